@@ -1,0 +1,12 @@
+//! Laws that can be integrated: load over time, random durations, queues.
+//!
+//! A plan holds them, `pace` and the built-in target draw from them, `plan` asks them questions.
+//! Invariant: a law is plain data; every question about it is a pure function.
+
+pub mod distribution;
+pub mod load;
+pub mod queue;
+
+pub use distribution::{Distribution, Law};
+pub use load::Curve;
+pub use queue::Queue;

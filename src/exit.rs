@@ -1,0 +1,77 @@
+//! Every way the program can end, numbered once.
+//!
+//! `run` and `cli` say how it ended; `main` turns that into the process's exit code.
+//! Invariant: README's table and this enum agree (`tests/tidy.rs` compares them).
+
+use std::process::ExitCode;
+
+/// How the program ended. The first that applies wins, in the order of LANGUAGE's table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// All thresholds hold, or there were none.
+    Pass,
+    /// The run could not be carried out, or its report could not be written.
+    Broken,
+    /// Wrong words on the command line.
+    Usage,
+    /// Mistakes in the scenario or archetypes, a missing file, a plan this machine cannot carry.
+    Scenario,
+    /// A threshold failed.
+    Fail,
+    /// Thresholds stand or fall on numbers that cannot be trusted.
+    Inconclusive,
+    /// Stopped by a safety limit.
+    Aborted,
+    /// Ended by SIGINT after the partial report was written.
+    Interrupted,
+    /// Ended by SIGTERM after the partial report was written.
+    Terminated,
+}
+
+impl Ending {
+    /// Every ending, for tables and tests.
+    pub const ALL: [Self; 9] = [
+        Self::Pass,
+        Self::Broken,
+        Self::Usage,
+        Self::Scenario,
+        Self::Fail,
+        Self::Inconclusive,
+        Self::Aborted,
+        Self::Interrupted,
+        Self::Terminated,
+    ];
+
+    /// The number the shell sees.
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Pass => 0,
+            Self::Broken => 1,
+            Self::Usage => 2,
+            Self::Scenario => 3,
+            Self::Fail => 4,
+            Self::Inconclusive => 5,
+            Self::Aborted => 6,
+            Self::Interrupted => 130,
+            Self::Terminated => 143,
+        }
+    }
+
+    /// The word of the report; `None` where there is no run to judge.
+    pub const fn verdict(self) -> Option<&'static str> {
+        match self {
+            Self::Pass => Some("pass"),
+            Self::Fail => Some("fail"),
+            Self::Inconclusive => Some("inconclusive"),
+            Self::Aborted => Some("aborted"),
+            Self::Interrupted | Self::Terminated => Some("interrupted"),
+            Self::Broken | Self::Usage | Self::Scenario => None,
+        }
+    }
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(ending.code())
+    }
+}

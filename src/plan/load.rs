@@ -1,0 +1,151 @@
+//! Workloads: which archetypes, in which model, how much, when.
+//!
+//! `scenario` fills it in; `pace` turns it into due times; `engine` owns its shares by slot.
+//! Invariant: weights are positive and shares are not empty.
+
+use std::time::Duration;
+
+use super::StepId;
+use crate::curve::Curve;
+use crate::seed::{Rng, Seed, Stream};
+use crate::units::Rate;
+
+/// One stream of load.
+#[derive(Clone, Debug)]
+pub struct Workload {
+    /// Its name in the scenario.
+    pub name: String,
+    /// The archetypes its users are drawn from.
+    pub shares: Vec<Share>,
+    /// When its own zero lies, from the start of the run.
+    pub start: Duration,
+    /// How much of it.
+    pub load: Load,
+    /// Moves its numbers along the slots, so that small workloads do not all fall on shard 0.
+    pub slot_offset: u64,
+}
+
+/// An archetype's part in a workload.
+#[derive(Clone, Debug)]
+pub struct Share {
+    /// Index into `Plan::archetypes`.
+    pub archetype: usize,
+    /// Its weight against the other shares; positive.
+    pub weight: f64,
+    /// The series of the archetype's first step; the others follow it.
+    pub first_step: StepId,
+}
+
+/// The two models of load.
+#[derive(Clone, Debug)]
+pub enum Load {
+    /// So many users at once; each begins again when it is done.
+    Closed(Users),
+    /// So many starts per second, whatever the target does.
+    Open(Arrivals),
+}
+
+/// The closed model.
+#[derive(Clone, Debug)]
+pub struct Users {
+    /// The number of users over time.
+    pub curve: Curve,
+    /// How iterations are bounded beside the curve.
+    pub bound: Bound,
+}
+
+/// What ends a closed workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bound {
+    /// The curve alone.
+    Time,
+    /// So many iterations over all users, or the curve's end.
+    Iterations(u64),
+    /// One iteration per user.
+    Once,
+}
+
+/// The open model.
+#[derive(Clone, Debug)]
+pub struct Arrivals {
+    /// How starts are spread around the rate.
+    pub process: Process,
+    /// The rate over time, in nano-starts per second.
+    pub curve: Curve,
+    /// The most starts made; `None`: the curve decides.
+    pub iterations: Option<u64>,
+    /// The most users at once over the whole run; a start beyond it is dropped and counted.
+    pub max_users: u64,
+}
+
+/// How starts are spread around the rate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Process {
+    /// Evenly spaced: start k is due where the integral of the rate reaches k.
+    Constant,
+    /// A Poisson process with that rate: gaps are exponential in the integral.
+    Poisson,
+}
+
+impl Workload {
+    /// When its load ends, from the start of the run; `None` when only a count ends it.
+    pub fn end(&self) -> Option<Duration> {
+        let curve = match &self.load {
+            Load::Closed(users) if users.curve.end_ns() == OPEN_END => return None,
+            Load::Closed(users) => &users.curve,
+            Load::Open(arrivals) if arrivals.curve.end_ns() == OPEN_END => return None,
+            Load::Open(arrivals) => &arrivals.curve,
+        };
+        Some(self.start + Duration::from_nanos(curve.end_ns()))
+    }
+
+    /// The most users at once.
+    pub fn peak_users(&self) -> u64 {
+        match &self.load {
+            Load::Closed(users) => users.curve.peak(),
+            Load::Open(arrivals) => arrivals.max_users,
+        }
+    }
+
+    /// `closed` or `open`.
+    pub fn model(&self) -> &'static str {
+        match self.load {
+            Load::Closed(_) => "closed",
+            Load::Open(_) => "open",
+        }
+    }
+
+    /// The highest rate asked for; `None` in the closed model.
+    pub fn peak_rate(&self) -> Option<Rate> {
+        match &self.load {
+            Load::Closed(_) => None,
+            Load::Open(arrivals) => Some(Rate::from_nano_per_s(arrivals.curve.peak())),
+        }
+    }
+
+    /// The share that user (closed) or arrival (open) `number` of workload `index` belongs to.
+    pub fn share_of(&self, seed: Seed, index: usize, number: u64) -> &Share {
+        if let [only] = self.shares.as_slice() {
+            return only;
+        }
+        let mut rng = seed.rng(Stream::Archetype, index as u64, number);
+        self.draw(&mut rng)
+    }
+
+    fn draw(&self, rng: &mut Rng) -> &Share {
+        use rand::RngExt;
+        let total: f64 = self.shares.iter().map(|share| share.weight).sum();
+        let mut left = rng.random::<f64>() * total;
+        for share in &self.shares {
+            left -= share.weight;
+            if left < 0.0 {
+                return share;
+            }
+        }
+        // Rounding can leave a sliver: it belongs to the last.
+        &self.shares[self.shares.len() - 1]
+    }
+}
+
+/// The end of a curve that only a count ends: about 31 years, in ns.
+pub const OPEN_END: u64 = 1_000_000_000_000_000_000;

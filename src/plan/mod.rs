@@ -1,0 +1,84 @@
+//! A run as it was asked for, valid by construction.
+//!
+//! `scenario` and `cli hit` build it, `engine` carries it out, `run` and `sinks` describe it.
+//! Invariant: whoever holds a Plan need not check it; every id in it names something.
+
+pub mod extract;
+pub mod flow;
+pub mod load;
+pub mod service;
+pub mod slots;
+pub mod template;
+
+use std::time::Duration;
+
+pub use flow::{Archetype, Body, Call, Request, Step};
+pub use load::{Arrivals, Load, Process, Share, Users, Workload};
+pub use service::{Address, Service, Target};
+
+use crate::seed::Seed;
+use crate::verdict::Threshold;
+
+/// The number of a statistics series: one per workload, archetype and step name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct StepId(pub u16);
+
+/// The most series a plan may have; more is a mistake in the scenario, found at load.
+pub const MAX_STEPS: usize = 4_096;
+
+/// A valid run.
+#[derive(Debug)]
+pub struct Plan {
+    /// The scenario's name; it names the report's folder.
+    pub scenario: String,
+    /// What the scenario says about itself.
+    pub description: Option<String>,
+    /// Everything random follows from it.
+    pub seed: Seed,
+    /// Where calls go; never empty, the first is the default.
+    pub services: Vec<Service>,
+    /// The kinds of user that some workload uses.
+    pub archetypes: Vec<Archetype>,
+    /// Who makes how much load, when; never empty.
+    pub workloads: Vec<Workload>,
+    /// All series, indexed by [`StepId`].
+    pub steps: Vec<Series>,
+    /// What "good" means.
+    pub thresholds: Vec<Threshold>,
+    /// What is due before this offset counts in the ledgers alone.
+    pub warmup: Duration,
+    /// How long whole iterations may go on after the end of the load.
+    pub grace: Duration,
+}
+
+/// What a statistics series is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Series {
+    /// The step's name.
+    pub name: String,
+    /// Index into [`Plan::archetypes`].
+    pub archetype: usize,
+    /// Index into [`Plan::workloads`].
+    pub workload: usize,
+}
+
+impl Plan {
+    /// When the last workload's load ends, from the start of the run; `None` when only counts
+    /// end it.
+    pub fn load_end(&self) -> Option<Duration> {
+        self.workloads
+            .iter()
+            .map(Workload::end)
+            .try_fold(Duration::ZERO, |last, end| end.map(|end| last.max(end)))
+    }
+
+    /// The most users that can be at work at once.
+    pub fn peak_users(&self) -> u64 {
+        self.workloads.iter().map(Workload::peak_users).sum()
+    }
+
+    /// Whether any load is aimed at this machine itself.
+    pub fn has_local_target(&self) -> bool {
+        self.services.iter().any(Service::is_local)
+    }
+}

@@ -1,0 +1,48 @@
+//! Who owns what: numbers of the whole run are dealt to shards by slot.
+//!
+//! `engine` asks it for each user and arrival. Source: fixed hash slots as in Redis Cluster.
+//! Invariant: every number has exactly one owner, whatever the number of shards.
+
+/// The number of slots; the most shards a run can have.
+pub const SLOTS: u64 = 4_096;
+
+/// One shard's part of all numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Segment {
+    /// This shard, from 0.
+    pub shard: u64,
+    /// All shards; at least one.
+    pub shards: u64,
+}
+
+impl Segment {
+    /// The whole run on one shard.
+    pub const WHOLE: Self = Self { shard: 0, shards: 1 };
+
+    /// Whether this shard owns `number` of a workload with this slot offset. Slots are dealt in
+    /// turn, so any prefix of the numbers is split evenly.
+    pub const fn owns(self, number: u64, slot_offset: u64) -> bool {
+        (number.wrapping_add(slot_offset) % SLOTS) % self.shards == self.shard
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_number_has_one_owner_and_prefixes_are_even() {
+        for shards in [1, 2, 3, 5, 16] {
+            let mut owned = vec![0u64; shards as usize];
+            for number in 0..10_000 {
+                let owners: Vec<u64> = (0..shards)
+                    .filter(|&shard| Segment { shard, shards }.owns(number, 7))
+                    .collect();
+                assert_eq!(owners.len(), 1);
+                owned[owners[0] as usize] += 1;
+            }
+            let (least, most) = (owned.iter().min().unwrap(), owned.iter().max().unwrap());
+            assert!(most - least <= 3, "{shards} shards: {owned:?}");
+        }
+    }
+}

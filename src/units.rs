@@ -1,0 +1,263 @@
+//! The numbers people write and read: durations, rates, sizes, shares.
+//!
+//! `scenario` and `cli` parse with it, `sinks` print with it.
+//! Invariant: a quantity is never a bare float; what a user wrote is kept exactly, in integers.
+
+use std::time::Duration;
+
+/// A frequency, kept exactly as nano-events per second (1/s is 10⁹), so that schedules can be
+/// computed in integers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rate(u64);
+
+impl Rate {
+    /// The highest rate accepted: 100 million events per second.
+    pub const MAX: Self = Self(100_000_000 * 1_000_000_000);
+
+    /// A rate from nano-events per second.
+    pub const fn from_nano_per_s(nano: u64) -> Self {
+        Self(nano)
+    }
+
+    /// A rate of whole events per second.
+    pub const fn per_s(events: u64) -> Self {
+        Self(events * 1_000_000_000)
+    }
+
+    /// Nano-events per second.
+    pub const fn nano_per_s(self) -> u64 {
+        self.0
+    }
+
+    /// Events per second, for showing.
+    pub fn as_f64(self) -> f64 {
+        self.0 as f64 / 1e9
+    }
+}
+
+/// What is wrong with a written quantity: a lower-case fragment that follows "expected".
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotAQuantity(pub &'static str);
+
+const DURATION: NotAQuantity = NotAQuantity("a duration such as 250ms, 1.5s, 2m or 1h30m");
+const RATE: NotAQuantity = NotAQuantity("a rate such as 200/s, 90/m or 1000/h");
+const SIZE: NotAQuantity = NotAQuantity("a size such as 512B, 64KiB or 10MB");
+const SHARE: NotAQuantity = NotAQuantity("a share such as 1% or 0.01");
+
+/// Parses `250ms`, `1.5s`, `2m`, `1h30m`, `100us`, `5ns`, `1d`; a bare `0` is zero.
+pub fn parse_duration(text: &str) -> Result<Duration, NotAQuantity> {
+    let mut rest = text.trim();
+    if rest == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let mut total = 0u128;
+    if rest.is_empty() {
+        return Err(DURATION);
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(DURATION)?;
+        let (number, tail) = rest.split_at(digits);
+        let letters = tail.find(|c: char| !c.is_alphabetic()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(letters);
+        let unit_ns: u64 = match unit {
+            "ns" => 1,
+            "us" | "µs" | "μs" => 1_000,
+            "ms" => 1_000_000,
+            "s" | "sec" => 1_000_000_000,
+            "m" | "min" => 60_000_000_000,
+            "h" => 3_600_000_000_000,
+            "d" => 86_400_000_000_000,
+            _ => return Err(DURATION),
+        };
+        total += decimal_times(number, u128::from(unit_ns)).ok_or(DURATION)?;
+        rest = tail;
+    }
+    u64::try_from(total).map(Duration::from_nanos).map_err(|_| DURATION)
+}
+
+/// Parses `200/s`, `90/m`, `0.5/s`, `1000/h`.
+pub fn parse_rate(text: &str) -> Result<Rate, NotAQuantity> {
+    let (number, per) = text.trim().split_once('/').ok_or(RATE)?;
+    let seconds: u128 = match per.trim() {
+        "s" | "sec" => 1,
+        "m" | "min" => 60,
+        "h" => 3_600,
+        _ => return Err(RATE),
+    };
+    let number = number.trim();
+    let nano = decimal_times(number, 1_000_000_000).ok_or(RATE)?;
+    let nano = (nano + seconds / 2) / seconds;
+    u64::try_from(nano).map(Rate).ok().filter(|rate| *rate <= Rate::MAX).ok_or(RATE)
+}
+
+/// Parses `512`, `512B`, `64KiB`, `10MB`, `1GiB` into bytes.
+pub fn parse_size(text: &str) -> Result<u64, NotAQuantity> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let scale: u128 = match unit.trim() {
+        "" | "B" => 1,
+        "kB" | "KB" => 1_000,
+        "KiB" | "k" | "K" => 1 << 10,
+        "MB" => 1_000_000,
+        "MiB" | "M" => 1 << 20,
+        "GB" => 1_000_000_000,
+        "GiB" | "G" => 1 << 30,
+        _ => return Err(SIZE),
+    };
+    let bytes = decimal_times(number, scale).ok_or(SIZE)?;
+    u64::try_from(bytes).map_err(|_| SIZE)
+}
+
+/// Parses `1%`, `0.5%` or a plain `0.01` into a share of one.
+pub fn parse_share(text: &str) -> Result<f64, NotAQuantity> {
+    let text = text.trim();
+    let (number, scale) = match text.strip_suffix('%') {
+        Some(number) => (number.trim_end(), 100.0),
+        None => (text, 1.0),
+    };
+    let value: f64 = number.parse().map_err(|_| SHARE)?;
+    if value.is_finite() && value >= 0.0 { Ok(value / scale) } else { Err(SHARE) }
+}
+
+/// `digits[.digits]` times a whole scale, in integers; `None` when it is not a plain decimal.
+/// Digits beyond the scale's precision are cut.
+fn decimal_times(number: &str, scale: u128) -> Option<u128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || whole.len() > 18 || fraction.len() > 18 {
+        return None;
+    }
+    let digits =
+        |text: &str| -> Option<u128> { if text.is_empty() { Some(0) } else { text.parse().ok() } };
+    if !fraction.bytes().all(|b| b.is_ascii_digit()) || !whole.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    let cut = 10u128.pow(u32::try_from(fraction.len()).ok()?);
+    Some(digits(whole)? * scale + digits(fraction)? * scale / cut)
+}
+
+/// A duration for people, three significant digits: `42 µs`, `1.25 ms`, `2.50 s`, `3m 20s`.
+pub fn show_us(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us} µs"),
+        1_000..1_000_000 => three_digits(us as f64 / 1e3, "ms"),
+        1_000_000..100_000_000 => three_digits(us as f64 / 1e6, "s"),
+        _ => show_duration(Duration::from_micros(us)),
+    }
+}
+
+/// A long duration for people: `850ms`, `12s`, `1m30s`, `2h05m`.
+pub fn show_duration(duration: Duration) -> String {
+    let total = duration.as_secs();
+    match total {
+        0 => format!("{}ms", duration.as_millis()),
+        1..60 if duration.subsec_millis() > 0 => format!("{:.1}s", duration.as_secs_f64()),
+        1..60 => format!("{total}s"),
+        60..3_600 if total % 60 == 0 => format!("{}m", total / 60),
+        60..3_600 => format!("{}m{:02}s", total / 60, total % 60),
+        _ => format!("{}h{:02}m", total / 3_600, total % 3_600 / 60),
+    }
+}
+
+/// A count for people, with thin grouping: `12 345 678`.
+pub fn show_count(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(' ');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// Bytes for people, in binary units: `17.2 MiB`.
+pub fn show_bytes(bytes: u64) -> String {
+    let mut value = bytes as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1024.0 {
+            return if unit == "B" { format!("{bytes} B") } else { three_digits(value, unit) };
+        }
+        value /= 1024.0;
+    }
+    three_digits(value, "TiB")
+}
+
+/// A rate for people: `0.50`, `12.3`, `9 876`.
+pub fn show_rate(per_s: f64) -> String {
+    if per_s >= 1_000.0 { show_count(per_s.round() as u64) } else { three_digits(per_s, "") }
+}
+
+fn three_digits(value: f64, unit: &str) -> String {
+    let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    format!("{value:.decimals$} {unit}").trim_end().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_exact_and_mistakes_are_named() {
+        for (text, ns) in [
+            ("250ms", 250_000_000),
+            ("1.5s", 1_500_000_000),
+            ("1h30m", 5_400_000_000_000),
+            ("5us", 5_000),
+            ("5µs", 5_000),
+            ("0", 0),
+            ("0s", 0),
+            ("0.1s", 100_000_000),
+            ("2d", 172_800_000_000_000),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_nanos(ns)), "{text}");
+        }
+        for text in ["", "5", "-5s", "5 s", "s", "1..5s", "1e3s", "5x", "999999999999999999d"] {
+            assert_eq!(parse_duration(text), Err(DURATION), "{text}");
+        }
+    }
+
+    #[test]
+    fn rates_are_exact_in_nano_events() {
+        for (text, nano) in [
+            ("200/s", 200_000_000_000),
+            ("90/m", 1_500_000_000),
+            ("0.5/s", 500_000_000),
+            ("1000/h", 277_777_778),
+            ("0/s", 0),
+        ] {
+            assert_eq!(parse_rate(text), Ok(Rate(nano)), "{text}");
+        }
+        for text in ["200", "-1/s", "5/x", "/s", "200000000/s"] {
+            assert_eq!(parse_rate(text), Err(RATE), "{text}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_shares() {
+        assert_eq!(parse_size("64KiB"), Ok(65_536));
+        assert_eq!(parse_size("1.5MB"), Ok(1_500_000));
+        assert_eq!(parse_size("7"), Ok(7));
+        assert_eq!(parse_size("7X"), Err(SIZE));
+        assert_eq!(parse_share("1%"), Ok(0.01));
+        assert_eq!(parse_share("0.25"), Ok(0.25));
+        assert_eq!(parse_share("-1%"), Err(SHARE));
+    }
+
+    #[test]
+    fn people_read_three_digits() {
+        for (us, text) in [
+            (42, "42 µs"),
+            (1_250, "1.25 ms"),
+            (12_500, "12.5 ms"),
+            (2_500_000, "2.50 s"),
+            (200_000_000, "3m20s"),
+        ] {
+            assert_eq!(show_us(us), text);
+        }
+        assert_eq!(show_count(12_345_678), "12 345 678");
+        assert_eq!(show_bytes(18_035_507), "17.2 MiB");
+    }
+}

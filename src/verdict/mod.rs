@@ -1,0 +1,8 @@
+//! What "good" means, and whether the measurement can be believed.
+//!
+//! Thresholds come from the scenario and the command line; `run` judges them on a Snapshot.
+//! Invariant: judged in one place, from counts and histograms that travel in the Snapshot.
+
+pub mod threshold;
+
+pub use threshold::Threshold;
