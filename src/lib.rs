@@ -4,6 +4,7 @@
 //! (`tests/tidy.rs` proves it, ARCHITECTURE.md says why).
 
 // 0: numbers, time, randomness, this machine, endings
+pub mod clock;
 pub mod exit;
 pub mod seed;
 pub mod units;
