@@ -106,6 +106,9 @@ impl Alarm {
     fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        // The new way to register is unsafe: it asks for a promise that the descriptor stays open.
+        // An OwnedFd that nobody else can reach keeps it by itself.
+        #[expect(deprecated, reason = "safe for a descriptor that AsyncFd owns")]
         let fd = AsyncFd::try_with_interest(fd, Interest::READABLE)?;
         Ok(Self { fd, at: Cell::new(Time::NEVER) })
     }

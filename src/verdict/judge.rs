@@ -1,0 +1,5 @@
+//! x
+//! Invariant: y
+/// One
+#[derive(Clone, Debug)]
+pub struct Judgement;

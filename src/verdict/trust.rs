@@ -1,0 +1,4 @@
+//! x
+/// One
+#[derive(Clone, Debug)]
+pub struct Trust;
