@@ -5,4 +5,4 @@
 
 pub mod threshold;
 
-pub use threshold::Threshold;
+pub use threshold::{Metric, Op, RuleError, Stat, Threshold, Time};
