@@ -6,7 +6,7 @@
 
 use super::shard::{PreparedCall, Shard};
 use super::user::User;
-use crate::plan::extract::Answer;
+use crate::plan::extract::{self, Answer, Part};
 use crate::stats::{Exchange, Fate};
 use crate::wire::Kept;
 
@@ -32,24 +32,16 @@ pub(super) fn judge(
         service: exchange.done - exchange.dispatched,
     };
     let step = user.step(call.series);
-    let mut ids = prepared.check_ids.iter().copied();
-    let mut count = |passed: bool| {
-        if let Some(id) = ids.next() {
+    let (checks, expects) = (call.checks.len(), call.expects.len());
+    let expected =
+        extract::apply(call, answer, &mut user.variables, &mut user.rng, |part, passed| {
+            let place = match part {
+                Part::Check(index) => index,
+                Part::Expect(index) => checks + index,
+                Part::Capture(index) => checks + expects + index,
+            };
+            let id = prepared.check_ids[place];
             shard.recorder.borrow_mut().check(step, intended_ns, id, passed);
-        }
-        passed
-    };
-    for check in &call.checks {
-        count(check.holds(&answer));
-    }
-    let mut expected = true;
-    for expect in &call.expects {
-        expected &= count(expect.holds(&answer));
-    }
-    for capture in &call.captures {
-        let found = capture.find(&answer, &mut user.rng);
-        count(found.is_some());
-        user.variables[capture.variable] = found;
-    }
+        });
     if wanted && expected { Fate::Ok } else { Fate::Failed }
 }

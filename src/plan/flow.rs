@@ -107,8 +107,8 @@ impl Call {
 
     /// The names of all that is checked: checks, expects, then captures.
     pub fn checked(&self) -> impl Iterator<Item = String> {
-        let captures = self.captures.iter().map(|capture| format!("captures {}", capture.name));
-        self.all_checks().map(|check| check.name.clone()).chain(captures)
+        let captures = self.captures.iter().map(|capture| &capture.name);
+        self.all_checks().map(|check| &check.name).chain(captures).cloned()
     }
 
     fn all_checks(&self) -> impl Iterator<Item = &Check> {

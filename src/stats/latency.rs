@@ -120,6 +120,13 @@ impl Latency {
     }
 }
 
+impl From<Histogram> for Latency {
+    /// Durations that are all known.
+    fn from(answered: Histogram) -> Self {
+        Self { answered, ..Self::default() }
+    }
+}
+
 /// The rank of percentile `p` among `count`: ⌈p·count⌉, at least 1.
 pub fn rank(p: f64, count: u64) -> u64 {
     // Without the nudge 0.99 × 100 would be 99.00000000000001 and round up to rank 100.

@@ -8,5 +8,5 @@ pub mod threshold;
 pub mod trust;
 
 pub use judge::Judgement;
-pub use threshold::Threshold;
+pub use threshold::{Op, Threshold};
 pub use trust::Trust;

@@ -1,0 +1,110 @@
+//! A slot that is more than a name: an expression of minijinja's language.
+//!
+//! Invariant: it sees the variables it names, `user`, and the functions; nothing else.
+
+use std::fmt;
+use std::sync::Arc;
+
+use minijinja::{Error, ErrorKind, Value};
+
+use super::functions::{ENVIRONMENT, lending};
+use super::{RenderError, Scope};
+use crate::seed::Rng;
+
+/// A compiled expression and the variables it reads.
+#[derive(Clone)]
+pub(super) struct Expression(Arc<Inner>);
+
+struct Inner {
+    source: String,
+    code: minijinja::Expression<'static, 'static>,
+    /// Name and slot of each variable.
+    reads: Vec<(Value, usize)>,
+    reads_user: bool,
+}
+
+impl fmt::Debug for Expression {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{{{{ {} }}}}", self.0.source)
+    }
+}
+
+/// Compiles `source`; the second part are the names it reads that are neither variables nor
+/// functions, sorted.
+pub(super) fn compile(
+    source: &str,
+    names: &[String],
+) -> Result<(Expression, Vec<String>), minijinja::Error> {
+    let code = ENVIRONMENT.compile_expression_owned(source.to_owned())?;
+    let mut reads = Vec::new();
+    let mut unknown = Vec::new();
+    let mut reads_user = false;
+    for name in code.undeclared_variables(false) {
+        if let Some(slot) = names.iter().position(|known| *known == name) {
+            reads.push((Value::from(name), slot));
+        } else if name == "user" {
+            reads_user = true;
+        } else if !super::FUNCTIONS.contains(&name.as_str()) {
+            unknown.push(name);
+        }
+    }
+    unknown.sort();
+    let inner = Inner { source: source.to_owned(), code, reads, reads_user };
+    Ok((Expression(Arc::new(inner)), unknown))
+}
+
+impl Expression {
+    /// Its value for this iteration.
+    pub(super) fn evaluate(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
+        let variables =
+            self.0.reads.iter().filter_map(|(name, slot)| {
+                Some((name.clone(), scope.variables.get(*slot)?.clone()?))
+            });
+        let user = self.0.reads_user.then(|| {
+            let user = [("number", scope.user), ("iteration", scope.iteration)];
+            (Value::from("user"), Value::from_pairs(user))
+        });
+        let context = Value::from_pairs(variables.chain(user));
+        let value = lending(scope.rng, || self.0.code.eval(context));
+        match value {
+            Ok(value) if !value.is_undefined() => Ok(value),
+            Ok(_) => Err(self.blame(scope, "is not defined")),
+            Err(error) => Err(self.blame(scope, &show(&error))),
+        }
+    }
+
+    /// Most often a capture found nothing: then the variable's name says more than the error.
+    fn blame(&self, scope: &Scope<'_>, otherwise: &str) -> RenderError {
+        let unset = |slot: &usize| scope.variables.get(*slot).is_none_or(Option::is_none);
+        match self.0.reads.iter().find(|(_, slot)| unset(slot)) {
+            Some((_, slot)) => super::unset(scope, *slot),
+            None => RenderError::Invalid(format!("{self:?}: {otherwise}")),
+        }
+    }
+
+    /// What can be found wrong before the run: unknown filters, tests and functions, wrong
+    /// arguments; with no variable to guess, anything.
+    pub(super) fn rehearse(&self, rng: &mut Rng) -> Result<(), String> {
+        let guesses = self.0.reads.iter().map(|(name, _)| (name.clone(), Value::from(1)));
+        let user = Value::from_pairs([("number", 1u64), ("iteration", 0)]);
+        let context = Value::from_pairs(guesses.chain([(Value::from("user"), user)]));
+        let Err(error) = lending(rng, || self.0.code.eval(context)) else { return Ok(()) };
+        let certain = matches!(
+            error.kind(),
+            ErrorKind::UnknownFilter
+                | ErrorKind::UnknownTest
+                | ErrorKind::UnknownFunction
+                | ErrorKind::TooManyArguments
+                | ErrorKind::MissingArgument
+        );
+        if certain || self.0.reads.is_empty() { Err(show(&error)) } else { Ok(()) }
+    }
+}
+
+/// An error of the expression language without the name of its made-up template.
+pub(super) fn show(error: &Error) -> String {
+    match error.detail() {
+        Some(detail) => detail.to_owned(),
+        None => error.kind().to_string(),
+    }
+}

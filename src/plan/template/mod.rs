@@ -1,0 +1,156 @@
+//! Texts with `{{ }}` slots: compiled once, rendered for each call.
+//!
+//! `scenario` compiles them, `engine` renders them into a reused buffer.
+//! Invariant: rendering is pure and bounded: it reads its Scope, draws from its generator, no
+//! more; the fast paths (a variable, `int(a, b)`, `user.number`) allocate nothing.
+
+mod encode;
+mod expression;
+mod functions;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::io::Write as _;
+
+use rand::RngExt;
+
+pub use encode::Encoding;
+pub use functions::{FUNCTIONS, RESERVED};
+pub use parse::{Builder, ParseError, ParseErrorKind};
+
+use crate::seed::Rng;
+use expression::Expression;
+
+/// A value a template can read: what a capture found, what a row held.
+pub use minijinja::Value;
+
+/// The most bytes one rendered text may have: 16 MiB.
+pub const MAX_OUTPUT: usize = 16 << 20;
+
+/// A compiled text.
+#[derive(Clone, Debug)]
+pub struct Template {
+    segments: Vec<Segment>,
+    /// A request path: it has to begin with `/` once it is rendered.
+    is_path: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Segment {
+    Literal(Vec<u8>),
+    Slot(Slot, Encoding),
+}
+
+/// What stands between `{{` and `}}`.
+#[derive(Clone, Debug)]
+enum Slot {
+    /// A variable by slot.
+    Variable(usize),
+    /// A whole number from a closed range.
+    Int(i64, i64),
+    /// The number of the user or arrival.
+    UserNumber,
+    /// Everything else.
+    Expression(Expression),
+}
+
+/// What a template may read while it is rendered.
+#[derive(Debug)]
+pub struct Scope<'a> {
+    /// The user's variables by slot; `None` is unset.
+    pub variables: &'a [Option<Value>],
+    /// The names of the slots, for messages.
+    pub names: &'a [String],
+    /// The iteration's own generator.
+    pub rng: &'a mut Rng,
+    /// The number of the user (closed) or arrival (open).
+    pub user: u64,
+    /// The number of the iteration within its user.
+    pub iteration: u64,
+}
+
+/// Why a template could not be rendered; the call is not made and counts as a generator error.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RenderError {
+    /// A variable that nothing has set yet.
+    #[error("variable `{0}` is not set")]
+    Unset(String),
+    /// An expression that failed, or a value that may not stand there.
+    #[error("{0}")]
+    Invalid(String),
+}
+
+impl Template {
+    /// A text without slots, taken as it is.
+    pub fn literal(text: impl Into<Vec<u8>>) -> Self {
+        Self { segments: vec![Segment::Literal(text.into())], is_path: false }
+    }
+
+    /// Compiles a text whose slots (and, in a URL, whose literals) are encoded as `encoding`
+    /// says; `names` are the variables that exist, in the order of their slots.
+    pub fn parse(text: &str, encoding: Encoding, names: &[String]) -> Result<Self, ParseError> {
+        let mut builder = Builder::new(names);
+        builder.text(text, encoding)?;
+        let mut template = builder.build();
+        template.is_path = encoding == Encoding::Url && template.as_static().is_none();
+        Ok(template)
+    }
+
+    /// The whole text when it has no slots.
+    pub fn as_static(&self) -> Option<&[u8]> {
+        match self.segments.as_slice() {
+            [] => Some(&[]),
+            [Segment::Literal(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Appends the rendered text to `out`; after an error `out` holds what came before it.
+    pub fn render(&self, scope: &mut Scope<'_>, out: &mut Vec<u8>) -> Result<(), RenderError> {
+        let start = out.len();
+        for segment in &self.segments {
+            match segment {
+                Segment::Literal(text) => out.extend_from_slice(text),
+                Segment::Slot(slot, encoding) => slot.render(*encoding, scope, out)?,
+            }
+            if out.len() - start > MAX_OUTPUT {
+                return Err(RenderError::Invalid("a text of more than 16 MiB".to_owned()));
+            }
+        }
+        if self.is_path && out.get(start) != Some(&b'/') {
+            return Err(RenderError::Invalid("a path that does not begin with `/`".to_owned()));
+        }
+        Ok(())
+    }
+}
+
+impl Slot {
+    fn render(
+        &self,
+        encoding: Encoding,
+        scope: &mut Scope<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RenderError> {
+        match self {
+            Self::Variable(slot) => match scope.variables.get(*slot) {
+                Some(Some(value)) => encode::value(value, encoding, out),
+                _ => Err(unset(scope, *slot)),
+            },
+            // Digits and a sign need no encoding anywhere.
+            Self::Int(low, high) => digits(scope.rng.random_range(*low..=*high), out),
+            Self::UserNumber => digits(scope.user, out),
+            Self::Expression(expression) => {
+                encode::value(&expression.evaluate(scope)?, encoding, out)
+            }
+        }
+    }
+}
+
+fn digits(number: impl std::fmt::Display, out: &mut Vec<u8>) -> Result<(), RenderError> {
+    write!(out, "{number}").map_err(|error| RenderError::Invalid(error.to_string()))
+}
+
+fn unset(scope: &Scope<'_>, slot: usize) -> RenderError {
+    RenderError::Unset(scope.names.get(slot).cloned().unwrap_or_default())
+}

@@ -1,0 +1,208 @@
+//! From a text with `{{ }}` to segments.
+//!
+//! `scenario` calls it while it lowers a flow and turns a `ParseError` into a mistake with its
+//! place.
+//! Invariant: what parsed can be rendered; neighbouring literals are one segment.
+
+use std::ops::Range;
+
+use rand_xoshiro::rand_core::SeedableRng;
+
+use super::{Encoding, FUNCTIONS, Segment, Slot, Template, encode, expression};
+use crate::seed::Rng;
+
+/// Why a text is not a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseError {
+    /// What kind of mistake it is.
+    pub kind: ParseErrorKind,
+    /// Where in the text, in bytes.
+    pub range: Range<usize>,
+}
+
+/// The kinds of mistake in a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ParseErrorKind {
+    /// The expression is not one; the text says why.
+    Syntax(String),
+    /// It reads a variable that does not exist.
+    UnknownVariable(String),
+    /// It calls a function that does not exist.
+    UnknownFunction(String),
+    /// The text may not stand there.
+    Misplaced(String),
+}
+
+/// Puts a template together from texts and literals; a JSON body is built of many.
+#[derive(Debug)]
+pub struct Builder<'a> {
+    names: &'a [String],
+    segments: Vec<Segment>,
+}
+
+impl<'a> Builder<'a> {
+    /// Nothing yet; `names` are the variables that exist, in the order of their slots.
+    pub fn new(names: &'a [String]) -> Self {
+        Self { names, segments: Vec::new() }
+    }
+
+    /// Adds bytes as they are.
+    pub fn literal(&mut self, bytes: &[u8]) {
+        if let Some(Segment::Literal(last)) = self.segments.last_mut() {
+            last.extend_from_slice(bytes);
+        } else if !bytes.is_empty() {
+            self.segments.push(Segment::Literal(bytes.to_vec()));
+        }
+    }
+
+    /// Adds a text; its literals and slots are encoded as `encoding` says.
+    pub fn text(&mut self, text: &str, encoding: Encoding) -> Result<(), ParseError> {
+        let mut at = 0;
+        while let Some(open) = text[at..].find("{{").map(|found| at + found) {
+            self.encoded(text, at..open, encoding)?;
+            let inner = open + 2;
+            let close = inner
+                + end_of_slot(&text[inner..]).ok_or_else(|| ParseError {
+                    kind: ParseErrorKind::Syntax("`{{` is never closed with `}}`".to_owned()),
+                    range: open..inner,
+                })?;
+            self.segments.push(Segment::Slot(self.slot(text, inner..close)?, encoding));
+            at = close + 2;
+        }
+        self.encoded(text, at..text.len(), encoding)
+    }
+
+    /// Adds a JSON value given as a text: one whole `{{ }}` keeps the type of its value,
+    /// everything else is a string.
+    pub fn json(&mut self, text: &str) -> Result<(), ParseError> {
+        let whole = text.trim();
+        let is_one_slot = whole
+            .strip_prefix("{{")
+            .is_some_and(|inner| end_of_slot(inner).is_some_and(|end| end + 2 == inner.len()));
+        if is_one_slot {
+            let start = text.len() - text.trim_start().len();
+            let inner = start + 2..start + whole.len() - 2;
+            self.segments.push(Segment::Slot(self.slot(text, inner)?, Encoding::JsonValue));
+            return Ok(());
+        }
+        self.literal(b"\"");
+        self.text(text, Encoding::JsonText)?;
+        self.literal(b"\"");
+        Ok(())
+    }
+
+    /// The template.
+    pub fn build(self) -> Template {
+        Template { segments: self.segments, is_path: false }
+    }
+
+    fn encoded(
+        &mut self,
+        text: &str,
+        range: Range<usize>,
+        encoding: Encoding,
+    ) -> Result<(), ParseError> {
+        let literal = &text[range.clone()];
+        if let Some(open) = literal.find("{%")
+            && literal[open..].contains("%}")
+        {
+            return Err(ParseError {
+                kind: ParseErrorKind::Syntax(
+                    "there are no `{% %}` statements, only `{{ }}`".into(),
+                ),
+                range: range.start + open..range.start + open + 2,
+            });
+        }
+        let mut bytes = Vec::with_capacity(literal.len());
+        encode::text(literal, encoding, &mut bytes).map_err(|error| ParseError {
+            kind: ParseErrorKind::Misplaced(error.to_string()),
+            range,
+        })?;
+        self.literal(&bytes);
+        Ok(())
+    }
+
+    fn slot(&self, text: &str, range: Range<usize>) -> Result<Slot, ParseError> {
+        let padded = &text[range.clone()];
+        let source = padded.trim();
+        let start = range.start + (padded.len() - padded.trim_start().len());
+        let error = |kind, range: Range<usize>| ParseError { kind, range };
+        let here = start..start + source.len();
+        if source.is_empty() {
+            let message = "`{{ }}` is empty".to_owned();
+            let around = range.start - 2..range.end + 2;
+            return Err(error(ParseErrorKind::Syntax(message), around));
+        }
+        if let Some(slot) = self.names.iter().position(|name| name == source) {
+            return Ok(Slot::Variable(slot));
+        }
+        if source == "user.number" {
+            return Ok(Slot::UserNumber);
+        }
+        if let Some((low, high)) = int_range(source)
+            && low <= high
+        {
+            return Ok(Slot::Int(low, high));
+        }
+        let (expression, unknown) = expression::compile(source, self.names).map_err(|problem| {
+            error(ParseErrorKind::Syntax(expression::show(&problem)), here.clone())
+        })?;
+        if let Some(name) = unknown.into_iter().next() {
+            let (at, is_call) = mention(source, &name);
+            let range = start + at..start + at + name.len();
+            return Err(error(
+                if is_call {
+                    ParseErrorKind::UnknownFunction(name)
+                } else {
+                    ParseErrorKind::UnknownVariable(name)
+                },
+                range,
+            ));
+        }
+        expression
+            .rehearse(&mut Rng::seed_from_u64(0))
+            .map_err(|message| error(ParseErrorKind::Syntax(message), here))?;
+        Ok(Slot::Expression(expression))
+    }
+}
+
+/// `int(1, 20)` with two whole numbers.
+fn int_range(source: &str) -> Option<(i64, i64)> {
+    let arguments =
+        source.strip_prefix("int")?.trim_start().strip_prefix('(')?.strip_suffix(')')?;
+    let (low, high) = arguments.split_once(',')?;
+    Some((low.trim().parse().ok()?, high.trim().parse().ok()?))
+}
+
+/// Where `name` stands as a whole word, and whether it is called there.
+fn mention(source: &str, name: &str) -> (usize, bool) {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    for (at, _) in source.match_indices(name) {
+        let after = &source[at + name.len()..];
+        if !source[..at].ends_with(is_word) && !after.starts_with(is_word) {
+            return (at, after.trim_start().starts_with('('));
+        }
+    }
+    debug_assert!(!FUNCTIONS.contains(&name));
+    (0, false)
+}
+
+/// Where the `}}` is that closes a slot: braces and quotes inside it are its own.
+fn end_of_slot(text: &str) -> Option<usize> {
+    let bytes = text.as_bytes();
+    let (mut depth, mut quote, mut at) = (0u32, None, 0);
+    while at < bytes.len() {
+        match (quote, bytes[at]) {
+            (Some(_), b'\\') => at += 1,
+            (Some(open), byte) if open == byte => quote = None,
+            (Some(_), _) => {}
+            (None, byte @ (b'"' | b'\'')) => quote = Some(byte),
+            (None, b'{') => depth += 1,
+            (None, b'}') if depth > 0 => depth -= 1,
+            (None, b'}') if bytes.get(at + 1) == Some(&b'}') => return Some(at),
+            (None, _) => {}
+        }
+        at += 1;
+    }
+    None
+}
