@@ -20,5 +20,6 @@ pub mod plan;
 pub mod event;
 pub mod pace;
 pub mod wire;
-// 5: drive
+// 5: drive, show
 pub mod engine;
+pub mod sinks;
