@@ -259,4 +259,3 @@ fn seconds(ns: u64) -> f64 {
 fn tenth(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
-

@@ -6,11 +6,13 @@
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
@@ -43,29 +45,27 @@ impl Connection {
         opening: &mut Opening,
     ) -> Result<Self, Outcome> {
         let begun = clock::now();
-        let (addresses, looked_up) = resolve(endpoint, patience).await?;
-        let resolved = if looked_up { clock::now() } else { begun };
+        let looked_up = endpoint.addresses.borrow().is_none();
         if looked_up {
-            opening.dns_ns = Some(resolved.since(begun));
+            // Boxed, as the handshake below: both are rare, and ten thousand users that connect at
+            // once should not each carry room for them.
+            Box::pin(look_up(endpoint, patience)).await?;
+            opening.dns_ns = Some(clock::now().since(begun));
         }
-        let tcp = connect(&addresses, patience).await?;
+        let connecting = if looked_up { clock::now() } else { begun };
+        let tcp = connect(endpoint, patience).await?;
         let connected = clock::now();
-        opening.connect_ns = Some(connected.since(resolved));
-        let Some(tls) = &endpoint.tls else {
-            opening.open = true;
-            return Ok(Self { io: Io::Tcp(tcp), idle_since: Time::NEVER });
+        opening.connect_ns = Some(connected.since(connecting));
+        let io = match &endpoint.tls {
+            None => Io::Tcp(tcp),
+            Some(tls) => {
+                let stream = Box::pin(shake_hands(endpoint, tls, tcp, patience)).await?;
+                opening.tls_ns = Some(clock::now().since(connected));
+                Io::Tls(stream)
+            }
         };
-        let name = ServerName::try_from(endpoint.host.clone())
-            .map_err(|_| Outcome::Failed(Phase::Tls, Kind::Certificate))?;
-        let handshake = TlsConnector::from(tls.clone()).connect(name, tcp);
-        let stream = match patience.wait(handshake).await {
-            Ok(Ok(stream)) => Box::new(stream),
-            Ok(Err(error)) => return Err(fault::outcome(Phase::Tls, &error)),
-            Err(why) => return Err(gave_up(why, Phase::Tls)),
-        };
-        opening.tls_ns = Some(clock::now().since(connected));
         opening.open = true;
-        Ok(Self { io: Io::Tls(stream), idle_since: Time::NEVER })
+        Ok(Self { io, idle_since: Time::NEVER })
     }
 
     /// Reads what is there into `buffer`; registers for more when nothing is. Zero bytes: the end.
@@ -122,15 +122,9 @@ fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
     matches!(tcp.try_read(buffer), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// The endpoint's addresses, and whether they had to be looked up. Looked up once per shard and
-/// run: a load test that follows DNS changes is a later story, and says so in METHODOLOGY.md.
-async fn resolve(
-    endpoint: &Endpoint,
-    patience: &Patience,
-) -> Result<(Vec<SocketAddr>, bool), Outcome> {
-    if let Some(known) = endpoint.addresses.borrow().as_ref() {
-        return Ok((known.clone(), false));
-    }
+/// Finds the endpoint's addresses. Looked up once per shard and run: a load test that follows DNS
+/// changes is a later story, and METHODOLOGY.md says so.
+async fn look_up(endpoint: &Endpoint, patience: &Patience) -> Result<(), Outcome> {
     let lookup = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port));
     let found: Vec<SocketAddr> = match patience.wait(lookup).await {
         Ok(Ok(found)) => found.collect(),
@@ -140,15 +134,22 @@ async fn resolve(
     if found.is_empty() {
         return Err(Outcome::Failed(Phase::Dns, Kind::NoSuchName));
     }
-    *endpoint.addresses.borrow_mut() = Some(found.clone());
-    Ok((found, true))
+    *endpoint.addresses.borrow_mut() = Some(found);
+    Ok(())
 }
 
 /// Connects to the first address that answers.
-async fn connect(addresses: &[SocketAddr], patience: &Patience) -> Result<TcpStream, Outcome> {
+async fn connect(endpoint: &Endpoint, patience: &Patience) -> Result<TcpStream, Outcome> {
     let mut last = Outcome::Failed(Phase::Connect, Kind::Other);
-    for address in addresses {
-        match patience.wait(TcpStream::connect(address)).await {
+    for index in 0.. {
+        let known = endpoint.addresses.borrow();
+        let Some(address) = known.as_ref().and_then(|known| known.get(index).copied()) else {
+            break;
+        };
+        drop(known);
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+        let socket = socket.map_err(|error| fault::outcome(Phase::Connect, &error))?;
+        match patience.wait(socket.connect(address)).await {
             Ok(Ok(tcp)) => {
                 // One write per request: waiting to fill a segment would only delay it. A socket
                 // that refuses the option is closed already, and the write will say so.
@@ -164,6 +165,22 @@ async fn connect(addresses: &[SocketAddr], patience: &Patience) -> Result<TcpStr
         }
     }
     Err(last)
+}
+
+async fn shake_hands(
+    endpoint: &Endpoint,
+    tls: &Arc<ClientConfig>,
+    tcp: TcpStream,
+    patience: &Patience,
+) -> Result<Box<TlsStream<TcpStream>>, Outcome> {
+    let name = ServerName::try_from(endpoint.host.clone())
+        .map_err(|_| Outcome::Failed(Phase::Tls, Kind::Certificate))?;
+    let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
+    match patience.wait(handshake).await {
+        Ok(Ok(stream)) => Ok(Box::new(stream)),
+        Ok(Err(error)) => Err(fault::outcome(Phase::Tls, &error)),
+        Err(why) => Err(gave_up(why, Phase::Tls)),
+    }
 }
 
 /// The outcome of a wait that ended before its time.
