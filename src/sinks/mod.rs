@@ -4,7 +4,10 @@
 //! Invariant: no sink can slow the engine. A screen that lags loses frames of its own, counted; a
 //! file loses nothing; the last event reaches everybody.
 
+pub mod files;
+mod hlog;
 pub mod json;
+mod timeline;
 
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};

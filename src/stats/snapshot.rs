@@ -4,7 +4,7 @@
 //! Invariant: it is complete: whoever has it needs nothing else to judge or to show the run.
 
 use super::counts::{Attempts, Calls, Connections, Iterations};
-use super::delta::Window;
+use super::delta::{StepWindow, Window};
 use super::latency::Latency;
 
 /// The run so far.
@@ -95,6 +95,19 @@ impl Window {
         self.merged(choose, |step| &step.service)
     }
 
+    /// A workload as a whole: the steps that `own` picks, and the starts it lost.
+    pub fn of_workload(&self, workload: usize, own: impl Fn(usize) -> bool) -> StepWindow {
+        let mut whole = StepWindow::default();
+        let steps = self.steps.iter().enumerate().filter(|(index, _)| own(*index));
+        steps.filter_map(|(_, step)| step.as_deref()).for_each(|step| {
+            whole.calls.add(&step.calls);
+            whole.response.merge(&step.response);
+            whole.service.merge(&step.service);
+        });
+        whole.response.beyond_n(self.workloads[workload].lost);
+        whole
+    }
+
     /// Starts due that were never made, over all workloads.
     pub fn lost(&self) -> u64 {
         self.workloads.iter().map(|workload| workload.lost).sum()
@@ -103,7 +116,7 @@ impl Window {
     fn merged(
         &self,
         choose: impl Fn(usize) -> bool,
-        part: impl Fn(&super::delta::StepWindow) -> &Latency,
+        part: impl Fn(&StepWindow) -> &Latency,
     ) -> Latency {
         let mut all = Latency::default();
         for (index, step) in self.steps.iter().enumerate() {
