@@ -13,3 +13,5 @@ pub mod curve;
 pub mod verdict;
 // 3: what was asked
 pub mod plan;
+// 4: laws and edges
+pub mod scenario;

@@ -22,6 +22,32 @@ pub struct Distribution {
 pub enum Law {
     /// Always the same.
     Constant(Duration),
+    /// Between two durations.
+    Uniform {
+        /// The shortest.
+        low: Duration,
+        /// The longest.
+        high: Duration,
+    },
+    /// The normal law, cut at zero.
+    Normal {
+        /// Its mean.
+        mean: Duration,
+        /// Its standard deviation.
+        sd: Duration,
+    },
+    /// The exponential law.
+    Exponential {
+        /// Its mean.
+        mean: Duration,
+    },
+    /// The lognormal law.
+    Lognormal {
+        /// Its median.
+        median: Duration,
+        /// The standard deviation of its logarithm.
+        sigma: f64,
+    },
 }
 
 impl Distribution {
@@ -30,10 +56,22 @@ impl Distribution {
         Self { law: Law::Constant(duration), min: None, max: None }
     }
 
+    /// Parses the compact form, `5ms` or `exponential:5ms`; the error follows "expected".
+    pub fn parse_compact(text: &str) -> Result<Self, String> {
+        let parse = |text| crate::units::parse_duration(text).map_err(|error| error.to_string());
+        match text.strip_prefix("exponential:") {
+            Some(mean) => {
+                Ok(Self { law: Law::Exponential { mean: parse(mean)? }, min: None, max: None })
+            }
+            None => parse(text).map(Self::constant),
+        }
+    }
+
     /// One draw.
     pub fn sample(&self, _rng: &mut Rng) -> Duration {
         match self.law {
             Law::Constant(duration) => duration,
+            _ => Duration::ZERO,
         }
     }
 }

@@ -82,7 +82,17 @@ fn url(text: &str, out: &mut Vec<u8>) {
     for &byte in text.as_bytes() {
         match byte {
             // `#` would begin a fragment, which is never sent (RFC 9112 §3.2.1).
-            0..=b' ' | 0x7f.. | b'"' | b'#' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|'
+            0..=b' '
+            | 0x7f..
+            | b'"'
+            | b'#'
+            | b'<'
+            | b'>'
+            | b'\\'
+            | b'^'
+            | b'`'
+            | b'{'
+            | b'|'
             | b'}' => percent(byte, out),
             _ => out.push(byte),
         }

@@ -56,9 +56,10 @@ pub(super) fn compile(
 impl Expression {
     /// Its value for this iteration.
     pub(super) fn evaluate(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
-        let variables = self.0.reads.iter().filter_map(|(name, slot)| {
-            Some((name.clone(), scope.variables.get(*slot)?.clone()?))
-        });
+        let variables =
+            self.0.reads.iter().filter_map(|(name, slot)| {
+                Some((name.clone(), scope.variables.get(*slot)?.clone()?))
+            });
         let user = self.0.reads_user.then(|| {
             let user = [("number", scope.user), ("iteration", scope.iteration)];
             (Value::from("user"), Value::from_pairs(user))

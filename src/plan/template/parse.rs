@@ -61,10 +61,11 @@ impl<'a> Builder<'a> {
         while let Some(open) = text[at..].find("{{").map(|found| at + found) {
             self.encoded(text, at..open, encoding)?;
             let inner = open + 2;
-            let close = inner + end_of_slot(&text[inner..]).ok_or_else(|| ParseError {
-                kind: ParseErrorKind::Syntax("`{{` is never closed with `}}`".to_owned()),
-                range: open..inner,
-            })?;
+            let close = inner
+                + end_of_slot(&text[inner..]).ok_or_else(|| ParseError {
+                    kind: ParseErrorKind::Syntax("`{{` is never closed with `}}`".to_owned()),
+                    range: open..inner,
+                })?;
             self.segments.push(Segment::Slot(self.slot(text, inner..close)?, encoding));
             at = close + 2;
         }
@@ -106,7 +107,9 @@ impl<'a> Builder<'a> {
             && literal[open..].contains("%}")
         {
             return Err(ParseError {
-                kind: ParseErrorKind::Syntax("there are no `{% %}` statements, only `{{ }}`".into()),
+                kind: ParseErrorKind::Syntax(
+                    "there are no `{% %}` statements, only `{{ }}`".into(),
+                ),
                 range: range.start + open..range.start + open + 2,
             });
         }
@@ -141,10 +144,9 @@ impl<'a> Builder<'a> {
         {
             return Ok(Slot::Int(low, high));
         }
-        let (expression, unknown) =
-            expression::compile(source, self.names).map_err(|problem| {
-                error(ParseErrorKind::Syntax(expression::show(&problem)), here.clone())
-            })?;
+        let (expression, unknown) = expression::compile(source, self.names).map_err(|problem| {
+            error(ParseErrorKind::Syntax(expression::show(&problem)), here.clone())
+        })?;
         if let Some(name) = unknown.into_iter().next() {
             let (at, is_call) = mention(source, &name);
             let range = start + at..start + at + name.len();
@@ -166,7 +168,8 @@ impl<'a> Builder<'a> {
 
 /// `int(1, 20)` with two whole numbers.
 fn int_range(source: &str) -> Option<(i64, i64)> {
-    let arguments = source.strip_prefix("int")?.trim_start().strip_prefix('(')?.strip_suffix(')')?;
+    let arguments =
+        source.strip_prefix("int")?.trim_start().strip_prefix('(')?.strip_suffix(')')?;
     let (low, high) = arguments.split_once(',')?;
     Some((low.trim().parse().ok()?, high.trim().parse().ok()?))
 }
