@@ -106,6 +106,21 @@ impl Curve {
         stays
     }
 
+    /// The same shape with every moment moved to `moment × numerator / denominator`.
+    #[must_use]
+    pub fn scaled(&self, numerator: u64, denominator: u64) -> Self {
+        let moved = |t: u64| {
+            let t = u128::from(t) * u128::from(numerator) / u128::from(denominator.max(1));
+            u64::try_from(t).unwrap_or(u64::MAX)
+        };
+        let mut curve = Self::default();
+        for piece in &self.pieces {
+            let length = moved(piece.start + piece.length) - moved(piece.start);
+            curve.push(piece.from, piece.to, Duration::from_nanos(length));
+        }
+        curve
+    }
+
     fn push(&mut self, from: u64, to: u64, over: Duration) {
         let length = u64::try_from(over.as_nanos()).unwrap_or(u64::MAX);
         if length == 0 {
@@ -235,6 +250,16 @@ mod tests {
         assert_eq!(curve.stays(9), [(9 * S, 16 * S)]);
         assert_eq!(curve.stays(10), []);
         assert_eq!((curve.level(0), curve.level(5 * S), curve.level(12 * S)), (0, 5, 10));
+    }
+
+    #[test]
+    fn a_scaled_curve_ends_exactly_where_it_should() {
+        let mut curve = Curve::default();
+        curve.ramp(10, secs(7));
+        curve.ramp(20, secs(0));
+        curve.hold(secs(4));
+        let half = curve.scaled(5 * S, 11 * S);
+        assert_eq!((half.end_ns(), half.peak(), half.last_level()), (5 * S, 20, 20));
     }
 
     #[test]

@@ -97,6 +97,13 @@ impl Template {
         Ok(template)
     }
 
+    /// A text in which `{{ }}` means nothing, encoded for its place.
+    pub fn encoded(text: &str, encoding: Encoding) -> Result<Self, RenderError> {
+        let mut bytes = Vec::new();
+        encode::text(text, encoding, &mut bytes)?;
+        Ok(Self::literal(bytes))
+    }
+
     /// The whole text when it has no slots.
     pub fn as_static(&self) -> Option<&[u8]> {
         match self.segments.as_slice() {

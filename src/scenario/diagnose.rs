@@ -1,0 +1,286 @@
+//! Mistakes in a user's files: each with its place, what was expected, and a cure.
+//!
+//! Every part of `scenario` reports into a [`Review`]; `cli` prints the [`Mistakes`].
+//! Invariant: reporting never stops the reading, so all mistakes come at once, in file order.
+
+use std::fmt;
+use std::ops::Range;
+
+use annotate_snippets::{
+    AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
+};
+
+/// The most mistakes kept; the rest is counted.
+const MAX_MISTAKES: usize = 100;
+
+/// A longer line is not shown: it is data, not something to read.
+const MAX_LINE: usize = 1_000;
+
+/// One thing to mend.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mistake {
+    /// The file as the user named it, or the flag of the command line.
+    pub file: String,
+    /// Where in the file; `None`: the file as a whole.
+    pub place: Option<Place>,
+    /// What is wrong.
+    pub message: String,
+    /// What belongs there instead: a fragment that follows "expected".
+    pub expected: Option<String>,
+    /// How to mend it, "did you mean" included.
+    pub help: Vec<String>,
+}
+
+/// A place in a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// From 1.
+    pub line: usize,
+    /// From 1, in characters.
+    pub column: usize,
+    /// The line; empty when it is too long to show.
+    pub snippet: String,
+    /// The part of the line that is meant, in bytes.
+    pub marked: Range<usize>,
+}
+
+/// Something doubtful that does not stop a run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning(pub Mistake);
+
+/// Everything that is wrong, in the order of the files; never empty.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mistakes {
+    /// The first of them.
+    pub list: Vec<Mistake>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// A range of bytes in one of the files under review.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub source: usize,
+    pub start: usize,
+    pub end: usize,
+}
+
+/// The files read so far and what was found wrong with them.
+#[derive(Debug, Default)]
+pub(crate) struct Review {
+    sources: Vec<Source>,
+    mistakes: Vec<(Option<Span>, Mistake)>,
+    warnings: Vec<Warning>,
+    more: usize,
+    /// Where reports go that are beyond the bound.
+    spill: Mistake,
+}
+
+#[derive(Debug)]
+struct Source {
+    name: String,
+    text: String,
+}
+
+impl Mistake {
+    /// Says what belongs there: a fragment that follows "expected".
+    pub(crate) fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
+        self.expected = Some(expected.into());
+        self
+    }
+
+    /// Adds a way to mend it.
+    pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
+        self.help.push(help.into());
+        self
+    }
+
+    /// Adds "did you mean" when `known` has a name close to `word`.
+    pub(crate) fn did_you_mean<'a>(
+        &mut self,
+        word: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> &mut Self {
+        match nearest(word, known) {
+            Some(near) => self.help(format!("did you mean `{near}`?")),
+            None => self,
+        }
+    }
+
+    /// As text for a terminal: `file:line:column`, the line, what was expected, the cure.
+    pub fn render(&self, colour: bool) -> String {
+        self.render_as(Level::ERROR, colour)
+    }
+
+    fn render_as(&self, level: Level<'_>, colour: bool) -> String {
+        let mut group: Group<'_> = Group::with_title(level.primary_title(self.message.as_str()));
+        match &self.place {
+            Some(place) if !place.snippet.is_empty() => {
+                let label = self.expected.as_ref().map(|expected| format!("expected {expected}"));
+                group = group.element(
+                    Snippet::source(place.snippet.as_str())
+                        .line_start(place.line)
+                        .path(self.file.as_str())
+                        .annotation(
+                            AnnotationKind::Primary.span(place.marked.clone()).label(label),
+                        ),
+                );
+            }
+            place => {
+                let mut origin = Origin::path(self.file.as_str());
+                if let Some(place) = place {
+                    origin = origin.line(place.line).char_column(place.column);
+                }
+                group = group.element(origin);
+                if let Some(expected) = &self.expected {
+                    let note = normalize_untrusted_str(&format!("expected {expected}"));
+                    group = group.element(Level::NOTE.message(note));
+                }
+            }
+        }
+        for help in &self.help {
+            group = group.element(Level::HELP.message(normalize_untrusted_str(help)));
+        }
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        renderer.render(&[group])
+    }
+}
+
+impl Warning {
+    /// As text for a terminal.
+    pub fn render(&self, colour: bool) -> String {
+        self.0.render_as(Level::WARNING, colour)
+    }
+}
+
+impl Mistakes {
+    /// As text for a terminal, a blank line between two.
+    pub fn render(&self, colour: bool) -> String {
+        let mut parts: Vec<String> = self.list.iter().map(|one| one.render(colour)).collect();
+        if self.more > 0 {
+            parts.push(format!("and {} more", self.more));
+        }
+        parts.join("\n\n")
+    }
+}
+
+impl fmt::Display for Mistakes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.render(false))
+    }
+}
+
+impl std::error::Error for Mistakes {}
+
+impl Review {
+    /// Takes a file in; spans in it carry the number returned.
+    pub(crate) fn open(&mut self, name: String, text: String) -> usize {
+        self.sources.push(Source { name, text });
+        self.sources.len() - 1
+    }
+
+    /// What a span covers.
+    pub(crate) fn text(&self, span: Span) -> &str {
+        let text = &self.sources[span.source].text;
+        text.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// Reports a mistake at a place.
+    pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) -> &mut Mistake {
+        let mistake = self.at(span, message.into());
+        self.push(Some(span), mistake)
+    }
+
+    /// Reports a mistake about a file as a whole, or about the command line.
+    pub(crate) fn general(
+        &mut self,
+        file: impl Into<String>,
+        message: impl Into<String>,
+    ) -> &mut Mistake {
+        let mistake = Mistake { file: file.into(), message: message.into(), ..Mistake::default() };
+        self.push(None, mistake)
+    }
+
+    /// Reports something doubtful.
+    pub(crate) fn warn(&mut self, span: Span, message: impl Into<String>, help: &str) {
+        let mut mistake = self.at(span, message.into());
+        mistake.help(help);
+        if self.warnings.len() < MAX_MISTAKES {
+            self.warnings.push(Warning(mistake));
+        }
+    }
+
+    /// The mistake reported last, to say more about it.
+    pub(crate) fn last(&mut self) -> &mut Mistake {
+        match self.mistakes.last_mut() {
+            Some((_, mistake)) if self.more == 0 => mistake,
+            _ => &mut self.spill,
+        }
+    }
+
+    /// How many mistakes there are so far.
+    pub(crate) fn count(&self) -> usize {
+        self.mistakes.len() + self.more
+    }
+
+    /// The mistakes, in the order of the files; or, when there are none, `value` and the warnings.
+    pub(crate) fn close<T>(mut self, value: Option<T>) -> Result<(T, Vec<Warning>), Mistakes> {
+        match value {
+            Some(value) if self.count() == 0 => Ok((value, self.warnings)),
+            _ => {
+                let place = |span: &Option<Span>| span.map(|span| (span.source, span.start));
+                self.mistakes.sort_by_key(|(span, _)| place(span));
+                let list = self.mistakes.into_iter().map(|(_, mistake)| mistake).collect();
+                Err(Mistakes { list, more: self.more })
+            }
+        }
+    }
+
+    fn push(&mut self, span: Option<Span>, mistake: Mistake) -> &mut Mistake {
+        if self.mistakes.len() == MAX_MISTAKES {
+            self.more += 1;
+            self.spill = mistake;
+            return &mut self.spill;
+        }
+        self.mistakes.push((span, mistake));
+        let last = self.mistakes.len() - 1;
+        &mut self.mistakes[last].1
+    }
+
+    fn at(&self, span: Span, message: String) -> Mistake {
+        let Source { name, text } = &self.sources[span.source];
+        let start = floor(text, span.start);
+        let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
+        let line = text[begin..end].trim_end_matches('\r');
+        let marked_end = floor(text, span.end.max(start)).min(begin + line.len());
+        let shown = if line.len() > MAX_LINE { "" } else { line };
+        let place = Place {
+            line: text[..begin].matches('\n').count() + 1,
+            column: text[begin..start].chars().count() + 1,
+            snippet: shown.to_owned(),
+            marked: start - begin..marked_end.max(start) - begin,
+        };
+        Mistake { file: name.clone(), place: Some(place), message, ..Mistake::default() }
+    }
+}
+
+/// The last boundary between two characters at or before `at`.
+fn floor(text: &str, at: usize) -> usize {
+    let mut at = at.min(text.len());
+    while !text.is_char_boundary(at) {
+        at -= 1;
+    }
+    at
+}
+
+/// The known name that `word` was most likely meant to be.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_lowercase();
+    known
+        .into_iter()
+        .map(|name| (strsim::damerau_levenshtein(&word, &name.to_lowercase()), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 4)
+        .min()
+        .map(|(_, name)| name)
+}

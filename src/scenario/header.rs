@@ -1,0 +1,47 @@
+//! Header names and values as a file gives them.
+//!
+//! Invariant: what comes out can stand in a request's head (RFC 9110 §5) and does not contradict
+//! what the wire writes there itself.
+
+use super::diagnose::Review;
+use super::node::{Key, Node};
+
+/// What the wire writes itself, from the body and the connection.
+const OWN: &[&str] = &["connection", "content-length", "transfer-encoding"];
+
+/// A header's name.
+pub(super) fn name(review: &mut Review, key: &Key) -> Option<String> {
+    if let Err(problem) = check_name(&key.name) {
+        review.mistake(key.span, problem).expected("a header such as `accept`");
+        return None;
+    }
+    Some(key.name.clone())
+}
+
+/// Whether a name can stand in a request's head and is not the wire's own.
+pub(super) fn check_name(name: &str) -> Result<(), String> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        return Err(format!("`{}` is no header name", super::shape::short(name)));
+    }
+    if OWN.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err(format!("`{name}` is written by manada itself"));
+    }
+    Ok(())
+}
+
+/// A header's fixed value.
+pub(super) fn value(review: &mut Review, node: &Node, text: &str) -> Option<String> {
+    if !is_value(text) {
+        review
+            .mistake(node.span, "a line break or control character in a header")
+            .expected("one line of text");
+        return None;
+    }
+    Some(text.trim().to_owned())
+}
+
+/// Whether a text can stand after a header's colon.
+pub(super) fn is_value(text: &str) -> bool {
+    !text.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+}

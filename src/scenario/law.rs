@@ -1,0 +1,111 @@
+//! Random durations as they are written: think, the built-in target's latency.
+//!
+//! Invariant: what comes out can be drawn from; its least is not above its most.
+
+use std::time::Duration;
+
+use super::diagnose::Review;
+use super::node::{Kind, Node};
+use super::shape::{self, Fields, wrong};
+use crate::curve::{Distribution, Law};
+
+const EXPECTED: &str = "a duration such as 2s, or a law such as `{ exponential: { mean: 2s } }`";
+
+/// A bare duration, or a map that names a law, with `min` and `max` beside it.
+pub(super) fn distribution(review: &mut Review, node: &Node) -> Option<Distribution> {
+    if !matches!(node.kind, Kind::Map(_)) {
+        if !matches!(node.kind, Kind::Text(_) | Kind::Number(..)) {
+            return wrong(review, node, EXPECTED);
+        }
+        return shape::duration(review, node).map(Distribution::constant);
+    }
+    let mut fields = Fields::of(review, node, "a distribution")?;
+    let laws: Vec<Option<Law>> = [
+        fields.take("uniform").map(|node| uniform(review, node)),
+        fields.take("normal").map(|node| normal(review, node)),
+        fields.take("exponential").map(|node| exponential(review, node)),
+        fields.take("lognormal").map(|node| lognormal(review, node)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    let min = fields.take("min").map(|node| (node, shape::duration(review, node)));
+    let max = fields.take("max").map(|node| (node, shape::duration(review, node)));
+    let before = review.count();
+    fields.finish(review);
+    if laws.len() != 1 && review.count() == before {
+        let message =
+            if laws.is_empty() { "no law is named here" } else { "more than one law is named" };
+        review
+            .mistake(node.span, message)
+            .expected("one of `uniform`, `normal`, `exponential`, `lognormal`");
+    }
+    let bound = |bound: &Option<(&Node, Option<Duration>)>| bound.as_ref().and_then(|(_, d)| *d);
+    let (least, most) = (bound(&min), bound(&max));
+    if let (Some((_, Some(least))), Some((node, Some(most)))) = (&min, &max)
+        && least > most
+    {
+        return wrong(review, node, "a `max` that is not below `min`");
+    }
+    let law = laws.into_iter().next()??;
+    Some(Distribution { law, min: least, max: most })
+}
+
+/// The same, or the compact form of the command line: `exponential:5ms`.
+pub(super) fn latency(review: &mut Review, node: &Node) -> Option<Distribution> {
+    let Kind::Text(text) = &node.kind else { return distribution(review, node) };
+    match Distribution::parse_compact(text) {
+        Ok(distribution) => Some(distribution),
+        Err(expected) => wrong(review, node, expected),
+    }
+}
+
+fn uniform(review: &mut Review, node: &Node) -> Option<Law> {
+    let expected = "two durations: `uniform: [1s, 3s]`";
+    let [low, high] = shape::list(review, node, expected)? else {
+        return wrong(review, node, expected);
+    };
+    let (low, from) = (shape::duration(review, low), low);
+    let high = shape::duration(review, high)?;
+    let low = low?;
+    if low > high {
+        return wrong(review, from, "the shorter of the two durations first");
+    }
+    Some(Law::Uniform { low, high })
+}
+
+fn normal(review: &mut Review, node: &Node) -> Option<Law> {
+    let mut fields = Fields::of(review, node, "a normal law")?;
+    let mean = need_duration(review, &mut fields, "mean");
+    let sd = need_duration(review, &mut fields, "sd");
+    fields.finish(review);
+    Some(Law::Normal { mean: mean?, sd: sd? })
+}
+
+fn exponential(review: &mut Review, node: &Node) -> Option<Law> {
+    let mut fields = Fields::of(review, node, "an exponential law")?;
+    let mean = need_duration(review, &mut fields, "mean");
+    fields.finish(review);
+    Some(Law::Exponential { mean: mean? })
+}
+
+fn lognormal(review: &mut Review, node: &Node) -> Option<Law> {
+    let mut fields = Fields::of(review, node, "a lognormal law")?;
+    let median = need_duration(review, &mut fields, "median");
+    let sigma = fields.need(review, "sigma", "a number such as 0.5");
+    let sigma = sigma.and_then(|node| match &node.kind {
+        Kind::Number(_, value) if (0.0..=10.0).contains(value) => Some(*value),
+        _ => wrong(review, node, "a number from 0 to 10, such as 0.5"),
+    });
+    fields.finish(review);
+    Some(Law::Lognormal { median: median?, sigma: sigma? })
+}
+
+fn need_duration(
+    review: &mut Review,
+    fields: &mut Fields<'_>,
+    name: &'static str,
+) -> Option<Duration> {
+    let node = fields.need(review, name, "a duration such as 2s")?;
+    shape::duration(review, node)
+}

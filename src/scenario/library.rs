@@ -1,0 +1,188 @@
+//! Files: the scenario's own, and the archetypes it names.
+//!
+//! `compile` asks for an archetype by name.
+//! Invariant: no file is read before its size is known to be small.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::diagnose::{Review, Span, nearest};
+use super::node::{Node, parse};
+
+/// The largest file accepted: 4 MiB.
+pub(super) const MAX_FILE: u64 = 4 << 20;
+
+/// The archetypes that come with the program.
+pub(super) const BUILT_IN: &[(&str, &str)] = &[
+    ("browser", include_str!("../../archetypes/browser.yaml")),
+    ("buyer", include_str!("../../archetypes/buyer.yaml")),
+];
+
+/// Where archetypes are looked up, in this order, before the built-in ones.
+#[derive(Debug)]
+pub(super) struct Library {
+    folders: Vec<PathBuf>,
+}
+
+/// A file that was read and parsed.
+#[derive(Debug)]
+pub(super) struct Document {
+    pub node: Node,
+    pub name: String,
+}
+
+impl Library {
+    /// For a scenario at `path`: beside it, in its `archetypes/`, in the working directory's.
+    pub(super) fn beside(path: &Path) -> Self {
+        let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
+        let mut folders = vec![folder.clone(), folder.join("archetypes")];
+        let working = PathBuf::from("archetypes");
+        if !folders.contains(&working) {
+            folders.push(working);
+        }
+        Self { folders }
+    }
+
+    /// The archetype of this name; `inline` are the names the scenario defines itself, and
+    /// `span` is where the name stands.
+    pub(super) fn archetype(
+        &self,
+        review: &mut Review,
+        name: &str,
+        span: Span,
+        inline: &[&str],
+    ) -> Option<Document> {
+        for folder in &self.folders {
+            for ending in ["yaml", "yml"] {
+                let path = folder.join(format!("{name}.{ending}"));
+                // The scenario itself may stand where an archetype of its name would.
+                if path.is_file() {
+                    return read(review, &path, Some(span));
+                }
+            }
+        }
+        if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
+            let shown = format!("{name}.yaml (built in)");
+            return document(review, shown, (*text).to_owned());
+        }
+        self.unknown(review, name, span, inline);
+        None
+    }
+
+    fn unknown(&self, review: &mut Review, name: &str, span: Span, inline: &[&str]) {
+        let mut known: Vec<String> = inline.iter().map(|&name| name.to_owned()).collect();
+        known.extend(BUILT_IN.iter().map(|(name, _)| (*name).to_owned()));
+        for folder in &self.folders[1..] {
+            known.extend(names_in(folder));
+        }
+        known.sort();
+        known.dedup();
+        let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        let looked: Vec<String> = self
+            .folders
+            .iter()
+            .map(|folder| format!("`{}`", folder.join(format!("{name}.yaml")).display()))
+            .collect();
+        let mistake = review.mistake(span, format!("there is no archetype `{name}`"));
+        mistake.expected(format!("one of {}", known.join(", ")));
+        if let Some(near) = near {
+            mistake.help(format!("did you mean `{near}`?"));
+        }
+        mistake.help(format!(
+            "write it inline under `archetypes:`, or as a file: {}",
+            looked.join(", ")
+        ));
+    }
+}
+
+/// The names of the archetypes in a folder, at most a few dozen: they only help a message.
+fn names_in(folder: &Path) -> Vec<String> {
+    let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
+    entries
+        .take(100)
+        .filter_map(Result::ok)
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml" || ending == "yml"))
+        .filter_map(|path| path.file_stem()?.to_str().map(str::to_owned))
+        .collect()
+}
+
+/// Reads and parses a file; `span` is where it is named, when a file names it.
+pub(super) fn read(review: &mut Review, path: &Path, span: Option<Span>) -> Option<Document> {
+    let shown = path.display().to_string();
+    match contents(path) {
+        Ok(bytes) => decode(review, shown, bytes),
+        Err((message, help)) => {
+            let mistake = match span {
+                Some(span) => review.mistake(span, format!("{shown}: {message}")),
+                None => review.general(shown, message),
+            };
+            if let Some(help) = help {
+                mistake.help(help);
+            }
+            None
+        }
+    }
+}
+
+type Failure = (String, Option<String>);
+
+fn contents(path: &Path) -> Result<Vec<u8>, Failure> {
+    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::NotFound => (
+            "there is no such file".to_owned(),
+            Some("a path from the working directory, such as scenarios/quickstart.yaml".into()),
+        ),
+        _ => (format!("this file cannot be read: {error}"), None),
+    })?;
+    if metadata.is_dir() {
+        return Err((
+            "this is a folder".to_owned(),
+            Some("name one of the files in it".to_owned()),
+        ));
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(too_large(metadata.len()));
+    }
+    let failed = |error: std::io::Error| (format!("this file cannot be read: {error}"), None);
+    let mut bytes = Vec::new();
+    // A pipe has no length: the bound holds for what is read, too.
+    let mut file = File::open(path).map_err(failed)?.take(MAX_FILE + 1);
+    file.read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > MAX_FILE {
+        return Err(too_large(bytes.len() as u64));
+    }
+    Ok(bytes)
+}
+
+fn too_large(bytes: u64) -> Failure {
+    let size = crate::units::show_bytes(bytes);
+    (
+        format!("this file is too large for a scenario: {size}, and at most 4 MiB are read"),
+        Some("is it the scenario? data belongs in files of its own".to_owned()),
+    )
+}
+
+fn decode(review: &mut Review, shown: String, bytes: Vec<u8>) -> Option<Document> {
+    match String::from_utf8(bytes) {
+        Ok(text) => document(review, shown, text),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
+            let source = review.open(shown, text);
+            review
+                .mistake(Span { source, start: at, end: at + 1 }, "this is not UTF-8 text")
+                .expected("a YAML file saved as UTF-8");
+            None
+        }
+    }
+}
+
+/// Takes a text in under its name and parses it.
+pub(super) fn document(review: &mut Review, name: String, text: String) -> Option<Document> {
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    let source = review.open(name.clone(), text.clone());
+    let node = parse(review, source, &text)?;
+    Some(Document { node, name })
+}

@@ -1,0 +1,240 @@
+//! `users` and `arrivals`: how much load, in which model, when.
+//!
+//! `compile` calls it for each workload.
+//! Invariant: a load that comes out has an end, by time or by count, and rises above zero.
+
+use std::time::Duration;
+
+use super::diagnose::Review;
+use super::node::{Key, Kind, Node};
+use super::shape::{self, Fields, wrong};
+use crate::curve::Curve;
+use crate::plan::load::{Arrivals, Bound, Load, OPEN_END, Process, Users};
+use crate::units::Rate;
+
+/// The most users a workload may ask for.
+pub(super) const MAX_USERS: u64 = 10_000_000;
+
+/// How many users an open workload may have at once where nothing is said.
+pub(super) const DEFAULT_MAX_USERS: u64 = 10_000;
+
+const MODEL: &str = "`users:` (so many at once) or `arrivals:` (so many starts per second)";
+
+/// Lowers the load of a workload from its fields; the caller finishes them.
+pub(super) fn load(review: &mut Review, fields: &mut Fields<'_>) -> Option<Load> {
+    let users = fields.entry("users");
+    let arrivals = fields.entry("arrivals");
+    let duration = fields.entry("duration");
+    let iterations = fields.take("iterations");
+    let count = iterations.map(|node| shape::count(review, node, 1, u64::MAX / 2));
+    let end = End {
+        duration: duration.map(|(key, node)| (key, some_bounded(review, node))),
+        iterations: match count {
+            Some(count) => Some(count?),
+            None => None,
+        },
+    };
+    match (users, arrivals) {
+        (Some((_, node)), None) => closed(review, node, &end).map(Load::Closed),
+        (None, Some((_, node))) => open(review, node, &end).map(Load::Open),
+        (Some(_), Some((key, _))) => {
+            review
+                .mistake(key.span, "a workload is either closed (`users`) or open (`arrivals`)")
+                .help("make it two workloads");
+            None
+        }
+        (None, None) => {
+            review
+                .mistake(fields.span(), "this workload makes no load")
+                .expected(MODEL)
+                .help("for example `users: 10` with `duration: 30s`");
+            None
+        }
+    }
+}
+
+/// What ends a workload beside its stages.
+#[derive(Debug)]
+struct End<'n> {
+    duration: Option<(&'n Key, Option<Duration>)>,
+    iterations: Option<u64>,
+}
+
+impl End<'_> {
+    /// The duration, or for ever; `None` when it was a mistake.
+    fn length(&self) -> Option<Duration> {
+        match self.duration {
+            Some((_, duration)) => duration,
+            None => Some(Duration::from_nanos(OPEN_END)),
+        }
+    }
+
+    fn refuse_beside_stages(&self, review: &mut Review) {
+        if let Some((key, _)) = self.duration {
+            review
+                .mistake(key.span, "a list of stages has its own length")
+                .help("remove `duration`, or give one level instead of the list");
+        }
+    }
+}
+
+fn closed(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Users> {
+    if matches!(node.kind, Kind::List(_)) {
+        end.refuse_beside_stages(review);
+        let level = |review: &mut Review, node: &Node| shape::count(review, node, 0, MAX_USERS);
+        let curve = stages(review, node, "users", level)?;
+        let bound = end.iterations.map_or(Bound::Time, Bound::Iterations);
+        return Some(Users { curve, bound });
+    }
+    if !matches!(node.kind, Kind::Number(..)) {
+        return wrong(
+            review,
+            node,
+            "a number of users, or a list of stages such as `- { ramp: 500, over: 30s }`",
+        );
+    }
+    let level = shape::count(review, node, 1, MAX_USERS)?;
+    let bound = match (end.iterations, &end.duration) {
+        (Some(count), _) => Bound::Iterations(count),
+        (None, Some(_)) => Bound::Time,
+        (None, None) => Bound::Once,
+    };
+    Some(Users { curve: Curve::constant(level, end.length()?), bound })
+}
+
+fn open(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Arrivals> {
+    let mut fields = Fields::of(review, node, "`arrivals`")?;
+    let process = fields.take("process").map(|node| process(review, node));
+    let rate = fields.need(review, "rate", "a rate such as 100/s, or a list of stages");
+    let max_users = fields.take("max_users").map(|n| shape::count(review, n, 1, MAX_USERS));
+    fields.finish(review);
+    let curve = rate.and_then(|node| rate_curve(review, node, end));
+    Some(Arrivals {
+        process: process.unwrap_or(Some(Process::Constant))?,
+        curve: curve?,
+        iterations: end.iterations,
+        max_users: max_users.unwrap_or(Some(DEFAULT_MAX_USERS))?,
+    })
+}
+
+fn rate_curve(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Curve> {
+    if matches!(node.kind, Kind::List(_)) {
+        end.refuse_beside_stages(review);
+        let level =
+            |review: &mut Review, node: &Node| shape::rate(review, node).map(Rate::nano_per_s);
+        return stages(review, node, "arrivals", level);
+    }
+    let rate = shape::rate(review, node)?;
+    if rate.nano_per_s() == 0 {
+        return wrong(review, node, "a rate above zero, such as 100/s");
+    }
+    if end.duration.is_none() && end.iterations.is_none() {
+        review
+            .mistake(node.span, "this workload never ends")
+            .expected("`duration: 1m` or `iterations: 1000` beside `arrivals`");
+        return None;
+    }
+    Some(Curve::constant(rate.nano_per_s(), end.length()?))
+}
+
+fn process(review: &mut Review, node: &Node) -> Option<Process> {
+    match shape::scalar(node) {
+        Some("constant") => Some(Process::Constant),
+        Some("poisson") => Some(Process::Poisson),
+        _ => wrong(review, node, "`constant` (evenly spaced) or `poisson`"),
+    }
+}
+
+/// A list of `ramp` and `hold`; `level` reads the level of a ramp.
+fn stages(
+    review: &mut Review,
+    node: &Node,
+    what: &str,
+    level: impl Fn(&mut Review, &Node) -> Option<u64>,
+) -> Option<Curve> {
+    let expected = "a list of stages such as `- { ramp: 500, over: 30s }`";
+    let items = shape::list(review, node, expected)?;
+    if items.is_empty() {
+        return wrong(review, node, expected);
+    }
+    let before = review.count();
+    let mut curve = Curve::default();
+    for item in items {
+        stage(review, item, &mut curve, &level);
+        if curve.end_ns() >= OPEN_END {
+            review.mistake(item.span, "these stages last longer than 31 years");
+            return None;
+        }
+    }
+    if review.count() > before {
+        return None;
+    }
+    if curve.peak() == 0 {
+        let mistake = review.mistake(node.span, format!("{what} never rise above zero"));
+        mistake.expected("a `ramp` to some level before the first `hold`");
+        return None;
+    }
+    Some(curve)
+}
+
+fn stage(
+    review: &mut Review,
+    item: &Node,
+    curve: &mut Curve,
+    level: &impl Fn(&mut Review, &Node) -> Option<u64>,
+) {
+    let Some(mut fields) = Fields::of(review, item, "a stage") else { return };
+    let ramp = fields.take("ramp");
+    let hold = fields.take("hold");
+    let over = fields.entry("over");
+    let before = review.count();
+    let span = fields.span();
+    fields.finish(review);
+    match (ramp, hold) {
+        (Some(node), None) => {
+            let to = level(review, node);
+            let Some((_, over)) = over else {
+                review
+                    .mistake(span, "this ramp has no length")
+                    .expected("`over:` with a duration, such as `{ ramp: 500, over: 30s }`");
+                return;
+            };
+            if let (Some(over), Some(to)) = (bounded(review, over), to) {
+                curve.ramp(to, over);
+            }
+        }
+        (None, Some(node)) => {
+            if let Some((key, _)) = over {
+                not_beside_hold(review, key);
+            } else if let Some(length) = bounded(review, node) {
+                curve.hold(length);
+            }
+        }
+        _ if review.count() > before => {}
+        _ => {
+            review
+                .mistake(span, "a stage is one of `ramp` and `hold`")
+                .expected("`{ ramp: 500, over: 30s }` or `{ hold: 2m }`");
+        }
+    }
+}
+
+fn not_beside_hold(review: &mut Review, key: &Key) {
+    review
+        .mistake(key.span, "`over` belongs to a `ramp`")
+        .expected("`{ hold: 2m }`, which holds the level for two minutes");
+}
+
+/// A duration short enough for schedules in nanoseconds to be computed with.
+pub(super) fn bounded(review: &mut Review, node: &Node) -> Option<Duration> {
+    let duration = shape::duration(review, node)?;
+    if duration < Duration::from_nanos(OPEN_END) {
+        return Some(duration);
+    }
+    review.mistake(node.span, "no run lasts longer than 31 years");
+    None
+}
+
+fn some_bounded(review: &mut Review, node: &Node) -> Option<Duration> {
+    bounded(review, node).and_then(|_| shape::some_duration(review, node))
+}

@@ -1,0 +1,67 @@
+//! Scenarios and archetypes: the language, from YAML to a plan.
+//!
+//! `cli` calls [`load`] for a file and [`hit::plan`] for the command line's own small scenario.
+//! Invariant: the only folder that knows YAML; whoever gets a plan need not check it.
+
+mod answer;
+mod archetype;
+mod compile;
+mod diagnose;
+mod header;
+pub mod hit;
+mod law;
+mod library;
+mod load;
+mod node;
+mod overrides;
+mod service;
+mod shape;
+mod step;
+#[cfg(test)]
+mod tests;
+mod texts;
+
+use std::path::Path;
+
+pub use diagnose::{Mistake, Mistakes, Place, Warning};
+pub use hit::Hit;
+pub use overrides::Overrides;
+
+use crate::plan::Plan;
+use crate::units::show_duration;
+use diagnose::Review;
+use library::Library;
+
+/// Reads the scenario at `path` with everything it names, and applies the command line's wishes.
+/// Paths in messages are shown as given here.
+///
+/// # Errors
+///
+/// All mistakes at once, each with its place.
+pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
+    let mut review = Review::default();
+    let document = library::read(&mut review, path, None);
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
+    let plan = document
+        .and_then(|document| {
+            compile::scenario(&mut review, &document.node, stem, Library::beside(path))
+        })
+        .map(|compiled| finish(&mut review, compiled, overrides));
+    review.close(plan)
+}
+
+fn finish(review: &mut Review, compiled: compile::Compiled, overrides: &Overrides) -> Plan {
+    let compile::Compiled { mut plan, warmup } = compiled;
+    overrides.apply(review, &mut plan);
+    if let (Some(end), Some(span)) = (plan.load_end(), warmup)
+        && plan.warmup >= end
+    {
+        review
+            .mistake(span, "nothing would be measured: the warm-up covers the whole run")
+            .expected(format!(
+                "a warm-up shorter than the load, which ends at {}",
+                show_duration(end)
+            ));
+    }
+    plan
+}

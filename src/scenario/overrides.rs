@@ -1,0 +1,161 @@
+//! What the command line changes in a scenario.
+//!
+//! `cli` fills it in; `load` applies it to the compiled plan.
+//! Invariant: a plan is as valid after it as before.
+
+use std::time::Duration;
+
+use super::compile::workload_named;
+use super::diagnose::Review;
+use super::load::{DEFAULT_MAX_USERS, MAX_USERS};
+use crate::curve::Curve;
+use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
+use crate::plan::{Load, Plan, Workload};
+use crate::seed::Seed;
+use crate::units::{Rate, show_duration};
+use crate::verdict::Threshold;
+
+/// What the command line says beside the scenario.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--seed`
+    pub seed: Option<Seed>,
+    /// `--threshold`: rules added to the scenario's.
+    pub thresholds: Vec<String>,
+    /// `--users [WORKLOAD=]N`: replaces the load by so many users, for as long as it was.
+    pub users: Vec<(Option<String>, u64)>,
+    /// `--rate [WORKLOAD=]N/s`: replaces the load by so many starts, for as long as it was.
+    pub rate: Vec<(Option<String>, Rate)>,
+    /// `--duration`: the length of the whole load; starts, stages and the warm-up keep their
+    /// proportions, and a workload that only a count ends is cut there.
+    pub duration: Option<Duration>,
+}
+
+impl Overrides {
+    /// Applies everything; mistakes are reported under the name of their flag.
+    pub(super) fn apply(&self, review: &mut Review, plan: &mut Plan) {
+        if let Some(seed) = self.seed {
+            plan.seed = seed;
+        }
+        // First the length, so that a rate may replace a load that had no end of its own.
+        let mut length = None;
+        if let Some(duration) = self.duration {
+            if duration.is_zero() || duration >= Duration::from_nanos(OPEN_END) {
+                review
+                    .general(flag("--duration", None, show_duration(duration)), "no such length")
+                    .expected("a duration above zero and below 31 years");
+            } else {
+                stretch(plan, duration);
+                length = Some(duration);
+            }
+        }
+        for (name, users) in &self.users {
+            let flag = flag("--users", name.as_deref(), users);
+            if *users == 0 || *users > MAX_USERS {
+                let expected = format!("a whole number from 1 to {MAX_USERS}");
+                review.general(flag, "no such number of users").expected(expected);
+            } else if let Some(workload) = workload_named(review, plan, &flag, name.as_deref()) {
+                replace_by_users(workload, *users);
+            }
+        }
+        for (name, rate) in &self.rate {
+            let flag = flag("--rate", name.as_deref(), format!("{}/s", rate.as_f64()));
+            if rate.nano_per_s() == 0 {
+                review.general(flag, "no such rate").expected("a rate above zero");
+            } else if let Some(workload) = workload_named(review, plan, &flag, name.as_deref()) {
+                replace_by_rate(review, workload, *rate, length, &flag);
+            }
+        }
+        plan.thresholds.extend(rules(review, &self.thresholds));
+    }
+}
+
+/// Parses the rules of `--threshold`.
+pub(super) fn rules(review: &mut Review, rules: &[String]) -> Vec<Threshold> {
+    let mut parsed = Vec::new();
+    for rule in rules {
+        match Threshold::parse(rule) {
+            Ok(rule) => parsed.push(rule),
+            Err(error) => {
+                let flag = flag("--threshold", None, format!("'{rule}'"));
+                let mistake = review.general(flag, error.message);
+                mistake.expected(error.expected);
+                if let Some(help) = error.help {
+                    mistake.help(help);
+                }
+            }
+        }
+    }
+    parsed
+}
+
+fn flag(flag: &str, workload: Option<&str>, value: impl std::fmt::Display) -> String {
+    match workload {
+        Some(workload) => format!("{flag} {workload}={value}"),
+        None => format!("{flag} {value}"),
+    }
+}
+
+fn replace_by_users(workload: &mut Workload, users: u64) {
+    let (end, bound) = match &workload.load {
+        Load::Closed(old) => (old.curve.end_ns(), old.bound),
+        Load::Open(old) => {
+            (old.curve.end_ns(), old.iterations.map_or(Bound::Time, Bound::Iterations))
+        }
+    };
+    let curve = Curve::constant(users, Duration::from_nanos(end));
+    workload.load = Load::Closed(Users { curve, bound });
+}
+
+fn replace_by_rate(
+    review: &mut Review,
+    workload: &mut Workload,
+    rate: Rate,
+    length: Option<Duration>,
+    flag: &str,
+) {
+    let (end, process, iterations, max_users) = match &workload.load {
+        Load::Open(old) => (old.curve.end_ns(), old.process, old.iterations, old.max_users),
+        Load::Closed(old) => {
+            let iterations = match old.bound {
+                Bound::Iterations(count) => Some(count),
+                Bound::Time | Bound::Once => None,
+            };
+            (old.curve.end_ns(), Process::Constant, iterations, DEFAULT_MAX_USERS)
+        }
+    };
+    if end == OPEN_END && iterations.is_none() && length.is_none() {
+        review
+            .general(flag, format!("`{}` has no length that a rate could keep", workload.name))
+            .help("add `--duration 1m`");
+        return;
+    }
+    let curve = Curve::constant(rate.nano_per_s(), Duration::from_nanos(end));
+    workload.load = Load::Open(Arrivals { process, curve, iterations, max_users });
+}
+
+/// Moves the end of the load to `length`, everything timed in proportion.
+fn stretch(plan: &mut Plan, length: Duration) {
+    let ends = plan.workloads.iter().filter_map(Workload::end);
+    let old = ends.max().filter(|end| !end.is_zero()).unwrap_or(length);
+    let (new_ns, old_ns) = (length.as_nanos() as u64, old.as_nanos() as u64);
+    let moved = |moment: Duration| {
+        let ns = moment.as_nanos() * u128::from(new_ns) / u128::from(old_ns);
+        Duration::from_nanos(u64::try_from(ns).unwrap_or(u64::MAX))
+    };
+    plan.warmup = moved(plan.warmup);
+    for workload in &mut plan.workloads {
+        let open_ended = workload.end().is_none();
+        workload.start = moved(workload.start);
+        let left = length.saturating_sub(workload.start).max(Duration::from_nanos(1));
+        let curve = match &mut workload.load {
+            Load::Closed(users) => &mut users.curve,
+            Load::Open(arrivals) => &mut arrivals.curve,
+        };
+        *curve = if open_ended {
+            Curve::constant(curve.last_level(), left)
+        } else {
+            curve.scaled(new_ns, old_ns)
+        };
+    }
+}

@@ -1,0 +1,215 @@
+//! `services:` — where calls go.
+//!
+//! Invariant: a service that comes out has an address or is built in; names are unique.
+
+use super::diagnose::{Review, Span};
+use super::node::{Kind, Node};
+use super::shape::{self, Fields, wrong};
+use super::{header, law};
+use crate::plan::service::Builtin;
+use crate::plan::{Address, Service, Target};
+
+const EXPECTED: &str = "a URL such as \"http://127.0.0.1:8080\", `builtin`, \
+                        or a map with `url` or `builtin`";
+
+/// All services, in their order: the first is the default.
+pub(super) fn services(review: &mut Review, node: &Node) -> Vec<(Span, Service)> {
+    let expected = "a map of services, such as `shop: builtin`";
+    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+    if entries.is_empty() {
+        wrong::<()>(review, node, expected);
+    }
+    let mut services = Vec::new();
+    for (key, node) in entries {
+        if let Some(service) = service(review, &key.name, node) {
+            services.push((key.span, service));
+        }
+    }
+    services
+}
+
+fn service(review: &mut Review, name: &str, node: &Node) -> Option<Service> {
+    let plain = |target| Service {
+        name: name.to_owned(),
+        target,
+        headers: Vec::new(),
+        timeout: Service::TIMEOUT,
+        insecure: false,
+    };
+    match &node.kind {
+        Kind::Text(text) if text == "builtin" => Some(plain(Target::Builtin(Builtin::default()))),
+        Kind::Text(_) => url(review, node).map(|address| plain(Target::Url(address))),
+        Kind::Map(_) => {
+            let mut fields = Fields::of(review, node, "a service")?;
+            let target = target(review, &mut fields);
+            let headers = fields.take("headers").map(|node| headers(review, node));
+            let timeout = fields.take("timeout").map(|node| shape::some_duration(review, node));
+            let insecure = fields.take("tls").and_then(|node| tls(review, node));
+            fields.finish(review);
+            Some(Service {
+                headers: headers.unwrap_or_default(),
+                timeout: timeout.flatten().unwrap_or(Service::TIMEOUT),
+                insecure: insecure.unwrap_or(false),
+                ..plain(target?)
+            })
+        }
+        _ => wrong(review, node, EXPECTED),
+    }
+}
+
+fn target(review: &mut Review, fields: &mut Fields<'_>) -> Option<Target> {
+    let (address, builtin) = (fields.entry("url"), fields.entry("builtin"));
+    match (address, builtin) {
+        (Some((_, node)), None) => url(review, node).map(Target::Url),
+        (None, Some((_, node))) => self::builtin(review, node).map(Target::Builtin),
+        (Some(_), Some((key, _))) => {
+            review.mistake(key.span, "a service has either `url` or `builtin`, not both");
+            None
+        }
+        (None, None) => {
+            let known = ["url", "builtin", "headers", "timeout", "tls"];
+            review
+                .mistake(fields.span(), "this service has no address")
+                .expected("`url:` or `builtin:`")
+                .help(format!("a service may have {}", shape::list_names(&known)));
+            None
+        }
+    }
+}
+
+fn builtin(review: &mut Review, node: &Node) -> Option<Builtin> {
+    if matches!(node.kind, Kind::Null | Kind::Bool(true)) {
+        return Some(Builtin::default());
+    }
+    let mut fields = Fields::of(review, node, "the built-in target")?;
+    let latency = fields.take("latency").map(|node| law::latency(review, node));
+    let servers = fields.take("servers").map(|node| shape::count(review, node, 1, 1_000_000));
+    fields.finish(review);
+    let servers = servers.flatten().and_then(|servers| u32::try_from(servers).ok());
+    Some(Builtin { latency: latency.flatten(), servers })
+}
+
+fn tls(review: &mut Review, node: &Node) -> Option<bool> {
+    let mut fields = Fields::of(review, node, "`tls`")?;
+    let insecure = fields.take("insecure").and_then(|node| shape::truth(review, node));
+    fields.finish(review);
+    insecure
+}
+
+fn headers(review: &mut Review, node: &Node) -> Vec<(String, String)> {
+    let expected = "a map of headers, such as `{ accept: application/json }`";
+    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+    let mut headers = Vec::new();
+    for (key, value) in entries {
+        let name = header::name(review, key);
+        let value = shape::fixed(review, value, "a header's value")
+            .and_then(|text| header::value(review, value, text));
+        if let (Some(name), Some(value)) = (name, value) {
+            headers.push((name, value));
+        }
+    }
+    headers
+}
+
+fn url(review: &mut Review, node: &Node) -> Option<Address> {
+    let text = shape::fixed(review, node, EXPECTED)?;
+    match parse_url(text) {
+        Ok(address) => Some(address),
+        Err(problem) => {
+            review
+                .mistake(node.span, format!("`{}` {problem}", shape::short(text)))
+                .expected(EXPECTED);
+            None
+        }
+    }
+}
+
+/// Parses the base URL of a service; the error follows the URL in a sentence.
+pub(super) fn parse_url(text: &str) -> Result<Address, &'static str> {
+    let (scheme, rest) = text.split_once("://").ok_or("has no scheme: write `http://` first")?;
+    let tls = match scheme.to_ascii_lowercase().as_str() {
+        "http" => false,
+        "https" => true,
+        _ => return Err("is neither http nor https"),
+    };
+    if rest.contains(['?', '#']) {
+        return Err("has a query or fragment: these belong to the steps");
+    }
+    let (authority, path) = match rest.find('/') {
+        Some(slash) => rest.split_at(slash),
+        None => (rest, ""),
+    };
+    if authority.contains('@') {
+        return Err("has a user name: send an `authorization` header instead");
+    }
+    let (host, port) = if let Some(inner) = authority.strip_prefix('[') {
+        let (host, port) = inner.split_once(']').ok_or("has no `]` after its address")?;
+        host.parse::<std::net::Ipv6Addr>().map_err(|_| "has no IPv6 address in its brackets")?;
+        (host, if port.is_empty() { None } else { Some(port.strip_prefix(':').unwrap_or("?")) })
+    } else {
+        match authority.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (authority, None),
+        }
+    };
+    if host.is_empty() {
+        return Err("has no host");
+    }
+    let of_host = |c: char| c.is_ascii_alphanumeric() || "-._:%~".contains(c);
+    if !host.chars().all(of_host) {
+        return Err("has a host with characters that no host has");
+    }
+    if path.chars().any(|c| c.is_control() || c == ' ' || !c.is_ascii()) {
+        return Err("has a path with characters that have to be percent-encoded");
+    }
+    let port = match port {
+        None if tls => 443,
+        None => 80,
+        Some(port) => port
+            .parse()
+            .ok()
+            .filter(|port| *port > 0)
+            .ok_or("has a port that is not a number from 1 to 65535")?,
+    };
+    let prefix = path.trim_end_matches('/').to_owned();
+    Ok(Address { tls, host: host.to_owned(), port, prefix })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn urls_are_origins_with_a_prefix() {
+        for (text, tls, host, port, prefix) in [
+            ("http://127.0.0.1:8080", false, "127.0.0.1", 8080, ""),
+            ("https://shop.example/", true, "shop.example", 443, ""),
+            ("HTTP://shop.example/api/v1/", false, "shop.example", 80, "/api/v1"),
+            ("http://[::1]:99", false, "::1", 99, ""),
+            ("http://[::1]", false, "::1", 80, ""),
+        ] {
+            let prefix = prefix.to_owned();
+            let address = Address { tls, host: host.to_owned(), port, prefix };
+            assert_eq!(parse_url(text), Ok(address), "{text}");
+        }
+        for text in [
+            "shop.example",
+            "ftp://x",
+            "http://",
+            "http://:80",
+            "http://x:0",
+            "http://x:99999",
+            "http://x?q=1",
+            "http://u:p@x",
+            "http://a b",
+            "http://[::1",
+            "http://[x]:1",
+            "http://[::1]80",
+            "http://x/é",
+            "http://x\r\n",
+            "",
+        ] {
+            assert!(parse_url(text).is_err(), "{text}");
+        }
+    }
+}

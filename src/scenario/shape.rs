@@ -1,0 +1,236 @@
+//! Reading nodes as what they should be: the field tables of the language.
+//!
+//! Everything that lowers a part of a scenario reads its map through [`Fields`] and its values
+//! through the functions here.
+//! Invariant: what is not as it should be is reported once, with its place, and read as `None`.
+
+use std::time::Duration;
+
+use super::diagnose::{Review, Span};
+use super::node::{Key, Kind, Node};
+use crate::units::{self, NotAQuantity, Rate};
+
+/// A map being read field by field; whatever was not asked for is unknown.
+#[derive(Debug)]
+pub(crate) struct Fields<'n> {
+    span: Span,
+    /// What the map is, for messages: `a workload`.
+    what: &'static str,
+    entries: &'n [(Key, Node)],
+    asked: Vec<&'static str>,
+}
+
+impl<'n> Fields<'n> {
+    /// Reads `node` as a map that is `what`.
+    pub(crate) fn of(review: &mut Review, node: &'n Node, what: &'static str) -> Option<Self> {
+        match &node.kind {
+            Kind::Map(entries) => Some(Self { span: node.span, what, entries, asked: Vec::new() }),
+            _ => wrong(review, node, format!("{what}: a map of keys and values")),
+        }
+    }
+
+    /// Where the map begins.
+    pub(crate) fn span(&self) -> Span {
+        self.span
+    }
+
+    /// The value of a field, if it is there.
+    pub(crate) fn take(&mut self, name: &'static str) -> Option<&'n Node> {
+        self.entry(name).map(|(_, value)| value)
+    }
+
+    /// The key and value of a field, if it is there.
+    pub(crate) fn entry(&mut self, name: &'static str) -> Option<(&'n Key, &'n Node)> {
+        self.asked.push(name);
+        self.entries.iter().find(|(key, _)| key.name == name).map(|(key, value)| (key, value))
+    }
+
+    /// The value of a field that has to be there.
+    pub(crate) fn need(
+        &mut self,
+        review: &mut Review,
+        name: &'static str,
+        expected: &str,
+    ) -> Option<&'n Node> {
+        let found = self.take(name);
+        if found.is_none() {
+            review
+                .mistake(self.span, format!("{} needs `{name}`", self.what))
+                .expected(format!("`{name}:` with {expected}"));
+        }
+        found
+    }
+
+    /// Whether a key is there, known or not.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.entries.iter().any(|(key, _)| key.name == name)
+    }
+
+    /// Reports every key that nothing asked for.
+    pub(crate) fn finish(self, review: &mut Review) {
+        for (key, _) in self.entries {
+            if self.asked.contains(&key.name.as_str()) {
+                continue;
+            }
+            let message = format!("unknown key `{}` in {}", key.name, self.what);
+            review
+                .mistake(key.span, message)
+                .did_you_mean(&key.name, self.asked.iter().copied())
+                .help(format!("{} may have {}", self.what, list_names(&self.asked)));
+        }
+    }
+}
+
+/// `a, b or c`
+pub(crate) fn list_names(names: &[&str]) -> String {
+    match names {
+        [] => String::new(),
+        [one] => format!("`{one}`"),
+        [most @ .., last] => {
+            let most: Vec<String> = most.iter().map(|name| format!("`{name}`")).collect();
+            format!("{} or `{last}`", most.join(", "))
+        }
+    }
+}
+
+/// Reports a value that is not what belongs there.
+pub(crate) fn wrong<T>(review: &mut Review, node: &Node, expected: impl Into<String>) -> Option<T> {
+    let message = match &node.kind {
+        Kind::Null => "a value is missing here".to_owned(),
+        Kind::Bool(value) => format!("`{value}` does not fit here"),
+        Kind::Number(written, _) => format!("the number {written} does not fit here"),
+        Kind::Text(text) if text.is_empty() => "an empty text does not fit here".to_owned(),
+        Kind::Text(text) => format!("`{}` does not fit here", short(text)),
+        Kind::List(_) => "a list does not fit here".to_owned(),
+        Kind::Map(_) => "a map does not fit here".to_owned(),
+    };
+    review.mistake(node.span, message).expected(expected);
+    None
+}
+
+/// A text cut to what a message can hold.
+pub(crate) fn short(text: &str) -> String {
+    let mut cut: String = text.chars().take(60).collect();
+    if cut.len() < text.len() {
+        cut.push('…');
+    }
+    cut
+}
+
+/// The text of a scalar as it was written; a number or truth value is a text too.
+pub(crate) fn scalar(node: &Node) -> Option<&str> {
+    match &node.kind {
+        Kind::Text(text) | Kind::Number(text, _) => Some(text),
+        Kind::Bool(true) => Some("true"),
+        Kind::Bool(false) => Some("false"),
+        Kind::Null | Kind::List(_) | Kind::Map(_) => None,
+    }
+}
+
+/// A text.
+pub(crate) fn text<'n>(review: &mut Review, node: &'n Node, expected: &str) -> Option<&'n str> {
+    scalar(node).or_else(|| wrong(review, node, expected))
+}
+
+/// A text that is fixed when the scenario is read.
+pub(crate) fn fixed<'n>(review: &mut Review, node: &'n Node, expected: &str) -> Option<&'n str> {
+    let text = text(review, node, expected)?;
+    if text.contains("{{") {
+        review
+            .mistake(node.span, "no `{{ }}` may stand here")
+            .expected(format!("{expected}, the same for every call"));
+        return None;
+    }
+    Some(text)
+}
+
+/// `true` or `false`.
+pub(crate) fn truth(review: &mut Review, node: &Node) -> Option<bool> {
+    match node.kind {
+        Kind::Bool(value) => Some(value),
+        _ => wrong(review, node, "`true` or `false`"),
+    }
+}
+
+/// A list.
+pub(crate) fn list<'n>(review: &mut Review, node: &'n Node, expected: &str) -> Option<&'n [Node]> {
+    match &node.kind {
+        Kind::List(items) => Some(items),
+        _ => wrong(review, node, expected),
+    }
+}
+
+/// The entries of a map with names of the user's own.
+pub(crate) fn entries<'n>(
+    review: &mut Review,
+    node: &'n Node,
+    expected: &str,
+) -> Option<&'n [(Key, Node)]> {
+    match &node.kind {
+        Kind::Map(entries) => Some(entries),
+        _ => wrong(review, node, expected),
+    }
+}
+
+/// A whole number from `low` to `high`.
+pub(crate) fn count(review: &mut Review, node: &Node, low: u64, high: u64) -> Option<u64> {
+    let number = match &node.kind {
+        Kind::Number(written, _) => written.parse::<u64>().ok(),
+        _ => None,
+    };
+    match number {
+        Some(number) if (low..=high).contains(&number) => Some(number),
+        _ => wrong(review, node, format!("a whole number from {low} to {high}")),
+    }
+}
+
+/// A duration such as `250ms`.
+pub(crate) fn duration(review: &mut Review, node: &Node) -> Option<Duration> {
+    quantity(review, node, units::parse_duration, |number| format!("`{number}s`"))
+}
+
+/// A duration above zero.
+pub(crate) fn some_duration(review: &mut Review, node: &Node) -> Option<Duration> {
+    let duration = duration(review, node)?;
+    if duration.is_zero() {
+        return wrong(review, node, "a duration above zero");
+    }
+    Some(duration)
+}
+
+/// A rate such as `200/s`.
+pub(crate) fn rate(review: &mut Review, node: &Node) -> Option<Rate> {
+    quantity(review, node, units::parse_rate, |number| format!("`{number}/s`"))
+}
+
+/// A size such as `64KiB`.
+pub(crate) fn size(review: &mut Review, node: &Node) -> Option<u64> {
+    quantity(review, node, units::parse_size, |number| format!("`{number}B`"))
+}
+
+fn quantity<T>(
+    review: &mut Review,
+    node: &Node,
+    parse: impl Fn(&str) -> Result<T, NotAQuantity>,
+    with_unit: impl Fn(&str) -> String,
+) -> Option<T> {
+    let error = match scalar(node).map(&parse) {
+        Some(Ok(value)) => return Some(value),
+        Some(Err(error)) => error,
+        // The message of an empty text names what is expected.
+        None => parse("").err()?,
+    };
+    wrong::<()>(review, node, error.0);
+    let span_help = match &node.kind {
+        Kind::Number(written, value) if *value >= 0.0 => {
+            Some(format!("add a unit: {}", with_unit(written)))
+        }
+        Kind::Number(..) => Some("it cannot be negative".to_owned()),
+        Kind::Text(text) if text.starts_with('-') => Some("it cannot be negative".to_owned()),
+        _ => None,
+    };
+    if let Some(help) = span_help {
+        review.last().help(help);
+    }
+    None
+}

@@ -1,0 +1,223 @@
+//! One step of a flow: a request and what is made of its answer.
+//!
+//! `archetype` calls it for each item of a flow.
+//! Invariant: a step that comes out has one method, a path, and a service that exists.
+
+use super::diagnose::{Review, nearest};
+use super::node::{Key, Kind, Node};
+use super::shape::{self, Fields};
+use super::{answer, header, law, texts};
+use crate::plan::flow::{Body, Call, Request};
+use crate::plan::template::Encoding;
+
+/// The methods by their key.
+pub(super) const METHODS: [(&str, &str); 7] = [
+    ("get", "GET"),
+    ("post", "POST"),
+    ("put", "PUT"),
+    ("patch", "PATCH"),
+    ("delete", "DELETE"),
+    ("head", "HEAD"),
+    ("options", "OPTIONS"),
+];
+
+const PATH: &str = "a path that begins with `/`, such as /products?page=1";
+
+/// What the steps of an archetype share.
+#[derive(Debug)]
+pub(super) struct Setting<'a> {
+    /// The names of the services, in the order of the plan.
+    pub services: &'a [String],
+    /// The variables of the archetype by slot.
+    pub names: &'a [String],
+}
+
+/// A step with the name of its series.
+#[derive(Debug)]
+pub(super) struct Named {
+    pub name: String,
+    pub call: Call,
+}
+
+/// Lowers a step; its series is set by the caller.
+pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<Named> {
+    let Kind::Map(_) = node.kind else {
+        return shape::wrong(review, node, "a step such as `get: /products`");
+    };
+    let mut fields = Fields::of(review, node, "a step")?;
+    let methods: Vec<(&str, &Key, &Node)> = METHODS
+        .iter()
+        .filter_map(|(key, method)| fields.entry(key).map(|(key, path)| (*method, key, path)))
+        .collect();
+    let name = fields.take("name").map(|node| shape::fixed(review, node, "a step's name"));
+    let service = fields.take("service").map(|node| service(review, node, setting));
+    let mut headers =
+        fields.take("headers").map(|node| headers(review, node, setting)).unwrap_or_default();
+    let body = body(review, &mut fields, setting, &mut headers);
+    let timeout = fields.take("timeout").map(|node| shape::some_duration(review, node));
+    let think = fields.take("think").map(|node| law::distribution(review, node));
+    let max_body = fields.take("max_body").map(|node| shape::size(review, node));
+    let captures = fields
+        .take("capture")
+        .map(|node| answer::captures(review, node, setting.names))
+        .unwrap_or_default();
+    let checks = fields.take("check").map(|node| answer::checks(review, node)).unwrap_or_default();
+    let expects =
+        fields.take("expect").map(|node| answer::checks(review, node)).unwrap_or_default();
+    let before = review.count();
+    fields.finish(review);
+    let (method, path) = one_method(review, node, &methods, before)?;
+    let default_name = format!("{method} {}", shape::scalar(path).unwrap_or_default());
+    let request = Request {
+        method: method.to_owned(),
+        path: self::path(review, path, setting)?,
+        headers,
+        body: body?,
+    };
+    Some(Named {
+        name: name.flatten().map_or(default_name, str::to_owned),
+        call: Call {
+            series: 0,
+            service: service.unwrap_or(Some(0))?,
+            request,
+            timeout: timeout.flatten(),
+            think: think.flatten(),
+            captures,
+            checks,
+            expects,
+            max_body: max_body.flatten().unwrap_or(Call::MAX_BODY),
+        },
+    })
+}
+
+fn one_method<'n>(
+    review: &mut Review,
+    node: &'n Node,
+    methods: &[(&'static str, &'n Key, &'n Node)],
+    before: usize,
+) -> Option<(&'static str, &'n Node)> {
+    match methods {
+        [(method, _, path)] => Some((method, path)),
+        [] => {
+            // An unknown key is most often the method, misspelt: then that was the mistake.
+            if review.count() == before {
+                review
+                    .mistake(node.span, "this step has no request")
+                    .expected("one of `get`, `post`, `put`, `patch`, `delete`, `head`, `options`")
+                    .help("for example `- get: /products`");
+            }
+            None
+        }
+        [(first, ..), (_, second, _), ..] => {
+            review
+                .mistake(
+                    second.span,
+                    format!("a second request in the step that has `{}`", first.to_lowercase()),
+                )
+                .expected("one request per step")
+                .help("begin a new step: put `- ` before it");
+            None
+        }
+    }
+}
+
+fn path(
+    review: &mut Review,
+    node: &Node,
+    setting: &Setting<'_>,
+) -> Option<crate::plan::template::Template> {
+    let template = texts::template(review, node, Encoding::Url, setting.names, PATH)?;
+    let text = shape::scalar(node)?;
+    if text.starts_with('/') || text.starts_with("{{") {
+        return Some(template);
+    }
+    let mistake = review.mistake(node.span, "a step's path begins with `/`");
+    mistake.expected(PATH);
+    if text.contains("://") {
+        mistake.help(
+            "declare the host under `services:` and write its path here; \
+             another service than the first is named with `service:`",
+        );
+    } else {
+        mistake.help(format!("write `/{}`", shape::short(text)));
+    }
+    None
+}
+
+fn service(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<usize> {
+    let name = shape::fixed(review, node, "the name of a service")?;
+    if let Some(index) = setting.services.iter().position(|known| known == name) {
+        return Some(index);
+    }
+    let near = nearest(name, setting.services.iter().map(String::as_str));
+    let mistake = review.mistake(node.span, format!("there is no service `{name}`"));
+    mistake.expected(format!("one of {}", setting.services.join(", ")));
+    match near {
+        Some(near) => mistake.help(format!("did you mean `{near}`?")),
+        None => mistake.help(format!("declare it under `services:`, such as `{name}: builtin`")),
+    };
+    None
+}
+
+type Headers = Vec<(String, crate::plan::template::Template)>;
+
+fn headers(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Headers {
+    let expected = "a map of headers, such as `{ accept: application/json }`";
+    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+    let mut headers = Vec::new();
+    for (key, value) in entries {
+        let name = header::name(review, key);
+        let expected = "a header's value: one line of text";
+        let value = texts::template(review, value, Encoding::Header, setting.names, expected);
+        if let (Some(name), Some(value)) = (name, value) {
+            headers.push((name, value));
+        }
+    }
+    headers
+}
+
+/// The body, with the content type it brings added to the headers that do not name one.
+fn body(
+    review: &mut Review,
+    fields: &mut Fields<'_>,
+    setting: &Setting<'_>,
+    headers: &mut Headers,
+) -> Option<Body> {
+    let json = fields.entry("json");
+    let form = fields.entry("form");
+    let text = fields.entry("body");
+    let given: Vec<_> = [("json", json), ("form", form), ("body", text)]
+        .into_iter()
+        .filter_map(|(kind, entry)| entry.map(|(key, node)| (kind, key, node)))
+        .collect();
+    let (kind, node) = match given.as_slice() {
+        [] => return Some(Body::None),
+        [(kind, _, node)] => (*kind, *node),
+        [(first, ..), (_, second, _), ..] => {
+            review
+                .mistake(second.span, format!("a second body in the step that has `{first}`"))
+                .expected("one of `json`, `form` or `body`");
+            return None;
+        }
+    };
+    let (template, content_type) = match kind {
+        "json" => (texts::json(review, node, setting.names)?, Some("application/json")),
+        "form" => {
+            (texts::form(review, node, setting.names)?, Some("application/x-www-form-urlencoded"))
+        }
+        _ => {
+            let expected = "the text of the body";
+            let names = setting.names;
+            (texts::template(review, node, Encoding::Plain, names, expected)?, None)
+        }
+    };
+    let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if let (Some(content_type), false) = (content_type, named) {
+        let value = crate::plan::template::Template::literal(content_type);
+        headers.push(("content-type".to_owned(), value));
+    }
+    Some(match template.as_static() {
+        Some(bytes) => Body::Bytes(bytes.to_vec()),
+        None => Body::Template(template),
+    })
+}

@@ -1,0 +1,159 @@
+//! Templates in their places: paths, header values, bodies.
+//!
+//! `step` lowers with it; a mistake inside `{{ }}` is shown where it stands in the file.
+//! Invariant: what comes out renders; every variable it names is declared.
+
+use super::diagnose::{Review, Span};
+use super::node::{Kind, Node};
+use super::shape::{scalar, wrong};
+use crate::plan::template::{Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template};
+
+/// How deep a JSON body may be nested; the YAML budget stops earlier.
+const MAX_DEPTH: usize = 100;
+
+/// A text with slots; `names` are the variables declared by its archetype.
+pub(super) fn template(
+    review: &mut Review,
+    node: &Node,
+    encoding: Encoding,
+    names: &[String],
+    expected: &str,
+) -> Option<Template> {
+    let Some(text) = scalar(node) else { return wrong(review, node, expected) };
+    match Template::parse(text, encoding, names) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            report(review, node, text, &error, names);
+            None
+        }
+    }
+}
+
+/// A tree of YAML as a JSON text with slots.
+pub(super) fn json(review: &mut Review, node: &Node, names: &[String]) -> Option<Template> {
+    let mut builder = Builder::new(names);
+    let before = review.count();
+    json_value(review, node, names, &mut builder, MAX_DEPTH);
+    (review.count() == before).then(|| builder.build())
+}
+
+fn json_value(
+    review: &mut Review,
+    node: &Node,
+    names: &[String],
+    builder: &mut Builder<'_>,
+    depth: usize,
+) {
+    if depth == 0 {
+        review.mistake(node.span, "this body is nested too deep");
+        return;
+    }
+    match &node.kind {
+        Kind::Null => builder.literal(b"null"),
+        Kind::Bool(truth) => builder.literal(if *truth { b"true" } else { b"false" }),
+        Kind::Number(written, value) => builder.literal(json_number(written, *value).as_bytes()),
+        Kind::Text(text) => {
+            if let Err(error) = builder.json(text) {
+                report(review, node, text, &error, names);
+            }
+        }
+        Kind::List(items) => {
+            builder.literal(b"[");
+            for (index, item) in items.iter().enumerate() {
+                builder.literal(if index > 0 { b"," } else { b"" });
+                json_value(review, item, names, builder, depth - 1);
+            }
+            builder.literal(b"]");
+        }
+        Kind::Map(entries) => {
+            builder.literal(b"{");
+            for (index, (key, item)) in entries.iter().enumerate() {
+                builder.literal(if index > 0 { b"," } else { b"" });
+                builder.literal(serde_json::Value::from(key.name.as_str()).to_string().as_bytes());
+                builder.literal(b":");
+                json_value(review, item, names, builder, depth - 1);
+            }
+            builder.literal(b"}");
+        }
+    }
+}
+
+/// A YAML number as JSON: as it was written where JSON allows that.
+fn json_number(written: &str, value: f64) -> String {
+    match serde_json::from_str::<serde_json::Number>(written) {
+        Ok(_) => written.to_owned(),
+        Err(_) => serde_json::Value::from(value).to_string(),
+    }
+}
+
+/// A map as `application/x-www-form-urlencoded` text with slots.
+pub(super) fn form(review: &mut Review, node: &Node, names: &[String]) -> Option<Template> {
+    let expected = "a map of form fields, such as `{ city: Recife }`";
+    let entries = super::shape::entries(review, node, expected)?;
+    let mut builder = Builder::new(names);
+    let before = review.count();
+    for (index, (key, value)) in entries.iter().enumerate() {
+        builder.literal(if index > 0 { b"&" } else { b"" });
+        let key = Template::parse(&key.name, Encoding::FormValue, &[]);
+        builder.literal(key.ok().as_ref().and_then(Template::as_static).unwrap_or_default());
+        builder.literal(b"=");
+        let Some(text) = scalar(value) else {
+            wrong::<()>(review, value, "a text, number or truth value for this form field");
+            continue;
+        };
+        if let Err(error) = builder.text(text, Encoding::FormValue) {
+            report(review, value, text, &error, names);
+        }
+    }
+    (review.count() == before).then(|| builder.build())
+}
+
+/// Shows a template's mistake where it stands.
+fn report(review: &mut Review, node: &Node, text: &str, error: &ParseError, names: &[String]) {
+    let span = locate(review, node.span, text, error);
+    match &error.kind {
+        ParseErrorKind::UnknownVariable(name) => {
+            let declared: Vec<&str> =
+                names.iter().map(String::as_str).chain(["user.number"]).collect();
+            review
+                .mistake(span, format!("nothing sets the variable `{name}`"))
+                .expected(format!("one of {}", declared.join(", ")))
+                .did_you_mean(name, declared.iter().copied())
+                .help(format!(
+                    "keep it from an answer in an earlier step: \
+                     `capture: {{ {name}: {{ json: \"$.{name}\" }} }}`"
+                ));
+        }
+        ParseErrorKind::UnknownFunction(name) => {
+            review
+                .mistake(span, format!("there is no function `{name}`"))
+                .expected(format!("one of {}", FUNCTIONS.join(", ")))
+                .did_you_mean(name, FUNCTIONS.iter().copied());
+        }
+        ParseErrorKind::Syntax(message) => {
+            review
+                .mistake(span, format!("this template does not parse: {message}"))
+                .expected("an expression such as `{{ product }}` or `{{ int(1, 20) }}`");
+        }
+        ParseErrorKind::Misplaced(message) => {
+            review.mistake(span, format!("this text may not stand here: {message}"));
+        }
+    }
+}
+
+/// The place of a mistake in the file: exact where the text stands there as it is (no escapes),
+/// else where the same words stand, else the whole value.
+fn locate(review: &Review, span: Span, text: &str, error: &ParseError) -> Span {
+    let source = review.text(span);
+    let at = |offset: usize, length: usize| {
+        let start = span.start + offset;
+        Span { source: span.source, start, end: start + length }
+    };
+    if let Some(offset) = source.find(text) {
+        return at(offset + error.range.start, error.range.len());
+    }
+    match text.get(error.range.clone()).filter(|part| !part.is_empty()) {
+        Some(part) => source.find(part).map_or(span, |offset| at(offset, part.len())),
+        None => span,
+    }
+}
