@@ -4,9 +4,14 @@
 //! Invariant: no sink can slow the engine. A screen that lags loses frames of its own, counted; a
 //! file loses nothing; the last event reaches everybody.
 
+mod bars;
 pub mod files;
 mod hlog;
 pub mod json;
+mod paint;
+pub mod progress;
+pub mod summary;
+mod table;
 mod timeline;
 
 use std::io;
