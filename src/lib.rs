@@ -24,3 +24,4 @@ pub mod wire;
 // 5: drive, show
 pub mod engine;
 pub mod sinks;
+pub mod target;
