@@ -21,7 +21,11 @@ pub mod event;
 pub mod pace;
 pub mod scenario;
 pub mod wire;
-// 5: drive, show
+// 5: drive, show, the built-in target
 pub mod engine;
 pub mod sinks;
 pub mod target;
+// 6: one run
+pub mod run;
+// 8: words to calls
+pub mod cli;

@@ -95,6 +95,8 @@ fn header(text: &str) -> Result<(String, String), String> {
 fn read_body(body: &str) -> Result<Vec<u8>, String> {
     match body.strip_prefix('@') {
         None => Ok(body.as_bytes().to_vec()),
-        Some(path) => fs::read(path).map_err(|error| format!("cannot read the body {path}: {error}")),
+        Some(path) => {
+            fs::read(path).map_err(|error| format!("cannot read the body {path}: {error}"))
+        }
     }
 }

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 
 use super::output::{complain, finish};
 use super::words::{Common, Ui};
+use crate::clock;
 use crate::event::Report;
 use crate::exit::Ending;
 use crate::plan::Plan;
@@ -18,7 +19,6 @@ use crate::run::{self, Interrupt, Trouble};
 use crate::sinks::files::Files;
 use crate::sinks::progress::{Bars, Lines};
 use crate::sinks::{Audience, Full, json, summary};
-use crate::clock;
 
 /// Whether a run leaves a folder behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,7 +8,6 @@ mod hit;
 mod launch;
 mod output;
 mod run;
-mod target;
 mod words;
 
 use std::io::{self, Write};
@@ -41,10 +40,10 @@ enum Command {
     Hit(hit::Args),
     /// Find every mistake in a scenario, without running it.
     Check(check::Args),
-    /// Serve the built-in target.
-    Target(target::Args),
     /// Print a completion script for a shell.
-    #[command(after_help = "Example: manada completions bash > ~/.local/share/bash-completion/completions/manada")]
+    #[command(
+        after_help = "Example: manada completions bash > ~/.local/share/bash-completion/completions/manada"
+    )]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
@@ -66,7 +65,6 @@ pub fn main() -> Ending {
         Command::Run(args) => run::run(&args),
         Command::Hit(args) => hit::run(args),
         Command::Check(args) => check::run(&args),
-        Command::Target(args) => target::run(args),
         Command::Completions { shell } => completions(shell),
     }
 }

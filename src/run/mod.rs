@@ -20,7 +20,7 @@ use crate::plan::{Address, Load, Plan, Target};
 use crate::sinks::Audience;
 use crate::stats::sample::Shape;
 use crate::stats::{Snapshot, Tally};
-use crate::target::process::Running;
+use crate::target::process::Process;
 use crate::verdict::{Trust, judge, trust};
 
 pub use dispatch::Interrupt;
@@ -154,13 +154,13 @@ fn check_descriptors(plan: &Plan) -> Result<(), Trouble> {
     Ok(())
 }
 
-fn start_targets(plan: &Plan) -> Result<(Vec<Address>, Vec<Running>), Trouble> {
+fn start_targets(plan: &Plan) -> Result<(Vec<Address>, Vec<Process>), Trouble> {
     let (mut addresses, mut targets) = (Vec::new(), Vec::new());
     for service in &plan.services {
         match &service.target {
             Target::Url(address) => addresses.push(address.clone()),
             Target::Builtin(builtin) => {
-                let running = Running::start(builtin, plan.seed)
+                let running = Process::start(None, builtin, plan.seed)
                     .map_err(|e| Trouble::World("cannot start the built-in target", e))?;
                 addresses.push(Address {
                     tls: false,
@@ -186,9 +186,8 @@ fn remarks(plan: &Plan) -> Vec<String> {
         }
     }
     for load in &plan.workloads {
-        let paced = || {
-            load.shares.iter().all(|share| plan.archetypes[share.archetype].pace.is_some())
-        };
+        let paced =
+            || load.shares.iter().all(|share| plan.archetypes[share.archetype].pace.is_some());
         if matches!(load.load, Load::Closed(_)) && !paced() {
             remarks.push(format!(
                 "workload {} is closed: its users wait for answers, so its response times omit \
