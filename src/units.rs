@@ -154,7 +154,7 @@ pub fn show_duration(duration: Duration) -> String {
         0 => format!("{}ms", duration.as_millis()),
         1..60 if duration.subsec_millis() > 0 => format!("{:.1}s", duration.as_secs_f64()),
         1..60 => format!("{total}s"),
-        60..3_600 if total % 60 == 0 => format!("{}m", total / 60),
+        60..3_600 if total.is_multiple_of(60) => format!("{}m", total / 60),
         60..3_600 => format!("{}m{:02}s", total / 60, total % 60),
         _ => format!("{}h{:02}m", total / 3_600, total % 3_600 / 60),
     }

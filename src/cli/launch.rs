@@ -110,6 +110,7 @@ fn default_folder(scenario: &str) -> PathBuf {
 }
 
 /// Passes signals on for as long as the run lasts.
+#[expect(clippy::needless_pass_by_value, reason = "each task keeps a clone of its own")]
 fn listen(told: mpsc::Sender<Interrupt>) {
     for (kind, interrupt) in
         [(SignalKind::interrupt(), Interrupt::Int), (SignalKind::terminate(), Interrupt::Term)]

@@ -35,6 +35,7 @@ impl Time {
     }
 
     /// This point, `ns` later; `NEVER` stays `NEVER`.
+    #[must_use]
     pub const fn after(self, ns: u64) -> Self {
         Self(self.0.saturating_add(ns))
     }

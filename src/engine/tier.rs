@@ -37,8 +37,8 @@ pub fn choose(plan: &Plan, cores: usize, asked: Option<usize>) -> Tier {
     let rate: f64 = plan
         .workloads
         .iter()
-        .filter_map(|workload| workload.peak_rate())
-        .map(|rate| rate.as_f64())
+        .filter_map(super::super::plan::load::Workload::peak_rate)
+        .map(super::super::units::Rate::as_f64)
         .sum();
     let by_rate = (rate / RATE_PER_SHARD).ceil() as usize;
     let wanted = wanted.max(by_rate);

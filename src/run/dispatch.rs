@@ -23,7 +23,7 @@ pub enum Interrupt {
 
 /// What the loop woke up for.
 enum Happened {
-    Measured(crate::stats::Delta),
+    Measured(Box<crate::stats::Delta>),
     Interrupted(Interrupt),
     Second,
     /// No shard is left.
@@ -47,7 +47,9 @@ pub async fn dispatch(
     loop {
         let happened = tokio::select! {
             biased;
-            delta = source.deltas.recv() => delta.map_or(Happened::Silence, Happened::Measured),
+            delta = source.deltas.recv() => {
+                delta.map_or(Happened::Silence, |delta| Happened::Measured(Box::new(delta)))
+            }
             Some(interrupt) = interrupts.recv() => Happened::Interrupted(interrupt),
             () = alarm.wait_until(next_second.min(cut_at)) => Happened::Second,
         };
@@ -55,7 +57,7 @@ pub async fn dispatch(
             Happened::Measured(delta) => {
                 tally.absorb(&delta);
                 left -= usize::from(delta.last);
-                audience.tell(&RunEvent::Measured(Arc::new(delta)));
+                audience.tell(&RunEvent::Measured(Arc::from(delta)));
                 if left == 0 {
                     return interrupted;
                 }

@@ -21,7 +21,13 @@ pub const NAMES: [&str; 4] = ["summary.json", "steps.csv", "timeline.csv", "late
 pub struct Files {
     folder: PathBuf,
     seconds: Seconds,
-    open: Option<(Timeline<BufWriter<File>>, Hlog<BufWriter<File>>)>,
+    open: Option<Open>,
+}
+
+/// The files that grow while the run goes on.
+struct Open {
+    timeline: Timeline<BufWriter<File>>,
+    hlog: Hlog<BufWriter<File>>,
 }
 
 impl Files {
@@ -56,12 +62,12 @@ impl Files {
         let file = |name| File::create(self.folder.join(name)).map(BufWriter::new);
         let timeline = Timeline::new(file("timeline.csv")?, Arc::clone(&opening.plan))?;
         let hlog = Hlog::new(file("latency.hlog")?, opening.started_at)?;
-        self.open = Some((timeline, hlog));
+        self.open = Some(Open { timeline, hlog });
         Ok(())
     }
 
     fn write(&mut self, closed: &[Closed]) -> io::Result<()> {
-        let Some((timeline, hlog)) = &mut self.open else { return Ok(()) };
+        let Some(Open { timeline, hlog }) = &mut self.open else { return Ok(()) };
         for closed in closed {
             timeline.write(closed)?;
             if closed.window.measured {

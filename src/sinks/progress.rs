@@ -66,7 +66,7 @@ impl Pulses {
 /// A line per workload, drawn in place.
 pub struct Bars {
     lines: MultiProgress,
-    bars: Vec<ProgressBar>,
+    drawn: Vec<ProgressBar>,
     opening: Option<Arc<Opening>>,
     pulses: Pulses,
 }
@@ -75,7 +75,7 @@ impl Bars {
     /// On standard error.
     pub fn new() -> Self {
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Self { lines, bars: Vec::new(), opening: None, pulses: Pulses::default() }
+        Self { lines, drawn: Vec::new(), opening: None, pulses: Pulses::default() }
     }
 
     fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
@@ -90,7 +90,7 @@ impl Bars {
             let length = end.map_or(1, |end| end.as_millis() as u64);
             let bar = ProgressBar::new(length).with_style(style.progress_chars("━╸─"));
             bar.set_prefix(plain(&load.name));
-            self.bars.push(self.lines.add(bar));
+            self.drawn.push(self.lines.add(bar));
         }
         self.opening = Some(Arc::clone(opening));
         Ok(())
@@ -99,7 +99,7 @@ impl Bars {
     fn draw(&mut self, snapshot: &Snapshot) {
         let Some(opening) = &self.opening else { return };
         let pulses = self.pulses.next(&opening.plan, snapshot);
-        for ((bar, pulse), load) in self.bars.iter().zip(pulses).zip(&opening.plan.workloads) {
+        for ((bar, pulse), load) in self.drawn.iter().zip(pulses).zip(&opening.plan.workloads) {
             let elapsed = Duration::from_nanos(snapshot.elapsed_ns);
             if load.end().is_some() {
                 bar.set_position(elapsed.as_millis() as u64);
@@ -132,7 +132,7 @@ impl Sink for Bars {
             RunEvent::Note(text) => self.lines.println(plain(text))?,
             RunEvent::Measured(_) => {}
             RunEvent::Ended(_) => {
-                self.bars.iter().for_each(ProgressBar::finish_and_clear);
+                self.drawn.iter().for_each(ProgressBar::finish_and_clear);
                 self.lines.clear()?;
             }
         }

@@ -201,7 +201,7 @@ mod tests {
             if second == 25 {
                 recorder.begin_iteration(0, 2 * S, 0);
             }
-            let delta = recorder.shed(Default::default(), Time((second + 1) * S));
+            let delta = recorder.shed(crate::stats::Gauges::default(), Time((second + 1) * S));
             keep(seconds.absorb(&delta));
         }
         keep(seconds.finish());

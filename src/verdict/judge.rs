@@ -140,7 +140,8 @@ mod tests {
         let shape = Shape { workloads: 1, checks: vec![0], warmup_ns: 0 };
         let mut recorder = Recorder::new(shape.clone(), 0, crate::clock::Time(0));
         fill(&mut recorder);
-        let delta: Delta = recorder.shed(Default::default(), crate::clock::Time(1_000_000_000));
+        let delta: Delta =
+            recorder.shed(crate::stats::Gauges::default(), crate::clock::Time(1_000_000_000));
         let mut tally = Tally::new(&shape, 1, vec![true]);
         tally.absorb(&delta);
         tally.snapshot(None)

@@ -142,11 +142,7 @@ async fn look_up(endpoint: &Endpoint, patience: &Patience) -> Result<(), Outcome
 async fn connect(endpoint: &Endpoint, patience: &Patience) -> Result<TcpStream, Outcome> {
     let mut last = Outcome::Failed(Phase::Connect, Kind::Other);
     for index in 0.. {
-        let known = endpoint.addresses.borrow();
-        let Some(address) = known.as_ref().and_then(|known| known.get(index).copied()) else {
-            break;
-        };
-        drop(known);
+        let Some(address) = endpoint.address(index) else { break };
         let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
         let socket = socket.map_err(|error| fault::outcome(Phase::Connect, &error))?;
         match patience.wait(socket.connect(address)).await {

@@ -89,6 +89,11 @@ impl Endpoint {
         let literal = host.parse().ok().map(|ip| vec![SocketAddr::new(ip, port)]);
         Self { host, port, tls, addresses: RefCell::new(literal) }
     }
+
+    /// Its address number `index`, once they are known.
+    fn address(&self, index: usize) -> Option<SocketAddr> {
+        self.addresses.borrow().as_ref()?.get(index).copied()
+    }
 }
 
 impl Wire {
