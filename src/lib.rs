@@ -25,3 +25,5 @@ pub mod wire;
 pub mod engine;
 pub mod sinks;
 pub mod target;
+// 8: the door
+pub mod cli;
