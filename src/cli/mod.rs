@@ -8,6 +8,7 @@ mod hit;
 mod launch;
 mod output;
 mod run;
+mod target;
 mod words;
 
 use std::io::{self, Write};
@@ -40,6 +41,8 @@ enum Command {
     Hit(hit::Args),
     /// Find every mistake in a scenario, without running it.
     Check(check::Args),
+    /// Serve the built-in target: a small shop of known truth to aim at.
+    Target(target::Args),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example: manada completions bash > ~/.local/share/bash-completion/completions/manada"
@@ -65,6 +68,7 @@ pub fn main() -> Ending {
         Command::Run(args) => run::run(&args),
         Command::Hit(args) => hit::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Target(args) => target::run(args),
         Command::Completions { shell } => completions(shell),
     }
 }

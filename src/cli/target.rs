@@ -1,0 +1,141 @@
+//! `manada target`: the built-in target in the foreground, or as the child of a run.
+//!
+//! `mod` hands it the words; `target::process` starts it and reads its first line.
+//! Invariant: the line with the address is printed once it listens, never before.
+
+use std::io::{self, Read, Write};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::builder::TypedValueParser;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::clock;
+use crate::curve::Distribution;
+use crate::exit::Ending;
+use crate::host;
+use crate::seed::Seed;
+use crate::target::process::LISTENING;
+use crate::target::{self, Config, Failure, Stall};
+
+/// The words of `manada target`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    manada target --latency exponential:5ms --servers 1\n  \
+    manada target --fail 1%:503 --fail 0.1%:reset --stall 2s@20s --log arrivals.csv\n\n\
+    GET /stats tells what it counted; POST /stall?for=2s stalls it at once.")]
+pub(crate) struct Args {
+    /// Where to listen, such as 127.0.0.1:8080; port 0 takes a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    listen: SocketAddr,
+    /// Listen on an address that other machines may reach.
+    #[arg(long)]
+    allow_remote: bool,
+    /// The law of the service time: 5ms, exponential:5ms, lognormal:5ms,0.5, normal:5ms,1ms,
+    /// uniform:1ms,5ms or bimodal:1ms,50ms,5%; then, if wished, ,min=1ms and ,max=30ms.
+    #[arg(long, value_name = "LAW", value_parser = Distribution::parse_compact)]
+    latency: Option<Distribution>,
+    /// How many requests are worked on at once, first come, first served; without it, all.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    servers: Option<u32>,
+    /// What a share of the requests gets instead of an answer: 1%:503, 1%:reset, 1%:hang or
+    /// 1%:close. May be repeated.
+    #[arg(long, value_name = "SHARE:FAULT")]
+    fail: Vec<Failure>,
+    /// Do nothing for so long, so long after the first request: 2s@20s. May be repeated.
+    #[arg(long, value_name = "LENGTH@WHEN")]
+    stall: Vec<Stall>,
+    /// Log every request to this file, as CSV.
+    #[arg(long, value_name = "FILE")]
+    log: Option<PathBuf>,
+    /// The seed of latencies and faults, such as 42; drawn at random without it.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64)
+        .try_map(|n| Seed::new(n).ok_or("a seed is below 2^53")))]
+    seed: Option<Seed>,
+    /// How many threads serve.
+    #[arg(long, value_name = "N", default_value_t = 1,
+        value_parser = clap::value_parser!(u16).range(1..=256))]
+    threads: u16,
+    /// End when standard input does.
+    #[arg(long, hide = true)]
+    until_stdin_closes: bool,
+}
+
+/// Serves until it is told to end. That it was told so is its normal end.
+pub(crate) fn run(args: Args) -> Ending {
+    if !args.listen.ip().is_loopback() && !args.allow_remote {
+        return refuse(&format!(
+            "{} can be reached from other machines; say --allow-remote if they may",
+            args.listen
+        ));
+    }
+    if args.fail.iter().map(|failure| failure.share).sum::<f64>() > 1.0 + 1e-9 {
+        return refuse("the shares of --fail add up to more than 100%");
+    }
+    match serve(args) {
+        Ok(()) => Ending::Pass,
+        Err(error) => {
+            complain(&error.to_string());
+            Ending::Broken
+        }
+    }
+}
+
+fn serve(args: Args) -> io::Result<()> {
+    host::raise_descriptors();
+    let listener = target::bind(args.listen)
+        .map_err(|error| io::Error::other(format!("cannot listen on {}: {error}", args.listen)))?;
+    let address = listener.local_addr()?;
+    let config = Config {
+        latency: args.latency,
+        servers: args.servers,
+        fail: args.fail,
+        stalls: args.stall,
+        log: args.log,
+        seed: args.seed.unwrap_or_else(Seed::draw),
+        threads: usize::from(args.threads),
+    };
+    clock::block_on(async {
+        // Before the address is told: whoever reads it may signal at once.
+        let told = told_to_end(args.until_stdin_closes)?;
+        let mut out = anstream::stdout();
+        writeln!(out, "{LISTENING}{address}").and_then(|()| out.flush())?;
+        target::serve(listener, config, told).await
+    })?
+}
+
+/// Ready on SIGINT, SIGTERM or, if asked for, the end of standard input.
+fn told_to_end(stdin_too: bool) -> io::Result<impl Future<Output = ()>> {
+    let (mut interrupt, mut terminate) =
+        (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (ended, stdin_end) = oneshot::channel();
+    if stdin_too {
+        // A thread, because a read of standard input cannot be given up. It ends with the process.
+        let reader = std::thread::Builder::new().name("stdin".to_owned());
+        reader.spawn(move || {
+            let mut ignored = [0; 256];
+            while !matches!(io::stdin().lock().read(&mut ignored), Ok(0) | Err(_)) {}
+            let _ = ended.send(());
+        })?;
+    } else {
+        // Its end would be taken for the end of standard input.
+        std::mem::forget(ended);
+    }
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = stdin_end => {}
+        }
+    })
+}
+
+fn refuse(message: &str) -> Ending {
+    complain(message);
+    Ending::Usage
+}
+
+fn complain(message: &str) {
+    let _ = writeln!(anstream::stderr(), "error: {message}");
+}
