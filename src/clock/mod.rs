@@ -18,7 +18,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::time::{ClockId, clock_gettime};
 
-pub use runtime::{block_on, block_on_virtual};
+pub use runtime::{block_on, block_on_virtual, freeze_world};
 pub use timer::{Timer, sleep_until, wake_all};
 
 /// A point in time: ns on CLOCK_MONOTONIC, or since the world began under virtual time.

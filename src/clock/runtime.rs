@@ -63,16 +63,28 @@ pub fn block_on_virtual<F: Future>(future: F) -> F::Output {
     // tokio calls this just before the thread would sleep: no task can run.
     let runtime = Builder::new_current_thread()
         .on_thread_park(|| {
-            if VIRTUAL_NOW.get() != REAL
+            // On to the next deadline that wakes somebody: one that was moved later, or whose timer
+            // is gone, wakes nobody, and the thread would sleep for good.
+            while VIRTUAL_NOW.get() != REAL
                 && let Some(next) = timer::earliest()
             {
                 VIRTUAL_NOW.set(next.0.max(VIRTUAL_NOW.get()));
-                timer::fire(now());
+                if timer::fire(now()) {
+                    break;
+                }
             }
         })
         .build_local(LocalOptions::default());
 
     runtime.expect("a runtime without I/O").block_on(future)
+}
+
+/// Stops this thread's virtual world for `ns`: time goes on and nothing happens, as when the
+/// process is stopped by a signal. What came due meanwhile comes due afterwards.
+pub fn freeze_world(ns: u64) {
+    if VIRTUAL_NOW.get() != REAL {
+        VIRTUAL_NOW.set(VIRTUAL_NOW.get() + ns);
+    }
 }
 
 /// Tells the alarm that `at` is the earliest deadline now.
@@ -93,7 +105,8 @@ pub(super) fn program(at: Time) {
 async fn drive(alarm: Rc<Alarm>) {
     loop {
         // Set from what is queued now: deadlines may have come before the driver's first turn.
-        alarm.set(timer::fire(now()).unwrap_or(Time::NEVER));
+        timer::fire(now());
+        alarm.set(timer::earliest().unwrap_or(Time::NEVER));
         match alarm.fd.ready(Interest::READABLE).await {
             // Not read: setting it again resets its count, and that is one call less.
             Ok(mut ready) => ready.clear_ready(),
@@ -130,7 +143,7 @@ impl Alarm {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sleep_until;
+    use super::super::{Timer, sleep_until};
     use super::*;
     use std::time::Duration;
 
@@ -153,6 +166,20 @@ mod tests {
         let seconds = |s| Duration::from_secs(s);
         let expect = [("a", seconds(1)), ("b", seconds(60)), ("c", seconds(3_600))];
         assert_eq!(*order.borrow(), expect);
+    }
+
+    #[test]
+    fn a_deadline_that_wakes_nobody_does_not_stop_the_world() {
+        block_on_virtual(async {
+            let moved = Timer::new();
+            moved.set(Time(1_000));
+            moved.set(Time(5_000));
+            let gone = Timer::new();
+            gone.set(Time(2_000));
+            drop(gone);
+            sleep_until(Time(9_000)).await;
+            assert_eq!(now(), Time(9_000));
+        });
     }
 
     #[test]

@@ -86,17 +86,18 @@ pub fn wake_all() {
     wakers.into_iter().for_each(Waker::wake);
 }
 
-/// Fires what is due and returns the earliest deadline left.
-pub(super) fn fire(now: Time) -> Option<Time> {
+/// Fires what is due; true when that woke somebody.
+pub(super) fn fire(now: Time) -> bool {
     // Wakers run outside the borrow: waking may drop a task, and with it a timer.
     thread_local! {
         static WAKERS: RefCell<Vec<Waker>> = const { RefCell::new(Vec::new()) };
     }
     let mut wakers = WAKERS.take();
     QUEUE.with_borrow_mut(|queue| queue.fire(now.0, &mut wakers));
+    let any = !wakers.is_empty();
     wakers.drain(..).for_each(Waker::wake);
     WAKERS.set(wakers);
-    earliest()
+    any
 }
 
 pub(super) fn earliest() -> Option<Time> {

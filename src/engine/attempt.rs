@@ -24,14 +24,26 @@ pub(super) struct CallEnd {
     pub(super) goes_on: bool,
 }
 
-/// Makes one call that was intended at `intended` and is picked up at `picked_up`.
+/// When a call was wanted, when it could be made, and when we turned to it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Turn {
+    /// When the schedule wanted it.
+    pub(super) intended: Time,
+    /// When its user was free for it: later than intended only when a paced user still waited for
+    /// the target. That wait is blocked time, not lateness of ours.
+    pub(super) ready: Time,
+    /// When the shard turned to it.
+    pub(super) picked_up: Time,
+}
+
+/// Makes one call.
 pub(super) async fn call(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
-    intended: Time,
-    picked_up: Time,
+    turn: Turn,
 ) -> CallEnd {
+    let Turn { intended, picked_up, .. } = turn;
     let intended_ns = intended.since(shard.start);
     shard.recorder.borrow_mut().begin_call(user.workload, picked_up);
 
@@ -53,7 +65,7 @@ pub(super) async fn call(
     };
     let bytes = match bytes {
         Ok(bytes) => bytes,
-        Err(error) => return refuse(shard, user, prepared, intended, picked_up, &error),
+        Err(error) => return refuse(shard, user, prepared, turn, &error),
     };
     let outgoing = Outgoing {
         endpoint: prepared.call.service,
@@ -94,25 +106,24 @@ pub(super) async fn call(
         Outcome::Unfinished(_) => Fate::Unfinished,
         Outcome::Own(_) => Fate::Own,
     };
-    record(shard, user, prepared, intended, picked_up, &exchange, fate)
+    record(shard, user, prepared, turn, &exchange, fate)
 }
 
 fn record(
     shard: &Shard,
     user: &User,
     prepared: &PreparedCall,
-    intended: Time,
-    picked_up: Time,
+    turn: Turn,
     exchange: &Exchange,
     fate: Fate,
 ) -> CallEnd {
-    let done = exchange.done;
+    let (Turn { intended, ready, picked_up }, done) = (turn, exchange.done);
     let sample = Sample {
         workload: user.workload,
         step: user.step(prepared.call.series),
         intended_ns: intended.since(shard.start),
-        lag_ns: picked_up.since(intended),
-        blocked_ns: exchange.dispatched.since(picked_up),
+        lag_ns: picked_up.since(ready),
+        blocked_ns: ready.since(intended) + exchange.dispatched.since(picked_up),
         service_ns: done.since(exchange.dispatched),
         response_ns: done.since(intended),
         in_flight_ns: done.since(picked_up),
@@ -131,8 +142,7 @@ fn refuse(
     shard: &Shard,
     user: &User,
     prepared: &PreparedCall,
-    intended: Time,
-    picked_up: Time,
+    turn: Turn,
     error: &RenderError,
 ) -> CallEnd {
     let fault = match error {
@@ -144,9 +154,9 @@ fn refuse(
     };
     let exchange = Exchange {
         outcome: Outcome::Own(fault),
-        dispatched: picked_up,
+        dispatched: turn.picked_up,
         first_byte: Time::NEVER,
-        done: picked_up,
+        done: turn.picked_up,
         opening: None,
         wired: false,
         sent: false,
@@ -154,5 +164,5 @@ fn refuse(
         bytes_received: 0,
     };
     shard.recorder.borrow_mut().own_fault(fault);
-    record(shard, user, prepared, intended, picked_up, &exchange, Fate::Own)
+    record(shard, user, prepared, turn, &exchange, Fate::Own)
 }

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 
+use super::attempt::Turn;
 use super::shard::Shard;
 use super::user::{Item, User, Walked};
 use crate::clock::{self, Time};
@@ -91,8 +92,9 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: Start) {
     user.become_number(shard, index, start.number);
     user.begin(shard.plan.seed, 0, Item::Of(start.number));
     user.patience.set_hard_end(shard.hard_end(workload));
-    begin_iteration(shard, index, due, now);
-    let walked = user.walk(shard, due, now).await;
+    let turn = Turn { intended: due, ready: due, picked_up: now };
+    begin_iteration(shard, index, turn);
+    let walked = user.walk(shard, turn).await;
     end_iteration(shard, index, due, &walked);
     shard.shared.users[index].fetch_sub(1, Relaxed);
 }
@@ -105,18 +107,18 @@ async fn stay_in(shard: &Shard, user: &mut User, index: usize, stay: Stay) {
     let leave = zero.after(stay.leave_ns);
     user.become_number(shard, index, stay.number);
     user.patience.set_hard_end(leave + shard.plan.grace);
-    let mut due = zero.after(stay.enter_ns);
-    let mut now = clock::now();
+    let due = zero.after(stay.enter_ns);
+    let mut turn = Turn { intended: due, ready: due, picked_up: clock::now() };
     for iteration in 0.. {
         let Some(item) = next_item(shard, index, users.bound, stay.number, iteration) else {
             return;
         };
         user.begin(shard.plan.seed, iteration, item);
-        begin_iteration(shard, index, due, now);
-        let walked = user.walk(shard, due, now).await;
-        end_iteration(shard, index, due, &walked);
-        due = next_due(shard, user, due, &walked);
-        now = walked.done;
+        begin_iteration(shard, index, turn);
+        let walked = user.walk(shard, turn).await;
+        end_iteration(shard, index, turn.intended, &walked);
+        let due = next_due(shard, user, turn.intended, &walked);
+        let mut now = walked.done;
         if due > now {
             // Between iterations a user that has to leave goes at once.
             if due >= leave || user.patience.pause_until(due).await.is_err() {
@@ -124,6 +126,7 @@ async fn stay_in(shard: &Shard, user: &mut User, index: usize, stay: Stay) {
             }
             now = clock::now();
         }
+        turn = Turn { intended: due, ready: due.max(walked.done), picked_up: now };
         if now >= leave || shard.is_draining() {
             return;
         }
@@ -165,9 +168,10 @@ fn next_due(shard: &Shard, user: &User, due: Time, walked: &Walked) -> Time {
     }
 }
 
-fn begin_iteration(shard: &Shard, workload: usize, due: Time, now: Time) {
-    let due_ns = due.since(shard.start);
-    shard.recorder.borrow_mut().begin_iteration(workload, due_ns, now.since(due));
+fn begin_iteration(shard: &Shard, workload: usize, turn: Turn) {
+    let due_ns = turn.intended.since(shard.start);
+    let late_ns = turn.picked_up.since(turn.intended);
+    shard.recorder.borrow_mut().begin_iteration(workload, due_ns, late_ns);
 }
 
 fn end_iteration(shard: &Shard, workload: usize, due: Time, walked: &Walked) {

@@ -3,7 +3,7 @@
 //! A seat gives it an identity; it makes calls through `attempt`.
 //! Invariant: what it plans follows from (seed, stream, its number) alone.
 
-use super::attempt;
+use super::attempt::{self, Turn};
 use super::shard::{Flow, Shard};
 use crate::clock::{self, Time};
 use crate::curve::Distribution;
@@ -103,15 +103,20 @@ impl User {
         self.first_step + usize::from(series)
     }
 
-    /// Walks the flow once. `due` is when the first call is intended, `now` the time.
-    pub(super) async fn walk(&mut self, shard: &Shard, due: Time, now: Time) -> Walked {
+    /// Walks the flow once. Each call but the first is ready when it is intended: at the end of the
+    /// one before and the think after it.
+    pub(super) async fn walk(&mut self, shard: &Shard, first: Turn) -> Walked {
         let flow: &Flow = &shard.flows[self.archetype];
-        let (mut intended, mut picked_up) = (due, now);
-        let mut walked =
-            Walked { end: IterationEnd::Completed, done: now, thought_ns: 0, think_ns: 0 };
+        let mut turn = first;
+        let mut walked = Walked {
+            end: IterationEnd::Completed,
+            done: first.picked_up,
+            thought_ns: 0,
+            think_ns: 0,
+        };
         let last = flow.calls.len() - 1;
         for (index, prepared) in flow.calls.iter().enumerate() {
-            let ended = attempt::call(shard, self, prepared, intended, picked_up).await;
+            let ended = attempt::call(shard, self, prepared, turn).await;
             walked.done = ended.done;
             let think = prepared.call.think.as_ref().or(flow.think.as_ref());
             let think_ns = self.wait_after(think, ended.answered);
@@ -127,15 +132,15 @@ impl User {
                 walked.think_ns = think_ns;
                 return walked;
             }
-            intended = ended.done.after(think_ns);
-            picked_up = ended.done;
+            let intended = ended.done.after(think_ns);
+            turn = Turn { intended, ready: intended, picked_up: ended.done };
             if think_ns > 0 {
                 walked.thought_ns += think_ns;
                 if self.patience.pause_until(intended).await.is_err() {
                     walked.end = IterationEnd::Interrupted;
                     return walked;
                 }
-                picked_up = clock::now();
+                turn.picked_up = clock::now();
             }
         }
         walked

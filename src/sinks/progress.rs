@@ -161,7 +161,9 @@ impl Lines {
         }
         let pulses = self.pulses.next(&opening.plan, snapshot);
         let mut err = io::stderr().lock();
-        let elapsed = show_duration(Duration::from_secs(snapshot.elapsed_ns / 1_000_000_000));
+        // Shards shed within a moment of the full second.
+        let elapsed = (snapshot.elapsed_ns + 500_000_000) / 1_000_000_000;
+        let elapsed = show_duration(Duration::from_secs(elapsed));
         write!(err, "{elapsed:>6}  {} users", show_count(snapshot.users))?;
         for (pulse, load) in pulses.iter().zip(&opening.plan.workloads) {
             write!(
