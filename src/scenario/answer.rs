@@ -23,7 +23,8 @@ pub(super) fn captures(review: &mut Review, node: &Node, names: &[String]) -> Ve
 }
 
 fn capture(review: &mut Review, key: &Key, node: &Node, names: &[String]) -> Option<Capture> {
-    let mut fields = Fields::of(review, node, "a capture")?;
+    let mut fields =
+        Fields::like(review, node, "a capture", "`{ json: \"$.id\" }` or `{ header: location }`")?;
     let json = fields.take("json").map(|node| path(review, node).map(Source::Json));
     let header = fields.take("header").map(|node| {
         let name = shape::fixed(review, node, "the name of a header")?;
@@ -71,7 +72,13 @@ fn parse_path(text: &str) -> Result<JsonPath, String> {
     if !text.starts_with('$') {
         return Err("it does not begin with `$`".to_owned());
     }
-    JsonPath::parse(text).map_err(|error| error.message().to_owned())
+    JsonPath::parse(text).map_err(|error| match error.message() {
+        "parser error" => {
+            let rest = text.get(error.position()..).unwrap_or_default();
+            format!("it cannot be read from `{}` on", shape::short(rest))
+        }
+        message => message.to_owned(),
+    })
 }
 
 /// The conditions of a step's `check` or `expect`.
@@ -138,8 +145,8 @@ fn header(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
 }
 
 fn body(review: &mut Review, node: &Node) -> Option<Check> {
-    let mut fields = Fields::of(review, node, "a body's check")?;
-    let part = fields.need(review, "contains", "a text that the body has to have");
+    let mut fields = Fields::like(review, node, "a body's check", "`{ contains: \"text\" }`")?;
+    let part = fields.need("contains", "a text that the body has to have");
     let part = part.and_then(|node| shape::fixed(review, node, "a part of the body"));
     fields.finish(review);
     let part = part?;

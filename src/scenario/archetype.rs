@@ -24,7 +24,7 @@ pub(super) fn archetype(
     let think = fields.take("think").map(|node| law::distribution(review, node));
     let pace = fields.take("pace").map(|node| shape::some_duration(review, node));
     let expected = "a list of steps, such as `- get: /`";
-    let node = fields.need(review, "flow", expected)?;
+    let node = fields.need("flow", expected)?;
     let items = shape::list(review, node, expected)?;
     if items.is_empty() {
         return wrong(review, node, expected);

@@ -85,13 +85,13 @@ struct Source {
 impl Mistake {
     /// Says what belongs there: a fragment that follows "expected".
     pub(crate) fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
-        self.expected = Some(expected.into());
+        self.expected = Some(clean(&expected.into()));
         self
     }
 
     /// Adds a way to mend it.
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
-        self.help.push(help.into());
+        self.help.push(clean(&help.into()));
         self
     }
 
@@ -187,7 +187,7 @@ impl Review {
 
     /// Reports a mistake at a place.
     pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) -> &mut Mistake {
-        let mistake = self.at(span, message.into());
+        let mistake = self.at(span, &message.into());
         self.push(Some(span), mistake)
     }
 
@@ -197,13 +197,14 @@ impl Review {
         file: impl Into<String>,
         message: impl Into<String>,
     ) -> &mut Mistake {
-        let mistake = Mistake { file: file.into(), message: message.into(), ..Mistake::default() };
+        let (file, message) = (clean(&file.into()), clean(&message.into()));
+        let mistake = Mistake { file, message, ..Mistake::default() };
         self.push(None, mistake)
     }
 
     /// Reports something doubtful.
     pub(crate) fn warn(&mut self, span: Span, message: impl Into<String>, help: &str) {
-        let mut mistake = self.at(span, message.into());
+        let mut mistake = self.at(span, &message.into());
         mistake.help(help);
         if self.warnings.len() < MAX_MISTAKES {
             self.warnings.push(Warning(mistake));
@@ -247,7 +248,7 @@ impl Review {
         &mut self.mistakes[last].1
     }
 
-    fn at(&self, span: Span, message: String) -> Mistake {
+    fn at(&self, span: Span, message: &str) -> Mistake {
         let Source { name, text } = &self.sources[span.source];
         let start = floor(text, span.start);
         let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -261,8 +262,14 @@ impl Review {
             snippet: shown.to_owned(),
             marked: start - begin..marked_end.max(start) - begin,
         };
-        Mistake { file: name.clone(), place: Some(place), message, ..Mistake::default() }
+        let (file, message) = (clean(name), clean(message));
+        Mistake { file, place: Some(place), message, ..Mistake::default() }
     }
+}
+
+/// A text on one line that cannot command a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// The last boundary between two characters at or before `at`.
