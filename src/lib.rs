@@ -4,14 +4,28 @@
 //! (`tests/tidy.rs` proves it, ARCHITECTURE.md says why).
 
 // 0: numbers, time, randomness, this machine, endings
+pub mod clock;
 pub mod exit;
+pub mod host;
 pub mod seed;
 pub mod units;
 // 1: what was measured; load curves, distributions, queues
 pub mod curve;
+pub mod stats;
 // 2: what "good" means
 pub mod verdict;
 // 3: what was asked
 pub mod plan;
-// 4: laws and edges
+// 4: laws of time; the edge to the target; what a run and its audience say to each other
+pub mod event;
+pub mod pace;
 pub mod scenario;
+pub mod wire;
+// 5: drive, show, the built-in target
+pub mod engine;
+pub mod sinks;
+pub mod target;
+// 6: one run
+pub mod run;
+// 8: words to calls
+pub mod cli;

@@ -34,6 +34,9 @@ impl Seed {
     /// One more than the largest seed.
     pub const END: u64 = 1 << 53;
 
+    /// A seed for what draws nothing.
+    pub const ZERO: Self = Self(0);
+
     /// A given seed; `None` when it does not fit in 53 bits.
     pub fn new(value: u64) -> Option<Self> {
         (value < Self::END).then_some(Self(value))

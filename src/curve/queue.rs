@@ -1,7 +1,258 @@
 //! Queueing: when is work that arrives now done?
 //!
-//! Invariant: pure; `now` is an argument.
+//! The built-in target and the fake wire ask it; the worlds of the tests know its truth.
+//! Invariant: pure; `now` is an argument, and never goes back.
 
-/// A station that serves work.
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::time::Duration;
+
+/// A station that serves work first come, first served, and may stall.
+///
+/// Done times follow Lindley's recursion (Proc. Cambridge Phil. Soc. 48, 1952), computed not in
+/// time but in *work time*, which stands still during a stall. So a stall that is added later
+/// still holds back work that was admitted before it.
 #[derive(Clone, Debug)]
-pub struct Queue;
+pub struct Queue {
+    /// How many pieces of work proceed at once; none: all of them.
+    servers: Option<u32>,
+    /// When each server that has ever worked is free, in work time; at most `servers`.
+    free: BinaryHeap<Reverse<u64>>,
+    /// Disjoint, in order, at most [`Queue::MAX_STALLS`].
+    stalls: Vec<Stall>,
+}
+
+/// A stretch without work.
+#[derive(Clone, Copy, Debug)]
+struct Stall {
+    from: u64,
+    to: u64,
+    /// The length of all earlier stalls.
+    before: u64,
+}
+
+/// A piece of work that was admitted: ask [`Queue::due`] when it is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    /// When it is done, in work time.
+    done: u64,
+    /// When it arrived.
+    arrived: u64,
+}
+
+impl Queue {
+    /// The most stalls one queue remembers; further ones are refused.
+    pub const MAX_STALLS: usize = 1_024;
+
+    /// A station with so many servers (none: without end; zero counts as one).
+    pub fn new(servers: Option<u32>) -> Self {
+        Self { servers: servers.map(|n| n.max(1)), free: BinaryHeap::new(), stalls: Vec::new() }
+    }
+
+    /// Nothing proceeds from `at_ns` for so long. False when there are too many stalls already.
+    pub fn stall(&mut self, at_ns: u64, length: Duration) -> bool {
+        let mut from = at_ns;
+        let mut to = at_ns.saturating_add(u64::try_from(length.as_nanos()).unwrap_or(u64::MAX));
+        if from == to {
+            return true;
+        }
+        // All that touch the new one become one with it.
+        let first = self.stalls.partition_point(|stall| stall.to < from);
+        let last = self.stalls.partition_point(|stall| stall.from <= to);
+        if first == last && self.stalls.len() == Self::MAX_STALLS {
+            return false;
+        }
+        for stall in &self.stalls[first..last] {
+            (from, to) = (from.min(stall.from), to.max(stall.to));
+        }
+        self.stalls.splice(first..last, [Stall { from, to, before: 0 }]);
+        let mut before = 0;
+        for stall in &mut self.stalls {
+            stall.before = before;
+            before += stall.to - stall.from;
+        }
+        true
+    }
+
+    /// Admits work that takes `service`, and says when it is done if no more stalls come.
+    pub fn arrive(&mut self, now_ns: u64, service: Duration) -> u64 {
+        let ticket = self.admit(now_ns, service);
+        self.due(ticket)
+    }
+
+    /// Admits work that takes `service`.
+    pub fn admit(&mut self, now_ns: u64, service: Duration) -> Ticket {
+        let service = u64::try_from(service.as_nanos()).unwrap_or(u64::MAX);
+        let now = self.work_time(now_ns);
+        let Some(servers) = self.servers else {
+            return Ticket { done: now.saturating_add(service), arrived: now_ns };
+        };
+        // The server that is free first; a fresh one only while all others are busy.
+        let start = match self.free.peek() {
+            Some(&Reverse(free)) if free <= now => {
+                self.free.pop();
+                now
+            }
+            Some(&Reverse(free)) if self.free.len() >= servers as usize => {
+                self.free.pop();
+                free
+            }
+            _ => now,
+        };
+        let done = start.saturating_add(service);
+        self.free.push(Reverse(done));
+        Ticket { done, arrived: now_ns }
+    }
+
+    /// When admitted work is done, by the stalls known so far.
+    pub fn due(&self, ticket: Ticket) -> u64 {
+        // Work that ends at the very start of a stall is done there, but nothing that arrived
+        // inside a stall is done before its end.
+        self.time(ticket.done).max(self.thaw(ticket.arrived))
+    }
+
+    /// How much work time has passed at a time.
+    fn work_time(&self, now_ns: u64) -> u64 {
+        let index = self.stalls.partition_point(|stall| stall.to <= now_ns);
+        match self.stalls.get(index) {
+            Some(stall) => now_ns.min(stall.from) - stall.before,
+            None => now_ns - self.stalls.last().map_or(0, |s| s.before + (s.to - s.from)),
+        }
+    }
+
+    /// The first time at which so much work time has passed.
+    fn time(&self, work: u64) -> u64 {
+        // A stall that begins at the very moment the work ends does not hold it.
+        let index = self.stalls.partition_point(|stall| stall.from - stall.before < work);
+        let stalled = match index.checked_sub(1).map(|index| self.stalls[index]) {
+            Some(stall) => stall.before + (stall.to - stall.from),
+            None => 0,
+        };
+        work.saturating_add(stalled)
+    }
+
+    /// The end of the stall that this time is in, or the time itself.
+    fn thaw(&self, now_ns: u64) -> u64 {
+        let index = self.stalls.partition_point(|stall| stall.to <= now_ns);
+        match self.stalls.get(index) {
+            Some(stall) if stall.from <= now_ns => stall.to,
+            _ => now_ns,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::Distribution;
+    use crate::seed::{Seed, Stream};
+
+    const MS: u64 = 1_000_000;
+    const S: u64 = 1_000 * MS;
+
+    /// Response times, sorted, of constant arrivals served in 1 ms, one 2 s stall at 20 of 60 s.
+    fn stalled(servers: Option<u32>, per_s: u64) -> Vec<u64> {
+        let mut queue = Queue::new(servers);
+        assert!(queue.stall(20 * S, Duration::from_secs(2)));
+        let mut times: Vec<u64> = (0..60 * per_s)
+            .map(|k| k * (S / per_s))
+            .map(|at| queue.arrive(at, Duration::from_millis(1)) - at)
+            .collect();
+        times.sort_unstable();
+        times
+    }
+
+    /// In ms, by nearest rank.
+    fn percentile(sorted: &[u64], p: f64) -> f64 {
+        // In thousandths of a percent: 0.999 × 12 000 is no whole number for a float.
+        let rank = ((p * 1_000.0).round() as usize * sorted.len()).div_ceil(100_000);
+        sorted[rank.max(1) - 1] as f64 / MS as f64
+    }
+
+    #[test]
+    fn the_stalls_of_the_oracle_table() {
+        for (servers, per_s, expected) in [
+            (None, 1_000, [(97.0, 200.0), (99.0, 1_400.0), (99.9, 1_940.0)]),
+            (Some(1), 200, [(97.0, 560.0), (99.0, 1_520.0), (99.9, 1_952.0)]),
+        ] {
+            let times = stalled(servers, per_s);
+            for (p, ms) in expected {
+                let seen = percentile(&times, p);
+                assert!((seen - ms).abs() <= 2.0, "{servers:?} p{p}: {seen} for {ms}");
+            }
+            assert!((percentile(&times, 50.0) - 1.0).abs() < 1e-9);
+        }
+    }
+
+    #[test]
+    fn one_server_with_memoryless_work_is_m_m_1() {
+        // λ = 100/s, μ = 200/s: response times are exponential with mean 1/(μ − λ) = 10 ms.
+        let mut rng = Seed::new(1).unwrap().rng(Stream::World, 0, 0);
+        let gap = Distribution::parse_compact("exponential:10ms").unwrap();
+        let service = Distribution::parse_compact("exponential:5ms").unwrap();
+        let mut queue = Queue::new(Some(1));
+        let mut now = 0;
+        let mut times: Vec<u64> = (0..1_000_000)
+            .map(|_| {
+                now += gap.sample(&mut rng).as_nanos() as u64;
+                queue.arrive(now, service.sample(&mut rng)) - now
+            })
+            .collect();
+        times.sort_unstable();
+        for (p, ms) in [(50.0, 6.93), (90.0, 23.03), (99.0, 46.05), (99.9, 69.08)] {
+            let seen = percentile(&times, p);
+            assert!((seen / ms - 1.0).abs() < 0.02, "p{p}: {seen} for {ms}");
+        }
+    }
+
+    #[test]
+    fn work_waits_for_a_server() {
+        let ms = Duration::from_millis;
+        // Servers, arrivals as (at, takes), done; all in ms.
+        for (servers, work, done) in [
+            (None, vec![(0, 5), (0, 5), (1, 5)], vec![5, 5, 6]),
+            (Some(1), vec![(0, 5), (1, 5), (20, 5)], vec![5, 10, 25]),
+            (Some(2), vec![(0, 5), (0, 9), (1, 5), (2, 5), (30, 1)], vec![5, 9, 10, 14, 31]),
+            (Some(0), vec![(0, 5), (0, 5)], vec![5, 10]),
+        ] {
+            let mut queue = Queue::new(servers);
+            let seen: Vec<u64> =
+                work.iter().map(|&(at, takes)| queue.arrive(at * MS, ms(takes)) / MS).collect();
+            assert_eq!(seen, done, "{servers:?}");
+        }
+    }
+
+    #[test]
+    fn a_stall_freezes_work_in_progress_and_what_comes() {
+        let mut queue = Queue::new(None);
+        let ms = Duration::from_millis;
+        assert!(queue.stall(10 * MS, ms(10)) && queue.stall(30 * MS, ms(5)));
+        // At, takes, done: before, ending at its start, across one, inside, across both.
+        for (at, takes, done) in [
+            (0, 5, 5),
+            (5, 5, 10),
+            (5, 6, 21),
+            (10, 0, 20),
+            (15, 1, 21),
+            (20, 0, 20),
+            (5, 16, 36),
+            (40, 1, 41),
+        ] {
+            assert_eq!(queue.arrive(at * MS, ms(takes)), done * MS, "{at} + {takes}");
+        }
+    }
+
+    #[test]
+    fn a_late_stall_holds_back_admitted_work_and_overlaps_are_one() {
+        let mut queue = Queue::new(Some(1));
+        let ms = Duration::from_millis;
+        let ticket = queue.admit(0, ms(10));
+        assert_eq!(queue.due(ticket), 10 * MS);
+        assert!(queue.stall(5 * MS, ms(10)) && queue.stall(8 * MS, ms(20)));
+        assert_eq!(queue.due(ticket), 33 * MS);
+        assert_eq!(queue.arrive(40 * MS, ms(1)), 41 * MS);
+        for k in 1..2 * Queue::MAX_STALLS as u64 {
+            assert_eq!(queue.stall(k * S, ms(1)), k < Queue::MAX_STALLS as u64, "stall {k}");
+        }
+    }
+}

@@ -105,6 +105,12 @@ impl Call {
         self.all_checks().any(|check| check.what.names_status(status))
     }
 
+    /// The names of all that is checked: checks, expects, then captures.
+    pub fn checked(&self) -> impl Iterator<Item = String> {
+        let captures = self.captures.iter().map(|capture| &capture.name);
+        self.all_checks().map(|check| &check.name).chain(captures).cloned()
+    }
+
     fn all_checks(&self) -> impl Iterator<Item = &Check> {
         self.checks.iter().chain(&self.expects)
     }

@@ -87,6 +87,13 @@ pub enum Process {
     Poisson,
 }
 
+impl Share {
+    /// The index of a call's series in `Plan::steps`.
+    pub const fn step(&self, series: u16) -> usize {
+        self.first_step.0 as usize + series as usize
+    }
+}
+
 impl Workload {
     /// When its load ends, from the start of the run; `None` when only a count ends it.
     pub fn end(&self) -> Option<Duration> {

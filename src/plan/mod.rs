@@ -77,6 +77,25 @@ impl Plan {
         self.workloads.iter().map(Workload::peak_users).sum()
     }
 
+    /// The names of what is checked in each series: its calls' checks, expects and captures, each
+    /// name once.
+    pub fn check_names(&self) -> Vec<Vec<String>> {
+        let mut names = vec![Vec::new(); self.steps.len()];
+        for workload in &self.workloads {
+            for share in &workload.shares {
+                for Step::Call(call) in &self.archetypes[share.archetype].flow {
+                    let names: &mut Vec<String> = &mut names[share.step(call.series)];
+                    for name in call.checked() {
+                        if !names.contains(&name) {
+                            names.push(name);
+                        }
+                    }
+                }
+            }
+        }
+        names
+    }
+
     /// Whether any load is aimed at this machine itself.
     pub fn has_local_target(&self) -> bool {
         self.services.iter().any(Service::is_local)

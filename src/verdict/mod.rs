@@ -3,6 +3,10 @@
 //! Thresholds come from the scenario and the command line; `run` judges them on a Snapshot.
 //! Invariant: judged in one place, from counts and histograms that travel in the Snapshot.
 
+pub mod judge;
 pub mod threshold;
+pub mod trust;
 
-pub use threshold::{Metric, Op, RuleError, Stat, Threshold, Time};
+pub use judge::Judgement;
+pub use threshold::{Op, Threshold};
+pub use trust::Trust;

@@ -1,0 +1,41 @@
+//! `manada check`: every mistake of a scenario at once, without running it.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use super::output::{self, remark};
+use crate::exit::Ending;
+use crate::scenario::{self, Overrides};
+use crate::units::show_duration;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: manada check scenarios/quickstart.yaml")]
+pub(super) struct Args {
+    /// The scenario's file
+    scenario: PathBuf,
+}
+
+pub(super) fn run(args: &Args) -> Ending {
+    match scenario::load(&args.scenario, &Overrides::default()) {
+        Ok((plan, warnings)) => {
+            for warning in &warnings {
+                remark(&warning.render(true));
+            }
+            let length = plan.load_end().map_or("until its iterations are made".into(), |end| {
+                format!("{} of load", show_duration(end))
+            });
+            let text = format!(
+                "{}: no mistakes; {} workloads, {} archetypes, {} steps, {length}\n",
+                args.scenario.display(),
+                plan.workloads.len(),
+                plan.archetypes.len(),
+                plan.steps.len(),
+            );
+            output::finish(std::io::stdout().write_all(text.as_bytes()), Ending::Pass)
+        }
+        Err(mistakes) => {
+            remark(&mistakes.render(true));
+            Ending::Scenario
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! From a plan to an ending: seats the audience, carries the run out, prints the summary.
+//!
+//! `run` and `hit` both end here: there is one path.
+//! Invariant: what can fail before the run fails before the run.
+
+use std::io::{self, IsTerminal, Write};
+use std::path::PathBuf;
+
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::output::{complain, finish};
+use super::words::{Common, Ui};
+use crate::clock;
+use crate::event::Report;
+use crate::exit::Ending;
+use crate::plan::Plan;
+use crate::run::{self, Interrupt, Trouble};
+use crate::sinks::files::Files;
+use crate::sinks::progress::{Bars, Lines};
+use crate::sinks::{Audience, Full, json, summary};
+
+/// Whether a run leaves a folder behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Folder {
+    /// Always: the one asked for, or one named after scenario and time.
+    Always,
+    /// Only when one is asked for.
+    IfAsked,
+}
+
+/// Carries a plan out.
+pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
+    let folder = match (&common.out, folder) {
+        (Some(folder), _) => Some(folder.clone()),
+        (None, Folder::Always) => Some(default_folder(&plan.scenario)),
+        (None, Folder::IfAsked) => None,
+    };
+    let mut audience = Audience::default();
+    if let Err(error) = seat(&mut audience, common, folder.as_ref()) {
+        complain(&error);
+        return Ending::Broken;
+    }
+    let shards = common.shards.map(|shards| shards as usize);
+    let report = match run::run(plan, shards, &mut audience, listen) {
+        Ok(report) => report,
+        Err(trouble) => {
+            complain(&trouble);
+            return match trouble {
+                Trouble::TooBig(_) => Ending::Scenario,
+                Trouble::World(..) => Ending::Broken,
+            };
+        }
+    };
+    let written = audience.leave();
+    let paths = folder.as_deref().map(Files::paths).unwrap_or_default();
+    let ending = finish(print(&report, common, &paths), report.ending);
+    match written {
+        Ok(()) => ending,
+        Err((name, error)) => {
+            complain(&format_args!("the report ({name}) could not be written: {error}"));
+            Ending::Broken
+        }
+    }
+}
+
+fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> io::Result<()> {
+    if let Some(folder) = folder {
+        let files = Files::open(folder, common.force).map_err(|error| {
+            let place = folder.display();
+            io::Error::new(error.kind(), format!("cannot write the report to {place}: {error}"))
+        })?;
+        audience.seat("files", Full::Wait, files)?;
+    }
+    let ui = match common.ui {
+        _ if common.quiet > 0 => Ui::None,
+        Ui::Auto if io::stderr().is_terminal() => Ui::Bar,
+        Ui::Auto => Ui::Plain,
+        asked => asked,
+    };
+    match ui {
+        Ui::Bar => audience.seat("bar", Full::Drop, Bars::new()),
+        Ui::Plain => audience.seat("plain", Full::Drop, Lines::new()),
+        Ui::None | Ui::Auto => Ok(()),
+    }
+}
+
+fn print(report: &Report, common: &Common, paths: &[PathBuf]) -> io::Result<()> {
+    if common.json {
+        let mut out = io::stdout().lock();
+        serde_json::to_writer_pretty(&mut out, &json::document(report))?;
+        return writeln!(out);
+    }
+    if common.quiet > 1 {
+        return Ok(());
+    }
+    anstream::stdout().write_all(summary::render(report, paths).as_bytes())
+}
+
+/// `reports/SCENARIO-TIME`, in UTC, so that names sort by time everywhere.
+fn default_folder(scenario: &str) -> PathBuf {
+    let name: String = scenario
+        .chars()
+        .map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' })
+        .collect();
+    let name = name.trim_start_matches('.');
+    let time = humantime::format_rfc3339_seconds(clock::wall()).to_string();
+    let time = time.replace([':', '-'], "").replace('Z', "");
+    PathBuf::from("reports").join(format!("{name}-{time}"))
+}
+
+/// Passes signals on for as long as the run lasts.
+fn listen(told: mpsc::Sender<Interrupt>) {
+    for (kind, interrupt) in
+        [(SignalKind::interrupt(), Interrupt::Int), (SignalKind::terminate(), Interrupt::Term)]
+    {
+        // Without a handler a signal ends the process at once, as it would have anyway.
+        let Ok(mut signals) = signal(kind) else { continue };
+        let told = told.clone();
+        tokio::task::spawn_local(async move {
+            while signals.recv().await.is_some() {
+                if told.send(interrupt).await.is_err() {
+                    return;
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,76 @@
+//! The command line: words become calls, one file per command.
+//!
+//! `main` calls it with the process's arguments and turns the Ending into an exit code.
+//! Invariant: the only folder that knows clap; it decides nothing about a run but what was asked.
+
+mod check;
+mod hit;
+mod launch;
+mod output;
+mod run;
+mod words;
+
+use std::io::{self, Write};
+
+use clap::{CommandFactory, Parser, Subcommand};
+
+use crate::exit::Ending;
+
+/// A load-testing traffic simulator: a herd of believable users, and numbers that can be trusted.
+#[derive(Debug, Parser)]
+#[command(name = "manada", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(after_help = "\
+Examples:
+  manada run scenarios/quickstart.yaml        the first run, on a target of its own
+  manada hit http://127.0.0.1:8080/ -c 50     fifty users for ten seconds
+  manada check my-scenario.yaml               every mistake at once
+
+Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 thresholds failed,
+5 inconclusive, 6 stopped by a safety limit, 130/143 interrupted.")]
+struct Words {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a scenario.
+    Run(run::Args),
+    /// Load one URL, without a scenario.
+    Hit(hit::Args),
+    /// Find every mistake in a scenario, without running it.
+    Check(check::Args),
+    /// Print a completion script for a shell.
+    #[command(
+        after_help = "Example: manada completions bash > ~/.local/share/bash-completion/completions/manada"
+    )]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Does what the command line says.
+pub fn main() -> Ending {
+    let words = match Words::try_parse() {
+        Ok(words) => words,
+        Err(error) => {
+            let asked = !error.use_stderr();
+            // Help into a closed pipe is nobody's mistake.
+            let _ = error.print();
+            return if asked { Ending::Pass } else { Ending::Usage };
+        }
+    };
+    match words.command {
+        Command::Run(args) => run::run(&args),
+        Command::Hit(args) => hit::run(args),
+        Command::Check(args) => check::run(&args),
+        Command::Completions { shell } => completions(shell),
+    }
+}
+
+fn completions(shell: clap_complete::Shell) -> Ending {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Words::command(), "manada", &mut script);
+    output::finish(io::stdout().write_all(&script), Ending::Pass)
+}

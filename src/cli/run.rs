@@ -1,0 +1,55 @@
+//! `manada run`: a scenario, with what the command line changes of it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::launch::{self, Folder};
+use super::output::remark;
+use super::words::{self, Common};
+use crate::exit::Ending;
+use crate::scenario::{self, Overrides};
+use crate::units::Rate;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  manada run scenarios/quickstart.yaml
+  manada run shop.yaml --users shoppers=200 --duration 5m --threshold 'errors < 1%'
+  manada run shop.yaml --json --ui none | jq .response_us.p99")]
+pub(super) struct Args {
+    /// The scenario's file
+    scenario: PathBuf,
+    /// So many users, in the only closed workload or the one named, e.g. 200 or shoppers=200
+    #[arg(long, value_name = "[W=]N", value_parser = |text: &str| words::named(text, words::count), help_heading = "Load")]
+    users: Vec<(Option<String>, u64)>,
+    /// So many starts per second, in the only open workload or the one named, e.g. api=200/s
+    #[arg(long, value_name = "[W=]N/s", value_parser = |text: &str| words::named(text, words::rate), help_heading = "Load")]
+    rate: Vec<(Option<String>, Rate)>,
+    /// Stretch or shrink all load shapes to this length, e.g. 5m
+    #[arg(long, value_name = "D", value_parser = words::duration, help_heading = "Load")]
+    duration: Option<Duration>,
+    #[command(flatten)]
+    common: Common,
+}
+
+pub(super) fn run(args: &Args) -> Ending {
+    let overrides = Overrides {
+        seed: args.common.seed,
+        thresholds: args.common.threshold.clone(),
+        users: args.users.clone(),
+        rate: args.rate.clone(),
+        duration: args.duration,
+    };
+    match scenario::load(&args.scenario, &overrides) {
+        Ok((plan, warnings)) => {
+            for warning in &warnings {
+                remark(&warning.render(true));
+            }
+            launch::launch(plan, &args.common, Folder::Always)
+        }
+        Err(mistakes) => {
+            remark(&mistakes.render(true));
+            Ending::Scenario
+        }
+    }
+}

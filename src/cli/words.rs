@@ -1,0 +1,103 @@
+//! Words that several commands share, and how they are read.
+//!
+//! Invariant: a value that parsed is valid; its error says what was expected.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::seed::Seed;
+use crate::units::{Rate, parse_duration, parse_rate};
+
+/// What `run` and `hit` both understand.
+#[derive(Debug, Args)]
+pub(super) struct Common {
+    /// A rule to judge by, e.g. 'response.p95 < 250ms'; may be given more than once
+    #[arg(long, value_name = "RULE", help_heading = "Judging")]
+    pub(super) threshold: Vec<String>,
+    /// Everything random follows from it, e.g. 42; left out: drawn and printed
+    #[arg(long, value_name = "N", value_parser = seed, help_heading = "Load")]
+    pub(super) seed: Option<Seed>,
+    /// How many cores make load, e.g. 2; left out: chosen by need, and the report says why
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096), help_heading = "Load")]
+    pub(super) shards: Option<u64>,
+    /// The folder for the report, e.g. reports/today
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    pub(super) out: Option<PathBuf>,
+    /// Replace a report that is in the folder already
+    #[arg(long, help_heading = "Output")]
+    pub(super) force: bool,
+    /// What is shown while it runs: auto is bar on a terminal, plain elsewhere
+    #[arg(long, value_enum, default_value_t = Ui::Auto, help_heading = "Output")]
+    pub(super) ui: Ui,
+    /// Print summary.json on standard output instead of the summary
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+    /// Nothing but the summary; twice: nothing but the exit code
+    #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub(super) quiet: u8,
+}
+
+/// What is shown while a run goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Ui {
+    /// Bars on a terminal, plain lines elsewhere.
+    Auto,
+    /// A line per workload, drawn in place.
+    Bar,
+    /// A line every five seconds.
+    Plain,
+    /// Nothing.
+    None,
+}
+
+pub(super) fn seed(text: &str) -> Result<Seed, String> {
+    text.parse()
+        .ok()
+        .and_then(Seed::new)
+        .ok_or_else(|| format!("expected a whole number below {}", Seed::END))
+}
+
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    match parse_duration(text) {
+        Ok(Duration::ZERO) => Err("expected a duration above zero".to_owned()),
+        Ok(duration) => Ok(duration),
+        Err(error) => Err(format!("expected {error}")),
+    }
+}
+
+pub(super) fn zero_or_more(text: &str) -> Result<Duration, String> {
+    parse_duration(text).map_err(|error| format!("expected {error}"))
+}
+
+pub(super) fn rate(text: &str) -> Result<Rate, String> {
+    let rate = parse_rate(text).map_err(|error| format!("expected {error}"))?;
+    if rate.nano_per_s() == 0 { Err("expected a rate above zero".to_owned()) } else { Ok(rate) }
+}
+
+/// A count such as `10000`, `10k` or `2m`.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    let (digits, scale) = match text.as_bytes().last() {
+        Some(b'k' | b'K') => (&text[..text.len() - 1], 1_000),
+        Some(b'm' | b'M') => (&text[..text.len() - 1], 1_000_000),
+        _ => (text, 1),
+    };
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|number| number.checked_mul(scale))
+        .filter(|number| *number > 0)
+        .ok_or_else(|| "expected a whole number above zero, such as 200 or 10k".to_owned())
+}
+
+/// `VALUE` for the only workload, or `WORKLOAD=VALUE`.
+pub(super) fn named<T>(
+    text: &str,
+    read: impl Fn(&str) -> Result<T, String>,
+) -> Result<(Option<String>, T), String> {
+    match text.split_once('=') {
+        Some((name, value)) => Ok((Some(name.to_owned()), read(value)?)),
+        None => Ok((None, read(text)?)),
+    }
+}

@@ -1,0 +1,169 @@
+//! The deadlines of one thread.
+//!
+//! Timers are slots; the heap holds at most one live entry for each. Moving a deadline later
+//! costs one write: the entry stays where it is and is put back when it comes up early. So a
+//! request timeout that is set again for each request costs next to nothing.
+//! Invariant: a slot's `queued` is the earliest of its entries in the heap; others are stale.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::task::{Context, Waker};
+
+/// Not set, or not queued.
+const NONE: u64 = u64::MAX;
+
+#[derive(Debug, Default)]
+pub(super) struct Queue {
+    heap: BinaryHeap<Reverse<(u64, u32)>>,
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    /// When it is due; `NONE` while it is not set.
+    deadline: u64,
+    /// The time of its entry in the heap.
+    queued: u64,
+    due: bool,
+    /// Dropped by its owner; freed when its entry comes up.
+    dead: bool,
+    waker: Option<Waker>,
+}
+
+impl Queue {
+    pub(super) fn add(&mut self) -> u32 {
+        let slot = Slot { deadline: NONE, queued: NONE, due: false, dead: false, waker: None };
+        if let Some(index) = self.free.pop() {
+            self.slots[index as usize] = slot;
+            return index;
+        }
+        self.slots.push(slot);
+        (self.slots.len() - 1) as u32
+    }
+
+    pub(super) fn remove(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        slot.waker = None;
+        slot.deadline = NONE;
+        if slot.queued == NONE {
+            self.free.push(index);
+        } else {
+            slot.dead = true;
+        }
+    }
+
+    /// Sets a deadline; true when it became the earliest of all.
+    pub(super) fn set(&mut self, index: u32, at: u64) -> bool {
+        let slot = &mut self.slots[index as usize];
+        slot.deadline = at;
+        slot.due = false;
+        if at >= slot.queued {
+            return false;
+        }
+        slot.queued = at;
+        let earliest = self.heap.peek().is_none_or(|Reverse((first, _))| at < *first);
+        self.heap.push(Reverse((at, index)));
+        earliest
+    }
+
+    pub(super) fn clear(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        slot.deadline = NONE;
+        slot.due = false;
+    }
+
+    pub(super) fn poll(&mut self, index: u32, cx: &Context<'_>) -> bool {
+        let slot = &mut self.slots[index as usize];
+        if slot.due {
+            return true;
+        }
+        match &mut slot.waker {
+            Some(waker) => waker.clone_from(cx.waker()),
+            none => *none = Some(cx.waker().clone()),
+        }
+        false
+    }
+
+    /// The earliest time at which something may be due.
+    pub(super) fn earliest(&self) -> Option<u64> {
+        self.heap.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Marks what is due at `now` and hands its wakers to `wake`.
+    pub(super) fn fire(&mut self, now: u64, wake: &mut Vec<Waker>) {
+        while let Some(&Reverse((at, index))) = self.heap.peek() {
+            if at > now {
+                break;
+            }
+            self.heap.pop();
+            let slot = &mut self.slots[index as usize];
+            if slot.queued != at {
+                continue;
+            }
+            slot.queued = NONE;
+            if slot.dead {
+                self.free.push(index);
+            } else if slot.deadline <= now {
+                slot.deadline = NONE;
+                slot.due = true;
+                wake.extend(slot.waker.take());
+            } else if slot.deadline != NONE {
+                slot.queued = slot.deadline;
+                self.heap.push(Reverse((slot.deadline, index)));
+            }
+        }
+    }
+
+    /// The wakers of everything that waits.
+    pub(super) fn all_wakers(&mut self, wake: &mut Vec<Waker>) {
+        wake.extend(self.slots.iter_mut().filter_map(|slot| slot.waker.take()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fired(queue: &mut Queue, now: u64) -> Vec<u32> {
+        queue.fire(now, &mut Vec::new());
+        (0..queue.slots.len() as u32).filter(|&i| queue.slots[i as usize].due).collect()
+    }
+
+    #[test]
+    fn a_deadline_moved_later_fires_once_and_late() {
+        let mut queue = Queue::default();
+        let timer = queue.add();
+        assert!(queue.set(timer, 10));
+        assert!(!queue.set(timer, 30));
+        assert_eq!(queue.heap.len(), 1, "moving later adds no entry");
+        assert!(fired(&mut queue, 10).is_empty());
+        assert_eq!(queue.earliest(), Some(30));
+        assert_eq!(fired(&mut queue, 30), [timer]);
+        assert_eq!(queue.earliest(), None);
+    }
+
+    #[test]
+    fn a_deadline_moved_earlier_leaves_a_stale_entry_that_does_nothing() {
+        let mut queue = Queue::default();
+        let timer = queue.add();
+        queue.set(timer, 30);
+        assert!(queue.set(timer, 10), "it is the earliest now");
+        assert_eq!(fired(&mut queue, 10), [timer]);
+        queue.clear(timer);
+        assert!(fired(&mut queue, 30).is_empty());
+    }
+
+    #[test]
+    fn a_cleared_timer_is_silent_and_a_removed_slot_is_used_again() {
+        let mut queue = Queue::default();
+        let timer = queue.add();
+        queue.set(timer, 10);
+        queue.clear(timer);
+        assert!(fired(&mut queue, 20).is_empty());
+        queue.set(timer, 30);
+        queue.remove(timer);
+        assert!(fired(&mut queue, 40).is_empty());
+        assert_eq!(queue.add(), timer, "its entry came up, so its slot is free");
+    }
+}

@@ -1,0 +1,158 @@
+//! One call, from the moment a user turns to it until it is counted: the one visible stack.
+//!
+//! `user` walks its flow and calls this for each request step.
+//! Invariant: a call that was begun is recorded exactly once, also when it is cut.
+
+use super::checks;
+use super::shard::{PreparedCall, Shard};
+use super::user::User;
+use crate::clock::Time;
+use crate::plan::template::{RenderError, Scope};
+use crate::stats::{Exchange, Fate, Outcome, OwnFault, Sample};
+use crate::wire::{Kept, Outgoing};
+
+/// What the user needs to know to go on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CallEnd {
+    /// How it ended.
+    pub(super) fate: Fate,
+    /// When.
+    pub(super) done: Time,
+    /// An answer came, whatever it said.
+    pub(super) answered: bool,
+    /// The iteration goes on.
+    pub(super) goes_on: bool,
+}
+
+/// Makes one call that was intended at `intended` and is picked up at `picked_up`.
+pub(super) async fn call(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    intended: Time,
+    picked_up: Time,
+) -> CallEnd {
+    let intended_ns = intended.since(shard.start);
+    shard.recorder.borrow_mut().begin_call(user.workload, picked_up);
+
+    // Admit: the default client holds nothing back, so a call is dispatched when it is picked up.
+    let mut dispatched = picked_up;
+
+    // Render before anything goes out: a call that cannot be made is our fault, not the target's,
+    // and must not open a connection.
+    let mut buffer = shard.take_buffer(prepared);
+    let bytes = {
+        let mut scope = Scope {
+            variables: &user.variables,
+            names: &shard.plan.archetypes[user.archetype].variables,
+            rng: &mut user.rng,
+            user: user.number,
+            iteration: user.iteration,
+        };
+        prepared.request.render(&mut scope, &mut buffer, &mut shard.scratch.borrow_mut())
+    };
+    let bytes = match bytes {
+        Ok(bytes) => bytes,
+        Err(error) => return refuse(shard, user, prepared, intended, picked_up, &error),
+    };
+    let outgoing = Outgoing {
+        endpoint: prepared.call.service,
+        bytes,
+        wanted: prepared.wanted,
+        idempotent: prepared.idempotent,
+        number: user.item,
+        intended_ns,
+    };
+
+    // Send under deadline. The clock of the deadline starts at dispatch: lateness of ours must not
+    // eat the target's time.
+    user.patience.begin(dispatched.after(prepared.timeout_ns));
+    let mut kept = Kept::default();
+    let mut resend = false;
+    let exchange = loop {
+        shard.recorder.borrow_mut().begin_attempt(resend);
+        let line = &mut user.lines[outgoing.endpoint];
+        let (exchange, stale) =
+            shard.wire.exchange(line, &outgoing, dispatched, &user.patience, &mut kept).await;
+        // Observe each attempt, also the one that found a stale connection.
+        shard.recorder.borrow_mut().end_attempt(&exchange, intended_ns, stale);
+        if !stale {
+            break exchange;
+        }
+        (resend, dispatched) = (true, exchange.done);
+    };
+    user.patience.end();
+    shard.give_buffer(buffer);
+
+    // Judge and record: outside any future that could be dropped half-way.
+    let fate = match exchange.outcome {
+        Outcome::Answered(status) => {
+            checks::judge(shard, user, prepared, intended_ns, status, &exchange, &kept)
+        }
+        Outcome::Failed(..) => Fate::Failed,
+        Outcome::Timeout(_) => Fate::Timeout,
+        Outcome::Unfinished(_) => Fate::Unfinished,
+        Outcome::Own(_) => Fate::Own,
+    };
+    record(shard, user, prepared, intended, picked_up, &exchange, fate)
+}
+
+fn record(
+    shard: &Shard,
+    user: &User,
+    prepared: &PreparedCall,
+    intended: Time,
+    picked_up: Time,
+    exchange: &Exchange,
+    fate: Fate,
+) -> CallEnd {
+    let done = exchange.done;
+    let sample = Sample {
+        workload: user.workload,
+        step: user.step(prepared.call.series),
+        intended_ns: intended.since(shard.start),
+        lag_ns: picked_up.since(intended),
+        blocked_ns: exchange.dispatched.since(picked_up),
+        service_ns: done.since(exchange.dispatched),
+        response_ns: done.since(intended),
+        in_flight_ns: done.since(picked_up),
+        outcome: exchange.outcome,
+        fate,
+    };
+    shard.recorder.borrow_mut().end_call(&sample, done);
+    let answered = matches!(exchange.outcome, Outcome::Answered(_));
+    let broken_off = matches!(fate, Fate::Own | Fate::Unfinished);
+    let expected = fate != Fate::Failed || !answered || prepared.call.expects.is_empty();
+    CallEnd { fate, done, answered, goes_on: !broken_off && expected }
+}
+
+/// A call that cannot be made: counted as ours, with the name of what is missing.
+fn refuse(
+    shard: &Shard,
+    user: &User,
+    prepared: &PreparedCall,
+    intended: Time,
+    picked_up: Time,
+    error: &RenderError,
+) -> CallEnd {
+    let fault = match error {
+        RenderError::Unset(name) => {
+            shard.recorder.borrow_mut().unset(name);
+            OwnFault::UnsetVariable
+        }
+        RenderError::Invalid(_) => OwnFault::BadTemplate,
+    };
+    let exchange = Exchange {
+        outcome: Outcome::Own(fault),
+        dispatched: picked_up,
+        first_byte: Time::NEVER,
+        done: picked_up,
+        opening: None,
+        wired: false,
+        sent: false,
+        bytes_sent: 0,
+        bytes_received: 0,
+    };
+    shard.recorder.borrow_mut().own_fault(fault);
+    record(shard, user, prepared, intended, picked_up, &exchange, Fate::Own)
+}

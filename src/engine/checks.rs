@@ -1,0 +1,47 @@
+//! Did the answer hold, and what is kept of it for the next step?
+//!
+//! `attempt` asks after each complete answer.
+//! Invariant: a failed check is counted, a failed `expect` fails the call; neither is an error of
+//! the program.
+
+use super::shard::{PreparedCall, Shard};
+use super::user::User;
+use crate::plan::extract::{self, Answer, Part};
+use crate::stats::{Exchange, Fate};
+use crate::wire::Kept;
+
+/// Looks at an answer: counts checks, sets variables, and says how the call ended.
+pub(super) fn judge(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    intended_ns: u64,
+    status: u16,
+    exchange: &Exchange,
+    kept: &Kept,
+) -> Fate {
+    let call = &prepared.call;
+    let wanted = status < 400 || call.asks_for(status);
+    if prepared.check_ids.is_empty() {
+        return if wanted { Fate::Ok } else { Fate::Failed };
+    }
+    let answer = Answer {
+        status,
+        head: &kept.head,
+        body: &kept.body,
+        service: exchange.done - exchange.dispatched,
+    };
+    let step = user.step(call.series);
+    let (checks, expects) = (call.checks.len(), call.expects.len());
+    let expected =
+        extract::apply(call, answer, &mut user.variables, &mut user.rng, |part, passed| {
+            let place = match part {
+                Part::Check(index) => index,
+                Part::Expect(index) => checks + index,
+                Part::Capture(index) => checks + expects + index,
+            };
+            let id = prepared.check_ids[place];
+            shard.recorder.borrow_mut().check(step, intended_ns, id, passed);
+        });
+    if wanted && expected { Fate::Ok } else { Fate::Failed }
+}

@@ -1,0 +1,148 @@
+//! Requests as bytes: static ones rendered once, templated ones into a reused buffer.
+//!
+//! Made when a shard starts, since only then addresses are known; `attempt` renders from it.
+//! Invariant: a request leaves as one run of bytes with a right Content-Length.
+
+use crate::plan::template::{RenderError, Scope, Template};
+use crate::plan::{Address, Body, Call, Service};
+
+/// What names us to the target.
+const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
+
+/// A call's request, as far as it is known beforehand.
+#[derive(Debug)]
+pub(super) enum Prepared {
+    /// The whole of it.
+    Static(Vec<u8>),
+    /// The head up to Content-Length in parts, and the body.
+    Dynamic { head: Vec<Template>, body: Option<Template>, fixed_body: Vec<u8>, has_body: bool },
+}
+
+impl Prepared {
+    /// Prepares `call` for a service at `address`.
+    pub(super) fn new(call: &Call, service: &Service, address: &Address) -> Self {
+        let request = &call.request;
+        let mut head = Head::default();
+        head.text(&format!("{} {}", request.method, address.prefix));
+        head.template(&request.path);
+        head.text(" HTTP/1.1\r\n");
+        let own =
+            |name: &str| request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+        let served =
+            |name: &str| service.headers.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+        for (name, value) in
+            [("Host", address.authority().as_str()), ("User-Agent", USER_AGENT), ("Accept", "*/*")]
+        {
+            if !own(name) && !served(name) {
+                head.text(&format!("{name}: {value}\r\n"));
+            }
+        }
+        for (name, value) in &service.headers {
+            if !own(name) && !is_length(name) {
+                head.text(&format!("{name}: {value}\r\n"));
+            }
+        }
+        for (name, value) in &request.headers {
+            if !is_length(name) {
+                head.text(&format!("{name}: "));
+                head.template(value);
+                head.text("\r\n");
+            }
+        }
+        let has_body = !matches!(request.body, Body::None)
+            || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
+        let (body, fixed_body) = match &request.body {
+            Body::None => (None, Vec::new()),
+            Body::Bytes(bytes) => (None, bytes.clone()),
+            Body::Template(template) => match template.as_static() {
+                Some(text) => (None, text.to_vec()),
+                None => (Some(template.clone()), Vec::new()),
+            },
+        };
+        let parts = head.finish();
+        match (parts.as_slice(), &body) {
+            ([only], None) if only.as_static().is_some() => {
+                let mut bytes = only.as_static().unwrap_or_default().to_vec();
+                finish(&mut bytes, has_body, &fixed_body);
+                Self::Static(bytes)
+            }
+            _ => Self::Dynamic { head: parts, body, fixed_body, has_body },
+        }
+    }
+
+    /// The request for one call: the static bytes, or rendered into `buffer`.
+    pub(super) fn render<'b>(
+        &'b self,
+        scope: &mut Scope<'_>,
+        buffer: &'b mut Vec<u8>,
+        scratch: &mut Vec<u8>,
+    ) -> Result<&'b [u8], RenderError> {
+        let Self::Dynamic { head, body, fixed_body, has_body } = self else {
+            let Self::Static(bytes) = self else { return Ok(&[]) };
+            return Ok(bytes);
+        };
+        buffer.clear();
+        for part in head {
+            part.render(scope, buffer)?;
+        }
+        // The body first, apart: its length stands before it.
+        let body = match body {
+            Some(template) => {
+                scratch.clear();
+                template.render(scope, scratch)?;
+                scratch.as_slice()
+            }
+            None => fixed_body,
+        };
+        finish(buffer, *has_body, body);
+        Ok(buffer)
+    }
+}
+
+fn finish(buffer: &mut Vec<u8>, has_body: bool, body: &[u8]) {
+    if has_body {
+        buffer.extend_from_slice(b"Content-Length: ");
+        buffer.extend_from_slice(itoa::Buffer::new().format(body.len()).as_bytes());
+        buffer.extend_from_slice(b"\r\n");
+    }
+    buffer.extend_from_slice(b"\r\n");
+    buffer.extend_from_slice(body);
+}
+
+/// Content-Length is ours to say; a wrong one would break the framing of the whole connection.
+fn is_length(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-length")
+}
+
+/// Collects a head, joining static neighbours.
+#[derive(Default)]
+struct Head {
+    parts: Vec<Template>,
+    literal: Vec<u8>,
+}
+
+impl Head {
+    fn text(&mut self, text: &str) {
+        self.literal.extend_from_slice(text.as_bytes());
+    }
+
+    fn template(&mut self, template: &Template) {
+        if let Some(text) = template.as_static() {
+            self.literal.extend_from_slice(text);
+            return;
+        }
+        self.flush();
+        self.parts.push(template.clone());
+    }
+
+    fn flush(&mut self) {
+        if !self.literal.is_empty() {
+            self.parts.push(Template::literal(std::mem::take(&mut self.literal)));
+        }
+    }
+
+    fn finish(mut self) -> Vec<Template> {
+        self.flush();
+        self.parts
+    }
+}

@@ -1,0 +1,354 @@
+//! One core's part of a run: its starters, its users, its recorder, shed once a second.
+//!
+//! `engine::start` gives it a thread; worlds run several as tasks under virtual time.
+//! Invariant: a delta is never lost: what the channel has no room for is merged into the next.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+
+use tokio::sync::Notify;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::request::Prepared;
+use super::seat::{self, Guest, Seat};
+use super::{Setup, Shared};
+use crate::clock::{self, Time, Timer};
+use crate::curve::Distribution;
+use crate::event::Command;
+use crate::host;
+use crate::pace::{self, Schedule};
+use crate::plan::slots::Segment;
+use crate::plan::{Arrivals, Call, Load, Plan, Step, Users, Workload};
+use crate::stats::sample::Shape;
+use crate::stats::{Delta, Gauges, Recorder};
+use crate::wire::{Wanted, Wire};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Starts made in a row when we are late, before users get a turn: those that finish are free for
+/// the next starts.
+const LATE_STARTS: u32 = 32;
+
+/// Request buffers kept for reuse; more are in flight only while more calls are.
+const BUFFERS: usize = 256;
+
+/// A shard at work.
+pub(super) struct Shard {
+    pub(super) plan: Arc<Plan>,
+    pub(super) start: Time,
+    pub(super) shared: Arc<Shared>,
+    pub(super) wire: Wire,
+    pub(super) recorder: RefCell<Recorder>,
+    /// By archetype.
+    pub(super) flows: Vec<Flow>,
+    pub(super) free_seats: RefCell<Vec<Rc<Seat>>>,
+    /// Rendered bodies pass through it.
+    pub(super) scratch: RefCell<Vec<u8>>,
+    /// Cut everything now.
+    pub(super) cut: Rc<Cell<bool>>,
+    segment: Segment,
+    buffers: RefCell<Vec<Vec<u8>>>,
+    draining: Cell<bool>,
+    /// Starters still at work.
+    starters: Cell<usize>,
+    /// Users at work, and the most since the last shed.
+    users: Cell<(u64, u64)>,
+    /// Told when the last user has gone and no starter is left.
+    idle: Notify,
+}
+
+/// An archetype as this shard walks it.
+pub(super) struct Flow {
+    pub(super) calls: Vec<PreparedCall>,
+    pub(super) think: Option<Distribution>,
+    pub(super) pace_ns: Option<u64>,
+}
+
+/// A request step as this shard makes it.
+pub(super) struct PreparedCall {
+    pub(super) call: Call,
+    pub(super) request: Prepared,
+    pub(super) wanted: Wanted,
+    pub(super) idempotent: bool,
+    pub(super) timeout_ns: u64,
+    /// Where its checks, expects and captures count, in that order.
+    pub(super) check_ids: Vec<usize>,
+}
+
+/// Runs one shard to its end.
+///
+/// # Errors
+/// None so far: what happens to requests is data.
+pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
+    let deltas = setup.deltas.clone();
+    let start = setup.start;
+    let (cpu, waited) = (clock::thread_cpu_ns(), host::run_queue_wait_ns().unwrap_or(0));
+    let shard = Rc::new(Shard::new(&setup, wire));
+    clock::sleep_until(start).await;
+    shard.begin();
+
+    let mut kept: Option<Delta> = None;
+    let alarm = Timer::new();
+    for second in 1.. {
+        let next_shed = start.after(second * SECOND_NS);
+        let over = shard.wait(&mut setup, &alarm, next_shed).await;
+        let now = clock::now();
+        let gauges = Gauges {
+            users: shard.take_users_peak(),
+            connections: shard.wire.take_peak(),
+            cpu_ns: clock::thread_cpu_ns() - cpu,
+            run_queue_ns: host::run_queue_wait_ns().unwrap_or(0).saturating_sub(waited),
+            elapsed_ns: now.since(start),
+            ..Gauges::default()
+        };
+        let fresh = shard.recorder.borrow_mut().shed(gauges, now);
+        let mut delta = match kept.take() {
+            None => fresh,
+            Some(mut kept) => {
+                kept.merge(fresh);
+                kept
+            }
+        };
+        delta.last = over;
+        if over {
+            // The last one waits for room; when nobody listens any more nobody misses it.
+            let _ = deltas.send(delta).await;
+            return Ok(());
+        }
+        match deltas.try_send(delta) {
+            Ok(()) => {}
+            Err(TrySendError::Full(delta) | TrySendError::Closed(delta)) => kept = Some(delta),
+        }
+    }
+    Ok(())
+}
+
+impl Shard {
+    fn new(setup: &Setup, wire: Wire) -> Self {
+        let plan = Arc::clone(&setup.plan);
+        let names = plan.check_names();
+        let shape = Shape {
+            workloads: plan.workloads.len(),
+            checks: names.iter().map(Vec::len).collect(),
+            warmup_ns: nanos(plan.warmup),
+        };
+        let index = setup.segment.shard as usize;
+        Self {
+            flows: (0..plan.archetypes.len()).map(|index| flow(setup, index, &names)).collect(),
+            start: setup.start,
+            shared: Arc::clone(&setup.shared),
+            wire,
+            recorder: RefCell::new(Recorder::new(shape, index, setup.start)),
+            free_seats: RefCell::default(),
+            scratch: RefCell::default(),
+            cut: Rc::default(),
+            segment: setup.segment,
+            buffers: RefCell::default(),
+            draining: Cell::new(false),
+            starters: Cell::new(plan.workloads.len()),
+            users: Cell::default(),
+            idle: Notify::new(),
+            plan,
+        }
+    }
+
+    fn begin(self: &Rc<Self>) {
+        for index in 0..self.plan.workloads.len() {
+            let shard = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                match &shard.plan.workloads[index].load {
+                    Load::Closed(users) => shard.let_in(index, users).await,
+                    Load::Open(arrivals) => shard.make_starts(index, arrivals).await,
+                }
+                shard.starters.set(shard.starters.get() - 1);
+                shard.tell_if_idle();
+            });
+        }
+    }
+
+    /// Waits for the next shed; true when the shard has nothing left to do.
+    async fn wait(&self, setup: &mut Setup, alarm: &Timer, next_shed: Time) -> bool {
+        loop {
+            tokio::select! {
+                biased;
+                command = setup.commands.recv() => match command {
+                    Some(command) => self.obey(command),
+                    // Whoever commanded is gone, and with it whoever reads the deltas.
+                    None => self.obey(Command::Cut),
+                },
+                () = self.idle.notified() => return true,
+                () = alarm.wait_until(next_shed) => return false,
+            }
+            if self.cut.get() && setup.commands.is_closed() {
+                // Its users end at their next turn; wait for that, not for more commands.
+                tokio::select! {
+                    () = self.idle.notified() => return true,
+                    () = alarm.wait_until(next_shed) => return false,
+                }
+            }
+        }
+    }
+
+    fn obey(&self, command: Command) {
+        match command {
+            Command::Drain => self.draining.set(true),
+            Command::Cut => {
+                self.draining.set(true);
+                self.cut.set(true);
+            }
+        }
+        // Starters and pausing users look at the world again.
+        clock::wake_all();
+    }
+
+    /// The closed model: lets users in as the level rises. They leave by themselves.
+    async fn let_in(self: &Rc<Self>, index: usize, users: &Users) {
+        let workload = &self.plan.workloads[index];
+        let timer = Timer::new();
+        for stay in pace::stays(&users.curve, workload.slot_offset, self.segment) {
+            self.wait_unless_draining(&timer, self.zero(workload).after(stay.enter_ns)).await;
+            if self.is_draining() {
+                return;
+            }
+            seat::take(self, Guest::User(index, stay));
+        }
+    }
+
+    /// The open model: makes each start when it is due, or as soon after as we can.
+    async fn make_starts(self: &Rc<Self>, index: usize, arrivals: &Arrivals) {
+        let workload = &self.plan.workloads[index];
+        let zero = self.zero(workload);
+        let seed = self.plan.seed;
+        let mut schedule =
+            Schedule::new(arrivals, index, workload.slot_offset, seed, self.segment).peekable();
+        let timer = Timer::new();
+        let mut in_a_row = 0;
+        while let Some(start) = schedule.peek().copied() {
+            let due = zero.after(start.due_ns);
+            if due > clock::now() {
+                in_a_row = 0;
+                self.wait_unless_draining(&timer, due).await;
+            } else if in_a_row == LATE_STARTS {
+                in_a_row = 0;
+                tokio::task::yield_now().await;
+            }
+            if self.is_draining() {
+                let left = schedule.count() as u64;
+                self.recorder.borrow_mut().not_reached(index, left);
+                return;
+            }
+            in_a_row += 1;
+            schedule.next();
+            let due_ns = due.since(self.start);
+            self.recorder.borrow_mut().due(index, due_ns);
+            if self.may_have_one_more(index, arrivals.max_users) {
+                seat::take(self, Guest::Arrival(index, start));
+            } else {
+                let lag_ns = clock::now().since(due);
+                self.recorder.borrow_mut().dropped(index, due_ns, lag_ns);
+            }
+        }
+    }
+
+    /// Takes one of the workload's users, of which the whole run has `most`.
+    fn may_have_one_more(&self, index: usize, most: u64) -> bool {
+        let users = &self.shared.users[index];
+        users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
+    }
+
+    async fn wait_unless_draining(&self, timer: &Timer, at: Time) {
+        if at <= clock::now() {
+            return;
+        }
+        timer.set(at);
+        poll_fn(|cx| if self.is_draining() { Poll::Ready(()) } else { timer.poll(cx) }).await;
+    }
+
+    /// When a workload's own time begins.
+    pub(super) fn zero(&self, workload: &Workload) -> Time {
+        self.start + workload.start
+    }
+
+    /// Whether nothing new is to begin.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    pub(super) fn enter(&self) {
+        let (now, peak) = self.users.get();
+        self.users.set((now + 1, peak.max(now + 1)));
+    }
+
+    pub(super) fn leave(&self) {
+        let (now, peak) = self.users.get();
+        self.users.set((now - 1, peak));
+        self.tell_if_idle();
+    }
+
+    fn tell_if_idle(&self) {
+        if self.users.get().0 == 0 && self.starters.get() == 0 {
+            self.idle.notify_one();
+        }
+    }
+
+    fn take_users_peak(&self) -> u64 {
+        let (now, peak) = self.users.get();
+        self.users.set((now, now));
+        peak
+    }
+
+    /// A buffer to render a templated request into; a static one needs none.
+    pub(super) fn take_buffer(&self, prepared: &PreparedCall) -> Vec<u8> {
+        match prepared.request {
+            Prepared::Static(_) => Vec::new(),
+            Prepared::Dynamic { .. } => self.buffers.borrow_mut().pop().unwrap_or_default(),
+        }
+    }
+
+    /// Gives it back.
+    pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
+        let mut buffers = self.buffers.borrow_mut();
+        if buffer.capacity() > 0 && buffers.len() < BUFFERS {
+            buffers.push(buffer);
+        }
+    }
+}
+
+fn flow(setup: &Setup, archetype: usize, names: &[Vec<String>]) -> Flow {
+    let plan = &setup.plan;
+    let kind = &plan.archetypes[archetype];
+    // All shares of an archetype have the same series, so the first tells where its checks count.
+    let share = plan.workloads.iter().flat_map(|workload| &workload.shares);
+    let share = share.into_iter().find(|share| share.archetype == archetype);
+    let prepare = |call: &Call| {
+        let service = &plan.services[call.service];
+        let known = share.map_or(&[][..], |share| names[share.step(call.series)].as_slice());
+        PreparedCall {
+            request: Prepared::new(call, service, &setup.addresses[call.service]),
+            wanted: Wanted {
+                head_request: call.request.method == "HEAD",
+                max_body: call.max_body,
+                keep_head: call.looks_at_head(),
+                keep_body: call.looks_at_body(),
+            },
+            idempotent: call.request.is_idempotent(),
+            timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
+            check_ids: call
+                .checked()
+                .filter_map(|name| known.iter().position(|other| *other == name))
+                .collect(),
+            call: call.clone(),
+        }
+    };
+    let calls = kind.flow.iter().map(|Step::Call(call)| prepare(call)).collect();
+    Flow { calls, think: kind.think.clone(), pace_ns: kind.pace.map(nanos) }
+}
+
+fn nanos(duration: std::time::Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

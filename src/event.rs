@@ -1,0 +1,102 @@
+//! What a run and its audience say to each other: plain data, up and down.
+//!
+//! Shards send Deltas to `run`, `run` sends RunEvents to `sinks`, Commands go down to each shard.
+//! Invariant: this is all they share; the engine does not know that a screen exists.
+
+use std::sync::Arc;
+
+use crate::exit::Ending;
+use crate::plan::Plan;
+use crate::stats::{Delta, Snapshot};
+use crate::verdict::{Judgement, Trust};
+
+/// What may be asked of running shards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Begin nothing new, let iterations finish within the grace.
+    Drain,
+    /// Cut everything now.
+    Cut,
+}
+
+/// Deltas waiting for the dispatcher, over all shards. When it is full, a shard keeps its delta and
+/// merges the next into it.
+pub const DELTAS: usize = 256;
+
+/// Commands waiting for a shard; more than a person can type.
+pub const COMMANDS: usize = 16;
+
+/// Where Deltas come from: threads, later processes and machines.
+#[derive(Debug)]
+pub struct Source {
+    /// All shards' deltas.
+    pub deltas: tokio::sync::mpsc::Receiver<Delta>,
+    /// A way down to each shard.
+    pub commands: Vec<tokio::sync::mpsc::Sender<Command>>,
+}
+
+impl Source {
+    /// Tells every shard. A shard whose queue is full has been told often enough; one that is gone
+    /// needs no telling.
+    pub fn tell(&self, command: Command) {
+        for shard in &self.commands {
+            let _ = shard.try_send(command);
+        }
+    }
+}
+
+/// What the audience needs to know before the first number.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// The run.
+    pub plan: Arc<Plan>,
+    /// When it began, on the wall clock.
+    pub started_at: std::time::SystemTime,
+    /// Name of the tier, shards, and why.
+    pub generator: Generator,
+}
+
+/// Who makes the load.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Generator {
+    /// Name of the tier.
+    pub tier: &'static str,
+    /// Shards in all.
+    pub shards: usize,
+    /// Why so many.
+    pub reason: String,
+    /// What a reader should know about this set-up, e.g. that target and generator share it.
+    pub remarks: Vec<String>,
+}
+
+/// A finished run, complete.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// What it was.
+    pub opening: Opening,
+    /// All numbers.
+    pub snapshot: Arc<Snapshot>,
+    /// Thresholds as they were judged.
+    pub judgements: Vec<Judgement>,
+    /// Whether the numbers can be believed.
+    pub trust: Trust,
+    /// How it ended.
+    pub ending: Ending,
+    /// The most memory the process held, bytes.
+    pub rss_peak: Option<u64>,
+}
+
+/// What happens in a run.
+#[derive(Clone, Debug)]
+pub enum RunEvent {
+    /// It begins.
+    Began(Arc<Opening>),
+    /// A shard's delta of about a second.
+    Measured(Arc<Delta>),
+    /// The run so far, once a second.
+    Second(Arc<Snapshot>),
+    /// Something a person should know now.
+    Note(String),
+    /// It is over.
+    Ended(Arc<Report>),
+}

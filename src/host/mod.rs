@@ -1,0 +1,54 @@
+//! This machine's facts: cores, descriptors, memory, and how its scheduler treats us.
+//!
+//! `engine::tier`, trust and reports ask. Linux only: everything is read from /proc and syscalls.
+//! Invariant: a fact that cannot be read is `None`, never a guess.
+
+use std::fs;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+
+/// The cores this process may run on, by number, as its affinity mask says.
+pub fn cores() -> Vec<usize> {
+    let Ok(mask) = sched_getaffinity(None) else { return vec![0] };
+    let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|cpu| mask.is_set(*cpu)).collect();
+    if cores.is_empty() { vec![0] } else { cores }
+}
+
+/// Pins the calling thread to one core; false when the system refuses.
+pub fn pin_to(core: usize) -> bool {
+    let mut mask = CpuSet::new();
+    mask.set(core);
+    sched_setaffinity(None, &mask).is_ok()
+}
+
+/// Raises the soft limit of open files to the hard one; the limit that holds afterwards.
+pub fn raise_descriptors() -> Option<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
+        return limit.maximum;
+    }
+    limit.current
+}
+
+/// Time the calling thread was runnable but waited for a core, since it began, ns.
+pub fn run_queue_wait_ns() -> Option<u64> {
+    // "time on cpu, time waiting, timeslices": Documentation/scheduler/sched-stats.
+    let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
+    text.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The most memory this process has held, bytes.
+pub fn peak_rss_bytes() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1_024)
+}
+
+/// The kernel's name and release, for the report.
+pub fn kernel() -> String {
+    let name = rustix::system::uname();
+    format!("{} {}", name.sysname().to_string_lossy(), name.release().to_string_lossy())
+}

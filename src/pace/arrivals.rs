@@ -1,0 +1,162 @@
+//! The open model: which starts a segment owns, and when each is due.
+//!
+//! Invariant: start k is due at the same ns whoever asks; late or not, its due time never moves.
+
+use rand_distr::{Distribution, Exp1};
+
+use crate::curve::load::ONE_START;
+use crate::plan::slots::Segment;
+use crate::plan::{Arrivals, Process};
+use crate::seed::{Rng, Seed, Stream};
+
+/// A start that is due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Start {
+    /// When, ns after the workload's own zero.
+    pub due_ns: u64,
+    /// Its number over the whole run.
+    pub number: u64,
+}
+
+/// The starts of one workload that one segment owns, in order.
+#[derive(Debug)]
+pub struct Schedule<'p> {
+    arrivals: &'p Arrivals,
+    segment: Segment,
+    slot_offset: u64,
+    /// The number of the next start, owned or not.
+    number: u64,
+    /// How far the integral must be for it.
+    amount: u128,
+    gaps: Option<Rng>,
+}
+
+impl<'p> Schedule<'p> {
+    /// The starts of workload `index` that `segment` owns.
+    pub fn new(
+        arrivals: &'p Arrivals,
+        index: usize,
+        slot_offset: u64,
+        seed: Seed,
+        segment: Segment,
+    ) -> Self {
+        let mut schedule = Self {
+            arrivals,
+            segment,
+            slot_offset,
+            number: 0,
+            amount: 0,
+            gaps: match arrivals.process {
+                Process::Constant => None,
+                // One stream for the whole workload: every segment walks all of it and keeps its
+                // own, so arrivals are the same for any number of shards.
+                Process::Poisson => Some(seed.rng(Stream::Arrivals, index as u64, 0)),
+            },
+        };
+        // The first arrival of a Poisson process is one gap after the beginning.
+        schedule.amount = schedule.gap(0);
+        schedule
+    }
+
+    fn gap(&mut self, even: u128) -> u128 {
+        match &mut self.gaps {
+            None => even,
+            Some(rng) => {
+                let gap: f64 = Exp1.sample(rng);
+                // The integral is advanced in integers: gaps add up without rounding.
+                (gap * ONE_START as f64) as u128
+            }
+        }
+    }
+}
+
+impl Iterator for Schedule<'_> {
+    type Item = Start;
+
+    fn next(&mut self) -> Option<Start> {
+        loop {
+            let number = self.number;
+            if self.arrivals.iterations.is_some_and(|most| number >= most)
+                || self.amount >= self.arrivals.curve.total()
+            {
+                return None;
+            }
+            let amount = self.amount;
+            self.number += 1;
+            let gap = self.gap(ONE_START);
+            self.amount += gap;
+            if self.segment.owns(number, self.slot_offset) {
+                let due_ns = self.arrivals.curve.reaches(amount)?;
+                return Some(Start { due_ns, number });
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::curve::Curve;
+    use proptest::prelude::*;
+    use std::time::Duration;
+
+    const S: u64 = 1_000_000_000;
+
+    fn arrivals(process: Process, stages: &[(u64, u64)]) -> Arrivals {
+        let mut curve = Curve::default();
+        for (per_s, ms) in stages {
+            curve.ramp(per_s * S, Duration::from_millis(*ms));
+        }
+        Arrivals { process, curve, iterations: None, max_users: 1 }
+    }
+
+    fn starts(arrivals: &Arrivals, seed: u64, segment: Segment) -> Vec<Start> {
+        Schedule::new(arrivals, 3, 1_031, Seed::new(seed).unwrap(), segment).collect()
+    }
+
+    proptest! {
+        /// Invariant 7 of the house: any number of shards makes the same traffic.
+        #[test]
+        fn the_union_of_all_segments_is_the_whole_schedule(
+            seed in 0u64..1 << 53,
+            poisson: bool,
+            stages in prop::collection::vec((0u64..3_000, 1u64..1_500), 1..4),
+            shards in 2u64..9,
+        ) {
+            let process = if poisson { Process::Poisson } else { Process::Constant };
+            let arrivals = arrivals(process, &stages);
+            let whole = starts(&arrivals, seed, Segment::WHOLE);
+            prop_assert!(whole.is_sorted_by_key(|start| start.due_ns));
+            prop_assert!(whole.iter().zip(0..).all(|(start, number)| start.number == number));
+            let mut parts: Vec<Start> = (0..shards)
+                .flat_map(|shard| starts(&arrivals, seed, Segment { shard, shards }))
+                .collect();
+            parts.sort_by_key(|start| start.number);
+            prop_assert_eq!(parts, whole);
+        }
+    }
+
+    #[test]
+    fn poisson_has_the_mean_and_the_spread_of_its_law() {
+        // 1000/s for 100 s: N ~ Poisson(10⁵), so |N − 10⁵| < 4·√10⁵ ≈ 1265 but for 6 in 10⁵ seeds.
+        let arrivals = arrivals(Process::Poisson, &[(1_000, 0), (1_000, 100_000)]);
+        let starts = starts(&arrivals, 42, Segment::WHOLE);
+        let count = starts.len() as f64;
+        assert!((count - 1e5).abs() < 1_265.0, "{count}");
+        // Exponential gaps: mean and standard deviation are both 1 ms; P(gap > mean) = 1/e.
+        let gaps: Vec<f64> =
+            starts.windows(2).map(|pair| (pair[1].due_ns - pair[0].due_ns) as f64 / 1e6).collect();
+        let mean = gaps.iter().sum::<f64>() / count;
+        let sd = (gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / count).sqrt();
+        let over = gaps.iter().filter(|gap| **gap > 1.0).count() as f64 / count;
+        assert!((mean - 1.0).abs() < 0.013 && (sd - 1.0).abs() < 0.02, "{mean} {sd}");
+        assert!((over - (-1.0f64).exp()).abs() < 0.01, "{over}");
+    }
+
+    #[test]
+    fn a_count_ends_it_before_the_curve() {
+        let mut arrivals = arrivals(Process::Constant, &[(100, 0), (100, 1_000)]);
+        arrivals.iterations = Some(30);
+        assert_eq!(starts(&arrivals, 1, Segment::WHOLE).len(), 30);
+    }
+}

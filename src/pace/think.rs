@@ -1,0 +1,43 @@
+//! The closed model: when is a user's next iteration intended?
+//!
+//! Invariant: only waiting for the target makes a paced iteration late.
+
+/// What is known when an iteration has ended, all ns.
+#[derive(Clone, Copy, Debug)]
+pub struct Ended {
+    /// When it was intended.
+    pub intended_ns: u64,
+    /// When its last call was done.
+    pub done_ns: u64,
+    /// The user's own thinks and pauses in it.
+    pub thought_ns: u64,
+    /// The think drawn after its last call.
+    pub think_ns: u64,
+}
+
+/// When the next iteration is intended. Without `pace`, when the last one ended plus a think. With
+/// it, start to start: the pace, or the user's own thinks if those alone take longer.
+pub fn next_iteration_ns(ended: Ended, pace_ns: Option<u64>) -> u64 {
+    match pace_ns {
+        None => ended.done_ns.saturating_add(ended.think_ns),
+        Some(pace_ns) => ended.intended_ns.saturating_add(pace_ns.max(ended.thought_ns)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_target_makes_paced_iterations_late_and_unpaced_ones_rarer() {
+        let ended = Ended { intended_ns: 100, done_ns: 900, thought_ns: 50, think_ns: 30 };
+        assert_eq!(next_iteration_ns(ended, None), 930);
+        assert_eq!(next_iteration_ns(ended, Some(200)), 300, "it was due at 300: late by 600");
+        let slow_reader = Ended { thought_ns: 700, ..ended };
+        assert_eq!(
+            next_iteration_ns(slow_reader, Some(200)),
+            800,
+            "its own thinks are no lateness"
+        );
+    }
+}

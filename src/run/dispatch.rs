@@ -1,0 +1,93 @@
+//! The loop of a run: deltas in, events out, commands down.
+//!
+//! Invariant: it has the only view in which all numbers agree; whoever shows numbers got them here.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use crate::clock::{self, Time, Timer};
+use crate::event::{Command, RunEvent, Source};
+use crate::plan::Plan;
+use crate::sinks::Audience;
+use crate::stats::Tally;
+
+/// What came from outside to end the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// SIGINT: Ctrl-C.
+    Int,
+    /// SIGTERM.
+    Term,
+}
+
+/// What the loop woke up for.
+enum Happened {
+    Measured(crate::stats::Delta),
+    Interrupted(Interrupt),
+    Second,
+    /// No shard is left.
+    Silence,
+}
+
+/// Folds a run until its last shard is done. The first interrupt drains, the second cuts; a drain
+/// that outlasts the grace is cut too.
+pub async fn dispatch(
+    plan: &Arc<Plan>,
+    mut source: Source,
+    tally: &mut Tally,
+    audience: &mut Audience,
+    mut interrupts: mpsc::Receiver<Interrupt>,
+) -> Option<Interrupt> {
+    let mut interrupted = None;
+    let mut left = source.commands.len();
+    let alarm = Timer::new();
+    let mut next_second = clock::now().after(SECOND_NS);
+    let mut cut_at = Time::NEVER;
+    loop {
+        let happened = tokio::select! {
+            biased;
+            delta = source.deltas.recv() => delta.map_or(Happened::Silence, Happened::Measured),
+            Some(interrupt) = interrupts.recv() => Happened::Interrupted(interrupt),
+            () = alarm.wait_until(next_second.min(cut_at)) => Happened::Second,
+        };
+        match happened {
+            Happened::Measured(delta) => {
+                tally.absorb(&delta);
+                left -= usize::from(delta.last);
+                audience.tell(&RunEvent::Measured(Arc::new(delta)));
+                if left == 0 {
+                    return interrupted;
+                }
+            }
+            Happened::Silence => return interrupted,
+            Happened::Interrupted(interrupt) if interrupted.is_none() => {
+                interrupted = Some(interrupt);
+                cut_at = clock::now() + plan.grace;
+                source.tell(Command::Drain);
+                audience.tell(&RunEvent::Note(format!(
+                    "stopping: no new iterations, {} for those under way (again to stop now)",
+                    crate::units::show_duration(plan.grace)
+                )));
+            }
+            Happened::Interrupted(_) => {
+                source.tell(Command::Cut);
+                audience.tell(&RunEvent::Note("stopping now".to_owned()));
+            }
+            Happened::Second => {
+                let now = clock::now();
+                if now >= cut_at {
+                    cut_at = Time::NEVER;
+                    source.tell(Command::Cut);
+                }
+                if now >= next_second {
+                    next_second = next_second.after(SECOND_NS);
+                    let snapshot = tally.snapshot(super::load_end_ns(plan));
+                    audience.tell(&RunEvent::Second(Arc::new(snapshot)));
+                }
+            }
+        }
+    }
+}
+
+const SECOND_NS: u64 = 1_000_000_000;

@@ -1,0 +1,79 @@
+//! How did it end? Thresholds, trust and interrupts, folded into one Ending.
+//!
+//! Invariant: a rule that looks at a number nobody can believe neither passes nor fails the run.
+
+use super::Interrupt;
+use crate::exit::Ending;
+use crate::verdict::trust::Level;
+use crate::verdict::{Judgement, Trust};
+
+pub(super) fn of(
+    judgements: &[Judgement],
+    trust: &Trust,
+    interrupted: Option<Interrupt>,
+) -> Ending {
+    match interrupted {
+        Some(Interrupt::Int) => return Ending::Interrupted,
+        Some(Interrupt::Term) => return Ending::Terminated,
+        None => {}
+    }
+    let doubtful = |judgement: &Judgement| trust.spoils(judgement.threshold.metric, Level::No);
+    let mut failed = judgements.iter().filter(|judgement| !judgement.passed);
+    if failed.any(|judgement| !trust.explains(judgement)) {
+        Ending::Fail
+    } else if judgements.iter().any(doubtful) {
+        Ending::Inconclusive
+    } else {
+        Ending::Pass
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::Threshold;
+    use crate::verdict::trust::Reason;
+
+    fn judgement(rule: &str, passed: bool) -> Judgement {
+        let threshold = Threshold::parse(rule).unwrap();
+        Judgement { threshold, observed: Some(1.0), at_least: false, thin: false, passed }
+    }
+
+    fn trust(level: Level, affects: &'static [&'static str]) -> Trust {
+        let reason = Reason {
+            check: "test",
+            level,
+            observed: 1.0,
+            limit: 0.0,
+            unit: "count",
+            affects,
+            hint: String::new(),
+        };
+        Trust { level, reasons: vec![reason] }
+    }
+
+    #[test]
+    fn the_first_that_applies() {
+        let good = || judgement("response.p95 < 1s", true);
+        let bad = || judgement("response.p95 < 1s", false);
+        let bad_errors = || judgement("errors < 1%", false);
+        let all_is_well = Trust { level: Level::Yes, reasons: vec![] };
+        let no = trust(Level::No, &["response"]);
+        let degraded = trust(Level::Degraded, &["response"]);
+        for (judgements, trust, interrupted, ending) in [
+            (vec![], &all_is_well, None, Ending::Pass),
+            (vec![], &no, None, Ending::Pass),
+            (vec![good()], &all_is_well, None, Ending::Pass),
+            (vec![good()], &degraded, None, Ending::Pass),
+            (vec![good()], &no, None, Ending::Inconclusive),
+            (vec![bad()], &all_is_well, None, Ending::Fail),
+            (vec![bad()], &degraded, None, Ending::Fail),
+            (vec![bad()], &no, None, Ending::Inconclusive),
+            (vec![bad(), bad_errors()], &no, None, Ending::Fail),
+            (vec![bad()], &all_is_well, Some(Interrupt::Int), Ending::Interrupted),
+            (vec![], &all_is_well, Some(Interrupt::Term), Ending::Terminated),
+        ] {
+            assert_eq!(of(&judgements, trust, interrupted), ending, "{judgements:?} {trust:?}");
+        }
+    }
+}

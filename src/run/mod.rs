@@ -1,0 +1,200 @@
+//! One run: set up, drive, fold, judge.
+//!
+//! `cli` calls it with a Plan and an audience; worlds call its parts under virtual time.
+//! Invariant: one path: `hit` or `run`, one shard or many, with or without a screen.
+
+pub mod dispatch;
+mod ending;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use crate::clock;
+use crate::engine::{self, tier};
+use crate::event::{Generator, Opening, Report, RunEvent};
+use crate::host;
+use crate::plan::{Address, Load, Plan, Target};
+use crate::sinks::Audience;
+use crate::stats::sample::Shape;
+use crate::stats::{Snapshot, Tally};
+use crate::target::process::Process;
+use crate::verdict::{Trust, judge, trust};
+
+pub use dispatch::Interrupt;
+
+/// Threads need a moment to start; the run begins for all of them at the same time.
+const HEAD_START: Duration = Duration::from_millis(20);
+
+/// Descriptors the program needs beside its connections.
+const OWN_DESCRIPTORS: u64 = 64;
+
+/// Why a run could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    /// The plan is beyond this machine; the text names the limit and the cure.
+    #[error("{0}")]
+    TooBig(String),
+    /// Something outside failed.
+    #[error("{0}: {1}")]
+    World(&'static str, #[source] io::Error),
+}
+
+/// Carries a plan out and judges it. `asked` overrides the number of shards.
+///
+/// # Errors
+/// When the machine cannot carry the plan, or threads, sockets or the built-in target fail.
+pub fn run(
+    plan: Plan,
+    asked: Option<usize>,
+    audience: &mut Audience,
+    interrupts: impl FnOnce(mpsc::Sender<Interrupt>),
+) -> Result<Arc<Report>, Trouble> {
+    let plan = Arc::new(plan);
+    check_descriptors(&plan)?;
+    let (addresses, targets) = start_targets(&plan)?;
+    let tier = tier::choose(&plan, host::cores().len(), asked);
+    let opening = Arc::new(Opening {
+        plan: Arc::clone(&plan),
+        started_at: clock::wall(),
+        generator: Generator {
+            tier: tier.name,
+            shards: tier.shards,
+            reason: tier.reason,
+            remarks: remarks(&plan),
+        },
+    });
+    audience.tell(&RunEvent::Began(Arc::clone(&opening)));
+
+    let start = clock::now() + HEAD_START;
+    let (setups, source) = engine::set_up(&plan, addresses, tier.shards, start);
+    let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
+    let mut tally = tally(&plan, tier.shards);
+    let interrupted = clock::block_on(async {
+        let (sender, receiver) = mpsc::channel(4);
+        interrupts(sender);
+        dispatch::dispatch(&plan, source, &mut tally, audience, receiver).await
+    })
+    .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
+    engine.join().map_err(|e| Trouble::World("a shard failed", e))?;
+    drop(targets);
+
+    let snapshot = Arc::new(tally.snapshot(load_end_ns(&plan)));
+    let report = Arc::new(conclude(opening, snapshot, interrupted));
+    audience.tell(&RunEvent::Ended(Arc::clone(&report)));
+    Ok(report)
+}
+
+/// An empty tally for a plan.
+pub fn tally(plan: &Plan, shards: usize) -> Tally {
+    let shape = Shape {
+        workloads: plan.workloads.len(),
+        checks: plan.check_names().iter().map(Vec::len).collect(),
+        warmup_ns: u64::try_from(plan.warmup.as_nanos()).unwrap_or(u64::MAX),
+    };
+    let open = plan.workloads.iter().map(|load| matches!(load.load, Load::Open(_))).collect();
+    Tally::new(&shape, shards, open)
+}
+
+/// Judges a finished run.
+pub fn conclude(
+    opening: Arc<Opening>,
+    snapshot: Arc<Snapshot>,
+    interrupted: Option<Interrupt>,
+) -> Report {
+    let plan = &opening.plan;
+    let judgements = judge::judge(&plan.thresholds, &snapshot);
+    let trust = Trust::of(&snapshot, kind(plan));
+    let ending = ending::of(&judgements, &trust, interrupted);
+    Report {
+        opening: Arc::unwrap_or_clone(opening),
+        snapshot,
+        judgements,
+        trust,
+        ending,
+        rss_peak: host::peak_rss_bytes(),
+    }
+}
+
+/// When the load ends by plan, ns after the run's start.
+pub(crate) fn load_end_ns(plan: &Plan) -> Option<u64> {
+    plan.load_end().map(|end| u64::try_from(end.as_nanos()).unwrap_or(u64::MAX))
+}
+
+fn kind(plan: &Plan) -> trust::Kind {
+    let paced = |load: &crate::plan::Workload| match load.load {
+        Load::Open(_) => true,
+        Load::Closed(_) => {
+            load.shares.iter().all(|share| plan.archetypes[share.archetype].pace.is_some())
+        }
+    };
+    trust::Kind {
+        has_schedule: plan.workloads.iter().any(paced),
+        has_unpaced: !plan.workloads.iter().all(paced),
+    }
+}
+
+fn check_descriptors(plan: &Plan) -> Result<(), Trouble> {
+    let needed = plan.peak_users().saturating_mul(plan.services.len() as u64) + OWN_DESCRIPTORS;
+    let Some(limit) = host::raise_descriptors() else { return Ok(()) };
+    // An open workload may never need all the users it is allowed; a closed one surely will.
+    let surely: u64 = plan
+        .workloads
+        .iter()
+        .map(|load| if matches!(load.load, Load::Closed(_)) { load.peak_users() } else { 0 })
+        .sum();
+    if surely + OWN_DESCRIPTORS > limit {
+        return Err(Trouble::TooBig(format!(
+            "the plan holds {needed} connections, this process may open {limit} files; \
+             raise `ulimit -n` or lower the number of users"
+        )));
+    }
+    Ok(())
+}
+
+fn start_targets(plan: &Plan) -> Result<(Vec<Address>, Vec<Process>), Trouble> {
+    let (mut addresses, mut targets) = (Vec::new(), Vec::new());
+    for service in &plan.services {
+        match &service.target {
+            Target::Url(address) => addresses.push(address.clone()),
+            Target::Builtin(builtin) => {
+                let running = Process::start(None, builtin, plan.seed)
+                    .map_err(|e| Trouble::World("cannot start the built-in target", e))?;
+                addresses.push(Address {
+                    tls: false,
+                    host: running.address().ip().to_string(),
+                    port: running.address().port(),
+                    prefix: String::new(),
+                });
+                targets.push(running);
+            }
+        }
+    }
+    Ok((addresses, targets))
+}
+
+fn remarks(plan: &Plan) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if plan.has_local_target() {
+        remarks.push("target and generator share this machine".to_owned());
+    }
+    for service in &plan.services {
+        if service.insecure {
+            remarks.push(format!("service {}: certificates are not verified", service.name));
+        }
+    }
+    for load in &plan.workloads {
+        let paced =
+            || load.shares.iter().all(|share| plan.archetypes[share.archetype].pace.is_some());
+        if matches!(load.load, Load::Closed(_)) && !paced() {
+            remarks.push(format!(
+                "workload {} is closed: its users wait for answers, so its response times omit \
+                 waiting",
+                load.name
+            ));
+        }
+    }
+    remarks
+}

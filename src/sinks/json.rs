@@ -1,0 +1,261 @@
+//! `summary.json`: a finished run as one document, version 1 (docs/summary-json.md).
+//!
+//! Made from the Report alone; `--json` prints it, the files sink writes it.
+//! Invariant: durations in whole µs with suffix `_us`, counts are integers, what does not exist is
+//! null, and every string of a target's making is just a string.
+
+use serde_json::{Map, Value, json};
+
+use crate::event::Report;
+use crate::plan::Load;
+use crate::stats::delta::{LoadWindow, StepWindow};
+use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot, outcome};
+use crate::verdict::{Judgement, Trust};
+
+/// The document.
+pub fn document(report: &Report) -> Value {
+    let (plan, snapshot) = (&report.opening.plan, &*report.snapshot);
+    let (measured, warmup) = (&snapshot.measured, &snapshot.warmup);
+    let open = plan.workloads.iter().all(|load| matches!(load.load, Load::Open(_)));
+    let generator = &report.opening.generator;
+    json!({
+        "version": 1,
+        "scenario": plan.scenario,
+        "description": plan.description,
+        "seed": plan.seed.value(),
+        "started_at": humantime::format_rfc3339_seconds(report.opening.started_at).to_string(),
+        "duration_s": seconds(snapshot.elapsed_ns),
+        "verdict": report.ending.verdict(),
+        "exit_code": report.ending.code(),
+        "trust": trust(&report.trust),
+        "iterations": iterations(&snapshot.iterations(), open),
+        "calls": calls(&snapshot.calls()),
+        "attempts": attempts(snapshot),
+        "users": { "peak": snapshot.users_peak },
+        "connections": {
+            "opened": snapshot.connections.opened, "reused": snapshot.connections.reused,
+            "failed": snapshot.connections.failed, "peak": snapshot.connections_peak,
+        },
+        "bytes": {
+            "sent": snapshot.connections.bytes_sent,
+            "received": snapshot.connections.bytes_received,
+        },
+        "rate": rate(measured.workloads.iter(), snapshot.measured_ns),
+        "status": snapshot.statuses.iter()
+            .map(|(status, count)| (status.to_string(), json!(count)))
+            .collect::<Map<_, _>>(),
+        "errors": snapshot.errors.iter().map(|(index, count)| {
+            let (phase, kind, hint) = outcome::error_at(*index);
+            json!({ "phase": phase, "kind": kind, "count": count, "hint": hint })
+        }).collect::<Vec<_>>(),
+        "response_us": latency(&measured.response(|_| true, measured.lost())),
+        "service_us": latency(&measured.service(|_| true)),
+        "lag_us": latency(&sum(measured.workloads.iter().map(|load| &load.lag))),
+        "blocked_us": latency(&sum(measured.workloads.iter().map(|load| &load.blocked))),
+        "iteration_us": latency(&iteration(measured.workloads.iter())),
+        "phases_us": {
+            "dns": latency(&measured.phases[0].clone().into()),
+            "connect": latency(&measured.phases[1].clone().into()),
+            "tls": latency(&measured.phases[2].clone().into()),
+            "first_byte": latency(&measured.phases[3].clone().into()),
+            "body": latency(&measured.phases[4].clone().into()),
+        },
+        "workloads": (0..plan.workloads.len()).map(|at| workload(report, at)).collect::<Vec<_>>(),
+        "steps": steps(report),
+        "checks": checks(report),
+        "thresholds": report.judgements.iter().map(threshold).collect::<Vec<_>>(),
+        "warmup": {
+            "duration_s": plan.warmup.as_secs_f64(),
+            "calls": calls(&warmup.calls()),
+            "response_us": latency(&warmup.response(|_| true, warmup.lost())),
+        },
+        "generator": {
+            "tier": generator.tier, "shards": generator.shards, "processes": 1,
+            "reason": generator.reason, "remarks": generator.remarks,
+            "cpu_percent_max": tenth(snapshot.health.cpu_percent_max),
+            "run_queue_share": snapshot.health.run_queue_share,
+            "rss_bytes_peak": report.rss_peak,
+            "unset_variables": snapshot.unset.iter()
+                .map(|(name, count)| (name.clone(), json!(count)))
+                .collect::<Map<_, _>>(),
+        },
+    })
+}
+
+/// A latency; percentiles that are only bounds or rest on few calls are named.
+fn latency(latency: &Latency) -> Value {
+    let mut out = Map::new();
+    out.insert("count".into(), json!(latency.count()));
+    out.insert("censored".into(), json!(latency.censored()));
+    out.insert("min".into(), json!(latency.shortest_us()));
+    out.insert("mean".into(), json!(latency.mean_us().map(tenth)));
+    let (mut at_least, mut thin) = (Vec::new(), Vec::new());
+    for (name, p) in PERCENTILES {
+        let quantile = latency.quantile(p);
+        out.insert(name.into(), json!(quantile.map(|quantile| quantile.us)));
+        if quantile.is_some_and(|quantile| quantile.at_least) {
+            at_least.push(name);
+        }
+        if quantile.is_some_and(|quantile| quantile.thin) {
+            thin.push(name);
+        }
+    }
+    let longest = latency.longest();
+    out.insert("max".into(), json!(longest.map(|longest| longest.us)));
+    if longest.is_some_and(|longest| longest.at_least) {
+        at_least.push("max");
+    }
+    out.insert("at_least".into(), json!(at_least));
+    out.insert("thin".into(), json!(thin));
+    Value::Object(out)
+}
+
+/// The percentiles of every report, by name.
+pub const PERCENTILES: [(&str, f64); 5] =
+    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99_9", 0.999)];
+
+fn trust(trust: &Trust) -> Value {
+    let reasons = trust.reasons.iter().map(|reason| {
+        json!({
+            "check": reason.check, "verdict": reason.level.name(), "observed": reason.observed,
+            "limit": reason.limit, "unit": reason.unit, "affects": reason.affects,
+            "hint": reason.hint,
+        })
+    });
+    json!({ "verdict": trust.level.name(), "reasons": reasons.collect::<Vec<_>>() })
+}
+
+fn iterations(iterations: &Iterations, has_schedule: bool) -> Value {
+    json!({
+        "due": has_schedule.then_some(iterations.due),
+        "started": iterations.started, "completed": iterations.completed,
+        "ended_early": iterations.ended_early, "interrupted": iterations.interrupted,
+        "dropped": iterations.dropped, "suppressed": iterations.suppressed,
+        "not_reached": iterations.not_reached,
+    })
+}
+
+fn calls(calls: &Calls) -> Value {
+    json!({
+        "made": calls.made, "ok": calls.ok, "failed": calls.failed, "timeout": calls.timeout,
+        "suppressed": calls.suppressed, "cancelled": calls.cancelled,
+        "generator_errors": calls.generator_errors, "unfinished": calls.unfinished,
+    })
+}
+
+fn attempts(snapshot: &Snapshot) -> Value {
+    let attempts = &snapshot.attempts;
+    json!({
+        "started": attempts.started, "sent": attempts.sent, "first": attempts.first,
+        "retries": attempts.retries, "hedges": attempts.hedges, "redirects": attempts.redirects,
+        "stale_resends": attempts.stale_resends,
+    })
+}
+
+/// Iterations asked for and made in time, over the measured time; null without a schedule.
+fn rate<'a>(loads: impl Iterator<Item = &'a LoadWindow>, measured_ns: u64) -> Value {
+    let (mut due, mut on_time, mut started) = (0, 0, 0);
+    for load in loads {
+        started += load.started;
+        if load.due > 0 {
+            due += load.due;
+            on_time += load.on_time;
+        }
+    }
+    let per_s = |count: u64| per_second(count, measured_ns);
+    json!({
+        "due_per_s": (due > 0).then(|| per_s(due)).flatten(),
+        "achieved_per_s": if due > 0 { per_s(on_time) } else { None },
+        "achieved_percent": (due > 0).then(|| on_time as f64 * 100.0 / due as f64),
+        "started_per_s": per_s(started),
+    })
+}
+
+fn workload(report: &Report, at: usize) -> Value {
+    let (plan, snapshot) = (&report.opening.plan, &*report.snapshot);
+    let load = &plan.workloads[at];
+    let (whole, made) = &snapshot.workloads[at];
+    let window = &snapshot.measured.workloads[at];
+    let own = |step: usize| plan.steps[step].workload == at;
+    json!({
+        "name": load.name,
+        "model": load.model(),
+        "iterations": iterations(whole, matches!(load.load, Load::Open(_))),
+        "calls": calls(made),
+        "response_us": latency(&snapshot.measured.response(own, window.lost)),
+        "service_us": latency(&snapshot.measured.service(own)),
+        "iteration_us": latency(&window.iteration),
+        "lag_us": latency(&window.lag.clone().into()),
+        "blocked_us": latency(&window.blocked.clone().into()),
+        "rate": rate(std::iter::once(window), snapshot.measured_ns),
+    })
+}
+
+fn steps(report: &Report) -> Vec<Value> {
+    let (plan, snapshot) = (&report.opening.plan, &*report.snapshot);
+    let nothing = StepWindow::default();
+    let steps = plan.steps.iter().zip(&snapshot.measured.steps).enumerate();
+    steps
+        .map(|(index, (series, step))| {
+            let step = step.as_deref().unwrap_or(&nothing);
+            json!({
+                "id": index + 1,
+                "name": series.name,
+                "archetype": plan.archetypes[series.archetype].name,
+                "workload": plan.workloads[series.workload].name,
+                "calls": calls(&step.calls),
+                "rate_per_s": per_second(step.calls.made, snapshot.measured_ns),
+                "response_us": latency(&step.response),
+                "service_us": latency(&step.service),
+            })
+        })
+        .collect()
+}
+
+fn checks(report: &Report) -> Vec<Value> {
+    let (plan, measured) = (&report.opening.plan, &report.snapshot.measured);
+    let mut checks = Vec::new();
+    for ((names, series), step) in plan.check_names().iter().zip(&plan.steps).zip(&measured.steps) {
+        for (at, name) in names.iter().enumerate() {
+            let counts = step.as_ref().and_then(|step| step.checks.get(at));
+            let [passed, failed] = counts.copied().unwrap_or_default();
+            checks.push(json!({
+                "step": series.name, "workload": plan.workloads[series.workload].name,
+                "name": name, "passed": passed, "failed": failed,
+            }));
+        }
+    }
+    checks
+}
+
+fn threshold(judgement: &Judgement) -> Value {
+    json!({
+        "rule": judgement.threshold.rule, "observed": judgement.observed,
+        "limit": judgement.threshold.limit, "passed": judgement.passed,
+        "at_least": judgement.at_least, "thin": judgement.thin,
+    })
+}
+
+fn sum<'a>(parts: impl Iterator<Item = &'a Histogram>) -> Latency {
+    let mut sum = Histogram::default();
+    parts.for_each(|part| sum.merge(part));
+    sum.into()
+}
+
+fn iteration<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Latency {
+    let mut sum = Latency::default();
+    loads.for_each(|load| sum.merge(&load.iteration));
+    sum
+}
+
+fn per_second(count: u64, ns: u64) -> Option<f64> {
+    (ns > 0).then(|| tenth(count as f64 * 1e9 / ns as f64))
+}
+
+fn seconds(ns: u64) -> f64 {
+    (ns as f64 / 1e6).round() / 1e3
+}
+
+fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}

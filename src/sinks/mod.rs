@@ -1,0 +1,116 @@
+//! The audience of a run: each sink on its own thread behind its own bounded queue.
+//!
+//! `run` tells the audience what happens; `cli` seats the sinks.
+//! Invariant: no sink can slow the engine. A screen that lags loses frames of its own, counted; a
+//! file loses nothing; the last event reaches everybody.
+
+mod bars;
+pub mod files;
+mod hlog;
+pub mod json;
+mod paint;
+pub mod progress;
+pub mod summary;
+mod table;
+mod timeline;
+
+use std::io;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use crate::event::RunEvent;
+
+/// Events waiting for one sink.
+const QUEUE: usize = 64;
+
+/// Somebody who watches a run.
+pub trait Sink: Send + 'static {
+    /// Takes in one event.
+    ///
+    /// # Errors
+    /// When what it writes to fails; it is told nothing more then, and the run's end says so.
+    fn take(&mut self, event: &RunEvent) -> io::Result<()>;
+}
+
+/// What happens when a sink's queue is full.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Full {
+    /// The event is dropped and counted: the next frame shows more anyway.
+    Drop,
+    /// The dispatcher waits; shards keep their deltas and merge them meanwhile.
+    Wait,
+}
+
+/// Everybody who watches a run.
+#[derive(Debug, Default)]
+pub struct Audience {
+    seats: Vec<Seat>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    name: &'static str,
+    queue: Option<SyncSender<RunEvent>>,
+    full: Full,
+    dropped: u64,
+    thread: JoinHandle<io::Result<()>>,
+}
+
+impl Audience {
+    /// Seats a sink.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn seat(&mut self, name: &'static str, full: Full, mut sink: impl Sink) -> io::Result<()> {
+        let (queue, events): (_, Receiver<RunEvent>) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new().name(format!("sink-{name}")).spawn(move || {
+            while let Ok(event) = events.recv() {
+                sink.take(&event)?;
+            }
+            Ok(())
+        })?;
+        self.seats.push(Seat { name, queue: Some(queue), full, dropped: 0, thread });
+        Ok(())
+    }
+
+    /// Tells everybody.
+    pub fn tell(&mut self, event: &RunEvent) {
+        let last = matches!(event, RunEvent::Ended(_));
+        for seat in &mut self.seats {
+            let Some(queue) = &seat.queue else { continue };
+            let told = if last || seat.full == Full::Wait {
+                queue.send(event.clone()).map_err(|_| ())
+            } else {
+                match queue.try_send(event.clone()) {
+                    Ok(()) => Ok(()),
+                    Err(TrySendError::Full(_)) => {
+                        seat.dropped += 1;
+                        Ok(())
+                    }
+                    Err(TrySendError::Disconnected(_)) => Err(()),
+                }
+            };
+            // Its thread has ended with an error, which `leave` reports.
+            if told.is_err() {
+                seat.queue = None;
+            }
+        }
+    }
+
+    /// Waits until everybody has taken in all they were told. The first error by name of its sink.
+    ///
+    /// # Errors
+    /// That of the first sink that failed.
+    pub fn leave(self) -> Result<(), (&'static str, io::Error)> {
+        let mut result = Ok(());
+        for seat in self.seats {
+            drop(seat.queue);
+            let ended = seat.thread.join();
+            let ended = ended.unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+            if let (Ok(()), Err(error)) = (&result, ended) {
+                result = Err((seat.name, error));
+            }
+        }
+        result
+    }
+}

@@ -1,0 +1,208 @@
+//! A run while it goes on: a line per workload on a terminal, a plain line every few seconds
+//! elsewhere. All of it to standard error.
+//!
+//! Invariant: it shows what the Snapshot says and computes nothing of its own but differences.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::Sink;
+use super::paint::plain;
+use super::summary::show_quantile;
+use crate::event::{Opening, RunEvent};
+use crate::plan::Plan;
+use crate::stats::Snapshot;
+use crate::units::{show_count, show_duration, show_rate};
+
+/// How many seconds lie between two plain lines.
+const PLAIN_EVERY: u64 = 5;
+
+/// What one workload did in the last second.
+struct Pulse {
+    rate: f64,
+    p95: String,
+    errors: f64,
+}
+
+/// Tells two snapshots apart.
+#[derive(Default)]
+struct Pulses {
+    /// Iterations ended, calls ended and not ok, by workload, and when.
+    before: Vec<[u64; 3]>,
+    at_ns: u64,
+}
+
+impl Pulses {
+    fn next(&mut self, plan: &Plan, snapshot: &Snapshot) -> Vec<Pulse> {
+        let seconds = snapshot.elapsed_ns.saturating_sub(self.at_ns) as f64 / 1e9;
+        self.before.resize(plan.workloads.len(), [0; 3]);
+        self.at_ns = snapshot.elapsed_ns;
+        let mut pulses = Vec::new();
+        for (at, (iterations, calls)) in snapshot.workloads.iter().enumerate() {
+            let now = [iterations.started, calls.ended(), calls.ended() - calls.ok];
+            let [started, ended, bad] = now;
+            let before = std::mem::replace(&mut self.before[at], now);
+            let own = |step: usize| plan.steps[step].workload == at;
+            let (part, lost) = if snapshot.measured.calls().made > 0 {
+                (&snapshot.measured, snapshot.measured.workloads[at].lost)
+            } else {
+                (&snapshot.warmup, snapshot.warmup.workloads[at].lost)
+            };
+            let p95 = part.response(own, lost).quantile(0.95);
+            let ended = ended - before[1];
+            pulses.push(Pulse {
+                rate: if seconds > 0.0 { (started - before[0]) as f64 / seconds } else { 0.0 },
+                p95: p95.map_or("-".to_owned(), show_quantile),
+                errors: (bad - before[2]) as f64 * 100.0 / ended.max(1) as f64,
+            });
+        }
+        pulses
+    }
+}
+
+/// A line per workload, drawn in place.
+pub struct Bars {
+    lines: MultiProgress,
+    bars: Vec<ProgressBar>,
+    opening: Option<Arc<Opening>>,
+    pulses: Pulses,
+}
+
+impl Bars {
+    /// On standard error.
+    pub fn new() -> Self {
+        let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
+        Self { lines, bars: Vec::new(), opening: None, pulses: Pulses::default() }
+    }
+
+    fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
+        for load in &opening.plan.workloads {
+            let end = load.end();
+            let template = if end.is_some() {
+                "{prefix:.bold} {bar:24.green} {msg}"
+            } else {
+                "{prefix:.bold} {spinner} {msg}"
+            };
+            let style = ProgressStyle::with_template(template).map_err(io::Error::other)?;
+            let length = end.map_or(1, |end| end.as_millis() as u64);
+            let bar = ProgressBar::new(length).with_style(style.progress_chars("━╸─"));
+            bar.set_prefix(plain(&load.name));
+            self.bars.push(self.lines.add(bar));
+        }
+        self.opening = Some(Arc::clone(opening));
+        Ok(())
+    }
+
+    fn draw(&mut self, snapshot: &Snapshot) {
+        let Some(opening) = &self.opening else { return };
+        let pulses = self.pulses.next(&opening.plan, snapshot);
+        for ((bar, pulse), load) in self.bars.iter().zip(pulses).zip(&opening.plan.workloads) {
+            let elapsed = Duration::from_nanos(snapshot.elapsed_ns);
+            if load.end().is_some() {
+                bar.set_position(elapsed.as_millis() as u64);
+            } else {
+                bar.tick();
+            }
+            bar.set_message(format!(
+                "{}  {} users  {}/s  p95 {}  errors {:.1} %",
+                show_duration(Duration::from_secs(elapsed.as_secs())),
+                show_count(snapshot.users),
+                show_rate(pulse.rate),
+                pulse.p95,
+                pulse.errors
+            ));
+        }
+    }
+}
+
+impl Default for Bars {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sink for Bars {
+    fn take(&mut self, event: &RunEvent) -> io::Result<()> {
+        match event {
+            RunEvent::Began(opening) => self.begin(opening)?,
+            RunEvent::Second(snapshot) => self.draw(snapshot),
+            RunEvent::Note(text) => self.lines.println(plain(text))?,
+            RunEvent::Measured(_) => {}
+            RunEvent::Ended(_) => {
+                self.bars.iter().for_each(ProgressBar::finish_and_clear);
+                self.lines.clear()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A line every few seconds, for logs.
+pub struct Lines {
+    opening: Option<Arc<Opening>>,
+    pulses: Pulses,
+    seconds: u64,
+}
+
+impl Lines {
+    /// On standard error.
+    pub fn new() -> Self {
+        Self { opening: None, pulses: Pulses::default(), seconds: 0 }
+    }
+
+    fn line(&mut self, snapshot: &Snapshot) -> io::Result<()> {
+        self.seconds += 1;
+        let Some(opening) = &self.opening else { return Ok(()) };
+        if !self.seconds.is_multiple_of(PLAIN_EVERY) {
+            return Ok(());
+        }
+        let pulses = self.pulses.next(&opening.plan, snapshot);
+        let mut err = io::stderr().lock();
+        let elapsed = show_duration(Duration::from_secs(snapshot.elapsed_ns / 1_000_000_000));
+        write!(err, "{elapsed:>6}  {} users", show_count(snapshot.users))?;
+        for (pulse, load) in pulses.iter().zip(&opening.plan.workloads) {
+            write!(
+                err,
+                "  | {}: {}/s, p95 {}, errors {:.1} %",
+                plain(&load.name),
+                show_rate(pulse.rate),
+                pulse.p95,
+                pulse.errors
+            )?;
+        }
+        writeln!(err)
+    }
+}
+
+impl Default for Lines {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Sink for Lines {
+    fn take(&mut self, event: &RunEvent) -> io::Result<()> {
+        match event {
+            RunEvent::Began(opening) => {
+                let plan = &opening.plan;
+                self.opening = Some(Arc::clone(opening));
+                let end =
+                    plan.load_end().map_or("until its iterations are made".to_owned(), |end| {
+                        format!("load for {}", show_duration(end))
+                    });
+                writeln!(
+                    io::stderr(),
+                    "running {} (seed {}), {end}",
+                    plain(&plan.scenario),
+                    plan.seed.value()
+                )
+            }
+            RunEvent::Second(snapshot) => self.line(snapshot),
+            RunEvent::Note(text) => writeln!(io::stderr(), "{}", plain(text)),
+            RunEvent::Measured(_) | RunEvent::Ended(_) => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,362 @@
+//! The end of a run on the terminal: what happened, in the order in which people ask.
+//!
+//! Rendered from the Report alone; `cli` prints it.
+//! Invariant: no number without its unit, no doubt left out: bounds are printed `≥`, thin
+//! percentiles with `~`.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use super::bars;
+use super::paint::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
+use super::table::{Align, Table};
+use crate::event::Report;
+use crate::exit::Ending;
+use crate::plan::Load;
+use crate::stats::{Latency, Quantile, outcome};
+use crate::units::{show_bytes, show_count, show_duration, show_rate, show_us};
+use crate::verdict::threshold::{Metric, Op};
+use crate::verdict::trust::Level;
+use crate::verdict::{Judgement, Trust};
+
+/// The whole summary, with ANSI colours; whoever prints it strips them where they do not belong.
+pub fn render(report: &Report, files: &[PathBuf]) -> String {
+    let mut out = String::new();
+    verdict(&mut out, report);
+    trust(&mut out, &report.trust);
+    load(&mut out, report);
+    thresholds(&mut out, report);
+    steps(&mut out, report);
+    phases(&mut out, report);
+    answers(&mut out, report);
+    let measured = &report.snapshot.measured;
+    bars::render(&mut out, &measured.response(|_| true, measured.lost()));
+    traffic(&mut out, report);
+    if !files.is_empty() {
+        let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
+        label(&mut out, "files", &plain(&names.join("  ")));
+    }
+    out
+}
+
+fn label(out: &mut String, name: &str, text: &str) {
+    let _ = writeln!(out, "{}  {text}", paint(DIM, &format!("{name:>11}")));
+}
+
+fn heading(out: &mut String, text: &str) {
+    let _ = writeln!(out, "\n{}", paint(BOLD, text));
+}
+
+fn verdict(out: &mut String, report: &Report) {
+    let plan = &report.opening.plan;
+    let (word, style) = match report.ending {
+        Ending::Pass => ("PASS", GOOD),
+        Ending::Fail => ("FAIL", BAD),
+        Ending::Aborted => ("ABORTED", BAD),
+        Ending::Inconclusive => ("INCONCLUSIVE", WARN),
+        _ => ("INTERRUPTED", WARN),
+    };
+    let word = if plan.thresholds.is_empty() && report.ending == Ending::Pass {
+        paint(BOLD, "DONE")
+    } else {
+        paint(style, word)
+    };
+    let took = show_us(report.snapshot.elapsed_ns / 1_000);
+    let _ = writeln!(
+        out,
+        "\n{word}  {}  {took}, seed {}, exit code {}",
+        paint(BOLD, &plain(&plan.scenario)),
+        plan.seed.value(),
+        report.ending.code(),
+    );
+    if let Some(description) = &plan.description {
+        let _ = writeln!(out, "      {}", paint(DIM, &plain(description)));
+    }
+}
+
+fn trust(out: &mut String, trust: &Trust) {
+    let style = match trust.level {
+        Level::Yes => GOOD,
+        Level::Degraded => WARN,
+        Level::No => BAD,
+    };
+    label(out, "trust", &paint(style, trust.level.name()));
+    for reason in &trust.reasons {
+        let show = |value: f64| match reason.unit {
+            "us" => show_us(value as u64),
+            "share" => format!("{:.2} %", value * 100.0),
+            _ => show_count(value as u64),
+        };
+        let text = format!(
+            "{} {} (limit {}), affects {}: {}",
+            reason.check,
+            show(reason.observed),
+            show(reason.limit),
+            reason.affects.join(", "),
+            plain(&reason.hint)
+        );
+        label(out, "", &text);
+    }
+}
+
+/// What was asked for and what came of it, a line per workload.
+fn load(out: &mut String, report: &Report) {
+    let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
+    let seconds = (snapshot.measured_ns as f64 / 1e9).max(1e-9);
+    let mut name = "load";
+    for (at, load) in plan.workloads.iter().enumerate() {
+        let (whole, _) = &snapshot.workloads[at];
+        let window = &snapshot.measured.workloads[at];
+        let text = match &load.load {
+            Load::Open(_) if window.due == 0 => format!("{} starts due", show_count(whole.due)),
+            Load::Open(_) => format!(
+                "{}/s due, {}/s made in time ({:.2} %); {} due, {} dropped",
+                show_rate(window.due as f64 / seconds),
+                show_rate(window.on_time as f64 / seconds),
+                window.on_time as f64 * 100.0 / window.due as f64,
+                show_count(whole.due),
+                show_count(whole.dropped),
+            ),
+            Load::Closed(_) => format!(
+                "{} iterations, {}/s",
+                show_count(whole.started),
+                show_rate(window.started as f64 / seconds)
+            ),
+        };
+        let cut = if whole.interrupted + whole.not_reached > 0 {
+            format!("; {} cut, {} not reached", whole.interrupted, whole.not_reached)
+        } else {
+            String::new()
+        };
+        label(out, name, &format!("{} ({}): {text}{cut}", plain(&load.name), load.model()));
+        name = "";
+    }
+    for remark in &report.opening.generator.remarks {
+        label(out, "", &paint(DIM, &plain(remark)));
+    }
+}
+
+fn thresholds(out: &mut String, report: &Report) {
+    if report.judgements.is_empty() {
+        label(out, "thresholds", "none: nothing was judged");
+        return;
+    }
+    heading(out, "Thresholds");
+    let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
+    for judgement in &report.judgements {
+        let mark = if judgement.passed { paint(GOOD, "✓") } else { paint(BAD, "✗") };
+        let observed = match judgement.observed {
+            None => "nothing to judge".to_owned(),
+            Some(value) => {
+                let bound = if judgement.at_least { "≥ " } else { "" };
+                format!("{bound}{}", in_unit(judgement.threshold.metric, value))
+            }
+        };
+        table.row([mark, plain(&judgement.threshold.rule), observed, margin(judgement)]);
+    }
+    table.render(out, 2);
+}
+
+fn in_unit(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Time(..) => show_us(value.round() as u64),
+        Metric::Errors | Metric::Achieved | Metric::Checks => format!("{:.2} %", value * 100.0),
+        Metric::Rate => format!("{}/s", show_rate(value)),
+        Metric::Dropped | Metric::Failed | Metric::Timeouts => show_count(value as u64),
+    }
+}
+
+fn margin(judgement: &Judgement) -> String {
+    let Some(observed) = judgement.observed else { return String::new() };
+    let limit = judgement.threshold.limit;
+    let room = match judgement.threshold.op {
+        Op::Less | Op::AtMost => limit - observed,
+        Op::More | Op::AtLeast => observed - limit,
+        Op::Equal => -(observed - limit).abs(),
+    };
+    let mut text = if limit == 0.0 {
+        String::new()
+    } else {
+        let percent = room.abs() / limit * 100.0;
+        format!("{} {percent:.0} % {}", "margin", if room < 0.0 { "missed" } else { "left" })
+    };
+    if judgement.thin {
+        text.push_str("  ~ few calls: it may move");
+    }
+    paint(DIM, text.trim())
+}
+
+fn steps(out: &mut String, report: &Report) {
+    let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
+    let warmup = if plan.warmup.is_zero() {
+        String::new()
+    } else {
+        format!(", after a warm-up of {}", show_duration(plan.warmup))
+    };
+    heading(out, &format!("Steps  ({} measured{warmup})", show_us(snapshot.measured_ns / 1_000)));
+    let mut aligns = [Align::Right; 9];
+    aligns[0] = Align::Left;
+    let mut table = Table::new(&aligns);
+    table.head(["", "calls", "rate", "errors", "service p50", "p95", "p99", "max", "response p99"]);
+    let mut group = (usize::MAX, usize::MAX);
+    let seconds = (snapshot.measured_ns as f64 / 1e9).max(1e-9);
+    for (series, step) in plan.steps.iter().zip(&snapshot.measured.steps) {
+        if group != (series.workload, series.archetype) {
+            group = (series.workload, series.archetype);
+            let workload = plain(&plan.workloads[series.workload].name);
+            let archetype = plain(&plan.archetypes[series.archetype].name);
+            let title =
+                if workload == archetype { workload } else { format!("{workload} · {archetype}") };
+            table.title(paint(DIM, &title));
+        }
+        let Some(step) = step else {
+            table.row([format!("  {}", plain(&series.name)), "0".to_owned()]);
+            continue;
+        };
+        let errors = step.calls.error_share().unwrap_or(0.0) * 100.0;
+        let errors = format!("{errors:.2} %");
+        let errors = if step.calls.ok < step.calls.made { paint(BAD, &errors) } else { errors };
+        table.row([
+            format!("  {}", plain(&series.name)),
+            show_count(step.calls.made),
+            format!("{}/s", show_rate(step.calls.made as f64 / seconds)),
+            errors,
+            quantile(&step.service, 0.5),
+            quantile(&step.service, 0.95),
+            quantile(&step.service, 0.99),
+            step.service.longest().map_or(String::new(), show_quantile),
+            paint(BOLD, &quantile(&step.response, 0.99)),
+        ]);
+    }
+    table.render(out, 2);
+    failed_checks(out, report);
+}
+
+fn failed_checks(out: &mut String, report: &Report) {
+    let (plan, measured) = (&report.opening.plan, &report.snapshot.measured);
+    for ((names, series), step) in plan.check_names().iter().zip(&plan.steps).zip(&measured.steps) {
+        let counts = step.iter().flat_map(|step| &step.checks);
+        for (name, [passed, failed]) in names.iter().zip(counts) {
+            if *failed > 0 {
+                let text = format!(
+                    "{} {}: {name}, {} of {} failed",
+                    paint(BAD, "✗"),
+                    plain(&series.name),
+                    show_count(*failed),
+                    show_count(passed + failed)
+                );
+                label(out, "check", &text);
+            }
+        }
+    }
+}
+
+fn quantile(latency: &Latency, p: f64) -> String {
+    latency.quantile(p).map_or(String::new(), show_quantile)
+}
+
+/// A percentile for people: `≥` for a bound, `~` for one that rests on few calls.
+pub(super) fn show_quantile(quantile: Quantile) -> String {
+    let bound = if quantile.at_least { "≥ " } else { "" };
+    let thin = if quantile.thin { "~" } else { "" };
+    format!("{bound}{thin}{}", show_us(quantile.us))
+}
+
+fn phases(out: &mut String, report: &Report) {
+    heading(out, "Phases");
+    let names = ["dns", "connect", "tls", "first byte", "body"];
+    let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Right]);
+    for (name, phase) in names.iter().zip(&report.snapshot.measured.phases) {
+        if phase.count() == 0 {
+            continue;
+        }
+        let latency = Latency::from(phase.clone());
+        table.row([
+            (*name).to_owned(),
+            format!("{} times", show_count(phase.count())),
+            format!("p50 {}", quantile(&latency, 0.5)),
+            format!("p99 {}", quantile(&latency, 0.99)),
+        ]);
+    }
+    table.render(out, 2);
+}
+
+fn answers(out: &mut String, report: &Report) {
+    let snapshot = &report.snapshot;
+    heading(out, "Answers");
+    let statuses: Vec<String> = snapshot
+        .statuses
+        .iter()
+        .map(|(status, count)| {
+            let text = format!("{status} × {}", show_count(*count));
+            if *status >= 400 { paint(BAD, &text) } else { text }
+        })
+        .collect();
+    let statuses = if statuses.is_empty() { "none".to_owned() } else { statuses.join("   ") };
+    label(out, "status", &statuses);
+    for (index, count) in &snapshot.errors {
+        let (phase, kind, hint) = outcome::error_at(*index);
+        let text = format!("{} × {phase}: {kind}", show_count(*count));
+        label(out, "error", &format!("{}  {}", paint(BAD, &text), paint(DIM, hint)));
+    }
+    for (name, count) in &snapshot.unset {
+        label(out, "unset", &format!("{} × {}", show_count(*count), plain(name)));
+    }
+}
+
+fn traffic(out: &mut String, report: &Report) {
+    let snapshot = &report.snapshot;
+    let (connections, attempts) = (&snapshot.connections, &snapshot.attempts);
+    let _ = writeln!(out);
+    label(
+        out,
+        "connections",
+        &format!(
+            "{} opened, {} failed, {} uses of a kept one, {} at once",
+            show_count(connections.opened),
+            show_count(connections.failed),
+            show_count(connections.reused),
+            show_count(snapshot.connections_peak)
+        ),
+    );
+    label(
+        out,
+        "bytes",
+        &format!(
+            "{} sent, {} received",
+            show_bytes(connections.bytes_sent),
+            show_bytes(connections.bytes_received)
+        ),
+    );
+    let calls = snapshot.calls();
+    let resent = attempts.retries + attempts.stale_resends;
+    if calls.suppressed + resent > 0 {
+        label(
+            out,
+            "held back",
+            &format!(
+                "{} suppressed, {} retried, {} sent again on a fresh connection",
+                show_count(calls.suppressed),
+                show_count(attempts.retries),
+                show_count(attempts.stale_resends)
+            ),
+        );
+    }
+    let generator = &report.opening.generator;
+    let mut lag = crate::stats::Histogram::default();
+    snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
+    let memory = report.rss_peak.map_or(String::new(), |bytes| format!(", {}", show_bytes(bytes)));
+    let shards = if generator.shards == 1 { "shard" } else { "shards" };
+    label(
+        out,
+        "generator",
+        &format!(
+            "{}, {} {shards} ({}), busiest {:.0} % of a core, lag p99 {}{memory}",
+            generator.tier,
+            generator.shards,
+            generator.reason,
+            snapshot.health.cpu_percent_max,
+            quantile(&lag.into(), 0.99),
+        ),
+    );
+}

@@ -1,0 +1,176 @@
+//! The ledgers: whole numbers in which nothing vanishes.
+//!
+//! Recorders count, deltas carry, tallies add and check.
+//! Invariant: each sum named here holds at every second, on every shard and over all of them.
+
+use super::outcome::Fate;
+
+/// What became of iterations. `due = started + dropped + suppressed + not_reached` where there is
+/// a schedule, and `started = completed + ended_early + interrupted + running`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Iterations {
+    /// Starts that a schedule asked for, up to now; meaningless in the closed model.
+    pub due: u64,
+    /// Begun by a user.
+    pub started: u64,
+    /// Gone through to the end.
+    pub completed: u64,
+    /// Ended by a failed `expect` or by our own fault.
+    pub ended_early: u64,
+    /// Cut at the hard end.
+    pub interrupted: u64,
+    /// Due, but no user was free.
+    pub dropped: u64,
+    /// Due, but held back by policy.
+    pub suppressed: u64,
+    /// Due after the run was stopped.
+    pub not_reached: u64,
+}
+
+/// What became of calls, by their last attempt.
+/// `made = ok + failed + timeout + suppressed + cancelled + generator_errors + unfinished + running`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Calls {
+    /// Steps carried out.
+    pub made: u64,
+    /// A wanted answer.
+    pub ok: u64,
+    /// No complete answer, or an unwanted one.
+    pub failed: u64,
+    /// No answer in time.
+    pub timeout: u64,
+    /// Never sent, by policy.
+    pub suppressed: u64,
+    /// Given up because another attempt won.
+    pub cancelled: u64,
+    /// Our own fault.
+    pub generator_errors: u64,
+    /// Cut at the hard end.
+    pub unfinished: u64,
+}
+
+/// What was put on the wire. `started = first + retries + hedges + redirects + stale_resends`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Attempts {
+    /// Exchanges begun.
+    pub started: u64,
+    /// Those whose last byte was handed to the kernel.
+    pub sent: u64,
+    /// The first of a call.
+    pub first: u64,
+    /// Made again after a failure.
+    pub retries: u64,
+    /// Made beside a slow one.
+    pub hedges: u64,
+    /// Made because an answer pointed elsewhere.
+    pub redirects: u64,
+    /// Made again because a kept connection turned out to be closed.
+    pub stale_resends: u64,
+}
+
+/// What became of connections, and what went over them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Connections {
+    /// Opened, TLS included.
+    pub opened: u64,
+    /// Exchanges on a connection that had carried one before.
+    pub reused: u64,
+    /// Attempts to open one that failed.
+    pub failed: u64,
+    /// Bytes handed to the kernel, TLS framing left out.
+    pub bytes_sent: u64,
+    /// Bytes read from the kernel, TLS framing left out.
+    pub bytes_received: u64,
+}
+
+/// What a shard looks like at the moment it sheds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Gauges {
+    /// Iterations that have begun and not ended.
+    pub running_iterations: u64,
+    /// Calls that have begun and not ended.
+    pub running_calls: u64,
+    /// The most users at work since the last shed.
+    pub users: u64,
+    /// The most connections open since the last shed.
+    pub connections: u64,
+    /// CPU time of the shard's thread since it began, ns.
+    pub cpu_ns: u64,
+    /// Time the shard's thread was runnable but waited for a core, since it began, ns.
+    pub run_queue_ns: u64,
+    /// Time since the run began, ns.
+    pub elapsed_ns: u64,
+    /// ∫ calls in flight dt since the run began, call·ns, from the engine's own gauge.
+    pub in_flight_integral: u128,
+    /// Σ time in flight of calls ended since the run began, ns, from their samples.
+    pub call_time: u128,
+    /// In-flight time so far of the calls still running, ns.
+    pub running_call_time: u128,
+}
+
+macro_rules! add_fields {
+    ($type:ty: $($field:ident),+) => {
+        impl $type {
+            /// Adds all counts of another.
+            pub fn add(&mut self, other: &Self) {
+                $(self.$field += other.$field;)+
+            }
+        }
+    };
+}
+
+add_fields!(Iterations:
+    due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached);
+add_fields!(Calls:
+    made, ok, failed, timeout, suppressed, cancelled, generator_errors, unfinished);
+add_fields!(Attempts: started, sent, first, retries, hedges, redirects, stale_resends);
+add_fields!(Connections: opened, reused, failed, bytes_sent, bytes_received);
+add_fields!(Gauges:
+    running_iterations, running_calls, users, connections, cpu_ns, run_queue_ns,
+    in_flight_integral, call_time, running_call_time);
+
+impl Iterations {
+    /// Those that have ended.
+    pub const fn ended(&self) -> u64 {
+        self.completed + self.ended_early + self.interrupted
+    }
+}
+
+impl Calls {
+    /// Counts the end of one call.
+    #[inline]
+    pub fn end(&mut self, fate: Fate) {
+        match fate {
+            Fate::Ok => self.ok += 1,
+            Fate::Failed => self.failed += 1,
+            Fate::Timeout => self.timeout += 1,
+            Fate::Unfinished => self.unfinished += 1,
+            Fate::Own => self.generator_errors += 1,
+        }
+    }
+
+    /// Those that have ended.
+    pub const fn ended(&self) -> u64 {
+        self.ok
+            + self.failed
+            + self.timeout
+            + self.suppressed
+            + self.cancelled
+            + self.generator_errors
+            + self.unfinished
+    }
+
+    /// `(made − ok − cancelled) / (made − cancelled)` over ended calls; `None` without any.
+    pub fn error_share(&self) -> Option<f64> {
+        let judged = self.ended() - self.cancelled;
+        (judged > 0).then(|| (judged - self.ok) as f64 / judged as f64)
+    }
+}
+
+impl Attempts {
+    /// Whether the ledger of attempts holds.
+    pub const fn holds(&self) -> bool {
+        self.started
+            == self.first + self.retries + self.hedges + self.redirects + self.stale_resends
+    }
+}

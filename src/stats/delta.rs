@@ -1,0 +1,214 @@
+//! What a shard measured since it last shed: plain data that merges exactly.
+//!
+//! Recorders fill it, a Source carries it, the Tally absorbs it.
+//! Invariant: `a.merge(b)` is what one recorder would have counted that saw both.
+
+use std::collections::BTreeMap;
+
+use super::counts::{Attempts, Calls, Connections, Gauges, Iterations};
+use super::histogram::Histogram;
+use super::latency::Latency;
+use super::outcome::ERRORS;
+use super::sample::Shape;
+
+/// Status codes are counted densely from 100 to 599; others count as 0.
+pub const STATUSES: usize = 500;
+
+/// The most distinct unset variables remembered by name; the rest count under "…".
+const NAMES: usize = 32;
+
+/// Everything counted since the last shed.
+#[derive(Clone, Debug)]
+pub struct Delta {
+    /// The shard it comes from.
+    pub shard: usize,
+    /// Whole run, by workload: what became of iterations and calls.
+    pub workloads: Vec<(Iterations, Calls)>,
+    /// Whole run.
+    pub attempts: Attempts,
+    /// Whole run.
+    pub connections: Connections,
+    /// Whole run: answers by status code − 100.
+    pub statuses: Box<[u64; STATUSES]>,
+    /// Whole run: answers with a status outside 100 to 599.
+    pub odd_statuses: u64,
+    /// Whole run: attempts that ended without an answer, by `outcome::error_index`.
+    pub errors: Box<[u64; ERRORS]>,
+    /// Whole run: calls not made because a variable was unset, by its name.
+    pub unset: BTreeMap<String, u64>,
+    /// By intended second, oldest first.
+    pub windows: Vec<Window>,
+    /// The shard at the moment of shedding.
+    pub gauges: Gauges,
+    /// Nothing will follow from this shard.
+    pub last: bool,
+}
+
+/// What was intended in one second of the run.
+#[derive(Clone, Debug)]
+pub struct Window {
+    /// Seconds since the run's start.
+    pub second: u32,
+    /// Due after the warm-up.
+    pub measured: bool,
+    /// By workload.
+    pub workloads: Vec<LoadWindow>,
+    /// By series; made when first touched.
+    pub steps: Vec<Option<Box<StepWindow>>>,
+    /// The phases of attempts: dns, connect, tls, first byte, body.
+    pub phases: [Histogram; 5],
+}
+
+/// A workload in one second.
+#[derive(Clone, Debug, Default)]
+pub struct LoadWindow {
+    /// Starts due; zero in the closed model.
+    pub due: u64,
+    /// Starts made within one second of their due time.
+    pub on_time: u64,
+    /// Iterations begun.
+    pub started: u64,
+    /// Starts that found no user, or were held back.
+    pub lost: u64,
+    /// Those among them that we ourselves were too late for.
+    pub lost_to_us: u64,
+    /// Our own lateness per call.
+    pub lag: Histogram,
+    /// Waits that policy asked for, per call.
+    pub blocked: Histogram,
+    /// Iterations, from due to last done, thinks left out.
+    pub iteration: Latency,
+}
+
+/// A series in one second.
+#[derive(Clone, Debug, Default)]
+pub struct StepWindow {
+    /// What became of its calls; `made` counts ended ones.
+    pub calls: Calls,
+    /// From intended to the last byte.
+    pub response: Latency,
+    /// From dispatch to the last byte.
+    pub service: Latency,
+    /// Passed and failed, by check.
+    pub checks: Vec<[u64; 2]>,
+}
+
+impl Delta {
+    /// An empty one.
+    pub fn new(shape: &Shape, shard: usize) -> Self {
+        Self {
+            shard,
+            workloads: vec![Default::default(); shape.workloads],
+            attempts: Attempts::default(),
+            connections: Connections::default(),
+            statuses: Box::new([0; STATUSES]),
+            odd_statuses: 0,
+            errors: Box::new([0; ERRORS]),
+            unset: BTreeMap::new(),
+            windows: Vec::new(),
+            gauges: Gauges::default(),
+            last: false,
+        }
+    }
+
+    /// Takes in what the same shard counted after this.
+    pub fn merge(&mut self, later: Self) {
+        self.add_counts(&later);
+        for window in later.windows {
+            match self.windows.iter_mut().find(|mine| mine.is_like(&window)) {
+                Some(mine) => mine.merge(&window),
+                None => self.windows.push(window),
+            }
+        }
+        self.windows.sort_by_key(|window| (window.second, window.measured));
+        self.gauges = later.gauges;
+        self.last |= later.last;
+    }
+
+    /// Adds the whole-run counts of any shard; windows and gauges are left alone.
+    pub fn add_counts(&mut self, other: &Self) {
+        for (mine, theirs) in self.workloads.iter_mut().zip(&other.workloads) {
+            mine.0.add(&theirs.0);
+            mine.1.add(&theirs.1);
+        }
+        self.attempts.add(&other.attempts);
+        self.connections.add(&other.connections);
+        self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
+        self.odd_statuses += other.odd_statuses;
+        self.errors.iter_mut().zip(other.errors.iter()).for_each(|(mine, n)| *mine += n);
+        for (name, count) in &other.unset {
+            self.count_unset(name, *count);
+        }
+    }
+
+    /// Counts calls not made because `name` was unset.
+    pub fn count_unset(&mut self, name: &str, count: u64) {
+        if let Some(mine) = self.unset.get_mut(name) {
+            *mine += count;
+        } else if self.unset.len() < NAMES {
+            self.unset.insert(name.to_owned(), count);
+        } else {
+            *self.unset.entry("…".to_owned()).or_default() += count;
+        }
+    }
+}
+
+impl Window {
+    pub(super) fn new(second: u32, measured: bool, shape: &Shape) -> Self {
+        Self {
+            second,
+            measured,
+            workloads: vec![LoadWindow::default(); shape.workloads],
+            steps: vec![None; shape.checks.len()],
+            phases: Default::default(),
+        }
+    }
+
+    fn is_like(&self, other: &Self) -> bool {
+        self.second == other.second && self.measured == other.measured
+    }
+
+    /// Adds another window's counts; its second does not matter.
+    pub fn merge(&mut self, other: &Self) {
+        for (mine, theirs) in self.workloads.iter_mut().zip(&other.workloads) {
+            mine.merge(theirs);
+        }
+        for (mine, theirs) in self.steps.iter_mut().zip(&other.steps) {
+            match (mine, theirs) {
+                (Some(mine), Some(theirs)) => mine.merge(theirs),
+                (mine @ None, Some(_)) => mine.clone_from(theirs),
+                (_, None) => {}
+            }
+        }
+        self.phases.iter_mut().zip(&other.phases).for_each(|(mine, theirs)| mine.merge(theirs));
+    }
+}
+
+impl LoadWindow {
+    fn merge(&mut self, other: &Self) {
+        self.due += other.due;
+        self.on_time += other.on_time;
+        self.started += other.started;
+        self.lost += other.lost;
+        self.lost_to_us += other.lost_to_us;
+        self.lag.merge(&other.lag);
+        self.blocked.merge(&other.blocked);
+        self.iteration.merge(&other.iteration);
+    }
+}
+
+impl StepWindow {
+    /// Adds the counts of another window or series.
+    pub fn merge(&mut self, other: &Self) {
+        self.calls.add(&other.calls);
+        self.response.merge(&other.response);
+        self.service.merge(&other.service);
+        if self.checks.len() < other.checks.len() {
+            self.checks.resize(other.checks.len(), [0; 2]);
+        }
+        for (mine, theirs) in self.checks.iter_mut().zip(&other.checks) {
+            mine[0] += theirs[0];
+            mine[1] += theirs[1];
+        }
+    }
+}

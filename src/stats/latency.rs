@@ -1,0 +1,192 @@
+//! Latencies with censoring: what got no answer never looks fast.
+//!
+//! A distribution of three parts: answered (the duration is known), at least (a timeout, a call
+//! cut at the hard end: it took no less than its age) and beyond (refused, reset, malformed,
+//! never sent: above every answer).
+//! Invariant: every recorded call counts in `count`, so a percentile is over all of them.
+
+use super::histogram::Histogram;
+
+/// Durations of calls, also of those that never got an answer.
+#[derive(Clone, Debug, Default)]
+pub struct Latency {
+    answered: Histogram,
+    at_least: Histogram,
+    beyond: u64,
+}
+
+/// A percentile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quantile {
+    /// The value in µs, or the bound it is not below.
+    pub us: u64,
+    /// The true value is not below `us` and may lie anywhere above it.
+    pub at_least: bool,
+    /// Fewer than ten calls lie above it: it may move with the next run.
+    pub thin: bool,
+}
+
+impl Latency {
+    /// A complete answer after `ns`.
+    #[inline]
+    pub fn answered(&mut self, ns: u64) {
+        self.answered.record_ns(ns);
+    }
+
+    /// No answer within `ns`.
+    pub fn at_least(&mut self, ns: u64) {
+        self.at_least.record_ns(ns);
+    }
+
+    /// No answer at all.
+    pub fn beyond(&mut self) {
+        self.beyond += 1;
+    }
+
+    /// `n` that never happened.
+    pub fn beyond_n(&mut self, n: u64) {
+        self.beyond += n;
+    }
+
+    /// Adds all of another.
+    pub fn merge(&mut self, other: &Self) {
+        self.answered.merge(&other.answered);
+        self.at_least.merge(&other.at_least);
+        self.beyond += other.beyond;
+    }
+
+    /// All recorded calls.
+    pub fn count(&self) -> u64 {
+        self.answered.count() + self.censored()
+    }
+
+    /// Those whose duration is not known.
+    pub fn censored(&self) -> u64 {
+        self.at_least.count() + self.beyond
+    }
+
+    /// The answered part.
+    pub fn answers(&self) -> &Histogram {
+        &self.answered
+    }
+
+    /// The part that took no less than its age.
+    pub fn timeouts(&self) -> &Histogram {
+        &self.at_least
+    }
+
+    /// The percentile at `p` in 0..=1; `None` when nothing was recorded.
+    ///
+    /// The value of rank ⌈p·n⌉ with the timeouts at their age and the rest above everything. It is
+    /// marked `at_least` as soon as any call without an answer could lie below it: that call's true
+    /// time is unknown, so the true percentile can only be higher.
+    pub fn quantile(&self, p: f64) -> Option<Quantile> {
+        let count = self.count();
+        if count == 0 {
+            return None;
+        }
+        let rank = rank(p, count);
+        let thin = (count as f64) * (1.0 - p) < 10.0 - 1e-9;
+        let longest = self.answered.max_us().max(self.at_least.max_us());
+        if rank > count - self.beyond {
+            return Some(Quantile { us: longest, at_least: true, thin });
+        }
+        if self.at_least.count() == 0 {
+            return Some(Quantile { us: self.answered.at_rank(rank), at_least: false, thin });
+        }
+        let mut both = self.answered.clone();
+        both.merge(&self.at_least);
+        let us = both.at_rank(rank);
+        Some(Quantile { us, at_least: self.at_least.min_us() <= us, thin })
+    }
+
+    /// The longest; `at_least` when some call has no known duration.
+    pub fn longest(&self) -> Option<Quantile> {
+        (self.count() > 0).then(|| Quantile {
+            us: self.answered.max_us().max(self.at_least.max_us()),
+            at_least: self.censored() > 0,
+            thin: false,
+        })
+    }
+
+    /// The shortest answer; `None` when there was no answer.
+    pub fn shortest_us(&self) -> Option<u64> {
+        (self.answered.count() > 0).then(|| self.answered.min_us())
+    }
+
+    /// The mean of the answered part; `None` when there was no answer. It says nothing of the rest.
+    pub fn mean_us(&self) -> Option<f64> {
+        (self.answered.count() > 0).then(|| self.answered.mean_us())
+    }
+}
+
+impl From<Histogram> for Latency {
+    /// Durations that are all known.
+    fn from(answered: Histogram) -> Self {
+        Self { answered, ..Self::default() }
+    }
+}
+
+/// The rank of percentile `p` among `count`: ⌈p·count⌉, at least 1.
+pub fn rank(p: f64, count: u64) -> u64 {
+    // Without the nudge 0.99 × 100 would be 99.00000000000001 and round up to rank 100.
+    ((p * count as f64 - 1e-6).ceil() as u64).clamp(1, count.max(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn latency(answers_ms: &[u64], timeouts_ms: &[u64], beyond: u64) -> Latency {
+        let mut latency = Latency::default();
+        answers_ms.iter().for_each(|ms| latency.answered(ms * 1_000_000));
+        timeouts_ms.iter().for_each(|ms| latency.at_least(ms * 1_000_000));
+        latency.beyond_n(beyond);
+        latency
+    }
+
+    #[test]
+    fn what_got_no_answer_never_looks_fast() {
+        let fast = vec![1; 90];
+        // (timeouts, beyond, p) → (ms, at_least)
+        for (timeouts, beyond, p, ms, at_least) in [
+            (vec![], 0, 0.99, 1, false),
+            (vec![], 10, 0.5, 1, false),
+            (vec![], 10, 0.95, 1, true),
+            (vec![30_000; 10], 0, 0.5, 1, false),
+            (vec![30_000; 10], 0, 0.95, 30_000, true),
+            (vec![30_000; 5], 5, 0.99, 30_000, true),
+        ] {
+            let found = latency(&fast, &timeouts, beyond).quantile(p).unwrap();
+            assert_eq!(found.at_least, at_least, "{timeouts:?} {beyond} {p}");
+            let exact = ms * 1_000;
+            assert!(found.us >= exact && found.us <= exact + exact / 1_000, "{found:?}");
+        }
+    }
+
+    #[test]
+    fn a_young_unfinished_call_makes_older_percentiles_bounds() {
+        // Cut at an age of 10 ms: it may in truth have been the slowest of all.
+        let found = latency(&[20; 99], &[10], 0);
+        assert!(found.quantile(0.5).unwrap().at_least);
+        let found = latency(&[5; 99], &[10], 0);
+        assert!(!found.quantile(0.5).unwrap().at_least);
+    }
+
+    #[test]
+    fn few_calls_make_thin_percentiles() {
+        let hundred = latency(&[1; 100], &[], 0);
+        assert!(!hundred.quantile(0.9).unwrap().thin, "ten lie above p90");
+        assert!(hundred.quantile(0.95).unwrap().thin);
+        assert_eq!(Latency::default().quantile(0.5), None);
+    }
+
+    #[test]
+    fn ranks_do_not_suffer_from_binary_fractions() {
+        assert_eq!(rank(0.99, 100), 99);
+        assert_eq!(rank(0.999, 1_000), 999);
+        assert_eq!(rank(0.5, 3), 2);
+        assert_eq!(rank(0.0, 3), 1);
+        assert_eq!(rank(1.0, 3), 3);
+    }
+}

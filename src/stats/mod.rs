@@ -1,0 +1,24 @@
+//! What was measured: samples, the histograms they go into, and their exact merge.
+//!
+//! The engine records, the run absorbs, verdicts and sinks read.
+//! Invariant: merging is exact and free of order; a percentile is never averaged.
+
+pub mod counts;
+pub mod delta;
+pub mod histogram;
+pub mod latency;
+pub mod outcome;
+pub mod recorder;
+pub mod sample;
+pub mod snapshot;
+pub mod tally;
+
+pub use counts::{Attempts, Calls, Connections, Gauges, Iterations};
+pub use delta::{Delta, Window};
+pub use histogram::Histogram;
+pub use latency::{Latency, Quantile};
+pub use outcome::{Fate, Kind, Outcome, OwnFault, Phase};
+pub use recorder::Recorder;
+pub use sample::{Exchange, Sample, Shape};
+pub use snapshot::Snapshot;
+pub use tally::Tally;

@@ -1,0 +1,242 @@
+//! Every way an attempt and a call can end, as data.
+//!
+//! `wire` says the Outcome of an attempt, `engine` the Fate of a call.
+//! Invariant: nothing that happens to a request is an `Err`; each ending has a phase and a kind.
+
+/// The part of an attempt in which it ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Phase {
+    /// Looking up the name.
+    Dns,
+    /// TCP connect.
+    Connect,
+    /// TLS handshake.
+    Tls,
+    /// Handing the request to the kernel.
+    Send,
+    /// Waiting for the head of the answer.
+    FirstByte,
+    /// Reading the rest of the answer.
+    Body,
+}
+
+impl Phase {
+    /// In the order of an attempt.
+    pub const ALL: [Self; 6] =
+        [Self::Dns, Self::Connect, Self::Tls, Self::Send, Self::FirstByte, Self::Body];
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Dns => "dns",
+            Self::Connect => "connect",
+            Self::Tls => "tls",
+            Self::Send => "send",
+            Self::FirstByte => "first_byte",
+            Self::Body => "body",
+        }
+    }
+}
+
+/// What went wrong with the target or the way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// The name has no address.
+    NoSuchName,
+    /// Nobody listens.
+    Refused,
+    /// The connection was reset.
+    Reset,
+    /// The network has no way there.
+    Unreachable,
+    /// The connection was closed before the answer was complete.
+    Closed,
+    /// The answer is not HTTP.
+    Malformed,
+    /// The head is longer than we read.
+    HeadTooLarge,
+    /// The body is longer than we accept.
+    BodyTooLarge,
+    /// The certificate cannot be verified.
+    Certificate,
+    /// The TLS handshake failed for another reason.
+    TlsProtocol,
+    /// An error of the system that has no name here.
+    Other,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::NoSuchName,
+        Self::Refused,
+        Self::Reset,
+        Self::Unreachable,
+        Self::Closed,
+        Self::Malformed,
+        Self::HeadTooLarge,
+        Self::BodyTooLarge,
+        Self::Certificate,
+        Self::TlsProtocol,
+        Self::Other,
+    ];
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoSuchName => "no_such_name",
+            Self::Refused => "refused",
+            Self::Reset => "reset",
+            Self::Unreachable => "unreachable",
+            Self::Closed => "closed",
+            Self::Malformed => "malformed",
+            Self::HeadTooLarge => "head_too_large",
+            Self::BodyTooLarge => "body_too_large",
+            Self::Certificate => "certificate",
+            Self::TlsProtocol => "tls_protocol",
+            Self::Other => "other",
+        }
+    }
+
+    /// What a person may do about it.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::NoSuchName => "check the host's name; the resolver does not know it",
+            Self::Refused => "nothing listens there: is the target up, is the port right?",
+            Self::Reset => "the target or a device before it dropped the connection",
+            Self::Unreachable => "there is no route to the target",
+            Self::Closed => "the target closed before its answer was complete; look at its log",
+            Self::Malformed => "the answer is not HTTP/1.1: is this an HTTP port?",
+            Self::HeadTooLarge => "the answer's head is over 64 KiB",
+            Self::BodyTooLarge => "raise `max_body` of the step if such bodies are wanted",
+            Self::Certificate => "trust the target's CA, or accept any with `insecure` (-k)",
+            Self::TlsProtocol => "does the target speak TLS 1.2 or 1.3 on this port?",
+            Self::Other => "see the system's own logs",
+        }
+    }
+}
+
+/// What went wrong on our own side: never the target's fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OwnFault {
+    /// No file descriptor left.
+    NoDescriptor,
+    /// No local port left.
+    NoPort,
+    /// No memory or no buffer left in the kernel.
+    NoMemory,
+    /// A template needs a variable that nothing has set.
+    UnsetVariable,
+    /// A template failed.
+    BadTemplate,
+}
+
+impl OwnFault {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::NoDescriptor, Self::NoPort, Self::NoMemory, Self::UnsetVariable, Self::BadTemplate];
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoDescriptor => "no_descriptor",
+            Self::NoPort => "no_port",
+            Self::NoMemory => "no_memory",
+            Self::UnsetVariable => "unset_variable",
+            Self::BadTemplate => "bad_template",
+        }
+    }
+
+    /// What a person may do about it.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::NoDescriptor => "raise `ulimit -n` or lower the number of users",
+            Self::NoPort => "widen net.ipv4.ip_local_port_range or use more target addresses",
+            Self::NoMemory => "lower the number of users or give this machine more memory",
+            Self::UnsetVariable => "the capture that sets it found nothing or came too late",
+            Self::BadTemplate => "an expression failed on the value it met",
+        }
+    }
+}
+
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// A complete answer with this status.
+    Answered(u16),
+    /// No complete answer.
+    Failed(Phase, Kind),
+    /// None within the time allowed.
+    Timeout(Phase),
+    /// Cut at the hard end of the run.
+    Unfinished(Phase),
+    /// Not made or not finished through our own fault.
+    Own(OwnFault),
+}
+
+/// How a call ended, by its last attempt and what was expected of the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fate {
+    /// A complete answer that is wanted.
+    Ok,
+    /// No complete answer, an unwanted status, or a failed `expect`.
+    Failed,
+    /// No answer within the time allowed.
+    Timeout,
+    /// Cut at the hard end of the run.
+    Unfinished,
+    /// Our own fault.
+    Own,
+}
+
+/// The number of different errors an attempt can have, for dense counting.
+pub const ERRORS: usize = Phase::ALL.len() * (Kind::ALL.len() + 2) + OwnFault::ALL.len();
+
+/// An error's place in a dense table.
+pub fn error_index(outcome: Outcome) -> Option<usize> {
+    let row = Kind::ALL.len() + 2;
+    Some(match outcome {
+        Outcome::Answered(_) => return None,
+        Outcome::Failed(phase, kind) => phase as usize * row + kind as usize,
+        Outcome::Timeout(phase) => phase as usize * row + Kind::ALL.len(),
+        Outcome::Unfinished(phase) => phase as usize * row + Kind::ALL.len() + 1,
+        Outcome::Own(fault) => Phase::ALL.len() * row + fault as usize,
+    })
+}
+
+/// Phase, kind and hint of an error's place in the table.
+pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
+    let row = Kind::ALL.len() + 2;
+    if let Some(fault) = OwnFault::ALL.get(index.wrapping_sub(Phase::ALL.len() * row)) {
+        return ("generator", fault.name(), fault.hint());
+    }
+    let phase = Phase::ALL[(index / row).min(Phase::ALL.len() - 1)].name();
+    match Kind::ALL.get(index % row) {
+        Some(kind) => (phase, kind.name(), kind.hint()),
+        None if index % row == Kind::ALL.len() => {
+            (phase, "timeout", "no answer in time: the target is too slow or has lost the call")
+        }
+        None => (phase, "unfinished", "cut at the end of the run: allow more `grace`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_its_own_place_and_name() {
+        let mut outcomes: Vec<Outcome> = OwnFault::ALL.map(Outcome::Own).into();
+        for phase in Phase::ALL {
+            outcomes.push(Outcome::Timeout(phase));
+            outcomes.push(Outcome::Unfinished(phase));
+            outcomes.extend(Kind::ALL.map(|kind| Outcome::Failed(phase, kind)));
+        }
+        let mut places: Vec<usize> = outcomes.into_iter().filter_map(error_index).collect();
+        places.sort_unstable();
+        assert!(places.into_iter().eq(0..ERRORS));
+        let names: std::collections::HashSet<_> = (0..ERRORS).map(error_at).collect();
+        assert_eq!(names.len(), ERRORS);
+        assert_eq!(error_index(Outcome::Answered(200)), None);
+    }
+}

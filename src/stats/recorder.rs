@@ -1,0 +1,272 @@
+//! One shard's private measuring: no lock, no message, no allocation per call.
+//!
+//! The engine of the same thread records, once a second it sheds a Delta.
+//! Invariant: what is recorded is in exactly one Delta.
+
+use super::counts::Gauges;
+use super::delta::{Delta, LoadWindow, StepWindow, Window};
+use super::latency::Latency;
+use super::outcome::{Fate, Outcome, OwnFault, error_index};
+use super::sample::{Exchange, IterationEnd, Sample, Shape};
+use crate::clock::Time;
+
+/// A start this late is not "made" any more when the achieved rate is judged.
+const ON_TIME_NS: u64 = 1_000_000_000;
+
+/// A start that found no user, and for which we looked this late, is lost to us: a herd of late
+/// starts at once needs more users than the same starts in time.
+const OUR_FAULT_NS: u64 = 100_000_000;
+
+/// A shard's measuring.
+#[derive(Debug)]
+pub struct Recorder {
+    shape: Shape,
+    delta: Delta,
+    /// Where the last sample went: nearly always where the next one goes.
+    current: usize,
+    running_iterations: u64,
+    running_calls: u64,
+    in_flight_integral: u128,
+    in_flight_since: Time,
+    call_time: u128,
+    /// Σ picked-up time of running calls, to know how long they have been running.
+    running_since: u128,
+}
+
+impl Recorder {
+    /// A recorder of shard `shard` of a run that starts at `start`.
+    pub fn new(shape: Shape, shard: usize, start: Time) -> Self {
+        Self {
+            delta: Delta::new(&shape, shard),
+            shape,
+            current: 0,
+            running_iterations: 0,
+            running_calls: 0,
+            in_flight_integral: 0,
+            in_flight_since: start,
+            call_time: 0,
+            running_since: 0,
+        }
+    }
+
+    /// A start that the schedule asked for.
+    pub fn due(&mut self, workload: usize, intended_ns: u64) {
+        self.delta.workloads[workload].0.due += 1;
+        self.load(workload, intended_ns).due += 1;
+    }
+
+    /// A due start that found no user; `lag_ns` is how late we looked for one.
+    pub fn dropped(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
+        self.delta.workloads[workload].0.dropped += 1;
+        let window = self.load(workload, intended_ns);
+        window.lost += 1;
+        window.lost_to_us += u64::from(lag_ns > OUR_FAULT_NS);
+    }
+
+    /// Starts that the schedule would have asked for, had the run not been stopped.
+    pub fn not_reached(&mut self, workload: usize, count: u64) {
+        self.delta.workloads[workload].0.due += count;
+        self.delta.workloads[workload].0.not_reached += count;
+    }
+
+    /// An iteration begins, `lag_ns` after it was intended.
+    pub fn begin_iteration(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
+        self.running_iterations += 1;
+        self.delta.workloads[workload].0.started += 1;
+        let window = self.load(workload, intended_ns);
+        window.started += 1;
+        window.on_time += u64::from(lag_ns <= ON_TIME_NS);
+    }
+
+    /// An iteration ends; `took_ns` leaves thinks out.
+    pub fn end_iteration(
+        &mut self,
+        workload: usize,
+        intended_ns: u64,
+        end: IterationEnd,
+        took_ns: u64,
+    ) {
+        self.running_iterations -= 1;
+        let iterations = &mut self.delta.workloads[workload].0;
+        match end {
+            IterationEnd::Completed => iterations.completed += 1,
+            IterationEnd::Early => iterations.ended_early += 1,
+            IterationEnd::Interrupted => iterations.interrupted += 1,
+        }
+        let iteration = &mut self.load(workload, intended_ns).iteration;
+        match end {
+            IterationEnd::Completed => iteration.answered(took_ns),
+            IterationEnd::Interrupted => iteration.at_least(took_ns),
+            // It never came to its end: no duration of it is a duration of an iteration.
+            IterationEnd::Early => iteration.beyond(),
+        }
+    }
+
+    /// A call is picked up.
+    #[inline]
+    pub fn begin_call(&mut self, workload: usize, now: Time) {
+        self.flow(now);
+        self.running_calls += 1;
+        self.running_since += u128::from(now.0);
+        self.delta.workloads[workload].1.made += 1;
+    }
+
+    /// An attempt begins: the first of its call, or a resend on a fresh connection.
+    #[inline]
+    pub fn begin_attempt(&mut self, stale_resend: bool) {
+        let attempts = &mut self.delta.attempts;
+        attempts.started += 1;
+        attempts.first += u64::from(!stale_resend);
+        attempts.stale_resends += u64::from(stale_resend);
+    }
+
+    /// An attempt has ended; `intended_ns` is its call's. A `stale` one found its kept connection
+    /// closed and is made again: it is no error.
+    #[inline]
+    pub fn end_attempt(&mut self, exchange: &Exchange, intended_ns: u64, stale: bool) {
+        let delta = &mut self.delta;
+        delta.attempts.sent += u64::from(exchange.sent);
+        delta.connections.bytes_sent += exchange.bytes_sent;
+        delta.connections.bytes_received += exchange.bytes_received;
+        let connections = &mut delta.connections;
+        match exchange.opening {
+            None => connections.reused += u64::from(exchange.wired),
+            Some(opening) if opening.open => connections.opened += 1,
+            Some(_) => connections.failed += 1,
+        }
+        match exchange.outcome {
+            Outcome::Answered(status) => {
+                match delta.statuses.get_mut(usize::from(status).wrapping_sub(100)) {
+                    Some(count) => *count += 1,
+                    None => delta.odd_statuses += 1,
+                }
+            }
+            outcome => {
+                if let Some(index) = error_index(outcome)
+                    && !stale
+                {
+                    delta.errors[index] += 1;
+                }
+            }
+        }
+        let phases = &mut self.window(intended_ns).phases;
+        if let Some(opening) = exchange.opening {
+            let times = [opening.dns_ns, opening.connect_ns, opening.tls_ns];
+            for (phase, ns) in phases.iter_mut().zip(times) {
+                if let Some(ns) = ns {
+                    phase.record_ns(ns);
+                }
+            }
+        }
+        if matches!(exchange.outcome, Outcome::Answered(_)) {
+            phases[3].record_ns(exchange.first_byte.since(exchange.dispatched));
+            phases[4].record_ns(exchange.done.since(exchange.first_byte));
+        }
+    }
+
+    /// A call has ended at `now`.
+    #[inline]
+    pub fn end_call(&mut self, sample: &Sample, now: Time) {
+        self.flow(now);
+        self.running_calls -= 1;
+        self.running_since -= u128::from(now.0 - sample.in_flight_ns);
+        self.call_time += u128::from(sample.in_flight_ns);
+        self.delta.workloads[sample.workload].1.end(sample.fate);
+
+        let workload = sample.workload;
+        let window = self.window(sample.intended_ns);
+        window.workloads[workload].lag.record_ns(sample.lag_ns);
+        window.workloads[workload].blocked.record_ns(sample.blocked_ns);
+        let step = window.steps[sample.step].get_or_insert_default();
+        step.calls.made += 1;
+        step.calls.end(sample.fate);
+        enter(&mut step.response, sample, sample.response_ns);
+        enter(&mut step.service, sample, sample.service_ns);
+    }
+
+    /// A check of a series was looked at.
+    pub fn check(&mut self, step: usize, intended_ns: u64, check: usize, passed: bool) {
+        let checks = self.shape.checks[step];
+        let step = self.step(step, intended_ns);
+        if step.checks.is_empty() {
+            step.checks.resize(checks, [0; 2]);
+        }
+        step.checks[check][usize::from(!passed)] += 1;
+    }
+
+    /// A call was not made through our own fault.
+    pub fn own_fault(&mut self, fault: OwnFault) {
+        if let Some(index) = error_index(Outcome::Own(fault)) {
+            self.delta.errors[index] += 1;
+        }
+    }
+
+    /// A call was not made because the variable `name` was unset.
+    pub fn unset(&mut self, name: &str) {
+        self.delta.count_unset(name, 1);
+    }
+
+    /// Iterations that have begun and not ended.
+    pub fn running_iterations(&self) -> u64 {
+        self.running_iterations
+    }
+
+    /// Hands over everything since the last shed. `gauges` brings what the shard alone knows; the
+    /// recorder adds its own.
+    pub fn shed(&mut self, mut gauges: Gauges, now: Time) -> Delta {
+        self.flow(now);
+        gauges.running_iterations = self.running_iterations;
+        gauges.running_calls = self.running_calls;
+        gauges.in_flight_integral = self.in_flight_integral;
+        gauges.call_time = self.call_time;
+        gauges.running_call_time =
+            u128::from(self.running_calls) * u128::from(now.0) - self.running_since;
+        let empty = Delta::new(&self.shape, self.delta.shard);
+        let mut delta = std::mem::replace(&mut self.delta, empty);
+        self.current = 0;
+        delta.windows.sort_by_key(|window| (window.second, window.measured));
+        delta.gauges = gauges;
+        delta
+    }
+
+    /// Brings the integral of calls in flight up to `now`.
+    #[inline]
+    fn flow(&mut self, now: Time) {
+        self.in_flight_integral +=
+            u128::from(self.running_calls) * u128::from(now.since(self.in_flight_since));
+        self.in_flight_since = self.in_flight_since.max(now);
+    }
+
+    fn load(&mut self, workload: usize, intended_ns: u64) -> &mut LoadWindow {
+        &mut self.window(intended_ns).workloads[workload]
+    }
+
+    fn step(&mut self, step: usize, intended_ns: u64) -> &mut StepWindow {
+        self.window(intended_ns).steps[step].get_or_insert_default()
+    }
+
+    #[inline]
+    fn window(&mut self, intended_ns: u64) -> &mut Window {
+        let second = (intended_ns / 1_000_000_000) as u32;
+        let measured = intended_ns >= self.shape.warmup_ns;
+        let fits = |window: &Window| window.second == second && window.measured == measured;
+        if !self.delta.windows.get(self.current).is_some_and(fits) {
+            self.current = self.delta.windows.iter().position(fits).unwrap_or_else(|| {
+                self.delta.windows.push(Window::new(second, measured, &self.shape));
+                self.delta.windows.len() - 1
+            });
+        }
+        &mut self.delta.windows[self.current]
+    }
+}
+
+/// Puts a call where it belongs: an answer at its time, a timeout at no less than its age, the
+/// rest above every answer.
+#[inline]
+fn enter(latency: &mut Latency, sample: &Sample, ns: u64) {
+    match (sample.fate, sample.outcome) {
+        (Fate::Ok | Fate::Failed, Outcome::Answered(_)) => latency.answered(ns),
+        (Fate::Timeout | Fate::Unfinished, _) => latency.at_least(ns),
+        _ => latency.beyond(),
+    }
+}

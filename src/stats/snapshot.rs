@@ -1,0 +1,131 @@
+//! Everything known about a run at one moment.
+//!
+//! The Tally makes it; verdicts judge it, sinks show it.
+//! Invariant: it is complete: whoever has it needs nothing else to judge or to show the run.
+
+use super::counts::{Attempts, Calls, Connections, Iterations};
+use super::delta::{StepWindow, Window};
+use super::latency::Latency;
+
+/// The run so far.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// Time since the run's start, ns.
+    pub elapsed_ns: u64,
+    /// Whole run, by workload.
+    pub workloads: Vec<(Iterations, Calls)>,
+    /// Whole run.
+    pub attempts: Attempts,
+    /// Whole run.
+    pub connections: Connections,
+    /// Answers by status code, ascending; 0 stands for codes outside 100 to 599.
+    pub statuses: Vec<(u16, u64)>,
+    /// Attempts without an answer: `outcome::error_at` index and count, most frequent first.
+    pub errors: Vec<(usize, u64)>,
+    /// Calls not made because a variable was unset, by its name.
+    pub unset: Vec<(String, u64)>,
+    /// What was due after the warm-up; its `second` means nothing.
+    pub measured: Window,
+    /// What was due before.
+    pub warmup: Window,
+    /// Time measured: from the end of the warm-up to the last planned second, or to now, ns.
+    pub measured_ns: u64,
+    /// The shards at their last shed, added up.
+    pub running_iterations: u64,
+    /// Calls in flight at the shards' last shed.
+    pub running_calls: u64,
+    /// Users at work at the shards' last shed.
+    pub users: u64,
+    /// The most users at once.
+    pub users_peak: u64,
+    /// The most connections at once.
+    pub connections_peak: u64,
+    /// What the generator itself went through.
+    pub health: Health,
+}
+
+/// The generator's own state.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Health {
+    /// The busiest second of the busiest shard, percent of one core.
+    pub cpu_percent_max: f64,
+    /// Time the shards' threads waited for a core, as a share of the run's time, worst shard.
+    pub run_queue_share: f64,
+    /// Seconds in which some shard used 97 % of a core or more.
+    pub saturated_seconds: u64,
+    /// Broken ledgers, in words; empty is the only good state.
+    pub ledger: Vec<String>,
+    /// ∫ calls in flight dt over Σ time in flight of calls, minus one.
+    pub little_error: f64,
+}
+
+impl Snapshot {
+    /// The whole run's iterations. `due` is the sum over workloads with a schedule.
+    pub fn iterations(&self) -> Iterations {
+        let mut all = Iterations::default();
+        self.workloads.iter().for_each(|(iterations, _)| all.add(iterations));
+        all
+    }
+
+    /// The whole run's calls.
+    pub fn calls(&self) -> Calls {
+        let mut all = Calls::default();
+        self.workloads.iter().for_each(|(_, calls)| all.add(calls));
+        all
+    }
+}
+
+impl Window {
+    /// The measured calls of all series.
+    pub fn calls(&self) -> Calls {
+        let mut all = Calls::default();
+        self.steps.iter().flatten().for_each(|step| all.add(&step.calls));
+        all
+    }
+
+    /// The response times of the series that `choose` picks; `lost` starts rank above all.
+    pub fn response(&self, choose: impl Fn(usize) -> bool, lost: u64) -> Latency {
+        let mut all = self.merged(choose, |step| &step.response);
+        all.beyond_n(lost);
+        all
+    }
+
+    /// The service times of the series that `choose` picks.
+    pub fn service(&self, choose: impl Fn(usize) -> bool) -> Latency {
+        self.merged(choose, |step| &step.service)
+    }
+
+    /// A workload as a whole: the steps that `own` picks, and the starts it lost.
+    pub fn of_workload(&self, workload: usize, own: impl Fn(usize) -> bool) -> StepWindow {
+        let mut whole = StepWindow::default();
+        let steps = self.steps.iter().enumerate().filter(|(index, _)| own(*index));
+        steps.filter_map(|(_, step)| step.as_deref()).for_each(|step| {
+            whole.calls.add(&step.calls);
+            whole.response.merge(&step.response);
+            whole.service.merge(&step.service);
+        });
+        whole.response.beyond_n(self.workloads[workload].lost);
+        whole
+    }
+
+    /// Starts due that were never made, over all workloads.
+    pub fn lost(&self) -> u64 {
+        self.workloads.iter().map(|workload| workload.lost).sum()
+    }
+
+    fn merged(
+        &self,
+        choose: impl Fn(usize) -> bool,
+        part: impl Fn(&StepWindow) -> &Latency,
+    ) -> Latency {
+        let mut all = Latency::default();
+        for (index, step) in self.steps.iter().enumerate() {
+            if let Some(step) = step
+                && choose(index)
+            {
+                all.merge(part(step));
+            }
+        }
+        all
+    }
+}

@@ -1,0 +1,182 @@
+//! The one place where everything measured comes together.
+//!
+//! `run::dispatch` feeds it Deltas from any Source and asks it for Snapshots.
+//! Invariant: order and grouping of deltas do not matter; each absorbed delta is checked against
+//! its shard's ledgers.
+
+use super::counts::Gauges;
+use super::delta::{Delta, Window};
+use super::outcome::ERRORS;
+use super::sample::Shape;
+use super::snapshot::{Health, Snapshot};
+
+/// The most broken ledgers told in words.
+const TOLD: usize = 8;
+
+/// A run's fold of all deltas.
+#[derive(Debug)]
+pub struct Tally {
+    total: Delta,
+    measured: Window,
+    warmup: Window,
+    shards: Vec<ShardState>,
+    warmup_ns: u64,
+    users_peak: u64,
+    connections_peak: u64,
+    health: Health,
+    open: Vec<bool>,
+}
+
+/// One shard's own sums, to check its ledgers against its gauges.
+#[derive(Debug)]
+struct ShardState {
+    counts: Delta,
+    gauges: Gauges,
+}
+
+impl Tally {
+    /// An empty tally for `shards` shards; `open` says which workloads have a schedule.
+    pub fn new(shape: &Shape, shards: usize, open: Vec<bool>) -> Self {
+        let state =
+            |shard| ShardState { counts: Delta::new(shape, shard), gauges: Gauges::default() };
+        Self {
+            total: Delta::new(shape, 0),
+            measured: Window::new(0, true, shape),
+            warmup: Window::new(0, false, shape),
+            shards: (0..shards).map(state).collect(),
+            warmup_ns: shape.warmup_ns,
+            users_peak: 0,
+            connections_peak: 0,
+            health: Health::default(),
+            open,
+        }
+    }
+
+    /// Takes in what a shard shed, and checks that shard's ledgers.
+    pub fn absorb(&mut self, delta: &Delta) {
+        self.total.add_counts(delta);
+        for window in &delta.windows {
+            if window.measured {
+                self.measured.merge(window);
+            } else {
+                self.warmup.merge(window);
+            }
+        }
+        let Some(shard) = self.shards.get_mut(delta.shard) else { return };
+        let before = std::mem::replace(&mut shard.gauges, delta.gauges);
+        shard.counts.add_counts(delta);
+        self.watch(delta.shard, &before);
+        let sum = self.gauges();
+        self.users_peak = self.users_peak.max(sum.users);
+        self.connections_peak = self.connections_peak.max(sum.connections);
+    }
+
+    /// The run so far. `load_end_ns` is when the load ends by plan: rates are over the time up to
+    /// it, not over the drain that follows.
+    pub fn snapshot(&self, load_end_ns: Option<u64>) -> Snapshot {
+        let gauges = self.gauges();
+        let mut errors: Vec<(usize, u64)> =
+            (0..ERRORS).map(|i| (i, self.total.errors[i])).filter(|(_, n)| *n > 0).collect();
+        errors.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        let mut statuses: Vec<(u16, u64)> = Vec::new();
+        if self.total.odd_statuses > 0 {
+            statuses.push((0, self.total.odd_statuses));
+        }
+        statuses.extend(
+            (100u16..).zip(self.total.statuses.iter().copied()).filter(|(_, count)| *count > 0),
+        );
+        let until = load_end_ns.map_or(gauges.elapsed_ns, |end| end.min(gauges.elapsed_ns));
+        Snapshot {
+            elapsed_ns: gauges.elapsed_ns,
+            workloads: self.total.workloads.clone(),
+            attempts: self.total.attempts,
+            connections: self.total.connections,
+            statuses,
+            errors,
+            unset: self.total.unset.clone().into_iter().collect(),
+            measured: self.measured.clone(),
+            warmup: self.warmup.clone(),
+            measured_ns: until.saturating_sub(self.warmup_ns),
+            running_iterations: gauges.running_iterations,
+            running_calls: gauges.running_calls,
+            users: gauges.users,
+            users_peak: self.users_peak,
+            connections_peak: self.connections_peak,
+            health: Health { little_error: little_error(&gauges), ..self.health.clone() },
+        }
+    }
+
+    fn gauges(&self) -> Gauges {
+        let mut sum = Gauges::default();
+        for shard in &self.shards {
+            sum.add(&shard.gauges);
+            sum.elapsed_ns = sum.elapsed_ns.max(shard.gauges.elapsed_ns);
+        }
+        sum
+    }
+
+    /// Checks a shard's ledgers and keeps its worst moments.
+    fn watch(&mut self, index: usize, before: &Gauges) {
+        let ShardState { counts, gauges } = &self.shards[index];
+        let mut broken = Vec::new();
+        let mut running = 0;
+        let mut calls_running = 0;
+        for (workload, (iterations, calls)) in counts.workloads.iter().enumerate() {
+            running += iterations.started - iterations.ended().min(iterations.started);
+            calls_running += calls.made - calls.ended().min(calls.made);
+            let given = iterations.started
+                + iterations.dropped
+                + iterations.suppressed
+                + iterations.not_reached;
+            if self.open[workload] && iterations.due != given {
+                broken.push(format!(
+                    "workload {workload}: {} starts due, {given} accounted for",
+                    iterations.due
+                ));
+            }
+        }
+        if running != gauges.running_iterations {
+            broken.push(format!(
+                "{running} iterations begun and not ended, {} running",
+                gauges.running_iterations
+            ));
+        }
+        if calls_running != gauges.running_calls {
+            broken.push(format!(
+                "{calls_running} calls made and not ended, {} running",
+                gauges.running_calls
+            ));
+        }
+        if !counts.attempts.holds() {
+            broken.push(format!("attempts do not add up: {:?}", counts.attempts));
+        }
+        for text in broken {
+            if self.health.ledger.len() < TOLD {
+                let second = gauges.elapsed_ns / 1_000_000_000;
+                self.health.ledger.push(format!("shard {index}, second {second}: {text}"));
+            }
+        }
+        let wall = gauges.elapsed_ns.saturating_sub(before.elapsed_ns);
+        // A stretch much shorter than a second says nothing about a rate.
+        if wall > 500_000_000 {
+            let busy = gauges.cpu_ns.saturating_sub(before.cpu_ns) as f64 / wall as f64;
+            self.health.cpu_percent_max = self.health.cpu_percent_max.max(busy * 100.0);
+            self.health.saturated_seconds += u64::from(busy >= 0.97);
+        }
+        if gauges.elapsed_ns > 0 {
+            let share = gauges.run_queue_ns as f64 / gauges.elapsed_ns as f64;
+            self.health.run_queue_share = self.health.run_queue_share.max(share);
+        }
+    }
+}
+
+/// Little's law as an identity over the whole run: the integral of the engine's in-flight gauge
+/// is the sum of the times in flight that the samples brought (J. D. C. Little, 1961). Losing or
+/// doubling one call in a thousand shows.
+fn little_error(gauges: &Gauges) -> f64 {
+    let samples = gauges.call_time + gauges.running_call_time;
+    if samples == 0 {
+        return if gauges.in_flight_integral == 0 { 0.0 } else { 1.0 };
+    }
+    gauges.in_flight_integral as f64 / samples as f64 - 1.0
+}

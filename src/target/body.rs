@@ -1,0 +1,192 @@
+//! Where does a request's body end? Content-Length and chunked (RFC 9112 §6 and §7).
+//!
+//! `connection` feeds it what it read. It shares no code with `wire`, whose oracle it is.
+//! Invariant: all of a body is drained, at most [`MAX_KEPT`] bytes of it are kept, and one of
+//! more than [`MAX_BODY`] bytes is refused.
+
+use super::head::Refusal;
+
+/// The most bytes kept of a body.
+pub(super) const MAX_KEPT: usize = 64 << 10;
+/// The longest body accepted.
+const MAX_BODY: u64 = 1 << 30;
+/// The most bytes of chunk extensions on one line, and of all trailers.
+const MAX_EXTRA: u32 = 8 << 10;
+
+/// How a head says its body ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    /// After so many bytes; zero when there is no body.
+    Length(u64),
+    /// After the last chunk.
+    Chunked,
+}
+
+/// A body on its way in.
+#[derive(Debug)]
+pub(super) struct Body {
+    state: State,
+    /// The bytes seen so far, without their framing.
+    pub length: u64,
+    /// Bytes of extension or trailer seen so far.
+    extra: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// So many bytes to go, then the end.
+    Plain(u64),
+    /// In the size of a chunk: what it is so far, and how many digits it has.
+    Size(u64, u8),
+    /// Behind the size, up to the end of its line.
+    Extension(u64),
+    /// So many bytes to go in the chunk.
+    Data(u64),
+    /// At the line end behind a chunk.
+    DataEnd,
+    /// In a trailer line of so many bytes so far.
+    Trailer(u32),
+    Done,
+}
+
+impl Body {
+    /// A body framed like this.
+    pub fn new(framing: Framing) -> Result<Self, Refusal> {
+        let state = match framing {
+            Framing::Length(length) if length > MAX_BODY => return Err(Refusal(413)),
+            Framing::Length(0) => State::Done,
+            Framing::Length(length) => State::Plain(length),
+            Framing::Chunked => State::Size(0, 0),
+        };
+        Ok(Self { state, length: 0, extra: 0 })
+    }
+
+    /// Whether it is complete.
+    pub fn is_done(&self) -> bool {
+        matches!(self.state, State::Done)
+    }
+
+    /// Takes what it can of `input`; how many bytes that was.
+    pub fn feed(&mut self, input: &[u8], kept: &mut Vec<u8>) -> Result<usize, Refusal> {
+        let mut used = 0;
+        while used < input.len() && !self.is_done() {
+            let rest = &input[used..];
+            self.state = match self.state {
+                State::Plain(left) => {
+                    let taken = self.take(rest, left, kept)?;
+                    used += taken;
+                    let left = left - taken as u64;
+                    if left == 0 { State::Done } else { State::Plain(left) }
+                }
+                State::Data(left) => {
+                    let taken = self.take(rest, left, kept)?;
+                    used += taken;
+                    let left = left - taken as u64;
+                    if left == 0 { State::DataEnd } else { State::Data(left) }
+                }
+                other => {
+                    used += 1;
+                    self.step(other, rest[0])?
+                }
+            };
+        }
+        Ok(used)
+    }
+
+    fn take(&mut self, rest: &[u8], left: u64, kept: &mut Vec<u8>) -> Result<usize, Refusal> {
+        let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.length += taken as u64;
+        if self.length > MAX_BODY {
+            return Err(Refusal(413));
+        }
+        let room = MAX_KEPT.saturating_sub(kept.len());
+        kept.extend_from_slice(&rest[..taken.min(room)]);
+        Ok(taken)
+    }
+
+    /// One byte of the framing between the data.
+    fn step(&mut self, state: State, byte: u8) -> Result<State, Refusal> {
+        match (state, byte) {
+            (State::Size(size, digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if digits < 15 => {
+                let digit = char::from(byte).to_digit(16).unwrap_or(0);
+                Ok(State::Size(size << 4 | u64::from(digit), digits + 1))
+            }
+            (State::Size(size, 1..), b'\r' | b';' | b' ' | b'\t') => Ok(State::Extension(size)),
+            (State::Size(size, 1..) | State::Extension(size), b'\n') => {
+                self.extra = 0;
+                Ok(if size == 0 { State::Trailer(0) } else { State::Data(size) })
+            }
+            (State::Extension(size), _) => self.extra().map(|()| State::Extension(size)),
+            (State::DataEnd, b'\r') => Ok(State::DataEnd),
+            (State::DataEnd, b'\n') => Ok(State::Size(0, 0)),
+            (State::Trailer(0), b'\n') => Ok(State::Done),
+            (State::Trailer(_), b'\n') => Ok(State::Trailer(0)),
+            (State::Trailer(length), b'\r') => Ok(State::Trailer(length)),
+            (State::Trailer(length), _) => self.extra().map(|()| State::Trailer(length + 1)),
+            _ => Err(Refusal(400)),
+        }
+    }
+
+    fn extra(&mut self) -> Result<(), Refusal> {
+        self.extra += 1;
+        if self.extra > MAX_EXTRA { Err(Refusal(431)) } else { Ok(()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Feeds `input` in pieces of `step` bytes; the body and what is left over.
+    fn read(framing: Framing, input: &[u8], step: usize) -> Result<(Vec<u8>, usize), Refusal> {
+        let (mut body, mut kept, mut used) = (Body::new(framing)?, Vec::new(), 0);
+        for piece in input.chunks(step) {
+            used += body.feed(piece, &mut kept)?;
+        }
+        if body.is_done() { Ok((kept, input.len() - used)) } else { Err(Refusal(0)) }
+    }
+
+    #[test]
+    fn bodies_end_where_they_say_however_they_come() {
+        let chunked = Framing::Chunked;
+        for (framing, input, body, left) in [
+            (Framing::Length(0), "GET", "", 3),
+            (Framing::Length(5), "helloGET", "hello", 3),
+            (chunked, "0\r\n\r\n", "", 0),
+            (chunked, "5\r\nhello\r\n0\r\n\r\nGET", "hello", 3),
+            (chunked, "2;a=b\r\nhe\r\n3 \r\nllo\r\n000\r\nx: y\r\n\r\n", "hello", 0),
+            (chunked, "A\n0123456789\n0\n\n", "0123456789", 0),
+        ] {
+            for step in [1, 2, 3, 1_000] {
+                let seen = read(framing, input.as_bytes(), step).unwrap();
+                // What is left over depends on the cut; all of it when it comes at once.
+                assert_eq!(seen, (body.as_bytes().to_vec(), left), "{input:?} by {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn bad_framing_is_refused() {
+        let long = format!("1;{}", "x".repeat(10_000));
+        for (input, status) in [
+            ("\r\n", 400),
+            ("x\r\n", 400),
+            ("-1\r\n", 400),
+            ("5\r\nhelloo", 400),
+            ("1000000000000000\r\n", 400),
+            ("1\r\nx", 0),
+            (&long, 431),
+        ] {
+            let seen = read(Framing::Chunked, input.as_bytes(), 1_000);
+            assert_eq!(seen, Err(Refusal(status)), "{input:?}");
+        }
+        assert_eq!(Body::new(Framing::Length(MAX_BODY + 1)).unwrap_err(), Refusal(413));
+    }
+
+    #[test]
+    fn a_long_body_is_drained_and_its_beginning_kept() {
+        let input = vec![b'x'; MAX_KEPT + 10];
+        let (kept, left) = read(Framing::Length(input.len() as u64), &input, 4_096).unwrap();
+        assert_eq!((kept.len(), left), (MAX_KEPT, 0));
+    }
+}

@@ -1,0 +1,346 @@
+//! One connection: requests in, answers out, in order.
+//!
+//! `mod` accepts it and gives it a task; `shared` says when and what, `shop` with which words.
+//! Invariant: its failure is its own, and what it holds is bounded: input by a head and one read,
+//! output by [`MAX_OUTPUT`] and one answer, the kept body by `body::MAX_KEPT`. An idle connection
+//! holds no read buffer.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::body::Body;
+use super::counts::Answer;
+use super::fault::Fault;
+use super::head::{self, Head, MAX_HEAD, Method, Refusal};
+use super::reply::{After, FILLER, Reply};
+use super::shared::{Held, Shared};
+use super::shop::{Asked, Route, hash};
+use crate::clock::{self, Timer};
+use crate::units::parse_duration;
+
+/// Answers to pipelined requests are written together up to this size.
+const MAX_OUTPUT: usize = 64 << 10;
+/// How long a closing connection listens on, so that its last answer is not lost to a reset.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What the connections of one thread share.
+#[derive(Debug)]
+pub(super) struct Local {
+    pub shared: Arc<Shared>,
+    /// What the socket is read into.
+    read: RefCell<Box<[u8]>>,
+    reply: RefCell<Reply>,
+}
+
+impl Local {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let read = RefCell::new(vec![0; 16 << 10].into_boxed_slice());
+        Self { shared, read, reply: RefCell::new(Reply::new()) }
+    }
+}
+
+/// A connection. Dropped, it is closed and counted as such.
+struct Connection {
+    stream: TcpStream,
+    local: Rc<Local>,
+    /// Read and not yet used.
+    input: Vec<u8>,
+    /// Answered and not yet written.
+    output: Vec<u8>,
+    body: Vec<u8>,
+}
+
+/// Why a connection ends without an error.
+enum End {
+    /// The client closed it, or it is to be closed at once.
+    Closed,
+    /// The client may still be sending.
+    Linger,
+}
+
+/// Serves a connection to its end.
+pub(super) async fn serve(stream: TcpStream, local: Rc<Local>) {
+    local.shared.counts.opened();
+    let (input, output, body) = (Vec::new(), Vec::new(), Vec::new());
+    let mut connection = Connection { stream, local, input, output, body };
+    // A broken connection is nobody's business but its client's.
+    if let Ok(End::Linger) = connection.run().await {
+        let _ = connection.linger().await;
+    }
+}
+
+impl Connection {
+    async fn run(&mut self) -> io::Result<End> {
+        loop {
+            let head = match head::parse(&self.input) {
+                Ok(Some(head)) => head,
+                Ok(None) => {
+                    self.flush().await?;
+                    if self.read().await? == 0 {
+                        return Ok(End::Closed);
+                    }
+                    continue;
+                }
+                Err(refusal) => return self.refuse(refusal).await,
+            };
+            let length = match self.read_body(&head).await? {
+                Ok(Some(length)) => length,
+                Ok(None) => return Ok(End::Closed),
+                Err(refusal) => return self.refuse(refusal).await,
+            };
+            if let Some(end) = self.exchange(&head, length).await? {
+                return Ok(end);
+            }
+            self.input.drain(..head.length);
+            if self.output.len() > MAX_OUTPUT {
+                self.flush().await?;
+            }
+            if self.input.is_empty() {
+                // One long request does not make it fat for good.
+                self.input.shrink_to(4 << 10);
+                self.body.shrink_to(4 << 10);
+            }
+        }
+    }
+
+    /// Reads the body away from behind the head; its length, `None` when the client left.
+    async fn read_body(&mut self, head: &Head) -> io::Result<Result<Option<u64>, Refusal>> {
+        self.body.clear();
+        let mut body = match Body::new(head.framing) {
+            Ok(body) => body,
+            Err(refusal) => return Ok(Err(refusal)),
+        };
+        let mut continued = !head.expects;
+        loop {
+            let rest = &self.input[head.length..];
+            match body.feed(rest, &mut self.body) {
+                Ok(used) => drop(self.input.drain(head.length..head.length + used)),
+                Err(refusal) => return Ok(Err(refusal)),
+            }
+            if body.is_done() {
+                return Ok(Ok(Some(body.length)));
+            }
+            if !continued {
+                self.output.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+                continued = true;
+            }
+            self.flush().await?;
+            if self.read().await? == 0 {
+                return Ok(Ok(None));
+            }
+        }
+    }
+
+    /// Answers a request that has come whole.
+    async fn exchange(&mut self, head: &Head, body_length: u64) -> io::Result<Option<End>> {
+        let bytes = &self.input[..head.length];
+        let target = &bytes[head.target.clone()];
+        let path = target.split(|b| *b == b'?').next().unwrap_or(target);
+        let route = std::str::from_utf8(path).map_or(Route::Missing, Route::of);
+        if route.is_control() {
+            return self.control(route, head).await;
+        }
+        let held = self.local.shared.arrive(route, head.intended, || {
+            let line = bytes.split(|b| *b == b'\r').next().unwrap_or(bytes);
+            hash(line.iter().chain(&self.body).copied())
+        });
+        if !self.wait(&held).await? {
+            held.end(Answer::Gone);
+            return Ok(Some(End::Closed));
+        }
+        match held.fault {
+            None => {}
+            Some(Fault::Status(status)) => {
+                self.local.shared.counts.injected();
+                self.local.reply.borrow_mut().only(status);
+                return self.send(head, Some(held)).await;
+            }
+            Some(Fault::Close) => {
+                self.flush().await?;
+                held.end(Answer::Close);
+                return Ok(Some(End::Closed));
+            }
+            Some(Fault::Reset) => {
+                self.flush().await?;
+                self.stream.set_zero_linger()?;
+                held.end(Answer::Reset);
+                return Ok(Some(End::Closed));
+            }
+            Some(Fault::Hang) => {
+                self.flush().await?;
+                held.end(Answer::Hang);
+                return self.discard().await.map(|()| Some(End::Closed));
+            }
+        }
+        let bytes = &self.input[..head.length];
+        if route.allows(head.method, bytes) {
+            let asked = Asked { route, head, bytes, body: &self.body, body_length };
+            asked.answer(&mut self.local.reply.borrow_mut());
+        } else {
+            route.refuse(&mut self.local.reply.borrow_mut());
+        }
+        self.send(head, Some(held)).await
+    }
+
+    /// Answers what is asked about the target itself, at once.
+    async fn control(&mut self, route: Route, head: &Head) -> io::Result<Option<End>> {
+        let shared = Arc::clone(&self.local.shared);
+        if route == Route::Arrivals
+            && let Some(log) = &shared.log
+        {
+            // At most 5 s; a disk that is slower than that shows in the counts.
+            for _ in 0..1_000 {
+                log.nudge();
+                clock::sleep_until(clock::now() + Duration::from_millis(5)).await;
+                if log.is_written() {
+                    break;
+                }
+            }
+        }
+        let bytes = &self.input[..head.length];
+        let asked = Asked { route, head, bytes, body: &[], body_length: 0 };
+        let mut reply = self.local.reply.borrow_mut();
+        if !route.allows(head.method, bytes) {
+            route.refuse(&mut reply);
+        } else if route == Route::Stall {
+            let length = asked.query("for").and_then(|length| parse_duration(length).ok());
+            match length.map(|length| shared.stall_now(length)) {
+                Some(true) => reply.only(200),
+                Some(false) => reply.only(429),
+                None => reply.only(400),
+            }
+        } else if route == Route::Arrivals && shared.log.is_none() {
+            reply.only(404);
+        } else {
+            reply.begin(super::reply::Kind::Json);
+            reply.text(&shared.stats());
+        }
+        drop(reply);
+        self.send(head, None).await
+    }
+
+    /// Writes the answer that was filled in, or lets it wait for the next one in the pipeline.
+    async fn send(&mut self, head: &Head, held: Option<Held>) -> io::Result<Option<End>> {
+        let after = match (head.keep_alive, head.old) {
+            (false, _) => After::Close,
+            (true, true) => After::KeepSaid,
+            (true, false) => After::Keep,
+        };
+        let mut filler = {
+            let reply = self.local.reply.borrow();
+            // Counted before the client can see it: its next look at /stats finds it there.
+            if let Some(held) = held {
+                held.end(Answer::Status(reply.status));
+            }
+            reply.render(&mut self.output, after, head.method == Method::Head)
+        };
+        while filler > 0 {
+            let piece = filler.min(FILLER.len());
+            self.flush().await?;
+            self.stream.write_all(&FILLER[..piece]).await?;
+            filler -= piece;
+        }
+        if head.keep_alive {
+            return Ok(None);
+        }
+        self.flush().await?;
+        // Closing on unread bytes would send a reset, and that may overtake the answer.
+        let rest = self.input.len() > head.length;
+        Ok(Some(if rest { End::Linger } else { End::Closed }))
+    }
+
+    /// Answers what could not be read, and ends.
+    async fn refuse(&mut self, refusal: Refusal) -> io::Result<End> {
+        let held = self.local.shared.arrive(Route::Malformed, None, || 0);
+        self.local.reply.borrow_mut().only(refusal.0);
+        held.end(Answer::Status(refusal.0));
+        self.local.reply.borrow().render(&mut self.output, After::Close, false);
+        self.flush().await?;
+        Ok(End::Linger)
+    }
+
+    /// Waits until the answer is due; false when the client left before.
+    async fn wait(&mut self, held: &Held) -> io::Result<bool> {
+        // Asked again after each wait: a stall may have come in between.
+        while let Some(due) = held.due() {
+            self.flush().await?;
+            let timer = Timer::new();
+            timer.set(due);
+            let here = poll_fn(|cx| {
+                if timer.poll(cx).is_ready() {
+                    return Poll::Ready(Ok(true));
+                }
+                // Pipelined requests are taken in meanwhile, up to the bound of the input.
+                while self.input.len() <= MAX_HEAD {
+                    match ready!(self.poll_read(cx)) {
+                        Ok(0) => return Poll::Ready(Ok(false)),
+                        Ok(_) => {}
+                        Err(error) => return Poll::Ready(Err(error)),
+                    }
+                }
+                Poll::Pending
+            });
+            match here.await {
+                Ok(true) => {}
+                Ok(false) | Err(_) => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads once and adds it to the input; 0 at the end.
+    async fn read(&mut self) -> io::Result<usize> {
+        poll_fn(|cx| self.poll_read(cx)).await
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut scratch = self.local.read.borrow_mut();
+        let mut buffer = ReadBuf::new(&mut scratch);
+        // Not `try_read`: this one knows that a short read has emptied the socket, and saves the
+        // call that would only be told so.
+        ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+        self.input.extend_from_slice(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if !self.output.is_empty() {
+            self.stream.write_all(&self.output).await?;
+            self.output.clear();
+            self.output.shrink_to(4 << 10);
+        }
+        Ok(())
+    }
+
+    /// Reads and forgets until the client closes.
+    async fn discard(&mut self) -> io::Result<()> {
+        while self.read().await? > 0 {
+            self.input.clear();
+        }
+        Ok(())
+    }
+
+    async fn linger(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await?;
+        let timer = Timer::new();
+        tokio::select! {
+            done = self.discard() => done,
+            () = timer.wait_until(clock::now() + LINGER) => Ok(()),
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.local.shared.counts.closed();
+    }
+}

@@ -1,0 +1,146 @@
+//! What the built-in target counted: exact, whatever the number of threads.
+//!
+//! `shared` and `connection` count, `GET /stats` shows.
+//! Invariant: `requests` is the sum of all statuses, faults without an answer, `gone`, `cut`
+//! and `held`. What is asked of the target itself (`/stats`, `/arrivals`, `/stall`) is in none.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use super::shop::Route;
+
+/// What became of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    Status(u16),
+    Reset,
+    Close,
+    Hang,
+    /// The client left while its request was held.
+    Gone,
+    /// The target ended, or the connection broke, before it could be answered.
+    Cut,
+}
+
+/// The counts. All start at zero.
+#[derive(Debug)]
+pub(super) struct Counts {
+    requests: AtomicU64,
+    held: AtomicU64,
+    routes: [AtomicU64; Route::ALL.len()],
+    /// By status, from 100.
+    statuses: [AtomicU64; 500],
+    opened: AtomicU64,
+    closed: AtomicU64,
+    /// Accepts that failed, for want of descriptors.
+    refused: AtomicU64,
+    /// Injected: statuses, resets, closes, hangs.
+    faults: [AtomicU64; 4],
+    gone: AtomicU64,
+    cut: AtomicU64,
+}
+
+impl Counts {
+    pub fn new() -> Self {
+        Self {
+            requests: AtomicU64::new(0),
+            held: AtomicU64::new(0),
+            routes: [const { AtomicU64::new(0) }; Route::ALL.len()],
+            statuses: [const { AtomicU64::new(0) }; 500],
+            opened: AtomicU64::new(0),
+            closed: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            faults: [const { AtomicU64::new(0) }; 4],
+            gone: AtomicU64::new(0),
+            cut: AtomicU64::new(0),
+        }
+    }
+
+    /// A request came; its number, from 0.
+    pub fn arrived(&self, route: Route) -> u64 {
+        self.routes[route as usize].fetch_add(1, Relaxed);
+        self.held.fetch_add(1, Relaxed);
+        self.requests.fetch_add(1, Relaxed)
+    }
+
+    /// A request ended.
+    pub fn ended(&self, answer: Answer) {
+        let count = match answer {
+            Answer::Status(status) => &self.statuses[usize::from(status.clamp(100, 599)) - 100],
+            Answer::Reset => &self.faults[1],
+            Answer::Close => &self.faults[2],
+            Answer::Hang => &self.faults[3],
+            Answer::Gone => &self.gone,
+            Answer::Cut => &self.cut,
+        };
+        count.fetch_add(1, Relaxed);
+        self.held.fetch_sub(1, Relaxed);
+    }
+
+    /// A status was injected; it is counted as a status too.
+    pub fn injected(&self) {
+        self.faults[0].fetch_add(1, Relaxed);
+    }
+
+    pub fn opened(&self) {
+        self.opened.fetch_add(1, Relaxed);
+    }
+
+    pub fn closed(&self) {
+        self.closed.fetch_add(1, Relaxed);
+    }
+
+    pub fn refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    /// The document behind `/stats`, given what the log wrote and lost.
+    pub fn document(&self, written: u64, lost: u64) -> String {
+        let read = |count: &AtomicU64| count.load(Relaxed);
+        let (opened, closed) = (read(&self.opened), read(&self.closed));
+        let mut out = format!(
+            "{{\"requests\":{},\"held\":{},\"gone\":{},\"cut\":{},\"connections\":{{\
+             \"opened\":{opened},\"open\":{},\"accept_errors\":{}}},",
+            read(&self.requests),
+            read(&self.held),
+            read(&self.gone),
+            read(&self.cut),
+            opened.saturating_sub(closed),
+            read(&self.refused),
+        );
+        let [status, reset, close, hang] = &self.faults;
+        let routes = Route::ALL.iter().zip(&self.routes).map(|(r, c)| (r.name().to_owned(), c));
+        let statuses = (100..).zip(&self.statuses).map(|(code, c): (u16, _)| (code.to_string(), c));
+        members(&mut out, "routes", routes);
+        out.push(',');
+        members(&mut out, "status", statuses);
+        let _ = write!(
+            out,
+            ",\"faults\":{{\"status\":{},\"reset\":{},\"close\":{},\"hang\":{}}},\
+             \"log\":{{\"written\":{written},\"lost\":{lost}}}}}\n",
+            read(status),
+            read(reset),
+            read(close),
+            read(hang),
+        );
+        out
+    }
+}
+
+/// An object of all counts that are not zero. The names need no escaping.
+fn members<'a>(
+    out: &mut String,
+    name: &str,
+    counts: impl Iterator<Item = (String, &'a AtomicU64)>,
+) {
+    let _ = write!(out, "\"{name}\":{{");
+    let mut comma = "";
+    for (key, count) in counts {
+        let count = count.load(Relaxed);
+        if count > 0 {
+            let _ = write!(out, "{comma}\"{key}\":{count}");
+            comma = ",";
+        }
+    }
+    out.push('}');
+}

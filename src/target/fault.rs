@@ -1,0 +1,148 @@
+//! What the built-in target does wrong on purpose: failures by share, stalls by time.
+//!
+//! `cli` and `process` read and write them as words, `shared` draws from them.
+//! Invariant: what `Display` prints, `FromStr` reads back to the same value.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use crate::units::{parse_duration, parse_share};
+
+/// What may happen instead of an answer, at the time the answer was due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// An answer with this status.
+    Status(u16),
+    /// The connection is reset (RST).
+    Reset,
+    /// Nothing, for as long as the client waits.
+    Hang,
+    /// The connection is closed (FIN) without an answer.
+    Close,
+}
+
+/// A fault and how often it strikes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Failure {
+    /// The share of all requests, from 0 to 1.
+    pub share: f64,
+    /// What happens to them.
+    pub fault: Fault,
+}
+
+/// A stretch in which no work proceeds: what is in progress and what arrives waits for its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stall {
+    /// How long.
+    pub length: Duration,
+    /// When it begins, after the first request.
+    pub at: Duration,
+}
+
+/// A word that is not what it should be: what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotUnderstood(String);
+
+impl FromStr for Failure {
+    type Err = NotUnderstood;
+
+    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
+        let wrong = |what: &str| NotUnderstood(format!("`{text}` is not a failure: {what}"));
+        let (share, fault) =
+            text.split_once(':').ok_or_else(|| wrong("expected SHARE:FAULT such as 1%:503"))?;
+        let share = parse_share(share)
+            .ok()
+            .filter(|share| *share <= 1.0)
+            .ok_or_else(|| wrong("its share must be from 0% to 100%"))?;
+        let fault = match fault.trim() {
+            "reset" => Fault::Reset,
+            "hang" => Fault::Hang,
+            "close" => Fault::Close,
+            code => code
+                .parse()
+                .ok()
+                .filter(|code| (200..600).contains(code))
+                .map(Fault::Status)
+                .ok_or_else(|| {
+                wrong("expected a status from 200 to 599, reset, hang or close")
+            })?,
+        };
+        Ok(Self { share, fault })
+    }
+}
+
+impl FromStr for Stall {
+    type Err = NotUnderstood;
+
+    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
+        let wrong = |what: String| NotUnderstood(format!("`{text}` is not a stall: {what}"));
+        let (length, at) = text
+            .split_once('@')
+            .ok_or_else(|| wrong("expected HOW-LONG@WHEN such as 2s@20s".to_owned()))?;
+        let read = |word| parse_duration(word).map_err(|e| wrong(format!("expected {e}")));
+        Ok(Self { length: read(length)?, at: read(at)? })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:", self.share)?;
+        match self.fault {
+            Fault::Status(code) => write!(f, "{code}"),
+            Fault::Reset => f.write_str("reset"),
+            Fault::Hang => f.write_str("hang"),
+            Fault::Close => f.write_str("close"),
+        }
+    }
+}
+
+impl fmt::Display for Stall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}ns@{}ns", self.length.as_nanos(), self.at.as_nanos())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_and_stalls_are_read_back() {
+        for (text, share, fault) in [
+            ("1%:503", 0.01, Fault::Status(503)),
+            ("0.5:reset", 0.5, Fault::Reset),
+            ("100%: hang", 1.0, Fault::Hang),
+            ("0%:close", 0.0, Fault::Close),
+        ] {
+            let failure: Failure = text.parse().unwrap();
+            assert_eq!(failure, Failure { share, fault });
+            assert_eq!(failure.to_string().parse(), Ok(failure));
+        }
+        let stall: Stall = "2s@1m20s".parse().unwrap();
+        let (length, at) = (Duration::from_secs(2), Duration::from_secs(80));
+        assert_eq!(stall, Stall { length, at });
+        assert_eq!(stall.to_string().parse(), Ok(stall));
+    }
+
+    #[test]
+    fn mistakes_say_what_was_expected() {
+        for (text, part) in [
+            ("503", "expected SHARE:FAULT such as 1%:503"),
+            ("101%:503", "from 0% to 100%"),
+            ("1%:999", "expected a status from 200 to 599, reset, hang or close"),
+            ("1%:explode", "expected a status from 200 to 599, reset, hang or close"),
+        ] {
+            let message = text.parse::<Failure>().unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+        for (text, part) in [
+            ("2s", "expected HOW-LONG@WHEN such as 2s@20s"),
+            ("2@20s", "expected a duration such as 250ms"),
+        ] {
+            let message = text.parse::<Stall>().unwrap_err().to_string();
+            assert!(message.contains(part), "{message}");
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! The built-in target as a process of its own, beside the run that asked for it.
+//!
+//! `run` starts and stops it.
+//! Invariant: it never outlives its parent: it ends when its standard input does, and that end is
+//! ours alone.
+
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use crate::plan::service::Builtin;
+use crate::seed::Seed;
+
+/// What the target prints once it listens, before its address.
+pub const LISTENING: &str = "listening on http://";
+/// How long it may take to listen.
+const START: Duration = Duration::from_secs(10);
+/// How long it may take to end by itself.
+const STOP: Duration = Duration::from_secs(2);
+
+/// A running target. Dropped, it is stopped.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// Kept open: its end is the child's.
+    stdin: Option<ChildStdin>,
+    /// Tells the address line, then hangs up when the child's output ends.
+    output: Receiver<String>,
+    address: SocketAddr,
+}
+
+impl Process {
+    /// Starts `program` (none: this very executable) as a target on a free loopback port.
+    ///
+    /// # Errors
+    /// When it cannot be started, or does not listen within 10 s.
+    pub fn start(program: Option<&Path>, settings: &Builtin, seed: Seed) -> io::Result<Self> {
+        let program = program.map_or_else(std::env::current_exe, |path| Ok(path.to_owned()))?;
+        let mut command = Command::new(program);
+        command
+            .args(arguments(settings, seed))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            // A group of its own: Ctrl-C must let the run drain before its target goes.
+            .process_group(0);
+        let mut child = command.spawn()?;
+        let (stdin, stdout) = (child.stdin.take(), child.stdout.take());
+        let (tell, output) = sync_channel(1);
+        let mut process = Self { child, stdin, output, address: SocketAddr::from(([0; 4], 0)) };
+        if let Some(stdout) = stdout {
+            let reader = std::thread::Builder::new().name("target-output".to_owned());
+            reader.spawn(move || follow(stdout, &tell))?;
+        }
+        // From here on, an error drops the process and so stops it.
+        let line = process.output.recv_timeout(START).map_err(|_| {
+            io::Error::other("the built-in target did not say where it listens; see its error")
+        })?;
+        process.address = line
+            .trim()
+            .strip_prefix(LISTENING)
+            .and_then(|address| address.parse().ok())
+            .ok_or_else(|| io::Error::other(format!("not a target's first line: {line:?}")))?;
+        Ok(process)
+    }
+
+    /// Where it listens.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it: its input is closed; after 2 s it is killed.
+    ///
+    /// # Errors
+    /// When the system cannot say that it ended.
+    pub fn stop(mut self) -> io::Result<()> {
+        self.end()
+    }
+
+    fn end(&mut self) -> io::Result<()> {
+        drop(self.stdin.take());
+        // Its output ends when it does: a wait with a bound that needs no polling.
+        while self.output.recv_timeout(STOP).is_ok() {}
+        if self.child.try_wait()?.is_none() {
+            // Between the end of its output and its own there is an instant; killing it in that
+            // instant harms nobody.
+            self.child.kill()?;
+        }
+        self.child.wait().map(drop)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+/// Tells the first line, and hangs up at the end of the output. What else it says is dropped.
+fn follow(stdout: impl Read, tell: &SyncSender<String>) {
+    let mut stdout = BufReader::new(stdout);
+    let mut line = String::new();
+    if stdout.by_ref().take(1_024).read_line(&mut line).is_ok() && !line.is_empty() {
+        let _ = tell.send(line);
+    }
+    let _ = io::copy(&mut stdout, &mut io::sink());
+}
+
+fn arguments(settings: &Builtin, seed: Seed) -> Vec<String> {
+    let mut words = vec![
+        "target".to_owned(),
+        "--listen=127.0.0.1:0".to_owned(),
+        "--until-stdin-closes".to_owned(),
+        format!("--seed={}", seed.value()),
+    ];
+    words.extend(settings.latency.as_ref().map(|law| format!("--latency={law}")));
+    words.extend(settings.servers.map(|servers| format!("--servers={servers}")));
+    words
+}

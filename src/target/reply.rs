@@ -1,0 +1,158 @@
+//! An answer on its way out: status, headers and body, in buffers used again and again.
+//!
+//! `shop` fills it, `connection` renders and writes it.
+//! Invariant: the head that goes out always agrees with the body that follows it.
+
+use std::io::Write;
+
+/// A block of filler for bodies that are only long: `/bytes/{n}`.
+pub(super) static FILLER: [u8; 64 << 10] = [b'x'; 64 << 10];
+
+/// The media types spoken here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Html,
+    Text,
+    Json,
+    Css,
+    Script,
+    Bytes,
+}
+
+/// How the connection goes on after this answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum After {
+    /// It is kept, as HTTP/1.1 does unasked.
+    Keep,
+    /// It is kept, and a client of HTTP/1.0 must be told.
+    KeepSaid,
+    /// It ends.
+    Close,
+}
+
+/// An answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub status: u16,
+    pub kind: Kind,
+    /// Further headers, each with its line end.
+    pub headers: Vec<u8>,
+    pub body: Vec<u8>,
+    /// So many bytes of filler follow the body.
+    pub filler: usize,
+}
+
+impl Reply {
+    pub fn new() -> Self {
+        let (headers, body) = (Vec::new(), Vec::new());
+        Self { status: 200, kind: Kind::Text, headers, body, filler: 0 }
+    }
+
+    /// Forgets the last answer; buffers that one long answer blew up are given back.
+    pub fn begin(&mut self, kind: Kind) {
+        self.status = 200;
+        self.kind = kind;
+        self.headers.clear();
+        self.body.clear();
+        self.body.shrink_to(64 << 10);
+        self.filler = 0;
+    }
+
+    /// An answer that is its status, and says so.
+    pub fn only(&mut self, status: u16) {
+        self.begin(Kind::Text);
+        self.status = status;
+        self.text(reason(status));
+        self.text("\n");
+    }
+
+    /// Adds text to the body.
+    pub fn text(&mut self, text: &str) {
+        self.body.extend_from_slice(text.as_bytes());
+    }
+
+    /// Adds a number to the body.
+    pub fn number(&mut self, number: u64) {
+        self.text(itoa::Buffer::new().format(number));
+    }
+
+    /// Adds a string to the body as JSON, quotes included.
+    pub fn json(&mut self, value: &(impl serde::Serialize + ?Sized)) {
+        // Writing JSON text into memory cannot fail.
+        let _ = serde_json::to_writer(&mut self.body, value);
+    }
+
+    /// Adds a header.
+    pub fn header(&mut self, name: &str, value: &str) {
+        let _ = write!(self.headers, "{name}: {value}\r\n");
+    }
+
+    /// Appends head and body to `out`; how many bytes of filler must follow.
+    pub fn render(&self, out: &mut Vec<u8>, after: After, head_only: bool) -> usize {
+        let bodiless = matches!(self.status, 204 | 304);
+        if self.status == 200 {
+            out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
+        } else {
+            let _ = write!(out, "HTTP/1.1 {} {}\r\n", self.status, reason(self.status));
+        }
+        if !bodiless {
+            out.extend_from_slice(self.kind.line());
+            out.extend_from_slice(b"content-length: ");
+            let length = self.body.len() + self.filler;
+            out.extend_from_slice(itoa::Buffer::new().format(length).as_bytes());
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(&self.headers);
+        out.extend_from_slice(match after {
+            After::Keep => b"\r\n",
+            After::KeepSaid => b"connection: keep-alive\r\n\r\n",
+            After::Close => b"connection: close\r\n\r\n",
+        });
+        if head_only || bodiless {
+            return 0;
+        }
+        out.extend_from_slice(&self.body);
+        self.filler
+    }
+}
+
+impl Kind {
+    const fn line(self) -> &'static [u8] {
+        match self {
+            Self::Html => b"content-type: text/html; charset=utf-8\r\n",
+            Self::Text => b"content-type: text/plain; charset=utf-8\r\n",
+            Self::Json => b"content-type: application/json\r\n",
+            Self::Css => b"content-type: text/css\r\n",
+            Self::Script => b"content-type: text/javascript\r\n",
+            Self::Bytes => b"content-type: application/octet-stream\r\n",
+        }
+    }
+}
+
+const fn reason(status: u16) -> &'static str {
+    match status {
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        204 => "No Content",
+        301 => "Moved Permanently",
+        302 => "Found",
+        304 => "Not Modified",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        413 => "Content Too Large",
+        417 => "Expectation Failed",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        _ => "As Asked",
+    }
+}

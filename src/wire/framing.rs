@@ -1,0 +1,343 @@
+//! Where does an answer end? The framing of HTTP/1.1 responses (RFC 9112 §6), fed piece by piece.
+//!
+//! `http1` feeds it what it read, tests and the fuzzer feed it anything.
+//! Invariant: what a target sends is hostile: every length is bounded, nothing is kept unless
+//! somebody looks at it, and no input makes it panic or loop.
+
+use std::mem::MaybeUninit;
+
+use super::chunked::Chunked;
+use crate::stats::{Kind, Phase};
+
+/// The longest head accepted.
+pub const MAX_HEAD: usize = 64 << 10;
+/// The most headers accepted.
+pub const MAX_HEADERS: usize = 256;
+/// Headers parsed without asking for more room; real answers have fewer.
+const USUAL_HEADERS: usize = 48;
+/// The most interim (1xx) answers before the real one.
+const MAX_INTERIM: u32 = 16;
+
+/// What is asked of the reader for one answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    /// The request was HEAD: whatever the head says, no body follows.
+    pub head_request: bool,
+    /// The most bytes of body accepted.
+    pub max_body: u64,
+    /// Keep the header block.
+    pub keep_head: bool,
+    /// Keep the body.
+    pub keep_body: bool,
+}
+
+/// What was kept of an answer; its buffers are reused from call to call.
+#[derive(Debug, Default)]
+pub struct Kept {
+    /// The header block after the status line.
+    pub head: Vec<u8>,
+    /// The body, unchunked.
+    pub body: Vec<u8>,
+}
+
+/// Reads one answer.
+#[derive(Debug)]
+pub struct Reader {
+    wanted: Wanted,
+    state: State,
+    /// The part of a head that has come so far, when it came in pieces.
+    carry: Vec<u8>,
+    interim: u32,
+    status: u16,
+    keep_alive: bool,
+    body: u64,
+}
+
+#[derive(Debug)]
+enum State {
+    Head,
+    Length(u64),
+    Chunked(Chunked),
+    UntilClose,
+    Done,
+}
+
+/// An answer that cannot be read on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Broken(pub Phase, pub Kind);
+
+/// What the head says about the body.
+struct Head {
+    length: usize,
+    status: u16,
+    keep_alive: bool,
+    framing: Framing,
+    /// Length of the status line.
+    line: usize,
+}
+
+enum Framing {
+    Length(u64),
+    Chunked,
+    UntilClose,
+}
+
+impl Reader {
+    /// A reader for one answer.
+    pub fn new(wanted: Wanted) -> Self {
+        Self {
+            wanted,
+            state: State::Head,
+            carry: Vec::new(),
+            interim: 0,
+            status: 0,
+            keep_alive: false,
+            body: 0,
+        }
+    }
+
+    /// Takes bytes as they came. True when the answer is complete; then the connection may be used
+    /// again if [`Self::may_reuse`] says so.
+    ///
+    /// # Errors
+    /// When the bytes are not HTTP or break a bound.
+    pub fn feed(&mut self, mut bytes: &[u8], kept: &mut Kept) -> Result<bool, Broken> {
+        loop {
+            match &mut self.state {
+                State::Head => match self.head(bytes, kept)? {
+                    Some(used) => bytes = &bytes[used..],
+                    None => return Ok(false),
+                },
+                State::Length(left) => {
+                    let here = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
+                    *left -= here as u64;
+                    let done = *left == 0;
+                    self.take_body(&bytes[..here], kept)?;
+                    bytes = &bytes[here..];
+                    if !done {
+                        return Ok(false);
+                    }
+                    self.state = State::Done;
+                }
+                State::Chunked(chunked) => {
+                    let (used, data, done) = chunked.next(bytes)?;
+                    self.take_body(data, kept)?;
+                    bytes = &bytes[used..];
+                    if done {
+                        self.state = State::Done;
+                    } else if bytes.is_empty() {
+                        return Ok(false);
+                    }
+                }
+                State::UntilClose => {
+                    self.take_body(bytes, kept)?;
+                    return Ok(false);
+                }
+                State::Done => {
+                    // Bytes nobody asked for would be taken for the next answer.
+                    self.keep_alive &= bytes.is_empty();
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
+    /// The connection came to its end. True when that completes the answer.
+    pub fn end(&mut self) -> bool {
+        if matches!(self.state, State::UntilClose) {
+            self.state = State::Done;
+        }
+        matches!(self.state, State::Done)
+    }
+
+    /// The status code; zero before the head is complete.
+    pub const fn status(&self) -> u16 {
+        self.status
+    }
+
+    /// Whether the connection can carry another request.
+    pub const fn may_reuse(&self) -> bool {
+        self.keep_alive && matches!(self.state, State::Done)
+    }
+
+    /// Where in the answer it stands.
+    pub const fn phase(&self) -> Phase {
+        if matches!(self.state, State::Head) { Phase::FirstByte } else { Phase::Body }
+    }
+
+    /// Whether any byte of the answer has come.
+    pub fn has_begun(&self) -> bool {
+        !matches!(self.state, State::Head) || !self.carry.is_empty() || self.interim > 0
+    }
+
+    /// Parses the head; the number of bytes of `bytes` it took, or `None` when more must come.
+    fn head(&mut self, bytes: &[u8], kept: &mut Kept) -> Result<Option<usize>, Broken> {
+        if self.carry.is_empty() {
+            return match parse(bytes)? {
+                Some(head) => self.begin_body(&head, bytes, kept).map(|()| Some(head.length)),
+                None => {
+                    self.carry_on(bytes)?;
+                    Ok(None)
+                }
+            };
+        }
+        let before = self.carry.len();
+        self.carry_on(bytes)?;
+        // Parsed again only when the end of a head may be there, so that a head sent byte by byte
+        // costs no more than its length squared over a line's.
+        if !bytes.contains(&b'\n') {
+            return Ok(None);
+        }
+        let carry = std::mem::take(&mut self.carry);
+        let Some(head) = parse(&carry)? else {
+            self.carry = carry;
+            return Ok(None);
+        };
+        self.begin_body(&head, &carry, kept)?;
+        Ok(Some(head.length.saturating_sub(before)))
+    }
+
+    fn carry_on(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+        if self.carry.len() + bytes.len() > MAX_HEAD + (64 << 10) {
+            return Err(Broken(Phase::FirstByte, Kind::HeadTooLarge));
+        }
+        self.carry.extend_from_slice(bytes);
+        if self.carry.len() > MAX_HEAD && parse(&self.carry)?.is_none() {
+            return Err(Broken(Phase::FirstByte, Kind::HeadTooLarge));
+        }
+        Ok(())
+    }
+
+    fn begin_body(&mut self, head: &Head, bytes: &[u8], kept: &mut Kept) -> Result<(), Broken> {
+        let malformed = Broken(Phase::FirstByte, Kind::Malformed);
+        if head.length > MAX_HEAD {
+            return Err(Broken(Phase::FirstByte, Kind::HeadTooLarge));
+        }
+        if head.status / 100 == 1 {
+            self.interim += 1;
+            // 101 would switch to a protocol nobody asked for.
+            let ok = head.status != 101 && self.interim <= MAX_INTERIM;
+            return if ok { Ok(()) } else { Err(malformed) };
+        }
+        self.status = head.status;
+        self.keep_alive = head.keep_alive;
+        if self.wanted.keep_head {
+            kept.head.clear();
+            kept.head.extend_from_slice(&bytes[head.line..head.length]);
+        }
+        kept.body.clear();
+        self.state = if self.wanted.head_request || matches!(head.status, 204 | 304) {
+            State::Done
+        } else {
+            match head.framing {
+                Framing::Length(0) => State::Done,
+                Framing::Length(length) if length > self.wanted.max_body => {
+                    return Err(Broken(Phase::Body, Kind::BodyTooLarge));
+                }
+                Framing::Length(length) => State::Length(length),
+                Framing::Chunked => State::Chunked(Chunked::default()),
+                Framing::UntilClose => {
+                    self.keep_alive = false;
+                    State::UntilClose
+                }
+            }
+        };
+        Ok(())
+    }
+
+    fn take_body(&mut self, data: &[u8], kept: &mut Kept) -> Result<(), Broken> {
+        self.body += data.len() as u64;
+        if self.body > self.wanted.max_body {
+            return Err(Broken(Phase::Body, Kind::BodyTooLarge));
+        }
+        if self.wanted.keep_body {
+            kept.body.extend_from_slice(data);
+        }
+        Ok(())
+    }
+}
+
+/// A whole head at the start of `bytes`; `None` when more must come.
+fn parse(bytes: &[u8]) -> Result<Option<Head>, Broken> {
+    let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
+    let config = httparse::ParserConfig::default();
+    match config.parse_response_with_uninit_headers(&mut response, bytes, &mut few) {
+        Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length).map(Some),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(httparse::Error::TooManyHeaders) => parse_many(bytes),
+        Err(_) => Err(Broken(Phase::FirstByte, Kind::Malformed)),
+    }
+}
+
+fn parse_many(bytes: &[u8]) -> Result<Option<Head>, Broken> {
+    let mut many = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut many);
+    match response.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length).map(Some),
+        Ok(httparse::Status::Partial) => Ok(None),
+        Err(httparse::Error::TooManyHeaders) => Err(Broken(Phase::FirstByte, Kind::HeadTooLarge)),
+        Err(_) => Err(Broken(Phase::FirstByte, Kind::Malformed)),
+    }
+}
+
+/// What the parsed head says about the connection and the body (RFC 9112 §6.3, §9.3).
+fn understand(
+    response: &httparse::Response<'_, '_>,
+    bytes: &[u8],
+    length: usize,
+) -> Result<Head, Broken> {
+    let malformed = Broken(Phase::FirstByte, Kind::Malformed);
+    let mut keep_alive = response.version == Some(1);
+    let mut content_length: Option<u64> = None;
+    let mut transfer: Option<bool> = None;
+    for header in response.headers.iter() {
+        // By length first: most headers are none of ours.
+        match header.name.len() {
+            10 if header.name.eq_ignore_ascii_case("connection") => {
+                for word in header.value.split(|b| *b == b',') {
+                    let word = word.trim_ascii();
+                    keep_alive = (keep_alive || word.eq_ignore_ascii_case(b"keep-alive"))
+                        && !word.eq_ignore_ascii_case(b"close");
+                }
+            }
+            14 if header.name.eq_ignore_ascii_case("content-length") => {
+                let value = digits(header.value).ok_or(malformed)?;
+                if content_length.is_some_and(|before| before != value) {
+                    return Err(malformed);
+                }
+                content_length = Some(value);
+            }
+            17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
+                let last = header.value.rsplit(|b| *b == b',').next().unwrap_or_default();
+                transfer = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+            }
+            _ => {}
+        }
+    }
+    let framing = match (transfer, content_length) {
+        // Chunked from an HTTP/1.0 server is a lie of some kind; so hyper thinks, too.
+        (Some(_), _) if response.version == Some(0) => return Err(malformed),
+        (Some(true), length) => {
+            // A length beside chunks is how smuggling begins: read it, but trust it no further.
+            keep_alive &= length.is_none();
+            Framing::Chunked
+        }
+        (Some(false), _) | (None, None) => Framing::UntilClose,
+        (None, Some(length)) => Framing::Length(length),
+    };
+    let line = memchr::memchr(b'\n', bytes).map_or(length, |at| at + 1).min(length);
+    let status = response.code.ok_or(malformed)?;
+    Ok(Head { length, status, keep_alive, framing, line })
+}
+
+/// A Content-Length: digits alone, the same number when it is a list (RFC 9112 §6.3).
+fn digits(value: &[u8]) -> Option<u64> {
+    let mut all = value.split(|b| *b == b',').map(|one| {
+        let one = one.trim_ascii();
+        let plain = !one.is_empty() && one.len() <= 19 && one.iter().all(u8::is_ascii_digit);
+        plain.then(|| one.iter().fold(0, |sum: u64, digit| sum * 10 + u64::from(digit - b'0')))
+    });
+    let first = all.next()??;
+    all.all(|other| other == Some(first)).then_some(first)
+}

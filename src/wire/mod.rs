@@ -1,0 +1,161 @@
+//! The only folder that opens sockets to the target.
+//!
+//! `engine::attempt` hands it rendered requests and gets Exchanges back.
+//! Invariant: a wire belongs to one shard; what it opens is counted by whoever asked.
+
+mod chunked;
+mod connection;
+pub mod fake;
+mod fault;
+pub mod framing;
+mod http1;
+mod patience;
+pub mod tls;
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use crate::clock::Time;
+use crate::stats::sample::Exchange;
+
+use connection::Connection;
+pub use framing::{Kept, Wanted};
+pub use patience::{GaveUp, Patience};
+
+/// Where a service is, as a shard sees it.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Name or literal address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// TLS settings; none for plain TCP.
+    pub tls: Option<Arc<rustls::ClientConfig>>,
+    /// Its addresses once they are known.
+    addresses: RefCell<Option<Vec<SocketAddr>>>,
+}
+
+/// A request ready to go, and what is wanted of its answer.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// Index of the endpoint.
+    pub endpoint: usize,
+    /// Head and body.
+    pub bytes: &'a [u8],
+    /// What is wanted of the answer.
+    pub wanted: Wanted,
+    /// It may be sent twice without harm.
+    pub idempotent: bool,
+    /// The number of its user or arrival, for a target that logs it.
+    pub number: u64,
+    /// When it was intended, ns after the run's start.
+    pub intended_ns: u64,
+}
+
+/// A user's way to one endpoint: at most one connection, kept between calls.
+#[derive(Debug)]
+pub struct Line {
+    connection: Option<Connection>,
+    /// Open connections of the shard, and the most since it last looked.
+    open: Rc<Open>,
+}
+
+/// How many connections a shard has open.
+#[derive(Debug, Default)]
+pub struct Open {
+    now: Cell<u64>,
+    peak: Cell<u64>,
+}
+
+/// A shard's wire. An enum, not a trait object: one match, no boxing on the hot path.
+#[derive(Debug)]
+pub struct Wire {
+    endpoints: Vec<Endpoint>,
+    kind: WireKind,
+    open: Rc<Open>,
+}
+
+#[derive(Debug)]
+enum WireKind {
+    Http1(http1::Http1),
+    Fake(fake::Target),
+}
+
+impl Endpoint {
+    /// An endpoint whose addresses are not known yet.
+    pub fn new(host: String, port: u16, tls: Option<Arc<rustls::ClientConfig>>) -> Self {
+        let literal = host.parse().ok().map(|ip| vec![SocketAddr::new(ip, port)]);
+        Self { host, port, tls, addresses: RefCell::new(literal) }
+    }
+}
+
+impl Wire {
+    /// A wire over real sockets.
+    pub fn real(endpoints: Vec<Endpoint>) -> Self {
+        Self { endpoints, kind: WireKind::Http1(http1::Http1::new()), open: Rc::default() }
+    }
+
+    /// A wire to a target that is a law, under virtual time.
+    pub fn fake(target: fake::Target) -> Self {
+        Self { endpoints: Vec::new(), kind: WireKind::Fake(target), open: Rc::default() }
+    }
+
+    /// A line without a connection.
+    pub fn line(&self) -> Line {
+        Line { connection: None, open: Rc::clone(&self.open) }
+    }
+
+    /// One exchange on `line`, dispatched at `now`. True beside it: a kept connection proved stale
+    /// before any byte of an answer, and the request may be sent again on a fresh one.
+    #[inline]
+    pub async fn exchange(
+        &self,
+        line: &mut Line,
+        outgoing: &Outgoing<'_>,
+        now: Time,
+        patience: &Patience,
+        kept: &mut Kept,
+    ) -> (Exchange, bool) {
+        match &self.kind {
+            WireKind::Http1(http1) => {
+                let endpoint = &self.endpoints[outgoing.endpoint];
+                http1.exchange(endpoint, line, outgoing, now, patience, kept).await
+            }
+            WireKind::Fake(target) => (target.exchange(outgoing, now, patience, kept).await, false),
+        }
+    }
+
+    /// The most connections open since the last look.
+    pub fn take_peak(&self) -> u64 {
+        self.open.peak.replace(self.open.now.get())
+    }
+}
+
+impl Line {
+    /// Whether it has a connection to use again.
+    pub fn is_connected(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// Closes its connection, if any.
+    pub fn close(&mut self) {
+        if self.connection.take().is_some() {
+            self.open.now.set(self.open.now.get() - 1);
+        }
+    }
+
+    fn open(&mut self, connection: Connection) {
+        self.connection = Some(connection);
+        let now = self.open.now.get() + 1;
+        self.open.now.set(now);
+        self.open.peak.set(self.open.peak.get().max(now));
+    }
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        self.close();
+    }
+}

@@ -1,0 +1,106 @@
+//! How long a call may wait, and what makes it give up.
+//!
+//! A user owns one and lends it to each wait of a call.
+//! Invariant: input that is there wins over a deadline that has passed: an answer that came in time
+//! is never thrown away because we looked late.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use crate::clock::{self, Time, Timer};
+
+/// Why a wait ended without what it waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GaveUp {
+    /// The call's time is over.
+    Timeout,
+    /// The run's time is over.
+    Cut,
+}
+
+/// A user's patience.
+#[derive(Debug)]
+pub struct Patience {
+    timer: Timer,
+    /// Its own timer: a think between two calls must not disturb the deadline's place in the
+    /// queue, or each would leave a stale entry behind.
+    pause: Timer,
+    /// When the call's time is over.
+    deadline: Cell<Time>,
+    /// When the user must be gone, whatever it does.
+    hard_end: Cell<Time>,
+    /// Set for all users of the shard when the run is stopped at once.
+    cut: Rc<Cell<bool>>,
+}
+
+impl Patience {
+    /// A patience that listens to the shard's `cut`.
+    pub fn new(cut: Rc<Cell<bool>>) -> Self {
+        let never = || Cell::new(Time::NEVER);
+        Self { timer: Timer::new(), pause: Timer::new(), deadline: never(), hard_end: never(), cut }
+    }
+
+    /// The user must be gone by `at`.
+    pub fn set_hard_end(&self, at: Time) {
+        self.hard_end.set(at);
+    }
+
+    /// A call begins that may take until `deadline`.
+    #[inline]
+    pub fn begin(&self, deadline: Time) {
+        self.deadline.set(deadline);
+        self.timer.set(deadline.min(self.hard_end.get()));
+    }
+
+    /// The call has ended; nothing is waited for.
+    #[inline]
+    pub fn end(&self) {
+        self.timer.clear();
+    }
+
+    /// Whether the run's time is over for this user.
+    pub fn is_cut(&self) -> bool {
+        self.cut.get() || self.hard_end.get() <= clock::now()
+    }
+
+    /// Waits until `at`, or until the run's time is over.
+    pub async fn pause_until(&self, at: Time) -> Result<(), GaveUp> {
+        let until = at.min(self.hard_end.get());
+        if !self.cut.get() && until > clock::now() {
+            self.pause.set(until);
+            poll_fn(|cx| if self.cut.get() { Poll::Ready(()) } else { self.pause.poll(cx) }).await;
+            self.pause.clear();
+        }
+        if self.cut.get() || until < at { Err(GaveUp::Cut) } else { Ok(()) }
+    }
+
+    /// Polls `ready`, and gives up when the time is over.
+    #[inline]
+    pub fn poll<T>(&self, cx: &mut Context<'_>, ready: Poll<T>) -> Poll<Result<T, GaveUp>> {
+        if let Poll::Ready(value) = ready {
+            return Poll::Ready(Ok(value));
+        }
+        if self.cut.get() {
+            return Poll::Ready(Err(GaveUp::Cut));
+        }
+        match self.timer.poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(()) if self.hard_end.get() < self.deadline.get() => {
+                Poll::Ready(Err(GaveUp::Cut))
+            }
+            Poll::Ready(()) => Poll::Ready(Err(GaveUp::Timeout)),
+        }
+    }
+
+    /// Waits for a future, no longer than the patience lasts.
+    pub async fn wait<F: Future>(&self, future: F) -> Result<F::Output, GaveUp> {
+        let mut future = std::pin::pin!(future);
+        poll_fn(|cx| {
+            let ready = future.as_mut().poll(cx);
+            self.poll(cx, ready)
+        })
+        .await
+    }
+}
