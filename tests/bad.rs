@@ -31,18 +31,18 @@ fn compare(expected: &Path, got: &str) -> Option<String> {
     }
     let want = fs::read_to_string(expected).unwrap_or_default();
     (want != got).then(|| {
-        let mut diff = format!("--- {}\n", expected.display());
+        let mut diff = vec![format!("--- {}", expected.display())];
         let (want, got): (Vec<&str>, Vec<&str>) = (want.lines().collect(), got.lines().collect());
         for line in 0..want.len().max(got.len()) {
             match (want.get(line), got.get(line)) {
-                (Some(a), Some(b)) if a == b => diff += &format!("  {a}\n"),
+                (Some(a), Some(b)) if a == b => diff.push(format!("  {a}")),
                 (a, b) => {
-                    a.into_iter().for_each(|a| diff += &format!("- {a}\n"));
-                    b.into_iter().for_each(|b| diff += &format!("+ {b}\n"));
+                    diff.extend(a.map(|a| format!("- {a}")));
+                    diff.extend(b.map(|b| format!("+ {b}")));
                 }
             }
         }
-        diff
+        diff.join("\n")
     })
 }
 

@@ -239,7 +239,7 @@ impl Compiler {
         let compiled = if let Some((_, compiled)) = inline {
             compiled.take()
         } else if is_name(name) {
-            self.from_file(review, key)
+            self.read_archetype(review, key)
         } else {
             bad_name(review, key);
             None
@@ -252,7 +252,7 @@ impl Compiler {
         index
     }
 
-    fn from_file(&self, review: &mut Review, key: &Key) -> Option<Archetype> {
+    fn read_archetype(&self, review: &mut Review, key: &Key) -> Option<Archetype> {
         let inline: Vec<&str> = self.inline.iter().map(|(name, _)| name.as_str()).collect();
         let document = self.library.archetype(review, &key.name, key.span, &inline)?;
         let mut fields = Fields::of(review, &document.node, "an archetype")?;

@@ -56,7 +56,10 @@ pub(super) fn latency(review: &mut Review, node: &Node) -> Option<Distribution> 
     let Kind::Text(text) = &node.kind else { return distribution(review, node) };
     match Distribution::parse_compact(text) {
         Ok(distribution) => Some(distribution),
-        Err(expected) => wrong(review, node, expected),
+        Err(message) => {
+            review.mistake(node.span, message);
+            None
+        }
     }
 }
 

@@ -306,7 +306,7 @@ fn stat(text: &str) -> Option<Stat> {
     };
     let digits = number.bytes().all(|b| b.is_ascii_digit() || b == b'.') && number.len() <= 9;
     let percent: f64 = digits.then(|| number.parse().ok()).flatten()?;
-    (percent > 0.0 && percent < 100.0).then(|| Stat::Percentile(percent))
+    (percent > 0.0 && percent < 100.0).then_some(Stat::Percentile(percent))
 }
 
 /// Whether a metric is written as k6 writes it, where a bare number is milliseconds.

@@ -43,8 +43,8 @@ pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(||
     env.add_function("int", int);
     env.add_function("float", float);
     env.add_function("choice", choice);
-    env.add_function("word", || with_rng(|rng| word(rng)));
-    env.add_function("uuid", || with_rng(|rng| uuid(rng)));
+    env.add_function("word", || with_rng(word));
+    env.add_function("uuid", || with_rng(uuid));
     env
 });
 
