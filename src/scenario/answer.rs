@@ -15,6 +15,12 @@ use crate::plan::extract::{Capture, Check, Pick, Source, Text, What};
 use crate::units;
 use crate::verdict::Op;
 
+/// The longest JSONPath; its parser takes stack for each bracket.
+const MAX_PATH: usize = 500;
+
+/// The most filters in one path: its parser tries each alternative again for each that is nested.
+const MAX_NESTED: usize = 4;
+
 /// The captures of a step; `names` are the variables of its archetype by slot.
 pub(super) fn captures(review: &mut Review, node: &Node, names: &[String]) -> Vec<Capture> {
     let expected = "a map of variables, such as `{ token: { json: \"$.token\" } }`";
@@ -71,6 +77,13 @@ fn path(review: &mut Review, node: &Node) -> Option<JsonPath> {
 fn parse_path(text: &str) -> Result<JsonPath, String> {
     if !text.starts_with('$') {
         return Err("it does not begin with `$`".to_owned());
+    }
+    if text.len() > MAX_PATH {
+        return Err(format!("it has more than {MAX_PATH} bytes"));
+    }
+    let count = |sign: char| text.matches(sign).count();
+    if count('?') > MAX_NESTED || count('(') > 2 * MAX_NESTED {
+        return Err("it has too many filters or brackets".to_owned());
     }
     JsonPath::parse(text).map_err(|error| match error.message() {
         "parser error" => {

@@ -16,6 +16,9 @@ const MAX_MISTAKES: usize = 100;
 /// A longer line is not shown: it is data, not something to read.
 const MAX_LINE: usize = 1_000;
 
+/// A longer word is compared with nothing: the comparison takes time and room for each pair.
+const MAX_NAME: usize = 64;
+
 /// One thing to mend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistake {
@@ -187,6 +190,10 @@ impl Review {
 
     /// Reports a mistake at a place.
     pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) -> &mut Mistake {
+        if self.mistakes.len() == MAX_MISTAKES {
+            // Not even its line is looked for: a hostile file may hold a million of them.
+            return self.push(None, Mistake::default());
+        }
         let mistake = self.at(span, &message.into());
         self.push(Some(span), mistake)
     }
@@ -204,9 +211,9 @@ impl Review {
 
     /// Reports something doubtful.
     pub(crate) fn warn(&mut self, span: Span, message: impl Into<String>, help: &str) {
-        let mut mistake = self.at(span, &message.into());
-        mistake.help(help);
         if self.warnings.len() < MAX_MISTAKES {
+            let mut mistake = self.at(span, &message.into());
+            mistake.help(help);
             self.warnings.push(Warning(mistake));
         }
     }
@@ -283,9 +290,13 @@ fn floor(text: &str, at: usize) -> usize {
 
 /// The known name that `word` was most likely meant to be.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > MAX_NAME {
+        return None;
+    }
     let word = word.to_lowercase();
     known
         .into_iter()
+        .filter(|name| name.len() <= MAX_NAME)
         .map(|name| (strsim::damerau_levenshtein(&word, &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 4)
         .min()

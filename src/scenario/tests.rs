@@ -80,7 +80,8 @@ workloads:
         headers: { Authorization: 'Bearer {{ id }}' }
         json: { id: '{{ id }}', n: 1.10, ok: true, none: null, s: '5', t: 'x{{ id }}', l: [1, 2] }
         expect: { status: [200, 201] }
-        check: { body: { contains: ok }, header: { via: x }, json: { '$.ok': true }, service: '< 1s' }
+        check:
+          { body: { contains: ok }, header: { via: x }, json: { '$.ok': true }, service: '< 1s' }
       - { post: /form, form: { a b: 'c&d', e: 1 }, timeout: 5s, max_body: 1MiB }
       - { put: /raw, body: plain, name: cart }
 ",
@@ -210,85 +211,12 @@ fn mistakes_are_bounded() {
 
 /// Text that looks like a scenario until it does not.
 fn yaml_like() -> impl Strategy<Value = String> {
-    let words = prop::sample::select(vec![
-        "scenario",
-        "services",
-        "workloads",
-        "archetypes",
-        "flow",
-        "get",
-        "post",
-        "json",
-        "form",
-        "users",
-        "arrivals",
-        "rate",
-        "ramp",
-        "over",
-        "hold",
-        "capture",
-        "check",
-        "expect",
-        "status",
-        "header",
-        "body",
-        "think",
-        "pace",
-        "thresholds",
-        "seed",
-        "browser",
-        "builtin",
-        "url",
-        ": ",
-        ":\n",
-        "\n",
-        "\n  ",
-        "\n    ",
-        "\n      ",
-        "- ",
-        "[",
-        "]",
-        "{",
-        "}",
-        ", ",
-        "\"",
-        "'",
-        "{{ x }}",
-        "{{",
-        "}}",
-        "/",
-        "/a",
-        "1s",
-        "5",
-        "-1",
-        "0.5",
-        "100/s",
-        "< 1s",
-        "$.a",
-        "&a ",
-        "*a",
-        "<<: ",
-        "? ",
-        "| ",
-        "> ",
-        "!!int ",
-        "!x ",
-        "# ",
-        "\t",
-        "é",
-        "\u{0}",
-        "---\n",
-        "%",
-        "null",
-        "~",
-        "true",
-        ".inf",
-        "1e999",
-        "0x10",
-        "\u{feff}",
-        "\r\n",
-        "\u{85}",
-    ]);
+    const WORDS: &str = "scenario•services•workloads•archetypes•flow•get•post•json•form•users•\
+        arrivals•rate•ramp•over•hold•capture•check•expect•status•header•body•think•pace•\
+        thresholds•seed•browser•builtin•url•: •:\n•\n•\n  •\n    •\n      •- •[•]•{•}•, •\"•'•\
+        {{ x }}•{{•}}•/•/a•1s•5•-1•0.5•100/s•< 1s•$.a•&a •*a•<<: •? •| •> •!!int •!x •# •\t•é•\0•\
+        ---\n•%•null•~•true•.inf•1e999•0x10•\u{feff}•\r\n•\u{85}";
+    let words = prop::sample::select(WORDS.split('•').collect::<Vec<_>>());
     prop::collection::vec(words, 0..60).prop_map(|words| words.concat())
 }
 
@@ -298,11 +226,13 @@ proptest! {
     #[test]
     fn no_text_makes_the_loader_panic(text in yaml_like()) {
         load_and_render(text.as_bytes());
-        load_and_render(format!("services: {{ s: builtin }}\nworkloads:\n  w:\n    {text}").as_bytes());
-        load_and_render(
-            format!("services: {{ s: builtin }}\nworkloads:\n  w:\n    users: 1\n    flow:\n      - get: /\n        {text}")
-                .as_bytes(),
+        let workload = format!("services: {{ s: builtin }}\nworkloads:\n  w:\n    {text}");
+        load_and_render(workload.as_bytes());
+        let step = format!(
+            "services: {{ s: builtin }}\nworkloads:\n  w:\n    users: 1\n    flow:\n      \
+             - get: /\n        {text}"
         );
+        load_and_render(step.as_bytes());
     }
 
     #[test]

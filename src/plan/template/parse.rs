@@ -11,6 +11,9 @@ use rand_xoshiro::rand_core::SeedableRng;
 use super::{Encoding, FUNCTIONS, Segment, Slot, Template, encode, expression};
 use crate::seed::Rng;
 
+/// The longest expression; its parser takes stack for each operator.
+const MAX_EXPRESSION: usize = 1_000;
+
 /// Why a text is not a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
@@ -143,6 +146,10 @@ impl<'a> Builder<'a> {
             && low <= high
         {
             return Ok(Slot::Int(low, high));
+        }
+        if source.len() > MAX_EXPRESSION {
+            let message = format!("an expression of more than {MAX_EXPRESSION} bytes");
+            return Err(error(ParseErrorKind::Syntax(message), here.start..here.start + 1));
         }
         let (expression, unknown) = expression::compile(source, self.names).map_err(|problem| {
             error(ParseErrorKind::Syntax(expression::show(&problem)), here.clone())
