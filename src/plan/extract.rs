@@ -180,12 +180,12 @@ impl Capture {
     pub fn find(&self, reading: &Reading<'_>, rng: &mut Rng) -> Option<Value> {
         match &self.source {
             Source::Header(name) => {
-                let found = reading.headers(name).collect();
-                self.pick.of(found, rng, |text| text.len(), |text| Value::from(*text))
+                let found: Vec<&str> = reading.headers(name).collect();
+                self.pick.of(&found, rng, |text| text.len(), |text| Value::from(*text))
             }
             Source::Json(path) => {
                 let found = path.query(reading.json()?).all();
-                self.pick.of(found, rng, |node| weight(node), |node| to_value(node))
+                self.pick.of(&found, rng, |node| weight(node), |node| to_value(node))
             }
         }
     }
@@ -194,7 +194,7 @@ impl Capture {
 impl Pick {
     fn of<T>(
         self,
-        found: Vec<T>,
+        found: &[T],
         rng: &mut Rng,
         size: impl Fn(&T) -> usize,
         keep: impl Fn(&T) -> Value,

@@ -15,6 +15,12 @@ use crate::plan::extract::{Capture, Check, Pick, Source, Text, What};
 use crate::units;
 use crate::verdict::Op;
 
+/// The longest JSONPath; its parser takes stack for each bracket.
+const MAX_PATH: usize = 500;
+
+/// The most filters in one path: its parser tries each alternative again for each that is nested.
+const MAX_NESTED: usize = 4;
+
 /// The captures of a step; `names` are the variables of its archetype by slot.
 pub(super) fn captures(review: &mut Review, node: &Node, names: &[String]) -> Vec<Capture> {
     let expected = "a map of variables, such as `{ token: { json: \"$.token\" } }`";
@@ -23,7 +29,8 @@ pub(super) fn captures(review: &mut Review, node: &Node, names: &[String]) -> Ve
 }
 
 fn capture(review: &mut Review, key: &Key, node: &Node, names: &[String]) -> Option<Capture> {
-    let mut fields = Fields::of(review, node, "a capture")?;
+    let mut fields =
+        Fields::like(review, node, "a capture", "`{ json: \"$.id\" }` or `{ header: location }`")?;
     let json = fields.take("json").map(|node| path(review, node).map(Source::Json));
     let header = fields.take("header").map(|node| {
         let name = shape::fixed(review, node, "the name of a header")?;
@@ -71,7 +78,20 @@ fn parse_path(text: &str) -> Result<JsonPath, String> {
     if !text.starts_with('$') {
         return Err("it does not begin with `$`".to_owned());
     }
-    JsonPath::parse(text).map_err(|error| error.message().to_owned())
+    if text.len() > MAX_PATH {
+        return Err(format!("it has more than {MAX_PATH} bytes"));
+    }
+    let count = |sign: char| text.matches(sign).count();
+    if count('?') > MAX_NESTED || count('(') > 2 * MAX_NESTED {
+        return Err("it has too many filters or brackets".to_owned());
+    }
+    JsonPath::parse(text).map_err(|error| match error.message() {
+        "parser error" => {
+            let rest = text.get(error.position()..).unwrap_or_default();
+            format!("it cannot be read from `{}` on", shape::short(rest))
+        }
+        message => message.to_owned(),
+    })
 }
 
 /// The conditions of a step's `check` or `expect`.
@@ -138,8 +158,8 @@ fn header(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
 }
 
 fn body(review: &mut Review, node: &Node) -> Option<Check> {
-    let mut fields = Fields::of(review, node, "a body's check")?;
-    let part = fields.need(review, "contains", "a text that the body has to have");
+    let mut fields = Fields::like(review, node, "a body's check", "`{ contains: \"text\" }`")?;
+    let part = fields.need("contains", "a text that the body has to have");
     let part = part.and_then(|node| shape::fixed(review, node, "a part of the body"));
     fields.finish(review);
     let part = part?;

@@ -11,6 +11,9 @@ use super::step::{Named, Setting, step};
 use crate::plan::template::RESERVED;
 use crate::plan::{Archetype, MAX_STEPS, Step};
 
+/// The most variables an archetype may have: each of its users holds them all.
+const MAX_VARIABLES: usize = 1_000;
+
 /// Lowers the fields of an archetype; the caller finishes `fields`.
 pub(super) fn archetype(
     review: &mut Review,
@@ -24,7 +27,7 @@ pub(super) fn archetype(
     let think = fields.take("think").map(|node| law::distribution(review, node));
     let pace = fields.take("pace").map(|node| shape::some_duration(review, node));
     let expected = "a list of steps, such as `- get: /`";
-    let node = fields.need(review, "flow", expected)?;
+    let node = fields.need("flow", expected)?;
     let items = shape::list(review, node, expected)?;
     if items.is_empty() {
         return wrong(review, node, expected);
@@ -64,6 +67,11 @@ fn variables(review: &mut Review, items: &[Node]) -> Vec<String> {
             if !is_variable(&key.name) {
                 bad_variable(review, key);
             } else if !names.contains(&key.name) {
+                if names.len() == MAX_VARIABLES {
+                    let message = format!("more than {MAX_VARIABLES} variables in one archetype");
+                    review.mistake(key.span, message);
+                    return names;
+                }
                 names.push(key.name.clone());
             }
         }

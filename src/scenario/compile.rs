@@ -11,7 +11,7 @@ use super::library::Library;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
 use super::{load, service};
-use crate::plan::{Archetype, MAX_STEPS, Plan, Series, Service, Share, StepId, Workload};
+use crate::plan::{Archetype, MAX_STEPS, Plan, Series, Share, StepId, Workload};
 use crate::seed::Seed;
 use crate::verdict::Threshold;
 
@@ -47,25 +47,20 @@ pub(super) fn scenario(
         .take("description")
         .and_then(|node| shape::text(review, node, "a sentence about this scenario"));
     let seed = fields.take("seed").map(|node| seed(review, node));
-    let services = fields.need(review, "services", "where calls go, such as `shop: builtin`");
-    let services: Vec<Service> = services
-        .map(|node| service::services(review, node))
-        .unwrap_or_default()
-        .into_iter()
-        .map(|(_, service)| service)
-        .collect();
+    let services = fields.need("services", "where calls go, such as `shop: builtin`");
+    let services = services.map(|node| service::services(review, node)).unwrap_or_default();
     let service_names = services.iter().map(|service| service.name.clone()).collect();
     let inline = fields
         .take("archetypes")
         .and_then(|node| shape::entries(review, node, "a map of archetypes, each with a `flow`"));
-    let workloads = fields.need(review, "workloads", "who makes how much load");
+    let workloads = fields.need("workloads", "who makes how much load");
     let warmup = fields.take("warmup").map(|node| (node.span, load::bounded(review, node)));
     let grace = fields.take("grace").map(|node| load::bounded(review, node));
     let thresholds = fields.take("thresholds").map(|node| thresholds(review, node));
     fields.finish(review);
 
-    let mut compiler = Compiler::new(library, service_names, inline.unwrap_or_default());
-    compiler.check_inline(review);
+    let mut compiler = Compiler::new(library, service_names);
+    compiler.compile_inline(review, inline.unwrap_or_default());
     let workloads = workloads.map(|node| compiler.workloads(review, node)).unwrap_or_default();
     if review.count() > 0 {
         return None;
@@ -124,41 +119,36 @@ fn thresholds(review: &mut Review, node: &Node) -> Vec<Threshold> {
 }
 
 /// What has been compiled so far.
-struct Compiler<'n> {
+struct Compiler {
     library: Library,
     services: Vec<String>,
-    inline: &'n [(Key, Node)],
+    /// The inline archetypes until a workload asks: the plan holds only what is used.
+    inline: Vec<(String, Option<Archetype>)>,
     archetypes: Vec<Archetype>,
     /// Every name asked for, with its index when it compiled.
     known: Vec<(String, Option<usize>)>,
     steps: Vec<Series>,
 }
 
-impl<'n> Compiler<'n> {
-    fn new(library: Library, services: Vec<String>, inline: &'n [(Key, Node)]) -> Self {
-        let (archetypes, known, steps) = (Vec::new(), Vec::new(), Vec::new());
+impl Compiler {
+    fn new(library: Library, services: Vec<String>) -> Self {
+        let (inline, archetypes, known, steps) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         Self { library, services, inline, archetypes, known, steps }
     }
 
-    /// Finds the mistakes of inline archetypes that no workload names.
-    fn check_inline(&mut self, review: &mut Review) {
-        let inline = self.inline;
-        for (key, node) in inline {
-            if is_name(&key.name) {
-                let compiled = self.inline_archetype(review, key, node);
-                // Kept aside until a workload asks: the plan holds only what is used.
-                drop(compiled);
-            } else {
+    /// Compiles the inline archetypes, also those that no workload names: their mistakes count.
+    fn compile_inline(&mut self, review: &mut Review, entries: &[(Key, Node)]) {
+        for (key, node) in entries {
+            if !is_name(&key.name) {
                 bad_name(review, key);
             }
+            let compiled = Fields::of(review, node, "an archetype").and_then(|mut fields| {
+                let compiled = archetype(review, &key.name, &mut fields, &self.services);
+                fields.finish(review);
+                compiled
+            });
+            self.inline.push((key.name.clone(), compiled));
         }
-    }
-
-    fn inline_archetype(&self, review: &mut Review, key: &Key, node: &Node) -> Option<Archetype> {
-        let mut fields = Fields::of(review, node, "an archetype")?;
-        let compiled = archetype(review, &key.name, &mut fields, &self.services);
-        fields.finish(review);
-        compiled
     }
 
     fn workloads(&mut self, review: &mut Review, node: &Node) -> Vec<Workload> {
@@ -245,13 +235,11 @@ impl<'n> Compiler<'n> {
         if let Some((_, index)) = self.known.iter().find(|(known, _)| known == name) {
             return *index;
         }
-        let inline = self.inline.iter().find(|(known, _)| known.name == *name);
-        let before = review.count();
-        let compiled = if let Some((key, node)) = inline {
-            // Its mistakes were reported when it was checked.
-            self.inline_archetype(&mut Review::default(), key, node).filter(|_| before == 0)
+        let inline = self.inline.iter_mut().find(|(known, _)| known == name);
+        let compiled = if let Some((_, compiled)) = inline {
+            compiled.take()
         } else if is_name(name) {
-            self.from_file(review, key)
+            self.read_archetype(review, key)
         } else {
             bad_name(review, key);
             None
@@ -264,8 +252,8 @@ impl<'n> Compiler<'n> {
         index
     }
 
-    fn from_file(&self, review: &mut Review, key: &Key) -> Option<Archetype> {
-        let inline: Vec<&str> = self.inline.iter().map(|(key, _)| key.name.as_str()).collect();
+    fn read_archetype(&self, review: &mut Review, key: &Key) -> Option<Archetype> {
+        let inline: Vec<&str> = self.inline.iter().map(|(name, _)| name.as_str()).collect();
         let document = self.library.archetype(review, &key.name, key.span, &inline)?;
         let mut fields = Fields::of(review, &document.node, "an archetype")?;
         if fields.has("scenario") || fields.has("workloads") {
@@ -274,7 +262,7 @@ impl<'n> Compiler<'n> {
                 .help(format!("`{}` was read for the archetype `{}`", document.name, key.name));
             return None;
         }
-        let own = fields.need(review, "archetype", &format!("its name, `{}`", key.name));
+        let own = fields.need("archetype", &format!("its name, `{}`", key.name));
         if let Some(node) = own
             && shape::scalar(node) != Some(key.name.as_str())
         {

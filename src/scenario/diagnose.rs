@@ -16,6 +16,9 @@ const MAX_MISTAKES: usize = 100;
 /// A longer line is not shown: it is data, not something to read.
 const MAX_LINE: usize = 1_000;
 
+/// A longer word is compared with nothing: the comparison takes time and room for each pair.
+const MAX_NAME: usize = 64;
+
 /// One thing to mend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistake {
@@ -85,13 +88,13 @@ struct Source {
 impl Mistake {
     /// Says what belongs there: a fragment that follows "expected".
     pub(crate) fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
-        self.expected = Some(expected.into());
+        self.expected = Some(clean(&expected.into()));
         self
     }
 
     /// Adds a way to mend it.
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
-        self.help.push(help.into());
+        self.help.push(clean(&help.into()));
         self
     }
 
@@ -187,7 +190,11 @@ impl Review {
 
     /// Reports a mistake at a place.
     pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) -> &mut Mistake {
-        let mistake = self.at(span, message.into());
+        if self.mistakes.len() == MAX_MISTAKES {
+            // Not even its line is looked for: a hostile file may hold a million of them.
+            return self.push(None, Mistake::default());
+        }
+        let mistake = self.at(span, &message.into());
         self.push(Some(span), mistake)
     }
 
@@ -197,15 +204,16 @@ impl Review {
         file: impl Into<String>,
         message: impl Into<String>,
     ) -> &mut Mistake {
-        let mistake = Mistake { file: file.into(), message: message.into(), ..Mistake::default() };
+        let (file, message) = (clean(&file.into()), clean(&message.into()));
+        let mistake = Mistake { file, message, ..Mistake::default() };
         self.push(None, mistake)
     }
 
     /// Reports something doubtful.
     pub(crate) fn warn(&mut self, span: Span, message: impl Into<String>, help: &str) {
-        let mut mistake = self.at(span, message.into());
-        mistake.help(help);
         if self.warnings.len() < MAX_MISTAKES {
+            let mut mistake = self.at(span, &message.into());
+            mistake.help(help);
             self.warnings.push(Warning(mistake));
         }
     }
@@ -247,7 +255,7 @@ impl Review {
         &mut self.mistakes[last].1
     }
 
-    fn at(&self, span: Span, message: String) -> Mistake {
+    fn at(&self, span: Span, message: &str) -> Mistake {
         let Source { name, text } = &self.sources[span.source];
         let start = floor(text, span.start);
         let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -261,8 +269,14 @@ impl Review {
             snippet: shown.to_owned(),
             marked: start - begin..marked_end.max(start) - begin,
         };
-        Mistake { file: name.clone(), place: Some(place), message, ..Mistake::default() }
+        let (file, message) = (clean(name), clean(message));
+        Mistake { file, place: Some(place), message, ..Mistake::default() }
     }
+}
+
+/// A text on one line that cannot command a terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// The last boundary between two characters at or before `at`.
@@ -276,9 +290,13 @@ fn floor(text: &str, at: usize) -> usize {
 
 /// The known name that `word` was most likely meant to be.
 pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > MAX_NAME {
+        return None;
+    }
     let word = word.to_lowercase();
     known
         .into_iter()
+        .filter(|name| name.len() <= MAX_NAME)
         .map(|name| (strsim::damerau_levenshtein(&word, &name.to_lowercase()), name))
         .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 4)
         .min()

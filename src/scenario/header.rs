@@ -12,7 +12,7 @@ const OWN: &[&str] = &["connection", "content-length", "transfer-encoding"];
 /// A header's name.
 pub(super) fn name(review: &mut Review, key: &Key) -> Option<String> {
     if let Err(problem) = check_name(&key.name) {
-        review.mistake(key.span, problem).expected("a header such as `accept`");
+        review.mistake(key.span, problem);
         return None;
     }
     Some(key.name.clone())
@@ -22,10 +22,11 @@ pub(super) fn name(review: &mut Review, key: &Key) -> Option<String> {
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
-        return Err(format!("`{}` is no header name", super::shape::short(name)));
+        let shown = super::shape::short(name);
+        return Err(format!("`{shown}` is no header name: only letters, digits and `-`"));
     }
     if OWN.contains(&name.to_ascii_lowercase().as_str()) {
-        return Err(format!("`{name}` is written by manada itself"));
+        return Err(format!("`{name}` is written by manada itself: leave it out"));
     }
     Ok(())
 }

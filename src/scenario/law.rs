@@ -56,7 +56,10 @@ pub(super) fn latency(review: &mut Review, node: &Node) -> Option<Distribution> 
     let Kind::Text(text) = &node.kind else { return distribution(review, node) };
     match Distribution::parse_compact(text) {
         Ok(distribution) => Some(distribution),
-        Err(expected) => wrong(review, node, expected),
+        Err(message) => {
+            review.mistake(node.span, message);
+            None
+        }
     }
 }
 
@@ -75,7 +78,7 @@ fn uniform(review: &mut Review, node: &Node) -> Option<Law> {
 }
 
 fn normal(review: &mut Review, node: &Node) -> Option<Law> {
-    let mut fields = Fields::of(review, node, "a normal law")?;
+    let mut fields = Fields::like(review, node, "a normal law", "`{ mean: 2s, sd: 500ms }`")?;
     let mean = need_duration(review, &mut fields, "mean");
     let sd = need_duration(review, &mut fields, "sd");
     fields.finish(review);
@@ -83,16 +86,16 @@ fn normal(review: &mut Review, node: &Node) -> Option<Law> {
 }
 
 fn exponential(review: &mut Review, node: &Node) -> Option<Law> {
-    let mut fields = Fields::of(review, node, "an exponential law")?;
+    let mut fields = Fields::like(review, node, "an exponential law", "`{ mean: 2s }`")?;
     let mean = need_duration(review, &mut fields, "mean");
     fields.finish(review);
     Some(Law::Exponential { mean: mean? })
 }
 
 fn lognormal(review: &mut Review, node: &Node) -> Option<Law> {
-    let mut fields = Fields::of(review, node, "a lognormal law")?;
+    let mut fields = Fields::like(review, node, "a lognormal law", "`{ median: 2s, sigma: 0.5 }`")?;
     let median = need_duration(review, &mut fields, "median");
-    let sigma = fields.need(review, "sigma", "a number such as 0.5");
+    let sigma = fields.need("sigma", "a number such as 0.5");
     let sigma = sigma.and_then(|node| match &node.kind {
         Kind::Number(_, value) if (0.0..=10.0).contains(value) => Some(*value),
         _ => wrong(review, node, "a number from 0 to 10, such as 0.5"),
@@ -106,6 +109,6 @@ fn need_duration(
     fields: &mut Fields<'_>,
     name: &'static str,
 ) -> Option<Duration> {
-    let node = fields.need(review, name, "a duration such as 2s")?;
+    let node = fields.need(name, "a duration such as 2s")?;
     shape::duration(review, node)
 }

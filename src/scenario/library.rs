@@ -164,7 +164,8 @@ fn too_large(bytes: u64) -> Failure {
     )
 }
 
-fn decode(review: &mut Review, shown: String, bytes: Vec<u8>) -> Option<Document> {
+/// Takes the bytes of a file in and parses them.
+pub(super) fn decode(review: &mut Review, shown: String, bytes: Vec<u8>) -> Option<Document> {
     match String::from_utf8(bytes) {
         Ok(text) => document(review, shown, text),
         Err(error) => {

@@ -20,6 +20,8 @@ pub(super) const DEFAULT_MAX_USERS: u64 = 10_000;
 
 const MODEL: &str = "`users:` (so many at once) or `arrivals:` (so many starts per second)";
 
+const STAGE: &str = "`{ ramp: 500, over: 30s }` or `{ hold: 2m }`";
+
 /// Lowers the load of a workload from its fields; the caller finishes them.
 pub(super) fn load(review: &mut Review, fields: &mut Fields<'_>) -> Option<Load> {
     let users = fields.entry("users");
@@ -103,9 +105,9 @@ fn closed(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Users> {
 }
 
 fn open(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Arrivals> {
-    let mut fields = Fields::of(review, node, "`arrivals`")?;
+    let mut fields = Fields::like(review, node, "`arrivals`", "`{ rate: 100/s }`")?;
     let process = fields.take("process").map(|node| process(review, node));
-    let rate = fields.need(review, "rate", "a rate such as 100/s, or a list of stages");
+    let rate = fields.need("rate", "a rate such as 100/s, or a list of stages");
     let max_users = fields.take("max_users").map(|n| shape::count(review, n, 1, MAX_USERS));
     fields.finish(review);
     let curve = rate.and_then(|node| rate_curve(review, node, end));
@@ -183,7 +185,7 @@ fn stage(
     curve: &mut Curve,
     level: &impl Fn(&mut Review, &Node) -> Option<u64>,
 ) {
-    let Some(mut fields) = Fields::of(review, item, "a stage") else { return };
+    let Some(mut fields) = Fields::like(review, item, "a stage", STAGE) else { return };
     let ramp = fields.take("ramp");
     let hold = fields.take("hold");
     let over = fields.entry("over");
@@ -212,9 +214,7 @@ fn stage(
         }
         _ if review.count() > before => {}
         _ => {
-            review
-                .mistake(span, "a stage is one of `ramp` and `hold`")
-                .expected("`{ ramp: 500, over: 30s }` or `{ hold: 2m }`");
+            review.mistake(span, "a stage is one of `ramp` and `hold`").expected(STAGE);
         }
     }
 }

@@ -78,7 +78,7 @@ fn options() -> Options {
             max_recorded_anchor_events: 100_000,
             max_recorded_anchor_bytes: 4 << 20,
             max_total_scalar_bytes: 8 << 20,
-            max_documents: 1,
+            max_documents: 16,
             max_merge_keys: 1_000,
         },
         alias_limits: serde_saphyr::alias_limits! {
@@ -216,11 +216,21 @@ impl Converter<'_> {
 fn span_of(source: usize, text: &str, location: &Location) -> Span {
     let span = location.span();
     let (Some(start), Some(length)) = (span.byte_offset(), span.byte_len()) else {
-        return Span { source, start: 0, end: 0 };
+        let start = offset_of(text, location.line(), location.column());
+        return Span { source, start, end: start };
     };
     let start = (start as usize).min(text.len());
     let end = start.saturating_add(length as usize).min(text.len());
     Span { source, start, end }
+}
+
+/// The byte at a line and column, both from 1: errors of the scanner carry no bytes.
+fn offset_of(text: &str, line: u64, column: u64) -> usize {
+    let lines = text.split_inclusive('\n').take(line.saturating_sub(1) as usize);
+    let start: usize = lines.map(str::len).sum();
+    let rest = &text[start..];
+    let column = column.saturating_sub(1) as usize;
+    start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
 }
 
 fn report(review: &mut Review, source: usize, text: &str, error: &Error) {
@@ -233,6 +243,9 @@ fn report(review: &mut Review, source: usize, text: &str, error: &Error) {
         mistake.help(help);
     }
 }
+
+const TOO_MUCH: &str = "this YAML unfolds to more than a scenario may have";
+const LIMITS: &str = "at most 100 000 values, 64 levels deep, with `*aliases` written out";
 
 fn explain(error: &Error) -> (String, Option<&'static str>) {
     let templates = "a value with `{{ }}`, `: `, ` #` or a leading `*`, `&`, `%`, `@` needs quotes";
@@ -249,10 +262,7 @@ fn explain(error: &Error) -> (String, Option<&'static str>) {
         | Error::AliasReplayLimitExceeded { .. }
         | Error::AliasExpansionLimitExceeded { .. }
         | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::AliasReplayCounterOverflow { .. } => (
-            "this YAML unfolds to more than a scenario may have".to_owned(),
-            Some("at most 100 000 values, 64 levels deep, with `*aliases` written out"),
-        ),
+        | Error::AliasReplayCounterOverflow { .. } => (TOO_MUCH.to_owned(), Some(LIMITS)),
         Error::RecursiveReferencesRequireWeakTypes { .. } => {
             ("an alias refers to itself".to_owned(), None)
         }
@@ -266,7 +276,11 @@ fn explain(error: &Error) -> (String, Option<&'static str>) {
         other => {
             let text = other.render_with_formatter(&UserMessageFormatter);
             let text = text.split(" at line ").next().unwrap_or(&text);
-            (format!("this is not YAML: {text}"), Some(templates))
+            if text.contains("recursion limit") || text.contains("nesting") {
+                return (TOO_MUCH.to_owned(), Some(LIMITS));
+            }
+            let help = if text.contains("tabs") { "indent with spaces" } else { templates };
+            (format!("this is not YAML: {text}"), Some(help))
         }
     }
 }

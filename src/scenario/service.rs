@@ -2,7 +2,7 @@
 //!
 //! Invariant: a service that comes out has an address or is built in; names are unique.
 
-use super::diagnose::{Review, Span};
+use super::diagnose::Review;
 use super::node::{Kind, Node};
 use super::shape::{self, Fields, wrong};
 use super::{header, law};
@@ -13,7 +13,7 @@ const EXPECTED: &str = "a URL such as \"http://127.0.0.1:8080\", `builtin`, \
                         or a map with `url` or `builtin`";
 
 /// All services, in their order: the first is the default.
-pub(super) fn services(review: &mut Review, node: &Node) -> Vec<(Span, Service)> {
+pub(super) fn services(review: &mut Review, node: &Node) -> Vec<Service> {
     let expected = "a map of services, such as `shop: builtin`";
     let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
     if entries.is_empty() {
@@ -21,21 +21,25 @@ pub(super) fn services(review: &mut Review, node: &Node) -> Vec<(Span, Service)>
     }
     let mut services = Vec::new();
     for (key, node) in entries {
-        if let Some(service) = service(review, &key.name, node) {
-            services.push((key.span, service));
-        }
+        // One that is wrong keeps its name, so that the steps that use it are not wrong too.
+        let broken = plain(&key.name, Target::Builtin(Builtin::default()));
+        services.push(service(review, &key.name, node).unwrap_or(broken));
     }
     services
 }
 
-fn service(review: &mut Review, name: &str, node: &Node) -> Option<Service> {
-    let plain = |target| Service {
+fn plain(name: &str, target: Target) -> Service {
+    Service {
         name: name.to_owned(),
         target,
         headers: Vec::new(),
         timeout: Service::TIMEOUT,
         insecure: false,
-    };
+    }
+}
+
+fn service(review: &mut Review, name: &str, node: &Node) -> Option<Service> {
+    let plain = |target| plain(name, target);
     match &node.kind {
         Kind::Text(text) if text == "builtin" => Some(plain(Target::Builtin(Builtin::default()))),
         Kind::Text(_) => url(review, node).map(|address| plain(Target::Url(address))),
@@ -118,7 +122,7 @@ fn url(review: &mut Review, node: &Node) -> Option<Address> {
         Err(problem) => {
             review
                 .mistake(node.span, format!("`{}` {problem}", shape::short(text)))
-                .expected(EXPECTED);
+                .expected("a URL such as \"http://127.0.0.1:8080\", or `builtin`");
             None
         }
     }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::diagnose::{Review, Span};
+use super::diagnose::{Review, Span, nearest};
 use super::node::{Key, Kind, Node};
 use crate::units::{self, NotAQuantity, Rate};
 
@@ -18,14 +18,29 @@ pub(crate) struct Fields<'n> {
     what: &'static str,
     entries: &'n [(Key, Node)],
     asked: Vec<&'static str>,
+    /// What had to be there and was not, with what is expected.
+    missing: Vec<(&'static str, String)>,
 }
 
 impl<'n> Fields<'n> {
     /// Reads `node` as a map that is `what`.
     pub(crate) fn of(review: &mut Review, node: &'n Node, what: &'static str) -> Option<Self> {
+        Self::like(review, node, what, &format!("{what}: a map of keys and values"))
+    }
+
+    /// The same; where it is no map, `expected` says what belongs there.
+    pub(crate) fn like(
+        review: &mut Review,
+        node: &'n Node,
+        what: &'static str,
+        expected: &str,
+    ) -> Option<Self> {
         match &node.kind {
-            Kind::Map(entries) => Some(Self { span: node.span, what, entries, asked: Vec::new() }),
-            _ => wrong(review, node, format!("{what}: a map of keys and values")),
+            Kind::Map(entries) => {
+                let (asked, missing) = (Vec::new(), Vec::new());
+                Some(Self { span: node.span, what, entries, asked, missing })
+            }
+            _ => wrong(review, node, expected),
         }
     }
 
@@ -45,18 +60,11 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|(key, _)| key.name == name).map(|(key, value)| (key, value))
     }
 
-    /// The value of a field that has to be there.
-    pub(crate) fn need(
-        &mut self,
-        review: &mut Review,
-        name: &'static str,
-        expected: &str,
-    ) -> Option<&'n Node> {
+    /// The value of a field that has to be there; `finish` reports that it is not.
+    pub(crate) fn need(&mut self, name: &'static str, expected: &str) -> Option<&'n Node> {
         let found = self.take(name);
         if found.is_none() {
-            review
-                .mistake(self.span, format!("{} needs `{name}`", self.what))
-                .expected(format!("`{name}:` with {expected}"));
+            self.missing.push((name, expected.to_owned()));
         }
         found
     }
@@ -66,13 +74,22 @@ impl<'n> Fields<'n> {
         self.entries.iter().any(|(key, _)| key.name == name)
     }
 
-    /// Reports every key that nothing asked for.
+    /// Reports every key that nothing asked for, and every need that no misspelt key explains.
     pub(crate) fn finish(self, review: &mut Review) {
+        let unknown = |key: &&Key| !self.asked.contains(&key.name.as_str());
+        for (name, expected) in &self.missing {
+            let mut keys = self.entries.iter().map(|(key, _)| key).filter(unknown);
+            if !keys.any(|key| nearest(&key.name, [*name]).is_some()) {
+                review
+                    .mistake(self.span, format!("{} needs `{name}`", self.what))
+                    .expected(format!("`{name}:` with {expected}"));
+            }
+        }
         for (key, _) in self.entries {
             if self.asked.contains(&key.name.as_str()) {
                 continue;
             }
-            let message = format!("unknown key `{}` in {}", key.name, self.what);
+            let message = format!("unknown key `{}` in {}", short(&key.name), self.what);
             review
                 .mistake(key.span, message)
                 .did_you_mean(&key.name, self.asked.iter().copied())
@@ -101,6 +118,8 @@ pub(crate) fn wrong<T>(review: &mut Review, node: &Node, expected: impl Into<Str
         Kind::Number(written, _) => format!("the number {written} does not fit here"),
         Kind::Text(text) if text.is_empty() => "an empty text does not fit here".to_owned(),
         Kind::Text(text) => format!("`{}` does not fit here", short(text)),
+        Kind::List(items) if items.is_empty() => "an empty list does not fit here".to_owned(),
+        Kind::Map(entries) if entries.is_empty() => "an empty map does not fit here".to_owned(),
         Kind::List(_) => "a list does not fit here".to_owned(),
         Kind::Map(_) => "a map does not fit here".to_owned(),
     };

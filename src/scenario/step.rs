@@ -149,6 +149,10 @@ fn service(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<us
     if let Some(index) = setting.services.iter().position(|known| known == name) {
         return Some(index);
     }
+    if setting.services.is_empty() {
+        // That there is none was said where they belong.
+        return None;
+    }
     let near = nearest(name, setting.services.iter().map(String::as_str));
     let mistake = review.mistake(node.span, format!("there is no service `{name}`"));
     mistake.expected(format!("one of {}", setting.services.join(", ")));

@@ -1,18 +1,257 @@
 //! Scenarios that load, what they become, and that no text can make the loader panic.
-use super::*;
 
-fn load_text(text: &str) -> Result<(Plan, Vec<Warning>), Mistakes> {
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::plan::flow::{Body, Call, Step};
+use crate::plan::load::{Bound, OPEN_END};
+use crate::plan::{Load, StepId};
+use crate::seed::Seed;
+use crate::units::Rate;
+
+fn load_with(text: &str, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.yaml");
     std::fs::write(&path, text).unwrap();
-    load(&path, &Overrides::default())
+    load(&path, overrides)
+}
+
+fn plan(text: &str) -> Plan {
+    load_with(text, &Overrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
+}
+
+/// A plan of one workload with this load.
+fn with_load(lines: &str, overrides: &Overrides) -> Plan {
+    let text = format!(
+        "services: {{ s: builtin }}\nworkloads:\n  w:\n    flow: [ get: / ]\n    {lines}\n"
+    );
+    load_with(&text, overrides).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
+}
+
+fn calls(plan: &Plan, archetype: usize) -> Vec<&Call> {
+    plan.archetypes[archetype].flow.iter().map(|Step::Call(call)| call.as_ref()).collect()
 }
 
 #[test]
 fn the_shipped_scenario_loads() {
-    let (plan, warnings) = load(Path::new("scenarios/quickstart.yaml"), &Overrides::default())
-        .unwrap_or_else(|m| panic!("{m}"));
+    let path = Path::new("scenarios/quickstart.yaml");
+    let (plan, warnings) =
+        load(path, &Overrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(warnings, []);
+    assert_eq!((plan.scenario.as_str(), plan.seed.value()), ("quickstart", 42));
+    assert_eq!(plan.load_end(), Some(Duration::from_secs(15)));
+    assert_eq!(plan.archetypes.len(), 2);
+    // Each workload and share has series of its own: browser, buyer, and buyer again.
     assert_eq!(plan.steps.len(), 4 + 5 + 5);
-    let _ = load_text("a: b").unwrap_err();
+    assert_eq!(plan.workloads[1].shares[0].first_step, StepId(9));
+    assert_eq!(plan.steps[9].workload, 1);
+    assert_eq!(plan.thresholds.len(), 3);
+}
+
+#[test]
+fn built_in_archetypes_are_the_shipped_files() {
+    for (name, text) in library::BUILT_IN {
+        let flow = text.split_once("flow:").map(|(_, flow)| flow.to_owned()).unwrap();
+        let text = format!(
+            "services: {{ s: builtin }}\narchetypes:\n  {name}:\n    flow:{}\n\
+             workloads: {{ w: {{ archetypes: {{ {name}: 1 }}, users: 1 }} }}\n",
+            flow.replace('\n', "\n    ")
+        );
+        assert!(!plan(&text).archetypes[0].flow.is_empty());
+    }
+}
+
+#[test]
+fn a_step_becomes_a_request() {
+    let plan = plan(
+        "services: { a: 'http://x/api', b: { builtin: { servers: 2 }, timeout: 3s } }
+workloads:
+  w:
+    users: 1
+    flow:
+      - get: /p?q=a b
+        think: 0s
+        capture: { id: { json: '$.id' }, all: { header: via, pick: all } }
+      - post: /cart
+        name: cart
+        service: b
+        headers: { Authorization: 'Bearer {{ id }}' }
+        json: { id: '{{ id }}', n: 1.10, ok: true, none: null, s: '5', t: 'x{{ id }}', l: [1, 2] }
+        expect: { status: [200, 201] }
+        check:
+          { body: { contains: ok }, header: { via: x }, json: { '$.ok': true }, service: '< 1s' }
+      - { post: /form, form: { a b: 'c&d', e: 1 }, timeout: 5s, max_body: 1MiB }
+      - { put: /raw, body: plain, name: cart }
+",
+    );
+    let calls = calls(&plan, 0);
+    assert_eq!(plan.archetypes[0].series, ["GET /p?q=a b", "cart", "POST /form"]);
+    assert_eq!(calls.iter().map(|call| call.series).collect::<Vec<_>>(), [0, 1, 2, 1]);
+    assert_eq!(plan.archetypes[0].variables, ["id", "all"]);
+    assert_eq!(calls[0].request.path.as_static(), Some(&b"/p?q=a%20b"[..]));
+    assert_eq!(calls[0].think, Some(crate::curve::Distribution::constant(Duration::ZERO)));
+    assert!(calls[0].looks_at_head() && calls[0].looks_at_body());
+    assert_eq!(calls[1].service, 1);
+    assert!(calls[1].asks_for(201) && !calls[1].asks_for(204));
+    let names: Vec<&str> = calls[1].checks.iter().map(|check| check.name.as_str()).collect();
+    let expect =
+        ["header via is \"x\"", "body contains \"ok\"", "json $.ok is true", "service < 1s"];
+    assert_eq!(names, expect);
+    let Body::Template(body) = &calls[1].request.body else { panic!("a template") };
+    assert_eq!(
+        render(body, &plan, crate::plan::template::Value::from(7)),
+        r#"{"id":7,"n":1.10,"ok":true,"none":null,"s":"5","t":"x7","l":[1,2]}"#
+    );
+    let Body::Bytes(form) = &calls[2].request.body else { panic!("static") };
+    assert_eq!(form, b"a+b=c%26d&e=1");
+    let headers: Vec<&str> = calls[1].request.headers.iter().map(|(name, _)| &**name).collect();
+    assert_eq!(headers, ["Authorization", "content-type"]);
+    assert!(calls[3].request.headers.is_empty());
+}
+
+fn render(
+    template: &crate::plan::template::Template,
+    plan: &Plan,
+    value: crate::plan::template::Value,
+) -> String {
+    let mut rng = plan.seed.rng(crate::seed::Stream::Content, 0, 0);
+    let variables = vec![Some(value); plan.archetypes[0].variables.len()];
+    let mut scope = crate::plan::template::Scope {
+        variables: &variables,
+        names: &plan.archetypes[0].variables,
+        rng: &mut rng,
+        user: 1,
+        iteration: 0,
+    };
+    let mut out = Vec::new();
+    template.render(&mut scope, &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn loads_have_the_end_they_were_given() {
+    let none = Overrides::default();
+    let closed = |lines: &str| {
+        let plan = with_load(lines, &none);
+        let Load::Closed(users) = &plan.workloads[0].load else { panic!("closed") };
+        (users.curve.peak(), users.curve.end_ns(), users.bound)
+    };
+    let s = 1_000_000_000;
+    assert_eq!(closed("users: 50\n    duration: 1m"), (50, 60 * s, Bound::Time));
+    assert_eq!(closed("users: 5\n    iterations: 100"), (5, OPEN_END, Bound::Iterations(100)));
+    assert_eq!(closed("users: 5"), (5, OPEN_END, Bound::Once));
+    assert_eq!(closed("users: [ { ramp: 9, over: 2s }, { hold: 3s } ]"), (9, 5 * s, Bound::Time));
+    let open = with_load("iterations: 7\n    arrivals: { rate: 90/m, process: poisson }", &none);
+    let Load::Open(arrivals) = &open.workloads[0].load else { panic!("open") };
+    assert_eq!((arrivals.iterations, arrivals.curve.peak()), (Some(7), 3 * s / 2));
+    assert_eq!((arrivals.max_users, open.load_end()), (10_000, None));
+}
+
+#[test]
+fn the_command_line_replaces_the_load() {
+    let stages = "start: 1s\n    users: [ { ramp: 9, over: 4s }, { hold: 5s } ]";
+    let duration = Some(Duration::from_secs(5));
+    let plan = with_load(stages, &Overrides { duration, ..Overrides::default() });
+    assert_eq!(plan.load_end(), duration);
+    assert_eq!(plan.workloads[0].start, Duration::from_millis(500));
+
+    let users = Overrides { users: vec![(None, 30)], ..Overrides::default() };
+    let plan = with_load(stages, &users);
+    assert_eq!((plan.peak_users(), plan.load_end()), (30, Some(Duration::from_secs(10))));
+
+    let rate = vec![(Some("w".to_owned()), Rate::per_s(30))];
+    let seed = Seed::new(9);
+    let rule = vec!["errors < 1%".to_owned()];
+    let overrides = Overrides { rate, seed, duration, thresholds: rule, ..Overrides::default() };
+    let plan = with_load("users: 3", &overrides);
+    assert_eq!((plan.workloads[0].model(), plan.load_end()), ("open", duration));
+    assert_eq!((plan.seed, plan.thresholds.len()), (seed.unwrap(), 1));
+}
+
+#[test]
+fn archetypes_are_found_beside_the_scenario_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let archetype = |name: &str, path: &str| format!("archetype: {name}\nflow: [ get: {path} ]\n");
+    write("archetypes/browser.yaml", &archetype("browser", "/folder"));
+    write("archetypes/night.yml", &archetype("night", "/night"));
+    write("night.yaml", &archetype("night", "/beside"));
+    write(
+        "s.yaml",
+        "services: { s: builtin }\nworkloads:\n  w:\n    users: 1\n    \
+         archetypes: { browser: 1, night: 2, inline: 0.5 }\n\
+         archetypes: { inline: { flow: [ get: /inline ] } }\n",
+    );
+    let plan = load(&folder.path().join("s.yaml"), &Overrides::default()).unwrap().0;
+    let paths: Vec<&[u8]> = (0..3)
+        .map(|archetype| calls(&plan, archetype)[0].request.path.as_static().unwrap())
+        .collect();
+    assert_eq!(paths, [&b"/folder"[..], b"/beside", b"/inline"]);
+    // A mistake in an archetype's file is shown there.
+    write("archetypes/browser.yaml", "archetype: other\nflow: [ gte: / ]\n");
+    let mistakes = load(&folder.path().join("s.yaml"), &Overrides::default()).unwrap_err();
+    assert_eq!(mistakes.list.len(), 2);
+    assert!(mistakes.list.iter().all(|one| one.file.ends_with("archetypes/browser.yaml")));
+}
+
+#[test]
+fn mistakes_are_bounded() {
+    let steps = "      - gte: /\n".repeat(5_000);
+    let text = format!("services: {{ s: builtin }}\nworkloads:\n  w:\n    flow:\n{steps}");
+    let mistakes = load_with(&text, &Overrides::default()).unwrap_err();
+    assert_eq!(mistakes.list.len(), 100);
+    assert!(mistakes.more >= 4_900);
+}
+
+/// Text that looks like a scenario until it does not.
+fn yaml_like() -> impl Strategy<Value = String> {
+    const WORDS: &str = "scenario•services•workloads•archetypes•flow•get•post•json•form•users•\
+        arrivals•rate•ramp•over•hold•capture•check•expect•status•header•body•think•pace•\
+        thresholds•seed•browser•builtin•url•: •:\n•\n•\n  •\n    •\n      •- •[•]•{•}•, •\"•'•\
+        {{ x }}•{{•}}•/•/a•1s•5•-1•0.5•100/s•< 1s•$.a•&a •*a•<<: •? •| •> •!!int •!x •# •\t•é•\0•\
+        ---\n•%•null•~•true•.inf•1e999•0x10•\u{feff}•\r\n•\u{85}";
+    let words = prop::sample::select(WORDS.split('•').collect::<Vec<_>>());
+    prop::collection::vec(words, 0..60).prop_map(|words| words.concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn no_text_makes_the_loader_panic(text in yaml_like()) {
+        load_and_render(text.as_bytes());
+        let workload = format!("services: {{ s: builtin }}\nworkloads:\n  w:\n    {text}");
+        load_and_render(workload.as_bytes());
+        let step = format!(
+            "services: {{ s: builtin }}\nworkloads:\n  w:\n    users: 1\n    flow:\n      \
+             - get: /\n        {text}"
+        );
+        load_and_render(step.as_bytes());
+    }
+
+    #[test]
+    fn no_bytes_make_the_loader_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        load_and_render(&bytes);
+    }
+}
+
+/// Loads without touching the disk, and renders what is wrong; that is never empty.
+fn load_and_render(bytes: &[u8]) {
+    let mut review = Review::default();
+    let plan =
+        library::decode(&mut review, "fuzz.yaml".to_owned(), bytes.to_vec()).and_then(|document| {
+            let library = Library::beside(Path::new("tests/none/fuzz.yaml"));
+            let compiled = compile::scenario(&mut review, &document.node, "fuzz", library)?;
+            Some(finish(&mut review, compiled, &Overrides::default()))
+        });
+    if let Err(mistakes) = review.close(plan) {
+        assert!(!mistakes.list.is_empty(), "refused without a reason");
+        assert!(!mistakes.render(true).is_empty());
+    }
 }

@@ -143,7 +143,7 @@ impl Threshold {
             let message = if value.is_empty() {
                 "no limit after the comparison".to_owned()
             } else {
-                format!("`{value}` is no limit for `{left}`")
+                format!("`{}` is no limit for `{left}`", short(value))
             };
             return error(message, metric.limits(), None);
         };
@@ -271,7 +271,7 @@ fn metric(text: &str) -> Result<Metric, RuleError> {
     let Some((_, time)) = TIMES.iter().find(|(known, _)| *known == name) else {
         let known = SCALARS.iter().map(|(name, _)| *name).chain(TIMES.iter().map(|(n, _)| *n));
         return Err(RuleError {
-            message: format!("unknown metric `{name}`"),
+            message: format!("unknown metric `{}`", short(name)),
             expected: known_metrics(),
             help: nearest(name, known).map(|near| format!("did you mean `{near}`?")),
         });
@@ -284,7 +284,7 @@ fn metric(text: &str) -> Result<Metric, RuleError> {
         });
     };
     stat(written).map(|stat| Metric::Time(*time, stat)).ok_or_else(|| RuleError {
-        message: format!("unknown statistic `{written}`"),
+        message: format!("unknown statistic `{}`", short(written)),
         expected: format!("one of {} or another percentile", STATS.join(", ")),
         help: nearest(written, STATS.iter().copied())
             .map(|near| format!("did you mean `{name}.{near}`?")),
@@ -318,11 +318,19 @@ fn is_k6(metric: &str) -> bool {
 }
 
 fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > 64 {
+        return None;
+    }
     known
         .map(|name| (strsim::damerau_levenshtein(word, name), name))
         .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
         .min()
         .map(|(_, name)| name)
+}
+
+/// A word cut to what a message can hold.
+fn short(word: &str) -> String {
+    word.chars().take(60).collect()
 }
 
 fn known_metrics() -> String {

@@ -11,6 +11,9 @@ use rand_xoshiro::rand_core::SeedableRng;
 use super::{Encoding, FUNCTIONS, Segment, Slot, Template, encode, expression};
 use crate::seed::Rng;
 
+/// The longest expression; its parser takes stack for each operator.
+const MAX_EXPRESSION: usize = 1_000;
+
 /// Why a text is not a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseError {
@@ -144,6 +147,10 @@ impl<'a> Builder<'a> {
         {
             return Ok(Slot::Int(low, high));
         }
+        if source.len() > MAX_EXPRESSION {
+            let message = format!("an expression of more than {MAX_EXPRESSION} bytes");
+            return Err(error(ParseErrorKind::Syntax(message), here.start..here.start + 1));
+        }
         let (expression, unknown) = expression::compile(source, self.names).map_err(|problem| {
             error(ParseErrorKind::Syntax(expression::show(&problem)), here.clone())
         })?;
@@ -195,12 +202,11 @@ fn end_of_slot(text: &str) -> Option<usize> {
         match (quote, bytes[at]) {
             (Some(_), b'\\') => at += 1,
             (Some(open), byte) if open == byte => quote = None,
-            (Some(_), _) => {}
             (None, byte @ (b'"' | b'\'')) => quote = Some(byte),
             (None, b'{') => depth += 1,
             (None, b'}') if depth > 0 => depth -= 1,
             (None, b'}') if bytes.get(at + 1) == Some(&b'}') => return Some(at),
-            (None, _) => {}
+            _ => {}
         }
         at += 1;
     }

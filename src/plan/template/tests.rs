@@ -77,6 +77,8 @@ fn mistakes_name_their_place() {
             assert_eq!(error, ParseError { kind: unknown, range });
         }
     }
+    let long = format!("{{{{ {}1 }}}}", "not ".repeat(200_000));
+    assert!(matches!(parse(&long).kind, ParseErrorKind::Syntax(_)));
     for (text, range) in [
         ("abc {{ x", 4..6),
         ("{{ }}", 0..5),
