@@ -44,10 +44,10 @@ pub fn quantile(p: f64) -> f64 {
     // Bisection cannot fail; 60 halvings of 16 leave 10⁻¹⁷. Nobody asks for it on a hot path.
     let (mut low, mut high) = (-8.0, 8.0);
     for _ in 0..60 {
-        let middle = (low + high) / 2.0;
+        let middle = f64::midpoint(low, high);
         if below(middle) < p { low = middle } else { high = middle }
     }
-    (low + high) / 2.0
+    f64::midpoint(low, high)
 }
 
 #[cfg(test)]

@@ -114,10 +114,10 @@ impl Counts {
         members(&mut out, "routes", routes);
         out.push(',');
         members(&mut out, "status", statuses);
-        let _ = write!(
+        let _ = writeln!(
             out,
             ",\"faults\":{{\"status\":{},\"reset\":{},\"close\":{},\"hang\":{}}},\
-             \"log\":{{\"written\":{written},\"lost\":{lost}}}}}\n",
+             \"log\":{{\"written\":{written},\"lost\":{lost}}}}}",
             read(status),
             read(reset),
             read(close),
