@@ -110,7 +110,9 @@ fn told_to_end(stdin_too: bool) -> io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (ended, stdin_end) = oneshot::channel();
-    if stdin_too {
+    // Kept when nobody reads: its end would be taken for the end of standard input.
+    let mut kept = Some(ended);
+    if stdin_too && let Some(ended) = kept.take() {
         // A thread, because a read of standard input cannot be given up. It ends with the process.
         let reader = std::thread::Builder::new().name("stdin".to_owned());
         reader.spawn(move || {
@@ -118,11 +120,9 @@ fn told_to_end(stdin_too: bool) -> io::Result<impl Future<Output = ()>> {
             while !matches!(io::stdin().lock().read(&mut ignored), Ok(0) | Err(_)) {}
             let _ = ended.send(());
         })?;
-    } else {
-        // Its end would be taken for the end of standard input.
-        std::mem::forget(ended);
     }
     Ok(async move {
+        let _kept = kept;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}

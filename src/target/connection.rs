@@ -21,7 +21,7 @@ use super::body::Body;
 use super::counts::Answer;
 use super::fault::Fault;
 use super::head::{self, Head, MAX_HEAD, Method, Refusal};
-use super::reply::{After, FILLER, Reply};
+use super::reply::{After, FILLER, Kind, Reply};
 use super::shared::{Held, Shared};
 use super::shop::{Asked, Route, hash};
 use crate::clock::{self, Timer};
@@ -206,6 +206,12 @@ impl Connection {
                 }
             }
         }
+        self.answer_control(route, head);
+        self.send(head, None).await
+    }
+
+    fn answer_control(&self, route: Route, head: &Head) {
+        let shared = &self.local.shared;
         let bytes = &self.input[..head.length];
         let asked = Asked { route, head, bytes, body: &[], body_length: 0 };
         let mut reply = self.local.reply.borrow_mut();
@@ -221,11 +227,9 @@ impl Connection {
         } else if route == Route::Arrivals && shared.log.is_none() {
             reply.only(404);
         } else {
-            reply.begin(super::reply::Kind::Json);
+            reply.begin(Kind::Json);
             reply.text(&shared.stats());
         }
-        drop(reply);
-        self.send(head, None).await
     }
 
     /// Writes the answer that was filled in, or lets it wait for the next one in the pipeline.

@@ -36,6 +36,7 @@ pub(super) struct Intended {
 }
 
 /// What a head says; places are offsets in the bytes it was read from.
+#[expect(clippy::struct_excessive_bools, reason = "each is a header of its own")]
 #[derive(Clone, Debug)]
 pub(super) struct Head {
     /// Bytes up to the body.
@@ -55,6 +56,7 @@ pub(super) struct Head {
 }
 
 /// What the headers say, while they are read.
+#[expect(clippy::struct_excessive_bools, reason = "each is a header of its own")]
 #[derive(Default)]
 struct Seen {
     host: bool,

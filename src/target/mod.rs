@@ -142,14 +142,11 @@ async fn accept(
             // An error means that nobody is left who could say stop.
             _ = stopped.changed() => break,
             Some(_) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => {
-                    connections.spawn_local(connection::serve(stream, Rc::clone(&local)));
-                }
-                Err(_) => {
-                    shared.counts.refused();
-                    clock::sleep_until(clock::now() + ACCEPT_AGAIN).await;
-                }
+            accepted = listener.accept() => if let Ok((stream, _)) = accepted {
+                connections.spawn_local(connection::serve(stream, Rc::clone(&local)));
+            } else {
+                shared.counts.refused();
+                clock::sleep_until(clock::now() + ACCEPT_AGAIN).await;
             },
         }
     }

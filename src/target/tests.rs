@@ -288,7 +288,7 @@ fn a_hang_says_nothing_and_a_client_that_leaves_is_gone() {
     assert_eq!(target.stats().pointer("/faults/hang"), Some(&Value::from(1)));
     target.stop();
 
-    let latency = Some(Distribution::constant(Duration::from_secs(3_600)));
+    let latency = Some(Distribution::constant(Duration::from_hours(1)));
     let target = Running::start(Config { latency, ..config() });
     let mut stream = target.connect();
     stream.write_all(get("/").as_bytes()).unwrap();
