@@ -3,8 +3,6 @@
 //! Each `tests/sim/*.yaml` is a scenario, a target's law and what must come out of them, as rules
 //! of the language itself, for 1, 2 and 5 shards. Nothing waits, so an hour takes a moment.
 
-#![expect(missing_docs, reason = "a test")]
-
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
