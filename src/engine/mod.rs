@@ -34,6 +34,10 @@ pub struct Shared {
     pub users: Vec<AtomicU64>,
     /// Iterations handed out, by workload.
     pub iterations: Vec<AtomicU64>,
+    /// Users at work over all workloads and shards.
+    pub present: AtomicU64,
+    /// The most of them at once.
+    pub peak: AtomicU64,
 }
 
 /// What a shard needs to begin.
@@ -65,7 +69,12 @@ impl Shared {
     /// Nothing handed out yet.
     pub fn new(plan: &Plan) -> Self {
         let zeros = || plan.workloads.iter().map(|_| AtomicU64::new(0)).collect();
-        Self { users: zeros(), iterations: zeros() }
+        Self {
+            users: zeros(),
+            iterations: zeros(),
+            present: AtomicU64::new(0),
+            peak: AtomicU64::new(0),
+        }
     }
 }
 

@@ -71,7 +71,8 @@ pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
 async fn sit(shard: Rc<Shard>, seat: Rc<Seat>) {
     let mut user = User::new(&shard);
     loop {
-        match seat.next().await {
+        let guest = seat.next().await;
+        match guest {
             Guest::User(workload, stay) => {
                 stay_in(&shard, &mut user, workload, stay).await;
                 // Its connections were its own; the next one in this seat is somebody else.
@@ -81,6 +82,10 @@ async fn sit(shard: Rc<Shard>, seat: Rc<Seat>) {
         }
         shard.free_seats.borrow_mut().push(Rc::clone(&seat));
         shard.leave();
+        if let Guest::Arrival(workload, _) = guest {
+            // Last, so that nobody ever sees more users at work than are allowed.
+            shard.shared.users[workload].fetch_sub(1, Relaxed);
+        }
     }
 }
 
@@ -93,10 +98,10 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: Start) {
     user.begin(shard.plan.seed, 0, Item::Of(start.number));
     user.patience.set_hard_end(shard.hard_end(workload));
     let turn = Turn { intended: due, ready: due, picked_up: now };
-    begin_iteration(shard, index, turn);
+    let due_ns = due.since(shard.start);
+    shard.recorder.borrow_mut().begin_start(index, due_ns, now.since(due));
     let walked = user.walk(shard, turn).await;
     end_iteration(shard, index, due, &walked);
-    shard.shared.users[index].fetch_sub(1, Relaxed);
 }
 
 /// One user of the closed model, from its coming to its going.

@@ -56,8 +56,8 @@ pub(super) struct Shard {
     draining: Cell<bool>,
     /// Starters still at work.
     starters: Cell<usize>,
-    /// Users at work, and the most since the last shed.
-    users: Cell<(u64, u64)>,
+    /// Users at work.
+    users: Cell<u64>,
     /// Told when the last user has gone and no starter is left.
     idle: Notify,
 }
@@ -99,7 +99,8 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
         let over = shard.wait(&mut setup, &alarm, next_shed).await;
         let now = clock::now();
         let gauges = Gauges {
-            users: shard.take_users_peak(),
+            users: shard.users.get(),
+            users_peak: shard.shared.peak.load(Relaxed),
             connections: shard.wire.take_peak(),
             cpu_ns: clock::thread_cpu_ns() - cpu,
             run_queue_ns: host::run_queue_wait_ns().unwrap_or(0).saturating_sub(waited),
@@ -280,26 +281,21 @@ impl Shard {
     }
 
     pub(super) fn enter(&self) {
-        let (now, peak) = self.users.get();
-        self.users.set((now + 1, peak.max(now + 1)));
+        self.users.set(self.users.get() + 1);
+        let present = self.shared.present.fetch_add(1, Relaxed) + 1;
+        self.shared.peak.fetch_max(present, Relaxed);
     }
 
     pub(super) fn leave(&self) {
-        let (now, peak) = self.users.get();
-        self.users.set((now - 1, peak));
+        self.users.set(self.users.get() - 1);
+        self.shared.present.fetch_sub(1, Relaxed);
         self.tell_if_idle();
     }
 
     fn tell_if_idle(&self) {
-        if self.users.get().0 == 0 && self.starters.get() == 0 {
+        if self.users.get() == 0 && self.starters.get() == 0 {
             self.idle.notify_one();
         }
-    }
-
-    fn take_users_peak(&self) -> u64 {
-        let (now, peak) = self.users.get();
-        self.users.set((now, now));
-        peak
     }
 
     /// A buffer to render a templated request into; a static one needs none.

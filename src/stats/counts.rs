@@ -86,12 +86,16 @@ pub struct Connections {
 /// What a shard looks like at the moment it sheds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
+    /// Starts due and handed to a user that has not turned to them yet.
+    pub seated: u64,
     /// Iterations that have begun and not ended.
     pub running_iterations: u64,
     /// Calls that have begun and not ended.
     pub running_calls: u64,
-    /// The most users at work since the last shed.
+    /// Users at work.
     pub users: u64,
+    /// The most users at work at once in the whole run so far, over all shards.
+    pub users_peak: u64,
     /// The most connections open since the last shed.
     pub connections: u64,
     /// CPU time of the shard's thread since it began, ns.
@@ -126,7 +130,7 @@ add_fields!(Calls:
 add_fields!(Attempts: started, sent, first, retries, hedges, redirects, stale_resends);
 add_fields!(Connections: opened, reused, failed, bytes_sent, bytes_received);
 add_fields!(Gauges:
-    running_iterations, running_calls, users, connections, cpu_ns, run_queue_ns,
+    seated, running_iterations, running_calls, users, connections, cpu_ns, run_queue_ns,
     in_flight_integral, call_time, running_call_time);
 
 impl Iterations {

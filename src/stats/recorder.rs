@@ -24,6 +24,8 @@ pub struct Recorder {
     delta: Delta,
     /// Where the last sample went: nearly always where the next one goes.
     current: usize,
+    /// Starts that are due and handed to a user that has not turned to them yet.
+    seated: u64,
     running_iterations: u64,
     running_calls: u64,
     in_flight_integral: u128,
@@ -40,6 +42,7 @@ impl Recorder {
             delta: Delta::new(&shape, shard),
             shape,
             current: 0,
+            seated: 0,
             running_iterations: 0,
             running_calls: 0,
             in_flight_integral: 0,
@@ -49,14 +52,16 @@ impl Recorder {
         }
     }
 
-    /// A start that the schedule asked for.
+    /// A start that the schedule asked for. It is `seated` until its user begins or it is dropped.
     pub fn due(&mut self, workload: usize, intended_ns: u64) {
         self.delta.workloads[workload].0.due += 1;
         self.load(workload, intended_ns).due += 1;
+        self.seated += 1;
     }
 
     /// A due start that found no user; `lag_ns` is how late we looked for one.
     pub fn dropped(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
+        self.seated -= 1;
         self.delta.workloads[workload].0.dropped += 1;
         let window = self.load(workload, intended_ns);
         window.lost += 1;
@@ -67,6 +72,12 @@ impl Recorder {
     pub fn not_reached(&mut self, workload: usize, count: u64) {
         self.delta.workloads[workload].0.due += count;
         self.delta.workloads[workload].0.not_reached += count;
+    }
+
+    /// A start that was due is made by its user, `lag_ns` after it was intended.
+    pub fn begin_start(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
+        self.seated -= 1;
+        self.begin_iteration(workload, intended_ns, lag_ns);
     }
 
     /// An iteration begins, `lag_ns` after it was intended.
@@ -215,6 +226,7 @@ impl Recorder {
     /// recorder adds its own.
     pub fn shed(&mut self, mut gauges: Gauges, now: Time) -> Delta {
         self.flow(now);
+        gauges.seated = self.seated;
         gauges.running_iterations = self.running_iterations;
         gauges.running_calls = self.running_calls;
         gauges.in_flight_integral = self.in_flight_integral;

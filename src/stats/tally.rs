@@ -67,7 +67,7 @@ impl Tally {
         shard.counts.add_counts(delta);
         self.watch(delta.shard, &before);
         let sum = self.gauges();
-        self.users_peak = self.users_peak.max(sum.users);
+        self.users_peak = self.users_peak.max(delta.gauges.users_peak);
         self.connections_peak = self.connections_peak.max(sum.connections);
     }
 
@@ -119,21 +119,21 @@ impl Tally {
     fn watch(&mut self, index: usize, before: &Gauges) {
         let ShardState { counts, gauges } = &self.shards[index];
         let mut broken = Vec::new();
-        let mut running = 0;
-        let mut calls_running = 0;
+        let (mut running, mut calls_running) = (0, 0);
+        let (mut due, mut given) = (0, gauges.seated);
         for (workload, (iterations, calls)) in counts.workloads.iter().enumerate() {
             running += iterations.started - iterations.ended().min(iterations.started);
             calls_running += calls.made - calls.ended().min(calls.made);
-            let given = iterations.started
-                + iterations.dropped
-                + iterations.suppressed
-                + iterations.not_reached;
-            if self.open[workload] && iterations.due != given {
-                broken.push(format!(
-                    "workload {workload}: {} starts due, {given} accounted for",
-                    iterations.due
-                ));
+            if self.open[workload] {
+                due += iterations.due;
+                given += iterations.started
+                    + iterations.dropped
+                    + iterations.suppressed
+                    + iterations.not_reached;
             }
+        }
+        if due != given {
+            broken.push(format!("{due} starts due, {given} accounted for"));
         }
         if running != gauges.running_iterations {
             broken.push(format!(
