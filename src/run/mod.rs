@@ -75,7 +75,7 @@ pub fn run(
     let interrupted = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         interrupts(sender);
-        dispatch::dispatch(&plan, source, &mut tally, audience, receiver).await
+        dispatch::dispatch(&plan, start, source, &mut tally, audience, receiver).await
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
     engine.join().map_err(|e| Trouble::World("a shard failed", e))?;
