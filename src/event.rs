@@ -19,9 +19,9 @@ pub enum Command {
     Cut,
 }
 
-/// Deltas waiting for the dispatcher, over all shards. When it is full, a shard keeps its delta and
-/// merges the next into it.
-pub const DELTAS: usize = 256;
+/// Deltas waiting for the dispatcher, over all shards; each may be megabytes. When it is full, a
+/// shard keeps its delta and merges the next into it.
+pub const DELTAS: usize = 16;
 
 /// Commands waiting for a shard; more than a person can type.
 pub const COMMANDS: usize = 16;

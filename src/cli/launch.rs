@@ -74,13 +74,13 @@ fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> i
     }
     let ui = match common.ui {
         _ if common.quiet > 0 => Ui::None,
-        Ui::Auto if io::stderr().is_terminal() => Ui::Bar,
+        Ui::Auto if io::stderr().is_terminal() && !common.verbose => Ui::Bar,
         Ui::Auto => Ui::Plain,
         asked => asked,
     };
     match ui {
         Ui::Bar => audience.seat("bar", Full::Drop, Bars::new()),
-        Ui::Plain => audience.seat("plain", Full::Drop, Lines::new()),
+        Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.verbose)),
         Ui::None | Ui::Auto => Ok(()),
     }
 }

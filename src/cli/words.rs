@@ -38,6 +38,9 @@ pub(super) struct Common {
     /// Nothing but the summary; twice: nothing but the exit code
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     pub(super) quiet: u8,
+    /// A line each second, and how the run is made
+    #[arg(short, long, conflicts_with = "quiet", help_heading = "Output")]
+    pub(super) verbose: bool,
 }
 
 /// What is shown while a run goes on.

@@ -93,6 +93,10 @@ impl Files {
 }
 
 impl Sink for Files {
+    fn wants(event: &RunEvent) -> bool {
+        !matches!(event, RunEvent::Second(_) | RunEvent::Note(_))
+    }
+
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
             RunEvent::Began(opening) => self.begin(opening),

@@ -20,11 +20,18 @@ use std::thread::JoinHandle;
 
 use crate::event::RunEvent;
 
-/// Events waiting for one sink.
-const QUEUE: usize = 64;
+/// Events waiting for a screen: it shows the newest, so more would only be older.
+const FRAMES: usize = 2;
+/// Events waiting for a file: deltas of some seconds, and each may be megabytes.
+const PAGES: usize = 8;
 
 /// Somebody who watches a run.
 pub trait Sink: Send + 'static {
+    /// Whether it looks at such events at all; others are not put into its queue.
+    fn wants(event: &RunEvent) -> bool
+    where
+        Self: Sized;
+
     /// Takes in one event.
     ///
     /// # Errors
@@ -50,6 +57,7 @@ pub struct Audience {
 #[derive(Debug)]
 struct Seat {
     name: &'static str,
+    wants: fn(&RunEvent) -> bool,
     queue: Option<SyncSender<RunEvent>>,
     full: Full,
     dropped: u64,
@@ -61,22 +69,24 @@ impl Audience {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn seat(&mut self, name: &'static str, full: Full, mut sink: impl Sink) -> io::Result<()> {
-        let (queue, events): (_, Receiver<RunEvent>) = sync_channel(QUEUE);
+    pub fn seat<S: Sink>(&mut self, name: &'static str, full: Full, mut sink: S) -> io::Result<()> {
+        let bound = if full == Full::Drop { FRAMES } else { PAGES };
+        let (queue, events): (_, Receiver<RunEvent>) = sync_channel(bound);
         let thread = std::thread::Builder::new().name(format!("sink-{name}")).spawn(move || {
             while let Ok(event) = events.recv() {
                 sink.take(&event)?;
             }
             Ok(())
         })?;
-        self.seats.push(Seat { name, queue: Some(queue), full, dropped: 0, thread });
+        let wants = S::wants;
+        self.seats.push(Seat { name, wants, queue: Some(queue), full, dropped: 0, thread });
         Ok(())
     }
 
     /// Tells everybody.
     pub fn tell(&mut self, event: &RunEvent) {
         let last = matches!(event, RunEvent::Ended(_));
-        for seat in &mut self.seats {
+        for seat in self.seats.iter_mut().filter(|seat| (seat.wants)(event)) {
             let Some(queue) = &seat.queue else { continue };
             let told = if last || seat.full == Full::Wait {
                 queue.send(event.clone()).map_err(|_| ())

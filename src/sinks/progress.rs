@@ -12,7 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::Sink;
 use super::paint::plain;
 use super::summary::show_quantile;
-use crate::event::{Opening, RunEvent};
+use crate::event::{Generator, Opening, RunEvent};
 use crate::plan::Plan;
 use crate::stats::Snapshot;
 use crate::units::{show_count, show_duration, show_rate};
@@ -125,6 +125,10 @@ impl Default for Bars {
 }
 
 impl Sink for Bars {
+    fn wants(event: &RunEvent) -> bool {
+        !matches!(event, RunEvent::Measured(_))
+    }
+
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
             RunEvent::Began(opening) => self.begin(opening)?,
@@ -145,18 +149,38 @@ pub struct Lines {
     opening: Option<Arc<Opening>>,
     pulses: Pulses,
     seconds: u64,
+    every: u64,
 }
 
 impl Lines {
-    /// On standard error.
-    pub fn new() -> Self {
-        Self { opening: None, pulses: Pulses::default(), seconds: 0 }
+    /// On standard error; `verbose`: each second, and how the run is made.
+    pub fn new(verbose: bool) -> Self {
+        let every = if verbose { 1 } else { PLAIN_EVERY };
+        Self { opening: None, pulses: Pulses::default(), seconds: 0, every }
+    }
+
+    fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
+        self.opening = Some(Arc::clone(opening));
+        let (plan, generator) = (&opening.plan, &opening.generator);
+        let end = plan.load_end().map_or("until its iterations are made".to_owned(), |end| {
+            format!("load for {}", show_duration(end))
+        });
+        let mut err = io::stderr().lock();
+        writeln!(err, "running {} (seed {}), {end}", plain(&plan.scenario), plan.seed.value())?;
+        if self.every == 1 {
+            let Generator { tier, shards, reason, .. } = generator;
+            writeln!(err, "{tier} engine, {shards} of its shards: {reason}")?;
+            for remark in &generator.remarks {
+                writeln!(err, "{}", plain(remark))?;
+            }
+        }
+        Ok(())
     }
 
     fn line(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         self.seconds += 1;
         let Some(opening) = &self.opening else { return Ok(()) };
-        if !self.seconds.is_multiple_of(PLAIN_EVERY) {
+        if !self.seconds.is_multiple_of(self.every) {
             return Ok(());
         }
         let pulses = self.pulses.next(&opening.plan, snapshot);
@@ -179,29 +203,14 @@ impl Lines {
     }
 }
 
-impl Default for Lines {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Sink for Lines {
+    fn wants(event: &RunEvent) -> bool {
+        !matches!(event, RunEvent::Measured(_))
+    }
+
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
-            RunEvent::Began(opening) => {
-                let plan = &opening.plan;
-                self.opening = Some(Arc::clone(opening));
-                let end =
-                    plan.load_end().map_or("until its iterations are made".to_owned(), |end| {
-                        format!("load for {}", show_duration(end))
-                    });
-                writeln!(
-                    io::stderr(),
-                    "running {} (seed {}), {end}",
-                    plain(&plan.scenario),
-                    plan.seed.value()
-                )
-            }
+            RunEvent::Began(opening) => self.begin(opening),
             RunEvent::Second(snapshot) => self.line(snapshot),
             RunEvent::Note(text) => writeln!(io::stderr(), "{}", plain(text)),
             RunEvent::Measured(_) | RunEvent::Ended(_) => Ok(()),

@@ -257,6 +257,9 @@ fn quantile(latency: &Latency, p: f64) -> String {
 
 /// A percentile for people: `≥` for a bound, `~` for one that rests on few calls.
 pub(super) fn show_quantile(quantile: Quantile) -> String {
+    if quantile.at_least && quantile.us == 0 {
+        return "no answer".to_owned();
+    }
     let bound = if quantile.at_least { "≥ " } else { "" };
     let thin = if quantile.thin { "~" } else { "" };
     format!("{bound}{thin}{}", show_us(quantile.us))

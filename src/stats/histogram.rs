@@ -4,23 +4,38 @@
 //! Invariant: the same value falls into the same bucket as in any HdrHistogram of these bounds
 //! (Gil Tene, hdrhistogram.org), so counts move between the two without loss.
 //!
-//! Why our own: counters come in pages of one octave, made when first touched. A step whose answers
-//! take 0.1 to 1 ms costs four pages of 8 KiB instead of 184 KiB, and shedding it each second
-//! costs as little.
+//! Why our own: most histograms of a run are small. A step's answers of one second are a few hundred
+//! values, and HdrHistogram would spend 184 KiB on them. So a histogram begins as a sorted list of
+//! the buckets it has seen; a busy one turns into pages of an octave, made when first touched.
 
 /// Counters in a page; half of HdrHistogram's sub-buckets at three digits.
 const PAGE: usize = 1_024;
 /// Pages up to 1 h in µs.
 const PAGES: usize = 23;
+/// A histogram with more values than this is busy, and pages are cheaper than a list.
+const BUSY: u64 = 4_096;
 
 /// Counts of durations in µs.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
-    pages: Vec<Option<Box<[u64; PAGE]>>>,
+    counts: Counts,
     count: u64,
     sum_us: u64,
     min_us: u64,
     max_us: u64,
+}
+
+#[derive(Clone, Debug)]
+enum Counts {
+    /// Buckets and their counts, in order; where the last value went.
+    Few(Vec<(u16, u32)>, usize),
+    Many(Vec<Option<Box<[u64; PAGE]>>>),
+}
+
+impl Default for Counts {
+    fn default() -> Self {
+        Self::Few(Vec::new(), 0)
+    }
 }
 
 impl Histogram {
@@ -46,15 +61,14 @@ impl Histogram {
             return;
         }
         let us = us.min(Self::MAX_US);
-        let (page, index) = place(us);
-        if page >= self.pages.len() {
-            self.pages.resize_with(page + 1, || None);
-        }
-        self.pages[page].get_or_insert_with(|| Box::new([0; PAGE]))[index] += n;
         self.min_us = if self.count == 0 { us } else { self.min_us.min(us) };
         self.max_us = self.max_us.max(us);
         self.count += n;
         self.sum_us += us * n;
+        if self.count > BUSY {
+            self.counts.turn_into_pages();
+        }
+        self.counts.add(bucket_of(us), n);
     }
 
     /// Adds all counts of another.
@@ -62,22 +76,14 @@ impl Histogram {
         if other.count == 0 {
             return;
         }
-        if other.pages.len() > self.pages.len() {
-            self.pages.resize_with(other.pages.len(), || None);
-        }
-        for (mine, theirs) in self.pages.iter_mut().zip(&other.pages) {
-            match (mine, theirs) {
-                (Some(mine), Some(theirs)) => {
-                    mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| *mine += theirs);
-                }
-                (mine @ None, Some(_)) => mine.clone_from(theirs),
-                (_, None) => {}
-            }
-        }
         self.min_us = if self.count == 0 { other.min_us } else { self.min_us.min(other.min_us) };
         self.max_us = self.max_us.max(other.max_us);
         self.count += other.count;
         self.sum_us += other.sum_us;
+        if self.count > BUSY {
+            self.counts.turn_into_pages();
+        }
+        self.counts.merge(&other.counts);
     }
 
     /// How many durations were counted.
@@ -120,34 +126,89 @@ impl Histogram {
 
     /// The non-empty buckets in order, as their highest value and count.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.pages.iter().enumerate().flat_map(|(page, counters)| {
-            counters.iter().flat_map(move |counters| {
-                counters
-                    .iter()
-                    .enumerate()
-                    .filter(|(_, count)| **count > 0)
-                    .map(move |(index, count)| (highest(page, index), *count))
-            })
-        })
-    }
-
-    /// How many counted durations are at most `us`, to the precision of a bucket.
-    pub fn count_up_to(&self, us: u64) -> u64 {
-        let limit = highest_of(us);
-        self.buckets().take_while(|(value, _)| *value <= limit).map(|(_, count)| count).sum()
+        let (few, many) = match &self.counts {
+            Counts::Few(list, _) => (list.as_slice(), &[][..]),
+            Counts::Many(pages) => (&[][..], pages.as_slice()),
+        };
+        let few = few.iter().map(|&(bucket, count)| (bucket, u64::from(count)));
+        let many = (0u16..).step_by(PAGE).zip(many).flat_map(|(first, page)| {
+            page.iter().flat_map(move |page| (first..).zip(page.iter().copied()))
+        });
+        few.chain(many.filter(|(_, count)| *count > 0))
+            .map(|(bucket, count)| (highest(bucket), count))
     }
 }
 
-/// The page and the index in it of a value up to `MAX_US`.
+impl Counts {
+    #[inline]
+    fn add(&mut self, bucket: u16, n: u64) {
+        match self {
+            Self::Few(list, last) => {
+                // Most values fall where the last one fell: lag and body times are nearly always 0.
+                if list.get(*last).is_none_or(|(known, _)| *known != bucket) {
+                    *last = match list.binary_search_by_key(&bucket, |(known, _)| *known) {
+                        Ok(place) => place,
+                        Err(place) => {
+                            list.insert(place, (bucket, 0));
+                            place
+                        }
+                    };
+                }
+                // At most BUSY in all, so it fits.
+                list[*last].1 += n as u32;
+            }
+            Self::Many(pages) => page(pages, bucket)[usize::from(bucket) % PAGE] += n,
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        match (self, other) {
+            (Self::Many(mine), Self::Many(theirs)) => {
+                for (first, theirs) in (0u16..).step_by(PAGE).zip(theirs) {
+                    let Some(theirs) = theirs else { continue };
+                    let mine = page(mine, first).iter_mut();
+                    mine.zip(theirs.iter()).for_each(|(mine, theirs)| *mine += theirs);
+                }
+            }
+            (mine, Self::Few(list, _)) => {
+                list.iter().for_each(|(bucket, count)| mine.add(*bucket, u64::from(*count)));
+            }
+            // The sum is busy when a part is, and has been turned into pages.
+            (Self::Few(..), Self::Many(_)) => debug_assert!(false, "a busy part of a quiet whole"),
+        }
+    }
+
+    #[inline]
+    fn turn_into_pages(&mut self) {
+        if let Self::Few(list, _) = self {
+            let list = std::mem::take(list);
+            *self = Self::Many(Vec::new());
+            list.into_iter().for_each(|(bucket, count)| self.add(bucket, u64::from(count)));
+        }
+    }
+}
+
+/// The page of a bucket, made when it is first touched.
 #[inline]
-const fn place(us: u64) -> (usize, usize) {
+fn page(pages: &mut Vec<Option<Box<[u64; PAGE]>>>, bucket: u16) -> &mut [u64; PAGE] {
+    let index = usize::from(bucket) / PAGE;
+    if index >= pages.len() {
+        pages.resize_with(index + 1, || None);
+    }
+    pages[index].get_or_insert_with(|| Box::new([0; PAGE]))
+}
+
+/// The bucket of a value up to `MAX_US`: its page and its place in it.
+#[inline]
+const fn bucket_of(us: u64) -> u16 {
     let page = 64 - (us | (PAGE as u64 - 1)).leading_zeros() as usize - 10;
     let shift = page.saturating_sub(1);
-    (page, (us >> shift) as usize & (PAGE - 1))
+    (page * PAGE + ((us >> shift) as usize & (PAGE - 1))) as u16
 }
 
 /// The highest value of a bucket.
-const fn highest(page: usize, index: usize) -> u64 {
+const fn highest(bucket: u16) -> u64 {
+    let (page, index) = (bucket as usize / PAGE, bucket as usize % PAGE);
     if page == 0 {
         return index as u64;
     }
@@ -155,12 +216,7 @@ const fn highest(page: usize, index: usize) -> u64 {
     (((PAGE + index) as u64) << shift) + (1 << shift) - 1
 }
 
-const fn highest_of(us: u64) -> u64 {
-    let (page, index) = place(if us < Histogram::MAX_US { us } else { Histogram::MAX_US });
-    highest(page, index)
-}
-
-const _: () = assert!(place(Histogram::MAX_US).0 == PAGES - 1);
+const _: () = assert!(bucket_of(Histogram::MAX_US) as usize / PAGE == PAGES - 1);
 
 #[cfg(test)]
 mod tests {
@@ -168,8 +224,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn values() -> impl Strategy<Value = Vec<u64>> {
-        // All octaves alike: durations are spread over magnitudes.
-        prop::collection::vec((0u32..33, any::<u64>()), 1..300).prop_map(|draws| {
+        // Few and many, and all octaves alike: durations are spread over magnitudes.
+        let size = prop_oneof![1usize..300, (BUSY as usize - 50)..(BUSY as usize + 200)];
+        size.prop_flat_map(draws)
+    }
+
+    fn draws(size: usize) -> impl Strategy<Value = Vec<u64>> {
+        prop::collection::vec((0u32..33, any::<u64>()), size).prop_map(|draws| {
             draws.into_iter().map(|(bits, draw)| draw & ((1 << bits) - 1)).collect()
         })
     }
