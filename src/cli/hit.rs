@@ -1,4 +1,6 @@
 //! `manada hit`: one URL, no scenario; the same plan and the same path as `run`.
+//!
+//! Invariant: there is no shortcut: what it measures, `run` would measure the same.
 
 use std::fs;
 use std::time::Duration;
@@ -16,7 +18,8 @@ Examples:
   manada hit http://127.0.0.1:8080/ -c 50 -d 30s
   manada hit http://127.0.0.1:8080/ -n 10k -c 100
   manada hit http://127.0.0.1:8080/ -r 500/s -d 1m --threshold 'response.p99 < 50ms'
-  manada hit http://127.0.0.1:8080/cart -m POST -b '{\"id\": 7}' -H 'content-type: application/json'")]
+  manada hit http://127.0.0.1:8080/cart -m POST -b '{\"id\": 7}' \
+-H 'content-type: application/json'")]
 pub(super) struct Args {
     /// Where to, e.g. http://127.0.0.1:8080/
     url: String,
@@ -39,7 +42,8 @@ pub(super) struct Args {
     #[arg(short, long, default_value = "GET", help_heading = "Request")]
     method: String,
     /// A header, e.g. -H 'accept: text/html'; may be given more than once
-    #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header, help_heading = "Request")]
+    #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header,
+        help_heading = "Request")]
     headers: Vec<(String, String)>,
     /// The body, or @FILE to read it from there
     #[arg(short, long, value_name = "BODY|@FILE", help_heading = "Request")]

@@ -20,7 +20,8 @@ pub(super) struct Common {
     #[arg(long, value_name = "N", value_parser = seed, help_heading = "Load")]
     pub(super) seed: Option<Seed>,
     /// How many cores make load, e.g. 2; left out: chosen by need, and the report says why
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096), help_heading = "Load")]
+    #[arg(long, value_name = "N", help_heading = "Load",
+        value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(super) shards: Option<u64>,
     /// The folder for the report, e.g. reports/today
     #[arg(long, value_name = "DIR", help_heading = "Output")]
