@@ -23,7 +23,7 @@ Examples:
 pub(super) struct Args {
     /// Where to, e.g. http://127.0.0.1:8080/
     url: String,
-    /// Users, each with a connection of its own; with a rate: the most users at once
+    /// Users, each with a connection of its own, e.g. 200 or 10k; with a rate: the most users at once
     #[arg(short, long, default_value = "50", value_parser = words::count, help_heading = "Load")]
     connections: u64,
     /// How long, e.g. 30s; left out: 10s, or until all requests are made
@@ -51,7 +51,7 @@ pub(super) struct Args {
     /// How long a request may take, e.g. 5s; left out: 30s
     #[arg(long, value_parser = words::duration, help_heading = "Request")]
     timeout: Option<Duration>,
-    /// Accept any certificate
+    /// Accept any certificate, e.g. a self-signed one; the report says so
     #[arg(short = 'k', long, help_heading = "Request")]
     insecure: bool,
     #[command(flatten)]
