@@ -1,6 +1,7 @@
 //! The program as its users meet it: the real binary against scripted servers, the built-in target
 //! and hostile files. Each run lasts a second or two and goes to 127.0.0.1 alone.
 
+mod answers; // raw answers, good and hostile, and what must come of each
 mod builtin; // `manada target` as a process, and what it counted
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in a folder of its own, within bounds
