@@ -116,8 +116,11 @@ fn lengths() -> Vec<Row> {
         ok("a length beside chunks", both, "5\r\nhello\r\n0\r\n\r\n", once(200, 5)),
         raw("204 with a length", b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\n", whole(204, 0)),
         raw("304 with a length", b"HTTP/1.1 304 Same\r\nContent-Length: 5\r\n\r\n", whole(304, 0)),
-        raw("204 with chunks", b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n",
-            whole(204, 0)),
+        raw(
+            "204 with chunks",
+            b"HTTP/1.1 204 No\r\nTransfer-Encoding: chunked\r\n\r\n",
+            whole(204, 0),
+        ),
         raw("204 and a body", b"HTTP/1.1 204 No\r\nContent-Length: 5\r\n\r\nhello", once(204, 0)),
         raw("404", b"HTTP/1.1 404 None\r\nContent-Length: 2\r\n\r\nno", whole(404, 2)),
     ]
@@ -130,14 +133,24 @@ fn chunks() -> Vec<Row> {
     vec![
         chunked("chunks", &with_end("5\r\nhello\r\n6\r\n world\r\n"), whole(200, 11)),
         chunked("no chunk but the last", end, whole(200, 0)),
-        chunked("hex of both cases", &with_end(&format!("1388\r\n{long}\r\nA\r\n0123456789\r\n\
-            a\r\n0123456789\r\n")), whole(200, 5_020)),
+        chunked(
+            "hex of both cases",
+            &with_end(&format!(
+                "1388\r\n{long}\r\nA\r\n0123456789\r\n\
+            a\r\n0123456789\r\n"
+            )),
+            whole(200, 5_020),
+        ),
         chunked("an extension", &with_end("5;name=value\r\nhello\r\n"), whole(200, 5)),
         chunked("an extension in quotes", &with_end("5;n=\"a;b\"\r\nhello\r\n"), whole(200, 5)),
         chunked("room after the size", &with_end("5  \r\nhello\r\n"), whole(200, 5)),
         chunked("zeros before the size", &with_end("0005\r\nhello\r\n"), whole(200, 5)),
         chunked("a trailer", "5\r\nhello\r\n0\r\nX-Sum: 1\r\nY: 2\r\n\r\n", whole(200, 5)),
-        chunked("more after the end", "5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n", once(200, 5)),
+        chunked(
+            "more after the end",
+            "5\r\nhello\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n\r\n",
+            once(200, 5),
+        ),
         chunked("no size", &with_end("\r\nhello\r\n"), BAD_BODY),
         chunked("a size below zero", &with_end("-5\r\nhello\r\n"), BAD_BODY),
         chunked("a size with 0x", &with_end("0x5\r\nhello\r\n"), BAD_BODY),
@@ -158,16 +171,17 @@ fn chunks() -> Vec<Row> {
         ok("chunked in capitals", "TRANSFER-ENCODING: ChunKed", &with_end(""), whole(200, 0)),
         ok("gzip, then chunked", "Transfer-Encoding: gzip, chunked", end, whole(200, 0)),
         ok("a coding that is not chunked", "Transfer-Encoding: gzip", "hello", once(200, 5)),
-        raw("chunks from 1.0", b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-            BAD_HEAD),
+        raw(
+            "chunks from 1.0",
+            b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            BAD_HEAD,
+        ),
     ]
 }
 
 fn heads() -> Vec<Row> {
     const HELLO: &str = "Content-Length: 5\r\n\r\nhello";
-    let line = |name, line: &str, read| {
-        raw(name, format!("{line}\r\n{HELLO}").as_bytes(), read)
-    };
+    let line = |name, line: &str, read| raw(name, format!("{line}\r\n{HELLO}").as_bytes(), read);
     let interim = |count: usize, code: &str, read| {
         let early = format!("HTTP/1.1 {code}\r\nLink: </a.css>\r\n\r\n").repeat(count);
         raw("interim", format!("{early}HTTP/1.1 200 OK\r\n{HELLO}").as_bytes(), read)
@@ -195,8 +209,11 @@ fn heads() -> Vec<Row> {
         line("no name", "HTTP/1.1 200 OK\r\n: b", BAD_HEAD),
         line("bytes above ASCII", "HTTP/1.1 200 OK\r\nA: caf\u{e9}", whole(200, 5)),
         raw("line feeds alone", b"HTTP/1.1 200 OK\nContent-Length: 5\n\nhello", whole(200, 5)),
-        raw("an empty line before", b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-            whole(200, 0)),
+        raw(
+            "an empty line before",
+            b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+            whole(200, 0),
+        ),
         raw("HTTP/0.9", b"<html>hello</html>", BAD_HEAD),
         raw("a TLS alert", b"\x15\x03\x03\x00\x02\x02\x46", BAD_HEAD),
         raw("HTTP/2 frames", b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", BAD_HEAD),

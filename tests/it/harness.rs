@@ -7,7 +7,7 @@ use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
@@ -33,9 +33,17 @@ pub(crate) struct Manada {
 /// A program that was started.
 pub(crate) struct Running {
     child: Child,
-    stdout: Option<Receiver<Vec<u8>>>,
-    stderr: Receiver<Vec<u8>>,
+    stdout: Option<Arc<Output>>,
+    stderr: Arc<Output>,
     folder: TempDir,
+}
+
+/// What a program has said so far.
+#[derive(Default)]
+struct Output {
+    /// The text, and whether it has ended.
+    said: Mutex<(Vec<u8>, bool)>,
+    more: Condvar,
 }
 
 /// A program that has ended.
@@ -108,8 +116,8 @@ impl Manada {
             .stdout(self.stdout.unwrap_or_else(Stdio::piped))
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();
-        let stdout = read.then(|| drain(child.stdout.take().unwrap()));
-        let stderr = drain(child.stderr.take().unwrap());
+        let stdout = read.then(|| Output::of(child.stdout.take().unwrap()));
+        let stderr = Output::of(child.stderr.take().unwrap());
         Running { child, stdout, stderr, folder: self.folder }
     }
 
@@ -126,28 +134,58 @@ impl Running {
         kill_process(id, signal).unwrap();
     }
 
-    /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+    /// Waits until it has said this on standard error.
+    pub(crate) fn hear(&self, text: &str) {
+        let heard = self.stderr.until(|said, _| String::from_utf8_lossy(said).contains(text));
+        assert!(heard.is_some(), "it never said {text:?}");
     }
 
     /// Waits for its end.
     pub(crate) fn wait(mut self) -> Done {
         // Its outputs end when it does: a wait with a bound that needs no polling.
-        let stderr = self.stderr.recv_timeout(LIMIT);
-        let stdout = self.stdout.take().map(|out| out.recv_timeout(LIMIT));
-        if stderr.is_err() {
+        let stderr = self.stderr.until(|_, ended| ended);
+        if stderr.is_none() {
             self.child.kill().unwrap();
         }
+        let stdout = self.stdout.take().map(|out| out.until(|_, ended| ended).unwrap());
         let code = self.child.wait().unwrap().code();
-        let stderr = stderr.expect("the program ends within its limit");
-        let stdout = stdout.map(Result::unwrap).unwrap_or_default();
         Done {
             code,
-            stdout: String::from_utf8(stdout).unwrap(),
-            stderr: String::from_utf8(stderr).unwrap(),
+            stdout: stdout.unwrap_or_default(),
+            stderr: stderr.expect("the program ends within its limit"),
             folder: self.folder,
         }
+    }
+}
+
+impl Output {
+    /// All that comes from there.
+    fn of(mut from: impl Read + Send + 'static) -> Arc<Self> {
+        let output = Arc::new(Self::default());
+        let own = Arc::clone(&output);
+        thread::spawn(move || {
+            let mut bytes = [0; 4_096];
+            loop {
+                let count = from.read(&mut bytes).unwrap_or(0);
+                let mut said = own.said.lock().unwrap();
+                said.0.extend_from_slice(&bytes[..count]);
+                said.1 = count == 0;
+                own.more.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        output
+    }
+
+    /// What was said, once that holds; none when it does not in time.
+    fn until(&self, holds: impl Fn(&[u8], bool) -> bool) -> Option<String> {
+        let said = self.said.lock().unwrap();
+        let wait = self.more.wait_timeout_while(said, LIMIT, |(said, ended)| !holds(said, *ended));
+        let (said, waited) = wait.unwrap();
+        let text = || String::from_utf8(said.0.clone()).unwrap();
+        (!waited.timed_out()).then(text)
     }
 }
 
@@ -198,27 +236,32 @@ pub(crate) fn answered(report: &Value) -> u64 {
 /// The ledgers' sums that do not hold (MEASURING, "Nothing vanishes").
 fn wrong_sums(report: &Value) -> Vec<String> {
     let sums: [(&str, &[&str]); 3] = [
-        ("iterations.started", &[
-            "iterations.completed",
-            "iterations.ended_early",
-            "iterations.interrupted",
-        ]),
-        ("calls.made", &[
-            "calls.ok",
-            "calls.failed",
-            "calls.timeout",
-            "calls.suppressed",
-            "calls.cancelled",
-            "calls.generator_errors",
-            "calls.unfinished",
-        ]),
-        ("attempts.started", &[
-            "attempts.first",
-            "attempts.retries",
-            "attempts.hedges",
-            "attempts.redirects",
-            "attempts.stale_resends",
-        ]),
+        (
+            "iterations.started",
+            &["iterations.completed", "iterations.ended_early", "iterations.interrupted"],
+        ),
+        (
+            "calls.made",
+            &[
+                "calls.ok",
+                "calls.failed",
+                "calls.timeout",
+                "calls.suppressed",
+                "calls.cancelled",
+                "calls.generator_errors",
+                "calls.unfinished",
+            ],
+        ),
+        (
+            "attempts.started",
+            &[
+                "attempts.first",
+                "attempts.retries",
+                "attempts.hedges",
+                "attempts.redirects",
+                "attempts.stale_resends",
+            ],
+        ),
     ];
     let mut wrong: Vec<String> = sums
         .iter()
@@ -238,15 +281,4 @@ fn wrong_sums(report: &Value) -> Vec<String> {
         wrong.push("the run itself found its ledgers wrong".to_owned());
     }
     wrong
-}
-
-/// All that comes from there, once it ends.
-fn drain(mut from: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
-    let (told, all) = sync_channel(1);
-    thread::spawn(move || {
-        let mut bytes = Vec::new();
-        from.read_to_end(&mut bytes).unwrap();
-        let _ = told.send(bytes);
-    });
-    all
 }

@@ -210,11 +210,8 @@ fn a_body_without_end_stops_at_the_bound_or_the_deadline() {
 #[test]
 fn a_target_that_hangs_up_at_once() {
     // Whether the request was on its way by then is a race, so several names are right.
-    let errors: &[(&str, &str)] = &[
-        ("first_byte", "closed"),
-        ("first_byte", "reset"),
-        ("send", "reset"),
-    ];
+    let errors: &[(&str, &str)] =
+        &[("first_byte", "closed"), ("first_byte", "reset"), ("send", "reset")];
     check(&row("closes at once", "failed", errors, 4, |_| {}));
     let errors: &[(&str, &str)] = &[("first_byte", "reset"), ("send", "reset")];
     check(&row("resets at once", "failed", errors, 4, |peer| peer.reset()));

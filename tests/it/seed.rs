@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use crate::builtin::Builtin;
 use crate::harness::{Manada, count};
 
-const OPEN: &str = "    arrivals: { process: poisson, rate: 300/s, max_users: 600 }\n    duration: 2s";
+const OPEN: &str =
+    "    arrivals: { process: poisson, rate: 300/s, max_users: 600 }\n    duration: 2s";
 const COUNTED: &str = "    users: 30\n    iterations: 600";
 
 /// What the target logged: number and request of each.
