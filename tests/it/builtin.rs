@@ -44,11 +44,6 @@ impl Builtin {
         serde_json::from_str(&self.get("/stats")).unwrap()
     }
 
-    /// How many requests it got.
-    pub(crate) fn requests(&self) -> u64 {
-        self.stats()["requests"].as_u64().unwrap()
-    }
-
     /// Ends it, so that its log is complete.
     pub(crate) fn end(mut self) {
         drop(self.child.stdin.take());

@@ -26,10 +26,8 @@ fn read<'a>(wanted: Wanted, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Read
         }
     }
     let reuse = reader.may_reuse();
-    let read = match reader.end() {
-        true => Read::Whole(reader.status(), kept.body.len(), reuse),
-        false => Read::Cut,
-    };
+    let read =
+        if reader.end() { Read::Whole(reader.status(), kept.body.len(), reuse) } else { Read::Cut };
     (read, kept)
 }
 

@@ -33,8 +33,6 @@ pub(crate) struct Peer {
     pub(crate) stream: TcpStream,
     shared: Arc<Shared>,
     steps: u32,
-    /// Which connection of the server it is, from 0.
-    pub(crate) number: u64,
 }
 
 impl Server {
@@ -54,8 +52,8 @@ impl Server {
                 stream.set_read_timeout(Some(LIFE)).unwrap();
                 stream.set_write_timeout(Some(LIFE)).unwrap();
                 let (script, shared) = (Arc::clone(&script), Arc::clone(&own));
-                let number = shared.connections.fetch_add(1, SeqCst);
-                thread::spawn(move || script(&mut Peer { stream, shared, steps: 0, number }));
+                shared.connections.fetch_add(1, SeqCst);
+                thread::spawn(move || script(&mut Peer { stream, shared, steps: 0 }));
             }
         });
         Self { address, shared }
