@@ -1,7 +1,7 @@
 //! Manada: a load-testing traffic simulator for the terminal.
 //!
-//! The modules, floor by floor; a module imports only from floors below its own
-//! (`tests/tidy.rs` proves it, ARCHITECTURE.md says why).
+//! The modules, floor by floor; ARCHITECTURE.md says why.
+//! Invariant: a module imports only from floors below its own (`tests/tidy.rs` proves it).
 
 // 0: numbers, time, randomness, this machine, endings
 pub mod clock;

@@ -1,4 +1,6 @@
 //! The door: words in, an exit code out.
+//!
+//! Invariant: nothing is decided here.
 
 use std::process::ExitCode;
 

@@ -157,7 +157,7 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> (Report, Target) {
         let (_keep, interrupts) = mpsc::channel(1);
         let mut audience = Audience::default();
         let interrupted =
-            dispatch::dispatch(plan, source, &mut tally, &mut audience, interrupts).await;
+            dispatch::dispatch(plan, start, source, &mut tally, &mut audience, interrupts).await;
         let opening = Arc::new(Opening {
             plan: Arc::clone(plan),
             started_at: clock::wall(),

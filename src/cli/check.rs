@@ -1,4 +1,6 @@
 //! `manada check`: every mistake of a scenario at once, without running it.
+//!
+//! Invariant: it accepts exactly what `run` would accept.
 
 use std::io::Write;
 use std::path::PathBuf;

@@ -1,4 +1,6 @@
 //! `manada hit`: one URL, no scenario; the same plan and the same path as `run`.
+//!
+//! Invariant: there is no shortcut: what it measures, `run` would measure the same.
 
 use std::fs;
 use std::time::Duration;
@@ -16,11 +18,12 @@ Examples:
   manada hit http://127.0.0.1:8080/ -c 50 -d 30s
   manada hit http://127.0.0.1:8080/ -n 10k -c 100
   manada hit http://127.0.0.1:8080/ -r 500/s -d 1m --threshold 'response.p99 < 50ms'
-  manada hit http://127.0.0.1:8080/cart -m POST -b '{\"id\": 7}' -H 'content-type: application/json'")]
+  manada hit http://127.0.0.1:8080/cart -m POST -b '{\"id\": 7}' \
+-H 'content-type: application/json'")]
 pub(super) struct Args {
     /// Where to, e.g. http://127.0.0.1:8080/
     url: String,
-    /// Users, each with a connection of its own; with a rate: the most users at once
+    /// Users, each with a connection of its own, e.g. 200 or 10k; with a rate: the most users at once
     #[arg(short, long, default_value = "50", value_parser = words::count, help_heading = "Load")]
     connections: u64,
     /// How long, e.g. 30s; left out: 10s, or until all requests are made
@@ -39,7 +42,8 @@ pub(super) struct Args {
     #[arg(short, long, default_value = "GET", help_heading = "Request")]
     method: String,
     /// A header, e.g. -H 'accept: text/html'; may be given more than once
-    #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header, help_heading = "Request")]
+    #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header,
+        help_heading = "Request")]
     headers: Vec<(String, String)>,
     /// The body, or @FILE to read it from there
     #[arg(short, long, value_name = "BODY|@FILE", help_heading = "Request")]
@@ -47,7 +51,7 @@ pub(super) struct Args {
     /// How long a request may take, e.g. 5s; left out: 30s
     #[arg(long, value_parser = words::duration, help_heading = "Request")]
     timeout: Option<Duration>,
-    /// Accept any certificate
+    /// Accept any certificate, e.g. a self-signed one; the report says so
     #[arg(short = 'k', long, help_heading = "Request")]
     insecure: bool,
     #[command(flatten)]

@@ -33,7 +33,7 @@ pub(super) enum Folder {
 pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
     let folder = match (&common.out, folder) {
         (Some(folder), _) => Some(folder.clone()),
-        (None, Folder::Always) => Some(default_folder(&plan.scenario)),
+        (None, Folder::Always) => Some(free_folder(&plan.scenario)),
         (None, Folder::IfAsked) => None,
     };
     let mut audience = Audience::default();
@@ -46,6 +46,9 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         Ok(report) => report,
         Err(trouble) => {
             complain(&trouble);
+            // Files that were made but never written are no report; what was measured stays.
+            let _ = audience.leave();
+            folder.as_deref().map(Files::sweep);
             return match trouble {
                 Trouble::TooBig(_) => Ending::Scenario,
                 Trouble::World(..) => Ending::Broken,
@@ -107,6 +110,14 @@ fn default_folder(scenario: &str) -> PathBuf {
     let time = humantime::format_rfc3339_seconds(clock::wall()).to_string();
     let time = time.replace([':', '-'], "").replace('Z', "");
     PathBuf::from("reports").join(format!("{name}-{time}"))
+}
+
+/// The first folder of that name that does not exist yet: runs may begin in the same second.
+fn free_folder(scenario: &str) -> PathBuf {
+    let first = default_folder(scenario);
+    let numbered = (2..).map(|n| PathBuf::from(format!("{}-{n}", first.display())));
+    let all = std::iter::once(first.clone()).chain(numbered);
+    all.into_iter().find(|folder| !folder.exists()).unwrap_or(first)
 }
 
 /// Passes signals on for as long as the run lasts.

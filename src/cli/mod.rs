@@ -44,9 +44,8 @@ enum Command {
     /// Serve the built-in target: a small shop of known truth to aim at.
     Target(target::Args),
     /// Print a completion script for a shell.
-    #[command(
-        after_help = "Example: manada completions bash > ~/.local/share/bash-completion/completions/manada"
-    )]
+    #[command(after_help = "Example: manada completions bash \
+            > ~/.local/share/bash-completion/completions/manada")]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,

@@ -1,4 +1,6 @@
 //! `manada run`: a scenario, with what the command line changes of it.
+//!
+//! Invariant: the command line changes what the scenario says, never how it is carried out.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -20,10 +22,12 @@ pub(super) struct Args {
     /// The scenario's file
     scenario: PathBuf,
     /// So many users, in the only closed workload or the one named, e.g. 200 or shoppers=200
-    #[arg(long, value_name = "[W=]N", value_parser = |text: &str| words::named(text, words::count), help_heading = "Load")]
+    #[arg(long, value_name = "[W=]N", help_heading = "Load",
+        value_parser = |text: &str| words::named(text, words::count))]
     users: Vec<(Option<String>, u64)>,
     /// So many starts per second, in the only open workload or the one named, e.g. api=200/s
-    #[arg(long, value_name = "[W=]N/s", value_parser = |text: &str| words::named(text, words::rate), help_heading = "Load")]
+    #[arg(long, value_name = "[W=]N/s", help_heading = "Load",
+        value_parser = |text: &str| words::named(text, words::rate))]
     rate: Vec<(Option<String>, Rate)>,
     /// Stretch or shrink all load shapes to this length, e.g. 5m
     #[arg(long, value_name = "D", value_parser = words::duration, help_heading = "Load")]

@@ -9,18 +9,20 @@ use clap::{Args, ValueEnum};
 
 use crate::seed::Seed;
 use crate::units::{Rate, parse_duration, parse_rate};
+use crate::verdict::Threshold;
 
 /// What `run` and `hit` both understand.
 #[derive(Debug, Args)]
 pub(super) struct Common {
     /// A rule to judge by, e.g. 'response.p95 < 250ms'; may be given more than once
-    #[arg(long, value_name = "RULE", help_heading = "Judging")]
+    #[arg(long, value_name = "RULE", value_parser = rule, help_heading = "Judging")]
     pub(super) threshold: Vec<String>,
     /// Everything random follows from it, e.g. 42; left out: drawn and printed
     #[arg(long, value_name = "N", value_parser = seed, help_heading = "Load")]
     pub(super) seed: Option<Seed>,
     /// How many cores make load, e.g. 2; left out: chosen by need, and the report says why
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096), help_heading = "Load")]
+    #[arg(long, value_name = "N", help_heading = "Load",
+        value_parser = clap::value_parser!(u64).range(1..=4096))]
     pub(super) shards: Option<u64>,
     /// The folder for the report, e.g. reports/today
     #[arg(long, value_name = "DIR", help_heading = "Output")]
@@ -53,6 +55,16 @@ pub(super) enum Ui {
     Plain,
     /// Nothing.
     None,
+}
+
+fn rule(text: &str) -> Result<String, String> {
+    match Threshold::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => {
+            let help = error.help.map_or(String::new(), |help| format!("; {help}"));
+            Err(format!("{}: expected {}{help}", error.message, error.expected))
+        }
+    }
 }
 
 pub(super) fn seed(text: &str) -> Result<Seed, String> {

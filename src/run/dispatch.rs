@@ -34,6 +34,7 @@ enum Happened {
 /// that outlasts the grace is cut too.
 pub async fn dispatch(
     plan: &Arc<Plan>,
+    start: Time,
     mut source: Source,
     tally: &mut Tally,
     audience: &mut Audience,
@@ -42,7 +43,7 @@ pub async fn dispatch(
     let mut interrupted = None;
     let mut left = source.commands.len();
     let alarm = Timer::new();
-    let mut next_second = clock::now().after(SECOND_NS);
+    let mut next_second = start.after(SECOND_NS + SHED_NS);
     let mut cut_at = Time::NEVER;
     loop {
         let happened = tokio::select! {
@@ -93,3 +94,6 @@ pub async fn dispatch(
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// How long after a full second its deltas are looked at together: shards need a moment to shed.
+const SHED_NS: u64 = 50_000_000;

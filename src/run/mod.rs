@@ -75,16 +75,20 @@ pub fn run(
     let interrupted = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         interrupts(sender);
-        dispatch::dispatch(&plan, source, &mut tally, audience, receiver).await
+        dispatch::dispatch(&plan, start, source, &mut tally, audience, receiver).await
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
-    engine.join().map_err(|e| Trouble::World("a shard failed", e))?;
+    let broken = engine.join().err();
     drop(targets);
 
     let snapshot = Arc::new(tally.snapshot(load_end_ns(&plan)));
     let report = Arc::new(conclude(opening, snapshot, interrupted));
     audience.tell(&RunEvent::Ended(Arc::clone(&report)));
-    Ok(report)
+    match broken {
+        // What was measured is written all the same; its ledger says what is missing.
+        Some(error) => Err(Trouble::World("a shard failed", error)),
+        None => Ok(report),
+    }
 }
 
 /// An empty tally for a plan.

@@ -58,6 +58,17 @@ impl Files {
         NAMES.iter().map(|name| folder.join(name)).collect()
     }
 
+    /// Removes the files that were made and never written, and the folder if nothing is left in it.
+    pub fn sweep(folder: &Path) {
+        for path in Self::paths(folder) {
+            if fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
+                let _ = fs::remove_file(path);
+            }
+        }
+        // Refuses when something is in it, which is just what is wanted.
+        let _ = fs::remove_dir(folder);
+    }
+
     fn begin(&mut self, opening: &Opening) -> io::Result<()> {
         let file = |name| File::create(self.folder.join(name)).map(BufWriter::new);
         let timeline = Timeline::new(file("timeline.csv")?, Arc::clone(&opening.plan))?;

@@ -1,4 +1,4 @@
-//! `summary.json`: a finished run as one document, version 1 (docs/summary-json.md).
+//! `summary.json`: a finished run as one document, version 1 (docs/report.md).
 //!
 //! Made from the Report alone; `--json` prints it, the files sink writes it.
 //! Invariant: durations in whole µs with suffix `_us`, counts are integers, what does not exist is

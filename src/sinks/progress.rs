@@ -22,6 +22,8 @@ const PLAIN_EVERY: u64 = 5;
 
 /// What one workload did in the last second.
 struct Pulse {
+    /// Users within an iteration now.
+    users: u64,
     rate: f64,
     p95: String,
     errors: f64,
@@ -54,6 +56,7 @@ impl Pulses {
             let p95 = part.response(own, lost).quantile(0.95);
             let ended = ended - before[1];
             pulses.push(Pulse {
+                users: iterations.started - iterations.ended(),
                 rate: if seconds > 0.0 { (started - before[0]) as f64 / seconds } else { 0.0 },
                 p95: p95.map_or("-".to_owned(), show_quantile),
                 errors: (bad - before[2]) as f64 * 100.0 / ended.max(1) as f64,
@@ -79,6 +82,8 @@ impl Bars {
     }
 
     fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
+        let names = opening.plan.workloads.iter().map(|load| load.name.chars().count());
+        let widest = names.max().unwrap_or(0);
         for load in &opening.plan.workloads {
             let end = load.end();
             let template = if end.is_some() {
@@ -88,9 +93,11 @@ impl Bars {
             };
             let style = ProgressStyle::with_template(template).map_err(io::Error::other)?;
             let length = end.map_or(1, |end| end.as_millis() as u64);
-            let bar = ProgressBar::new(length).with_style(style.progress_chars("━╸─"));
-            bar.set_prefix(plain(&load.name));
-            self.drawn.push(self.lines.add(bar));
+            // Added before anything is set: a bar of its own would draw itself where it stands.
+            let bar = self.lines.add(ProgressBar::new(length));
+            bar.set_style(style.progress_chars("━╸─"));
+            bar.set_prefix(format!("{:<widest$}", plain(&load.name)));
+            self.drawn.push(bar);
         }
         self.opening = Some(Arc::clone(opening));
         Ok(())
@@ -109,7 +116,7 @@ impl Bars {
             bar.set_message(format!(
                 "{}  {} users  {}/s  p95 {}  errors {:.1} %",
                 show_duration(Duration::from_secs(elapsed.as_secs())),
-                show_count(snapshot.users),
+                show_count(pulse.users),
                 show_rate(pulse.rate),
                 pulse.p95,
                 pulse.errors
@@ -188,12 +195,13 @@ impl Lines {
         // Shards shed within a moment of the full second.
         let elapsed = (snapshot.elapsed_ns + 500_000_000) / 1_000_000_000;
         let elapsed = show_duration(Duration::from_secs(elapsed));
-        write!(err, "{elapsed:>6}  {} users", show_count(snapshot.users))?;
+        write!(err, "{elapsed:>6}")?;
         for (pulse, load) in pulses.iter().zip(&opening.plan.workloads) {
             write!(
                 err,
-                "  | {}: {}/s, p95 {}, errors {:.1} %",
+                "  | {}: {} users, {}/s, p95 {}, errors {:.1} %",
                 plain(&load.name),
+                show_count(pulse.users),
                 show_rate(pulse.rate),
                 pulse.p95,
                 pulse.errors

@@ -28,7 +28,8 @@ pub struct Iterations {
 }
 
 /// What became of calls, by their last attempt.
-/// `made = ok + failed + timeout + suppressed + cancelled + generator_errors + unfinished + running`.
+/// `made = ok + failed + timeout + suppressed + cancelled + generator_errors + unfinished`
+/// `+ running`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
     /// Steps carried out.

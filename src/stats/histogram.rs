@@ -4,9 +4,9 @@
 //! Invariant: the same value falls into the same bucket as in any HdrHistogram of these bounds
 //! (Gil Tene, hdrhistogram.org), so counts move between the two without loss.
 //!
-//! Why our own: most histograms of a run are small. A step's answers of one second are a few hundred
-//! values, and HdrHistogram would spend 184 KiB on them. So a histogram begins as a sorted list of
-//! the buckets it has seen; a busy one turns into pages of an octave, made when first touched.
+//! Why our own: most histograms of a run are small. A step's answers of one second are a few
+//! hundred values, and HdrHistogram would spend 184 KiB on them. So a histogram begins as a sorted
+//! list of the buckets it has seen; a busy one turns into pages of an octave, made when touched.
 
 /// Counters in a page; half of HdrHistogram's sub-buckets at three digits.
 const PAGE: usize = 1_024;

@@ -4,7 +4,7 @@
 //! Invariant: a percentile that is only a lower bound fails every upper bound; a rule with nothing
 //! to look at does not pass.
 
-use super::threshold::{Metric, Op, Stat, Threshold, Time};
+use super::threshold::{Metric, Stat, Threshold, Time};
 use crate::stats::{Histogram, Latency, Quantile, Snapshot};
 
 /// A rule as it was judged.
@@ -40,7 +40,7 @@ fn one(threshold: &Threshold, snapshot: &Snapshot) -> Judgement {
     let passed = observed.is_some_and(|observed| {
         let holds = threshold.op.holds(observed.value, threshold.limit);
         // "At least 2 s" proves "more than 1 s" and nothing below.
-        holds && (!observed.at_least || matches!(threshold.op, Op::More | Op::AtLeast))
+        holds && !(observed.at_least && threshold.op.is_upper_bound())
     });
     Judgement {
         threshold: threshold.clone(),

@@ -139,11 +139,6 @@ impl Wire {
 }
 
 impl Line {
-    /// Whether it has a connection to use again.
-    pub fn is_connected(&self) -> bool {
-        self.connection.is_some()
-    }
-
     /// Closes its connection, if any.
     pub fn close(&mut self) {
         if self.connection.take().is_some() {

@@ -60,11 +60,6 @@ impl Patience {
         self.timer.clear();
     }
 
-    /// Whether the run's time is over for this user.
-    pub fn is_cut(&self) -> bool {
-        self.cut.get() || self.hard_end.get() <= clock::now()
-    }
-
     /// Waits until `at`, or until the run's time is over.
     pub async fn pause_until(&self, at: Time) -> Result<(), GaveUp> {
         let until = at.min(self.hard_end.get());

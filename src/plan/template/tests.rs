@@ -1,3 +1,5 @@
+//! Templates: what each slot renders to, and what is refused.
+
 use super::*;
 use crate::seed::{Seed, Stream};
 use proptest::prelude::*;
