@@ -3,6 +3,7 @@
 
 mod answers; // raw answers, good and hostile, and what must come of each
 mod builtin; // `manada target` as a process, and what it counted
+mod deaf; // targets that do not listen to the end, and long requests
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in a folder of its own, within bounds
 mod ledger; // what the generator says against what the target saw
@@ -14,4 +15,5 @@ mod seed; // same seed, same traffic, whatever the shards
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod stale; // kept connections that the target closed
 mod tls; // certificates good and bad
+mod verdicts; // what a dead or slow target means for thresholds
 mod words; // wrong words, missing files, closed pipes
