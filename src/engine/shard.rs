@@ -254,6 +254,11 @@ impl Shard {
                 self.recorder.borrow_mut().dropped(index, due_ns, lag_ns);
             }
         }
+        // A rate lasts to its end, also after its last start: rates are over all of that time.
+        // What is bound by a count is over when all are made.
+        if arrivals.iterations.is_none() {
+            self.wait_unless_draining(&timer, zero.after(arrivals.curve.end_ns())).await;
+        }
     }
 
     /// Takes one of the workload's users, of which the whole run has `most`.
