@@ -20,6 +20,8 @@ use crate::exit::Ending;
 /// A load-testing traffic simulator: a herd of believable users, and numbers that can be trusted.
 #[derive(Debug, Parser)]
 #[command(name = "manada", version, max_term_width = 100, arg_required_else_help = true)]
+// As in curl and k6: of a flag given twice the last one counts.
+#[command(args_override_self = true)]
 #[command(after_help = "\
 Examples:
   manada run scenarios/quickstart.yaml        the first run, on a target of its own

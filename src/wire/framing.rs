@@ -18,6 +18,9 @@ const USUAL_HEADERS: usize = 48;
 /// A head shorter than this is looked at with each piece that comes, so that what is no HTTP shows
 /// at once, however it was cut into segments.
 const EAGER: usize = 4 << 10;
+/// The most bytes of empty lines before a status line: the parser reads over them, and again with
+/// each piece that comes.
+const MAX_BLANK: usize = 64;
 /// The most interim (1xx) answers before the real one.
 const MAX_INTERIM: u32 = 16;
 
@@ -186,8 +189,8 @@ impl Reader {
         }
         let before = self.carry.len();
         self.carry_on(bytes)?;
-        // A long one is parsed again only when its end may be there, so that a head sent byte by byte
-        // costs no more than its length squared over a line's.
+        // A long one is parsed again only when its end may be there, so that a head sent byte by
+        // byte costs no more than its length squared over a line's.
         if before > EAGER && !bytes.contains(&b'\n') {
             return Ok(None);
         }
@@ -262,6 +265,11 @@ impl Reader {
 
 /// A whole head at the start of `bytes`; `None` when more must come.
 fn parse(bytes: &[u8]) -> Result<Option<Head>, Broken> {
+    if bytes.iter().take(MAX_BLANK + 1).all(|byte| matches!(byte, b'\r' | b'\n'))
+        && bytes.len() > MAX_BLANK
+    {
+        return Err(Broken(Phase::FirstByte, Kind::Malformed));
+    }
     let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
     let mut response = httparse::Response::new(&mut []);
     let config = httparse::ParserConfig::default();

@@ -9,6 +9,7 @@
 
 use std::cell::RefCell;
 use std::future::poll_fn;
+use std::io;
 use std::task::{Context, Poll};
 
 use super::connection::{Connection, gave_up};
@@ -132,17 +133,25 @@ impl Http1 {
         };
         let mut reader = Reader::new(outgoing.wanted);
         // One future for both: a target may answer before it has read all of a long request.
+        // Once the target has reset the connection nothing more can be written, but an answer that
+        // it sent before may still be read; the end of what can be read is near, too.
+        let mut reset = None;
         let ended = poll_fn(|cx| {
-            if !account.sent
-                && let Some(ended) = write(connection, cx, outgoing.bytes, account)
-            {
-                return Poll::Ready(ended);
+            if !account.sent && reset.is_none() {
+                match write(connection, cx, outgoing.bytes, account) {
+                    Some(error) if is_reset(&error) => reset = Some(error),
+                    Some(error) => return Poll::Ready(write_error(&reader, &error)),
+                    None => {}
+                }
             }
             let read = self.read(connection, cx, &mut reader, kept, account);
-            match patience.poll(cx, read) {
-                Poll::Pending => Poll::Pending,
-                Poll::Ready(Ok(ended)) => Poll::Ready(ended),
-                Poll::Ready(Err(why)) => Poll::Ready(timed_out(why, &reader, account)),
+            match (patience.poll(cx, read), &reset) {
+                (Poll::Ready(Ok(Ended::Failed(_) | Ended::Silent(_)) | Err(_)), Some(error)) => {
+                    Poll::Ready(write_error(&reader, error))
+                }
+                (other, _) => {
+                    other.map(|ended| ended.unwrap_or_else(|why| timed_out(why, &reader, account)))
+                }
             }
         })
         .await;
@@ -211,36 +220,41 @@ impl Http1 {
     }
 }
 
-/// Writes what is left of the request; `Some` when that ended the exchange.
+/// Writes what is left of the request; `Some` when that failed.
 fn write(
     connection: &mut Connection,
     cx: &mut Context<'_>,
     bytes: &[u8],
     account: &mut Account,
-) -> Option<Ended> {
+) -> Option<io::Error> {
     loop {
         let left = &bytes[account.bytes_sent as usize..];
         if left.is_empty() {
             match connection.poll_flush(cx) {
                 Poll::Pending => {}
                 Poll::Ready(Ok(())) => account.sent = true,
-                Poll::Ready(Err(error)) => return Some(write_error(&error)),
+                Poll::Ready(Err(error)) => return Some(error),
             }
             return None;
         }
         match connection.poll_write(cx, left) {
             Poll::Pending => return None,
             Poll::Ready(Ok(count)) => account.bytes_sent += count as u64,
-            Poll::Ready(Err(error)) => return Some(write_error(&error)),
+            Poll::Ready(Err(error)) => return Some(error),
         }
     }
 }
 
-fn write_error(error: &std::io::Error) -> Ended {
-    Ended::Silent(fault::outcome(Phase::Send, error))
+fn is_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
-fn read_error(reader: &Reader, error: &std::io::Error) -> Ended {
+fn write_error(reader: &Reader, error: &io::Error) -> Ended {
+    let outcome = fault::outcome(Phase::Send, error);
+    if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
+}
+
+fn read_error(reader: &Reader, error: &io::Error) -> Ended {
     let outcome = fault::outcome(reader.phase(), error);
     if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
 }

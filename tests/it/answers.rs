@@ -181,6 +181,10 @@ fn chunks() -> Vec<Row> {
 
 fn heads() -> Vec<Row> {
     const HELLO: &str = "Content-Length: 5\r\n\r\nhello";
+    let blank = |bytes: usize| {
+        let lines = "\r\n".repeat(bytes / 2);
+        format!("{lines}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    };
     let line = |name, line: &str, read| raw(name, format!("{line}\r\n{HELLO}").as_bytes(), read);
     let interim = |count: usize, code: &str, read| {
         let early = format!("HTTP/1.1 {code}\r\nLink: </a.css>\r\n\r\n").repeat(count);
@@ -214,6 +218,9 @@ fn heads() -> Vec<Row> {
             b"\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
             whole(200, 0),
         ),
+        raw("many empty lines before", &blank(60), whole(200, 0)),
+        raw("a flood of empty lines before", &blank(66), BAD_HEAD)
+            .differs("each would be looked at again with every byte that comes"),
         raw("HTTP/0.9", b"<html>hello</html>", BAD_HEAD),
         raw("a TLS alert", b"\x15\x03\x03\x00\x02\x02\x46", BAD_HEAD),
         raw("HTTP/2 frames", b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", BAD_HEAD),

@@ -29,7 +29,9 @@ fn a_target_that_never_reads() {
     let (wait, done) = std::sync::mpsc::sync_channel::<()>(0);
     let done = std::sync::Mutex::new(done);
     // Ready when the test is over: `wait` is dropped then.
-    let server = Server::start(move |_| drop(done.lock().unwrap().recv()));
+    let server = Server::start(move |_| {
+        let _ = done.lock().unwrap().recv();
+    });
     let report = post(&server);
     assert_eq!(errors(&report), [("send".into(), "timeout".into(), 2)], "{report}");
     assert_eq!(count(&report, "attempts.sent"), 0, "no last byte was handed over: {report}");
@@ -49,6 +51,20 @@ fn a_target_that_answers_before_it_has_read_it_all() {
     assert_eq!(count(&report, "status.413"), 2, "{report}");
     assert_eq!(count(&report, "calls.failed"), 2, "{report}");
     assert!(errors(&report).is_empty(), "an answer is no error: {report}");
+}
+
+#[test]
+fn an_answer_before_a_reset_is_still_an_answer() {
+    // Closed with a request half read, so the kernel resets; what was answered before counts.
+    let server = Server::start(|peer| {
+        peer.request();
+        peer.send(b"HTTP/1.1 413 Too Long\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
+    });
+    for _ in 0..5 {
+        let report = post(&server);
+        assert_eq!(count(&report, "status.413"), 2, "{report}");
+        assert!(errors(&report).is_empty(), "{report}");
+    }
 }
 
 #[test]

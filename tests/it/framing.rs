@@ -152,8 +152,13 @@ fn hostile() -> impl Strategy<Value = Vec<u8>> {
     })
 }
 
+/// Many cases: each is cheap. A failure prints its input, and leaves no file.
+fn many() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+    #![proptest_config(many())]
 
     #[test]
     fn splits_never_change_what_is_read(
