@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> Ending {
         }
         Err(mistakes) => {
             remark(&mistakes.render(true));
-            Ending::Scenario
+            if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario }
         }
     }
 }

@@ -157,6 +157,11 @@ impl Warning {
 }
 
 impl Mistakes {
+    /// Whether one of them was made on the command line: those stand under the name of a flag.
+    pub fn has_wrong_words(&self) -> bool {
+        self.list.iter().any(|mistake| mistake.file.starts_with("--"))
+    }
+
     /// As text for a terminal, a blank line between two.
     pub fn render(&self, colour: bool) -> String {
         let mut parts: Vec<String> = self.list.iter().map(|one| one.render(colour)).collect();

@@ -15,6 +15,9 @@ pub const MAX_HEAD: usize = 64 << 10;
 pub const MAX_HEADERS: usize = 256;
 /// Headers parsed without asking for more room; real answers have fewer.
 const USUAL_HEADERS: usize = 48;
+/// A head shorter than this is looked at with each piece that comes, so that what is no HTTP shows
+/// at once, however it was cut into segments.
+const EAGER: usize = 4 << 10;
 /// The most interim (1xx) answers before the real one.
 const MAX_INTERIM: u32 = 16;
 
@@ -183,9 +186,9 @@ impl Reader {
         }
         let before = self.carry.len();
         self.carry_on(bytes)?;
-        // Parsed again only when the end of a head may be there, so that a head sent byte by byte
+        // A long one is parsed again only when its end may be there, so that a head sent byte by byte
         // costs no more than its length squared over a line's.
-        if !bytes.contains(&b'\n') {
+        if before > EAGER && !bytes.contains(&b'\n') {
             return Ok(None);
         }
         let carry = std::mem::take(&mut self.carry);
@@ -327,7 +330,8 @@ fn understand(
         (None, Some(length)) => Framing::Length(length),
     };
     let line = memchr::memchr(b'\n', bytes).map_or(length, |at| at + 1).min(length);
-    let status = response.code.ok_or(malformed)?;
+    // The parser takes any three digits; there is no status below 100 (RFC 9110 §15).
+    let status = response.code.filter(|code| *code >= 100).ok_or(malformed)?;
     Ok(Head { length, status, keep_alive, framing, line })
 }
 

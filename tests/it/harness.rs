@@ -1,0 +1,284 @@
+//! Runs the real program in a folder of its own: words in, exit code, output and JSON out.
+//!
+//! Invariant: a program that does not end in [`LIMIT`] is killed, and that fails the test.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program under test.
+pub(crate) const MANADA: &str = env!("CARGO_BIN_EXE_manada");
+
+/// The longest any run here may take; it fails what hangs and measures nothing.
+pub(crate) const LIMIT: Duration = Duration::from_secs(40);
+
+/// A call of the program, being put together.
+pub(crate) struct Manada {
+    words: Vec<OsString>,
+    environment: Vec<(String, OsString)>,
+    folder: TempDir,
+    /// What its standard output is, where it is not read.
+    stdout: Option<Stdio>,
+}
+
+/// A program that was started.
+pub(crate) struct Running {
+    child: Child,
+    stdout: Option<Arc<Output>>,
+    stderr: Arc<Output>,
+    folder: TempDir,
+}
+
+/// What a program has said so far.
+#[derive(Default)]
+struct Output {
+    /// The text, and whether it has ended.
+    said: Mutex<(Vec<u8>, bool)>,
+    more: Condvar,
+}
+
+/// A program that has ended.
+pub(crate) struct Done {
+    /// Its exit code; none when a signal ended it.
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+    folder: TempDir,
+}
+
+impl Manada {
+    /// `manada` with these words.
+    pub(crate) fn new(words: &[&str]) -> Self {
+        Self {
+            words: words.iter().map(OsString::from).collect(),
+            environment: Vec::new(),
+            folder: tempfile::tempdir().unwrap(),
+            stdout: None,
+        }
+    }
+
+    /// `manada hit URL WORDS --json`, with no screen.
+    pub(crate) fn hit(url: &str, words: &[&str]) -> Self {
+        Self::new(&["hit", url, "--json", "--ui", "none", "--seed", "7"]).words(words)
+    }
+
+    /// `manada run` of a scenario with this text; the report is in `out`.
+    pub(crate) fn run(scenario: &str, words: &[&str]) -> Self {
+        let words_first = ["run", "scenario.yaml", "--json", "--ui", "none", "--out", "out"];
+        Self::new(&words_first).words(words).file("scenario.yaml", scenario)
+    }
+
+    /// More words.
+    pub(crate) fn words(mut self, words: &[&str]) -> Self {
+        self.words.extend(words.iter().map(OsString::from));
+        self
+    }
+
+    /// A file in its folder.
+    pub(crate) fn file(self, name: &str, text: impl AsRef<[u8]>) -> Self {
+        let path = self.folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    /// A variable of its environment.
+    pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.to_owned(), value.into()));
+        self
+    }
+
+    /// Its standard output goes there, unread.
+    pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
+        self.stdout = Some(to.into());
+        self
+    }
+
+    /// Starts it.
+    pub(crate) fn start(self) -> Running {
+        let read = self.stdout.is_none();
+        let mut command = Command::new(MANADA);
+        command
+            .args(&self.words)
+            .current_dir(self.folder.path())
+            .env_remove("NO_COLOR")
+            .envs(self.environment)
+            .stdin(Stdio::null())
+            .stdout(self.stdout.unwrap_or_else(Stdio::piped))
+            .stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = read.then(|| Output::of(child.stdout.take().unwrap()));
+        let stderr = Output::of(child.stderr.take().unwrap());
+        Running { child, stdout, stderr, folder: self.folder }
+    }
+
+    /// Starts it and waits for its end.
+    pub(crate) fn go(self) -> Done {
+        self.start().wait()
+    }
+}
+
+impl Running {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
+        kill_process(id, signal).unwrap();
+    }
+
+    /// Waits until it has said this on standard error.
+    pub(crate) fn hear(&self, text: &str) {
+        let heard = self.stderr.until(|said, _| String::from_utf8_lossy(said).contains(text));
+        assert!(heard.is_some(), "it never said {text:?}");
+    }
+
+    /// Waits for its end.
+    pub(crate) fn wait(mut self) -> Done {
+        // Its outputs end when it does: a wait with a bound that needs no polling.
+        let stderr = self.stderr.until(|_, ended| ended);
+        if stderr.is_none() {
+            self.child.kill().unwrap();
+        }
+        let stdout = self.stdout.take().map(|out| out.until(|_, ended| ended).unwrap());
+        let code = self.child.wait().unwrap().code();
+        Done {
+            code,
+            stdout: stdout.unwrap_or_default(),
+            stderr: stderr.expect("the program ends within its limit"),
+            folder: self.folder,
+        }
+    }
+}
+
+impl Output {
+    /// All that comes from there.
+    fn of(mut from: impl Read + Send + 'static) -> Arc<Self> {
+        let output = Arc::new(Self::default());
+        let own = Arc::clone(&output);
+        thread::spawn(move || {
+            let mut bytes = [0; 4_096];
+            loop {
+                let count = from.read(&mut bytes).unwrap_or(0);
+                let mut said = own.said.lock().unwrap();
+                said.0.extend_from_slice(&bytes[..count]);
+                said.1 = count == 0;
+                own.more.notify_all();
+                if count == 0 {
+                    return;
+                }
+            }
+        });
+        output
+    }
+
+    /// What was said, once that holds; none when it does not in time.
+    fn until(&self, holds: impl Fn(&[u8], bool) -> bool) -> Option<String> {
+        let said = self.said.lock().unwrap();
+        let wait = self.more.wait_timeout_while(said, LIMIT, |(said, ended)| !holds(said, *ended));
+        let (said, waited) = wait.unwrap();
+        let text = || String::from_utf8(said.0.clone()).unwrap();
+        (!waited.timed_out()).then(text)
+    }
+}
+
+impl Done {
+    /// The one JSON document on its standard output.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}\n{self}"))
+    }
+
+    /// The document, of a run that ended like this and whose ledgers add up.
+    pub(crate) fn report(&self, code: i32) -> Value {
+        assert_eq!(self.code, Some(code), "{self}");
+        let report = self.json();
+        let wrong = wrong_sums(&report);
+        assert!(wrong.is_empty(), "{wrong:?}\n{self}");
+        report
+    }
+
+    /// A path in its folder.
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// A file of its folder, as text.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+}
+
+impl std::fmt::Display for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { code, stdout, stderr, .. } = self;
+        write!(f, "exit {code:?}\n--- stdout\n{stdout}\n--- stderr\n{stderr}")
+    }
+}
+
+/// A count of a report, by its path such as `calls.made`.
+pub(crate) fn count(report: &Value, path: &str) -> u64 {
+    let found = path.split('.').fold(report, |value, key| &value[key]);
+    found.as_u64().unwrap_or_else(|| panic!("{path} is {found}"))
+}
+
+/// Complete answers of a run, whatever their status.
+pub(crate) fn answered(report: &Value) -> u64 {
+    report["status"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
+}
+
+/// The ledgers' sums that do not hold (MEASURING, "Nothing vanishes").
+fn wrong_sums(report: &Value) -> Vec<String> {
+    let sums: [(&str, &[&str]); 3] = [
+        (
+            "iterations.started",
+            &["iterations.completed", "iterations.ended_early", "iterations.interrupted"],
+        ),
+        (
+            "calls.made",
+            &[
+                "calls.ok",
+                "calls.failed",
+                "calls.timeout",
+                "calls.suppressed",
+                "calls.cancelled",
+                "calls.generator_errors",
+                "calls.unfinished",
+            ],
+        ),
+        (
+            "attempts.started",
+            &[
+                "attempts.first",
+                "attempts.retries",
+                "attempts.hedges",
+                "attempts.redirects",
+                "attempts.stale_resends",
+            ],
+        ),
+    ];
+    let mut wrong: Vec<String> = sums
+        .iter()
+        .filter_map(|(whole, parts)| {
+            let sum: u64 = parts.iter().map(|part| count(report, part)).sum();
+            (count(report, whole) != sum).then(|| format!("{whole} ≠ {sum}"))
+        })
+        .collect();
+    if report["iterations"]["due"].is_u64() {
+        let parts = ["started", "dropped", "suppressed", "not_reached"];
+        let sum: u64 = parts.iter().map(|part| count(&report["iterations"], part)).sum();
+        if count(report, "iterations.due") != sum {
+            wrong.push(format!("iterations.due ≠ {sum}"));
+        }
+    }
+    if report["trust"].to_string().contains("ledger") {
+        wrong.push("the run itself found its ledgers wrong".to_owned());
+    }
+    wrong
+}

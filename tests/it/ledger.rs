@@ -1,0 +1,110 @@
+//! What the generator says against what the target saw: answered ≤ seen ≤ sent, and equal where
+//! nothing went wrong (MEASURING, "Ground truth").
+
+use serde_json::Value;
+
+use crate::builtin::Builtin;
+use crate::harness::{Manada, answered, count};
+
+const CLOSED: [&str; 4] = ["-c", "20", "-d", "1s"];
+const COUNTED: [&str; 4] = ["-c", "20", "-n", "1500"];
+const OPEN: [&str; 6] = ["-c", "400", "-r", "600/s", "-d", "1500ms"];
+
+/// Runs it and compares; the report and the target's own count.
+fn compare(faults: &[&str], words: &[&str]) -> (Value, Value) {
+    let target = Builtin::start(faults);
+    let hit = Manada::hit(&target.url("/products/7"), &["--timeout", "250ms"]);
+    let report = hit.words(words).go().report(0);
+    let stats = target.stats();
+    let context = format!("{faults:?} {words:?}\n{report}\n{stats}");
+    let (seen, sent) = (count(&stats, "requests"), count(&report, "attempts.sent"));
+    assert!(answered(&report) <= seen, "answered ≤ seen: {context}");
+    assert!(seen <= sent, "seen ≤ sent: {context}");
+    assert!(sent <= count(&report, "attempts.started"), "sent ≤ started: {context}");
+    assert_eq!(count(&report, "calls.generator_errors"), 0, "{context}");
+    // Each status the target wrote whole was read whole, but for those given up on.
+    for (status, read) in report["status"].as_object().unwrap() {
+        assert!(read.as_u64() <= stats["status"][status].as_u64(), "{status}: {context}");
+    }
+    let opened = count(&stats, "connections.opened") - 1;
+    assert_eq!(count(&report, "connections.opened"), opened, "{context}");
+    (report, stats)
+}
+
+#[test]
+fn without_faults_all_three_are_equal() {
+    for words in [&CLOSED[..], &COUNTED, &OPEN] {
+        for shards in ["1", "2"] {
+            let words = [words, &["--shards", shards]].concat();
+            let (report, stats) = compare(&[], &words);
+            let seen = count(&stats, "requests");
+            assert!(seen > 0, "{report}");
+            assert_eq!(answered(&report), seen, "{words:?} {report}");
+            assert_eq!(count(&report, "attempts.sent"), seen, "{words:?} {report}");
+            assert_eq!(count(&report, "calls.ok"), seen, "{words:?} {report}");
+            assert_eq!(count(&report, "response_us.count"), seen, "{words:?} {report}");
+        }
+    }
+}
+
+#[test]
+fn a_count_is_kept_exactly() {
+    for shards in ["1", "2", "5"] {
+        let words = [&COUNTED[..], &["--shards", shards]].concat();
+        let (report, stats) = compare(&[], &words);
+        assert_eq!(count(&stats, "requests"), 1_500, "{report}");
+    }
+}
+
+#[test]
+fn errors_that_are_answers_are_answers() {
+    for words in [&COUNTED[..], &OPEN] {
+        let (report, stats) = compare(&["--fail", "5%:503"], words);
+        let faults = count(&stats, "faults.status");
+        assert!(faults > 0);
+        assert_eq!(count(&report, "calls.failed"), faults, "{report}");
+        assert_eq!(count(&report, "status.503"), faults, "{report}");
+        assert_eq!(answered(&report), count(&stats, "requests"), "{report}");
+    }
+}
+
+#[test]
+fn requests_that_are_lost_on_the_way_show_on_both_sides() {
+    for (fault, kinds, name) in [
+        ("5%:reset", &["reset"][..], "faults.reset"),
+        ("5%:close", &["closed", "reset"], "faults.close"),
+    ] {
+        for words in [&COUNTED[..], &OPEN] {
+            let (report, stats) = compare(&["--fail", fault], words);
+            let (lost, failed) = (count(&stats, name), count(&report, "calls.failed"));
+            assert!(lost > 0, "{stats}");
+            assert_eq!(failed, lost, "{fault} {report}");
+            assert_eq!(answered(&report) + lost, count(&stats, "requests"), "{fault} {report}");
+            for error in report["errors"].as_array().unwrap() {
+                assert!(kinds.contains(&error["kind"].as_str().unwrap()), "{fault} {report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn requests_that_hang_time_out_and_rank_above_their_age() {
+    for words in [&["-c", "40", "-n", "600"][..], &OPEN] {
+        let (report, stats) = compare(&["--fail", "2%:hang"], words);
+        let hung = count(&stats, "faults.hang");
+        assert!(hung > 0, "{stats}");
+        assert!(count(&report, "calls.timeout") >= hung, "{report}");
+        assert!(count(&report, "response_us.censored") >= hung, "{report}");
+        // Of a hundred two hang, so the 99th is no less than the timeout and known for a bound.
+        assert!(count(&report, "response_us.p99_9") >= 250_000, "{report}");
+        assert!(report["response_us"]["at_least"].to_string().contains("p99_9"), "{report}");
+    }
+}
+
+#[test]
+fn all_faults_at_once() {
+    let faults = ["--fail", "5%:503", "--fail", "5%:reset", "--fail", "2%:hang"];
+    for words in [&CLOSED[..], &OPEN] {
+        compare(&faults, words);
+    }
+}

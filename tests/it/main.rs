@@ -1,0 +1,19 @@
+//! The program as its users meet it: the real binary against scripted servers, the built-in target
+//! and hostile files. Each run lasts a second or two and goes to 127.0.0.1 alone.
+
+mod answers; // raw answers, good and hostile, and what must come of each
+mod builtin; // `manada target` as a process, and what it counted
+mod deaf; // targets that do not listen to the end, and long requests
+mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
+mod harness; // runs the program in a folder of its own, within bounds
+mod ledger; // what the generator says against what the target saw
+mod memory; // nothing grows with the number of requests
+mod misbehave; // targets that do everything wrong
+mod peer; // a raw TCP server that does what a script says
+mod report; // the folder and the document a run leaves behind
+mod seed; // same seed, same traffic, whatever the shards
+mod signals; // Ctrl-C once and twice, SIGTERM
+mod stale; // kept connections that the target closed
+mod tls; // certificates good and bad
+mod verdicts; // what a dead or slow target means for thresholds
+mod words; // wrong words, missing files, closed pipes

@@ -1,0 +1,237 @@
+//! Targets that do everything wrong: each ends in its own name, in bounded time, and never fast.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use socket2::{Domain, Socket, Type};
+
+use crate::harness::{Manada, answered, count};
+use crate::peer::{Peer, Server, Then};
+
+/// Four requests by two users, none of which may take longer than this.
+const WORDS: [&str; 6] = ["-n", "4", "-c", "2", "--timeout", "400ms"];
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
+
+/// What must come of a target: every call ends in `calls.FATE`, and, unless it is ok, under one
+/// of these errors.
+struct Row {
+    name: &'static str,
+    fate: &'static str,
+    errors: &'static [(&'static str, &'static str)],
+    /// The connections that the four calls take.
+    opened: u64,
+    server: Server,
+}
+
+fn row(
+    name: &'static str,
+    fate: &'static str,
+    errors: &'static [(&'static str, &'static str)],
+    opened: u64,
+    script: impl Fn(&mut Peer) + Send + Sync + 'static,
+) -> Row {
+    Row { name, fate, errors, opened, server: Server::start(script) }
+}
+
+/// Answers with `bytes`, then holds still.
+fn says(
+    name: &'static str,
+    fate: &'static str,
+    errors: &'static [(&'static str, &'static str)],
+    opened: u64,
+    bytes: &'static [u8],
+    then: Then,
+) -> Row {
+    Row { name, fate, errors, opened, server: Server::answering(bytes, then) }
+}
+
+fn check(row: &Row) {
+    let done = Manada::hit(&row.server.url(), &WORDS).go();
+    let report = done.report(0);
+    let context = format!("{}\n{done}", row.name);
+    assert_eq!(count(&report, "calls.made"), 4, "{context}");
+    assert_eq!(count(&report, &format!("calls.{}", row.fate)), 4, "{context}");
+    // A connection that is reset at once may look as if it had never been opened.
+    let tried = count(&report, "connections.opened") + count(&report, "connections.failed");
+    assert_eq!(tried, row.opened, "{context}");
+    let (connections, requests) = row.server.seen();
+    assert_eq!(connections, row.opened, "{context}");
+    assert!(answered(&report) <= requests, "{context}");
+    assert!(requests <= count(&report, "attempts.sent"), "{context}");
+    let errors = report["errors"].as_array().unwrap();
+    let total: u64 = errors.iter().map(|error| count(error, "count")).sum();
+    if row.fate == "ok" {
+        assert!(errors.is_empty(), "{context}");
+        assert_eq!(report["response_us"]["at_least"], json!([]), "{context}");
+        return;
+    }
+    assert_eq!(total, 4, "{context}");
+    for error in errors {
+        let name = (error["phase"].as_str().unwrap(), error["kind"].as_str().unwrap());
+        assert!(row.errors.contains(&name), "{name:?} in {context}");
+        assert!(!error["hint"].as_str().unwrap().is_empty(), "{context}");
+    }
+    assert_nothing_is_fast(&report, &context);
+}
+
+/// No call was answered, so every percentile is no more than a bound.
+fn assert_nothing_is_fast(report: &Value, context: &str) {
+    assert_eq!(answered(report), 0, "{context}");
+    for latency in ["response_us", "service_us"] {
+        let latency = &report[latency];
+        if latency["count"] == 0 {
+            continue;
+        }
+        let all = json!(["p50", "p90", "p95", "p99", "p99_9", "max"]);
+        assert_eq!(latency["at_least"], all, "{context}");
+        assert_eq!(latency["mean"], Value::Null, "{context}");
+        assert_eq!(latency["censored"], latency["count"], "{context}");
+    }
+    assert_eq!(count(report, "response_us.count"), 4, "{context}");
+}
+
+#[test]
+fn answers_that_end_too_early_or_never() {
+    const SHORT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes!";
+    const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-";
+    const CHUNK: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    for row in [
+        says("reset in the body", "failed", &[("body", "reset")], 4, SHORT, Then::Reset),
+        says("closed in the body", "failed", &[("body", "closed")], 4, SHORT, Then::Close),
+        says("held in the body", "timeout", &[("body", "timeout")], 4, SHORT, Then::Hold),
+        says("reset in the head", "failed", &[("first_byte", "reset")], 4, HEAD, Then::Reset),
+        says("closed in the head", "failed", &[("first_byte", "closed")], 4, HEAD, Then::Close),
+        says("held in the head", "timeout", &[("first_byte", "timeout")], 4, HEAD, Then::Hold),
+        says("closed between chunks", "failed", &[("body", "closed")], 4, CHUNK, Then::Close),
+        says("nothing, then closed", "failed", &[("first_byte", "closed")], 4, b"", Then::Close),
+        says("nothing, then reset", "failed", &[("first_byte", "reset")], 4, b"", Then::Reset),
+        says("nothing for good", "timeout", &[("first_byte", "timeout")], 4, b"", Then::Hold),
+    ] {
+        check(&row);
+    }
+}
+
+#[test]
+fn answers_that_are_none() {
+    const MALFORMED: &[(&str, &str)] = &[("first_byte", "malformed")];
+    const BANNER: &[u8] = b"220 mail.example.org ESMTP ready\r\n";
+    const BAD_CHUNK: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n";
+    for row in [
+        says("a mail server", "failed", MALFORMED, 4, BANNER, Then::Hold),
+        says("HTTP/0.9", "failed", MALFORMED, 4, b"<html>hello</html>", Then::Close),
+        says("zeros", "failed", MALFORMED, 4, &[0; 4_096], Then::Hold),
+        says("a bad chunk", "failed", &[("body", "malformed")], 4, BAD_CHUNK, Then::Hold),
+        row("1xx for ever", "failed", MALFORMED, 4, |peer| {
+            while peer.send(b"HTTP/1.1 100 Continue\r\n\r\n") {}
+        }),
+        row("headers for ever", "failed", &[("first_byte", "head_too_large")], 4, |peer| {
+            peer.request();
+            peer.send(b"HTTP/1.1 200 OK\r\n");
+            while peer.send(b"x-header: and another one, and another one\r\n") {}
+            peer.hold();
+        }),
+        row("one endless header", "failed", &[("first_byte", "head_too_large")], 4, |peer| {
+            peer.request();
+            peer.send(b"HTTP/1.1 200 OK\r\nx: ");
+            while peer.send(&[b'a'; 1_000]) {}
+        }),
+    ] {
+        check(&row);
+    }
+}
+
+#[test]
+fn answers_that_are_slow_or_odd_but_good() {
+    const LEFT_OVER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhello";
+    const OLD: &[u8] = b"HTTP/1.0 200 OK\r\n\r\nhello";
+    const CLOSING: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
+    for row in [
+        says("plain", "ok", &[], 2, OK, Then::Next),
+        says("more body than it said", "ok", &[], 4, LEFT_OVER, Then::Hold),
+        says("until close", "ok", &[], 4, OLD, Then::Close),
+        says("keep-alive refused", "ok", &[], 4, CLOSING, Then::Hold),
+        row("byte by byte", "ok", &[], 2, |peer| while peer.request() && peer.drip(OK) {}),
+    ] {
+        check(&row);
+    }
+}
+
+#[test]
+fn an_answer_that_nobody_asked_for() {
+    // It comes before, with or after the request: all that is promised is an end and its sums.
+    let server = Server::start(|peer| {
+        peer.send(OK);
+        peer.hold();
+    });
+    Manada::hit(&server.url(), &WORDS).go().report(0);
+}
+
+#[test]
+fn a_body_that_drips_runs_out_of_time() {
+    let row = row("drips", "timeout", &[("body", "timeout")], 4, |peer| {
+        if peer.request() && peer.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n") {
+            peer.drip_slowly(&[b'x'; 1_000], Duration::from_millis(20));
+        }
+    });
+    check(&row);
+}
+
+#[test]
+fn a_body_without_end_stops_at_the_bound_or_the_deadline() {
+    let endless = [
+        (&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"[..], &b"5\r\nhello\r\n"[..]),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b"on and on and on and on and on"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 999999999999999\r\n\r\n", b"still not all of it"),
+    ];
+    for (head, part) in endless {
+        let server = Server::start(move |peer| {
+            let part = part.repeat(1_000);
+            if peer.request() && peer.send(head) {
+                while peer.send(&part) {}
+            }
+        });
+        let scenario = |bound: &str| {
+            format!(
+                "scenario: endless\nservices: {{ it: \"{}\" }}\nworkloads:\n  w:\n    users: 2\n    \
+                 iterations: 4\n    flow: [ {{ get: /, {bound}, timeout: 400ms }} ]\n",
+                server.url().trim_end_matches('/')
+            )
+        };
+        let report = Manada::run(&scenario("max_body: 100KiB"), &[]).go().report(0);
+        assert_eq!(count(&report, "calls.failed"), 4, "{report}");
+        assert_eq!(report["errors"][0]["kind"], "body_too_large", "{report}");
+        assert_nothing_is_fast(&report, "endless");
+        let report = Manada::run(&scenario("max_body: 1000GiB"), &[]).go().report(0);
+        let expect = if head.ends_with(b"999\r\n\r\n") { "failed" } else { "timeout" };
+        assert_eq!(count(&report, &format!("calls.{expect}")), 4, "{report}");
+        assert_nothing_is_fast(&report, "endless");
+    }
+}
+
+#[test]
+fn a_target_that_hangs_up_at_once() {
+    // Whether the request was on its way by then is a race, so several names are right.
+    let errors: &[(&str, &str)] =
+        &[("first_byte", "closed"), ("first_byte", "reset"), ("send", "reset")];
+    check(&row("closes at once", "failed", errors, 4, |_| {}));
+    let errors: &[(&str, &str)] =
+        &[("first_byte", "reset"), ("send", "reset"), ("connect", "reset")];
+    check(&row("resets at once", "failed", errors, 4, |peer| peer.reset()));
+}
+
+#[test]
+fn a_port_where_nobody_listens() {
+    // Bound and not listening: nobody else can take the port meanwhile.
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let address = socket.local_addr().unwrap().as_socket().unwrap();
+    let report = Manada::hit(&format!("http://{address}/"), &WORDS).go().report(0);
+    assert_eq!(count(&report, "calls.failed"), 4, "{report}");
+    assert_eq!(count(&report, "attempts.sent"), 0, "{report}");
+    assert_eq!(count(&report, "connections.failed"), 4, "{report}");
+    let error = &report["errors"][0];
+    assert_eq!((&error["phase"], &error["kind"]), (&json!("connect"), &json!("refused")));
+    assert_nothing_is_fast(&report, "refused");
+}

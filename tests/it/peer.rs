@@ -1,0 +1,161 @@
+//! A raw TCP server on a free port of 127.0.0.1 whose every connection follows a script.
+//!
+//! Invariant: no connection outlives [`LIFE`], whatever its client does; dropped, the server
+//! accepts no more.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
+use std::thread;
+use std::time::Duration;
+
+/// How long a connection may wait for its client.
+const LIFE: Duration = Duration::from_secs(10);
+/// How many things a connection may do; more than any script needs against a client that reads.
+const STEPS: u32 = 100_000;
+
+/// The server.
+pub(crate) struct Server {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    connections: AtomicU64,
+    requests: AtomicU64,
+    over: AtomicBool,
+}
+
+/// One connection, from the server's side. Every act says whether the client is still there.
+pub(crate) struct Peer {
+    pub(crate) stream: TcpStream,
+    shared: Arc<Shared>,
+    steps: u32,
+}
+
+impl Server {
+    /// Starts it; each connection gets a thread that runs `script`.
+    pub(crate) fn start(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let (script, own) = (Arc::new(script), Arc::clone(&shared));
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                if own.over.load(SeqCst) {
+                    return;
+                }
+                let stream = stream.unwrap();
+                stream.set_nodelay(true).unwrap();
+                stream.set_read_timeout(Some(LIFE)).unwrap();
+                stream.set_write_timeout(Some(LIFE)).unwrap();
+                let (script, shared) = (Arc::clone(&script), Arc::clone(&own));
+                shared.connections.fetch_add(1, SeqCst);
+                thread::spawn(move || script(&mut Peer { stream, shared, steps: 0 }));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// A server that answers every request with these bytes, then does what `then` says.
+    pub(crate) fn answering(bytes: impl Into<Vec<u8>>, then: Then) -> Self {
+        let bytes = bytes.into();
+        Self::start(move |peer| {
+            while peer.request() && peer.send(&bytes) {
+                match then {
+                    Then::Next => {}
+                    Then::Close => return,
+                    Then::Reset => return peer.reset(),
+                    Then::Hold => peer.hold(),
+                }
+            }
+        })
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}/", self.address)
+    }
+
+    /// How many connections it accepted, and how many requests came.
+    pub(crate) fn seen(&self) -> (u64, u64) {
+        (self.shared.connections.load(SeqCst), self.shared.requests.load(SeqCst))
+    }
+}
+
+/// What a connection does after an answer.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Then {
+    /// Waits for the next request.
+    Next,
+    /// Closes.
+    Close,
+    /// Resets.
+    Reset,
+    /// Says nothing more until the client leaves.
+    Hold,
+}
+
+impl Peer {
+    /// Waits for a request without a body.
+    pub(crate) fn request(&mut self) -> bool {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            match self.stream.read(&mut byte) {
+                Ok(1) => head.push(byte[0]),
+                _ => return false,
+            }
+        }
+        self.shared.requests.fetch_add(1, SeqCst);
+        true
+    }
+
+    /// Sends bytes at once.
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
+        self.steps += 1;
+        self.steps < STEPS && self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Sends bytes one by one, each in a segment of its own.
+    pub(crate) fn drip(&mut self, bytes: &[u8]) -> bool {
+        bytes.iter().all(|byte| self.send(&[*byte]))
+    }
+
+    /// Sends bytes one by one, with a pause between them that ends early when the client leaves.
+    pub(crate) fn drip_slowly(&mut self, bytes: &[u8], pause: Duration) -> bool {
+        self.stream.set_read_timeout(Some(pause)).unwrap();
+        let all = bytes.iter().all(|byte| {
+            let here = self.send(&[*byte]);
+            here && !matches!(self.stream.read(&mut [0; 64]), Ok(0))
+        });
+        self.stream.set_read_timeout(Some(LIFE)).unwrap();
+        all
+    }
+
+    /// Says nothing until the client leaves.
+    pub(crate) fn hold(&mut self) {
+        let mut ignored = [0; 4_096];
+        while matches!(self.stream.read(&mut ignored), Ok(read) if read > 0) {}
+    }
+
+    /// Resets the connection.
+    pub(crate) fn reset(&self) {
+        socket2::SockRef::from(&self.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.shared.over.store(true, SeqCst);
+        // Wakes the acceptor, which then leaves.
+        let _ = TcpStream::connect(self.address);
+    }
+}

@@ -1,0 +1,69 @@
+//! Same seed, same traffic, whatever the number of shards: what the target's own log says.
+//!
+//! The header `manada-intended` carries the arrival's number, so the log holds pairs of number and
+//! request; their set must be the same for 1, 2 and 5 shards, and another for another seed.
+
+use std::collections::BTreeSet;
+
+use crate::builtin::Builtin;
+use crate::harness::{Manada, count};
+
+const OPEN: &str =
+    "    arrivals: { process: poisson, rate: 300/s, max_users: 600 }\n    duration: 2s";
+const COUNTED: &str = "    users: 30\n    iterations: 600";
+
+/// What the target logged: number and request of each.
+fn traffic(load: &str, header: &str, shards: &str, seed: &str) -> BTreeSet<(String, String)> {
+    let folder = tempfile::tempdir().unwrap();
+    let log = folder.path().join("arrivals.csv");
+    let target = Builtin::start(&["--log", log.to_str().unwrap()]);
+    let scenario = format!(
+        "scenario: seeds\nservices: {{ it: \"{}\" }}\nworkloads:\n  w:\n{load}\n    flow:\n      \
+         - post: \"/cart?q={{{{ int(1, 1000000) }}}}\"\n        name: it\n        \
+         headers: {{ manada-intended: \"{header} 0\" }}\n        \
+         json: {{ id: \"{{{{ int(1, 1000000) }}}}\", word: \"{{{{ word() }}}}\" }}\n",
+        target.url("")
+    );
+    let words = ["--shards", shards, "--seed", seed];
+    let report = Manada::run(&scenario, &words).go().report(0);
+    assert_eq!(count(&report, "iterations.dropped"), 0, "{report}");
+    assert_eq!(count(&report, "calls.made"), count(&report, "calls.ok"), "{report}");
+    assert_eq!(report["seed"].to_string(), seed);
+    target.end();
+    let log = std::fs::read_to_string(&log).unwrap();
+    let mut lines = log.lines();
+    let names: Vec<&str> = lines.next().unwrap().split(',').collect();
+    let at = |name: &str| names.iter().position(|own| *own == name).unwrap();
+    let (index, request) = (at("index"), at("request"));
+    let rows: Vec<(String, String)> = lines
+        .map(|line| {
+            let fields: Vec<&str> = line.split(',').collect();
+            (fields[index].to_owned(), fields[request].to_owned())
+        })
+        .collect();
+    let set: BTreeSet<_> = rows.iter().cloned().collect();
+    assert_eq!(set.len() as u64, count(&report, "calls.made"), "each was logged once");
+    set
+}
+
+fn check(load: &str, header: &str) {
+    let one = traffic(load, header, "1", "42");
+    assert!(one.len() > 400, "{}", one.len());
+    for shards in ["2", "5"] {
+        let other = traffic(load, header, shards, "42");
+        let differ: Vec<_> = one.symmetric_difference(&other).take(5).collect();
+        assert!(differ.is_empty(), "{shards} shards: {differ:?}");
+    }
+    assert_ne!(one, traffic(load, header, "2", "43"), "another seed, other traffic");
+}
+
+#[test]
+fn of_poisson_arrivals() {
+    check(OPEN, "{{ user.number }}");
+}
+
+#[test]
+fn of_iterations_bound_by_count() {
+    // Which user makes an iteration is up to the target's speed; what it sends is not.
+    check(COUNTED, "0");
+}

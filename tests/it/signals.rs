@@ -1,0 +1,100 @@
+//! Signals: the first drains and reports, the second stops now.
+
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use rustix::process::Signal;
+
+use crate::harness::{Done, LIMIT, Manada, Running, answered, count};
+use crate::peer::Server;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+/// A server that answers, or holds its clients for ever, and tells of each request.
+fn server(answers: bool) -> (Server, Receiver<()>) {
+    let (tell, told) = sync_channel(1);
+    let server = Server::start(move |peer| {
+        while peer.request() {
+            let _ = tell.try_send(());
+            if answers {
+                peer.send(OK);
+            } else {
+                peer.hold();
+            }
+        }
+    });
+    (server, told)
+}
+
+/// Starts a long run, and comes back when its first request has come.
+fn start(server: &Server, told: &Receiver<()>, load: &str) -> Running {
+    let scenario = format!(
+        "scenario: long\nservices: {{ it: \"http://{}\" }}\ngrace: 10m\nworkloads:\n  w:\n    \
+         {load}\n    duration: 10m\n    flow: [ {{ get: /, timeout: 5m }} ]\n",
+        server.address()
+    );
+    let words = ["run", "scenario.yaml", "--json", "--ui", "plain", "--out", "out"];
+    let running = Manada::new(&words).file("scenario.yaml", scenario).start();
+    told.recv_timeout(LIMIT).unwrap();
+    running
+}
+
+const OPEN: &str = "arrivals: { rate: 100/s, max_users: 100 }";
+const CLOSED: &str = "users: 4";
+
+/// A partial report: on standard output and in the folder, with the same numbers.
+fn check_partial(done: &Done, code: i32) -> serde_json::Value {
+    let report = done.report(code);
+    assert_eq!(report["verdict"], "interrupted", "{report}");
+    assert_eq!(report["exit_code"], code, "{report}");
+    let written: serde_json::Value = serde_json::from_str(&done.read("out/summary.json")).unwrap();
+    assert_eq!(written, report);
+    for name in ["steps.csv", "timeline.csv", "latency.hlog"] {
+        assert!(!done.read(&format!("out/{name}")).is_empty(), "{name}");
+    }
+    report
+}
+
+#[test]
+fn one_drains_and_reports() {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        for load in [OPEN, CLOSED] {
+            let (server, told) = server(true);
+            let running = start(&server, &told, load);
+            running.signal(signal);
+            let done = running.wait();
+            let report = check_partial(&done, code);
+            let made = count(&report, "calls.made");
+            assert!(made > 0 && made == count(&report, "calls.ok"), "{report}");
+            assert_eq!((answered(&report), made), (made, server.seen().1), "{report}");
+            if load == OPEN {
+                let (due, left) = ("iterations.due", "iterations.not_reached");
+                assert!(count(&report, left) > 50_000, "{report}");
+                assert_eq!(count(&report, due), 60_000, "{report}");
+            }
+        }
+    }
+}
+
+#[test]
+fn two_stop_now() {
+    for (first, second, code) in [
+        (Signal::INT, Signal::INT, 130),
+        (Signal::TERM, Signal::TERM, 143),
+        (Signal::INT, Signal::TERM, 130),
+    ] {
+        let (server, told) = server(false);
+        let running = start(&server, &told, CLOSED);
+        running.signal(first);
+        // Two signals at once would be one; so the second comes when the first is understood.
+        running.hear("stopping: no new iterations");
+        running.signal(second);
+        let done = running.wait();
+        let report = check_partial(&done, code);
+        let unfinished = count(&report, "calls.unfinished");
+        assert!(unfinished > 0, "{report}");
+        assert_eq!(unfinished, count(&report, "calls.made"), "{report}");
+        assert_eq!(count(&report, "iterations.interrupted"), unfinished, "{report}");
+        assert_eq!(report["errors"][0]["kind"], "unfinished", "{report}");
+        assert_eq!(answered(&report), 0, "{report}");
+    }
+}
