@@ -23,7 +23,7 @@ Examples:
 pub(super) struct Args {
     /// Where to, e.g. http://127.0.0.1:8080/
     url: String,
-    /// Users, each with a connection of its own, e.g. 200 or 10k; with a rate: the most users at once
+    /// Users, each with a connection of its own, e.g. 200 or 10k; with a rate: the most at once
     #[arg(short, long, default_value = "50", value_parser = words::count, help_heading = "Load")]
     connections: u64,
     /// How long, e.g. 30s; left out: 10s, or until all requests are made
