@@ -186,8 +186,8 @@ impl Reader {
         }
         let before = self.carry.len();
         self.carry_on(bytes)?;
-        // A long one is parsed again only when its end may be there, so that a head sent byte by byte
-        // costs no more than its length squared over a line's.
+        // A long one is parsed again only when its end may be there, so that a head sent byte by
+        // byte costs no more than its length squared over a line's.
         if before > EAGER && !bytes.contains(&b'\n') {
             return Ok(None);
         }

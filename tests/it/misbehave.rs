@@ -194,8 +194,8 @@ fn a_body_without_end_stops_at_the_bound_or_the_deadline() {
         });
         let scenario = |bound: &str| {
             format!(
-                "scenario: endless\nservices: {{ it: \"{}\" }}\nworkloads:\n  w:\n    users: 2\n    \
-                 iterations: 4\n    flow: [ {{ get: /, {bound}, timeout: 400ms }} ]\n",
+                "scenario: endless\nservices: {{ it: \"{}\" }}\nworkloads:\n  w:\n    users: 2\n\
+                 \x20   iterations: 4\n    flow: [ {{ get: /, {bound}, timeout: 400ms }} ]\n",
                 server.url().trim_end_matches('/')
             )
         };
