@@ -266,13 +266,15 @@ impl Review {
         let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let line = text[begin..end].trim_end_matches('\r');
-        let marked_end = floor(text, span.end.max(start)).min(begin + line.len());
+        // Never past what is shown: a place among the carriage returns at its end is not in it.
+        let marked_start = (start - begin).min(line.len());
+        let marked_end = (floor(text, span.end.max(start)) - begin).min(line.len());
         let shown = if line.len() > MAX_LINE { "" } else { line };
         let place = Place {
             line: text[..begin].matches('\n').count() + 1,
             column: text[begin..start].chars().count() + 1,
             snippet: shown.to_owned(),
-            marked: start - begin..marked_end.max(start) - begin,
+            marked: marked_start..marked_end,
         };
         let (file, message) = (clean(name), clean(message));
         Mistake { file, place: Some(place), message, ..Mistake::default() }

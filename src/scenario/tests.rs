@@ -209,13 +209,24 @@ fn mistakes_are_bounded() {
     assert!(mistakes.more >= 4_900);
 }
 
+#[test]
+fn a_place_among_carriage_returns_can_be_shown() {
+    let mut review = Review::default();
+    let source = review.open("a.yaml".to_owned(), "a: b\r\r\r\nc".to_owned());
+    for start in 0..9 {
+        let span = diagnose::Span { source, start, end: start };
+        let shown = review.mistake(span, "no").render(false);
+        assert!(shown.contains(if start < 8 { "a.yaml:1:" } else { "a.yaml:2:" }), "{shown}");
+    }
+}
+
 /// Text that looks like a scenario until it does not.
 fn yaml_like() -> impl Strategy<Value = String> {
     const WORDS: &str = "scenario•services•workloads•archetypes•flow•get•post•json•form•users•\
         arrivals•rate•ramp•over•hold•capture•check•expect•status•header•body•think•pace•\
         thresholds•seed•browser•builtin•url•: •:\n•\n•\n  •\n    •\n      •- •[•]•{•}•, •\"•'•\
         {{ x }}•{{•}}•/•/a•1s•5•-1•0.5•100/s•< 1s•$.a•&a •*a•<<: •? •| •> •!!int •!x •# •\t•é•\0•\
-        ---\n•%•null•~•true•.inf•1e999•0x10•\u{feff}•\r\n•\u{85}";
+        ---\n•%•null•~•true•.inf•1e999•0x10•\u{feff}•\r\n•\r\r•\u{85}";
     let words = prop::sample::select(WORDS.split('•').collect::<Vec<_>>());
     prop::collection::vec(words, 0..60).prop_map(|words| words.concat())
 }
