@@ -285,6 +285,11 @@ macro_rules! worlds {
 }
 
 worlds![
+    a_count_ends_a_slow_ramp,
+    a_think_that_is_cut_is_not_taken_off,
+    paced_users_hold_back_and_show_it,
+    steps_do_not_dilute_lateness,
+    young_cut_calls_spoil_no_median,
     closed_counts_exactly,
     closed_paced_waits_for_the_target,
     dead_target_is_not_hammered,

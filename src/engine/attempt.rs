@@ -4,7 +4,8 @@
 //! Invariant: a call that was begun is recorded exactly once, also when it is cut.
 
 use super::checks;
-use super::shard::{PreparedCall, Shard};
+use super::prepared::PreparedCall;
+use super::shard::Shard;
 use super::user::User;
 use crate::clock::Time;
 use crate::plan::template::{RenderError, Scope};
@@ -101,8 +102,14 @@ pub(super) async fn call(
         Outcome::Answered(status) => {
             checks::judge(shard, user, prepared, intended_ns, status, &exchange, &kept)
         }
-        Outcome::Failed(..) => Fate::Failed,
-        Outcome::Timeout(_) => Fate::Timeout,
+        Outcome::Failed(..) => {
+            checks::nothing_to_judge(shard, user, prepared, intended_ns);
+            Fate::Failed
+        }
+        Outcome::Timeout(_) => {
+            checks::nothing_to_judge(shard, user, prepared, intended_ns);
+            Fate::Timeout
+        }
         Outcome::Unfinished(_) => Fate::Unfinished,
         Outcome::Own(_) => Fate::Own,
     };
@@ -133,7 +140,7 @@ fn record(
     shard.recorder.borrow_mut().end_call(&sample, done);
     let answered = matches!(exchange.outcome, Outcome::Answered(_));
     let broken_off = matches!(fate, Fate::Own | Fate::Unfinished);
-    let expected = fate != Fate::Failed || !answered || prepared.call.expects.is_empty();
+    let expected = fate == Fate::Ok || prepared.call.expects.is_empty();
     CallEnd { fate, done, answered, goes_on: !broken_off && expected }
 }
 

@@ -4,7 +4,8 @@
 //! Invariant: a failed check is counted, a failed `expect` fails the call; neither is an error of
 //! the program.
 
-use super::shard::{PreparedCall, Shard};
+use super::prepared::PreparedCall;
+use super::shard::Shard;
 use super::user::User;
 use crate::plan::extract::{self, Answer, Part};
 use crate::stats::{Exchange, Fate};
@@ -44,4 +45,21 @@ pub(super) fn judge(
             shard.recorder.borrow_mut().check(step, intended_ns, id, passed);
         });
     if wanted && expected { Fate::Ok } else { Fate::Failed }
+}
+
+/// A call that got no answer: nothing that was looked for is there, and what an earlier answer left
+/// is not this one's.
+pub(super) fn nothing_to_judge(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    intended_ns: u64,
+) {
+    let step = user.step(prepared.call.series);
+    for id in &prepared.check_ids {
+        shard.recorder.borrow_mut().check(step, intended_ns, *id, false);
+    }
+    for capture in &prepared.call.captures {
+        user.variables[capture.variable] = None;
+    }
 }

@@ -6,6 +6,7 @@
 
 mod attempt;
 mod checks;
+mod prepared;
 mod request;
 mod seat;
 pub mod shard;

@@ -69,6 +69,7 @@ pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
 }
 
 async fn sit(shard: Rc<Shard>, seat: Rc<Seat>) {
+    let _alarm = Shard::alarm(&shard);
     let mut user = User::new(&shard);
     loop {
         let guest = seat.next().await;
@@ -108,6 +109,8 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: Start) {
 async fn stay_in(shard: &Shard, user: &mut User, index: usize, stay: Stay) {
     let workload = &shard.plan.workloads[index];
     let Load::Closed(users) = &workload.load else { return };
+    // What an arrival left in this seat is not this user's.
+    user.lines.iter_mut().for_each(crate::wire::Line::close);
     let zero = shard.zero(workload);
     let leave = zero.after(stay.leave_ns);
     user.become_number(shard, index, stay.number);
@@ -118,20 +121,24 @@ async fn stay_in(shard: &Shard, user: &mut User, index: usize, stay: Stay) {
         let Some(item) = next_item(shard, index, users.bound, stay.number, iteration) else {
             return;
         };
-        user.begin(shard.plan.seed, iteration, item);
+        // A user that comes again goes on in its own stream, it does not begin anew.
+        user.begin(shard.plan.seed, stay.visit << 32 | iteration, item);
         begin_iteration(shard, index, turn);
         let walked = user.walk(shard, turn).await;
         end_iteration(shard, index, turn.intended, &walked);
         let due = next_due(shard, user, turn.intended, &walked);
+        // A target that gives no answer is not hammered, whatever the pace. What was intended stays
+        // intended: holding back is blocked time.
+        let ready = due.max(walked.done.after(user.backoff_ns()));
         let mut now = walked.done;
-        if due > now {
+        if ready > now {
             // Between iterations a user that has to leave goes at once.
-            if due >= leave || user.patience.pause_until(due).await.is_err() {
+            if ready >= leave || user.patience.idle_until(ready, &shard.draining).await.is_err() {
                 return;
             }
             now = clock::now();
         }
-        turn = Turn { intended: due, ready: due.max(walked.done), picked_up: now };
+        turn = Turn { intended: due, ready, picked_up: now };
         if now >= leave || shard.is_draining() {
             return;
         }
@@ -164,19 +171,13 @@ fn next_due(shard: &Shard, user: &User, due: Time, walked: &Walked) -> Time {
         thought_ns: walked.thought_ns,
         think_ns: walked.think_ns,
     };
-    let pace = shard.flows[user.archetype].pace_ns;
-    let next = Time(next_iteration_ns(ended, pace));
-    // A target that gives no answer is not hammered, whatever the pace.
-    match user.backoff_ns() {
-        0 => next,
-        hold => next.max(walked.done.after(hold)),
-    }
+    Time(next_iteration_ns(ended, shard.flows[user.archetype].pace_ns))
 }
 
 fn begin_iteration(shard: &Shard, workload: usize, turn: Turn) {
     let due_ns = turn.intended.since(shard.start);
-    let late_ns = turn.picked_up.since(turn.intended);
-    shard.recorder.borrow_mut().begin_iteration(workload, due_ns, late_ns);
+    let lag_ns = turn.picked_up.since(turn.ready);
+    shard.recorder.borrow_mut().begin_iteration(workload, due_ns, lag_ns);
 }
 
 fn end_iteration(shard: &Shard, workload: usize, due: Time, walked: &Walked) {

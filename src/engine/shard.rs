@@ -14,25 +14,29 @@ use std::task::Poll;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::prepared::{Flow, PreparedCall};
 use super::request::Prepared;
 use super::seat::{self, Guest, Seat};
 use super::{Setup, Shared};
 use crate::clock::{self, Time, Timer};
-use crate::curve::Distribution;
 use crate::event::Command;
 use crate::host;
 use crate::pace::{self, Schedule};
+use crate::plan::load::Bound;
 use crate::plan::slots::Segment;
-use crate::plan::{Arrivals, Call, Load, Plan, Step, Users, Workload};
+use crate::plan::{Arrivals, Load, Plan, Users, Workload};
 use crate::stats::sample::Shape;
 use crate::stats::{Delta, Gauges, Recorder};
-use crate::wire::{Wanted, Wire};
+use crate::wire::Wire;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// Starts made in a row when we are late, before users get a turn: those that finish are free for
 /// the next starts.
 const LATE_STARTS: u32 = 32;
+
+/// Starts counted in one go when a run is stopped before they were due.
+const COUNTED_AT_ONCE: u64 = 10_000;
 
 /// Request buffers kept for reuse; more are in flight only while more calls are.
 const BUFFERS: usize = 256;
@@ -53,7 +57,9 @@ pub(super) struct Shard {
     pub(super) cut: Rc<Cell<bool>>,
     segment: Segment,
     buffers: RefCell<Vec<Vec<u8>>>,
-    draining: Cell<bool>,
+    pub(super) draining: Cell<bool>,
+    /// A task of ours panicked: the shard ends, and says so.
+    broken: Cell<bool>,
     /// Starters still at work.
     starters: Cell<usize>,
     /// Users at work.
@@ -62,28 +68,24 @@ pub(super) struct Shard {
     idle: Notify,
 }
 
-/// An archetype as this shard walks it.
-pub(super) struct Flow {
-    pub(super) calls: Vec<PreparedCall>,
-    pub(super) think: Option<Distribution>,
-    pub(super) pace_ns: Option<u64>,
-}
+/// Tells its shard when the task that holds it panics.
+pub(super) struct Alarm(Rc<Shard>);
 
-/// A request step as this shard makes it.
-pub(super) struct PreparedCall {
-    pub(super) call: Call,
-    pub(super) request: Prepared,
-    pub(super) wanted: Wanted,
-    pub(super) idempotent: bool,
-    pub(super) timeout_ns: u64,
-    /// Where its checks, expects and captures count, in that order.
-    pub(super) check_ids: Vec<usize>,
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.broken.set(true);
+            self.0.draining.set(true);
+            self.0.cut.set(true);
+            self.0.idle.notify_one();
+        }
+    }
 }
 
 /// Runs one shard to its end.
 ///
 /// # Errors
-/// None so far: what happens to requests is data.
+/// When a task of it panicked, which is a bug of ours; what happens to requests is data.
 pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
     let deltas = setup.deltas.clone();
     let start = setup.start;
@@ -119,7 +121,11 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
         if over {
             // The last one waits for room; when nobody listens any more nobody misses it.
             let _ = deltas.send(delta).await;
-            return Ok(());
+            return if shard.broken.get() {
+                Err(io::Error::other("a task of this shard panicked"))
+            } else {
+                Ok(())
+            };
         }
         match deltas.try_send(delta) {
             Ok(()) => {}
@@ -140,7 +146,9 @@ impl Shard {
         };
         let index = setup.segment.shard as usize;
         Self {
-            flows: (0..plan.archetypes.len()).map(|index| flow(setup, index, &names)).collect(),
+            flows: (0..plan.archetypes.len())
+                .map(|index| Flow::new(setup, index, &names))
+                .collect(),
             start: setup.start,
             shared: Arc::clone(&setup.shared),
             wire,
@@ -151,6 +159,7 @@ impl Shard {
             segment: setup.segment,
             buffers: RefCell::default(),
             draining: Cell::new(false),
+            broken: Cell::new(false),
             starters: Cell::new(plan.workloads.len()),
             users: Cell::default(),
             idle: Notify::new(),
@@ -162,6 +171,7 @@ impl Shard {
         for index in 0..self.plan.workloads.len() {
             let shard = Rc::clone(self);
             tokio::task::spawn_local(async move {
+                let _alarm = Self::alarm(&shard);
                 match &shard.plan.workloads[index].load {
                     Load::Closed(users) => shard.let_in(index, users).await,
                     Load::Open(arrivals) => shard.make_starts(index, arrivals).await,
@@ -213,10 +223,19 @@ impl Shard {
         let timer = Timer::new();
         for stay in pace::stays(&users.curve, workload.slot_offset, self.segment) {
             self.wait_unless_draining(&timer, self.zero(workload).after(stay.enter_ns)).await;
-            if self.is_draining() {
+            let spent = match users.bound {
+                Bound::Iterations(most) => self.shared.iterations[index].load(Relaxed) >= most,
+                Bound::Time | Bound::Once => false,
+            };
+            if self.is_draining() || spent {
                 return;
             }
             seat::take(self, Guest::User(index, stay));
+        }
+        // The load lasts to its end, also when its users have nothing more to begin.
+        if users.bound == Bound::Time {
+            let end = self.zero(workload).after(users.curve.end_ns());
+            self.wait_unless_draining(&timer, end).await;
         }
     }
 
@@ -225,11 +244,10 @@ impl Shard {
         let workload = &self.plan.workloads[index];
         let zero = self.zero(workload);
         let seed = self.plan.seed;
-        let mut schedule =
-            Schedule::new(arrivals, index, workload.slot_offset, seed, self.segment).peekable();
+        let mut schedule = Schedule::new(arrivals, index, workload.slot_offset, seed, self.segment);
         let timer = Timer::new();
         let mut in_a_row = 0;
-        while let Some(start) = schedule.peek().copied() {
+        while let Some(start) = schedule.peek() {
             let due = zero.after(start.due_ns);
             if due > clock::now() {
                 in_a_row = 0;
@@ -239,12 +257,11 @@ impl Shard {
                 tokio::task::yield_now().await;
             }
             if self.is_draining() {
-                let left = schedule.count() as u64;
-                self.recorder.borrow_mut().not_reached(index, left);
+                self.count_rest(index, schedule).await;
                 return;
             }
             in_a_row += 1;
-            schedule.next();
+            schedule.advance();
             let due_ns = due.since(self.start);
             self.recorder.borrow_mut().due(index, due_ns);
             if self.may_have_one_more(index, arrivals.max_users) {
@@ -259,6 +276,25 @@ impl Shard {
         if arrivals.iterations.is_none() {
             self.wait_unless_draining(&timer, zero.after(arrivals.curve.end_ns())).await;
         }
+    }
+
+    /// Counts the starts that will not be made, a stretch at a time: users still wait for answers.
+    /// When everything is cut the rest is left uncounted.
+    async fn count_rest(&self, index: usize, mut schedule: Schedule<'_>) {
+        loop {
+            let (counted, more) = schedule.count_some(COUNTED_AT_ONCE);
+            self.recorder.borrow_mut().not_reached(index, counted);
+            if !more || self.cut.get() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// An alarm for a task: dropped by a panic, it ends the shard instead of leaving it waiting for
+    /// a user that will never go.
+    pub(super) fn alarm(shard: &Rc<Self>) -> Alarm {
+        Alarm(Rc::clone(shard))
     }
 
     /// Takes one of the workload's users, of which the whole run has `most`.
@@ -320,36 +356,6 @@ impl Shard {
     }
 }
 
-fn flow(setup: &Setup, archetype: usize, names: &[Vec<String>]) -> Flow {
-    let plan = &setup.plan;
-    let kind = &plan.archetypes[archetype];
-    // All shares of an archetype have the same series, so the first tells where its checks count.
-    let share = plan.workloads.iter().flat_map(|workload| &workload.shares);
-    let share = share.into_iter().find(|share| share.archetype == archetype);
-    let prepare = |call: &Call| {
-        let service = &plan.services[call.service];
-        let known = share.map_or(&[][..], |share| names[share.step(call.series)].as_slice());
-        PreparedCall {
-            request: Prepared::new(call, service, &setup.addresses[call.service]),
-            wanted: Wanted {
-                head_request: call.request.method == "HEAD",
-                max_body: call.max_body,
-                keep_head: call.looks_at_head(),
-                keep_body: call.looks_at_body(),
-            },
-            idempotent: call.request.is_idempotent(),
-            timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
-            check_ids: call
-                .checked()
-                .filter_map(|name| known.iter().position(|other| *other == name))
-                .collect(),
-            call: call.clone(),
-        }
-    };
-    let calls = kind.flow.iter().map(|Step::Call(call)| prepare(call)).collect();
-    Flow { calls, think: kind.think.clone(), pace_ns: kind.pace.map(nanos) }
-}
-
-fn nanos(duration: std::time::Duration) -> u64 {
+pub(super) fn nanos(duration: std::time::Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

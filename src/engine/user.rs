@@ -4,7 +4,8 @@
 //! Invariant: what it plans follows from (seed, stream, its number) alone.
 
 use super::attempt::{self, Turn};
-use super::shard::{Flow, Shard};
+use super::prepared::Flow;
+use super::shard::Shard;
 use crate::clock::{self, Time};
 use crate::curve::Distribution;
 use crate::plan::template::Value;
@@ -135,11 +136,11 @@ impl User {
             let intended = ended.done.after(think_ns);
             turn = Turn { intended, ready: intended, picked_up: ended.done };
             if think_ns > 0 {
-                walked.thought_ns += think_ns;
                 if self.patience.pause_until(intended).await.is_err() {
                     walked.end = IterationEnd::Interrupted;
                     return walked;
                 }
+                walked.thought_ns += think_ns;
                 turn.picked_up = clock::now();
             }
         }

@@ -29,6 +29,10 @@ pub struct Schedule<'p> {
     /// How far the integral must be for it.
     amount: u128,
     gaps: Option<Rng>,
+    /// Where the integral ends.
+    total: u128,
+    /// The owned start that was found and not taken yet.
+    next: Option<Start>,
 }
 
 impl<'p> Schedule<'p> {
@@ -46,6 +50,8 @@ impl<'p> Schedule<'p> {
             slot_offset,
             number: 0,
             amount: 0,
+            total: arrivals.curve.total(),
+            next: None,
             gaps: match arrivals.process {
                 Process::Constant => None,
                 // One stream for the whole workload: every segment walks all of it and keeps its
@@ -70,26 +76,61 @@ impl<'p> Schedule<'p> {
     }
 }
 
+impl Schedule<'_> {
+    /// The next owned start, without taking it.
+    pub fn peek(&mut self) -> Option<Start> {
+        if self.next.is_none() {
+            while let Some((number, amount)) = self.step() {
+                if self.segment.owns(number, self.slot_offset) {
+                    let due_ns = self.arrivals.curve.reaches(amount)?;
+                    self.next = Some(Start { due_ns, number });
+                    break;
+                }
+            }
+        }
+        self.next
+    }
+
+    /// Takes the start that `peek` showed.
+    pub fn advance(&mut self) {
+        self.next = None;
+    }
+
+    /// Counts owned starts among the next `most` of the whole schedule, without asking when they
+    /// are due; true beside it when there may be more.
+    pub fn count_some(&mut self, most: u64) -> (u64, bool) {
+        let mut counted = u64::from(self.next.take().is_some());
+        for _ in 0..most {
+            match self.step() {
+                None => return (counted, false),
+                Some((number, _)) => {
+                    counted += u64::from(self.segment.owns(number, self.slot_offset));
+                }
+            }
+        }
+        (counted, true)
+    }
+
+    /// The number and amount of the next start of the whole schedule.
+    fn step(&mut self) -> Option<(u64, u128)> {
+        let (number, amount) = (self.number, self.amount);
+        if self.arrivals.iterations.is_some_and(|most| number >= most) || amount >= self.total {
+            return None;
+        }
+        self.number += 1;
+        let gap = self.gap(ONE_START);
+        self.amount += gap;
+        Some((number, amount))
+    }
+}
+
 impl Iterator for Schedule<'_> {
     type Item = Start;
 
     fn next(&mut self) -> Option<Start> {
-        loop {
-            let number = self.number;
-            if self.arrivals.iterations.is_some_and(|most| number >= most)
-                || self.amount >= self.arrivals.curve.total()
-            {
-                return None;
-            }
-            let amount = self.amount;
-            self.number += 1;
-            let gap = self.gap(ONE_START);
-            self.amount += gap;
-            if self.segment.owns(number, self.slot_offset) {
-                let due_ns = self.arrivals.curve.reaches(amount)?;
-                return Some(Start { due_ns, number });
-            }
-        }
+        let start = self.peek();
+        self.advance();
+        start
     }
 }
 
@@ -134,6 +175,23 @@ mod tests {
             parts.sort_by_key(|start| start.number);
             prop_assert_eq!(parts, whole);
         }
+    }
+
+    #[test]
+    fn what_is_left_is_counted_without_being_computed() {
+        let arrivals = arrivals(Process::Poisson, &[(1_000, 0), (1_000, 3_000)]);
+        let all = starts(&arrivals, 5, Segment { shard: 1, shards: 3 }).len() as u64;
+        let seed = Seed::new(5).unwrap();
+        let segment = Segment { shard: 1, shards: 3 };
+        let mut schedule = Schedule::new(&arrivals, 3, 1_031, seed, segment);
+        schedule.by_ref().take(100).for_each(drop);
+        schedule.peek();
+        let (mut left, mut more) = (0, true);
+        while more {
+            let (counted, goes_on) = schedule.count_some(64);
+            (left, more) = (left + counted, goes_on);
+        }
+        assert_eq!(left + 100, all);
     }
 
     #[test]

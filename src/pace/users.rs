@@ -14,6 +14,8 @@ pub struct Stay {
     pub number: u64,
     /// When it begins no further iteration.
     pub leave_ns: u64,
+    /// How often it was in before: the level may fall and rise again.
+    pub visit: u64,
 }
 
 /// The stays of the users that `segment` owns, by time of coming.
@@ -21,8 +23,13 @@ pub fn stays(curve: &Curve, slot_offset: u64, segment: Segment) -> Vec<Stay> {
     let mut stays: Vec<Stay> = (0..curve.peak())
         .filter(|number| segment.owns(*number, slot_offset))
         .flat_map(|number| {
-            let stays = curve.stays(number).into_iter();
-            stays.map(move |(enter_ns, leave_ns)| Stay { enter_ns, number, leave_ns })
+            let stays = (0..).zip(curve.stays(number));
+            stays.map(move |(visit, (enter_ns, leave_ns))| Stay {
+                enter_ns,
+                number,
+                leave_ns,
+                visit,
+            })
         })
         .collect();
     stays.sort_unstable();

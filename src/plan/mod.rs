@@ -72,6 +72,15 @@ impl Plan {
             .try_fold(Duration::ZERO, |last, end| end.map(|end| last.max(end)))
     }
 
+    /// How long the load of a workload was measured, ns: from its start or the end of the warm-up
+    /// to its end, or to `until_ns` when the load ended before.
+    pub fn measured_ns(&self, workload: usize, until_ns: u64) -> u64 {
+        let load = &self.workloads[workload];
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let from = nanos(load.start.max(self.warmup));
+        load.end().map_or(until_ns, |end| nanos(end).min(until_ns)).saturating_sub(from)
+    }
+
     /// The most users that can be at work at once.
     pub fn peak_users(&self) -> u64 {
         self.workloads.iter().map(Workload::peak_users).sum()

@@ -67,6 +67,7 @@ pub async fn dispatch(
             Happened::Interrupted(interrupt) if interrupted.is_none() => {
                 interrupted = Some(interrupt);
                 cut_at = clock::now() + plan.grace;
+                tally.stop(clock::now().since(start));
                 source.tell(Command::Drain);
                 audience.tell(&RunEvent::Note(format!(
                     "stopping: no new iterations, {} for those under way (again to stop now)",

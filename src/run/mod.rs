@@ -81,8 +81,13 @@ pub fn run(
     let broken = engine.join().err();
     drop(targets);
 
-    let snapshot = Arc::new(tally.snapshot(load_end_ns(&plan)));
-    let report = Arc::new(conclude(opening, snapshot, interrupted));
+    let mut snapshot = tally.snapshot(load_end_ns(&plan));
+    snapshot.health.ledger.extend(broken.iter().map(|error| format!("a shard failed: {error}")));
+    let mut report = conclude(opening, Arc::new(snapshot), interrupted);
+    if broken.is_some() {
+        report.ending = crate::exit::Ending::Broken;
+    }
+    let report = Arc::new(report);
     audience.tell(&RunEvent::Ended(Arc::clone(&report)));
     match broken {
         // What was measured is written all the same; its ledger says what is missing.
@@ -110,7 +115,7 @@ pub fn conclude(
 ) -> Report {
     let plan = &opening.plan;
     let judgements = judge::judge(&plan.thresholds, &snapshot);
-    let trust = Trust::of(&snapshot, kind(plan));
+    let trust = Trust::of(&snapshot, &kind(plan));
     let ending = ending::of(&judgements, &trust, interrupted);
     Report {
         opening: Arc::unwrap_or_clone(opening),
@@ -128,15 +133,16 @@ pub(crate) fn load_end_ns(plan: &Plan) -> Option<u64> {
 }
 
 fn kind(plan: &Plan) -> trust::Kind {
-    let paced = |load: &crate::plan::Workload| match load.load {
-        Load::Open(_) => true,
-        Load::Closed(_) => {
-            load.shares.iter().all(|share| plan.archetypes[share.archetype].pace.is_some())
-        }
+    let paced = |load: &crate::plan::Workload| -> Vec<bool> {
+        let archetypes = load.shares.iter().map(|share| &plan.archetypes[share.archetype]);
+        archetypes.map(|archetype| archetype.pace.is_some()).collect()
     };
+    let open = |load: &crate::plan::Workload| matches!(load.load, Load::Open(_));
+    let loads = || plan.workloads.iter();
     trust::Kind {
-        has_schedule: plan.workloads.iter().any(paced),
-        has_unpaced: !plan.workloads.iter().all(paced),
+        scheduled: loads().map(|load| open(load) || paced(load).contains(&true)).collect(),
+        workload_of: plan.steps.iter().map(|series| series.workload).collect(),
+        has_unpaced: loads().any(|load| !open(load) && paced(load).contains(&false)),
     }
 }
 
@@ -149,6 +155,7 @@ fn check_descriptors(plan: &Plan) -> Result<(), Trouble> {
         .iter()
         .map(|load| if matches!(load.load, Load::Closed(_)) { load.peak_users() } else { 0 })
         .sum();
+    let surely = surely.saturating_mul(plan.services.len() as u64);
     if surely + OWN_DESCRIPTORS > limit {
         return Err(Trouble::TooBig(format!(
             "the plan holds {needed} connections, this process may open {limit} files; \

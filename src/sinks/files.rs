@@ -172,7 +172,7 @@ fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
             calls.unfinished,
         ];
         row.extend(counts.map(|n| n.to_string()));
-        let seconds = snapshot.measured_ns as f64 / 1e9;
+        let seconds = snapshot.calls_ns as f64 / 1e9;
         let rate = if seconds > 0.0 { calls.made as f64 / seconds } else { 0.0 };
         row.push(format!("{rate:.3}"));
         row.push(step.response.censored().to_string());

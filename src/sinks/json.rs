@@ -187,7 +187,7 @@ fn workload(report: &Report, at: usize) -> Value {
         "iteration_us": latency(&window.iteration),
         "lag_us": latency(&window.lag.clone().into()),
         "blocked_us": latency(&window.blocked.clone().into()),
-        "rate": rate(std::iter::once(window), snapshot.measured_ns),
+        "rate": rate(std::iter::once(window), plan.measured_ns(at, snapshot.until_ns)),
     })
 }
 
@@ -204,7 +204,7 @@ fn steps(report: &Report) -> Vec<Value> {
                 "archetype": plan.archetypes[series.archetype].name,
                 "workload": plan.workloads[series.workload].name,
                 "calls": calls(&step.calls),
-                "rate_per_s": per_second(step.calls.made, snapshot.measured_ns),
+                "rate_per_s": per_second(step.calls.made, snapshot.calls_ns),
                 "response_us": latency(&step.response),
                 "service_us": latency(&step.service),
             })

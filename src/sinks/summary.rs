@@ -102,9 +102,10 @@ fn trust(out: &mut String, trust: &Trust) {
 /// What was asked for and what came of it, a line per workload.
 fn load(out: &mut String, report: &Report) {
     let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
-    let seconds = (snapshot.measured_ns as f64 / 1e9).max(1e-9);
     let mut name = "load";
     for (at, load) in plan.workloads.iter().enumerate() {
+        let measured_ns = plan.measured_ns(at, snapshot.until_ns);
+        let seconds = (measured_ns as f64 / 1e9).max(1e-9);
         let (whole, _) = &snapshot.workloads[at];
         let window = &snapshot.measured.workloads[at];
         let text = match &load.load {
@@ -193,13 +194,13 @@ fn steps(out: &mut String, report: &Report) {
     } else {
         format!(", after a warm-up of {}", show_duration(plan.warmup))
     };
-    heading(out, &format!("Steps  ({} measured{warmup})", show_us(snapshot.measured_ns / 1_000)));
+    heading(out, &format!("Steps  ({} measured{warmup})", show_us(snapshot.calls_ns / 1_000)));
     let mut aligns = [Align::Right; 9];
     aligns[0] = Align::Left;
     let mut table = Table::new(&aligns);
     table.head(["", "calls", "rate", "errors", "service p50", "p95", "p99", "max", "response p99"]);
     let mut group = (usize::MAX, usize::MAX);
-    let seconds = (snapshot.measured_ns as f64 / 1e9).max(1e-9);
+    let seconds = (snapshot.calls_ns as f64 / 1e9).max(1e-9);
     for (series, step) in plan.steps.iter().zip(&snapshot.measured.steps) {
         if group != (series.workload, series.archetype) {
             group = (series.workload, series.archetype);

@@ -74,6 +74,8 @@ pub struct LoadWindow {
     pub lost_to_us: u64,
     /// Our own lateness per call.
     pub lag: Histogram,
+    /// Our own lateness per iteration: steps that follow at once would only dilute it.
+    pub start_lag: Histogram,
     /// Waits that policy asked for, per call.
     pub blocked: Histogram,
     /// Iterations, from due to last done, thinks left out.
@@ -192,6 +194,7 @@ impl LoadWindow {
         self.lost += other.lost;
         self.lost_to_us += other.lost_to_us;
         self.lag.merge(&other.lag);
+        self.start_lag.merge(&other.start_lag);
         self.blocked.merge(&other.blocked);
         self.iteration.merge(&other.iteration);
     }

@@ -77,9 +77,10 @@ impl Latency {
 
     /// The percentile at `p` in 0..=1; `None` when nothing was recorded.
     ///
-    /// The value of rank ⌈p·n⌉ with the timeouts at their age and the rest above everything. It is
-    /// marked `at_least` as soon as any call without an answer could lie below it: that call's true
-    /// time is unknown, so the true percentile can only be higher.
+    /// With rank r = ⌈p·n⌉: as long as r answers exist, the true percentile is not above the r-th
+    /// answer, wherever those without an answer may lie; that is the value. Beyond the answers it
+    /// is not below the r-th duration with each timeout at its age, and nothing is known above:
+    /// that is the bound.
     pub fn quantile(&self, p: f64) -> Option<Quantile> {
         let count = self.count();
         if count == 0 {
@@ -87,17 +88,17 @@ impl Latency {
         }
         let rank = rank(p, count);
         let thin = (count as f64) * (1.0 - p) < 10.0 - 1e-9;
-        let longest = self.answered.max_us().max(self.at_least.max_us());
-        if rank > count - self.beyond {
-            return Some(Quantile { us: longest, at_least: true, thin });
-        }
-        if self.at_least.count() == 0 {
+        if rank <= self.answered.count() {
             return Some(Quantile { us: self.answered.at_rank(rank), at_least: false, thin });
         }
-        let mut both = self.answered.clone();
-        both.merge(&self.at_least);
-        let us = both.at_rank(rank);
-        Some(Quantile { us, at_least: self.at_least.min_us() <= us, thin })
+        let us = if rank > count - self.beyond {
+            self.answered.max_us().max(self.at_least.max_us())
+        } else {
+            let mut both = self.answered.clone();
+            both.merge(&self.at_least);
+            both.at_rank(rank)
+        };
+        Some(Quantile { us, at_least: true, thin })
     }
 
     /// The longest; `at_least` when some call has no known duration.
@@ -165,12 +166,17 @@ mod tests {
     }
 
     #[test]
-    fn a_young_unfinished_call_makes_older_percentiles_bounds() {
-        // Cut at an age of 10 ms: it may in truth have been the slowest of all.
+    fn a_young_unfinished_call_is_above_every_answer_and_spoils_no_other_rank() {
+        // Cut at an age of 10 ms: it may in truth have been the slowest of all, but no more.
         let found = latency(&[20; 99], &[10], 0);
-        assert!(found.quantile(0.5).unwrap().at_least);
-        let found = latency(&[5; 99], &[10], 0);
         assert!(!found.quantile(0.5).unwrap().at_least);
+        assert!(!found.quantile(0.99).unwrap().at_least);
+        let last = found.quantile(1.0).unwrap();
+        assert!(last.at_least && last.us >= 20_000);
+        // Of many young ones a percentile is a bound as soon as it leaves the answers.
+        let found = latency(&[100; 80], &[1; 20], 0);
+        let (known, bound) = (found.quantile(0.8).unwrap(), found.quantile(0.81).unwrap());
+        assert!(!known.at_least && bound.at_least && bound.us >= 100_000);
     }
 
     #[test]

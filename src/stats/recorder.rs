@@ -87,6 +87,7 @@ impl Recorder {
         let window = self.load(workload, intended_ns);
         window.started += 1;
         window.on_time += u64::from(lag_ns <= ON_TIME_NS);
+        window.start_lag.record_ns(lag_ns);
     }
 
     /// An iteration ends; `took_ns` leaves thinks out.

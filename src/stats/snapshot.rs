@@ -30,6 +30,11 @@ pub struct Snapshot {
     pub warmup: Window,
     /// Time measured: from the end of the warm-up to the last planned second, or to now, ns.
     pub measured_ns: u64,
+    /// Time in which measured calls were made: to the end of the drain, ns. Rates of calls are over
+    /// it, since calls of the last iterations are made in the drain too.
+    pub calls_ns: u64,
+    /// When the load ended or was stopped, or now, ns after the start.
+    pub until_ns: u64,
     /// The shards at their last shed, added up.
     pub running_iterations: u64,
     /// Calls in flight at the shards' last shed.
@@ -51,7 +56,7 @@ pub struct Health {
     pub cpu_percent_max: f64,
     /// Time the shards' threads waited for a core, as a share of the run's time, worst shard.
     pub run_queue_share: f64,
-    /// Seconds in which some shard used 97 % of a core or more.
+    /// Seconds in which the busiest shard used 97 % of a core or more.
     pub saturated_seconds: u64,
     /// Broken ledgers, in words; empty is the only good state.
     pub ledger: Vec<String>,

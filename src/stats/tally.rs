@@ -25,6 +25,8 @@ pub struct Tally {
     connections_peak: u64,
     health: Health,
     open: Vec<bool>,
+    /// When the run was stopped, ns after its start; never, by default.
+    stopped_ns: u64,
 }
 
 /// One shard's own sums, to check its ledgers against its gauges.
@@ -32,13 +34,17 @@ pub struct Tally {
 struct ShardState {
     counts: Delta,
     gauges: Gauges,
+    saturated: u64,
 }
 
 impl Tally {
     /// An empty tally for `shards` shards; `open` says which workloads have a schedule.
     pub fn new(shape: &Shape, shards: usize, open: Vec<bool>) -> Self {
-        let state =
-            |shard| ShardState { counts: Delta::new(shape, shard), gauges: Gauges::default() };
+        let state = |shard| ShardState {
+            counts: Delta::new(shape, shard),
+            gauges: Gauges::default(),
+            saturated: 0,
+        };
         Self {
             total: Delta::new(shape, 0),
             measured: Window::new(0, true, shape),
@@ -49,7 +55,13 @@ impl Tally {
             connections_peak: 0,
             health: Health::default(),
             open,
+            stopped_ns: u64::MAX,
         }
+    }
+
+    /// The load was stopped at `ns` after the start: what follows is drain.
+    pub fn stop(&mut self, ns: u64) {
+        self.stopped_ns = self.stopped_ns.min(ns);
     }
 
     /// Takes in what a shard shed, and checks that shard's ledgers.
@@ -85,7 +97,8 @@ impl Tally {
         statuses.extend(
             (100u16..).zip(self.total.statuses.iter().copied()).filter(|(_, count)| *count > 0),
         );
-        let until = load_end_ns.map_or(gauges.elapsed_ns, |end| end.min(gauges.elapsed_ns));
+        let end = load_end_ns.unwrap_or(u64::MAX).min(self.stopped_ns);
+        let until = end.min(gauges.elapsed_ns);
         Snapshot {
             elapsed_ns: gauges.elapsed_ns,
             workloads: self.total.workloads.clone(),
@@ -97,6 +110,8 @@ impl Tally {
             measured: self.measured.clone(),
             warmup: self.warmup.clone(),
             measured_ns: until.saturating_sub(self.warmup_ns),
+            calls_ns: gauges.elapsed_ns.saturating_sub(self.warmup_ns),
+            until_ns: until,
             running_iterations: gauges.running_iterations,
             running_calls: gauges.running_calls,
             users: gauges.users,
@@ -117,7 +132,7 @@ impl Tally {
 
     /// Checks a shard's ledgers and keeps its worst moments.
     fn watch(&mut self, index: usize, before: &Gauges) {
-        let ShardState { counts, gauges } = &self.shards[index];
+        let ShardState { counts, gauges, saturated } = &mut self.shards[index];
         let mut broken = Vec::new();
         let (mut running, mut calls_running) = (0, 0);
         let (mut due, mut given) = (0, gauges.seated);
@@ -161,7 +176,8 @@ impl Tally {
         if wall > 500_000_000 {
             let busy = gauges.cpu_ns.saturating_sub(before.cpu_ns) as f64 / wall as f64;
             self.health.cpu_percent_max = self.health.cpu_percent_max.max(busy * 100.0);
-            self.health.saturated_seconds += u64::from(busy >= 0.97);
+            *saturated += u64::from(busy >= 0.97);
+            self.health.saturated_seconds = self.health.saturated_seconds.max(*saturated);
         }
         if gauges.elapsed_ns > 0 {
             let share = gauges.run_queue_ns as f64 / gauges.elapsed_ns as f64;

@@ -67,13 +67,17 @@ fn observe(metric: Metric, snapshot: &Snapshot) -> Option<Observed> {
             }
             (all > 0).then(|| passed as f64 / all as f64).and_then(exact)
         }
-        Metric::Dropped => exact(measured.lost() as f64),
-        Metric::Failed => exact(calls.failed as f64),
-        Metric::Timeouts => exact(calls.timeout as f64),
+        Metric::Dropped => {
+            let due: u64 = measured.workloads.iter().map(|workload| workload.due).sum();
+            (due > 0).then(|| measured.lost() as f64).and_then(exact)
+        }
+        Metric::Failed => (calls.made > 0).then_some(calls.failed as f64).and_then(exact),
+        Metric::Timeouts => (calls.made > 0).then_some(calls.timeout as f64).and_then(exact),
         Metric::Rate => {
             let started: u64 = measured.workloads.iter().map(|workload| workload.started).sum();
             let seconds = snapshot.measured_ns as f64 / 1e9;
-            (seconds > 0.0).then(|| started as f64 / seconds).and_then(exact)
+            let any = started > 0 && seconds > 0.0;
+            any.then(|| started as f64 / seconds).and_then(exact)
         }
     }
 }
@@ -150,7 +154,17 @@ mod tests {
     #[test]
     fn an_empty_run_passes_nothing() {
         let snapshot = run(|_| {});
-        for rule in ["response.p95 < 1h", "errors < 100%", "achieved > 0%", "rate >= 0/s"] {
+        for rule in [
+            "response.p95 < 1h",
+            "errors < 100%",
+            "achieved > 0%",
+            "checks >= 0%",
+            "rate >= 0/s",
+            "rate < 1000/s",
+            "failed == 0",
+            "timeouts <= 0",
+            "dropped == 0",
+        ] {
             let threshold = Threshold::parse(rule).unwrap();
             assert!(!one(&threshold, &snapshot).passed, "{rule}");
         }

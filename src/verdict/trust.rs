@@ -47,10 +47,12 @@ pub struct Reason {
 }
 
 /// What trust needs to know of the plan.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Kind {
-    /// Some workload is open or paced: its lateness counts.
-    pub has_schedule: bool,
+    /// By workload: it is open, or some archetype of it is paced, so its lateness counts.
+    pub scheduled: Vec<bool>,
+    /// By series: its workload.
+    pub workload_of: Vec<usize>,
     /// Some workload is closed and unpaced: it takes what it can get.
     pub has_unpaced: bool,
 }
@@ -70,9 +72,9 @@ const TIMES: &[&str] = &["response", "iteration", "lag"];
 
 impl Trust {
     /// Looks at a run.
-    pub fn of(snapshot: &Snapshot, kind: Kind) -> Self {
+    pub fn of(snapshot: &Snapshot, kind: &Kind) -> Self {
         let mut reasons = Vec::new();
-        reasons.extend(kind.has_schedule.then(|| lag(snapshot)).flatten());
+        reasons.extend(lag(snapshot, kind));
         reasons.extend(lost(snapshot));
         reasons.extend(own_errors(snapshot));
         reasons.extend(run_queue(snapshot));
@@ -119,13 +121,23 @@ impl Level {
     }
 }
 
-/// Our own lateness, where there was a schedule to be late for.
-fn lag(snapshot: &Snapshot) -> Option<Reason> {
+/// Our own lateness, in each workload that had a schedule to be late for; the worst one.
+fn lag(snapshot: &Snapshot, kind: &Kind) -> Option<Reason> {
+    let scheduled = kind.scheduled.iter().enumerate().filter(|(_, scheduled)| **scheduled);
+    let reasons = scheduled.filter_map(|(workload, _)| lag_of(snapshot, kind, workload));
+    reasons.max_by(|one, other| {
+        one.level.cmp(&other.level).then(one.observed.total_cmp(&other.observed))
+    })
+}
+
+fn lag_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Option<Reason> {
     let measured = &snapshot.measured;
-    let mut lag = Histogram::default();
-    measured.workloads.iter().for_each(|workload| lag.merge(&workload.lag));
-    let p99 = lag.at_rank(crate::stats::latency::rank(0.99, lag.count())) as f64;
-    let response = measured.response(|_| true, 0).quantile(0.99)?;
+    let window = &measured.workloads[workload];
+    // Starts and calls each on their own: steps that follow at once are never late.
+    let p99 = |lag: &Histogram| lag.at_rank(crate::stats::latency::rank(0.99, lag.count()));
+    let p99 = p99(&window.start_lag).max(p99(&window.lag)) as f64;
+    let own = |step: usize| kind.workload_of[step] == workload;
+    let response = measured.response(own, 0).quantile(0.99)?;
     let limit = |(us, share): (f64, f64)| us.max(share * response.us as f64);
     let (degraded, no) = (limit(LAG[0]), limit(LAG[1]));
     let (level, limit) = match p99 {

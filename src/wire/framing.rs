@@ -300,6 +300,7 @@ fn understand(
 ) -> Result<Head, Broken> {
     let malformed = Broken(Phase::FirstByte, Kind::Malformed);
     let mut keep_alive = response.version == Some(1);
+    let mut close = false;
     let mut content_length: Option<u64> = None;
     let mut transfer: Option<bool> = None;
     for header in response.headers.iter() {
@@ -308,8 +309,8 @@ fn understand(
             10 if header.name.eq_ignore_ascii_case("connection") => {
                 for word in header.value.split(|b| *b == b',') {
                     let word = word.trim_ascii();
-                    keep_alive = (keep_alive || word.eq_ignore_ascii_case(b"keep-alive"))
-                        && !word.eq_ignore_ascii_case(b"close");
+                    keep_alive |= word.eq_ignore_ascii_case(b"keep-alive");
+                    close |= word.eq_ignore_ascii_case(b"close");
                 }
             }
             14 if header.name.eq_ignore_ascii_case("content-length") => {
@@ -326,6 +327,8 @@ fn understand(
             _ => {}
         }
     }
+    // `close` wins, wherever it stands (RFC 9112 §9.3).
+    keep_alive &= !close;
     let framing = match (transfer, content_length) {
         // Chunked from an HTTP/1.0 server is a lie of some kind; so hyper thinks, too.
         (Some(_), _) if response.version == Some(0) => return Err(malformed),

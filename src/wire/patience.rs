@@ -71,6 +71,19 @@ impl Patience {
         if self.cut.get() || until < at { Err(GaveUp::Cut) } else { Ok(()) }
     }
 
+    /// As `pause_until`, but also ends when nothing new is to begin: a user between two iterations
+    /// has nothing to finish.
+    pub async fn idle_until(&self, at: Time, draining: &Cell<bool>) -> Result<(), GaveUp> {
+        let until = at.min(self.hard_end.get());
+        let over = || self.cut.get() || draining.get();
+        if !over() && until > clock::now() {
+            self.pause.set(until);
+            poll_fn(|cx| if over() { Poll::Ready(()) } else { self.pause.poll(cx) }).await;
+            self.pause.clear();
+        }
+        if over() || until < at { Err(GaveUp::Cut) } else { Ok(()) }
+    }
+
     /// Polls `ready`, and gives up when the time is over.
     #[inline]
     pub fn poll<T>(&self, cx: &mut Context<'_>, ready: Poll<T>) -> Poll<Result<T, GaveUp>> {

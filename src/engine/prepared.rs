@@ -1,0 +1,62 @@
+//! An archetype's flow as one shard walks it: requests as bytes, limits in ns, checks by number.
+//!
+//! A shard makes it when it starts; `user` walks it, `attempt` sends from it.
+//! Invariant: nothing in it changes while the run goes on.
+
+use super::Setup;
+use super::request::Prepared;
+use super::shard::nanos;
+use crate::curve::Distribution;
+use crate::plan::{Call, Step};
+use crate::wire::Wanted;
+
+/// An archetype as this shard walks it.
+pub(super) struct Flow {
+    pub(super) calls: Vec<PreparedCall>,
+    pub(super) think: Option<Distribution>,
+    pub(super) pace_ns: Option<u64>,
+}
+
+/// A request step as this shard makes it.
+pub(super) struct PreparedCall {
+    pub(super) call: Call,
+    pub(super) request: Prepared,
+    pub(super) wanted: Wanted,
+    pub(super) idempotent: bool,
+    pub(super) timeout_ns: u64,
+    /// Where its checks, expects and captures count, in that order.
+    pub(super) check_ids: Vec<usize>,
+}
+
+impl Flow {
+    /// Archetype number `archetype`; `names` are the checks of each series.
+    pub(super) fn new(setup: &Setup, archetype: usize, names: &[Vec<String>]) -> Self {
+        let plan = &setup.plan;
+        let kind = &plan.archetypes[archetype];
+        // All shares of an archetype have the same series: the first tells where its checks count.
+        let share = plan.workloads.iter().flat_map(|workload| &workload.shares);
+        let share = share.into_iter().find(|share| share.archetype == archetype);
+        let prepare = |call: &Call| {
+            let service = &plan.services[call.service];
+            let known = share.map_or(&[][..], |share| names[share.step(call.series)].as_slice());
+            PreparedCall {
+                request: Prepared::new(call, service, &setup.addresses[call.service]),
+                wanted: Wanted {
+                    head_request: call.request.method == "HEAD",
+                    max_body: call.max_body,
+                    keep_head: call.looks_at_head(),
+                    keep_body: call.looks_at_body(),
+                },
+                idempotent: call.request.is_idempotent(),
+                timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
+                check_ids: call
+                    .checked()
+                    .filter_map(|name| known.iter().position(|other| *other == name))
+                    .collect(),
+                call: call.clone(),
+            }
+        };
+        let calls = kind.flow.iter().map(|Step::Call(call)| prepare(call)).collect();
+        Self { calls, think: kind.think.clone(), pace_ns: kind.pace.map(nanos) }
+    }
+}
