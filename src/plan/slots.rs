@@ -24,11 +24,30 @@ impl Segment {
     pub const fn owns(self, number: u64, slot_offset: u64) -> bool {
         (number.wrapping_add(slot_offset) % SLOTS) % self.shards == self.shard
     }
+
+    /// How many of the numbers from `from` up to, not including, `to` it owns.
+    pub fn count(self, from: u64, to: u64, slot_offset: u64) -> u64 {
+        let owned = |from: u64, to: u64| {
+            (from..to).filter(|number| self.owns(*number, slot_offset)).count() as u64
+        };
+        let rounds = to.saturating_sub(from) / SLOTS;
+        let round = if rounds > 0 { owned(from, from + SLOTS) } else { 0 };
+        rounds * round + owned(from + rounds * SLOTS, to)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counting_is_asking_for_each() {
+        for (from, to) in [(0, 0), (5, 3), (0, 4_096), (7, 10_000), (4_000, 4_200)] {
+            let segment = Segment { shard: 1, shards: 3 };
+            let asked = (from..to).filter(|n| segment.owns(*n, 11)).count() as u64;
+            assert_eq!(segment.count(from, to, 11), asked, "{from}..{to}");
+        }
+    }
 
     #[test]
     fn each_number_has_one_owner_and_prefixes_are_even() {

@@ -27,9 +27,13 @@ fn server(answers: bool) -> (Server, Receiver<()>) {
 
 /// Starts a long run, and comes back when its first request has come.
 fn start(server: &Server, told: &Receiver<()>, load: &str) -> Running {
+    start_for("10m", server, told, load)
+}
+
+fn start_for(duration: &str, server: &Server, told: &Receiver<()>, load: &str) -> Running {
     let scenario = format!(
         "scenario: long\nservices: {{ it: \"http://{}\" }}\ngrace: 10m\nworkloads:\n  w:\n    \
-         {load}\n    duration: 10m\n    flow: [ {{ get: /, timeout: 5m }} ]\n",
+         {load}\n    duration: {duration}\n    flow: [ {{ get: /, timeout: 5m }} ]\n",
         server.address()
     );
     let words = ["run", "scenario.yaml", "--json", "--ui", "plain", "--out", "out"];
@@ -96,5 +100,20 @@ fn two_stop_now() {
         assert_eq!(count(&report, "iterations.interrupted"), unfinished, "{report}");
         assert_eq!(report["errors"][0]["kind"], "unfinished", "{report}");
         assert_eq!(answered(&report), 0, "{report}");
+    }
+}
+
+#[test]
+fn a_long_schedule_is_left_at_once() {
+    // Some 10¹¹ starts are not made; walking them would take minutes.
+    for process in ["constant", "poisson"] {
+        let (server, told) = server(true);
+        let load = format!("arrivals: {{ process: {process}, rate: 10000/s, max_users: 1 }}");
+        let running = start_for("2400h", &server, &told, &load);
+        running.signal(Signal::INT);
+        running.hear("stopping: no new iterations");
+        running.signal(Signal::INT);
+        let report = check_partial(&running.wait(), 130);
+        assert!(count(&report, "iterations.not_reached") > 0, "{report}");
     }
 }
