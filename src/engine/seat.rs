@@ -127,8 +127,8 @@ async fn stay_in(shard: &Shard, user: &mut User, index: usize, stay: Stay) {
         let walked = user.walk(shard, turn).await;
         end_iteration(shard, index, turn.intended, &walked);
         let due = next_due(shard, user, turn.intended, &walked);
-        // A target that gives no answer is not hammered, whatever the pace. What was intended stays
-        // intended: holding back is blocked time.
+        // A target that gives no answer is not hammered, whatever the pace. What the pace intended
+        // stays intended: holding back is blocked time.
         let ready = due.max(walked.done.after(user.backoff_ns()));
         let mut now = walked.done;
         if ready > now {
@@ -169,7 +169,8 @@ fn next_due(shard: &Shard, user: &User, due: Time, walked: &Walked) -> Time {
         intended_ns: due.0,
         done_ns: walked.done.0,
         thought_ns: walked.thought_ns,
-        think_ns: walked.think_ns,
+        // Without a pace there is no schedule to hold: holding back is the user's own wait.
+        think_ns: walked.think_ns.max(user.backoff_ns()),
     };
     Time(next_iteration_ns(ended, shard.flows[user.archetype].pace_ns))
 }

@@ -120,7 +120,8 @@ impl User {
             let ended = attempt::call(shard, self, prepared, turn).await;
             walked.done = ended.done;
             let think = prepared.call.think.as_ref().or(flow.think.as_ref());
-            let think_ns = self.wait_after(think, ended.answered);
+            let think_ns = self.draw(think);
+            let wait_ns = think_ns.max(self.hold_after(ended.answered));
             if !ended.goes_on {
                 walked.think_ns = think_ns;
                 walked.end = match ended.fate {
@@ -133,9 +134,9 @@ impl User {
                 walked.think_ns = think_ns;
                 return walked;
             }
-            let intended = ended.done.after(think_ns);
+            let intended = ended.done.after(wait_ns);
             turn = Turn { intended, ready: intended, picked_up: ended.done };
-            if think_ns > 0 {
+            if wait_ns > 0 {
                 if self.patience.pause_until(intended).await.is_err() {
                     walked.end = IterationEnd::Interrupted;
                     return walked;
@@ -147,18 +148,19 @@ impl User {
         walked
     }
 
-    /// The think drawn after a call, made longer after one that got no answer, so that a dead
-    /// target is not hammered.
-    fn wait_after(&mut self, think: Option<&Distribution>, answered: bool) -> u64 {
-        let think_ns = think.map_or(0, |think| {
+    /// The think after a call.
+    fn draw(&mut self, think: Option<&Distribution>) -> u64 {
+        think.map_or(0, |think| {
             u64::try_from(think.sample(&mut self.rng).as_nanos()).unwrap_or(u64::MAX)
-        });
-        if answered {
-            self.backoff_ns = 0;
-            return think_ns;
-        }
-        self.backoff_ns = (self.backoff_ns * 2).clamp(BACKOFF_NS.0, BACKOFF_NS.1);
-        think_ns.max(self.backoff_ns)
+        })
+    }
+
+    /// How long to hold back after a call, so that a target that gives no answer is not hammered.
+    /// It is no think of the user's: what it costs is part of the iteration.
+    fn hold_after(&mut self, answered: bool) -> u64 {
+        self.backoff_ns =
+            if answered { 0 } else { (self.backoff_ns * 2).clamp(BACKOFF_NS.0, BACKOFF_NS.1) };
+        self.backoff_ns
     }
 
     /// How long this user holds back after calls that got no answer; zero when all is well.
