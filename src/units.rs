@@ -35,6 +35,11 @@ impl Rate {
     }
 }
 
+/// A duration in ns; what is longer than 584 years is that long.
+pub fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// What is wrong with a written quantity: a lower-case fragment that follows "expected".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -122,7 +122,7 @@ impl Curve {
     }
 
     fn push(&mut self, from: u64, to: u64, over: Duration) {
-        let length = u64::try_from(over.as_nanos()).unwrap_or(u64::MAX);
+        let length = crate::units::nanos(over);
         if length == 0 {
             // A ramp over no time is a jump: the next piece starts at the new level.
             if let Some(last) = self.pieces.last_mut()

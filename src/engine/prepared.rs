@@ -5,9 +5,9 @@
 
 use super::Setup;
 use super::request::Prepared;
-use super::shard::nanos;
 use crate::curve::Distribution;
 use crate::plan::{Call, Step};
+use crate::units::nanos;
 use crate::wire::Wanted;
 
 /// An archetype as this shard walks it.

@@ -27,6 +27,7 @@ use crate::plan::slots::Segment;
 use crate::plan::{Arrivals, Load, Plan, Users, Workload};
 use crate::stats::sample::Shape;
 use crate::stats::{Delta, Gauges, Recorder};
+use crate::units::nanos;
 use crate::wire::Wire;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -354,8 +355,4 @@ impl Shard {
             buffers.push(buffer);
         }
     }
-}
-
-pub(super) fn nanos(duration: std::time::Duration) -> u64 {
-    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

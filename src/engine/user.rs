@@ -12,6 +12,7 @@ use crate::plan::template::Value;
 use crate::seed::{Rng, Seed, Stream};
 use crate::stats::Fate;
 use crate::stats::sample::IterationEnd;
+use crate::units::nanos;
 use crate::wire::{Line, Patience};
 
 /// The shortest wait after a call that got no answer, and the longest it grows to.
@@ -150,9 +151,7 @@ impl User {
 
     /// The think after a call.
     fn draw(&mut self, think: Option<&Distribution>) -> u64 {
-        think.map_or(0, |think| {
-            u64::try_from(think.sample(&mut self.rng).as_nanos()).unwrap_or(u64::MAX)
-        })
+        think.map_or(0, |think| nanos(think.sample(&mut self.rng)))
     }
 
     /// How long to hold back after a call, so that a target that gives no answer is not hammered.

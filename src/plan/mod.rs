@@ -17,6 +17,7 @@ pub use load::{Arrivals, Load, Process, Share, Users, Workload};
 pub use service::{Address, Service, Target};
 
 use crate::seed::Seed;
+use crate::units::nanos;
 use crate::verdict::Threshold;
 
 /// The number of a statistics series: one per workload, archetype and step name.
@@ -76,7 +77,6 @@ impl Plan {
     /// to its end, or to `until_ns` when the load ended before.
     pub fn measured_ns(&self, workload: usize, until_ns: u64) -> u64 {
         let load = &self.workloads[workload];
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         let from = nanos(load.start.max(self.warmup));
         load.end().map_or(until_ns, |end| nanos(end).min(until_ns)).saturating_sub(from)
     }

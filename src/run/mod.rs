@@ -16,11 +16,12 @@ use crate::clock;
 use crate::engine::{self, tier};
 use crate::event::{Generator, Opening, Report, RunEvent};
 use crate::host;
-use crate::plan::{Address, Load, Plan, Target};
+use crate::plan::{Address, Load, Plan, Target, Workload};
 use crate::sinks::Audience;
 use crate::stats::sample::Shape;
 use crate::stats::{Snapshot, Tally};
 use crate::target::process::Process;
+use crate::units::nanos;
 use crate::verdict::{Trust, judge, trust};
 
 pub use dispatch::Interrupt;
@@ -101,7 +102,7 @@ pub fn tally(plan: &Plan, shards: usize) -> Tally {
     let shape = Shape {
         workloads: plan.workloads.len(),
         checks: plan.check_names().iter().map(Vec::len).collect(),
-        warmup_ns: u64::try_from(plan.warmup.as_nanos()).unwrap_or(u64::MAX),
+        warmup_ns: nanos(plan.warmup),
     };
     let open = plan.workloads.iter().map(|load| matches!(load.load, Load::Open(_))).collect();
     Tally::new(&shape, shards, open)
@@ -129,21 +130,23 @@ pub fn conclude(
 
 /// When the load ends by plan, ns after the run's start.
 pub(crate) fn load_end_ns(plan: &Plan) -> Option<u64> {
-    plan.load_end().map(|end| u64::try_from(end.as_nanos()).unwrap_or(u64::MAX))
+    plan.load_end().map(nanos)
 }
 
 fn kind(plan: &Plan) -> trust::Kind {
-    let paced = |load: &crate::plan::Workload| -> Vec<bool> {
-        let archetypes = load.shares.iter().map(|share| &plan.archetypes[share.archetype]);
-        archetypes.map(|archetype| archetype.pace.is_some()).collect()
-    };
-    let open = |load: &crate::plan::Workload| matches!(load.load, Load::Open(_));
+    let open = |load: &Workload| matches!(load.load, Load::Open(_));
     let loads = || plan.workloads.iter();
     trust::Kind {
-        scheduled: loads().map(|load| open(load) || paced(load).contains(&true)).collect(),
+        scheduled: loads().map(|load| open(load) || paced(plan, load).contains(&true)).collect(),
         workload_of: plan.steps.iter().map(|series| series.workload).collect(),
-        has_unpaced: loads().any(|load| !open(load) && paced(load).contains(&false)),
+        has_unpaced: loads().any(|load| !open(load) && paced(plan, load).contains(&false)),
     }
+}
+
+/// For each share of a workload, whether its archetype has a pace.
+fn paced(plan: &Plan, load: &Workload) -> Vec<bool> {
+    let archetypes = load.shares.iter().map(|share| &plan.archetypes[share.archetype]);
+    archetypes.map(|archetype| archetype.pace.is_some()).collect()
 }
 
 fn check_descriptors(plan: &Plan) -> Result<(), Trouble> {
@@ -197,9 +200,7 @@ fn remarks(plan: &Plan) -> Vec<String> {
         }
     }
     for load in &plan.workloads {
-        let paced =
-            || load.shares.iter().all(|share| plan.archetypes[share.archetype].pace.is_some());
-        if matches!(load.load, Load::Closed(_)) && !paced() {
+        if matches!(load.load, Load::Closed(_)) && paced(plan, load).contains(&false) {
             remarks.push(format!(
                 "workload {} is closed: its users wait for answers, so its response times omit \
                  waiting",

@@ -62,20 +62,17 @@ impl Patience {
 
     /// Waits until `at`, or until the run's time is over.
     pub async fn pause_until(&self, at: Time) -> Result<(), GaveUp> {
-        let until = at.min(self.hard_end.get());
-        if !self.cut.get() && until > clock::now() {
-            self.pause.set(until);
-            poll_fn(|cx| if self.cut.get() { Poll::Ready(()) } else { self.pause.poll(cx) }).await;
-            self.pause.clear();
-        }
-        if self.cut.get() || until < at { Err(GaveUp::Cut) } else { Ok(()) }
+        self.pause_unless(at, || self.cut.get()).await
     }
 
     /// As `pause_until`, but also ends when nothing new is to begin: a user between two iterations
     /// has nothing to finish.
     pub async fn idle_until(&self, at: Time, draining: &Cell<bool>) -> Result<(), GaveUp> {
+        self.pause_unless(at, || self.cut.get() || draining.get()).await
+    }
+
+    async fn pause_unless(&self, at: Time, over: impl Fn() -> bool) -> Result<(), GaveUp> {
         let until = at.min(self.hard_end.get());
-        let over = || self.cut.get() || draining.get();
         if !over() && until > clock::now() {
             self.pause.set(until);
             poll_fn(|cx| if over() { Poll::Ready(()) } else { self.pause.poll(cx) }).await;
