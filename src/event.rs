@@ -80,6 +80,8 @@ pub struct Report {
     pub judgements: Vec<Judgement>,
     /// Whether the numbers can be believed.
     pub trust: Trust,
+    /// What stopped it before its load was over, in words.
+    pub stopped: Option<String>,
     /// How it ended.
     pub ending: Ending,
     /// The most memory the process held, bytes.
@@ -97,6 +99,8 @@ pub enum RunEvent {
     Second(Arc<Snapshot>),
     /// Something a person should know now.
     Note(String),
+    /// What users' `log` steps said, and how many lines more there were.
+    Said(Vec<String>, u64),
     /// It is over.
     Ended(Arc<Report>),
 }

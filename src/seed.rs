@@ -28,6 +28,10 @@ pub enum Stream {
     Target = 4,
     /// The worlds of the tests.
     World = 5,
+    /// Which row an item gets.
+    Data = 6,
+    /// What a user draws once: its first variables, its session, `on_start` and `on_stop`.
+    User = 7,
 }
 
 impl Seed {

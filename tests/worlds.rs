@@ -5,18 +5,19 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use manada::clock::{self, Time};
 use manada::curve::{Distribution, Queue};
 use manada::engine;
-use manada::event::{Generator, Opening, Report};
+use manada::engine::once::once;
+use manada::event::{Generator, Opening, Report, RunEvent};
 use manada::plan::{Address, Plan};
 use manada::run::{self, dispatch};
 use manada::scenario::{self, Overrides};
 use manada::seed::{Rng, Stream};
-use manada::sinks::Audience;
+use manada::sinks::{Audience, Full, Sink};
 use manada::units::parse_duration;
 use manada::verdict::{Threshold, judge};
 use manada::wire::Wire;
@@ -46,6 +47,21 @@ struct World {
     /// Exact counts of the ledgers, by name.
     #[serde(default)]
     counts: BTreeMap<String, u64>,
+    /// Calls of each series that is named: from, to.
+    #[serde(default)]
+    steps: BTreeMap<String, [u64; 2]>,
+    /// Durations of each group that is named, all of them: from, to in µs.
+    #[serde(default)]
+    groups: BTreeMap<String, [u64; 2]>,
+    /// How often the target got each request that is named, such as `GET /a`.
+    #[serde(default)]
+    requests: BTreeMap<String, u64>,
+    /// How many different requests the target got that begin so.
+    #[serde(default)]
+    different: BTreeMap<String, u64>,
+    /// Lines that `log` steps said.
+    #[serde(default)]
+    said: Vec<String>,
 }
 
 #[derive(Clone, Default, Deserialize)]
@@ -53,6 +69,15 @@ struct World {
 struct Script {
     #[serde(default)]
     latency: Option<String>,
+    /// The service time of paths that begin so; it overrides `latency`.
+    #[serde(default)]
+    latency_of: BTreeMap<String, String>,
+    /// The status of paths that begin so.
+    #[serde(default)]
+    status_of: BTreeMap<String, u16>,
+    /// The body of every answer.
+    #[serde(default)]
+    body: Option<String>,
     #[serde(default)]
     servers: Option<u32>,
     #[serde(default)]
@@ -98,7 +123,7 @@ struct World1 {
 }
 
 impl Law for World1 {
-    fn answer(&mut self, now: Time, _: &Arrival) -> Reply {
+    fn answer(&mut self, now: Time, request: &Arrival) -> Reply {
         let at = now.since(self.start);
         let within = |window: &Option<Window>| {
             window
@@ -117,14 +142,57 @@ impl Law for World1 {
         if every(self.script.reset_every) {
             return Reply::Reset;
         }
+        let path = line(request);
+        let of = |path: &str, from: &str| path.split(' ').nth(1).unwrap().starts_with(from);
+        let named = self.script.status_of.iter().find(|(from, _)| of(&path, from));
         let status = if every(self.script.error_every) { 500 } else { 200 };
-        let service = self.latency.sample(&mut self.rng);
+        let status = named.map_or(status, |(_, status)| *status);
+        let slow = self.script.latency_of.iter().find(|(from, _)| of(&path, from));
+        let service = match slow {
+            Some((_, time)) => Duration::from_nanos(ns(time)),
+            None => self.latency.sample(&mut self.rng),
+        };
         Reply::At(Time(self.queue.arrive(now.0, service)), status)
+    }
+
+    fn body(&mut self, _: &Arrival) -> Vec<u8> {
+        self.script.body.clone().unwrap_or_default().into_bytes()
     }
 }
 
+/// Method and path of a request.
+fn line(request: &Arrival) -> String {
+    let text = String::from_utf8_lossy(&request.bytes);
+    text.split(" HTTP/1.1").next().unwrap().to_owned()
+}
+
+/// Takes down what is said.
+struct Listener(Arc<Mutex<Vec<String>>>);
+
+impl Sink for Listener {
+    fn wants(event: &RunEvent) -> bool {
+        matches!(event, RunEvent::Said(..))
+    }
+
+    fn take(&mut self, event: &RunEvent) -> std::io::Result<()> {
+        if let RunEvent::Said(lines, _) = event {
+            self.0.lock().unwrap().extend(lines.iter().cloned());
+        }
+        Ok(())
+    }
+}
+
+/// What came of a world.
+struct Lived {
+    report: Report,
+    target: Target,
+    /// What the target had got before the load began.
+    before: u64,
+    said: Vec<String>,
+}
+
 /// Runs a world on so many shards: the report, and what the target got.
-fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> (Report, Target) {
+fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
     clock::block_on_virtual(async {
         let start = clock::now() + Duration::from_millis(20);
         let mut queue = Queue::new(world.target.servers);
@@ -148,7 +216,20 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> (Report, Target) {
         }
         let nowhere = Address { tls: false, host: "world".into(), port: 80, prefix: String::new() };
         let addresses = vec![nowhere; plan.services.len()];
-        let (setups, source) = engine::set_up(plan, addresses, shards, start);
+        let globals = match &plan.setup {
+            None => engine::Variables::default(),
+            Some(setup) => {
+                let wire = Wire::fake(target.clone());
+                let to = addresses.clone();
+                let done = once(plan, setup, to, wire, engine::Variables::default()).await;
+                assert_eq!(done.failure(), None);
+                done.variables
+            }
+        };
+        let before = target.count();
+        let start = start.max(clock::now());
+        let (setups, source) =
+            engine::set_up(plan, addresses.clone(), shards, start, Arc::clone(&globals));
         for setup in setups {
             let wire = Wire::fake(target.clone());
             tokio::task::spawn_local(async move { engine::shard::run(setup, wire).await });
@@ -156,7 +237,9 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> (Report, Target) {
         let mut tally = run::tally(plan, shards);
         let (_keep, interrupts) = mpsc::channel(1);
         let mut audience = Audience::default();
-        let interrupted =
+        let said = Arc::new(Mutex::new(Vec::new()));
+        audience.seat("said", Full::Wait, Listener(Arc::clone(&said))).unwrap();
+        let stopped =
             dispatch::dispatch(plan, start, source, &mut tally, &mut audience, interrupts).await;
         let opening = Arc::new(Opening {
             plan: Arc::clone(plan),
@@ -170,7 +253,14 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> (Report, Target) {
         });
         let end = plan.load_end().map(|end| end.as_nanos() as u64);
         let snapshot = Arc::new(tally.snapshot(end));
-        (run::conclude(opening, snapshot, interrupted), target)
+        if let Some(teardown) = &plan.teardown {
+            let wire = Wire::fake(target.clone());
+            let done = once(plan, teardown, addresses, wire, globals).await;
+            assert_eq!(done.failure(), None);
+        }
+        audience.leave().unwrap();
+        let said = std::mem::take(&mut *said.lock().unwrap());
+        Lived { report: run::conclude(opening, snapshot, stopped.as_ref()), target, before, said }
     })
 }
 
@@ -194,7 +284,8 @@ fn counts(report: &Report) -> BTreeMap<&'static str, u64> {
 }
 
 /// Everything that is wrong with a world, in words.
-fn wrong(world: &World, report: &Report, target: &Target) -> Vec<String> {
+fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
+    let (report, target) = (&lived.report, &lived.target);
     let mut wrong = Vec::new();
     let snapshot = &report.snapshot;
     let rules: Vec<Threshold> =
@@ -217,15 +308,62 @@ fn wrong(world: &World, report: &Report, target: &Target) -> Vec<String> {
             wrong.push(format!("{name}: {} instead of {wanted}", counts[name.as_str()]));
         }
     }
+    wrong.extend(wrong_flows(world, plan, lived));
     // What holds in any world.
     wrong.extend(snapshot.health.ledger.iter().cloned());
     if snapshot.health.little_error.abs() > 1e-9 {
         wrong.push(format!("Little's law is off by {}", snapshot.health.little_error));
     }
     let answered: u64 = snapshot.statuses.iter().map(|(_, count)| count).sum();
-    let (got, sent) = (target.count(), snapshot.attempts.sent);
+    let (got, sent) = (target.count() - lived.before, snapshot.attempts.sent);
+    let got = if plan.teardown.is_some() { answered } else { got };
     if !(answered <= got && got <= sent) {
         wrong.push(format!("answered {answered} ≤ target's {got} ≤ sent {sent} does not hold"));
+    }
+    wrong
+}
+
+/// What is wrong with what users did, in words.
+fn wrong_flows(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let measured = &lived.report.snapshot.measured;
+    for (name, [from, to]) in &world.steps {
+        let steps = plan.steps.iter().zip(&measured.steps);
+        let made: u64 = steps
+            .filter(|(series, _)| series.name == *name)
+            .filter_map(|(_, step)| step.as_ref().map(|step| step.calls.made))
+            .sum();
+        if !(from..=to).contains(&&made) {
+            wrong.push(format!("step {name}: {made} calls"));
+        }
+    }
+    for (name, [from, to]) in &world.groups {
+        let groups = plan.groups.iter().zip(&measured.groups);
+        for (_, group) in groups.filter(|(series, _)| series.name == *name) {
+            let (least, most) = (group.shortest_us(), group.longest().map(|most| most.us));
+            if least.is_none_or(|least| least < *from) || most.is_none_or(|most| most > *to) {
+                wrong.push(format!("group {name}: {least:?} to {most:?} µs"));
+            }
+        }
+    }
+    let mut requests: BTreeMap<String, u64> = BTreeMap::new();
+    lived.target.log().iter().for_each(|request| *requests.entry(line(request)).or_default() += 1);
+    for (request, wanted) in &world.requests {
+        let got = requests.get(request).copied().unwrap_or_default();
+        if got != *wanted {
+            wrong.push(format!("{request} came {got} times, not {wanted}"));
+        }
+    }
+    for (begin, wanted) in &world.different {
+        let got = requests.keys().filter(|request| request.starts_with(begin)).count() as u64;
+        if got != *wanted {
+            wrong.push(format!("{got} different {begin}…, not {wanted}"));
+        }
+    }
+    for line in &world.said {
+        if !lived.said.contains(line) {
+            wrong.push(format!("nobody said `{line}`: {:?}", lived.said));
+        }
     }
     wrong
 }
@@ -242,16 +380,16 @@ fn check(path: &Path) {
     let plan = Arc::new(plan);
     let mut traffic: Option<Vec<Arrival>> = None;
     for &shards in &world.shards {
-        let (report, target) = live(&world, &plan, shards);
-        let wrong = wrong(&world, &report, &target);
+        let lived = live(&world, &plan, shards);
+        let wrong = wrong(&world, &plan, &lived);
         assert!(
             wrong.is_empty(),
             "{name}, {shards} shards, seed {}:\n  {}\n{:#?}",
             plan.seed.value(),
             wrong.join("\n  "),
-            counts(&report),
+            counts(&lived.report),
         );
-        let mut log = target.log();
+        let mut log = lived.target.log();
         log.sort_unstable();
         if world.same_traffic
             && let Some(before) = traffic.replace(log)
@@ -286,23 +424,36 @@ macro_rules! worlds {
 
 worlds![
     a_count_ends_a_slow_ramp,
+    a_failed_start_ends_the_user,
     a_think_that_is_cut_is_not_taken_off,
-    paced_users_hold_back_and_show_it,
-    steps_do_not_dilute_lateness,
-    young_cut_calls_spoil_no_median,
+    choices_loops_and_conditions,
     closed_counts_exactly,
     closed_paced_waits_for_the_target,
+    data_ends_the_run,
     dead_target_is_not_hammered,
     errors_and_resets,
     generator_stopped,
     grace_cuts_thinks_and_calls,
     hang_for_good,
+    logs_and_endless_loops,
+    markov,
     mm1,
+    nobody_comes_to_a_rendezvous,
+    on_fail_stops_or_aborts,
+    paced_users_hold_back_and_show_it,
+    parallel_ends_with_its_last,
     poisson_partition,
+    rows_are_dealt_once,
+    rows_run_out,
+    setup_is_everybodys,
     stall_infinite_servers,
     stall_single_server,
+    steps_do_not_dilute_lateness,
     too_few_users,
     two_workloads_with_offsets,
+    users_begin_and_end,
+    users_gather,
     users_rise_and_fall,
     warmup_boundary,
+    young_cut_calls_spoil_no_median,
 ];

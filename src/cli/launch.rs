@@ -51,7 +51,7 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
             folder.as_deref().map(Files::sweep);
             return match trouble {
                 Trouble::TooBig(_) => Ending::Scenario,
-                Trouble::World(..) => Ending::Broken,
+                Trouble::Setup(_) | Trouble::World(..) => Ending::Broken,
             };
         }
     };

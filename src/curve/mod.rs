@@ -10,5 +10,5 @@ mod normal;
 pub mod queue;
 
 pub use distribution::{Distribution, Law};
-pub use load::Curve;
+pub use load::{Curve, ONE_START};
 pub use queue::Queue;

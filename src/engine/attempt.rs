@@ -8,8 +8,8 @@ use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
 use crate::clock::Time;
-use crate::plan::template::{RenderError, Scope};
-use crate::stats::{Exchange, Fate, Outcome, OwnFault, Sample};
+use crate::plan::template::RenderError;
+use crate::stats::{Exchange, Fate, Outcome, Sample};
 use crate::wire::{Kept, Outgoing};
 
 /// What the user needs to know to go on.
@@ -54,16 +54,8 @@ pub(super) async fn call(
     // Render before anything goes out: a call that cannot be made is our fault, not the target's,
     // and must not open a connection.
     let mut buffer = shard.take_buffer(prepared);
-    let bytes = {
-        let mut scope = Scope {
-            variables: &user.variables,
-            names: &shard.plan.archetypes[user.archetype].variables,
-            rng: &mut user.rng,
-            user: user.number,
-            iteration: user.iteration,
-        };
-        prepared.request.render(&mut scope, &mut buffer, &mut shard.scratch.borrow_mut())
-    };
+    let mut scope = user.scope(shard);
+    let bytes = prepared.request.render(&mut scope, &mut buffer, &mut shard.scratch.borrow_mut());
     let bytes = match bytes {
         Ok(bytes) => bytes,
         Err(error) => return refuse(shard, user, prepared, turn, &error),
@@ -98,22 +90,21 @@ pub(super) async fn call(
     shard.give_buffer(buffer);
 
     // Judge and record: outside any future that could be dropped half-way.
-    let fate = match exchange.outcome {
+    let (fate, goes_on) = match exchange.outcome {
         Outcome::Answered(status) => {
             checks::judge(shard, user, prepared, intended_ns, status, &exchange, &kept)
         }
         Outcome::Failed(..) => {
-            checks::nothing_to_judge(shard, user, prepared, intended_ns);
-            Fate::Failed
+            (Fate::Failed, checks::nothing_to_judge(shard, user, prepared, intended_ns))
         }
         Outcome::Timeout(_) => {
-            checks::nothing_to_judge(shard, user, prepared, intended_ns);
-            Fate::Timeout
+            (Fate::Timeout, checks::nothing_to_judge(shard, user, prepared, intended_ns))
         }
-        Outcome::Unfinished(_) => Fate::Unfinished,
-        Outcome::Own(_) => Fate::Own,
+        Outcome::Unfinished(_) => (Fate::Unfinished, false),
+        Outcome::Own(_) => (Fate::Own, false),
     };
-    record(shard, user, prepared, turn, &exchange, fate)
+    let ended = record(shard, user, prepared, turn, &exchange, fate);
+    CallEnd { goes_on: ended.goes_on && goes_on, ..ended }
 }
 
 fn record(
@@ -152,13 +143,7 @@ fn refuse(
     turn: Turn,
     error: &RenderError,
 ) -> CallEnd {
-    let fault = match error {
-        RenderError::Unset(name) => {
-            shard.recorder.borrow_mut().unset(name);
-            OwnFault::UnsetVariable
-        }
-        RenderError::Invalid(_) => OwnFault::BadTemplate,
-    };
+    let fault = shard.own_fault(error);
     let exchange = Exchange {
         outcome: Outcome::Own(fault),
         dispatched: turn.picked_up,
@@ -170,6 +155,5 @@ fn refuse(
         bytes_sent: 0,
         bytes_received: 0,
     };
-    shard.recorder.borrow_mut().own_fault(fault);
     record(shard, user, prepared, turn, &exchange, Fate::Own)
 }

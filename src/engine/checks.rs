@@ -8,10 +8,13 @@ use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
 use crate::plan::extract::{self, Answer, Part};
+use crate::plan::{Call, OnFail};
+use crate::stats::delta::Halt;
 use crate::stats::{Exchange, Fate};
 use crate::wire::Kept;
 
-/// Looks at an answer: counts checks, sets variables, and says how the call ended.
+/// Looks at an answer: counts checks, sets variables, and says how the call ended and whether a
+/// failed check lets the iteration go on.
 pub(super) fn judge(
     shard: &Shard,
     user: &mut User,
@@ -20,11 +23,14 @@ pub(super) fn judge(
     status: u16,
     exchange: &Exchange,
     kept: &Kept,
-) -> Fate {
+) -> (Fate, bool) {
     let call = &prepared.call;
+    if let Some(slot) = shard.plan.archetypes[user.archetype].status {
+        user.variables[slot] = Some(status.into());
+    }
     let wanted = status < 400 || call.asks_for(status);
     if prepared.check_ids.is_empty() {
-        return if wanted { Fate::Ok } else { Fate::Failed };
+        return (if wanted { Fate::Ok } else { Fate::Failed }, true);
     }
     let answer = Answer {
         status,
@@ -33,33 +39,56 @@ pub(super) fn judge(
         service: exchange.done - exchange.dispatched,
     };
     let step = user.step(call.series);
-    let (checks, expects) = (call.checks.len(), call.expects.len());
+    let mut failed = None;
     let expected =
         extract::apply(call, answer, &mut user.variables, &mut user.rng, |part, passed| {
-            let place = match part {
-                Part::Check(index) => index,
-                Part::Expect(index) => checks + index,
-                Part::Capture(index) => checks + expects + index,
-            };
-            let id = prepared.check_ids[place];
-            shard.recorder.borrow_mut().check(step, intended_ns, id, passed);
+            let place = place(call, part);
+            shard.recorder.borrow_mut().check(step, intended_ns, prepared.check_ids[place], passed);
+            if !passed {
+                failed.get_or_insert(place);
+            }
         });
-    if wanted && expected { Fate::Ok } else { Fate::Failed }
+    let fate = if wanted && expected { Fate::Ok } else { Fate::Failed };
+    (fate, failed.is_none_or(|place| goes_on(shard, user, prepared, place)))
 }
 
 /// A call that got no answer: nothing that was looked for is there, and what an earlier answer left
-/// is not this one's.
+/// is not this one's. Says whether the iteration may go on.
 pub(super) fn nothing_to_judge(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
     intended_ns: u64,
-) {
+) -> bool {
     let step = user.step(prepared.call.series);
     for id in &prepared.check_ids {
         shard.recorder.borrow_mut().check(step, intended_ns, *id, false);
     }
-    for capture in &prepared.call.captures {
-        user.variables[capture.variable] = None;
+    let captured = prepared.call.captures.iter().map(|capture| capture.variable);
+    for slot in captured.chain(shard.plan.archetypes[user.archetype].status) {
+        user.variables[slot] = None;
     }
+    prepared.check_ids.is_empty() || goes_on(shard, user, prepared, 0)
+}
+
+/// The place of a check, expect or capture among all that a call looks at.
+fn place(call: &Call, part: Part) -> usize {
+    match part {
+        Part::Check(index) => index,
+        Part::Expect(index) => call.checks.len() + index,
+        Part::Capture(index) => call.checks.len() + call.expects.len() + index,
+    }
+}
+
+/// Whether the iteration goes on after what stands at `place` did not hold.
+fn goes_on(shard: &Shard, user: &User, prepared: &PreparedCall, place: usize) -> bool {
+    if prepared.call.on_fail == OnFail::Abort {
+        let series = &shard.plan.archetypes[user.archetype].series;
+        let step = &series[usize::from(prepared.call.series)];
+        shard.recorder.borrow_mut().halt(|| {
+            let name = prepared.call.checked().nth(place).unwrap_or_default();
+            Halt::Check(format!("step `{step}`: {name} did not hold"))
+        });
+    }
+    prepared.call.on_fail == OnFail::Count
 }

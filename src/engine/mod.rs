@@ -6,16 +6,20 @@
 
 mod attempt;
 mod checks;
+mod gathering;
+pub mod once;
+mod parallel;
 mod prepared;
 mod request;
 mod seat;
 pub mod shard;
 pub mod tier;
 mod user;
+mod walk;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
 use tokio::sync::mpsc;
@@ -23,10 +27,13 @@ use tokio::sync::mpsc;
 use crate::clock::{self, Time};
 use crate::event::{COMMANDS, Command, DELTAS, Source};
 use crate::host;
+use crate::plan::data::{Claim, claims};
 use crate::plan::slots::Segment;
+use crate::plan::template::Value;
 use crate::plan::{Address, Plan};
 use crate::stats::Delta;
 use crate::wire::{Endpoint, Wire};
+use gathering::Gathering;
 
 /// What all shards of a run share: counts that belong to the run as a whole.
 #[derive(Debug)]
@@ -39,7 +46,12 @@ pub struct Shared {
     pub present: AtomicU64,
     /// The most of them at once.
     pub peak: AtomicU64,
+    /// Where users wait for each other, by archetype.
+    pub gatherings: Vec<Vec<Gathering>>,
 }
+
+/// Values of variables by slot; `None` is unset.
+pub type Variables = Arc<Vec<Option<Value>>>;
 
 /// What a shard needs to begin.
 #[derive(Debug)]
@@ -52,6 +64,12 @@ pub struct Setup {
     pub segment: Segment,
     /// When the run begins.
     pub start: Time,
+    /// What the scenario's `setup` left: every archetype's first variables.
+    pub globals: Variables,
+    /// Where the last user's variables are left, when somebody wants them.
+    pub left: Option<Arc<Mutex<Vec<Option<Value>>>>>,
+    /// Whose rows begin where, by workload, share and draw.
+    pub claims: Arc<Vec<Vec<Vec<Claim>>>>,
     /// What it shares with the other shards.
     pub shared: Arc<Shared>,
     /// Where its deltas go.
@@ -75,6 +93,11 @@ impl Shared {
             iterations: zeros(),
             present: AtomicU64::new(0),
             peak: AtomicU64::new(0),
+            gatherings: plan
+                .archetypes
+                .iter()
+                .map(|kind| (0..kind.gatherings).map(|_| Gathering::default()).collect())
+                .collect(),
         }
     }
 }
@@ -85,10 +108,11 @@ pub fn set_up(
     addresses: Vec<Address>,
     shards: usize,
     start: Time,
+    globals: Variables,
 ) -> (Vec<Setup>, Source) {
     let (deltas, receiver) = mpsc::channel(DELTAS);
     let shared = Arc::new(Shared::new(plan));
-    let addresses = Arc::new(addresses);
+    let (addresses, claims) = (Arc::new(addresses), Arc::new(claims(plan)));
     let (mut setups, mut commands) = (Vec::new(), Vec::new());
     for shard in 0..shards as u64 {
         let (sender, told) = mpsc::channel(COMMANDS);
@@ -98,6 +122,9 @@ pub fn set_up(
             addresses: Arc::clone(&addresses),
             segment: Segment { shard, shards: shards as u64 },
             start,
+            globals: Arc::clone(&globals),
+            left: None,
+            claims: Arc::clone(&claims),
             shared: Arc::clone(&shared),
             deltas: deltas.clone(),
             commands: told,
@@ -117,7 +144,7 @@ pub fn start(setups: Vec<Setup>) -> io::Result<Engine> {
         // From the last core down: the first ones serve interrupts and a local target.
         let index = setup.segment.shard as usize;
         let core = cores[cores.len() - 1 - index % cores.len()];
-        let endpoints = endpoints(&setup)?;
+        let endpoints = endpoints(&setup.plan, &setup.addresses)?;
         let thread =
             std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
                 host::pin_to(core);
@@ -128,9 +155,14 @@ pub fn start(setups: Vec<Setup>) -> io::Result<Engine> {
     Ok(Engine { threads })
 }
 
-fn endpoints(setup: &Setup) -> io::Result<Vec<Endpoint>> {
-    let services = setup.plan.services.iter().zip(setup.addresses.iter());
-    services
+/// The ways to a plan's services.
+///
+/// # Errors
+/// When TLS cannot be set up.
+pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<Endpoint>> {
+    plan.services
+        .iter()
+        .zip(addresses)
         .map(|(service, address)| {
             let tls = address.tls.then(|| crate::wire::tls::config(service.insecure)).transpose();
             let tls = tls.map_err(io::Error::other)?;

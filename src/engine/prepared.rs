@@ -1,18 +1,21 @@
 //! An archetype's flow as one shard walks it: requests as bytes, limits in ns, checks by number.
 //!
-//! A shard makes it when it starts; `user` walks it, `attempt` sends from it.
+//! A shard makes it when it starts; `walk` follows it, `attempt` sends from it.
 //! Invariant: nothing in it changes while the run goes on.
 
 use super::Setup;
 use super::request::Prepared;
 use crate::curve::Distribution;
-use crate::plan::{Call, Step};
+use crate::plan::flow::{Sections, Step};
+use crate::plan::{Archetype, Call};
 use crate::units::nanos;
 use crate::wire::Wanted;
 
 /// An archetype as this shard walks it.
 pub(super) struct Flow {
     pub(super) calls: Vec<PreparedCall>,
+    pub(super) steps: Vec<Step>,
+    pub(super) sections: Sections,
     pub(super) think: Option<Distribution>,
     pub(super) pace_ns: Option<u64>,
 }
@@ -32,7 +35,7 @@ impl Flow {
     /// Archetype number `archetype`; `names` are the checks of each series.
     pub(super) fn new(setup: &Setup, archetype: usize, names: &[Vec<String>]) -> Self {
         let plan = &setup.plan;
-        let kind = &plan.archetypes[archetype];
+        let kind: &Archetype = &plan.archetypes[archetype];
         // All shares of an archetype have the same series: the first tells where its checks count.
         let share = plan.workloads.iter().flat_map(|workload| &workload.shares);
         let share = share.into_iter().find(|share| share.archetype == archetype);
@@ -56,7 +59,12 @@ impl Flow {
                 call: call.clone(),
             }
         };
-        let calls = kind.flow.iter().map(|Step::Call(call)| prepare(call)).collect();
-        Self { calls, think: kind.think.clone(), pace_ns: kind.pace.map(nanos) }
+        Self {
+            calls: kind.calls.iter().map(prepare).collect(),
+            steps: kind.steps.clone(),
+            sections: kind.sections,
+            think: kind.think.clone(),
+            pace_ns: kind.pace.map(nanos),
+        }
     }
 }

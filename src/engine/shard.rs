@@ -4,11 +4,12 @@
 //! Invariant: a delta is never lost: what the channel has no room for is merged into the next.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, Mutex};
 use std::task::Poll;
 
 use tokio::sync::Notify;
@@ -17,17 +18,17 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::prepared::{Flow, PreparedCall};
 use super::request::Prepared;
 use super::seat::{self, Guest, Seat};
-use super::{Setup, Shared};
+use super::{Setup, Shared, Variables};
 use crate::clock::{self, Time, Timer};
 use crate::event::Command;
 use crate::host;
 use crate::pace::{self, Schedule};
+use crate::plan::data::{Claim, Ranks};
 use crate::plan::load::Bound;
 use crate::plan::slots::Segment;
+use crate::plan::template::Value;
 use crate::plan::{Arrivals, Load, Plan, Users, Workload};
-use crate::stats::sample::Shape;
 use crate::stats::{Delta, Gauges, Recorder};
-use crate::units::nanos;
 use crate::wire::Wire;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -51,6 +52,16 @@ pub(super) struct Shard {
     pub(super) recorder: RefCell<Recorder>,
     /// By archetype.
     pub(super) flows: Vec<Flow>,
+    /// What the scenario's `setup` left.
+    pub(super) globals: Variables,
+    /// Where the last user's variables are left, when somebody wants them.
+    pub(super) left: Option<Arc<Mutex<Vec<Option<Value>>>>>,
+    /// By workload, share and draw.
+    pub(super) claims: Arc<Vec<Vec<Vec<Claim>>>>,
+    /// By workload: who is the how-manyeth of its archetype.
+    pub(super) ranks: RefCell<Vec<Ranks>>,
+    /// Rows taken so far, by workload and user of the closed model.
+    pub(super) rows_taken: RefCell<HashMap<(usize, u64), u64>>,
     pub(super) free_seats: RefCell<Vec<Rc<Seat>>>,
     /// Rendered bodies pass through it.
     pub(super) scratch: RefCell<Vec<u8>>,
@@ -90,7 +101,7 @@ impl Drop for Alarm {
 pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
     let deltas = setup.deltas.clone();
     let start = setup.start;
-    let (cpu, waited) = (clock::thread_cpu_ns(), host::run_queue_wait_ns().unwrap_or(0));
+    let (cpu, waited) = (clock::thread_cpu_ns(), run_queue_ns());
     let shard = Rc::new(Shard::new(&setup, wire));
     clock::sleep_until(start).await;
     shard.begin();
@@ -106,7 +117,7 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
             users_peak: shard.shared.peak.load(Relaxed),
             connections: shard.wire.take_peak(),
             cpu_ns: clock::thread_cpu_ns() - cpu,
-            run_queue_ns: host::run_queue_wait_ns().unwrap_or(0).saturating_sub(waited),
+            run_queue_ns: run_queue_ns().saturating_sub(waited),
             elapsed_ns: now.since(start),
             ..Gauges::default()
         };
@@ -140,17 +151,18 @@ impl Shard {
     fn new(setup: &Setup, wire: Wire) -> Self {
         let plan = Arc::clone(&setup.plan);
         let names = plan.check_names();
-        let shape = Shape {
-            workloads: plan.workloads.len(),
-            checks: names.iter().map(Vec::len).collect(),
-            warmup_ns: nanos(plan.warmup),
-        };
+        let shape = plan.shape();
         let index = setup.segment.shard as usize;
         Self {
             flows: (0..plan.archetypes.len())
                 .map(|index| Flow::new(setup, index, &names))
                 .collect(),
             start: setup.start,
+            globals: Arc::clone(&setup.globals),
+            left: setup.left.clone(),
+            claims: Arc::clone(&setup.claims),
+            ranks: RefCell::new(ranks(&plan)),
+            rows_taken: RefCell::default(),
             shared: Arc::clone(&setup.shared),
             wire,
             recorder: RefCell::new(Recorder::new(shape, index, setup.start)),
@@ -355,4 +367,21 @@ impl Shard {
             buffers.push(buffer);
         }
     }
+}
+
+/// How long this thread has waited for a core; in a world nobody does.
+fn run_queue_ns() -> u64 {
+    if clock::is_virtual() { 0 } else { host::run_queue_wait_ns().unwrap_or(0) }
+}
+
+/// The ranks of all workloads; those that deal no rows need no table.
+fn ranks(plan: &Plan) -> Vec<Ranks> {
+    let deals = |workload: &Workload| {
+        let mut kinds = workload.shares.iter().map(|share| &plan.archetypes[share.archetype]);
+        kinds.any(|kind| !kind.data.is_empty())
+    };
+    let ranks = |(index, workload)| {
+        if deals(workload) { Ranks::new(plan, index) } else { Ranks::Same }
+    };
+    plan.workloads.iter().enumerate().map(ranks).collect()
 }

@@ -1,31 +1,34 @@
-//! One virtual user walking its flow.
+//! One virtual user: an identity for now, and the memory it reuses from earlier ones.
 //!
-//! A seat gives it an identity; it makes calls through `attempt`.
+//! A seat gives it an identity; `walk` leads it through its flow.
 //! Invariant: what it plans follows from (seed, stream, its number) alone.
 
-use super::attempt::{self, Turn};
-use super::prepared::Flow;
+use std::sync::atomic::Ordering::Relaxed;
+
 use super::shard::Shard;
-use crate::clock::{self, Time};
 use crate::curve::Distribution;
-use crate::plan::template::Value;
+use crate::plan::data::AtEnd;
+use crate::plan::flow::Session;
+use crate::plan::load::Bound;
+use crate::plan::template::{RenderError, Scope, Value};
+use crate::plan::{Load, data};
 use crate::seed::{Rng, Seed, Stream};
-use crate::stats::Fate;
-use crate::stats::sample::IterationEnd;
+use crate::stats::OwnFault;
+use crate::stats::delta::Halt;
 use crate::units::nanos;
 use crate::wire::{Line, Patience};
 
 /// The shortest wait after a call that got no answer, and the longest it grows to.
 const BACKOFF_NS: (u64, u64) = (100_000_000, 1_000_000_000);
 
-/// A user: an identity for now, and the memory it reuses from earlier ones.
+/// A user.
 #[derive(Debug)]
 pub(super) struct User {
     /// Its workload.
     pub(super) workload: usize,
     /// Index into `Plan::archetypes`.
     pub(super) archetype: usize,
-    /// Number of the user (closed) or arrival (open).
+    /// Its number: of the user (closed; a later session adds the herd's size) or arrival (open).
     pub(super) number: u64,
     /// The iteration within its user.
     pub(super) iteration: u64,
@@ -39,22 +42,29 @@ pub(super) struct User {
     pub(super) lines: Vec<Line>,
     /// What it waits with.
     pub(super) patience: Patience,
+    /// Rounds left, by loop.
+    pub(super) counters: Vec<u64>,
+    /// The selves that make its parallel calls, each with connections of its own.
+    pub(super) branches: Vec<Box<User>>,
     first_step: usize,
+    first_group: usize,
     backoff_ns: u64,
 }
 
-/// An iteration that has ended.
+/// Who sits down: numbers of the whole run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Walked {
-    /// How it ended.
-    pub(super) end: IterationEnd,
-    /// When its last call was done.
-    pub(super) done: Time,
-    /// Its own thinks, ns.
-    pub(super) thought_ns: u64,
-    /// The think drawn after its last call; for the closed model.
-    pub(super) think_ns: u64,
+pub(super) struct Identity {
+    /// Its workload.
+    pub(super) workload: usize,
+    /// Number of the user (closed) or arrival (open).
+    pub(super) number: u64,
+    /// How many users were in this place before it: sessions end.
+    pub(super) session: u64,
 }
+
+/// A row that was to be taken is not there; the user stops.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RanOut;
 
 impl User {
     /// A user without an identity.
@@ -69,21 +79,46 @@ impl User {
             variables: Vec::new(),
             lines: shard.plan.services.iter().map(|_| shard.wire.line()).collect(),
             patience: Patience::new(shard.cut.clone()),
+            counters: Vec::new(),
+            branches: Vec::new(),
             first_step: 0,
+            first_group: 0,
             backoff_ns: 0,
         }
     }
 
-    /// Becomes user or arrival `number` of a workload.
-    pub(super) fn become_number(&mut self, shard: &Shard, workload: usize, number: u64) {
-        let share = shard.plan.workloads[workload].share_of(shard.plan.seed, workload, number);
-        self.workload = workload;
+    /// Becomes somebody: nothing of who sat here before is left but open connections.
+    ///
+    /// # Errors
+    /// When a feed has no row for this user.
+    pub(super) fn become_somebody(&mut self, shard: &Shard, who: Identity) -> Result<(), RanOut> {
+        let workload = &shard.plan.workloads[who.workload];
+        let share = workload.share_of(shard.plan.seed, who.workload, who.number);
+        let kind = &shard.plan.archetypes[share.archetype];
+        self.workload = who.workload;
         self.archetype = share.archetype;
         self.first_step = share.first_step.0.into();
-        self.number = number;
+        self.first_group = share.first_group.into();
+        self.number = who.number + who.session * workload.peak_users();
         self.backoff_ns = 0;
         self.variables.clear();
-        self.variables.resize(shard.plan.archetypes[share.archetype].variables.len(), None);
+        self.variables.extend_from_slice(&shard.globals);
+        self.variables.resize(kind.variables.len(), None);
+        if kind.data.is_empty() && kind.vars.is_empty() {
+            return Ok(());
+        }
+        self.rng = self.own_rng(shard.plan.seed);
+        self.take_rows(shard, who, false)?;
+        for (slot, value) in &kind.vars {
+            match value.evaluate(&mut self.scope(shard)) {
+                Ok(value) => self.variables[*slot] = Some(value),
+                // It stays unset: the first call that needs it is not made, and says so.
+                Err(error) => {
+                    shard.own_fault(&error);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Begins an iteration: `part` and `index` name its item among all of its workload.
@@ -100,63 +135,136 @@ impl User {
         self.rng = seed.rng(Stream::Content, part, index);
     }
 
+    /// How long it stays this user, ns; and for how many iterations.
+    pub(super) fn session(&mut self, shard: &Shard) -> (u64, u64) {
+        match &shard.plan.archetypes[self.archetype].session {
+            Session::Endless => (u64::MAX, u64::MAX),
+            Session::Iterations(count) => (u64::MAX, *count),
+            Session::Duration(law) => {
+                (nanos(law.sample(&mut self.own_rng(shard.plan.seed))), u64::MAX)
+            }
+        }
+    }
+
+    fn own_rng(&self, seed: Seed) -> Rng {
+        seed.rng(Stream::User, self.workload as u64, self.number)
+    }
+
+    /// Takes its rows: those of a user, or those of an iteration.
+    ///
+    /// # Errors
+    /// When there is none left.
+    pub(super) fn take_rows(
+        &mut self,
+        shard: &Shard,
+        who: Identity,
+        per_iteration: bool,
+    ) -> Result<(), RanOut> {
+        let kind = &shard.plan.archetypes[self.archetype];
+        if !kind.data.iter().any(|draw| draw.per_iteration == per_iteration) {
+            return Ok(());
+        }
+        let index = self.row_index(shard, who, per_iteration);
+        let workload = &shard.plan.workloads[who.workload];
+        let share = workload.shares.iter().position(|share| share.archetype == self.archetype);
+        let claims = &shard.claims[who.workload][share.unwrap_or(0)];
+        let draws = kind.data.iter().zip(claims);
+        for (draw, claim) in draws.filter(|(draw, _)| draw.per_iteration == per_iteration) {
+            let feed: &data::Feed = &draw.feed;
+            match feed.take(shard.plan.seed, who.workload, claim.item(index)) {
+                Ok(Some(row)) => self.variables[draw.variable] = Some(row),
+                Ok(None) => {
+                    let mut recorder = shard.recorder.borrow_mut();
+                    recorder.ran_out(&feed.name);
+                    if feed.at_end == AtEnd::StopRun {
+                        recorder.halt(|| Halt::DataEnd(feed.name.clone()));
+                    }
+                    return Err(RanOut);
+                }
+                Err(error) => {
+                    let why = format!("{}: {error}", feed.source);
+                    shard.own_fault(&RenderError::Invalid(why));
+                    return Err(RanOut);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The how-manyeth row of its archetype in its workload it takes.
+    fn row_index(&self, shard: &Shard, who: Identity, per_iteration: bool) -> u64 {
+        let (plan, index) = (&shard.plan, who.workload);
+        let workload = &plan.workloads[index];
+        let mut ranks = shard.ranks.borrow_mut();
+        let ranks = &mut ranks[index];
+        let Load::Closed(users) = &workload.load else {
+            return ranks.rank(plan, index, who.number);
+        };
+        if per_iteration && matches!(users.bound, Bound::Iterations(_)) {
+            return self.item;
+        }
+        let share = workload.shares.iter().position(|share| share.archetype == self.archetype);
+        let herd = ranks.users(workload, share.unwrap_or(0));
+        let round = if per_iteration {
+            let mut taken = shard.rows_taken.borrow_mut();
+            let taken = taken.entry((index, who.number)).or_default();
+            *taken += 1;
+            *taken - 1
+        } else {
+            who.session
+        };
+        ranks.rank(plan, index, who.number) + round * herd
+    }
+
+    /// What a template may read now.
+    pub(super) fn scope<'a>(&'a mut self, shard: &'a Shard) -> Scope<'a> {
+        Scope {
+            variables: &self.variables,
+            names: &shard.plan.archetypes[self.archetype].variables,
+            rng: &mut self.rng,
+            user: self.number,
+            iteration: self.iteration,
+        }
+    }
+
     /// The index of a series of its archetype in `Plan::steps`.
     pub(super) fn step(&self, series: u16) -> usize {
         self.first_step + usize::from(series)
     }
 
-    /// Walks the flow once. Each call but the first is ready when it is intended: at the end of the
-    /// one before and the think after it.
-    pub(super) async fn walk(&mut self, shard: &Shard, first: Turn) -> Walked {
-        let flow: &Flow = &shard.flows[self.archetype];
-        let mut turn = first;
-        let mut walked = Walked {
-            end: IterationEnd::Completed,
-            done: first.picked_up,
-            thought_ns: 0,
-            think_ns: 0,
-        };
-        let last = flow.calls.len() - 1;
-        for (index, prepared) in flow.calls.iter().enumerate() {
-            let ended = attempt::call(shard, self, prepared, turn).await;
-            walked.done = ended.done;
-            let think = prepared.call.think.as_ref().or(flow.think.as_ref());
-            let think_ns = self.draw(think);
-            let wait_ns = think_ns.max(self.hold_after(ended.answered));
-            if !ended.goes_on {
-                walked.think_ns = think_ns;
-                walked.end = match ended.fate {
-                    Fate::Unfinished => IterationEnd::Interrupted,
-                    _ => IterationEnd::Early,
-                };
-                return walked;
-            }
-            if index == last {
-                walked.think_ns = think_ns;
-                return walked;
-            }
-            let intended = ended.done.after(wait_ns);
-            turn = Turn { intended, ready: intended, picked_up: ended.done };
-            if wait_ns > 0 {
-                if self.patience.pause_until(intended).await.is_err() {
-                    walked.end = IterationEnd::Interrupted;
-                    return walked;
-                }
-                walked.thought_ns += think_ns;
-                turn.picked_up = clock::now();
-            }
-        }
-        walked
+    /// The index of a group of its archetype in `Plan::groups`.
+    pub(super) fn group(&self, group: u16) -> usize {
+        self.first_group + usize::from(group)
     }
 
-    /// The think after a call.
-    fn draw(&mut self, think: Option<&Distribution>) -> u64 {
-        think.map_or(0, |think| nanos(think.sample(&mut self.rng)))
+    /// Becomes another self of `parent`, for one of its parallel calls.
+    pub(super) fn split_off(&mut self, parent: &mut User) {
+        use rand::{RngExt, SeedableRng};
+        self.workload = parent.workload;
+        self.archetype = parent.archetype;
+        self.number = parent.number;
+        self.iteration = parent.iteration;
+        self.item = parent.item;
+        self.first_step = parent.first_step;
+        self.first_group = parent.first_group;
+        self.rng = Rng::seed_from_u64(parent.rng.random());
+        self.patience.set_hard_end(parent.patience.hard_end());
+    }
+
+    /// Its connections end: they were its own.
+    pub(super) fn hang_up(&mut self) {
+        self.lines.iter_mut().for_each(Line::close);
+        self.branches.clear();
+    }
+
+    /// A wait drawn from a law.
+    pub(super) fn draw(&mut self, law: Option<&Distribution>) -> u64 {
+        law.map_or(0, |law| nanos(law.sample(&mut self.rng)))
     }
 
     /// How long to hold back after a call, so that a target that gives no answer is not hammered.
     /// It is no think of the user's: what it costs is part of the iteration.
-    fn hold_after(&mut self, answered: bool) -> u64 {
+    pub(super) fn hold_after(&mut self, answered: bool) -> u64 {
         self.backoff_ns =
             if answered { 0 } else { (self.backoff_ns * 2).clamp(BACKOFF_NS.0, BACKOFF_NS.1) };
         self.backoff_ns
@@ -165,6 +273,29 @@ impl User {
     /// How long this user holds back after calls that got no answer; zero when all is well.
     pub(super) fn backoff_ns(&self) -> u64 {
         self.backoff_ns
+    }
+}
+
+impl Shard {
+    /// Something of ours failed outside a call.
+    pub(super) fn own_fault(&self, error: &RenderError) -> OwnFault {
+        let mut recorder = self.recorder.borrow_mut();
+        let fault = match error {
+            RenderError::Unset(name) => {
+                recorder.unset(name);
+                OwnFault::UnsetVariable
+            }
+            RenderError::Invalid(_) => OwnFault::BadTemplate,
+        };
+        recorder.own_fault(fault);
+        fault
+    }
+
+    /// The next iteration of a workload that is bound by their count; `None` when all are taken.
+    pub(super) fn take_iteration(&self, workload: usize, most: u64) -> Option<u64> {
+        // One count for the whole run: whoever is free takes the next.
+        let taken = self.shared.iterations[workload].fetch_add(1, Relaxed);
+        (taken < most).then_some(taken)
     }
 }
 

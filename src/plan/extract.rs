@@ -10,7 +10,7 @@ use rand::RngExt;
 use serde_json::Value as Json;
 use serde_json_path::JsonPath;
 
-use super::flow::Call;
+use super::call::Call;
 use super::template::Value;
 use crate::seed::Rng;
 use crate::verdict::Op;
@@ -295,7 +295,7 @@ fn same(a: &Json, b: &Json) -> bool {
 }
 
 /// A JSON value as a template sees it; every type keeps its own.
-pub(super) fn to_value(node: &Json) -> Value {
+pub fn to_value(node: &Json) -> Value {
     match node {
         Json::Null => Value::from(()),
         Json::Bool(truth) => Value::from(*truth),

@@ -1,13 +1,14 @@
-//! What one virtual user does: steps, requests, thinks, captures, checks.
+//! What one virtual user does: its steps in order, jumps, loops, waits.
 //!
 //! `scenario` compiles it from an archetype, `engine::user` walks it.
 //! Invariant: a flow is a flat list; a step refers to others by index, so walking needs no
-//! recursion and no lookup by name.
+//! recursion and no lookup by name. Every section ends with [`Step::End`].
 
 use std::time::Duration;
 
-use super::extract::{Capture, Check};
-use super::template::Template;
+use super::call::Call;
+use super::data::Feed;
+use super::template::{Template, Typed};
 use crate::curve::Distribution;
 
 /// A kind of user.
@@ -22,103 +23,222 @@ pub struct Archetype {
     pub think: Option<Distribution>,
     /// Start-to-start time of iterations in the closed model.
     pub pace: Option<Duration>,
-    /// The steps of an iteration, in order; never empty.
-    pub flow: Vec<Step>,
+    /// How long a user of the closed model stays the same one.
+    pub session: Session,
+    /// All request steps, by the index that steps name.
+    pub calls: Vec<Call>,
+    /// All steps of all sections.
+    pub steps: Vec<Step>,
+    /// Where the sections begin.
+    pub sections: Sections,
     /// The names of its series, in the order of `Call::series`.
     pub series: Vec<String>,
-    /// The names of its variables, in the order of their slots.
+    /// The names of its groups, in the order of `Step::OpenGroup`.
+    pub groups: Vec<String>,
+    /// The names of its variables, in the order of their slots: first what the scenario's `setup`
+    /// left, then its own.
     pub variables: Vec<String>,
+    /// What its variables are when a user begins.
+    pub vars: Vec<(usize, Typed)>,
+    /// The variable that holds the status of the last answer, when somebody reads it.
+    pub status: Option<usize>,
+    /// The rows that its variables take.
+    pub data: Vec<Draw>,
+    /// How many loops count at once.
+    pub counters: usize,
+    /// How many places it has where users gather.
+    pub gatherings: usize,
+}
+
+/// Where an archetype's sections begin in its steps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sections {
+    /// What a user does once, as the beginning of its first iteration.
+    pub on_start: Option<usize>,
+    /// An iteration.
+    pub flow: usize,
+    /// What a user does once, after its last iteration.
+    pub on_stop: Option<usize>,
+}
+
+/// How long a user of the closed model stays the same: then a new one takes its place.
+#[derive(Clone, Debug, Default)]
+pub enum Session {
+    /// As long as the load wants it.
+    #[default]
+    Endless,
+    /// For so many iterations.
+    Iterations(u64),
+    /// For so long, drawn by user; it ends with the iteration it is in.
+    Duration(Distribution),
+}
+
+/// A variable that takes rows of a feed.
+#[derive(Clone, Debug)]
+pub struct Draw {
+    /// The variable's slot.
+    pub variable: usize,
+    /// Where the rows are and which is whose.
+    pub feed: Feed,
+    /// A new row for each iteration, not one for each user.
+    pub per_iteration: bool,
 }
 
 /// One step of a flow.
 #[derive(Clone, Debug)]
 pub enum Step {
-    /// A request and what is made of its answer.
-    Call(Box<Call>),
+    /// A request: index into `Archetype::calls`.
+    Call(usize),
+    /// Requests at the same time.
+    Parallel(Parallel),
+    /// A wait of the user's own.
+    Pause(Distribution),
+    /// Variables get values, one after the other.
+    Set(Vec<(usize, Typed)>),
+    /// A line for the run's log.
+    Log(Template),
+    /// Users wait for each other.
+    Rendezvous(Rendezvous),
+    /// From here on a group is timed: index into `Archetype::groups`.
+    OpenGroup(u16),
+    /// The group opened last ends.
+    CloseGroup,
+    /// One of several ways, drawn by weight.
+    Choose(Choice),
+    /// Goes on with the next step when the condition holds, else at `to`.
+    If {
+        /// The condition.
+        condition: Typed,
+        /// Where it goes on otherwise.
+        to: usize,
+    },
+    /// A loop counter gets its value.
+    Count {
+        /// Which counter.
+        counter: usize,
+        /// How many rounds; more than [`MAX_ROUNDS`] are an error.
+        times: Typed,
+    },
+    /// Goes on with the next step while the counter has rounds left, else at `to`.
+    Round {
+        /// Which counter.
+        counter: usize,
+        /// Where it goes on when none is left.
+        to: usize,
+    },
+    /// Goes on there.
+    Jump(usize),
+    /// The section ends.
+    End,
 }
 
-/// A request step.
+/// Requests at the same time; the step ends with the last of them.
 #[derive(Clone, Debug)]
-pub struct Call {
-    /// The series it is counted in: index into `Archetype::series`.
-    pub series: u16,
-    /// Index into `Plan::services`.
-    pub service: usize,
-    /// What is sent.
-    pub request: Request,
-    /// How long this call may take; none: the service's timeout.
-    pub timeout: Option<Duration>,
-    /// Overrides the archetype's think after this call.
+pub struct Parallel {
+    /// The requests.
+    pub branches: Vec<Branch>,
+    /// Overrides the archetype's think after this step.
     pub think: Option<Distribution>,
-    /// What is kept of the answer.
-    pub captures: Vec<Capture>,
-    /// What is counted when it does not hold.
-    pub checks: Vec<Check>,
-    /// What fails the call and ends the iteration when it does not hold.
-    pub expects: Vec<Check>,
-    /// The most bytes of body accepted; a longer one fails the call.
-    pub max_body: u64,
 }
 
-/// What is sent.
+/// A request among others at the same time.
 #[derive(Clone, Debug)]
-pub struct Request {
-    /// The method, upper case.
-    pub method: String,
-    /// Path and query below the service's prefix, beginning with `/`.
-    pub path: Template,
-    /// The step's own headers; values are templates.
-    pub headers: Vec<(String, Template)>,
-    /// The body.
-    pub body: Body,
+pub struct Branch {
+    /// Index into `Archetype::calls`.
+    pub call: usize,
+    /// The branches, all before this one, that have to end first.
+    pub needs: Vec<usize>,
 }
 
-/// The body of a request.
+/// Where users wait for each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rendezvous {
+    /// Which of its archetype's gatherings.
+    pub gathering: usize,
+    /// They go on together when so many are there.
+    pub users: u64,
+    /// A user goes on alone after so long.
+    pub wait: Duration,
+}
+
+/// Ways to go on, by weight.
 #[derive(Clone, Debug)]
-pub enum Body {
-    /// No body.
-    None,
-    /// Rendered for each call; the content type is among the request's headers.
-    Template(Template),
-    /// The same bytes each time.
-    Bytes(Vec<u8>),
+pub struct Choice {
+    /// Weight and step of each way; weights are positive.
+    pub ways: Vec<(f64, usize)>,
 }
 
-impl Call {
-    /// How many bytes of body are accepted where nothing is said: 64 MiB.
-    pub const MAX_BODY: u64 = 64 << 20;
+/// The most rounds one loop may make: what a template asks for is bounded.
+pub const MAX_ROUNDS: u64 = 1_000_000;
 
-    /// Whether the answer's head has to be kept for captures or checks.
-    pub fn looks_at_head(&self) -> bool {
-        self.captures.iter().any(|capture| capture.source.needs_head())
-            || self.all_checks().any(|check| check.what.needs_head())
+impl Archetype {
+    /// Users who make these calls one after the other; steps of the same series share its name.
+    pub fn of_calls(name: &str, calls: Vec<Call>, series: Vec<String>) -> Self {
+        let steps = (0..calls.len()).map(Step::Call).chain([Step::End]).collect();
+        Self {
+            name: name.to_owned(),
+            description: None,
+            think: None,
+            pace: None,
+            session: Session::Endless,
+            calls,
+            steps,
+            sections: Sections::default(),
+            series,
+            groups: Vec::new(),
+            variables: Vec::new(),
+            vars: Vec::new(),
+            status: None,
+            data: Vec::new(),
+            counters: 0,
+            gatherings: 0,
+        }
     }
 
-    /// Whether the answer's body has to be kept for captures or checks.
-    pub fn looks_at_body(&self) -> bool {
-        self.captures.iter().any(|capture| capture.source.needs_body())
-            || self.all_checks().any(|check| check.what.needs_body())
-    }
-
-    /// Whether `status` is one that this call's checks or expects name as wanted.
-    pub fn asks_for(&self, status: u16) -> bool {
-        self.all_checks().any(|check| check.what.names_status(status))
-    }
-
-    /// The names of all that is checked: checks, expects, then captures.
-    pub fn checked(&self) -> impl Iterator<Item = String> {
-        let captures = self.captures.iter().map(|capture| &capture.name);
-        self.all_checks().map(|check| &check.name).chain(captures).cloned()
-    }
-
-    fn all_checks(&self) -> impl Iterator<Item = &Check> {
-        self.checks.iter().chain(&self.expects)
+    /// The same users in a hurry: they neither think nor pause nor wait for each other.
+    #[must_use]
+    pub fn without_waits(mut self) -> Self {
+        (self.think, self.pace, self.session) = (None, None, Session::Endless);
+        for call in &mut self.calls {
+            call.think = None;
+        }
+        for (index, step) in self.steps.iter_mut().enumerate() {
+            match step {
+                Step::Pause(_) | Step::Rendezvous(_) => *step = Step::Jump(index + 1),
+                Step::Parallel(parallel) => parallel.think = None,
+                _ => {}
+            }
+        }
+        self
     }
 }
 
-impl Request {
-    /// Whether it may be sent twice without harm (RFC 9110 §9.2.2).
-    pub fn is_idempotent(&self) -> bool {
-        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+impl Step {
+    /// Whether the user's think after an earlier call comes before it.
+    pub const fn takes_time(&self) -> bool {
+        matches!(
+            self,
+            Self::Call(_)
+                | Self::Parallel(_)
+                | Self::Rendezvous(_)
+                | Self::Log(_)
+                | Self::OpenGroup(_)
+        )
+    }
+}
+
+impl Choice {
+    /// The way that `share`, from 0 to below 1, falls on.
+    pub fn way(&self, share: f64) -> usize {
+        let total: f64 = self.ways.iter().map(|(weight, _)| weight).sum();
+        let mut left = share * total;
+        for (weight, to) in &self.ways {
+            left -= weight;
+            if left < 0.0 {
+                return *to;
+            }
+        }
+        // Rounding can leave a sliver: it belongs to the last.
+        self.ways.last().map_or(0, |(_, to)| *to)
     }
 }

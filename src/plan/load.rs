@@ -34,6 +34,8 @@ pub struct Share {
     pub weight: f64,
     /// The series of the archetype's first step; the others follow it.
     pub first_step: StepId,
+    /// The number of the archetype's first group; the others follow it.
+    pub first_group: u16,
 }
 
 /// The two models of load.
@@ -88,6 +90,11 @@ pub enum Process {
 }
 
 impl Share {
+    /// The index of a group in `Plan::groups`.
+    pub const fn group(&self, group: u16) -> usize {
+        self.first_group as usize + group as usize
+    }
+
     /// The index of a call's series in `Plan::steps`.
     pub const fn step(&self, series: u16) -> usize {
         self.first_step.0 as usize + series as usize

@@ -3,6 +3,8 @@
 //! `scenario` and `cli hit` build it, `engine` carries it out, `run` and `sinks` describe it.
 //! Invariant: whoever holds a Plan need not check it; every id in it names something.
 
+pub mod call;
+pub mod data;
 pub mod extract;
 pub mod flow;
 pub mod load;
@@ -12,11 +14,14 @@ pub mod template;
 
 use std::time::Duration;
 
-pub use flow::{Archetype, Body, Call, Request, Step};
-pub use load::{Arrivals, Load, Process, Share, Users, Workload};
+pub use call::{Body, Call, OnFail, Request};
+pub use flow::{Archetype, Step};
+pub use load::{Arrivals, Bound, Load, OPEN_END, Process, Share, Users, Workload};
 pub use service::{Address, Service, Target};
 
+use crate::curve::Curve;
 use crate::seed::Seed;
+use crate::stats::sample::Shape;
 use crate::units::nanos;
 use crate::verdict::Threshold;
 
@@ -44,6 +49,12 @@ pub struct Plan {
     pub workloads: Vec<Workload>,
     /// All series, indexed by [`StepId`].
     pub steps: Vec<Series>,
+    /// All groups that are timed as one, indexed by `Share::group`.
+    pub groups: Vec<Series>,
+    /// Done once before the load: its variables are every archetype's first ones.
+    pub setup: Option<Archetype>,
+    /// Done once after it.
+    pub teardown: Option<Archetype>,
     /// What "good" means.
     pub thresholds: Vec<Threshold>,
     /// What is due before this offset counts in the ledgers alone.
@@ -92,7 +103,7 @@ impl Plan {
         let mut names = vec![Vec::new(); self.steps.len()];
         for workload in &self.workloads {
             for share in &workload.shares {
-                for Step::Call(call) in &self.archetypes[share.archetype].flow {
+                for call in &self.archetypes[share.archetype].calls {
                     let names: &mut Vec<String> = &mut names[share.step(call.series)];
                     for name in call.checked() {
                         if !names.contains(&name) {
@@ -103,6 +114,49 @@ impl Plan {
             }
         }
         names
+    }
+
+    /// How much a recorder of this plan has to tell apart.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            workloads: self.workloads.len(),
+            checks: self.check_names().iter().map(Vec::len).collect(),
+            groups: self.groups.len(),
+            warmup_ns: nanos(self.warmup),
+        }
+    }
+
+    /// A plan in which one user walks `archetype` once, without thinks, pauses and company.
+    pub fn alone(&self, archetype: &Archetype) -> Self {
+        let series = |name: &String| Series { name: name.clone(), archetype: 0, workload: 0 };
+        let users =
+            Users { curve: Curve::constant(1, Duration::from_nanos(OPEN_END)), bound: Bound::Once };
+        Self {
+            scenario: archetype.name.clone(),
+            description: None,
+            seed: self.seed,
+            services: self.services.clone(),
+            steps: archetype.series.iter().map(series).collect(),
+            groups: archetype.groups.iter().map(series).collect(),
+            workloads: vec![Workload {
+                name: archetype.name.clone(),
+                shares: vec![Share {
+                    archetype: 0,
+                    weight: 1.0,
+                    first_step: StepId(0),
+                    first_group: 0,
+                }],
+                start: Duration::ZERO,
+                load: Load::Closed(users),
+                slot_offset: 0,
+            }],
+            archetypes: vec![archetype.clone().without_waits()],
+            setup: None,
+            teardown: None,
+            thresholds: Vec::new(),
+            warmup: Duration::ZERO,
+            grace: self.grace,
+        }
     }
 
     /// Whether any load is aimed at this machine itself.

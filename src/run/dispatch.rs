@@ -11,6 +11,7 @@ use crate::event::{Command, RunEvent, Source};
 use crate::plan::Plan;
 use crate::sinks::Audience;
 use crate::stats::Tally;
+use crate::stats::delta::Halt;
 
 /// What came from outside to end the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +20,15 @@ pub enum Interrupt {
     Int,
     /// SIGTERM.
     Term,
+}
+
+/// What ended a run before its load was over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Somebody outside.
+    Signal(Interrupt),
+    /// A check with `on_fail: abort`, or a feed with `at_end: stop run`.
+    Flow(Halt),
 }
 
 /// What the loop woke up for.
@@ -39,8 +49,8 @@ pub async fn dispatch(
     tally: &mut Tally,
     audience: &mut Audience,
     mut interrupts: mpsc::Receiver<Interrupt>,
-) -> Option<Interrupt> {
-    let mut interrupted = None;
+) -> Option<Stop> {
+    let mut stopped = None;
     let mut left = source.commands.len();
     let alarm = Timer::new();
     let mut next_second = start.after(SECOND_NS + SHED_NS);
@@ -57,15 +67,25 @@ pub async fn dispatch(
         match happened {
             Happened::Measured(delta) => {
                 tally.absorb(&delta);
+                if !delta.lines.is_empty() {
+                    audience.tell(&RunEvent::Said(delta.lines.clone(), delta.lines_lost));
+                }
+                if let (Some(halt), None) = (&delta.halt, &stopped) {
+                    cut_at = clock::now() + plan.grace;
+                    tally.stop(clock::now().since(start));
+                    source.tell(Command::Drain);
+                    audience.tell(&RunEvent::Note(format!("stopping: {}", halt.reason())));
+                    stopped = Some(Stop::Flow(halt.clone()));
+                }
                 left -= usize::from(delta.last);
                 audience.tell(&RunEvent::Measured(Arc::from(delta)));
                 if left == 0 {
-                    return interrupted;
+                    return stopped;
                 }
             }
-            Happened::Silence => return interrupted,
-            Happened::Interrupted(interrupt) if interrupted.is_none() => {
-                interrupted = Some(interrupt);
+            Happened::Silence => return stopped,
+            Happened::Interrupted(interrupt) if stopped.is_none() => {
+                stopped = Some(Stop::Signal(interrupt));
                 cut_at = clock::now() + plan.grace;
                 tally.stop(clock::now().since(start));
                 source.tell(Command::Drain);
@@ -74,7 +94,9 @@ pub async fn dispatch(
                     crate::units::show_duration(plan.grace)
                 )));
             }
-            Happened::Interrupted(_) => {
+            Happened::Interrupted(interrupt) => {
+                // The second one stops at once; the first while a flow stops the run is heard too.
+                stopped = Some(Stop::Signal(interrupt));
                 source.tell(Command::Cut);
                 audience.tell(&RunEvent::Note("stopping now".to_owned()));
             }

@@ -2,20 +2,19 @@
 //!
 //! Invariant: a rule that looks at a number nobody can believe neither passes nor fails the run.
 
-use super::Interrupt;
+use super::{Interrupt, Stop};
 use crate::exit::Ending;
+use crate::stats::delta::Halt;
 use crate::verdict::trust::Level;
 use crate::verdict::{Judgement, Trust};
 
-pub(super) fn of(
-    judgements: &[Judgement],
-    trust: &Trust,
-    interrupted: Option<Interrupt>,
-) -> Ending {
-    match interrupted {
-        Some(Interrupt::Int) => return Ending::Interrupted,
-        Some(Interrupt::Term) => return Ending::Terminated,
-        None => {}
+pub(super) fn of(judgements: &[Judgement], trust: &Trust, stopped: Option<&Stop>) -> Ending {
+    match stopped {
+        Some(Stop::Signal(Interrupt::Int)) => return Ending::Interrupted,
+        Some(Stop::Signal(Interrupt::Term)) => return Ending::Terminated,
+        Some(Stop::Flow(Halt::Check(_))) => return Ending::Aborted,
+        // It went on for as long as there was data: that was asked for.
+        Some(Stop::Flow(Halt::DataEnd(_))) | None => {}
     }
     let doubtful = |judgement: &Judgement| trust.spoils(judgement.threshold.metric, Level::No);
     let mut failed = judgements.iter().filter(|judgement| !judgement.passed);
@@ -60,7 +59,9 @@ mod tests {
         let all_is_well = Trust { level: Level::Yes, reasons: vec![] };
         let no = trust(Level::No, &["response"]);
         let degraded = trust(Level::Degraded, &["response"]);
-        for (judgements, trust, interrupted, ending) in [
+        let check = Some(Stop::Flow(Halt::Check("x".to_owned())));
+        let data = Some(Stop::Flow(Halt::DataEnd("x".to_owned())));
+        for (judgements, trust, stopped, ending) in [
             (vec![], &all_is_well, None, Ending::Pass),
             (vec![], &no, None, Ending::Pass),
             (vec![good()], &all_is_well, None, Ending::Pass),
@@ -70,10 +71,16 @@ mod tests {
             (vec![bad()], &degraded, None, Ending::Fail),
             (vec![bad()], &no, None, Ending::Inconclusive),
             (vec![bad(), bad_errors()], &no, None, Ending::Fail),
-            (vec![bad()], &all_is_well, Some(Interrupt::Int), Ending::Interrupted),
-            (vec![], &all_is_well, Some(Interrupt::Term), Ending::Terminated),
+            (vec![bad()], &all_is_well, check, Ending::Aborted),
+            (vec![bad()], &all_is_well, data, Ending::Fail),
+            (vec![bad()], &all_is_well, Some(Stop::Signal(Interrupt::Int)), Ending::Interrupted),
+            (vec![], &all_is_well, Some(Stop::Signal(Interrupt::Term)), Ending::Terminated),
         ] {
-            assert_eq!(of(&judgements, trust, interrupted), ending, "{judgements:?} {trust:?}");
+            assert_eq!(
+                of(&judgements, trust, stopped.as_ref()),
+                ending,
+                "{judgements:?} {trust:?}"
+            );
         }
     }
 }

@@ -13,18 +13,19 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::engine::{self, tier};
+use crate::engine::once::Once;
+use crate::engine::{self, Variables, tier};
 use crate::event::{Generator, Opening, Report, RunEvent};
 use crate::host;
-use crate::plan::{Address, Load, Plan, Target, Workload};
+use crate::plan::{Address, Archetype, Load, Plan, Target, Workload};
 use crate::sinks::Audience;
-use crate::stats::sample::Shape;
 use crate::stats::{Snapshot, Tally};
 use crate::target::process::Process;
 use crate::units::nanos;
 use crate::verdict::{Trust, judge, trust};
+use crate::wire::Wire;
 
-pub use dispatch::Interrupt;
+pub use dispatch::{Interrupt, Stop};
 
 /// Threads need a moment to start; the run begins for all of them at the same time.
 const HEAD_START: Duration = Duration::from_millis(20);
@@ -38,6 +39,9 @@ pub enum Trouble {
     /// The plan is beyond this machine; the text names the limit and the cure.
     #[error("{0}")]
     TooBig(String),
+    /// What has to be done before the load was not done.
+    #[error("the scenario's setup did not go through: {0}")]
+    Setup(String),
     /// Something outside failed.
     #[error("{0}: {1}")]
     World(&'static str, #[source] io::Error),
@@ -56,6 +60,7 @@ pub fn run(
     let plan = Arc::new(plan);
     check_descriptors(&plan)?;
     let (addresses, targets) = start_targets(&plan)?;
+    let globals = set_up(&plan, &addresses)?;
     let tier = tier::choose(&plan, host::cores().len(), asked);
     let opening = Arc::new(Opening {
         plan: Arc::clone(&plan),
@@ -70,21 +75,25 @@ pub fn run(
     audience.tell(&RunEvent::Began(Arc::clone(&opening)));
 
     let start = clock::now() + HEAD_START;
-    let (setups, source) = engine::set_up(&plan, addresses, tier.shards, start);
+    let (setups, source) =
+        engine::set_up(&plan, addresses.clone(), tier.shards, start, Arc::clone(&globals));
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
     let mut tally = tally(&plan, tier.shards);
-    let interrupted = clock::block_on(async {
+    let stopped = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         interrupts(sender);
         dispatch::dispatch(&plan, start, source, &mut tally, audience, receiver).await
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
     let broken = engine.join().err();
+    if let Some(why) = tear_down(&plan, addresses, globals)? {
+        audience.tell(&RunEvent::Note(format!("teardown did not go through: {why}")));
+    }
     drop(targets);
 
     let mut snapshot = tally.snapshot(load_end_ns(&plan));
     snapshot.health.ledger.extend(broken.iter().map(|error| format!("a shard failed: {error}")));
-    let mut report = conclude(opening, Arc::new(snapshot), interrupted);
+    let mut report = conclude(opening, Arc::new(snapshot), stopped.as_ref());
     if broken.is_some() {
         report.ending = crate::exit::Ending::Broken;
     }
@@ -97,32 +106,61 @@ pub fn run(
     }
 }
 
+/// Carries out the scenario's `setup`: the variables it leaves are every user's.
+fn set_up(plan: &Plan, addresses: &[Address]) -> Result<Variables, Trouble> {
+    let Some(setup) = &plan.setup else { return Ok(Variables::default()) };
+    let done = alone(plan, setup, addresses.to_vec(), Variables::default())?;
+    match done.failure() {
+        None => Ok(done.variables),
+        Some(why) => Err(Trouble::Setup(why)),
+    }
+}
+
+/// Carries out the scenario's `teardown`; why it did not go through.
+fn tear_down(
+    plan: &Plan,
+    addresses: Vec<Address>,
+    globals: Variables,
+) -> Result<Option<String>, Trouble> {
+    let Some(teardown) = &plan.teardown else { return Ok(None) };
+    Ok(alone(plan, teardown, addresses, globals)?.failure())
+}
+
+fn alone(
+    plan: &Plan,
+    archetype: &Archetype,
+    addresses: Vec<Address>,
+    globals: Variables,
+) -> Result<Once, Trouble> {
+    let wire = Wire::real(
+        engine::endpoints(plan, &addresses).map_err(|e| Trouble::World("cannot set up TLS", e))?,
+    );
+    clock::block_on(engine::once::once(plan, archetype, addresses, wire, globals))
+        .map_err(|e| Trouble::World("cannot start a shard", e))
+}
+
 /// An empty tally for a plan.
 pub fn tally(plan: &Plan, shards: usize) -> Tally {
-    let shape = Shape {
-        workloads: plan.workloads.len(),
-        checks: plan.check_names().iter().map(Vec::len).collect(),
-        warmup_ns: nanos(plan.warmup),
-    };
     let open = plan.workloads.iter().map(|load| matches!(load.load, Load::Open(_))).collect();
-    Tally::new(&shape, shards, open)
+    Tally::new(&plan.shape(), shards, open)
 }
 
 /// Judges a finished run.
-pub fn conclude(
-    opening: Arc<Opening>,
-    snapshot: Arc<Snapshot>,
-    interrupted: Option<Interrupt>,
-) -> Report {
+pub fn conclude(opening: Arc<Opening>, snapshot: Arc<Snapshot>, stopped: Option<&Stop>) -> Report {
     let plan = &opening.plan;
     let judgements = judge::judge(&plan.thresholds, &snapshot);
     let trust = Trust::of(&snapshot, &kind(plan));
-    let ending = ending::of(&judgements, &trust, interrupted);
+    let ending = ending::of(&judgements, &trust, stopped);
     Report {
         opening: Arc::unwrap_or_clone(opening),
         snapshot,
         judgements,
         trust,
+        stopped: stopped.map(|stop| match stop {
+            Stop::Signal(Interrupt::Int) => "SIGINT".to_owned(),
+            Stop::Signal(Interrupt::Term) => "SIGTERM".to_owned(),
+            Stop::Flow(halt) => halt.reason(),
+        }),
         ending,
         rss_peak: host::peak_rss_bytes(),
     }

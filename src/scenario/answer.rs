@@ -188,7 +188,7 @@ fn json(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
 }
 
 /// A YAML value as JSON.
-fn to_json(node: &Node) -> Json {
+pub(super) fn to_json(node: &Node) -> Json {
     match &node.kind {
         Kind::Null => Json::Null,
         Kind::Bool(truth) => Json::from(*truth),

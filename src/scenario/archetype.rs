@@ -1,53 +1,123 @@
 //! An archetype: what one kind of user does.
 //!
-//! `compile` calls it for archetypes in files, inline, and for a workload's own `flow`.
+//! `workload` calls it for archetypes in files, inline, and for a workload's own `flow`; `compile`
+//! for the scenario's `setup` and `teardown`.
 //! Invariant: a flow that comes out has a step, and its series are numbered in order.
 
+use std::path::PathBuf;
+
 use super::diagnose::Review;
-use super::law;
+use super::flow::{Assembly, STEPS, Setting, Way};
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
-use super::step::{Named, Setting, step};
+use super::{control, data, law};
+use crate::plan::Archetype;
+use crate::plan::flow::Session;
 use crate::plan::template::RESERVED;
-use crate::plan::{Archetype, MAX_STEPS, Step};
 
 /// The most variables an archetype may have: each of its users holds them all.
 const MAX_VARIABLES: usize = 1_000;
+
+/// What all archetypes of a scenario can refer to.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Surroundings {
+    /// The names of the services, in the order of the plan.
+    pub services: Vec<String>,
+    /// The variables that `setup` leaves.
+    pub globals: Vec<String>,
+    /// Where files are looked up, in this order.
+    pub folders: Vec<PathBuf>,
+}
 
 /// Lowers the fields of an archetype; the caller finishes `fields`.
 pub(super) fn archetype(
     review: &mut Review,
     name: &str,
     fields: &mut Fields<'_>,
-    services: &[String],
+    around: &Surroundings,
 ) -> Option<Archetype> {
     let description = fields
         .take("description")
         .and_then(|node| shape::text(review, node, "a sentence about these users"));
     let think = fields.take("think").map(|node| law::distribution(review, node));
     let pace = fields.take("pace").map(|node| shape::some_duration(review, node));
-    let expected = "a list of steps, such as `- get: /`";
-    let node = fields.need("flow", expected)?;
-    let items = shape::list(review, node, expected)?;
-    if items.is_empty() {
-        return wrong(review, node, expected);
-    }
-    let names = variables(review, items);
-    let setting = Setting { services, names: &names };
-    let steps: Vec<Named> = items.iter().filter_map(|item| step(review, item, &setting)).collect();
-    if steps.len() < items.len() {
+    let session = fields.take("session").map(|node| session(review, node));
+    let vars = fields.take("vars");
+    let data = fields.take("data");
+    let on_start = fields.take("on_start");
+    let on_stop = fields.take("on_stop");
+    let way = way(review, fields)?;
+    let sections: Vec<&Node> = match way {
+        Way::Steps(flow) => [on_start, Some(flow), on_stop].into_iter().flatten().collect(),
+        Way::States(states, _) => [on_start, Some(states), on_stop].into_iter().flatten().collect(),
+    };
+    let mut names = Names { names: around.globals.clone(), full: false };
+    [vars, data].into_iter().flatten().for_each(|node| names.keys(review, node));
+    sections.iter().for_each(|node| names.collect(review, node));
+    let status = names.status(&sections);
+    let names = names.names;
+    let before = review.count();
+    let setting = Setting {
+        services: &around.services,
+        names: &names,
+        folders: &around.folders,
+        alone: true,
+    };
+    let mut flow = Assembly::new(setting);
+    let sections = flow.sections(review, on_start, way, on_stop);
+    let vars = vars.map(|node| control::values(review, node, &names)).unwrap_or_default();
+    let data = data.map(|node| data::draws(review, node, &names, &around.folders));
+    if review.count() > before {
         return None;
     }
-    let (flow, series) = number(review, items, steps)?;
     Some(Archetype {
         name: name.to_owned(),
         description: description.map(str::to_owned),
         think: think.flatten(),
         pace: pace.flatten(),
-        flow,
-        series,
+        session: session.unwrap_or(Some(Session::Endless))?,
+        sections,
+        calls: flow.calls,
+        steps: flow.steps,
+        series: flow.series,
+        groups: flow.groups,
+        counters: flow.counters,
+        gatherings: flow.gatherings,
+        vars,
+        status,
+        data: data.unwrap_or_default(),
         variables: names,
     })
+}
+
+/// Either a flow or states.
+fn way<'n>(review: &mut Review, fields: &mut Fields<'n>) -> Option<Way<'n>> {
+    if let Some((_, states)) = fields.entry("states") {
+        let start = fields.take("start");
+        if let Some((key, _)) = fields.entry("flow") {
+            review.mistake(key.span, "an archetype has either `states` or a `flow`");
+        }
+        return Some(Way::States(states, start));
+    }
+    let node = fields.need("flow", STEPS)?;
+    let items = shape::list(review, node, STEPS)?;
+    if items.is_empty() {
+        return wrong(review, node, STEPS);
+    }
+    Some(Way::Steps(node))
+}
+
+fn session(review: &mut Review, node: &Node) -> Option<Session> {
+    let expected = "`{ iterations: 10 }` or `{ duration: 5m }`";
+    let mut fields = Fields::like(review, node, "a session", expected)?;
+    let iterations = fields.take("iterations").map(|node| shape::count(review, node, 1, 1 << 32));
+    let duration = fields.take("duration").map(|node| law::distribution(review, node));
+    fields.finish(review);
+    match (iterations, duration) {
+        (Some(count), None) => count.map(Session::Iterations),
+        (None, Some(law)) => law.map(Session::Duration),
+        _ => wrong(review, node, expected),
+    }
 }
 
 /// Whether a name can be the name of an archetype and of its file.
@@ -56,32 +126,74 @@ pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.chars().all(allowed)
 }
 
-/// Every variable that a capture of the flow sets, in the order of its slots.
-fn variables(review: &mut Review, items: &[Node]) -> Vec<String> {
-    let mut names: Vec<String> = Vec::new();
-    for item in items {
-        let Some(Kind::Map(captures)) = value_of(item, "capture").map(|node| &node.kind) else {
-            continue;
-        };
-        for (key, _) in captures {
+/// Keys under which nothing is a step: what stands there may look like one.
+const BODIES: [&str; 6] = ["json", "form", "body", "multipart", "headers", "data"];
+
+/// The variables of an archetype, in the order of their slots.
+struct Names {
+    names: Vec<String>,
+    full: bool,
+}
+
+impl Names {
+    /// Every variable that a capture or `set` anywhere below `node` sets.
+    fn collect(&mut self, review: &mut Review, node: &Node) {
+        match &node.kind {
+            Kind::List(items) => items.iter().for_each(|item| self.collect(review, item)),
+            Kind::Map(entries) => {
+                for (key, value) in entries {
+                    match key.name.as_str() {
+                        "capture" | "set" => self.keys(review, value),
+                        name if BODIES.contains(&name) => {}
+                        _ => self.collect(review, value),
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Every key of a map is a variable.
+    fn keys(&mut self, review: &mut Review, node: &Node) {
+        let Kind::Map(entries) = &node.kind else { return };
+        for (key, _) in entries {
             if !is_variable(&key.name) {
                 bad_variable(review, key);
-            } else if !names.contains(&key.name) {
-                if names.len() == MAX_VARIABLES {
+            } else if !self.names.contains(&key.name) && !self.full {
+                if self.names.len() >= MAX_VARIABLES {
                     let message = format!("more than {MAX_VARIABLES} variables in one archetype");
                     review.mistake(key.span, message);
-                    return names;
+                    self.full = true;
                 }
-                names.push(key.name.clone());
+                self.names.push(key.name.clone());
             }
         }
     }
-    names
+
+    /// The slot of the last answer's status, when a template may read it and nothing of the user's
+    /// own has that name.
+    fn status(&mut self, sections: &[&Node]) -> Option<usize> {
+        if self.names.iter().any(|name| name == STATUS)
+            || !sections.iter().any(|node| mentions(node, STATUS))
+        {
+            return None;
+        }
+        self.names.push(STATUS.to_owned());
+        Some(self.names.len() - 1)
+    }
 }
 
-fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
-    let Kind::Map(entries) = &node.kind else { return None };
-    entries.iter().find(|(key, _)| key.name == name).map(|(_, value)| value)
+/// The variable that holds the status of the last answer.
+const STATUS: &str = "status";
+
+/// Whether a template below `node` may read `name`.
+fn mentions(node: &Node, name: &str) -> bool {
+    match &node.kind {
+        Kind::Text(text) => text.contains("{{") && text.contains(name),
+        Kind::List(items) => items.iter().any(|item| mentions(item, name)),
+        Kind::Map(entries) => entries.iter().any(|(_, value)| mentions(value, name)),
+        Kind::Null | Kind::Bool(_) | Kind::Number(..) => false,
+    }
 }
 
 fn is_variable(name: &str) -> bool {
@@ -101,41 +213,4 @@ fn bad_variable(review: &mut Review, key: &Key) {
             .mistake(key.span, format!("`{}` cannot be a variable", shape::short(name)))
             .expected("letters, digits and `_`, beginning with a letter");
     }
-}
-
-/// Gives each step its series: steps of the same name share one.
-fn number(
-    review: &mut Review,
-    items: &[Node],
-    steps: Vec<Named>,
-) -> Option<(Vec<Step>, Vec<String>)> {
-    let mut series: Vec<String> = Vec::new();
-    let mut flow: Vec<Step> = Vec::new();
-    for (Named { name, mut call }, item) in steps.into_iter().zip(items) {
-        let index = series.iter().position(|known| *known == name).unwrap_or_else(|| {
-            series.push(name.clone());
-            series.len() - 1
-        });
-        if series.len() > MAX_STEPS {
-            too_many(review, item);
-            return None;
-        }
-        call.series = u16::try_from(index).ok()?;
-        if let Some(node) = value_of(item, "name")
-            && flow.iter().any(|Step::Call(other)| {
-                other.series == call.series && other.request.method != call.request.method
-            })
-        {
-            let message = format!("two different requests are called `{}`", shape::short(&name));
-            review.warn(node.span, message, "they are counted together");
-        }
-        flow.push(Step::Call(Box::new(call)));
-    }
-    Some((flow, series))
-}
-
-fn too_many(review: &mut Review, item: &Node) {
-    review
-        .mistake(item.span, format!("more than {MAX_STEPS} steps with names of their own"))
-        .help("give steps that belong together the same `name:`");
 }

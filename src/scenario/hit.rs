@@ -9,10 +9,13 @@ use super::diagnose::{Mistakes, Review};
 use super::load::MAX_USERS;
 use super::{compile, header, overrides, service};
 use crate::curve::Curve;
-use crate::plan::flow::{Archetype, Body, Call, Request, Step};
+
 use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
 use crate::plan::template::{Encoding, Template};
-use crate::plan::{Load, Plan, Series, Service, Share, StepId, Target, Workload};
+use crate::plan::{
+    Archetype, Body, Call, Load, OnFail, Plan, Request, Series, Service, Share, StepId, Target,
+    Workload,
+};
 use crate::seed::Seed;
 use crate::units::Rate;
 
@@ -63,7 +66,12 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
     let plan = target.map(|(service, path, name)| {
         let workload = Workload {
             name: "hit".to_owned(),
-            shares: vec![Share { archetype: 0, weight: 1.0, first_step: StepId(0) }],
+            shares: vec![Share {
+                archetype: 0,
+                weight: 1.0,
+                first_step: StepId(0),
+                first_group: 0,
+            }],
             start: Duration::ZERO,
             load: load(hit),
             slot_offset: 0,
@@ -76,6 +84,9 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
             archetypes: vec![archetype(hit, path, &name)],
             workloads: vec![workload],
             steps: vec![Series { name, archetype: 0, workload: 0 }],
+            groups: Vec::new(),
+            setup: None,
+            teardown: None,
             thresholds,
             warmup: hit.warmup,
             grace: compile::GRACE,
@@ -120,17 +131,10 @@ fn archetype(hit: &Hit, path: Template, name: &str) -> Archetype {
         captures: Vec::new(),
         checks: Vec::new(),
         expects: Vec::new(),
+        on_fail: OnFail::Count,
         max_body: Call::MAX_BODY,
     };
-    Archetype {
-        name: "hit".to_owned(),
-        description: None,
-        think: None,
-        pace: None,
-        flow: vec![Step::Call(Box::new(call))],
-        series: vec![name.to_owned()],
-        variables: Vec::new(),
-    }
+    Archetype::of_calls("hit", vec![call], vec![name.to_owned()])
 }
 
 /// The service, the path below it and the step's name.
@@ -231,8 +235,7 @@ mod tests {
     }
 
     fn path(plan: &Plan) -> &[u8] {
-        let Step::Call(call) = &plan.archetypes[0].flow[0];
-        call.request.path.as_static().unwrap()
+        plan.archetypes[0].calls[0].request.path.as_static().unwrap()
     }
 
     #[test]

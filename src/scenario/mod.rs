@@ -5,8 +5,12 @@
 
 mod answer;
 mod archetype;
+mod body;
 mod compile;
+mod control;
+mod data;
 mod diagnose;
+mod flow;
 mod header;
 pub mod hit;
 mod law;
@@ -16,10 +20,12 @@ mod node;
 mod overrides;
 mod service;
 mod shape;
+mod states;
 mod step;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod workload;
 
 use std::path::Path;
 

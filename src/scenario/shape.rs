@@ -4,6 +4,7 @@
 //! through the functions here.
 //! Invariant: what is not as it should be is reported once, with its place, and read as `None`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::diagnose::{Review, Span, nearest};
@@ -201,6 +202,47 @@ pub(crate) fn count(review: &mut Review, node: &Node, low: u64, high: u64) -> Op
         Some(number) if (low..=high).contains(&number) => Some(number),
         _ => wrong(review, node, format!("a whole number from {low} to {high}")),
     }
+}
+
+/// One of a few words.
+pub(crate) fn word<T: Copy>(
+    review: &mut Review,
+    node: &Node,
+    words: &[(&'static str, T)],
+) -> Option<T> {
+    let text = scalar(node).unwrap_or_default();
+    if let Some((_, value)) = words.iter().find(|(word, _)| *word == text) {
+        return Some(*value);
+    }
+    let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+    wrong::<()>(review, node, format!("one of {}", list_names(&names)));
+    let near = nearest(text, names.iter().copied());
+    if let Some(near) = near {
+        review.last().help(format!("did you mean `{near}`?"));
+    }
+    None
+}
+
+/// A weight: a number above zero.
+pub(crate) fn weight(review: &mut Review, node: &Node) -> Option<f64> {
+    match &node.kind {
+        Kind::Number(_, weight) if *weight > 0.0 && *weight <= 1e9 => Some(*weight),
+        _ => wrong(review, node, "a weight above zero, such as 80"),
+    }
+}
+
+/// The path of a file that is there: beside whoever names it, in the order of `folders`.
+pub(crate) fn file(review: &mut Review, node: &Node, folders: &[PathBuf]) -> Option<PathBuf> {
+    let name = fixed(review, node, "the name of a file")?;
+    let places: Vec<PathBuf> = folders.iter().map(|folder| folder.join(name)).collect();
+    if let Some(found) = places.iter().find(|path| path.is_file()) {
+        return Some(found.clone());
+    }
+    let looked: Vec<String> = places.iter().map(|path| format!("`{}`", path.display())).collect();
+    review
+        .mistake(node.span, format!("there is no file `{}`", short(name)))
+        .help(format!("it was looked up as {}", looked.join(", ")));
+    None
 }
 
 /// A duration such as `250ms`.

@@ -4,11 +4,12 @@
 //! Invariant: a step that comes out has one method, a path, and a service that exists.
 
 use super::diagnose::{Review, nearest};
+use super::flow::Setting;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields};
-use super::{answer, header, law, texts};
-use crate::plan::flow::{Body, Call, Request};
+use super::{answer, body, header, law, texts};
 use crate::plan::template::Encoding;
+use crate::plan::{Call, OnFail, Request};
 
 /// The methods by their key.
 pub(super) const METHODS: [(&str, &str); 7] = [
@@ -22,15 +23,6 @@ pub(super) const METHODS: [(&str, &str); 7] = [
 ];
 
 const PATH: &str = "a path that begins with `/`, such as /products?page=1";
-
-/// What the steps of an archetype share.
-#[derive(Debug)]
-pub(super) struct Setting<'a> {
-    /// The names of the services, in the order of the plan.
-    pub services: &'a [String],
-    /// The variables of the archetype by slot.
-    pub names: &'a [String],
-}
 
 /// A step with the name of its series.
 #[derive(Debug)]
@@ -53,7 +45,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
     let service = fields.take("service").map(|node| service(review, node, setting));
     let mut headers =
         fields.take("headers").map(|node| headers(review, node, setting)).unwrap_or_default();
-    let body = body(review, &mut fields, setting, &mut headers);
+    let body = body::body(review, &mut fields, setting, &mut headers);
     let timeout = fields.take("timeout").map(|node| shape::some_duration(review, node));
     let think = fields.take("think").map(|node| law::distribution(review, node));
     let max_body = fields.take("max_body").map(|node| shape::size(review, node));
@@ -64,6 +56,11 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
     let checks = fields.take("check").map(|node| answer::checks(review, node)).unwrap_or_default();
     let expects =
         fields.take("expect").map(|node| answer::checks(review, node)).unwrap_or_default();
+    let on_fail = fields.take("on_fail").map(|node| shape::word(review, node, &OnFail::NAMES));
+    // Read by `parallel`, whose branches alone have it.
+    if !setting.alone {
+        fields.take("needs");
+    }
     let before = review.count();
     fields.finish(review);
     let (method, path) = one_method(review, node, &methods, before)?;
@@ -85,6 +82,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
             captures,
             checks,
             expects,
+            on_fail: on_fail.unwrap_or(Some(OnFail::Count))?,
             max_body: max_body.flatten().unwrap_or(Call::MAX_BODY),
         },
     })
@@ -163,7 +161,7 @@ fn service(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<us
     None
 }
 
-type Headers = Vec<(String, crate::plan::template::Template)>;
+pub(super) type Headers = Vec<(String, crate::plan::template::Template)>;
 
 fn headers(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Headers {
     let expected = "a map of headers, such as `{ accept: application/json }`";
@@ -178,50 +176,4 @@ fn headers(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Headers {
         }
     }
     headers
-}
-
-/// The body, with the content type it brings added to the headers that do not name one.
-fn body(
-    review: &mut Review,
-    fields: &mut Fields<'_>,
-    setting: &Setting<'_>,
-    headers: &mut Headers,
-) -> Option<Body> {
-    let json = fields.entry("json");
-    let form = fields.entry("form");
-    let text = fields.entry("body");
-    let given: Vec<_> = [("json", json), ("form", form), ("body", text)]
-        .into_iter()
-        .filter_map(|(kind, entry)| entry.map(|(key, node)| (kind, key, node)))
-        .collect();
-    let (kind, node) = match given.as_slice() {
-        [] => return Some(Body::None),
-        [(kind, _, node)] => (*kind, *node),
-        [(first, ..), (_, second, _), ..] => {
-            review
-                .mistake(second.span, format!("a second body in the step that has `{first}`"))
-                .expected("one of `json`, `form` or `body`");
-            return None;
-        }
-    };
-    let (template, content_type) = match kind {
-        "json" => (texts::json(review, node, setting.names)?, Some("application/json")),
-        "form" => {
-            (texts::form(review, node, setting.names)?, Some("application/x-www-form-urlencoded"))
-        }
-        _ => {
-            let expected = "the text of the body";
-            let names = setting.names;
-            (texts::template(review, node, Encoding::Plain, names, expected)?, None)
-        }
-    };
-    let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
-    if let (Some(content_type), false) = (content_type, named) {
-        let value = crate::plan::template::Template::literal(content_type);
-        headers.push(("content-type".to_owned(), value));
-    }
-    Some(match template.as_static() {
-        Some(bytes) => Body::Bytes(bytes.to_vec()),
-        None => Body::Template(template),
-    })
 }

@@ -6,7 +6,9 @@
 use super::diagnose::{Review, Span};
 use super::node::{Kind, Node};
 use super::shape::{scalar, wrong};
-use crate::plan::template::{Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template};
+use crate::plan::template::{
+    Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template, Typed,
+};
 
 /// How deep a JSON body may be nested; the YAML budget stops earlier.
 const MAX_DEPTH: usize = 100;
@@ -26,6 +28,24 @@ pub(super) fn template(
             report(review, node, text, &error, names);
             None
         }
+    }
+}
+
+/// A value that keeps its type: a plain one, one whole `{{ }}`, a text, a list or a map.
+pub(super) fn typed(review: &mut Review, node: &Node, names: &[String]) -> Option<Typed> {
+    match &node.kind {
+        Kind::Null => Some(Typed::fixed(())),
+        Kind::Bool(truth) => Some(Typed::fixed(*truth)),
+        Kind::Number(..) | Kind::List(_) | Kind::Map(_) => {
+            json(review, node, names).map(Typed::json)
+        }
+        Kind::Text(text) => match Typed::parse(text, names) {
+            Ok(typed) => Some(typed),
+            Err(error) => {
+                report(review, node, text, &error, names);
+                None
+            }
+        },
     }
 }
 

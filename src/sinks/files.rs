@@ -105,7 +105,7 @@ impl Files {
 
 impl Sink for Files {
     fn wants(event: &RunEvent) -> bool {
-        !matches!(event, RunEvent::Second(_) | RunEvent::Note(_))
+        !matches!(event, RunEvent::Second(_) | RunEvent::Note(_) | RunEvent::Said(..))
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
@@ -115,7 +115,7 @@ impl Sink for Files {
                 let closed = self.seconds.absorb(delta);
                 self.write(&closed)
             }
-            RunEvent::Second(_) | RunEvent::Note(_) => Ok(()),
+            RunEvent::Second(_) | RunEvent::Note(_) | RunEvent::Said(..) => Ok(()),
             RunEvent::Ended(report) => self.conclude(report),
         }
     }

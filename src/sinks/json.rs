@@ -7,7 +7,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::event::Report;
-use crate::plan::Load;
+use crate::plan::{Load, Series};
 use crate::stats::delta::{LoadWindow, StepWindow};
 use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot, outcome};
 use crate::verdict::{Judgement, Trust};
@@ -17,7 +17,6 @@ pub fn document(report: &Report) -> Value {
     let (plan, snapshot) = (&report.opening.plan, &*report.snapshot);
     let (measured, warmup) = (&snapshot.measured, &snapshot.warmup);
     let open = plan.workloads.iter().all(|load| matches!(load.load, Load::Open(_)));
-    let generator = &report.opening.generator;
     json!({
         "version": 1,
         "scenario": plan.scenario,
@@ -26,6 +25,7 @@ pub fn document(report: &Report) -> Value {
         "started_at": humantime::format_rfc3339_seconds(report.opening.started_at).to_string(),
         "duration_s": seconds(snapshot.elapsed_ns),
         "verdict": report.ending.verdict(),
+        "stopped": report.stopped,
         "exit_code": report.ending.code(),
         "trust": trust(&report.trust),
         "iterations": iterations(&snapshot.iterations(), open),
@@ -61,7 +61,9 @@ pub fn document(report: &Report) -> Value {
             "body": latency(&measured.phases[4].clone().into()),
         },
         "workloads": (0..plan.workloads.len()).map(|at| workload(report, at)).collect::<Vec<_>>(),
+        "data_ran_out": names(&snapshot.ran_out),
         "steps": steps(report),
+        "groups": groups(report),
         "checks": checks(report),
         "thresholds": report.judgements.iter().map(threshold).collect::<Vec<_>>(),
         "warmup": {
@@ -69,17 +71,25 @@ pub fn document(report: &Report) -> Value {
             "calls": calls(&warmup.calls()),
             "response_us": latency(&warmup.response(|_| true, warmup.lost())),
         },
-        "generator": {
-            "tier": generator.tier, "shards": generator.shards, "processes": 1,
-            "reason": generator.reason, "remarks": generator.remarks,
-            "cpu_percent_max": tenth(snapshot.health.cpu_percent_max),
-            "run_queue_share": snapshot.health.run_queue_share,
-            "rss_bytes_peak": report.rss_peak,
-            "unset_variables": snapshot.unset.iter()
-                .map(|(name, count)| (name.clone(), json!(count)))
-                .collect::<Map<_, _>>(),
-        },
+        "generator": generator(report),
     })
+}
+
+fn generator(report: &Report) -> Value {
+    let (generator, snapshot) = (&report.opening.generator, &report.snapshot);
+    json!({
+        "tier": generator.tier, "shards": generator.shards, "processes": 1,
+        "reason": generator.reason, "remarks": generator.remarks,
+        "cpu_percent_max": tenth(snapshot.health.cpu_percent_max),
+        "run_queue_share": snapshot.health.run_queue_share,
+        "rss_bytes_peak": report.rss_peak,
+        "unset_variables": names(&snapshot.unset),
+    })
+}
+
+/// Counts by name.
+fn names(counts: &[(String, u64)]) -> Map<String, Value> {
+    counts.iter().map(|(name, count)| (name.clone(), json!(count))).collect()
 }
 
 /// A latency; percentiles that are only bounds or rest on few calls are named.
@@ -210,6 +220,20 @@ fn steps(report: &Report) -> Vec<Value> {
             })
         })
         .collect()
+}
+
+fn groups(report: &Report) -> Vec<Value> {
+    let plan = &report.opening.plan;
+    let groups = plan.groups.iter().zip(&report.snapshot.measured.groups);
+    let group = |(series, duration): (&Series, &Latency)| {
+        json!({
+            "name": series.name,
+            "archetype": plan.archetypes[series.archetype].name,
+            "workload": plan.workloads[series.workload].name,
+            "duration_us": latency(duration),
+        })
+    };
+    groups.map(group).collect()
 }
 
 fn checks(report: &Report) -> Vec<Value> {

@@ -10,6 +10,7 @@ mod hlog;
 pub mod json;
 mod paint;
 pub mod progress;
+mod steps;
 pub mod summary;
 mod table;
 mod timeline;

@@ -11,7 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Sink;
 use super::paint::plain;
-use super::summary::show_quantile;
+use super::steps::show_quantile;
 use crate::event::{Generator, Opening, RunEvent};
 use crate::plan::Plan;
 use crate::stats::Snapshot;
@@ -141,6 +141,7 @@ impl Sink for Bars {
             RunEvent::Began(opening) => self.begin(opening)?,
             RunEvent::Second(snapshot) => self.draw(snapshot),
             RunEvent::Note(text) => self.lines.println(plain(text))?,
+            RunEvent::Said(lines, more) => self.lines.println(said(lines, *more))?,
             RunEvent::Measured(_) => {}
             RunEvent::Ended(_) => {
                 self.drawn.iter().for_each(ProgressBar::finish_and_clear);
@@ -221,7 +222,17 @@ impl Sink for Lines {
             RunEvent::Began(opening) => self.begin(opening),
             RunEvent::Second(snapshot) => self.line(snapshot),
             RunEvent::Note(text) => writeln!(io::stderr(), "{}", plain(text)),
+            RunEvent::Said(lines, more) => writeln!(io::stderr(), "{}", said(lines, *more)),
             RunEvent::Measured(_) | RunEvent::Ended(_) => Ok(()),
         }
     }
+}
+
+/// Lines that users' flows wrote: each on a line of its own, whatever the target put into it.
+fn said(lines: &[String], more: u64) -> String {
+    let mut shown: Vec<String> = lines.iter().map(|line| format!("log: {}", plain(line))).collect();
+    if more > 0 {
+        shown.push(format!("log: … and {more} lines more in this second"));
+    }
+    shown.join("\n")
 }

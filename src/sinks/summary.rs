@@ -7,14 +7,15 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::bars;
 use super::paint::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
+use super::steps::quantile;
 use super::table::{Align, Table};
+use super::{bars, steps};
 use crate::event::Report;
 use crate::exit::Ending;
 use crate::plan::Load;
-use crate::stats::{Latency, Quantile, outcome};
-use crate::units::{show_bytes, show_count, show_duration, show_rate, show_us};
+use crate::stats::{Latency, outcome};
+use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::threshold::{Metric, Op};
 use crate::verdict::trust::Level;
 use crate::verdict::{Judgement, Trust};
@@ -26,7 +27,7 @@ pub fn render(report: &Report, files: &[PathBuf]) -> String {
     trust(&mut out, &report.trust);
     load(&mut out, report);
     thresholds(&mut out, report);
-    steps(&mut out, report);
+    steps::render(&mut out, report);
     phases(&mut out, report);
     answers(&mut out, report);
     let measured = &report.snapshot.measured;
@@ -39,11 +40,11 @@ pub fn render(report: &Report, files: &[PathBuf]) -> String {
     out
 }
 
-fn label(out: &mut String, name: &str, text: &str) {
+pub(super) fn label(out: &mut String, name: &str, text: &str) {
     let _ = writeln!(out, "{}  {text}", paint(DIM, &format!("{name:>11}")));
 }
 
-fn heading(out: &mut String, text: &str) {
+pub(super) fn heading(out: &mut String, text: &str) {
     let _ = writeln!(out, "\n{}", paint(BOLD, text));
 }
 
@@ -69,6 +70,9 @@ fn verdict(out: &mut String, report: &Report) {
         plan.seed.value(),
         report.ending.code(),
     );
+    if let Some(why) = &report.stopped {
+        label(out, "stopped", &plain(why));
+    }
     if let Some(description) = &plan.description {
         let _ = writeln!(out, "      {}", paint(DIM, &plain(description)));
     }
@@ -187,85 +191,6 @@ fn margin(judgement: &Judgement) -> String {
     paint(DIM, text.trim())
 }
 
-fn steps(out: &mut String, report: &Report) {
-    let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
-    let warmup = if plan.warmup.is_zero() {
-        String::new()
-    } else {
-        format!(", after a warm-up of {}", show_duration(plan.warmup))
-    };
-    heading(out, &format!("Steps  ({} measured{warmup})", show_us(snapshot.calls_ns / 1_000)));
-    let mut aligns = [Align::Right; 9];
-    aligns[0] = Align::Left;
-    let mut table = Table::new(&aligns);
-    table.head(["", "calls", "rate", "errors", "service p50", "p95", "p99", "max", "response p99"]);
-    let mut group = (usize::MAX, usize::MAX);
-    let seconds = (snapshot.calls_ns as f64 / 1e9).max(1e-9);
-    for (series, step) in plan.steps.iter().zip(&snapshot.measured.steps) {
-        if group != (series.workload, series.archetype) {
-            group = (series.workload, series.archetype);
-            let workload = plain(&plan.workloads[series.workload].name);
-            let archetype = plain(&plan.archetypes[series.archetype].name);
-            let title =
-                if workload == archetype { workload } else { format!("{workload} · {archetype}") };
-            table.title(paint(DIM, &title));
-        }
-        let Some(step) = step else {
-            table.row([format!("  {}", plain(&series.name)), "0".to_owned()]);
-            continue;
-        };
-        let errors = step.calls.error_share().unwrap_or(0.0) * 100.0;
-        let errors = format!("{errors:.2} %");
-        let errors = if step.calls.ok < step.calls.made { paint(BAD, &errors) } else { errors };
-        table.row([
-            format!("  {}", plain(&series.name)),
-            show_count(step.calls.made),
-            format!("{}/s", show_rate(step.calls.made as f64 / seconds)),
-            errors,
-            quantile(&step.service, 0.5),
-            quantile(&step.service, 0.95),
-            quantile(&step.service, 0.99),
-            step.service.longest().map_or(String::new(), show_quantile),
-            paint(BOLD, &quantile(&step.response, 0.99)),
-        ]);
-    }
-    table.render(out, 2);
-    failed_checks(out, report);
-}
-
-fn failed_checks(out: &mut String, report: &Report) {
-    let (plan, measured) = (&report.opening.plan, &report.snapshot.measured);
-    for ((names, series), step) in plan.check_names().iter().zip(&plan.steps).zip(&measured.steps) {
-        let counts = step.iter().flat_map(|step| &step.checks);
-        for (name, [passed, failed]) in names.iter().zip(counts) {
-            if *failed > 0 {
-                let text = format!(
-                    "{} {}: {name}, {} of {} failed",
-                    paint(BAD, "✗"),
-                    plain(&series.name),
-                    show_count(*failed),
-                    show_count(passed + failed)
-                );
-                label(out, "check", &text);
-            }
-        }
-    }
-}
-
-fn quantile(latency: &Latency, p: f64) -> String {
-    latency.quantile(p).map_or(String::new(), show_quantile)
-}
-
-/// A percentile for people: `≥` for a bound, `~` for one that rests on few calls.
-pub(super) fn show_quantile(quantile: Quantile) -> String {
-    if quantile.at_least && quantile.us == 0 {
-        return "no answer".to_owned();
-    }
-    let bound = if quantile.at_least { "≥ " } else { "" };
-    let thin = if quantile.thin { "~" } else { "" };
-    format!("{bound}{thin}{}", show_us(quantile.us))
-}
-
 fn phases(out: &mut String, report: &Report) {
     heading(out, "Phases");
     let names = ["dns", "connect", "tls", "first byte", "body"];
@@ -305,6 +230,10 @@ fn answers(out: &mut String, report: &Report) {
     }
     for (name, count) in &snapshot.unset {
         label(out, "unset", &format!("{} × {}", show_count(*count), plain(name)));
+    }
+    for (name, count) in &snapshot.ran_out {
+        let text = format!("`{}` had no row left for {}", plain(name), show_count(*count));
+        label(out, "data", &text);
     }
 }
 

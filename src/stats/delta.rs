@@ -36,6 +36,14 @@ pub struct Delta {
     pub errors: Box<[u64; ERRORS]>,
     /// Whole run: calls not made because a variable was unset, by its name.
     pub unset: BTreeMap<String, u64>,
+    /// Whole run: users or iterations that found no row left, by the feed's name.
+    pub ran_out: BTreeMap<String, u64>,
+    /// What `log` steps said, oldest first; at most [`LINES`].
+    pub lines: Vec<String>,
+    /// Lines beyond those, counted.
+    pub lines_lost: u64,
+    /// The run has to stop, and why.
+    pub halt: Option<Halt>,
     /// By intended second, oldest first.
     pub windows: Vec<Window>,
     /// The shard at the moment of shedding.
@@ -43,6 +51,28 @@ pub struct Delta {
     /// Nothing will follow from this shard.
     pub last: bool,
 }
+
+/// Why a user's flow stops the run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Halt {
+    /// A check or expect with `on_fail: abort` did not hold.
+    Check(String),
+    /// A feed with `at_end: stop run` has no more rows: the run ends as it was asked to.
+    DataEnd(String),
+}
+
+impl Halt {
+    /// It in words.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Check(what) => what.clone(),
+            Self::DataEnd(feed) => format!("the rows of `{feed}` are used up"),
+        }
+    }
+}
+
+/// The most lines of `log` steps a shard keeps between two sheds; more are counted.
+pub const LINES: usize = 32;
 
 /// What was intended in one second of the run.
 #[derive(Clone, Debug)]
@@ -55,6 +85,8 @@ pub struct Window {
     pub workloads: Vec<LoadWindow>,
     /// By series; made when first touched.
     pub steps: Vec<Option<Box<StepWindow>>>,
+    /// By group: from the first call in it to the last, thinks left out.
+    pub groups: Vec<Latency>,
     /// The phases of attempts: dns, connect, tls, first byte, body.
     pub phases: [Histogram; 5],
 }
@@ -107,6 +139,10 @@ impl Delta {
             odd_statuses: 0,
             errors: Box::new([0; ERRORS]),
             unset: BTreeMap::new(),
+            ran_out: BTreeMap::new(),
+            lines: Vec::new(),
+            lines_lost: 0,
+            halt: None,
             windows: Vec::new(),
             gauges: Gauges::default(),
             last: false,
@@ -116,6 +152,10 @@ impl Delta {
     /// Takes in what the same shard counted after this.
     pub fn merge(&mut self, later: Self) {
         self.add_counts(&later);
+        self.lines.extend(later.lines);
+        self.lines_lost += later.lines_lost + self.lines.len().saturating_sub(LINES) as u64;
+        self.lines.truncate(LINES);
+        self.halt = self.halt.take().or(later.halt);
         for window in later.windows {
             match self.windows.iter_mut().find(|mine| mine.is_like(&window)) {
                 Some(mine) => mine.merge(&window),
@@ -138,20 +178,19 @@ impl Delta {
         self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
         self.odd_statuses += other.odd_statuses;
         self.errors.iter_mut().zip(other.errors.iter()).for_each(|(mine, n)| *mine += n);
-        for (name, count) in &other.unset {
-            self.count_unset(name, *count);
-        }
+        other.unset.iter().for_each(|(name, n)| add_name(&mut self.unset, name, *n));
+        other.ran_out.iter().for_each(|(name, n)| add_name(&mut self.ran_out, name, *n));
     }
+}
 
-    /// Counts calls not made because `name` was unset.
-    pub fn count_unset(&mut self, name: &str, count: u64) {
-        if let Some(mine) = self.unset.get_mut(name) {
-            *mine += count;
-        } else if self.unset.len() < NAMES {
-            self.unset.insert(name.to_owned(), count);
-        } else {
-            *self.unset.entry("…".to_owned()).or_default() += count;
-        }
+/// Counts under a name; beyond the first few, names are counted together.
+pub(super) fn add_name(counts: &mut BTreeMap<String, u64>, name: &str, count: u64) {
+    if let Some(mine) = counts.get_mut(name) {
+        *mine += count;
+    } else if counts.len() < NAMES {
+        counts.insert(name.to_owned(), count);
+    } else {
+        *counts.entry("…".to_owned()).or_default() += count;
     }
 }
 
@@ -162,6 +201,7 @@ impl Window {
             measured,
             workloads: vec![LoadWindow::default(); shape.workloads],
             steps: vec![None; shape.checks.len()],
+            groups: vec![Latency::default(); shape.groups],
             phases: Default::default(),
         }
     }
@@ -182,6 +222,7 @@ impl Window {
                 (_, None) => {}
             }
         }
+        self.groups.iter_mut().zip(&other.groups).for_each(|(mine, theirs)| mine.merge(theirs));
         self.phases.iter_mut().zip(&other.phases).for_each(|(mine, theirs)| mine.merge(theirs));
     }
 }

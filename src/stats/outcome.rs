@@ -129,12 +129,20 @@ pub enum OwnFault {
     UnsetVariable,
     /// A template failed.
     BadTemplate,
+    /// A loop goes round without ever making a call or a pause.
+    EndlessLoop,
 }
 
 impl OwnFault {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::NoDescriptor, Self::NoPort, Self::NoMemory, Self::UnsetVariable, Self::BadTemplate];
+    pub const ALL: [Self; 6] = [
+        Self::NoDescriptor,
+        Self::NoPort,
+        Self::NoMemory,
+        Self::UnsetVariable,
+        Self::BadTemplate,
+        Self::EndlessLoop,
+    ];
 
     /// The name in reports.
     pub const fn name(self) -> &'static str {
@@ -144,6 +152,7 @@ impl OwnFault {
             Self::NoMemory => "no_memory",
             Self::UnsetVariable => "unset_variable",
             Self::BadTemplate => "bad_template",
+            Self::EndlessLoop => "endless_loop",
         }
     }
 
@@ -155,6 +164,7 @@ impl OwnFault {
             Self::NoMemory => "lower the number of users or give this machine more memory",
             Self::UnsetVariable => "the capture that sets it found nothing or came too late",
             Self::BadTemplate => "an expression failed on the value it met",
+            Self::EndlessLoop => "put a call or a pause into the loop, or bound it",
         }
     }
 }

@@ -4,7 +4,7 @@
 //! Invariant: what is recorded is in exactly one Delta.
 
 use super::counts::Gauges;
-use super::delta::{Delta, LoadWindow, StepWindow, Window};
+use super::delta::{Delta, Halt, LINES, LoadWindow, StepWindow, Window, add_name};
 use super::latency::Latency;
 use super::outcome::{Fate, Outcome, OwnFault, error_index};
 use super::sample::{Exchange, IterationEnd, Sample, Shape};
@@ -215,7 +215,37 @@ impl Recorder {
 
     /// A call was not made because the variable `name` was unset.
     pub fn unset(&mut self, name: &str) {
-        self.delta.count_unset(name, 1);
+        add_name(&mut self.delta.unset, name, 1);
+    }
+
+    /// A user or an iteration found no row left in the feed `name`.
+    pub fn ran_out(&mut self, name: &str) {
+        add_name(&mut self.delta.ran_out, name, 1);
+    }
+
+    /// A group has ended, `took_ns` after it was intended, thinks left out; or it was broken off.
+    pub fn group(&mut self, group: usize, intended_ns: u64, took_ns: Option<u64>) {
+        let latency = &mut self.window(intended_ns).groups[group];
+        match took_ns {
+            Some(ns) => latency.answered(ns),
+            None => latency.beyond(),
+        }
+    }
+
+    /// A line of a `log` step; `line` is only called when there is room for it.
+    pub fn say(&mut self, line: impl FnOnce() -> String) {
+        if self.delta.lines.len() < LINES {
+            self.delta.lines.push(line());
+        } else {
+            self.delta.lines_lost += 1;
+        }
+    }
+
+    /// The run has to stop: the first reason counts.
+    pub fn halt(&mut self, why: impl FnOnce() -> Halt) {
+        if self.delta.halt.is_none() {
+            self.delta.halt = Some(why());
+        }
     }
 
     /// Iterations that have begun and not ended.

@@ -13,6 +13,8 @@ pub struct Shape {
     pub workloads: usize,
     /// Checks of each series; its length is the number of series.
     pub checks: Vec<usize>,
+    /// Number of groups.
+    pub groups: usize,
     /// What is due before this, ns after the run's start, is warm-up.
     pub warmup_ns: u64,
 }

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub errors: Vec<(usize, u64)>,
     /// Calls not made because a variable was unset, by its name.
     pub unset: Vec<(String, u64)>,
+    /// Users or iterations that found no row left, by the feed's name.
+    pub ran_out: Vec<(String, u64)>,
     /// What was due after the warm-up; its `second` means nothing.
     pub measured: Window,
     /// What was due before.

@@ -107,6 +107,7 @@ impl Tally {
             statuses,
             errors,
             unset: self.total.unset.clone().into_iter().collect(),
+            ran_out: self.total.ran_out.clone().into_iter().collect(),
             measured: self.measured.clone(),
             warmup: self.warmup.clone(),
             measured_ns: until.saturating_sub(self.warmup_ns),

@@ -23,6 +23,11 @@ pub struct Target(Rc<RefCell<Script>>);
 pub trait Law {
     /// When the answer to the request is complete, and its status; `None`: never.
     fn answer(&mut self, now: Time, request: &Arrival) -> Reply;
+
+    /// The body of that answer, for captures and checks.
+    fn body(&mut self, _request: &Arrival) -> Vec<u8> {
+        Vec::new()
+    }
 }
 
 /// One request as the target got it.
@@ -83,7 +88,7 @@ impl Target {
     ) -> Exchange {
         kept.head.clear();
         kept.body.clear();
-        let reply = self.arrive(outgoing, now);
+        let reply = self.arrive(outgoing, now, kept);
         let (outcome, sent) = match reply {
             Reply::At(done, status) => (wait(done, patience, status).await, true),
             Reply::Reset => (Outcome::Failed(Phase::FirstByte, Kind::Reset), true),
@@ -104,7 +109,7 @@ impl Target {
         }
     }
 
-    fn arrive(&self, outgoing: &Outgoing<'_>, now: Time) -> Reply {
+    fn arrive(&self, outgoing: &Outgoing<'_>, now: Time, kept: &mut Kept) -> Reply {
         let arrival = Arrival {
             number: outgoing.number,
             intended_ns: outgoing.intended_ns,
@@ -112,6 +117,9 @@ impl Target {
         };
         let mut script = self.0.borrow_mut();
         let reply = script.law.answer(now, &arrival);
+        if outgoing.wanted.keep_body {
+            kept.body = script.law.body(&arrival);
+        }
         if reply != Reply::Refuse {
             script.count += 1;
             if script.log.len() < LOGGED {

@@ -47,6 +47,11 @@ impl Patience {
         self.hard_end.set(at);
     }
 
+    /// When the user must be gone.
+    pub fn hard_end(&self) -> Time {
+        self.hard_end.get()
+    }
+
     /// A call begins that may take until `deadline`.
     #[inline]
     pub fn begin(&self, deadline: Time) {

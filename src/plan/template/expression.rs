@@ -73,6 +73,11 @@ impl Expression {
         }
     }
 
+    /// Calls `each` with the slot of every variable that it reads.
+    pub(super) fn reads(&self, each: &mut dyn FnMut(usize)) {
+        self.0.reads.iter().for_each(|(_, slot)| each(*slot));
+    }
+
     /// Most often a capture found nothing: then the variable's name says more than the error.
     fn blame(&self, scope: &Scope<'_>, otherwise: &str) -> RenderError {
         let unset = |slot: &usize| scope.variables.get(*slot).is_none_or(Option::is_none);

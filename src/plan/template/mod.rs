@@ -10,6 +10,7 @@ mod functions;
 mod parse;
 #[cfg(test)]
 mod tests;
+mod typed;
 
 use std::io::Write as _;
 
@@ -18,6 +19,7 @@ use rand::RngExt;
 pub use encode::Encoding;
 pub use functions::{FUNCTIONS, RESERVED};
 pub use parse::{Builder, ParseError, ParseErrorKind};
+pub use typed::Typed;
 
 use crate::seed::Rng;
 use expression::Expression;
@@ -47,6 +49,8 @@ enum Segment {
 enum Slot {
     /// A variable by slot.
     Variable(usize),
+    /// A part of a variable: `account.user`.
+    Field(usize, String),
     /// A whole number from a closed range.
     Int(i64, i64),
     /// The number of the user or arrival.
@@ -113,6 +117,15 @@ impl Template {
         }
     }
 
+    /// Calls `each` with the slot of every variable that it reads.
+    pub fn reads(&self, each: &mut dyn FnMut(usize)) {
+        for segment in &self.segments {
+            if let Segment::Slot(slot, _) = segment {
+                slot.reads(each);
+            }
+        }
+    }
+
     /// Appends the rendered text to `out`; after an error `out` holds what came before it.
     pub fn render(&self, scope: &mut Scope<'_>, out: &mut Vec<u8>) -> Result<(), RenderError> {
         let start = out.len();
@@ -144,12 +157,42 @@ impl Slot {
                 Some(Some(value)) => encode::value(value, encoding, out),
                 _ => Err(unset(scope, *slot)),
             },
+            Self::Field(..) => encode::value(&self.value(scope)?, encoding, out),
             // Digits and a sign need no encoding anywhere.
             Self::Int(low, high) => digits(scope.rng.random_range(*low..=*high), out),
             Self::UserNumber => digits(scope.user, out),
             Self::Expression(expression) => {
                 encode::value(&expression.evaluate(scope)?, encoding, out)
             }
+        }
+    }
+
+    /// Its value, with its type.
+    fn value(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
+        let variable = |slot: usize| scope.variables.get(slot).and_then(Option::as_ref);
+        match self {
+            Self::Variable(slot) => variable(*slot).cloned().ok_or_else(|| unset(scope, *slot)),
+            Self::Field(slot, name) => {
+                let value = variable(*slot).ok_or_else(|| unset(scope, *slot))?;
+                match value.get_attr(name) {
+                    Ok(part) if !part.is_undefined() => Ok(part),
+                    _ => {
+                        let whole = scope.names.get(*slot).map_or("", String::as_str);
+                        Err(RenderError::Invalid(format!("`{whole}` has no `{name}`")))
+                    }
+                }
+            }
+            Self::Int(low, high) => Ok(Value::from(scope.rng.random_range(*low..=*high))),
+            Self::UserNumber => Ok(Value::from(scope.user)),
+            Self::Expression(expression) => expression.evaluate(scope),
+        }
+    }
+
+    fn reads(&self, each: &mut dyn FnMut(usize)) {
+        match self {
+            Self::Variable(slot) | Self::Field(slot, _) => each(*slot),
+            Self::Expression(expression) => expression.reads(each),
+            Self::Int(..) | Self::UserNumber => {}
         }
     }
 }

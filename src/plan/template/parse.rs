@@ -78,14 +78,8 @@ impl<'a> Builder<'a> {
     /// Adds a JSON value given as a text: one whole `{{ }}` keeps the type of its value,
     /// everything else is a string.
     pub fn json(&mut self, text: &str) -> Result<(), ParseError> {
-        let whole = text.trim();
-        let is_one_slot = whole
-            .strip_prefix("{{")
-            .is_some_and(|inner| end_of_slot(inner).is_some_and(|end| end + 2 == inner.len()));
-        if is_one_slot {
-            let start = text.len() - text.trim_start().len();
-            let inner = start + 2..start + whole.len() - 2;
-            self.segments.push(Segment::Slot(self.slot(text, inner)?, Encoding::JsonValue));
+        if let Some(slot) = whole_slot(text, self.names) {
+            self.segments.push(Segment::Slot(slot?, Encoding::JsonValue));
             return Ok(());
         }
         self.literal(b"\"");
@@ -139,6 +133,14 @@ impl<'a> Builder<'a> {
         if let Some(slot) = self.names.iter().position(|name| name == source) {
             return Ok(Slot::Variable(slot));
         }
+        if let Some((whole, part)) = source.split_once('.')
+            && let Some(slot) = self.names.iter().position(|name| name == whole)
+            && !part.is_empty()
+            && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+            && !part.starts_with(|first: char| first.is_ascii_digit())
+        {
+            return Ok(Slot::Field(slot, part.to_owned()));
+        }
         if source == "user.number" {
             return Ok(Slot::UserNumber);
         }
@@ -171,6 +173,17 @@ impl<'a> Builder<'a> {
             .map_err(|message| error(ParseErrorKind::Syntax(message), here))?;
         Ok(Slot::Expression(expression))
     }
+}
+
+/// The slot that a text is as a whole: `{{ n + 1 }}`, with white space around it at most.
+pub(super) fn whole_slot(text: &str, names: &[String]) -> Option<Result<Slot, ParseError>> {
+    let whole = text.trim();
+    let inner = whole.strip_prefix("{{")?;
+    if end_of_slot(inner)? + 2 != inner.len() {
+        return None;
+    }
+    let start = text.len() - text.trim_start().len();
+    Some(Builder::new(names).slot(text, start + 2..start + whole.len() - 2))
 }
 
 /// `int(1, 20)` with two whole numbers.

@@ -1,0 +1,85 @@
+//! One user, one iteration: a scenario's `setup` and `teardown`, and the walk of `check --once`.
+//!
+//! `run` calls it before and after the load.
+//! Invariant: it is a run like any other, of one shard; nothing of it enters the run's own numbers.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Variables, set_up, shard};
+use crate::clock;
+use crate::plan::{Address, Archetype, Plan};
+use crate::stats::{Snapshot, Tally};
+use crate::wire::Wire;
+
+/// What one walk left and counted.
+#[derive(Debug)]
+pub struct Once {
+    /// The user's variables at its end.
+    pub variables: Variables,
+    /// What it measured.
+    pub snapshot: Snapshot,
+    /// The names of its series.
+    pub steps: Vec<String>,
+    /// What `log` steps said.
+    pub lines: Vec<String>,
+}
+
+/// Walks `archetype` once with the services of `plan`, without its thinks and pauses.
+pub async fn once(
+    plan: &Plan,
+    archetype: &Archetype,
+    addresses: Vec<Address>,
+    wire: Wire,
+    globals: Variables,
+) -> Once {
+    let plan = Arc::new(plan.alone(archetype));
+    let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), globals);
+    let left = Arc::new(Mutex::new(Vec::new()));
+    let mut tally = Tally::new(&plan.shape(), 1, vec![false]);
+    let mut lines = Vec::new();
+    if let Some(mut setup) = setups.pop() {
+        setup.left = Some(Arc::clone(&left));
+        tokio::task::spawn_local(shard::run(setup, wire));
+        while let Some(delta) = source.deltas.recv().await {
+            tally.absorb(&delta);
+            lines.extend(delta.lines);
+            if delta.last {
+                break;
+            }
+        }
+    }
+    let variables = std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
+    let steps = plan.steps.iter().map(|series| series.name.clone()).collect();
+    Once { variables: Arc::new(variables), snapshot: tally.snapshot(None), steps, lines }
+}
+
+impl Once {
+    /// Why it did not go through, in words; `None` when all of it did.
+    pub fn failure(&self) -> Option<String> {
+        let calls = self.snapshot.calls();
+        if self.snapshot.iterations().completed == 1 && calls.ok == calls.made {
+            return None;
+        }
+        let mut why = Vec::new();
+        for (name, step) in self.steps.iter().zip(&self.snapshot.measured.steps) {
+            let Some(step) = step else { continue };
+            if step.calls.ok < step.calls.made {
+                why.push(format!("`{name}` failed"));
+            }
+        }
+        for (status, count) in self.snapshot.statuses.iter().filter(|(status, _)| *status >= 400) {
+            why.push(format!("{count} × status {status}"));
+        }
+        for (index, count) in &self.snapshot.errors {
+            let (phase, kind, hint) = crate::stats::outcome::error_at(*index);
+            why.push(format!("{count} × {phase} {kind} ({hint})"));
+        }
+        for (name, _) in &self.snapshot.unset {
+            why.push(format!("the variable `{name}` was never set"));
+        }
+        if why.is_empty() {
+            why.push("an `expect` did not hold".to_owned());
+        }
+        Some(why.join(", "))
+    }
+}

@@ -1,0 +1,263 @@
+//! A user's way through its flow, step by step.
+//!
+//! A seat begins it; `attempt` makes the calls, `parallel` several at once.
+//! Invariant: what comes between two calls costs no time but the user's own thinks and pauses: each
+//! call is intended at the end of the one before and those waits.
+
+use rand::RngExt;
+
+use super::attempt::{self, CallEnd, Turn};
+use super::prepared::Flow;
+use super::shard::Shard;
+use super::user::User;
+use super::{gathering, parallel};
+use crate::clock::{self, Time};
+use crate::curve::Distribution;
+use crate::plan::flow::{MAX_ROUNDS, Step};
+use crate::plan::template::RenderError;
+use crate::stats::sample::IterationEnd;
+use crate::stats::{Fate, OwnFault};
+
+/// So many steps in a row that take no time, and other users get a turn.
+const STEPS_IN_A_ROW: u32 = 1_000;
+
+/// So many, and the flow is taken to go round for ever.
+const ENDLESS: u32 = 1_000_000;
+
+/// An iteration that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Walked {
+    /// How it ended.
+    pub(super) end: IterationEnd,
+    /// When its last call was done.
+    pub(super) done: Time,
+    /// Its own thinks and pauses before that, ns.
+    pub(super) thought_ns: u64,
+    /// The think drawn after its last call, and the pauses that follow it; for who goes on.
+    pub(super) think_ns: u64,
+    /// The pauses among them: the flow asked for them, so they are waited for in any case.
+    pub(super) pause_ns: u64,
+}
+
+/// A walk under way.
+pub(super) struct Walk<'a> {
+    pub(super) shard: &'a Shard,
+    pub(super) user: &'a mut User,
+    pub(super) flow: &'a Flow,
+    /// The next step's turn, before what is owed.
+    pub(super) turn: Turn,
+    /// Owed before the next step that takes time, ns: the last call's think, pauses, and the wait
+    /// after a call that got no answer.
+    think_ns: u64,
+    pause_ns: u64,
+    hold_ns: u64,
+    /// Thinks and pauses so far.
+    thought_ns: u64,
+    groups: Vec<Group>,
+    walked: Walked,
+}
+
+/// A group that has begun.
+struct Group {
+    group: u16,
+    intended: Time,
+    thought_ns: u64,
+}
+
+impl<'a> Walk<'a> {
+    /// Begins one at `first`.
+    pub(super) fn new(shard: &'a Shard, user: &'a mut User, first: Turn) -> Self {
+        let flow = &shard.flows[user.archetype];
+        user.counters.resize(shard.plan.archetypes[user.archetype].counters, 0);
+        Self {
+            shard,
+            user,
+            flow,
+            turn: first,
+            think_ns: 0,
+            pause_ns: 0,
+            hold_ns: 0,
+            thought_ns: 0,
+            groups: Vec::new(),
+            walked: Walked {
+                end: IterationEnd::Completed,
+                done: first.picked_up,
+                thought_ns: 0,
+                think_ns: 0,
+                pause_ns: 0,
+            },
+        }
+    }
+
+    /// Walks a section, from step `at` to its end; true when it got there.
+    pub(super) async fn section(&mut self, mut at: usize) -> bool {
+        let flow = self.flow;
+        let mut in_a_row = 0u32;
+        let end = loop {
+            let step = &flow.steps[at];
+            if step.takes_time() {
+                in_a_row = 0;
+                if self.rest().await.is_err() {
+                    break IterationEnd::Interrupted;
+                }
+            }
+            let went = match step {
+                Step::End => return true,
+                Step::Call(index) => {
+                    let prepared = &flow.calls[*index];
+                    let ended = attempt::call(self.shard, self.user, prepared, self.turn).await;
+                    self.after(ended, prepared.call.think.as_ref()).map(|()| at + 1)
+                }
+                // Boxed: they are rare, and would make every user's task as large as themselves.
+                Step::Parallel(parallel) => {
+                    let ended = Box::pin(parallel::calls(self, parallel)).await;
+                    self.after(ended, parallel.think.as_ref()).map(|()| at + 1)
+                }
+                Step::Rendezvous(rendezvous) => {
+                    Box::pin(gathering::join(self, *rendezvous)).await.map(|()| at + 1)
+                }
+                step => self.control(step, at),
+            };
+            match went {
+                Ok(next) => at = next,
+                Err(end) => break end,
+            }
+            in_a_row += 1;
+            if in_a_row.is_multiple_of(STEPS_IN_A_ROW) && !self.breathe(in_a_row).await {
+                break IterationEnd::Early;
+            }
+        };
+        self.walked.end = end;
+        for group in self.groups.drain(..) {
+            let intended_ns = group.intended.since(self.shard.start);
+            let group = self.user.group(group.group);
+            self.shard.recorder.borrow_mut().group(group, intended_ns, None);
+        }
+        false
+    }
+
+    /// What the walk came to.
+    pub(super) fn ended(self) -> Walked {
+        Walked { think_ns: self.think_ns + self.pause_ns, pause_ns: self.pause_ns, ..self.walked }
+    }
+
+    /// Takes what is owed before a step that takes time.
+    async fn rest(&mut self) -> Result<(), IterationEnd> {
+        let own_ns = self.think_ns + self.pause_ns;
+        let wait_ns = own_ns.max(self.hold_ns);
+        if wait_ns == 0 {
+            return Ok(());
+        }
+        (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
+        let intended = self.turn.intended.after(wait_ns);
+        if self.user.patience.pause_until(intended).await.is_err() {
+            return Err(IterationEnd::Interrupted);
+        }
+        self.go_on_at(intended, own_ns);
+        Ok(())
+    }
+
+    /// The user waited on its own account until `intended`; the next step is due then.
+    pub(super) fn go_on_at(&mut self, intended: Time, thought_ns: u64) {
+        self.thought_ns += thought_ns;
+        self.turn = Turn { intended, ready: intended, picked_up: clock::now() };
+    }
+
+    /// A call has ended: each call but the first is ready when it is intended, at the end of the
+    /// one before and the think after it.
+    fn after(&mut self, ended: CallEnd, think: Option<&Distribution>) -> Result<(), IterationEnd> {
+        let done = ended.done;
+        self.walked.done = done;
+        self.walked.thought_ns = self.thought_ns;
+        self.turn = Turn { intended: done, ready: done, picked_up: done };
+        let flow = self.flow;
+        self.think_ns = self.user.draw(think.or(flow.think.as_ref()));
+        self.hold_ns = self.user.hold_after(ended.answered);
+        match ended.fate {
+            _ if ended.goes_on => Ok(()),
+            Fate::Unfinished => Err(IterationEnd::Interrupted),
+            _ => Err(IterationEnd::Early),
+        }
+    }
+
+    /// A step that takes no time: where it goes on.
+    fn control(&mut self, step: &Step, at: usize) -> Result<usize, IterationEnd> {
+        match step {
+            Step::Jump(to) => Ok(*to),
+            Step::Choose(choice) => Ok(choice.way(self.user.rng.random())),
+            Step::If { condition, to } => {
+                let holds = condition.holds(&mut self.user.scope(self.shard));
+                self.or_fault(holds).map(|holds| if holds { at + 1 } else { *to })
+            }
+            Step::Count { counter, times } => {
+                let times = times.count(&mut self.user.scope(self.shard), MAX_ROUNDS);
+                self.user.counters[*counter] = self.or_fault(times)?;
+                Ok(at + 1)
+            }
+            Step::Round { counter, to } => match &mut self.user.counters[*counter] {
+                0 => Ok(*to),
+                left => {
+                    *left -= 1;
+                    Ok(at + 1)
+                }
+            },
+            Step::Set(values) => {
+                for (slot, value) in values {
+                    let value = value.evaluate(&mut self.user.scope(self.shard));
+                    self.user.variables[*slot] = Some(self.or_fault(value)?);
+                }
+                Ok(at + 1)
+            }
+            Step::Pause(law) => {
+                self.pause_ns += self.user.draw(Some(law));
+                Ok(at + 1)
+            }
+            Step::Log(text) => {
+                let mut line = Vec::new();
+                let rendered = text.render(&mut self.user.scope(self.shard), &mut line);
+                self.or_fault(rendered)?;
+                let line = || String::from_utf8_lossy(&line).into_owned();
+                self.shard.recorder.borrow_mut().say(line);
+                Ok(at + 1)
+            }
+            Step::OpenGroup(group) => {
+                let (intended, thought_ns) = (self.turn.intended, self.thought_ns);
+                self.groups.push(Group { group: *group, intended, thought_ns });
+                Ok(at + 1)
+            }
+            Step::CloseGroup => {
+                if let Some(group) = self.groups.pop() {
+                    self.close(&group);
+                }
+                Ok(at + 1)
+            }
+            Step::Call(_) | Step::Parallel(_) | Step::Rendezvous(_) | Step::End => Ok(at + 1),
+        }
+    }
+
+    /// A group went through: from its beginning to its last call's end, its thinks left out.
+    fn close(&mut self, group: &Group) {
+        let thought_ns = self.walked.thought_ns.saturating_sub(group.thought_ns);
+        let took_ns = self.walked.done.since(group.intended).saturating_sub(thought_ns);
+        let intended_ns = group.intended.since(self.shard.start);
+        let group = self.user.group(group.group);
+        self.shard.recorder.borrow_mut().group(group, intended_ns, Some(took_ns));
+    }
+
+    fn or_fault<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {
+        result.map_err(|error| {
+            self.shard.own_fault(&error);
+            IterationEnd::Early
+        })
+    }
+
+    /// Lets others have a turn; false when this flow goes round without ever taking time.
+    async fn breathe(&mut self, in_a_row: u32) -> bool {
+        if in_a_row >= ENDLESS {
+            self.shard.recorder.borrow_mut().own_fault(OwnFault::EndlessLoop);
+            return false;
+        }
+        tokio::task::yield_now().await;
+        self.user.patience.pause_until(clock::now()).await.is_ok()
+    }
+}

@@ -1,0 +1,304 @@
+//! The rows of a feed: in memory when they are few, read where they stand when they are many.
+//!
+//! `scenario` opens them; a row is read when a user takes it.
+//! Invariant: memory is bounded whatever the file's size; a row is a map from column to value.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Seek};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use serde_json::Value as Json;
+
+use crate::plan::extract::to_value;
+use crate::plan::template::Value;
+
+/// Files up to this size are held in memory: 32 MiB.
+const IN_MEMORY: u64 = 32 << 20;
+
+/// Of larger files the place of every so many rows is known; the rest is read on from there.
+const STRIDE: u64 = 32;
+
+/// The longest stretch of a file that `STRIDE` rows may take: 16 MiB.
+const MAX_STRETCH: usize = 16 << 20;
+
+/// How a file of rows is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Comma-separated (RFC 4180), with a first line of column names.
+    Csv,
+    /// One JSON array of objects, or one object per line.
+    Json,
+}
+
+/// Rows.
+#[derive(Debug)]
+pub struct Rows(Held);
+
+#[derive(Debug)]
+enum Held {
+    Memory(Vec<Value>),
+    File(Stretches),
+}
+
+/// A large file of rows.
+#[derive(Debug)]
+struct Stretches {
+    file: File,
+    /// Column names of a CSV file; `None`: JSON lines.
+    columns: Option<Vec<String>>,
+    /// Where row 0, `STRIDE`, 2 × `STRIDE` … begin, and where the last row ends.
+    begins: Vec<u64>,
+    rows: u64,
+}
+
+/// Why a file holds no rows.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRows {
+    /// It cannot be read.
+    #[error("{0}")]
+    Unreadable(#[from] io::Error),
+    /// A line is not what it has to be.
+    #[error("line {line}: {message}")]
+    Malformed {
+        /// From 1.
+        line: u64,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// There are none.
+    #[error("it has no rows")]
+    Empty,
+    /// One array of that size would have to be held in memory.
+    #[error("a JSON array of more than 32 MiB")]
+    TooLarge,
+}
+
+impl Rows {
+    /// Rows that are already there.
+    ///
+    /// # Errors
+    /// When there are none.
+    pub fn inline(rows: Vec<Value>) -> Result<Self, NotRows> {
+        if rows.is_empty() { Err(NotRows::Empty) } else { Ok(Self(Held::Memory(rows))) }
+    }
+
+    /// The rows of a file: all of it is looked at once, so that nothing about it is wrong later.
+    ///
+    /// # Errors
+    /// When it cannot be read, has no rows, or one of them is malformed.
+    pub fn open(path: &Path, format: Format) -> Result<Self, NotRows> {
+        let file = File::open(path)?;
+        let size = file.metadata()?.len();
+        if size > IN_MEMORY {
+            return Self::index(file, format);
+        }
+        let text = io::read_to_string(BufReader::new(file))?;
+        Self::inline(match format {
+            Format::Csv => csv_rows(text.as_bytes(), None)?,
+            Format::Json => json_rows(&text)?,
+        })
+    }
+
+    /// Finds where the rows of a large file begin.
+    fn index(file: File, format: Format) -> Result<Self, NotRows> {
+        let held = match format {
+            Format::Csv => index_csv(file)?,
+            Format::Json => index_lines(file)?,
+        };
+        if held.rows == 0 { Err(NotRows::Empty) } else { Ok(Self(Held::File(held))) }
+    }
+
+    /// How many there are; at least one.
+    #[expect(clippy::len_without_is_empty, reason = "there is always a row")]
+    pub fn len(&self) -> u64 {
+        match &self.0 {
+            Held::Memory(rows) => rows.len() as u64,
+            Held::File(held) => held.rows,
+        }
+    }
+
+    /// The names of the columns, as the first row has them.
+    pub fn columns(&self) -> Vec<String> {
+        match &self.0 {
+            Held::File(Stretches { columns: Some(columns), .. }) => columns.clone(),
+            Held::File(_) => self.get(0).map(|row| names(&row)).unwrap_or_default(),
+            Held::Memory(rows) => rows.first().map(names).unwrap_or_default(),
+        }
+    }
+
+    /// Row `index`, below `len`.
+    ///
+    /// # Errors
+    /// When the file can no longer be read or has changed.
+    pub fn get(&self, index: u64) -> io::Result<Value> {
+        match &self.0 {
+            Held::Memory(rows) => Ok(rows[index as usize].clone()),
+            Held::File(held) => held.get(index),
+        }
+    }
+}
+
+fn names(row: &Value) -> Vec<String> {
+    row.try_iter().map(|keys| keys.map(|key| key.to_string()).collect()).unwrap_or_default()
+}
+
+impl Stretches {
+    fn get(&self, index: u64) -> io::Result<Value> {
+        let stretch = (index / STRIDE) as usize;
+        let (begin, end) = (self.begins[stretch], self.begins[stretch + 1]);
+        let mut bytes = vec![0; (end - begin) as usize];
+        self.file.read_exact_at(&mut bytes, begin)?;
+        let rows = match &self.columns {
+            Some(columns) => csv_rows(&bytes, Some(columns)),
+            None => json_rows(&String::from_utf8_lossy(&bytes)),
+        };
+        let changed = || io::Error::other("a file of rows has changed while it was used");
+        rows.map_err(io::Error::other)?
+            .into_iter()
+            .nth((index % STRIDE) as usize)
+            .ok_or_else(changed)
+    }
+}
+
+/// The rows of a CSV text; `columns` are known when it is a part of a file.
+fn csv_rows(text: &[u8], columns: Option<&[String]>) -> Result<Vec<Value>, NotRows> {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let mut reader = csv_reader(text, columns.is_none());
+    let columns = match columns {
+        Some(columns) => columns.to_vec(),
+        None => reader.headers().map_err(malformed)?.iter().map(str::to_owned).collect(),
+    };
+    let row = |record: csv::Result<csv::StringRecord>| {
+        let record = record.map_err(malformed)?;
+        if record.len() != columns.len() {
+            return Err(uneven(record.position(), record.len(), columns.len()));
+        }
+        let cells = record.iter().map(Value::from);
+        Ok(Value::from_pairs(columns.iter().map(String::as_str).zip(cells)))
+    };
+    reader.records().map(row).collect()
+}
+
+fn csv_reader<R: io::Read>(from: R, has_headers: bool) -> csv::Reader<R> {
+    csv::ReaderBuilder::new().has_headers(has_headers).flexible(true).from_reader(from)
+}
+
+fn uneven(position: Option<&csv::Position>, cells: usize, columns: usize) -> NotRows {
+    let line = position.map_or(0, csv::Position::line);
+    NotRows::Malformed { line, message: format!("{cells} cells under {columns} column names") }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]
+fn malformed(error: csv::Error) -> NotRows {
+    let line = error.position().map_or(1, csv::Position::line);
+    match error.kind() {
+        csv::ErrorKind::Utf8 { .. } => {
+            NotRows::Malformed { line, message: "this is not UTF-8 text".to_owned() }
+        }
+        _ => NotRows::Malformed { line, message: error.to_string() },
+    }
+}
+
+/// The rows of one JSON array, or of one object per line.
+fn json_rows(text: &str) -> Result<Vec<Value>, NotRows> {
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if text.trim_start().starts_with('[') {
+        let rows: Vec<Json> = serde_json::from_str(text).map_err(|error| NotRows::Malformed {
+            line: error.line() as u64,
+            message: error.to_string(),
+        })?;
+        return rows
+            .iter()
+            .enumerate()
+            .map(|(index, row)| object(row, index as u64 + 1, "item"))
+            .collect();
+    }
+    (1..)
+        .zip(text.lines())
+        .filter(|(_, line)| !line.trim().is_empty())
+        .map(|(number, line)| json_line(line, number))
+        .collect()
+}
+
+fn json_line(line: &str, number: u64) -> Result<Value, NotRows> {
+    let row: Json = serde_json::from_str(line)
+        .map_err(|error| NotRows::Malformed { line: number, message: error.to_string() })?;
+    object(&row, number, "line")
+}
+
+fn object(row: &Json, number: u64, what: &str) -> Result<Value, NotRows> {
+    match row {
+        Json::Object(_) => Ok(to_value(row)),
+        _ => {
+            let message = format!("{what} {number} is not an object such as {{\"name\": \"Ana\"}}");
+            Err(NotRows::Malformed { line: number, message })
+        }
+    }
+}
+
+fn index_csv(file: File) -> Result<Stretches, NotRows> {
+    let mut reader = csv_reader(BufReader::with_capacity(1 << 20, file), true);
+    let columns: Vec<String> = reader.headers().map_err(malformed)?.iter().map(bare).collect();
+    let (mut record, mut rows, mut begins) = (csv::StringRecord::new(), 0, Vec::new());
+    loop {
+        let begin = reader.position().byte();
+        if !reader.read_record(&mut record).map_err(malformed)? {
+            begins.push(begin);
+            break;
+        }
+        if record.len() != columns.len() {
+            return Err(uneven(record.position(), record.len(), columns.len()));
+        }
+        note(&mut begins, rows, begin)?;
+        rows += 1;
+    }
+    Ok(Stretches { file: reader.into_inner().into_inner(), columns: Some(columns), begins, rows })
+}
+
+fn bare(column: &str) -> String {
+    column.strip_prefix('\u{feff}').unwrap_or(column).to_owned()
+}
+
+fn index_lines(file: File) -> Result<Stretches, NotRows> {
+    let mut reader = BufReader::with_capacity(1 << 20, file);
+    if first_byte(&mut reader)? == Some(b'[') {
+        return Err(NotRows::TooLarge);
+    }
+    let (mut line, mut at, mut rows, mut begins) = (String::new(), 0u64, 0, Vec::new());
+    for number in 1.. {
+        line.clear();
+        let read = io::Read::take(&mut reader, MAX_STRETCH as u64).read_line(&mut line)? as u64;
+        if read == 0 {
+            begins.push(at);
+            break;
+        }
+        if !line.trim().is_empty() {
+            json_line(&line, number)?;
+            note(&mut begins, rows, at)?;
+            rows += 1;
+        }
+        at += read;
+    }
+    Ok(Stretches { file: reader.into_inner(), columns: None, begins, rows })
+}
+
+/// The first byte that is not white space.
+fn first_byte(reader: &mut BufReader<File>) -> io::Result<Option<u8>> {
+    let start = reader.fill_buf()?.iter().copied().find(|byte| !byte.is_ascii_whitespace());
+    reader.rewind()?;
+    Ok(start)
+}
+
+/// Row `row` begins at `begin`: kept when it is the first of a stretch.
+fn note(begins: &mut Vec<u64>, row: u64, begin: u64) -> Result<(), NotRows> {
+    let last = begins.last().copied().unwrap_or(begin);
+    if begin - last > MAX_STRETCH as u64 {
+        let message = format!("{STRIDE} rows before this one take more than 16 MiB");
+        return Err(NotRows::Malformed { line: row + 2, message });
+    }
+    if row.is_multiple_of(STRIDE) {
+        begins.push(begin);
+    }
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! Rows are dealt exactly: in turn, once, in an order drawn from the seed; large files as small.
+
+use std::collections::BTreeSet;
+use std::io::Write as _;
+
+use super::*;
+use crate::plan::template::Value;
+
+fn feed(rows: u64, pick: Pick, at_end: AtEnd) -> Feed {
+    let rows = (0..rows).map(|row| Value::from_pairs([("n", row)])).collect();
+    let rows = Arc::new(Rows::inline(rows).unwrap());
+    Feed { name: "account".into(), rows, source: "inline".into(), pick, at_end }
+}
+
+fn seed() -> Seed {
+    Seed::new(11).unwrap()
+}
+
+#[test]
+fn each_pick_deals_as_it_says() {
+    let dealt = |pick, at_end| -> Vec<Option<u64>> {
+        let feed = feed(3, pick, at_end);
+        (0..7).map(|item| feed.row_of(seed(), 0, item)).collect()
+    };
+    let (some, none) = (|n| Some(n), None);
+    for pick in [Pick::Queue, Pick::Unique] {
+        let stopped = [some(0), some(1), some(2), none, none, none, none];
+        assert_eq!(dealt(pick, AtEnd::Stop), stopped, "{pick:?}");
+        assert_eq!(dealt(pick, AtEnd::StopRun), stopped, "{pick:?}");
+    }
+    let round = [some(0), some(1), some(2), some(0), some(1), some(2), some(0)];
+    assert_eq!(dealt(Pick::Circular, AtEnd::Stop), round);
+    assert_eq!(dealt(Pick::Queue, AtEnd::Wrap), round);
+    assert!(dealt(Pick::Random, AtEnd::Stop).iter().all(|row| row.is_some_and(|row| row < 3)));
+    assert_eq!(dealt(Pick::Shuffle, AtEnd::Stop).iter().flatten().count(), 3);
+    assert_eq!(dealt(Pick::Shuffle, AtEnd::Wrap).iter().flatten().count(), 7);
+}
+
+#[test]
+fn a_shuffle_is_a_permutation_of_any_size_and_each_round_another() {
+    for rows in [1, 2, 3, 4, 5, 17, 100, 1_000, 4_097] {
+        let feed = feed(rows, Pick::Shuffle, AtEnd::Wrap);
+        let round = |number: u64| -> Vec<u64> {
+            let items = number * rows..(number + 1) * rows;
+            items.map(|item| feed.row_of(seed(), 0, item).unwrap()).collect()
+        };
+        let (first, second) = (round(0), round(1));
+        assert_eq!(first.iter().collect::<BTreeSet<_>>().len() as u64, rows);
+        assert_eq!(second.iter().collect::<BTreeSet<_>>().len() as u64, rows);
+        if rows > 10 {
+            assert_ne!(first, second, "{rows} rows");
+            let sorted: Vec<u64> = (0..rows).collect();
+            assert_ne!(first, sorted);
+        }
+    }
+}
+
+/// Each place of a shuffled list is as likely for each row: χ² over 6 × 6 cells, 25 degrees of
+/// freedom, stays below its 99.9 % point of 52.6.
+#[test]
+fn a_shuffle_favours_nobody() {
+    let feed = feed(6, Pick::Shuffle, AtEnd::Wrap);
+    let mut cells = [[0u32; 6]; 6];
+    for round in 0..6_000 {
+        for place in 0..6u64 {
+            let row = feed.row_of(seed(), 0, round * 6 + place).unwrap();
+            cells[place as usize][row as usize] += 1;
+        }
+    }
+    let expected = 1_000.0;
+    let off = |seen: &u32| (f64::from(*seen) - expected).powi(2) / expected;
+    let chi: f64 = cells.iter().flatten().map(off).sum();
+    assert!(chi < 52.6, "{chi}: {cells:?}");
+}
+
+#[test]
+fn a_file_is_the_same_rows_in_memory_and_where_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    for (format, name) in [(Format::Csv, "rows.csv"), (Format::Json, "rows.jsonl")] {
+        let path = folder.path().join(name);
+        let mut file = std::io::BufWriter::new(std::fs::File::create(&path).unwrap());
+        if format == Format::Csv {
+            writeln!(file, "id,text").unwrap();
+        }
+        for row in 0..1_000 {
+            match format {
+                // A quoted line break: rows are not lines.
+                Format::Csv => write!(file, "{row},\"a \"\"{row}\"\",\r\nb\"\r\n"),
+                Format::Json => writeln!(file, "{{\"id\":\"{row}\",\"text\":[{row}]}}\n"),
+            }
+            .unwrap();
+        }
+        drop(file);
+        let small = Rows::open(&path, format).unwrap();
+        let large = Rows::index(std::fs::File::open(&path).unwrap(), format).unwrap();
+        assert_eq!((small.len(), large.len()), (1_000, 1_000), "{name}");
+        assert_eq!(small.columns(), ["id", "text"]);
+        assert_eq!(large.columns(), ["id", "text"]);
+        for row in [0, 1, 31, 32, 33, 500, 999] {
+            let (small, large) = (small.get(row).unwrap(), large.get(row).unwrap());
+            assert_eq!(small.to_string(), large.to_string(), "{name} row {row}");
+            assert_eq!(small.get_attr("id").unwrap().to_string(), row.to_string());
+        }
+    }
+}
+
+#[test]
+fn what_is_no_file_of_rows_says_why_and_where() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, text, why) in [
+        ("a.csv", "", "it has no rows"),
+        ("a.csv", "id,name\n", "it has no rows"),
+        ("a.csv", "id,name\n1,a\n2\n", "line 3: 1 cells under 2 column names"),
+        ("a.json", "[]", "it has no rows"),
+        ("a.json", "[1]", "line 1: item 1 is not an object such as {\"name\": \"Ana\"}"),
+        ("a.json", "{\"a\":1}\nx\n", "line 2: expected value at line 1 column 1"),
+    ] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let format = if name.ends_with("csv") { Format::Csv } else { Format::Json };
+        let error = Rows::open(&path, format).unwrap_err();
+        assert_eq!(error.to_string(), why, "{text:?}");
+        let large = Rows::index(std::fs::File::open(&path).unwrap(), format);
+        assert!(large.is_err(), "{text:?}");
+    }
+}

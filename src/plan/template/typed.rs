@@ -1,0 +1,116 @@
+//! A value that keeps its type: what `set`, `if`, `while` and `repeat` work with.
+//!
+//! `scenario` compiles it, `engine` evaluates it for each step.
+//! Invariant: pure and bounded, as every template.
+
+use super::{Encoding, RenderError, Scope, Slot, Template, Value, parse};
+
+/// A value known beforehand, one whole `{{ }}` with its own type, or a text.
+#[derive(Clone, Debug)]
+pub struct Typed(Form);
+
+#[derive(Clone, Debug)]
+enum Form {
+    Fixed(Value),
+    Slot(Slot),
+    Text(Template),
+    /// A JSON text with slots: a list or a map.
+    Json(Template),
+}
+
+impl Typed {
+    /// A value that is always the same.
+    pub fn fixed(value: impl Into<Value>) -> Self {
+        Self(Form::Fixed(value.into()))
+    }
+
+    /// A text: one whole `{{ }}` keeps the type of its value, everything else is a text.
+    pub fn parse(text: &str, names: &[String]) -> Result<Self, super::ParseError> {
+        if let Some(slot) = parse::whole_slot(text, names) {
+            return slot.map(|slot| Self(Form::Slot(slot)));
+        }
+        let template = Template::parse(text, Encoding::Plain, names)?;
+        Ok(match template.as_static() {
+            Some(bytes) => Self::fixed(String::from_utf8_lossy(bytes).into_owned()),
+            None => Self(Form::Text(template)),
+        })
+    }
+
+    /// A list or map, given as a JSON text with slots.
+    pub fn json(template: Template) -> Self {
+        match template.as_static().and_then(|text| from_json(text).ok()) {
+            Some(value) => Self(Form::Fixed(value)),
+            None => Self(Form::Json(template)),
+        }
+    }
+
+    /// Its value now.
+    ///
+    /// # Errors
+    /// When it reads an unset variable, or an expression fails.
+    pub fn evaluate(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
+        match &self.0 {
+            Form::Fixed(value) => Ok(value.clone()),
+            Form::Slot(slot) => slot.value(scope),
+            Form::Text(template) => {
+                let text = render(template, scope)?;
+                Ok(Value::from(String::from_utf8_lossy(&text).into_owned()))
+            }
+            Form::Json(template) => from_json(&render(template, scope)?),
+        }
+    }
+
+    /// Whether it holds, as a condition: everything but `false`, zero, nothing and the empty text,
+    /// list or map. A text that says `false` does not hold either: captures of headers are texts.
+    ///
+    /// # Errors
+    /// As `evaluate`.
+    pub fn holds(&self, scope: &mut Scope<'_>) -> Result<bool, RenderError> {
+        let value = self.evaluate(scope)?;
+        Ok(value.is_true() && value.as_str() != Some("false"))
+    }
+
+    /// It as a count, at most `most`.
+    ///
+    /// # Errors
+    /// As `evaluate`, and when it is no whole number in that range.
+    pub fn count(&self, scope: &mut Scope<'_>, most: u64) -> Result<u64, RenderError> {
+        let value = self.evaluate(scope)?;
+        let number = match value.as_str() {
+            Some(text) => text.trim().parse().ok(),
+            None => u64::try_from(value.clone()).ok(),
+        };
+        number.filter(|number| *number <= most).ok_or_else(|| {
+            RenderError::Invalid(format!("`{value}` is no whole number from 0 to {most}"))
+        })
+    }
+
+    /// The value, when it is always the same.
+    pub fn as_fixed(&self) -> Option<&Value> {
+        match &self.0 {
+            Form::Fixed(value) => Some(value),
+            _ => None,
+        }
+    }
+
+    /// Calls `each` with the slot of every variable that it reads.
+    pub fn reads(&self, each: &mut dyn FnMut(usize)) {
+        match &self.0 {
+            Form::Fixed(_) => {}
+            Form::Slot(slot) => slot.reads(each),
+            Form::Text(template) | Form::Json(template) => template.reads(each),
+        }
+    }
+}
+
+fn render(template: &Template, scope: &mut Scope<'_>) -> Result<Vec<u8>, RenderError> {
+    let mut text = Vec::new();
+    template.render(scope, &mut text)?;
+    Ok(text)
+}
+
+fn from_json(text: &[u8]) -> Result<Value, RenderError> {
+    serde_json::from_slice(text)
+        .map(|json| crate::plan::extract::to_value(&json))
+        .map_err(|error| RenderError::Invalid(error.to_string()))
+}

@@ -1,0 +1,207 @@
+//! The body of a request: `json`, `form`, `body`, `file` or `multipart`.
+//!
+//! `step` calls it.
+//! Invariant: a body brings its content type, unless the step's headers name one.
+
+use std::path::Path;
+
+use super::diagnose::Review;
+use super::flow::Setting;
+use super::node::{Key, Kind, Node};
+use super::shape::{self, Fields};
+use super::step::Headers;
+use super::texts;
+use crate::plan::Body;
+use crate::plan::template::{Builder, Encoding, Template};
+
+/// The largest file sent as a body: each shard holds it.
+const MAX_FILE: u64 = 64 << 20;
+
+/// The kinds of body by their key.
+const KINDS: [&str; 5] = ["json", "form", "body", "file", "multipart"];
+
+/// The body of a step, with the content type it brings added to `headers`.
+pub(super) fn body(
+    review: &mut Review,
+    fields: &mut Fields<'_>,
+    setting: &Setting<'_>,
+    headers: &mut Headers,
+) -> Option<Body> {
+    let entries = KINDS.map(|kind| fields.entry(kind).map(|(key, node)| (kind, key, node)));
+    let given: Vec<(&str, &Key, &Node)> = entries.into_iter().flatten().collect();
+    let (kind, node) = match given.as_slice() {
+        [] => return Some(Body::None),
+        [(kind, _, node)] => (*kind, *node),
+        [(first, ..), (_, second, _), ..] => {
+            review
+                .mistake(second.span, format!("a second body in the step that has `{first}`"))
+                .expected(format!("one of {}", shape::list_names(&KINDS)));
+            return None;
+        }
+    };
+    let names = setting.names;
+    let (body, content_type) = match kind {
+        "json" => {
+            let json = texts::json(review, node, names)?;
+            (of_template(json), Some("application/json".to_owned()))
+        }
+        "form" => {
+            let form = texts::form(review, node, names)?;
+            (of_template(form), Some("application/x-www-form-urlencoded".to_owned()))
+        }
+        "file" => (Body::Bytes(file(review, node, setting)?.1), None),
+        "multipart" => {
+            let (template, boundary) = multipart(review, node, setting)?;
+            (of_template(template), Some(format!("multipart/form-data; boundary={boundary}")))
+        }
+        _ => {
+            let text = "the text of the body";
+            (of_template(texts::template(review, node, Encoding::Plain, names, text)?), None)
+        }
+    };
+    let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if let (Some(content_type), false) = (content_type, named) {
+        headers.push(("content-type".to_owned(), Template::literal(content_type)));
+    }
+    Some(body)
+}
+
+fn of_template(template: Template) -> Body {
+    match template.as_static() {
+        Some(bytes) => Body::Bytes(bytes.to_vec()),
+        None => Body::Template(template),
+    }
+}
+
+/// A file's name and all its bytes.
+fn file(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<(String, Vec<u8>)> {
+    let path = shape::file(review, node, setting.folders)?;
+    let shown = path.display();
+    let size = path.metadata().map(|metadata| metadata.len());
+    if size.is_ok_and(|size| size > MAX_FILE) {
+        review
+            .mistake(node.span, format!("{shown} is too large for a body"))
+            .expected("a file of at most 64 MiB: each core's shard holds it in memory");
+        return None;
+    }
+    match std::fs::read(&path) {
+        Ok(bytes) => {
+            let name = Path::new(&path).file_name().unwrap_or_default();
+            Some((name.to_string_lossy().into_owned(), bytes))
+        }
+        Err(error) => {
+            review.mistake(node.span, format!("{shown} cannot be read: {error}"));
+            None
+        }
+    }
+}
+
+/// A form of several parts (RFC 7578) and what parts them.
+fn multipart(
+    review: &mut Review,
+    node: &Node,
+    setting: &Setting<'_>,
+) -> Option<(Template, String)> {
+    let expected = "a map of parts, such as `{ doc: { file: a.pdf }, note: hello }`";
+    let entries = shape::entries(review, node, expected)?;
+    let before = review.count();
+    let mut parts = Vec::new();
+    for (key, node) in entries {
+        parts.extend(part(review, key, node, setting));
+    }
+    if review.count() > before {
+        return None;
+    }
+    let boundary = boundary(&parts);
+    let mut builder = Builder::new(setting.names);
+    for part in &parts {
+        builder.literal(format!("--{boundary}\r\n{}\r\n\r\n", part.head).as_bytes());
+        match &part.content {
+            Content::Bytes(bytes) => builder.literal(bytes),
+            // It parsed before, alone.
+            Content::Text(text) => builder.text(text, Encoding::Plain).ok()?,
+        }
+        builder.literal(b"\r\n");
+    }
+    builder.literal(format!("--{boundary}--\r\n").as_bytes());
+    Some((builder.build(), boundary))
+}
+
+struct Part {
+    head: String,
+    content: Content,
+}
+
+enum Content {
+    Bytes(Vec<u8>),
+    Text(String),
+}
+
+fn part(review: &mut Review, key: &Key, node: &Node, setting: &Setting<'_>) -> Option<Part> {
+    let name = quoted(&key.name);
+    let text = |review: &mut Review, node: &Node| {
+        let expected = "the text of this part, or `{ file: NAME }`";
+        texts::template(review, node, Encoding::Plain, setting.names, expected)?;
+        shape::scalar(node).map(|text| Content::Text(text.to_owned()))
+    };
+    if !matches!(node.kind, Kind::Map(_)) {
+        let head = format!("Content-Disposition: form-data; name=\"{name}\"");
+        return text(review, node).map(|content| Part { head, content });
+    }
+    let mut fields = Fields::of(review, node, "a part")?;
+    let named = fields
+        .take("filename")
+        .and_then(|node| shape::fixed(review, node, "the name the file is sent under"));
+    let kind = fields
+        .take("type")
+        .and_then(|node| shape::fixed(review, node, "a content type such as image/png"));
+    let file = fields.take("file").map(|node| self::file(review, node, setting));
+    let value = fields.take("value").map(|node| text(review, node));
+    fields.finish(review);
+    let (content, default_name) = match (file, value) {
+        (Some(file), None) => file.map(|(name, bytes)| (Content::Bytes(bytes), Some(name)))?,
+        (None, Some(value)) => (value?, None),
+        _ => {
+            review
+                .mistake(node.span, "a part has its content from one place")
+                .expected("either `file: NAME` or `value: TEXT`");
+            return None;
+        }
+    };
+    let is_file = default_name.is_some();
+    let mut head = format!("Content-Disposition: form-data; name=\"{name}\"");
+    if let Some(file) = named.map(str::to_owned).or(default_name) {
+        head.push_str(&format!("; filename=\"{}\"", quoted(&file)));
+    }
+    if let Some(kind) = kind.or(is_file.then_some("application/octet-stream")) {
+        let kind: String = kind.chars().filter(|c| !c.is_control()).collect();
+        head.push_str(&format!("\r\nContent-Type: {kind}"));
+    }
+    Some(Part { head, content })
+}
+
+/// A name between quotes: as browsers write it (WHATWG HTML, multipart/form-data encoding).
+fn quoted(name: &str) -> String {
+    name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
+}
+
+/// A line that stands in none of the parts: the same for the same parts.
+fn boundary(parts: &[Part]) -> String {
+    let holds = |boundary: &str| {
+        parts.iter().any(|part| {
+            let bytes = match &part.content {
+                Content::Bytes(bytes) => bytes.as_slice(),
+                Content::Text(text) => text.as_bytes(),
+            };
+            memchr::memmem::find(bytes, boundary.as_bytes()).is_some()
+        })
+    };
+    let mut number = 0u64;
+    loop {
+        let boundary = format!("manada-part-{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+        if !holds(&boundary) {
+            return boundary;
+        }
+        number += 1;
+    }
+}

@@ -1,0 +1,130 @@
+//! `data:` — rows for users, from a file or written in place.
+//!
+//! `archetype` calls it; the rows are read, or their places found, when the scenario is.
+//! Invariant: a feed that comes out has a row.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::answer;
+use super::diagnose::Review;
+use super::node::{Key, Kind, Node};
+use super::shape::{self, Fields, wrong};
+use crate::plan::data::{AtEnd, Feed, Format, NotRows, Pick, Rows};
+use crate::plan::extract::to_value;
+use crate::plan::flow::Draw;
+
+const EXPECTED: &str = "a map of feeds, such as `account: { csv: accounts.csv, pick: unique }`";
+
+/// The feeds of an archetype; `names` are its variables, `folders` where files are looked up.
+pub(super) fn draws(
+    review: &mut Review,
+    node: &Node,
+    names: &[String],
+    folders: &[PathBuf],
+) -> Vec<Draw> {
+    let Some(entries) = shape::entries(review, node, EXPECTED) else { return Vec::new() };
+    entries.iter().filter_map(|(key, node)| draw(review, key, node, names, folders)).collect()
+}
+
+fn draw(
+    review: &mut Review,
+    key: &Key,
+    node: &Node,
+    names: &[String],
+    folders: &[PathBuf],
+) -> Option<Draw> {
+    let mut fields = Fields::like(review, node, "a feed", "`{ csv: accounts.csv }`")?;
+    let csv = fields.entry("csv");
+    let json = fields.entry("json");
+    let inline = fields.entry("inline");
+    let pick = fields.take("pick").map(|node| shape::word(review, node, &Pick::NAMES));
+    let per = fields
+        .take("per")
+        .map(|node| shape::word(review, node, &[("user", false), ("iteration", true)]));
+    let at_end = fields.entry("at_end");
+    let ends = at_end.map(|(_, node)| shape::word(review, node, &AtEnd::NAMES));
+    let before = review.count();
+    fields.finish(review);
+    let rows = match (csv, json, inline) {
+        (Some((_, node)), None, None) => file(review, node, Format::Csv, folders),
+        (None, Some((_, node)), None) => file(review, node, Format::Json, folders),
+        (None, None, Some((_, node))) => in_place(review, node, &key.name),
+        _ if review.count() > before => None,
+        _ => {
+            review
+                .mistake(node.span, "a feed has its rows from one place")
+                .expected("one of `csv: FILE`, `json: FILE` or `inline: [ … ]`");
+            None
+        }
+    };
+    let pick = pick.unwrap_or(Some(Pick::Queue))?;
+    if let Some((key, _)) = at_end
+        && !pick.runs_out()
+    {
+        let name = Pick::NAMES.iter().find(|(_, known)| *known == pick).map_or("", |(n, _)| n);
+        review.warn(key.span, format!("`{name}` never comes to an end"), "`at_end` has no effect");
+    }
+    let (rows, source) = rows?;
+    Some(Draw {
+        variable: names.iter().position(|name| *name == key.name)?,
+        feed: Feed {
+            name: key.name.clone(),
+            rows: Arc::new(rows),
+            source,
+            pick,
+            at_end: ends.unwrap_or(Some(AtEnd::default()))?,
+        },
+        per_iteration: per.unwrap_or(Some(false))?,
+    })
+}
+
+fn file(
+    review: &mut Review,
+    node: &Node,
+    format: Format,
+    folders: &[PathBuf],
+) -> Option<(Rows, String)> {
+    let path = shape::file(review, node, folders)?;
+    match Rows::open(&path, format) {
+        Ok(rows) => Some((rows, identity(&path))),
+        Err(problem) => {
+            let message = format!("{}: {problem}", path.display());
+            let mistake = review.mistake(node.span, message);
+            match (&problem, format) {
+                (NotRows::TooLarge, _) => {
+                    mistake.help("write one object per line: such files are read where they stand");
+                }
+                (_, Format::Csv) => {
+                    mistake.expected("a first line of column names, and a row per line");
+                }
+                (_, Format::Json) => {
+                    mistake.expected("an array of objects, or one object per line");
+                }
+            }
+            None
+        }
+    }
+}
+
+/// What a file is called by whoever shares its rows.
+fn identity(path: &Path) -> String {
+    path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
+}
+
+fn in_place(review: &mut Review, node: &Node, name: &str) -> Option<(Rows, String)> {
+    let expected = "a list of rows, such as `[ { name: Recife }, { name: Lisboa } ]`";
+    let items = shape::list(review, node, expected)?;
+    let mut rows = Vec::new();
+    for item in items {
+        match item.kind {
+            Kind::Map(_) => rows.push(to_value(&answer::to_json(item))),
+            _ => wrong(review, item, "a row: a map such as `{ name: Recife }`")?,
+        }
+    }
+    match Rows::inline(rows) {
+        // A place in a file is a source of its own.
+        Ok(rows) => Some((rows, format!("{name} at {}:{}", node.span.source, node.span.start))),
+        Err(_) => wrong(review, node, expected),
+    }
+}

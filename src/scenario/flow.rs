@@ -1,0 +1,181 @@
+//! A flow: nested steps in the file, one flat list in the plan.
+//!
+//! `archetype` assembles its sections with it; `control` lowers each kind of step.
+//! Invariant: a section that was assembled ends with `Step::End`, and every jump leads into the
+//! list.
+
+use std::path::PathBuf;
+
+use super::diagnose::Review;
+use super::node::{Kind, Node};
+use super::shape;
+use super::step::{Named, step};
+use super::{control, states};
+use crate::plan::flow::{Sections, Step};
+use crate::plan::{Call, MAX_STEPS};
+
+/// What the steps of an archetype share.
+#[derive(Debug)]
+pub(super) struct Setting<'a> {
+    /// The names of the services, in the order of the plan.
+    pub services: &'a [String],
+    /// The variables of the archetype by slot.
+    pub names: &'a [String],
+    /// Where files are looked up, in this order.
+    pub folders: &'a [PathBuf],
+    /// The step at hand is none of several at the same time.
+    pub alone: bool,
+}
+
+/// A flow being put together.
+#[derive(Debug)]
+pub(super) struct Assembly<'a> {
+    pub setting: Setting<'a>,
+    pub steps: Vec<Step>,
+    pub calls: Vec<Call>,
+    pub series: Vec<String>,
+    pub groups: Vec<String>,
+    pub counters: usize,
+    pub gatherings: usize,
+    /// Loops around the step at hand.
+    depth: usize,
+}
+
+impl<'a> Assembly<'a> {
+    /// Nothing yet.
+    pub(super) fn new(setting: Setting<'a>) -> Self {
+        Self {
+            setting,
+            steps: Vec::new(),
+            calls: Vec::new(),
+            series: Vec::new(),
+            groups: Vec::new(),
+            counters: 0,
+            gatherings: 0,
+            depth: 0,
+        }
+    }
+
+    /// Assembles the sections that are there.
+    pub(super) fn sections(
+        &mut self,
+        review: &mut Review,
+        on_start: Option<&Node>,
+        flow: Way<'_>,
+        on_stop: Option<&Node>,
+    ) -> Sections {
+        Sections {
+            on_start: on_start.map(|node| self.section(review, node)),
+            flow: match flow {
+                Way::Steps(node) => self.section(review, node),
+                Way::States(states, start) => states::states(self, review, states, start),
+            },
+            on_stop: on_stop.map(|node| self.section(review, node)),
+        }
+    }
+
+    fn section(&mut self, review: &mut Review, node: &Node) -> usize {
+        let begin = self.steps.len();
+        self.list(review, node);
+        self.steps.push(Step::End);
+        begin
+    }
+
+    /// A list of steps, one after the other.
+    pub(super) fn list(&mut self, review: &mut Review, node: &Node) {
+        let Some(items) = shape::list(review, node, STEPS) else { return };
+        for item in items {
+            self.step(review, item);
+        }
+    }
+
+    /// One step of any kind.
+    fn step(&mut self, review: &mut Review, node: &Node) {
+        if let Some(kind) = control::kind(node) {
+            kind.lower(self, review, node);
+        } else if let Some(call) = self.call(review, node) {
+            self.steps.push(Step::Call(call));
+        }
+    }
+
+    /// A request step; its index among the calls.
+    pub(super) fn call(&mut self, review: &mut Review, node: &Node) -> Option<usize> {
+        let Named { name, mut call } = step(review, node, &self.setting)?;
+        let series = self.series_of(review, node, &name)?;
+        call.series = series;
+        let names_itself = value_of(node, "name");
+        let other =
+            |other: &Call| other.series == series && other.request.method != call.request.method;
+        if let Some(node) = names_itself
+            && self.calls.iter().any(other)
+        {
+            let message = format!("two different requests are called `{}`", shape::short(&name));
+            review.warn(node.span, message, "they are counted together");
+        }
+        self.calls.push(call);
+        Some(self.calls.len() - 1)
+    }
+
+    /// The series of this name: steps of the same name share one.
+    fn series_of(&mut self, review: &mut Review, node: &Node, name: &str) -> Option<u16> {
+        let known = self.series.iter().position(|known| known == name);
+        let index = known.unwrap_or_else(|| {
+            self.series.push(name.to_owned());
+            self.series.len() - 1
+        });
+        if index >= MAX_STEPS {
+            if index == MAX_STEPS {
+                review
+                    .mistake(
+                        node.span,
+                        format!("more than {MAX_STEPS} steps with names of their own"),
+                    )
+                    .help("give steps that belong together the same `name:`");
+            }
+            return None;
+        }
+        u16::try_from(index).ok()
+    }
+
+    /// Adds a step whose jump is aimed later.
+    pub(super) fn push(&mut self, step: Step) -> usize {
+        self.steps.push(step);
+        self.steps.len() - 1
+    }
+
+    /// Aims the jump at `from` at the next step to come.
+    pub(super) fn aim_here(&mut self, from: usize) {
+        let here = self.steps.len();
+        match &mut self.steps[from] {
+            Step::If { to, .. } | Step::Round { to, .. } | Step::Jump(to) => *to = here,
+            _ => {}
+        }
+    }
+
+    /// A counter for a loop around what `body` adds.
+    pub(super) fn with_counter(&mut self, body: impl FnOnce(&mut Self, usize)) {
+        let counter = self.depth;
+        self.depth += 1;
+        self.counters = self.counters.max(self.depth);
+        body(self, counter);
+        self.depth -= 1;
+    }
+}
+
+/// How an iteration is described.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Way<'n> {
+    /// Steps in order.
+    Steps(&'n Node),
+    /// States and where the iteration starts.
+    States(&'n Node, Option<&'n Node>),
+}
+
+/// What belongs where steps are listed.
+pub(super) const STEPS: &str = "a list of steps, such as `- get: /`";
+
+/// The value of a key in a map.
+pub(super) fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
+    let Kind::Map(entries) = &node.kind else { return None };
+    entries.iter().find(|(key, _)| key.name == name).map(|(_, value)| value)
+}

@@ -1,0 +1,171 @@
+//! A Markov archetype: an iteration walks from state to state, from `start` to `exit`.
+//!
+//! `flow` calls it where an archetype has `states` instead of a `flow`.
+//! Invariant: every way leads to a state that is there, or to the end.
+
+use super::diagnose::{Review, nearest};
+use super::flow::{Assembly, STEPS};
+use super::node::{Key, Node};
+use super::shape::{self, Fields, wrong};
+use crate::plan::flow::{Choice, Step};
+
+/// Where an iteration ends.
+const EXIT: &str = "exit";
+
+const EXPECTED: &str = "a map of states, such as \
+                        `home: { do: [ { get: / } ], next: { exit: 1 } }`";
+
+/// A state as it was read: its ways by name, with their weights.
+struct State<'n> {
+    key: &'n Key,
+    ways: Vec<(&'n Key, f64)>,
+    /// Where its steps begin, and where its choice stands.
+    begin: usize,
+    choice: usize,
+}
+
+/// Assembles the states; where the iteration begins.
+pub(super) fn states(
+    flow: &mut Assembly<'_>,
+    review: &mut Review,
+    node: &Node,
+    start: Option<&Node>,
+) -> usize {
+    let enter = flow.push(Step::Jump(0));
+    let Some(entries) = shape::entries(review, node, EXPECTED) else { return enter };
+    if entries.is_empty() {
+        wrong::<()>(review, node, EXPECTED);
+    }
+    let mut states = Vec::new();
+    for (key, node) in entries {
+        if key.name == EXIT {
+            review
+                .mistake(key.span, "`exit` is where an iteration ends; no state can have its name")
+                .help("choose another name for this state");
+        }
+        states.extend(state(flow, review, key, node));
+    }
+    let end = flow.push(Step::End);
+    let begin_of = |name: &str| {
+        let named = states.iter().find(|state: &&State<'_>| state.key.name == name);
+        if name == EXIT { Some(end) } else { named.map(|state| state.begin) }
+    };
+    if states.len() < entries.len() {
+        return enter;
+    }
+    for state in &states {
+        let mut ways = Vec::new();
+        for (key, weight) in &state.ways {
+            match begin_of(&key.name) {
+                Some(to) => ways.push((*weight, to)),
+                None => unknown(review, key, &states),
+            }
+        }
+        flow.steps[state.choice] = Step::Choose(Choice { ways });
+    }
+    let first = first(review, start, &states);
+    if let Some(first) = first {
+        flow.steps[enter] = Step::Jump(states[first].begin);
+        look_around(review, &states, first);
+    }
+    enter
+}
+
+fn state<'n>(
+    flow: &mut Assembly<'_>,
+    review: &mut Review,
+    key: &'n Key,
+    node: &'n Node,
+) -> Option<State<'n>> {
+    let mut fields = Fields::like(review, node, "a state", "`{ do: [ … ], next: { exit: 1 } }`")?;
+    let begin = flow.steps.len();
+    if let Some(steps) = fields.take("do") {
+        flow.list(review, steps);
+    } else {
+        fields.need("do", STEPS);
+    }
+    let choice = flow.push(Step::Jump(0));
+    let expected = "a map of states with their weights, such as `{ home: 0.7, exit: 0.3 }`";
+    let next = fields.need("next", expected);
+    fields.finish(review);
+    let next = next?;
+    let entries = shape::entries(review, next, expected)?;
+    if entries.is_empty() {
+        return wrong(review, next, expected);
+    }
+    let mut ways = Vec::new();
+    for (key, node) in entries {
+        let weight = shape::weight(review, node)?;
+        ways.push((key, weight));
+    }
+    let sum: f64 = ways.iter().map(|(_, weight)| weight).sum();
+    let probabilities = ways.iter().all(|(_, weight)| *weight <= 1.0) && ways.len() > 1;
+    if probabilities && (sum - 1.0).abs() > 1e-6 && ways.iter().any(|way| way.1.fract() != 0.0) {
+        let sum = (sum * 1e6).round() / 1e6;
+        let help = "weights are taken in proportion to their sum";
+        review.warn(next.span, format!("these probabilities add up to {sum}, not to 1"), help);
+    }
+    Some(State { key, ways, begin, choice })
+}
+
+fn unknown(review: &mut Review, key: &Key, states: &[State<'_>]) {
+    let known: Vec<&str> =
+        states.iter().map(|state| state.key.name.as_str()).chain([EXIT]).collect();
+    let near = nearest(&key.name, known.iter().copied()).map(str::to_owned);
+    let mistake = review.mistake(key.span, format!("there is no state `{}`", key.name));
+    mistake.expected(format!("one of {}", known.join(", ")));
+    if let Some(near) = near {
+        mistake.help(format!("did you mean `{near}`?"));
+    }
+}
+
+/// The state that an iteration begins in: the named one, or the first.
+fn first(review: &mut Review, start: Option<&Node>, states: &[State<'_>]) -> Option<usize> {
+    let Some(node) = start else { return (!states.is_empty()).then_some(0) };
+    let name = shape::fixed(review, node, "the name of a state")?;
+    let found = states.iter().position(|state| state.key.name == name);
+    if found.is_none() {
+        unknown(review, &Key { name: name.to_owned(), span: node.span }, states);
+    }
+    found
+}
+
+/// Warns of states that no way leads to, and of those that no way leads out of.
+fn look_around(review: &mut Review, states: &[State<'_>], first: usize) {
+    let ways = |state: &State<'_>| -> Vec<String> {
+        state.ways.iter().map(|(key, _)| key.name.clone()).collect()
+    };
+    let mut reached = vec![states[first].key.name.clone()];
+    let mut at = 0;
+    while let Some(name) = reached.get(at).cloned() {
+        if let Some(state) = states.iter().find(|state| state.key.name == name) {
+            reached.extend(
+                ways(state).into_iter().filter(|way| !reached.contains(way)).collect::<Vec<_>>(),
+            );
+        }
+        at += 1;
+    }
+    let mut leaving = vec![EXIT.to_owned()];
+    loop {
+        let more: Vec<String> = states
+            .iter()
+            .filter(|state| !leaving.contains(&state.key.name))
+            .filter(|state| ways(state).iter().any(|way| leaving.contains(way)))
+            .map(|state| state.key.name.clone())
+            .collect();
+        if more.is_empty() {
+            break;
+        }
+        leaving.extend(more);
+    }
+    for state in states {
+        let name = &state.key.name;
+        if !reached.contains(name) {
+            let help = format!("no way leads there from `{}`", states[first].key.name);
+            review.warn(state.key.span, format!("nobody ever comes to the state `{name}`"), &help);
+        } else if !leaving.contains(name) {
+            let help = "an iteration that comes here goes on until the load ends";
+            review.warn(state.key.span, format!("no way leads from `{name}` to `exit`"), help);
+        }
+    }
+}

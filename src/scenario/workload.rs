@@ -1,0 +1,222 @@
+//! `workloads:` and `archetypes:` — who makes how much load.
+//!
+//! `compile` calls it; it fetches archetypes from the library, each once.
+//! Invariant: the plan gets only the archetypes that some workload names; the mistakes of all count.
+
+use std::time::Duration;
+
+use super::archetype::{Surroundings, archetype, is_name};
+use super::compile::SLOT_STRIDE;
+use super::diagnose::Review;
+use super::library::Library;
+use super::load;
+use super::node::{Key, Node};
+use super::shape::{self, Fields, wrong};
+use crate::plan::{Archetype, MAX_STEPS, Series, Share, StepId, Workload};
+
+/// What has been compiled so far.
+pub(super) struct Compiler {
+    library: Library,
+    around: Surroundings,
+    /// The inline archetypes until a workload asks: the plan holds only what is used.
+    inline: Vec<(String, Option<Archetype>)>,
+    pub(super) archetypes: Vec<Archetype>,
+    /// Every name asked for, with its index when it compiled.
+    known: Vec<(String, Option<usize>)>,
+    pub(super) steps: Vec<Series>,
+    pub(super) groups: Vec<Series>,
+}
+
+impl Compiler {
+    /// Nothing compiled yet.
+    pub(super) fn new(library: Library, around: Surroundings) -> Self {
+        Self {
+            library,
+            around,
+            inline: Vec::new(),
+            archetypes: Vec::new(),
+            known: Vec::new(),
+            steps: Vec::new(),
+            groups: Vec::new(),
+        }
+    }
+
+    /// Compiles the inline archetypes, also those that no workload names: their mistakes count.
+    pub(super) fn compile_inline(&mut self, review: &mut Review, entries: &[(Key, Node)]) {
+        for (key, node) in entries {
+            if !is_name(&key.name) {
+                bad_name(review, key);
+            }
+            let compiled = Fields::of(review, node, "an archetype").and_then(|mut fields| {
+                let compiled = archetype(review, &key.name, &mut fields, &self.around);
+                fields.finish(review);
+                compiled
+            });
+            self.inline.push((key.name.clone(), compiled));
+        }
+    }
+
+    /// Compiles the workloads, and the archetypes that they name.
+    pub(super) fn workloads(&mut self, review: &mut Review, node: &Node) -> Vec<Workload> {
+        let expected = "a map of workloads, each with `archetypes` or `flow`, and a load";
+        let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+        if entries.is_empty() {
+            wrong::<()>(review, node, expected);
+        }
+        let mut workloads = Vec::new();
+        for (key, node) in entries {
+            if !is_name(&key.name) {
+                bad_name(review, key);
+            }
+            workloads.extend(self.workload(review, key, node, workloads.len()));
+        }
+        workloads
+    }
+
+    fn workload(
+        &mut self,
+        review: &mut Review,
+        key: &Key,
+        node: &Node,
+        index: usize,
+    ) -> Option<Workload> {
+        let mut fields = Fields::of(review, node, "a workload")?;
+        let start = fields.take("start").map(|node| load::bounded(review, node));
+        let load = load::load(review, &mut fields);
+        let shares = self.shares(review, key, &mut fields);
+        fields.finish(review);
+        let shares = self.series(review, key, index, &shares?)?;
+        Some(Workload {
+            name: key.name.clone(),
+            shares,
+            start: start.unwrap_or(Some(Duration::ZERO))?,
+            load: load?,
+            slot_offset: index as u64 * SLOT_STRIDE,
+        })
+    }
+
+    /// The archetypes of a workload by index, with their weights.
+    fn shares(
+        &mut self,
+        review: &mut Review,
+        key: &Key,
+        fields: &mut Fields<'_>,
+    ) -> Option<Vec<(usize, f64)>> {
+        if fields.has("flow") || fields.has("states") {
+            if let Some((second, _)) = fields.entry("archetypes") {
+                review.mistake(second.span, "a workload has either `archetypes` or a `flow`");
+            }
+            let own = archetype(review, &key.name, fields, &self.around)?;
+            self.archetypes.push(own);
+            return Some(vec![(self.archetypes.len() - 1, 1.0)]);
+        }
+        let expected = "archetypes with their weights, such as `{ browser: 80, buyer: 20 }`";
+        let node = fields.take("archetypes");
+        // Asked for so that a misspelt one is recognised.
+        fields.take("flow");
+        let Some(node) = node else {
+            review
+                .mistake(fields.span(), "this workload has no users' flow")
+                .expected(format!("`archetypes:` with {expected}, or `flow:`"));
+            return None;
+        };
+        let entries = shape::entries(review, node, expected)?;
+        if entries.is_empty() {
+            return wrong(review, node, expected);
+        }
+        let mut shares = Vec::new();
+        for (key, node) in entries {
+            let weight = shape::weight(review, node);
+            let index = self.named(review, key);
+            if let (Some(index), Some(weight)) = (index, weight) {
+                shares.push((index, weight));
+            }
+        }
+        (shares.len() == entries.len()).then_some(shares)
+    }
+
+    /// The archetype of this name, compiled once.
+    fn named(&mut self, review: &mut Review, key: &Key) -> Option<usize> {
+        let name = &key.name;
+        if let Some((_, index)) = self.known.iter().find(|(known, _)| known == name) {
+            return *index;
+        }
+        let inline = self.inline.iter_mut().find(|(known, _)| known == name);
+        let compiled = if let Some((_, compiled)) = inline {
+            compiled.take()
+        } else if is_name(name) {
+            self.read_archetype(review, key)
+        } else {
+            bad_name(review, key);
+            None
+        };
+        let index = compiled.map(|archetype| {
+            self.archetypes.push(archetype);
+            self.archetypes.len() - 1
+        });
+        self.known.push((name.clone(), index));
+        index
+    }
+
+    fn read_archetype(&self, review: &mut Review, key: &Key) -> Option<Archetype> {
+        let inline: Vec<&str> = self.inline.iter().map(|(name, _)| name.as_str()).collect();
+        let document = self.library.archetype(review, &key.name, key.span, &inline)?;
+        let mut fields = Fields::of(review, &document.node, "an archetype")?;
+        if fields.has("scenario") || fields.has("workloads") {
+            review
+                .mistake(document.node.span, "this is a scenario, not an archetype")
+                .help(format!("`{}` was read for the archetype `{}`", document.name, key.name));
+            return None;
+        }
+        let own = fields.need("archetype", &format!("its name, `{}`", key.name));
+        if let Some(node) = own
+            && shape::scalar(node) != Some(key.name.as_str())
+        {
+            let expected = format!("`{}`, as the file is called", key.name);
+            wrong::<()>(review, node, expected);
+        }
+        // Its files lie beside it, or beside the scenario.
+        let mut around = self.around.clone();
+        if let Some(folder) = document.folder {
+            around.folders.insert(0, folder);
+        }
+        let compiled = archetype(review, &key.name, &mut fields, &around);
+        fields.finish(review);
+        compiled
+    }
+
+    /// Numbers the series of a workload.
+    fn series(
+        &mut self,
+        review: &mut Review,
+        key: &Key,
+        workload: usize,
+        shares: &[(usize, f64)],
+    ) -> Option<Vec<Share>> {
+        let mut numbered = Vec::new();
+        for &(archetype, weight) in shares {
+            let first = self.steps.len();
+            let kind = &self.archetypes[archetype];
+            let names = &kind.series;
+            if first + names.len() > MAX_STEPS {
+                review
+                    .mistake(key.span, format!("more than {MAX_STEPS} steps in all workloads"))
+                    .help("give steps that belong together the same `name:`");
+                return None;
+            }
+            let series = |name: &String| Series { name: name.clone(), archetype, workload };
+            let first_group = u16::try_from(self.groups.len()).ok()?;
+            self.steps.extend(names.iter().map(series));
+            self.groups.extend(kind.groups.iter().map(series));
+            let first_step = StepId(u16::try_from(first).ok()?);
+            numbered.push(Share { archetype, weight, first_step, first_group });
+        }
+        Some(numbered)
+    }
+}
+
+fn bad_name(review: &mut Review, key: &Key) {
+    review
+        .mistake(key.span, format!("`{}` cannot be a name", shape::short(&key.name)))
+        .expected("letters, digits, `-`, `_` and `.`, not beginning with `.`");
+}
