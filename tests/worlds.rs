@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use manada::clock::{self, Time};
+use manada::clock::{self};
 use manada::curve::{Distribution, Queue};
 use manada::engine;
 use manada::engine::once::once;
@@ -16,14 +16,17 @@ use manada::event::{Generator, Opening, Report, RunEvent};
 use manada::plan::{Address, Plan};
 use manada::run::{self, dispatch};
 use manada::scenario::{self, Overrides};
-use manada::seed::{Rng, Stream};
+use manada::seed::Stream;
 use manada::sinks::{Audience, Full, Sink};
-use manada::units::parse_duration;
 use manada::verdict::{Threshold, judge};
 use manada::wire::Wire;
-use manada::wire::fake::{Arrival, Law, Reply, Target};
+use manada::wire::fake::{Arrival, Target};
+use scripted::{Script, Window, World1, line};
 use serde::Deserialize;
 use tokio::sync::mpsc;
+
+#[path = "worlds/scripted.rs"]
+mod scripted;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -62,108 +65,6 @@ struct World {
     /// Lines that `log` steps said.
     #[serde(default)]
     said: Vec<String>,
-}
-
-#[derive(Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Script {
-    #[serde(default)]
-    latency: Option<String>,
-    /// The service time of paths that begin so; it overrides `latency`.
-    #[serde(default)]
-    latency_of: BTreeMap<String, String>,
-    /// The status of paths that begin so.
-    #[serde(default)]
-    status_of: BTreeMap<String, u16>,
-    /// The body of every answer.
-    #[serde(default)]
-    body: Option<String>,
-    #[serde(default)]
-    servers: Option<u32>,
-    #[serde(default)]
-    stall: Option<Window>,
-    /// From then on it answers nothing.
-    #[serde(default)]
-    hang_from: Option<String>,
-    /// While it is down it refuses.
-    #[serde(default)]
-    down: Option<Window>,
-    /// Every n-th request is answered 500, or reset.
-    #[serde(default)]
-    error_every: Option<u64>,
-    #[serde(default)]
-    reset_every: Option<u64>,
-}
-
-#[derive(Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Window {
-    at: String,
-    r#for: String,
-}
-
-impl Window {
-    fn ns(&self) -> (u64, u64) {
-        (ns(&self.at), ns(&self.r#for))
-    }
-}
-
-fn ns(text: &str) -> u64 {
-    parse_duration(text).unwrap_or_else(|error| panic!("{text}: {error}")).as_nanos() as u64
-}
-
-/// The target of a world.
-struct World1 {
-    start: Time,
-    queue: Queue,
-    latency: Distribution,
-    rng: Rng,
-    script: Script,
-    count: u64,
-}
-
-impl Law for World1 {
-    fn answer(&mut self, now: Time, request: &Arrival) -> Reply {
-        let at = now.since(self.start);
-        let within = |window: &Option<Window>| {
-            window
-                .as_ref()
-                .map(Window::ns)
-                .is_some_and(|(from, length)| (from..from + length).contains(&at))
-        };
-        if within(&self.script.down) {
-            return Reply::Refuse;
-        }
-        self.count += 1;
-        let every = |n: Option<u64>| n.is_some_and(|n| self.count.is_multiple_of(n));
-        if self.script.hang_from.as_ref().is_some_and(|from| at >= ns(from)) {
-            return Reply::Hang;
-        }
-        if every(self.script.reset_every) {
-            return Reply::Reset;
-        }
-        let path = line(request);
-        let of = |path: &str, from: &str| path.split(' ').nth(1).unwrap().starts_with(from);
-        let named = self.script.status_of.iter().find(|(from, _)| of(&path, from));
-        let status = if every(self.script.error_every) { 500 } else { 200 };
-        let status = named.map_or(status, |(_, status)| *status);
-        let slow = self.script.latency_of.iter().find(|(from, _)| of(&path, from));
-        let service = match slow {
-            Some((_, time)) => Duration::from_nanos(ns(time)),
-            None => self.latency.sample(&mut self.rng),
-        };
-        Reply::At(Time(self.queue.arrive(now.0, service)), status)
-    }
-
-    fn body(&mut self, _: &Arrival) -> Vec<u8> {
-        self.script.body.clone().unwrap_or_default().into_bytes()
-    }
-}
-
-/// Method and path of a request.
-fn line(request: &Arrival) -> String {
-    let text = String::from_utf8_lossy(&request.bytes);
-    text.split(" HTTP/1.1").next().unwrap().to_owned()
 }
 
 /// Takes down what is said.
@@ -228,8 +129,7 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         };
         let before = target.count();
         let start = start.max(clock::now());
-        let (setups, source) =
-            engine::set_up(plan, addresses.clone(), shards, start, Arc::clone(&globals));
+        let (setups, source) = engine::set_up(plan, addresses.clone(), shards, start, &globals);
         for setup in setups {
             let wire = Wire::fake(target.clone());
             tokio::task::spawn_local(async move { engine::shard::run(setup, wire).await });

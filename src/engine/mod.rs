@@ -108,7 +108,7 @@ pub fn set_up(
     addresses: Vec<Address>,
     shards: usize,
     start: Time,
-    globals: Variables,
+    globals: &Variables,
 ) -> (Vec<Setup>, Source) {
     let (deltas, receiver) = mpsc::channel(DELTAS);
     let shared = Arc::new(Shared::new(plan));
@@ -122,7 +122,7 @@ pub fn set_up(
             addresses: Arc::clone(&addresses),
             segment: Segment { shard, shards: shards as u64 },
             start,
-            globals: Arc::clone(&globals),
+            globals: Arc::clone(globals),
             left: None,
             claims: Arc::clone(&claims),
             shared: Arc::clone(&shared),

@@ -33,7 +33,7 @@ pub async fn once(
     globals: Variables,
 ) -> Once {
     let plan = Arc::new(plan.alone(archetype));
-    let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), globals);
+    let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), &globals);
     let left = Arc::new(Mutex::new(Vec::new()));
     let mut tally = Tally::new(&plan.shape(), 1, vec![false]);
     let mut lines = Vec::new();

@@ -19,7 +19,7 @@ use crate::stats::Fate;
 /// Calls of one user at the same time: what browsers allow per host with HTTP/1.1.
 const AT_ONCE: usize = 6;
 
-type Running<'a> = Pin<Box<dyn Future<Output = (usize, Box<User>, CallEnd)> + 'a>>;
+type Running<'a> = Pin<Box<dyn Future<Output = (usize, User, CallEnd)> + 'a>>;
 
 /// The branches of one step.
 struct Fork<'a, 'w> {
@@ -54,7 +54,7 @@ pub(super) async fn calls<'a>(walk: &mut Walk<'a>, parallel: &'a Parallel) -> Ca
     fork.whole()
 }
 
-impl<'a> Fork<'a, '_> {
+impl Fork<'_, '_> {
     /// Begins every branch that can begin now, in order.
     fn begin(&mut self) {
         let fork = self.walk.turn;
@@ -89,16 +89,16 @@ impl<'a> Fork<'a, '_> {
     }
 
     /// Another self of the user, with what its variables are now.
-    fn child(&mut self) -> Box<User> {
+    fn child(&mut self) -> User {
         let shard: &Shard = self.walk.shard;
         let user = &mut *self.walk.user;
-        let mut child = user.branches.pop().unwrap_or_else(|| Box::new(User::new(shard)));
+        let mut child = user.branches.pop().unwrap_or_else(|| User::new(shard));
         child.split_off(user);
         child.variables.clone_from(&user.variables);
         child
     }
 
-    async fn next(&mut self) -> (usize, Box<User>, CallEnd) {
+    async fn next(&mut self) -> (usize, User, CallEnd) {
         poll_fn(|cx| {
             for (index, running) in self.running.iter_mut().enumerate() {
                 if let Poll::Ready(ended) = running.as_mut().poll(cx) {
@@ -112,7 +112,7 @@ impl<'a> Fork<'a, '_> {
     }
 
     /// What a branch captured is the user's.
-    fn end(&mut self, branch: usize, mut child: Box<User>, ended: CallEnd) {
+    fn end(&mut self, branch: usize, mut child: User, ended: CallEnd) {
         let user = &mut *self.walk.user;
         let call = &self.walk.flow.calls[self.branches[branch].call].call;
         let status = self.walk.shard.plan.archetypes[user.archetype].status;

@@ -45,7 +45,7 @@ pub(super) struct User {
     /// Rounds left, by loop.
     pub(super) counters: Vec<u64>,
     /// The selves that make its parallel calls, each with connections of its own.
-    pub(super) branches: Vec<Box<User>>,
+    pub(super) branches: Vec<User>,
     first_step: usize,
     first_group: usize,
     backoff_ns: u64,

@@ -59,7 +59,7 @@ pub(super) struct Walk<'a> {
 
 /// A group that has begun.
 struct Group {
-    group: u16,
+    id: u16,
     intended: Time,
     thought_ns: u64,
 }
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
         self.walked.end = end;
         for group in self.groups.drain(..) {
             let intended_ns = group.intended.since(self.shard.start);
-            let group = self.user.group(group.group);
+            let group = self.user.group(group.id);
             self.shard.recorder.borrow_mut().group(group, intended_ns, None);
         }
         false
@@ -222,7 +222,7 @@ impl<'a> Walk<'a> {
             }
             Step::OpenGroup(group) => {
                 let (intended, thought_ns) = (self.turn.intended, self.thought_ns);
-                self.groups.push(Group { group: *group, intended, thought_ns });
+                self.groups.push(Group { id: *group, intended, thought_ns });
                 Ok(at + 1)
             }
             Step::CloseGroup => {
@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
         let thought_ns = self.walked.thought_ns.saturating_sub(group.thought_ns);
         let took_ns = self.walked.done.since(group.intended).saturating_sub(thought_ns);
         let intended_ns = group.intended.since(self.shard.start);
-        let group = self.user.group(group.group);
+        let group = self.user.group(group.id);
         self.shard.recorder.borrow_mut().group(group, intended_ns, Some(took_ns));
     }
 

@@ -127,6 +127,7 @@ impl Plan {
     }
 
     /// A plan in which one user walks `archetype` once, without thinks, pauses and company.
+    #[must_use]
     pub fn alone(&self, archetype: &Archetype) -> Self {
         let series = |name: &String| Series { name: name.clone(), archetype: 0, workload: 0 };
         let users =

@@ -95,8 +95,10 @@ pub async fn dispatch(
                 )));
             }
             Happened::Interrupted(interrupt) => {
-                // The second one stops at once; the first while a flow stops the run is heard too.
-                stopped = Some(Stop::Signal(interrupt));
+                // The second one stops at once; what the first was is what ended the run.
+                if !matches!(stopped, Some(Stop::Signal(_))) {
+                    stopped = Some(Stop::Signal(interrupt));
+                }
                 source.tell(Command::Cut);
                 audience.tell(&RunEvent::Note("stopping now".to_owned()));
             }

@@ -75,8 +75,7 @@ pub fn run(
     audience.tell(&RunEvent::Began(Arc::clone(&opening)));
 
     let start = clock::now() + HEAD_START;
-    let (setups, source) =
-        engine::set_up(&plan, addresses.clone(), tier.shards, start, Arc::clone(&globals));
+    let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
     let mut tally = tally(&plan, tier.shards);
     let stopped = clock::block_on(async {

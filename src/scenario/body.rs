@@ -3,6 +3,7 @@
 //! `step` calls it.
 //! Invariant: a body brings its content type, unless the step's headers name one.
 
+use std::fmt::Write as _;
 use std::path::Path;
 
 use super::diagnose::Review;
@@ -171,11 +172,11 @@ fn part(review: &mut Review, key: &Key, node: &Node, setting: &Setting<'_>) -> O
     let is_file = default_name.is_some();
     let mut head = format!("Content-Disposition: form-data; name=\"{name}\"");
     if let Some(file) = named.map(str::to_owned).or(default_name) {
-        head.push_str(&format!("; filename=\"{}\"", quoted(&file)));
+        let _ = write!(head, "; filename=\"{}\"", quoted(&file));
     }
     if let Some(kind) = kind.or(is_file.then_some("application/octet-stream")) {
         let kind: String = kind.chars().filter(|c| !c.is_control()).collect();
-        head.push_str(&format!("\r\nContent-Type: {kind}"));
+        let _ = write!(head, "\r\nContent-Type: {kind}");
     }
     Some(Part { head, content })
 }

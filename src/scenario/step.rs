@@ -7,7 +7,7 @@ use super::diagnose::{Review, nearest};
 use super::flow::Setting;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields};
-use super::{answer, body, header, law, texts};
+use super::{answer, body, control, header, law, texts};
 use crate::plan::template::Encoding;
 use crate::plan::{Call, OnFail, Request};
 
@@ -41,6 +41,11 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
         .iter()
         .filter_map(|(key, method)| fields.entry(key).map(|(key, path)| (*method, key, path)))
         .collect();
+    // A step that has one of these does not come here; they are asked for so that a misspelt one is
+    // recognised.
+    for (kind, _) in control::KINDS {
+        fields.take(kind);
+    }
     let name = fields.take("name").map(|node| shape::fixed(review, node, "a step's name"));
     let service = fields.take("service").map(|node| service(review, node, setting));
     let mut headers =

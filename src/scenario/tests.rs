@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::flow::{Body, Call, Step};
 use crate::plan::load::{Bound, OPEN_END};
+use crate::plan::{Body, Call};
 use crate::plan::{Load, StepId};
 use crate::seed::Seed;
 use crate::units::Rate;
@@ -31,7 +31,7 @@ fn with_load(lines: &str, overrides: &Overrides) -> Plan {
 }
 
 fn calls(plan: &Plan, archetype: usize) -> Vec<&Call> {
-    plan.archetypes[archetype].flow.iter().map(|Step::Call(call)| call.as_ref()).collect()
+    plan.archetypes[archetype].calls.iter().collect()
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn built_in_archetypes_are_the_shipped_files() {
              workloads: {{ w: {{ archetypes: {{ {name}: 1 }}, users: 1 }} }}\n",
             flow.replace('\n', "\n    ")
         );
-        assert!(!plan(&text).archetypes[0].flow.is_empty());
+        assert!(!plan(&text).archetypes[0].calls.is_empty());
     }
 }
 

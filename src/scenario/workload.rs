@@ -1,7 +1,7 @@
 //! `workloads:` and `archetypes:` — who makes how much load.
 //!
 //! `compile` calls it; it fetches archetypes from the library, each once.
-//! Invariant: the plan gets only the archetypes that some workload names; the mistakes of all count.
+//! Invariant: the plan gets only the archetypes that some workload names; mistakes of all count.
 
 use std::time::Duration;
 

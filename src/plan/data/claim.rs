@@ -34,7 +34,7 @@ impl Claim {
 /// first, one after the other; the others take turns after them.
 pub fn claims(plan: &Plan) -> Vec<Vec<Vec<Claim>>> {
     let mut found: Vec<Vec<Vec<Claim>>> = Vec::new();
-    let mut sources: BTreeMap<&str, Vec<(usize, usize, usize, Option<u64>)>> = BTreeMap::new();
+    let mut sources: BTreeMap<&str, Vec<Claimant>> = BTreeMap::new();
     for (load, workload) in plan.workloads.iter().enumerate() {
         let mut shares = Vec::new();
         for (share, of) in workload.shares.iter().enumerate() {
@@ -66,6 +66,9 @@ pub fn claims(plan: &Plan) -> Vec<Vec<Vec<Claim>>> {
     }
     found
 }
+
+/// Workload, share and draw of who takes rows in turn, and how many, when that is known.
+type Claimant = (usize, usize, usize, Option<u64>);
 
 /// How many items a workload's share takes, when that is known before the run.
 fn known(plan: &Plan, load: usize, share: usize, draw: &Draw, session: &Session) -> Option<u64> {

@@ -120,6 +120,18 @@ fn key(name: &str) -> u64 {
     })
 }
 
+/// Rounds of the network: with few rows each half has only a bit or two, and fewer rounds would
+/// favour some orders.
+const ROUNDS: u64 = 12;
+
+/// A round's function: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+const fn mixed(key: u64, round: u64, half: u64) -> u64 {
+    let z = key ^ round.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ half.rotate_left(32);
+    let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
 /// Where `index` of `count` comes to stand in a random order: a Feistel network over the next
 /// power of four, walked until it lands inside (Black and Rogaway, CT-RSA 2002). It needs no table,
 /// whatever the number of rows.
@@ -129,11 +141,8 @@ fn shuffled(key: u64, count: u64, index: u64) -> u64 {
     let mut at = index;
     loop {
         let (mut left, mut right) = (at >> half_bits, at & mask);
-        for round in 0..6u64 {
-            let mixed = (right ^ key.rotate_left(round as u32 * 11))
-                .wrapping_add(round)
-                .wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            (left, right) = (right, left ^ ((mixed ^ (mixed >> 29)) >> 17 & mask));
+        for round in 0..ROUNDS {
+            (left, right) = (right, left ^ mixed(key, round, right) & mask);
         }
         at = left << half_bits | right;
         if at < count {

@@ -101,7 +101,7 @@ impl Rows {
     }
 
     /// Finds where the rows of a large file begin.
-    fn index(file: File, format: Format) -> Result<Self, NotRows> {
+    pub(super) fn index(file: File, format: Format) -> Result<Self, NotRows> {
         let held = match format {
             Format::Csv => index_csv(file)?,
             Format::Json => index_lines(file)?,

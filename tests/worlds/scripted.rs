@@ -1,0 +1,116 @@
+//! The target of a world: a law with a script.
+//!
+//! `worlds` reads the script from the world's file.
+//! Invariant: what it does follows from the script and the world's seed.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use manada::clock::Time;
+use manada::curve::{Distribution, Queue};
+use manada::seed::Rng;
+use manada::units::parse_duration;
+use manada::wire::fake::{Arrival, Law, Reply};
+use serde::Deserialize;
+
+#[derive(Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Script {
+    #[serde(default)]
+    pub latency: Option<String>,
+    /// The service time of paths that begin so; it overrides `latency`.
+    #[serde(default)]
+    pub latency_of: BTreeMap<String, String>,
+    /// The status of paths that begin so.
+    #[serde(default)]
+    pub status_of: BTreeMap<String, u16>,
+    /// The body of every answer.
+    #[serde(default)]
+    pub body: Option<String>,
+    #[serde(default)]
+    pub servers: Option<u32>,
+    #[serde(default)]
+    pub stall: Option<Window>,
+    /// From then on it answers nothing.
+    #[serde(default)]
+    pub hang_from: Option<String>,
+    /// While it is down it refuses.
+    #[serde(default)]
+    pub down: Option<Window>,
+    /// Every n-th request is answered 500, or reset.
+    #[serde(default)]
+    pub error_every: Option<u64>,
+    #[serde(default)]
+    pub reset_every: Option<u64>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Window {
+    pub at: String,
+    pub r#for: String,
+}
+
+impl Window {
+    pub fn ns(&self) -> (u64, u64) {
+        (ns(&self.at), ns(&self.r#for))
+    }
+}
+
+pub fn ns(text: &str) -> u64 {
+    parse_duration(text).unwrap_or_else(|error| panic!("{text}: {error}")).as_nanos() as u64
+}
+
+/// The target of a world.
+pub struct World1 {
+    pub start: Time,
+    pub queue: Queue,
+    pub latency: Distribution,
+    pub rng: Rng,
+    pub script: Script,
+    pub count: u64,
+}
+
+impl Law for World1 {
+    fn answer(&mut self, now: Time, request: &Arrival) -> Reply {
+        let at = now.since(self.start);
+        let within = |window: &Option<Window>| {
+            window
+                .as_ref()
+                .map(Window::ns)
+                .is_some_and(|(from, length)| (from..from + length).contains(&at))
+        };
+        if within(&self.script.down) {
+            return Reply::Refuse;
+        }
+        self.count += 1;
+        let every = |n: Option<u64>| n.is_some_and(|n| self.count.is_multiple_of(n));
+        if self.script.hang_from.as_ref().is_some_and(|from| at >= ns(from)) {
+            return Reply::Hang;
+        }
+        if every(self.script.reset_every) {
+            return Reply::Reset;
+        }
+        let path = line(request);
+        let of = |path: &str, from: &str| path.split(' ').nth(1).unwrap().starts_with(from);
+        let named = self.script.status_of.iter().find(|(from, _)| of(&path, from));
+        let status = if every(self.script.error_every) { 500 } else { 200 };
+        let status = named.map_or(status, |(_, status)| *status);
+        let slow = self.script.latency_of.iter().find(|(from, _)| of(&path, from));
+        let service = match slow {
+            Some((_, time)) => Duration::from_nanos(ns(time)),
+            None => self.latency.sample(&mut self.rng),
+        };
+        Reply::At(Time(self.queue.arrive(now.0, service)), status)
+    }
+
+    fn body(&mut self, _: &Arrival) -> Vec<u8> {
+        self.script.body.clone().unwrap_or_default().into_bytes()
+    }
+}
+
+/// Method and path of a request.
+pub fn line(request: &Arrival) -> String {
+    let text = String::from_utf8_lossy(&request.bytes);
+    text.split(" HTTP/1.1").next().unwrap().to_owned()
+}
