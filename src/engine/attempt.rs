@@ -42,9 +42,9 @@ pub(super) async fn call(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
-    turn: Turn,
+    turn: &Turn,
 ) -> CallEnd {
-    let Turn { intended, picked_up, .. } = turn;
+    let Turn { intended, picked_up, .. } = *turn;
     let intended_ns = intended.since(shard.start);
     shard.recorder.borrow_mut().begin_call(user.workload, picked_up);
 
@@ -111,11 +111,11 @@ fn record(
     shard: &Shard,
     user: &User,
     prepared: &PreparedCall,
-    turn: Turn,
+    turn: &Turn,
     exchange: &Exchange,
     fate: Fate,
 ) -> CallEnd {
-    let (Turn { intended, ready, picked_up }, done) = (turn, exchange.done);
+    let (Turn { intended, ready, picked_up }, done) = (*turn, exchange.done);
     let sample = Sample {
         workload: user.workload,
         step: user.step(prepared.call.series),
@@ -140,7 +140,7 @@ fn refuse(
     shard: &Shard,
     user: &User,
     prepared: &PreparedCall,
-    turn: Turn,
+    turn: &Turn,
     error: &RenderError,
 ) -> CallEnd {
     let fault = shard.own_fault(error);

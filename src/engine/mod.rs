@@ -7,6 +7,7 @@
 mod attempt;
 mod checks;
 mod gathering;
+mod life;
 pub mod once;
 mod parallel;
 mod prepared;

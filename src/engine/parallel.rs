@@ -80,9 +80,9 @@ impl Fork<'_, '_> {
             let turn = Turn { intended, ready, picked_up: clock::now().max(ready) };
             let shard = self.walk.shard;
             let mut child = self.child();
-            let prepared = &self.walk.flow.calls[branch.call];
+            let prepared = &self.walk.flow().calls[branch.call];
             self.running.push(Box::pin(async move {
-                let ended = attempt::call(shard, &mut child, prepared, turn).await;
+                let ended = attempt::call(shard, &mut child, prepared, &turn).await;
                 (index, child, ended)
             }));
         }
@@ -92,7 +92,7 @@ impl Fork<'_, '_> {
     fn child(&mut self) -> User {
         let shard: &Shard = self.walk.shard;
         let user = &mut *self.walk.user;
-        let mut child = user.branches.pop().unwrap_or_else(|| User::new(shard));
+        let mut child = user.extras().branches.pop().unwrap_or_else(|| User::new(shard));
         child.split_off(user);
         child.variables.clone_from(&user.variables);
         child
@@ -113,13 +113,13 @@ impl Fork<'_, '_> {
 
     /// What a branch captured is the user's.
     fn end(&mut self, branch: usize, mut child: User, ended: CallEnd) {
+        let call = &self.walk.flow().calls[self.branches[branch].call].call;
         let user = &mut *self.walk.user;
-        let call = &self.walk.flow.calls[self.branches[branch].call].call;
         let status = self.walk.shard.plan.archetypes[user.archetype].status;
         for slot in call.captures.iter().map(|capture| capture.variable).chain(status) {
             user.variables[slot] = child.variables[slot].take();
         }
-        user.branches.push(child);
+        user.extras().branches.push(child);
         self.freed = ended.done;
         self.ended[branch] = Some(ended);
     }

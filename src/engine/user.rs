@@ -6,6 +6,7 @@
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::shard::Shard;
+use crate::clock::Time;
 use crate::curve::Distribution;
 use crate::plan::data::AtEnd;
 use crate::plan::flow::Session;
@@ -42,13 +43,33 @@ pub(super) struct User {
     pub(super) lines: Vec<Line>,
     /// What it waits with.
     pub(super) patience: Patience,
-    /// Rounds left, by loop.
-    pub(super) counters: Vec<u64>,
-    /// The selves that make its parallel calls, each with connections of its own.
-    pub(super) branches: Vec<User>,
+    /// What few flows need.
+    pub(super) extras: Option<Box<Extras>>,
     first_step: usize,
     first_group: usize,
     backoff_ns: u64,
+}
+
+/// What few flows need, so that the others carry no room for it.
+#[derive(Debug, Default)]
+pub(super) struct Extras {
+    /// Rounds left, by loop.
+    pub(super) counters: Vec<u64>,
+    /// The groups that have begun.
+    pub(super) groups: Vec<Group>,
+    /// The selves that make its parallel calls, each with connections of its own.
+    pub(super) branches: Vec<User>,
+}
+
+/// A group that has begun.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Group {
+    /// Which of its archetype's.
+    pub(super) id: u16,
+    /// When its first call was intended.
+    pub(super) intended: Time,
+    /// What the user had thought before, ns.
+    pub(super) thought_ns: u64,
 }
 
 /// Who sits down: numbers of the whole run.
@@ -79,8 +100,7 @@ impl User {
             variables: Vec::new(),
             lines: shard.plan.services.iter().map(|_| shard.wire.line()).collect(),
             patience: Patience::new(shard.cut.clone()),
-            counters: Vec::new(),
-            branches: Vec::new(),
+            extras: None,
             first_step: 0,
             first_group: 0,
             backoff_ns: 0,
@@ -91,7 +111,7 @@ impl User {
     ///
     /// # Errors
     /// When a feed has no row for this user.
-    pub(super) fn become_somebody(&mut self, shard: &Shard, who: Identity) -> Result<(), RanOut> {
+    pub(super) fn become_somebody(&mut self, shard: &Shard, who: &Identity) -> Result<(), RanOut> {
         let workload = &shard.plan.workloads[who.workload];
         let share = workload.share_of(shard.plan.seed, who.workload, who.number);
         let kind = &shard.plan.archetypes[share.archetype];
@@ -157,7 +177,7 @@ impl User {
     pub(super) fn take_rows(
         &mut self,
         shard: &Shard,
-        who: Identity,
+        who: &Identity,
         per_iteration: bool,
     ) -> Result<(), RanOut> {
         let kind = &shard.plan.archetypes[self.archetype];
@@ -192,7 +212,7 @@ impl User {
     }
 
     /// The how-manyeth row of its archetype in its workload it takes.
-    fn row_index(&self, shard: &Shard, who: Identity, per_iteration: bool) -> u64 {
+    fn row_index(&self, shard: &Shard, who: &Identity, per_iteration: bool) -> u64 {
         let (plan, index) = (&shard.plan, who.workload);
         let workload = &plan.workloads[index];
         let mut ranks = shard.ranks.borrow_mut();
@@ -251,10 +271,26 @@ impl User {
         self.patience.set_hard_end(parent.patience.hard_end());
     }
 
+    /// What few flows need.
+    pub(super) fn extras(&mut self) -> &mut Extras {
+        self.extras.get_or_insert_default()
+    }
+
+    /// The rounds left in a loop.
+    pub(super) fn rounds(&mut self, counter: usize) -> &mut u64 {
+        let counters = &mut self.extras().counters;
+        if counters.len() <= counter {
+            counters.resize(counter + 1, 0);
+        }
+        &mut counters[counter]
+    }
+
     /// Its connections end: they were its own.
     pub(super) fn hang_up(&mut self) {
         self.lines.iter_mut().for_each(Line::close);
-        self.branches.clear();
+        if let Some(extras) = &mut self.extras {
+            extras.branches.clear();
+        }
     }
 
     /// A wait drawn from a law.

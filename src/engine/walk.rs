@@ -9,7 +9,7 @@ use rand::RngExt;
 use super::attempt::{self, CallEnd, Turn};
 use super::prepared::Flow;
 use super::shard::Shard;
-use super::user::User;
+use super::user::{Group, User};
 use super::{gathering, parallel};
 use crate::clock::{self, Time};
 use crate::curve::Distribution;
@@ -39,11 +39,10 @@ pub(super) struct Walked {
     pub(super) pause_ns: u64,
 }
 
-/// A walk under way.
+/// A user's walks: one iteration after the other.
 pub(super) struct Walk<'a> {
     pub(super) shard: &'a Shard,
     pub(super) user: &'a mut User,
-    pub(super) flow: &'a Flow,
     /// The next step's turn, before what is owed.
     pub(super) turn: Turn,
     /// Owed before the next step that takes time, ns: the last call's think, pauses, and the wait
@@ -51,103 +50,115 @@ pub(super) struct Walk<'a> {
     think_ns: u64,
     pause_ns: u64,
     hold_ns: u64,
-    /// Thinks and pauses so far.
+    /// Thinks and pauses of this walk so far, and those before its last call was done.
     thought_ns: u64,
-    groups: Vec<Group>,
-    walked: Walked,
-}
-
-/// A group that has begun.
-struct Group {
-    id: u16,
-    intended: Time,
-    thought_ns: u64,
+    thought_before_ns: u64,
+    /// When its last call was done.
+    done: Time,
 }
 
 impl<'a> Walk<'a> {
-    /// Begins one at `first`.
+    /// Of a user that has somebody's identity.
     pub(super) fn new(shard: &'a Shard, user: &'a mut User, first: Turn) -> Self {
-        let flow = &shard.flows[user.archetype];
-        user.counters.resize(shard.plan.archetypes[user.archetype].counters, 0);
         Self {
             shard,
             user,
-            flow,
             turn: first,
             think_ns: 0,
             pause_ns: 0,
             hold_ns: 0,
             thought_ns: 0,
-            groups: Vec::new(),
-            walked: Walked {
-                end: IterationEnd::Completed,
-                done: first.picked_up,
-                thought_ns: 0,
-                think_ns: 0,
-                pause_ns: 0,
-            },
+            thought_before_ns: 0,
+            done: first.picked_up,
         }
     }
 
-    /// Walks a section, from step `at` to its end; true when it got there.
-    pub(super) async fn section(&mut self, mut at: usize) -> bool {
-        let flow = self.flow;
+    /// This user's flow.
+    pub(super) fn flow(&self) -> &'a Flow {
+        &self.shard.flows[self.user.archetype]
+    }
+
+    /// Walks an iteration from `self.turn` on, with `on_start` before it for the first time; the
+    /// second part says whether that held.
+    pub(super) async fn iteration(&mut self, is_first: bool) -> (Walked, bool) {
+        (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
+        (self.thought_ns, self.thought_before_ns) = (0, 0);
+        self.done = self.turn.picked_up;
+        if is_first && let Some(on_start) = self.flow().sections.on_start {
+            // Boxed: it comes once, and would double the room of every user's task.
+            let end = Box::pin(self.section(on_start)).await;
+            if end != IterationEnd::Completed {
+                return (self.walked(end), false);
+            }
+        }
+        let end = self.section(self.flow().sections.flow).await;
+        (self.walked(end), true)
+    }
+
+    /// Walks a section, from step `at` to its end.
+    pub(super) async fn section(&mut self, mut at: usize) -> IterationEnd {
+        let flow = self.flow();
         let mut in_a_row = 0u32;
         let end = loop {
             let step = &flow.steps[at];
             if step.takes_time() {
                 in_a_row = 0;
-                if self.rest().await.is_err() {
+                if self.owes() && self.rest().await.is_err() {
                     break IterationEnd::Interrupted;
                 }
             }
             let went = match step {
-                Step::End => return true,
+                Step::End => return IterationEnd::Completed,
                 Step::Call(index) => {
                     let prepared = &flow.calls[*index];
-                    let ended = attempt::call(self.shard, self.user, prepared, self.turn).await;
-                    self.after(ended, prepared.call.think.as_ref()).map(|()| at + 1)
+                    let ended = attempt::call(self.shard, self.user, prepared, &self.turn).await;
+                    let think = prepared.call.think.as_ref().or(flow.think.as_ref());
+                    self.after(&ended, think).map(|()| at + 1)
                 }
                 // Boxed: they are rare, and would make every user's task as large as themselves.
                 Step::Parallel(parallel) => {
                     let ended = Box::pin(parallel::calls(self, parallel)).await;
-                    self.after(ended, parallel.think.as_ref()).map(|()| at + 1)
+                    let think = parallel.think.as_ref().or(flow.think.as_ref());
+                    self.after(&ended, think).map(|()| at + 1)
                 }
                 Step::Rendezvous(rendezvous) => {
                     Box::pin(gathering::join(self, *rendezvous)).await.map(|()| at + 1)
                 }
-                step => self.control(step, at),
+                step => {
+                    in_a_row += 1;
+                    if in_a_row.is_multiple_of(STEPS_IN_A_ROW) && !self.breathe(in_a_row).await {
+                        break IterationEnd::Early;
+                    }
+                    self.control(step, at)
+                }
             };
             match went {
                 Ok(next) => at = next,
                 Err(end) => break end,
             }
-            in_a_row += 1;
-            if in_a_row.is_multiple_of(STEPS_IN_A_ROW) && !self.breathe(in_a_row).await {
-                break IterationEnd::Early;
-            }
         };
-        self.walked.end = end;
-        for group in self.groups.drain(..) {
-            let intended_ns = group.intended.since(self.shard.start);
-            let group = self.user.group(group.id);
-            self.shard.recorder.borrow_mut().group(group, intended_ns, None);
-        }
-        false
+        self.break_off_groups();
+        end
     }
 
-    /// What the walk came to.
-    pub(super) fn ended(self) -> Walked {
-        Walked { think_ns: self.think_ns + self.pause_ns, pause_ns: self.pause_ns, ..self.walked }
+    fn walked(&self, end: IterationEnd) -> Walked {
+        Walked {
+            end,
+            done: self.done,
+            thought_ns: self.thought_before_ns,
+            think_ns: self.think_ns + self.pause_ns,
+            pause_ns: self.pause_ns,
+        }
+    }
+
+    fn owes(&self) -> bool {
+        self.think_ns + self.pause_ns + self.hold_ns > 0
     }
 
     /// Takes what is owed before a step that takes time.
     async fn rest(&mut self) -> Result<(), IterationEnd> {
         let own_ns = self.think_ns + self.pause_ns;
         let wait_ns = own_ns.max(self.hold_ns);
-        if wait_ns == 0 {
-            return Ok(());
-        }
         (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
         let intended = self.turn.intended.after(wait_ns);
         if self.user.patience.pause_until(intended).await.is_err() {
@@ -165,13 +176,12 @@ impl<'a> Walk<'a> {
 
     /// A call has ended: each call but the first is ready when it is intended, at the end of the
     /// one before and the think after it.
-    fn after(&mut self, ended: CallEnd, think: Option<&Distribution>) -> Result<(), IterationEnd> {
+    fn after(&mut self, ended: &CallEnd, think: Option<&Distribution>) -> Result<(), IterationEnd> {
         let done = ended.done;
-        self.walked.done = done;
-        self.walked.thought_ns = self.thought_ns;
+        self.done = done;
+        self.thought_before_ns = self.thought_ns;
         self.turn = Turn { intended: done, ready: done, picked_up: done };
-        let flow = self.flow;
-        self.think_ns = self.user.draw(think.or(flow.think.as_ref()));
+        self.think_ns = self.user.draw(think);
         self.hold_ns = self.user.hold_after(ended.answered);
         match ended.fate {
             _ if ended.goes_on => Ok(()),
@@ -191,10 +201,10 @@ impl<'a> Walk<'a> {
             }
             Step::Count { counter, times } => {
                 let times = times.count(&mut self.user.scope(self.shard), MAX_ROUNDS);
-                self.user.counters[*counter] = self.or_fault(times)?;
+                *self.user.rounds(*counter) = self.or_fault(times)?;
                 Ok(at + 1)
             }
-            Step::Round { counter, to } => match &mut self.user.counters[*counter] {
+            Step::Round { counter, to } => match self.user.rounds(*counter) {
                 0 => Ok(*to),
                 left => {
                     *left -= 1;
@@ -222,11 +232,11 @@ impl<'a> Walk<'a> {
             }
             Step::OpenGroup(group) => {
                 let (intended, thought_ns) = (self.turn.intended, self.thought_ns);
-                self.groups.push(Group { id: *group, intended, thought_ns });
+                self.user.extras().groups.push(Group { id: *group, intended, thought_ns });
                 Ok(at + 1)
             }
             Step::CloseGroup => {
-                if let Some(group) = self.groups.pop() {
+                if let Some(group) = self.user.extras().groups.pop() {
                     self.close(&group);
                 }
                 Ok(at + 1)
@@ -237,11 +247,21 @@ impl<'a> Walk<'a> {
 
     /// A group went through: from its beginning to its last call's end, its thinks left out.
     fn close(&mut self, group: &Group) {
-        let thought_ns = self.walked.thought_ns.saturating_sub(group.thought_ns);
-        let took_ns = self.walked.done.since(group.intended).saturating_sub(thought_ns);
+        let thought_ns = self.thought_before_ns.saturating_sub(group.thought_ns);
+        let took_ns = self.done.since(group.intended).saturating_sub(thought_ns);
         let intended_ns = group.intended.since(self.shard.start);
         let group = self.user.group(group.id);
         self.shard.recorder.borrow_mut().group(group, intended_ns, Some(took_ns));
+    }
+
+    /// Groups that have begun will not end.
+    fn break_off_groups(&mut self) {
+        let Some(extras) = &mut self.user.extras else { return };
+        for group in std::mem::take(&mut extras.groups) {
+            let intended_ns = group.intended.since(self.shard.start);
+            let group = self.user.group(group.id);
+            self.shard.recorder.borrow_mut().group(group, intended_ns, None);
+        }
     }
 
     fn or_fault<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {
@@ -259,5 +279,19 @@ impl<'a> Walk<'a> {
         }
         tokio::task::yield_now().await;
         self.user.patience.pause_until(clock::now()).await.is_ok()
+    }
+}
+
+/// What a user does once more, after its last iteration; its calls belong to none.
+pub(super) async fn say_goodbye(shard: &Shard, user: &mut User) {
+    if let Some(on_stop) = shard.flows[user.archetype].sections.on_stop
+        && !shard.cut.get()
+    {
+        let now = clock::now();
+        let turn = Turn { intended: now, ready: now, picked_up: now };
+        Walk::new(shard, user, turn).section(on_stop).await;
+    }
+    if let Some(left) = &shard.left {
+        left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone_from(&user.variables);
     }
 }

@@ -1,0 +1,173 @@
+//! A user of the closed model, from its coming to its going.
+//!
+//! A seat begins it; `walk` leads it through each iteration.
+//! Invariant: when a session is over another user takes its place; an identity never outlives its
+//! session.
+
+use super::attempt::Turn;
+use super::shard::Shard;
+use super::user::{Identity, Item, User};
+use super::walk::{Walk, Walked, say_goodbye};
+use crate::clock::{self, Time};
+use crate::pace::Stay;
+use crate::pace::think::{Ended, next_iteration_ns};
+use crate::plan::Load;
+use crate::plan::load::Bound;
+
+/// A place in the herd for the length of a stay: all that is known of it, once, since every user's
+/// task holds one.
+pub(super) struct Life<'a> {
+    walk: Walk<'a>,
+    who: Identity,
+    /// How often it was in before.
+    visit: u64,
+    /// When it begins no further iteration.
+    leave: Time,
+    /// When its session is over, and after how many iterations.
+    over_at: Time,
+    most: u64,
+    /// It has gone through its first iteration.
+    begun: bool,
+}
+
+/// Why a user stopped.
+enum Stopped {
+    /// Another one may take its place.
+    SessionOver,
+    /// Nobody does.
+    ForGood,
+}
+
+impl<'a> Life<'a> {
+    /// Of who comes to stay.
+    pub(super) fn new(shard: &'a Shard, user: &'a mut User, workload: usize, stay: &Stay) -> Self {
+        let zero = shard.zero(&shard.plan.workloads[workload]);
+        let due = zero.after(stay.enter_ns);
+        let leave = zero.after(stay.leave_ns);
+        user.patience.set_hard_end(leave + shard.plan.grace);
+        let first = Turn { intended: due, ready: due, picked_up: clock::now() };
+        Self {
+            walk: Walk::new(shard, user, first),
+            who: Identity { workload, number: stay.number, session: 0 },
+            visit: stay.visit,
+            leave,
+            over_at: Time::NEVER,
+            most: u64::MAX,
+            begun: false,
+        }
+    }
+
+    /// Lives it: one session after the other.
+    pub(super) async fn live(&mut self) {
+        loop {
+            // What an arrival or another user left in this seat is not this one's.
+            self.walk.user.hang_up();
+            if self.walk.user.become_somebody(self.walk.shard, &self.who).is_err() {
+                break;
+            }
+            let stopped = self.session().await;
+            if !matches!(stopped, Stopped::SessionOver) || self.walk.shard.is_draining() {
+                break;
+            }
+            // A goodbye that took its time keeps the next user waiting: for the target.
+            let now = clock::now();
+            let turn = &mut self.walk.turn;
+            (turn.ready, turn.picked_up) = (turn.ready.max(now), now);
+            self.who.session += 1;
+        }
+        // Its connections were its own; the next one in this seat is somebody else.
+        self.walk.user.hang_up();
+    }
+
+    /// One user's iterations, and its goodbye.
+    async fn session(&mut self) -> Stopped {
+        let shard = self.walk.shard;
+        let (length_ns, most) = self.walk.user.session(shard);
+        (self.over_at, self.most) = (self.walk.turn.intended.after(length_ns), most);
+        self.begun = false;
+        let stopped = loop {
+            if !self.start_over() {
+                break Stopped::ForGood;
+            }
+            let intended = self.walk.turn.intended;
+            shard.begin_iteration(self.who.workload, &self.walk.turn);
+            let (walked, could_start) = self.walk.iteration(!self.begun).await;
+            shard.end_iteration(self.who.workload, intended, &walked);
+            if !could_start {
+                // A user whose `on_start` failed never was one: it has nothing to stop.
+                return Stopped::ForGood;
+            }
+            self.begun = true;
+            self.next_turn(intended, &walked);
+            // Between iterations a user that has to leave goes at once.
+            let ready = self.walk.turn.ready;
+            if ready > self.walk.turn.picked_up {
+                let idle = self.walk.user.patience.idle_until(ready, &shard.draining);
+                if ready >= self.leave || idle.await.is_err() {
+                    break Stopped::ForGood;
+                }
+                self.walk.turn.picked_up = clock::now();
+            }
+            let turn = self.walk.turn;
+            if turn.picked_up >= self.leave || shard.is_draining() {
+                break Stopped::ForGood;
+            }
+            if self.iterations() >= self.most || turn.intended >= self.over_at {
+                break Stopped::SessionOver;
+            }
+        };
+        if self.begun {
+            // Boxed: most users have nothing to say, and their tasks should have no room for it.
+            Box::pin(say_goodbye(shard, self.walk.user)).await;
+        }
+        stopped
+    }
+
+    /// Begins the next iteration; false when there is none for this user.
+    fn start_over(&mut self) -> bool {
+        let iteration = if self.begun { self.iterations() } else { 0 };
+        let Some(item) = self.next_item(iteration) else { return false };
+        let (shard, user) = (self.walk.shard, &mut *self.walk.user);
+        // A user that comes again goes on in its own stream, it does not begin anew.
+        user.begin(shard.plan.seed, self.visit << 32 | iteration, item);
+        user.take_rows(shard, &self.who, true).is_ok()
+    }
+
+    /// How many iterations this user has begun in this stay.
+    fn iterations(&self) -> u64 {
+        (self.walk.user.iteration & 0xffff_ffff) + 1
+    }
+
+    /// Which item the next iteration is; `None` when there is none left.
+    fn next_item(&self, iteration: u64) -> Option<Item> {
+        let (shard, who) = (self.walk.shard, &self.who);
+        let workload = &shard.plan.workloads[who.workload];
+        let Load::Closed(users) = &workload.load else { return None };
+        // A later session's user has a number of its own.
+        let number = who.number + who.session * workload.peak_users();
+        match users.bound {
+            Bound::Time => Some(Item::Of(number)),
+            Bound::Once => (iteration == 0 && who.session == 0).then_some(Item::Of(number)),
+            Bound::Iterations(most) => {
+                shard.take_iteration(who.workload, most).map(Item::Iteration)
+            }
+        }
+    }
+
+    /// When the next iteration is intended, and when the user is free for it.
+    fn next_turn(&mut self, intended: Time, walked: &Walked) {
+        let (shard, user) = (self.walk.shard, &*self.walk.user);
+        let ended = Ended {
+            intended_ns: intended.0,
+            done_ns: walked.done.0,
+            thought_ns: walked.thought_ns + walked.pause_ns,
+            // Without a pace there is no schedule to hold: holding back is the user's own wait.
+            think_ns: walked.think_ns.max(user.backoff_ns()),
+        };
+        let due = Time(next_iteration_ns(ended, shard.flows[user.archetype].pace_ns));
+        // A target that gives no answer is not hammered, whatever the pace. What the pace intended
+        // stays intended: holding back is blocked time.
+        let ready = due.max(walked.done.after(user.backoff_ns()));
+        self.walk.turn = Turn { intended: due, ready, picked_up: walked.done };
+    }
+}
