@@ -61,6 +61,7 @@ pub(super) async fn call(
             rng: &mut user.rng,
             user: user.number,
             iteration: user.iteration,
+            now_ms: shard.started_ms + intended_ns / 1_000_000,
         };
         prepared.request.render(&mut scope, &mut buffer, &mut shard.scratch.borrow_mut())
     };

@@ -17,6 +17,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::thread::JoinHandle;
+use std::time::UNIX_EPOCH;
 
 use tokio::sync::mpsc;
 
@@ -52,6 +53,8 @@ pub struct Setup {
     pub segment: Segment,
     /// When the run begins.
     pub start: Time,
+    /// The same by the wall clock: ms since the epoch.
+    pub started_ms: u64,
     /// What it shares with the other shards.
     pub shared: Arc<Shared>,
     /// Where its deltas go.
@@ -89,6 +92,8 @@ pub fn set_up(
     let (deltas, receiver) = mpsc::channel(DELTAS);
     let shared = Arc::new(Shared::new(plan));
     let addresses = Arc::new(addresses);
+    let wall = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started_ms = (wall + (start - clock::now())).as_millis() as u64;
     let (mut setups, mut commands) = (Vec::new(), Vec::new());
     for shard in 0..shards as u64 {
         let (sender, told) = mpsc::channel(COMMANDS);
@@ -98,6 +103,7 @@ pub fn set_up(
             addresses: Arc::clone(&addresses),
             segment: Segment { shard, shards: shards as u64 },
             start,
+            started_ms,
             shared: Arc::clone(&shared),
             deltas: deltas.clone(),
             commands: told,

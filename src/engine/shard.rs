@@ -46,6 +46,8 @@ const BUFFERS: usize = 256;
 pub(super) struct Shard {
     pub(super) plan: Arc<Plan>,
     pub(super) start: Time,
+    /// The same by the wall clock: ms since the epoch.
+    pub(super) started_ms: u64,
     pub(super) shared: Arc<Shared>,
     pub(super) wire: Wire,
     pub(super) recorder: RefCell<Recorder>,
@@ -151,6 +153,7 @@ impl Shard {
                 .map(|index| Flow::new(setup, index, &names))
                 .collect(),
             start: setup.start,
+            started_ms: setup.started_ms,
             shared: Arc::clone(&setup.shared),
             wire,
             recorder: RefCell::new(Recorder::new(shape, index, setup.start)),

@@ -11,6 +11,8 @@ use annotate_snippets::{
     AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
 };
 
+use crate::mask;
+
 /// The most mistakes kept; the rest is counted.
 const MAX_MISTAKES: usize = 100;
 
@@ -146,7 +148,7 @@ impl Mistake {
             group = group.element(Level::HELP.message(normalize_untrusted_str(help)));
         }
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        renderer.render(&[group])
+        mask::hide(&renderer.render(&[group])).into_owned()
     }
 }
 

@@ -124,6 +124,7 @@ fn render(
         rng: &mut rng,
         user: 1,
         iteration: 0,
+        now_ms: 0,
     };
     let mut out = Vec::new();
     template.render(&mut scope, &mut out).unwrap();

@@ -4,10 +4,14 @@
 //! Invariant: rendering is pure and bounded: it reads its Scope, draws from its generator, no
 //! more; the fast paths (a variable, `int(a, b)`, `user.number`) allocate nothing.
 
+mod calendar;
+mod calls;
+mod codec;
 mod encode;
 mod expression;
 mod functions;
 mod parse;
+mod people;
 #[cfg(test)]
 mod tests;
 
@@ -51,6 +55,8 @@ enum Slot {
     Int(i64, i64),
     /// The number of the user or arrival.
     UserNumber,
+    /// What the environment held when the text was compiled.
+    Constant(Value),
     /// Everything else.
     Expression(Expression),
 }
@@ -68,6 +74,8 @@ pub struct Scope<'a> {
     pub user: u64,
     /// The number of the iteration within its user.
     pub iteration: u64,
+    /// When the call is intended, by the wall clock: ms since the epoch.
+    pub now_ms: u64,
 }
 
 /// Why a template could not be rendered; the call is not made and counts as a generator error.
@@ -147,6 +155,7 @@ impl Slot {
             // Digits and a sign need no encoding anywhere.
             Self::Int(low, high) => digits(scope.rng.random_range(*low..=*high), out),
             Self::UserNumber => digits(scope.user, out),
+            Self::Constant(value) => encode::value(value, encoding, out),
             Self::Expression(expression) => {
                 encode::value(&expression.evaluate(scope)?, encoding, out)
             }
