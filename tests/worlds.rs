@@ -286,6 +286,8 @@ macro_rules! worlds {
 
 worlds![
     a_count_ends_a_slow_ramp,
+    a_sine_makes_its_integral,
+    spikes_and_stairs_are_exact,
     a_think_that_is_cut_is_not_taken_off,
     paced_users_hold_back_and_show_it,
     steps_do_not_dilute_lateness,

@@ -175,7 +175,8 @@ impl Compiler {
         index: usize,
     ) -> Option<Workload> {
         let mut fields = Fields::of(review, node, "a workload")?;
-        let start = fields.take("start").map(|node| load::bounded(review, node));
+        let start = if fields.has("executor") { "startTime" } else { "start" };
+        let start = fields.take(start).map(|node| load::bounded(review, node));
         let load = load::load(review, &mut fields);
         let shares = self.shares(review, key, &mut fields);
         fields.finish(review);

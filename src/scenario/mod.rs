@@ -9,6 +9,7 @@ mod compile;
 mod diagnose;
 mod header;
 pub mod hit;
+mod k6;
 mod law;
 mod library;
 mod load;
@@ -16,6 +17,7 @@ mod node;
 mod overrides;
 mod service;
 mod shape;
+mod stages;
 mod step;
 #[cfg(test)]
 mod tests;
