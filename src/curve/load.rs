@@ -306,8 +306,8 @@ mod tests {
         let mut curve = Curve::default();
         curve.sine(base, amplitude, secs(8), secs(20));
         assert_eq!(curve.end_ns(), 20 * S);
-        for k in 0..=2_000 {
-            let t = k as f64 * 0.01;
+        for k in 0..=2_000u32 {
+            let t = f64::from(k) * 0.01;
             let at = (t * 1e9).round() as u64;
             let turn = std::f64::consts::TAU * t / period;
             let level = 100.0 + 60.0 * turn.sin();

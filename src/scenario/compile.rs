@@ -56,6 +56,8 @@ pub(super) fn scenario(
     let workloads = fields.need("workloads", "who makes how much load");
     let warmup = fields.take("warmup").map(|node| (node.span, load::bounded(review, node)));
     let grace = fields.take("grace").map(|node| load::bounded(review, node));
+    // What is in them was laid over the scenario before.
+    fields.take("environments");
     let thresholds = fields.take("thresholds").map(|node| thresholds(review, node));
     fields.finish(review);
 

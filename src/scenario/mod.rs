@@ -15,6 +15,7 @@ mod library;
 mod load;
 mod node;
 mod overrides;
+mod profile;
 mod service;
 mod shape;
 mod stages;
@@ -45,7 +46,11 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), 
     let document = library::read(&mut review, path, None);
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let plan = document
-        .and_then(|document| {
+        .and_then(|mut document| {
+            profile::environment(&mut review, &mut document.node, overrides.environment.as_deref());
+            for words in &overrides.set {
+                profile::set(&mut review, &mut document.node, words);
+            }
             compile::scenario(&mut review, &document.node, stem, Library::beside(path))
         })
         .map(|compiled| finish(&mut review, compiled, overrides));
