@@ -27,8 +27,14 @@ fn render(bencher: Bencher<'_, '_>, texts: &[(&str, Encoding)]) {
     let mut out = Vec::new();
     bencher.bench_local(|| {
         out.clear();
-        let mut scope =
-            Scope { variables: &variables, names: &names, rng: &mut rng, user: 17, iteration: 3 };
+        let mut scope = Scope {
+            variables: &variables,
+            names: &names,
+            rng: &mut rng,
+            user: 17,
+            iteration: 3,
+            now_ms: 0,
+        };
         for template in &templates {
             black_box(template).render(&mut scope, &mut out).unwrap();
         }

@@ -70,6 +70,8 @@ fn each_bad_file_gets_its_exact_message() {
 #[test]
 fn flags_get_their_exact_message() {
     let overrides = Overrides {
+        environment: None,
+        set: Vec::new(),
         seed: Seed::new(1),
         thresholds: vec!["response.p95 > fast".to_owned()],
         users: vec![(None, 5), (Some("visitor".to_owned()), 5), (Some("buyers".to_owned()), 0)],
@@ -100,4 +102,29 @@ fn files_that_are_no_text_are_refused_at_once() {
     fs::write(&path, b"scenario: x\nname: \xff\xfe\n").unwrap();
     let got = message(&path, &Overrides::default());
     assert!(got.contains("not UTF-8") && got.contains("big.yaml:2:7"), "{got}");
+}
+
+#[test]
+fn settings_get_their_exact_message() {
+    let file = Path::new("tests/bad/laid-over.yaml.in");
+    let set = [
+        "workloads.api.arrivals.max_user=100",
+        "workloads.api.arrivals.rate=fast",
+        "worloads.api.start=1s",
+        "services.shop.timeout=1s",
+        "workloads.api.flow.3.get=/x",
+        "workloads.api.flow.0.get=[",
+        "seed",
+        "=3",
+    ];
+    let overrides = Overrides {
+        environment: Some("broken".to_owned()),
+        set: set.map(str::to_owned).to_vec(),
+        ..Overrides::default()
+    };
+    let got = message(file, &overrides);
+    let unknown = Overrides { environment: Some("stagin".to_owned()), ..Overrides::default() };
+    let got = got + "\n" + &message(file, &unknown);
+    let difference = compare(Path::new("tests/bad/laid-over.txt"), &got);
+    assert!(difference.is_none(), "{}", difference.unwrap_or_default());
 }

@@ -325,6 +325,7 @@ macro_rules! worlds {
 worlds![
     a_count_ends_a_slow_ramp,
     a_failed_start_ends_the_user,
+    a_sine_makes_its_integral,
     a_think_that_is_cut_is_not_taken_off,
     choices_loops_and_conditions,
     closed_counts_exactly,
@@ -346,6 +347,7 @@ worlds![
     rows_are_dealt_once,
     rows_run_out,
     setup_is_everybodys,
+    spikes_and_stairs_are_exact,
     stall_infinite_servers,
     stall_single_server,
     steps_do_not_dilute_lateness,

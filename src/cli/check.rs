@@ -6,6 +6,7 @@ use std::io::Write;
 use std::path::PathBuf;
 
 use super::output::{self, remark};
+use super::words::Changes;
 use crate::exit::Ending;
 use crate::scenario::{self, Overrides};
 use crate::units::show_duration;
@@ -15,10 +16,17 @@ use crate::units::show_duration;
 pub(super) struct Args {
     /// The scenario's file
     scenario: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
 }
 
 pub(super) fn run(args: &Args) -> Ending {
-    match scenario::load(&args.scenario, &Overrides::default()) {
+    let overrides = Overrides {
+        environment: args.changes.environment.clone(),
+        set: args.changes.set.clone(),
+        ..Overrides::default()
+    };
+    match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {
             for warning in &warnings {
                 remark(&warning.render(true));
@@ -37,7 +45,7 @@ pub(super) fn run(args: &Args) -> Ending {
         }
         Err(mistakes) => {
             remark(&mistakes.render(true));
-            Ending::Scenario
+            if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario }
         }
     }
 }

@@ -14,6 +14,7 @@ use super::words::{Common, Ui};
 use crate::clock;
 use crate::event::Report;
 use crate::exit::Ending;
+use crate::mask;
 use crate::plan::Plan;
 use crate::run::{self, Interrupt, Trouble};
 use crate::sinks::files::Files;
@@ -97,7 +98,8 @@ fn print(report: &Report, common: &Common, paths: &[PathBuf]) -> io::Result<()> 
     if common.quiet > 1 {
         return Ok(());
     }
-    anstream::stdout().write_all(summary::render(report, paths).as_bytes())
+    let text = summary::render(report, paths);
+    anstream::stdout().write_all(mask::hide(&text).as_bytes())
 }
 
 /// `reports/SCENARIO-TIME`, in UTC, so that names sort by time everywhere.

@@ -7,6 +7,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use crate::exit::Ending;
+use crate::mask;
 
 /// The ending after writing to standard output.
 pub(super) fn finish(written: io::Result<()>, ending: Ending) -> Ending {
@@ -22,10 +23,10 @@ pub(super) fn finish(written: io::Result<()>, ending: Ending) -> Ending {
 
 /// Says what is wrong, on standard error.
 pub(super) fn complain(what: &dyn Display) {
-    let _ = writeln!(anstream::stderr(), "manada: {what}");
+    let _ = writeln!(anstream::stderr(), "manada: {}", mask::hide(&what.to_string()));
 }
 
 /// Says something by the way, on standard error.
 pub(super) fn remark(what: &dyn Display) {
-    let _ = writeln!(anstream::stderr(), "{what}");
+    let _ = writeln!(anstream::stderr(), "{}", mask::hide(&what.to_string()));
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::launch::{self, Folder};
 use super::output::remark;
-use super::words::{self, Common};
+use super::words::{self, Changes, Common};
 use crate::exit::Ending;
 use crate::scenario::{self, Overrides};
 use crate::units::Rate;
@@ -17,10 +17,13 @@ use crate::units::Rate;
 Examples:
   manada run scenarios/quickstart.yaml
   manada run shop.yaml --users shoppers=200 --duration 5m --threshold 'errors < 1%'
+  manada run shop.yaml -e staging --set workloads.api.arrivals.max_users=100
   manada run shop.yaml --json --ui none | jq .response_us.p99")]
 pub(super) struct Args {
     /// The scenario's file
     scenario: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
     /// So many users, in the only closed workload or the one named, e.g. 200 or shoppers=200
     #[arg(long, value_name = "[W=]N", help_heading = "Load",
         value_parser = |text: &str| words::named(text, words::count))]
@@ -38,6 +41,8 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Ending {
     let overrides = Overrides {
+        environment: args.changes.environment.clone(),
+        set: args.changes.set.clone(),
         seed: args.common.seed,
         thresholds: args.common.threshold.clone(),
         users: args.users.clone(),

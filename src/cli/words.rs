@@ -44,6 +44,17 @@ pub(super) struct Common {
     pub(super) verbose: bool,
 }
 
+/// What `run` and `check` lay over a scenario before they read it.
+#[derive(Debug, Args)]
+pub(super) struct Changes {
+    /// Which of the scenario's environments is laid over it, e.g. staging
+    #[arg(short, long, value_name = "NAME", help_heading = "Scenario")]
+    pub(super) environment: Option<String>,
+    /// Another value in the scenario, e.g. workloads.api.arrivals.max_users=100; again for more
+    #[arg(long, value_name = "PATH=VALUE", help_heading = "Scenario")]
+    pub(super) set: Vec<String>,
+}
+
 /// What is shown while a run goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Ui {

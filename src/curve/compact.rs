@@ -4,19 +4,27 @@
 //! Invariant: what `Display` prints, `parse_compact` reads back to the same distribution.
 
 use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
-use super::{Distribution, Law};
+use super::{Distribution, Empirical, Law};
 use crate::units::{parse_duration, parse_share};
 
 /// What follows "expected" when a law cannot be read.
 const EXPECTED: &str = "expected a duration such as 5ms, or one of exponential:5ms, \
-    lognormal:5ms,0.5, normal:5ms,1ms, uniform:1ms,5ms, bimodal:1ms,50ms,5%, \
+    lognormal:5ms,0.5, normal:5ms,1ms, uniform:1ms,5ms, pareto:1ms,2.5, gamma:5ms,2, \
+    weibull:5ms,1.5, bimodal:1ms,50ms,5%, empirical:FILE,COLUMN,unit=ms, \
     each with an optional ,min=1ms and ,max=30ms";
+
+/// The shapes that a Pareto, gamma or Weibull law may have.
+pub const SHAPES: RangeInclusive<f64> = 0.1..=100.0;
 
 impl Distribution {
     /// Reads the compact form: `5ms`, `exponential:5ms`, `lognormal:5ms,0.5`, `normal:5ms,1ms`,
-    /// `uniform:1ms,5ms`, `bimodal:1ms,50ms,5%`; then, if wished, `,min=1ms` and `,max=30ms`.
+    /// `uniform:1ms,5ms`, `pareto:1ms,2.5`, `gamma:5ms,2`, `weibull:5ms,1.5`,
+    /// `bimodal:1ms,50ms,5%`, `empirical:FILE,COLUMN` (and `,unit=ms`); then, if wished,
+    /// `,min=1ms` and `,max=30ms`.
     pub fn parse_compact(text: &str) -> Result<Self, String> {
         let text = text.trim();
         let wrong = |what: &str| format!("`{text}` is not a distribution: {what}");
@@ -25,8 +33,10 @@ impl Distribution {
             None => ("constant", text),
         };
         let mut words = Vec::new();
-        let (mut min, mut max) = (None, None);
-        for word in rest.split(',').map(str::trim) {
+        let (mut min, mut max, mut unit) = (None, None, None);
+        for word in rest.split(',') {
+            // A path keeps its blanks.
+            let word = if name == "empirical" { word } else { word.trim() };
             let Some((key, value)) = word.split_once('=') else {
                 words.push(word);
                 continue;
@@ -34,21 +44,31 @@ impl Distribution {
             let bound = match key.trim() {
                 "min" => &mut min,
                 "max" => &mut max,
+                "unit" if name == "empirical" => {
+                    unit = Some(value.trim());
+                    continue;
+                }
                 _ => return Err(wrong(EXPECTED)),
             };
             *bound = Some(time(value).map_err(|what| wrong(&what))?);
+        }
+        if unit.is_some_and(|unit| parse_duration(&format!("1{unit}")).is_err()) {
+            return Err(wrong("its unit is one of ns, us, ms, s, m, h"));
         }
         if let (Some(min), Some(max)) = (min, max)
             && min > max
         {
             return Err(wrong("its min is above its max"));
         }
-        let law = law(name, &words).map_err(|what| wrong(&what))?;
+        let law = law(name, &words, unit).map_err(|what| wrong(&what))?;
+        if matches!(law, Law::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
+            return Err(wrong("a Pareto law of shape 1 or less has no mean: add a `max`"));
+        }
         Ok(Self { law, min, max })
     }
 }
 
-fn law(name: &str, words: &[&str]) -> Result<Law, String> {
+fn law(name: &str, words: &[&str], unit: Option<&str>) -> Result<Law, String> {
     match (name, words) {
         ("constant", [value]) if value.contains(|c: char| c.is_ascii_digit()) => {
             Ok(Law::Constant(time(value)?))
@@ -64,6 +84,20 @@ fn law(name: &str, words: &[&str]) -> Result<Law, String> {
         ("exponential", [mean]) => Ok(Law::Exponential { mean: time(mean)? }),
         ("lognormal", [median, sigma]) => {
             Ok(Law::Lognormal { median: time(median)?, sigma: self::sigma(sigma)? })
+        }
+        ("pareto", [min, shape]) => Ok(Law::Pareto { min: time(min)?, shape: self::shape(shape)? }),
+        ("gamma", [mean, shape]) => {
+            Ok(Law::Gamma { mean: time(mean)?, shape: self::shape(shape)? })
+        }
+        ("weibull", [scale, shape]) => {
+            Ok(Law::Weibull { scale: time(scale)?, shape: self::shape(shape)? })
+        }
+        // A path may hold commas; the column is what follows the last.
+        ("empirical", [path @ .., column]) if !path.is_empty() => {
+            let path = path.join(",");
+            Empirical::read(Path::new(&path), column.trim(), unit)
+                .map(Law::Empirical)
+                .map_err(|what| format!("{path} {what}"))
         }
         ("bimodal", [fast, slow, share]) => Ok(Law::Bimodal {
             fast: time(fast)?,
@@ -89,6 +123,14 @@ fn sigma(text: &str) -> Result<f64, String> {
         .ok_or_else(|| format!("sigma must be a number from 0 to 10, not `{text}`"))
 }
 
+/// Beyond [`SHAPES`] laws are a constant or nothing but tail.
+fn shape(text: &str) -> Result<f64, String> {
+    let shape: Option<f64> = text.parse().ok();
+    shape
+        .filter(|shape| SHAPES.contains(shape))
+        .ok_or_else(|| format!("its shape must be a number from 0.1 to 100, not `{text}`"))
+}
+
 impl fmt::Display for Distribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.law {
@@ -97,10 +139,19 @@ impl fmt::Display for Distribution {
             Law::Normal { mean, sd } => write!(f, "normal:{},{}", Exact(*mean), Exact(*sd))?,
             Law::Exponential { mean } => write!(f, "exponential:{}", Exact(*mean))?,
             Law::Lognormal { median, sigma } => write!(f, "lognormal:{},{sigma}", Exact(*median))?,
+            Law::Pareto { min, shape } => write!(f, "pareto:{},{shape}", Exact(*min))?,
+            Law::Gamma { mean, shape } => write!(f, "gamma:{},{shape}", Exact(*mean))?,
+            Law::Weibull { scale, shape } => write!(f, "weibull:{},{shape}", Exact(*scale))?,
+            Law::Empirical(Empirical { path, column, .. }) => {
+                write!(f, "empirical:{path},{column}")?;
+            }
             Law::Bimodal { fast, slow, slow_share } => {
                 // As a share of one, not in percent: a float survives only undivided.
                 write!(f, "bimodal:{},{},{slow_share}", Exact(*fast), Exact(*slow))?;
             }
+        }
+        if let Law::Empirical(Empirical { unit: Some(unit), .. }) = &self.law {
+            write!(f, ",unit={unit}")?;
         }
         if let Some(min) = self.min {
             write!(f, ",min={}", Exact(min))?;
@@ -144,6 +195,10 @@ mod tests {
             ("uniform:1ms,5ms,min=2ms,max=4ms", "uniform:1ms,5ms,min=2ms,max=4ms"),
             ("bimodal:1ms,50ms,5%", "bimodal:1ms,50ms,0.05"),
             ("5ms,min=7ns", "5ms,min=7ns"),
+            ("pareto:1ms,2.5", "pareto:1ms,2.5"),
+            ("pareto:1ms,1,max=1s", "pareto:1ms,1,max=1s"),
+            ("gamma:5ms,2", "gamma:5ms,2"),
+            ("weibull:5ms,0.5,max=1s", "weibull:5ms,0.5,max=1s"),
         ] {
             let distribution = Distribution::parse_compact(text).unwrap();
             assert_eq!(distribution.to_string(), printed);
@@ -162,6 +217,10 @@ mod tests {
             ("lognormal:5ms,-1", "sigma must be a number from 0 to 10, not `-1`"),
             ("bimodal:1ms,2ms,101%", "from 0% to 100%"),
             ("5ms,min=2ms,max=1ms", "its min is above its max"),
+            ("pareto:1ms,1", "has no mean: add a `max`"),
+            ("gamma:1ms,0", "a number from 0.1 to 100, not `0`"),
+            ("empirical:nowhere.csv,ms", "nowhere.csv is not there"),
+            ("5ms,unit=ms", "expected a duration"),
             ("5ms,most=2ms", "each with an optional ,min=1ms"),
         ] {
             let message = Distribution::parse_compact(text).unwrap_err();

@@ -6,9 +6,9 @@
 use std::time::Duration;
 
 use rand::RngExt;
-use rand_distr::{Exp1, StandardNormal};
+use rand_distr::{Exp1, Gamma, StandardNormal};
 
-use super::normal;
+use super::{Empirical, clamped, gamma, normal};
 use crate::seed::Rng;
 
 /// A law, cut to a range. No draw is below zero, whatever the law says.
@@ -53,6 +53,29 @@ pub enum Law {
         /// The standard deviation of the logarithm.
         sigma: f64,
     },
+    /// A heavy tail: P(X > x) = (min/x)^shape.
+    Pareto {
+        /// The least.
+        min: Duration,
+        /// How fast the tail falls; without a cut there is a mean only above 1.
+        shape: f64,
+    },
+    /// A sum of `shape` memoryless parts.
+    Gamma {
+        /// Its mean.
+        mean: Duration,
+        /// The variance is mean²/shape.
+        shape: f64,
+    },
+    /// A power of a memoryless one: P(X > x) = exp(−(x/scale)^shape).
+    Weibull {
+        /// The value that 1 − 1/e of all draws are below.
+        scale: Duration,
+        /// Below 1 a heavy tail, above 1 a hump.
+        shape: f64,
+    },
+    /// What was measured before.
+    Empirical(Empirical),
     /// One of two values.
     Bimodal {
         /// The usual one.
@@ -99,6 +122,20 @@ impl Distribution {
                 let z: f64 = rng.sample(StandardNormal);
                 ns(median) * (sigma * z).exp()
             }
+            Law::Pareto { min, shape } => {
+                let e: f64 = rng.sample(Exp1);
+                ns(min) * (e / shape).exp()
+            }
+            Law::Gamma { mean, shape } => match Gamma::new(shape, 1.0 / shape) {
+                Ok(gamma) => ns(mean) * rng.sample(gamma),
+                // No such shape: the law of no spread.
+                Err(_) => ns(mean),
+            },
+            Law::Weibull { scale, shape } => {
+                let e: f64 = rng.sample(Exp1);
+                ns(scale) * e.powf(1.0 / shape)
+            }
+            Law::Empirical(ref empirical) => empirical.at(rng.random()),
         };
         self.cut(duration(drawn))
     }
@@ -111,13 +148,14 @@ impl Distribution {
             Law::Bimodal { fast, slow, slow_share } => {
                 ns(fast).clamp(a, b) * (1.0 - slow_share) + ns(slow).clamp(a, b) * slow_share
             }
-            Law::Uniform { low, high } => clamped_uniform_mean(ns(low), ns(high), a, b),
-            Law::Exponential { mean } => {
-                let m = ns(mean);
-                if m > 0.0 { a + m * ((-a / m).exp() - (-b / m).exp()) } else { a }
-            }
-            Law::Normal { mean, sd } => clamped_normal_mean(ns(mean), ns(sd), a, b),
-            Law::Lognormal { median, sigma } => clamped_lognormal_mean(ns(median), sigma, a, b),
+            Law::Uniform { low, high } => clamped::uniform(ns(low), ns(high), a, b),
+            Law::Exponential { mean } => clamped::exponential(ns(mean), a, b),
+            Law::Normal { mean, sd } => clamped::normal(ns(mean), ns(sd), a, b),
+            Law::Lognormal { median, sigma } => clamped::lognormal(ns(median), sigma, a, b),
+            Law::Pareto { min, shape } => clamped::pareto(ns(min), shape, a, b),
+            Law::Gamma { mean, shape } => clamped::gamma(ns(mean), shape, a, b),
+            Law::Weibull { scale, shape } => clamped::weibull(ns(scale), shape, a, b),
+            Law::Empirical(ref empirical) => empirical.mean(a, b),
         };
         duration(mean)
     }
@@ -139,6 +177,13 @@ impl Distribution {
             Law::Exponential { mean } => -ns(mean) * (-p).ln_1p(),
             Law::Lognormal { median, sigma: 0.0 } => ns(median),
             Law::Lognormal { median, sigma } => ns(median) * (sigma * normal::quantile(p)).exp(),
+            Law::Pareto { min, .. } if min.is_zero() => 0.0,
+            Law::Pareto { min, shape } => ns(min) * (1.0 - p).powf(-1.0 / shape),
+            Law::Gamma { mean, .. } if mean.is_zero() => 0.0,
+            Law::Gamma { mean, shape } => ns(mean) / shape * gamma::quantile(shape, p),
+            Law::Weibull { scale, .. } if scale.is_zero() => 0.0,
+            Law::Weibull { scale, shape } => ns(scale) * (-(-p).ln_1p()).powf(1.0 / shape),
+            Law::Empirical(ref empirical) => empirical.at(p),
         };
         self.cut(duration(value))
     }
@@ -155,43 +200,6 @@ impl Distribution {
     }
 }
 
-/// ∫ of the quantile function: the part below `a`, the part between, the part above `b`.
-fn clamped_uniform_mean(low: f64, high: f64, a: f64, b: f64) -> f64 {
-    if high <= low {
-        return low.clamp(a, b);
-    }
-    let (from, to) = (low.clamp(a, b), high.clamp(a, b));
-    let (under, over) = ((a - low).clamp(0.0, high - low), (high - b).clamp(0.0, high - low));
-    let inside = (high - low - under - over).max(0.0);
-    let above = if over > 0.0 { b * over } else { 0.0 };
-    (a * under + f64::midpoint(from, to) * inside + above) / (high - low)
-}
-
-fn clamped_normal_mean(mean: f64, sd: f64, a: f64, b: f64) -> f64 {
-    if sd <= 0.0 {
-        return mean.clamp(a, b);
-    }
-    let (za, zb) = ((a - mean) / sd, (b - mean) / sd);
-    let inside = mean * (normal::below(zb) - normal::below(za))
-        - sd * (normal::density(zb) - normal::density(za));
-    a * normal::below(za) + inside + tail(b, normal::below(zb))
-}
-
-fn clamped_lognormal_mean(median: f64, sigma: f64, a: f64, b: f64) -> f64 {
-    if sigma <= 0.0 || median <= 0.0 {
-        return median.clamp(a, b);
-    }
-    let (za, zb) = ((a / median).ln() / sigma, (b / median).ln() / sigma);
-    let share = normal::below(zb - sigma) - normal::below(za - sigma);
-    let inside = median * (sigma * sigma / 2.0).exp() * share;
-    a * normal::below(za) + inside + tail(b, normal::below(zb))
-}
-
-/// What the part above `b` adds to a mean; nothing when there is no `b`.
-fn tail(b: f64, below: f64) -> f64 {
-    if b.is_finite() { b * (1.0 - below) } else { 0.0 }
-}
-
 fn ns(duration: Duration) -> f64 {
     duration.as_nanos() as f64
 }
@@ -202,73 +210,5 @@ fn duration(ns: f64) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::seed::{Seed, Stream};
-
-    /// Every law, plain and cut, as a user would write it.
-    const LAWS: [&str; 13] = [
-        "5ms",
-        "uniform:1ms,5ms",
-        "uniform:1ms,5ms,min=2ms,max=4ms",
-        "normal:5ms,1ms",
-        "normal:1ms,2ms",
-        "normal:5ms,2ms,min=4ms,max=7ms",
-        "exponential:5ms",
-        "exponential:5ms,min=1ms,max=12ms",
-        "lognormal:5ms,0.5",
-        "lognormal:5ms,0.5,min=4ms,max=9ms",
-        "bimodal:1ms,50ms,5%",
-        "bimodal:50ms,1ms,5%",
-        "bimodal:1ms,50ms,5%,max=20ms",
-    ];
-
-    fn samples(distribution: &Distribution) -> Vec<Duration> {
-        let mut rng = Seed::new(7).unwrap().rng(Stream::World, 0, 0);
-        let mut samples: Vec<_> = (0..200_000).map(|_| distribution.sample(&mut rng)).collect();
-        samples.sort_unstable();
-        samples
-    }
-
-    #[test]
-    fn draws_agree_with_the_closed_forms() {
-        for text in LAWS {
-            let distribution = Distribution::parse_compact(text).unwrap();
-            let samples = samples(&distribution);
-            let sum: f64 = samples.iter().map(|&s| ns(s)).sum();
-            let mean = sum / samples.len() as f64;
-            let expected = ns(distribution.mean());
-            // 200 000 draws: 1 % is more than four standard errors of each of these means.
-            assert!((mean / expected - 1.0).abs() < 0.01, "{text}: mean {mean} for {expected}");
-            for p in [0.1, 0.5, 0.9, 0.94, 0.99] {
-                let seen = ns(samples[(p * samples.len() as f64) as usize]);
-                let expected = ns(distribution.quantile(p));
-                assert!(
-                    (seen - expected).abs() <= 0.02 * expected + 20_000.0,
-                    "{text}: p{p} {seen} for {expected}"
-                );
-            }
-        }
-    }
-
-    #[test]
-    fn known_means_and_quantiles() {
-        let ms = |text: &str| ns(Distribution::parse_compact(text).unwrap().mean()) / 1e6;
-        for (text, mean) in [
-            ("uniform:1ms,5ms", 3.0),
-            ("uniform:2ms,4ms,min=5ms", 5.0),
-            ("uniform:2ms,4ms,max=1ms", 1.0),
-            ("exponential:5ms", 5.0),
-            ("exponential:5ms,max=5ms", 5.0 * (1.0 - (-1.0f64).exp())),
-            ("lognormal:5ms,0.5", 5.0 * 0.125f64.exp()),
-            ("normal:5ms,0ms", 5.0),
-            ("normal:0ms,1ms", 1.0 / std::f64::consts::TAU.sqrt()),
-            ("bimodal:1ms,50ms,5%", 3.45),
-        ] {
-            assert!((ms(text) - mean).abs() < 1e-5, "{text}: {} for {mean}", ms(text));
-        }
-        let exponential = Distribution::parse_compact("exponential:10ms").unwrap();
-        assert_eq!(exponential.quantile(0.5).as_nanos(), 6_931_472);
-        assert_eq!(exponential.quantile(0.0), Duration::ZERO);
-    }
-}
+#[path = "distribution_tests.rs"]
+mod tests;

@@ -5,8 +5,14 @@
 
 use std::time::Duration;
 
+use crate::units::nanos;
+
 /// One unit of the integral: a rate of 1/s (10⁹ nano-events per second) over 1 s (10⁹ ns).
 pub const ONE_START: u128 = 1_000_000_000_000_000_000;
+
+/// Chords in a period of a sine. A chord of an arc of angle h is off by at most h²/8 of the
+/// amplitude: (2π/96)²/8 is 0.054 %.
+pub const SINE_PIECES: u128 = 96;
 
 /// A piecewise linear level over time. The level's unit is the owner's: nano-events per second
 /// for arrival rates, whole users for the closed model. It is zero before and after its pieces.
@@ -46,6 +52,37 @@ impl Curve {
     pub fn hold(&mut self, over: Duration) {
         let level = self.last_level();
         self.push(level, level, over);
+    }
+
+    /// Changes the level at once; the next piece begins there.
+    pub fn jump(&mut self, to: u64) {
+        self.ramp(to, Duration::ZERO);
+    }
+
+    /// Adds a sine wave that begins at its base, rising: [`SINE_PIECES`] chords a period, which
+    /// stay within amplitude/1800 of it (and the rounding to whole levels). An amplitude above the
+    /// base is cut at zero.
+    pub fn sine(&mut self, base: u64, amplitude: u64, period: Duration, over: Duration) {
+        let (period, over) = (nanos(period).max(1), nanos(over));
+        let level = |t: u64| {
+            let turn = (t % period) as f64 / period as f64;
+            let height = (turn * std::f64::consts::TAU).sin() * amplitude as f64;
+            (base as f64 + height).round().max(0.0) as u64
+        };
+        self.jump(base);
+        let (mut t, mut k) = (0, 0u128);
+        while t < over {
+            k += 1;
+            let next = k * u128::from(period) / SINE_PIECES;
+            let next = u64::try_from(next).unwrap_or(u64::MAX).clamp(t + 1, over);
+            self.ramp(level(next), Duration::from_nanos(next - t));
+            t = next;
+        }
+    }
+
+    /// How many straight pieces it has.
+    pub fn pieces(&self) -> usize {
+        self.pieces.len()
     }
 
     /// The level at the curve's end.
@@ -122,7 +159,7 @@ impl Curve {
     }
 
     fn push(&mut self, from: u64, to: u64, over: Duration) {
-        let length = crate::units::nanos(over);
+        let length = nanos(over);
         if length == 0 {
             // A ramp over no time is a jump: the next piece starts at the new level.
             if let Some(last) = self.pieces.last_mut()
@@ -260,6 +297,27 @@ mod tests {
         curve.hold(secs(4));
         let half = curve.scaled(5 * S, 11 * S);
         assert_eq!((half.end_ns(), half.peak(), half.last_level()), (5 * S, 20, 20));
+    }
+
+    #[test]
+    fn a_sine_follows_its_law_and_its_integral() {
+        // ∫ base + a·sin(2πt/T) dt = base·t + a·T/2π·(1 − cos(2πt/T)).
+        let (base, amplitude, period) = (100 * S, 60 * S, 8.0);
+        let mut curve = Curve::default();
+        curve.sine(base, amplitude, secs(8), secs(20));
+        assert_eq!(curve.end_ns(), 20 * S);
+        for k in 0..=2_000u32 {
+            let t = f64::from(k) * 0.01;
+            let at = (t * 1e9).round() as u64;
+            let turn = std::f64::consts::TAU * t / period;
+            let level = 100.0 + 60.0 * turn.sin();
+            let off = (curve.level(at) as f64 / 1e9 - level).abs();
+            assert!(off <= 0.001 * 60.0 || k == 2_000, "level at {t}: off by {off}");
+            let area = 100.0 * t + 60.0 * period / std::f64::consts::TAU * (1.0 - turn.cos());
+            let seen = curve.integral(at) as f64 / ONE_START as f64;
+            // At most 0.1 % of the amplitude over half a period, where all chords lie on one side.
+            assert!((seen - area).abs() <= 0.001 * 60.0 * period / 2.0, "{t}: {seen} for {area}");
+        }
     }
 
     #[test]

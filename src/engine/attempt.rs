@@ -54,7 +54,7 @@ pub(super) async fn call(
     // Render before anything goes out: a call that cannot be made is our fault, not the target's,
     // and must not open a connection.
     let mut buffer = shard.take_buffer(prepared);
-    let mut scope = user.scope(shard);
+    let mut scope = user.scope(shard, intended);
     let bytes = prepared.request.render(&mut scope, &mut buffer, &mut shard.scratch.borrow_mut());
     let bytes = match bytes {
         Ok(bytes) => bytes,

@@ -62,7 +62,8 @@ impl<'a> Life<'a> {
         loop {
             // What an arrival or another user left in this seat is not this one's.
             self.walk.user.hang_up();
-            if self.walk.user.become_somebody(self.walk.shard, &self.who).is_err() {
+            let due = self.walk.turn.intended;
+            if self.walk.user.become_somebody(self.walk.shard, &self.who, due).is_err() {
                 break;
             }
             let stopped = self.session().await;

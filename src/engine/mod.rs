@@ -22,6 +22,7 @@ use std::io;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::UNIX_EPOCH;
 
 use tokio::sync::mpsc;
 
@@ -71,6 +72,8 @@ pub struct Setup {
     pub left: Option<Arc<Mutex<Vec<Option<Value>>>>>,
     /// Whose rows begin where, by workload, share and draw.
     pub claims: Arc<Vec<Vec<Vec<Claim>>>>,
+    /// The same by the wall clock: ms since the epoch.
+    pub started_ms: u64,
     /// What it shares with the other shards.
     pub shared: Arc<Shared>,
     /// Where its deltas go.
@@ -114,6 +117,8 @@ pub fn set_up(
     let (deltas, receiver) = mpsc::channel(DELTAS);
     let shared = Arc::new(Shared::new(plan));
     let (addresses, claims) = (Arc::new(addresses), Arc::new(claims(plan)));
+    let wall = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let started_ms = (wall + (start - clock::now())).as_millis() as u64;
     let (mut setups, mut commands) = (Vec::new(), Vec::new());
     for shard in 0..shards as u64 {
         let (sender, told) = mpsc::channel(COMMANDS);
@@ -126,6 +131,7 @@ pub fn set_up(
             globals: Arc::clone(globals),
             left: None,
             claims: Arc::clone(&claims),
+            started_ms,
             shared: Arc::clone(&shared),
             deltas: deltas.clone(),
             commands: told,

@@ -94,7 +94,7 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: &Start) {
     let workload = &shard.plan.workloads[index];
     let due = shard.zero(workload).after(start.due_ns);
     let who = Identity { workload: index, number: start.number, session: 0 };
-    let ready = user.become_somebody(shard, &who);
+    let ready = user.become_somebody(shard, &who, due);
     user.begin(shard.plan.seed, 0, Item::Of(start.number));
     user.patience.set_hard_end(shard.hard_end(workload));
     let turn = Turn { intended: due, ready: due, picked_up: now };

@@ -47,6 +47,8 @@ const BUFFERS: usize = 256;
 pub(super) struct Shard {
     pub(super) plan: Arc<Plan>,
     pub(super) start: Time,
+    /// The same by the wall clock: ms since the epoch.
+    pub(super) started_ms: u64,
     pub(super) shared: Arc<Shared>,
     pub(super) wire: Wire,
     pub(super) recorder: RefCell<Recorder>,
@@ -163,6 +165,7 @@ impl Shard {
             claims: Arc::clone(&setup.claims),
             ranks: RefCell::new(ranks(&plan)),
             rows_taken: RefCell::default(),
+            started_ms: setup.started_ms,
             shared: Arc::clone(&setup.shared),
             wire,
             recorder: RefCell::new(Recorder::new(shape, index, setup.start)),

@@ -107,11 +107,17 @@ impl User {
         }
     }
 
-    /// Becomes somebody: nothing of who sat here before is left but open connections.
+    /// Becomes somebody who is due `at` that time: nothing of who sat here before is left but open
+    /// connections.
     ///
     /// # Errors
     /// When a feed has no row for this user.
-    pub(super) fn become_somebody(&mut self, shard: &Shard, who: &Identity) -> Result<(), RanOut> {
+    pub(super) fn become_somebody(
+        &mut self,
+        shard: &Shard,
+        who: &Identity,
+        at: Time,
+    ) -> Result<(), RanOut> {
         let workload = &shard.plan.workloads[who.workload];
         let share = workload.share_of(shard.plan.seed, who.workload, who.number);
         let kind = &shard.plan.archetypes[share.archetype];
@@ -130,7 +136,7 @@ impl User {
         self.rng = self.own_rng(shard.plan.seed);
         self.take_rows(shard, who, false)?;
         for (slot, value) in &kind.vars {
-            match value.evaluate(&mut self.scope(shard)) {
+            match value.evaluate(&mut self.scope(shard, at)) {
                 Ok(value) => self.variables[*slot] = Some(value),
                 // It stays unset: the first call that needs it is not made, and says so.
                 Err(error) => {
@@ -236,14 +242,15 @@ impl User {
         ranks.rank(plan, index, who.number) + round * herd
     }
 
-    /// What a template may read now.
-    pub(super) fn scope<'a>(&'a mut self, shard: &'a Shard) -> Scope<'a> {
+    /// What a template may read in what is intended `at` that time.
+    pub(super) fn scope<'a>(&'a mut self, shard: &'a Shard, at: Time) -> Scope<'a> {
         Scope {
             variables: &self.variables,
             names: &shard.plan.archetypes[self.archetype].variables,
             rng: &mut self.rng,
             user: self.number,
             iteration: self.iteration,
+            now_ms: shard.started_ms + at.since(shard.start) / 1_000_000,
         }
     }
 

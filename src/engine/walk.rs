@@ -196,11 +196,12 @@ impl<'a> Walk<'a> {
             Step::Jump(to) => Ok(*to),
             Step::Choose(choice) => Ok(choice.way(self.user.rng.random())),
             Step::If { condition, to } => {
-                let holds = condition.holds(&mut self.user.scope(self.shard));
+                let holds = condition.holds(&mut self.user.scope(self.shard, self.turn.intended));
                 self.or_fault(holds).map(|holds| if holds { at + 1 } else { *to })
             }
             Step::Count { counter, times } => {
-                let times = times.count(&mut self.user.scope(self.shard), MAX_ROUNDS);
+                let times =
+                    times.count(&mut self.user.scope(self.shard, self.turn.intended), MAX_ROUNDS);
                 *self.user.rounds(*counter) = self.or_fault(times)?;
                 Ok(at + 1)
             }
@@ -213,7 +214,8 @@ impl<'a> Walk<'a> {
             },
             Step::Set(values) => {
                 for (slot, value) in values {
-                    let value = value.evaluate(&mut self.user.scope(self.shard));
+                    let value =
+                        value.evaluate(&mut self.user.scope(self.shard, self.turn.intended));
                     self.user.variables[*slot] = Some(self.or_fault(value)?);
                 }
                 Ok(at + 1)
@@ -224,7 +226,8 @@ impl<'a> Walk<'a> {
             }
             Step::Log(text) => {
                 let mut line = Vec::new();
-                let rendered = text.render(&mut self.user.scope(self.shard), &mut line);
+                let rendered =
+                    text.render(&mut self.user.scope(self.shard, self.turn.intended), &mut line);
                 self.or_fault(rendered)?;
                 let line = || String::from_utf8_lossy(&line).into_owned();
                 self.shard.recorder.borrow_mut().say(line);

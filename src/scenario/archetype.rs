@@ -4,8 +4,6 @@
 //! for the scenario's `setup` and `teardown`.
 //! Invariant: a flow that comes out has a step, and its series are numbered in order.
 
-use std::path::PathBuf;
-
 use super::diagnose::Review;
 use super::flow::{Assembly, STEPS, Setting, Way};
 use super::node::{Key, Kind, Node};
@@ -25,8 +23,6 @@ pub(super) struct Surroundings {
     pub services: Vec<String>,
     /// The variables that `setup` leaves.
     pub globals: Vec<String>,
-    /// Where files are looked up, in this order.
-    pub folders: Vec<PathBuf>,
 }
 
 /// Lowers the fields of an archetype; the caller finishes `fields`.
@@ -57,16 +53,11 @@ pub(super) fn archetype(
     let status = names.status(&sections);
     let names = names.names;
     let before = review.count();
-    let setting = Setting {
-        services: &around.services,
-        names: &names,
-        folders: &around.folders,
-        alone: true,
-    };
+    let setting = Setting { services: &around.services, names: &names, alone: true };
     let mut flow = Assembly::new(setting);
     let sections = flow.sections(review, on_start, way, on_stop);
     let vars = vars.map(|node| control::values(review, node, &names)).unwrap_or_default();
-    let data = data.map(|node| data::draws(review, node, &names, &around.folders));
+    let data = data.map(|node| data::draws(review, node, &names));
     if review.count() > before {
         return None;
     }

@@ -50,7 +50,7 @@ pub(super) fn body(
             let form = texts::form(review, node, names)?;
             (of_template(form), Some("application/x-www-form-urlencoded".to_owned()))
         }
-        "file" => (Body::Bytes(file(review, node, setting)?.1), None),
+        "file" => (Body::Bytes(file(review, node)?.1), None),
         "multipart" => {
             let (template, boundary) = multipart(review, node, setting)?;
             (of_template(template), Some(format!("multipart/form-data; boundary={boundary}")))
@@ -75,8 +75,8 @@ fn of_template(template: Template) -> Body {
 }
 
 /// A file's name and all its bytes.
-fn file(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<(String, Vec<u8>)> {
-    let path = shape::file(review, node, setting.folders)?;
+fn file(review: &mut Review, node: &Node) -> Option<(String, Vec<u8>)> {
+    let path = shape::file(review, node)?;
     let shown = path.display();
     let size = path.metadata().map(|metadata| metadata.len());
     if size.is_ok_and(|size| size > MAX_FILE) {
@@ -156,7 +156,7 @@ fn part(review: &mut Review, key: &Key, node: &Node, setting: &Setting<'_>) -> O
     let kind = fields
         .take("type")
         .and_then(|node| shape::fixed(review, node, "a content type such as image/png"));
-    let file = fields.take("file").map(|node| self::file(review, node, setting));
+    let file = fields.take("file").map(|node| self::file(review, node));
     let value = fields.take("value").map(|node| text(review, node));
     fields.finish(review);
     let (content, default_name) = match (file, value) {

@@ -53,7 +53,6 @@ pub(super) fn scenario(
     let mut around = Surroundings {
         services: services.iter().map(|service| service.name.clone()).collect(),
         globals: Vec::new(),
-        folders: vec![library.folder()],
     };
     let (vars, setup) = (fields.take("vars"), fields.take("setup"));
     let setup = section(review, "setup", root, [("vars", vars), ("flow", setup)], &around);
@@ -68,7 +67,11 @@ pub(super) fn scenario(
     let workloads = fields.need("workloads", "who makes how much load");
     let warmup = fields.take("warmup").map(|node| (node.span, load::bounded(review, node)));
     let grace = fields.take("grace").map(|node| load::bounded(review, node));
+    // What is in them was laid over the scenario before.
+    fields.take("environments");
     let thresholds = fields.take("thresholds").map(|node| thresholds(review, node));
+    // What is in them was laid over the scenario before.
+    fields.take("environments");
     fields.finish(review);
 
     let mut compiler = Compiler::new(library, around);

@@ -3,7 +3,7 @@
 //! `archetype` calls it; the rows are read, or their places found, when the scenario is.
 //! Invariant: a feed that comes out has a row.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use super::answer;
@@ -16,24 +16,13 @@ use crate::plan::flow::Draw;
 
 const EXPECTED: &str = "a map of feeds, such as `account: { csv: accounts.csv, pick: unique }`";
 
-/// The feeds of an archetype; `names` are its variables, `folders` where files are looked up.
-pub(super) fn draws(
-    review: &mut Review,
-    node: &Node,
-    names: &[String],
-    folders: &[PathBuf],
-) -> Vec<Draw> {
+/// The feeds of an archetype; `names` are its variables.
+pub(super) fn draws(review: &mut Review, node: &Node, names: &[String]) -> Vec<Draw> {
     let Some(entries) = shape::entries(review, node, EXPECTED) else { return Vec::new() };
-    entries.iter().filter_map(|(key, node)| draw(review, key, node, names, folders)).collect()
+    entries.iter().filter_map(|(key, node)| draw(review, key, node, names)).collect()
 }
 
-fn draw(
-    review: &mut Review,
-    key: &Key,
-    node: &Node,
-    names: &[String],
-    folders: &[PathBuf],
-) -> Option<Draw> {
+fn draw(review: &mut Review, key: &Key, node: &Node, names: &[String]) -> Option<Draw> {
     let mut fields = Fields::like(review, node, "a feed", "`{ csv: accounts.csv }`")?;
     let csv = fields.entry("csv");
     let json = fields.entry("json");
@@ -47,8 +36,8 @@ fn draw(
     let before = review.count();
     fields.finish(review);
     let rows = match (csv, json, inline) {
-        (Some((_, node)), None, None) => file(review, node, Format::Csv, folders),
-        (None, Some((_, node)), None) => file(review, node, Format::Json, folders),
+        (Some((_, node)), None, None) => file(review, node, Format::Csv),
+        (None, Some((_, node)), None) => file(review, node, Format::Json),
         (None, None, Some((_, node))) => in_place(review, node, &key.name),
         _ if review.count() > before => None,
         _ => {
@@ -79,13 +68,8 @@ fn draw(
     })
 }
 
-fn file(
-    review: &mut Review,
-    node: &Node,
-    format: Format,
-    folders: &[PathBuf],
-) -> Option<(Rows, String)> {
-    let path = shape::file(review, node, folders)?;
+fn file(review: &mut Review, node: &Node, format: Format) -> Option<(Rows, String)> {
+    let path = shape::file(review, node)?;
     match Rows::open(&path, format) {
         Ok(rows) => Some((rows, identity(&path))),
         Err(problem) => {

@@ -5,10 +5,13 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::{
     AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
 };
+
+use crate::mask;
 
 /// The most mistakes kept; the rest is counted.
 const MAX_MISTAKES: usize = 100;
@@ -145,7 +148,7 @@ impl Mistake {
             group = group.element(Level::HELP.message(normalize_untrusted_str(help)));
         }
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        renderer.render(&[group])
+        mask::hide(&renderer.render(&[group])).into_owned()
     }
 }
 
@@ -191,6 +194,17 @@ impl Review {
     pub(crate) fn text(&self, span: Span) -> &str {
         let text = &self.sources[span.source].text;
         text.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// Where files are looked up that are named at a place: beside its file, beside the first.
+    pub(crate) fn folders(&self, span: Span) -> Vec<PathBuf> {
+        let folder = |source: &Source| {
+            Path::new(&source.name).parent().unwrap_or(Path::new("")).to_path_buf()
+        };
+        let mut folders = vec![folder(&self.sources[span.source])];
+        folders.extend(self.sources.first().map(folder));
+        folders.dedup();
+        folders
     }
 
     /// Reports a mistake at a place.

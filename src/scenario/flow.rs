@@ -4,8 +4,6 @@
 //! Invariant: a section that was assembled ends with `Step::End`, and every jump leads into the
 //! list.
 
-use std::path::PathBuf;
-
 use super::diagnose::Review;
 use super::node::{Kind, Node};
 use super::shape;
@@ -21,8 +19,6 @@ pub(super) struct Setting<'a> {
     pub services: &'a [String],
     /// The variables of the archetype by slot.
     pub names: &'a [String],
-    /// Where files are looked up, in this order.
-    pub folders: &'a [PathBuf],
     /// The step at hand is none of several at the same time.
     pub alone: bool,
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::diagnose::Review;
 use super::node::{Kind, Node};
 use super::shape::{self, Fields, wrong};
-use crate::curve::{Distribution, Law};
+use crate::curve::{Distribution, Empirical, Law, SHAPES};
 
 const EXPECTED: &str = "a duration such as 2s, or a law such as `{ exponential: { mean: 2s } }`";
 
@@ -25,6 +25,10 @@ pub(super) fn distribution(review: &mut Review, node: &Node) -> Option<Distribut
         fields.take("normal").map(|node| normal(review, node)),
         fields.take("exponential").map(|node| exponential(review, node)),
         fields.take("lognormal").map(|node| lognormal(review, node)),
+        fields.take("pareto").map(|node| pareto(review, node)),
+        fields.take("gamma").map(|node| gamma(review, node)),
+        fields.take("weibull").map(|node| weibull(review, node)),
+        fields.take("empirical").map(|node| empirical(review, node)),
     ]
     .into_iter()
     .flatten()
@@ -36,9 +40,10 @@ pub(super) fn distribution(review: &mut Review, node: &Node) -> Option<Distribut
     if laws.len() != 1 && review.count() == before {
         let message =
             if laws.is_empty() { "no law is named here" } else { "more than one law is named" };
-        review
-            .mistake(node.span, message)
-            .expected("one of `uniform`, `normal`, `exponential`, `lognormal`");
+        review.mistake(node.span, message).expected(
+            "one of `uniform`, `normal`, `exponential`, `lognormal`, `pareto`, `gamma`, \
+             `weibull`, `empirical`",
+        );
     }
     let bound = |bound: &Option<(&Node, Option<Duration>)>| bound.as_ref().and_then(|(_, d)| *d);
     let (least, most) = (bound(&min), bound(&max));
@@ -48,6 +53,12 @@ pub(super) fn distribution(review: &mut Review, node: &Node) -> Option<Distribut
         return wrong(review, node, "a `max` that is not below `min`");
     }
     let law = laws.into_iter().next()??;
+    if matches!(law, Law::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
+        review
+            .mistake(node.span, "a Pareto law of shape 1 or less has no mean")
+            .expected("a `max`, or a shape above 1");
+        return None;
+    }
     Some(Distribution { law, min: least, max: most })
 }
 
@@ -102,6 +113,77 @@ fn lognormal(review: &mut Review, node: &Node) -> Option<Law> {
     });
     fields.finish(review);
     Some(Law::Lognormal { median: median?, sigma: sigma? })
+}
+
+fn pareto(review: &mut Review, node: &Node) -> Option<Law> {
+    let mut fields = Fields::like(review, node, "a Pareto law", "`{ min: 1s, shape: 2.5 }`")?;
+    let min = need_duration(review, &mut fields, "min");
+    let shape = need_shape(review, &mut fields);
+    fields.finish(review);
+    Some(Law::Pareto { min: min?, shape: shape? })
+}
+
+fn gamma(review: &mut Review, node: &Node) -> Option<Law> {
+    let mut fields = Fields::like(review, node, "a gamma law", "`{ mean: 2s, shape: 2 }`")?;
+    let mean = need_duration(review, &mut fields, "mean");
+    let shape = need_shape(review, &mut fields);
+    fields.finish(review);
+    Some(Law::Gamma { mean: mean?, shape: shape? })
+}
+
+fn weibull(review: &mut Review, node: &Node) -> Option<Law> {
+    let mut fields = Fields::like(review, node, "a Weibull law", "`{ scale: 2s, shape: 1.5 }`")?;
+    let scale = need_duration(review, &mut fields, "scale");
+    let shape = need_shape(review, &mut fields);
+    fields.finish(review);
+    Some(Law::Weibull { scale: scale?, shape: shape? })
+}
+
+/// A column of a file beside the one it is named in, or beside the scenario.
+fn empirical(review: &mut Review, node: &Node) -> Option<Law> {
+    let expected = "`{ csv: thinks.csv, column: seconds, unit: s }`";
+    let mut fields = Fields::like(review, node, "an empirical law", expected)?;
+    let csv = fields.need("csv", "the name of a CSV file");
+    let column = fields.need("column", "the name of one of its columns");
+    let unit = fields.take("unit").map(|node| unit(review, node));
+    fields.finish(review);
+    let file = shape::fixed(review, csv?, "the name of a CSV file")?;
+    let name = shape::fixed(review, column?, "the name of a column")?;
+    if name.contains(',') {
+        return wrong(review, column?, "the name of a column, without a comma");
+    }
+    let unit = match unit {
+        Some(unit) => Some(unit?),
+        None => None,
+    };
+    let folders = review.folders(node.span);
+    let paths: Vec<_> = folders.iter().map(|folder| folder.join(file)).collect();
+    let path = paths.iter().find(|path| path.is_file()).unwrap_or(&paths[0]);
+    match Empirical::read(path, name, unit) {
+        Ok(empirical) => Some(Law::Empirical(empirical)),
+        Err(problem) => {
+            let path = path.display();
+            review.mistake(csv?.span, format!("{path} {problem}")).expected(
+                "a CSV file whose first row names its columns, beside this file or the scenario",
+            );
+            None
+        }
+    }
+}
+
+fn unit<'n>(review: &mut Review, node: &'n Node) -> Option<&'n str> {
+    match shape::scalar(node) {
+        Some(unit) if ["ns", "us", "ms", "s", "m", "h"].contains(&unit) => Some(unit),
+        _ => wrong(review, node, "one of `ns`, `us`, `ms`, `s`, `m`, `h`"),
+    }
+}
+
+fn need_shape(review: &mut Review, fields: &mut Fields<'_>) -> Option<f64> {
+    let node = fields.need("shape", "a number such as 2.5")?;
+    match &node.kind {
+        Kind::Number(_, value) if SHAPES.contains(value) => Some(*value),
+        _ => wrong(review, node, "a number from 0.1 to 100, such as 2.5"),
+    }
 }
 
 fn need_duration(

@@ -30,8 +30,6 @@ pub(super) struct Library {
 pub(super) struct Document {
     pub node: Node,
     pub name: String,
-    /// Where it lies; what is built in lies nowhere.
-    pub folder: Option<PathBuf>,
 }
 
 impl Library {
@@ -44,11 +42,6 @@ impl Library {
             folders.push(working);
         }
         Self { folders }
-    }
-
-    /// The scenario's own folder.
-    pub(super) fn folder(&self) -> PathBuf {
-        self.folders[0].clone()
     }
 
     /// The archetype of this name; `inline` are the names the scenario defines itself, and
@@ -119,8 +112,7 @@ fn names_in(folder: &Path) -> Vec<String> {
 pub(super) fn read(review: &mut Review, path: &Path, span: Option<Span>) -> Option<Document> {
     let shown = path.display().to_string();
     match contents(path) {
-        Ok(bytes) => decode(review, shown, bytes)
-            .map(|document| Document { folder: path.parent().map(Path::to_path_buf), ..document }),
+        Ok(bytes) => decode(review, shown, bytes),
         Err((message, help)) => {
             let mistake = match span {
                 Some(span) => review.mistake(span, format!("{shown}: {message}")),
@@ -193,5 +185,5 @@ pub(super) fn document(review: &mut Review, name: String, text: String) -> Optio
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let source = review.open(name.clone(), text.clone());
     let node = parse(review, source, &text)?;
-    Some(Document { node, name, folder: None })
+    Some(Document { node, name })
 }

@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use super::diagnose::Review;
+use super::k6;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
+use super::stages::stages;
 use crate::curve::Curve;
 use crate::plan::load::{Arrivals, Bound, Load, OPEN_END, Process, Users};
 use crate::units::Rate;
@@ -20,10 +22,11 @@ pub(super) const DEFAULT_MAX_USERS: u64 = 10_000;
 
 const MODEL: &str = "`users:` (so many at once) or `arrivals:` (so many starts per second)";
 
-const STAGE: &str = "`{ ramp: 500, over: 30s }` or `{ hold: 2m }`";
-
 /// Lowers the load of a workload from its fields; the caller finishes them.
 pub(super) fn load(review: &mut Review, fields: &mut Fields<'_>) -> Option<Load> {
+    if fields.has("executor") {
+        return k6::load(review, fields);
+    }
     let users = fields.entry("users");
     let arrivals = fields.entry("arrivals");
     let duration = fields.entry("duration");
@@ -145,84 +148,6 @@ fn process(review: &mut Review, node: &Node) -> Option<Process> {
         Some("poisson") => Some(Process::Poisson),
         _ => wrong(review, node, "`constant` (evenly spaced) or `poisson`"),
     }
-}
-
-/// A list of `ramp` and `hold`; `level` reads the level of a ramp.
-fn stages(
-    review: &mut Review,
-    node: &Node,
-    what: &str,
-    level: impl Fn(&mut Review, &Node) -> Option<u64>,
-) -> Option<Curve> {
-    let expected = "a list of stages such as `- { ramp: 500, over: 30s }`";
-    let items = shape::list(review, node, expected)?;
-    if items.is_empty() {
-        return wrong(review, node, expected);
-    }
-    let before = review.count();
-    let mut curve = Curve::default();
-    for item in items {
-        stage(review, item, &mut curve, &level);
-        if curve.end_ns() >= OPEN_END {
-            review.mistake(item.span, "these stages last longer than 31 years");
-            return None;
-        }
-    }
-    if review.count() > before {
-        return None;
-    }
-    if curve.peak() == 0 {
-        let mistake = review.mistake(node.span, format!("{what} never rise above zero"));
-        mistake.expected("a `ramp` to some level before the first `hold`");
-        return None;
-    }
-    Some(curve)
-}
-
-fn stage(
-    review: &mut Review,
-    item: &Node,
-    curve: &mut Curve,
-    level: &impl Fn(&mut Review, &Node) -> Option<u64>,
-) {
-    let Some(mut fields) = Fields::like(review, item, "a stage", STAGE) else { return };
-    let ramp = fields.take("ramp");
-    let hold = fields.take("hold");
-    let over = fields.entry("over");
-    let before = review.count();
-    let span = fields.span();
-    fields.finish(review);
-    match (ramp, hold) {
-        (Some(node), None) => {
-            let to = level(review, node);
-            let Some((_, over)) = over else {
-                review
-                    .mistake(span, "this ramp has no length")
-                    .expected("`over:` with a duration, such as `{ ramp: 500, over: 30s }`");
-                return;
-            };
-            if let (Some(over), Some(to)) = (bounded(review, over), to) {
-                curve.ramp(to, over);
-            }
-        }
-        (None, Some(node)) => {
-            if let Some((key, _)) = over {
-                not_beside_hold(review, key);
-            } else if let Some(length) = bounded(review, node) {
-                curve.hold(length);
-            }
-        }
-        _ if review.count() > before => {}
-        _ => {
-            review.mistake(span, "a stage is one of `ramp` and `hold`").expected(STAGE);
-        }
-    }
-}
-
-fn not_beside_hold(review: &mut Review, key: &Key) {
-    review
-        .mistake(key.span, "`over` belongs to a `ramp`")
-        .expected("`{ hold: 2m }`, which holds the level for two minutes");
 }
 
 /// A duration short enough for schedules in nanoseconds to be computed with.

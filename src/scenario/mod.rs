@@ -13,13 +13,16 @@ mod diagnose;
 mod flow;
 mod header;
 pub mod hit;
+mod k6;
 mod law;
 mod library;
 mod load;
 mod node;
 mod overrides;
+mod profile;
 mod service;
 mod shape;
+mod stages;
 mod states;
 mod step;
 #[cfg(test)]
@@ -49,7 +52,11 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), 
     let document = library::read(&mut review, path, None);
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let plan = document
-        .and_then(|document| {
+        .and_then(|mut document| {
+            profile::environment(&mut review, &mut document.node, overrides.environment.as_deref());
+            for words in &overrides.set {
+                profile::set(&mut review, &mut document.node, words);
+            }
             compile::scenario(&mut review, &document.node, stem, Library::beside(path))
         })
         .map(|compiled| finish(&mut review, compiled, overrides));

@@ -40,15 +40,7 @@ pub(crate) enum Kind {
 /// Parses a file that is under review as number `source`; a mistake is reported there.
 pub(crate) fn parse(review: &mut Review, source: usize, text: &str) -> Option<Node> {
     let whole = Span { source, start: 0, end: 0 };
-    let root = match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options()) {
-        Ok(root) => root,
-        Err(error) => {
-            report(review, source, text, &error);
-            return None;
-        }
-    };
-    let mut converter = Converter { review, source, text };
-    let node = converter.node(root);
+    let node = value(review, source, text)?;
     match node.kind {
         Kind::Map(_) => Some(node),
         Kind::Null => {
@@ -64,6 +56,19 @@ pub(crate) fn parse(review: &mut Review, source: usize, text: &str) -> Option<No
             None
         }
     }
+}
+
+/// Parses a text that may be any value.
+pub(crate) fn value(review: &mut Review, source: usize, text: &str) -> Option<Node> {
+    let root = match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options()) {
+        Ok(root) => root,
+        Err(error) => {
+            report(review, source, text, &error);
+            return None;
+        }
+    };
+    let mut converter = Converter { review, source, text };
+    Some(converter.node(root))
 }
 
 fn options() -> Options {

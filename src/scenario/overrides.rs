@@ -18,6 +18,10 @@ use crate::verdict::Threshold;
 /// What the command line says beside the scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
+    /// `-e`: the scenario's environment that is laid over it.
+    pub environment: Option<String>,
+    /// `--set PATH=VALUE`: values of the scenario replaced before it is compiled.
+    pub set: Vec<String>,
     /// `--seed`
     pub seed: Option<Seed>,
     /// `--threshold`: rules added to the scenario's.

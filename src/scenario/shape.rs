@@ -231,10 +231,11 @@ pub(crate) fn weight(review: &mut Review, node: &Node) -> Option<f64> {
     }
 }
 
-/// The path of a file that is there: beside whoever names it, in the order of `folders`.
-pub(crate) fn file(review: &mut Review, node: &Node, folders: &[PathBuf]) -> Option<PathBuf> {
+/// The path of a file that is there: beside the file that names it, or beside the scenario.
+pub(crate) fn file(review: &mut Review, node: &Node) -> Option<PathBuf> {
     let name = fixed(review, node, "the name of a file")?;
-    let places: Vec<PathBuf> = folders.iter().map(|folder| folder.join(name)).collect();
+    let places: Vec<PathBuf> =
+        review.folders(node.span).iter().map(|folder| folder.join(name)).collect();
     if let Some(found) = places.iter().find(|path| path.is_file()) {
         return Some(found.clone());
     }

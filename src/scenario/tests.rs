@@ -6,8 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::plan::load::{Bound, OPEN_END};
-use crate::plan::{Body, Call};
-use crate::plan::{Load, StepId};
+use crate::plan::{Body, Call, Load, StepId, Target};
 use crate::seed::Seed;
 use crate::units::Rate;
 
@@ -124,6 +123,7 @@ fn render(
         rng: &mut rng,
         user: 1,
         iteration: 0,
+        now_ms: 0,
     };
     let mut out = Vec::new();
     template.render(&mut scope, &mut out).unwrap();
@@ -265,4 +265,44 @@ fn load_and_render(bytes: &[u8]) {
         assert!(!mistakes.list.is_empty(), "refused without a reason");
         assert!(!mistakes.render(true).is_empty());
     }
+}
+
+#[test]
+fn environments_and_settings_are_laid_over_the_scenario() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.yaml");
+    std::fs::write(
+        &file,
+        "services: { shop: builtin, pay: \"http://pay\" }
+workloads:
+  w.eu: { users: [ { ramp: 5, over: 1s }, { hold: 2s } ], flow: [ { get: /a }, { get: /b } ] }
+grace: 1s
+environments:
+  staging:
+    services: { shop: { url: \"http://staging\" } }
+    workloads: { w.eu: { users: 7, iterations: 3 } }
+    grace: null
+",
+    )
+    .unwrap();
+    let load = |environment: Option<&str>, set: &[&str]| {
+        let set = set.iter().map(|&words| words.to_owned()).collect();
+        let environment = environment.map(str::to_owned);
+        let overrides = Overrides { environment, set, ..Overrides::default() };
+        super::load(&file, &overrides).unwrap().0
+    };
+    let plain = load(None, &[]);
+    assert_eq!((plain.peak_users(), plain.grace.as_secs(), plain.services.len()), (5, 1, 2));
+    let staging = load(Some("staging"), &[]);
+    assert_eq!((staging.peak_users(), staging.grace.as_secs()), (7, 10));
+    assert!(matches!(&staging.services[0].target, Target::Url(a) if a.host == "staging"));
+    assert_eq!(staging.services[1].name, "pay");
+    let set = load(
+        Some("staging"),
+        &["workloads.w.eu.users=9", "seed=5", "workloads.w.eu.flow.1.name=\"b: c\"", "grace= 3s"],
+    );
+    assert_eq!((set.peak_users(), set.seed.value(), set.grace.as_secs()), (9, 5, 3));
+    assert_eq!(set.steps[1].name, "b: c");
+    let removed = load(None, &["workloads.w.eu.users=[ { step: 2, over: 1s } ]", "grace=null"]);
+    assert_eq!((removed.peak_users(), removed.grace.as_secs()), (2, 10));
 }

@@ -155,6 +155,13 @@ fn report(review: &mut Review, node: &Node, text: &str, error: &ParseError, name
                 .mistake(span, format!("this template does not parse: {message}"))
                 .expected("an expression such as `{{ product }}` or `{{ int(1, 20) }}`");
         }
+        ParseErrorKind::Environment(name) => {
+            let name = super::shape::short(name);
+            review
+                .mistake(span, format!("the environment has no readable `{name}`"))
+                .expected("a variable that is set where manada is started")
+                .help(format!("set it: `export {name}=…`, or give a second text to fall back on"));
+        }
         ParseErrorKind::Misplaced(message) => {
             review.mistake(span, format!("this text may not stand here: {message}"));
         }

@@ -81,7 +81,8 @@ impl Compiler {
         index: usize,
     ) -> Option<Workload> {
         let mut fields = Fields::of(review, node, "a workload")?;
-        let start = fields.take("start").map(|node| load::bounded(review, node));
+        let start = if fields.has("executor") { "startTime" } else { "start" };
+        let start = fields.take(start).map(|node| load::bounded(review, node));
         let load = load::load(review, &mut fields);
         let shares = self.shares(review, key, &mut fields);
         fields.finish(review);
@@ -175,12 +176,7 @@ impl Compiler {
             let expected = format!("`{}`, as the file is called", key.name);
             wrong::<()>(review, node, expected);
         }
-        // Its files lie beside it, or beside the scenario.
-        let mut around = self.around.clone();
-        if let Some(folder) = document.folder {
-            around.folders.insert(0, folder);
-        }
-        let compiled = archetype(review, &key.name, &mut fields, &around);
+        let compiled = archetype(review, &key.name, &mut fields, &self.around);
         fields.finish(review);
         compiled
     }

@@ -12,6 +12,7 @@ use super::hlog::Hlog;
 use super::timeline::{Closed, Seconds, Timeline};
 use super::{Sink, json};
 use crate::event::{Opening, Report, RunEvent};
+use crate::mask;
 use crate::stats::delta::StepWindow;
 
 /// The files, in the order they are named at the end.
@@ -187,8 +188,10 @@ fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
     csv.flush()
 }
 
-/// A text that no spreadsheet takes for a formula: names come from files that others wrote.
+/// A text without secrets that no spreadsheet takes for a formula: names come from files that
+/// others wrote.
 pub(super) fn harmless(text: &str) -> String {
+    let text = mask::hide(text);
     let risky = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    if risky { format!("'{text}") } else { text.to_owned() }
+    if risky { format!("'{text}") } else { text.into_owned() }
 }

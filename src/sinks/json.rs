@@ -4,9 +4,12 @@
 //! Invariant: durations in whole µs with suffix `_us`, counts are integers, what does not exist is
 //! null, and every string of a target's making is just a string.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::event::Report;
+use crate::mask;
 use crate::plan::{Load, Series};
 use crate::stats::delta::{LoadWindow, StepWindow};
 use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot, outcome};
@@ -14,6 +17,26 @@ use crate::verdict::{Judgement, Trust};
 
 /// The document.
 pub fn document(report: &Report) -> Value {
+    let mut document = whole(report);
+    hide(&mut document);
+    document
+}
+
+/// Takes secrets out of every text.
+fn hide(value: &mut Value) {
+    match value {
+        Value::String(text) => {
+            if let Cow::Owned(hidden) = mask::hide(text) {
+                *text = hidden;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide),
+        Value::Object(entries) => entries.values_mut().for_each(hide),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn whole(report: &Report) -> Value {
     let (plan, snapshot) = (&report.opening.plan, &*report.snapshot);
     let (measured, warmup) = (&snapshot.measured, &snapshot.warmup);
     let open = plan.workloads.iter().all(|load| matches!(load.load, Load::Open(_)));

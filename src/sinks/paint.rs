@@ -5,6 +5,8 @@
 
 use anstyle::{AnsiColor, Style};
 
+use crate::mask;
+
 /// All is well.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
 /// Look here.
@@ -21,9 +23,9 @@ pub(super) fn paint(style: Style, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
 }
 
-/// A text without control characters.
+/// A text without control characters and secrets.
 pub(super) fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    mask::hide(text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
 /// How many columns a text takes, colours left out.

@@ -7,8 +7,9 @@ use std::sync::Arc;
 
 use minijinja::{Error, ErrorKind, Value};
 
+use super::calls::{PREFIX, Rewritten};
 use super::functions::{ENVIRONMENT, lending};
-use super::{RenderError, Scope};
+use super::{RESERVED, RenderError, Scope};
 use crate::seed::Rng;
 
 /// A compiled expression and the variables it reads.
@@ -21,6 +22,8 @@ struct Inner {
     /// Name and slot of each variable.
     reads: Vec<(Value, usize)>,
     reads_user: bool,
+    /// What the environment held.
+    constants: Vec<(Value, Value)>,
 }
 
 impl fmt::Debug for Expression {
@@ -33,9 +36,11 @@ impl fmt::Debug for Expression {
 /// functions, sorted.
 pub(super) fn compile(
     source: &str,
+    rewritten: Rewritten,
     names: &[String],
 ) -> Result<(Expression, Vec<String>), minijinja::Error> {
-    let code = ENVIRONMENT.compile_expression_owned(source.to_owned())?;
+    let Rewritten { source: code, constants } = rewritten;
+    let code = ENVIRONMENT.compile_expression_owned(code)?;
     let mut reads = Vec::new();
     let mut unknown = Vec::new();
     let mut reads_user = false;
@@ -44,12 +49,13 @@ pub(super) fn compile(
             reads.push((Value::from(name), slot));
         } else if name == "user" {
             reads_user = true;
-        } else if !super::FUNCTIONS.contains(&name.as_str()) {
+        } else if !name.starts_with(PREFIX) && !RESERVED.contains(&name.as_str()) {
             unknown.push(name);
         }
     }
     unknown.sort();
-    let inner = Inner { source: source.to_owned(), code, reads, reads_user };
+    let constants = constants.into_iter().map(|(name, value)| (Value::from(name), value)).collect();
+    let inner = Inner { source: source.to_owned(), code, reads, reads_user, constants };
     Ok((Expression(Arc::new(inner)), unknown))
 }
 
@@ -64,8 +70,9 @@ impl Expression {
             let user = [("number", scope.user), ("iteration", scope.iteration)];
             (Value::from("user"), Value::from_pairs(user))
         });
-        let context = Value::from_pairs(variables.chain(user));
-        let value = lending(scope.rng, || self.0.code.eval(context));
+        let constants = self.0.constants.iter().cloned();
+        let context = Value::from_pairs(variables.chain(user).chain(constants));
+        let value = lending(scope.rng, scope.now_ms, || self.0.code.eval(context));
         match value {
             Ok(value) if !value.is_undefined() => Ok(value),
             Ok(_) => Err(self.blame(scope, "is not defined")),
@@ -92,8 +99,10 @@ impl Expression {
     pub(super) fn rehearse(&self, rng: &mut Rng) -> Result<(), String> {
         let guesses = self.0.reads.iter().map(|(name, _)| (name.clone(), Value::from(1)));
         let user = Value::from_pairs([("number", 1u64), ("iteration", 0)]);
-        let context = Value::from_pairs(guesses.chain([(Value::from("user"), user)]));
-        let Err(error) = lending(rng, || self.0.code.eval(context)) else { return Ok(()) };
+        let constants = self.0.constants.iter().cloned();
+        let known = constants.chain([(Value::from("user"), user)]);
+        let context = Value::from_pairs(guesses.chain(known));
+        let Err(error) = lending(rng, 0, || self.0.code.eval(context)) else { return Ok(()) };
         let certain = matches!(
             error.kind(),
             ErrorKind::UnknownFilter

@@ -3,7 +3,7 @@
 //! `expression` lends the iteration's generator for the length of one evaluation.
 //! Invariant: the same generator state gives the same values; a function reads nothing else.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::LazyLock;
 
 use minijinja::value::Rest;
@@ -11,12 +11,36 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior, Value};
 use rand::RngExt;
 use rand_xoshiro::rand_core::SeedableRng;
 
+use super::calls::PREFIX;
+use super::{calendar, codec, people};
 use crate::seed::Rng;
 
 /// The functions an expression may call.
-pub const FUNCTIONS: &[&str] = &["choice", "dict", "float", "int", "range", "uuid", "word"];
+pub const FUNCTIONS: &[&str] = &[
+    "alnum",
+    "base64",
+    "choice",
+    "date",
+    "dict",
+    "digits",
+    "email",
+    "env",
+    "float",
+    "hash",
+    "hex",
+    "int",
+    "json",
+    "name",
+    "now",
+    "range",
+    "secret",
+    "urlencode",
+    "uuid",
+    "word",
+];
 
-/// Names that a variable may not have.
+/// Names that a variable may not have; those of the other functions it may: a call is told from
+/// a variable by its brackets.
 pub const RESERVED: &[&str] = &[
     "user", "choice", "dict", "float", "int", "range", "uuid", "word", "true", "false", "none",
     "True", "False", "None", "not", "and", "or", "in", "is", "if", "else",
@@ -27,6 +51,11 @@ const FUEL: u64 = 100_000;
 
 /// The longest list `choice` draws from.
 const MAX_CHOICE: usize = 100_000;
+
+/// The longest text `hex`, `digits` and `alnum` make.
+const MAX_LETTERS: usize = 65_536;
+
+const ALNUM: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut env = Environment::new();
@@ -45,16 +74,36 @@ pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(||
     env.add_function("choice", choice);
     env.add_function("word", || with_rng(word));
     env.add_function("uuid", || with_rng(uuid));
+    let own = |name: &str| format!("{PREFIX}{name}");
+    env.add_function(own("name"), name);
+    env.add_function(own("email"), || with_rng(people::email));
+    env.add_function(own("now"), now);
+    env.add_function(own("date"), date);
+    env.add_function(own("hex"), |count: usize| letters(b"0123456789abcdef", count));
+    env.add_function(own("digits"), |count: usize| letters(b"0123456789", count));
+    env.add_function(own("alnum"), |count: usize| letters(ALNUM, count));
+    env.add_function(own("hash"), hash);
+    env.add_filter("hash", hash);
+    env.add_function(own("base64"), codec::base64);
+    env.add_filter("base64", codec::base64);
+    env.add_function(own("urlencode"), codec::urlencode);
+    env.add_filter("urlencode", codec::urlencode);
+    env.add_function(own("json"), codec::json);
+    env.add_filter("json", codec::json);
     env
 });
 
 thread_local! {
     /// The generator of the evaluation under way on this thread.
     static LENT: RefCell<Rng> = RefCell::new(Rng::seed_from_u64(0));
+    /// Its moment, ms since the epoch.
+    static NOW: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Runs `evaluation` with `rng` lent to the functions, and takes it back as they left it.
-pub(super) fn lending<T>(rng: &mut Rng, evaluation: impl FnOnce() -> T) -> T {
+/// Runs `evaluation` at a moment with `rng` lent to the functions, and takes it back as they left
+/// it.
+pub(super) fn lending<T>(rng: &mut Rng, now_ms: u64, evaluation: impl FnOnce() -> T) -> T {
+    NOW.set(now_ms);
     let swap = |rng: &mut Rng| LENT.with_borrow_mut(|lent| std::mem::swap(lent, rng));
     swap(rng);
     let result = evaluation();
@@ -66,7 +115,7 @@ fn with_rng<T>(draw: impl FnOnce(&mut Rng) -> T) -> T {
     LENT.with_borrow_mut(draw)
 }
 
-fn invalid(what: &'static str) -> Error {
+pub(super) fn invalid(what: impl Into<std::borrow::Cow<'static, str>>) -> Error {
     Error::new(ErrorKind::InvalidOperation, what)
 }
 
@@ -99,6 +148,47 @@ fn choice(options: Rest<Value>) -> Result<Value, Error> {
     Ok(options.swap_remove(index))
 }
 
+/// A person's name, or its first or last part.
+fn name(part: Option<&str>) -> Result<String, Error> {
+    match part {
+        None => Ok(with_rng(people::name)),
+        Some("first") => Ok(with_rng(people::first)),
+        Some("last") => Ok(with_rng(people::last)),
+        Some(_) => Err(invalid("name() takes nothing, \"first\" or \"last\"")),
+    }
+}
+
+/// The moment the call is intended for: ms since the epoch, whole seconds, or RFC 3339.
+fn now(unit: Option<&str>) -> Result<Value, Error> {
+    let ms = NOW.get();
+    match unit {
+        None | Some("ms") => Ok(Value::from(ms)),
+        Some("s") => Ok(Value::from(ms / 1_000)),
+        Some("iso") => Ok(Value::from(calendar::format(ms as i64, "iso").map_err(invalid)?)),
+        Some(_) => Err(invalid("now() takes nothing, \"ms\", \"s\" or \"iso\"")),
+    }
+}
+
+/// The moment, moved by an offset, as a pattern says.
+fn date(pattern: Option<&str>, offset: Option<&str>) -> Result<String, Error> {
+    let offset = offset.map_or(Ok(0), calendar::offset).map_err(invalid)?;
+    let ms = (NOW.get() as i64).saturating_add(offset);
+    calendar::format(ms, pattern.unwrap_or("%F")).map_err(invalid)
+}
+
+fn hash(text: &Value, law: Option<&str>) -> Result<String, Error> {
+    codec::hash(text, law)
+}
+
+/// So many characters of an alphabet.
+fn letters(alphabet: &[u8], count: usize) -> Result<String, Error> {
+    if count > MAX_LETTERS {
+        return Err(invalid(format!("at most {MAX_LETTERS} characters at a time")));
+    }
+    let draw = |rng: &mut Rng| char::from(alphabet[rng.random_range(0..alphabet.len())]);
+    Ok(with_rng(|rng| (0..count).map(|_| draw(rng)).collect()))
+}
+
 /// A pronounceable word of two to four syllables.
 fn word(rng: &mut Rng) -> String {
     const CONSONANTS: &[u8] = b"bcdfglmnprstvz";
@@ -117,3 +207,7 @@ fn uuid(rng: &mut Rng) -> String {
     let hex = format!("{bits:032x}");
     [&hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..]].join("-")
 }
+
+#[cfg(test)]
+#[path = "functions_tests.rs"]
+mod tests;

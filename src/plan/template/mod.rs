@@ -4,10 +4,14 @@
 //! Invariant: rendering is pure and bounded: it reads its Scope, draws from its generator, no
 //! more; the fast paths (a variable, `int(a, b)`, `user.number`) allocate nothing.
 
+mod calendar;
+mod calls;
+mod codec;
 mod encode;
 mod expression;
 mod functions;
 mod parse;
+mod people;
 #[cfg(test)]
 mod tests;
 mod typed;
@@ -55,6 +59,8 @@ enum Slot {
     Int(i64, i64),
     /// The number of the user or arrival.
     UserNumber,
+    /// What the environment held when the text was compiled.
+    Constant(Value),
     /// Everything else.
     Expression(Expression),
 }
@@ -72,6 +78,8 @@ pub struct Scope<'a> {
     pub user: u64,
     /// The number of the iteration within its user.
     pub iteration: u64,
+    /// When the call is intended, by the wall clock: ms since the epoch.
+    pub now_ms: u64,
 }
 
 /// Why a template could not be rendered; the call is not made and counts as a generator error.
@@ -161,6 +169,7 @@ impl Slot {
             // Digits and a sign need no encoding anywhere.
             Self::Int(low, high) => digits(scope.rng.random_range(*low..=*high), out),
             Self::UserNumber => digits(scope.user, out),
+            Self::Constant(value) => encode::value(value, encoding, out),
             Self::Expression(expression) => {
                 encode::value(&expression.evaluate(scope)?, encoding, out)
             }
@@ -184,6 +193,7 @@ impl Slot {
             }
             Self::Int(low, high) => Ok(Value::from(scope.rng.random_range(*low..=*high))),
             Self::UserNumber => Ok(Value::from(scope.user)),
+            Self::Constant(value) => Ok(value.clone()),
             Self::Expression(expression) => expression.evaluate(scope),
         }
     }
@@ -192,7 +202,7 @@ impl Slot {
         match self {
             Self::Variable(slot) | Self::Field(slot, _) => each(*slot),
             Self::Expression(expression) => expression.reads(each),
-            Self::Int(..) | Self::UserNumber => {}
+            Self::Int(..) | Self::UserNumber | Self::Constant(_) => {}
         }
     }
 }

@@ -12,8 +12,14 @@ fn render_with(template: &Template, x: Value) -> Result<String, RenderError> {
     let names = names();
     let mut rng = Seed::new(1).unwrap().rng(Stream::Content, 0, 0);
     let variables = [Some(x), Some(Value::from("p 1")), None];
-    let mut scope =
-        Scope { variables: &variables, names: &names, rng: &mut rng, user: 7, iteration: 2 };
+    let mut scope = Scope {
+        variables: &variables,
+        names: &names,
+        rng: &mut rng,
+        user: 7,
+        iteration: 2,
+        now_ms: 1_763_690_583_042,
+    };
     let mut out = Vec::new();
     template.render(&mut scope, &mut out)?;
     Ok(String::from_utf8(out).unwrap())

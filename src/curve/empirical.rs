@@ -1,0 +1,163 @@
+//! Durations that were measured: a column of a CSV file as a law.
+//!
+//! `scenario` and the compact form read it, `distribution` draws from it.
+//! Invariant: its values are sorted and there is at least one.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clamped;
+use crate::units::{nanos, parse_duration};
+
+/// The most rows read.
+pub const MAX_ROWS: usize = 1_000_000;
+
+/// The most bytes read: a row of such a file is rarely longer than this divided by its rows.
+const MAX_BYTES: u64 = 256 << 20;
+
+/// A law that draws what was seen before, by linear interpolation between neighbours.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Empirical {
+    /// The file, as it is found from the working directory.
+    pub path: String,
+    /// The column's name in the file's first row.
+    pub column: String,
+    /// What a bare number counts: `ns`, `us`, `ms`, `s`…; none: bare numbers are mistakes.
+    pub unit: Option<String>,
+    /// In ns, sorted.
+    sorted: Arc<[u64]>,
+}
+
+impl Empirical {
+    /// Reads a column: cells are durations such as `12ms`; with a `unit`, bare numbers count it.
+    ///
+    /// # Errors
+    /// What is wrong with the file, as the end of a sentence that begins with its name.
+    pub fn read(path: &Path, column: &str, unit: Option<&str>) -> Result<Self, String> {
+        let file = File::open(path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => "is not there".to_owned(),
+            _ => format!("cannot be read: {error}"),
+        })?;
+        let values = values(file.take(MAX_BYTES), column, unit)?;
+        let path = path.display().to_string();
+        Ok(Self { path, column: column.to_owned(), unit: unit.map(str::to_owned), sorted: values })
+    }
+
+    /// The value at a share `p` from 0 to 1: linear between order statistics.
+    pub fn at(&self, p: f64) -> f64 {
+        let place = p * (self.sorted.len() - 1) as f64;
+        let (index, part) = (place as usize, place.fract());
+        let low = self.sorted[index] as f64;
+        match self.sorted.get(index + 1) {
+            Some(&high) => low + (high as f64 - low) * part,
+            None => low,
+        }
+    }
+
+    /// The mean of what is drawn, cut to a range.
+    pub fn mean(&self, a: f64, b: f64) -> f64 {
+        if let [only] = *self.sorted {
+            return (only as f64).clamp(a, b);
+        }
+        // The quantile function is straight between neighbours: uniform laws, all as likely.
+        let parts = self.sorted.windows(2);
+        let sum: f64 =
+            parts.map(|pair| clamped::uniform(pair[0] as f64, pair[1] as f64, a, b)).sum();
+        sum / (self.sorted.len() - 1) as f64
+    }
+}
+
+fn values(file: impl Read, column: &str, unit: Option<&str>) -> Result<Arc<[u64]>, String> {
+    let mut reader =
+        csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(file);
+    let unreadable = |error: csv::Error| format!("is no CSV file: {error}");
+    let names = reader.headers().map_err(unreadable)?;
+    let Some(place) = names.iter().position(|name| name.trim_start_matches('\u{feff}') == column)
+    else {
+        let names: Vec<&str> = names.iter().take(20).collect();
+        return Err(format!("has no column `{column}`; its columns are {}", names.join(", ")));
+    };
+    let mut values = Vec::new();
+    let mut record = csv::StringRecord::new();
+    while reader.read_record(&mut record).map_err(unreadable)? {
+        if values.len() == MAX_ROWS {
+            return Err(format!("has more than {MAX_ROWS} rows"));
+        }
+        let cell = record.get(place).unwrap_or_default();
+        let value = cell_value(cell, unit).ok_or_else(|| {
+            let line = record.position().map_or(0, csv::Position::line);
+            let cell: String = cell.chars().take(40).collect();
+            match unit {
+                None if cell.parse::<f64>().is_ok() => format!(
+                    "has the bare number `{cell}` in line {line}: \
+                     give `unit: ms`, or write `{cell}ms`"
+                ),
+                _ => format!("has `{cell}` in line {line}, which is no duration such as 12ms"),
+            }
+        })?;
+        values.push(nanos(value));
+    }
+    if values.is_empty() {
+        return Err("has no rows".to_owned());
+    }
+    values.sort_unstable();
+    Ok(values.into())
+}
+
+fn cell_value(cell: &str, unit: Option<&str>) -> Option<Duration> {
+    let bare = !cell.is_empty() && cell.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    match unit {
+        Some(unit) if bare => parse_duration(&format!("{cell}{unit}")).ok(),
+        _ => parse_duration(cell).ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str, column: &str, unit: Option<&str>) -> Result<Vec<u64>, String> {
+        values(text.as_bytes(), column, unit).map(|values| values.to_vec())
+    }
+
+    #[test]
+    fn cells_are_durations_and_bare_numbers_need_a_unit() {
+        let ms = 1_000_000;
+        assert_eq!(read("a,took\n1,3ms\n2,1ms\n", "took", None), Ok(vec![ms, 3 * ms]));
+        assert_eq!(read("took\n1.5\n2s\n", "took", Some("ms")), Ok(vec![1_500_000, 2_000 * ms]));
+        for (text, column, unit, part) in [
+            ("took\n12\n", "took", None, "bare number `12` in line 2"),
+            ("took\n1ms\nfast\n", "took", Some("ms"), "`fast` in line 3"),
+            ("took,b\n", "took", None, "no rows"),
+            ("took,b\n1ms,2\n", "tok", None, "its columns are took, b"),
+            ("a,took\n1\n", "took", None, "`` in line 2"),
+        ] {
+            let message = read(text, column, unit).unwrap_err();
+            assert!(message.contains(part), "{text:?}: {message}");
+        }
+        let many = format!("t\n{}", "1ms\n".repeat(MAX_ROWS + 1));
+        assert!(read(&many, "t", None).unwrap_err().contains("more than"));
+    }
+
+    #[test]
+    fn it_is_linear_between_neighbours() {
+        let law = |sorted: &[u64]| Empirical {
+            path: String::new(),
+            column: String::new(),
+            unit: None,
+            sorted: sorted.into(),
+        };
+        let three = law(&[10, 20, 60]);
+        for (p, value) in [(0.0, 10.0), (0.25, 15.0), (0.5, 20.0), (0.75, 40.0), (1.0, 60.0)] {
+            assert!((three.at(p) - value).abs() < 1e-9, "{p}");
+        }
+        // The mean of the interpolated law, not of the rows: (15 + 40) / 2.
+        assert!((three.mean(0.0, f64::INFINITY) - 27.5).abs() < 1e-9);
+        // 15 to 15, then 15 to 20: 16.25 over one half, and 20 over the other.
+        assert!((three.mean(15.0, 20.0) - 18.125).abs() < 1e-9);
+        assert!((law(&[7]).at(0.3) - 7.0).abs() < 1e-9);
+    }
+}

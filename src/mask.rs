@@ -1,0 +1,130 @@
+//! Secrets of this process, and how to keep them out of what people read.
+//!
+//! `plan::template` learns what `secret("NAME")` reads; whatever prints a text hides it first.
+//! Invariant: what was learnt is hidden in every form a request gives it: as it is,
+//! percent-encoded, in JSON, in base64 at any alignment.
+
+use std::borrow::Cow;
+use std::sync::RwLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+
+/// The most secrets of one process.
+pub const MAX: usize = 256;
+
+/// A shorter one is not hidden: it would blot out half of every report.
+pub const SHORTEST: usize = 4;
+
+/// What stands in its place.
+const MASK: &str = "***";
+
+/// The secrets, and all their forms from the longest to the shortest.
+static KNOWN: RwLock<(Vec<String>, Vec<String>)> = RwLock::new((Vec::new(), Vec::new()));
+
+/// Hides a value from now on; false when there are [`MAX`] of them already.
+pub fn learn(secret: &str) -> bool {
+    if secret.len() < SHORTEST {
+        return true;
+    }
+    let Ok(mut known) = KNOWN.write() else { return false };
+    let (secrets, forms) = &mut *known;
+    if secrets.iter().any(|known| known == secret) {
+        return true;
+    }
+    if secrets.len() == MAX {
+        return false;
+    }
+    secrets.push(secret.to_owned());
+    forms.extend(all_forms(secret));
+    forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    forms.dedup();
+    true
+}
+
+/// The text with every secret in it replaced.
+pub fn hide(text: &str) -> Cow<'_, str> {
+    let Ok(known) = KNOWN.read() else { return Cow::Borrowed(MASK) };
+    let mut shown = Cow::Borrowed(text);
+    for form in &known.1 {
+        if shown.contains(form.as_str()) {
+            shown = Cow::Owned(shown.replace(form.as_str(), MASK));
+        }
+    }
+    shown
+}
+
+fn all_forms(secret: &str) -> Vec<String> {
+    let mut forms = vec![secret.to_owned(), json(secret)];
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    let in_form = |byte: u8| byte.is_ascii_alphanumeric() || b"*-._".contains(&byte);
+    // What may stand in a URL is left alone there.
+    let in_url = |byte: u8| byte.is_ascii_graphic() && !b"\"#<>\\^`{|}".contains(&byte);
+    for plain in [&unreserved as &dyn Fn(u8) -> bool, &in_form, &in_url] {
+        let encoded = percent(secret, plain);
+        forms.push(encoded.replace("%20", "+"));
+        forms.push(encoded.to_lowercase());
+        forms.push(encoded);
+    }
+    // In base64 a text looks different at each of three alignments; its edges are mixed with what
+    // stands beside it, the rest is its own.
+    for before in 0..3 {
+        let mut bytes = vec![0; before];
+        bytes.extend_from_slice(secret.as_bytes());
+        let (from, to) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
+        for encoded in [STANDARD_NO_PAD.encode(&bytes), URL_SAFE_NO_PAD.encode(&bytes)] {
+            forms.push(encoded[from..to].to_owned());
+        }
+    }
+    forms.retain(|form| form.len() >= SHORTEST);
+    forms
+}
+
+fn percent(text: &str, plain: impl Fn(u8) -> bool) -> String {
+    use std::fmt::Write;
+    text.bytes().fold(String::new(), |mut out, byte| {
+        if plain(byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+        out
+    })
+}
+
+fn json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted[1..quoted.len() - 1].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_hidden_in_every_form() {
+        let secret = "s3cr\"t \\/+&pàss";
+        assert_eq!(hide("nothing learnt"), "nothing learnt");
+        assert!(learn(secret) && learn(secret));
+        let quoted = serde_json::to_string(secret).unwrap();
+        let mut shown = vec![
+            format!("a {secret} b"),
+            quoted.clone(),
+            "s3cr%22t%20%5C%2F%2B%26p%C3%A0ss".to_owned(),
+            "s3cr%22t+%5C%2F%2B%26p%C3%A0ss".to_owned(),
+            "s3cr%22t%20%5C/+&p%C3%A0ss".to_owned(),
+        ];
+        for before in ["", "u", "us", "usr:"] {
+            shown.push(STANDARD_NO_PAD.encode(format!("{before}{secret}")));
+            shown.push(URL_SAFE_NO_PAD.encode(format!("{before}{secret}:and more")));
+        }
+        for text in shown {
+            let hidden = hide(&text);
+            assert!(hidden.contains(MASK), "{text} → {hidden}");
+            assert!(hidden.len() < text.len() - 8, "{text} → {hidden}");
+        }
+        // Too short to be one.
+        assert!(learn("ab"));
+        assert_eq!(hide("ab"), "ab");
+    }
+}

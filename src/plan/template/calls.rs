@@ -1,0 +1,154 @@
+//! The calls in an expression, found before it is compiled.
+//!
+//! `expression` compiles what comes out. `env` and `secret` are read here, once; other functions
+//! get a name of their own, so that a variable may be called `name` or `date`.
+//! Invariant: the value of an environment variable never stands in a source text.
+
+use std::ops::Range;
+
+use super::{FUNCTIONS, ParseErrorKind, RESERVED, Value};
+use crate::mask;
+
+/// What a call of a function is renamed to, before its name.
+pub(super) const PREFIX: &str = "fn__";
+
+/// An expression with its calls made unmistakable.
+#[derive(Debug)]
+pub(super) struct Rewritten {
+    pub source: String,
+    /// Names that stand for what was read, and their values.
+    pub constants: Vec<(String, Value)>,
+}
+
+/// Finds the calls; an error names the part of `source` that it is about.
+pub(super) fn rewrite(source: &str) -> Result<Rewritten, (ParseErrorKind, Range<usize>)> {
+    let mut out = Rewritten { source: String::with_capacity(source.len()), constants: Vec::new() };
+    let mut at = 0;
+    // The last byte that is no blank: after `.` and `|` a name is no function of ours.
+    let mut before = b' ';
+    while at < source.len() {
+        let end = at + token(&source[at..]);
+        let word = &source[at..end];
+        let called = source[end..].trim_start().starts_with('(') && !matches!(before, b'.' | b'|');
+        match word {
+            "env" | "secret" if called => {
+                let (names, close) = arguments(source, end).ok_or_else(|| {
+                    let message =
+                        format!("`{word}` takes a name in quotes: `{word}(\"API_TOKEN\")`");
+                    (ParseErrorKind::Syntax(message), at..end)
+                })?;
+                let value = read(word, &names).map_err(|kind| (kind, at..close))?;
+                let name = format!("{PREFIX}{}", out.constants.len());
+                out.source.push_str(&name);
+                out.constants.push((name, value));
+                at = close;
+                before = b')';
+                continue;
+            }
+            _ if called && FUNCTIONS.contains(&word) && !RESERVED.contains(&word) => {
+                out.source.push_str(PREFIX);
+            }
+            _ => {}
+        }
+        out.source.push_str(word);
+        if let Some(&last) = word.trim_end().as_bytes().last() {
+            before = last;
+        }
+        at = end;
+    }
+    Ok(out)
+}
+
+/// The length of the word, the quoted text or the character that `text` begins with.
+fn token(text: &str) -> usize {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let first = text.chars().next().unwrap_or(' ');
+    if is_word(first) {
+        return text.find(|c| !is_word(c)).unwrap_or(text.len());
+    }
+    if first == '"' || first == '\'' {
+        let mut escaped = false;
+        for (at, c) in text.char_indices().skip(1) {
+            match c {
+                _ if escaped => escaped = false,
+                '\\' => escaped = true,
+                _ if c == first => return at + 1,
+                _ => {}
+            }
+        }
+        return text.len();
+    }
+    first.len_utf8()
+}
+
+/// One or two texts in quotes between brackets that begin after `from`, and where they end.
+fn arguments(source: &str, from: usize) -> Option<(Vec<String>, usize)> {
+    let mut rest = source[from..].trim_start().strip_prefix('(')?.trim_start();
+    let mut texts = Vec::new();
+    loop {
+        let quoted = &rest[..token(rest)];
+        let quote = quoted.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        let text = quoted.strip_prefix(quote)?.strip_suffix(quote)?;
+        if text.contains('\\') {
+            return None;
+        }
+        texts.push(text.to_owned());
+        rest = rest[quoted.len()..].trim_start();
+        if let Some(rest) = rest.strip_prefix(')') {
+            return Some((texts, source.len() - rest.len()));
+        }
+        rest = rest.strip_prefix(',').filter(|_| texts.len() < 2)?.trim_start();
+    }
+}
+
+fn read(function: &str, names: &[String]) -> Result<Value, ParseErrorKind> {
+    let value = match (std::env::var(&names[0]), names.get(1)) {
+        (Ok(value), _) => value,
+        (Err(std::env::VarError::NotPresent), Some(default)) => default.clone(),
+        (Err(_), _) => return Err(ParseErrorKind::Environment(names[0].clone())),
+    };
+    if function == "secret" && !mask::learn(&value) {
+        let message = format!("more than {} different secrets", mask::MAX);
+        return Err(ParseErrorKind::Syntax(message));
+    }
+    Ok(Value::from(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_told_from_variables_filters_and_texts() {
+        for (source, expect) in [
+            ("name() ~ name", "fn__name() ~ name"),
+            ("date (x) + int(1, 2)", "fn__date (x) + int(1, 2)"),
+            ("x | hash('md5') ~ y.name()", "x | hash('md5') ~ y.name()"),
+            ("'name()' ~ \"it's date()\"", "'name()' ~ \"it's date()\""),
+            ("surname() + names (1)", "surname() + names (1)"),
+            ("'unclosed name()", "'unclosed name()"),
+            ("é ~ email()", "é ~ fn__email()"),
+        ] {
+            assert_eq!(rewrite(source).unwrap().source, expect);
+        }
+    }
+
+    #[test]
+    fn the_environment_is_read_once_and_stays_out_of_the_source() {
+        // Cargo sets this one for its tests.
+        let found = rewrite("env('CARGO_PKG_NAME') ~ env(\"NO_SUCH\", 'a ) b') ~ env").unwrap();
+        assert_eq!(found.source, "fn__0 ~ fn__1 ~ env");
+        let values: Vec<String> = found.constants.iter().map(|(_, v)| v.to_string()).collect();
+        assert_eq!(values, ["manada", "a ) b"]);
+        let missing = rewrite("x ~ env('NO_SUCH')").unwrap_err();
+        assert_eq!(missing, (ParseErrorKind::Environment("NO_SUCH".to_owned()), 4..18));
+        for source in ["env()", "env(x)", "env('a', 'b', 'c')", "secret('a' ~ 'b')", "env('a\\n')"]
+        {
+            let (kind, range) = rewrite(source).unwrap_err();
+            assert!(matches!(kind, ParseErrorKind::Syntax(_)), "{source}");
+            assert_eq!(range.start, 0);
+        }
+        rewrite("secret('NO_SUCH', 'calls-hidden-77')").unwrap();
+        assert_eq!(mask::hide("a calls-hidden-77"), "a ***");
+    }
+}

@@ -1,0 +1,68 @@
+//! Texts made of other texts: hashes, base64, percent-encoding, JSON.
+//!
+//! `functions` offers each as a function and as a filter.
+//! Invariant: pure; the same text gives the same text.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use md5::Md5;
+use minijinja::{Error, Value};
+use sha2::{Digest, Sha256, Sha512};
+
+use super::Encoding;
+use super::encode;
+use super::functions::invalid;
+
+/// A value's own text: what would be written where it stands alone.
+fn text(value: &Value) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::new();
+    encode::value(value, Encoding::Plain, &mut out).map_err(|error| invalid(error.to_string()))?;
+    Ok(out)
+}
+
+/// The hash of a text, in hexadecimal.
+pub(super) fn hash(value: &Value, law: Option<&str>) -> Result<String, Error> {
+    let text = text(value)?;
+    Ok(match law.unwrap_or("sha256") {
+        "sha256" => hex(&Sha256::digest(&text)),
+        "sha512" => hex(&Sha512::digest(&text)),
+        "md5" => hex(&Md5::digest(&text)),
+        other => {
+            let message = format!("hash() knows \"sha256\", \"sha512\" and \"md5\", not {other:?}");
+            return Err(invalid(message));
+        }
+    })
+}
+
+fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+}
+
+/// A text in base64, padded (RFC 4648 §4).
+pub(super) fn base64(value: &Value) -> Result<String, Error> {
+    Ok(STANDARD.encode(text(value)?))
+}
+
+/// A text in which all but letters, digits and `-._~` is percent-encoded (RFC 3986 §2.3).
+pub(super) fn urlencode(value: &Value) -> Result<String, Error> {
+    use std::fmt::Write;
+    let mut out = String::new();
+    for byte in text(value)? {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            out.push(char::from(byte));
+        } else {
+            let _ = write!(out, "%{byte:02X}");
+        }
+    }
+    Ok(out)
+}
+
+/// A value as JSON.
+pub(super) fn json(value: &Value) -> Result<String, Error> {
+    let mut out = Vec::new();
+    encode::value(value, Encoding::JsonValue, &mut out)
+        .map_err(|error| invalid(error.to_string()))?;
+    String::from_utf8(out).map_err(|error| invalid(error.to_string()))
+}

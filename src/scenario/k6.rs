@@ -1,0 +1,207 @@
+//! k6's executors, for workloads that were written for it.
+//!
+//! `load` hands a workload with an `executor` over.
+//! Invariant: each is accepted with a warning that says the native spelling; none means more than
+//! that spelling.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use super::diagnose::{Review, Span};
+use super::load::{DEFAULT_MAX_USERS, MAX_USERS, bounded};
+use super::node::{Kind, Node};
+use super::shape::{self, Fields, wrong};
+use crate::curve::Curve;
+use crate::plan::load::{Arrivals, Bound, Load, OPEN_END, Process, Users};
+use crate::units::{Rate, nanos, show_duration};
+
+const EXECUTORS: [&str; 6] = [
+    "constant-vus",
+    "ramping-vus",
+    "constant-arrival-rate",
+    "ramping-arrival-rate",
+    "shared-iterations",
+    "per-vu-iterations",
+];
+
+/// How long the iteration executors last where nothing is said.
+const MAX_DURATION: Duration = Duration::from_mins(10);
+
+/// Lowers the load of a workload that names an executor; the caller finishes the fields.
+pub(super) fn load(review: &mut Review, fields: &mut Fields<'_>) -> Option<Load> {
+    let node = fields.take("executor")?;
+    for (name, why) in [
+        ("gracefulStop", "the scenario's `grace` says how long iterations may go on"),
+        ("gracefulRampDown", "the scenario's `grace` says how long iterations may go on"),
+    ] {
+        if let Some((key, _)) = fields.entry(name) {
+            review.warn(key.span, format!("`{name}` is left out of account"), why);
+        }
+    }
+    let name = shape::scalar(node).unwrap_or_default();
+    let made = match name {
+        "constant-vus" | "shared-iterations" | "per-vu-iterations" => users(review, fields, name),
+        "ramping-vus" => ramping_users(review, fields),
+        "constant-arrival-rate" | "ramping-arrival-rate" => arrivals(review, fields, name),
+        _ => {
+            // What belongs to an executor that nobody knows cannot be judged.
+            for key in ["vus", "duration", "iterations", "maxDuration", "startVUs", "stages"] {
+                fields.take(key);
+            }
+            for key in ["rate", "startRate", "timeUnit", "preAllocatedVUs", "maxVUs"] {
+                fields.take(key);
+            }
+            let expected = format!("one of k6's executors: {}", EXECUTORS.join(", "));
+            wrong::<()>(review, node, expected);
+            review.last().did_you_mean(name, EXECUTORS);
+            None
+        }
+    };
+    let (load, native) = made?;
+    let mut help = format!("the native spelling is `{native}`");
+    if name == "per-vu-iterations" && native.contains("iterations") {
+        help += "; the users share that count";
+    }
+    review.warn(node.span, "this workload is in k6's spelling", &help);
+    Some(load)
+}
+
+type Made = Option<(Load, String)>;
+
+fn users(review: &mut Review, fields: &mut Fields<'_>, executor: &str) -> Made {
+    let vus = fields.take("vus").map_or(Some(1), |node| shape::count(review, node, 1, MAX_USERS));
+    if executor == "constant-vus" {
+        let length = fields.need("duration", "a duration such as 1m");
+        let length = length.and_then(|node| some(review, node))?;
+        let curve = Curve::constant(vus?, length);
+        let native = format!("users: {}, duration: {}", vus?, show_duration(length));
+        return Some((Load::Closed(Users { curve, bound: Bound::Time }), native));
+    }
+    let count = fields.take("iterations");
+    let count = count.map_or(Some(1), |node| shape::count(review, node, 1, u64::MAX / 2));
+    let length = fields.take("maxDuration");
+    let length = length.map_or(Some(MAX_DURATION), |node| some(review, node))?;
+    let (vus, count) = (vus?, count?);
+    let each = executor == "per-vu-iterations";
+    let bound = match (each, count) {
+        (true, 1) => Bound::Once,
+        (true, _) => Bound::Iterations(vus.saturating_mul(count)),
+        (false, _) => Bound::Iterations(count),
+    };
+    let mut native = format!("users: {vus}");
+    if let Bound::Iterations(count) = bound {
+        let _ = write!(native, ", iterations: {count}, duration: {}", show_duration(length));
+    }
+    let curve = Curve::constant(vus, length);
+    Some((Load::Closed(Users { curve, bound }), native))
+}
+
+fn ramping_users(review: &mut Review, fields: &mut Fields<'_>) -> Made {
+    let from = fields.take("startVUs");
+    let from = from.map_or(Some(1), |node| shape::count(review, node, 0, MAX_USERS));
+    let node = fields.need("stages", "a list such as `- { target: 50, duration: 1m }`")?;
+    let level = |review: &mut Review, node: &Node| shape::count(review, node, 0, MAX_USERS);
+    let (curve, native) = stages(review, node, from?, level, |level| level.to_string())?;
+    Some((Load::Closed(Users { curve, bound: Bound::Time }), format!("users: {native}")))
+}
+
+fn arrivals(review: &mut Review, fields: &mut Fields<'_>, executor: &str) -> Made {
+    let unit = fields.take("timeUnit");
+    let unit = unit.map_or(Some(Duration::from_secs(1)), |node| some(review, node));
+    let allocated = fields.take("preAllocatedVUs");
+    let allocated = allocated.map(|node| shape::count(review, node, 0, MAX_USERS));
+    let most = fields.take("maxVUs").map(|node| shape::count(review, node, 1, MAX_USERS));
+    let most = most.or(allocated).unwrap_or(Some(DEFAULT_MAX_USERS));
+    let per = |review: &mut Review, node: &Node| per(review, node, nanos(unit?));
+    let show = |nano: u64| format!("{}/s", Rate::from_nano_per_s(nano).as_f64());
+    let (curve, native) = if executor == "constant-arrival-rate" {
+        let rate = fields.need("rate", "a number of starts per `timeUnit`");
+        let length = fields.need("duration", "a duration such as 1m");
+        let rate = rate.and_then(|node| per(review, node));
+        let length = length.and_then(|node| some(review, node))?;
+        if rate? == 0 {
+            review
+                .mistake(fields.span(), "this workload makes no load")
+                .expected("a `rate` above zero");
+            return None;
+        }
+        let native =
+            format!("duration: {}, arrivals: {{ rate: {}", show_duration(length), show(rate?));
+        (Curve::constant(rate?, length), native)
+    } else {
+        let from = fields.take("startRate").map_or(Some(0), |node| per(review, node));
+        let node = fields.need("stages", "a list such as `- { target: 50, duration: 1m }`")?;
+        let (curve, native) = stages(review, node, from?, per, show)?;
+        (curve, format!("arrivals: {{ rate: {native}"))
+    };
+    let max_users = most?.max(1);
+    let native = format!("{native}, max_users: {max_users} }}");
+    let process = Process::Constant;
+    Some((Load::Open(Arrivals { process, curve, iterations: None, max_users }), native))
+}
+
+/// So many starts per unit of time, in nano-starts per second.
+fn per(review: &mut Review, node: &Node, unit_ns: u64) -> Option<u64> {
+    match &node.kind {
+        Kind::Number(_, rate) if *rate >= 0.0 => {
+            let nano = rate * 1e18 / unit_ns.max(1) as f64;
+            if nano <= Rate::MAX.nano_per_s() as f64 {
+                return Some(nano.round() as u64);
+            }
+            wrong(review, node, "a lower rate")
+        }
+        _ => wrong(review, node, "a number of starts per `timeUnit`, such as 100"),
+    }
+}
+
+/// k6's stages: `target` and `duration`.
+fn stages(
+    review: &mut Review,
+    node: &Node,
+    from: u64,
+    level: impl Fn(&mut Review, &Node) -> Option<u64>,
+    show: impl Fn(u64) -> String,
+) -> Option<(Curve, String)> {
+    let expected = "a list such as `- { target: 50, duration: 1m }`";
+    let items = shape::list(review, node, expected)?;
+    let before = review.count();
+    let mut curve = Curve::default();
+    curve.jump(from);
+    let mut native = if from > 0 { format!("[ {{ step: {} }}", show(from)) } else { "[ ".into() };
+    for item in items {
+        let Some(mut fields) = Fields::like(review, item, "a stage of k6", expected) else {
+            continue;
+        };
+        let target = fields.need("target", "the level at its end");
+        let length = fields.need("duration", "a duration such as 1m");
+        fields.finish(review);
+        let target = target.and_then(|node| level(review, node));
+        let length = length.and_then(|node| bounded(review, node));
+        if let (Some(target), Some(length)) = (target, length) {
+            let comma = if native.len() > 2 { ", " } else { "" };
+            let (to, over) = (show(target), show_duration(length));
+            let _ = write!(native, "{comma}{{ ramp: {to}, over: {over} }}");
+            curve.ramp(target, length);
+        }
+        too_long(review, &curve, item.span)?;
+    }
+    if review.count() > before {
+        return None;
+    }
+    if curve.peak() == 0 || curve.end_ns() == 0 {
+        return wrong(review, node, expected);
+    }
+    Some((curve, native + " ]"))
+}
+
+fn too_long(review: &mut Review, curve: &Curve, span: Span) -> Option<()> {
+    if curve.end_ns() < OPEN_END {
+        return Some(());
+    }
+    review.mistake(span, "these stages last longer than 31 years");
+    None
+}
+
+fn some(review: &mut Review, node: &Node) -> Option<Duration> {
+    bounded(review, node).and_then(|_| shape::some_duration(review, node))
+}

@@ -1,0 +1,143 @@
+//! What is laid over a scenario before it is compiled: an environment, then `--set`.
+//!
+//! `load` calls it on the nodes, so every later mistake stands where its value was written.
+//! Invariant: nothing is judged here but the way to a place; what stands there, `compile` judges.
+
+use super::diagnose::{Review, Span, nearest};
+use super::node::{self, Key, Kind, Node};
+use super::shape;
+
+/// The name of the flag, as mistakes show it.
+const SET: &str = "--set";
+
+/// Lays the environment `wanted` over the scenario, from its own `environments`.
+pub(super) fn environment(review: &mut Review, root: &mut Node, wanted: Option<&str>) {
+    let Kind::Map(entries) = &root.kind else { return };
+    let all = entries.iter().find(|(key, _)| key.name == "environments");
+    let mut names: Vec<&str> = Vec::new();
+    let mut chosen = None;
+    if let Some((_, node)) = all {
+        let expected = "a map of environments, each with what it changes in the scenario";
+        let Some(all) = shape::entries(review, node, expected) else { return };
+        for (key, node) in all {
+            let Some(changes) = shape::entries(review, node, "a map of what it changes") else {
+                continue;
+            };
+            if let Some((key, _)) = changes.iter().find(|(key, _)| key.name == "environments") {
+                review.mistake(key.span, "an environment has no environments of its own");
+            }
+            names.push(&key.name);
+            if wanted == Some(key.name.as_str()) {
+                chosen = Some(node.clone());
+            }
+        }
+    }
+    let Some(wanted) = wanted else { return };
+    if let Some(chosen) = chosen {
+        merge(root, chosen);
+        return;
+    }
+    let near = nearest(wanted, names.iter().copied()).map(str::to_owned);
+    let flag = format!("--environment {}", shape::short(wanted));
+    let mistake = review.general(flag, "this scenario has no such environment");
+    if names.is_empty() {
+        mistake.expected("`environments:` in the scenario, with one of that name");
+    } else {
+        mistake.expected(format!("one of {}", names.join(", ")));
+    }
+    if let Some(near) = near {
+        mistake.help(format!("did you mean `{near}`?"));
+    }
+}
+
+/// Maps merge key by key; anything else replaces what was there, and a null removes it.
+fn merge(under: &mut Node, over: Node) {
+    match (&mut under.kind, over.kind) {
+        (Kind::Map(mine), Kind::Map(theirs)) => {
+            for (key, value) in theirs {
+                put(mine, key, value, merge);
+            }
+        }
+        (_, kind) => *under = Node { span: over.span, kind },
+    }
+}
+
+/// Puts a value under a key as `both` says where there is one already; a null removes it.
+fn put(entries: &mut Vec<(Key, Node)>, key: Key, value: Node, both: impl FnOnce(&mut Node, Node)) {
+    let place = entries.iter().position(|(mine, _)| mine.name == key.name);
+    match place {
+        Some(place) if matches!(value.kind, Kind::Null) => drop(entries.remove(place)),
+        Some(place) => both(&mut entries[place].1, value),
+        None if matches!(value.kind, Kind::Null) => {}
+        None => entries.push((key, value)),
+    }
+}
+
+/// Changes one value: `workloads.api.arrivals.max_users=100`.
+pub(super) fn set(review: &mut Review, root: &mut Node, words: &str) {
+    let Some((path, _)) = words.split_once('=').filter(|(path, _)| !path.trim().is_empty()) else {
+        review
+            .general(format!("{SET} {}", shape::short(words)), "no `=` with a path before it")
+            .expected("a path and a value, such as workloads.api.arrivals.max_users=100");
+        return;
+    };
+    let source = review.open(SET.to_owned(), words.to_owned());
+    // The value alone is YAML, and stands where it stands among the words.
+    let from = path.len() + 1;
+    let padded = format!("{}{}", " ".repeat(from), &words[from..]);
+    let Some(value) = node::value(review, source, &padded) else { return };
+    let mut parts = Vec::new();
+    let mut at = 0;
+    for part in path.split('.') {
+        parts.push((part.trim(), Span { source, start: at, end: at + part.len() }));
+        at += part.len() + 1;
+    }
+    walk(review, root, &parts, value);
+}
+
+fn walk(review: &mut Review, node: &mut Node, path: &[(&str, Span)], value: Node) {
+    let [(name, span), rest @ ..] = path else {
+        *node = value;
+        return;
+    };
+    match &mut node.kind {
+        Kind::Map(entries) => {
+            // A name may hold dots: the longest that is there is meant.
+            let (taken, name) = (1..=path.len())
+                .rev()
+                .map(|n| (n, path[..n].iter().map(|(part, _)| *part).collect::<Vec<_>>().join(".")))
+                .find(|(_, name)| entries.iter().any(|(key, _)| key.name == *name))
+                .unwrap_or((1, (*name).to_owned()));
+            let rest = &path[taken..];
+            let key = Key { name, span: *span };
+            if rest.is_empty() {
+                put(entries, key, value, |mine, value| *mine = value);
+                return;
+            }
+            let place = entries.iter().position(|(mine, _)| mine.name == key.name);
+            let place = place.unwrap_or_else(|| {
+                // Whether the language knows it is for `compile` to say.
+                entries.push((key, Node { span: *span, kind: Kind::Map(Vec::new()) }));
+                entries.len() - 1
+            });
+            walk(review, &mut entries[place].1, rest, value);
+        }
+        Kind::List(items) => {
+            let length = items.len();
+            let item = name.parse().ok().and_then(|index: usize| items.get_mut(index));
+            match item {
+                Some(item) => walk(review, item, rest, value),
+                None => {
+                    review
+                        .mistake(*span, format!("`{}` is no item here", shape::short(name)))
+                        .expected(format!("a number below {length}: a list is here, from 0"));
+                }
+            }
+        }
+        _ => {
+            review
+                .mistake(*span, "what is before this is a single value, with nothing in it")
+                .help("set the value as a whole, such as `services.shop={ builtin: {} }`");
+        }
+    }
+}
