@@ -28,6 +28,8 @@ pub enum Stream {
     Target = 4,
     /// The worlds of the tests.
     World = 5,
+    /// Which address of a target a connection goes to.
+    Address = 6,
 }
 
 impl Seed {

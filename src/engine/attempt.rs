@@ -73,6 +73,7 @@ pub(super) async fn call(
         bytes,
         wanted: prepared.wanted,
         idempotent: prepared.idempotent,
+        user: user.number,
         number: user.item,
         intended_ns,
     };

@@ -131,11 +131,7 @@ pub fn start(setups: Vec<Setup>) -> io::Result<Engine> {
 fn endpoints(setup: &Setup) -> io::Result<Vec<Endpoint>> {
     let services = setup.plan.services.iter().zip(setup.addresses.iter());
     services
-        .map(|(service, address)| {
-            let tls = address.tls.then(|| crate::wire::tls::config(service.insecure)).transpose();
-            let tls = tls.map_err(io::Error::other)?;
-            Ok(Endpoint::new(address.host.clone(), address.port, tls))
-        })
+        .map(|(service, address)| Endpoint::new(&service.reach, address, setup.plan.seed))
         .collect()
 }
 

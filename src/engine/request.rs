@@ -3,11 +3,24 @@
 //! Made when a shard starts, since only then addresses are known; `attempt` renders from it.
 //! Invariant: a request leaves as one run of bytes with a right Content-Length.
 
+use crate::plan::reach::{Auth, Proxy, ProxyKind, base64};
 use crate::plan::template::{RenderError, Scope, Template};
 use crate::plan::{Address, Body, Call, Service};
 
 /// What names us to the target.
 const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
+
+/// What content codings an answer may have where `compress` is set.
+const CODINGS: &str = "gzip, deflate, br, zstd";
+
+/// A part of a head.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// As it is rendered.
+    Text(Template),
+    /// Rendered, then in base64.
+    Base64(Template),
+}
 
 /// A call's request, as far as it is known beforehand.
 #[derive(Debug)]
@@ -15,7 +28,7 @@ pub(super) enum Prepared {
     /// The whole of it.
     Static(Vec<u8>),
     /// The head up to Content-Length in parts, and the body.
-    Dynamic { head: Vec<Template>, body: Option<Template>, fixed_body: Vec<u8>, has_body: bool },
+    Dynamic { head: Vec<Part>, body: Option<Template>, fixed_body: Vec<u8>, has_body: bool },
 }
 
 impl Prepared {
@@ -23,7 +36,11 @@ impl Prepared {
     pub(super) fn new(call: &Call, service: &Service, address: &Address) -> Self {
         let request = &call.request;
         let mut head = Head::default();
-        head.text(&format!("{} {}", request.method, address.prefix));
+        let proxy = service.reach.proxy.as_ref();
+        // A proxy gets whole URLs, unless it only passes a tunnel's bytes on.
+        let whole = proxy.is_some_and(|proxy| proxy.kind == ProxyKind::Http && !address.tls);
+        let origin = if whole { format!("http://{}", address.authority()) } else { String::new() };
+        head.text(&format!("{} {origin}{}", request.method, address.prefix));
         head.template(&request.path);
         head.text(" HTTP/1.1\r\n");
         let own =
@@ -37,16 +54,26 @@ impl Prepared {
                 head.text(&format!("{name}: {value}\r\n"));
             }
         }
+        if service.compress && !own("accept-encoding") && !served("accept-encoding") {
+            head.text(&format!("Accept-Encoding: {CODINGS}\r\n"));
+        }
+        if let (true, Some(login)) = (whole, proxy.and_then(Proxy::authorization)) {
+            head.text(&format!("Proxy-Authorization: {login}\r\n"));
+        }
+        if let Some(auth) = &service.reach.auth
+            && !own("authorization")
+            && !served("authorization")
+        {
+            head.authorization(auth);
+        }
         for (name, value) in &service.headers {
             if !own(name) && !is_length(name) {
-                head.text(&format!("{name}: {value}\r\n"));
+                head.header(name, value);
             }
         }
         for (name, value) in &request.headers {
             if !is_length(name) {
-                head.text(&format!("{name}: "));
-                head.template(value);
-                head.text("\r\n");
+                head.header(name, value);
             }
         }
         let has_body = !matches!(request.body, Body::None)
@@ -61,7 +88,7 @@ impl Prepared {
         };
         let parts = head.finish();
         match (parts.as_slice(), &body) {
-            ([only], None) if only.as_static().is_some() => {
+            ([Part::Text(only)], None) if only.as_static().is_some() => {
                 let mut bytes = only.as_static().unwrap_or_default().to_vec();
                 finish(&mut bytes, has_body, &fixed_body);
                 Self::Static(bytes)
@@ -83,7 +110,14 @@ impl Prepared {
         };
         buffer.clear();
         for part in head {
-            part.render(scope, buffer)?;
+            match part {
+                Part::Text(text) => text.render(scope, buffer)?,
+                Part::Base64(text) => {
+                    scratch.clear();
+                    text.render(scope, scratch)?;
+                    base64(scratch, buffer);
+                }
+            }
         }
         // The body first, apart: its length stands before it.
         let body = match body {
@@ -117,7 +151,7 @@ fn is_length(name: &str) -> bool {
 /// Collects a head, joining static neighbours.
 #[derive(Default)]
 struct Head {
-    parts: Vec<Template>,
+    parts: Vec<Part>,
     literal: Vec<u8>,
 }
 
@@ -132,16 +166,44 @@ impl Head {
             return;
         }
         self.flush();
-        self.parts.push(template.clone());
+        self.parts.push(Part::Text(template.clone()));
+    }
+
+    fn header(&mut self, name: &str, value: &Template) {
+        self.text(&format!("{name}: "));
+        self.template(value);
+        self.text("\r\n");
+    }
+
+    fn authorization(&mut self, auth: &Auth) {
+        self.text("Authorization: ");
+        match auth {
+            Auth::Bearer(token) => {
+                self.text("Bearer ");
+                self.template(token);
+            }
+            Auth::Basic(login) => {
+                self.text("Basic ");
+                match login.as_static() {
+                    Some(login) => base64(login, &mut self.literal),
+                    None => {
+                        self.flush();
+                        self.parts.push(Part::Base64(login.clone()));
+                    }
+                }
+            }
+        }
+        self.text("\r\n");
     }
 
     fn flush(&mut self) {
         if !self.literal.is_empty() {
-            self.parts.push(Template::literal(std::mem::take(&mut self.literal)));
+            let text = Template::literal(std::mem::take(&mut self.literal));
+            self.parts.push(Part::Text(text));
         }
     }
 
-    fn finish(mut self) -> Vec<Template> {
+    fn finish(mut self) -> Vec<Part> {
         self.flush();
         self.parts
     }

@@ -6,6 +6,7 @@
 pub mod extract;
 pub mod flow;
 pub mod load;
+pub mod reach;
 pub mod service;
 pub mod slots;
 pub mod template;

@@ -48,7 +48,8 @@ pub(super) fn scenario(
         .and_then(|node| shape::text(review, node, "a sentence about this scenario"));
     let seed = fields.take("seed").map(|node| seed(review, node));
     let services = fields.need("services", "where calls go, such as `shop: builtin`");
-    let services = services.map(|node| service::services(review, node)).unwrap_or_default();
+    let services =
+        services.map(|node| service::services(review, node, &library.folder())).unwrap_or_default();
     let service_names = services.iter().map(|service| service.name.clone()).collect();
     let inline = fields
         .take("archetypes")

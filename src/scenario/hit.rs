@@ -156,13 +156,11 @@ fn target(review: &mut Review, hit: &Hit) -> Option<(Service, Template, String)>
     let path = Template::encoded(&rest, Encoding::Url).ok()?;
     let bare = rest.split('?').next().unwrap_or(&rest);
     let name = format!("{} {}", hit.method, super::shape::short(bare));
-    let service = Service {
-        name: "target".to_owned(),
-        target: Target::Url(address),
-        headers: Vec::new(),
-        timeout: hit.timeout.unwrap_or(Service::TIMEOUT),
-        insecure: hit.insecure,
-    };
+    let mut service = Service::plain("target", Target::Url(address));
+    service.timeout = hit.timeout.unwrap_or(Service::TIMEOUT);
+    service.reach.tls.insecure = hit.insecure;
+    // A hit repeats one request: what a target remembers of a visitor is not part of it.
+    service.cookies = false;
     Some((service, path, name))
 }
 

@@ -44,6 +44,11 @@ impl Library {
         Self { folders }
     }
 
+    /// The scenario's own folder.
+    pub(super) fn folder(&self) -> PathBuf {
+        self.folders[0].clone()
+    }
+
     /// The archetype of this name; `inline` are the names the scenario defines itself, and
     /// `span` is where the name stands.
     pub(super) fn archetype(
@@ -121,6 +126,19 @@ pub(super) fn read(review: &mut Review, path: &Path, span: Option<Span>) -> Opti
             if let Some(help) = help {
                 mistake.help(help);
             }
+            None
+        }
+    }
+}
+
+/// The bytes of a file that a value of the scenario names; `span` is where.
+pub(super) fn bytes(review: &mut Review, path: &Path, span: Span) -> Option<Vec<u8>> {
+    match contents(path) {
+        Ok(bytes) => Some(bytes),
+        Err((message, _)) => {
+            review
+                .mistake(span, format!("{}: {message}", path.display()))
+                .help("files are looked up beside the scenario");
             None
         }
     }

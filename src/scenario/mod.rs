@@ -14,6 +14,7 @@ mod library;
 mod load;
 mod node;
 mod overrides;
+mod reach;
 mod service;
 mod shape;
 mod step;

@@ -77,7 +77,7 @@ impl Http1 {
             None => {
                 // Boxed: it is rare, and would make every user's task as large as itself.
                 let times = opening.insert(Opening::default());
-                match Box::pin(Connection::open(endpoint, patience, times)).await {
+                match Box::pin(Connection::open(endpoint, outgoing.user, patience, times)).await {
                     Ok(connection) => line.open(connection),
                     Err(outcome) => return (never_sent(now, outcome, opening), false),
                 }

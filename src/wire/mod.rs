@@ -5,37 +5,26 @@
 
 mod chunked;
 mod connection;
+mod endpoint;
 pub mod fake;
 mod fault;
 pub mod framing;
 mod http1;
 mod patience;
+mod proxy;
+mod socket;
 pub mod tls;
 
-use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::clock::Time;
 use crate::stats::sample::Exchange;
 
 use connection::Connection;
+pub use endpoint::Endpoint;
 pub use framing::{Kept, Wanted};
 pub use patience::{GaveUp, Patience};
-
-/// Where a service is, as a shard sees it.
-#[derive(Debug)]
-pub struct Endpoint {
-    /// Name or literal address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// TLS settings; none for plain TCP.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// Its addresses once they are known.
-    addresses: RefCell<Option<Vec<SocketAddr>>>,
-}
 
 /// A request ready to go, and what is wanted of its answer.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +37,9 @@ pub struct Outgoing<'a> {
     pub wanted: Wanted,
     /// It may be sent twice without harm.
     pub idempotent: bool,
-    /// The number of its user or arrival, for a target that logs it.
+    /// The number of its user or arrival: whose address it goes out from.
+    pub user: u64,
+    /// The number of its item, for a target that logs it.
     pub number: u64,
     /// When it was intended, ns after the run's start.
     pub intended_ns: u64,
@@ -81,19 +72,6 @@ pub struct Wire {
 enum WireKind {
     Http1(http1::Http1),
     Fake(fake::Target),
-}
-
-impl Endpoint {
-    /// An endpoint whose addresses are not known yet.
-    pub fn new(host: String, port: u16, tls: Option<Arc<rustls::ClientConfig>>) -> Self {
-        let literal = host.parse().ok().map(|ip| vec![SocketAddr::new(ip, port)]);
-        Self { host, port, tls, addresses: RefCell::new(literal) }
-    }
-
-    /// Its address number `index`, once they are known.
-    fn address(&self, index: usize) -> Option<SocketAddr> {
-        self.addresses.borrow().as_ref()?.get(index).copied()
-    }
 }
 
 impl Wire {

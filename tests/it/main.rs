@@ -10,6 +10,7 @@ mod ledger; // what the generator says against what the target saw
 mod memory; // nothing grows with the number of requests
 mod misbehave; // targets that do everything wrong
 mod peer; // a raw TCP server that does what a script says
+mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind
 mod seed; // same seed, same traffic, whatever the shards
 mod signals; // Ctrl-C once and twice, SIGTERM
