@@ -6,6 +6,7 @@
 
 mod attempt;
 mod checks;
+mod hop;
 mod prepared;
 mod request;
 mod seat;

@@ -36,11 +36,7 @@ impl Prepared {
     pub(super) fn new(call: &Call, service: &Service, address: &Address) -> Self {
         let request = &call.request;
         let mut head = Head::default();
-        let proxy = service.reach.proxy.as_ref();
-        // A proxy gets whole URLs, unless it only passes a tunnel's bytes on.
-        let whole = proxy.is_some_and(|proxy| proxy.kind == ProxyKind::Http && !address.tls);
-        let origin = if whole { format!("http://{}", address.authority()) } else { String::new() };
-        head.text(&format!("{} {origin}{}", request.method, address.prefix));
+        head.text(&format!("{} {}{}", request.method, form(service, address), address.prefix));
         head.template(&request.path);
         head.text(" HTTP/1.1\r\n");
         let own =
@@ -57,8 +53,8 @@ impl Prepared {
         if service.compress && !own("accept-encoding") && !served("accept-encoding") {
             head.text(&format!("Accept-Encoding: {CODINGS}\r\n"));
         }
-        if let (true, Some(login)) = (whole, proxy.and_then(Proxy::authorization)) {
-            head.text(&format!("Proxy-Authorization: {login}\r\n"));
+        if let Some(login) = proxy_login(service, address) {
+            head.text(&login);
         }
         if let Some(auth) = &service.reach.auth
             && !own("authorization")
@@ -131,6 +127,42 @@ impl Prepared {
         finish(buffer, *has_body, body);
         Ok(buffer)
     }
+}
+
+/// What stands before a target's path: nothing, or the origin where a proxy reads the request.
+pub(super) fn form(service: &Service, address: &Address) -> String {
+    let read = through_proxy(service, address).is_some();
+    if read { format!("http://{}", address.authority()) } else { String::new() }
+}
+
+/// The header that a proxy which reads the request wants.
+pub(super) fn proxy_login(service: &Service, address: &Address) -> Option<String> {
+    let login = through_proxy(service, address)?.authorization()?;
+    Some(format!("Proxy-Authorization: {login}\r\n"))
+}
+
+/// The proxy that gets whole URLs; one that only passes a tunnel's bytes on reads nothing.
+fn through_proxy<'s>(service: &'s Service, address: &Address) -> Option<&'s Proxy> {
+    service.reach.proxy.as_ref().filter(|proxy| proxy.kind == ProxyKind::Http && !address.tls)
+}
+
+/// The first line of a head with its end, and what follows.
+pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    memchr::memchr(b'\n', bytes).map(|end| bytes.split_at(end + 1))
+}
+
+/// Path and query of a request line; what a proxy needs before them is left out.
+pub(super) fn target_of(line: &[u8]) -> Option<&str> {
+    let target = std::str::from_utf8(line).ok()?.split(' ').nth(1)?;
+    match target.strip_prefix("http://") {
+        Some(rest) => rest.find('/').map(|slash| &rest[slash..]),
+        None => Some(target),
+    }
+}
+
+/// Whether a request may be sent twice without harm (RFC 9110 §9.2.2).
+pub(super) fn is_idempotent(method: &[u8]) -> bool {
+    std::str::from_utf8(method).is_ok_and(crate::plan::flow::is_idempotent)
 }
 
 fn finish(buffer: &mut Vec<u8>, has_body: bool, body: &[u8]) {

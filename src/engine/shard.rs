@@ -24,7 +24,7 @@ use crate::host;
 use crate::pace::{self, Schedule};
 use crate::plan::load::Bound;
 use crate::plan::slots::Segment;
-use crate::plan::{Arrivals, Load, Plan, Users, Workload};
+use crate::plan::{Address, Arrivals, Load, Plan, Users, Workload};
 use crate::stats::sample::Shape;
 use crate::stats::{Delta, Gauges, Recorder};
 use crate::units::nanos;
@@ -45,6 +45,8 @@ const BUFFERS: usize = 256;
 /// A shard at work.
 pub(super) struct Shard {
     pub(super) plan: Arc<Plan>,
+    /// Where each service is.
+    pub(super) addresses: Arc<Vec<Address>>,
     pub(super) start: Time,
     pub(super) shared: Arc<Shared>,
     pub(super) wire: Wire,
@@ -150,6 +152,7 @@ impl Shard {
             flows: (0..plan.archetypes.len())
                 .map(|index| Flow::new(setup, index, &names))
                 .collect(),
+            addresses: Arc::clone(&setup.addresses),
             start: setup.start,
             shared: Arc::clone(&setup.shared),
             wire,

@@ -3,6 +3,9 @@
 //! A seat gives it an identity; it makes calls through `attempt`.
 //! Invariant: what it plans follows from (seed, stream, its number) alone.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::attempt::{self, Turn};
 use super::prepared::Flow;
 use super::shard::Shard;
@@ -13,6 +16,7 @@ use crate::seed::{Rng, Seed, Stream};
 use crate::stats::Fate;
 use crate::stats::sample::IterationEnd;
 use crate::units::nanos;
+use crate::wire::jar::Jar;
 use crate::wire::{Line, Patience};
 
 /// The shortest wait after a call that got no answer, and the longest it grows to.
@@ -37,6 +41,8 @@ pub(super) struct User {
     pub(super) variables: Vec<Option<Value>>,
     /// Its way to each service.
     pub(super) lines: Vec<Line>,
+    /// Its cookies, from the first that it is given on; its branches share them.
+    pub(super) jar: Option<Rc<RefCell<Jar>>>,
     /// What it waits with.
     pub(super) patience: Patience,
     first_step: usize,
@@ -68,6 +74,7 @@ impl User {
             rng: NOBODY.rng(Stream::Content, 0, 0),
             variables: Vec::new(),
             lines: shard.plan.services.iter().map(|_| shard.wire.line()).collect(),
+            jar: None,
             patience: Patience::new(shard.cut.clone()),
             first_step: 0,
             backoff_ns: 0,
@@ -82,6 +89,7 @@ impl User {
         self.first_step = share.first_step.0.into();
         self.number = number;
         self.backoff_ns = 0;
+        self.jar = None;
         self.variables.clear();
         self.variables.resize(shard.plan.archetypes[share.archetype].variables.len(), None);
     }

@@ -121,6 +121,7 @@ fn archetype(hit: &Hit, path: Template, name: &str) -> Archetype {
         checks: Vec::new(),
         expects: Vec::new(),
         max_body: Call::MAX_BODY,
+        redirects: None,
     };
     Archetype {
         name: "hit".to_owned(),

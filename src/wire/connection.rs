@@ -92,12 +92,29 @@ impl Connection {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let mut read = ReadBuf::new(buffer);
-        let poll = match &mut self.io {
-            Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut read),
-            Io::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, &mut read),
-            Io::Unix(unix) => Pin::new(unix).poll_read(cx, &mut read),
-        };
-        poll.map_ok(|()| read.filled().len())
+        self.poll_fill(cx, &mut read).map_ok(|()| read.filled().len())
+    }
+
+    /// The same, into a buffer that keeps count.
+    #[inline]
+    pub(super) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, read),
+            Io::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, read),
+            Io::Unix(unix) => Pin::new(unix).poll_read(cx, read),
+        }
+    }
+
+    /// The protocol that was picked in the TLS handshake, if any.
+    pub(super) fn picked(&self) -> Option<&[u8]> {
+        match &self.io {
+            Io::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+            Io::Tcp(_) | Io::Unix(_) => None,
+        }
     }
 
     /// Hands bytes to the kernel; how many it took.

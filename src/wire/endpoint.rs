@@ -37,6 +37,7 @@ pub struct Endpoint {
     /// A socket of the file system to connect to instead.
     pub(super) unix: Option<PathBuf>,
     pub(super) proxy: Option<Proxy>,
+    /// `Auto` only over TLS.
     pub(super) version: Version,
     sources: Vec<IpAddr>,
     /// Where connections go: the host, its stand-in or its proxy.
@@ -69,6 +70,11 @@ impl Endpoint {
         } else {
             None
         };
+        // Over plain TCP nobody negotiates: HTTP/2 is spoken where it is known to be understood.
+        let version = match reach.version {
+            Version::Auto if tls.is_none() => Version::Http1,
+            version => version,
+        };
         let proxy = reach.proxy.as_ref().map(|proxy| (proxy.host.clone(), proxy.port));
         let own = || (address.host.clone(), address.port);
         let (host, port) = reach.connect_to.clone().unwrap_or_else(own);
@@ -84,7 +90,7 @@ impl Endpoint {
             tls,
             unix: reach.unix.clone(),
             proxy: reach.proxy.clone(),
-            version: reach.version,
+            version,
             sources: reach.sources.clone(),
             next_hop,
             dns: reach.dns,

@@ -4,12 +4,17 @@
 //! Invariant: a wire belongs to one shard; what it opens is counted by whoever asked.
 
 mod chunked;
+pub mod coding;
 mod connection;
 mod endpoint;
 pub mod fake;
 mod fault;
 pub mod framing;
 mod http1;
+mod http2;
+pub mod jar;
+pub mod location;
+mod message;
 mod patience;
 mod proxy;
 mod socket;
@@ -19,6 +24,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use crate::clock::Time;
+use crate::plan::reach::Version;
 use crate::stats::sample::Exchange;
 
 use connection::Connection;
@@ -49,6 +55,8 @@ pub struct Outgoing<'a> {
 #[derive(Debug)]
 pub struct Line {
     connection: Option<Connection>,
+    /// Or one that speaks HTTP/2.
+    two: Option<Box<http2::Http2>>,
     /// Open connections of the shard, and the most since it last looked.
     open: Rc<Open>,
 }
@@ -87,7 +95,7 @@ impl Wire {
 
     /// A line without a connection.
     pub fn line(&self) -> Line {
-        Line { connection: None, open: Rc::clone(&self.open) }
+        Line { connection: None, two: None, open: Rc::clone(&self.open) }
     }
 
     /// One exchange on `line`, dispatched at `now`. True beside it: a kept connection proved stale
@@ -104,6 +112,11 @@ impl Wire {
         match &self.kind {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[outgoing.endpoint];
+                if endpoint.version != Version::Http1 {
+                    // Boxed, so that users of HTTP/1.1 do not carry room for it.
+                    let two = http2::exchange(http1, endpoint, line, outgoing, now, patience, kept);
+                    return Box::pin(two).await;
+                }
                 http1.exchange(endpoint, line, outgoing, now, patience, kept).await
             }
             WireKind::Fake(target) => (target.exchange(outgoing, now, patience, kept).await, false),
@@ -119,13 +132,22 @@ impl Wire {
 impl Line {
     /// Closes its connection, if any.
     pub fn close(&mut self) {
-        if self.connection.take().is_some() {
+        if self.connection.take().is_some() || self.two.take().is_some() {
             self.open.now.set(self.open.now.get() - 1);
         }
     }
 
     fn open(&mut self, connection: Connection) {
         self.connection = Some(connection);
+        self.count();
+    }
+
+    fn open_two(&mut self, two: Box<http2::Http2>) {
+        self.two = Some(two);
+        self.count();
+    }
+
+    fn count(&self) {
         let now = self.open.now.get() + 1;
         self.open.now.set(now);
         self.open.peak.set(self.open.peak.get().max(now));
