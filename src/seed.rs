@@ -32,6 +32,8 @@ pub enum Stream {
     Data = 6,
     /// What a user draws once: its first variables, its session, `on_start` and `on_stop`.
     User = 7,
+    /// Which address of a target a connection goes to.
+    Address = 8,
 }
 
 impl Seed {

@@ -3,13 +3,14 @@
 //! `user` walks its flow and calls this for each request step.
 //! Invariant: a call that was begun is recorded exactly once, also when it is cut.
 
-use super::checks;
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
+use super::{checks, hop};
 use crate::clock::Time;
 use crate::plan::template::RenderError;
-use crate::stats::{Exchange, Fate, Outcome, Sample};
+use crate::stats::recorder::Attempt;
+use crate::stats::{Exchange, Fate, Outcome, Phase, Sample};
 use crate::wire::{Kept, Outgoing};
 
 /// What the user needs to know to go on.
@@ -56,15 +57,24 @@ pub(super) async fn call(
     let mut buffer = shard.take_buffer(prepared);
     let mut scope = user.scope(shard, intended);
     let bytes = prepared.request.render(&mut scope, &mut buffer, &mut shard.scratch.borrow_mut());
-    let bytes = match bytes {
+    let mut bytes = match bytes {
         Ok(bytes) => bytes,
         Err(error) => return refuse(shard, user, prepared, turn, &error),
     };
+    let service = prepared.call.service;
+    if user.jar.is_some()
+        && prepared.cookies
+        && let Some(dressed) = hop::with_cookies(shard, user, service, bytes)
+    {
+        buffer = dressed;
+        bytes = &buffer;
+    }
     let outgoing = Outgoing {
-        endpoint: prepared.call.service,
+        endpoint: service,
         bytes,
         wanted: prepared.wanted,
         idempotent: prepared.idempotent,
+        user: user.number,
         number: user.item,
         intended_ns,
     };
@@ -73,26 +83,54 @@ pub(super) async fn call(
     // eat the target's time.
     user.patience.begin(dispatched.after(prepared.timeout_ns));
     let mut kept = Kept::default();
-    let mut resend = false;
-    let exchange = loop {
-        shard.recorder.borrow_mut().begin_attempt(resend);
-        let line = &mut user.lines[outgoing.endpoint];
-        let (exchange, stale) =
+    let mut why = Attempt::First;
+    let mut exchange = loop {
+        shard.recorder.borrow_mut().begin_attempt(why);
+        let line = &mut user.lines[service];
+        let (mut exchange, stale) =
             shard.wire.exchange(line, &outgoing, dispatched, &user.patience, &mut kept).await;
+        if kept.encoded {
+            hop::decode(prepared, &mut exchange, &mut kept);
+        }
         // Observe each attempt, also the one that found a stale connection.
         shard.recorder.borrow_mut().end_attempt(&exchange, intended_ns, stale);
         if !stale {
             break exchange;
         }
-        (resend, dispatched) = (true, exchange.done);
+        (why, dispatched) = (Attempt::StaleResend, exchange.done);
     };
+    if kept.sets_cookie {
+        hop::keep_cookies(shard, user, service, bytes, &kept);
+    }
+    if let Outcome::Answered(status) = exchange.outcome
+        && prepared.redirects > 0
+        && hop::is_redirect(status)
+    {
+        // Boxed: it is rare, and would make every user's task larger.
+        let follow = hop::follow(shard, user, prepared, outgoing, exchange, &mut kept);
+        exchange = Box::pin(follow).await;
+    }
     user.patience.end();
     shard.give_buffer(buffer);
 
-    // Judge and record: outside any future that could be dropped half-way.
+    // Outside any future that could be dropped half-way.
+    conclude(shard, user, prepared, turn, dispatched, &exchange, &kept)
+}
+
+/// Judges a call by the exchange of its last attempt, and records it.
+fn conclude(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    turn: &Turn,
+    dispatched: Time,
+    exchange: &Exchange,
+    kept: &Kept,
+) -> CallEnd {
+    let intended_ns = turn.intended.since(shard.start);
     let (fate, goes_on) = match exchange.outcome {
         Outcome::Answered(status) => {
-            checks::judge(shard, user, prepared, intended_ns, status, &exchange, &kept)
+            checks::judge(shard, user, prepared, intended_ns, status, exchange, kept)
         }
         Outcome::Failed(..) => {
             (Fate::Failed, checks::nothing_to_judge(shard, user, prepared, intended_ns))
@@ -103,15 +141,17 @@ pub(super) async fn call(
         Outcome::Unfinished(_) => (Fate::Unfinished, false),
         Outcome::Own(_) => (Fate::Own, false),
     };
-    let ended = record(shard, user, prepared, turn, &exchange, fate);
+    let ended = record(shard, user, prepared, turn, dispatched, exchange, fate);
     CallEnd { goes_on: ended.goes_on && goes_on, ..ended }
 }
 
+/// Counts a call whose first attempt was made at `dispatched`; the exchange is that of its last.
 fn record(
     shard: &Shard,
     user: &User,
     prepared: &PreparedCall,
     turn: &Turn,
+    dispatched: Time,
     exchange: &Exchange,
     fate: Fate,
 ) -> CallEnd {
@@ -121,7 +161,7 @@ fn record(
         step: user.step(prepared.call.series),
         intended_ns: intended.since(shard.start),
         lag_ns: picked_up.since(ready),
-        blocked_ns: ready.since(intended) + exchange.dispatched.since(picked_up),
+        blocked_ns: ready.since(intended) + dispatched.since(picked_up),
         service_ns: done.since(exchange.dispatched),
         response_ns: done.since(intended),
         in_flight_ns: done.since(picked_up),
@@ -129,7 +169,9 @@ fn record(
         fate,
     };
     shard.recorder.borrow_mut().end_call(&sample, done);
-    let answered = matches!(exchange.outcome, Outcome::Answered(_));
+    // A redirect that is not followed was an answer, too: the target is alive.
+    let answered =
+        matches!(exchange.outcome, Outcome::Answered(_) | Outcome::Failed(Phase::Redirect, _));
     let broken_off = matches!(fate, Fate::Own | Fate::Unfinished);
     let expected = fate == Fate::Ok || prepared.call.expects.is_empty();
     CallEnd { fate, done, answered, goes_on: !broken_off && expected }
@@ -155,5 +197,5 @@ fn refuse(
         bytes_sent: 0,
         bytes_received: 0,
     };
-    record(shard, user, prepared, turn, &exchange, Fate::Own)
+    record(shard, user, prepared, turn, turn.picked_up, &exchange, Fate::Own)
 }

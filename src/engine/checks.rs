@@ -4,6 +4,7 @@
 //! Invariant: a failed check is counted, a failed `expect` fails the call; neither is an error of
 //! the program.
 
+use super::hop;
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
@@ -32,8 +33,11 @@ pub(super) fn judge(
     if prepared.check_ids.is_empty() {
         return (if wanted { Fate::Ok } else { Fate::Failed }, true);
     }
+    let cookies =
+        if call.looks_at_cookies() { hop::cookies(shard, user, call.service) } else { Vec::new() };
     let answer = Answer {
         status,
+        cookies: &cookies,
         head: &kept.head,
         body: &kept.body,
         service: exchange.done - exchange.dispatched,

@@ -7,6 +7,7 @@
 mod attempt;
 mod checks;
 mod gathering;
+mod hop;
 mod life;
 pub mod once;
 mod parallel;
@@ -170,11 +171,7 @@ pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<Endpoint>
     plan.services
         .iter()
         .zip(addresses)
-        .map(|(service, address)| {
-            let tls = address.tls.then(|| crate::wire::tls::config(service.insecure)).transpose();
-            let tls = tls.map_err(io::Error::other)?;
-            Ok(Endpoint::new(address.host.clone(), address.port, tls))
-        })
+        .map(|(service, address)| Endpoint::new(&service.reach, address, plan.seed))
         .collect()
 }
 

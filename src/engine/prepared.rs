@@ -27,6 +27,10 @@ pub(super) struct PreparedCall {
     pub(super) wanted: Wanted,
     pub(super) idempotent: bool,
     pub(super) timeout_ns: u64,
+    /// How many redirects it follows.
+    pub(super) redirects: u32,
+    /// Whether the user's cookies go with it, and those of its answer are kept.
+    pub(super) cookies: bool,
     /// Where its checks, expects and captures count, in that order.
     pub(super) check_ids: Vec<usize>,
 }
@@ -42,6 +46,10 @@ impl Flow {
         let prepare = |call: &Call| {
             let service = &plan.services[call.service];
             let known = share.map_or(&[][..], |share| names[share.step(call.series)].as_slice());
+            let names = |name: &str| {
+                call.request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
+            };
+            let redirects = call.redirects.or(service.redirects).unwrap_or(0);
             PreparedCall {
                 request: Prepared::new(call, service, &setup.addresses[call.service]),
                 wanted: Wanted {
@@ -49,7 +57,12 @@ impl Flow {
                     max_body: call.max_body,
                     keep_head: call.looks_at_head(),
                     keep_body: call.looks_at_body(),
+                    cookies: service.cookies,
+                    location: redirects > 0,
                 },
+                redirects,
+                // A step that names its cookies itself wants these and no others.
+                cookies: service.cookies && !names("cookie"),
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
                 check_ids: call

@@ -3,11 +3,24 @@
 //! Made when a shard starts, since only then addresses are known; `attempt` renders from it.
 //! Invariant: a request leaves as one run of bytes with a right Content-Length.
 
+use crate::plan::reach::{Auth, Proxy, ProxyKind, base64};
 use crate::plan::template::{RenderError, Scope, Template};
 use crate::plan::{Address, Body, Call, Service};
 
 /// What names us to the target.
 const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
+
+/// What content codings an answer may have where `compress` is set.
+const CODINGS: &str = "gzip, deflate, br, zstd";
+
+/// A part of a head.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// As it is rendered.
+    Text(Template),
+    /// Rendered, then in base64.
+    Base64(Template),
+}
 
 /// A call's request, as far as it is known beforehand.
 #[derive(Debug)]
@@ -15,7 +28,7 @@ pub(super) enum Prepared {
     /// The whole of it.
     Static(Vec<u8>),
     /// The head up to Content-Length in parts, and the body.
-    Dynamic { head: Vec<Template>, body: Option<Template>, fixed_body: Vec<u8>, has_body: bool },
+    Dynamic { head: Vec<Part>, body: Option<Template>, fixed_body: Vec<u8>, has_body: bool },
 }
 
 impl Prepared {
@@ -23,7 +36,7 @@ impl Prepared {
     pub(super) fn new(call: &Call, service: &Service, address: &Address) -> Self {
         let request = &call.request;
         let mut head = Head::default();
-        head.text(&format!("{} {}", request.method, address.prefix));
+        head.text(&format!("{} {}{}", request.method, form(service, address), address.prefix));
         head.template(&request.path);
         head.text(" HTTP/1.1\r\n");
         let own =
@@ -37,16 +50,26 @@ impl Prepared {
                 head.text(&format!("{name}: {value}\r\n"));
             }
         }
+        if service.compress && !own("accept-encoding") && !served("accept-encoding") {
+            head.text(&format!("Accept-Encoding: {CODINGS}\r\n"));
+        }
+        if let Some(login) = proxy_login(service, address) {
+            head.text(&login);
+        }
+        if let Some(auth) = &service.reach.auth
+            && !own("authorization")
+            && !served("authorization")
+        {
+            head.authorization(auth);
+        }
         for (name, value) in &service.headers {
             if !own(name) && !is_length(name) {
-                head.text(&format!("{name}: {value}\r\n"));
+                head.header(name, value);
             }
         }
         for (name, value) in &request.headers {
             if !is_length(name) {
-                head.text(&format!("{name}: "));
-                head.template(value);
-                head.text("\r\n");
+                head.header(name, value);
             }
         }
         let has_body = !matches!(request.body, Body::None)
@@ -61,7 +84,7 @@ impl Prepared {
         };
         let parts = head.finish();
         match (parts.as_slice(), &body) {
-            ([only], None) if only.as_static().is_some() => {
+            ([Part::Text(only)], None) if only.as_static().is_some() => {
                 let mut bytes = only.as_static().unwrap_or_default().to_vec();
                 finish(&mut bytes, has_body, &fixed_body);
                 Self::Static(bytes)
@@ -83,7 +106,14 @@ impl Prepared {
         };
         buffer.clear();
         for part in head {
-            part.render(scope, buffer)?;
+            match part {
+                Part::Text(text) => text.render(scope, buffer)?,
+                Part::Base64(text) => {
+                    scratch.clear();
+                    text.render(scope, scratch)?;
+                    base64(scratch, buffer);
+                }
+            }
         }
         // The body first, apart: its length stands before it.
         let body = match body {
@@ -97,6 +127,42 @@ impl Prepared {
         finish(buffer, *has_body, body);
         Ok(buffer)
     }
+}
+
+/// What stands before a target's path: nothing, or the origin where a proxy reads the request.
+pub(super) fn form(service: &Service, address: &Address) -> String {
+    let read = through_proxy(service, address).is_some();
+    if read { format!("http://{}", address.authority()) } else { String::new() }
+}
+
+/// The header that a proxy which reads the request wants.
+pub(super) fn proxy_login(service: &Service, address: &Address) -> Option<String> {
+    let login = through_proxy(service, address)?.authorization()?;
+    Some(format!("Proxy-Authorization: {login}\r\n"))
+}
+
+/// The proxy that gets whole URLs; one that only passes a tunnel's bytes on reads nothing.
+fn through_proxy<'s>(service: &'s Service, address: &Address) -> Option<&'s Proxy> {
+    service.reach.proxy.as_ref().filter(|proxy| proxy.kind == ProxyKind::Http && !address.tls)
+}
+
+/// The first line of a head with its end, and what follows.
+pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    memchr::memchr(b'\n', bytes).map(|end| bytes.split_at(end + 1))
+}
+
+/// Path and query of a request line; what a proxy needs before them is left out.
+pub(super) fn target_of(line: &[u8]) -> Option<&str> {
+    let target = std::str::from_utf8(line).ok()?.split(' ').nth(1)?;
+    match target.strip_prefix("http://") {
+        Some(rest) => rest.find('/').map(|slash| &rest[slash..]),
+        None => Some(target),
+    }
+}
+
+/// Whether a request may be sent twice without harm (RFC 9110 §9.2.2).
+pub(super) fn is_idempotent(method: &[u8]) -> bool {
+    std::str::from_utf8(method).is_ok_and(crate::plan::call::is_idempotent)
 }
 
 fn finish(buffer: &mut Vec<u8>, has_body: bool, body: &[u8]) {
@@ -117,7 +183,7 @@ fn is_length(name: &str) -> bool {
 /// Collects a head, joining static neighbours.
 #[derive(Default)]
 struct Head {
-    parts: Vec<Template>,
+    parts: Vec<Part>,
     literal: Vec<u8>,
 }
 
@@ -132,16 +198,44 @@ impl Head {
             return;
         }
         self.flush();
-        self.parts.push(template.clone());
+        self.parts.push(Part::Text(template.clone()));
+    }
+
+    fn header(&mut self, name: &str, value: &Template) {
+        self.text(&format!("{name}: "));
+        self.template(value);
+        self.text("\r\n");
+    }
+
+    fn authorization(&mut self, auth: &Auth) {
+        self.text("Authorization: ");
+        match auth {
+            Auth::Bearer(token) => {
+                self.text("Bearer ");
+                self.template(token);
+            }
+            Auth::Basic(login) => {
+                self.text("Basic ");
+                match login.as_static() {
+                    Some(login) => base64(login, &mut self.literal),
+                    None => {
+                        self.flush();
+                        self.parts.push(Part::Base64(login.clone()));
+                    }
+                }
+            }
+        }
+        self.text("\r\n");
     }
 
     fn flush(&mut self) {
         if !self.literal.is_empty() {
-            self.parts.push(Template::literal(std::mem::take(&mut self.literal)));
+            let text = Template::literal(std::mem::take(&mut self.literal));
+            self.parts.push(Part::Text(text));
         }
     }
 
-    fn finish(mut self) -> Vec<Template> {
+    fn finish(mut self) -> Vec<Part> {
         self.flush();
         self.parts
     }

@@ -27,7 +27,7 @@ use crate::plan::data::{Claim, Ranks};
 use crate::plan::load::Bound;
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
-use crate::plan::{Arrivals, Load, Plan, Users, Workload};
+use crate::plan::{Address, Arrivals, Load, Plan, Users, Workload};
 use crate::stats::{Delta, Gauges, Recorder};
 use crate::wire::Wire;
 
@@ -46,6 +46,8 @@ const BUFFERS: usize = 256;
 /// A shard at work.
 pub(super) struct Shard {
     pub(super) plan: Arc<Plan>,
+    /// Where each service is.
+    pub(super) addresses: Arc<Vec<Address>>,
     pub(super) start: Time,
     /// The same by the wall clock: ms since the epoch.
     pub(super) started_ms: u64,
@@ -159,6 +161,7 @@ impl Shard {
             flows: (0..plan.archetypes.len())
                 .map(|index| Flow::new(setup, index, &names))
                 .collect(),
+            addresses: Arc::clone(&setup.addresses),
             start: setup.start,
             globals: Arc::clone(&setup.globals),
             left: setup.left.clone(),

@@ -5,6 +5,9 @@
 
 use std::sync::atomic::Ordering::Relaxed;
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use super::shard::Shard;
 use crate::clock::Time;
 use crate::curve::Distribution;
@@ -17,6 +20,7 @@ use crate::seed::{Rng, Seed, Stream};
 use crate::stats::OwnFault;
 use crate::stats::delta::Halt;
 use crate::units::nanos;
+use crate::wire::jar::Jar;
 use crate::wire::{Line, Patience};
 
 /// The shortest wait after a call that got no answer, and the longest it grows to.
@@ -41,6 +45,8 @@ pub(super) struct User {
     pub(super) variables: Vec<Option<Value>>,
     /// Its way to each service.
     pub(super) lines: Vec<Line>,
+    /// Its cookies, from the first that it is given on; its branches share them.
+    pub(super) jar: Option<Rc<RefCell<Jar>>>,
     /// What it waits with.
     pub(super) patience: Patience,
     /// What few flows need.
@@ -99,6 +105,7 @@ impl User {
             rng: NOBODY.rng(Stream::Content, 0, 0),
             variables: Vec::new(),
             lines: shard.plan.services.iter().map(|_| shard.wire.line()).collect(),
+            jar: None,
             patience: Patience::new(shard.cut.clone()),
             extras: None,
             first_step: 0,
@@ -127,6 +134,7 @@ impl User {
         self.first_group = share.first_group.into();
         self.number = who.number + who.session * workload.peak_users();
         self.backoff_ns = 0;
+        self.jar = None;
         self.variables.clear();
         self.variables.extend_from_slice(&shard.globals);
         self.variables.resize(kind.variables.len(), None);
@@ -274,6 +282,7 @@ impl User {
         self.item = parent.item;
         self.first_step = parent.first_step;
         self.first_group = parent.first_group;
+        self.jar = Some(Rc::clone(parent.jar.get_or_insert_default()));
         self.rng = Rng::seed_from_u64(parent.rng.random());
         self.patience.set_hard_end(parent.patience.hard_end());
     }

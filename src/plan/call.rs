@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::extract::{Capture, Check};
+use super::extract::{Capture, Check, Source};
 use super::template::Template;
 use crate::curve::Distribution;
 
@@ -32,6 +32,8 @@ pub struct Call {
     pub on_fail: OnFail,
     /// The most bytes of body accepted; a longer one fails the call.
     pub max_body: u64,
+    /// How many redirects it follows; none: as many as its service says.
+    pub redirects: Option<u32>,
 }
 
 /// What a failed check does beside being counted.
@@ -92,6 +94,11 @@ impl Call {
             || self.all_checks().any(|check| check.what.needs_body())
     }
 
+    /// Whether a capture looks for a cookie.
+    pub fn looks_at_cookies(&self) -> bool {
+        self.captures.iter().any(|capture| matches!(capture.source, Source::Cookie(_)))
+    }
+
     /// Whether `status` is one that this call's checks or expects name as wanted.
     pub fn asks_for(&self, status: u16) -> bool {
         self.all_checks().any(|check| check.what.names_status(status))
@@ -111,6 +118,11 @@ impl Call {
 impl Request {
     /// Whether it may be sent twice without harm (RFC 9110 §9.2.2).
     pub fn is_idempotent(&self) -> bool {
-        matches!(self.method.as_str(), "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+        is_idempotent(&self.method)
     }
+}
+
+/// Whether a request of this method may be sent twice without harm (RFC 9110 §9.2.2).
+pub fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }

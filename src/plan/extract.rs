@@ -27,6 +27,8 @@ pub struct Answer<'a> {
     pub head: &'a [u8],
     /// The decoded body; empty when nobody asked for it.
     pub body: &'a [u8],
+    /// The user's cookies for this service, after this answer; empty when nobody asked for them.
+    pub cookies: &'a [(String, String)],
     /// From dispatch to the last byte.
     pub service: Duration,
 }
@@ -57,6 +59,8 @@ pub struct Capture {
 pub enum Source {
     /// A header by name.
     Header(String),
+    /// A cookie by name: as this answer sets it, else as the user has it.
+    Cookie(String),
     /// The nodes a JSONPath finds in the body (RFC 9535).
     Json(JsonPath),
 }
@@ -175,12 +179,29 @@ impl<'a> Reading<'a> {
     }
 }
 
+impl<'a> Reading<'a> {
+    /// The values that this answer gives a cookie of this name.
+    fn set_cookies(&self, name: &str) -> impl Iterator<Item = &'a str> {
+        self.headers("set-cookie").filter_map(move |text| {
+            let (own, value) = text.split(';').next()?.split_once('=')?;
+            (own.trim() == name).then(|| value.trim())
+        })
+    }
+}
+
 impl Capture {
     /// What it finds; `None` is a failed check.
     pub fn find(&self, reading: &Reading<'_>, rng: &mut Rng) -> Option<Value> {
         match &self.source {
             Source::Header(name) => {
                 let found: Vec<&str> = reading.headers(name).collect();
+                self.pick.of(&found, rng, |text| text.len(), |text| Value::from(*text))
+            }
+            Source::Cookie(name) => {
+                let set: Vec<&str> = reading.set_cookies(name).collect();
+                let had = reading.answer.cookies.iter().filter(|(own, _)| own == name);
+                let had: Vec<&str> = had.map(|(_, value)| value.as_str()).collect();
+                let found = if set.is_empty() { had } else { set };
                 self.pick.of(&found, rng, |text| text.len(), |text| Value::from(*text))
             }
             Source::Json(path) => {
@@ -244,7 +265,7 @@ impl Text {
 impl Source {
     /// Whether it reads headers.
     pub fn needs_head(&self) -> bool {
-        matches!(self, Self::Header(_))
+        matches!(self, Self::Header(_) | Self::Cookie(_))
     }
 
     /// Whether it reads the body.

@@ -9,7 +9,7 @@ const HEAD: &[u8] = b"Content-Type: application/json; charset=utf-8\r\nSet-Cooki
     set-cookie:  b=2 \r\nX-Bad: \xff\r\n\r\n";
 
 fn answer<'a>(head: &'a [u8], body: &'a [u8]) -> Answer<'a> {
-    Answer { status: 200, head, body, service: Duration::from_millis(20) }
+    Answer { status: 200, head, body, cookies: &[], service: Duration::from_millis(20) }
 }
 
 fn path(text: &str) -> JsonPath {
@@ -90,5 +90,23 @@ fn checks_hold_or_not() {
     ] {
         let check = Check { name: String::new(), what };
         assert_eq!(check.holds(&Reading::new(answer(HEAD, BODY))), expect, "{check:?}");
+    }
+}
+
+#[test]
+fn cookies_are_looked_for_in_the_answer_then_in_the_jar() {
+    let had = [("a".to_owned(), "old".to_owned()), ("b".to_owned(), "2".to_owned())];
+    let head = b"Set-Cookie: a=new; Path=/\r\nset-cookie: c = 3 ; Secure\r\n";
+    let mut rng = Seed::new(3).unwrap().rng(Stream::Content, 0, 0);
+    for (name, expect) in [("a", Some("new")), ("b", Some("2")), ("c", Some("3")), ("d", None)] {
+        let reading = Reading::new(Answer { cookies: &had, ..answer(head, b"") });
+        let capture = Capture {
+            variable: 0,
+            name: String::new(),
+            source: Source::Cookie(name.to_owned()),
+            pick: Pick::First,
+        };
+        let found = capture.find(&reading, &mut rng);
+        assert_eq!(found, expect.map(Value::from), "{name}");
     }
 }

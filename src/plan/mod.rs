@@ -8,6 +8,7 @@ pub mod data;
 pub mod extract;
 pub mod flow;
 pub mod load;
+pub mod reach;
 pub mod service;
 pub mod slots;
 pub mod template;

@@ -6,6 +6,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::reach::Reach;
+use super::template::Template;
 use crate::curve::Distribution;
 
 /// A target by name.
@@ -15,12 +17,18 @@ pub struct Service {
     pub name: String,
     /// What stands behind it.
     pub target: Target,
-    /// Headers sent with every call, as name and value.
-    pub headers: Vec<(String, String)>,
+    /// Headers sent with every call; values are templates without variables.
+    pub headers: Vec<(String, Template)>,
     /// How long a call may take.
     pub timeout: Duration,
-    /// Whether a certificate that cannot be verified is accepted.
-    pub insecure: bool,
+    /// How it is reached.
+    pub reach: Reach,
+    /// Whether its users keep cookies.
+    pub cookies: bool,
+    /// How many redirects a call follows where its step says nothing; none: 3xx are answers.
+    pub redirects: Option<u32>,
+    /// Whether compressed answers are asked for.
+    pub compress: bool,
 }
 
 /// What stands behind a service.
@@ -58,14 +66,32 @@ impl Service {
     /// How long a call may take where nothing is said.
     pub const TIMEOUT: Duration = Duration::from_secs(30);
 
+    /// One of which nothing is said but what stands behind it.
+    pub fn plain(name: &str, target: Target) -> Self {
+        Self {
+            name: name.to_owned(),
+            target,
+            headers: Vec::new(),
+            timeout: Self::TIMEOUT,
+            reach: Reach::default(),
+            cookies: true,
+            redirects: None,
+            compress: false,
+        }
+    }
+
     /// Whether it shares the machine with the generator.
     pub fn is_local(&self) -> bool {
+        let local = |host: &str| {
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
+        };
+        if let Some((host, _)) = &self.reach.connect_to {
+            return local(host);
+        }
         match &self.target {
+            _ if self.reach.unix.is_some() => true,
             Target::Builtin(_) => true,
-            Target::Url(address) => {
-                address.host == "localhost"
-                    || address.host.parse::<IpAddr>().is_ok_and(|ip| ip.is_loopback())
-            }
+            Target::Url(address) => local(&address.host),
         }
     }
 }

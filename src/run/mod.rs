@@ -232,7 +232,7 @@ fn remarks(plan: &Plan) -> Vec<String> {
         remarks.push("target and generator share this machine".to_owned());
     }
     for service in &plan.services {
-        if service.insecure {
+        if service.reach.tls.insecure {
             remarks.push(format!("service {}: certificates are not verified", service.name));
         }
     }

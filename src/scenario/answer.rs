@@ -36,14 +36,18 @@ fn capture(review: &mut Review, key: &Key, node: &Node, names: &[String]) -> Opt
         let name = shape::fixed(review, node, "the name of a header")?;
         Some(Source::Header(name.to_owned()))
     });
+    let cookie = fields.take("cookie").map(|node| {
+        let name = shape::fixed(review, node, "the name of a cookie")?;
+        Some(Source::Cookie(name.to_owned()))
+    });
     let pick = fields.take("pick").map(|node| pick(review, node));
     let before = review.count();
     fields.finish(review);
-    let sources: Vec<Option<Source>> = [json, header].into_iter().flatten().collect();
+    let sources: Vec<Option<Source>> = [json, header, cookie].into_iter().flatten().collect();
     if sources.len() != 1 && review.count() == before {
         review
             .mistake(node.span, "a capture looks in one place")
-            .expected("either `json: \"$.path\"` or `header: name`");
+            .expected("one of `json: \"$.path\"`, `header: name` or `cookie: name`");
     }
     Some(Capture {
         variable: names.iter().position(|name| *name == key.name)?,

@@ -4,7 +4,7 @@
 //! what the wire writes there itself.
 
 use super::diagnose::Review;
-use super::node::{Key, Node};
+use super::node::Key;
 
 /// What the wire writes itself, from the body and the connection.
 const OWN: &[&str] = &["connection", "content-length", "transfer-encoding"];
@@ -29,17 +29,6 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
         return Err(format!("`{name}` is written by manada itself: leave it out"));
     }
     Ok(())
-}
-
-/// A header's fixed value.
-pub(super) fn value(review: &mut Review, node: &Node, text: &str) -> Option<String> {
-    if !is_value(text) {
-        review
-            .mistake(node.span, "a line break or control character in a header")
-            .expected("one line of text");
-        return None;
-    }
-    Some(text.trim().to_owned())
 }
 
 /// Whether a text can stand after a header's colon.

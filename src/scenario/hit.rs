@@ -133,6 +133,7 @@ fn archetype(hit: &Hit, path: Template, name: &str) -> Archetype {
         expects: Vec::new(),
         on_fail: OnFail::Count,
         max_body: Call::MAX_BODY,
+        redirects: None,
     };
     Archetype::of_calls("hit", vec![call], vec![name.to_owned()])
 }
@@ -160,13 +161,11 @@ fn target(review: &mut Review, hit: &Hit) -> Option<(Service, Template, String)>
     let path = Template::encoded(&rest, Encoding::Url).ok()?;
     let bare = rest.split('?').next().unwrap_or(&rest);
     let name = format!("{} {}", hit.method, super::shape::short(bare));
-    let service = Service {
-        name: "target".to_owned(),
-        target: Target::Url(address),
-        headers: Vec::new(),
-        timeout: hit.timeout.unwrap_or(Service::TIMEOUT),
-        insecure: hit.insecure,
-    };
+    let mut service = Service::plain("target", Target::Url(address));
+    service.timeout = hit.timeout.unwrap_or(Service::TIMEOUT);
+    service.reach.tls.insecure = hit.insecure;
+    // A hit repeats one request: what a target remembers of a visitor is not part of it.
+    service.cookies = false;
     Some((service, path, name))
 }
 

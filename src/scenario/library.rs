@@ -126,6 +126,19 @@ pub(super) fn read(review: &mut Review, path: &Path, span: Option<Span>) -> Opti
     }
 }
 
+/// The bytes of a file that a value of the scenario names; `span` is where.
+pub(super) fn bytes(review: &mut Review, path: &Path, span: Span) -> Option<Vec<u8>> {
+    match contents(path) {
+        Ok(bytes) => Some(bytes),
+        Err((message, _)) => {
+            review
+                .mistake(span, format!("{}: {message}", path.display()))
+                .help("files are looked up beside the scenario");
+            None
+        }
+    }
+}
+
 type Failure = (String, Option<String>);
 
 fn contents(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -20,6 +20,7 @@ mod load;
 mod node;
 mod overrides;
 mod profile;
+mod reach;
 mod service;
 mod shape;
 mod stages;

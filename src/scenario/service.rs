@@ -5,7 +5,7 @@
 use super::diagnose::Review;
 use super::node::{Kind, Node};
 use super::shape::{self, Fields, wrong};
-use super::{header, law};
+use super::{law, reach};
 use crate::plan::service::Builtin;
 use crate::plan::{Address, Service, Target};
 
@@ -22,43 +22,54 @@ pub(super) fn services(review: &mut Review, node: &Node) -> Vec<Service> {
     let mut services = Vec::new();
     for (key, node) in entries {
         // One that is wrong keeps its name, so that the steps that use it are not wrong too.
-        let broken = plain(&key.name, Target::Builtin(Builtin::default()));
+        let broken = Service::plain(&key.name, Target::Builtin(Builtin::default()));
         services.push(service(review, &key.name, node).unwrap_or(broken));
     }
     services
 }
 
-fn plain(name: &str, target: Target) -> Service {
-    Service {
-        name: name.to_owned(),
-        target,
-        headers: Vec::new(),
-        timeout: Service::TIMEOUT,
-        insecure: false,
-    }
-}
-
 fn service(review: &mut Review, name: &str, node: &Node) -> Option<Service> {
-    let plain = |target| plain(name, target);
+    let plain = |target| Service::plain(name, target);
     match &node.kind {
         Kind::Text(text) if text == "builtin" => Some(plain(Target::Builtin(Builtin::default()))),
         Kind::Text(_) => url(review, node).map(|address| plain(Target::Url(address))),
         Kind::Map(_) => {
             let mut fields = Fields::of(review, node, "a service")?;
             let target = target(review, &mut fields);
-            let headers = fields.take("headers").map(|node| headers(review, node));
+            let headers = fields.take("headers").map(|node| reach::headers(review, node));
             let timeout = fields.take("timeout").map(|node| shape::some_duration(review, node));
-            let insecure = fields.take("tls").and_then(|node| tls(review, node));
+            let reach = reach::reach(review, &mut fields);
+            let mut truth =
+                |name| fields.take(name).and_then(|node: &Node| shape::truth(review, node));
+            let (cookies, compress) = (truth("cookies"), truth("compress"));
+            let redirects = fields.take("redirects").and_then(|node| redirects(review, node));
+            let secure = matches!(&target, Some(Target::Url(address)) if address.tls);
+            if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
+                review
+                    .mistake(key.span, "TLS over a `unix` socket is not spoken")
+                    .expected("an http URL beside `unix`");
+            }
             fields.finish(review);
             Some(Service {
                 headers: headers.unwrap_or_default(),
                 timeout: timeout.flatten().unwrap_or(Service::TIMEOUT),
-                insecure: insecure.unwrap_or(false),
+                reach,
+                cookies: cookies.unwrap_or(true),
+                redirects,
+                compress: compress.unwrap_or(false),
                 ..plain(target?)
             })
         }
         _ => wrong(review, node, EXPECTED),
     }
+}
+
+/// The most redirects a call may follow.
+const MAX_REDIRECTS: u64 = 100;
+
+/// How many redirects a call follows.
+pub(super) fn redirects(review: &mut Review, node: &Node) -> Option<u32> {
+    shape::count(review, node, 0, MAX_REDIRECTS).and_then(|count| u32::try_from(count).ok())
 }
 
 fn target(review: &mut Review, fields: &mut Fields<'_>) -> Option<Target> {
@@ -71,7 +82,7 @@ fn target(review: &mut Review, fields: &mut Fields<'_>) -> Option<Target> {
             None
         }
         (None, None) => {
-            let known = ["url", "builtin", "headers", "timeout", "tls"];
+            let known = ["url", "builtin", "headers", "auth", "timeout", "tls", "http"];
             review
                 .mistake(fields.span(), "this service has no address")
                 .expected("`url:` or `builtin:`")
@@ -91,28 +102,6 @@ fn builtin(review: &mut Review, node: &Node) -> Option<Builtin> {
     fields.finish(review);
     let servers = servers.flatten().and_then(|servers| u32::try_from(servers).ok());
     Some(Builtin { latency: latency.flatten(), servers })
-}
-
-fn tls(review: &mut Review, node: &Node) -> Option<bool> {
-    let mut fields = Fields::of(review, node, "`tls`")?;
-    let insecure = fields.take("insecure").and_then(|node| shape::truth(review, node));
-    fields.finish(review);
-    insecure
-}
-
-fn headers(review: &mut Review, node: &Node) -> Vec<(String, String)> {
-    let expected = "a map of headers, such as `{ accept: application/json }`";
-    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
-    let mut headers = Vec::new();
-    for (key, value) in entries {
-        let name = header::name(review, key);
-        let value = shape::fixed(review, value, "a header's value")
-            .and_then(|text| header::value(review, value, text));
-        if let (Some(name), Some(value)) = (name, value) {
-            headers.push((name, value));
-        }
-    }
-    headers
 }
 
 fn url(review: &mut Review, node: &Node) -> Option<Address> {

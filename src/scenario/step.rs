@@ -7,7 +7,7 @@ use super::diagnose::{Review, nearest};
 use super::flow::Setting;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields};
-use super::{answer, body, control, header, law, texts};
+use super::{answer, body, control, header, law, service, texts};
 use crate::plan::template::Encoding;
 use crate::plan::{Call, OnFail, Request};
 
@@ -47,13 +47,14 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
         fields.take(kind);
     }
     let name = fields.take("name").map(|node| shape::fixed(review, node, "a step's name"));
-    let service = fields.take("service").map(|node| service(review, node, setting));
+    let of = fields.take("service").map(|node| named(review, node, setting));
     let mut headers =
         fields.take("headers").map(|node| headers(review, node, setting)).unwrap_or_default();
     let body = body::body(review, &mut fields, setting, &mut headers);
     let timeout = fields.take("timeout").map(|node| shape::some_duration(review, node));
     let think = fields.take("think").map(|node| law::distribution(review, node));
     let max_body = fields.take("max_body").map(|node| shape::size(review, node));
+    let redirects = fields.take("redirects").map(|node| service::redirects(review, node));
     let captures = fields
         .take("capture")
         .map(|node| answer::captures(review, node, setting.names))
@@ -80,7 +81,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
         name: name.flatten().map_or(default_name, str::to_owned),
         call: Call {
             series: 0,
-            service: service.unwrap_or(Some(0))?,
+            service: of.unwrap_or(Some(0))?,
             request,
             timeout: timeout.flatten(),
             think: think.flatten(),
@@ -89,6 +90,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
             expects,
             on_fail: on_fail.unwrap_or(Some(OnFail::Count))?,
             max_body: max_body.flatten().unwrap_or(Call::MAX_BODY),
+            redirects: redirects.flatten(),
         },
     })
 }
@@ -147,7 +149,8 @@ fn path(
     None
 }
 
-fn service(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<usize> {
+/// The service of this name.
+fn named(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<usize> {
     let name = shape::fixed(review, node, "the name of a service")?;
     if let Some(index) = setting.services.iter().position(|known| known == name) {
         return Some(index);

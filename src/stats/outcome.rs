@@ -18,12 +18,21 @@ pub enum Phase {
     FirstByte,
     /// Reading the rest of the answer.
     Body,
+    /// Going on where an answer pointed to.
+    Redirect,
 }
 
 impl Phase {
     /// In the order of an attempt.
-    pub const ALL: [Self; 6] =
-        [Self::Dns, Self::Connect, Self::Tls, Self::Send, Self::FirstByte, Self::Body];
+    pub const ALL: [Self; 7] = [
+        Self::Dns,
+        Self::Connect,
+        Self::Tls,
+        Self::Send,
+        Self::FirstByte,
+        Self::Body,
+        Self::Redirect,
+    ];
 
     /// The name in reports.
     pub const fn name(self) -> &'static str {
@@ -34,6 +43,7 @@ impl Phase {
             Self::Send => "send",
             Self::FirstByte => "first_byte",
             Self::Body => "body",
+            Self::Redirect => "redirect",
         }
     }
 }
@@ -61,13 +71,19 @@ pub enum Kind {
     Certificate,
     /// The TLS handshake failed for another reason.
     TlsProtocol,
+    /// The proxy opened no way to the target.
+    Proxy,
+    /// More redirects than the step allows.
+    TooManyRedirects,
+    /// A redirect to where no service of the plan is.
+    RedirectNotAllowed,
     /// An error of the system that has no name here.
     Other,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::NoSuchName,
         Self::Refused,
         Self::Reset,
@@ -78,6 +94,9 @@ impl Kind {
         Self::BodyTooLarge,
         Self::Certificate,
         Self::TlsProtocol,
+        Self::Proxy,
+        Self::TooManyRedirects,
+        Self::RedirectNotAllowed,
         Self::Other,
     ];
 
@@ -94,6 +113,9 @@ impl Kind {
             Self::BodyTooLarge => "body_too_large",
             Self::Certificate => "certificate",
             Self::TlsProtocol => "tls_protocol",
+            Self::Proxy => "proxy",
+            Self::TooManyRedirects => "too_many_redirects",
+            Self::RedirectNotAllowed => "redirect_not_allowed",
             Self::Other => "other",
         }
     }
@@ -111,6 +133,9 @@ impl Kind {
             Self::BodyTooLarge => "raise `max_body` of the step if such bodies are wanted",
             Self::Certificate => "trust the target's CA, or accept any with `insecure` (-k)",
             Self::TlsProtocol => "does the target speak TLS 1.2 or 1.3 on this port?",
+            Self::Proxy => "the proxy refused, or is no proxy; look at its log and its login",
+            Self::TooManyRedirects => "raise `redirects` of the step if so many are wanted",
+            Self::RedirectNotAllowed => "declare that origin under `services:` if it is wanted",
             Self::Other => "see the system's own logs",
         }
     }

@@ -17,6 +17,17 @@ const ON_TIME_NS: u64 = 1_000_000_000;
 /// starts at once needs more users than the same starts in time.
 const OUR_FAULT_NS: u64 = 100_000_000;
 
+/// Why an attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The first of its call.
+    First,
+    /// Its kept connection proved closed.
+    StaleResend,
+    /// The answer before it pointed there.
+    Redirect,
+}
+
 /// A shard's measuring.
 #[derive(Debug)]
 pub struct Recorder {
@@ -123,13 +134,16 @@ impl Recorder {
         self.delta.workloads[workload].1.made += 1;
     }
 
-    /// An attempt begins: the first of its call, or a resend on a fresh connection.
+    /// An attempt begins.
     #[inline]
-    pub fn begin_attempt(&mut self, stale_resend: bool) {
+    pub fn begin_attempt(&mut self, attempt: Attempt) {
         let attempts = &mut self.delta.attempts;
         attempts.started += 1;
-        attempts.first += u64::from(!stale_resend);
-        attempts.stale_resends += u64::from(stale_resend);
+        match attempt {
+            Attempt::First => attempts.first += 1,
+            Attempt::StaleResend => attempts.stale_resends += 1,
+            Attempt::Redirect => attempts.redirects += 1,
+        }
     }
 
     /// An attempt has ended; `intended_ns` is its call's. A `stale` one found its kept connection
@@ -208,7 +222,12 @@ impl Recorder {
 
     /// A call was not made through our own fault.
     pub fn own_fault(&mut self, fault: OwnFault) {
-        if let Some(index) = error_index(Outcome::Own(fault)) {
+        self.error(Outcome::Own(fault));
+    }
+
+    /// A call ended so, though its last attempt did not.
+    pub fn error(&mut self, outcome: Outcome) {
+        if let Some(index) = error_index(outcome) {
             self.delta.errors[index] += 1;
         }
     }

@@ -12,13 +12,15 @@ use std::task::{Context, Poll};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::patience::{GaveUp, Patience};
-use super::{Endpoint, fault};
+use super::proxy::{self, NoWay};
+use super::{Endpoint, fault, socket};
 use crate::clock::{self, Time};
+use crate::plan::reach::Proxy;
 use crate::stats::sample::Opening;
 use crate::stats::{Kind, Outcome, Phase};
 
@@ -34,34 +36,48 @@ pub(super) struct Connection {
 enum Io {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    Unix(UnixStream),
 }
 
 impl Connection {
-    /// Opens a connection: look up, connect, handshake. The times of the phases that were
-    /// completed go into `opening`.
+    /// Opens a connection for `user`: look up, connect, handshake. The times of the phases that
+    /// were completed go into `opening`.
     pub(super) async fn open(
         endpoint: &Endpoint,
+        user: u64,
         patience: &Patience,
         opening: &mut Opening,
     ) -> Result<Self, Outcome> {
         let begun = clock::now();
-        let looked_up = endpoint.addresses.borrow().is_none();
-        if looked_up {
-            // Boxed, as the handshake below: both are rare, and ten thousand users that connect at
-            // once should not each carry room for them.
-            Box::pin(look_up(endpoint, patience)).await?;
-            opening.dns_ns = Some(clock::now().since(begun));
-        }
-        let connecting = if looked_up { clock::now() } else { begun };
-        let tcp = connect(endpoint, patience).await?;
-        let connected = clock::now();
-        opening.connect_ns = Some(connected.since(connecting));
-        let io = match &endpoint.tls {
-            None => Io::Tcp(tcp),
-            Some(tls) => {
-                let stream = Box::pin(shake_hands(endpoint, tls, tcp, patience)).await?;
-                opening.tls_ns = Some(clock::now().since(connected));
-                Io::Tls(stream)
+        let io = if let Some(path) = &endpoint.unix {
+            let unix = patience.wait(UnixStream::connect(path)).await;
+            let unix = unix.map_err(|why| gave_up(why, Phase::Connect))?;
+            opening.connect_ns = Some(clock::now().since(begun));
+            Io::Unix(unix.map_err(|error| fault::outcome(Phase::Connect, &error))?)
+        } else {
+            let mut connecting = begun;
+            let addresses = match endpoint.addresses() {
+                Some(addresses) => addresses,
+                None => {
+                    let found = endpoint.look_up(patience).await?;
+                    connecting = clock::now();
+                    opening.dns_ns = Some(connecting.since(begun));
+                    found
+                }
+            };
+            let mut tcp = connect(endpoint, &addresses, user, patience).await?;
+            if let Some(proxy) = &endpoint.proxy {
+                pass(endpoint, proxy, &mut tcp, patience).await?;
+            }
+            let connected = clock::now();
+            opening.connect_ns = Some(connected.since(connecting));
+            match &endpoint.tls {
+                None => Io::Tcp(tcp),
+                Some((tls, name)) => {
+                    let stream = shake_hands(tls, name.clone(), tcp, patience).await?;
+                    opening.tls_ns = Some(clock::now().since(connected));
+                    Io::Tls(stream)
+                }
             }
         };
         opening.open = true;
@@ -76,11 +92,29 @@ impl Connection {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         let mut read = ReadBuf::new(buffer);
-        let poll = match &mut self.io {
-            Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, &mut read),
-            Io::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, &mut read),
-        };
-        poll.map_ok(|()| read.filled().len())
+        self.poll_fill(cx, &mut read).map_ok(|()| read.filled().len())
+    }
+
+    /// The same, into a buffer that keeps count.
+    #[inline]
+    pub(super) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        read: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match &mut self.io {
+            Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, read),
+            Io::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, read),
+            Io::Unix(unix) => Pin::new(unix).poll_read(cx, read),
+        }
+    }
+
+    /// The protocol that was picked in the TLS handshake, if any.
+    pub(super) fn picked(&self) -> Option<&[u8]> {
+        match &self.io {
+            Io::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+            Io::Tcp(_) | Io::Unix(_) => None,
+        }
     }
 
     /// Hands bytes to the kernel; how many it took.
@@ -93,13 +127,14 @@ impl Connection {
         match &mut self.io {
             Io::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
             Io::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
+            Io::Unix(unix) => Pin::new(unix).poll_write(cx, bytes),
         }
     }
 
     /// Pushes out what TLS still holds; nothing to do for plain TCP.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
-            Io::Tcp(_) => Poll::Ready(Ok(())),
+            Io::Tcp(_) | Io::Unix(_) => Poll::Ready(Ok(())),
             Io::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
         }
     }
@@ -109,6 +144,10 @@ impl Connection {
     pub(super) fn is_fresh(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> bool {
         match &mut self.io {
             Io::Tcp(tcp) => tcp.poll_read_ready(cx).is_pending() || would_block(tcp, buffer),
+            Io::Unix(unix) => {
+                let mut read = ReadBuf::new(buffer);
+                Pin::new(unix).poll_read(cx, &mut read).is_pending()
+            }
             // TLS may have session tickets to read; only its end or its data matter.
             Io::Tls(tls) => {
                 let mut read = ReadBuf::new(buffer);
@@ -122,36 +161,20 @@ fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
     matches!(tcp.try_read(buffer), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
-/// Finds the endpoint's addresses. Looked up once per shard and run: a load test that follows DNS
-/// changes is a later story, and METHODOLOGY.md says so.
-async fn look_up(endpoint: &Endpoint, patience: &Patience) -> Result<(), Outcome> {
-    let lookup = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port));
-    let found: Vec<SocketAddr> = match patience.wait(lookup).await {
-        Ok(Ok(found)) => found.collect(),
-        Ok(Err(error)) => return Err(fault::outcome(Phase::Dns, &error)),
-        Err(why) => return Err(gave_up(why, Phase::Dns)),
-    };
-    if found.is_empty() {
-        return Err(Outcome::Failed(Phase::Dns, Kind::NoSuchName));
-    }
-    *endpoint.addresses.borrow_mut() = Some(found);
-    Ok(())
-}
-
 /// Connects to the first address that answers.
-async fn connect(endpoint: &Endpoint, patience: &Patience) -> Result<TcpStream, Outcome> {
+async fn connect(
+    endpoint: &Endpoint,
+    addresses: &[SocketAddr],
+    user: u64,
+    patience: &Patience,
+) -> Result<TcpStream, Outcome> {
     let mut last = Outcome::Failed(Phase::Connect, Kind::Other);
-    for index in 0.. {
-        let Some(address) = endpoint.address(index) else { break };
-        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
-        let socket = socket.map_err(|error| fault::outcome(Phase::Connect, &error))?;
-        match patience.wait(socket.connect(address)).await {
-            Ok(Ok(tcp)) => {
-                // One write per request: waiting to fill a segment would only delay it. A socket
-                // that refuses the option is closed already, and the write will say so.
-                let _ = tcp.set_nodelay(true);
-                return Ok(tcp);
-            }
+    let first = endpoint.first_of(addresses.len(), user);
+    for index in 0..addresses.len() {
+        let address = addresses[(first + index) % addresses.len()];
+        let source = endpoint.source(user, address);
+        match patience.wait(socket::connect(address, source)).await {
+            Ok(Ok(tcp)) => return Ok(tcp),
             Ok(Err(error)) => last = fault::outcome(Phase::Connect, &error),
             Err(why) => return Err(gave_up(why, Phase::Connect)),
         }
@@ -163,14 +186,27 @@ async fn connect(endpoint: &Endpoint, patience: &Patience) -> Result<TcpStream, 
     Err(last)
 }
 
-async fn shake_hands(
+/// Asks the proxy that was connected to for the way to the target.
+async fn pass(
     endpoint: &Endpoint,
+    proxy: &Proxy,
+    tcp: &mut TcpStream,
+    patience: &Patience,
+) -> Result<(), Outcome> {
+    match patience.wait(proxy::tunnel(endpoint, proxy, tcp)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(NoWay::Refused)) => Err(Outcome::Failed(Phase::Connect, Kind::Proxy)),
+        Ok(Err(NoWay::Io(error))) => Err(fault::outcome(Phase::Connect, &error)),
+        Err(why) => Err(gave_up(why, Phase::Connect)),
+    }
+}
+
+async fn shake_hands(
     tls: &Arc<ClientConfig>,
+    name: ServerName<'static>,
     tcp: TcpStream,
     patience: &Patience,
 ) -> Result<Box<TlsStream<TcpStream>>, Outcome> {
-    let name = ServerName::try_from(endpoint.host.clone())
-        .map_err(|_| Outcome::Failed(Phase::Tls, Kind::Certificate))?;
     let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
     match patience.wait(handshake).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),

@@ -33,8 +33,12 @@ pub struct Wanted {
     pub max_body: u64,
     /// Keep the header block.
     pub keep_head: bool,
-    /// Keep the body.
+    /// Keep the body, and where it is encoded the header block too.
     pub keep_body: bool,
+    /// Keep the header block of an answer that sets a cookie.
+    pub cookies: bool,
+    /// Keep the header block of an answer that points elsewhere.
+    pub location: bool,
 }
 
 /// What was kept of an answer; its buffers are reused from call to call.
@@ -44,6 +48,10 @@ pub struct Kept {
     pub head: Vec<u8>,
     /// The body, unchunked.
     pub body: Vec<u8>,
+    /// The answer sets a cookie, and somebody wants it.
+    pub sets_cookie: bool,
+    /// The body was kept and is encoded.
+    pub encoded: bool,
 }
 
 /// Reads one answer.
@@ -80,6 +88,10 @@ struct Head {
     framing: Framing,
     /// Length of the status line.
     line: usize,
+    /// It has a Set-Cookie.
+    sets_cookie: bool,
+    /// It has a Content-Encoding.
+    encoded: bool,
 }
 
 enum Framing {
@@ -227,8 +239,11 @@ impl Reader {
         }
         self.status = head.status;
         self.keep_alive = head.keep_alive;
-        if self.wanted.keep_head {
-            kept.head.clear();
+        kept.sets_cookie = head.sets_cookie && self.wanted.cookies;
+        kept.encoded = head.encoded && self.wanted.keep_body;
+        kept.head.clear();
+        let points = self.wanted.location && head.status / 100 == 3;
+        if self.wanted.keep_head || kept.sets_cookie || kept.encoded || points {
             kept.head.extend_from_slice(&bytes[head.line..head.length]);
         }
         kept.body.clear();
@@ -303,6 +318,7 @@ fn understand(
     let mut close = false;
     let mut content_length: Option<u64> = None;
     let mut transfer: Option<bool> = None;
+    let (mut sets_cookie, mut encoded) = (false, false);
     for header in response.headers.iter() {
         // By length first: most headers are none of ours.
         match header.name.len() {
@@ -313,6 +329,8 @@ fn understand(
                     close |= word.eq_ignore_ascii_case(b"close");
                 }
             }
+            10 if header.name.eq_ignore_ascii_case("set-cookie") => sets_cookie = true,
+            16 if header.name.eq_ignore_ascii_case("content-encoding") => encoded = true,
             14 if header.name.eq_ignore_ascii_case("content-length") => {
                 let value = digits(header.value).ok_or(malformed)?;
                 if content_length.is_some_and(|before| before != value) {
@@ -343,7 +361,7 @@ fn understand(
     let line = memchr::memchr(b'\n', bytes).map_or(length, |at| at + 1).min(length);
     // The parser takes any three digits; there is no status below 100 (RFC 9110 §15).
     let status = response.code.filter(|code| *code >= 100).ok_or(malformed)?;
-    Ok(Head { length, status, keep_alive, framing, line })
+    Ok(Head { length, status, keep_alive, framing, line, sets_cookie, encoded })
 }
 
 /// A Content-Length: digits alone, the same number when it is a list (RFC 9112 §6.3).

@@ -23,7 +23,7 @@ use crate::stats::{Kind, Outcome, Phase};
 
 /// A request on a connection idle for at least this long may be sent again on a fresh one: the
 /// target may have closed it just then. Younger ones were closed in our face.
-const STALE_NS: u64 = 1_000_000_000;
+pub(super) const STALE_NS: u64 = 1_000_000_000;
 
 /// The size of the shard's read buffer.
 const READ_BUFFER: usize = 64 << 10;
@@ -77,7 +77,7 @@ impl Http1 {
             None => {
                 // Boxed: it is rare, and would make every user's task as large as itself.
                 let times = opening.insert(Opening::default());
-                match Box::pin(Connection::open(endpoint, patience, times)).await {
+                match Box::pin(Connection::open(endpoint, outgoing.user, patience, times)).await {
                     Ok(connection) => line.open(connection),
                     Err(outcome) => return (never_sent(now, outcome, opening), false),
                 }
@@ -207,7 +207,7 @@ impl Http1 {
     }
 
     /// A kept connection that shows its end is discarded before it is used again.
-    async fn drop_if_dead(&self, line: &mut Line) {
+    pub(super) async fn drop_if_dead(&self, line: &mut Line) {
         let fresh = poll_fn(|cx| {
             let mut buffer = self.buffer.borrow_mut();
             let connection = line.connection.as_mut();
@@ -270,7 +270,7 @@ fn timed_out(why: GaveUp, reader: &Reader, account: &Account) -> Ended {
 }
 
 /// An exchange whose connection could not be opened.
-fn never_sent(now: Time, outcome: Outcome, opening: Option<Opening>) -> Exchange {
+pub(super) fn never_sent(now: Time, outcome: Outcome, opening: Option<Opening>) -> Exchange {
     Exchange {
         outcome,
         dispatched: now,

@@ -4,38 +4,33 @@
 //! Invariant: a wire belongs to one shard; what it opens is counted by whoever asked.
 
 mod chunked;
+pub mod coding;
 mod connection;
+mod endpoint;
 pub mod fake;
 mod fault;
 pub mod framing;
 mod http1;
+mod http2;
+pub mod jar;
+pub mod location;
+mod message;
 mod patience;
+mod proxy;
+mod socket;
 pub mod tls;
 
-use std::cell::{Cell, RefCell};
-use std::net::SocketAddr;
+use std::cell::Cell;
 use std::rc::Rc;
-use std::sync::Arc;
 
 use crate::clock::Time;
+use crate::plan::reach::Version;
 use crate::stats::sample::Exchange;
 
 use connection::Connection;
+pub use endpoint::Endpoint;
 pub use framing::{Kept, Wanted};
 pub use patience::{GaveUp, Patience};
-
-/// Where a service is, as a shard sees it.
-#[derive(Debug)]
-pub struct Endpoint {
-    /// Name or literal address.
-    pub host: String,
-    /// Port.
-    pub port: u16,
-    /// TLS settings; none for plain TCP.
-    pub tls: Option<Arc<rustls::ClientConfig>>,
-    /// Its addresses once they are known.
-    addresses: RefCell<Option<Vec<SocketAddr>>>,
-}
 
 /// A request ready to go, and what is wanted of its answer.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +43,9 @@ pub struct Outgoing<'a> {
     pub wanted: Wanted,
     /// It may be sent twice without harm.
     pub idempotent: bool,
-    /// The number of its user or arrival, for a target that logs it.
+    /// The number of its user or arrival: whose address it goes out from.
+    pub user: u64,
+    /// The number of its item, for a target that logs it.
     pub number: u64,
     /// When it was intended, ns after the run's start.
     pub intended_ns: u64,
@@ -58,6 +55,8 @@ pub struct Outgoing<'a> {
 #[derive(Debug)]
 pub struct Line {
     connection: Option<Connection>,
+    /// Or one that speaks HTTP/2.
+    two: Option<Box<http2::Http2>>,
     /// Open connections of the shard, and the most since it last looked.
     open: Rc<Open>,
 }
@@ -83,19 +82,6 @@ enum WireKind {
     Fake(fake::Target),
 }
 
-impl Endpoint {
-    /// An endpoint whose addresses are not known yet.
-    pub fn new(host: String, port: u16, tls: Option<Arc<rustls::ClientConfig>>) -> Self {
-        let literal = host.parse().ok().map(|ip| vec![SocketAddr::new(ip, port)]);
-        Self { host, port, tls, addresses: RefCell::new(literal) }
-    }
-
-    /// Its address number `index`, once they are known.
-    fn address(&self, index: usize) -> Option<SocketAddr> {
-        self.addresses.borrow().as_ref()?.get(index).copied()
-    }
-}
-
 impl Wire {
     /// A wire over real sockets.
     pub fn real(endpoints: Vec<Endpoint>) -> Self {
@@ -109,7 +95,7 @@ impl Wire {
 
     /// A line without a connection.
     pub fn line(&self) -> Line {
-        Line { connection: None, open: Rc::clone(&self.open) }
+        Line { connection: None, two: None, open: Rc::clone(&self.open) }
     }
 
     /// One exchange on `line`, dispatched at `now`. True beside it: a kept connection proved stale
@@ -126,6 +112,11 @@ impl Wire {
         match &self.kind {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[outgoing.endpoint];
+                if endpoint.version != Version::Http1 {
+                    // Boxed, so that users of HTTP/1.1 do not carry room for it.
+                    let two = http2::exchange(http1, endpoint, line, outgoing, now, patience, kept);
+                    return Box::pin(two).await;
+                }
                 http1.exchange(endpoint, line, outgoing, now, patience, kept).await
             }
             WireKind::Fake(target) => (target.exchange(outgoing, now, patience, kept).await, false),
@@ -141,13 +132,22 @@ impl Wire {
 impl Line {
     /// Closes its connection, if any.
     pub fn close(&mut self) {
-        if self.connection.take().is_some() {
+        if self.connection.take().is_some() || self.two.take().is_some() {
             self.open.now.set(self.open.now.get() - 1);
         }
     }
 
     fn open(&mut self, connection: Connection) {
         self.connection = Some(connection);
+        self.count();
+    }
+
+    fn open_two(&mut self, two: Box<http2::Http2>) {
+        self.two = Some(two);
+        self.count();
+    }
+
+    fn count(&self) {
         let now = self.open.now.get() + 1;
         self.open.now.set(now);
         self.open.peak.set(self.open.peak.get().max(now));

@@ -13,7 +13,14 @@ use crate::answers::{self, Hyper, MAX_BODY, Read, Row};
 use crate::peer::{Server, Then};
 
 fn wanted(head_request: bool, max_body: u64) -> Wanted {
-    Wanted { head_request, max_body, keep_head: true, keep_body: true }
+    Wanted {
+        head_request,
+        max_body,
+        keep_head: true,
+        keep_body: true,
+        cookies: true,
+        location: true,
+    }
 }
 
 /// Feeds the pieces, also those after the end, then ends the connection.

@@ -2,14 +2,18 @@
 //! and hostile files. Each run lasts a second or two and goes to 127.0.0.1 alone.
 
 mod answers; // raw answers, good and hostile, and what must come of each
+mod browser; // cookies, redirects, compressed answers
 mod builtin; // `manada target` as a process, and what it counted
 mod deaf; // targets that do not listen to the end, and long requests
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in a folder of its own, within bounds
+mod http2; // HTTP/2 against nginx and against peers that break it
 mod ledger; // what the generator says against what the target saw
 mod memory; // nothing grows with the number of requests
 mod misbehave; // targets that do everything wrong
+mod nginx; // a real nginx of our own
 mod peer; // a raw TCP server that does what a script says
+mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind
 mod secrets;
 mod seed; // same seed, same traffic, whatever the shards

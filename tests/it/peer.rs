@@ -106,16 +106,21 @@ pub(crate) enum Then {
 impl Peer {
     /// Waits for a request without a body.
     pub(crate) fn request(&mut self) -> bool {
+        self.head().is_some()
+    }
+
+    /// Waits for a request without a body; its head.
+    pub(crate) fn head(&mut self) -> Option<String> {
         let mut head = Vec::new();
         let mut byte = [0];
         while !head.ends_with(b"\r\n\r\n") {
             match self.stream.read(&mut byte) {
                 Ok(1) => head.push(byte[0]),
-                _ => return false,
+                _ => return None,
             }
         }
         self.shared.requests.fetch_add(1, SeqCst);
-        true
+        Some(String::from_utf8_lossy(&head).into_owned())
     }
 
     /// Sends bytes at once.

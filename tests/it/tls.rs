@@ -16,16 +16,20 @@ use crate::peer::{Peer, Server};
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 
 /// A certificate authority of the test's own.
-type Authority = CertifiedIssuer<'static, KeyPair>;
+pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
-fn authority() -> Authority {
+pub(crate) fn authority() -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// Which years a certificate is good for, and for whom.
-fn leaf(authority: Option<&Authority>, name: &str, years: (i32, i32)) -> Arc<ServerConfig> {
+/// A certificate with its key: for which years it is good, and for whom.
+pub(crate) fn certificate(
+    authority: Option<&Authority>,
+    name: &str,
+    years: (i32, i32),
+) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.not_before = date_time_ymd(years.0, 1, 1);
     params.not_after = date_time_ymd(years.1, 1, 1);
@@ -35,7 +39,16 @@ fn leaf(authority: Option<&Authority>, name: &str, years: (i32, i32)) -> Arc<Ser
         None => params.self_signed(&key).unwrap(),
     };
     let chain = vec![CertificateDer::from(certificate.der().to_vec())];
-    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    (chain, PrivateKeyDer::try_from(key.serialize_der()).unwrap())
+}
+
+/// A server with such a certificate.
+pub(crate) fn leaf(
+    authority: Option<&Authority>,
+    name: &str,
+    years: (i32, i32),
+) -> Arc<ServerConfig> {
+    let (chain, key) = certificate(authority, name, years);
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -63,7 +76,7 @@ fn serve(peer: &mut Peer, config: &Arc<ServerConfig>) {
     }
 }
 
-fn over_tls(config: Arc<ServerConfig>) -> Server {
+pub(crate) fn over_tls(config: Arc<ServerConfig>) -> Server {
     Server::start(move |peer| serve(peer, &config))
 }
 

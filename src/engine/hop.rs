@@ -1,0 +1,240 @@
+//! What a call does because of an earlier answer: cookies that go with it, redirects it follows.
+//!
+//! `attempt` calls it, and only for answers that set a cookie or point elsewhere.
+//! Invariant: a call goes only where [`may_follow`] says, and no further than its step allows;
+//! what was meant for one origin is not shown to another.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use super::prepared::PreparedCall;
+use super::request;
+use super::shard::Shard;
+use super::user::User;
+use crate::plan::{Address, Service};
+use crate::stats::recorder::Attempt;
+use crate::stats::{Exchange, Kind, Outcome, Phase};
+use crate::wire::jar::{Jar, Origin};
+use crate::wire::location::Location;
+use crate::wire::{Kept, Outgoing, coding};
+
+/// Whether an answer of this status points elsewhere (RFC 9110 §15.4, Fetch).
+pub(super) const fn is_redirect(status: u16) -> bool {
+    matches!(status, 301 | 302 | 303 | 307 | 308)
+}
+
+/// The service where a redirect may lead: one that is at its origin, the call's own first. Where
+/// nobody declared a service no load is sent.
+pub(super) fn may_follow(addresses: &[Address], own: usize, to: &Location) -> Option<usize> {
+    let own = Some(own).filter(|&own| to.is_at(&addresses[own]));
+    own.or_else(|| addresses.iter().position(|address| to.is_at(address)))
+}
+
+/// The request with the user's cookies; `None` when it goes as it is.
+pub(super) fn with_cookies(
+    shard: &Shard,
+    user: &User,
+    service: usize,
+    bytes: &[u8],
+) -> Option<Vec<u8>> {
+    let jar = user.jar.as_ref()?.borrow();
+    let (line, rest) = request::split_line(bytes)?;
+    let origin = origin(&shard.addresses[service], request::target_of(line)?);
+    let value = jar.header(origin, crate::clock::now())?;
+    Some([line, b"Cookie: ", value.as_bytes(), b"\r\n", rest].concat())
+}
+
+/// Takes the cookies that an answer to `bytes` sets into the user's jar.
+pub(super) fn keep_cookies(
+    shard: &Shard,
+    user: &mut User,
+    service: usize,
+    bytes: &[u8],
+    kept: &Kept,
+) {
+    let target = request::split_line(bytes).and_then(|(line, _)| request::target_of(line));
+    let origin = origin(&shard.addresses[service], target.unwrap_or("/"));
+    let jar = user.jar.get_or_insert_with(|| Rc::new(RefCell::new(Jar::default())));
+    jar.borrow_mut().take(&kept.head, origin, crate::clock::now());
+}
+
+/// The cookies of the user that a service may read, for captures.
+pub(super) fn cookies(shard: &Shard, user: &User, service: usize) -> Vec<(String, String)> {
+    let Some(jar) = &user.jar else { return Vec::new() };
+    jar.borrow().pairs(origin(&shard.addresses[service], "/"), crate::clock::now())
+}
+
+fn origin<'a>(address: &'a Address, target: &'a str) -> Origin<'a> {
+    Origin { host: &address.host, target, secure: address.tls }
+}
+
+/// Undoes the content codings of a kept body; one that cannot be undone is no complete answer.
+pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut Kept) {
+    if let Outcome::Answered(_) = exchange.outcome
+        && let Err(kind) = coding::decode(kept, prepared.wanted.max_body)
+    {
+        exchange.outcome = Outcome::Failed(Phase::Body, kind);
+    }
+}
+
+/// Where a call stands on its way through redirects.
+struct Way {
+    service: usize,
+    at: Location,
+    method: Vec<u8>,
+    bytes: Vec<u8>,
+}
+
+/// Follows redirects from an answer to `bytes`; the exchange of the last attempt, whose outcome
+/// says when the way led nowhere.
+pub(super) async fn follow(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    first: Outgoing<'_>,
+    mut exchange: Exchange,
+    kept: &mut Kept,
+) -> Exchange {
+    let Some(mut way) = Way::begin(shard, &first) else { return exchange };
+    for hop in 0.. {
+        let Outcome::Answered(status) = exchange.outcome else { break };
+        // Without a Location it is an answer like any other.
+        let Some(location) = location(&kept.head).filter(|_| is_redirect(status)) else { break };
+        if hop == prepared.redirects {
+            return nowhere(shard, exchange, Kind::TooManyRedirects);
+        }
+        if let Err(kind) = way.go_on(shard, status, location) {
+            return nowhere(shard, exchange, kind);
+        }
+        if prepared.cookies
+            && let Some(dressed) = with_cookies(shard, user, way.service, &way.bytes)
+        {
+            way.bytes = dressed;
+        }
+        exchange = attempt(shard, user, prepared, &way, first, exchange, kept).await;
+    }
+    exchange
+}
+
+/// One hop, sent again when a kept connection proves stale.
+async fn attempt(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    way: &Way,
+    first: Outgoing<'_>,
+    before: Exchange,
+    kept: &mut Kept,
+) -> Exchange {
+    let mut wanted = first.wanted;
+    wanted.head_request = way.method == b"HEAD";
+    let idempotent = request::is_idempotent(&way.method);
+    let outgoing =
+        Outgoing { endpoint: way.service, bytes: &way.bytes, wanted, idempotent, ..first };
+    let (mut kind, mut dispatched) = (Attempt::Redirect, before.done);
+    loop {
+        shard.recorder.borrow_mut().begin_attempt(kind);
+        // What the answer before had is not this one's.
+        (kept.sets_cookie, kept.encoded) = (false, false);
+        let line = &mut user.lines[way.service];
+        let (mut exchange, stale) =
+            shard.wire.exchange(line, &outgoing, dispatched, &user.patience, kept).await;
+        if kept.encoded {
+            decode(prepared, &mut exchange, kept);
+        }
+        shard.recorder.borrow_mut().end_attempt(&exchange, first.intended_ns, stale);
+        if !stale {
+            if kept.sets_cookie {
+                keep_cookies(shard, user, way.service, &way.bytes, kept);
+            }
+            return exchange;
+        }
+        (kind, dispatched) = (Attempt::StaleResend, exchange.done);
+    }
+}
+
+/// An answer that points where the call does not go: no complete answer of the call.
+fn nowhere(shard: &Shard, exchange: Exchange, kind: Kind) -> Exchange {
+    let outcome = Outcome::Failed(Phase::Redirect, kind);
+    shard.recorder.borrow_mut().error(outcome);
+    Exchange { outcome, ..exchange }
+}
+
+/// The value of the Location header.
+fn location(head: &[u8]) -> Option<&[u8]> {
+    head.split(|&byte| byte == b'\n').find_map(|line| {
+        let (name, value) = line.split_at_checked("location:".len())?;
+        name.eq_ignore_ascii_case(b"location:").then(|| value.trim_ascii())
+    })
+}
+
+impl Way {
+    fn begin(shard: &Shard, first: &Outgoing<'_>) -> Option<Self> {
+        let (line, _) = request::split_line(first.bytes)?;
+        let target = request::target_of(line)?;
+        Some(Self {
+            service: first.endpoint,
+            at: Location::of(&shard.addresses[first.endpoint], target),
+            method: line.split(|&byte| byte == b' ').next()?.to_vec(),
+            bytes: first.bytes.to_vec(),
+        })
+    }
+
+    /// Turns to where an answer of `status` points.
+    fn go_on(&mut self, shard: &Shard, status: u16, location: &[u8]) -> Result<(), Kind> {
+        let to = self.at.resolve(location)?;
+        let addresses = &shard.addresses;
+        let service = may_follow(addresses, self.service, &to).ok_or(Kind::RedirectNotAllowed)?;
+        let to_get = match status {
+            301 | 302 => self.method == b"POST",
+            303 => self.method != b"HEAD" && self.method != b"GET",
+            _ => false,
+        };
+        if to_get {
+            self.method = b"GET".to_vec();
+        }
+        let elsewhere = !to.is_at(&addresses[self.service]);
+        let next = &shard.plan.services[service];
+        self.bytes = self.rewrite(&to, next, &addresses[service], to_get, elsewhere);
+        (self.service, self.at) = (service, to);
+        Ok(())
+    }
+
+    /// The request as it was, for another place: another Host, no login and no cookies that were
+    /// another origin's, and for a GET that was none before no body.
+    fn rewrite(
+        &self,
+        to: &Location,
+        service: &Service,
+        address: &Address,
+        to_get: bool,
+        elsewhere: bool,
+    ) -> Vec<u8> {
+        let form = request::form(service, address);
+        let method = String::from_utf8_lossy(&self.method);
+        let mut out = format!("{method} {form}{} HTTP/1.1\r\n", to.target).into_bytes();
+        if elsewhere {
+            out.extend_from_slice(format!("Host: {}\r\n", address.authority()).as_bytes());
+            if let Some(login) = request::proxy_login(service, address) {
+                out.extend_from_slice(login.as_bytes());
+            }
+        }
+        let mut rest = request::split_line(&self.bytes).map_or(&[][..], |(_, rest)| rest);
+        while let Some((line, after)) = request::split_line(rest).filter(|(line, _)| line.len() > 2)
+        {
+            let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
+            let is = |names: &[&str]| {
+                names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
+            };
+            let dropped = is(&["cookie"])
+                || elsewhere && is(&["host", "authorization", "proxy-authorization"])
+                || to_get && name.to_ascii_lowercase().starts_with(b"content-");
+            if !dropped {
+                out.extend_from_slice(line);
+            }
+            rest = after;
+        }
+        out.extend_from_slice(if to_get { b"\r\n" } else { rest });
+        out
+    }
+}

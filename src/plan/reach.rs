@@ -1,0 +1,199 @@
+//! How a service is reached: names, addresses, proxies, TLS, versions, and who we say we are.
+//!
+//! `scenario` reads it beside a service's URL, `wire` and `engine::request` act on it.
+//! Invariant: certificates and keys are parsed and fit each other; nothing is resolved here.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use super::template::Template;
+
+/// How a service is reached.
+#[derive(Clone, Debug, Default)]
+pub struct Reach {
+    /// Who we say we are.
+    pub auth: Option<Auth>,
+    /// TLS settings.
+    pub tls: Tls,
+    /// Connect there instead; Host and the name in TLS stay.
+    pub connect_to: Option<(String, u16)>,
+    /// Connect to this socket of the file system instead.
+    pub unix: Option<PathBuf>,
+    /// Local addresses, taken in turn by user number; empty: the kernel's choice.
+    pub sources: Vec<IpAddr>,
+    /// Everything goes through it.
+    pub proxy: Option<Proxy>,
+    /// How its name is looked up.
+    pub dns: Dns,
+    /// The version of HTTP.
+    pub version: Version,
+}
+
+/// Who we say we are, in an Authorization header.
+#[derive(Clone, Debug)]
+pub enum Auth {
+    /// `user:password` (RFC 7617).
+    Basic(Template),
+    /// A token (RFC 6750).
+    Bearer(Template),
+}
+
+/// TLS settings.
+#[derive(Clone, Debug, Default)]
+pub struct Tls {
+    /// Whether a certificate that cannot be verified is accepted.
+    pub insecure: bool,
+    /// Roots to trust instead of the system's; empty: the system's.
+    pub roots: Vec<CertificateDer<'static>>,
+    /// The certificate we show.
+    pub identity: Option<Identity>,
+    /// The name asked for and verified, where it is not the URL's host.
+    pub server_name: Option<String>,
+}
+
+/// A client certificate with its key.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// Its chain, the own certificate first.
+    pub chain: Vec<CertificateDer<'static>>,
+    /// Its key.
+    pub key: Arc<PrivateKeyDer<'static>>,
+}
+
+/// A proxy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proxy {
+    /// What it speaks.
+    pub kind: ProxyKind,
+    /// Name or literal address.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User and password.
+    pub login: Option<(String, String)>,
+}
+
+/// What a proxy speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// HTTP: whole URLs for http, CONNECT for https (RFC 9112 §3.2.2, RFC 9110 §9.3.6).
+    Http,
+    /// SOCKS 5 (RFC 1928); the proxy looks names up.
+    Socks5,
+}
+
+/// How a name is looked up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Dns {
+    /// How long an answer is good for.
+    pub ttl: Ttl,
+    /// Which of several addresses is tried first.
+    pub pick: Pick,
+    /// Which kind of address.
+    pub family: Family,
+}
+
+/// How long the answer to a look-up is good for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ttl {
+    /// For the whole run, on each shard.
+    #[default]
+    Run,
+    /// For one connection.
+    Connection,
+    /// So long.
+    For(Duration),
+}
+
+/// Which of several addresses is tried first; the others follow in their order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pick {
+    /// The resolver's first.
+    #[default]
+    First,
+    /// The next one for each connection of a shard.
+    Rotate,
+    /// One drawn for each connection.
+    Random,
+}
+
+/// Which kind of address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    /// Both.
+    #[default]
+    Any,
+    /// IPv4.
+    V4,
+    /// IPv6.
+    V6,
+}
+
+/// The version of HTTP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.1 over plain TCP; over TLS what the target picks of 1.1 and 2.
+    Auto,
+    /// HTTP/1.1.
+    #[default]
+    Http1,
+    /// HTTP/2: prior knowledge over plain TCP, ALPN over TLS.
+    Http2,
+}
+
+impl Dns {
+    /// Whether an address is of the kind that is wanted.
+    pub fn admits(&self, ip: IpAddr) -> bool {
+        match self.family {
+            Family::Any => true,
+            Family::V4 => ip.is_ipv4(),
+            Family::V6 => ip.is_ipv6(),
+        }
+    }
+}
+
+impl Proxy {
+    /// The value of Proxy-Authorization, when it has a login.
+    pub fn authorization(&self) -> Option<String> {
+        let (user, password) = self.login.as_ref()?;
+        let mut value = b"Basic ".to_vec();
+        base64(format!("{user}:{password}").as_bytes(), &mut value);
+        String::from_utf8(value).ok()
+    }
+}
+
+/// Appends `bytes` in base64 (RFC 4648 §4).
+pub fn base64(bytes: &[u8], out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    for group in bytes.chunks(3) {
+        let byte = |at: usize| u32::from(group.get(at).copied().unwrap_or(0));
+        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+        for digit in 0..4 {
+            let six = (bits >> (18 - 6 * digit) & 63) as usize;
+            out.push(if digit <= group.len() { DIGITS[six] } else { b'=' });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn base64_as_in_rfc_4648() {
+        for (text, encoded) in [
+            ("", ""),
+            ("f", "Zg=="),
+            ("fo", "Zm8="),
+            ("foo", "Zm9v"),
+            ("foobar", "Zm9vYmFy"),
+            ("Aladdin:open sesame", "QWxhZGRpbjpvcGVuIHNlc2FtZQ=="),
+        ] {
+            let mut out = Vec::new();
+            super::base64(text.as_bytes(), &mut out);
+            assert_eq!(out, encoded.as_bytes(), "{text}");
+        }
+    }
+}

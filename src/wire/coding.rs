@@ -1,0 +1,211 @@
+//! Content codings: gzip, deflate, br and zstd, undone for whoever looks at a body.
+//!
+//! `engine::attempt` calls it after an answer that said it is encoded and whose body was kept.
+//! Invariant: no more than `max` bytes come out of each coding, whatever goes in; windows are
+//! bounded as RFC 7932 and RFC 9659 say.
+
+use std::io::{self, Read};
+
+use super::framing::Kept;
+use crate::stats::Kind;
+
+/// The most codings in a row.
+const MAX_CODINGS: usize = 4;
+
+/// The largest window of zstd (RFC 9659).
+const MAX_WINDOW: u64 = 8 << 20;
+
+/// A content coding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    Deflate,
+    Brotli,
+    Zstd,
+}
+
+/// Undoes the codings that the kept head names. A coding that nobody knows leaves the body as it
+/// came.
+///
+/// # Errors
+/// `BodyTooLarge` when more than `max` bytes come out, `Malformed` when it is not so encoded.
+pub fn decode(kept: &mut Kept, max: u64) -> Result<(), Kind> {
+    let Some(codings) = codings(&kept.head)? else { return Ok(()) };
+    for coding in codings.into_iter().rev() {
+        // An answer without a body says how it would have been encoded.
+        if !kept.body.is_empty() {
+            kept.body = undo(coding, &kept.body, max)?;
+        }
+    }
+    Ok(())
+}
+
+/// The codings in the order they were applied; `None` when one is unknown.
+fn codings(head: &[u8]) -> Result<Option<Vec<Coding>>, Kind> {
+    let mut found = Vec::new();
+    for line in head.split(|&byte| byte == b'\n') {
+        let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
+        if !line[..colon].eq_ignore_ascii_case(b"content-encoding") {
+            continue;
+        }
+        for word in line[colon + 1..].split(|&byte| byte == b',') {
+            let word = word.trim_ascii().to_ascii_lowercase();
+            found.push(match word.as_slice() {
+                b"gzip" | b"x-gzip" => Coding::Gzip,
+                b"deflate" => Coding::Deflate,
+                b"br" => Coding::Brotli,
+                b"zstd" => Coding::Zstd,
+                b"" | b"identity" => continue,
+                _ => return Ok(None),
+            });
+            if found.len() > MAX_CODINGS {
+                return Err(Kind::Malformed);
+            }
+        }
+    }
+    Ok(Some(found))
+}
+
+fn undo(coding: Coding, body: &[u8], max: u64) -> Result<Vec<u8>, Kind> {
+    match coding {
+        Coding::Gzip => drain(flate2::read::MultiGzDecoder::new(body), max),
+        // Meant is zlib (RFC 9110 §8.4.1.2); some servers send what it wraps, as browsers know.
+        Coding::Deflate if is_zlib(body) => drain(flate2::read::ZlibDecoder::new(body), max),
+        Coding::Deflate => drain(flate2::read::DeflateDecoder::new(body), max),
+        Coding::Brotli => drain(brotli_decompressor::Decompressor::new(body, 4 << 10), max),
+        Coding::Zstd => unzstd(body, max),
+    }
+}
+
+fn is_zlib(body: &[u8]) -> bool {
+    matches!(body, [method, flags, ..] if method & 15 == 8
+        && (u32::from(*method) << 8 | u32::from(*flags)) % 31 == 0)
+}
+
+/// Frame after frame (RFC 8878 §3.1).
+fn unzstd(mut body: &[u8], max: u64) -> Result<Vec<u8>, Kind> {
+    let mut out = Vec::new();
+    while !body.is_empty() {
+        let frame =
+            ruzstd::decoding::StreamingDecoder::new_with_max_window_size(&mut body, MAX_WINDOW);
+        let frame = frame.map_err(|_| Kind::Malformed)?;
+        out.extend(drain(frame, max - out.len() as u64)?);
+    }
+    Ok(out)
+}
+
+fn drain(from: impl Read, max: u64) -> Result<Vec<u8>, Kind> {
+    let mut out = Vec::new();
+    let read: io::Result<usize> = from.take(max.saturating_add(1)).read_to_end(&mut out);
+    if out.len() as u64 > max {
+        return Err(Kind::BodyTooLarge);
+    }
+    read.map_err(|_| Kind::Malformed)?;
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const TEXT: &[u8] = b"{\"a\": 1}";
+    /// TEXT by `brotli` and by `zstd`.
+    const BROTLI: &[u8] = b"\x8b\x03\x80{\"a\": 1}\x03";
+    const ZSTD: &[u8] = b"\x28\xb5\x2f\xfd\x20\x08\x41\0\0{\"a\": 1}";
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn zlib(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn raw(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = DeflateEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn decoded(codings: &str, body: Vec<u8>, max: u64) -> Result<Vec<u8>, Kind> {
+        let head = format!("A: b\r\nContent-Encoding: {codings}\r\n\r\n").into_bytes();
+        let mut kept = Kept { head, body, ..Kept::default() };
+        decode(&mut kept, max).map(|()| kept.body)
+    }
+
+    #[test]
+    fn each_coding_and_several_in_a_row() {
+        for (codings, body) in [
+            ("gzip", gzip(TEXT)),
+            ("X-GZIP", gzip(TEXT)),
+            ("deflate", zlib(TEXT)),
+            ("deflate", raw(TEXT)),
+            ("br", BROTLI.to_vec()),
+            ("zstd", ZSTD.to_vec()),
+            ("identity", TEXT.to_vec()),
+            ("", TEXT.to_vec()),
+            ("deflate, gzip", gzip(&zlib(TEXT))),
+            ("gzip, identity, br, gzip", gzip(BROTLI)),
+            ("rot13", TEXT.to_vec()),
+        ] {
+            // The row whose first coding was not applied is the one that must fail.
+            let got = decoded(codings, body, 100);
+            if codings.starts_with("gzip, identity") {
+                assert_eq!(got, Err(Kind::Malformed));
+            } else {
+                assert_eq!(got.as_deref(), Ok(TEXT), "{codings}");
+            }
+        }
+        assert_eq!(decoded("gzip", Vec::new(), 100), Ok(Vec::new()));
+        let twice = [gzip(TEXT), gzip(TEXT)].concat();
+        assert_eq!(decoded("gzip", twice, 100), Ok(TEXT.repeat(2)));
+        assert_eq!(decoded("zstd", ZSTD.repeat(2), 100), Ok(TEXT.repeat(2)));
+    }
+
+    #[test]
+    fn bombs_and_broken_bodies() {
+        let bomb = gzip(&vec![0; 10 << 20]);
+        assert!(bomb.len() < 20_000);
+        assert_eq!(decoded("gzip", bomb.clone(), 1 << 20), Err(Kind::BodyTooLarge));
+        assert_eq!(decoded("gzip, gzip", gzip(&bomb), 1 << 20), Err(Kind::BodyTooLarge));
+        assert_eq!(decoded("zstd", ZSTD.repeat(2), 15), Err(Kind::BodyTooLarge));
+        assert_eq!(decoded("gzip, gzip, gzip, gzip, gzip", bomb, 1), Err(Kind::Malformed));
+        for coding in ["gzip", "deflate", "br", "zstd"] {
+            assert_eq!(decoded(coding, vec![255; 20], 100), Err(Kind::Malformed), "{coding}");
+        }
+        for (coding, whole) in [
+            ("gzip", gzip(TEXT)),
+            ("deflate", zlib(TEXT)),
+            ("br", BROTLI.to_vec()),
+            ("zstd", ZSTD.to_vec()),
+        ] {
+            let cut = whole[..whole.len() - 2].to_vec();
+            assert_eq!(decoded(coding, cut, 100), Err(Kind::Malformed), "{coding}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn anything_goes_in_and_no_more_than_allowed_comes_out(
+            coding in proptest::sample::select(vec!["gzip", "deflate", "br", "zstd", "gzip, br"]),
+            start in proptest::sample::select(vec![gzip(TEXT), zlib(TEXT), ZSTD.to_vec(), vec![]]),
+            noise in proptest::collection::vec(any::<u8>(), 0..300),
+            cut in 0usize..40,
+        ) {
+            let body = [&start[..cut.min(start.len())], &noise].concat();
+            if let Ok(out) = decoded(coding, body, 1_000) {
+                prop_assert!(out.len() <= 1_000);
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Where a service is, as a shard sees it: its addresses, and how they are looked up and taken.
+//!
+//! `engine` makes one for each service of a shard, `connection` asks it for addresses.
+//! Invariant: an answer of the resolver is used no longer than the service's `ttl` says.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rand::RngExt;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use super::connection::gave_up;
+use super::patience::Patience;
+use super::{fault, tls};
+use crate::clock::{self, Time};
+use crate::plan::Address;
+use crate::plan::reach::{Dns, Pick, Proxy, Reach, Ttl, Version};
+use crate::seed::{Seed, Stream};
+use crate::stats::{Kind, Outcome, Phase};
+
+/// The most addresses of one name that are kept.
+const MAX_ADDRESSES: usize = 256;
+
+/// Where a service is.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The name or address that a proxy is asked for: the URL's, or its stand-in.
+    pub(super) host: String,
+    /// And the port.
+    pub(super) port: u16,
+    /// TLS settings and the name to verify; none for plain TCP.
+    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// A socket of the file system to connect to instead.
+    pub(super) unix: Option<PathBuf>,
+    pub(super) proxy: Option<Proxy>,
+    /// `Auto` only over TLS.
+    pub(super) version: Version,
+    sources: Vec<IpAddr>,
+    /// Where connections go: the host, its stand-in or its proxy.
+    next_hop: (String, u16),
+    dns: Dns,
+    seed: Seed,
+    /// Connections opened so far: whose turn it is among the addresses.
+    turn: Cell<u64>,
+    /// What the resolver said last, and until when that is good.
+    known: RefCell<Option<Known>>,
+}
+
+/// What the resolver said.
+#[derive(Debug)]
+struct Known {
+    addresses: Arc<[SocketAddr]>,
+    until: Time,
+}
+
+impl Endpoint {
+    /// The endpoint of a service at `address`.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up: the system's trust store is unreadable.
+    pub fn new(reach: &Reach, address: &Address, seed: Seed) -> io::Result<Self> {
+        let tls = if address.tls {
+            let config = tls::config(&reach.tls, reach.version).map_err(io::Error::other)?;
+            let name = reach.tls.server_name.as_ref().unwrap_or(&address.host).clone();
+            Some((config, ServerName::try_from(name).map_err(io::Error::other)?))
+        } else {
+            None
+        };
+        // Over plain TCP nobody negotiates: HTTP/2 is spoken where it is known to be understood.
+        let version = match reach.version {
+            Version::Auto if tls.is_none() => Version::Http1,
+            version => version,
+        };
+        let proxy = reach.proxy.as_ref().map(|proxy| (proxy.host.clone(), proxy.port));
+        let own = || (address.host.clone(), address.port);
+        let (host, port) = reach.connect_to.clone().unwrap_or_else(own);
+        let next_hop = proxy.unwrap_or_else(|| (host.clone(), port));
+        // A literal address needs no look-up.
+        let known = next_hop.0.parse().ok().map(|ip| {
+            let addresses = Arc::from([SocketAddr::new(ip, next_hop.1)]);
+            Known { addresses, until: Time::NEVER }
+        });
+        Ok(Self {
+            host,
+            port,
+            tls,
+            unix: reach.unix.clone(),
+            proxy: reach.proxy.clone(),
+            version,
+            sources: reach.sources.clone(),
+            next_hop,
+            dns: reach.dns,
+            seed,
+            turn: Cell::new(0),
+            known: RefCell::new(known),
+        })
+    }
+
+    /// The host and port that a proxy is asked for, as a request's target.
+    pub(super) fn authority(&self) -> String {
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        format!("{host}:{}", self.port)
+    }
+
+    /// The local address of a user's connections to an address of this kind.
+    pub(super) fn source(&self, user: u64, to: SocketAddr) -> Option<IpAddr> {
+        let fits = |ip: &&IpAddr| ip.is_ipv4() == to.is_ipv4();
+        let count = self.sources.iter().filter(fits).count() as u64;
+        let index = user.checked_rem(count)?;
+        self.sources.iter().filter(fits).nth(index as usize).copied()
+    }
+
+    /// Its addresses, if they are known and still good.
+    pub(super) fn addresses(&self) -> Option<Arc<[SocketAddr]>> {
+        let known = self.known.borrow();
+        let known = known.as_ref()?;
+        // What never grows old is not worth a look at the clock.
+        let good = known.until == Time::NEVER || clock::now() < known.until;
+        good.then(|| Arc::clone(&known.addresses))
+    }
+
+    /// Looks its name up.
+    pub(super) async fn look_up(&self, patience: &Patience) -> Result<Arc<[SocketAddr]>, Outcome> {
+        let lookup = tokio::net::lookup_host((self.next_hop.0.as_str(), self.next_hop.1));
+        let found: Arc<[SocketAddr]> = match patience.wait(lookup).await {
+            Ok(Ok(found)) => {
+                found.filter(|found| self.dns.admits(found.ip())).take(MAX_ADDRESSES).collect()
+            }
+            Ok(Err(error)) => return Err(fault::outcome(Phase::Dns, &error)),
+            Err(why) => return Err(gave_up(why, Phase::Dns)),
+        };
+        if found.is_empty() {
+            return Err(Outcome::Failed(Phase::Dns, Kind::NoSuchName));
+        }
+        let until = match self.dns.ttl {
+            Ttl::Run => Time::NEVER,
+            Ttl::For(ttl) => clock::now() + ttl,
+            // Good for the connection that asked, and for no other.
+            Ttl::Connection => Time(0),
+        };
+        *self.known.borrow_mut() = Some(Known { addresses: Arc::clone(&found), until });
+        Ok(found)
+    }
+
+    /// Which of `count` addresses the next connection tries first.
+    pub(super) fn first_of(&self, count: usize, user: u64) -> usize {
+        let turn = self.turn.replace(self.turn.get() + 1);
+        match self.dns.pick {
+            Pick::First => 0,
+            Pick::Rotate => (turn % count as u64) as usize,
+            Pick::Random => self.seed.rng(Stream::Address, user, turn).random_range(0..count),
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! HTTP/2 through the h2 crate: one connection per line, one exchange on it at a time.
+//!
+//! `Wire::exchange` comes here, boxed, for services that speak it or may.
+//! Invariant: every way an exchange can end is an Outcome, named as HTTP/1.1 would; what a target
+//! sends is bounded by windows and by what the step accepts.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use h2::client::{self, SendRequest};
+use http::uri::Scheme;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::JoinHandle;
+
+use super::connection::{Connection, gave_up};
+use super::framing::{Kept, MAX_HEAD};
+use super::http1::{Http1, STALE_NS, never_sent};
+use super::patience::Patience;
+use super::{Endpoint, Line, Outgoing, fault, message};
+use crate::clock::{self, Time};
+use crate::plan::reach::Version;
+use crate::stats::sample::{Exchange, Opening};
+use crate::stats::{Kind, Outcome, Phase};
+
+/// What a target may send before we have read it, on a stream and on a connection.
+const WINDOW: u32 = 256 << 10;
+
+/// An open connection that speaks HTTP/2. A task of its own drives it, so that pings are answered
+/// and its end is seen while its user thinks.
+#[derive(Debug)]
+pub(super) struct Http2 {
+    sender: SendRequest<Bytes>,
+    driver: JoinHandle<()>,
+    traffic: Rc<Traffic>,
+    scheme: Scheme,
+    /// When its last exchange ended; `NEVER` before the first.
+    idle_since: Time,
+}
+
+/// What went over a connection, frames and all.
+#[derive(Debug, Default)]
+struct Traffic {
+    sent: Cell<u64>,
+    received: Cell<u64>,
+    /// What of it exchanges have been told.
+    told: Cell<(u64, u64)>,
+}
+
+/// A connection whose bytes are counted.
+struct Counted {
+    connection: Connection,
+    traffic: Rc<Traffic>,
+}
+
+/// How far an exchange has come.
+struct Progress {
+    phase: Phase,
+    first_byte: Time,
+    status: u16,
+}
+
+/// One exchange on a service that may speak HTTP/2. What it means is what `http1` means.
+pub(super) async fn exchange(
+    http1: &Http1,
+    endpoint: &Endpoint,
+    line: &mut Line,
+    outgoing: &Outgoing<'_>,
+    now: Time,
+    patience: &Patience,
+    kept: &mut Kept,
+) -> (Exchange, bool) {
+    if line.connection.is_some() {
+        http1.drop_if_dead(line).await;
+    }
+    if line.two.as_mut().is_some_and(|two| !two.is_fresh()) {
+        line.close();
+    }
+    let mut opening = None;
+    if line.connection.is_none() && line.two.is_none() {
+        let times = opening.insert(Opening::default());
+        if let Err(outcome) = open(endpoint, line, outgoing.user, patience, times).await {
+            return (never_sent(now, outcome, opening), false);
+        }
+    }
+    let Some(two) = &mut line.two else {
+        let spoken = http1.exchange(endpoint, line, outgoing, now, patience, kept).await;
+        return (Exchange { opening: opening.or(spoken.0.opening), ..spoken.0 }, spoken.1);
+    };
+    let idle_ns = now.since(two.idle_since);
+    let mut progress = Progress { phase: Phase::Send, first_byte: Time::NEVER, status: 0 };
+    let before = two.traffic.sent.get();
+    let spoken = two.converse(outgoing, patience, kept, &mut progress).await;
+    let done = clock::now();
+    two.idle_since = done;
+    let body = message::body_of(outgoing.bytes).len() as u64;
+    let sent = two.traffic.sent.get() > before + body;
+    let (bytes_sent, bytes_received) = two.traffic.take();
+    let exchange = Exchange {
+        outcome: spoken.unwrap_or(Outcome::Answered(progress.status)),
+        dispatched: now,
+        first_byte: progress.first_byte,
+        done,
+        opening,
+        wired: true,
+        sent,
+        bytes_sent,
+        bytes_received,
+    };
+    let silent = matches!(
+        exchange.outcome,
+        Outcome::Failed(Phase::Send | Phase::FirstByte, Kind::Closed | Kind::Reset)
+    );
+    let stale = silent && outgoing.idempotent && opening.is_none() && idle_ns >= STALE_NS;
+    // A stream that failed leaves the connection as it was. After silence it is as doubtful as one
+    // of HTTP/1.1: a way that is dead would else time out for ever.
+    if matches!(exchange.outcome, Outcome::Timeout(_) | Outcome::Unfinished(_))
+        || silent
+        || !two.is_fresh()
+    {
+        line.close();
+    }
+    (exchange, stale)
+}
+
+/// Opens a connection, and finds out what is spoken on it.
+async fn open(
+    endpoint: &Endpoint,
+    line: &mut Line,
+    user: u64,
+    patience: &Patience,
+    times: &mut Opening,
+) -> Result<(), Outcome> {
+    let connection = Connection::open(endpoint, user, patience, times).await?;
+    let two = match connection.picked() {
+        Some(picked) => picked == b"h2",
+        None => endpoint.tls.is_none(),
+    };
+    if two {
+        line.open_two(Http2::over(connection, endpoint, patience).await?);
+    } else if endpoint.version == Version::Http2 {
+        times.open = false;
+        return Err(Outcome::Failed(Phase::Tls, Kind::TlsProtocol));
+    } else {
+        line.open(connection);
+    }
+    Ok(())
+}
+
+impl Http2 {
+    async fn over(
+        connection: Connection,
+        endpoint: &Endpoint,
+        patience: &Patience,
+    ) -> Result<Box<Self>, Outcome> {
+        let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
+        let traffic = Rc::<Traffic>::default();
+        let io = Counted { connection, traffic: Rc::clone(&traffic) };
+        let handshake = client::Builder::new()
+            .initial_window_size(WINDOW)
+            .initial_connection_window_size(WINDOW)
+            .max_header_list_size(MAX_HEAD as u32)
+            .enable_push(false)
+            .handshake(io);
+        match patience.wait(handshake).await {
+            Ok(Ok((sender, connection))) => {
+                // How it ended, its exchanges are told one by one.
+                let driver = tokio::task::spawn_local(async move { drop(connection.await) });
+                Ok(Box::new(Self { sender, driver, traffic, scheme, idle_since: Time::NEVER }))
+            }
+            Ok(Err(error)) => Err(outcome(Phase::Send, &error)),
+            Err(why) => Err(gave_up(why, Phase::Send)),
+        }
+    }
+
+    /// Whether it can carry another request: it has neither ended nor been told to go away.
+    fn is_fresh(&mut self) -> bool {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        !self.driver.is_finished()
+            && !matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Err(_)))
+    }
+
+    /// Sends the request and reads the answer; `Some` when there is no complete one.
+    async fn converse(
+        &mut self,
+        outgoing: &Outgoing<'_>,
+        patience: &Patience,
+        kept: &mut Kept,
+        progress: &mut Progress,
+    ) -> Option<Outcome> {
+        let ended = patience.wait(self.speak(outgoing, kept, progress)).await;
+        match ended {
+            Ok(Ok(())) => None,
+            Ok(Err(outcome)) => Some(outcome),
+            Err(why) => Some(gave_up(why, progress.phase)),
+        }
+    }
+
+    async fn speak(
+        &mut self,
+        outgoing: &Outgoing<'_>,
+        kept: &mut Kept,
+        progress: &mut Progress,
+    ) -> Result<(), Outcome> {
+        let Some((request, body)) = message::request(outgoing.bytes, self.scheme.clone()) else {
+            return Err(Outcome::Failed(Phase::Send, Kind::Other));
+        };
+        poll_fn(|cx| self.sender.poll_ready(cx)).await.map_err(|e| outcome(Phase::Send, &e))?;
+        let (answer, mut stream) = self
+            .sender
+            .send_request(request, body.is_empty())
+            .map_err(|error| outcome(Phase::Send, &error))?;
+        if !body.is_empty() {
+            // It waits inside for the target's window; an early answer need not wait for it.
+            stream.send_data(body, true).map_err(|error| outcome(Phase::Send, &error))?;
+        }
+        progress.phase = Phase::FirstByte;
+        let answer = answer.await.map_err(|error| outcome(Phase::FirstByte, &error))?;
+        progress.first_byte = clock::now();
+        progress.status = answer.status().as_u16();
+        progress.phase = Phase::Body;
+        let (head, mut data) = answer.into_parts();
+        message::keep_head(&head.headers, progress.status, &outgoing.wanted, kept);
+        let mut length = 0;
+        while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
+            let piece = piece.map_err(|error| outcome(Phase::Body, &error))?;
+            length += piece.len() as u64;
+            if length > outgoing.wanted.max_body {
+                return Err(Outcome::Failed(Phase::Body, Kind::BodyTooLarge));
+            }
+            if outgoing.wanted.keep_body {
+                kept.body.extend_from_slice(&piece);
+            }
+            let _ = data.flow_control().release_capacity(piece.len());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+/// What an error of the protocol means, in the words of HTTP/1.1.
+fn outcome(phase: Phase, error: &h2::Error) -> Outcome {
+    let kind = match error.get_io() {
+        Some(io) if io.raw_os_error().is_some() => return fault::outcome(phase, io),
+        Some(io) => match io.kind() {
+            io::ErrorKind::ConnectionReset => Kind::Reset,
+            io::ErrorKind::InvalidData => Kind::Malformed,
+            _ => Kind::Closed,
+        },
+        // Told by the target: one stream was given up, or all of them.
+        None if error.is_remote() && error.is_reset() => Kind::Reset,
+        None if error.is_remote() => Kind::Closed,
+        // Found by us: these were no frames, or not where they may be.
+        None if error.reason().is_some() => Kind::Malformed,
+        None => Kind::Closed,
+    };
+    Outcome::Failed(phase, kind)
+}
+
+impl Traffic {
+    /// What went over since the last look.
+    fn take(&self) -> (u64, u64) {
+        let now = (self.sent.get(), self.received.get());
+        let told = self.told.replace(now);
+        (now.0 - told.0, now.1 - told.1)
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let poll = self.connection.poll_fill(cx, buffer);
+        let read = (buffer.filled().len() - before) as u64;
+        self.traffic.received.set(self.traffic.received.get() + read);
+        poll
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let poll = self.connection.poll_write(cx, bytes);
+        if let Poll::Ready(Ok(count)) = poll {
+            self.traffic.sent.set(self.traffic.sent.get() + count as u64);
+        }
+        poll
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.connection.poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Dropping the connection closes it.
+        Poll::Ready(Ok(()))
+    }
+}

@@ -1,0 +1,121 @@
+//! Cookies taken and sent, as RFC 6265 wants it.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Time = Time(1_000_000_000_000);
+
+fn origin<'a>(host: &'a str, target: &'a str) -> Origin<'a> {
+    Origin { host, target, secure: false }
+}
+
+fn jar(from: Origin<'_>, values: &[&str]) -> Jar {
+    let mut jar = Jar::default();
+    for value in values {
+        jar.take(format!("X: y\r\nSet-Cookie: {value}\r\n\r\n").as_bytes(), from, NOW);
+    }
+    jar
+}
+
+#[test]
+fn what_is_set_goes_back_where_it_belongs() {
+    let shop = origin("shop.example", "/a/b?q=/c");
+    for (set, host, target, expect) in [
+        ("s=1", "shop.example", "/a/x", Some("s=1")),
+        ("s=1", "shop.example", "/a", Some("s=1")),
+        ("s=1", "shop.example", "/ab", None),
+        ("s=1", "SHOP.example", "/a/", Some("s=1")),
+        ("s=1", "www.shop.example", "/a/x", None),
+        ("s=1; Path=/", "shop.example", "/", Some("s=1")),
+        ("s=1; Path=x", "shop.example", "/a/", Some("s=1")),
+        ("s=1; Path=/; Domain=shop.example", "www.shop.example", "/", Some("s=1")),
+        ("s=1; Path=/; Domain=.shop.example", "www.shop.example", "/", Some("s=1")),
+        ("s=1; Path=/; Domain=shop.example", "myshop.example", "/", None),
+        ("s=1; Path=/; Domain=other.example", "shop.example", "/", None),
+        ("s=1; Path=/; Domain=example", "shop.example", "/", None),
+        ("s=1; Path=/; Domain=www.shop.example", "shop.example", "/", None),
+        ("s=1; Path=/; Secure", "shop.example", "/", None),
+        ("s=1; Path=/; HttpOnly; SameSite=Lax", "shop.example", "/", Some("s=1")),
+        ("s=1; Path=/; Max-Age=0", "shop.example", "/", None),
+        ("s=1; Path=/; Max-Age=-5", "shop.example", "/", None),
+        ("s=1; Path=/; Max-Age=60", "shop.example", "/", Some("s=1")),
+        ("s=1; Path=/; Max-Age=999999999999999999999999", "shop.example", "/", Some("s=1")),
+        ("s=1; Path=/; Max-Age=x", "shop.example", "/", Some("s=1")),
+        ("s=1; Path=/; Expires=Wed, 21 Oct 2015 07:28:00 GMT", "shop.example", "/", None),
+        ("s=1; Path=/; Expires=Wed, 21-Oct-2015 07:28:00 GMT", "shop.example", "/", None),
+        ("s=1; Path=/; Expires=Fri, 21 Oct 2089 07:28:00 GMT", "shop.example", "/", Some("s=1")),
+        ("s=1; Path=/; Expires=soon", "shop.example", "/", Some("s=1")),
+        ("s=a=b=\"c d\"; Path=/", "shop.example", "/", Some("s=a=b=\"c d\"")),
+        ("s=; Path=/", "shop.example", "/", Some("s=")),
+        ("nonsense", "shop.example", "/", None),
+        ("=v; Path=/", "shop.example", "/", None),
+        ("__Host-s=1; Path=/", "shop.example", "/", None),
+        ("s=\u{1}; Path=/", "shop.example", "/", None),
+        ("", "shop.example", "/", None),
+    ] {
+        let got = jar(shop, &[set]).header(origin(host, target), NOW);
+        assert_eq!(got.as_deref(), expect, "{set:?} to {host}{target}");
+    }
+}
+
+#[test]
+fn addresses_and_single_names_are_hosts_of_their_own() {
+    for host in ["127.0.0.1", "localhost"] {
+        let set = format!("s=1; Domain={host}");
+        let jar = jar(origin(host, "/"), &[&set]);
+        assert!(jar.header(origin(host, "/"), NOW).is_some(), "{host}");
+        assert!(jar.header(origin(&format!("x.{host}"), "/"), NOW).is_none(), "{host}");
+    }
+    assert!(jar(origin("127.0.0.1", "/"), &["s=1; Domain=0.0.1"]).is_empty());
+}
+
+#[test]
+fn over_tls_secure_ones_are_kept_and_sent() {
+    let secure = Origin { secure: true, ..origin("a.b", "/") };
+    let jar = jar(secure, &["s=1; Secure", "__Host-t=2; Secure; Path=/", "__Secure-u=3"]);
+    assert_eq!(jar.header(secure, NOW).as_deref(), Some("s=1; __Host-t=2"));
+    assert_eq!(jar.header(origin("a.b", "/"), NOW), None);
+}
+
+#[test]
+fn longer_paths_first_and_one_of_a_name_and_path() {
+    let here = origin("a.b", "/x/y");
+    let jar = jar(here, &["a=1; Path=/", "b=2; Path=/x", "c=3; Path=/", "a=4; Path=/"]);
+    assert_eq!(jar.header(here, NOW).as_deref(), Some("b=2; a=4; c=3"));
+    assert_eq!(jar.header(here, NOW.after(1)).as_deref(), Some("b=2; a=4; c=3"));
+}
+
+#[test]
+fn a_jar_is_bounded() {
+    let mut jar = Jar::default();
+    for host in 0..20 {
+        for number in 0..100 {
+            let head = format!("Set-Cookie: c{number}=1\r\n");
+            jar.take(head.as_bytes(), origin(&format!("h{host}.b"), "/"), NOW);
+        }
+    }
+    assert_eq!(jar.len(), MAX_COOKIES);
+    let last = jar.header(origin("h19.b", "/"), NOW).unwrap();
+    assert_eq!(last.split("; ").count(), MAX_OF_DOMAIN);
+    assert!(last.starts_with("c50=1; "), "the oldest made room: {last}");
+    let long = format!("Set-Cookie: long={}\r\n", "x".repeat(64 << 10));
+    jar.take(long.as_bytes(), origin("new.b", "/"), NOW);
+    assert_eq!(jar.header(origin("new.b", "/"), NOW), None);
+}
+
+proptest! {
+    #[test]
+    fn nothing_breaks_it(
+        head in proptest::collection::vec(any::<u8>(), 0..200),
+        tail in ".{0,60}",
+    ) {
+        let mut jar = Jar::default();
+        let here = origin("a.b.c", "/x/");
+        jar.take(&head, here, NOW);
+        jar.take(format!("Set-Cookie: {tail}\r\nset-cookie: a={tail}").as_bytes(), here, NOW);
+        if let Some(header) = jar.header(here, NOW) {
+            prop_assert!(!header.contains(['\r', '\n', '\0']));
+        }
+    }
+}

@@ -1,0 +1,204 @@
+//! Where a Location header points to: references resolved as RFC 3986 §5 says.
+//!
+//! `engine` asks when it follows a redirect.
+//! Invariant: what comes out can stand in a request line: no control characters, no spaces.
+
+use std::fmt::Write as _;
+
+use crate::plan::Address;
+use crate::stats::Kind;
+
+/// A place that an answer pointed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Location {
+    /// Whether it is `https`.
+    pub tls: bool,
+    /// Lower case, without brackets.
+    pub host: String,
+    /// Given, or the scheme's own.
+    pub port: u16,
+    /// Path and query; the fragment is never sent.
+    pub target: String,
+}
+
+impl Location {
+    /// The place of `target` at `address`.
+    pub fn of(address: &Address, target: &str) -> Self {
+        let host = address.host.to_ascii_lowercase();
+        Self { tls: address.tls, host, port: address.port, target: target.to_owned() }
+    }
+
+    /// Whether scheme, host and port are an address's.
+    pub fn is_at(&self, address: &Address) -> bool {
+        self.tls == address.tls
+            && self.port == address.port
+            && self.host.eq_ignore_ascii_case(&address.host)
+    }
+
+    /// Where a reference that was found here points to.
+    ///
+    /// # Errors
+    /// `Malformed` when it is no reference, `RedirectNotAllowed` when it is not for HTTP.
+    pub fn resolve(&self, reference: &[u8]) -> Result<Self, Kind> {
+        let text = clean(reference).ok_or(Kind::Malformed)?;
+        let text = text.split('#').next().unwrap_or_default();
+        let scheme = text.find([':', '/', '?']).filter(|&at| text[at..].starts_with(':'));
+        let (tls, rest) = match scheme {
+            Some(end) => match text[..end].to_ascii_lowercase().as_str() {
+                "http" => (false, &text[end + 1..]),
+                "https" => (true, &text[end + 1..]),
+                _ => return Err(Kind::RedirectNotAllowed),
+            },
+            None => (self.tls, text),
+        };
+        if let Some(rest) = rest.strip_prefix("//") {
+            let end = rest.find(['/', '?']).unwrap_or(rest.len());
+            let (host, port) = authority(&rest[..end], tls).ok_or(Kind::Malformed)?;
+            return Ok(Self { tls, host, port, target: normal(&rest[end..]) });
+        }
+        if scheme.is_some() {
+            return Err(Kind::Malformed);
+        }
+        let own_path = self.target.split('?').next().unwrap_or_default();
+        let target = match rest.bytes().next() {
+            None => self.target.clone(),
+            Some(b'/') => normal(rest),
+            Some(b'?') => format!("{own_path}{rest}"),
+            Some(_) => {
+                let folder = own_path.rfind('/').map_or("/", |last| &own_path[..=last]);
+                normal(&format!("{folder}{rest}"))
+            }
+        };
+        Ok(Self { target, ..self.clone() })
+    }
+}
+
+/// The reference with what may not stand in a URL encoded; `None` when it holds what none may.
+fn clean(reference: &[u8]) -> Option<String> {
+    let mut out = String::with_capacity(reference.len());
+    for &byte in reference.trim_ascii() {
+        match byte {
+            0..b' ' | 0x7f => return None,
+            b' ' | b'"' | b'<' | b'>' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}' | 0x80.. => {
+                let _ = write!(out, "%{byte:02X}");
+            }
+            _ => out.push(char::from(byte)),
+        }
+    }
+    Some(out)
+}
+
+/// Host and port; a user's name before them is dropped.
+fn authority(text: &str, tls: bool) -> Option<(String, u16)> {
+    let text = text.rsplit('@').next().unwrap_or(text);
+    let (host, port) = if let Some(inner) = text.strip_prefix('[') {
+        let (host, rest) = inner.split_once(']')?;
+        host.parse::<std::net::Ipv6Addr>().ok()?;
+        (host, if rest.is_empty() { "" } else { rest.strip_prefix(':')? })
+    } else {
+        text.split_once(':').unwrap_or((text, ""))
+    };
+    let of_host = |c: char| c.is_ascii_alphanumeric() || "-._:%~".contains(c);
+    if host.is_empty() || !host.chars().all(of_host) {
+        return None;
+    }
+    let own = if tls { 443 } else { 80 };
+    let port = if port.is_empty() { own } else { port.parse().ok().filter(|port| *port > 0)? };
+    Some((host.to_ascii_lowercase(), port))
+}
+
+/// Path and query without dot segments (RFC 3986 §5.2.4), never empty.
+fn normal(text: &str) -> String {
+    let (path, query) = text.find('?').map_or((text, ""), |at| text.split_at(at));
+    let mut segments: Vec<&str> = Vec::new();
+    let mut rest = path.strip_prefix('/').unwrap_or(path).split('/').peekable();
+    while let Some(segment) = rest.next() {
+        let last = rest.peek().is_none();
+        match segment {
+            "." | ".." => {
+                if segment == ".." {
+                    segments.pop();
+                }
+                if last {
+                    segments.push("");
+                }
+            }
+            _ => segments.push(segment),
+        }
+    }
+    format!("/{}{query}", segments.join("/"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn base() -> Location {
+        Location { tls: false, host: "a".to_owned(), port: 80, target: "/b/c/d;p?q".to_owned() }
+    }
+
+    fn shown(reference: &str) -> String {
+        match base().resolve(reference.as_bytes()) {
+            Ok(Location { tls, host, port, target }) => {
+                format!("http{}://{host}:{port}{target}", if tls { "s" } else { "" })
+            }
+            Err(kind) => kind.name().to_owned(),
+        }
+    }
+
+    #[test]
+    fn as_in_rfc_3986() {
+        for (reference, expect) in [
+            ("g", "http://a:80/b/c/g"),
+            ("./g", "http://a:80/b/c/g"),
+            ("g/", "http://a:80/b/c/g/"),
+            ("/g", "http://a:80/g"),
+            ("//g", "http://g:80/"),
+            ("?y", "http://a:80/b/c/d;p?y"),
+            ("g?y", "http://a:80/b/c/g?y"),
+            ("#s", "http://a:80/b/c/d;p?q"),
+            ("g#s", "http://a:80/b/c/g"),
+            ("g?y#s", "http://a:80/b/c/g?y"),
+            (";x", "http://a:80/b/c/;x"),
+            ("", "http://a:80/b/c/d;p?q"),
+            (".", "http://a:80/b/c/"),
+            ("./", "http://a:80/b/c/"),
+            ("..", "http://a:80/b/"),
+            ("../g", "http://a:80/b/g"),
+            ("../..", "http://a:80/"),
+            ("../../../g", "http://a:80/g"),
+            ("/./g", "http://a:80/g"),
+            ("/../g", "http://a:80/g"),
+            ("g.", "http://a:80/b/c/g."),
+            ("..g", "http://a:80/b/c/..g"),
+            ("./../g", "http://a:80/b/g"),
+            ("g;x=1/../y", "http://a:80/b/c/y"),
+            ("g?y/../x", "http://a:80/b/c/g?y/../x"),
+            ("HTTPS://B.c/x y?é", "https://b.c:443/x%20y?%C3%A9"),
+            ("http://u:p@h:8080?q", "http://h:8080/?q"),
+            ("http://[::1]:99/x", "http://::1:99/x"),
+            ("ftp://h/", "redirect_not_allowed"),
+            ("javascript:alert(1)", "redirect_not_allowed"),
+            ("http:g", "malformed"),
+            ("http:///x", "malformed"),
+            ("//h:0/", "malformed"),
+            ("//h:99999/", "malformed"),
+            ("/a\u{1}b", "malformed"),
+        ] {
+            assert_eq!(shown(reference), expect, "{reference}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_out_can_be_sent(reference in proptest::collection::vec(any::<u8>(), 0..80)) {
+            if let Ok(location) = base().resolve(&reference) {
+                prop_assert!(location.target.starts_with('/'));
+                prop_assert!(location.target.bytes().all(|b| b > b' ' && b < 0x7f));
+                prop_assert!(!location.target.contains('#'));
+            }
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! Requests and heads of HTTP/1.1 as HTTP/2 has them (RFC 9113 §8).
+//!
+//! `http2` turns what the engine rendered into its own form, and answers back into header blocks.
+//! Invariant: what is kept of an answer looks the same whatever version it came in.
+
+use bytes::Bytes;
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use http::{Method, Request};
+
+use super::framing::{Kept, MAX_HEADERS, Wanted};
+
+/// Headers that speak of a connection of HTTP/1.1 (RFC 9113 §8.2.2), and Host, which becomes the
+/// authority.
+const LEFT_OUT: [&str; 6] =
+    ["host", "connection", "keep-alive", "transfer-encoding", "upgrade", "proxy-connection"];
+
+/// What stands after the head.
+pub(super) fn body_of(bytes: &[u8]) -> &[u8] {
+    memchr::memmem::find(bytes, b"\r\n\r\n").map_or(&[], |end| &bytes[end + 4..])
+}
+
+/// A rendered request in the form of HTTP/2; `None` when its target or a header cannot be one.
+pub(super) fn request(bytes: &[u8], scheme: Scheme) -> Option<(Request<()>, Bytes)> {
+    let mut room = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut parsed = httparse::Request::new(&mut room);
+    let Ok(httparse::Status::Complete(length)) = parsed.parse(bytes) else { return None };
+    let mut request = Request::new(());
+    *request.method_mut() = Method::from_bytes(parsed.method?.as_bytes()).ok()?;
+    let headers = request.headers_mut();
+    headers.reserve(parsed.headers.len());
+    let mut authority = None;
+    for header in parsed.headers.iter() {
+        if header.name.eq_ignore_ascii_case("host") {
+            authority = Authority::try_from(header.value).ok();
+        }
+        if LEFT_OUT.iter().any(|name| header.name.eq_ignore_ascii_case(name)) {
+            continue;
+        }
+        let name = HeaderName::from_bytes(header.name.as_bytes()).ok()?;
+        headers.append(name, HeaderValue::from_bytes(header.value).ok()?);
+    }
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(scheme);
+    parts.authority = Some(authority?);
+    parts.path_and_query = Some(PathAndQuery::try_from(parsed.path?).ok()?);
+    *request.uri_mut() = Uri::from_parts(parts).ok()?;
+    Some((request, Bytes::copy_from_slice(&bytes[length..])))
+}
+
+/// Keeps of an answer's head what is wanted, as a header block of HTTP/1.1.
+pub(super) fn keep_head(headers: &HeaderMap, status: u16, wanted: &Wanted, kept: &mut Kept) {
+    kept.head.clear();
+    kept.body.clear();
+    kept.sets_cookie = wanted.cookies && headers.contains_key(http::header::SET_COOKIE);
+    kept.encoded = wanted.keep_body && headers.contains_key(http::header::CONTENT_ENCODING);
+    let points = wanted.location && status / 100 == 3;
+    if !(wanted.keep_head || kept.sets_cookie || kept.encoded || points) {
+        return;
+    }
+    for (name, value) in headers {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            kept.head.extend_from_slice(part);
+        }
+    }
+    kept.head.extend_from_slice(b"\r\n");
+}

@@ -1,0 +1,235 @@
+//! HTTP/2 against a real nginx, next to HTTP/1.1, and against peers that break it.
+
+use std::io::Read;
+
+use serde_json::Value;
+
+use crate::harness::{Manada, count};
+use crate::nginx::Nginx;
+use crate::peer::{Peer, Server};
+
+fn run(url: &str, keys: &str, flow: &str, words: &[&str]) -> Value {
+    let text = format!(
+        "seed: 1\nservices: {{ it: {{ url: \"{url}\", timeout: 5s, tls: {{ insecure: true }}, \
+         {keys} }} }}\nworkloads: {{ w: {{ users: 4, iterations: 40, flow: {flow} }} }}\n"
+    );
+    Manada::run(&text, &["--shards", "1"]).words(words).go().report(0)
+}
+
+const FLOW: &str = "[ { get: /page, check: { body: { contains: nginx } } }, { get: /fail }, \
+     { get: /old, redirects: 2, capture: { c: { cookie: seen } } }, { head: /page }, \
+     { get: /me, check: { body: { contains: \"seen=1\" } } }, { get: /large }, \
+     { put: /upload, body: \"hello\" } ]";
+
+#[test]
+fn the_same_counts_and_outcomes_in_every_version() {
+    let nginx = Nginx::start();
+    let (plain, two, tls) = (nginx.plain, nginx.two, nginx.tls);
+    for (url, version) in [
+        (format!("http://{plain}"), "1.1"),
+        (format!("http://{plain}"), "auto"),
+        (format!("http://{two}"), "2"),
+        (format!("https://{tls}"), "1.1"),
+        (format!("https://{tls}"), "auto"),
+        (format!("https://{tls}"), "2"),
+    ] {
+        let report =
+            run(&url, &format!("compress: true, http: {{ version: {version} }}"), FLOW, &[]);
+        let context = format!("{url} {version} {report}");
+        assert_eq!(count(&report, "calls.made"), 280, "{context}");
+        assert_eq!(count(&report, "calls.ok"), 240, "{context}");
+        assert_eq!(count(&report, "calls.failed"), 40, "{context}");
+        assert_eq!(count(&report, "attempts.redirects"), 40, "{context}");
+        assert_eq!(count(&report, "attempts.sent"), 320, "{context}");
+        assert_eq!(count(&report, "connections.opened"), 4, "{context}");
+        assert_eq!(count(&report, "connections.reused"), 316, "{context}");
+        for (status, expect) in [("200", 200), ("204", 40), ("302", 40), ("503", 40)] {
+            assert_eq!(report["status"][status], expect, "{context}");
+        }
+        for check in report["checks"].as_array().unwrap() {
+            assert_eq!(check["passed"], 40, "{context}");
+        }
+        assert!(report["errors"].as_array().unwrap().is_empty(), "{context}");
+        assert!(count(&report, "bytes.received") > 40 * (3 << 10), "{context}");
+        assert_eq!(count(&report, "phases_us.first_byte.count"), 320, "{context}");
+        let shakes = if url.starts_with("https") { 4 } else { 0 };
+        assert_eq!(count(&report, "phases_us.tls.count"), shakes, "{context}");
+    }
+}
+
+#[test]
+fn connections_that_nginx_ends_are_opened_anew() {
+    // keepalive_requests 1000: a GOAWAY after each thousand.
+    let nginx = Nginx::start();
+    let text = format!(
+        "services: {{ it: {{ url: \"http://{}\", http: {{ version: 2 }} }} }}\n\
+         workloads: {{ w: {{ users: 1, iterations: 2500, flow: [ {{ get: /page }} ] }} }}\n",
+        nginx.two
+    );
+    let report = Manada::run(&text, &["--shards", "1"]).go().report(0);
+    assert_eq!(count(&report, "calls.ok"), 2_500, "{report}");
+    assert_eq!(count(&report, "connections.opened"), 3, "{report}");
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
+}
+
+/// Reads the preface and frames up to a request's head; its stream.
+fn request(peer: &mut Peer) -> Option<u32> {
+    let mut preface = [0; 24];
+    peer.stream.read_exact(&mut preface).ok()?;
+    peer.send(&frame(4, 0, 0, &[]));
+    next_request(peer)
+}
+
+fn next_request(peer: &mut Peer) -> Option<u32> {
+    loop {
+        let mut head = [0; 9];
+        peer.stream.read_exact(&mut head).ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        peer.stream.read_exact(&mut payload).ok()?;
+        if head[3] == 1 {
+            return Some(u32::from_be_bytes([head[5], head[6], head[7], head[8]]));
+        }
+    }
+}
+
+/// Ends its side. Closing outright would reset what the client still sends.
+fn end(peer: &mut Peer) {
+    peer.stream.shutdown(std::net::Shutdown::Write).unwrap();
+    peer.hold();
+}
+
+/// `:status 200` from HPACK's static table.
+const STATUS_200: &[u8] = &[0x88];
+
+/// What a peer does after a request, and what that must be called.
+type Case = (&'static str, &'static str, Box<dyn Fn(&mut Peer, u32) + Send + Sync>);
+
+/// Peers that give up.
+fn endings() -> Vec<Case> {
+    vec![
+        ("closed", "closed", Box::new(|peer, _| end(peer))),
+        (
+            "rst",
+            "reset",
+            Box::new(|peer, id| {
+                peer.send(&frame(3, 0, id, &8u32.to_be_bytes()));
+                peer.hold();
+            }),
+        ),
+        (
+            "refused stream",
+            "reset",
+            Box::new(|peer, id| {
+                peer.send(&frame(3, 0, id, &7u32.to_be_bytes()));
+                peer.hold();
+            }),
+        ),
+        (
+            "goaway",
+            "closed",
+            Box::new(|peer, _| {
+                peer.send(&frame(7, 0, 0, &[0, 0, 0, 0, 0, 0, 0, 2]));
+                peer.hold();
+            }),
+        ),
+        (
+            "cut body",
+            "closed",
+            Box::new(|peer, id| {
+                peer.send(&frame(1, 4, id, STATUS_200));
+                peer.send(&frame(0, 0, id, b"half"));
+                end(peer);
+            }),
+        ),
+        ("silence", "timeout", Box::new(|peer, _| peer.hold())),
+    ]
+}
+
+/// Peers that break the rules, or ours.
+fn nonsense() -> Vec<Case> {
+    vec![
+        (
+            "no status",
+            "malformed",
+            Box::new(|peer, id| {
+                peer.send(&frame(1, 5, id, &[]));
+                peer.hold();
+            }),
+        ),
+        (
+            "bad hpack",
+            "malformed",
+            Box::new(|peer, id| {
+                peer.send(&frame(1, 5, id, &[0xff, 0xff, 0xff, 0xff, 0xff, 0xff]));
+                peer.hold();
+            }),
+        ),
+        (
+            "data before head",
+            "malformed",
+            Box::new(|peer, id| {
+                peer.send(&frame(0, 1, id, b"x"));
+                peer.hold();
+            }),
+        ),
+        (
+            "http/1.1",
+            "malformed",
+            Box::new(|peer, _| {
+                peer.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
+                peer.hold();
+            }),
+        ),
+        (
+            "too large",
+            "body_too_large",
+            Box::new(|peer, id| {
+                peer.send(&frame(1, 4, id, STATUS_200));
+                for _ in 0..4 {
+                    peer.send(&frame(0, 0, id, &[b'x'; 1_000]));
+                }
+                peer.hold();
+            }),
+        ),
+    ]
+}
+
+#[test]
+fn what_a_broken_peer_does_has_a_name() {
+    for (name, kind, script) in endings().into_iter().chain(nonsense()) {
+        let server = Server::start(move |peer| {
+            if let Some(id) = request(peer) {
+                script(peer, id);
+            }
+        });
+        let text = format!(
+            "services: {{ it: {{ url: \"http://{}\", timeout: 700ms, http: {{ version: 2 }} }} }}\n\
+             workloads: {{ w: {{ users: 1, iterations: 1, \
+             flow: [ {{ get: /a, max_body: 2KiB }} ] }} }}\n",
+            server.address()
+        );
+        let report = Manada::run(&text, &[]).go().report(0);
+        assert_eq!(count(&report, "calls.ok"), 0, "{name}: {report}");
+        assert_eq!(report["errors"][0]["kind"], kind, "{name}: {report}");
+        assert_eq!(count(&report, "attempts.sent"), 1, "{name}: {report}");
+    }
+}
+
+#[test]
+fn a_target_that_does_not_speak_it_is_named() {
+    let server = crate::tls::over_tls(crate::tls::leaf(None, "127.0.0.1", (2020, 2100)));
+    let url = format!("https://{}", server.address());
+    let flow = "[ { get: /a } ]";
+    let report = run(&url, "http: { version: 2 }", flow, &[]);
+    assert_eq!(report["errors"][0]["phase"], "tls", "{report}");
+    assert_eq!(report["errors"][0]["kind"], "tls_protocol", "{report}");
+    let report = run(&url, "http: { version: auto }", flow, &[]);
+    assert_eq!(count(&report, "calls.ok"), 40, "{report}");
+    assert_eq!(count(&report, "phases_us.tls.count"), 4, "{report}");
+}
