@@ -40,7 +40,7 @@ fn exchange(dispatched: Time, took_ns: u64) -> Exchange {
 
 /// All that attempt.rs asks of the Recorder for one good call; steps alternate.
 fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns: u64) {
-    recorder.begin_call(0, at);
+    recorder.begin_call(0, number % steps, at.0, at);
     recorder.begin_attempt(false);
     let exchange = exchange(at, took_ns);
     recorder.end_attempt(&exchange, at.0, false);

@@ -154,10 +154,19 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> (Report, Target) {
             tokio::task::spawn_local(async move { engine::shard::run(setup, wire).await });
         }
         let mut tally = run::tally(plan, shards);
+        let mut watch = run::watch(plan, shards);
         let (_keep, interrupts) = mpsc::channel(1);
         let mut audience = Audience::default();
-        let interrupted =
-            dispatch::dispatch(plan, start, source, &mut tally, &mut audience, interrupts).await;
+        let interrupted = dispatch::dispatch(
+            plan,
+            start,
+            source,
+            &mut tally,
+            &mut watch,
+            &mut audience,
+            interrupts,
+        )
+        .await;
         let opening = Arc::new(Opening {
             plan: Arc::clone(plan),
             started_at: clock::wall(),
@@ -170,7 +179,7 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> (Report, Target) {
         });
         let end = plan.load_end().map(|end| end.as_nanos() as u64);
         let snapshot = Arc::new(tally.snapshot(end));
-        (run::conclude(opening, snapshot, interrupted), target)
+        (run::conclude(opening, snapshot, watch, interrupted), target)
     })
 }
 
@@ -199,7 +208,7 @@ fn wrong(world: &World, report: &Report, target: &Target) -> Vec<String> {
     let snapshot = &report.snapshot;
     let rules: Vec<Threshold> =
         world.expect.iter().map(|rule| Threshold::parse(rule).unwrap()).collect();
-    for judged in judge::judge(&rules, snapshot) {
+    for judged in judge::judge(&rules, &report.opening.plan.subjects(), snapshot) {
         if !judged.passed {
             wrong.push(format!("{}: {:?}", judged.threshold.rule, judged.observed));
         }
@@ -286,7 +295,9 @@ macro_rules! worlds {
 
 worlds![
     a_count_ends_a_slow_ramp,
+    a_rule_stops_the_run,
     a_sine_makes_its_integral,
+    every_window_has_to_hold,
     spikes_and_stairs_are_exact,
     a_think_that_is_cut_is_not_taken_off,
     paced_users_hold_back_and_show_it,

@@ -26,6 +26,8 @@ pub struct Archetype {
     pub flow: Vec<Step>,
     /// The names of its series, in the order of `Call::series`.
     pub series: Vec<String>,
+    /// The tags of each series: its own and its steps'.
+    pub tags: Vec<Vec<(String, String)>>,
     /// The names of its variables, in the order of their slots.
     pub variables: Vec<String>,
 }

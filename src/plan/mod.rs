@@ -18,7 +18,7 @@ pub use service::{Address, Service, Target};
 
 use crate::seed::Seed;
 use crate::units::nanos;
-use crate::verdict::Threshold;
+use crate::verdict::{Subject, Subjects, Threshold};
 
 /// The number of a statistics series: one per workload, archetype and step name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -61,6 +61,8 @@ pub struct Series {
     pub archetype: usize,
     /// Index into [`Plan::workloads`].
     pub workload: usize,
+    /// What its archetype and its step are tagged with.
+    pub tags: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -103,6 +105,23 @@ impl Plan {
             }
         }
         names
+    }
+
+    /// Everything a rule can select, by its names.
+    pub fn subjects(&self) -> Subjects {
+        let series = self.steps.iter().zip(self.check_names());
+        Subjects {
+            workloads: self.workloads.iter().map(|workload| workload.name.clone()).collect(),
+            series: series
+                .map(|(series, checks)| Subject {
+                    step: series.name.clone(),
+                    archetype: self.archetypes[series.archetype].name.clone(),
+                    workload: series.workload,
+                    tags: series.tags.clone(),
+                    checks,
+                })
+                .collect(),
+        }
     }
 
     /// Whether any load is aimed at this machine itself.

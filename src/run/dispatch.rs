@@ -11,6 +11,7 @@ use crate::event::{Command, RunEvent, Source};
 use crate::plan::Plan;
 use crate::sinks::Audience;
 use crate::stats::Tally;
+use crate::verdict::Watch;
 
 /// What came from outside to end the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +38,7 @@ pub async fn dispatch(
     start: Time,
     mut source: Source,
     tally: &mut Tally,
+    watch: &mut Watch,
     audience: &mut Audience,
     mut interrupts: mpsc::Receiver<Interrupt>,
 ) -> Option<Interrupt> {
@@ -45,6 +47,7 @@ pub async fn dispatch(
     let alarm = Timer::new();
     let mut next_second = start.after(SECOND_NS + SHED_NS);
     let mut cut_at = Time::NEVER;
+    let mut stopped_ns = u64::MAX;
     loop {
         let happened = tokio::select! {
             biased;
@@ -57,6 +60,7 @@ pub async fn dispatch(
         match happened {
             Happened::Measured(delta) => {
                 tally.absorb(&delta);
+                watch.absorb(&delta);
                 left -= usize::from(delta.last);
                 audience.tell(&RunEvent::Measured(Arc::from(delta)));
                 if left == 0 {
@@ -66,8 +70,12 @@ pub async fn dispatch(
             Happened::Silence => return interrupted,
             Happened::Interrupted(interrupt) if interrupted.is_none() => {
                 interrupted = Some(interrupt);
-                cut_at = clock::now() + plan.grace;
-                tally.stop(clock::now().since(start));
+                // Of a run that stops by itself the first Ctrl-C changes nothing but the ending.
+                if stopped_ns == u64::MAX {
+                    cut_at = clock::now() + plan.grace;
+                    stopped_ns = clock::now().since(start);
+                    tally.stop(stopped_ns);
+                }
                 source.tell(Command::Drain);
                 audience.tell(&RunEvent::Note(format!(
                     "stopping: no new iterations, {} for those under way (again to stop now)",
@@ -87,6 +95,16 @@ pub async fn dispatch(
                 if now >= next_second {
                     next_second = next_second.after(SECOND_NS);
                     let snapshot = tally.snapshot(super::load_end_ns(plan));
+                    let end = super::load_end_ns(plan).unwrap_or(u64::MAX).min(stopped_ns);
+                    if let Some(rule) = watch.judge(Some(end), &snapshot)
+                        && stopped_ns == u64::MAX
+                    {
+                        stopped_ns = now.since(start);
+                        cut_at = now + plan.grace;
+                        tally.stop(stopped_ns);
+                        source.tell(Command::Drain);
+                        audience.tell(&RunEvent::Note(format!("stopping: `{rule}` does not hold")));
+                    }
                     audience.tell(&RunEvent::Second(Arc::new(snapshot)));
                 }
             }

@@ -36,7 +36,14 @@ mod tests {
 
     fn judgement(rule: &str, passed: bool) -> Judgement {
         let threshold = Threshold::parse(rule).unwrap();
-        Judgement { threshold, observed: Some(1.0), at_least: false, thin: false, passed }
+        Judgement {
+            threshold,
+            observed: Some(1.0),
+            at_least: false,
+            thin: false,
+            worst_at_s: None,
+            passed,
+        }
     }
 
     fn trust(level: Level, affects: &'static [&'static str]) -> Trust {

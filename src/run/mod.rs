@@ -22,7 +22,7 @@ use crate::stats::sample::Shape;
 use crate::stats::{Snapshot, Tally};
 use crate::target::process::Process;
 use crate::units::nanos;
-use crate::verdict::{Trust, judge, trust};
+use crate::verdict::{Trust, Watch, trust};
 
 pub use dispatch::Interrupt;
 
@@ -73,10 +73,11 @@ pub fn run(
     let (setups, source) = engine::set_up(&plan, addresses, tier.shards, start);
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
     let mut tally = tally(&plan, tier.shards);
+    let mut watch = watch(&plan, tier.shards);
     let interrupted = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         interrupts(sender);
-        dispatch::dispatch(&plan, start, source, &mut tally, audience, receiver).await
+        dispatch::dispatch(&plan, start, source, &mut tally, &mut watch, audience, receiver).await
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
     let broken = engine.join().err();
@@ -84,7 +85,7 @@ pub fn run(
 
     let mut snapshot = tally.snapshot(load_end_ns(&plan));
     snapshot.health.ledger.extend(broken.iter().map(|error| format!("a shard failed: {error}")));
-    let mut report = conclude(opening, Arc::new(snapshot), interrupted);
+    let mut report = conclude(opening, Arc::new(snapshot), watch, interrupted);
     if broken.is_some() {
         report.ending = crate::exit::Ending::Broken;
     }
@@ -108,14 +109,20 @@ pub fn tally(plan: &Plan, shards: usize) -> Tally {
     Tally::new(&shape, shards, open)
 }
 
+/// What watches the rules of a plan while it runs.
+pub fn watch(plan: &Plan, shards: usize) -> Watch {
+    Watch::new(&plan.thresholds, plan.subjects(), shards, nanos(plan.warmup))
+}
+
 /// Judges a finished run.
 pub fn conclude(
     opening: Arc<Opening>,
     snapshot: Arc<Snapshot>,
+    watch: Watch,
     interrupted: Option<Interrupt>,
 ) -> Report {
     let plan = &opening.plan;
-    let judgements = judge::judge(&plan.thresholds, &snapshot);
+    let judgements = watch.conclude(snapshot.until_ns, &snapshot);
     let trust = Trust::of(&snapshot, &kind(plan));
     let ending = ending::of(&judgements, &trust, interrupted);
     Report {

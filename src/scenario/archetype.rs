@@ -8,6 +8,7 @@ use super::law;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
 use super::step::{Named, Setting, step};
+use super::tags::{self, Tags};
 use crate::plan::template::RESERVED;
 use crate::plan::{Archetype, MAX_STEPS, Step};
 
@@ -26,6 +27,7 @@ pub(super) fn archetype(
         .and_then(|node| shape::text(review, node, "a sentence about these users"));
     let think = fields.take("think").map(|node| law::distribution(review, node));
     let pace = fields.take("pace").map(|node| shape::some_duration(review, node));
+    let own_tags = fields.take("tags").map(|node| tags::tags(review, node)).unwrap_or_default();
     let expected = "a list of steps, such as `- get: /`";
     let node = fields.need("flow", expected)?;
     let items = shape::list(review, node, expected)?;
@@ -38,13 +40,22 @@ pub(super) fn archetype(
     if steps.len() < items.len() {
         return None;
     }
+    let step_tags: Vec<(String, Tags)> =
+        steps.iter().map(|step| (step.name.clone(), step.tags.clone())).collect();
     let (flow, series) = number(review, items, steps)?;
+    let tags = |name: &String| {
+        let mut all = own_tags.clone();
+        let own = step_tags.iter().filter(|(step, _)| step == name);
+        own.for_each(|(_, tags)| tags::add(&mut all, tags));
+        all
+    };
     Some(Archetype {
         name: name.to_owned(),
         description: description.map(str::to_owned),
         think: think.flatten(),
         pace: pace.flatten(),
         flow,
+        tags: series.iter().map(tags).collect(),
         series,
         variables: names,
     })
@@ -111,7 +122,7 @@ fn number(
 ) -> Option<(Vec<Step>, Vec<String>)> {
     let mut series: Vec<String> = Vec::new();
     let mut flow: Vec<Step> = Vec::new();
-    for (Named { name, mut call }, item) in steps.into_iter().zip(items) {
+    for (Named { name, mut call, .. }, item) in steps.into_iter().zip(items) {
         let index = series.iter().position(|known| *known == name).unwrap_or_else(|| {
             series.push(name.clone());
             series.len() - 1

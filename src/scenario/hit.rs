@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::diagnose::{Mistakes, Review};
 use super::load::MAX_USERS;
-use super::{compile, header, overrides, service};
+use super::{compile, header, rules, service};
 use crate::curve::Curve;
 use crate::plan::flow::{Archetype, Body, Call, Request, Step};
 use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
@@ -59,7 +59,7 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
     let mut review = Review::default();
     let target = target(&mut review, hit);
     check(&mut review, hit);
-    let thresholds = overrides::rules(&mut review, &hit.thresholds);
+    let thresholds = rules::of_flag(&mut review, &hit.thresholds);
     let plan = target.map(|(service, path, name)| {
         let workload = Workload {
             name: "hit".to_owned(),
@@ -75,12 +75,15 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
             services: vec![service],
             archetypes: vec![archetype(hit, path, &name)],
             workloads: vec![workload],
-            steps: vec![Series { name, archetype: 0, workload: 0 }],
+            steps: vec![Series { name, archetype: 0, workload: 0, tags: Vec::new() }],
             thresholds,
             warmup: hit.warmup,
             grace: compile::GRACE,
         }
     });
+    if let Some(plan) = &plan {
+        rules::matched(&mut review, plan, &[]);
+    }
     review.close(plan).map(|(plan, _)| plan)
 }
 
@@ -123,6 +126,7 @@ fn archetype(hit: &Hit, path: Template, name: &str) -> Archetype {
         max_body: Call::MAX_BODY,
     };
     Archetype {
+        tags: vec![Vec::new()],
         name: "hit".to_owned(),
         description: None,
         think: None,

@@ -6,6 +6,7 @@
 use super::diagnose::{Review, nearest};
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields};
+use super::tags::{self, Tags};
 use super::{answer, header, law, texts};
 use crate::plan::flow::{Body, Call, Request};
 use crate::plan::template::Encoding;
@@ -37,6 +38,7 @@ pub(super) struct Setting<'a> {
 pub(super) struct Named {
     pub name: String,
     pub call: Call,
+    pub tags: Tags,
 }
 
 /// Lowers a step; its series is set by the caller.
@@ -57,6 +59,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
     let timeout = fields.take("timeout").map(|node| shape::some_duration(review, node));
     let think = fields.take("think").map(|node| law::distribution(review, node));
     let max_body = fields.take("max_body").map(|node| shape::size(review, node));
+    let tags = fields.take("tags").map(|node| tags::tags(review, node)).unwrap_or_default();
     let captures = fields
         .take("capture")
         .map(|node| answer::captures(review, node, setting.names))
@@ -75,6 +78,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
         body: body?,
     };
     Some(Named {
+        tags,
         name: name.flatten().map_or(default_name, str::to_owned),
         call: Call {
             series: 0,

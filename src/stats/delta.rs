@@ -55,6 +55,8 @@ pub struct Window {
     pub workloads: Vec<LoadWindow>,
     /// By series; made when first touched.
     pub steps: Vec<Option<Box<StepWindow>>>,
+    /// Calls begun, by series: more than ended while some still run.
+    pub begun: Vec<u64>,
     /// The phases of attempts: dns, connect, tls, first byte, body.
     pub phases: [Histogram; 5],
 }
@@ -93,6 +95,8 @@ pub struct StepWindow {
     pub service: Latency,
     /// Passed and failed, by check.
     pub checks: Vec<[u64; 2]>,
+    /// Answers by status, in the order they came up; as many as the target thinks of, at most 500.
+    pub statuses: Vec<(u16, u64)>,
 }
 
 impl Delta {
@@ -162,6 +166,7 @@ impl Window {
             measured,
             workloads: vec![LoadWindow::default(); shape.workloads],
             steps: vec![None; shape.checks.len()],
+            begun: vec![0; shape.checks.len()],
             phases: Default::default(),
         }
     }
@@ -182,6 +187,7 @@ impl Window {
                 (_, None) => {}
             }
         }
+        self.begun.iter_mut().zip(&other.begun).for_each(|(mine, theirs)| *mine += theirs);
         self.phases.iter_mut().zip(&other.phases).for_each(|(mine, theirs)| mine.merge(theirs));
     }
 }
@@ -201,11 +207,24 @@ impl LoadWindow {
 }
 
 impl StepWindow {
+    /// Counts answers of a status; those outside 100 to 599 are one.
+    #[inline]
+    pub fn count_status(&mut self, status: u16, count: u64) {
+        let status = if (100..600).contains(&status) { status } else { 0 };
+        match self.statuses.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, mine)) => *mine += count,
+            None => self.statuses.push((status, count)),
+        }
+    }
+
     /// Adds the counts of another window or series.
     pub fn merge(&mut self, other: &Self) {
         self.calls.add(&other.calls);
         self.response.merge(&other.response);
         self.service.merge(&other.service);
+        for &(status, count) in &other.statuses {
+            self.count_status(status, count);
+        }
         if self.checks.len() < other.checks.len() {
             self.checks.resize(other.checks.len(), [0; 2]);
         }
