@@ -58,8 +58,8 @@ pub struct RuleError {
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// The longest window: its seconds are all held.
-const MAX_WINDOW_S: u64 = 3_600;
+/// The longest window: its seconds are all held, for each rule.
+const MAX_WINDOW_S: u64 = 600;
 
 const RULE: &str = "a rule such as `response.p95 < 250ms` or `errors < 1%`";
 
@@ -136,7 +136,7 @@ impl Threshold {
             let at_once = word == "after" && written == "0s";
             if !whole && !at_once {
                 let message = format!("`{word} {}` is no such time", short(written));
-                return error(message, "whole seconds, from 1s to 1h");
+                return error(message, "whole seconds, from 1s to 10m");
             }
             let seconds = (ns / SECOND_NS) as u32;
             match word {

@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use super::judge::{self, Judgement, Part};
-use super::scope::Subjects;
+use super::scope::{Scope, Subjects};
 use super::threshold::{Metric, Op, Threshold, Time};
 use crate::stats::delta::{LoadWindow, Window};
 use crate::stats::{Delta, Snapshot};
@@ -23,10 +23,6 @@ const SECOND_NS: u64 = 1_000_000_000;
 pub struct Watch {
     rules: Vec<Rule>,
     subjects: Subjects,
-    /// Merged over the shards, by intended second; as many as the longest rule needs.
-    seconds: BTreeMap<u32, Window>,
-    /// Seconds before this are gone.
-    oldest_s: u32,
     /// What each shard has shed, ns after the run's start.
     shed_ns: Vec<u64>,
     /// The first second after the warm-up.
@@ -36,9 +32,13 @@ pub struct Watch {
 #[derive(Debug)]
 struct Rule {
     threshold: Threshold,
+    /// By intended second, merged over the shards: what the rule looks at and nothing else, as one
+    /// workload with one series.
+    seconds: BTreeMap<u32, Window>,
+    /// The same rule on such a window: what its selectors leave is all there is.
+    narrowed: Threshold,
     /// The end of the next window to judge, in seconds.
     next_end_s: u32,
-    judged: u32,
     /// The first window without anything in it.
     empty_at_s: Option<u32>,
     worst: Option<Judgement>,
@@ -57,8 +57,9 @@ impl Watch {
         let from_s = u32::try_from(warmup_ns.div_ceil(SECOND_NS)).unwrap_or(u32::MAX);
         let rule = |threshold: &Threshold| Rule {
             next_end_s: from_s.max(threshold.after_s).saturating_add(threshold.over_s.unwrap_or(0)),
+            seconds: BTreeMap::new(),
+            narrowed: Threshold { scope: Scope::default(), ..threshold.clone() },
             threshold: threshold.clone(),
-            judged: 0,
             empty_at_s: None,
             worst: None,
             stopped: false,
@@ -66,8 +67,6 @@ impl Watch {
         Self {
             rules: thresholds.iter().map(rule).collect(),
             subjects,
-            seconds: BTreeMap::new(),
-            oldest_s: 0,
             shed_ns: vec![0; shards],
             from_s,
         }
@@ -79,15 +78,16 @@ impl Watch {
             // A shard that is done has nothing more to say about any second.
             *shed = if delta.last { u64::MAX } else { delta.gauges.elapsed_ns };
         }
-        if !self.rules.iter().any(|rule| rule.threshold.over_s.is_some()) {
-            return;
-        }
-        let wanted =
-            |window: &&Window| window.measured && window.second >= self.oldest_s.max(self.from_s);
-        for window in delta.windows.iter().filter(wanted) {
-            match self.seconds.get_mut(&window.second) {
-                Some(mine) => mine.merge(window),
-                None => drop(self.seconds.insert(window.second, window.clone())),
+        for rule in &mut self.rules {
+            let Some(oldest_s) = rule.oldest_s() else { continue };
+            let oldest_s = oldest_s.max(self.from_s);
+            let wanted = |window: &&Window| window.measured && window.second >= oldest_s;
+            for window in delta.windows.iter().filter(wanted) {
+                let part = narrow(&rule.threshold, &self.subjects, window);
+                match rule.seconds.get_mut(&window.second) {
+                    Some(mine) => mine.merge(&part),
+                    None => drop(rule.seconds.insert(window.second, part)),
+                }
             }
         }
     }
@@ -132,37 +132,42 @@ impl Watch {
                 }
             }
         }
-        self.forget();
+        for rule in &mut self.rules {
+            // What no window needs any more.
+            if let Some(oldest_s) = rule.oldest_s() {
+                rule.seconds = rule.seconds.split_off(&oldest_s);
+            }
+        }
         stop
     }
 
     /// Judges the next window of a rule; true when there was something in it and it does not hold.
     fn window(&mut self, index: usize, over_s: u32, now_s: u64) -> bool {
-        let end = self.rules[index].next_end_s;
+        let rule = &mut self.rules[index];
+        let end = rule.next_end_s;
         let from = end - over_s;
         let mut whole: Option<Window> = None;
-        for (second, window) in self.seconds.range(from..end) {
-            let whole = whole.get_or_insert_with(|| Window { second: from, ..empty(window) });
+        for (second, window) in rule.seconds.range(from..end) {
+            let whole = whole.get_or_insert_with(blank);
             whole.merge(window);
             // Calls that still run count at no less than their age.
             let age_ns = now_s.saturating_sub(u64::from(*second) + 1) * SECOND_NS;
-            for (step, begun) in window.begun.iter().enumerate() {
-                let ended = window.steps[step].as_ref().map_or(0, |step| step.calls.made);
-                let running = begun.saturating_sub(ended);
-                if running > 0 {
-                    let step = whole.steps[step].get_or_insert_default();
-                    step.response.at_least_n(age_ns, running);
-                    step.service.at_least_n(age_ns, running);
-                }
+            let ended = window.steps[0].as_ref().map_or(0, |step| step.calls.made);
+            let running = window.begun[0].saturating_sub(ended);
+            if running > 0 {
+                let step = whole.steps[0].get_or_insert_default();
+                step.response.at_least_n(age_ns, running);
+                step.service.at_least_n(age_ns, running);
             }
         }
-        let rule = &mut self.rules[index];
         rule.next_end_s = end.saturating_add(1);
-        rule.judged += 1;
         let seconds = f64::from(over_s);
         let judged = whole.map(|window| {
             let part = Part { window: &window, seconds, bytes: 0 };
-            judge::one(&rule.threshold, &self.subjects, part)
+            Judgement {
+                threshold: rule.threshold.clone(),
+                ..judge::one(&rule.narrowed, &Subjects::default(), part)
+            }
         });
         match judged {
             Some(mut judged) if judged.observed.is_some() => {
@@ -178,15 +183,6 @@ impl Watch {
                 false
             }
         }
-    }
-
-    /// Lets go of the seconds that no window needs any more.
-    fn forget(&mut self) {
-        let needs = self.rules.iter().filter_map(|rule| {
-            rule.threshold.over_s.map(|over_s| rule.next_end_s.saturating_sub(over_s))
-        });
-        self.oldest_s = needs.min().unwrap_or(u32::MAX);
-        self.seconds = self.seconds.split_off(&self.oldest_s);
     }
 
     /// Puts what was found in place of the judgements on the whole run.
@@ -223,6 +219,61 @@ impl Watch {
     }
 }
 
+impl Rule {
+    /// The first second that a window still to be judged may need; none: there are no windows.
+    fn oldest_s(&self) -> Option<u32> {
+        self.threshold.over_s.map(|over_s| self.next_end_s.saturating_sub(over_s))
+    }
+}
+
+/// The part of a window that a rule looks at, as one workload with one series.
+fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window {
+    let (scope, metric) = (&threshold.scope, threshold.metric);
+    let mut part = blank();
+    let load = &mut part.workloads[0];
+    for (index, theirs) in window.workloads.iter().enumerate() {
+        if !scope.has_workload(subjects, index) {
+            continue;
+        }
+        load.due += theirs.due;
+        load.on_time += theirs.on_time;
+        load.started += theirs.started;
+        // A start that was lost belongs to its workload, and to none of its steps.
+        load.lost += if scope.is_within_workloads() { 0 } else { theirs.lost };
+        match metric {
+            Metric::Time(Time::Lag, _) => load.lag.merge(&theirs.lag),
+            Metric::Time(Time::Blocked, _) => load.blocked.merge(&theirs.blocked),
+            Metric::Time(Time::Iteration, _) => load.iteration.merge(&theirs.iteration),
+            _ => {}
+        }
+    }
+    for (series, theirs) in window.steps.iter().enumerate() {
+        if !scope.has_series(subjects, series) {
+            continue;
+        }
+        part.begun[0] += window.begun[series];
+        let Some(theirs) = theirs else { continue };
+        let step = part.steps[0].get_or_insert_default();
+        step.calls.add(&theirs.calls);
+        theirs.statuses.iter().for_each(|&(status, count)| step.count_status(status, count));
+        match metric {
+            Metric::Time(Time::Response, _) => step.response.merge(&theirs.response),
+            Metric::Time(Time::Service, _) => step.service.merge(&theirs.service),
+            Metric::Checks => {
+                step.checks.resize(1, [0; 2]);
+                for (index, [good, bad]) in theirs.checks.iter().enumerate() {
+                    if scope.has_check_of(subjects, series, index) {
+                        step.checks[0][0] += good;
+                        step.checks[0][1] += bad;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    part
+}
+
 /// How long after its end a window is judged: as long as the rule lets a call take, so that one
 /// that still runs has missed it; a second for what is no time.
 fn patience_s(threshold: &Threshold) -> u32 {
@@ -251,14 +302,14 @@ fn is_worse(a: &Judgement, b: &Judgement) -> bool {
     distance(a) > distance(b)
 }
 
-/// A window of the same shape with nothing in it.
-fn empty(like: &Window) -> Window {
+/// A window of one workload and one series with nothing in it.
+fn blank() -> Window {
     Window {
         second: 0,
         measured: true,
-        workloads: vec![LoadWindow::default(); like.workloads.len()],
-        steps: vec![None; like.steps.len()],
-        begun: vec![0; like.begun.len()],
+        workloads: vec![LoadWindow::default()],
+        steps: vec![None],
+        begun: vec![0],
         phases: Default::default(),
     }
 }

@@ -206,7 +206,7 @@ fn no_window_goes_beyond_the_load() {
         world.calls(0, Fate::Failed, 5);
         world.tick(5);
     }
-    assert!(world.watch.seconds.len() <= 9, "{}", world.watch.seconds.len());
+    assert!(world.watch.rules[0].seconds.len() <= 9);
     let snapshot = world.tally.snapshot(None);
     assert!(world.watch.conclude(5 * S, &snapshot)[0].passed);
 }
