@@ -4,6 +4,7 @@
 
 use divan::{Bencher, black_box};
 use manada::clock::Time;
+use manada::stats::recorder::Attempt;
 use manada::stats::{Exchange, Fate, Gauges, Histogram, Latency, Outcome, Recorder, Sample, Shape};
 
 const MS: u64 = 1_000_000;
@@ -40,8 +41,8 @@ fn exchange(dispatched: Time, took_ns: u64) -> Exchange {
 
 /// All that attempt.rs asks of the Recorder for one good call; steps alternate.
 fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns: u64) {
-    recorder.begin_call(0, at);
-    recorder.begin_attempt(manada::stats::recorder::Attempt::First);
+    recorder.begin_call(0, number % steps, at.0, at);
+    recorder.begin_attempt(Attempt::First);
     let exchange = exchange(at, took_ns);
     recorder.end_attempt(&exchange, at.0, false);
     let sample = Sample {

@@ -14,6 +14,7 @@ use manada::engine;
 use manada::engine::once::once;
 use manada::event::{Generator, Opening, Report, RunEvent};
 use manada::plan::{Address, Plan};
+use manada::run::dispatch::Folds;
 use manada::run::{self, dispatch};
 use manada::scenario::{self, Overrides};
 use manada::seed::Stream;
@@ -135,12 +136,13 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             tokio::task::spawn_local(async move { engine::shard::run(setup, wire).await });
         }
         let mut tally = run::tally(plan, shards);
+        let mut watch = run::watch(plan, shards);
         let (_keep, interrupts) = mpsc::channel(1);
         let mut audience = Audience::default();
         let said = Arc::new(Mutex::new(Vec::new()));
         audience.seat("said", Full::Wait, Listener(Arc::clone(&said))).unwrap();
-        let stopped =
-            dispatch::dispatch(plan, start, source, &mut tally, &mut audience, interrupts).await;
+        let folds = Folds { tally: &mut tally, watch: &mut watch, audience: &mut audience };
+        let stopped = dispatch::dispatch(plan, start, source, folds, interrupts).await;
         let opening = Arc::new(Opening {
             plan: Arc::clone(plan),
             started_at: clock::wall(),
@@ -160,7 +162,8 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         }
         audience.leave().unwrap();
         let said = std::mem::take(&mut *said.lock().unwrap());
-        Lived { report: run::conclude(opening, snapshot, stopped.as_ref()), target, before, said }
+        let report = run::conclude(opening, snapshot, watch, stopped.as_ref());
+        Lived { report, target, before, said }
     })
 }
 
@@ -190,7 +193,7 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     let snapshot = &report.snapshot;
     let rules: Vec<Threshold> =
         world.expect.iter().map(|rule| Threshold::parse(rule).unwrap()).collect();
-    for judged in judge::judge(&rules, snapshot) {
+    for judged in judge::judge(&rules, &report.opening.plan.subjects(), snapshot) {
         if !judged.passed {
             wrong.push(format!("{}: {:?}", judged.threshold.rule, judged.observed));
         }
@@ -325,6 +328,7 @@ macro_rules! worlds {
 worlds![
     a_count_ends_a_slow_ramp,
     a_failed_start_ends_the_user,
+    a_rule_stops_the_run,
     a_sine_makes_its_integral,
     a_think_that_is_cut_is_not_taken_off,
     choices_loops_and_conditions,
@@ -333,6 +337,7 @@ worlds![
     data_ends_the_run,
     dead_target_is_not_hammered,
     errors_and_resets,
+    every_window_has_to_hold,
     generator_stopped,
     grace_cuts_thinks_and_calls,
     hang_for_good,

@@ -47,7 +47,8 @@ pub(super) async fn call(
 ) -> CallEnd {
     let Turn { intended, picked_up, .. } = *turn;
     let intended_ns = intended.since(shard.start);
-    shard.recorder.borrow_mut().begin_call(user.workload, picked_up);
+    let step = user.step(prepared.call.series);
+    shard.recorder.borrow_mut().begin_call(user.workload, step, intended_ns, picked_up);
 
     // Admit: the default client holds nothing back, so a call is dispatched when it is picked up.
     let mut dispatched = picked_up;

@@ -33,6 +33,8 @@ pub struct Archetype {
     pub sections: Sections,
     /// The names of its series, in the order of `Call::series`.
     pub series: Vec<String>,
+    /// The tags of each series: its own and its steps'.
+    pub tags: Vec<Vec<(String, String)>>,
     /// The names of its groups, in the order of `Step::OpenGroup`.
     pub groups: Vec<String>,
     /// The names of its variables, in the order of their slots: first what the scenario's `setup`
@@ -184,6 +186,7 @@ impl Archetype {
             calls,
             steps,
             sections: Sections::default(),
+            tags: vec![Vec::new(); series.len()],
             series,
             groups: Vec::new(),
             variables: Vec::new(),

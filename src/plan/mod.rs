@@ -24,7 +24,7 @@ use crate::curve::Curve;
 use crate::seed::Seed;
 use crate::stats::sample::Shape;
 use crate::units::nanos;
-use crate::verdict::Threshold;
+use crate::verdict::{Subject, Subjects, Threshold};
 
 /// The number of a statistics series: one per workload, archetype and step name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -73,6 +73,8 @@ pub struct Series {
     pub archetype: usize,
     /// Index into [`Plan::workloads`].
     pub workload: usize,
+    /// What its archetype and its step are tagged with.
+    pub tags: Vec<(String, String)>,
 }
 
 impl Plan {
@@ -130,7 +132,12 @@ impl Plan {
     /// A plan in which one user walks `archetype` once, without thinks, pauses and company.
     #[must_use]
     pub fn alone(&self, archetype: &Archetype) -> Self {
-        let series = |name: &String| Series { name: name.clone(), archetype: 0, workload: 0 };
+        let series = |name: &String| Series {
+            name: name.clone(),
+            archetype: 0,
+            workload: 0,
+            tags: Vec::new(),
+        };
         let users =
             Users { curve: Curve::constant(1, Duration::from_nanos(OPEN_END)), bound: Bound::Once };
         Self {
@@ -158,6 +165,23 @@ impl Plan {
             thresholds: Vec::new(),
             warmup: Duration::ZERO,
             grace: self.grace,
+        }
+    }
+
+    /// Everything a rule can select, by its names.
+    pub fn subjects(&self) -> Subjects {
+        let series = self.steps.iter().zip(self.check_names());
+        Subjects {
+            workloads: self.workloads.iter().map(|workload| workload.name.clone()).collect(),
+            series: series
+                .map(|(series, checks)| Subject {
+                    step: series.name.clone(),
+                    archetype: self.archetypes[series.archetype].name.clone(),
+                    workload: series.workload,
+                    tags: series.tags.clone(),
+                    checks,
+                })
+                .collect(),
         }
     }
 

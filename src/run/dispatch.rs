@@ -10,8 +10,10 @@ use crate::clock::{self, Time, Timer};
 use crate::event::{Command, RunEvent, Source};
 use crate::plan::Plan;
 use crate::sinks::Audience;
-use crate::stats::Tally;
 use crate::stats::delta::Halt;
+use crate::stats::{Delta, Tally};
+use crate::units::show_duration;
+use crate::verdict::Watch;
 
 /// What came from outside to end the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +31,40 @@ pub enum Stop {
     Signal(Interrupt),
     /// A check with `on_fail: abort`, or a feed with `at_end: stop run`.
     Flow(Halt),
+    /// A rule with `abort`; the judgement says the rest.
+    Rule(String),
 }
 
 /// What the loop woke up for.
 enum Happened {
-    Measured(Box<crate::stats::Delta>),
+    Measured(Box<Delta>),
     Interrupted(Interrupt),
     Second,
     /// No shard is left.
     Silence,
+}
+
+/// What folds a run.
+pub struct Folds<'a> {
+    /// All numbers.
+    pub tally: &'a mut Tally,
+    /// The rules.
+    pub watch: &'a mut Watch,
+    /// Who looks on.
+    pub audience: &'a mut Audience,
+}
+
+/// A run under way.
+struct Dispatch<'a> {
+    plan: &'a Plan,
+    start: Time,
+    source: Source,
+    folds: Folds<'a>,
+    /// What stopped the run, and when, ns after its start.
+    stopped: Option<Stop>,
+    stopped_ns: u64,
+    /// When a drain has lasted long enough.
+    cut_at: Time,
 }
 
 /// Folds a run until its last shard is done. The first interrupt drains, the second cuts; a drain
@@ -45,73 +72,50 @@ enum Happened {
 pub async fn dispatch(
     plan: &Arc<Plan>,
     start: Time,
-    mut source: Source,
-    tally: &mut Tally,
-    audience: &mut Audience,
+    source: Source,
+    folds: Folds<'_>,
     mut interrupts: mpsc::Receiver<Interrupt>,
 ) -> Option<Stop> {
-    let mut stopped = None;
     let mut left = source.commands.len();
+    let mut run = Dispatch {
+        plan,
+        start,
+        source,
+        folds,
+        stopped: None,
+        stopped_ns: u64::MAX,
+        cut_at: Time::NEVER,
+    };
     let alarm = Timer::new();
     let mut next_second = start.after(SECOND_NS + SHED_NS);
-    let mut cut_at = Time::NEVER;
     loop {
         let happened = tokio::select! {
             biased;
-            delta = source.deltas.recv() => {
+            delta = run.source.deltas.recv() => {
                 delta.map_or(Happened::Silence, |delta| Happened::Measured(Box::new(delta)))
             }
             Some(interrupt) = interrupts.recv() => Happened::Interrupted(interrupt),
-            () = alarm.wait_until(next_second.min(cut_at)) => Happened::Second,
+            () = alarm.wait_until(next_second.min(run.cut_at)) => Happened::Second,
         };
         match happened {
             Happened::Measured(delta) => {
-                tally.absorb(&delta);
-                if !delta.lines.is_empty() {
-                    audience.tell(&RunEvent::Said(delta.lines.clone(), delta.lines_lost));
-                }
-                if let (Some(halt), None) = (&delta.halt, &stopped) {
-                    cut_at = clock::now() + plan.grace;
-                    tally.stop(clock::now().since(start));
-                    source.tell(Command::Drain);
-                    audience.tell(&RunEvent::Note(format!("stopping: {}", halt.reason())));
-                    stopped = Some(Stop::Flow(halt.clone()));
-                }
                 left -= usize::from(delta.last);
-                audience.tell(&RunEvent::Measured(Arc::from(delta)));
+                run.measured(delta);
                 if left == 0 {
-                    return stopped;
+                    return run.stopped;
                 }
             }
-            Happened::Silence => return stopped,
-            Happened::Interrupted(interrupt) if stopped.is_none() => {
-                stopped = Some(Stop::Signal(interrupt));
-                cut_at = clock::now() + plan.grace;
-                tally.stop(clock::now().since(start));
-                source.tell(Command::Drain);
-                audience.tell(&RunEvent::Note(format!(
-                    "stopping: no new iterations, {} for those under way (again to stop now)",
-                    crate::units::show_duration(plan.grace)
-                )));
-            }
-            Happened::Interrupted(interrupt) => {
-                // The second one stops at once; what the first was is what ended the run.
-                if !matches!(stopped, Some(Stop::Signal(_))) {
-                    stopped = Some(Stop::Signal(interrupt));
-                }
-                source.tell(Command::Cut);
-                audience.tell(&RunEvent::Note("stopping now".to_owned()));
-            }
+            Happened::Silence => return run.stopped,
+            Happened::Interrupted(interrupt) => run.interrupted(interrupt),
             Happened::Second => {
                 let now = clock::now();
-                if now >= cut_at {
-                    cut_at = Time::NEVER;
-                    source.tell(Command::Cut);
+                if now >= run.cut_at {
+                    run.cut_at = Time::NEVER;
+                    run.source.tell(Command::Cut);
                 }
                 if now >= next_second {
                     next_second = next_second.after(SECOND_NS);
-                    let snapshot = tally.snapshot(super::load_end_ns(plan));
-                    audience.tell(&RunEvent::Second(Arc::new(snapshot)));
+                    run.second();
                 }
             }
         }
@@ -122,3 +126,60 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// How long after a full second its deltas are looked at together: shards need a moment to shed.
 const SHED_NS: u64 = 50_000_000;
+
+impl Dispatch<'_> {
+    /// A shard has shed.
+    fn measured(&mut self, delta: Box<Delta>) {
+        self.folds.tally.absorb(&delta);
+        self.folds.watch.absorb(&delta);
+        if !delta.lines.is_empty() {
+            let said = RunEvent::Said(delta.lines.clone(), delta.lines_lost);
+            self.folds.audience.tell(&said);
+        }
+        if let (Some(halt), None) = (&delta.halt, &self.stopped) {
+            self.stop(&format!("stopping: {}", halt.reason()), Stop::Flow(halt.clone()));
+        }
+        self.folds.audience.tell(&RunEvent::Measured(Arc::from(delta)));
+    }
+
+    /// Somebody outside wants it to end.
+    fn interrupted(&mut self, interrupt: Interrupt) {
+        let asked = matches!(self.stopped, Some(Stop::Signal(_)));
+        if asked {
+            self.source.tell(Command::Cut);
+            self.folds.audience.tell(&RunEvent::Note("stopping now".to_owned()));
+            return;
+        }
+        // Of a run that stops by itself the first Ctrl-C changes nothing but the ending.
+        let grace = show_duration(self.plan.grace);
+        let note =
+            format!("stopping: no new iterations, {grace} for those under way (again to stop now)");
+        self.stop(&note, Stop::Signal(interrupt));
+    }
+
+    /// A second is over.
+    fn second(&mut self) {
+        let planned = super::load_end_ns(self.plan);
+        let snapshot = self.folds.tally.snapshot(planned);
+        let end = planned.unwrap_or(u64::MAX).min(self.stopped_ns);
+        if let Some(rule) = self.folds.watch.judge(Some(end), &snapshot)
+            && self.stopped.is_none()
+        {
+            self.stop(&format!("stopping: `{rule}` does not hold"), Stop::Rule(rule));
+        }
+        self.folds.audience.tell(&RunEvent::Second(Arc::new(snapshot)));
+    }
+
+    /// Begins nothing new; what runs may end within the grace.
+    fn stop(&mut self, note: &str, stop: Stop) {
+        if self.stopped_ns == u64::MAX {
+            let now = clock::now();
+            self.cut_at = now + self.plan.grace;
+            self.stopped_ns = now.since(self.start);
+            self.folds.tally.stop(self.stopped_ns);
+        }
+        self.source.tell(Command::Drain);
+        self.folds.audience.tell(&RunEvent::Note(note.to_owned()));
+        self.stopped = Some(stop);
+    }
+}

@@ -14,7 +14,8 @@ pub(super) fn of(judgements: &[Judgement], trust: &Trust, stopped: Option<&Stop>
         Some(Stop::Signal(Interrupt::Term)) => return Ending::Terminated,
         Some(Stop::Flow(Halt::Check(_))) => return Ending::Aborted,
         // It went on for as long as there was data: that was asked for.
-        Some(Stop::Flow(Halt::DataEnd(_))) | None => {}
+        // A rule's own judgement fails the run.
+        Some(Stop::Flow(Halt::DataEnd(_)) | Stop::Rule(_)) | None => {}
     }
     let doubtful = |judgement: &Judgement| trust.spoils(judgement.threshold.metric, Level::No);
     let mut failed = judgements.iter().filter(|judgement| !judgement.passed);
@@ -35,7 +36,14 @@ mod tests {
 
     fn judgement(rule: &str, passed: bool) -> Judgement {
         let threshold = Threshold::parse(rule).unwrap();
-        Judgement { threshold, observed: Some(1.0), at_least: false, thin: false, passed }
+        Judgement {
+            threshold,
+            observed: Some(1.0),
+            at_least: false,
+            thin: false,
+            worst_at_s: None,
+            passed,
+        }
     }
 
     fn trust(level: Level, affects: &'static [&'static str]) -> Trust {

@@ -22,9 +22,10 @@ use crate::sinks::Audience;
 use crate::stats::{Snapshot, Tally};
 use crate::target::process::Process;
 use crate::units::nanos;
-use crate::verdict::{Trust, judge, trust};
+use crate::verdict::{Trust, Watch, trust};
 use crate::wire::Wire;
 
+use dispatch::Folds;
 pub use dispatch::{Interrupt, Stop};
 
 /// Threads need a moment to start; the run begins for all of them at the same time.
@@ -78,10 +79,12 @@ pub fn run(
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
     let mut tally = tally(&plan, tier.shards);
+    let mut watch = watch(&plan, tier.shards);
     let stopped = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         interrupts(sender);
-        dispatch::dispatch(&plan, start, source, &mut tally, audience, receiver).await
+        let folds = Folds { tally: &mut tally, watch: &mut watch, audience };
+        dispatch::dispatch(&plan, start, source, folds, receiver).await
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
     let broken = engine.join().err();
@@ -92,7 +95,7 @@ pub fn run(
 
     let mut snapshot = tally.snapshot(load_end_ns(&plan));
     snapshot.health.ledger.extend(broken.iter().map(|error| format!("a shard failed: {error}")));
-    let mut report = conclude(opening, Arc::new(snapshot), stopped.as_ref());
+    let mut report = conclude(opening, Arc::new(snapshot), watch, stopped.as_ref());
     if broken.is_some() {
         report.ending = crate::exit::Ending::Broken;
     }
@@ -144,10 +147,20 @@ pub fn tally(plan: &Plan, shards: usize) -> Tally {
     Tally::new(&plan.shape(), shards, open)
 }
 
+/// What watches the rules of a plan while it runs.
+pub fn watch(plan: &Plan, shards: usize) -> Watch {
+    Watch::new(&plan.thresholds, plan.subjects(), shards, nanos(plan.warmup))
+}
+
 /// Judges a finished run.
-pub fn conclude(opening: Arc<Opening>, snapshot: Arc<Snapshot>, stopped: Option<&Stop>) -> Report {
+pub fn conclude(
+    opening: Arc<Opening>,
+    snapshot: Arc<Snapshot>,
+    watch: Watch,
+    stopped: Option<&Stop>,
+) -> Report {
     let plan = &opening.plan;
-    let judgements = judge::judge(&plan.thresholds, &snapshot);
+    let judgements = watch.conclude(snapshot.until_ns, &snapshot);
     let trust = Trust::of(&snapshot, &kind(plan));
     let ending = ending::of(&judgements, &trust, stopped);
     Report {
@@ -159,6 +172,7 @@ pub fn conclude(opening: Arc<Opening>, snapshot: Arc<Snapshot>, stopped: Option<
             Stop::Signal(Interrupt::Int) => "SIGINT".to_owned(),
             Stop::Signal(Interrupt::Term) => "SIGTERM".to_owned(),
             Stop::Flow(halt) => halt.reason(),
+            Stop::Rule(rule) => format!("`{rule}` did not hold"),
         }),
         ending,
         rss_peak: host::peak_rss_bytes(),

@@ -8,6 +8,7 @@ use super::diagnose::Review;
 use super::flow::{Assembly, STEPS, Setting, Way};
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
+use super::tags;
 use super::{control, data, law};
 use crate::plan::Archetype;
 use crate::plan::flow::Session;
@@ -37,6 +38,7 @@ pub(super) fn archetype(
         .and_then(|node| shape::text(review, node, "a sentence about these users"));
     let think = fields.take("think").map(|node| law::distribution(review, node));
     let pace = fields.take("pace").map(|node| shape::some_duration(review, node));
+    let own_tags = fields.take("tags").map(|node| tags::tags(review, node)).unwrap_or_default();
     let session = fields.take("session").map(|node| session(review, node));
     let vars = fields.take("vars");
     let data = fields.take("data");
@@ -70,6 +72,7 @@ pub(super) fn archetype(
         sections,
         calls: flow.calls,
         steps: flow.steps,
+        tags: flow.tags.iter().map(|own| tags::all(&own_tags, own)).collect(),
         series: flow.series,
         groups: flow.groups,
         counters: flow.counters,

@@ -11,10 +11,9 @@ use super::library::Library;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
 use super::workload::Compiler;
-use super::{load, service};
+use super::{load, rules, service};
 use crate::plan::{Archetype, Plan, Workload};
 use crate::seed::Seed;
-use crate::verdict::Threshold;
 
 /// How long whole iterations may go on after the end where nothing is said.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -27,6 +26,8 @@ pub(super) const SLOT_STRIDE: u64 = 1031;
 pub(super) struct Compiled {
     pub plan: Plan,
     pub warmup: Option<Span>,
+    /// Where each threshold stands.
+    pub rules: Vec<Span>,
 }
 
 /// Compiles a scenario; `stem` names it where it does not name itself.
@@ -69,9 +70,7 @@ pub(super) fn scenario(
     let grace = fields.take("grace").map(|node| load::bounded(review, node));
     // What is in them was laid over the scenario before.
     fields.take("environments");
-    let thresholds = fields.take("thresholds").map(|node| thresholds(review, node));
-    // What is in them was laid over the scenario before.
-    fields.take("environments");
+    let thresholds = fields.take("thresholds").map(|node| rules::listed(review, node));
     fields.finish(review);
 
     let mut compiler = Compiler::new(library, around);
@@ -80,6 +79,7 @@ pub(super) fn scenario(
     if review.count() > 0 {
         return None;
     }
+    let (rules, places) = thresholds.unwrap_or_default().into_iter().unzip();
     let plan = Plan {
         scenario: name.flatten().unwrap_or(stem).to_owned(),
         description: description.map(str::to_owned),
@@ -91,11 +91,11 @@ pub(super) fn scenario(
         groups: compiler.groups,
         setup,
         teardown,
-        thresholds: thresholds.unwrap_or_default(),
+        thresholds: rules,
         warmup: warmup.and_then(|(_, warmup)| warmup).unwrap_or_default(),
         grace: grace.flatten().unwrap_or(GRACE),
     };
-    Some(Compiled { plan, warmup: warmup.map(|(span, _)| span) })
+    Some(Compiled { plan, warmup: warmup.map(|(span, _)| span), rules: places })
 }
 
 /// What is done once for the whole run, as an archetype of its own; `None` when nothing of it is
@@ -135,34 +135,6 @@ fn scenario_name<'n>(review: &mut Review, node: &'n Node) -> Option<&'n str> {
 
 fn seed(review: &mut Review, node: &Node) -> Option<Seed> {
     shape::count(review, node, 0, Seed::END - 1).and_then(Seed::new)
-}
-
-fn thresholds(review: &mut Review, node: &Node) -> Vec<Threshold> {
-    let expected = "a list of rules, such as `- response.p95 < 250ms`";
-    let Some(items) = shape::list(review, node, expected) else { return Vec::new() };
-    let mut rules = Vec::new();
-    for item in items {
-        let Some(text) = shape::fixed(review, item, "a rule such as `errors < 1%`") else {
-            continue;
-        };
-        match Threshold::parse(text) {
-            Ok(rule) => {
-                if let Some(native) = rule.native() {
-                    let help = format!("the native spelling is `{native}`");
-                    review.warn(item.span, "this rule is in k6's spelling", &help);
-                }
-                rules.push(rule);
-            }
-            Err(error) => {
-                let mistake = review.mistake(item.span, error.message);
-                mistake.expected(error.expected);
-                if let Some(help) = error.help {
-                    mistake.help(help);
-                }
-            }
-        }
-    }
-    rules
 }
 
 /// Finds a workload by name for a flag of the command line.

@@ -8,6 +8,7 @@ use super::diagnose::Review;
 use super::node::{Kind, Node};
 use super::shape;
 use super::step::{Named, step};
+use super::tags::{self, Tags};
 use super::{control, states};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::{Call, MAX_STEPS};
@@ -30,6 +31,8 @@ pub(super) struct Assembly<'a> {
     pub steps: Vec<Step>,
     pub calls: Vec<Call>,
     pub series: Vec<String>,
+    /// The tags of the steps of each series.
+    pub tags: Vec<Tags>,
     pub groups: Vec<String>,
     pub counters: usize,
     pub gatherings: usize,
@@ -45,6 +48,7 @@ impl<'a> Assembly<'a> {
             steps: Vec::new(),
             calls: Vec::new(),
             series: Vec::new(),
+            tags: Vec::new(),
             groups: Vec::new(),
             counters: 0,
             gatherings: 0,
@@ -96,9 +100,10 @@ impl<'a> Assembly<'a> {
 
     /// A request step; its index among the calls.
     pub(super) fn call(&mut self, review: &mut Review, node: &Node) -> Option<usize> {
-        let Named { name, mut call } = step(review, node, &self.setting)?;
+        let Named { name, mut call, tags } = step(review, node, &self.setting)?;
         let series = self.series_of(review, node, &name)?;
         call.series = series;
+        tags::add(&mut self.tags[usize::from(series)], &tags);
         let names_itself = value_of(node, "name");
         let other =
             |other: &Call| other.series == series && other.request.method != call.request.method;
@@ -117,6 +122,7 @@ impl<'a> Assembly<'a> {
         let known = self.series.iter().position(|known| known == name);
         let index = known.unwrap_or_else(|| {
             self.series.push(name.to_owned());
+            self.tags.push(Tags::new());
             self.series.len() - 1
         });
         if index >= MAX_STEPS {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::diagnose::{Mistakes, Review};
 use super::load::MAX_USERS;
-use super::{compile, header, overrides, service};
+use super::{compile, header, rules, service};
 use crate::curve::Curve;
 
 use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
@@ -62,7 +62,7 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
     let mut review = Review::default();
     let target = target(&mut review, hit);
     check(&mut review, hit);
-    let thresholds = overrides::rules(&mut review, &hit.thresholds);
+    let thresholds = rules::of_flag(&mut review, &hit.thresholds);
     let plan = target.map(|(service, path, name)| {
         let workload = Workload {
             name: "hit".to_owned(),
@@ -83,7 +83,7 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
             services: vec![service],
             archetypes: vec![archetype(hit, path, &name)],
             workloads: vec![workload],
-            steps: vec![Series { name, archetype: 0, workload: 0 }],
+            steps: vec![Series { name, archetype: 0, workload: 0, tags: Vec::new() }],
             groups: Vec::new(),
             setup: None,
             teardown: None,
@@ -92,6 +92,9 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
             grace: compile::GRACE,
         }
     });
+    if let Some(plan) = &plan {
+        rules::matched(&mut review, plan, &[]);
+    }
     review.close(plan).map(|(plan, _)| plan)
 }
 

@@ -21,11 +21,13 @@ mod node;
 mod overrides;
 mod profile;
 mod reach;
+mod rules;
 mod service;
 mod shape;
 mod stages;
 mod states;
 mod step;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod texts;
@@ -65,8 +67,9 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), 
 }
 
 fn finish(review: &mut Review, compiled: compile::Compiled, overrides: &Overrides) -> Plan {
-    let compile::Compiled { mut plan, warmup } = compiled;
+    let compile::Compiled { mut plan, warmup, rules: places } = compiled;
     overrides.apply(review, &mut plan);
+    rules::matched(review, &plan, &places);
     if let (Some(end), Some(span)) = (plan.load_end(), warmup)
         && plan.warmup >= end
     {

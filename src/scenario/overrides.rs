@@ -8,12 +8,12 @@ use std::time::Duration;
 use super::compile::workload_named;
 use super::diagnose::Review;
 use super::load::{DEFAULT_MAX_USERS, MAX_USERS};
+use super::rules;
 use crate::curve::Curve;
 use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
 use crate::plan::{Load, Plan, Workload};
 use crate::seed::Seed;
 use crate::units::{Rate, show_duration};
-use crate::verdict::Threshold;
 
 /// What the command line says beside the scenario.
 #[derive(Clone, Debug, Default)]
@@ -70,27 +70,8 @@ impl Overrides {
                 replace_by_rate(review, workload, *rate, length, &flag);
             }
         }
-        plan.thresholds.extend(rules(review, &self.thresholds));
+        plan.thresholds.extend(rules::of_flag(review, &self.thresholds));
     }
-}
-
-/// Parses the rules of `--threshold`.
-pub(super) fn rules(review: &mut Review, rules: &[String]) -> Vec<Threshold> {
-    let mut parsed = Vec::new();
-    for rule in rules {
-        match Threshold::parse(rule) {
-            Ok(rule) => parsed.push(rule),
-            Err(error) => {
-                let flag = flag("--threshold", None, format!("'{rule}'"));
-                let mistake = review.general(flag, error.message);
-                mistake.expected(error.expected);
-                if let Some(help) = error.help {
-                    mistake.help(help);
-                }
-            }
-        }
-    }
-    parsed
 }
 
 fn flag(flag: &str, workload: Option<&str>, value: impl std::fmt::Display) -> String {

@@ -7,6 +7,7 @@ use super::diagnose::{Review, nearest};
 use super::flow::Setting;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields};
+use super::tags::{self, Tags};
 use super::{answer, body, control, header, law, service, texts};
 use crate::plan::template::Encoding;
 use crate::plan::{Call, OnFail, Request};
@@ -29,6 +30,7 @@ const PATH: &str = "a path that begins with `/`, such as /products?page=1";
 pub(super) struct Named {
     pub name: String,
     pub call: Call,
+    pub tags: Tags,
 }
 
 /// Lowers a step; its series is set by the caller.
@@ -55,6 +57,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
     let think = fields.take("think").map(|node| law::distribution(review, node));
     let max_body = fields.take("max_body").map(|node| shape::size(review, node));
     let redirects = fields.take("redirects").map(|node| service::redirects(review, node));
+    let tags = fields.take("tags").map(|node| tags::tags(review, node)).unwrap_or_default();
     let captures = fields
         .take("capture")
         .map(|node| answer::captures(review, node, setting.names))
@@ -78,6 +81,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
         body: body?,
     };
     Some(Named {
+        tags,
         name: name.flatten().map_or(default_name, str::to_owned),
         call: Call {
             series: 0,

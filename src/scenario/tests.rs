@@ -252,6 +252,23 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn no_setting_makes_the_loader_panic(
+        words in "[a-z.=0-9é{\\[ ]{0,30}",
+        value in yaml_like(),
+    ) {
+        let set = vec![words.clone(), words + &value];
+        let overrides = Overrides { set, ..Overrides::default() };
+        let path = Path::new("scenarios/quickstart.yaml");
+        if let Err(mistakes) = super::load(path, &overrides) {
+            prop_assert!(!mistakes.render(true).is_empty());
+        }
+    }
+}
+
 /// Loads without touching the disk, and renders what is wrong; that is never empty.
 fn load_and_render(bytes: &[u8]) {
     let mut review = Review::default();

@@ -9,9 +9,9 @@ use super::archetype::{Surroundings, archetype, is_name};
 use super::compile::SLOT_STRIDE;
 use super::diagnose::Review;
 use super::library::Library;
-use super::load;
 use super::node::{Key, Node};
 use super::shape::{self, Fields, wrong};
+use super::{load, tags};
 use crate::plan::{Archetype, MAX_STEPS, Series, Share, StepId, Workload};
 
 /// What has been compiled so far.
@@ -200,10 +200,16 @@ impl Compiler {
                     .help("give steps that belong together the same `name:`");
                 return None;
             }
-            let series = |name: &String| Series { name: name.clone(), archetype, workload };
+            let series = |(name, tags): (&String, &tags::Tags)| Series {
+                name: name.clone(),
+                archetype,
+                workload,
+                tags: tags.clone(),
+            };
             let first_group = u16::try_from(self.groups.len()).ok()?;
-            self.steps.extend(names.iter().map(series));
-            self.groups.extend(kind.groups.iter().map(series));
+            self.steps.extend(names.iter().zip(&kind.tags).map(series));
+            let group = |name| series((name, &Vec::new()));
+            self.groups.extend(kind.groups.iter().map(group));
             let first_step = StepId(u16::try_from(first).ok()?);
             numbered.push(Share { archetype, weight, first_step, first_group });
         }

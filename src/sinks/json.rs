@@ -236,6 +236,7 @@ fn steps(report: &Report) -> Vec<Value> {
                 "name": series.name,
                 "archetype": plan.archetypes[series.archetype].name,
                 "workload": plan.workloads[series.workload].name,
+                "tags": tags(&series.tags),
                 "calls": calls(&step.calls),
                 "rate_per_s": per_second(step.calls.made, snapshot.calls_ns),
                 "response_us": latency(&step.response),
@@ -259,6 +260,10 @@ fn groups(report: &Report) -> Vec<Value> {
     groups.map(group).collect()
 }
 
+fn tags(tags: &[(String, String)]) -> Value {
+    tags.iter().map(|(key, value)| (key.clone(), Value::from(value.as_str()))).collect()
+}
+
 fn checks(report: &Report) -> Vec<Value> {
     let (plan, measured) = (&report.opening.plan, &report.snapshot.measured);
     let mut checks = Vec::new();
@@ -280,6 +285,7 @@ fn threshold(judgement: &Judgement) -> Value {
         "rule": judgement.threshold.rule, "observed": judgement.observed,
         "limit": judgement.threshold.limit, "passed": judgement.passed,
         "at_least": judgement.at_least, "thin": judgement.thin,
+        "margin": judgement.margin(), "worst_at_s": judgement.worst_at_s,
     })
 }
 

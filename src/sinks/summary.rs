@@ -16,7 +16,7 @@ use crate::exit::Ending;
 use crate::plan::Load;
 use crate::stats::{Latency, outcome};
 use crate::units::{show_bytes, show_count, show_rate, show_us};
-use crate::verdict::threshold::{Metric, Op};
+use crate::verdict::threshold::Metric;
 use crate::verdict::trust::Level;
 use crate::verdict::{Judgement, Trust};
 
@@ -165,26 +165,32 @@ fn thresholds(out: &mut String, report: &Report) {
 fn in_unit(metric: Metric, value: f64) -> String {
     match metric {
         Metric::Time(..) => show_us(value.round() as u64),
-        Metric::Errors | Metric::Achieved | Metric::Checks => format!("{:.2} %", value * 100.0),
+        Metric::Errors | Metric::Achieved | Metric::Checks | Metric::StatusShare(..) => {
+            format!("{:.2} %", value * 100.0)
+        }
+        Metric::Bytes => show_bytes(value as u64),
         Metric::Rate => format!("{}/s", show_rate(value)),
-        Metric::Dropped | Metric::Failed | Metric::Timeouts => show_count(value as u64),
+        Metric::Dropped
+        | Metric::Failed
+        | Metric::Timeouts
+        | Metric::Calls
+        | Metric::Iterations
+        | Metric::GeneratorErrors
+        | Metric::Statuses(..) => show_count(value as u64),
     }
 }
 
 fn margin(judgement: &Judgement) -> String {
-    let Some(observed) = judgement.observed else { return String::new() };
+    let at = judgement.worst_at_s.map_or(String::new(), |at| format!("  worst window at {at}s"));
+    let Some(room) = judgement.margin() else { return paint(DIM, at.trim()) };
     let limit = judgement.threshold.limit;
-    let room = match judgement.threshold.op {
-        Op::Less | Op::AtMost => limit - observed,
-        Op::More | Op::AtLeast => observed - limit,
-        Op::Equal => -(observed - limit).abs(),
-    };
     let mut text = if limit == 0.0 {
         String::new()
     } else {
         let percent = room.abs() / limit * 100.0;
         format!("{} {percent:.0} % {}", "margin", if room < 0.0 { "missed" } else { "left" })
     };
+    text.push_str(&at);
     if judgement.thin {
         text.push_str("  ~ few calls: it may move");
     }

@@ -87,6 +87,8 @@ pub struct Window {
     pub steps: Vec<Option<Box<StepWindow>>>,
     /// By group: from the first call in it to the last, thinks left out.
     pub groups: Vec<Latency>,
+    /// Calls begun, by series: more than ended while some still run.
+    pub begun: Vec<u64>,
     /// The phases of attempts: dns, connect, tls, first byte, body.
     pub phases: [Histogram; 5],
 }
@@ -125,6 +127,8 @@ pub struct StepWindow {
     pub service: Latency,
     /// Passed and failed, by check.
     pub checks: Vec<[u64; 2]>,
+    /// Answers by status, in the order they came up; as many as the target thinks of, at most 500.
+    pub statuses: Vec<(u16, u64)>,
 }
 
 impl Delta {
@@ -202,6 +206,7 @@ impl Window {
             workloads: vec![LoadWindow::default(); shape.workloads],
             steps: vec![None; shape.checks.len()],
             groups: vec![Latency::default(); shape.groups],
+            begun: vec![0; shape.checks.len()],
             phases: Default::default(),
         }
     }
@@ -223,6 +228,7 @@ impl Window {
             }
         }
         self.groups.iter_mut().zip(&other.groups).for_each(|(mine, theirs)| mine.merge(theirs));
+        self.begun.iter_mut().zip(&other.begun).for_each(|(mine, theirs)| *mine += theirs);
         self.phases.iter_mut().zip(&other.phases).for_each(|(mine, theirs)| mine.merge(theirs));
     }
 }
@@ -242,11 +248,24 @@ impl LoadWindow {
 }
 
 impl StepWindow {
+    /// Counts answers of a status; those outside 100 to 599 are one.
+    #[inline]
+    pub fn count_status(&mut self, status: u16, count: u64) {
+        let status = if (100..600).contains(&status) { status } else { 0 };
+        match self.statuses.iter_mut().find(|(known, _)| *known == status) {
+            Some((_, mine)) => *mine += count,
+            None => self.statuses.push((status, count)),
+        }
+    }
+
     /// Adds the counts of another window or series.
     pub fn merge(&mut self, other: &Self) {
         self.calls.add(&other.calls);
         self.response.merge(&other.response);
         self.service.merge(&other.service);
+        for &(status, count) in &other.statuses {
+            self.count_status(status, count);
+        }
         if self.checks.len() < other.checks.len() {
             self.checks.resize(other.checks.len(), [0; 2]);
         }

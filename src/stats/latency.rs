@@ -38,6 +38,11 @@ impl Latency {
         self.at_least.record_ns(ns);
     }
 
+    /// `n` without an answer, each after no less than `ns`.
+    pub fn at_least_n(&mut self, ns: u64, n: u64) {
+        self.at_least.record_n(ns / 1_000, n);
+    }
+
     /// No answer at all.
     pub fn beyond(&mut self) {
         self.beyond += 1;

@@ -127,11 +127,12 @@ impl Recorder {
 
     /// A call is picked up.
     #[inline]
-    pub fn begin_call(&mut self, workload: usize, now: Time) {
+    pub fn begin_call(&mut self, workload: usize, step: usize, intended_ns: u64, now: Time) {
         self.flow(now);
         self.running_calls += 1;
         self.running_since += u128::from(now.0);
         self.delta.workloads[workload].1.made += 1;
+        self.window(intended_ns).begun[step] += 1;
     }
 
     /// An attempt begins.
@@ -206,6 +207,9 @@ impl Recorder {
         let step = window.steps[sample.step].get_or_insert_default();
         step.calls.made += 1;
         step.calls.end(sample.fate);
+        if let Outcome::Answered(status) = sample.outcome {
+            step.count_status(status, 1);
+        }
         enter(&mut step.response, sample, sample.response_ns);
         enter(&mut step.service, sample, sample.service_ns);
     }

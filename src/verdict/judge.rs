@@ -4,8 +4,10 @@
 //! Invariant: a percentile that is only a lower bound fails every upper bound; a rule with nothing
 //! to look at does not pass.
 
-use super::threshold::{Metric, Stat, Threshold, Time};
-use crate::stats::{Histogram, Latency, Quantile, Snapshot};
+use super::scope::Subjects;
+use super::threshold::{Metric, Op, Stat, Threshold, Time};
+use crate::stats::delta::{LoadWindow, StepWindow, Window};
+use crate::stats::{Calls, Histogram, Latency, Quantile, Snapshot};
 
 /// A rule as it was judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,8 +20,22 @@ pub struct Judgement {
     pub at_least: bool,
     /// The percentile rests on fewer than ten calls above it.
     pub thin: bool,
+    /// Where the window begins that `observed` is of, seconds after the run's start; `None` for a
+    /// rule over the whole run.
+    pub worst_at_s: Option<u32>,
     /// Whether it holds.
     pub passed: bool,
+}
+
+/// What a rule is judged on: the whole run, or one window of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Part<'a> {
+    /// What was intended in it.
+    pub window: &'a Window,
+    /// How long it lasted.
+    pub seconds: f64,
+    /// Bytes read in the whole run.
+    pub bytes: u64,
 }
 
 /// What a metric showed.
@@ -30,13 +46,20 @@ struct Observed {
     thin: bool,
 }
 
-/// Judges every rule on the run.
-pub fn judge(thresholds: &[Threshold], snapshot: &Snapshot) -> Vec<Judgement> {
-    thresholds.iter().map(|threshold| one(threshold, snapshot)).collect()
+/// Judges every rule on the run; those over windows have to hold in each, which is for
+/// [`super::Watch`] to say.
+pub fn judge(thresholds: &[Threshold], subjects: &Subjects, snapshot: &Snapshot) -> Vec<Judgement> {
+    let part = Part {
+        window: &snapshot.measured,
+        seconds: snapshot.measured_ns as f64 / 1e9,
+        bytes: snapshot.connections.bytes_received,
+    };
+    thresholds.iter().map(|threshold| one(threshold, subjects, part)).collect()
 }
 
-fn one(threshold: &Threshold, snapshot: &Snapshot) -> Judgement {
-    let observed = observe(threshold.metric, snapshot);
+/// Judges a rule on a part of the run.
+pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Judgement {
+    let observed = observe(threshold, subjects, part);
     let passed = observed.is_some_and(|observed| {
         let holds = threshold.op.holds(observed.value, threshold.limit);
         // "At least 2 s" proves "more than 1 s" and nothing below.
@@ -47,71 +70,134 @@ fn one(threshold: &Threshold, snapshot: &Snapshot) -> Judgement {
         observed: observed.map(|observed| observed.value),
         at_least: observed.is_some_and(|observed| observed.at_least),
         thin: observed.is_some_and(|observed| observed.thin),
+        worst_at_s: None,
         passed,
     }
 }
 
-fn observe(metric: Metric, snapshot: &Snapshot) -> Option<Observed> {
-    let measured = &snapshot.measured;
-    let calls = measured.calls();
+impl Judgement {
+    /// How far it is from its limit, in the metric's unit: below zero it is missed.
+    pub fn margin(&self) -> Option<f64> {
+        let (observed, limit) = (self.observed?, self.threshold.limit);
+        Some(match self.threshold.op {
+            Op::Less | Op::AtMost => limit - observed,
+            Op::More | Op::AtLeast => observed - limit,
+            Op::Equal => -(observed - limit).abs(),
+        })
+    }
+}
+
+fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option<Observed> {
+    let scope = &threshold.scope;
+    let steps = || {
+        let all = part.window.steps.iter().enumerate();
+        all.filter(|(index, _)| scope.has_series(subjects, *index))
+            .filter_map(|(index, step)| Some((index, step.as_deref()?)))
+    };
+    let loads = || {
+        let all = part.window.workloads.iter().enumerate();
+        all.filter(|(index, _)| scope.has_workload(subjects, *index)).map(|(_, load)| load)
+    };
+    let mut calls = Calls::default();
+    steps().for_each(|(_, step)| calls.add(&step.calls));
     let exact = |value: f64| Some(Observed { value, at_least: false, thin: false });
-    match metric {
-        Metric::Time(time, stat) => observe_time(time, stat, snapshot),
+    let counted = |count: u64| (calls.made > 0).then_some(count as f64).and_then(exact);
+    let sum = |part: fn(&LoadWindow) -> u64| loads().map(part).sum::<u64>();
+    match threshold.metric {
+        Metric::Time(Time::Response, stat) => {
+            let mut all = merged(steps(), |step| &step.response);
+            // A start that was lost belongs to its workload, and to none of its steps.
+            if !scope.is_within_workloads() {
+                all.beyond_n(sum(|load| load.lost));
+            }
+            statistic(&all, stat)
+        }
+        Metric::Time(Time::Service, stat) => {
+            statistic(&merged(steps(), |step| &step.service), stat)
+        }
+        Metric::Time(Time::Iteration, stat) => {
+            let mut all = Latency::default();
+            loads().for_each(|load| all.merge(&load.iteration));
+            statistic(&all, stat)
+        }
+        Metric::Time(time @ (Time::Lag | Time::Blocked), stat) => {
+            let mut all = Histogram::default();
+            let lag = time == Time::Lag;
+            loads().for_each(|load| all.merge(if lag { &load.lag } else { &load.blocked }));
+            statistic(&Latency::from(all), stat)
+        }
         Metric::Errors => calls.error_share().and_then(exact),
-        Metric::Achieved => achieved(snapshot).and_then(exact),
+        Metric::Achieved => share_achieved(loads()).and_then(exact),
         Metric::Checks => {
-            let (mut passed, mut all) = (0, 0);
-            for [good, bad] in measured.steps.iter().flatten().flat_map(|step| &step.checks) {
+            let looked_at = |series, index| scope.has_check_of(subjects, series, index);
+            share_passed(steps(), looked_at).and_then(exact)
+        }
+        Metric::Dropped => {
+            (sum(|load| load.due) > 0).then(|| sum(|load| load.lost) as f64).and_then(exact)
+        }
+        Metric::Failed => counted(calls.failed),
+        Metric::Timeouts => counted(calls.timeout),
+        Metric::GeneratorErrors => counted(calls.generator_errors),
+        Metric::Calls => counted(calls.made),
+        Metric::Statuses(low, high) => counted(answers(steps(), low, high)),
+        Metric::StatusShare(low, high) => {
+            let share = answers(steps(), low, high) as f64 / calls.made.max(1) as f64;
+            (calls.made > 0).then_some(share).and_then(exact)
+        }
+        Metric::Bytes => (part.bytes > 0).then_some(part.bytes as f64).and_then(exact),
+        Metric::Iterations => {
+            let started = sum(|load| load.started);
+            (started > 0).then_some(started as f64).and_then(exact)
+        }
+        Metric::Rate => {
+            let started = sum(|load| load.started);
+            let any = started > 0 && part.seconds > 0.0;
+            any.then(|| started as f64 / part.seconds).and_then(exact)
+        }
+    }
+}
+
+fn share_passed<'a>(
+    steps: impl Iterator<Item = (usize, &'a StepWindow)>,
+    looked_at: impl Fn(usize, usize) -> bool,
+) -> Option<f64> {
+    let (mut passed, mut all) = (0, 0);
+    for (series, step) in steps {
+        for (index, [good, bad]) in step.checks.iter().enumerate() {
+            if looked_at(series, index) {
                 passed += good;
                 all += good + bad;
             }
-            (all > 0).then(|| passed as f64 / all as f64).and_then(exact)
-        }
-        Metric::Dropped => {
-            let due: u64 = measured.workloads.iter().map(|workload| workload.due).sum();
-            (due > 0).then(|| measured.lost() as f64).and_then(exact)
-        }
-        Metric::Failed => (calls.made > 0).then_some(calls.failed as f64).and_then(exact),
-        Metric::Timeouts => (calls.made > 0).then_some(calls.timeout as f64).and_then(exact),
-        Metric::Rate => {
-            let started: u64 = measured.workloads.iter().map(|workload| workload.started).sum();
-            let seconds = snapshot.measured_ns as f64 / 1e9;
-            let any = started > 0 && seconds > 0.0;
-            any.then(|| started as f64 / seconds).and_then(exact)
         }
     }
+    (all > 0).then(|| passed as f64 / all as f64)
+}
+
+fn merged<'a>(
+    steps: impl Iterator<Item = (usize, &'a StepWindow)>,
+    part: impl Fn(&StepWindow) -> &Latency,
+) -> Latency {
+    let mut all = Latency::default();
+    steps.for_each(|(_, step)| all.merge(part(step)));
+    all
+}
+
+fn answers<'a>(steps: impl Iterator<Item = (usize, &'a StepWindow)>, low: u16, high: u16) -> u64 {
+    let statuses = steps.flat_map(|(_, step)| &step.statuses);
+    statuses.filter(|(status, _)| (low..=high).contains(status)).map(|(_, count)| count).sum()
 }
 
 /// Starts made within 1 s of their due time over starts due, after the warm-up; `None` without a
 /// schedule.
 pub fn achieved(snapshot: &Snapshot) -> Option<f64> {
-    let scheduled = snapshot.measured.workloads.iter().filter(|workload| workload.due > 0);
+    share_achieved(snapshot.measured.workloads.iter())
+}
+
+fn share_achieved<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Option<f64> {
+    let scheduled = loads.filter(|workload| workload.due > 0);
     let (made, due) =
         scheduled.fold((0, 0), |(made, due), load| (made + load.on_time, due + load.due));
     (due > 0).then(|| made as f64 / due as f64)
-}
-
-fn observe_time(time: Time, stat: Stat, snapshot: &Snapshot) -> Option<Observed> {
-    let measured = &snapshot.measured;
-    let all = |part: fn(&crate::stats::delta::LoadWindow) -> &Histogram| {
-        let mut sum = Histogram::default();
-        measured.workloads.iter().for_each(|workload| sum.merge(part(workload)));
-        sum
-    };
-    let histogram = match time {
-        Time::Response => {
-            return statistic(&measured.response(|_| true, measured.lost()), stat);
-        }
-        Time::Service => return statistic(&measured.service(|_| true), stat),
-        Time::Iteration => {
-            let mut sum = Latency::default();
-            measured.workloads.iter().for_each(|workload| sum.merge(&workload.iteration));
-            return statistic(&sum, stat);
-        }
-        Time::Lag => all(|workload| &workload.lag),
-        Time::Blocked => all(|workload| &workload.blocked),
-    };
-    statistic(&Latency::from(histogram), stat)
 }
 
 fn statistic(latency: &Latency, stat: Stat) -> Option<Observed> {
@@ -151,6 +237,11 @@ mod tests {
         tally.snapshot(None)
     }
 
+    fn on(threshold: &Threshold, snapshot: &Snapshot) -> Judgement {
+        let rules = std::slice::from_ref(threshold);
+        judge(rules, &Subjects::default(), snapshot).remove(0)
+    }
+
     #[test]
     fn an_empty_run_passes_nothing() {
         let snapshot = run(|_| {});
@@ -164,9 +255,15 @@ mod tests {
             "failed == 0",
             "timeouts <= 0",
             "dropped == 0",
+            "calls >= 0",
+            "iterations < 5",
+            "bytes < 1MB",
+            "status(5xx) == 0",
+            "status(200) > 0%",
+            "generator_errors == 0",
         ] {
             let threshold = Threshold::parse(rule).unwrap();
-            assert!(!one(&threshold, &snapshot).passed, "{rule}");
+            assert!(!on(&threshold, &snapshot).passed, "{rule}");
         }
     }
 
@@ -179,10 +276,10 @@ mod tests {
             }
         });
         let threshold = Threshold::parse("response.p50 < 1h").unwrap();
-        let judged = one(&threshold, &snapshot);
+        let judged = on(&threshold, &snapshot);
         assert!(judged.at_least && !judged.passed);
-        assert!(!one(&Threshold::parse("achieved > 1%").unwrap(), &snapshot).passed);
-        assert!(!one(&Threshold::parse("dropped < 100").unwrap(), &snapshot).passed);
-        assert!(one(&Threshold::parse("dropped <= 100").unwrap(), &snapshot).passed);
+        assert!(!on(&Threshold::parse("achieved > 1%").unwrap(), &snapshot).passed);
+        assert!(!on(&Threshold::parse("dropped < 100").unwrap(), &snapshot).passed);
+        assert!(on(&Threshold::parse("dropped <= 100").unwrap(), &snapshot).passed);
     }
 }

@@ -4,9 +4,14 @@
 //! Invariant: judged in one place, from counts and histograms that travel in the Snapshot.
 
 pub mod judge;
+pub mod metric;
+pub mod scope;
 pub mod threshold;
 pub mod trust;
+pub mod watch;
 
 pub use judge::Judgement;
+pub use scope::{Scope, Subject, Subjects};
 pub use threshold::{Op, Threshold};
 pub use trust::Trust;
+pub use watch::Watch;

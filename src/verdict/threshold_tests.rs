@@ -36,7 +36,20 @@ fn mistakes_say_what_was_expected() {
         ("errors < 5ms", "`5ms` is no limit for `errors`", None),
         ("errors < 120%", "`120%` is no limit for `errors`", None),
         ("response.p95 < 250", "`250` is no limit for `response.p95`", None),
-        ("response.p95 < 1s abort", "`1s abort` is no limit for `response.p95`", None),
+        ("response.p95 < 1s often", "`often` after the limit", None),
+        ("response.p95 < 1s over", "`over ` is no such time", None),
+        ("response.p95 < 1s over 1500ms", "`over 1500ms` is no such time", None),
+        ("response.p95 < 1s over 2h", "`over 2h` is no such time", None),
+        ("response.p95 < 1s after 3s", "`after` without `over` or `abort`", None),
+        ("bytes < 1MB over 3s", "bytes are counted for the whole run", None),
+        ("step(pay).errors < 1%", "`step(` has no name in quotes", None),
+        ("step(\"pay\") errors < 1%", "`step(` has no name in quotes", None),
+        ("tag(\"team\").errors < 1%", "`tag(` has no name in quotes", None),
+        ("step(\"pay\").lag.p99 < 1s", "`lag.p99` is not kept for what is selected here", None),
+        ("step(\"a\").dropped == 0", "`dropped` is not kept for what is selected here", None),
+        ("check(\"a\").errors < 1%", "`errors` is not kept for what is selected here", None),
+        ("status(6xx) < 1%", "`6xx` is no status", None),
+        ("status(5xx) < 1s", "`1s` is no limit for `status(5xx)`", None),
         ("< 1s", "no metric before the comparison", None),
     ] {
         let error = Threshold::parse(rule).unwrap_err();
@@ -67,5 +80,84 @@ fn comparisons_hold_as_written_and_never_for_nan() {
         let got = [1.0, 2.0, 3.0].map(|observed| op.holds(observed, 2.0));
         assert_eq!(got, [below, same, above], "{op:?}");
         assert!(!op.holds(f64::NAN, 2.0));
+    }
+}
+
+#[test]
+fn the_full_grammar() {
+    use crate::verdict::scope::Selector;
+    let parse = |rule: &str| Threshold::parse(rule).unwrap_or_else(|e| panic!("{rule}: {e}"));
+    let full =
+        parse("step(\"a \\\"b\\\"\") . workload('w').service.p99 < 2s over 10s after 30s abort");
+    let expect = [Selector::Step("a \"b\"".into()), Selector::Workload("w".into())];
+    assert_eq!(full.scope.selectors, expect);
+    assert_eq!((full.over_s, full.after_s, full.abort), (Some(10), 30, true));
+    let p99 = Metric::Time(Time::Service, Stat::Percentile(99.0));
+    assert_eq!((full.metric, full.op), (p99, Op::Less));
+    for (rule, metric, limit) in [
+        ("status(404) == 0", Metric::Statuses(404, 404), 0.0),
+        ("status(5xx) < 1%", Metric::StatusShare(500, 599), 0.01),
+        ("status(5xx) < 0.5", Metric::StatusShare(500, 599), 0.5),
+        ("calls > 100", Metric::Calls, 100.0),
+        ("workload(\"w\").iterations > 5", Metric::Iterations, 5.0),
+        ("bytes < 1MB", Metric::Bytes, 1e6),
+        ("generator_errors == 0", Metric::GeneratorErrors, 0.0),
+        ("check(\"status is 200\") > 99%", Metric::Checks, 0.99),
+        ("step(\"a\").check(\"b < c\") > 99% abort", Metric::Checks, 0.99),
+        ("tag(\"team=checkout\").errors < 1%", Metric::Errors, 0.01),
+        ("tag('team', 'check out').archetype(\"a\").errors < 1% abort", Metric::Errors, 0.01),
+    ] {
+        let parsed = parse(rule);
+        assert_eq!(parsed.metric, metric, "{rule}");
+        assert!((parsed.limit - limit).abs() < 1e-9, "{rule}");
+    }
+}
+
+#[test]
+fn selectors_narrow_and_say_what_they_miss() {
+    use crate::verdict::scope::{Subject, Subjects};
+    let series = |step: &str, archetype: &str, workload, team: &str| Subject {
+        step: step.to_owned(),
+        archetype: archetype.to_owned(),
+        workload,
+        tags: vec![("team".to_owned(), team.to_owned())],
+        checks: vec!["status is 200".to_owned()],
+    };
+    let subjects = Subjects {
+        workloads: vec!["api".to_owned(), "shop".to_owned()],
+        series: vec![
+            series("home", "browser", 1, "web"),
+            series("pay", "buyer", 1, "checkout"),
+            series("poll", "poller", 0, "web"),
+        ],
+    };
+    for (rule, expect) in [
+        ("errors < 1%", &[0, 1, 2][..]),
+        ("workload(\"shop\").errors < 1%", &[0, 1]),
+        ("tag(\"team=web\").errors < 1%", &[0, 2]),
+        ("workload(\"shop\").tag(\"team=web\").errors < 1%", &[0]),
+        ("archetype(\"buyer\").errors < 1%", &[1]),
+    ] {
+        let scope = Threshold::parse(rule).unwrap().scope;
+        let seen: Vec<usize> = (0..3).filter(|&n| scope.has_series(&subjects, n)).collect();
+        assert_eq!(seen, expect, "{rule}");
+        assert_eq!(scope.matches(&subjects), Ok(()));
+    }
+    for (rule, message, help) in [
+        ("step(\"pya\").errors < 1%", "there is no step `pya`", Some("did you mean `pay`?")),
+        (
+            "tag(\"team=wep\").errors < 1%",
+            "there is no tag `team=wep`",
+            Some("did you mean `team=web`?"),
+        ),
+        ("workload(\"x\").errors < 1%", "there is no workload `x`", None),
+        (
+            "workload(\"api\").step(\"pay\").errors < 1%",
+            "no series has all of these: step `pay` is elsewhere",
+            None,
+        ),
+    ] {
+        let error = Threshold::parse(rule).unwrap().scope.matches(&subjects).unwrap_err();
+        assert_eq!((error.message.as_str(), error.help.as_deref()), (message, help), "{rule}");
     }
 }

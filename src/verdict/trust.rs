@@ -101,8 +101,19 @@ impl Trust {
             Metric::Time(Time::Lag, _) => "lag",
             Metric::Time(Time::Blocked, _) => "blocked",
             Metric::Time(Time::Iteration, _) => "iteration",
-            Metric::Errors | Metric::Failed | Metric::Timeouts | Metric::Checks => "errors",
-            Metric::Achieved | Metric::Dropped | Metric::Rate => "rate",
+            Metric::Errors
+            | Metric::Failed
+            | Metric::Timeouts
+            | Metric::Checks
+            | Metric::GeneratorErrors
+            | Metric::Statuses(..)
+            | Metric::StatusShare(..) => "errors",
+            Metric::Achieved
+            | Metric::Dropped
+            | Metric::Rate
+            | Metric::Calls
+            | Metric::Iterations
+            | Metric::Bytes => "rate",
         };
         self.reasons.iter().any(|reason| {
             reason.level >= level

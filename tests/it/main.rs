@@ -15,7 +15,8 @@ mod nginx; // a real nginx of our own
 mod peer; // a raw TCP server that does what a script says
 mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind
-mod secrets;
+mod rules; // rules that stop a run; environments and settings
+mod secrets; // what must show nowhere
 mod seed; // same seed, same traffic, whatever the shards
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod stale; // kept connections that the target closed

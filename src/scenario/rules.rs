@@ -1,0 +1,71 @@
+//! Thresholds as they are written, in a scenario and after `--threshold`.
+//!
+//! `compile`, `overrides` and `hit` parse with it; `load` sees that their selectors match.
+//! Invariant: a rule that comes out looks at something that the plan has.
+
+use super::diagnose::{Mistake, Review, Span};
+use super::node::Node;
+use super::shape;
+use crate::plan::Plan;
+use crate::verdict::Threshold;
+use crate::verdict::threshold::RuleError;
+
+/// The rules of a scenario, each with its place.
+pub(super) fn listed(review: &mut Review, node: &Node) -> Vec<(Threshold, Span)> {
+    let expected = "a list of rules, such as `- response.p95 < 250ms`";
+    let Some(items) = shape::list(review, node, expected) else { return Vec::new() };
+    let mut rules = Vec::new();
+    for item in items {
+        let Some(text) = shape::fixed(review, item, "a rule such as `errors < 1%`") else {
+            continue;
+        };
+        match Threshold::parse(text) {
+            Ok(rule) => {
+                if let Some(native) = rule.native() {
+                    let help = format!("the native spelling is `{native}`");
+                    review.warn(item.span, "this rule is in k6's spelling", &help);
+                }
+                rules.push((rule, item.span));
+            }
+            Err(error) => explain(review.mistake(item.span, error.message.clone()), error),
+        }
+    }
+    rules
+}
+
+/// Parses the rules of `--threshold`.
+pub(super) fn of_flag(review: &mut Review, rules: &[String]) -> Vec<Threshold> {
+    let mut parsed = Vec::new();
+    for rule in rules {
+        match Threshold::parse(rule) {
+            Ok(rule) => parsed.push(rule),
+            Err(error) => explain(review.general(flag(rule), error.message.clone()), error),
+        }
+    }
+    parsed
+}
+
+/// Reports every rule whose selectors match nothing; those beyond `places` came from the flag.
+pub(super) fn matched(review: &mut Review, plan: &Plan, places: &[Span]) {
+    let subjects = plan.subjects();
+    for (index, rule) in plan.thresholds.iter().enumerate() {
+        let Err(error) = rule.scope.matches(&subjects) else { continue };
+        let message = error.message.clone();
+        let mistake = match places.get(index) {
+            Some(span) => review.mistake(*span, message),
+            None => review.general(flag(&rule.rule), message),
+        };
+        explain(mistake, error);
+    }
+}
+
+fn flag(rule: &str) -> String {
+    format!("--threshold '{rule}'")
+}
+
+fn explain(mistake: &mut Mistake, error: RuleError) {
+    mistake.expected(error.expected);
+    if let Some(help) = error.help {
+        mistake.help(help);
+    }
+}

@@ -1,0 +1,56 @@
+//! `tags:` of archetypes and steps: what thresholds and reports may group series by.
+//!
+//! `archetype` and `step` call it.
+//! Invariant: a key is a name and stands once; values are plain texts.
+
+use super::archetype::is_name;
+use super::diagnose::Review;
+use super::node::Node;
+use super::shape::{self, wrong};
+
+/// The most tags of one series.
+const MAX_TAGS: usize = 32;
+
+/// Keys and values.
+pub(super) type Tags = Vec<(String, String)>;
+
+/// A map of tags.
+pub(super) fn tags(review: &mut Review, node: &Node) -> Tags {
+    let expected = "a map of tags, such as `{ team: checkout }`";
+    let entries = shape::entries(review, node, expected).unwrap_or_default();
+    if entries.len() > MAX_TAGS {
+        review.mistake(node.span, format!("more than {MAX_TAGS} tags"));
+        return Tags::new();
+    }
+    let mut tags = Tags::new();
+    for (key, value) in entries {
+        if !is_name(&key.name) {
+            review
+                .mistake(key.span, format!("`{}` cannot be a tag", shape::short(&key.name)))
+                .expected("letters, digits, `-`, `_` and `.`");
+        }
+        match shape::fixed(review, value, "the value of a tag, such as checkout") {
+            Some(text) if text.len() <= 200 => tags.push((key.name.clone(), text.to_owned())),
+            Some(_) => drop(wrong::<()>(review, value, "a value of at most 200 bytes")),
+            None => {}
+        }
+    }
+    tags
+}
+
+/// An archetype's tags and a step's own.
+pub(super) fn all(archetype: &Tags, own: &Tags) -> Tags {
+    let mut tags = archetype.clone();
+    add(&mut tags, own);
+    tags
+}
+
+/// Adds tags; of two with the same key the later one counts.
+pub(super) fn add(tags: &mut Tags, more: &[(String, String)]) {
+    for (key, value) in more {
+        match tags.iter_mut().find(|(mine, _)| mine == key) {
+            Some((_, mine)) => mine.clone_from(value),
+            None => tags.push((key.clone(), value.clone())),
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! What a rule can look at: metrics, times and their statistics.
+//!
+//! `threshold` parses rules with it, `judge` observes it.
+//! Invariant: what is printed is parsed back to the same metric.
+
+use std::fmt;
+
+use super::threshold::RuleError;
+use crate::units::{parse_duration, parse_rate, parse_share, parse_size};
+
+/// What a rule looks at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Metric {
+    /// A statistic of a time, in µs.
+    Time(Time, Stat),
+    /// `(made − ok − cancelled) / (made − cancelled)` of the calls.
+    Errors,
+    /// Starts made within 1 s of their due time / starts due.
+    Achieved,
+    /// The share of checks that passed.
+    Checks,
+    /// Starts that found no free user.
+    Dropped,
+    /// Calls that failed.
+    Failed,
+    /// Calls that ran out of time.
+    Timeouts,
+    /// Calls not made through our own fault.
+    GeneratorErrors,
+    /// Calls that ended.
+    Calls,
+    /// Iterations started.
+    Iterations,
+    /// Bytes read, of the whole run.
+    Bytes,
+    /// Answers with a status in this range, counted.
+    Statuses(u16, u16),
+    /// The same as a share of all calls.
+    StatusShare(u16, u16),
+    /// Iterations started per second.
+    Rate,
+}
+
+/// The times of a call or iteration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Time {
+    /// From the intended start of a call to the end of its last attempt.
+    Response,
+    /// From dispatch to the last byte of an attempt.
+    Service,
+    /// Our own lateness.
+    Lag,
+    /// Waits that policy asked for.
+    Blocked,
+    /// From an iteration's due time to its end, less the thinks drawn.
+    Iteration,
+}
+
+/// A statistic of a time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Stat {
+    /// The least.
+    Min,
+    /// The mean.
+    Mean,
+    /// The value that so many percent do not exceed: above 0 and below 100.
+    Percentile(f64),
+    /// The most.
+    Max,
+}
+
+const TIMES: &[(&str, Time)] = &[
+    ("response", Time::Response),
+    ("service", Time::Service),
+    ("lag", Time::Lag),
+    ("blocked", Time::Blocked),
+    ("iteration", Time::Iteration),
+];
+
+const SCALARS: &[(&str, Metric)] = &[
+    ("errors", Metric::Errors),
+    ("achieved", Metric::Achieved),
+    ("checks", Metric::Checks),
+    ("dropped", Metric::Dropped),
+    ("failed", Metric::Failed),
+    ("timeouts", Metric::Timeouts),
+    ("rate", Metric::Rate),
+    ("calls", Metric::Calls),
+    ("iterations", Metric::Iterations),
+    ("generator_errors", Metric::GeneratorErrors),
+    ("bytes", Metric::Bytes),
+];
+
+const STATS: &[&str] = &["min", "mean", "p50", "p90", "p95", "p99", "p99.9", "max"];
+
+impl Metric {
+    /// `value` in the metric's unit.
+    pub(super) fn limit(self, value: &str, is_k6: bool) -> Option<f64> {
+        match self {
+            Self::Time(..) if is_k6 && value.parse::<f64>().is_ok() => {
+                value.parse::<f64>().ok().filter(|ms| ms.is_finite()).map(|ms| ms * 1e3)
+            }
+            Self::Time(..) => parse_duration(value).ok().map(|d| d.as_nanos() as f64 / 1e3),
+            Self::Errors | Self::Achieved | Self::Checks | Self::StatusShare(..) => {
+                parse_share(value).ok().filter(|share| *share <= 1.0)
+            }
+            Self::Bytes => parse_size(value).ok().map(|bytes| bytes as f64),
+            Self::Dropped
+            | Self::Failed
+            | Self::Timeouts
+            | Self::Calls
+            | Self::Iterations
+            | Self::GeneratorErrors
+            | Self::Statuses(..) => value.parse::<u64>().ok().map(|count| count as f64),
+            Self::Rate => parse_rate(value).ok().map(crate::units::Rate::as_f64),
+        }
+    }
+
+    pub(super) fn limits(self) -> &'static str {
+        match self {
+            Self::Time(..) => "a duration such as 250ms or 1.5s",
+            Self::Errors | Self::Achieved | Self::Checks | Self::StatusShare(..) => {
+                "a share from 0 to 1, such as 1% or 0.01"
+            }
+            Self::Bytes => "a size such as 10MB",
+            Self::Statuses(..) => "a share such as 1%, or a whole number such as 0 or 10",
+            Self::Dropped
+            | Self::Failed
+            | Self::Timeouts
+            | Self::Calls
+            | Self::Iterations
+            | Self::GeneratorErrors => "a whole number such as 0 or 10",
+            Self::Rate => "a rate such as 200/s",
+        }
+    }
+
+    /// Whether it is kept by series; the others are kept by workload, bytes for the run alone.
+    pub fn is_of_calls(self) -> bool {
+        match self {
+            Self::Time(time, _) => matches!(time, Time::Response | Time::Service),
+            Self::Achieved | Self::Dropped | Self::Rate | Self::Iterations | Self::Bytes => false,
+            _ => true,
+        }
+    }
+
+    /// The same statuses as a share of all calls.
+    pub(super) fn as_share(self) -> Self {
+        match self {
+            Self::Statuses(low, high) => Self::StatusShare(low, high),
+            other => other,
+        }
+    }
+
+    /// A value of this metric for people: `250 ms`, `1%`, `12`, `200/s`.
+    pub fn show(self, value: f64) -> String {
+        match self {
+            Self::Time(..) if value >= 1e6 => format!("{}s", value / 1e6),
+            Self::Time(..) if value >= 1e3 => format!("{}ms", value / 1e3),
+            Self::Time(..) => format!("{value}us"),
+            Self::Errors | Self::Achieved | Self::Checks | Self::StatusShare(..) => {
+                format!("{}%", value * 100.0)
+            }
+            Self::Bytes => format!("{value}B"),
+            Self::Dropped
+            | Self::Failed
+            | Self::Timeouts
+            | Self::Calls
+            | Self::Iterations
+            | Self::GeneratorErrors
+            | Self::Statuses(..) => format!("{value}"),
+            Self::Rate => format!("{value}/s"),
+        }
+    }
+}
+
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Time(time, stat) => {
+                let name = TIMES.iter().find(|(_, known)| known == time).map_or("", |(n, _)| n);
+                match stat {
+                    Stat::Min => write!(f, "{name}.min"),
+                    Stat::Mean => write!(f, "{name}.mean"),
+                    Stat::Max => write!(f, "{name}.max"),
+                    Stat::Percentile(percent) => write!(f, "{name}.p{percent}"),
+                }
+            }
+            Self::Statuses(low, high) | Self::StatusShare(low, high) if low == high => {
+                write!(f, "status({low})")
+            }
+            Self::Statuses(low, _) | Self::StatusShare(low, _) => {
+                write!(f, "status({}xx)", low / 100)
+            }
+            scalar => {
+                let name = SCALARS.iter().find(|(_, known)| known == scalar);
+                f.write_str(name.map_or("", |(name, _)| name))
+            }
+        }
+    }
+}
+
+/// Parses a metric.
+pub(super) fn metric(text: &str) -> Result<Metric, RuleError> {
+    let text = text.strip_prefix("http_req_duration.").unwrap_or(text);
+    if let Some(inner) = text.strip_prefix("status(").and_then(|rest| rest.strip_suffix(')')) {
+        return statuses(inner.trim()).ok_or_else(|| RuleError {
+            message: format!("`{}` is no status", short(inner)),
+            expected: "a status such as 404, or a class such as 5xx".to_owned(),
+            help: None,
+        });
+    }
+    if let Some((_, scalar)) = SCALARS.iter().find(|(name, _)| *name == text) {
+        return Ok(*scalar);
+    }
+    if let Some(stat) = stat(text) {
+        // k6 keeps its rules under the metric's name; there response time is the usual one.
+        return Ok(Metric::Time(Time::Response, stat));
+    }
+    let (name, rest) = text.split_once('.').map_or((text, None), |(name, rest)| (name, Some(rest)));
+    let Some((_, time)) = TIMES.iter().find(|(known, _)| *known == name) else {
+        let known = SCALARS.iter().map(|(name, _)| *name).chain(TIMES.iter().map(|(n, _)| *n));
+        return Err(RuleError {
+            message: format!("unknown metric `{}`", short(name)),
+            expected: known_metrics(),
+            help: nearest(name, known).map(|near| format!("did you mean `{near}`?")),
+        });
+    };
+    let Some(written) = rest else {
+        return Err(RuleError {
+            message: format!("`{name}` alone is not one number"),
+            expected: format!("`{name}.` and one of {}", STATS.join(", ")),
+            help: Some(format!("for example `{name}.p95`")),
+        });
+    };
+    stat(written).map(|stat| Metric::Time(*time, stat)).ok_or_else(|| RuleError {
+        message: format!("unknown statistic `{}`", short(written)),
+        expected: format!("one of {} or another percentile", STATS.join(", ")),
+        help: nearest(written, STATS.iter().copied())
+            .map(|near| format!("did you mean `{name}.{near}`?")),
+    })
+}
+
+fn statuses(text: &str) -> Option<Metric> {
+    let known = |status: u16| (100..600).contains(&status);
+    if let Some(class) = text.strip_suffix("xx") {
+        let low = class.parse::<u16>().ok().filter(|class| (1..=5).contains(class))? * 100;
+        return Some(Metric::Statuses(low, low + 99));
+    }
+    let status = text.parse().ok().filter(|status| known(*status))?;
+    Some(Metric::Statuses(status, status))
+}
+
+fn stat(text: &str) -> Option<Stat> {
+    match text {
+        "min" => return Some(Stat::Min),
+        "mean" | "avg" => return Some(Stat::Mean),
+        "med" => return Some(Stat::Percentile(50.0)),
+        "max" => return Some(Stat::Max),
+        _ => {}
+    }
+    let number = text.strip_prefix('p')?;
+    let number = match number.strip_prefix('(') {
+        Some(inner) => inner.strip_suffix(')')?.trim(),
+        None => number,
+    };
+    let digits = number.bytes().all(|b| b.is_ascii_digit() || b == b'.') && number.len() <= 9;
+    let percent: f64 = digits.then(|| number.parse().ok()).flatten()?;
+    (percent > 0.0 && percent < 100.0).then_some(Stat::Percentile(percent))
+}
+
+/// Whether a metric is written as k6 writes it, where a bare number is milliseconds.
+pub(super) fn is_k6(metric: &str) -> bool {
+    metric.contains("p(")
+        || metric.starts_with("http_req_duration")
+        || metric.ends_with("avg")
+        || metric.ends_with("med")
+}
+
+/// The known word that was most likely meant.
+pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    if word.len() > 64 {
+        return None;
+    }
+    known
+        .map(|name| (strsim::damerau_levenshtein(word, name), name))
+        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
+        .min()
+        .map(|(_, name)| name)
+}
+
+/// A word cut to what a message can hold.
+pub(super) fn short(word: &str) -> String {
+    word.chars().take(60).collect()
+}
+
+pub(super) fn known_metrics() -> String {
+    "response, service, lag, blocked or iteration with a statistic (`response.p95`), \
+     or errors, achieved, checks, dropped, failed, timeouts, rate, calls, iterations, bytes, \
+     generator_errors, status(5xx)"
+        .to_owned()
+}

@@ -1,0 +1,253 @@
+//! Whose numbers a rule looks at: `step("pay").`, `workload("api").`, `tag("team=checkout").`
+//!
+//! `threshold` parses it, `scenario` sees that it matches something, `judge` picks series by it.
+//! Invariant: all selectors of a rule have to match: each narrows what the others left.
+
+use super::metric::{Metric, nearest, short};
+use super::threshold::RuleError;
+
+/// The selectors of a rule; none: everything.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope {
+    /// In the order they were written.
+    pub selectors: Vec<Selector>,
+}
+
+/// One narrowing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selector {
+    /// Steps of this name.
+    Step(String),
+    /// A workload.
+    Workload(String),
+    /// An archetype.
+    Archetype(String),
+    /// A tag of a series.
+    Tag(String, String),
+    /// A check; of `checks` alone.
+    Check(String),
+}
+
+/// What can be selected: everything that is measured, by its names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subjects {
+    /// The workloads' names.
+    pub workloads: Vec<String>,
+    /// All series.
+    pub series: Vec<Subject>,
+}
+
+/// A series by its names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Subject {
+    /// The step's name.
+    pub step: String,
+    /// The archetype's name.
+    pub archetype: String,
+    /// Index into `Subjects::workloads`.
+    pub workload: usize,
+    /// Its tags.
+    pub tags: Vec<(String, String)>,
+    /// The names of its checks, in the order they are counted.
+    pub checks: Vec<String>,
+}
+
+const WORDS: [&str; 5] = ["step", "workload", "archetype", "tag", "check"];
+
+impl Scope {
+    /// Takes the selectors off the front of a rule; the second part is the rest.
+    pub(super) fn parse(rule: &str) -> Result<(Self, &str), RuleError> {
+        let mut scope = Self::default();
+        let mut rest = rule;
+        loop {
+            let word = rest.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(rest.len());
+            let (word, after) = rest.split_at(word);
+            let Some(inner) = after.strip_prefix('(').filter(|_| WORDS.contains(&word)) else {
+                return Ok((scope, rest.trim_start()));
+            };
+            let wrong = || RuleError {
+                message: format!("`{word}(` has no name in quotes"),
+                expected: format!("`{word}(\"{}\").` before the metric", example(word)),
+                help: None,
+            };
+            let (names, after) = texts(inner).ok_or_else(wrong)?;
+            scope.selectors.push(selector(word, names).ok_or_else(wrong)?);
+            let after = after.trim_start();
+            let is_check = word == "check";
+            rest = match after.strip_prefix('.') {
+                Some(after) => after.trim_start(),
+                None if is_check => return Ok((scope, after)),
+                None => return Err(wrong()),
+            };
+        }
+    }
+
+    /// Whether the metric is kept for what is selected.
+    pub(super) fn suits(&self, metric: Metric, name: &str) -> Result<(), RuleError> {
+        let error = |expected: &str| {
+            let message = format!("`{}` is not kept for what is selected here", short(name));
+            Err(RuleError { message, expected: expected.to_owned(), help: None })
+        };
+        if self.has_check() && metric != Metric::Checks {
+            return error("nothing after `check(\"…\")` but a comparison with a share");
+        }
+        if metric == Metric::Bytes && !self.selectors.is_empty() {
+            return error("no selector: bytes are counted for the whole run");
+        }
+        let by_workload = |one: &Selector| matches!(one, Selector::Workload(_));
+        if !metric.is_of_calls() && !self.selectors.iter().all(by_workload) {
+            return error("`workload(\"…\").` alone: it is kept by workload");
+        }
+        Ok(())
+    }
+
+    /// Whether one check is meant.
+    pub(super) fn has_check(&self) -> bool {
+        self.selectors.iter().any(|selector| matches!(selector, Selector::Check(_)))
+    }
+
+    /// Whether it narrows further than to workloads: then a start that was lost is not in it.
+    pub fn is_within_workloads(&self) -> bool {
+        self.selectors.iter().any(|selector| !matches!(selector, Selector::Workload(_)))
+    }
+
+    /// Whether a series is in it.
+    pub fn has_series(&self, subjects: &Subjects, series: usize) -> bool {
+        let Some(subject) = subjects.series.get(series) else { return self.selectors.is_empty() };
+        self.selectors.iter().all(|selector| match selector {
+            Selector::Step(name) => subject.step == *name,
+            Selector::Workload(name) => subjects.workloads.get(subject.workload) == Some(name),
+            Selector::Archetype(name) => subject.archetype == *name,
+            Selector::Tag(key, value) => {
+                subject.tags.iter().any(|(mine, is)| mine == key && is == value)
+            }
+            Selector::Check(name) => subject.checks.contains(name),
+        })
+    }
+
+    /// Whether a workload is in it.
+    pub fn has_workload(&self, subjects: &Subjects, workload: usize) -> bool {
+        self.selectors.iter().all(|selector| match selector {
+            Selector::Workload(name) => subjects.workloads.get(workload) == Some(name),
+            _ => true,
+        })
+    }
+
+    /// Whether a check of a series is in it; `index` is its place among the series' checks.
+    pub(super) fn has_check_of(&self, subjects: &Subjects, series: usize, index: usize) -> bool {
+        self.selectors.iter().all(|selector| match selector {
+            Selector::Check(name) => subjects
+                .series
+                .get(series)
+                .is_some_and(|subject| subject.checks.get(index) == Some(name)),
+            _ => true,
+        })
+    }
+
+    /// That it matches something.
+    ///
+    /// # Errors
+    /// The first selector that leaves nothing, with the name that was most likely meant.
+    pub fn matches(&self, subjects: &Subjects) -> Result<(), RuleError> {
+        for (count, selector) in self.selectors.iter().enumerate() {
+            let so_far = Self { selectors: self.selectors[..=count].to_vec() };
+            if (0..subjects.series.len()).any(|series| so_far.has_series(subjects, series)) {
+                continue;
+            }
+            let (what, name, known) = selector.known(subjects);
+            let elsewhere = known.contains(&name);
+            return Err(RuleError {
+                message: if elsewhere {
+                    format!("no series has all of these: {what} `{}` is elsewhere", short(&name))
+                } else {
+                    format!("there is no {what} `{}`", short(&name))
+                },
+                expected: format!("one of {}", known.join(", ")),
+                help: nearest(&name, known.iter().map(String::as_str))
+                    .filter(|_| !elsewhere)
+                    .map(|near| format!("did you mean `{near}`?")),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Selector {
+    /// What it selects by, the name it gives, and the names there are.
+    fn known(&self, subjects: &Subjects) -> (&'static str, String, Vec<String>) {
+        let series = subjects.series.iter();
+        let (what, name, mut known): (_, _, Vec<String>) = match self {
+            Self::Step(name) => ("step", name.clone(), series.map(|s| s.step.clone()).collect()),
+            Self::Workload(name) => ("workload", name.clone(), subjects.workloads.clone()),
+            Self::Archetype(name) => {
+                ("archetype", name.clone(), series.map(|s| s.archetype.clone()).collect())
+            }
+            Self::Tag(key, value) => {
+                let tags = series.flat_map(|s| &s.tags);
+                let known = tags.map(|(key, value)| format!("{key}={value}"));
+                ("tag", format!("{key}={value}"), known.collect())
+            }
+            Self::Check(name) => {
+                ("check", name.clone(), series.flat_map(|s| s.checks.clone()).collect())
+            }
+        };
+        known.sort();
+        known.dedup();
+        (what, name, known)
+    }
+}
+
+fn selector(word: &str, mut names: Vec<String>) -> Option<Selector> {
+    let first = names.remove(0);
+    match (word, names.as_slice()) {
+        ("step", []) => Some(Selector::Step(first)),
+        ("workload", []) => Some(Selector::Workload(first)),
+        ("archetype", []) => Some(Selector::Archetype(first)),
+        ("check", []) => Some(Selector::Check(first)),
+        ("tag", [value]) => Some(Selector::Tag(first, value.clone())),
+        ("tag", []) => {
+            let (key, value) = first.split_once('=')?;
+            Some(Selector::Tag(key.trim().to_owned(), value.trim().to_owned()))
+        }
+        _ => None,
+    }
+}
+
+fn example(word: &str) -> &'static str {
+    match word {
+        "step" => "product page",
+        "tag" => "team=checkout",
+        "check" => "status is 200",
+        _ => "buyers",
+    }
+}
+
+/// One or two texts in quotes up to a `)`, and what follows it. Within quotes `\"` is a quote.
+fn texts(inner: &str) -> Option<(Vec<String>, &str)> {
+    let mut texts = Vec::new();
+    let mut rest = inner.trim_start();
+    loop {
+        let quote = rest.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+        let (mut text, mut escaped, mut end) = (String::new(), false, None);
+        for (at, c) in rest.char_indices().skip(1) {
+            match c {
+                _ if escaped => {
+                    text.push(c);
+                    escaped = false;
+                }
+                '\\' => escaped = true,
+                _ if c == quote => {
+                    end = Some(at + 1);
+                    break;
+                }
+                _ => text.push(c),
+            }
+        }
+        texts.push(text);
+        rest = rest[end?..].trim_start();
+        if let Some(after) = rest.strip_prefix(')') {
+            return Some((texts, after));
+        }
+        rest = rest.strip_prefix(',').filter(|_| texts.len() < 2)?.trim_start();
+    }
+}

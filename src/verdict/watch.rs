@@ -1,0 +1,320 @@
+//! Rules over sliding windows, and rules that stop a run.
+//!
+//! `run::dispatch` hands it every delta and asks once a second; `run` takes its findings at the
+//! end.
+//! Invariant: a window is judged once, when every shard has shed past its end and as long after it
+//! as a call may take by the rule; what is due before the warm-up's end is in no window.
+
+use std::collections::BTreeMap;
+
+use super::judge::{self, Judgement, Part};
+use super::scope::{Scope, Subjects};
+use super::threshold::{Metric, Op, Threshold, Time};
+use crate::stats::delta::{LoadWindow, Window};
+use crate::stats::{Delta, Snapshot};
+
+/// The longest a window is kept waiting for its calls.
+pub const MAX_PATIENCE_S: u32 = 60;
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// What becomes of a run's rules while it goes on.
+#[derive(Debug)]
+pub struct Watch {
+    rules: Vec<Rule>,
+    subjects: Subjects,
+    /// What each shard has shed, ns after the run's start.
+    shed_ns: Vec<u64>,
+    /// The first second after the warm-up.
+    from_s: u32,
+}
+
+#[derive(Debug)]
+struct Rule {
+    threshold: Threshold,
+    /// By intended second, merged over the shards: what the rule looks at and nothing else, as one
+    /// workload with one series.
+    seconds: BTreeMap<u32, Window>,
+    /// The same rule on such a window: what its selectors leave is all there is.
+    narrowed: Threshold,
+    /// The end of the next window to judge, in seconds.
+    next_end_s: u32,
+    /// The first window without anything in it.
+    empty_at_s: Option<u32>,
+    worst: Option<Judgement>,
+    /// A rule over the whole run that stopped it.
+    stopped: bool,
+}
+
+impl Watch {
+    /// Watches the rules of a run on so many shards.
+    pub fn new(
+        thresholds: &[Threshold],
+        subjects: Subjects,
+        shards: usize,
+        warmup_ns: u64,
+    ) -> Self {
+        let from_s = u32::try_from(warmup_ns.div_ceil(SECOND_NS)).unwrap_or(u32::MAX);
+        let rule = |threshold: &Threshold| Rule {
+            next_end_s: from_s.max(threshold.after_s).saturating_add(threshold.over_s.unwrap_or(0)),
+            seconds: BTreeMap::new(),
+            narrowed: Threshold { scope: Scope::default(), ..threshold.clone() },
+            threshold: threshold.clone(),
+            empty_at_s: None,
+            worst: None,
+            stopped: false,
+        };
+        Self {
+            rules: thresholds.iter().map(rule).collect(),
+            subjects,
+            shed_ns: vec![0; shards],
+            from_s,
+        }
+    }
+
+    /// Takes in what a shard shed.
+    pub fn absorb(&mut self, delta: &Delta) {
+        if let Some(shed) = self.shed_ns.get_mut(delta.shard) {
+            // A shard that is done has nothing more to say about any second.
+            *shed = if delta.last { u64::MAX } else { delta.gauges.elapsed_ns };
+        }
+        for rule in &mut self.rules {
+            let Some(oldest_s) = rule.oldest_s() else { continue };
+            let oldest_s = oldest_s.max(self.from_s);
+            let wanted = |window: &&Window| window.measured && window.second >= oldest_s;
+            for window in delta.windows.iter().filter(wanted) {
+                let part = narrow(&rule.threshold, &self.subjects, window);
+                match rule.seconds.get_mut(&window.second) {
+                    Some(mine) => mine.merge(&part),
+                    None => drop(rule.seconds.insert(window.second, part)),
+                }
+            }
+        }
+    }
+
+    /// Judges what can be judged by now. `until_ns` is where the load ended or was stopped: no
+    /// window goes beyond it. A rule that says so and does not hold is returned: stop the run.
+    pub fn judge(&mut self, until_ns: Option<u64>, snapshot: &Snapshot) -> Option<String> {
+        let shed_s = self.shed_ns.iter().min().copied().unwrap_or(0) / SECOND_NS;
+        let elapsed_s = snapshot.elapsed_ns / SECOND_NS;
+        let until_s = until_ns.unwrap_or(u64::MAX) / SECOND_NS;
+        let mut stop = None;
+        for index in 0..self.rules.len() {
+            let rule = &self.rules[index];
+            let threshold = &rule.threshold;
+            let Some(over_s) = threshold.over_s else {
+                let due = snapshot.elapsed_ns >= u64::from(rule.threshold.after_s) * SECOND_NS;
+                if threshold.abort
+                    && !rule.stopped
+                    && due
+                    && until_ns.is_none_or(|end| snapshot.elapsed_ns < end)
+                {
+                    let judged =
+                        judge::judge(std::slice::from_ref(threshold), &self.subjects, snapshot)
+                            .remove(0);
+                    if judged.observed.is_some() && !judged.passed {
+                        stop.get_or_insert_with(|| threshold.rule.clone());
+                        self.rules[index].stopped = true;
+                        self.rules[index].worst = Some(judged);
+                    }
+                }
+                continue;
+            };
+            let patience = u64::from(patience_s(threshold));
+            loop {
+                let end = u64::from(self.rules[index].next_end_s);
+                if end + patience > shed_s || end > until_s {
+                    break;
+                }
+                let failed = self.window(index, over_s, shed_s.min(elapsed_s));
+                if failed && self.rules[index].threshold.abort {
+                    stop.get_or_insert_with(|| self.rules[index].threshold.rule.clone());
+                }
+            }
+        }
+        for rule in &mut self.rules {
+            // What no window needs any more.
+            if let Some(oldest_s) = rule.oldest_s() {
+                rule.seconds = rule.seconds.split_off(&oldest_s);
+            }
+        }
+        stop
+    }
+
+    /// Judges the next window of a rule; true when there was something in it and it does not hold.
+    fn window(&mut self, index: usize, over_s: u32, now_s: u64) -> bool {
+        let rule = &mut self.rules[index];
+        let end = rule.next_end_s;
+        let from = end - over_s;
+        let mut whole: Option<Window> = None;
+        for (second, window) in rule.seconds.range(from..end) {
+            let whole = whole.get_or_insert_with(blank);
+            whole.merge(window);
+            // Calls that still run count at no less than their age.
+            let age_ns = now_s.saturating_sub(u64::from(*second) + 1) * SECOND_NS;
+            let ended = window.steps[0].as_ref().map_or(0, |step| step.calls.made);
+            let running = window.begun[0].saturating_sub(ended);
+            if running > 0 {
+                let step = whole.steps[0].get_or_insert_default();
+                step.response.at_least_n(age_ns, running);
+                step.service.at_least_n(age_ns, running);
+            }
+        }
+        rule.next_end_s = end.saturating_add(1);
+        let seconds = f64::from(over_s);
+        let judged = whole.map(|window| {
+            let part = Part { window: &window, seconds, bytes: 0 };
+            Judgement {
+                threshold: rule.threshold.clone(),
+                ..judge::one(&rule.narrowed, &Subjects::default(), part)
+            }
+        });
+        match judged {
+            Some(mut judged) if judged.observed.is_some() => {
+                judged.worst_at_s = Some(from);
+                let failed = !judged.passed;
+                if rule.worst.as_ref().is_none_or(|worst| is_worse(&judged, worst)) {
+                    rule.worst = Some(judged);
+                }
+                failed
+            }
+            _ => {
+                rule.empty_at_s.get_or_insert(from);
+                false
+            }
+        }
+    }
+
+    /// Puts what was found in place of the judgements on the whole run.
+    pub fn conclude(mut self, until_ns: u64, snapshot: &Snapshot) -> Vec<Judgement> {
+        self.shed_ns.iter_mut().for_each(|shed| *shed = u64::MAX);
+        self.judge(Some(until_ns), snapshot);
+        let thresholds: Vec<Threshold> =
+            self.rules.iter().map(|rule| rule.threshold.clone()).collect();
+        let mut judgements = judge::judge(&thresholds, &self.subjects, snapshot);
+        for (judgement, rule) in judgements.iter_mut().zip(self.rules) {
+            if rule.threshold.over_s.is_none() {
+                // What stopped the run stays failed, whatever the drain brought.
+                if let Some(stopped) = rule.worst {
+                    *judgement = stopped;
+                }
+                continue;
+            }
+            let nothing = Judgement {
+                threshold: rule.threshold,
+                observed: None,
+                at_least: false,
+                thin: false,
+                worst_at_s: rule.empty_at_s,
+                passed: false,
+            };
+            *judgement = match (rule.worst, rule.empty_at_s) {
+                // An empty window is never a pass, and more than a window that holds.
+                (Some(worst), Some(_)) if worst.passed => nothing,
+                (Some(worst), _) => worst,
+                (None, _) => nothing,
+            };
+        }
+        judgements
+    }
+}
+
+impl Rule {
+    /// The first second that a window still to be judged may need; none: there are no windows.
+    fn oldest_s(&self) -> Option<u32> {
+        self.threshold.over_s.map(|over_s| self.next_end_s.saturating_sub(over_s))
+    }
+}
+
+/// The part of a window that a rule looks at, as one workload with one series.
+fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window {
+    let (scope, metric) = (&threshold.scope, threshold.metric);
+    let mut part = blank();
+    let load = &mut part.workloads[0];
+    for (index, theirs) in window.workloads.iter().enumerate() {
+        if !scope.has_workload(subjects, index) {
+            continue;
+        }
+        load.due += theirs.due;
+        load.on_time += theirs.on_time;
+        load.started += theirs.started;
+        // A start that was lost belongs to its workload, and to none of its steps.
+        load.lost += if scope.is_within_workloads() { 0 } else { theirs.lost };
+        match metric {
+            Metric::Time(Time::Lag, _) => load.lag.merge(&theirs.lag),
+            Metric::Time(Time::Blocked, _) => load.blocked.merge(&theirs.blocked),
+            Metric::Time(Time::Iteration, _) => load.iteration.merge(&theirs.iteration),
+            _ => {}
+        }
+    }
+    for (series, theirs) in window.steps.iter().enumerate() {
+        if !scope.has_series(subjects, series) {
+            continue;
+        }
+        part.begun[0] += window.begun[series];
+        let Some(theirs) = theirs else { continue };
+        let step = part.steps[0].get_or_insert_default();
+        step.calls.add(&theirs.calls);
+        theirs.statuses.iter().for_each(|&(status, count)| step.count_status(status, count));
+        match metric {
+            Metric::Time(Time::Response, _) => step.response.merge(&theirs.response),
+            Metric::Time(Time::Service, _) => step.service.merge(&theirs.service),
+            Metric::Checks => {
+                step.checks.resize(1, [0; 2]);
+                for (index, [good, bad]) in theirs.checks.iter().enumerate() {
+                    if scope.has_check_of(subjects, series, index) {
+                        step.checks[0][0] += good;
+                        step.checks[0][1] += bad;
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    part
+}
+
+/// How long after its end a window is judged: as long as the rule lets a call take, so that one
+/// that still runs has missed it; a second for what is no time.
+fn patience_s(threshold: &Threshold) -> u32 {
+    match threshold.metric {
+        Metric::Time(Time::Response | Time::Service | Time::Iteration, _) => {
+            let limit = (threshold.limit / 1e6).ceil().clamp(0.0, f64::from(MAX_PATIENCE_S));
+            (limit as u32 + 1).min(MAX_PATIENCE_S)
+        }
+        _ => 1,
+    }
+}
+
+/// Whether `a` is further from its rule than `b`.
+fn is_worse(a: &Judgement, b: &Judgement) -> bool {
+    if a.passed != b.passed {
+        return b.passed;
+    }
+    let distance = |one: &Judgement| {
+        let observed = one.observed.unwrap_or(0.0);
+        match one.threshold.op {
+            Op::Less | Op::AtMost => observed,
+            Op::More | Op::AtLeast => -observed,
+            Op::Equal => (observed - one.threshold.limit).abs(),
+        }
+    };
+    distance(a) > distance(b)
+}
+
+/// A window of one workload and one series with nothing in it.
+fn blank() -> Window {
+    Window {
+        groups: Vec::new(),
+        second: 0,
+        measured: true,
+        workloads: vec![LoadWindow::default()],
+        steps: vec![None],
+        begun: vec![0],
+        phases: Default::default(),
+    }
+}
+
+#[cfg(test)]
+#[path = "watch_tests.rs"]
+mod tests;

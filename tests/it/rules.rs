@@ -1,0 +1,63 @@
+//! Rules that stop a run, and what the command line lays over a scenario.
+
+use crate::builtin::Builtin;
+use crate::harness::{Manada, count};
+
+#[test]
+fn a_rule_with_abort_ends_a_run_early_and_fails_it() {
+    let target = Builtin::start(&["--fail", "100%:503"]);
+    let scenario = format!(
+        r#"
+services: {{ shop: "{}" }}
+workloads:
+  api:
+    tags: {{ team: web }}
+    arrivals: {{ rate: 50/s }}
+    duration: 10m
+    flow: [ {{ get: /, name: home }} ]
+thresholds:
+  - 'tag("team=web").status(5xx) < 10% over 1s abort'
+  - 'calls > 0'
+"#,
+        target.url("")
+    );
+    let done = Manada::run(&scenario, &["--ui", "plain"]).go();
+    let report = done.report(4);
+    assert!(done.stderr.contains("stopping: `tag(\"team=web\").status(5xx) < 10%"), "{done}");
+    let [stopped, calls] = [0, 1].map(|rule| &report["thresholds"][rule]);
+    assert_eq!(stopped["passed"], false, "{done}");
+    assert_eq!((&stopped["observed"], &stopped["margin"]), (&1.0.into(), &(-0.9).into()));
+    assert_eq!((&stopped["worst_at_s"], &calls["worst_at_s"]), (&0.into(), &().into()));
+    assert_eq!(report["steps"][0]["tags"]["team"], "web");
+    assert!(count(&report, "iterations.not_reached") > 20_000, "{done}");
+}
+
+#[test]
+fn environments_and_settings_reach_the_run() {
+    let target = Builtin::start(&[]);
+    let scenario = format!(
+        r#"
+services: {{ shop: "http://127.0.0.1:9" }}
+workloads: {{ w: {{ users: 1, iterations: 3, flow: [ {{ get: / }} ] }} }}
+environments: {{ here: {{ services: {{ shop: "{}" }} }} }}
+"#,
+        target.url("")
+    );
+    let words = ["-e", "here", "--set", "workloads.w.iterations=7", "--set", "seed=5"];
+    let report = Manada::run(&scenario, &words).go().report(0);
+    assert_eq!((count(&report, "calls.ok"), count(&report, "seed")), (7, 5), "{report}");
+    for (words, code, said) in [
+        (&["-e", "her"][..], 2, "did you mean `here`?"),
+        (&["--set", "workloads.w.iteration=7"], 2, "did you mean `iterations`?"),
+        (&["--threshold", "step(\"GET\").errors < 1%"], 2, "there is no step `GET`"),
+    ] {
+        let done = Manada::run(&scenario, words).go();
+        assert_eq!(done.code, Some(code), "{done}");
+        assert!(done.stderr.contains(said), "{done}");
+        if words[0] != "--threshold" {
+            let check = ["check", "scenario.yaml"];
+            let done = Manada::new(&check).words(words).file("scenario.yaml", &scenario).go();
+            assert_eq!(done.code, Some(code), "{done}");
+        }
+    }
+}
