@@ -5,6 +5,7 @@
 //! what was meant for one origin is not shown to another.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use super::prepared::PreparedCall;
@@ -31,6 +32,7 @@ pub(super) fn may_follow(addresses: &[Address], own: usize, to: &Location) -> Op
 }
 
 /// The request with the user's cookies; `None` when it goes as it is.
+#[cold]
 pub(super) fn with_cookies(
     shard: &Shard,
     user: &User,
@@ -45,6 +47,7 @@ pub(super) fn with_cookies(
 }
 
 /// Takes the cookies that an answer to `bytes` sets into the user's jar.
+#[cold]
 pub(super) fn keep_cookies(
     shard: &Shard,
     user: &mut User,
@@ -69,6 +72,7 @@ fn origin<'a>(address: &'a Address, target: &'a str) -> Origin<'a> {
 }
 
 /// Undoes the content codings of a kept body; one that cannot be undone is no complete answer.
+#[cold]
 pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut Kept) {
     if let Outcome::Answered(_) = exchange.outcome
         && let Err(kind) = coding::decode(kept, prepared.wanted.max_body)
@@ -87,7 +91,20 @@ struct Way {
 
 /// Follows redirects from an answer to `bytes`; the exchange of the last attempt, whose outcome
 /// says when the way led nowhere.
-pub(super) async fn follow(
+#[cold]
+pub(super) fn follow<'a>(
+    shard: &'a Shard,
+    user: &'a mut User,
+    prepared: &'a PreparedCall,
+    first: Outgoing<'a>,
+    exchange: Exchange,
+    kept: &'a mut Kept,
+) -> Pin<Box<dyn Future<Output = Exchange> + 'a>> {
+    // Boxed: it is rare, and would make every user's task larger.
+    Box::pin(walk(shard, user, prepared, first, exchange, kept))
+}
+
+async fn walk(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,

@@ -64,8 +64,22 @@ struct Progress {
     status: u16,
 }
 
+/// [`exchange`], boxed: users of HTTP/1.1 do not carry room for it.
+#[cold]
+pub(super) fn boxed<'a>(
+    http1: &'a Http1,
+    endpoint: &'a Endpoint,
+    line: &'a mut Line,
+    outgoing: &'a Outgoing<'a>,
+    now: Time,
+    patience: &'a Patience,
+    kept: &'a mut Kept,
+) -> Pin<Box<dyn Future<Output = (Exchange, bool)> + 'a>> {
+    Box::pin(exchange(http1, endpoint, line, outgoing, now, patience, kept))
+}
+
 /// One exchange on a service that may speak HTTP/2. What it means is what `http1` means.
-pub(super) async fn exchange(
+async fn exchange(
     http1: &Http1,
     endpoint: &Endpoint,
     line: &mut Line,
