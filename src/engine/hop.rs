@@ -87,6 +87,8 @@ struct Way {
     at: Location,
     method: Vec<u8>,
     bytes: Vec<u8>,
+    /// The cookies in it are the jar's, not the step's own.
+    from_jar: bool,
 }
 
 /// Follows redirects from an answer to `bytes`; the exchange of the last attempt, whose outcome
@@ -112,7 +114,7 @@ async fn walk(
     mut exchange: Exchange,
     kept: &mut Kept,
 ) -> Exchange {
-    let Some(mut way) = Way::begin(shard, &first) else { return exchange };
+    let Some(mut way) = Way::begin(shard, &first, prepared.cookies) else { return exchange };
     for hop in 0.. {
         let Outcome::Answered(status) = exchange.outcome else { break };
         // Without a Location it is an answer like any other.
@@ -186,7 +188,7 @@ fn location(head: &[u8]) -> Option<&[u8]> {
 }
 
 impl Way {
-    fn begin(shard: &Shard, first: &Outgoing<'_>) -> Option<Self> {
+    fn begin(shard: &Shard, first: &Outgoing<'_>, from_jar: bool) -> Option<Self> {
         let (line, _) = request::split_line(first.bytes)?;
         let target = request::target_of(line)?;
         Some(Self {
@@ -194,6 +196,7 @@ impl Way {
             at: Location::of(&shard.addresses[first.endpoint], target),
             method: line.split(|&byte| byte == b' ').next()?.to_vec(),
             bytes: first.bytes.to_vec(),
+            from_jar,
         })
     }
 
@@ -243,7 +246,7 @@ impl Way {
             let is = |names: &[&str]| {
                 names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
             };
-            let dropped = is(&["cookie"])
+            let dropped = (elsewhere || self.from_jar) && is(&["cookie"])
                 || elsewhere && is(&["host", "authorization", "proxy-authorization"])
                 || to_get && name.to_ascii_lowercase().starts_with(b"content-");
             if !dropped {

@@ -12,6 +12,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::Reason;
 use h2::client::{self, SendRequest};
 use http::uri::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -241,7 +242,15 @@ impl Http2 {
         message::keep_head(&head.headers, progress.status, &outgoing.wanted, kept);
         let mut length = 0;
         while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
-            let piece = piece.map_err(|error| outcome(Phase::Body, &error))?;
+            let piece = match piece {
+                Ok(piece) => piece,
+                // It wants no more of our body and has said all it had to say (RFC 9113 §8.1).
+                Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => {
+                    let whole = message::length_of(&head.headers).is_none_or(|all| all == length);
+                    return if whole { Ok(()) } else { Err(outcome(Phase::Body, &error)) };
+                }
+                Err(error) => return Err(outcome(Phase::Body, &error)),
+            };
             length += piece.len() as u64;
             if length > outgoing.wanted.max_body {
                 return Err(Outcome::Failed(Phase::Body, Kind::BodyTooLarge));
