@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
 
 use super::connection::{Connection, gave_up};
-use super::framing::{Kept, MAX_HEAD};
+use super::framing::{Kept, MAX_HEAD, MAX_INTERIM};
 use super::http1::{Http1, STALE_NS, never_sent};
 use super::patience::Patience;
 use super::{Endpoint, Line, Outgoing, fault, message};
@@ -225,7 +225,7 @@ impl Http2 {
             return Err(Outcome::Failed(Phase::Send, Kind::Other));
         };
         poll_fn(|cx| self.sender.poll_ready(cx)).await.map_err(|e| outcome(Phase::Send, &e))?;
-        let (answer, mut stream) = self
+        let (mut answer, mut stream) = self
             .sender
             .send_request(request, body.is_empty())
             .map_err(|error| outcome(Phase::Send, &error))?;
@@ -234,7 +234,20 @@ impl Http2 {
             stream.send_data(body, true).map_err(|error| outcome(Phase::Send, &error))?;
         }
         progress.phase = Phase::FirstByte;
-        let answer = answer.await.map_err(|error| outcome(Phase::FirstByte, &error))?;
+        let mut interim = 0;
+        let answer = poll_fn(|cx| {
+            // What comes before the real answer is counted, as on HTTP/1.1.
+            while let Poll::Ready(Some(Ok(_))) = answer.poll_informational(cx) {
+                interim += 1;
+                if interim > MAX_INTERIM {
+                    let malformed = Outcome::Failed(Phase::FirstByte, Kind::Malformed);
+                    return Poll::Ready(Err(malformed));
+                }
+            }
+            let answer = Pin::new(&mut answer).poll(cx);
+            answer.map_err(|error| outcome(Phase::FirstByte, &error))
+        })
+        .await?;
         progress.first_byte = clock::now();
         progress.status = answer.status().as_u16();
         progress.phase = Phase::Body;

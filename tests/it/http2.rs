@@ -187,6 +187,14 @@ fn endings() -> Vec<Case> {
 fn nonsense() -> Vec<Case> {
     vec![
         (
+            "interim answers",
+            "malformed",
+            Box::new(|peer, id| {
+                let early = frame(1, 4, id, b"\x08\x03103");
+                while peer.send(&early) {}
+            }),
+        ),
+        (
             "no status",
             "malformed",
             Box::new(|peer, id| {
