@@ -32,6 +32,8 @@ fuzz_target!(|data: &[u8]| {
         max_body: if flags & 2 != 0 { 64 } else { 1 << 20 },
         keep_head: flags & 4 == 0,
         keep_body: flags & 8 == 0,
+        cookies: flags & 16 == 0,
+        location: flags & 32 == 0,
     };
     let mut places: Vec<usize> = places
         .chunks_exact(2)

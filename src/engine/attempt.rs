@@ -87,29 +87,27 @@ pub(super) async fn call(
     let mut why = Attempt::First;
     let mut exchange = loop {
         shard.recorder.borrow_mut().begin_attempt(why);
-        let line = &mut user.lines[service];
+        let line = &mut user.lines[outgoing.endpoint];
         let (mut exchange, stale) =
             shard.wire.exchange(line, &outgoing, dispatched, &user.patience, &mut kept).await;
         if kept.encoded {
             hop::decode(prepared, &mut exchange, &mut kept);
         }
         // Observe each attempt, also the one that found a stale connection.
-        shard.recorder.borrow_mut().end_attempt(&exchange, intended_ns, stale);
+        shard.recorder.borrow_mut().end_attempt(&exchange, outgoing.intended_ns, stale);
         if !stale {
             break exchange;
         }
         (why, dispatched) = (Attempt::StaleResend, exchange.done);
     };
     if kept.sets_cookie {
-        hop::keep_cookies(shard, user, service, bytes, &kept);
+        hop::keep_cookies(shard, user, outgoing.endpoint, outgoing.bytes, &kept);
     }
     if let Outcome::Answered(status) = exchange.outcome
         && prepared.redirects > 0
         && hop::is_redirect(status)
     {
-        // Boxed: it is rare, and would make every user's task larger.
-        let follow = hop::follow(shard, user, prepared, outgoing, exchange, &mut kept);
-        exchange = Box::pin(follow).await;
+        exchange = hop::follow(shard, user, prepared, outgoing, exchange, &mut kept).await;
     }
     user.patience.end();
     shard.give_buffer(buffer);

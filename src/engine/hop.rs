@@ -5,6 +5,7 @@
 //! what was meant for one origin is not shown to another.
 
 use std::cell::RefCell;
+use std::pin::Pin;
 use std::rc::Rc;
 
 use super::prepared::PreparedCall;
@@ -31,6 +32,7 @@ pub(super) fn may_follow(addresses: &[Address], own: usize, to: &Location) -> Op
 }
 
 /// The request with the user's cookies; `None` when it goes as it is.
+#[cold]
 pub(super) fn with_cookies(
     shard: &Shard,
     user: &User,
@@ -45,6 +47,7 @@ pub(super) fn with_cookies(
 }
 
 /// Takes the cookies that an answer to `bytes` sets into the user's jar.
+#[cold]
 pub(super) fn keep_cookies(
     shard: &Shard,
     user: &mut User,
@@ -69,6 +72,7 @@ fn origin<'a>(address: &'a Address, target: &'a str) -> Origin<'a> {
 }
 
 /// Undoes the content codings of a kept body; one that cannot be undone is no complete answer.
+#[cold]
 pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut Kept) {
     if let Outcome::Answered(_) = exchange.outcome
         && let Err(kind) = coding::decode(kept, prepared.wanted.max_body)
@@ -83,11 +87,26 @@ struct Way {
     at: Location,
     method: Vec<u8>,
     bytes: Vec<u8>,
+    /// The cookies in it are the jar's, not the step's own.
+    from_jar: bool,
 }
 
 /// Follows redirects from an answer to `bytes`; the exchange of the last attempt, whose outcome
 /// says when the way led nowhere.
-pub(super) async fn follow(
+#[cold]
+pub(super) fn follow<'a>(
+    shard: &'a Shard,
+    user: &'a mut User,
+    prepared: &'a PreparedCall,
+    first: Outgoing<'a>,
+    exchange: Exchange,
+    kept: &'a mut Kept,
+) -> Pin<Box<dyn Future<Output = Exchange> + 'a>> {
+    // Boxed: it is rare, and would make every user's task larger.
+    Box::pin(walk(shard, user, prepared, first, exchange, kept))
+}
+
+async fn walk(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
@@ -95,7 +114,7 @@ pub(super) async fn follow(
     mut exchange: Exchange,
     kept: &mut Kept,
 ) -> Exchange {
-    let Some(mut way) = Way::begin(shard, &first) else { return exchange };
+    let Some(mut way) = Way::begin(shard, &first, prepared.cookies) else { return exchange };
     for hop in 0.. {
         let Outcome::Answered(status) = exchange.outcome else { break };
         // Without a Location it is an answer like any other.
@@ -169,7 +188,7 @@ fn location(head: &[u8]) -> Option<&[u8]> {
 }
 
 impl Way {
-    fn begin(shard: &Shard, first: &Outgoing<'_>) -> Option<Self> {
+    fn begin(shard: &Shard, first: &Outgoing<'_>, from_jar: bool) -> Option<Self> {
         let (line, _) = request::split_line(first.bytes)?;
         let target = request::target_of(line)?;
         Some(Self {
@@ -177,6 +196,7 @@ impl Way {
             at: Location::of(&shard.addresses[first.endpoint], target),
             method: line.split(|&byte| byte == b' ').next()?.to_vec(),
             bytes: first.bytes.to_vec(),
+            from_jar,
         })
     }
 
@@ -226,7 +246,7 @@ impl Way {
             let is = |names: &[&str]| {
                 names.iter().any(|known| name.eq_ignore_ascii_case(known.as_bytes()))
             };
-            let dropped = is(&["cookie"])
+            let dropped = (elsewhere || self.from_jar) && is(&["cookie"])
                 || elsewhere && is(&["host", "authorization", "proxy-authorization"])
                 || to_get && name.to_ascii_lowercase().starts_with(b"content-");
             if !dropped {

@@ -300,7 +300,11 @@ pub(super) fn headers(review: &mut Review, node: &Node) -> Vec<(String, Template
     for (key, value) in entries {
         let name = super::header::name(review, key);
         let expected = "a header's value: one line of text";
+        let before = review.count();
         let value = texts::template(review, value, Encoding::Header, &[], expected);
+        if review.count() > before {
+            review.last().help("what depends on an answer stands in the headers of a step");
+        }
         if let (Some(name), Some(value)) = (name, value) {
             headers.push((name, value));
         }

@@ -128,7 +128,7 @@ impl Kind {
             Self::Reset => "the target or a device before it dropped the connection",
             Self::Unreachable => "there is no route to the target",
             Self::Closed => "the target closed before its answer was complete; look at its log",
-            Self::Malformed => "the answer is not HTTP/1.1: is this an HTTP port?",
+            Self::Malformed => "the answer breaks the rules of HTTP: is this an HTTP port?",
             Self::HeadTooLarge => "the answer's head is over 64 KiB",
             Self::BodyTooLarge => "raise `max_body` of the step if such bodies are wanted",
             Self::Certificate => "trust the target's CA, or accept any with `insecure` (-k)",

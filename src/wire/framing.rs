@@ -22,7 +22,7 @@ const EAGER: usize = 4 << 10;
 /// each piece that comes.
 const MAX_BLANK: usize = 64;
 /// The most interim (1xx) answers before the real one.
-const MAX_INTERIM: u32 = 16;
+pub const MAX_INTERIM: u32 = 16;
 
 /// What is asked of the reader for one answer.
 #[derive(Clone, Copy, Debug)]

@@ -12,13 +12,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::Reason;
 use h2::client::{self, SendRequest};
 use http::uri::Scheme;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
 
 use super::connection::{Connection, gave_up};
-use super::framing::{Kept, MAX_HEAD};
+use super::framing::{Kept, MAX_HEAD, MAX_INTERIM};
 use super::http1::{Http1, STALE_NS, never_sent};
 use super::patience::Patience;
 use super::{Endpoint, Line, Outgoing, fault, message};
@@ -64,8 +65,22 @@ struct Progress {
     status: u16,
 }
 
+/// [`exchange`], boxed: users of HTTP/1.1 do not carry room for it.
+#[cold]
+pub(super) fn boxed<'a>(
+    http1: &'a Http1,
+    endpoint: &'a Endpoint,
+    line: &'a mut Line,
+    outgoing: &'a Outgoing<'a>,
+    now: Time,
+    patience: &'a Patience,
+    kept: &'a mut Kept,
+) -> Pin<Box<dyn Future<Output = (Exchange, bool)> + 'a>> {
+    Box::pin(exchange(http1, endpoint, line, outgoing, now, patience, kept))
+}
+
 /// One exchange on a service that may speak HTTP/2. What it means is what `http1` means.
-pub(super) async fn exchange(
+async fn exchange(
     http1: &Http1,
     endpoint: &Endpoint,
     line: &mut Line,
@@ -210,7 +225,7 @@ impl Http2 {
             return Err(Outcome::Failed(Phase::Send, Kind::Other));
         };
         poll_fn(|cx| self.sender.poll_ready(cx)).await.map_err(|e| outcome(Phase::Send, &e))?;
-        let (answer, mut stream) = self
+        let (mut answer, mut stream) = self
             .sender
             .send_request(request, body.is_empty())
             .map_err(|error| outcome(Phase::Send, &error))?;
@@ -219,7 +234,20 @@ impl Http2 {
             stream.send_data(body, true).map_err(|error| outcome(Phase::Send, &error))?;
         }
         progress.phase = Phase::FirstByte;
-        let answer = answer.await.map_err(|error| outcome(Phase::FirstByte, &error))?;
+        let mut interim = 0;
+        let answer = poll_fn(|cx| {
+            // What comes before the real answer is counted, as on HTTP/1.1.
+            while let Poll::Ready(Some(Ok(_))) = answer.poll_informational(cx) {
+                interim += 1;
+                if interim > MAX_INTERIM {
+                    let malformed = Outcome::Failed(Phase::FirstByte, Kind::Malformed);
+                    return Poll::Ready(Err(malformed));
+                }
+            }
+            let answer = Pin::new(&mut answer).poll(cx);
+            answer.map_err(|error| outcome(Phase::FirstByte, &error))
+        })
+        .await?;
         progress.first_byte = clock::now();
         progress.status = answer.status().as_u16();
         progress.phase = Phase::Body;
@@ -227,7 +255,15 @@ impl Http2 {
         message::keep_head(&head.headers, progress.status, &outgoing.wanted, kept);
         let mut length = 0;
         while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
-            let piece = piece.map_err(|error| outcome(Phase::Body, &error))?;
+            let piece = match piece {
+                Ok(piece) => piece,
+                // It wants no more of our body and has said all it had to say (RFC 9113 §8.1).
+                Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => {
+                    let whole = message::length_of(&head.headers).is_none_or(|all| all == length);
+                    return if whole { Ok(()) } else { Err(outcome(Phase::Body, &error)) };
+                }
+                Err(error) => return Err(outcome(Phase::Body, &error)),
+            };
             length += piece.len() as u64;
             if length > outgoing.wanted.max_body {
                 return Err(Outcome::Failed(Phase::Body, Kind::BodyTooLarge));

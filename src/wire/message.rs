@@ -48,6 +48,11 @@ pub(super) fn request(bytes: &[u8], scheme: Scheme) -> Option<(Request<()>, Byte
     Some((request, Bytes::copy_from_slice(&bytes[length..])))
 }
 
+/// The length that an answer's head declares.
+pub(super) fn length_of(headers: &HeaderMap) -> Option<u64> {
+    headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
 /// Keeps of an answer's head what is wanted, as a header block of HTTP/1.1.
 pub(super) fn keep_head(headers: &HeaderMap, status: u16, wanted: &Wanted, kept: &mut Kept) {
     kept.head.clear();
@@ -64,4 +69,46 @@ pub(super) fn keep_head(headers: &HeaderMap, status: u16, wanted: &Wanted, kept:
         }
     }
     kept.head.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rendered_request_keeps_its_meaning() {
+        let bytes = b"POST /a?b=c HTTP/1.1\r\nHost: shop.example:81\r\nX-Y: z\r\n\
+            Connection: close\r\nContent-Length: 2\r\n\r\nhi";
+        let (request, body) = request(bytes, Scheme::HTTP).unwrap();
+        assert_eq!(request.uri(), "http://shop.example:81/a?b=c");
+        assert_eq!((request.method(), &body[..]), (&Method::POST, &b"hi"[..]));
+        let names: Vec<&str> = request.headers().keys().map(HeaderName::as_str).collect();
+        assert_eq!(names, ["x-y", "content-length"]);
+        assert_eq!(body_of(bytes), b"hi");
+        for broken in [&b""[..], b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: a b\r\n\r\n"]
+        {
+            assert!(super::request(broken, Scheme::HTTP).is_none());
+        }
+    }
+
+    #[test]
+    fn heads_look_as_those_of_http_1() {
+        let mut headers = HeaderMap::new();
+        headers.append("set-cookie", HeaderValue::from_static("a=1"));
+        headers.append("set-cookie", HeaderValue::from_static("b=2"));
+        let wanted = Wanted {
+            head_request: false,
+            max_body: 1,
+            keep_head: false,
+            keep_body: true,
+            cookies: true,
+            location: false,
+        };
+        let mut kept = Kept { body: vec![1], ..Kept::default() };
+        keep_head(&headers, 200, &wanted, &mut kept);
+        assert_eq!(kept.head, b"set-cookie: a=1\r\nset-cookie: b=2\r\n\r\n");
+        assert!(kept.sets_cookie && !kept.encoded && kept.body.is_empty());
+        keep_head(&HeaderMap::new(), 302, &wanted, &mut kept);
+        assert!(kept.head.is_empty() && !kept.sets_cookie);
+    }
 }

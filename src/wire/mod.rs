@@ -113,9 +113,8 @@ impl Wire {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[outgoing.endpoint];
                 if endpoint.version != Version::Http1 {
-                    // Boxed, so that users of HTTP/1.1 do not carry room for it.
-                    let two = http2::exchange(http1, endpoint, line, outgoing, now, patience, kept);
-                    return Box::pin(two).await;
+                    let two = http2::boxed(http1, endpoint, line, outgoing, now, patience, kept);
+                    return two.await;
                 }
                 http1.exchange(endpoint, line, outgoing, now, patience, kept).await
             }

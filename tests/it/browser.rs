@@ -162,6 +162,10 @@ fn redirects_are_followed_as_browsers_do() {
     assert_eq!(sent(&heads, "Cookie")[1], "c=1", "a cookie of the hop before goes with the next");
     assert_eq!(sent(&heads, "Content-Length")[1], "-", "a GET that was a POST has no body");
     assert_eq!(report["checks"][0]["passed"], 1, "{report}");
+    let own = "[ { get: /a/302, redirects: 1, headers: { Cookie: mine=1 } } ]";
+    heads.lock().unwrap().clear();
+    run(&service(&server), own, 1);
+    assert_eq!(sent(&heads, "Cookie"), ["mine=1", "mine=1"], "a step's own cookie stays with it");
     assert_eq!(count(&report, "blocked_us.max"), 0, "hops are no waiting of ours: {report}");
 }
 

@@ -71,6 +71,38 @@ fn connections_that_nginx_ends_are_opened_anew() {
     assert_eq!(count(&report, "connections.opened"), 3, "{report}");
 }
 
+#[test]
+fn long_bodies_wait_for_the_window_and_early_answers_come_through() {
+    let nginx = Nginx::start();
+    // nginx takes a mebibyte, and answers at once when more is declared.
+    for (length, status) in [(900 << 10, "204"), (3 << 20, "413")] {
+        let flow = format!("[ {{ put: /upload, body: \"{}\" }} ]", "x".repeat(length));
+        let url = format!("http://{}", nginx.two);
+        let report = run(&url, "http: { version: 2 }", &flow, &[]);
+        assert_eq!(report["status"][status], 40, "{report}");
+        assert!(report["errors"].as_array().unwrap().is_empty(), "{report}");
+    }
+}
+
+#[test]
+fn a_window_that_never_opens_runs_out_of_time() {
+    let server = Server::start(|peer| {
+        request(peer);
+        peer.hold();
+    });
+    let text = format!(
+        "services: {{ it: {{ url: \"http://{}\", timeout: 500ms, http: {{ version: 2 }} }} }}\n\
+         workloads: {{ w: {{ users: 1, iterations: 1, \
+         flow: [ {{ put: /a, body: \"{}\" }} ] }} }}\n",
+        server.address(),
+        "x".repeat(200_000)
+    );
+    let report = Manada::run(&text, &[]).go().report(0);
+    assert_eq!(count(&report, "calls.timeout"), 1, "{report}");
+    assert_eq!(count(&report, "attempts.sent"), 0, "{report}");
+    assert!(count(&report, "bytes.sent") < 70_000, "{report}");
+}
+
 /// A frame of HTTP/2.
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
@@ -154,6 +186,14 @@ fn endings() -> Vec<Case> {
 /// Peers that break the rules, or ours.
 fn nonsense() -> Vec<Case> {
     vec![
+        (
+            "interim answers",
+            "malformed",
+            Box::new(|peer, id| {
+                let early = frame(1, 4, id, b"\x08\x03103");
+                while peer.send(&early) {}
+            }),
+        ),
         (
             "no status",
             "malformed",
