@@ -41,6 +41,7 @@ pub(super) fn judge(
         head: &kept.head,
         body: &kept.body,
         service: exchange.done - exchange.dispatched,
+        first_byte: exchange.first_byte - exchange.dispatched,
     };
     let step = user.step(call.series);
     let mut failed = None;

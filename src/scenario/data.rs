@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::answer;
+use super::check;
 use super::diagnose::Review;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
@@ -102,7 +102,7 @@ fn in_place(review: &mut Review, node: &Node, name: &str) -> Option<(Rows, Strin
     let mut rows = Vec::new();
     for item in items {
         match item.kind {
-            Kind::Map(_) => rows.push(to_value(&answer::to_json(item))),
+            Kind::Map(_) => rows.push(to_value(&check::to_json(item))),
             _ => wrong(review, item, "a row: a map such as `{ name: Recife }`")?,
         }
     }

@@ -3,9 +3,10 @@
 //! `cli` calls [`load`] for a file and [`hit::plan`] for the command line's own small scenario.
 //! Invariant: the only folder that knows YAML; whoever gets a plan need not check it.
 
-mod answer;
 mod archetype;
 mod body;
+mod capture;
+mod check;
 mod compile;
 mod control;
 mod data;

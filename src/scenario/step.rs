@@ -8,7 +8,7 @@ use super::flow::Setting;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields};
 use super::tags::{self, Tags};
-use super::{answer, body, control, header, law, service, texts};
+use super::{body, capture, check, control, header, law, service, texts};
 use crate::plan::template::Encoding;
 use crate::plan::{Call, OnFail, Request};
 
@@ -60,11 +60,10 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
     let tags = fields.take("tags").map(|node| tags::tags(review, node)).unwrap_or_default();
     let captures = fields
         .take("capture")
-        .map(|node| answer::captures(review, node, setting.names))
+        .map(|node| capture::captures(review, node, setting.names))
         .unwrap_or_default();
-    let checks = fields.take("check").map(|node| answer::checks(review, node)).unwrap_or_default();
-    let expects =
-        fields.take("expect").map(|node| answer::checks(review, node)).unwrap_or_default();
+    let checks = fields.take("check").map(|node| check::checks(review, node)).unwrap_or_default();
+    let expects = fields.take("expect").map(|node| check::checks(review, node)).unwrap_or_default();
     let on_fail = fields.take("on_fail").map(|node| shape::word(review, node, &OnFail::NAMES));
     // Read by `parallel`, whose branches alone have it.
     if !setting.alone {

@@ -1,0 +1,170 @@
+//! Captures: values kept from an answer for later steps.
+//!
+//! Invariant: what is kept is bounded; a find that is too large is no find.
+
+use rand::RngExt;
+use regex::bytes::Regex;
+use serde_json::Value as Json;
+use serde_json_path::JsonPath;
+
+use super::{MAX_CAPTURE, Reading, to_value};
+use crate::plan::template::Value;
+use crate::seed::Rng;
+
+/// The most finds in one body that are looked at.
+const MAX_FINDS: usize = 10_000;
+
+/// The most nodes of a page that are looked at for the texts of one capture.
+#[cfg(feature = "css")]
+const MAX_NODES: usize = 200_000;
+
+/// A value kept from an answer.
+#[derive(Clone, Debug)]
+pub struct Capture {
+    /// The variable's slot.
+    pub variable: usize,
+    /// What reports call it: `capture token`. A capture that finds nothing is a failed check
+    /// of this name.
+    pub name: String,
+    /// Where it is looked for.
+    pub source: Source,
+    /// Which of several finds is kept.
+    pub pick: Pick,
+}
+
+/// Where a capture looks.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A header by name.
+    Header(String),
+    /// A cookie by name: as this answer sets it, else as the user has it.
+    Cookie(String),
+    /// The nodes a JSONPath finds in the body (RFC 9535).
+    Json(JsonPath),
+    /// A group of a regular expression in the body; group 0 is all of it.
+    Regex(Regex, usize),
+    /// The elements of an HTML body that a CSS selector finds: an attribute of theirs, or their
+    /// text.
+    #[cfg(feature = "css")]
+    Css(scraper::Selector, Option<String>),
+}
+
+/// Which of several finds is kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pick {
+    /// The first.
+    #[default]
+    First,
+    /// The last.
+    Last,
+    /// One drawn from the iteration's generator.
+    Random,
+    /// All of them, as a list.
+    All,
+}
+
+impl Capture {
+    /// What it finds; `None` is a failed check.
+    pub fn find(&self, reading: &Reading<'_>, rng: &mut Rng) -> Option<Value> {
+        match &self.source {
+            Source::Header(name) => self.text(reading.headers(name).collect(), rng),
+            Source::Cookie(name) => {
+                let set: Vec<&str> = reading.set_cookies(name).collect();
+                let had = reading.answer.cookies.iter().filter(|(own, _)| own == name);
+                let had = had.map(|(_, value)| value.as_str());
+                self.text(if set.is_empty() { had.collect() } else { set }, rng)
+            }
+            Source::Json(path) => {
+                let found = path.query(reading.json()?).all();
+                self.pick.of(&found, rng, |node| weight(node), |node| to_value(node))
+            }
+            Source::Regex(regex, group) => {
+                let finds = regex.captures_iter(reading.answer.body).take(MAX_FINDS);
+                let found = finds.filter_map(|find| {
+                    let bytes = find.get(*group)?.as_bytes();
+                    std::str::from_utf8(bytes).ok()
+                });
+                self.text(found.collect(), rng)
+            }
+            #[cfg(feature = "css")]
+            Source::Css(selector, attribute) => {
+                let mut budget = MAX_NODES;
+                let elements = reading.html()?.select(selector).take(MAX_FINDS);
+                let found: Vec<String> = elements
+                    .filter_map(|element| match attribute {
+                        Some(name) => element.value().attr(name).map(str::to_owned),
+                        None => text_of(element, &mut budget),
+                    })
+                    .collect();
+                self.text(found.iter().map(String::as_str).collect(), rng)
+            }
+        }
+    }
+
+    #[expect(clippy::needless_pass_by_value, reason = "what was found ends here")]
+    fn text(&self, found: Vec<&str>, rng: &mut Rng) -> Option<Value> {
+        self.pick.of(&found, rng, |text| text.len(), |text| Value::from(*text))
+    }
+}
+
+/// The text of an element; nothing more once so many nodes were looked at for one capture: a page
+/// of nested elements would else be read once for each of them.
+#[cfg(feature = "css")]
+fn text_of(element: scraper::ElementRef<'_>, budget: &mut usize) -> Option<String> {
+    let mut text = String::new();
+    for node in element.descendants() {
+        *budget = budget.checked_sub(1)?;
+        if let Some(part) = node.value().as_text() {
+            text.push_str(part);
+        }
+        if text.len() > 2 * MAX_CAPTURE {
+            break;
+        }
+    }
+    Some(text.trim().to_owned())
+}
+
+impl Source {
+    /// Whether it reads headers.
+    pub fn needs_head(&self) -> bool {
+        matches!(self, Self::Header(_) | Self::Cookie(_))
+    }
+
+    /// Whether it reads the body.
+    pub fn needs_body(&self) -> bool {
+        !self.needs_head()
+    }
+}
+
+impl Pick {
+    fn of<T>(
+        self,
+        found: &[T],
+        rng: &mut Rng,
+        size: impl Fn(&T) -> usize,
+        keep: impl Fn(&T) -> Value,
+    ) -> Option<Value> {
+        let index = match self {
+            _ if found.is_empty() => return None,
+            Self::First => 0,
+            Self::Last => found.len() - 1,
+            Self::Random => rng.random_range(0..found.len()),
+            Self::All => {
+                let total: usize = found.iter().map(|item| 16 + size(item)).sum();
+                return (total <= MAX_CAPTURE)
+                    .then(|| found.iter().map(keep).collect::<Vec<_>>().into());
+            }
+        };
+        found.get(index).filter(|item| size(item) <= MAX_CAPTURE).map(keep)
+    }
+}
+
+/// About how many bytes a value takes.
+fn weight(node: &Json) -> usize {
+    match node {
+        Json::String(text) => text.len(),
+        Json::Array(items) => items.iter().map(|item| 16 + weight(item)).sum(),
+        Json::Object(map) => map.iter().map(|(key, item)| 32 + key.len() + weight(item)).sum(),
+        Json::Null | Json::Bool(_) | Json::Number(_) => 8,
+    }
+}

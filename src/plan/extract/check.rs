@@ -1,0 +1,132 @@
+//! Checks: conditions on an answer.
+//!
+//! Invariant: a condition is decided in time linear in the answer, whatever the answer holds.
+
+use std::time::Duration;
+
+use regex::bytes::Regex;
+use serde_json::Value as Json;
+use serde_json_path::JsonPath;
+
+use super::Reading;
+use crate::verdict::Op;
+
+/// A condition on an answer.
+#[derive(Clone, Debug)]
+pub struct Check {
+    /// How reports call it: `status is 200`.
+    pub name: String,
+    /// The condition.
+    pub what: What,
+}
+
+/// The conditions.
+#[derive(Clone, Debug)]
+pub enum What {
+    /// The status is one of these.
+    Status(Vec<u16>),
+    /// Some header of this name has a value that matches.
+    Header(String, Text),
+    /// The body matches.
+    Body(Text),
+    /// The first node the path finds equals the value.
+    Json(JsonPath, Json),
+    /// The decoded body has so many bytes.
+    Size(Op, u64),
+    /// A time of the exchange compares so.
+    Time(Timing, Op, Duration),
+}
+
+/// The times of an exchange that can be checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// From dispatch to the last byte.
+    Service,
+    /// From dispatch to the first byte.
+    FirstByte,
+}
+
+/// A condition on a text.
+#[derive(Clone, Debug)]
+pub enum Text {
+    /// It is this.
+    Equals(String),
+    /// This is somewhere in it.
+    Contains(String),
+    /// This is nowhere in it.
+    Lacks(String),
+    /// The expression matches somewhere in it.
+    Matches(Regex),
+}
+
+impl Check {
+    /// Whether it holds.
+    pub fn holds(&self, reading: &Reading<'_>) -> bool {
+        let answer = &reading.answer;
+        match &self.what {
+            What::Status(wanted) => wanted.contains(&answer.status),
+            What::Header(name, text @ Text::Lacks(_)) => {
+                reading.headers(name).all(|value| text.matches(value.as_bytes()))
+            }
+            What::Header(name, text) => {
+                reading.headers(name).any(|value| text.matches(value.as_bytes()))
+            }
+            What::Body(text) => text.matches(answer.body),
+            What::Json(path, wanted) => reading
+                .json()
+                .and_then(|json| path.query(json).first())
+                .is_some_and(|node| same(node, wanted)),
+            What::Size(op, limit) => op.holds(answer.body.len() as f64, *limit as f64),
+            What::Time(timing, op, limit) => {
+                let time = match timing {
+                    Timing::Service => answer.service,
+                    Timing::FirstByte => answer.first_byte,
+                };
+                op.holds(time.as_secs_f64() * 1e6, limit.as_secs_f64() * 1e6)
+            }
+        }
+    }
+}
+
+impl Text {
+    fn matches(&self, value: &[u8]) -> bool {
+        let holds = |part: &str| memchr::memmem::find(value, part.as_bytes()).is_some();
+        match self {
+            Self::Equals(wanted) => value == wanted.as_bytes(),
+            Self::Contains(part) => holds(part),
+            Self::Lacks(part) => !holds(part),
+            Self::Matches(regex) => regex.is_match(value),
+        }
+    }
+}
+
+impl What {
+    /// Whether it reads headers.
+    pub fn needs_head(&self) -> bool {
+        matches!(self, Self::Header(..))
+    }
+
+    /// Whether it reads the body.
+    pub fn needs_body(&self) -> bool {
+        matches!(self, Self::Body(_) | Self::Json(..) | Self::Size(..))
+    }
+
+    /// Whether it names this status as wanted.
+    pub fn names_status(&self, status: u16) -> bool {
+        matches!(self, Self::Status(wanted) if wanted.contains(&status))
+    }
+}
+
+/// Equal as JSON, where `1` and `1.0` are the same number.
+fn same(a: &Json, b: &Json) -> bool {
+    match (a, b) {
+        (Json::Number(a), Json::Number(b)) if a.is_f64() || b.is_f64() => a.as_f64() == b.as_f64(),
+        (Json::Array(a), Json::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b))
+        }
+        (Json::Object(a), Json::Object(b)) => {
+            a.len() == b.len() && a.iter().all(|(key, a)| b.get(key).is_some_and(|b| same(a, b)))
+        }
+        _ => a == b,
+    }
+}

@@ -1,0 +1,173 @@
+//! `capture`: what a step keeps of its answer.
+//!
+//! `step` calls it; the plan applies the result.
+//! Invariant: paths and expressions are parsed here, so that nothing about them can fail later.
+
+use regex::bytes::{Regex, RegexBuilder};
+use serde_json_path::JsonPath;
+
+use super::diagnose::Review;
+use super::node::{Key, Kind, Node};
+use super::shape::{self, Fields, wrong};
+use crate::plan::extract::{Capture, Pick, Source};
+
+/// The most memory a compiled expression may take: 1 MiB.
+const MAX_REGEX: usize = 1 << 20;
+
+/// The longest JSONPath; its parser takes stack for each bracket.
+const MAX_PATH: usize = 500;
+
+/// The most filters in one path: its parser tries each alternative again for each that is nested.
+const MAX_NESTED: usize = 4;
+
+/// The captures of a step; `names` are the variables of its archetype by slot.
+pub(super) fn captures(review: &mut Review, node: &Node, names: &[String]) -> Vec<Capture> {
+    let expected = "a map of variables, such as `{ token: { json: \"$.token\" } }`";
+    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+    entries.iter().filter_map(|(key, node)| capture(review, key, node, names)).collect()
+}
+
+fn capture(review: &mut Review, key: &Key, node: &Node, names: &[String]) -> Option<Capture> {
+    let mut fields =
+        Fields::like(review, node, "a capture", "`{ json: \"$.id\" }` or `{ header: location }`")?;
+    let json = fields.take("json").map(|node| path(review, node).map(Source::Json));
+    let regex = fields.take("regex").map(|node| regex(review, node));
+    let group = fields.entry("group");
+    let header = fields.take("header").map(|node| {
+        let name = shape::fixed(review, node, "the name of a header")?;
+        Some(Source::Header(name.to_owned()))
+    });
+    let cookie = fields.take("cookie").map(|node| {
+        let name = shape::fixed(review, node, "the name of a cookie")?;
+        Some(Source::Cookie(name.to_owned()))
+    });
+    let (selector, attribute) = (fields.take("css"), fields.take("attribute"));
+    let css = selector.map(|node| css(review, node, attribute));
+    let pick = fields.take("pick").map(|node| pick(review, node));
+    let before = review.count();
+    fields.finish(review);
+    if let (Some((key, _)), None) = (group, &regex) {
+        review.mistake(key.span, "a `group` belongs to a `regex`");
+    }
+    let regex = regex.map(|regex| group_of(review, regex?, group.map(|(_, node)| node)));
+    let sources: Vec<Option<Source>> =
+        [json, regex, header, cookie, css].into_iter().flatten().collect();
+    if sources.len() != 1 && review.count() == before {
+        review.mistake(node.span, "a capture looks in one place").expected(
+            "one of `json: \"$.path\"`, `regex: \"id=(\\d+)\"`, `header: name`, `cookie: name` \
+             or `css: \"form input\"`",
+        );
+    }
+    Some(Capture {
+        variable: names.iter().position(|name| *name == key.name)?,
+        name: format!("capture {}", key.name),
+        source: sources.into_iter().next()??,
+        pick: pick.unwrap_or(Some(Pick::default()))?,
+    })
+}
+
+/// The group that is kept: the one that is named, else the first, else all of it.
+fn group_of(review: &mut Review, regex: Regex, group: Option<&Node>) -> Option<Source> {
+    let groups = regex.captures_len() as u64 - 1;
+    let Some(node) = group else { return Some(Source::Regex(regex, groups.min(1) as usize)) };
+    if let Kind::Text(name) = &node.kind {
+        let names: Vec<&str> = regex.capture_names().flatten().collect();
+        let index = regex.capture_names().position(|known| known == Some(name.as_str()));
+        if index.is_none() {
+            let mistake = review.mistake(node.span, format!("the regex has no group `{name}`"));
+            mistake.expected(match names.as_slice() {
+                [] => "a number: its groups have no names".to_owned(),
+                names => format!("one of {}", shape::list_names(names)),
+            });
+        }
+        return index.map(|index| Source::Regex(regex, index));
+    }
+    let index = shape::count(review, node, 0, groups)?;
+    Some(Source::Regex(regex, index as usize))
+}
+
+/// A regular expression over bytes, in time linear in what it looks at.
+pub(super) fn regex(review: &mut Review, node: &Node) -> Option<Regex> {
+    let text = shape::fixed(review, node, "a regular expression such as \"id=(\\d+)\"")?;
+    let built = RegexBuilder::new(text).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build();
+    match built {
+        Ok(regex) => Some(regex),
+        Err(problem) => {
+            // Its own message draws a picture of several lines; the last says what is wrong.
+            let problem = problem.to_string();
+            let last = problem.lines().last().unwrap_or_default();
+            let last = last.strip_prefix("error: ").unwrap_or(last);
+            review
+                .mistake(node.span, format!("this is no regular expression: {last}"))
+                .expected("the syntax of RE2, without look-around and back-references");
+            None
+        }
+    }
+}
+
+#[cfg(feature = "css")]
+fn css(review: &mut Review, node: &Node, attribute: Option<&Node>) -> Option<Source> {
+    let text = shape::fixed(review, node, "a CSS selector such as \"input[name=csrf]\"")?;
+    let attribute = match attribute {
+        Some(node) => Some(shape::fixed(review, node, "the name of an attribute")?.to_owned()),
+        None => None,
+    };
+    match scraper::Selector::parse(text) {
+        Ok(selector) => Some(Source::Css(selector, attribute)),
+        Err(_) => {
+            let message = format!("`{}` is no CSS selector", shape::short(text));
+            review.mistake(node.span, message).expected("one such as \"form input[name=csrf]\"");
+            None
+        }
+    }
+}
+
+#[cfg(not(feature = "css"))]
+fn css(review: &mut Review, node: &Node, _attribute: Option<&Node>) -> Option<Source> {
+    review
+        .mistake(node.span, "this program was built without CSS selectors")
+        .help("build it with `--features css`, or use `regex`");
+    None
+}
+
+fn pick(review: &mut Review, node: &Node) -> Option<Pick> {
+    match shape::scalar(node) {
+        Some("first") => Some(Pick::First),
+        Some("last") => Some(Pick::Last),
+        Some("random") => Some(Pick::Random),
+        Some("all") => Some(Pick::All),
+        _ => wrong(review, node, "one of `first`, `last`, `random`, `all`"),
+    }
+}
+
+fn path(review: &mut Review, node: &Node) -> Option<JsonPath> {
+    let text = shape::fixed(review, node, "a JSONPath such as \"$.items[0].id\"")?;
+    parse_path(text)
+        .map_err(|problem| {
+            review
+                .mistake(node.span, format!("this is no JSONPath: {problem}"))
+                .expected("a path such as \"$.items[0].id\" or \"$..id\" (RFC 9535)");
+        })
+        .ok()
+}
+
+/// Parses a JSONPath within bounds.
+pub(super) fn parse_path(text: &str) -> Result<JsonPath, String> {
+    if !text.starts_with('$') {
+        return Err("it does not begin with `$`".to_owned());
+    }
+    if text.len() > MAX_PATH {
+        return Err(format!("it has more than {MAX_PATH} bytes"));
+    }
+    let count = |sign: char| text.matches(sign).count();
+    if count('?') > MAX_NESTED || count('(') > 2 * MAX_NESTED {
+        return Err("it has too many filters or brackets".to_owned());
+    }
+    JsonPath::parse(text).map_err(|error| match error.message() {
+        "parser error" => {
+            let rest = text.get(error.position()..).unwrap_or_default();
+            format!("it cannot be read from `{}` on", shape::short(rest))
+        }
+        message => message.to_owned(),
+    })
+}

@@ -1,0 +1,192 @@
+//! `check` and `expect`: conditions on a step's answer.
+//!
+//! `step` calls it; the plan applies the result.
+//! Invariant: a check that comes out has a name that says what it asks for.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use super::capture::{parse_path, regex};
+use super::diagnose::Review;
+use super::node::{Key, Kind, Node};
+use super::shape::{self, Fields, wrong};
+use crate::plan::extract::{Check, Text, Timing, What};
+use crate::units;
+use crate::verdict::Op;
+
+/// The conditions of a step's `check` or `expect`.
+pub(super) fn checks(review: &mut Review, node: &Node) -> Vec<Check> {
+    let Some(mut fields) = Fields::of(review, node, "a check") else { return Vec::new() };
+    let mut checks = Vec::new();
+    checks.extend(fields.take("status").and_then(|node| status(review, node)));
+    if let Some(node) = fields.take("header") {
+        headers(review, node, &mut checks);
+    }
+    if let Some(node) = fields.take("body") {
+        body(review, node, &mut checks);
+    }
+    if let Some(node) = fields.take("json") {
+        json(review, node, &mut checks);
+    }
+    checks.extend(fields.take("size").and_then(|node| size(review, node)));
+    for (key, timing) in [("service", Timing::Service), ("first_byte", Timing::FirstByte)] {
+        checks.extend(fields.take(key).and_then(|node| time(review, node, key, timing)));
+    }
+    fields.finish(review);
+    checks
+}
+
+fn status(review: &mut Review, node: &Node) -> Option<Check> {
+    let one = std::slice::from_ref(node);
+    let items = match &node.kind {
+        Kind::List(items) if !items.is_empty() => items,
+        _ => one,
+    };
+    let (mut wanted, mut shown) = (Vec::new(), Vec::new());
+    for item in items {
+        let class = shape::scalar(item).and_then(|text| text.strip_suffix("xx"));
+        match class.and_then(|class| class.parse::<u16>().ok()) {
+            Some(class @ 1..=5) => {
+                wanted.extend(class * 100..class * 100 + 100);
+                shown.push(format!("{class}xx"));
+            }
+            _ => {
+                let status = shape::count(review, item, 100, 599);
+                wanted.push(u16::try_from(status?).ok()?);
+                shown.push(status?.to_string());
+            }
+        }
+    }
+    let name = format!("status is {}", shown.join(" or "));
+    Some(Check { name, what: What::Status(wanted) })
+}
+
+fn headers(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
+    let expected = "a map such as `{ content-type: { contains: json } }`";
+    let Some(entries) = shape::entries(review, node, expected) else { return };
+    for (key, node) in entries {
+        header(review, key, node, checks);
+    }
+}
+
+fn header(review: &mut Review, key: &Key, node: &Node, checks: &mut Vec<Check>) {
+    let name = &key.name;
+    if !matches!(node.kind, Kind::Map(_)) {
+        if let Some(text) = shape::fixed(review, node, "a header's value") {
+            let label = format!("header {name} is \"{}\"", shape::short(text));
+            let text = Text::Equals(text.to_owned());
+            checks.push(Check { name: label, what: What::Header(name.clone(), text) });
+        }
+        return;
+    }
+    let Some(mut fields) = Fields::of(review, node, "a header's check") else { return };
+    for (label, text) in texts(review, &mut fields, "a header's value") {
+        let label = format!("header {name} {label}");
+        checks.push(Check { name: label, what: What::Header(name.clone(), text) });
+    }
+    fields.finish(review);
+}
+
+fn body(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
+    let expected =
+        "`{ contains: \"text\" }`, `{ matches: \"id=\\d+\" }` or `{ json: { \"$.ok\": true } }`";
+    let Some(mut fields) = Fields::like(review, node, "a body's check", expected) else { return };
+    let before = checks.len();
+    for (label, text) in texts(review, &mut fields, "the body") {
+        checks.push(Check { name: format!("body {label}"), what: What::Body(text) });
+    }
+    if let Some(node) = fields.take("json") {
+        json(review, node, checks);
+    }
+    let mistakes = review.count();
+    fields.finish(review);
+    if checks.len() == before && review.count() == mistakes {
+        review.mistake(node.span, "this check asks for nothing").expected(expected);
+    }
+}
+
+/// The conditions on a text that are there, each with its part of the check's name.
+fn texts(review: &mut Review, fields: &mut Fields<'_>, what: &str) -> Vec<(String, Text)> {
+    type Make = fn(String) -> Text;
+    let kinds: [(&str, &str, Make); 3] = [
+        ("equals", "is", Text::Equals),
+        ("contains", "contains", Text::Contains),
+        ("lacks", "lacks", Text::Lacks),
+    ];
+    let mut found = Vec::new();
+    for (key, verb, make) in kinds {
+        if let Some(node) = fields.take(key)
+            && let Some(text) = shape::fixed(review, node, what)
+        {
+            found.push((format!("{verb} \"{}\"", shape::short(text)), make(text.to_owned())));
+        }
+    }
+    if let Some(node) = fields.take("matches")
+        && let Some(regex) = regex(review, node)
+    {
+        found.push((format!("matches /{}/", shape::short(regex.as_str())), Text::Matches(regex)));
+    }
+    found
+}
+
+fn json(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
+    let expected = "a map of paths and values, such as `{ \"$.ok\": true }`";
+    let Some(entries) = shape::entries(review, node, expected) else { return };
+    for (key, node) in entries {
+        let path = match parse_path(&key.name) {
+            Ok(path) => path,
+            Err(problem) => {
+                review
+                    .mistake(key.span, format!("this is no JSONPath: {problem}"))
+                    .expected("a path such as \"$.items[0].id\" (RFC 9535)");
+                continue;
+            }
+        };
+        let wanted = to_json(node);
+        let shown = shape::short(&wanted.to_string());
+        let name = format!("json {} is {shown}", key.name);
+        checks.push(Check { name, what: What::Json(path, wanted) });
+    }
+}
+
+/// A YAML value as JSON.
+pub(super) fn to_json(node: &Node) -> Json {
+    match &node.kind {
+        Kind::Null => Json::Null,
+        Kind::Bool(truth) => Json::from(*truth),
+        Kind::Number(written, value) => {
+            serde_json::from_str(written).unwrap_or_else(|_| Json::from(*value))
+        }
+        Kind::Text(text) => Json::from(text.as_str()),
+        Kind::List(items) => items.iter().map(to_json).collect(),
+        Kind::Map(entries) => {
+            entries.iter().map(|(key, item)| (key.name.clone(), to_json(item))).collect()
+        }
+    }
+}
+
+fn size(review: &mut Review, node: &Node) -> Option<Check> {
+    let expected = "a bound such as \"< 10KiB\"";
+    let text = shape::fixed(review, node, expected)?;
+    let Some((op, limit)) = bound(text, |text| units::parse_size(text).ok()) else {
+        return wrong(review, node, expected);
+    };
+    Some(Check { name: format!("size {text}"), what: What::Size(op, limit) })
+}
+
+fn time(review: &mut Review, node: &Node, key: &str, timing: Timing) -> Option<Check> {
+    let expected = "a bound such as \"< 1s\"";
+    let text = shape::fixed(review, node, expected)?;
+    let Some((op, limit)) = bound(text, |text| units::parse_duration(text).ok()) else {
+        return wrong(review, node, expected);
+    };
+    let limit: Duration = limit;
+    Some(Check { name: format!("{key} {text}"), what: What::Time(timing, op, limit) })
+}
+
+fn bound<T>(text: &str, limit: impl Fn(&str) -> Option<T>) -> Option<(Op, T)> {
+    let symbols = text.find(|c| !"<>=".contains(c))?;
+    let op = Op::parse(&text[..symbols])?;
+    Some((op, limit(text[symbols..].trim())?))
+}
