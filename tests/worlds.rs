@@ -362,5 +362,6 @@ worlds![
     users_gather,
     users_rise_and_fall,
     warmup_boundary,
+    who_is_cut_says_goodbye,
     young_cut_calls_spoil_no_median,
 ];

@@ -106,15 +106,12 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: &Start) {
     }
     let (walked, begun) = Walk::new(shard, user, turn).iteration(true).await;
     shard.end_iteration(index, due, &walked);
-    let stays = walked.end != IterationEnd::Interrupted;
-    if stays && walked.pause_ns > 0 {
-        // A pause at the end of the flow: this user is still there.
+    if walked.end != IterationEnd::Interrupted && walked.pause_ns > 0 {
+        // A pause at the end of the flow: this user is still there, as long as it may be.
         let until = walked.done.after(walked.think_ns);
-        if user.patience.pause_until(until).await.is_err() {
-            return;
-        }
+        let _ = user.patience.pause_until(until).await;
     }
-    if stays && begun {
+    if begun {
         // Boxed: most users have nothing to say, and their tasks should have no room for it.
         Box::pin(say_goodbye(shard, user)).await;
     }

@@ -289,8 +289,11 @@ impl<'a> Walk<'a> {
 pub(super) async fn say_goodbye(shard: &Shard, user: &mut User) {
     if let Some(on_stop) = shard.flows[user.archetype].sections.on_stop
         && !shard.cut.get()
+        && !shard.plan.grace.is_zero()
     {
         let now = clock::now();
+        // Also who was cut at the end of its grace says goodbye, and has as long again for it.
+        user.patience.set_hard_end(now + shard.plan.grace);
         let turn = Turn { intended: now, ready: now, picked_up: now };
         Walk::new(shard, user, turn).section(on_stop).await;
     }

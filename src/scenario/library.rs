@@ -15,8 +15,13 @@ pub(super) const MAX_FILE: u64 = 4 << 20;
 
 /// The archetypes that come with the program.
 pub(super) const BUILT_IN: &[(&str, &str)] = &[
+    ("api-client", include_str!("../../archetypes/api-client.yaml")),
     ("browser", include_str!("../../archetypes/browser.yaml")),
     ("buyer", include_str!("../../archetypes/buyer.yaml")),
+    ("crawler", include_str!("../../archetypes/crawler.yaml")),
+    ("impatient", include_str!("../../archetypes/impatient.yaml")),
+    ("mobile", include_str!("../../archetypes/mobile.yaml")),
+    ("poller", include_str!("../../archetypes/poller.yaml")),
 ];
 
 /// Where archetypes are looked up, in this order, before the built-in ones.

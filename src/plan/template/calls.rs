@@ -16,13 +16,19 @@ pub(super) const PREFIX: &str = "fn__";
 #[derive(Debug)]
 pub(super) struct Rewritten {
     pub source: String,
+    /// Every word in it that may be a variable.
+    pub words: Vec<String>,
     /// Names that stand for what was read, and their values.
     pub constants: Vec<(String, Value)>,
 }
 
 /// Finds the calls; an error names the part of `source` that it is about.
 pub(super) fn rewrite(source: &str) -> Result<Rewritten, (ParseErrorKind, Range<usize>)> {
-    let mut out = Rewritten { source: String::with_capacity(source.len()), constants: Vec::new() };
+    let mut out = Rewritten {
+        source: String::with_capacity(source.len()),
+        words: Vec::new(),
+        constants: Vec::new(),
+    };
     let mut at = 0;
     // The last byte that is no blank: after `.` and `|` a name is no function of ours.
     let mut before = b' ';
@@ -48,6 +54,7 @@ pub(super) fn rewrite(source: &str) -> Result<Rewritten, (ParseErrorKind, Range<
             _ if called && FUNCTIONS.contains(&word) && !RESERVED.contains(&word) => {
                 out.source.push_str(PREFIX);
             }
+            _ if is_word(word) && !matches!(before, b'.' | b'|') => out.words.push(word.to_owned()),
             _ => {}
         }
         out.source.push_str(word);
@@ -57,6 +64,10 @@ pub(super) fn rewrite(source: &str) -> Result<Rewritten, (ParseErrorKind, Range<
         at = end;
     }
     Ok(out)
+}
+
+fn is_word(token: &str) -> bool {
+    token.starts_with(|c: char| c.is_alphabetic() || c == '_')
 }
 
 /// The length of the word, the quoted text or the character that `text` begins with.

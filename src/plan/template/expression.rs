@@ -39,7 +39,7 @@ pub(super) fn compile(
     rewritten: Rewritten,
     names: &[String],
 ) -> Result<(Expression, Vec<String>), minijinja::Error> {
-    let Rewritten { source: code, constants } = rewritten;
+    let Rewritten { source: code, words, constants } = rewritten;
     let code = ENVIRONMENT.compile_expression_owned(code)?;
     let mut reads = Vec::new();
     let mut unknown = Vec::new();
@@ -51,6 +51,15 @@ pub(super) fn compile(
             reads_user = true;
         } else if !name.starts_with(PREFIX) && !RESERVED.contains(&name.as_str()) {
             unknown.push(name);
+        }
+    }
+    // The compiler overlooks what stands in a slice: `left[1:]`.
+    for word in words {
+        let known = names.iter().position(|known| *known == word);
+        if let Some(slot) = known.filter(|slot| !reads.iter().any(|(_, read)| read == slot)) {
+            reads.push((Value::from(word), slot));
+        } else if word == "user" {
+            reads_user = true;
         }
     }
     unknown.sort();
