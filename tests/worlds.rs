@@ -330,6 +330,7 @@ worlds![
     a_failed_start_ends_the_user,
     a_rule_stops_the_run,
     a_sine_makes_its_integral,
+    a_think_that_is_cut_begins_nothing,
     a_think_that_is_cut_is_not_taken_off,
     choices_loops_and_conditions,
     closed_counts_exactly,

@@ -13,6 +13,7 @@ use crate::pace::Stay;
 use crate::pace::think::{Ended, next_iteration_ns};
 use crate::plan::Load;
 use crate::plan::load::Bound;
+use crate::stats::sample::IterationEnd;
 
 /// A place in the herd for the length of a stay: all that is known of it, once, since every user's
 /// task holds one.
@@ -99,6 +100,10 @@ impl<'a> Life<'a> {
                 return Stopped::ForGood;
             }
             self.begun = true;
+            if walked.end == IterationEnd::Interrupted {
+                // Its time is over: cut in a think, its last call was done long ago.
+                break Stopped::ForGood;
+            }
             self.next_turn(intended, &walked);
             // Between iterations a user that has to leave goes at once.
             let ready = self.walk.turn.ready;

@@ -271,9 +271,9 @@ fn stat(text: &str) -> Option<Stat> {
 /// Whether a metric is written as k6 writes it, where a bare number is milliseconds.
 pub(super) fn is_k6(metric: &str) -> bool {
     // `p(95)` as the last part, not the `p(` of `step("home")`.
-    let percentile = metric.rfind("p(").is_some_and(|at| {
-        (at == 0 || metric[..at].ends_with('.')) && !metric[at..].contains('"')
-    });
+    let percentile = metric
+        .rfind("p(")
+        .is_some_and(|at| (at == 0 || metric[..at].ends_with('.')) && !metric[at..].contains('"'));
     percentile
         || metric.starts_with("http_req_duration")
         || metric.ends_with("avg")

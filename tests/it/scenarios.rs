@@ -1,0 +1,143 @@
+//! Every scenario that is shipped, and every example of the language's own page, against the
+//! built-in target with a shortened clock.
+//!
+//! Invariant: what a newcomer runs first works; nothing here depends on how fast the machine is.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::harness::{Done, Manada};
+
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+}
+
+/// Runs a file with these words; it is judged, whatever the verdict on a busy machine.
+fn run(file: &Path, words: &[&str]) -> (Done, Value) {
+    let path = file.to_str().unwrap();
+    let done = Manada::new(&["run", path, "--json", "--ui", "none", "--out", "out", "--seed", "5"])
+        .words(words)
+        .go();
+    let code = done.code.unwrap();
+    assert!([0, 4, 5].contains(&code), "{}: {done}", file.display());
+    let report = done.report(code);
+    (done, report)
+}
+
+fn count(report: &Value, name: &str) -> u64 {
+    report["calls"][name].as_u64().unwrap()
+}
+
+/// What must be true of a shipped scenario whose target is well.
+fn all_is_well(done: &Done, report: &Value) {
+    assert!(count(report, "made") > 0, "{done}");
+    for wrong in ["failed", "timeout", "generator_errors", "suppressed"] {
+        assert_eq!(count(report, wrong), 0, "{wrong}: {done}");
+    }
+    for check in report["checks"].as_array().unwrap() {
+        assert_eq!(check["failed"], 0, "{check}: {done}");
+    }
+    assert_eq!(report["data_ran_out"], serde_json::json!({}), "{done}");
+}
+
+macro_rules! shipped {
+    ($($name:ident $file:literal [$($word:literal),*] $check:expr;)+) => {
+        $(#[test] fn $name() {
+            let (done, report) = run(&folder("scenarios").join($file), &[$($word),*]);
+            let check: fn(&Done, &Value) = $check;
+            check(&done, &report);
+        })+
+
+        #[test]
+        fn every_scenario_is_run() {
+            let mut files: Vec<String> = std::fs::read_dir(folder("scenarios"))
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+                .filter(|name| name.ends_with(".yaml"))
+                .collect();
+            files.sort();
+            let mut run = vec![$($file),+];
+            run.sort_unstable();
+            assert_eq!(files, run);
+        }
+    };
+}
+
+shipped! {
+    api "api.yaml" ["--duration", "2s"] all_is_well;
+    breakpoint "breakpoint.yaml" ["--duration", "3s"] |done, report| {
+        // It is meant to break; what it did before that is well.
+        assert!(count(report, "ok") > 100, "{done}");
+        assert_eq!(count(report, "generator_errors"), 0, "{done}");
+    };
+    connections "connections.yaml" ["--duration", "2s", "--users", "300"] |done, report| {
+        all_is_well(done, report);
+        assert_eq!(report["users"]["peak"], 300, "{done}");
+    };
+    login_storm "login-storm.yaml" ["--duration", "3s"] all_is_well;
+    quickstart "quickstart.yaml" ["--duration", "3s"] all_is_well;
+    shop "shop.yaml" ["--duration", "3s", "-e", "weekend"] all_is_well;
+    smoke "smoke.yaml" [] |done, report| {
+        all_is_well(done, report);
+        assert_eq!(report["iterations"]["completed"], 8, "{done}");
+    };
+    soak "soak.yaml" ["--duration", "3s"] all_is_well;
+    spike "spike.yaml" ["--duration", "3s"] all_is_well;
+    stress "stress.yaml" ["--duration", "3s"] |done, report| {
+        assert!(count(report, "ok") > 100, "{done}");
+        assert_eq!(count(report, "generator_errors"), 0, "{done}");
+    };
+}
+
+#[test]
+fn the_scenario_of_the_language_page_runs_as_written() {
+    let file = folder("tests/language/shop-peak.yaml");
+    // As written, but for the port, the clock, and a warm-up that would hide who came first.
+    let words = [
+        "--set",
+        "services.shop=builtin",
+        "--set",
+        "warmup=0s",
+        "--duration",
+        "3s",
+        "--shards",
+        "2",
+    ];
+    let (done, report) = run(&file, &words);
+    all_is_well(&done, &report);
+    let made = |name: &str| -> u64 {
+        let steps = report["steps"].as_array().unwrap().iter();
+        let named = steps.filter(|step| step["name"] == name);
+        named.map(|step| step["calls"]["ok"].as_u64().unwrap()).sum()
+    };
+    for step in ["GET /", "home", "catalogue", "product page", "poll", "GET /recommended"] {
+        assert!(made(step) > 0, "{step}: {done}");
+    }
+    assert_eq!(made("POST /login"), made("POST /logout"), "who came went: {done}");
+}
+
+#[test]
+fn every_step_of_the_language_page_runs_as_written() {
+    let file = folder("tests/language/all-steps.yaml");
+    let (done, report) = run(&file, &["--set", "services.shop=builtin", "-v"]);
+    all_is_well(&done, &report);
+    assert_eq!(report["iterations"]["completed"], 10, "{done}");
+    let steps = report["steps"].as_array().unwrap();
+    for (name, calls) in [("count", 30), ("css", 10), ("js", 10), ("upload", 10)] {
+        let step = steps.iter().find(|step| step["name"] == name).unwrap();
+        assert_eq!(step["calls"]["ok"], calls, "{name}: {done}");
+        assert_eq!(step["tags"]["team"], "checkout", "{done}");
+    }
+    assert_eq!(report["groups"][0]["duration_us"]["count"], 10, "{done}");
+    assert_eq!(report["attempts"]["redirects"], 10, "{done}");
+}
+
+#[test]
+fn logs_are_said() {
+    let file = folder("tests/language/all-steps.yaml");
+    let path = file.to_str().unwrap();
+    let words = ["run", path, "--ui", "plain", "--set", "services.shop=builtin", "--out", "out"];
+    let done = Manada::new(&words).go();
+    assert!(done.stderr.contains("log: user 0 saw 200"), "{done}");
+}
