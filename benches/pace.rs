@@ -19,7 +19,7 @@ fn main() {
 }
 
 fn arrivals(process: Process, curve: Curve) -> Arrivals {
-    Arrivals { process, curve, iterations: None, max_users: 1 }
+    Arrivals { process, curve, iterations: None, max_users: 1, fresh_connections: false }
 }
 
 fn next(bencher: Bencher<'_, '_>, process: Process, shards: u64) {

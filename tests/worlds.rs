@@ -332,6 +332,7 @@ worlds![
     a_sine_makes_its_integral,
     a_think_that_is_cut_begins_nothing,
     a_think_that_is_cut_is_not_taken_off,
+    an_iteration_without_a_call,
     choices_loops_and_conditions,
     closed_counts_exactly,
     closed_paced_waits_for_the_target,

@@ -15,6 +15,10 @@ use crate::plan::Load;
 use crate::plan::load::Bound;
 use crate::stats::sample::IterationEnd;
 
+/// How long an iteration lasts at least that makes no call: a flow that finds nothing to do must not
+/// go round as fast as the machine can.
+const IDLE_NS: u64 = 1_000_000;
+
 /// A place in the herd for the length of a stay: all that is known of it, once, since every user's
 /// task holds one.
 pub(super) struct Life<'a> {
@@ -173,7 +177,8 @@ impl<'a> Life<'a> {
         let due = Time(next_iteration_ns(ended, shard.flows[user.archetype].pace_ns));
         // A target that gives no answer is not hammered, whatever the pace. What the pace intended
         // stays intended: holding back is blocked time.
-        let ready = due.max(walked.done.after(user.backoff_ns()));
+        let hold_ns = if self.walk.called { user.backoff_ns() } else { IDLE_NS };
+        let ready = due.max(walked.done.after(hold_ns));
         self.walk.turn = Turn { intended: due, ready, picked_up: walked.done };
     }
 }

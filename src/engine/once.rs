@@ -24,7 +24,7 @@ pub struct Once {
     pub lines: Vec<String>,
 }
 
-/// Walks `archetype` once with the services of `plan`, without its thinks and pauses.
+/// Walks `archetype` once with the services of `plan`.
 pub async fn once(
     plan: &Plan,
     archetype: &Archetype,

@@ -16,7 +16,7 @@ use super::user::{Identity, Item, User};
 use super::walk::{Walk, Walked, say_goodbye};
 use crate::clock::{self, Time};
 use crate::pace::{Start, Stay};
-use crate::plan::Workload;
+use crate::plan::{Load, Workload};
 use crate::stats::sample::IterationEnd;
 
 /// Who is to sit down.
@@ -94,6 +94,9 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: &Start) {
     let workload = &shard.plan.workloads[index];
     let due = shard.zero(workload).after(start.due_ns);
     let who = Identity { workload: index, number: start.number, session: 0 };
+    if matches!(&workload.load, Load::Open(arrivals) if arrivals.fresh_connections) {
+        user.hang_up();
+    }
     let ready = user.become_somebody(shard, &who, due);
     user.begin(shard.plan.seed, 0, Item::Of(start.number));
     user.patience.set_hard_end(shard.hard_end(workload));

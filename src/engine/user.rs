@@ -175,7 +175,10 @@ impl User {
             Session::Endless => (u64::MAX, u64::MAX),
             Session::Iterations(count) => (u64::MAX, *count),
             Session::Duration(law) => {
-                (nanos(law.sample(&mut self.own_rng(shard.plan.seed))), u64::MAX)
+                // A stream apart from its variables'.
+                let mut rng =
+                    shard.plan.seed.rng(Stream::User, self.workload as u64 | 1 << 47, self.number);
+                (nanos(law.sample(&mut rng)), u64::MAX)
             }
         }
     }

@@ -55,6 +55,8 @@ pub(super) struct Walk<'a> {
     thought_before_ns: u64,
     /// When its last call was done.
     done: Time,
+    /// It made a call.
+    pub(super) called: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -70,6 +72,7 @@ impl<'a> Walk<'a> {
             thought_ns: 0,
             thought_before_ns: 0,
             done: first.picked_up,
+            called: false,
         }
     }
 
@@ -83,7 +86,7 @@ impl<'a> Walk<'a> {
     pub(super) async fn iteration(&mut self, is_first: bool) -> (Walked, bool) {
         (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
         (self.thought_ns, self.thought_before_ns) = (0, 0);
-        self.done = self.turn.picked_up;
+        (self.done, self.called) = (self.turn.picked_up, false);
         if is_first && let Some(on_start) = self.flow().sections.on_start {
             // Boxed: it comes once, and would double the room of every user's task.
             let end = Box::pin(self.section(on_start)).await;
@@ -178,7 +181,7 @@ impl<'a> Walk<'a> {
     /// one before and the think after it.
     fn after(&mut self, ended: &CallEnd, think: Option<&Distribution>) -> Result<(), IterationEnd> {
         let done = ended.done;
-        self.done = done;
+        (self.done, self.called) = (done, true);
         self.thought_before_ns = self.thought_ns;
         self.turn = Turn { intended: done, ready: done, picked_up: done };
         self.think_ns = self.user.draw(think);

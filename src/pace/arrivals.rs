@@ -156,7 +156,7 @@ mod tests {
         for (per_s, ms) in stages {
             curve.ramp(per_s * S, Duration::from_millis(*ms));
         }
-        Arrivals { process, curve, iterations: None, max_users: 1 }
+        Arrivals { process, curve, iterations: None, max_users: 1, fresh_connections: false }
     }
 
     fn starts(arrivals: &Arrivals, seed: u64, segment: Segment) -> Vec<Start> {

@@ -78,6 +78,8 @@ pub struct Arrivals {
     pub iterations: Option<u64>,
     /// The most users at once over the whole run; a start beyond it is dropped and counted.
     pub max_users: u64,
+    /// Each user opens connections of its own, instead of taking over those of one that has gone.
+    pub fresh_connections: bool,
 }
 
 /// How starts are spread around the rate.

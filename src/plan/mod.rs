@@ -129,7 +129,7 @@ impl Plan {
         }
     }
 
-    /// A plan in which one user walks `archetype` once, without thinks, pauses and company.
+    /// A plan in which one user walks `archetype` once.
     #[must_use]
     pub fn alone(&self, archetype: &Archetype) -> Self {
         let series = |name: &String| Series {
@@ -159,7 +159,7 @@ impl Plan {
                 load: Load::Closed(users),
                 slot_offset: 0,
             }],
-            archetypes: vec![archetype.clone().without_waits()],
+            archetypes: vec![archetype.clone()],
             setup: None,
             teardown: None,
             thresholds: Vec::new(),

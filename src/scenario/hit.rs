@@ -110,6 +110,7 @@ fn load(hit: &Hit) -> Load {
             curve: Curve::constant(rate.nano_per_s(), length),
             iterations: hit.requests,
             max_users: hit.connections,
+            fresh_connections: false,
         }),
         None => Load::Closed(Users {
             curve: Curve::constant(hit.connections, length),

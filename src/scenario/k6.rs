@@ -137,7 +137,10 @@ fn arrivals(review: &mut Review, fields: &mut Fields<'_>, executor: &str) -> Mad
     let max_users = most?.max(1);
     let native = format!("{native}, max_users: {max_users} }}");
     let process = Process::Constant;
-    Some((Load::Open(Arrivals { process, curve, iterations: None, max_users }), native))
+    let fresh_connections = false;
+    let iterations = None;
+    let arrivals = Arrivals { process, curve, iterations, max_users, fresh_connections };
+    Some((Load::Open(arrivals), native))
 }
 
 /// So many starts per unit of time, in nano-starts per second.

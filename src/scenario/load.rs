@@ -112,6 +112,9 @@ fn open(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Arrivals> {
     let process = fields.take("process").map(|node| process(review, node));
     let rate = fields.need("rate", "a rate such as 100/s, or a list of stages");
     let max_users = fields.take("max_users").map(|n| shape::count(review, n, 1, MAX_USERS));
+    let fresh = fields
+        .take("connections")
+        .map(|node| shape::word(review, node, &[("kept", false), ("fresh", true)]));
     fields.finish(review);
     let curve = rate.and_then(|node| rate_curve(review, node, end));
     Some(Arrivals {
@@ -119,6 +122,7 @@ fn open(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Arrivals> {
         curve: curve?,
         iterations: end.iterations,
         max_users: max_users.unwrap_or(Some(DEFAULT_MAX_USERS))?,
+        fresh_connections: fresh.unwrap_or(Some(false))?,
     })
 }
 

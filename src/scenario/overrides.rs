@@ -116,7 +116,9 @@ fn replace_by_rate(
         return;
     }
     let curve = Curve::constant(rate.nano_per_s(), Duration::from_nanos(end));
-    workload.load = Load::Open(Arrivals { process, curve, iterations, max_users });
+    let fresh_connections = matches!(&workload.load, Load::Open(old) if old.fresh_connections);
+    workload.load =
+        Load::Open(Arrivals { process, curve, iterations, max_users, fresh_connections });
 }
 
 /// Moves the end of the load to `length`, everything timed in proportion.

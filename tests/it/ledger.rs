@@ -111,3 +111,18 @@ fn all_faults_at_once() {
         compare(&faults, words);
     }
 }
+
+#[test]
+fn arrivals_take_over_connections_or_open_their_own() {
+    let target = Builtin::start(&[]);
+    for (connections, most, least) in [("kept", 3, 1), ("fresh", 20, 20)] {
+        let scenario = format!(
+            "services: {{ it: \"{}\" }}\nworkloads:\n  w:\n    arrivals: {{ rate: 50/s, \
+             connections: {connections} }}\n    iterations: 20\n    flow: [ {{ get: / }} ]\n",
+            target.url("")
+        );
+        let report = Manada::run(&scenario, &[]).go().report(0);
+        let opened = report["connections"]["opened"].as_u64().unwrap();
+        assert!((least..=most).contains(&opened), "{connections}: {opened} opened");
+    }
+}
