@@ -28,6 +28,9 @@ pub(super) fn run(args: &Args) -> Ending {
     };
     match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {
+            if overrides.environment.is_none() && !other_environments(args, &overrides) {
+                return Ending::Scenario;
+            }
             for warning in &warnings {
                 remark(&warning.render(true));
             }
@@ -48,4 +51,17 @@ pub(super) fn run(args: &Args) -> Ending {
             if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario }
         }
     }
+}
+
+/// Whether the scenario holds in each of its environments, too; what does not is shown.
+fn other_environments(args: &Args, overrides: &Overrides) -> bool {
+    let mut all_hold = true;
+    for name in scenario::environments(&args.scenario) {
+        let overrides = Overrides { environment: Some(name.clone()), ..overrides.clone() };
+        if let Err(mistakes) = scenario::load(&args.scenario, &overrides) {
+            remark(&format_args!("in the environment `{name}`:\n{}", mistakes.render(true)));
+            all_hold = false;
+        }
+    }
+    all_hold
 }

@@ -67,6 +67,13 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), 
     review.close(plan)
 }
 
+/// The names of the environments of the scenario at `path`; none when it cannot be read.
+pub fn environments(path: &Path) -> Vec<String> {
+    let mut review = Review::default();
+    let document = library::read(&mut review, path, None);
+    document.map(|document| profile::names(&document.node)).unwrap_or_default()
+}
+
 fn finish(review: &mut Review, compiled: compile::Compiled, overrides: &Overrides) -> Plan {
     let compile::Compiled { mut plan, warmup, rules: places } = compiled;
     overrides.apply(review, &mut plan);

@@ -50,6 +50,18 @@ pub(super) fn environment(review: &mut Review, root: &mut Node, wanted: Option<&
     }
 }
 
+/// The names of a scenario's environments.
+pub(super) fn names(root: &Node) -> Vec<String> {
+    let of = |node: &Node, name: Option<&str>| -> Vec<(String, Node)> {
+        let Kind::Map(entries) = &node.kind else { return Vec::new() };
+        let wanted = |key: &Key| name.is_none_or(|name| key.name == name);
+        let found = entries.iter().filter(|(key, _)| wanted(key));
+        found.map(|(key, node)| (key.name.clone(), node.clone())).collect()
+    };
+    let all = of(root, Some("environments"));
+    all.iter().flat_map(|(_, node)| of(node, None)).map(|(name, _)| name).collect()
+}
+
 /// Maps merge key by key; anything else replaces what was there, and a null removes it.
 fn merge(under: &mut Node, over: Node) {
     match (&mut under.kind, over.kind) {

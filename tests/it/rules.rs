@@ -61,3 +61,17 @@ environments: {{ here: {{ services: {{ shop: "{}" }} }} }}
         }
     }
 }
+
+#[test]
+fn check_looks_into_every_environment() {
+    let scenario = "services: { it: builtin }\nworkloads: { w: { users: 1, flow: [ { get: / } ] } }\n\
+                    environments:\n  good: { grace: 1s }\n  bad: { grace: soon }\n";
+    let check = |words: &[&str]| {
+        Manada::new(&["check", "s.yaml"]).words(words).file("s.yaml", scenario).go()
+    };
+    let done = check(&[]);
+    assert_eq!(done.code, Some(3), "{done}");
+    assert!(done.stderr.contains("in the environment `bad`:"), "{done}");
+    assert!(!done.stderr.contains("`good`"), "{done}");
+    assert_eq!(check(&["-e", "good"]).code, Some(0));
+}
