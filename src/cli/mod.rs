@@ -4,9 +4,11 @@
 //! Invariant: the only folder that knows clap; it decides nothing about a run but what was asked.
 
 mod check;
+mod doctor;
 mod hit;
 mod launch;
 mod output;
+mod plan;
 mod run;
 mod target;
 mod words;
@@ -27,6 +29,8 @@ Examples:
   manada run scenarios/quickstart.yaml        the first run, on a target of its own
   manada hit http://127.0.0.1:8080/ -c 50     fifty users for ten seconds
   manada check my-scenario.yaml               every mistake at once
+  manada plan my-scenario.yaml                what it would do, and whether this machine can
+  manada doctor                               what this machine allows
 
 Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 thresholds failed,
 5 inconclusive, 6 stopped by a safety limit, 130/143 interrupted.")]
@@ -43,6 +47,10 @@ enum Command {
     Hit(hit::Args),
     /// Find every mistake in a scenario, without running it.
     Check(check::Args),
+    /// Say what a scenario would do and need, without sending anything.
+    Plan(plan::Args),
+    /// Look at this machine: what it allows, and what changes that.
+    Doctor(doctor::Args),
     /// Serve the built-in target: a small shop of known truth to aim at.
     Target(target::Args),
     /// Print a completion script for a shell.
@@ -69,6 +77,8 @@ pub fn main() -> Ending {
         Command::Run(args) => run::run(&args),
         Command::Hit(args) => hit::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Target(args) => target::run(args),
         Command::Completions { shell } => completions(shell),
     }

@@ -7,6 +7,7 @@ pub mod call;
 pub mod data;
 pub mod extract;
 pub mod flow;
+pub mod forecast;
 pub mod load;
 pub mod reach;
 pub mod service;
