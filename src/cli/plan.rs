@@ -16,7 +16,8 @@ use crate::exit::Ending;
 use crate::host;
 use crate::mask;
 use crate::plan::Plan;
-use crate::plan::forecast::{Assumed, Forecast, refuse};
+use crate::plan::forecast::needs::short_of;
+use crate::plan::forecast::{Assumed, Forecast, Refusal, refuse};
 use crate::run;
 use crate::scenario::{self, Overrides};
 use crate::seed::Seed;
@@ -85,9 +86,20 @@ pub(super) fn run(args: &Args) -> Ending {
 }
 
 fn show(args: &Args, plan: &Plan, assumed: &Assumed) -> Ending {
-    let forecast = Forecast::of(plan, assumed);
+    let mut forecast = Forecast::of(plan, assumed);
     let limits = run::limits();
     let refused = refuse(plan, &limits);
+    // What is likely, or possible, is no reason to refuse.
+    let sure = |what| refused.iter().any(|refusal: &Refusal| refusal.what == what);
+    let likely = short_of(&forecast.expected, &limits);
+    for short in likely.iter().filter(|short| !sure(short.what)) {
+        forecast.warnings.push(format!("as expected, {short}"));
+    }
+    for short in short_of(&forecast.most, &limits) {
+        if !sure(short.what) && !likely.iter().any(|known| known.what == short.what) {
+            forecast.warnings.push(format!("with all of `max_users` at work, {short}"));
+        }
+    }
     let tier = tier::choose(plan, host::cores().len(), args.shards.map(|shards| shards as usize));
     let outlook = Outlook {
         plan,

@@ -106,6 +106,13 @@ impl Curve {
         sum
     }
 
+    /// How long users are in, all together, ns: each comes as the level begins to exceed its
+    /// number, so that on a slope there is half a user more than the level says.
+    pub fn presence_ns(&self) -> u128 {
+        let slopes = self.pieces.iter().filter(|piece| piece.from != piece.to);
+        self.total() + slopes.map(|piece| u128::from(piece.length / 2)).sum::<u128>()
+    }
+
     /// When its pieces begin and when it ends, ns.
     pub fn bends(&self) -> impl Iterator<Item = u64> {
         self.pieces.iter().map(|piece| piece.start).chain([self.end_ns()])
@@ -303,6 +310,8 @@ mod tests {
         assert_eq!(curve.stays(9), [(9 * S, 16 * S)]);
         assert_eq!(curve.stays(10), []);
         assert_eq!((curve.level(0), curve.level(5 * S), curve.level(12 * S)), (0, 5, 10));
+        let stays = (0..10).flat_map(|k| curve.stays(k));
+        assert_eq!(curve.presence_ns(), stays.map(|(from, to)| u128::from(to - from)).sum());
         assert_eq!(curve.rises(), 10);
         curve.jump(4);
         curve.hold(secs(1));

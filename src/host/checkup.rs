@@ -3,6 +3,8 @@
 //! `cli doctor` asks, `sinks` show it.
 //! Invariant: a pure function of the facts; each warning has a cure that can be typed.
 
+use std::fmt::Write;
+
 use super::Facts;
 
 /// One finding.
@@ -122,7 +124,7 @@ fn cores(facts: &Facts) -> Finding {
     let shared: Vec<String> = shared.collect();
     let mut means = format!("up to {count} shards, {} beside a local target", (count / 2).max(1));
     if !shared.is_empty() {
-        means += &format!("; threads of one core: {}", shared.join(", "));
+        let _ = write!(means, "; threads of one core: {}", shared.join(", "));
     }
     let cure = "start it with `taskset -c 0,1 manada …` where more cores are there";
     finding("cores", count.to_string(), count >= 2, means, cure)
@@ -158,7 +160,7 @@ fn memory(facts: &Facts) -> Option<Finding> {
     let mib = |bytes: u64| bytes >> 20;
     let mut value = format!("{} MiB, {} MiB free", mib(total), mib(free));
     if let Some(quota) = facts.memory_quota {
-        value += &format!(", {} MiB allowed", mib(quota));
+        let _ = write!(value, ", {} MiB allowed", mib(quota));
     }
     let users = room / USER_BYTES;
     let means = format!("about {users} users over HTTP/1.1, {} over HTTP/2 or TLS", users / 8);

@@ -1,7 +1,7 @@
 //! This machine's facts: cores, descriptors, memory, and how its scheduler treats us.
 //!
-//! `engine::tier`, trust, reports, `plan` and `doctor` ask. Linux only: everything is read from /proc,
-//! /sys and syscalls.
+//! `engine::tier`, trust, reports, `plan` and `doctor` ask. Linux only: everything is read from
+//! /proc, /sys and syscalls.
 //! Invariant: a fact that cannot be read is `None`, never a guess.
 
 mod checkup;

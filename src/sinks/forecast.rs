@@ -133,6 +133,10 @@ fn steps(out: &mut String, forecast: &Forecast) {
             Basis::Guess => "~",
             Basis::AtMost => "≤ ",
         };
+        // A mean of a count that is itself only estimated.
+        let mut loads = forecast.workloads.iter();
+        let load = loads.find(|load| load.name == step.workload);
+        let rough = sign.is_empty() && load.is_some_and(|load| !load.exact);
         let of = if step.workload == step.archetype {
             step.workload.clone()
         } else {
@@ -141,7 +145,7 @@ fn steps(out: &mut String, forecast: &Forecast) {
         table.row([
             plain(&step.name),
             paint(DIM, &plain(&of)),
-            format!("{sign}{}", number(step.calls)),
+            format!("{}{}", if rough { "~" } else { sign }, number(step.calls)),
             format!("{sign}{:.2}", step.per_iteration),
         ]);
     }

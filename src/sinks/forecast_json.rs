@@ -93,5 +93,6 @@ pub fn findings(found: &[Finding]) -> Value {
         })
     };
     let ok = found.iter().all(|one| one.ok);
-    json!({ "version": 1, "ok": ok, "findings": found.iter().map(one).collect::<Vec<_>>() })
+    let findings: Vec<Value> = found.iter().map(one).collect();
+    json!({ "version": 1, "ok": ok, "findings": findings })
 }

@@ -54,13 +54,13 @@ pub fn feeds(plan: &Plan, made: &[Made]) -> Vec<Feeding> {
                     name: feed.name.clone(),
                     archetype: archetype.name.clone(),
                     workload: workload.name.clone(),
-                    pick: name_of(&Pick::NAMES, feed.pick),
+                    pick: name_of(&Pick::NAMES, &feed.pick),
                     per_iteration: draw.per_iteration,
                     rows,
                     needed,
                     needed_in_all: needed,
                     out_s: short.then(out),
-                    at_end: name_of(&AtEnd::NAMES, feed.at_end),
+                    at_end: name_of(&AtEnd::NAMES, &feed.at_end),
                 };
                 let source = (feed.pick == Pick::Unique).then_some(feed.source.as_str());
                 found.push((feeding, source));
@@ -75,8 +75,8 @@ pub fn feeds(plan: &Plan, made: &[Made]) -> Vec<Feeding> {
     found.into_iter().map(|(feeding, _)| feeding).collect()
 }
 
-fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: T) -> &'static str {
-    names.iter().find(|(_, known)| *known == value).map_or("", |(name, _)| name)
+fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str {
+    names.iter().find(|(_, known)| known == value).map_or("", |(name, _)| name)
 }
 
 /// When a workload that needs `needed` rows has taken `rows`, seconds after the run's start.

@@ -134,7 +134,7 @@ fn closed(plan: &Plan, workload: &Workload, users: &Users, parts: Vec<Option<Par
     let (user_s, stays) = if endless {
         (0.0, users.curve.peak() as f64)
     } else {
-        (users.curve.total() as f64 / 1e9, users.curve.rises() as f64)
+        (users.curve.presence_ns() as f64 / 1e9, users.curve.rises() as f64)
     };
     let mut speed = 0.0;
     for (part, share) in made.parts.iter_mut().zip(&workload.shares) {
@@ -143,8 +143,7 @@ fn closed(plan: &Plan, workload: &Workload, users: &Users, parts: Vec<Option<Par
         in_time(part, session, user_s * part.share, stays * part.share);
         speed += part.share / part.cycle_s;
     }
-    let all = |made: &Made| made.parts.iter().flatten().map(|part| part.iterations).sum();
-    made.iterations = all(&made);
+    made.iterations = made.parts.iter().flatten().map(|part| part.iterations).sum();
     made.spread = stays;
     made.end_s = if endless { 0.0 } else { users.curve.end_ns() as f64 / 1e9 };
     let Bound::Iterations(count) = users.bound else { return made };
@@ -246,8 +245,8 @@ impl InFlight {
                 let room = leave * (pair[1] - pair[0]) as f64 / 1e9;
                 dropped += (starts(pair[0], pair[1]) - room).max(0.0);
             }
-            // Until they are all taken, those that wait are free.
-            dropped = (dropped - arrivals.max_users as f64).max(0.0);
+            // Until they are all taken, half of them in the mean are free at once.
+            dropped = (dropped - arrivals.max_users as f64 / 2.0).max(0.0);
         }
         Self { stay_s, peak: peak.min(starts(0, end_ns)), dropped }
     }
