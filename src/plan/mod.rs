@@ -10,6 +10,7 @@ pub mod flow;
 pub mod forecast;
 pub mod load;
 pub mod reach;
+mod reads;
 pub mod service;
 pub mod slots;
 pub mod template;

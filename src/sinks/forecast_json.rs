@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::forecast::Outlook;
 use crate::host::Finding;
+use crate::plan::forecast::needs::PortNeed;
 use crate::plan::forecast::{Basis, Loading, Needs, Stepping};
 
 /// The document of `plan --json`.
@@ -76,11 +77,12 @@ fn step(one: &Stepping) -> Value {
 }
 
 fn needs(needs: &Needs) -> Value {
-    let port = |port: &crate::plan::forecast::needs::PortNeed| json!({ "address": port.address, "connections": port.connections });
+    let port =
+        |port: &PortNeed| json!({ "address": port.address, "connections": port.connections });
+    let ports: Vec<Value> = needs.ports.iter().map(port).collect();
     json!({
         "users": needs.users, "connections": needs.connections,
-        "descriptors": needs.descriptors, "memory_bytes": needs.memory,
-        "ports": needs.ports.iter().map(port).collect::<Vec<_>>(),
+        "descriptors": needs.descriptors, "memory_bytes": needs.memory, "ports": ports,
     })
 }
 
@@ -93,6 +95,6 @@ pub fn findings(found: &[Finding]) -> Value {
         })
     };
     let ok = found.iter().all(|one| one.ok);
-    let findings: Vec<Value> = found.iter().map(one).collect();
-    json!({ "version": 1, "ok": ok, "findings": findings })
+    let list: Vec<Value> = found.iter().map(one).collect();
+    json!({ "version": 1, "ok": ok, "findings": list })
 }
