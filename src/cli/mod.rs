@@ -15,9 +15,10 @@ mod words;
 
 use std::io::{self, Write};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Ending;
+use crate::scenario::schema::{Of, document};
 
 /// A load-testing traffic simulator: a herd of believable users, and numbers that can be trusted.
 #[derive(Debug, Parser)]
@@ -53,6 +54,18 @@ enum Command {
     Doctor(doctor::Args),
     /// Serve the built-in target: a small shop of known truth to aim at.
     Target(target::Args),
+    /// Print a JSON Schema of scenarios or archetypes, for editors.
+    #[command(after_help = "\
+Examples:
+  manada schema > manada.schema.json
+  manada schema archetype > archetype.schema.json
+In a scenario, for editors with a YAML language server:
+  # yaml-language-server: $schema=manada.schema.json")]
+    Schema {
+        /// Of which kind of file.
+        #[arg(value_enum, default_value_t = Kind::Scenario)]
+        of: Kind,
+    },
     /// Print a completion script for a shell.
     #[command(after_help = "Example: manada completions bash \
             > ~/.local/share/bash-completion/completions/manada")]
@@ -60,6 +73,15 @@ enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// The kinds of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A scenario.
+    Scenario,
+    /// An archetype in a file of its own.
+    Archetype,
 }
 
 /// Does what the command line says.
@@ -80,8 +102,18 @@ pub fn main() -> Ending {
         Command::Plan(args) => plan::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Target(args) => target::run(args),
+        Command::Schema { of } => schema(of),
         Command::Completions { shell } => completions(shell),
     }
+}
+
+fn schema(of: Kind) -> Ending {
+    let of = match of {
+        Kind::Scenario => Of::Scenario,
+        Kind::Archetype => Of::Archetype,
+    };
+    let text = format!("{:#}\n", document(of));
+    output::finish(io::stdout().write_all(text.as_bytes()), Ending::Pass)
 }
 
 fn completions(shell: clap_complete::Shell) -> Ending {

@@ -23,6 +23,7 @@ mod overrides;
 mod profile;
 mod reach;
 mod rules;
+pub mod schema;
 mod service;
 mod shape;
 mod stages;
