@@ -122,6 +122,9 @@ fn unread(review: &mut Review, plan: &Plan, marked: &Marked) {
 
 /// Feeds with fewer rows than who surely takes one.
 fn rows(review: &mut Review, plan: &Plan, marked: &Marked) {
+    if plan.archetypes.iter().all(|archetype| archetype.data.is_empty()) {
+        return;
+    }
     let assumed = Assumed { fallback_s: 0.0, series_s: Vec::new() };
     let count = 0..plan.workloads.len();
     let made: Vec<Made> = count.map(|index| made(plan, index, View::EXPECTED, &assumed)).collect();

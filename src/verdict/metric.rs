@@ -270,7 +270,9 @@ fn stat(text: &str) -> Option<Stat> {
 
 /// Whether a metric is written as k6 writes it, where a bare number is milliseconds.
 pub(super) fn is_k6(metric: &str) -> bool {
-    metric.contains("p(")
+    // A step's selector ends in `p(`, too.
+    let percentile = |at: usize| !metric[..at].ends_with(char::is_alphanumeric);
+    metric.match_indices("p(").any(|(at, _)| percentile(at))
         || metric.starts_with("http_req_duration")
         || metric.ends_with("avg")
         || metric.ends_with("med")

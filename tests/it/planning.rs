@@ -1,4 +1,4 @@
-//! `manada plan` and `manada doctor`: what they say, and that `run` refuses what `plan` refuses.
+//! `manada plan`, `doctor` and `schema`: what they say, and that `run` refuses what `plan` refuses.
 
 use std::process::Command;
 
@@ -111,4 +111,19 @@ fn a_doctor_looks_at_the_machine() {
     }
     let text = Manada::new(&["doctor"]).go();
     assert!(text.stdout.contains("about") && text.stdout.contains("in all"), "{text}");
+}
+
+#[test]
+fn a_schema_is_printed_for_each_kind_of_file() {
+    for (words, title) in [
+        (&["schema"][..], "Manada scenario"),
+        (&["schema", "scenario"], "Manada scenario"),
+        (&["schema", "archetype"], "Manada archetype"),
+    ] {
+        let done = Manada::new(words).go();
+        assert_eq!(done.code, Some(0), "{done}");
+        assert_eq!(done.json()["title"], title);
+    }
+    let done = Manada::new(&["schema", "workload"]).go();
+    assert_eq!(done.code, Some(2), "{done}");
 }

@@ -60,8 +60,18 @@ fn ours() -> Value {
         ("iterations", "How many in all.", count(1, MAX_ITERATIONS)),
     ]);
     let mut workload = exactly_one(object("a workload", &[], keys), &["users", "arrivals"]);
-    workload["allOf"] = json!([whose()]);
+    workload["allOf"] = json!([whose(), ending()]);
     workload
+}
+
+/// A plain rate needs something that ends it.
+fn ending() -> Value {
+    let plain = json!({ "type": "object", "required": ["rate"],
+        "properties": { "rate": { "type": "string" } } });
+    json!({
+        "if": { "type": "object", "required": ["arrivals"], "properties": { "arrivals": plain } },
+        "then": { "anyOf": [{ "required": ["duration"] }, { "required": ["iterations"] }] },
+    })
 }
 
 /// A workload has archetypes, or a flow or states of its own.

@@ -1,6 +1,6 @@
 //! The language as JSON Schema (2020-12), for editors.
 //!
-//! `cli schema` prints it. A child describes each part; what only reading can tell (names that
+//! `cli schema` prints it; a child describes each part. What only reading can tell (names that
 //! exist, files that are there, templates that parse) is left to `manada check`.
 //! Invariant: an object's title is what its reader calls it, and its keys are those its reader asks
 //! for: `tests` compares the two.
@@ -81,16 +81,22 @@ fn object(title: &str, needs: &[&str], keys: Vec<Property>) -> Value {
 
 /// A map from names of the user's own.
 fn map_of(schema: Value) -> Value {
-    json!({ "type": "object", "additionalProperties": schema })
+    keyed(json!({ "type": "object" }), "additionalProperties", schema)
 }
 
 /// The same with at least one entry.
 fn some_of(schema: Value) -> Value {
-    json!({ "type": "object", "minProperties": 1, "additionalProperties": schema })
+    keyed(map_of(schema), "minProperties", 1.into())
+}
+
+/// The same, whose names may be those of files.
+fn named(mut map: Value) -> Value {
+    map["propertyNames"] = refer("name");
+    map
 }
 
 fn list_of(schema: Value) -> Value {
-    json!({ "type": "array", "minItems": 1, "items": schema })
+    keyed(json!({ "type": "array", "minItems": 1 }), "items", schema)
 }
 
 fn refer(name: &str) -> Value {
@@ -98,7 +104,12 @@ fn refer(name: &str) -> Value {
 }
 
 fn any_of(schemas: Vec<Value>) -> Value {
-    json!({ "anyOf": schemas })
+    keyed(json!({}), "anyOf", schemas.into())
+}
+
+fn keyed(mut schema: Value, key: &str, value: Value) -> Value {
+    schema[key] = value;
+    schema
 }
 
 /// The schema, and that exactly one of these keys is there.
@@ -136,8 +147,8 @@ fn scenario() -> Value {
             ("vars", "Variables of every user, set once.", map_of(json!(true))),
             ("setup", "Steps done once before the load.", refer("steps")),
             ("teardown", "Steps done once after the load.", refer("steps")),
-            ("archetypes", "Kinds of user, written inline.", map_of(refer("archetype"))),
-            ("workloads", "Who makes how much load, when.", some_of(refer("workload"))),
+            ("archetypes", "Kinds of user, written inline.", named(map_of(refer("archetype")))),
+            ("workloads", "Who makes how much load, when.", named(some_of(refer("workload")))),
             ("warmup", "What is due before it counts in the ledgers alone.", refer("duration")),
             ("grace", "So long may iterations go on after the end.", refer("duration")),
             ("thresholds", "What good means.", json!({ "type": "array", "items": refer("rule") })),

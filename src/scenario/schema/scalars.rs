@@ -9,17 +9,16 @@ use super::{Definition, Property, any_of, exactly_one, object, refer};
 /// Those that all parts use.
 pub(super) fn definitions() -> Vec<Definition> {
     let scalar = json!({ "type": ["string", "number", "boolean"] });
-    let quantity = |pattern: &str, examples: Value| json!({ "type": "string", "pattern": pattern, "examples": examples });
     let duration = any_of(vec![
         quantity(
             "^\\s*(0|([0-9]*\\.?[0-9]*(ns|us|µs|μs|ms|s|sec|m|min|h|d))+)\\s*$",
-            json!(["250ms", "1.5s", "2m", "1h30m"]),
+            &["250ms", "1.5s", "2m", "1h30m"],
         ),
         json!({ "const": 0 }),
     ]);
     let some = any_of(vec![quantity(
         "^\\s*([0-9]*\\.?[0-9]*(ns|us|µs|μs|ms|s|sec|m|min|h|d))+\\s*$",
-        json!(["250ms", "1.5s", "2m"]),
+        &["250ms", "1.5s", "2m"],
     )]);
     vec![
         ("text", scalar),
@@ -28,23 +27,27 @@ pub(super) fn definitions() -> Vec<Definition> {
             "fixed",
             json!({ "type": ["string", "number", "boolean"], "not": { "pattern": "\\{\\{" } }),
         ),
-        ("name", json!({ "type": ["string", "number", "boolean"], "not": { "pattern": "^\\." } })),
+        (
+            "name",
+            json!({
+                "type": ["string", "number", "boolean"],
+                "maxLength": 100,
+                "pattern": "^[\\p{L}\\p{N}_ -][\\p{L}\\p{N}_. -]*$",
+            }),
+        ),
         ("truth", json!({ "type": "boolean" })),
         ("duration", duration),
         ("some_duration", some),
         (
             "rate",
-            quantity(
-                "^\\s*[0-9]*\\.?[0-9]*\\s*/\\s*(s|sec|m|min|h)\\s*$",
-                json!(["200/s", "90/m"]),
-            ),
+            quantity("^\\s*[0-9]*\\.?[0-9]*\\s*/\\s*(s|sec|m|min|h)\\s*$", &["200/s", "90/m"]),
         ),
         (
             "size",
             any_of(vec![
                 quantity(
                     "^\\s*[0-9]*\\.?[0-9]*\\s*(B|kB|KB|KiB|k|K|MB|MiB|M|GB|GiB|G)?\\s*$",
-                    json!(["64KiB", "10MB"]),
+                    &["64KiB", "10MB"],
                 ),
                 json!({ "type": "number", "minimum": 0 }),
             ]),
@@ -65,6 +68,11 @@ pub(super) fn definitions() -> Vec<Definition> {
         ("distribution", any_of(vec![refer("duration"), refer("law")])),
         ("law", law()),
     ]
+}
+
+/// A text such as these.
+fn quantity(pattern: &str, examples: &[&str]) -> Value {
+    json!({ "type": "string", "pattern": pattern, "examples": examples })
 }
 
 /// A whole number in a range.

@@ -18,9 +18,10 @@ pub(super) fn definitions() -> Vec<Definition> {
 }
 
 fn service() -> Value {
+    let ip = || matching("^[0-9.]+$|:");
     let source = any_of(vec![
-        json!({ "type": "string" }),
-        json!({ "type": "array", "minItems": 1, "maxItems": 1_024, "items": { "type": "string" } }),
+        ip(),
+        json!({ "type": "array", "minItems": 1, "maxItems": 1_024, "items": ip() }),
     ]);
     let keys = vec![
         ("url", "http or https; a path is a prefix of all steps' paths.", refer("fixed")),
@@ -29,10 +30,14 @@ fn service() -> Value {
         ("timeout", "How long a call may take; 30s if not said.", refer("some_duration")),
         ("auth", "An Authorization header.", auth()),
         ("tls", "Certificates and names.", tls()),
-        ("connect_to", "host:port to connect to instead.", refer("fixed")),
+        ("connect_to", "host:port to connect to instead.", matching(":[0-9]+$")),
         ("unix", "The path of a socket to connect to instead.", refer("fixed")),
         ("source", "Local addresses, taken in turn by user.", source),
-        ("proxy", "Such as http://proxy:3128 or socks5://proxy:1080.", refer("fixed")),
+        (
+            "proxy",
+            "Such as http://proxy:3128 or socks5://proxy:1080.",
+            matching("^(http|socks5h?)://"),
+        ),
         ("dns", "How its name is looked up.", dns()),
         ("http", "The version of HTTP.", http()),
         ("cookies", "Whether users keep cookies; true if not said.", refer("truth")),
@@ -41,6 +46,11 @@ fn service() -> Value {
     ];
     let service = exactly_one(object("a service", &[], keys), &["url", "builtin"]);
     at_most_one(service, &["unix", "proxy"])
+}
+
+/// A text of this kind.
+fn matching(pattern: &str) -> Value {
+    json!({ "type": "string", "pattern": pattern })
 }
 
 fn builtin() -> Value {
