@@ -64,7 +64,9 @@ fn head(out: &mut String, outlook: &Outlook<'_>) {
     if let Some(description) = &plan.description {
         let _ = writeln!(out, "      {}", paint(DIM, &plain(description)));
     }
-    let text = format!("{} iterations, {} calls", number(iterations), number(calls));
+    let rough = if forecast.workloads.iter().all(|one| one.exact) { "" } else { "~" };
+    let sign = sign(forecast, None);
+    let text = format!("{rough}{} iterations, {sign}{} calls", number(iterations), number(calls));
     label(out, "in all", &text);
 }
 
@@ -78,7 +80,7 @@ fn loads(out: &mut String, forecast: &Forecast) {
         let width = picture.chars().count().saturating_sub(end.chars().count() + 2);
         let axis = format!("0s{:width$}{end}", "");
         let _ = writeln!(out, "  {}", paint(DIM, &axis));
-        label(out, "load", &load_line(one));
+        label(out, "load", &load_line(one, sign(forecast, Some(&one.name))));
         let users = format!(
             "{}{} at once, at most {}; {} for an iteration, thinks and all",
             if one.model == "closed" { "" } else { "~" },
@@ -90,12 +92,24 @@ fn loads(out: &mut String, forecast: &Forecast) {
     }
 }
 
-fn load_line(one: &Loading) -> String {
+/// How sure the calls of a workload, or of all, are.
+fn sign(forecast: &Forecast, workload: Option<&str>) -> &'static str {
+    let of = |name: &str| workload.is_none_or(|workload| workload == name);
+    let any = |basis| forecast.steps.iter().any(|step| of(&step.workload) && step.basis == basis);
+    let rough = || forecast.workloads.iter().any(|one| of(&one.name) && !one.exact);
+    match (any(Basis::AtMost), any(Basis::Guess) || rough()) {
+        (true, _) => "≤ ",
+        (false, true) => "~",
+        (false, false) => "",
+    }
+}
+
+fn load_line(one: &Loading, calls: &str) -> String {
     let sign = if one.exact { "" } else { "~" };
     let spread =
         if one.spread > 0.0 { format!(" ± {}", number(one.spread)) } else { String::new() };
     let mut text = format!(
-        "{}: {sign}{} iterations{spread}, {} calls",
+        "{}: {sign}{} iterations{spread}, {calls}{} calls",
         one.model,
         number(one.iterations),
         number(one.calls)

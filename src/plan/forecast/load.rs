@@ -60,6 +60,17 @@ pub struct Made {
     pub end_s: f64,
 }
 
+impl Made {
+    /// So many of its starts find nobody.
+    pub(super) fn drop_starts(&mut self, dropped: f64) {
+        let left = 1.0 - dropped / self.iterations.max(1.0);
+        for part in self.parts.iter_mut().flatten() {
+            part.iterations *= left;
+            part.users *= left;
+        }
+    }
+}
+
 /// The parts of a workload, as far as time does not matter.
 fn parts(plan: &Plan, index: usize, view: View, assumed: &Assumed) -> Vec<Option<Part>> {
     let workload = &plan.workloads[index];

@@ -80,13 +80,13 @@ pub struct Loading {
     pub start_s: f64,
     /// When it ends.
     pub end_s: f64,
-    /// Iterations.
+    /// Iterations due.
     pub iterations: f64,
     /// By how many that may be off.
     pub spread: f64,
     /// Whether it is known without knowing the target.
     pub exact: bool,
-    /// Calls.
+    /// Calls, without those of dropped starts.
     pub calls: f64,
     /// Users at once, as expected.
     pub users: f64,
@@ -121,7 +121,14 @@ impl Forecast {
         let under = |view| -> Vec<Made> {
             (0..plan.workloads.len()).map(|index| made(plan, index, view, assumed)).collect()
         };
-        let expected = under(View::EXPECTED);
+        let mut expected = under(View::EXPECTED);
+        // A start that is dropped has its row all the same: rows go by number.
+        let feeds = feeds::feeds(plan, &expected);
+        for (index, made) in expected.iter_mut().enumerate() {
+            if let Some(flight) = InFlight::of(plan, index, View::EXPECTED, assumed) {
+                made.drop_starts(flight.dropped);
+            }
+        }
         let steps = steps(plan, [&expected, &under(View::OTHERWISE), &under(View::NO_WHILE)]);
         let ends = plan.workloads.iter().zip(&expected);
         let ends = ends.map(|(load, made)| load.start.as_secs_f64() + made.end_s);
@@ -129,7 +136,6 @@ impl Forecast {
         let workloads: Vec<Loading> = (0..plan.workloads.len())
             .map(|index| loading(plan, index, &expected[index], assumed, end_s))
             .collect();
-        let feeds = feeds::feeds(plan, &expected);
         let users = |one: &Loading| (one.users.ceil() as u64).min(one.max_users);
         let expected_users: Vec<u64> = workloads.iter().map(users).collect();
         let most: Vec<u64> = workloads.iter().map(|one| one.max_users).collect();
