@@ -26,6 +26,8 @@ use scripted::{Script, Window, World1, line};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
+#[path = "worlds/foretold.rs"]
+mod foretold;
 #[path = "worlds/scripted.rs"]
 mod scripted;
 
@@ -63,6 +65,9 @@ struct World {
     /// How many different requests the target got that begin so.
     #[serde(default)]
     different: BTreeMap<String, u64>,
+    /// What is forecast of it has to come so close to what came.
+    #[serde(default)]
+    forecast: Option<foretold::Foretold>,
     /// Lines that `log` steps said.
     #[serde(default)]
     said: Vec<String>,
@@ -212,6 +217,7 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
         }
     }
     wrong.extend(wrong_flows(world, plan, lived));
+    wrong.extend(world.forecast.iter().flat_map(|said| foretold::wrong(said, plan, report)));
     // What holds in any world.
     wrong.extend(snapshot.health.ledger.iter().cloned());
     if snapshot.health.little_error.abs() > 1e-9 {

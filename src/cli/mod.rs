@@ -4,18 +4,21 @@
 //! Invariant: the only folder that knows clap; it decides nothing about a run but what was asked.
 
 mod check;
+mod doctor;
 mod hit;
 mod launch;
 mod output;
+mod plan;
 mod run;
 mod target;
 mod words;
 
 use std::io::{self, Write};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Ending;
+use crate::scenario::schema::{Of, document};
 
 /// A load-testing traffic simulator: a herd of believable users, and numbers that can be trusted.
 #[derive(Debug, Parser)]
@@ -27,6 +30,8 @@ Examples:
   manada run scenarios/quickstart.yaml        the first run, on a target of its own
   manada hit http://127.0.0.1:8080/ -c 50     fifty users for ten seconds
   manada check my-scenario.yaml               every mistake at once
+  manada plan my-scenario.yaml                what it would do, and whether this machine can
+  manada doctor                               what this machine allows
 
 Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 thresholds failed,
 5 inconclusive, 6 stopped by a safety limit, 130/143 interrupted.")]
@@ -43,8 +48,24 @@ enum Command {
     Hit(hit::Args),
     /// Find every mistake in a scenario, without running it.
     Check(check::Args),
+    /// Say what a scenario would do and need, without sending anything.
+    Plan(plan::Args),
+    /// Look at this machine: what it allows, and what changes that.
+    Doctor(doctor::Args),
     /// Serve the built-in target: a small shop of known truth to aim at.
     Target(target::Args),
+    /// Print a JSON Schema of scenarios or archetypes, for editors.
+    #[command(after_help = "\
+Examples:
+  manada schema > manada.schema.json
+  manada schema archetype > archetype.schema.json
+In a scenario, for editors with a YAML language server:
+  # yaml-language-server: $schema=manada.schema.json")]
+    Schema {
+        /// Of which kind of file.
+        #[arg(value_enum, default_value_t = Kind::Scenario)]
+        of: Kind,
+    },
     /// Print a completion script for a shell.
     #[command(after_help = "Example: manada completions bash \
             > ~/.local/share/bash-completion/completions/manada")]
@@ -52,6 +73,15 @@ enum Command {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+/// The kinds of file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Kind {
+    /// A scenario.
+    Scenario,
+    /// An archetype in a file of its own.
+    Archetype,
 }
 
 /// Does what the command line says.
@@ -69,9 +99,21 @@ pub fn main() -> Ending {
         Command::Run(args) => run::run(&args),
         Command::Hit(args) => hit::run(args),
         Command::Check(args) => check::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Target(args) => target::run(args),
+        Command::Schema { of } => schema(of),
         Command::Completions { shell } => completions(shell),
     }
+}
+
+fn schema(of: Kind) -> Ending {
+    let of = match of {
+        Kind::Scenario => Of::Scenario,
+        Kind::Archetype => Of::Archetype,
+    };
+    let text = format!("{:#}\n", document(of));
+    output::finish(io::stdout().write_all(text.as_bytes()), Ending::Pass)
 }
 
 fn completions(shell: clap_complete::Shell) -> Ending {

@@ -3,14 +3,12 @@
 //! Invariant: the command line changes what the scenario says, never how it is carried out.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::launch::{self, Folder};
 use super::output::remark;
-use super::words::{self, Changes, Common};
+use super::words::{self, Changes, Common, Load};
 use crate::exit::Ending;
 use crate::scenario::{self, Overrides};
-use crate::units::Rate;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -24,30 +22,17 @@ pub(super) struct Args {
     scenario: PathBuf,
     #[command(flatten)]
     changes: Changes,
-    /// So many users, in the only closed workload or the one named, e.g. 200 or shoppers=200
-    #[arg(long, value_name = "[W=]N", help_heading = "Load",
-        value_parser = |text: &str| words::named(text, words::count))]
-    users: Vec<(Option<String>, u64)>,
-    /// So many starts per second, in the only open workload or the one named, e.g. api=200/s
-    #[arg(long, value_name = "[W=]N/s", help_heading = "Load",
-        value_parser = |text: &str| words::named(text, words::rate))]
-    rate: Vec<(Option<String>, Rate)>,
-    /// Stretch or shrink all load shapes to this length, e.g. 5m
-    #[arg(long, value_name = "D", value_parser = words::duration, help_heading = "Load")]
-    duration: Option<Duration>,
+    #[command(flatten)]
+    load: Load,
     #[command(flatten)]
     common: Common,
 }
 
 pub(super) fn run(args: &Args) -> Ending {
     let overrides = Overrides {
-        environment: args.changes.environment.clone(),
-        set: args.changes.set.clone(),
         seed: args.common.seed,
         thresholds: args.common.threshold.clone(),
-        users: args.users.clone(),
-        rate: args.rate.clone(),
-        duration: args.duration,
+        ..words::overrides(&args.changes, &args.load)
     };
     match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use crate::scenario::Overrides;
 use crate::seed::Seed;
 use crate::units::{Rate, parse_duration, parse_rate};
 use crate::verdict::Threshold;
@@ -44,7 +45,7 @@ pub(super) struct Common {
     pub(super) verbose: bool,
 }
 
-/// What `run` and `check` lay over a scenario before they read it.
+/// What `run`, `plan` and `check` lay over a scenario before they read it.
 #[derive(Debug, Args)]
 pub(super) struct Changes {
     /// Which of the scenario's environments is laid over it, e.g. staging
@@ -53,6 +54,34 @@ pub(super) struct Changes {
     /// Another value in the scenario, e.g. workloads.api.arrivals.max_users=100; again for more
     #[arg(long, value_name = "PATH=VALUE", help_heading = "Scenario")]
     pub(super) set: Vec<String>,
+}
+
+/// What `run` and `plan` change of a scenario's loads.
+#[derive(Debug, Args)]
+pub(super) struct Load {
+    /// So many users, in the only closed workload or the one named, e.g. 200 or shoppers=200
+    #[arg(long, value_name = "[W=]N", help_heading = "Load",
+        value_parser = |text: &str| named(text, count))]
+    users: Vec<(Option<String>, u64)>,
+    /// So many starts per second, in the only open workload or the one named, e.g. api=200/s
+    #[arg(long, value_name = "[W=]N/s", help_heading = "Load",
+        value_parser = |text: &str| named(text, rate))]
+    rate: Vec<(Option<String>, Rate)>,
+    /// Stretch or shrink all load shapes to this length, e.g. 5m
+    #[arg(long, value_name = "D", value_parser = duration, help_heading = "Load")]
+    duration: Option<Duration>,
+}
+
+/// What the command line changes of a scenario, as `scenario` wants it.
+pub(super) fn overrides(changes: &Changes, load: &Load) -> Overrides {
+    Overrides {
+        environment: changes.environment.clone(),
+        set: changes.set.clone(),
+        users: load.users.clone(),
+        rate: load.rate.clone(),
+        duration: load.duration,
+        ..Overrides::default()
+    }
 }
 
 /// What is shown while a run goes on.

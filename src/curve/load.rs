@@ -95,6 +95,29 @@ impl Curve {
         self.pieces.iter().map(|piece| piece.from.max(piece.to)).max().unwrap_or(0)
     }
 
+    /// How far it rises in all, from zero on: so many users come, of whom some may come again.
+    pub fn rises(&self) -> u64 {
+        let mut level = 0;
+        let mut sum = 0u64;
+        for piece in self.pieces.iter().filter(|piece| piece.length > 0) {
+            sum += piece.from.saturating_sub(level) + piece.to.saturating_sub(piece.from);
+            level = piece.to;
+        }
+        sum
+    }
+
+    /// How long users are in, all together, ns: each comes as the level begins to exceed its
+    /// number, so that on a slope there is half a user more than the level says.
+    pub fn presence_ns(&self) -> u128 {
+        let slopes = self.pieces.iter().filter(|piece| piece.from != piece.to);
+        self.total() + slopes.map(|piece| u128::from(piece.length / 2)).sum::<u128>()
+    }
+
+    /// When its pieces begin and when it ends, ns.
+    pub fn bends(&self) -> impl Iterator<Item = u64> {
+        self.pieces.iter().map(|piece| piece.start).chain([self.end_ns()])
+    }
+
     /// When it ends, ns after its zero.
     pub fn end_ns(&self) -> u64 {
         self.pieces.last().map_or(0, |piece| piece.start + piece.length)
@@ -287,6 +310,12 @@ mod tests {
         assert_eq!(curve.stays(9), [(9 * S, 16 * S)]);
         assert_eq!(curve.stays(10), []);
         assert_eq!((curve.level(0), curve.level(5 * S), curve.level(12 * S)), (0, 5, 10));
+        let stays = (0..10).flat_map(|k| curve.stays(k));
+        assert_eq!(curve.presence_ns(), stays.map(|(from, to)| u128::from(to - from)).sum());
+        assert_eq!(curve.rises(), 10);
+        curve.jump(4);
+        curve.hold(secs(1));
+        assert_eq!((curve.rises(), curve.bends().last()), (14, Some(26 * S)));
     }
 
     #[test]

@@ -15,8 +15,8 @@ use crate::plan::Load;
 use crate::plan::load::Bound;
 use crate::stats::sample::IterationEnd;
 
-/// How long an iteration lasts at least that makes no call: a flow that finds nothing to do must not
-/// go round as fast as the machine can.
+/// How long an iteration lasts at least that makes no call: a flow that finds nothing to do must
+/// not go round as fast as the machine can.
 const IDLE_NS: u64 = 1_000_000;
 
 /// A place in the herd for the length of a stay: all that is known of it, once, since every user's

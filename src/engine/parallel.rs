@@ -16,9 +16,6 @@ use crate::clock::{self, Time};
 use crate::plan::flow::{Branch, Parallel};
 use crate::stats::Fate;
 
-/// Calls of one user at the same time: what browsers allow per host with HTTP/1.1.
-const AT_ONCE: usize = 6;
-
 type Running<'a> = Pin<Box<dyn Future<Output = (usize, User, CallEnd)> + 'a>>;
 
 /// The branches of one step.
@@ -59,7 +56,7 @@ impl Fork<'_, '_> {
     fn begin(&mut self) {
         let fork = self.walk.turn;
         for (index, branch) in self.branches.iter().enumerate() {
-            if self.running.len() == AT_ONCE {
+            if self.running.len() == Parallel::AT_ONCE {
                 return;
             }
             if self.begun[index] {
@@ -74,7 +71,7 @@ impl Fork<'_, '_> {
             let intended = needed.iter().map(|end| end.done).fold(fork.intended, Time::max);
             let ready = needed.iter().map(|end| end.done).fold(fork.ready, Time::max);
             // The first ones have a connection waiting; later ones wait for one to be free.
-            let had_room = self.begun.iter().filter(|begun| **begun).count() < AT_ONCE;
+            let had_room = self.begun.iter().filter(|begun| **begun).count() < Parallel::AT_ONCE;
             let ready = if had_room { ready } else { ready.max(self.freed) };
             self.begun[index] = true;
             let turn = Turn { intended, ready, picked_up: clock::now().max(ready) };

@@ -1,10 +1,17 @@
 //! This machine's facts: cores, descriptors, memory, and how its scheduler treats us.
 //!
-//! `engine::tier`, trust and reports ask. Linux only: everything is read from /proc and syscalls.
+//! `engine::tier`, trust, reports, `plan` and `doctor` ask. Linux only: everything is read from
+//! /proc, /sys and syscalls.
 //! Invariant: a fact that cannot be read is `None`, never a guess.
+
+mod checkup;
+mod facts;
+mod texts;
 
 use std::fs;
 
+pub use checkup::{Finding, checkup};
+pub use facts::Facts;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 

@@ -173,6 +173,11 @@ pub struct Choice {
 /// The most rounds one loop may make: what a template asks for is bounded.
 pub const MAX_ROUNDS: u64 = 1_000_000;
 
+impl Parallel {
+    /// Calls of one user at the same time: what browsers allow per host with HTTP/1.1.
+    pub const AT_ONCE: usize = 6;
+}
+
 impl Archetype {
     /// Users who make these calls one after the other; steps of the same series share its name.
     pub fn of_calls(name: &str, calls: Vec<Call>, series: Vec<String>) -> Self {

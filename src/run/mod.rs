@@ -17,6 +17,7 @@ use crate::engine::once::Once;
 use crate::engine::{self, Variables, tier};
 use crate::event::{Generator, Opening, Report, RunEvent};
 use crate::host;
+use crate::plan::forecast::{self, Limits};
 use crate::plan::{Address, Archetype, Load, Plan, Target, Workload};
 use crate::sinks::Audience;
 use crate::stats::{Snapshot, Tally};
@@ -30,9 +31,6 @@ pub use dispatch::{Interrupt, Stop};
 
 /// Threads need a moment to start; the run begins for all of them at the same time.
 const HEAD_START: Duration = Duration::from_millis(20);
-
-/// Descriptors the program needs beside its connections.
-const OWN_DESCRIPTORS: u64 = 64;
 
 /// Why a run could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -59,7 +57,7 @@ pub fn run(
     interrupts: impl FnOnce(mpsc::Sender<Interrupt>),
 ) -> Result<Arc<Report>, Trouble> {
     let plan = Arc::new(plan);
-    check_descriptors(&plan)?;
+    check_machine(&plan)?;
     let (addresses, targets) = start_targets(&plan)?;
     let globals = set_up(&plan, &addresses)?;
     let tier = tier::choose(&plan, host::cores().len(), asked);
@@ -200,23 +198,23 @@ fn paced(plan: &Plan, load: &Workload) -> Vec<bool> {
     archetypes.map(|archetype| archetype.pace.is_some()).collect()
 }
 
-fn check_descriptors(plan: &Plan) -> Result<(), Trouble> {
-    let needed = plan.peak_users().saturating_mul(plan.services.len() as u64) + OWN_DESCRIPTORS;
-    let Some(limit) = host::raise_descriptors() else { return Ok(()) };
-    // An open workload may never need all the users it is allowed; a closed one surely will.
-    let surely: u64 = plan
-        .workloads
-        .iter()
-        .map(|load| if matches!(load.load, Load::Closed(_)) { load.peak_users() } else { 0 })
-        .sum();
-    let surely = surely.saturating_mul(plan.services.len() as u64);
-    if surely + OWN_DESCRIPTORS > limit {
-        return Err(Trouble::TooBig(format!(
-            "the plan holds {needed} connections, this process may open {limit} files; \
-             raise `ulimit -n` or lower the number of users"
-        )));
+/// What this machine gives to a run, its soft limits raised.
+pub fn limits() -> Limits {
+    let facts = host::Facts::read();
+    Limits {
+        descriptors: host::raise_descriptors().or(facts.descriptors()),
+        ports: facts.ports(),
+        memory: facts.memory(),
     }
-    Ok(())
+}
+
+fn check_machine(plan: &Plan) -> Result<(), Trouble> {
+    let refused = forecast::refuse(plan, &limits());
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let why: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    Err(Trouble::TooBig(why.join("\n")))
 }
 
 fn start_targets(plan: &Plan) -> Result<(Vec<Address>, Vec<Process>), Trouble> {

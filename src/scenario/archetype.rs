@@ -4,7 +4,8 @@
 //! for the scenario's `setup` and `teardown`.
 //! Invariant: a flow that comes out has a step, and its series are numbered in order.
 
-use super::diagnose::Review;
+use super::diagnose::{Review, Span};
+use super::doubt::Marks;
 use super::flow::{Assembly, STEPS, Setting, Way};
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
@@ -32,14 +33,18 @@ pub(super) fn archetype(
     name: &str,
     fields: &mut Fields<'_>,
     around: &Surroundings,
-) -> Option<Archetype> {
+) -> Option<(Archetype, Marks)> {
     let description = fields
         .take("description")
         .and_then(|node| shape::text(review, node, "a sentence about these users"));
     let think = fields.take("think").map(|node| law::distribution(review, node));
-    let pace = fields.take("pace").map(|node| shape::some_duration(review, node));
+    let pace = fields.entry("pace");
+    let pace_span = pace.map(|(key, _)| key.span);
+    let pace = pace.map(|(_, node)| shape::some_duration(review, node));
     let own_tags = fields.take("tags").map(|node| tags::tags(review, node)).unwrap_or_default();
-    let session = fields.take("session").map(|node| session(review, node));
+    let session = fields.entry("session");
+    let session_span = session.map(|(key, _)| key.span);
+    let session = session.map(|(_, node)| self::session(review, node));
     let vars = fields.take("vars");
     let data = fields.take("data");
     let on_start = fields.take("on_start");
@@ -49,21 +54,29 @@ pub(super) fn archetype(
         Way::Steps(flow) => [on_start, Some(flow), on_stop].into_iter().flatten().collect(),
         Way::States(states, _) => [on_start, Some(states), on_stop].into_iter().flatten().collect(),
     };
-    let mut names = Names { names: around.globals.clone(), full: false };
+    let mut names = Names { known: around.globals.clone(), places: Vec::new(), full: false };
     [vars, data].into_iter().flatten().for_each(|node| names.keys(review, node));
     sections.iter().for_each(|node| names.collect(review, node));
     let status = names.status(&sections);
-    let names = names.names;
+    let Names { known: names, places, .. } = names;
     let before = review.count();
     let setting = Setting { services: &around.services, names: &names, alone: true };
     let mut flow = Assembly::new(setting);
     let sections = flow.sections(review, on_start, way, on_stop);
     let vars = vars.map(|node| control::values(review, node, &names)).unwrap_or_default();
+    let data_node = data;
     let data = data.map(|node| data::draws(review, node, &names));
     if review.count() > before {
         return None;
     }
-    Some(Archetype {
+    let marks = Marks {
+        variables: places,
+        feeds: data_places(data_node),
+        pace: pace_span,
+        session: session_span,
+        timeouts: std::mem::take(&mut flow.timeouts),
+    };
+    let made = Archetype {
         name: name.to_owned(),
         description: description.map(str::to_owned),
         think: think.flatten(),
@@ -81,7 +94,16 @@ pub(super) fn archetype(
         status,
         data: data.unwrap_or_default(),
         variables: names,
-    })
+    };
+    Some((made, marks))
+}
+
+/// Where each feed stands.
+fn data_places(node: Option<&Node>) -> Vec<Span> {
+    match node.map(|node| &node.kind) {
+        Some(Kind::Map(entries)) => entries.iter().map(|(key, _)| key.span).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Either a flow or states.
@@ -125,7 +147,9 @@ const BODIES: [&str; 6] = ["json", "form", "body", "multipart", "headers", "data
 
 /// The variables of an archetype, in the order of their slots.
 struct Names {
-    names: Vec<String>,
+    known: Vec<String>,
+    /// Where each of its own is set first.
+    places: Vec<(String, Span)>,
     full: bool,
 }
 
@@ -153,13 +177,14 @@ impl Names {
         for (key, _) in entries {
             if !is_variable(&key.name) {
                 bad_variable(review, key);
-            } else if !self.names.contains(&key.name) && !self.full {
-                if self.names.len() >= MAX_VARIABLES {
+            } else if !self.known.contains(&key.name) && !self.full {
+                if self.known.len() >= MAX_VARIABLES {
                     let message = format!("more than {MAX_VARIABLES} variables in one archetype");
                     review.mistake(key.span, message);
                     self.full = true;
                 }
-                self.names.push(key.name.clone());
+                self.known.push(key.name.clone());
+                self.places.push((key.name.clone(), key.span));
             }
         }
     }
@@ -167,13 +192,13 @@ impl Names {
     /// The slot of the last answer's status, when a template may read it and nothing of the user's
     /// own has that name.
     fn status(&mut self, sections: &[&Node]) -> Option<usize> {
-        if self.names.iter().any(|name| name == STATUS)
+        if self.known.iter().any(|name| name == STATUS)
             || !sections.iter().any(|node| mentions(node, STATUS))
         {
             return None;
         }
-        self.names.push(STATUS.to_owned());
-        Some(self.names.len() - 1)
+        self.known.push(STATUS.to_owned());
+        Some(self.known.len() - 1)
     }
 }
 

@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::archetype::{Surroundings, archetype, is_name};
-use super::diagnose::{Review, Span, nearest};
+use super::diagnose::{Review, nearest};
+use super::doubt::{self, Marked, Marks};
 use super::library::Library;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
@@ -25,9 +26,7 @@ pub(super) const SLOT_STRIDE: u64 = 1031;
 #[derive(Debug)]
 pub(super) struct Compiled {
     pub plan: Plan,
-    pub warmup: Option<Span>,
-    /// Where each threshold stands.
-    pub rules: Vec<Span>,
+    pub marked: Marked,
 }
 
 /// Compiles a scenario; `stem` names it where it does not name itself.
@@ -50,6 +49,7 @@ pub(super) fn scenario(
         .and_then(|node| shape::text(review, node, "a sentence about this scenario"));
     let seed = fields.take("seed").map(|node| seed(review, node));
     let services = fields.need("services", "where calls go, such as `shop: builtin`");
+    let places = services.map(doubt::services).unwrap_or_default();
     let services = services.map(|node| service::services(review, node)).unwrap_or_default();
     let mut around = Surroundings {
         services: services.iter().map(|service| service.name.clone()).collect(),
@@ -57,11 +57,13 @@ pub(super) fn scenario(
     };
     let (vars, setup) = (fields.take("vars"), fields.take("setup"));
     let setup = section(review, "setup", root, [("vars", vars), ("flow", setup)], &around);
+    let (setup, setup_marks) = setup.unzip();
     if let Some(setup) = &setup {
         around.globals.clone_from(&setup.variables);
     }
     let teardown = fields.take("teardown");
     let teardown = section(review, "teardown", root, [("flow", teardown), ("vars", None)], &around);
+    let (teardown, teardown_marks) = teardown.unzip();
     let inline = fields
         .take("archetypes")
         .and_then(|node| shape::entries(review, node, "a map of archetypes, each with a `flow`"));
@@ -79,7 +81,16 @@ pub(super) fn scenario(
     if review.count() > 0 {
         return None;
     }
-    let (rules, places) = thresholds.unwrap_or_default().into_iter().unzip();
+    let (rules, places_of_rules) = thresholds.unwrap_or_default().into_iter().unzip();
+    let marked = Marked {
+        unused: compiler.unused(),
+        archetypes: compiler.marks,
+        setup: setup_marks,
+        teardown: teardown_marks,
+        services: places,
+        warmup: warmup.map(|(span, _)| span),
+        rules: places_of_rules,
+    };
     let plan = Plan {
         scenario: name.flatten().unwrap_or(stem).to_owned(),
         description: description.map(str::to_owned),
@@ -95,7 +106,7 @@ pub(super) fn scenario(
         warmup: warmup.and_then(|(_, warmup)| warmup).unwrap_or_default(),
         grace: grace.flatten().unwrap_or(GRACE),
     };
-    Some(Compiled { plan, warmup: warmup.map(|(span, _)| span), rules: places })
+    Some(Compiled { plan, marked })
 }
 
 /// What is done once for the whole run, as an archetype of its own; `None` when nothing of it is
@@ -106,7 +117,7 @@ fn section(
     root: &Node,
     parts: [(&'static str, Option<&Node>); 2],
     around: &Surroundings,
-) -> Option<Archetype> {
+) -> Option<(Archetype, Marks)> {
     let entry = |(part, node): (&str, Option<&Node>)| {
         node.map(|node| (Key { name: part.to_owned(), span: node.span }, node.clone()))
     };

@@ -4,7 +4,9 @@
 //! Invariant: a section that was assembled ends with `Step::End`, and every jump leads into the
 //! list.
 
-use super::diagnose::Review;
+use std::time::Duration;
+
+use super::diagnose::{Review, Span};
 use super::node::{Kind, Node};
 use super::shape;
 use super::step::{Named, step};
@@ -36,6 +38,8 @@ pub(super) struct Assembly<'a> {
     pub groups: Vec<String>,
     pub counters: usize,
     pub gatherings: usize,
+    /// Timeouts of steps, and where they stand.
+    pub timeouts: Vec<(Duration, Span)>,
     /// Loops around the step at hand.
     depth: usize,
 }
@@ -52,6 +56,7 @@ impl<'a> Assembly<'a> {
             groups: Vec::new(),
             counters: 0,
             gatherings: 0,
+            timeouts: Vec::new(),
             depth: 0,
         }
     }
@@ -101,6 +106,8 @@ impl<'a> Assembly<'a> {
     /// A request step; its index among the calls.
     pub(super) fn call(&mut self, review: &mut Review, node: &Node) -> Option<usize> {
         let Named { name, mut call, tags } = step(review, node, &self.setting)?;
+        let timeout = value_of(node, "timeout").map(|node| node.span);
+        self.timeouts.extend(call.timeout.zip(timeout));
         let series = self.series_of(review, node, &name)?;
         call.series = series;
         tags::add(&mut self.tags[usize::from(series)], &tags);

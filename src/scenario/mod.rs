@@ -11,6 +11,7 @@ mod compile;
 mod control;
 mod data;
 mod diagnose;
+mod doubt;
 mod flow;
 mod header;
 pub mod hit;
@@ -23,6 +24,7 @@ mod overrides;
 mod profile;
 mod reach;
 mod rules;
+pub mod schema;
 mod service;
 mod shape;
 mod stages;
@@ -75,10 +77,10 @@ pub fn environments(path: &Path) -> Vec<String> {
 }
 
 fn finish(review: &mut Review, compiled: compile::Compiled, overrides: &Overrides) -> Plan {
-    let compile::Compiled { mut plan, warmup, rules: places } = compiled;
+    let compile::Compiled { mut plan, marked } = compiled;
     overrides.apply(review, &mut plan);
-    rules::matched(review, &plan, &places);
-    if let (Some(end), Some(span)) = (plan.load_end(), warmup)
+    rules::matched(review, &plan, &marked.rules);
+    if let (Some(end), Some(span)) = (plan.load_end(), marked.warmup)
         && plan.warmup >= end
     {
         review
@@ -87,6 +89,9 @@ fn finish(review: &mut Review, compiled: compile::Compiled, overrides: &Override
                 "a warm-up shorter than the load, which ends at {}",
                 show_duration(end)
             ));
+    }
+    if review.count() == 0 {
+        doubt::all(review, &plan, &marked);
     }
     plan
 }

@@ -58,6 +58,10 @@ impl<'n> Fields<'n> {
     /// The key and value of a field, if it is there.
     pub(crate) fn entry(&mut self, name: &'static str) -> Option<(&'n Key, &'n Node)> {
         self.asked.push(name);
+        #[cfg(test)]
+        ASKED.with_borrow_mut(|asked| {
+            asked.entry(self.what.to_owned()).or_default().insert(name.to_owned());
+        });
         self.entries.iter().find(|(key, _)| key.name == name).map(|(key, value)| (key, value))
     }
 
@@ -97,6 +101,21 @@ impl<'n> Fields<'n> {
                 .help(format!("{} may have {}", self.what, list_names(&self.asked)));
         }
     }
+}
+
+#[cfg(test)]
+type Asked = std::collections::BTreeMap<String, std::collections::BTreeSet<String>>;
+
+#[cfg(test)]
+thread_local! {
+    /// Every key that was asked for, by what was being read: `schema` has to know them all.
+    static ASKED: std::cell::RefCell<Asked> = const { std::cell::RefCell::new(Asked::new()) };
+}
+
+/// What this thread has asked for so far.
+#[cfg(test)]
+pub(crate) fn asked() -> Asked {
+    ASKED.with_borrow(Clone::clone)
 }
 
 /// `a, b or c`

@@ -51,14 +51,21 @@ fn the_shipped_scenario_loads() {
 
 #[test]
 fn built_in_archetypes_are_the_shipped_files() {
-    for (name, text) in library::BUILT_IN {
-        let flow = text.split_once("flow:").map(|(_, flow)| flow.to_owned()).unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("archetypes");
+    let mut shipped: Vec<String> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    shipped.sort();
+    let built_in: Vec<&str> = library::BUILT_IN.iter().map(|(name, _)| *name).collect();
+    assert_eq!(built_in, shipped);
+    for name in built_in {
         let text = format!(
-            "services: {{ s: builtin }}\narchetypes:\n  {name}:\n    flow:{}\n\
-             workloads: {{ w: {{ archetypes: {{ {name}: 1 }}, users: 1 }} }}\n",
-            flow.replace('\n', "\n    ")
+            "services: {{ s: builtin }}\n\
+             workloads: {{ w: {{ archetypes: {{ {name}: 1 }}, users: 1 }} }}\n"
         );
-        assert!(!plan(&text).archetypes[0].calls.is_empty());
+        let kind = &plan(&text).archetypes[0];
+        assert!(!kind.calls.is_empty() && kind.description.is_some(), "{name}");
     }
 }
 

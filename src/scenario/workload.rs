@@ -7,20 +7,32 @@ use std::time::Duration;
 
 use super::archetype::{Surroundings, archetype, is_name};
 use super::compile::SLOT_STRIDE;
-use super::diagnose::Review;
+use super::diagnose::{Review, Span};
+use super::doubt::Marks;
 use super::library::Library;
 use super::node::{Key, Node};
 use super::shape::{self, Fields, wrong};
 use super::{load, tags};
 use crate::plan::{Archetype, MAX_STEPS, Series, Share, StepId, Workload};
 
+/// An inline archetype.
+struct Inline {
+    name: String,
+    span: Span,
+    /// It, until a workload takes it; `None` when it is wrong.
+    compiled: Option<(Archetype, Marks)>,
+    used: bool,
+}
+
 /// What has been compiled so far.
 pub(super) struct Compiler {
     library: Library,
     around: Surroundings,
     /// The inline archetypes until a workload asks: the plan holds only what is used.
-    inline: Vec<(String, Option<Archetype>)>,
+    inline: Vec<Inline>,
     pub(super) archetypes: Vec<Archetype>,
+    /// Where the parts of each archetype stand.
+    pub(super) marks: Vec<Marks>,
     /// Every name asked for, with its index when it compiled.
     known: Vec<(String, Option<usize>)>,
     pub(super) steps: Vec<Series>,
@@ -35,6 +47,7 @@ impl Compiler {
             around,
             inline: Vec::new(),
             archetypes: Vec::new(),
+            marks: Vec::new(),
             known: Vec::new(),
             steps: Vec::new(),
             groups: Vec::new(),
@@ -52,8 +65,15 @@ impl Compiler {
                 fields.finish(review);
                 compiled
             });
-            self.inline.push((key.name.clone(), compiled));
+            let (name, span) = (key.name.clone(), key.span);
+            self.inline.push(Inline { name, span, compiled, used: false });
         }
+    }
+
+    /// The inline archetypes that no workload has asked for.
+    pub(super) fn unused(&self) -> Vec<(String, Span)> {
+        let unused = self.inline.iter().filter(|inline| !inline.used);
+        unused.map(|inline| (inline.name.clone(), inline.span)).collect()
     }
 
     /// Compiles the workloads, and the archetypes that they name.
@@ -107,8 +127,9 @@ impl Compiler {
             if let Some((second, _)) = fields.entry("archetypes") {
                 review.mistake(second.span, "a workload has either `archetypes` or a `flow`");
             }
-            let own = archetype(review, &key.name, fields, &self.around)?;
+            let (own, marks) = archetype(review, &key.name, fields, &self.around)?;
             self.archetypes.push(own);
+            self.marks.push(marks);
             return Some(vec![(self.archetypes.len() - 1, 1.0)]);
         }
         let expected = "archetypes with their weights, such as `{ browser: 80, buyer: 20 }`";
@@ -142,25 +163,27 @@ impl Compiler {
         if let Some((_, index)) = self.known.iter().find(|(known, _)| known == name) {
             return *index;
         }
-        let inline = self.inline.iter_mut().find(|(known, _)| known == name);
-        let compiled = if let Some((_, compiled)) = inline {
-            compiled.take()
+        let inline = self.inline.iter_mut().find(|inline| inline.name == *name);
+        let compiled = if let Some(inline) = inline {
+            inline.used = true;
+            inline.compiled.take()
         } else if is_name(name) {
             self.read_archetype(review, key)
         } else {
             bad_name(review, key);
             None
         };
-        let index = compiled.map(|archetype| {
+        let index = compiled.map(|(archetype, marks)| {
             self.archetypes.push(archetype);
+            self.marks.push(marks);
             self.archetypes.len() - 1
         });
         self.known.push((name.clone(), index));
         index
     }
 
-    fn read_archetype(&self, review: &mut Review, key: &Key) -> Option<Archetype> {
-        let inline: Vec<&str> = self.inline.iter().map(|(name, _)| name.as_str()).collect();
+    fn read_archetype(&self, review: &mut Review, key: &Key) -> Option<(Archetype, Marks)> {
+        let inline: Vec<&str> = self.inline.iter().map(|inline| inline.name.as_str()).collect();
         let document = self.library.archetype(review, &key.name, key.span, &inline)?;
         let mut fields = Fields::of(review, &document.node, "an archetype")?;
         if fields.has("scenario") || fields.has("workloads") {

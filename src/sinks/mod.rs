@@ -5,7 +5,10 @@
 //! file loses nothing; the last event reaches everybody.
 
 mod bars;
+pub mod checkup;
 pub mod files;
+pub mod forecast;
+pub mod forecast_json;
 mod hlog;
 pub mod json;
 mod paint;

@@ -64,7 +64,8 @@ environments: {{ here: {{ services: {{ shop: "{}" }} }} }}
 
 #[test]
 fn check_looks_into_every_environment() {
-    let scenario = "services: { it: builtin }\nworkloads: { w: { users: 1, flow: [ { get: / } ] } }\n\
+    let scenario = "services: { it: builtin }\n\
+                    workloads: { w: { users: 1, flow: [ { get: / } ] } }\n\
                     environments:\n  good: { grace: 1s }\n  bad: { grace: soon }\n";
     let check = |words: &[&str]| {
         Manada::new(&["check", "s.yaml"]).words(words).file("s.yaml", scenario).go()

@@ -1,0 +1,32 @@
+//! `manada doctor`: what this machine allows, and what changes that.
+//!
+//! Invariant: it changes nothing itself.
+
+use std::io::Write;
+
+use super::output::finish;
+use crate::exit::Ending;
+use crate::host::{Facts, checkup};
+use crate::mask;
+use crate::sinks;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  manada doctor
+  manada doctor --json | jq '.findings[] | select(.ok | not) | .cure'")]
+pub(super) struct Args {
+    /// Print a JSON document instead
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Ending {
+    let found = checkup(&Facts::read());
+    let text = if args.json {
+        format!("{:#}\n", sinks::forecast_json::findings(&found))
+    } else {
+        sinks::checkup::render(&found)
+    };
+    finish(anstream::stdout().write_all(mask::hide(&text).as_bytes()), Ending::Pass)
+}

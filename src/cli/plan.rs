@@ -1,0 +1,144 @@
+//! `manada plan`: what a scenario would do and need, without sending anything.
+//!
+//! Invariant: it refuses exactly what `run` would refuse, by the same function, before any call.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::output::{complain, finish, remark};
+use super::words::{self, Changes, Load};
+use crate::engine::tier;
+use crate::exit::Ending;
+use crate::host;
+use crate::mask;
+use crate::plan::Plan;
+use crate::plan::forecast::needs::short_of;
+use crate::plan::forecast::{Assumed, Forecast, Refusal, refuse};
+use crate::run;
+use crate::scenario::{self, Overrides};
+use crate::seed::Seed;
+use crate::sinks::forecast::{self, Outlook};
+use crate::sinks::forecast_json;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  manada plan scenarios/quickstart.yaml
+  manada plan shop.yaml --users shoppers=5000 --service-time 80ms
+  manada plan shop.yaml --measured reports/shop-20261121T060412/summary.json
+  manada plan shop.yaml --rate api=2000/s --json | jq .warnings")]
+pub(super) struct Args {
+    /// The scenario's file
+    scenario: PathBuf,
+    #[command(flatten)]
+    changes: Changes,
+    #[command(flatten)]
+    load: Load,
+    /// Everything random follows from it, e.g. 42; left out: drawn and printed
+    #[arg(long, value_name = "N", value_parser = words::seed, help_heading = "Load")]
+    seed: Option<Seed>,
+    /// How many cores make load, e.g. 2; left out: chosen by need
+    #[arg(long, value_name = "N", help_heading = "Load",
+        value_parser = clap::value_parser!(u64).range(1..=4096))]
+    shards: Option<u64>,
+    /// What a call is assumed to take, e.g. 80ms
+    #[arg(long, value_name = "D", default_value = "20ms", value_parser = words::zero_or_more,
+        help_heading = "Target")]
+    service_time: Duration,
+    /// Take what calls took from an earlier report, e.g. reports/today/summary.json
+    #[arg(long, value_name = "FILE", help_heading = "Target")]
+    measured: Option<PathBuf>,
+    /// Print a JSON document instead
+    #[arg(long, help_heading = "Output")]
+    json: bool,
+}
+
+pub(super) fn run(args: &Args) -> Ending {
+    let overrides = Overrides { seed: args.seed, ..words::overrides(&args.changes, &args.load) };
+    let plan = match scenario::load(&args.scenario, &overrides) {
+        Ok((plan, warnings)) => {
+            warnings.iter().for_each(|warning| remark(&warning.render(true)));
+            plan
+        }
+        Err(mistakes) => {
+            remark(&mistakes.render(true));
+            return if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario };
+        }
+    };
+    let mut assumed = Assumed { fallback_s: args.service_time.as_secs_f64(), series_s: Vec::new() };
+    if let Some(path) = &args.measured {
+        match measured(path, &plan) {
+            Ok((series_s, all)) => {
+                assumed.series_s = series_s;
+                assumed.fallback_s = all.unwrap_or(assumed.fallback_s);
+            }
+            Err(why) => {
+                complain(&format_args!("{}: {why}", path.display()));
+                return Ending::Scenario;
+            }
+        }
+    }
+    show(args, &plan, &assumed)
+}
+
+fn show(args: &Args, plan: &Plan, assumed: &Assumed) -> Ending {
+    let mut forecast = Forecast::of(plan, assumed);
+    let limits = run::limits();
+    let refused = refuse(plan, &limits);
+    // What is likely, or possible, is no reason to refuse.
+    let sure = |what| refused.iter().any(|refusal: &Refusal| refusal.what == what);
+    let likely = short_of(&forecast.expected, &limits);
+    for short in likely.iter().filter(|short| !sure(short.what)) {
+        forecast.warnings.push(format!("as expected, {short}"));
+    }
+    for short in short_of(&forecast.most, &limits) {
+        if !sure(short.what) && !likely.iter().any(|known| known.what == short.what) {
+            forecast.warnings.push(format!("with all of `max_users` at work, {short}"));
+        }
+    }
+    let tier = tier::choose(plan, host::cores().len(), args.shards.map(|shards| shards as usize));
+    let outlook = Outlook {
+        plan,
+        forecast: &forecast,
+        limits,
+        refused: &refused,
+        tier: (tier.name, tier.shards, &tier.reason),
+    };
+    let text = if args.json {
+        format!("{:#}\n", forecast_json::document(&outlook))
+    } else {
+        forecast::render(&outlook)
+    };
+    for refusal in &refused {
+        complain(refusal);
+    }
+    let ending = if refused.is_empty() { Ending::Pass } else { Ending::Scenario };
+    finish(anstream::stdout().write_all(mask::hide(&text).as_bytes()), ending)
+}
+
+/// What calls took in an earlier run, seconds: of each series of the plan, and of all.
+type Measured = (Vec<Option<f64>>, Option<f64>);
+
+/// Reads `summary.json`: the mean service time of each step that has the same name, workload and
+/// archetype, or else the same name alone.
+fn measured(path: &Path, plan: &Plan) -> Result<Measured, String> {
+    let path = if path.is_dir() { path.join("summary.json") } else { path.to_owned() };
+    let text = fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let report: Value =
+        serde_json::from_str(&text).map_err(|error| format!("this is no report: {error}"))?;
+    let steps = report["steps"].as_array().ok_or("this is no summary.json of a run")?;
+    let mean = |step: &Value| Some(step["service_us"]["mean"].as_f64()? / 1e6);
+    let series_s = plan.steps.iter().map(|series| {
+        let named = || steps.iter().filter(|step| step["name"] == series.name.as_str());
+        let same = named().find(|step| {
+            step["workload"] == plan.workloads[series.workload].name.as_str()
+                && step["archetype"] == plan.archetypes[series.archetype].name.as_str()
+        });
+        same.and_then(mean).or_else(|| named().find_map(mean))
+    });
+    Ok((series_s.collect(), mean(&report)))
+}

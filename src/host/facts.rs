@@ -1,0 +1,171 @@
+//! What this machine allows, as far as load tests care.
+//!
+//! `cli` shows it in `doctor`, `plan::forecast` and `run` get limits from it; `texts` reads what
+//! the kernel writes.
+//! Invariant: a fact that cannot be read is `None`, never a guess.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rustix::process::{Resource, getrlimit};
+
+use super::texts;
+
+/// Facts.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// Kernel, as `uname` names it.
+    pub kernel: String,
+    /// Open files of this process: the soft limit, and the hard one it is raised to.
+    /// `u64::MAX` is no limit.
+    pub descriptors: Option<(u64, u64)>,
+    /// The most that a hard limit can be raised to, `fs.nr_open`.
+    pub nr_open: Option<u64>,
+    /// The first and last local port.
+    pub ports: Option<(u64, u64)>,
+    /// `net.ipv4.tcp_tw_reuse`: 0 off, 1 on, 2 on for loopback.
+    pub tw_reuse: Option<u64>,
+    /// The longest queue of connections that a listener may ask for.
+    pub somaxconn: Option<u64>,
+    /// Half-open connections per listener.
+    pub syn_backlog: Option<u64>,
+    /// The cores this process may run on.
+    pub cores: Vec<usize>,
+    /// Groups of those cores that are threads of one core.
+    pub siblings: Vec<Vec<usize>>,
+    /// The cores' worth of time that the control group allows.
+    pub cpu_quota: Option<f64>,
+    /// What sets the cores' frequency, such as `powersave`.
+    pub governor: Option<String>,
+    /// Memory of the machine, and what is free for programs, bytes.
+    pub memory: Option<(u64, u64)>,
+    /// What the control group allows, bytes.
+    pub memory_quota: Option<u64>,
+    /// Where the kernel's time comes from, such as `tsc`.
+    pub clock_source: Option<String>,
+    /// How late timers may be for the sake of power, ns.
+    pub timer_slack_ns: Option<u64>,
+    /// Whether a chosen local address leaves the port to `connect`: `IP_BIND_ADDRESS_NO_PORT`.
+    pub bind_no_port: Option<bool>,
+}
+
+impl Facts {
+    /// Those of this machine.
+    pub fn read() -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        let or_none = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+        let kernel = super::kernel();
+        let cores = super::cores();
+        let control = control_groups();
+        let memory = text("/proc/meminfo");
+        Self {
+            bind_no_port: texts::release(&kernel).map(|release| release >= (4, 2)),
+            kernel,
+            descriptors: Some((or_none(limit.current), or_none(limit.maximum))),
+            nr_open: number("/proc/sys/fs/nr_open"),
+            ports: text("/proc/sys/net/ipv4/ip_local_port_range").and_then(|t| texts::pair(&t)),
+            tw_reuse: number("/proc/sys/net/ipv4/tcp_tw_reuse"),
+            somaxconn: number("/proc/sys/net/core/somaxconn"),
+            syn_backlog: number("/proc/sys/net/ipv4/tcp_max_syn_backlog"),
+            siblings: siblings(&cores),
+            governor: cores.first().and_then(|core| {
+                text(&format!("/sys/devices/system/cpu/cpu{core}/cpufreq/scaling_governor"))
+            }),
+            cores,
+            cpu_quota: least(&control, "cpu.max", texts::cpu_max).or_else(|| {
+                let quota = text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")?;
+                let period = text("/sys/fs/cgroup/cpu/cpu.cfs_period_us")?;
+                texts::cpu_max(&format!("{quota} {period}"))
+            }),
+            memory: memory.and_then(|text| {
+                Some((texts::kib(&text, "MemTotal:")?, texts::kib(&text, "MemAvailable:")?))
+            }),
+            memory_quota: least(&control, "memory.max", texts::bytes)
+                .or_else(|| texts::bytes(&text("/sys/fs/cgroup/memory/memory.limit_in_bytes")?)),
+            clock_source: text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
+            timer_slack_ns: number("/proc/self/timerslack_ns"),
+        }
+    }
+
+    /// Open files this process can have.
+    pub fn descriptors(&self) -> Option<u64> {
+        self.descriptors.map(|(_, hard)| hard)
+    }
+
+    /// Local ports for connections to one address.
+    pub fn ports(&self) -> Option<u64> {
+        self.ports.map(|(low, high)| (high + 1).saturating_sub(low))
+    }
+
+    /// Memory for this process: the machine's, or what its control group allows.
+    pub fn memory(&self) -> Option<u64> {
+        let machine = self.memory.map(|(total, _)| total);
+        [machine, self.memory_quota].into_iter().flatten().min()
+    }
+}
+
+/// The text of a file of the kernel's, without what is around it.
+fn text(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+fn number(path: &str) -> Option<u64> {
+    text(path)?.parse().ok()
+}
+
+/// The folders of this process's control group, from its own up to the root.
+fn control_groups() -> Vec<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup");
+    let own = text("/proc/self/cgroup").and_then(|text| texts::control_group(&text));
+    let own = root.join(own.unwrap_or_default().trim_start_matches('/'));
+    own.ancestors().take_while(|folder| folder.starts_with(root)).map(Path::to_owned).collect()
+}
+
+/// The least that any of the groups allows.
+fn least<T: PartialOrd>(
+    groups: &[PathBuf],
+    file: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Option<T> {
+    let texts = groups.iter().filter_map(|folder| text(&folder.join(file).to_string_lossy()));
+    texts.filter_map(|text| read(&text)).reduce(|a, b| if b < a { b } else { a })
+}
+
+/// The cores of the mask that share a core, each group once.
+fn siblings(cores: &[usize]) -> Vec<Vec<usize>> {
+    let mut groups: Vec<Vec<usize>> = Vec::new();
+    for core in cores {
+        let path = format!("/sys/devices/system/cpu/cpu{core}/topology/thread_siblings_list");
+        let Some(list) = text(&path).and_then(|text| texts::list(&text)) else { continue };
+        let mine: Vec<usize> = list.into_iter().filter(|core| cores.contains(core)).collect();
+        if mine.len() > 1 && !groups.contains(&mine) {
+            groups.push(mine);
+        }
+    }
+    groups
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_machine_has_facts_that_fit_together() {
+        let facts = Facts::read();
+        assert!(!facts.cores.is_empty() && facts.kernel.starts_with("Linux "));
+        let (soft, hard) = facts.descriptors.unwrap();
+        assert!(soft <= hard);
+        assert!(facts.ports().is_none_or(|ports| ports > 0));
+        assert!(facts.memory.is_none_or(|(total, free)| free <= total));
+    }
+
+    #[test]
+    fn memory_is_the_less_of_machine_and_group() {
+        let memory = |memory, memory_quota| Facts { memory, memory_quota, ..Facts::default() };
+        assert_eq!(memory(Some((8, 4)), None).memory(), Some(8));
+        assert_eq!(memory(Some((8, 4)), Some(2)).memory(), Some(2));
+        assert_eq!(memory(None, None).memory(), None);
+        let ports = Facts { ports: Some((32_768, 60_999)), ..Facts::default() };
+        assert_eq!(ports.ports(), Some(28_232));
+    }
+}

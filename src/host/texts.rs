@@ -1,0 +1,82 @@
+//! Texts of /proc and /sys, read as numbers.
+//!
+//! `facts` reads the files and hands their texts over.
+//! Invariant: pure functions of a text; what is not as the kernel writes it is `None`.
+
+/// Two numbers, as in `ip_local_port_range`.
+pub(super) fn pair(text: &str) -> Option<(u64, u64)> {
+    let mut numbers = text.split_ascii_whitespace().map(str::parse);
+    match (numbers.next()?, numbers.next()?, numbers.next()) {
+        (Ok(a), Ok(b), None) => Some((a, b)),
+        _ => None,
+    }
+}
+
+/// A line of `meminfo`, in bytes.
+pub(super) fn kib(text: &str, name: &str) -> Option<u64> {
+    let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+    let kib: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib * 1_024)
+}
+
+/// Bytes a control group allows; `max`, or more than any machine has, is no bound.
+pub(super) fn bytes(text: &str) -> Option<u64> {
+    text.trim().parse().ok().filter(|bytes| *bytes < 1 << 60)
+}
+
+/// `cpu.max`: quota and period in µs, as cores; `max` or a negative quota is no bound.
+pub(super) fn cpu_max(text: &str) -> Option<f64> {
+    let (quota, period) = pair(text)?;
+    (period > 0).then(|| quota as f64 / period as f64)
+}
+
+/// This process's path in the unified hierarchy, from `/proc/self/cgroup`.
+pub(super) fn control_group(text: &str) -> Option<String> {
+    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+}
+
+/// A list of cores such as `0-3,8`.
+pub(super) fn list(text: &str) -> Option<Vec<usize>> {
+    let mut cores = Vec::new();
+    for part in text.trim().split(',') {
+        let (low, high) = part.split_once('-').unwrap_or((part, part));
+        let (low, high): (usize, usize) = (low.parse().ok()?, high.parse().ok()?);
+        if high.checked_sub(low)? > 4_096 {
+            return None;
+        }
+        cores.extend(low..=high);
+    }
+    Some(cores)
+}
+
+/// The version of `Linux 6.1.0-18-amd64`.
+pub(super) fn release(text: &str) -> Option<(u32, u32)> {
+    let mut parts = text.split(' ').nth(1)?.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_read_as_the_kernel_writes_them() {
+        assert_eq!(pair("32768\t60999\n"), Some((32_768, 60_999)));
+        assert_eq!((pair("1"), pair("1 2 3"), pair("a b")), (None, None, None));
+        let meminfo = "MemTotal:        8039472 kB\nMemFree: 12 kB\nMemAvailable:    100 kB\n";
+        assert_eq!(kib(meminfo, "MemTotal:"), Some(8_039_472 * 1_024));
+        assert_eq!(kib(meminfo, "MemAvailable:"), Some(102_400));
+        assert_eq!(kib(meminfo, "SwapTotal:"), None);
+        assert_eq!((bytes("max\n"), bytes("1048576\n")), (None, Some(1 << 20)));
+        // What version 1 writes where nothing is bounded.
+        assert_eq!(bytes("9223372036854771712"), None);
+        assert_eq!((cpu_max("max 100000"), cpu_max("150000 100000")), (None, Some(1.5)));
+        assert_eq!((cpu_max("-1 100000"), cpu_max("1 0")), (None, None));
+        assert_eq!(control_group("1:name=x:/y\n0::/user.slice\n"), Some("/user.slice".to_owned()));
+        assert_eq!(control_group("1:cpu:/y\n"), None);
+        assert_eq!(list("0-2,8\n"), Some(vec![0, 1, 2, 8]));
+        assert_eq!((list("3-1"), list("0-99999"), list("x")), (None, None, None));
+        assert_eq!(release("Linux 6.1.0-18-amd64"), Some((6, 1)));
+        assert_eq!((release("Linux 4.19"), release("odd")), (Some((4, 19)), None));
+    }
+}

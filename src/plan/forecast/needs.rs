@@ -1,0 +1,232 @@
+//! What a plan needs of the machine, and whether the machine has it.
+//!
+//! `run` refuses with it before it begins, `cli plan` before anybody runs.
+//! Invariant: a plan is refused only for what it surely needs: users of the closed model, and
+//! arrivals that think; each refusal names the limit, the number and the cure.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use super::load::{Assumed, InFlight};
+use super::visits::View;
+use crate::plan::flow::{Archetype, Parallel, Step};
+use crate::plan::reach::Version;
+use crate::plan::{Load, Plan, Service, Target};
+use crate::units::{show_bytes, show_count};
+
+/// Descriptors the program needs beside its connections.
+pub const OWN_DESCRIPTORS: u64 = 64;
+
+/// Memory of the program without users: code, a shard's buffers, a few histograms. Measured: 64
+/// connections end at 6.9 MB (README.md).
+pub const OWN_BYTES: u64 = 10 << 20;
+
+/// A user with its task, timer and flow: 1.5 KB for the task (`engine::seat`), 1 KB around it.
+pub const USER_BYTES: u64 = 2_560;
+
+/// A variable that is set: a value and a short text.
+pub const VARIABLE_BYTES: u64 = 96;
+
+/// A connection of HTTP/1.1. Measured: 3,000 users take 22 MB (ARCHITECTURE.md), so 5 KB for a user
+/// and its connection, and half of that is the user's.
+pub const CONNECTION_BYTES: u64 = 2_560;
+
+/// What HTTP/2 adds to a connection. Measured: 29 KB (ARCHITECTURE.md).
+pub const HTTP2_BYTES: u64 = 29 << 10;
+
+/// What TLS adds to a connection: rustls's state, and a record of 16 KiB each way while it speaks.
+pub const TLS_BYTES: u64 = 36 << 10;
+
+/// What the machine gives; `None` is not known, and nothing is refused for it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Open files of this process, at most.
+    pub descriptors: Option<u64>,
+    /// Local ports for connections to one address.
+    pub ports: Option<u64>,
+    /// Memory for this process, bytes.
+    pub memory: Option<u64>,
+}
+
+/// What a plan takes with so many users at once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Users at once.
+    pub users: u64,
+    /// Their connections.
+    pub connections: u64,
+    /// Open files.
+    pub descriptors: u64,
+    /// Connections to each address from each local address, the most first.
+    pub ports: Vec<PortNeed>,
+    /// Bytes.
+    pub memory: u64,
+}
+
+/// Connections from one local address to one address of a target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortNeed {
+    /// `host:port`.
+    pub address: String,
+    /// How many.
+    pub connections: u64,
+    /// Whether it surely is one address, and no name that may stand for several.
+    pub single: bool,
+}
+
+/// Why a plan cannot be carried out here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// What there is too little of.
+    pub what: &'static str,
+    /// What the plan needs.
+    pub needed: String,
+    /// What this machine gives.
+    pub limit: String,
+    /// How to mend it.
+    pub cure: String,
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the plan needs {}, {}; {}", self.needed, self.limit, self.cure)
+    }
+}
+
+/// Everything the plan surely needs and this machine does not have. A target may answer in no time,
+/// so arrivals surely stay no longer than they think.
+pub fn refuse(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
+    short_of(&needs(plan, &least(plan)), limits)
+}
+
+/// What so much need is too much for.
+pub fn short_of(needs: &Needs, limits: &Limits) -> Vec<Refusal> {
+    let mut found = Vec::new();
+    if let Some(limit) = limits.descriptors.filter(|limit| needs.descriptors > *limit) {
+        found.push(Refusal {
+            what: "descriptors",
+            needed: format!("{} open files", show_count(needs.descriptors)),
+            limit: format!("this process may have {}", show_count(limit)),
+            cure: format!(
+                "`ulimit -n {}` in this shell (the hard limit may have to be raised first: \
+                 `manada doctor`), or lower the number of users",
+                needs.descriptors.next_power_of_two()
+            ),
+        });
+    }
+    let most = needs.ports.iter().filter(|need| need.single).max_by_key(|need| need.connections);
+    if let (Some(limit), Some(need)) = (limits.ports, most)
+        && need.connections > limit
+    {
+        let connections = show_count(need.connections);
+        found.push(Refusal {
+            what: "ports",
+            needed: format!("{connections} connections to {} at once", need.address),
+            limit: format!("each local address has {} ports for them", show_count(limit)),
+            cure: "widen the range: `sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"`, or \
+                   give the service several addresses in `source`"
+                .to_owned(),
+        });
+    }
+    if let Some(limit) = limits.memory.filter(|limit| needs.memory > *limit) {
+        found.push(Refusal {
+            what: "memory",
+            needed: format!("{} of memory", show_bytes(needs.memory)),
+            limit: format!("this machine gives {}", show_bytes(limit)),
+            cure: "lower the number of users, or use a larger machine".to_owned(),
+        });
+    }
+    found
+}
+
+/// The users of each workload that are surely there at once.
+pub fn least(plan: &Plan) -> Vec<u64> {
+    let at_once = Assumed { fallback_s: 0.0, series_s: Vec::new() };
+    let sure = |index: usize| match &plan.workloads[index].load {
+        Load::Closed(_) => plan.workloads[index].peak_users(),
+        Load::Open(arrivals) => {
+            let peak = |view| InFlight::of(plan, index, view, &at_once).map_or(0.0, |of| of.peak);
+            let sure = [0.0, 1.0].map(|chance| peak(View { chance, rounds: 0.0, whole: false }));
+            (sure[0].min(sure[1]).floor() as u64).min(arrivals.max_users)
+        }
+    };
+    (0..plan.workloads.len()).map(sure).collect()
+}
+
+/// What a plan needs with so many users of each workload at once.
+pub fn needs(plan: &Plan, users: &[u64]) -> Needs {
+    let mut needs = Needs { users: users.iter().sum(), memory: OWN_BYTES, ..Needs::default() };
+    let mut to: BTreeMap<usize, u64> = BTreeMap::new();
+    for (workload, users) in plan.workloads.iter().zip(users) {
+        let total: f64 = workload.shares.iter().map(|share| share.weight).sum();
+        for share in &workload.shares {
+            let archetype = &plan.archetypes[share.archetype];
+            let part = (*users as f64 * share.weight / total).round() as u64;
+            let variables = archetype.variables.len() as u64 * VARIABLE_BYTES;
+            needs.memory += part * (USER_BYTES + variables);
+            for (service, count) in connections(archetype) {
+                let more = part * count;
+                needs.connections += more;
+                needs.memory += more * connection_bytes(&plan.services[service]);
+                *to.entry(service).or_default() += more;
+            }
+        }
+    }
+    needs.descriptors = needs.connections + OWN_DESCRIPTORS;
+    let mut ports: BTreeMap<String, PortNeed> = BTreeMap::new();
+    for (service, connections) in to {
+        let service = &plan.services[service];
+        let Some((address, single)) = address(service) else { continue };
+        let sources = service.reach.sources.len().max(1) as u64;
+        let of = PortNeed { address: address.clone(), connections: 0, single };
+        ports.entry(address).or_insert(of).connections += connections.div_ceil(sources);
+    }
+    needs.ports = ports.into_values().collect();
+    needs.ports.sort_by_key(|need| std::cmp::Reverse(need.connections));
+    needs
+}
+
+/// How many connections one user of an archetype opens to each service.
+fn connections(archetype: &Archetype) -> BTreeMap<usize, u64> {
+    let mut most: BTreeMap<usize, u64> = BTreeMap::new();
+    for step in &archetype.steps {
+        let mut here: BTreeMap<usize, u64> = BTreeMap::new();
+        match step {
+            Step::Call(call) => *here.entry(archetype.calls[*call].service).or_default() += 1,
+            Step::Parallel(parallel) => {
+                for branch in &parallel.branches {
+                    *here.entry(archetype.calls[branch.call].service).or_default() += 1;
+                }
+            }
+            _ => {}
+        }
+        for (service, count) in here {
+            let known = most.entry(service).or_default();
+            *known = (*known).max(count.min(Parallel::AT_ONCE as u64));
+        }
+    }
+    most
+}
+
+fn connection_bytes(service: &Service) -> u64 {
+    let tls = matches!(&service.target, Target::Url(address) if address.tls);
+    let tls_bytes = if tls { TLS_BYTES } else { 0 };
+    let http2 = service.reach.version == Version::Http2;
+    CONNECTION_BYTES + tls_bytes + if http2 { HTTP2_BYTES } else { 0 }
+}
+
+/// Where its connections go, as the kernel sees it; `None` where they take no port.
+fn address(service: &Service) -> Option<(String, bool)> {
+    if service.reach.unix.is_some() {
+        return None;
+    }
+    let (host, port) = match (&service.reach.proxy, &service.reach.connect_to, &service.target) {
+        (Some(proxy), _, _) => (proxy.host.as_str(), proxy.port),
+        (None, Some((host, port)), _) => (host.as_str(), *port),
+        (None, None, Target::Url(address)) => (address.host.as_str(), address.port),
+        (None, None, Target::Builtin(_)) => return Some((format!("`{}`", service.name), true)),
+    };
+    let single = host == "localhost" || host.parse::<IpAddr>().is_ok();
+    Some((format!("{host}:{port}"), single))
+}

@@ -1,0 +1,244 @@
+//! What is legal but surely not meant: warnings over a plan that is valid.
+//!
+//! `load` calls it last; the places come from all who lowered a part.
+//! Invariant: a doubt never stops a run, stands at its place, and says how to be rid of it.
+
+use std::time::Duration;
+
+use super::diagnose::{Review, Span};
+use super::node::{Kind, Node};
+use crate::plan::flow::Session;
+use crate::plan::forecast::feeds::{Feeding, feeds};
+use crate::plan::forecast::load::{Made, made};
+use crate::plan::forecast::pass::pass;
+use crate::plan::forecast::{Assumed, visits::View};
+use crate::plan::{Archetype, Load, Plan};
+use crate::units::show_duration;
+use crate::verdict::threshold::{Metric, Op};
+
+/// Where the parts of an archetype stand.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    /// Its own variables, where each is set first.
+    pub variables: Vec<(String, Span)>,
+    /// Its feeds, in their order.
+    pub feeds: Vec<Span>,
+    pub pace: Option<Span>,
+    pub session: Option<Span>,
+    /// The timeouts of its steps.
+    pub timeouts: Vec<(Duration, Span)>,
+}
+
+/// Where the parts of a scenario stand.
+#[derive(Debug, Default)]
+pub(super) struct Marked {
+    /// As the plan's archetypes.
+    pub archetypes: Vec<Marks>,
+    pub setup: Option<Marks>,
+    pub teardown: Option<Marks>,
+    /// The services, and their own timeouts.
+    pub services: Vec<(Span, Option<Span>)>,
+    /// Inline archetypes that no workload uses.
+    pub unused: Vec<(String, Span)>,
+    pub warmup: Option<Span>,
+    /// Where each threshold stands.
+    pub rules: Vec<Span>,
+}
+
+/// Where each service stands, and its timeout.
+pub(super) fn services(node: &Node) -> Vec<(Span, Option<Span>)> {
+    let Kind::Map(entries) = &node.kind else { return Vec::new() };
+    let timeout = |node| super::flow::value_of(node, "timeout").map(|node| node.span);
+    entries.iter().map(|(key, node)| (key.span, timeout(node))).collect()
+}
+
+/// Reports every doubt.
+pub(super) fn all(review: &mut Review, plan: &Plan, marked: &Marked) {
+    for (name, span) in &marked.unused {
+        review.warn(
+            *span,
+            format!("no workload uses the archetype `{name}`"),
+            "name it under a workload's `archetypes:`, or remove it",
+        );
+    }
+    unused_services(review, plan, marked);
+    unread(review, plan, marked);
+    rows(review, plan, marked);
+    manners(review, plan, marked);
+    lengths(review, plan, marked);
+    rules(review, plan, marked);
+}
+
+fn everybody(plan: &Plan) -> impl Iterator<Item = &Archetype> {
+    plan.archetypes.iter().chain(&plan.setup).chain(&plan.teardown)
+}
+
+fn unused_services(review: &mut Review, plan: &Plan, marked: &Marked) {
+    let calls = || everybody(plan).flat_map(|archetype| &archetype.calls);
+    // A service may be there for redirects to lead to.
+    let follows = |call: &crate::plan::Call| {
+        call.redirects.or(plan.services[call.service].redirects).is_some_and(|most| most > 0)
+    };
+    if calls().any(follows) || !marked.unused.is_empty() {
+        return;
+    }
+    for (index, (span, _)) in marked.services.iter().enumerate() {
+        if !calls().any(|call| call.service == index) {
+            let name = &plan.services[index].name;
+            let message = format!("no step uses the service `{name}`");
+            review.warn(*span, message, "name it in a step's `service:`, or remove it");
+        }
+    }
+}
+
+/// Variables that no template reads.
+fn unread(review: &mut Review, plan: &Plan, marked: &Marked) {
+    let mut warn = |archetype: &Archetype, marks: &Marks, others: &dyn Fn(usize) -> bool| {
+        let read = archetype.reads();
+        for (name, span) in &marks.variables {
+            let slot = archetype.variables.iter().position(|known| known == name);
+            let is_read = slot.is_some_and(|slot| read[slot] || others(slot));
+            if is_read || name.starts_with('_') {
+                continue;
+            }
+            let kind = if marks.feeds.contains(span) { "rows of" } else { "variable" };
+            let help = format!("remove it, or call it `_{name}` if it has to be there");
+            review.warn(*span, format!("nothing reads the {kind} `{name}`"), &help);
+        }
+    };
+    let nobody = |_: usize| false;
+    if let (Some(setup), Some(marks)) = (&plan.setup, &marked.setup) {
+        // What `setup` leaves has the same slots everywhere.
+        let reads: Vec<Vec<bool>> = everybody(plan).map(Archetype::reads).collect();
+        warn(setup, marks, &|slot| reads.iter().any(|read| read.get(slot) == Some(&true)));
+    }
+    for (archetype, marks) in plan.archetypes.iter().zip(&marked.archetypes) {
+        warn(archetype, marks, &nobody);
+    }
+    if let (Some(teardown), Some(marks)) = (&plan.teardown, &marked.teardown) {
+        warn(teardown, marks, &nobody);
+    }
+}
+
+/// Feeds with fewer rows than who surely takes one.
+fn rows(review: &mut Review, plan: &Plan, marked: &Marked) {
+    if plan.archetypes.iter().all(|archetype| archetype.data.is_empty()) {
+        return;
+    }
+    let assumed = Assumed { fallback_s: 0.0, series_s: Vec::new() };
+    let count = 0..plan.workloads.len();
+    let made: Vec<Made> = count.map(|index| made(plan, index, View::EXPECTED, &assumed)).collect();
+    let mut fed: std::vec::IntoIter<Feeding> = feeds(plan, &made).into_iter();
+    let mut said: Vec<Span> = Vec::new();
+    for (workload, made) in plan.workloads.iter().zip(&made) {
+        for share in &workload.shares {
+            let archetype = &plan.archetypes[share.archetype];
+            let marks = &marked.archetypes[share.archetype];
+            for (draw, span) in archetype.data.iter().zip(&marks.feeds) {
+                let Some(feed) = fed.next() else { return };
+                let closed = matches!(workload.load, Load::Closed(_));
+                let by_user = !draw.per_iteration && closed;
+                let known = if by_user {
+                    matches!(archetype.session, Session::Endless)
+                } else {
+                    made.spread == 0.0
+                };
+                // Whom an arrival is drawn as is left to chance.
+                let slack = if workload.shares.len() > 1 { 3.0 * feed.needed.sqrt() } else { 0.0 };
+                let sure = feed.needed - slack;
+                if feed.out_s.is_none() || !known || sure <= feed.rows as f64 || said.contains(span)
+                {
+                    continue;
+                }
+                said.push(*span);
+                let who = if draw.per_iteration { "iterations" } else { "users" };
+                let message = format!(
+                    "`{}` has {} rows for {:.0} {who} of `{}`",
+                    feed.name, feed.rows, feed.needed, workload.name
+                );
+                let help = format!(
+                    "when they are used up: {}; add rows, or say `pick: circular` or \
+                     `at_end: wrap`",
+                    if feed.at_end == "stop" { "the user stops" } else { "the run stops" }
+                );
+                review.warn(*span, message, &help);
+            }
+        }
+    }
+}
+
+/// What an archetype says of users that it does not have.
+fn manners(review: &mut Review, plan: &Plan, marked: &Marked) {
+    for (index, (archetype, marks)) in plan.archetypes.iter().zip(&marked.archetypes).enumerate() {
+        let users = plan.workloads.iter().filter(|workload| {
+            workload.shares.iter().any(|share| share.archetype == index)
+                && matches!(workload.load, Load::Closed(_))
+        });
+        let closed = users.count() > 0;
+        let open = "only arrivals use this archetype, and each of them is a new user";
+        for (key, span) in [("session", marks.session), ("pace", marks.pace)] {
+            if let (false, Some(span)) = (closed, span) {
+                review.warn(span, format!("`{key}` has no effect"), open);
+            }
+        }
+        let (Some(pace), Some(span), true) = (archetype.pace, marks.pace, closed) else { continue };
+        let walk = pass(archetype, archetype.sections.flow, View::EXPECTED, &|_| 0.0);
+        let own_s = walk.map_or(0.0, |walk| walk.stay_s());
+        if own_s > pace.as_secs_f64() {
+            let own = show_duration(Duration::from_secs_f64(own_s));
+            let message = format!("the thinks and pauses of an iteration take {own} in the mean");
+            let help = format!("its pace of {} is hardly ever kept", show_duration(pace));
+            review.warn(span, message, &help);
+        }
+    }
+}
+
+/// What lasts longer than makes sense in a run of that length.
+fn lengths(review: &mut Review, plan: &Plan, marked: &Marked) {
+    let Some(end) = plan.load_end() else { return };
+    let shown = show_duration(end);
+    if let Some(span) = marked.warmup
+        && plan.warmup * 2 > end
+    {
+        let message = "the warm-up is longer than what is measured after it";
+        review.warn(span, message, &format!("the load ends after {shown}"));
+    }
+    let of_services = plan.services.iter().zip(&marked.services);
+    let of_services =
+        of_services.filter_map(|(service, (_, span))| Some((service.timeout, (*span)?)));
+    let of_steps = marked.archetypes.iter().flat_map(|marks| marks.timeouts.iter().copied());
+    for (timeout, span) in of_services.chain(of_steps) {
+        if timeout > end {
+            let message = format!("this timeout is longer than the load, which ends at {shown}");
+            review.warn(span, message, "calls that hang are cut when the run ends, not by it");
+        }
+    }
+}
+
+/// Rules that cannot fail, and pairs that cannot both hold.
+fn rules(review: &mut Review, plan: &Plan, marked: &Marked) {
+    for (index, (rule, span)) in plan.thresholds.iter().zip(&marked.rules).enumerate() {
+        let share = matches!(
+            rule.metric,
+            Metric::Errors | Metric::Achieved | Metric::Checks | Metric::StatusShare(..)
+        );
+        let always = (share && rule.op == Op::AtMost && rule.limit >= 1.0)
+            || (rule.op == Op::AtLeast && rule.limit <= 0.0);
+        if always {
+            let message = "this rule holds whatever happens";
+            review.warn(*span, message, "give it a limit that can be missed");
+            continue;
+        }
+        let below = |op| matches!(op, Op::Less | Op::AtMost);
+        let above = |op| matches!(op, Op::More | Op::AtLeast);
+        let against = plan.thresholds[..index].iter().find(|other| {
+            let same = other.metric == rule.metric && other.scope == rule.scope;
+            same && (below(rule.op) && above(other.op) && other.limit > rule.limit
+                || above(rule.op) && below(other.op) && other.limit < rule.limit)
+        });
+        if let Some(other) = against {
+            let help = format!("`{}` wants the contrary", other.rule);
+            review.warn(*span, "no run can keep this rule and another one", &help);
+        }
+    }
+}

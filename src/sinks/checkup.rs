@@ -1,0 +1,32 @@
+//! What this machine means for load tests, on the terminal.
+//!
+//! `cli doctor` prints it.
+//! Invariant: a warning stands with the command that changes it.
+
+use std::fmt::Write;
+
+use super::paint::{DIM, GOOD, WARN, paint, plain};
+use super::summary::label;
+use crate::host::Finding;
+
+/// A line for each finding, and one for its cure.
+pub fn render(found: &[Finding]) -> String {
+    let mut out = String::new();
+    for one in found {
+        let (word, style) = if one.ok { ("ok  ", GOOD) } else { ("warn", WARN) };
+        let name = format!("{:<12}", one.name);
+        let _ = writeln!(out, "{}  {name}  {}", paint(style, word), plain(&one.value));
+        let _ = writeln!(out, "{:20}{}", "", paint(DIM, &plain(&one.means)));
+        if let Some(cure) = &one.cure {
+            let _ = writeln!(out, "{:20}{}", "", plain(cure));
+        }
+    }
+    let bad = found.iter().filter(|one| !one.ok).count();
+    let text = match bad {
+        0 => "nothing to change".to_owned(),
+        1 => "1 thing to change, if tests need it".to_owned(),
+        _ => format!("{bad} things to change, if tests need it"),
+    };
+    label(&mut out, "in all", &text);
+    out
+}

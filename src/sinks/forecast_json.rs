@@ -1,0 +1,100 @@
+//! What would happen, and what the machine is like, for programs.
+//!
+//! `cli plan --json` and `cli doctor --json` print it.
+//! Invariant: version 1; durations in seconds (`_s`), sizes in bytes; what is not known is null.
+
+use serde_json::{Value, json};
+
+use super::forecast::Outlook;
+use crate::host::Finding;
+use crate::plan::forecast::needs::PortNeed;
+use crate::plan::forecast::{Basis, Loading, Needs, Stepping};
+
+/// The document of `plan --json`.
+pub fn document(outlook: &Outlook<'_>) -> Value {
+    let (plan, forecast) = (outlook.plan, outlook.forecast);
+    let (iterations, calls) = forecast.totals();
+    let feeds = forecast.feeds.iter().map(|feed| {
+        json!({
+            "name": feed.name, "archetype": feed.archetype, "workload": feed.workload,
+            "pick": feed.pick, "per": if feed.per_iteration { "iteration" } else { "user" },
+            "rows": feed.rows, "needed": feed.needed, "out_s": feed.out_s, "at_end": feed.at_end,
+        })
+    });
+    let refused = outlook.refused.iter().map(|one| {
+        json!({
+            "what": one.what, "needed": one.needed, "limit": one.limit, "cure": one.cure,
+        })
+    });
+    let (tier, shards, reason) = outlook.tier;
+    json!({
+        "version": 1,
+        "scenario": plan.scenario,
+        "seed": plan.seed.value(),
+        "possible": outlook.refused.is_empty(),
+        "end_s": forecast.end_s,
+        "latest_s": forecast.latest_s,
+        "iterations": iterations,
+        "calls": calls,
+        "workloads": forecast.workloads.iter().map(workload).collect::<Vec<_>>(),
+        "steps": forecast.steps.iter().map(step).collect::<Vec<_>>(),
+        "data": feeds.collect::<Vec<_>>(),
+        "generator": { "tier": tier, "shards": shards, "reason": reason },
+        "expected": needs(&forecast.expected),
+        "most": needs(&forecast.most),
+        "limits": {
+            "descriptors": outlook.limits.descriptors,
+            "ports": outlook.limits.ports,
+            "memory_bytes": outlook.limits.memory,
+        },
+        "report_bytes": forecast.report_bytes,
+        "assumptions": forecast.assumptions,
+        "warnings": forecast.warnings,
+        "refused": refused.collect::<Vec<_>>(),
+    })
+}
+
+fn workload(one: &Loading) -> Value {
+    json!({
+        "name": one.name, "model": one.model, "start_s": one.start_s, "end_s": one.end_s,
+        "peak": one.peak, "levels": one.levels,
+        "iterations": one.iterations, "spread": one.spread, "exact": one.exact,
+        "calls": one.calls, "users": one.users, "max_users": one.max_users,
+        "dropped": one.dropped, "iteration_s": one.iteration_s,
+    })
+}
+
+fn step(one: &Stepping) -> Value {
+    let basis = match one.basis {
+        Basis::Exact => "exact",
+        Basis::Guess => "guess",
+        Basis::AtMost => "at_most",
+    };
+    json!({
+        "name": one.name, "archetype": one.archetype, "workload": one.workload,
+        "calls": one.calls, "per_iteration": one.per_iteration, "basis": basis,
+    })
+}
+
+fn needs(needs: &Needs) -> Value {
+    let port =
+        |port: &PortNeed| json!({ "address": port.address, "connections": port.connections });
+    let ports: Vec<Value> = needs.ports.iter().map(port).collect();
+    json!({
+        "users": needs.users, "connections": needs.connections,
+        "descriptors": needs.descriptors, "memory_bytes": needs.memory, "ports": ports,
+    })
+}
+
+/// The document of `doctor --json`.
+pub fn findings(found: &[Finding]) -> Value {
+    let one = |one: &Finding| {
+        json!({
+            "name": one.name, "value": one.value, "ok": one.ok, "means": one.means,
+            "cure": one.cure,
+        })
+    };
+    let ok = found.iter().all(|one| one.ok);
+    let list: Vec<Value> = found.iter().map(one).collect();
+    json!({ "version": 1, "ok": ok, "findings": list })
+}

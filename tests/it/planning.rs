@@ -1,0 +1,129 @@
+//! `manada plan`, `doctor` and `schema`: what they say, and that `run` refuses what `plan` refuses.
+
+use std::process::Command;
+
+use crate::harness::{Done, MANADA, Manada};
+use crate::peer::{Server, Then};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+const SHOP: &str = "\
+scenario: shop
+seed: 5
+services: { shop: 'http://127.0.0.1:9' }
+archetypes:
+  buyer:
+    think: 1s
+    data: { city: { inline: [ { name: a }, { name: b } ], pick: unique } }
+    flow: [ { get: /a }, { get: '/b/{{ city.name }}', name: b } ]
+workloads:
+  closed: { archetypes: { buyer: 1 }, users: 10, duration: 60s }
+  open:
+    start: 10s
+    flow: [ { get: /c } ]
+    duration: 20s
+    arrivals: { rate: 100/s, max_users: 1 }
+";
+
+fn plan(words: &[&str]) -> Done {
+    Manada::new(&["plan", "shop.yaml"]).words(words).file("shop.yaml", SHOP).go()
+}
+
+#[test]
+fn a_plan_says_what_would_happen() {
+    let done = plan(&["--service-time", "500ms", "--json"]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let said = done.json();
+    assert_eq!(said["workloads"][1]["iterations"], 2_000.0);
+    assert_eq!(said["workloads"][1]["exact"], true);
+    // Two calls of 500 ms and two thinks of 1 s: 20 passes of 10 users, and half a one each.
+    assert_eq!(said["workloads"][0]["iterations"], 205.0);
+    assert_eq!(said["steps"][1]["calls"], 205.0);
+    // Little: 100/s for 500 ms are 50 at once, and one may be.
+    assert_eq!(said["workloads"][1]["users"], 50.0);
+    let dropped = said["workloads"][1]["dropped"].as_f64().unwrap();
+    assert!((dropped - 1_960.0).abs() < 10.0, "{dropped}");
+    assert_eq!(said["data"][0]["out_s"], 0.0);
+    assert_eq!(said["end_s"], 60.0);
+    assert_eq!(said["expected"]["connections"], 11);
+    assert_eq!(said["most"]["descriptors"], 11 + 64);
+    assert_eq!(said["workloads"][0]["levels"].as_array().unwrap().len(), 60);
+    let text = plan(&["--service-time", "500ms"]);
+    for part in ["████", "205 iterations ± 10", "2 000 iterations", "max_users", "warning", "tier"]
+    {
+        assert!(text.stdout.contains(part), "{part}: {text}");
+    }
+    assert!(!text.stdout.contains('\x1b'), "{text}");
+}
+
+#[test]
+fn service_times_come_from_an_earlier_report() {
+    let report = r#"{ "service_us": { "mean": 1000000.0 }, "steps": [
+        { "name": "b", "workload": "other", "archetype": "x", "service_us": { "mean": 7.0 } },
+        { "name": "b", "workload": "closed", "archetype": "buyer",
+          "service_us": { "mean": 2000000.0 } } ] }"#;
+    let words = ["plan", "shop.yaml", "--json", "--measured", "summary.json"];
+    let with =
+        |text: &str| Manada::new(&words).file("shop.yaml", SHOP).file("summary.json", text).go();
+    let said = with(report).json();
+    // 1 s of which nothing is said but the mean of all, 2 s, and two thinks: 12 passes of 5 s.
+    assert_eq!(said["workloads"][0]["iterations"], 125.0);
+    for bad in ["no json", "{}"] {
+        let done = with(bad);
+        assert_eq!(done.code, Some(3), "{done}");
+        assert!(done.stderr.contains("summary.json"), "{done}");
+    }
+}
+
+#[test]
+fn what_plan_refuses_run_refuses_before_it_begins() {
+    let server = Server::answering(OK, Then::Next);
+    let folder = tempfile::tempdir().unwrap();
+    let text = SHOP.replace("http://127.0.0.1:9", &format!("http://{}", server.address()));
+    std::fs::write(folder.path().join("shop.yaml"), text).unwrap();
+    let mut said = Vec::new();
+    for command in ["plan", "run"] {
+        let line =
+            format!("ulimit -n 200 && exec {MANADA} {command} shop.yaml --users closed=1000");
+        let output =
+            Command::new("sh").args(["-c", &line]).current_dir(folder.path()).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(3), "{error}");
+        let why = error.lines().find(|line| line.starts_with("manada: ")).unwrap().to_owned();
+        assert!(why.contains("1 064 open files") && why.contains("200"), "{why}");
+        assert!(why.contains("ulimit -n 2048"), "{why}");
+        said.push(why);
+    }
+    assert_eq!(said[0], said[1]);
+    assert_eq!(server.seen(), (0, 0));
+}
+
+#[test]
+fn a_doctor_looks_at_the_machine() {
+    let done = Manada::new(&["doctor", "--json"]).go();
+    assert_eq!(done.code, Some(0), "{done}");
+    let said = done.json();
+    let found = said["findings"].as_array().unwrap();
+    let names: Vec<&str> = found.iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert!(["descriptors", "cores", "kernel"].iter().all(|name| names.contains(name)), "{done}");
+    for one in found {
+        assert!(one["ok"].as_bool().unwrap() || one["cure"].is_string(), "{one}");
+    }
+    let text = Manada::new(&["doctor"]).go();
+    assert!(text.stdout.contains("about") && text.stdout.contains("in all"), "{text}");
+}
+
+#[test]
+fn a_schema_is_printed_for_each_kind_of_file() {
+    for (words, title) in [
+        (&["schema"][..], "Manada scenario"),
+        (&["schema", "scenario"], "Manada scenario"),
+        (&["schema", "archetype"], "Manada archetype"),
+    ] {
+        let done = Manada::new(words).go();
+        assert_eq!(done.code, Some(0), "{done}");
+        assert_eq!(done.json()["title"], title);
+    }
+    let done = Manada::new(&["schema", "workload"]).go();
+    assert_eq!(done.code, Some(2), "{done}");
+}

@@ -1,0 +1,99 @@
+//! The JSON Schema against a validator that is not ours: it accepts every file that loads, and
+//! refuses what has the wrong shape.
+
+use std::path::{Path, PathBuf};
+
+use jsonschema::Validator;
+use manada::scenario::schema::{Of, document};
+use manada::scenario::{Overrides, load};
+use serde_json::Value;
+
+/// Files in tests/bad whose mistake no schema can see, and why.
+const BEYOND: [(&str, &str); 13] = [
+    ("bad-threshold", "rules are a language of their own"),
+    ("broken-inline-used", "which variables are set is known when all steps are read"),
+    ("environment", "templates are a language, and the environment is elsewhere"),
+    ("missing-archetype-file", "whether a file is there"),
+    ("selectors-miss", "what a rule selects is a name that stands elsewhere"),
+    ("service-header-variable", "which variables are known where"),
+    ("service-tls-file", "what is in a file"),
+    ("service-tls-name", "whether a name can be in a certificate"),
+    ("template-syntax", "templates are a language of their own"),
+    ("undefined-variable", "which variables are set is known when all steps are read"),
+    ("unknown-archetype", "archetypes stand elsewhere, and in files"),
+    ("unknown-service", "services stand elsewhere"),
+    ("warmup-too-long", "durations are texts: no schema adds them up"),
+];
+
+fn validator(of: Of) -> Validator {
+    let schema = document(of);
+    jsonschema::meta::validate(&schema).expect("the schema is a schema");
+    jsonschema::draft202012::new(&schema).unwrap()
+}
+
+/// A file as an editor sees it: YAML read as JSON; `None` when it is no YAML.
+fn json(text: &str) -> Option<Value> {
+    serde_saphyr::from_str(text).ok()
+}
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|ending| ending == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+fn mistakes(validator: &Validator, text: &str) -> Vec<String> {
+    let value = json(text).unwrap();
+    validator
+        .iter_errors(&value)
+        .map(|error| format!("{}: {error}", error.instance_path()))
+        .collect()
+}
+
+#[test]
+fn what_loads_has_the_shape() {
+    let (scenario, archetype) = (validator(Of::Scenario), validator(Of::Archetype));
+    let mut wrong = Vec::new();
+    let mut check = |validator: &Validator, path: &Path, text: &str| {
+        let found = mistakes(validator, text);
+        wrong.extend(found.into_iter().map(|found| format!("{}: {found}", path.display())));
+    };
+    for path in files("scenarios").into_iter().chain(files("tests/language")) {
+        load(&path, &Overrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        check(&scenario, &path, &std::fs::read_to_string(&path).unwrap());
+    }
+    for path in files("archetypes").into_iter().chain(files("tests/language/archetypes")) {
+        check(&archetype, &path, &std::fs::read_to_string(&path).unwrap());
+    }
+    for path in files("tests/sim") {
+        let world = json(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        check(&scenario, &path, world["scenario"].as_str().unwrap());
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn what_has_the_wrong_shape_is_refused_and_warnings_are_not() {
+    let scenario = validator(Of::Scenario);
+    let mut differ = Vec::new();
+    for path in files("tests/bad") {
+        let name = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let Some(value) = json(&text) else { continue };
+        let accepted = scenario.is_valid(&value);
+        let loads = load(&path, &Overrides::default()).is_ok();
+        let beyond = BEYOND.iter().any(|(known, _)| *known == name);
+        if accepted != (loads || beyond) {
+            differ.push(format!("{name}: accepted {accepted}, loads {loads}"));
+        }
+    }
+    assert!(differ.is_empty(), "{}", differ.join("\n"));
+    for (name, _) in BEYOND {
+        assert!(Path::new("tests/bad").join(format!("{name}.yaml")).is_file(), "{name}");
+    }
+}
