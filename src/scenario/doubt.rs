@@ -177,7 +177,9 @@ fn manners(review: &mut Review, plan: &Plan, marked: &Marked) {
         let closed = users.count() > 0;
         let open = "only arrivals use this archetype, and each of them is a new user";
         for (key, span) in [("session", marks.session), ("pace", marks.pace)] {
-            if let (false, Some(span)) = (closed, span) {
+            // A file of its own may serve other scenarios, in the closed model.
+            let here = span.filter(|span| span.source == 0);
+            if let (false, Some(span)) = (closed, here) {
                 review.warn(span, format!("`{key}` has no effect"), open);
             }
         }
