@@ -5,6 +5,7 @@
 use std::io::Write;
 use std::path::PathBuf;
 
+use super::limits::{self, Limits};
 use super::output::{self, remark};
 use super::words::Changes;
 use crate::exit::Ending;
@@ -18,10 +19,14 @@ pub(super) struct Args {
     scenario: PathBuf,
     #[command(flatten)]
     changes: Changes,
+    #[command(flatten)]
+    limits: Limits,
 }
 
 pub(super) fn run(args: &Args) -> Ending {
     let overrides = Overrides {
+        safety: limits::file(),
+        authorised: args.limits.authorised.clone(),
         environment: args.changes.environment.clone(),
         set: args.changes.set.clone(),
         ..Overrides::default()

@@ -51,7 +51,8 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
             let _ = audience.leave();
             folder.as_deref().map(Files::sweep);
             return match trouble {
-                Trouble::TooBig(_) => Ending::Scenario,
+                Trouble::TooBig(_) | Trouble::Forbidden(_) => Ending::Scenario,
+                Trouble::Stopped(_) => Ending::Aborted,
                 Trouble::Setup(_) | Trouble::World(..) => Ending::Broken,
             };
         }

@@ -6,6 +6,7 @@
 mod check;
 mod hit;
 mod launch;
+mod limits;
 mod output;
 mod run;
 mod target;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::launch::{self, Folder};
+use super::limits::{self, Limits};
 use super::output::remark;
 use super::words::{self, Changes, Common};
 use crate::exit::Ending;
@@ -36,11 +37,15 @@ pub(super) struct Args {
     #[arg(long, value_name = "D", value_parser = words::duration, help_heading = "Load")]
     duration: Option<Duration>,
     #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
     common: Common,
 }
 
 pub(super) fn run(args: &Args) -> Ending {
     let overrides = Overrides {
+        safety: limits::file(),
+        authorised: args.limits.authorised.clone(),
         environment: args.changes.environment.clone(),
         set: args.changes.set.clone(),
         seed: args.common.seed,

@@ -10,7 +10,7 @@ use super::{checks, hop};
 use crate::clock::Time;
 use crate::plan::template::RenderError;
 use crate::stats::recorder::Attempt;
-use crate::stats::{Exchange, Fate, Outcome, Phase, Sample};
+use crate::stats::{Exchange, Fate, Kind, Outcome, Phase, Sample};
 use crate::wire::{Kept, Outgoing};
 
 /// What the user needs to know to go on.
@@ -131,7 +131,10 @@ fn conclude(
         Outcome::Answered(status) => {
             checks::judge(shard, user, prepared, intended_ns, status, exchange, kept)
         }
-        Outcome::Failed(..) => {
+        Outcome::Failed(_, kind) => {
+            if kind == Kind::Forbidden {
+                shard.forbid(None);
+            }
             (Fate::Failed, checks::nothing_to_judge(shard, user, prepared, intended_ns))
         }
         Outcome::Timeout(_) => {

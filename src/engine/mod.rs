@@ -6,6 +6,7 @@
 
 mod attempt;
 mod checks;
+mod fault;
 mod gathering;
 mod hop;
 mod life;
@@ -33,7 +34,7 @@ use crate::host;
 use crate::plan::data::{Claim, claims};
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
-use crate::plan::{Address, Plan};
+use crate::plan::{Address, Plan, Target};
 use crate::stats::Delta;
 use crate::wire::{Endpoint, Wire};
 use gathering::Gathering;
@@ -171,7 +172,14 @@ pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<Endpoint>
     plan.services
         .iter()
         .zip(addresses)
-        .map(|(service, address)| Endpoint::new(&service.reach, address, plan.seed))
+        .map(|(service, address)| {
+            // What is built in is ours, wherever it listens.
+            let safety = match service.target {
+                Target::Builtin(_) => Arc::default(),
+                Target::Url(_) => Arc::clone(&plan.safety),
+            };
+            Endpoint::new(&service.reach, address, plan.seed, safety)
+        })
         .collect()
 }
 

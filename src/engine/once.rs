@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Variables, set_up, shard};
 use crate::clock;
 use crate::plan::{Address, Archetype, Plan};
+use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
 use crate::wire::Wire;
 
@@ -22,6 +23,8 @@ pub struct Once {
     pub steps: Vec<String>,
     /// What `log` steps said.
     pub lines: Vec<String>,
+    /// What stopped it.
+    pub halt: Option<Halt>,
 }
 
 /// Walks `archetype` once with the services of `plan`, without its thinks and pauses.
@@ -36,13 +39,14 @@ pub async fn once(
     let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), &globals);
     let left = Arc::new(Mutex::new(Vec::new()));
     let mut tally = Tally::new(&plan.shape(), 1, vec![false]);
-    let mut lines = Vec::new();
+    let (mut lines, mut halt) = (Vec::new(), None);
     if let Some(mut setup) = setups.pop() {
         setup.left = Some(Arc::clone(&left));
         tokio::task::spawn_local(shard::run(setup, wire));
         while let Some(delta) = source.deltas.recv().await {
             tally.absorb(&delta);
             lines.extend(delta.lines);
+            halt = halt.or(delta.halt);
             if delta.last {
                 break;
             }
@@ -50,7 +54,7 @@ pub async fn once(
     }
     let variables = std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
     let steps = plan.steps.iter().map(|series| series.name.clone()).collect();
-    Once { variables: Arc::new(variables), snapshot: tally.snapshot(None), steps, lines }
+    Once { variables: Arc::new(variables), snapshot: tally.snapshot(None), steps, lines, halt }
 }
 
 impl Once {

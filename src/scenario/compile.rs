@@ -3,16 +3,19 @@
 //! `load` hands it the scenario's root; it fetches archetypes from the library.
 //! Invariant: it goes on after every mistake, so that all of them are found in one reading.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::archetype::{Surroundings, archetype, is_name};
 use super::diagnose::{Review, Span, nearest};
 use super::library::Library;
 use super::node::{Key, Kind, Node};
+use super::safety::Limits;
 use super::shape::{self, Fields, wrong};
 use super::workload::Compiler;
 use super::{load, rules, service};
-use crate::plan::{Archetype, Plan, Workload};
+use crate::plan::{Archetype, Plan, Service, Target, Workload};
 use crate::seed::Seed;
 
 /// How long whole iterations may go on after the end where nothing is said.
@@ -28,6 +31,8 @@ pub(super) struct Compiled {
     pub warmup: Option<Span>,
     /// Where each threshold stands.
     pub rules: Vec<Span>,
+    /// What may be done.
+    pub limits: Limits,
 }
 
 /// Compiles a scenario; `stem` names it where it does not name itself.
@@ -36,6 +41,7 @@ pub(super) fn scenario(
     root: &Node,
     stem: &str,
     library: Library,
+    mut limits: Limits,
 ) -> Option<Compiled> {
     let mut fields = Fields::of(review, root, "a scenario")?;
     if fields.has("archetype") && !fields.has("workloads") {
@@ -51,9 +57,14 @@ pub(super) fn scenario(
     let seed = fields.take("seed").map(|node| seed(review, node));
     let services = fields.need("services", "where calls go, such as `shop: builtin`");
     let services = services.map(|node| service::services(review, node)).unwrap_or_default();
+    if let Some(node) = fields.take("safety") {
+        limits.read(review, node, "the scenario", false);
+    }
     let mut around = Surroundings {
         services: services.iter().map(|service| service.name.clone()).collect(),
         globals: Vec::new(),
+        prefixes: services.iter().map(prefix).collect(),
+        safety: Rc::new(limits.safety.clone()),
     };
     let (vars, setup) = (fields.take("vars"), fields.take("setup"));
     let setup = section(review, "setup", root, [("vars", vars), ("flow", setup)], &around);
@@ -94,8 +105,17 @@ pub(super) fn scenario(
         thresholds: rules,
         warmup: warmup.and_then(|(_, warmup)| warmup).unwrap_or_default(),
         grace: grace.flatten().unwrap_or(GRACE),
+        safety: Arc::default(),
     };
-    Some(Compiled { plan, warmup: warmup.map(|(span, _)| span), rules: places })
+    Some(Compiled { plan, warmup: warmup.map(|(span, _)| span), rules: places, limits })
+}
+
+/// What stands before the paths of a service.
+fn prefix(service: &Service) -> String {
+    match &service.target {
+        Target::Url(address) => address.prefix.clone(),
+        Target::Builtin(_) => String::new(),
+    }
 }
 
 /// What is done once for the whole run, as an archetype of its own; `None` when nothing of it is

@@ -4,6 +4,7 @@
 //! Invariant: a section that was assembled ends with `Step::End`, and every jump leads into the
 //! list.
 
+use super::archetype::Surroundings;
 use super::diagnose::Review;
 use super::node::{Kind, Node};
 use super::shape;
@@ -16,6 +17,8 @@ use crate::plan::{Call, MAX_STEPS};
 /// What the steps of an archetype share.
 #[derive(Debug)]
 pub(super) struct Setting<'a> {
+    /// What the scenario says of all of them.
+    pub around: &'a Surroundings,
     /// The names of the services, in the order of the plan.
     pub services: &'a [String],
     /// The variables of the archetype by slot.

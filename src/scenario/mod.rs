@@ -22,6 +22,7 @@ mod overrides;
 mod profile;
 mod reach;
 mod rules;
+mod safety;
 mod service;
 mod shape;
 mod stages;
@@ -52,6 +53,7 @@ use library::Library;
 /// All mistakes at once, each with its place.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
     let mut review = Review::default();
+    let limits = safety::of_user(&mut review, overrides.safety.as_deref());
     let document = library::read(&mut review, path, None);
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let plan = document
@@ -60,15 +62,21 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), 
             for words in &overrides.set {
                 profile::set(&mut review, &mut document.node, words);
             }
-            compile::scenario(&mut review, &document.node, stem, Library::beside(path))
+            compile::scenario(&mut review, &document.node, stem, Library::beside(path), limits)
         })
-        .map(|compiled| finish(&mut review, compiled, overrides));
+        .map(|compiled| finish(&mut review, &path.display().to_string(), compiled, overrides));
     review.close(plan)
 }
 
-fn finish(review: &mut Review, compiled: compile::Compiled, overrides: &Overrides) -> Plan {
-    let compile::Compiled { mut plan, warmup, rules: places } = compiled;
+fn finish(
+    review: &mut Review,
+    label: &str,
+    compiled: compile::Compiled,
+    overrides: &Overrides,
+) -> Plan {
+    let compile::Compiled { mut plan, warmup, rules: places, limits } = compiled;
     overrides.apply(review, &mut plan);
+    safety::judge(review, label, &mut plan, limits, &overrides.authorised);
     rules::matched(review, &plan, &places);
     if let (Some(end), Some(span)) = (plan.load_end(), warmup)
         && plan.warmup >= end

@@ -59,13 +59,15 @@ pub enum Halt {
     Check(String),
     /// A feed with `at_end: stop run` has no more rows: the run ends as it was asked to.
     DataEnd(String),
+    /// A safety limit stands in the way, and always will.
+    Safety(String),
 }
 
 impl Halt {
     /// It in words.
     pub fn reason(&self) -> String {
         match self {
-            Self::Check(what) => what.clone(),
+            Self::Check(what) | Self::Safety(what) => what.clone(),
             Self::DataEnd(feed) => format!("the rows of `{feed}` are used up"),
         }
     }

@@ -16,6 +16,7 @@ mod peer; // a raw TCP server that does what a script says
 mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind
 mod rules; // rules that stop a run; environments and settings
+mod safety; // where load may not go, and how much is too much
 mod secrets; // what must show nowhere
 mod seed; // same seed, same traffic, whatever the shards
 mod signals; // Ctrl-C once and twice, SIGTERM
