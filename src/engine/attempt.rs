@@ -3,10 +3,11 @@
 //! `user` walks its flow and calls this for each request step.
 //! Invariant: a call that was begun is recorded exactly once, also when it is cut.
 
+use super::checks::{self, Judged};
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
-use super::{checks, hop};
+use super::{exemplar, hop};
 use crate::clock::Time;
 use crate::plan::template::RenderError;
 use crate::stats::recorder::Attempt;
@@ -110,10 +111,11 @@ pub(super) async fn call(
         exchange = hop::follow(shard, user, prepared, outgoing, exchange, &mut kept).await;
     }
     user.patience.end();
-    shard.give_buffer(buffer);
 
     // Outside any future that could be dropped half-way.
-    conclude(shard, user, prepared, turn, dispatched, &exchange, &kept)
+    let ended = conclude(shard, user, prepared, turn, dispatched, (&exchange, &kept), bytes);
+    shard.give_buffer(buffer);
+    ended
 }
 
 /// Judges a call by the exchange of its last attempt, and records it.
@@ -123,11 +125,12 @@ fn conclude(
     prepared: &PreparedCall,
     turn: &Turn,
     dispatched: Time,
-    exchange: &Exchange,
-    kept: &Kept,
+    (exchange, kept): (&Exchange, &Kept),
+    bytes: &[u8],
 ) -> CallEnd {
     let intended_ns = turn.intended.since(shard.start);
-    let (fate, goes_on) = match exchange.outcome {
+    let none = |fate| Judged { fate, goes_on: false, failed: Vec::new() };
+    let judged = match exchange.outcome {
         Outcome::Answered(status) => {
             checks::judge(shard, user, prepared, intended_ns, status, exchange, kept)
         }
@@ -135,14 +138,18 @@ fn conclude(
             if kind == Kind::Forbidden {
                 shard.forbid(None);
             }
-            (Fate::Failed, checks::nothing_to_judge(shard, user, prepared, intended_ns))
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Failed)
         }
         Outcome::Timeout(_) => {
-            (Fate::Timeout, checks::nothing_to_judge(shard, user, prepared, intended_ns))
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Timeout)
         }
-        Outcome::Unfinished(_) => (Fate::Unfinished, false),
-        Outcome::Own(_) => (Fate::Own, false),
+        Outcome::Unfinished(_) => none(Fate::Unfinished),
+        Outcome::Own(_) => none(Fate::Own),
     };
+    let Judged { fate, goes_on, failed } = judged;
+    if (fate != Fate::Ok || !failed.is_empty()) && fate != Fate::Unfinished {
+        exemplar::keep(shard, user, prepared, turn, (exchange, kept), (&failed, bytes));
+    }
     let ended = record(shard, user, prepared, turn, dispatched, exchange, fate);
     CallEnd { goes_on: ended.goes_on && goes_on, ..ended }
 }

@@ -14,8 +14,17 @@ use crate::stats::delta::Halt;
 use crate::stats::{Exchange, Fate};
 use crate::wire::Kept;
 
-/// Looks at an answer: counts checks, sets variables, and says how the call ended and whether a
-/// failed check lets the iteration go on.
+/// What was found of an answer.
+pub(super) struct Judged {
+    /// How the call ended.
+    pub(super) fate: Fate,
+    /// Whether a failed check lets the iteration go on.
+    pub(super) goes_on: bool,
+    /// The places of what did not hold.
+    pub(super) failed: Vec<usize>,
+}
+
+/// Looks at an answer: counts checks and sets variables.
 pub(super) fn judge(
     shard: &Shard,
     user: &mut User,
@@ -24,14 +33,15 @@ pub(super) fn judge(
     status: u16,
     exchange: &Exchange,
     kept: &Kept,
-) -> (Fate, bool) {
+) -> Judged {
     let call = &prepared.call;
     if let Some(slot) = shard.plan.archetypes[user.archetype].status {
         user.variables[slot] = Some(status.into());
     }
     let wanted = status < 400 || call.asks_for(status);
     if prepared.check_ids.is_empty() {
-        return (if wanted { Fate::Ok } else { Fate::Failed }, true);
+        let fate = if wanted { Fate::Ok } else { Fate::Failed };
+        return Judged { fate, goes_on: true, failed: Vec::new() };
     }
     let cookies =
         if call.looks_at_cookies() { hop::cookies(shard, user, call.service) } else { Vec::new() };
@@ -43,17 +53,18 @@ pub(super) fn judge(
         service: exchange.done - exchange.dispatched,
     };
     let step = user.step(call.series);
-    let mut failed = None;
+    let mut failed = Vec::new();
     let expected =
         extract::apply(call, answer, &mut user.variables, &mut user.rng, |part, passed| {
             let place = place(call, part);
             shard.recorder.borrow_mut().check(step, intended_ns, prepared.check_ids[place], passed);
             if !passed {
-                failed.get_or_insert(place);
+                failed.push(place);
             }
         });
     let fate = if wanted && expected { Fate::Ok } else { Fate::Failed };
-    (fate, failed.is_none_or(|place| goes_on(shard, user, prepared, place)))
+    let goes_on = failed.first().is_none_or(|place| goes_on(shard, user, prepared, *place));
+    Judged { fate, goes_on, failed }
 }
 
 /// A call that got no answer: nothing that was looked for is there, and what an earlier answer left
@@ -63,7 +74,8 @@ pub(super) fn nothing_to_judge(
     user: &mut User,
     prepared: &PreparedCall,
     intended_ns: u64,
-) -> bool {
+    fate: Fate,
+) -> Judged {
     let step = user.step(prepared.call.series);
     for id in &prepared.check_ids {
         shard.recorder.borrow_mut().check(step, intended_ns, *id, false);
@@ -72,7 +84,8 @@ pub(super) fn nothing_to_judge(
     for slot in captured.chain(shard.plan.archetypes[user.archetype].status) {
         user.variables[slot] = None;
     }
-    prepared.check_ids.is_empty() || goes_on(shard, user, prepared, 0)
+    let goes_on = prepared.check_ids.is_empty() || goes_on(shard, user, prepared, 0);
+    Judged { fate, goes_on, failed: (0..prepared.check_ids.len()).collect() }
 }
 
 /// The place of a check, expect or capture among all that a call looks at.

@@ -6,6 +6,8 @@
 
 mod attempt;
 mod checks;
+mod curl;
+mod exemplar;
 mod fault;
 mod gathering;
 mod hop;

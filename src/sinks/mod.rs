@@ -5,6 +5,7 @@
 //! file loses nothing; the last event reaches everybody.
 
 mod bars;
+mod failures;
 pub mod files;
 mod hlog;
 pub mod json;
