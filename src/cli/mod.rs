@@ -28,6 +28,7 @@ Examples:
   manada run scenarios/quickstart.yaml        the first run, on a target of its own
   manada hit http://127.0.0.1:8080/ -c 50     fifty users for ten seconds
   manada check my-scenario.yaml               every mistake at once
+  manada check my-scenario.yaml --once        each archetype once, and what happened
 
 Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 thresholds failed,
 5 inconclusive, 6 stopped by a safety limit, 130/143 interrupted.")]
@@ -42,7 +43,7 @@ enum Command {
     Run(run::Args),
     /// Load one URL, without a scenario.
     Hit(hit::Args),
-    /// Find every mistake in a scenario, without running it.
+    /// Find every mistake in a scenario, without running it; or walk it once.
     Check(check::Args),
     /// Serve the built-in target: a small shop of known truth to aim at.
     Target(target::Args),

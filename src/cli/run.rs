@@ -44,6 +44,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Ending {
     let overrides = Overrides {
+        once: false,
         safety: limits::file(),
         authorised: args.limits.authorised.clone(),
         environment: args.changes.environment.clone(),

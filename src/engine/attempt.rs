@@ -150,6 +150,9 @@ fn conclude(
     if (fate != Fate::Ok || !failed.is_empty()) && fate != Fate::Unfinished {
         exemplar::keep(shard, user, prepared, turn, (exchange, kept), (&failed, bytes));
     }
+    if let Some(witness) = &shard.witness {
+        witness.call((shard, user), prepared, exchange, (fate, &failed), bytes);
+    }
     let ended = record(shard, user, prepared, turn, dispatched, exchange, fate);
     CallEnd { goes_on: ended.goes_on && goes_on, ..ended }
 }
@@ -195,6 +198,11 @@ fn refuse(
     error: &RenderError,
 ) -> CallEnd {
     let fault = shard.own_fault(error);
+    if let Some(witness) = &shard.witness {
+        let series = &shard.plan.archetypes[user.archetype].series;
+        let name = &series[usize::from(prepared.call.series)];
+        witness.fault(Some(name), &error.to_string());
+    }
     let exchange = Exchange {
         outcome: Outcome::Own(fault),
         dispatched: turn.picked_up,

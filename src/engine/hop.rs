@@ -126,6 +126,11 @@ async fn walk(
         if let Err(kind) = way.go_on(shard, status, location) {
             return nowhere(shard, exchange, kind);
         }
+        if let Some(witness) = &shard.witness {
+            let scheme = if way.at.tls { "https" } else { "http" };
+            let Location { host, port, target, .. } = &way.at;
+            witness.redirect(prepared, status, &format!("{scheme}://{host}:{port}{target}"));
+        }
         if prepared.cookies
             && let Some(dressed) = with_cookies(shard, user, way.service, &way.bytes)
         {

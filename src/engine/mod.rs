@@ -21,6 +21,7 @@ pub mod shard;
 pub mod tier;
 mod user;
 mod walk;
+mod witness;
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -40,6 +41,7 @@ use crate::plan::{Address, Plan, Target};
 use crate::stats::Delta;
 use crate::wire::{Endpoint, Wire};
 use gathering::Gathering;
+pub use witness::Witness;
 
 /// What all shards of a run share: counts that belong to the run as a whole.
 #[derive(Debug)]
@@ -74,6 +76,8 @@ pub struct Setup {
     pub globals: Variables,
     /// Where the last user's variables are left, when somebody wants them.
     pub left: Option<Arc<Mutex<Vec<Option<Value>>>>>,
+    /// Who looks on, if anybody does.
+    pub witness: Option<Witness>,
     /// Whose rows begin where, by workload, share and draw.
     pub claims: Arc<Vec<Vec<Vec<Claim>>>>,
     /// The same by the wall clock: ms since the epoch.
@@ -134,6 +138,7 @@ pub fn set_up(
             start,
             globals: Arc::clone(globals),
             left: None,
+            witness: None,
             claims: Arc::clone(&claims),
             started_ms,
             shared: Arc::clone(&shared),

@@ -5,8 +5,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Variables, set_up, shard};
+use super::{Variables, Witness, set_up, shard};
 use crate::clock;
+use crate::event::Walked;
 use crate::plan::{Address, Archetype, Plan};
 use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
@@ -35,6 +36,32 @@ pub async fn once(
     wire: Wire,
     globals: Variables,
 ) -> Once {
+    walk(plan, archetype, addresses, wire, globals, None).await
+}
+
+/// The same, and all that happened.
+pub async fn witnessed(
+    plan: &Plan,
+    archetype: &Archetype,
+    addresses: Vec<Address>,
+    wire: Wire,
+    globals: Variables,
+) -> (Once, Walked) {
+    let witness = Witness::default();
+    let once = walk(plan, archetype, addresses, wire, globals, Some(witness.clone())).await;
+    let notes = witness.take();
+    let (name, failure) = (archetype.name.clone(), once.failure());
+    (once, Walked { name, seen: notes.seen, more: notes.more, failure })
+}
+
+async fn walk(
+    plan: &Plan,
+    archetype: &Archetype,
+    addresses: Vec<Address>,
+    wire: Wire,
+    globals: Variables,
+    witness: Option<Witness>,
+) -> Once {
     let plan = Arc::new(plan.alone(archetype));
     let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), &globals);
     let left = Arc::new(Mutex::new(Vec::new()));
@@ -42,6 +69,7 @@ pub async fn once(
     let (mut lines, mut halt) = (Vec::new(), None);
     if let Some(mut setup) = setups.pop() {
         setup.left = Some(Arc::clone(&left));
+        setup.witness = witness;
         tokio::task::spawn_local(shard::run(setup, wire));
         while let Some(delta) = source.deltas.recv().await {
             tally.absorb(&delta);

@@ -5,6 +5,7 @@
 
 pub mod dispatch;
 mod ending;
+pub mod rehearsal;
 mod storm;
 
 use std::io;
@@ -17,6 +18,7 @@ use crate::clock;
 use crate::engine::once::Once;
 use crate::engine::{self, Variables, tier};
 use crate::event::{Generator, Opening, Report, RunEvent};
+use crate::exit::Ending;
 use crate::host;
 use crate::plan::{Address, Archetype, Load, Plan, Target, Workload};
 use crate::sinks::Audience;
@@ -54,6 +56,17 @@ pub enum Trouble {
     /// Something outside failed.
     #[error("{0}: {1}")]
     World(&'static str, #[source] io::Error),
+}
+
+impl Trouble {
+    /// How the program ends for it.
+    pub fn ending(&self) -> Ending {
+        match self {
+            Self::TooBig(_) | Self::Forbidden(_) => Ending::Scenario,
+            Self::Stopped(_) => Ending::Aborted,
+            Self::Setup(_) | Self::World(..) => Ending::Broken,
+        }
+    }
 }
 
 /// Carries a plan out and judges it. `asked` overrides the number of shards.
@@ -106,7 +119,7 @@ pub fn run(
     snapshot.health.ledger.extend(broken.iter().map(|error| format!("a shard failed: {error}")));
     let mut report = conclude(opening, Arc::new(snapshot), watch, stopped.as_ref());
     if broken.is_some() {
-        report.ending = crate::exit::Ending::Broken;
+        report.ending = Ending::Broken;
     }
     let report = Arc::new(report);
     audience.tell(&RunEvent::Ended(Arc::clone(&report)));

@@ -110,7 +110,7 @@ pub fn within(mut plan: Plan, file: Option<&Path>, hosts: &[String]) -> Result<P
     let mut review = Review::default();
     let limits = safety::of_user(&mut review, file);
     safety::denied(&mut review, "hit", &plan, &limits.safety);
-    safety::judge(&mut review, "hit", &mut plan, limits, hosts);
+    safety::judge(&mut review, "hit", &mut plan, limits, hosts, false);
     review.close(Some(plan)).map(|(plan, _)| plan)
 }
 

@@ -76,7 +76,7 @@ fn finish(
 ) -> Plan {
     let compile::Compiled { mut plan, warmup, rules: places, limits } = compiled;
     overrides.apply(review, &mut plan);
-    safety::judge(review, label, &mut plan, limits, &overrides.authorised);
+    safety::judge(review, label, &mut plan, limits, &overrides.authorised, overrides.once);
     rules::matched(review, &plan, &places);
     if let (Some(end), Some(span)) = (plan.load_end(), warmup)
         && plan.warmup >= end

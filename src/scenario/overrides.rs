@@ -23,6 +23,8 @@ pub struct Overrides {
     pub safety: Option<PathBuf>,
     /// `--authorised`: public hosts that the user answers for.
     pub authorised: Vec<String>,
+    /// One user is going to walk it, whatever its load.
+    pub once: bool,
     /// `-e`: the scenario's environment that is laid over it.
     pub environment: Option<String>,
     /// `--set PATH=VALUE`: values of the scenario replaced before it is compiled.

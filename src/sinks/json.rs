@@ -24,7 +24,7 @@ pub fn document(report: &Report) -> Value {
 }
 
 /// Takes secrets out of every text.
-fn hide(value: &mut Value) {
+pub(super) fn hide(value: &mut Value) {
     match value {
         Value::String(text) => {
             if let Cow::Owned(hidden) = mask::hide(text) {

@@ -11,6 +11,7 @@ mod hlog;
 pub mod json;
 mod paint;
 pub mod progress;
+pub mod rehearsal;
 mod steps;
 pub mod summary;
 mod table;

@@ -68,7 +68,8 @@ const FLOW: &str = r#"
 fn the_line_for_a_shell_sends_the_same_request() {
     let (server, requests) = refusing();
     let text = format!(
-        "seed: 3\nscenario: odd\nservices: {{ it: {{ url: \"http://{}\", cookies: false }} }}\nworkloads:\n  w:\n    \
+        "seed: 3\nscenario: odd\nservices: {{ it: {{ url: \"http://{}\", cookies: false }} }}\n\
+         workloads:\n  w:\n    \
          users: 1\n    iterations: 2\n    flow: {FLOW}",
         server.address()
     );

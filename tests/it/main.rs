@@ -13,6 +13,7 @@ mod ledger; // what the generator says against what the target saw
 mod memory; // nothing grows with the number of requests
 mod misbehave; // targets that do everything wrong
 mod nginx; // a real nginx of our own
+mod once; // `check --once`
 mod peer; // a raw TCP server that does what a script says
 mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind
