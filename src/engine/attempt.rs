@@ -3,7 +3,7 @@
 //! `user` walks its flow and calls this for each request step.
 //! Invariant: a call that was begun is recorded exactly once, also when it is cut.
 
-use super::checks::{self, Judged};
+use super::checks::{self, Failed, Judged};
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
@@ -129,7 +129,7 @@ fn conclude(
     bytes: &[u8],
 ) -> CallEnd {
     let intended_ns = turn.intended.since(shard.start);
-    let none = |fate| Judged { fate, goes_on: false, failed: Vec::new() };
+    let none = |fate| Judged { fate, goes_on: false, failed: Failed::NONE };
     let judged = match exchange.outcome {
         Outcome::Answered(status) => {
             checks::judge(shard, user, prepared, intended_ns, status, exchange, kept)
@@ -147,14 +147,30 @@ fn conclude(
         Outcome::Own(_) => none(Fate::Own),
     };
     let Judged { fate, goes_on, failed } = judged;
-    if (fate != Fate::Ok || !failed.is_empty()) && fate != Fate::Unfinished {
-        exemplar::keep(shard, user, prepared, turn, (exchange, kept), (&failed, bytes));
-    }
-    if let Some(witness) = &shard.witness {
-        witness.call((shard, user), prepared, exchange, (fate, &failed), bytes);
+    if fate != Fate::Ok || failed != Failed::NONE || shard.witness.is_some() {
+        look_at(shard, user, prepared, turn, &judged, (exchange, kept, bytes));
     }
     let ended = record(shard, user, prepared, turn, dispatched, exchange, fate);
     CallEnd { goes_on: ended.goes_on && goes_on, ..ended }
+}
+
+/// Shows a call to whoever looks on, and keeps one that failed.
+#[cold]
+fn look_at(
+    shard: &Shard,
+    user: &User,
+    prepared: &PreparedCall,
+    turn: &Turn,
+    judged: &Judged,
+    (exchange, kept, bytes): (&Exchange, &Kept, &[u8]),
+) {
+    if let Some(witness) = &shard.witness {
+        witness.call((shard, user), prepared, exchange, judged, bytes);
+    }
+    let failed = judged.fate != Fate::Ok || judged.failed != Failed::NONE;
+    if failed && judged.fate != Fate::Unfinished {
+        exemplar::keep(shard, user, prepared, turn, (exchange, kept), (judged.failed, bytes));
+    }
 }
 
 /// Counts a call whose first attempt was made at `dispatched`; the exchange is that of its last.

@@ -15,13 +15,37 @@ use crate::stats::{Exchange, Fate};
 use crate::wire::Kept;
 
 /// What was found of an answer.
+#[derive(Clone, Copy)]
 pub(super) struct Judged {
     /// How the call ended.
     pub(super) fate: Fate,
     /// Whether a failed check lets the iteration go on.
     pub(super) goes_on: bool,
-    /// The places of what did not hold.
-    pub(super) failed: Vec<usize>,
+    /// What did not hold.
+    pub(super) failed: Failed,
+}
+
+/// The places of what did not hold, a bit for each; those beyond 63 share the last.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Failed(u64);
+
+impl Failed {
+    /// Everything held.
+    pub(super) const NONE: Self = Self(0);
+
+    fn add(&mut self, place: usize) {
+        self.0 |= 1 << place.min(63);
+    }
+
+    /// Whether what stands there did not hold.
+    pub(super) fn has(self, place: usize) -> bool {
+        self.0 >> place.min(63) & 1 == 1
+    }
+
+    /// The first of them.
+    pub(super) fn first(self) -> Option<usize> {
+        (self != Self::NONE).then(|| self.0.trailing_zeros() as usize)
+    }
 }
 
 /// Looks at an answer: counts checks and sets variables.
@@ -41,7 +65,7 @@ pub(super) fn judge(
     let wanted = status < 400 || call.asks_for(status);
     if prepared.check_ids.is_empty() {
         let fate = if wanted { Fate::Ok } else { Fate::Failed };
-        return Judged { fate, goes_on: true, failed: Vec::new() };
+        return Judged { fate, goes_on: true, failed: Failed::NONE };
     }
     let cookies =
         if call.looks_at_cookies() { hop::cookies(shard, user, call.service) } else { Vec::new() };
@@ -53,17 +77,18 @@ pub(super) fn judge(
         service: exchange.done - exchange.dispatched,
     };
     let step = user.step(call.series);
-    let mut failed = Vec::new();
+    let (mut failed, mut first) = (Failed::NONE, None);
     let expected =
         extract::apply(call, answer, &mut user.variables, &mut user.rng, |part, passed| {
             let place = place(call, part);
             shard.recorder.borrow_mut().check(step, intended_ns, prepared.check_ids[place], passed);
             if !passed {
-                failed.push(place);
+                failed.add(place);
+                first.get_or_insert(place);
             }
         });
     let fate = if wanted && expected { Fate::Ok } else { Fate::Failed };
-    let goes_on = failed.first().is_none_or(|place| goes_on(shard, user, prepared, *place));
+    let goes_on = first.is_none_or(|place| goes_on(shard, user, prepared, place));
     Judged { fate, goes_on, failed }
 }
 
@@ -85,7 +110,9 @@ pub(super) fn nothing_to_judge(
         user.variables[slot] = None;
     }
     let goes_on = prepared.check_ids.is_empty() || goes_on(shard, user, prepared, 0);
-    Judged { fate, goes_on, failed: (0..prepared.check_ids.len()).collect() }
+    let mut failed = Failed::NONE;
+    (0..prepared.check_ids.len()).for_each(|place| failed.add(place));
+    Judged { fate, goes_on, failed }
 }
 
 /// The place of a check, expect or capture among all that a call looks at.

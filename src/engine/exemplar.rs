@@ -4,6 +4,7 @@
 //! Invariant: logins and secrets are not in it; what a target sent is bounded and can be shown.
 
 use super::attempt::Turn;
+use super::checks::Failed;
 use super::curl;
 use super::prepared::PreparedCall;
 use super::shard::Shard;
@@ -25,7 +26,7 @@ pub(super) fn keep(
     prepared: &PreparedCall,
     turn: &Turn,
     (exchange, kept): (&Exchange, &Kept),
-    (failed, bytes): (&[usize], &[u8]),
+    (failed, bytes): (Failed, &[u8]),
 ) {
     let status = match exchange.outcome {
         Outcome::Answered(status) => Some(status),
@@ -36,7 +37,7 @@ pub(super) fn keep(
     let failing = match (error, status, failed.first()) {
         (Some(error), ..) => Failing::Error(error),
         (None, Some(status), _) if !wanted => Failing::Status(status),
-        (None, _, Some(place)) => Failing::Check(prepared.check_ids[*place]),
+        (None, _, Some(place)) => Failing::Check(prepared.check_ids[place]),
         (None, status, None) => Failing::Status(status.unwrap_or_default()),
     };
     let step = user.step(prepared.call.series);
@@ -44,7 +45,6 @@ pub(super) fn keep(
     shard.recorder.borrow_mut().failure(step, failing, || {
         let index = prepared.call.service;
         let (curl, cut) = curl::line(&shard.plan.services[index], &shard.addresses[index], bytes);
-        let names: Vec<String> = prepared.call.checked().collect();
         // Without an answer nothing is its own: what was kept is an earlier attempt's.
         let answered = status.is_some();
         let part = |keeps: bool, text: String| if keeps && answered { text } else { String::new() };
@@ -57,7 +57,13 @@ pub(super) fn keep(
             cut,
             status,
             error,
-            failed: failed.iter().filter_map(|place| names.get(*place).cloned()).collect(),
+            failed: prepared
+                .call
+                .checked()
+                .enumerate()
+                .filter(|(at, _)| failed.has(*at))
+                .map(|(_, name)| name)
+                .collect(),
             head: part(prepared.wanted.keep_head, head(&kept.head)),
             body: part(prepared.wanted.keep_body, text(&kept.body, MAX_BODY)),
         }

@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::checks::{Failed, Judged};
 use super::prepared::PreparedCall;
 use super::request::split_line;
 use super::shard::Shard;
@@ -66,20 +67,20 @@ impl Witness {
         self.note(Seen::Said(exemplar::text(line, MAX)));
     }
 
-    /// A call has ended. `failed` are the places of what did not hold, `bytes` its first request.
+    /// A call has ended; `bytes` is its first request.
     #[cold]
     pub(super) fn call(
         &self,
         (shard, user): (&Shard, &User),
         prepared: &PreparedCall,
         exchange: &Exchange,
-        (fate, failed): (Fate, &[usize]),
+        judged: &Judged,
         bytes: &[u8],
     ) {
         let call = &prepared.call;
         let kind = &shard.plan.archetypes[user.archetype];
         let looked_at = call.checks.len() + call.expects.len();
-        let held = |place: usize| !failed.contains(&place);
+        let held = |place: usize| !judged.failed.has(place);
         let names = call.checked().enumerate();
         let value = |slot: usize| {
             let value = user.variables[slot].as_ref()?;
@@ -112,7 +113,7 @@ impl Witness {
                 .iter()
                 .map(|capture| (kind.variables[capture.variable].clone(), value(capture.variable)))
                 .collect(),
-            ok: fate == Fate::Ok && failed.is_empty(),
+            ok: judged.fate == Fate::Ok && judged.failed == Failed::NONE,
         })));
     }
 }
