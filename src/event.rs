@@ -104,3 +104,55 @@ pub enum RunEvent {
     /// It is over.
     Ended(Arc<Report>),
 }
+
+/// A walk of one user, as `check --once` shows it.
+#[derive(Clone, Debug)]
+pub struct Walked {
+    /// `setup`, an archetype, or `teardown`.
+    pub name: String,
+    /// What happened, in order.
+    pub seen: Vec<Seen>,
+    /// What happened beyond what is kept.
+    pub more: u64,
+    /// Why it did not go through, in words.
+    pub failure: Option<String>,
+}
+
+/// Something that happened on a walk. Secrets and logins are hidden in all of it.
+#[derive(Clone, Debug)]
+pub enum Seen {
+    /// A call came to its end.
+    Call(Box<SeenCall>),
+    /// A call or another step could not be made: its name, and why.
+    Fault(Option<String>, String),
+    /// A `log` step said it.
+    Said(String),
+}
+
+/// A call that came to its end.
+#[derive(Clone, Debug)]
+pub struct SeenCall {
+    /// Its name.
+    pub step: String,
+    /// The request line, then the headers.
+    pub request: Vec<String>,
+    /// The length of the body that was sent, and its beginning.
+    pub body: Option<(usize, String)>,
+    /// The redirects that were followed: status, and where to.
+    pub redirects: Vec<(u16, String)>,
+    /// The status of the answer, or `outcome::error_index`.
+    pub answer: Result<u16, usize>,
+    /// How long it took, from the first act outside, ns.
+    pub service_ns: u64,
+    /// Bytes read in its last attempt.
+    pub bytes: u64,
+    /// Names of checks and expects, and whether they held.
+    pub checks: Vec<(String, bool)>,
+    /// Variables that were captured, and their values; none: unset.
+    pub captures: Vec<(String, Option<String>)>,
+    /// It was wanted as it came.
+    pub ok: bool,
+}
+
+/// Most of what is kept of a walk.
+pub const SEEN: usize = 1_000;

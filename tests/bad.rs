@@ -70,6 +70,9 @@ fn each_bad_file_gets_its_exact_message() {
 #[test]
 fn flags_get_their_exact_message() {
     let overrides = Overrides {
+        safety: None,
+        once: false,
+        authorised: vec!["a b".to_owned()],
         environment: None,
         set: Vec::new(),
         seed: Seed::new(1),

@@ -333,8 +333,10 @@ macro_rules! worlds {
 
 worlds![
     a_count_ends_a_slow_ramp,
+    a_dead_target_stops_the_run,
     a_failed_start_ends_the_user,
     a_rule_stops_the_run,
+    a_short_outage_stops_nothing,
     a_sine_makes_its_integral,
     a_think_that_is_cut_begins_nothing,
     a_think_that_is_cut_is_not_taken_off,

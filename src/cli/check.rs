@@ -1,27 +1,50 @@
-//! `manada check`: every mistake of a scenario at once, without running it.
+//! `manada check`: every mistake of a scenario at once, without running it; or each archetype once.
 //!
-//! Invariant: it accepts exactly what `run` would accept.
+//! Invariant: it accepts exactly what `run` would accept; with `--once` also what needs a word
+//! under load.
 
 use std::io::Write;
 use std::path::PathBuf;
 
+use super::limits::{self, Limits};
 use super::output::{self, remark};
 use super::words::Changes;
 use crate::exit::Ending;
+use crate::plan::Plan;
+use crate::run::rehearsal::{self, Rehearsal};
 use crate::scenario::{self, Overrides};
+use crate::sinks;
 use crate::units::show_duration;
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example: manada check scenarios/quickstart.yaml")]
+#[command(after_help = "\
+Examples:
+  manada check scenarios/quickstart.yaml
+  manada check scenarios/quickstart.yaml --once
+  manada check shop.yaml --once --archetype buyer --json | jq .walks")]
 pub(super) struct Args {
     /// The scenario's file
     scenario: PathBuf,
     #[command(flatten)]
     changes: Changes,
+    #[command(flatten)]
+    limits: Limits,
+    /// Walk setup, each archetype and teardown once, and show what happens
+    #[arg(long, help_heading = "Once")]
+    once: bool,
+    /// Walk only this archetype, e.g. buyer
+    #[arg(long, value_name = "NAME", requires = "once", help_heading = "Once")]
+    archetype: Option<String>,
+    /// Print what happened as a document
+    #[arg(long, requires = "once", help_heading = "Once")]
+    json: bool,
 }
 
 pub(super) fn run(args: &Args) -> Ending {
     let overrides = Overrides {
+        safety: limits::file(),
+        authorised: args.limits.authorised.clone(),
+        once: args.once,
         environment: args.changes.environment.clone(),
         set: args.changes.set.clone(),
         ..Overrides::default()
@@ -33,6 +56,9 @@ pub(super) fn run(args: &Args) -> Ending {
             }
             for warning in &warnings {
                 remark(&warning.render(true));
+            }
+            if args.once {
+                return once(&plan, args);
             }
             let length = plan.load_end().map_or("until its iterations are made".into(), |end| {
                 format!("{} of load", show_duration(end))
@@ -64,4 +90,31 @@ fn other_environments(args: &Args, overrides: &Overrides) -> bool {
         }
     }
     all_hold
+}
+
+/// Walks each archetype once and shows what happened.
+fn once(plan: &Plan, args: &Args) -> Ending {
+    let only = args.archetype.as_deref();
+    if let Some(name) = only
+        && !plan.archetypes.iter().any(|one| one.name == name)
+    {
+        let names: Vec<&str> = plan.archetypes.iter().map(|one| one.name.as_str()).collect();
+        let names = names.join(", ");
+        output::complain(&format_args!("no workload has an archetype `{name}`: one of {names}"));
+        return Ending::Usage;
+    }
+    let Rehearsal { walks, ending } = match rehearsal::rehearse(plan, only) {
+        Ok(rehearsal) => rehearsal,
+        Err(trouble) => {
+            output::complain(&trouble);
+            return trouble.ending();
+        }
+    };
+    let text = if args.json {
+        let document = sinks::rehearsal::document(&plan.scenario, &walks, ending);
+        format!("{document:#}\n")
+    } else {
+        sinks::rehearsal::render(&plan.scenario, &walks, ending)
+    };
+    output::finish(anstream::stdout().write_all(text.as_bytes()), ending)
 }

@@ -6,6 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::launch::{self, Folder};
+use super::limits::{self, Limits};
 use super::output::{complain, remark};
 use super::words::{self, Common};
 use crate::exit::Ending;
@@ -55,6 +56,8 @@ pub(super) struct Args {
     #[arg(short = 'k', long, help_heading = "Request")]
     insecure: bool,
     #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -82,7 +85,16 @@ pub(super) fn run(args: Args) -> Ending {
         warmup: args.warmup,
     };
     match hit::plan(&hit) {
-        Ok(plan) => launch::launch(plan, &args.common, Folder::IfAsked),
+        Ok(plan) => {
+            let hosts = &args.limits.authorised;
+            match hit::within(plan, limits::file().as_deref(), hosts) {
+                Ok(plan) => launch::launch(plan, &args.common, Folder::IfAsked),
+                Err(mistakes) => {
+                    remark(&mistakes.render(true));
+                    if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario }
+                }
+            }
+        }
         Err(mistakes) => {
             // What is wrong here was wrong on the command line.
             remark(&mistakes.render(true));

@@ -16,7 +16,7 @@ use crate::event::Report;
 use crate::exit::Ending;
 use crate::mask;
 use crate::plan::Plan;
-use crate::run::{self, Interrupt, Trouble};
+use crate::run::{self, Interrupt};
 use crate::sinks::files::Files;
 use crate::sinks::progress::{Bars, Lines};
 use crate::sinks::{Audience, Full, json, summary};
@@ -50,10 +50,7 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
             // Files that were made but never written are no report; what was measured stays.
             let _ = audience.leave();
             folder.as_deref().map(Files::sweep);
-            return match trouble {
-                Trouble::TooBig(_) => Ending::Scenario,
-                Trouble::Setup(_) | Trouble::World(..) => Ending::Broken,
-            };
+            return trouble.ending();
         }
     };
     let written = audience.leave();

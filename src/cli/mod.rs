@@ -7,6 +7,7 @@ mod check;
 mod doctor;
 mod hit;
 mod launch;
+mod limits;
 mod output;
 mod plan;
 mod run;
@@ -32,6 +33,7 @@ Examples:
   manada check my-scenario.yaml               every mistake at once
   manada plan my-scenario.yaml                what it would do, and whether this machine can
   manada doctor                               what this machine allows
+  manada check my-scenario.yaml --once        each archetype once, and what happened
 
 Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 thresholds failed,
 5 inconclusive, 6 stopped by a safety limit, 130/143 interrupted.")]
@@ -46,7 +48,7 @@ enum Command {
     Run(run::Args),
     /// Load one URL, without a scenario.
     Hit(hit::Args),
-    /// Find every mistake in a scenario, without running it.
+    /// Find every mistake in a scenario, without running it; or walk it once.
     Check(check::Args),
     /// Say what a scenario would do and need, without sending anything.
     Plan(plan::Args),

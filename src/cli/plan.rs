@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use super::limits::Limits;
 use super::output::{complain, finish, remark};
 use super::words::{self, Changes, Load};
 use crate::engine::tier;
@@ -38,6 +39,8 @@ pub(super) struct Args {
     changes: Changes,
     #[command(flatten)]
     load: Load,
+    #[command(flatten)]
+    limits: Limits,
     /// Everything random follows from it, e.g. 42; left out: drawn and printed
     #[arg(long, value_name = "N", value_parser = words::seed, help_heading = "Load")]
     seed: Option<Seed>,
@@ -58,7 +61,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Ending {
-    let overrides = Overrides { seed: args.seed, ..words::overrides(&args.changes, &args.load) };
+    let overrides =
+        Overrides { seed: args.seed, ..words::overrides(&args.changes, &args.load, &args.limits) };
     let plan = match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {
             warnings.iter().for_each(|warning| remark(&warning.render(true)));

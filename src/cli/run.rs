@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use super::launch::{self, Folder};
+use super::limits::Limits;
 use super::output::remark;
 use super::words::{self, Changes, Common, Load};
 use crate::exit::Ending;
@@ -25,6 +26,8 @@ pub(super) struct Args {
     #[command(flatten)]
     load: Load,
     #[command(flatten)]
+    limits: Limits,
+    #[command(flatten)]
     common: Common,
 }
 
@@ -32,7 +35,7 @@ pub(super) fn run(args: &Args) -> Ending {
     let overrides = Overrides {
         seed: args.common.seed,
         thresholds: args.common.threshold.clone(),
-        ..words::overrides(&args.changes, &args.load)
+        ..words::overrides(&args.changes, &args.load, &args.limits)
     };
     match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::limits::{self, Limits};
 use crate::scenario::Overrides;
 use crate::seed::Seed;
 use crate::units::{Rate, parse_duration, parse_rate};
@@ -73,13 +74,15 @@ pub(super) struct Load {
 }
 
 /// What the command line changes of a scenario, as `scenario` wants it.
-pub(super) fn overrides(changes: &Changes, load: &Load) -> Overrides {
+pub(super) fn overrides(changes: &Changes, load: &Load, limits: &Limits) -> Overrides {
     Overrides {
         environment: changes.environment.clone(),
         set: changes.set.clone(),
         users: load.users.clone(),
         rate: load.rate.clone(),
         duration: load.duration,
+        safety: limits::file(),
+        authorised: limits.authorised.clone(),
         ..Overrides::default()
     }
 }

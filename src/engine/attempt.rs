@@ -3,14 +3,15 @@
 //! `user` walks its flow and calls this for each request step.
 //! Invariant: a call that was begun is recorded exactly once, also when it is cut.
 
+use super::checks::{self, Failed, Judged};
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
-use super::{checks, hop};
+use super::{exemplar, hop};
 use crate::clock::Time;
 use crate::plan::template::RenderError;
 use crate::stats::recorder::Attempt;
-use crate::stats::{Exchange, Fate, Outcome, Phase, Sample};
+use crate::stats::{Exchange, Fate, Kind, Outcome, Phase, Sample};
 use crate::wire::{Kept, Outgoing};
 
 /// What the user needs to know to go on.
@@ -110,10 +111,11 @@ pub(super) async fn call(
         exchange = hop::follow(shard, user, prepared, outgoing, exchange, &mut kept).await;
     }
     user.patience.end();
-    shard.give_buffer(buffer);
 
     // Outside any future that could be dropped half-way.
-    conclude(shard, user, prepared, turn, dispatched, &exchange, &kept)
+    let ended = conclude(shard, user, prepared, turn, dispatched, (&exchange, &kept), bytes);
+    shard.give_buffer(buffer);
+    ended
 }
 
 /// Judges a call by the exchange of its last attempt, and records it.
@@ -123,25 +125,52 @@ fn conclude(
     prepared: &PreparedCall,
     turn: &Turn,
     dispatched: Time,
-    exchange: &Exchange,
-    kept: &Kept,
+    (exchange, kept): (&Exchange, &Kept),
+    bytes: &[u8],
 ) -> CallEnd {
     let intended_ns = turn.intended.since(shard.start);
-    let (fate, goes_on) = match exchange.outcome {
+    let none = |fate| Judged { fate, goes_on: false, failed: Failed::NONE };
+    let judged = match exchange.outcome {
         Outcome::Answered(status) => {
             checks::judge(shard, user, prepared, intended_ns, status, exchange, kept)
         }
-        Outcome::Failed(..) => {
-            (Fate::Failed, checks::nothing_to_judge(shard, user, prepared, intended_ns))
+        Outcome::Failed(_, kind) => {
+            if kind == Kind::Forbidden {
+                shard.forbid(None);
+            }
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Failed)
         }
         Outcome::Timeout(_) => {
-            (Fate::Timeout, checks::nothing_to_judge(shard, user, prepared, intended_ns))
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Timeout)
         }
-        Outcome::Unfinished(_) => (Fate::Unfinished, false),
-        Outcome::Own(_) => (Fate::Own, false),
+        Outcome::Unfinished(_) => none(Fate::Unfinished),
+        Outcome::Own(_) => none(Fate::Own),
     };
+    let Judged { fate, goes_on, failed } = judged;
+    if fate != Fate::Ok || failed != Failed::NONE || shard.witness.is_some() {
+        look_at(shard, user, prepared, turn, &judged, (exchange, kept, bytes));
+    }
     let ended = record(shard, user, prepared, turn, dispatched, exchange, fate);
     CallEnd { goes_on: ended.goes_on && goes_on, ..ended }
+}
+
+/// Shows a call to whoever looks on, and keeps one that failed.
+#[cold]
+fn look_at(
+    shard: &Shard,
+    user: &User,
+    prepared: &PreparedCall,
+    turn: &Turn,
+    judged: &Judged,
+    (exchange, kept, bytes): (&Exchange, &Kept, &[u8]),
+) {
+    if let Some(witness) = &shard.witness {
+        witness.call((shard, user), prepared, exchange, judged, bytes);
+    }
+    let failed = judged.fate != Fate::Ok || judged.failed != Failed::NONE;
+    if failed && judged.fate != Fate::Unfinished {
+        exemplar::keep(shard, user, prepared, turn, (exchange, kept), (judged.failed, bytes));
+    }
 }
 
 /// Counts a call whose first attempt was made at `dispatched`; the exchange is that of its last.
@@ -185,6 +214,11 @@ fn refuse(
     error: &RenderError,
 ) -> CallEnd {
     let fault = shard.own_fault(error);
+    if let Some(witness) = &shard.witness {
+        let series = &shard.plan.archetypes[user.archetype].series;
+        let name = &series[usize::from(prepared.call.series)];
+        witness.fault(Some(name), &error.to_string());
+    }
     let exchange = Exchange {
         outcome: Outcome::Own(fault),
         dispatched: turn.picked_up,

@@ -14,8 +14,41 @@ use crate::stats::delta::Halt;
 use crate::stats::{Exchange, Fate};
 use crate::wire::Kept;
 
-/// Looks at an answer: counts checks, sets variables, and says how the call ended and whether a
-/// failed check lets the iteration go on.
+/// What was found of an answer.
+#[derive(Clone, Copy)]
+pub(super) struct Judged {
+    /// How the call ended.
+    pub(super) fate: Fate,
+    /// Whether a failed check lets the iteration go on.
+    pub(super) goes_on: bool,
+    /// What did not hold.
+    pub(super) failed: Failed,
+}
+
+/// The places of what did not hold, a bit for each; those beyond 63 share the last.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Failed(u64);
+
+impl Failed {
+    /// Everything held.
+    pub(super) const NONE: Self = Self(0);
+
+    fn add(&mut self, place: usize) {
+        self.0 |= 1 << place.min(63);
+    }
+
+    /// Whether what stands there did not hold.
+    pub(super) fn has(self, place: usize) -> bool {
+        self.0 >> place.min(63) & 1 == 1
+    }
+
+    /// The first of them.
+    pub(super) fn first(self) -> Option<usize> {
+        (self != Self::NONE).then(|| self.0.trailing_zeros() as usize)
+    }
+}
+
+/// Looks at an answer: counts checks and sets variables.
 pub(super) fn judge(
     shard: &Shard,
     user: &mut User,
@@ -24,14 +57,15 @@ pub(super) fn judge(
     status: u16,
     exchange: &Exchange,
     kept: &Kept,
-) -> (Fate, bool) {
+) -> Judged {
     let call = &prepared.call;
     if let Some(slot) = shard.plan.archetypes[user.archetype].status {
         user.variables[slot] = Some(status.into());
     }
     let wanted = status < 400 || call.asks_for(status);
     if prepared.check_ids.is_empty() {
-        return (if wanted { Fate::Ok } else { Fate::Failed }, true);
+        let fate = if wanted { Fate::Ok } else { Fate::Failed };
+        return Judged { fate, goes_on: true, failed: Failed::NONE };
     }
     let cookies =
         if call.looks_at_cookies() { hop::cookies(shard, user, call.service) } else { Vec::new() };
@@ -44,17 +78,19 @@ pub(super) fn judge(
         first_byte: exchange.first_byte - exchange.dispatched,
     };
     let step = user.step(call.series);
-    let mut failed = None;
+    let (mut failed, mut first) = (Failed::NONE, None);
     let expected =
         extract::apply(call, answer, &mut user.variables, &mut user.rng, |part, passed| {
             let place = place(call, part);
             shard.recorder.borrow_mut().check(step, intended_ns, prepared.check_ids[place], passed);
             if !passed {
-                failed.get_or_insert(place);
+                failed.add(place);
+                first.get_or_insert(place);
             }
         });
     let fate = if wanted && expected { Fate::Ok } else { Fate::Failed };
-    (fate, failed.is_none_or(|place| goes_on(shard, user, prepared, place)))
+    let goes_on = first.is_none_or(|place| goes_on(shard, user, prepared, place));
+    Judged { fate, goes_on, failed }
 }
 
 /// A call that got no answer: nothing that was looked for is there, and what an earlier answer left
@@ -64,7 +100,8 @@ pub(super) fn nothing_to_judge(
     user: &mut User,
     prepared: &PreparedCall,
     intended_ns: u64,
-) -> bool {
+    fate: Fate,
+) -> Judged {
     let step = user.step(prepared.call.series);
     for id in &prepared.check_ids {
         shard.recorder.borrow_mut().check(step, intended_ns, *id, false);
@@ -73,7 +110,10 @@ pub(super) fn nothing_to_judge(
     for slot in captured.chain(shard.plan.archetypes[user.archetype].status) {
         user.variables[slot] = None;
     }
-    prepared.check_ids.is_empty() || goes_on(shard, user, prepared, 0)
+    let goes_on = prepared.check_ids.is_empty() || goes_on(shard, user, prepared, 0);
+    let mut failed = Failed::NONE;
+    (0..prepared.check_ids.len()).for_each(|place| failed.add(place));
+    Judged { fate, goes_on, failed }
 }
 
 /// The place of a check, expect or capture among all that a call looks at.

@@ -12,6 +12,7 @@ use super::prepared::PreparedCall;
 use super::request;
 use super::shard::Shard;
 use super::user::User;
+use crate::plan::realm::Realm;
 use crate::plan::{Address, Service};
 use crate::stats::recorder::Attempt;
 use crate::stats::{Exchange, Kind, Outcome, Phase};
@@ -125,6 +126,11 @@ async fn walk(
         if let Err(kind) = way.go_on(shard, status, location) {
             return nowhere(shard, exchange, kind);
         }
+        if let Some(witness) = &shard.witness {
+            let scheme = if way.at.tls { "https" } else { "http" };
+            let Location { host, port, target, .. } = &way.at;
+            witness.redirect(prepared, status, &format!("{scheme}://{host}:{port}{target}"));
+        }
         if prepared.cookies
             && let Some(dressed) = with_cookies(shard, user, way.service, &way.bytes)
         {
@@ -204,6 +210,13 @@ impl Way {
     fn go_on(&mut self, shard: &Shard, status: u16, location: &[u8]) -> Result<(), Kind> {
         let to = self.at.resolve(location)?;
         let addresses = &shard.addresses;
+        let forbid = |why: &str| {
+            shard.forbid(Some(&format!("a redirect to {}: {why}", to.host)));
+            Kind::Forbidden
+        };
+        if Realm::of_host(&to.host) == Some(Realm::Metadata) {
+            return Err(forbid("that is a cloud's metadata service"));
+        }
         let service = may_follow(addresses, self.service, &to).ok_or(Kind::RedirectNotAllowed)?;
         let to_get = match status {
             301 | 302 => self.method == b"POST",
@@ -212,6 +225,10 @@ impl Way {
         };
         if to_get {
             self.method = b"GET".to_vec();
+        }
+        let method = String::from_utf8_lossy(&self.method);
+        if let Some(why) = shard.plan.safety.denies(&method, &to.target) {
+            return Err(forbid(&why));
         }
         let elsewhere = !to.is_at(&addresses[self.service]);
         let next = &shard.plan.services[service];

@@ -6,6 +6,9 @@
 
 mod attempt;
 mod checks;
+mod curl;
+mod exemplar;
+mod fault;
 mod gathering;
 mod hop;
 mod life;
@@ -18,6 +21,7 @@ pub mod shard;
 pub mod tier;
 mod user;
 mod walk;
+mod witness;
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -33,10 +37,11 @@ use crate::host;
 use crate::plan::data::{Claim, claims};
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
-use crate::plan::{Address, Plan};
+use crate::plan::{Address, Plan, Target};
 use crate::stats::Delta;
 use crate::wire::{Endpoint, Wire};
 use gathering::Gathering;
+pub use witness::Witness;
 
 /// What all shards of a run share: counts that belong to the run as a whole.
 #[derive(Debug)]
@@ -71,6 +76,8 @@ pub struct Setup {
     pub globals: Variables,
     /// Where the last user's variables are left, when somebody wants them.
     pub left: Option<Arc<Mutex<Vec<Option<Value>>>>>,
+    /// Who looks on, if anybody does.
+    pub witness: Option<Witness>,
     /// Whose rows begin where, by workload, share and draw.
     pub claims: Arc<Vec<Vec<Vec<Claim>>>>,
     /// The same by the wall clock: ms since the epoch.
@@ -131,6 +138,7 @@ pub fn set_up(
             start,
             globals: Arc::clone(globals),
             left: None,
+            witness: None,
             claims: Arc::clone(&claims),
             started_ms,
             shared: Arc::clone(&shared),
@@ -171,7 +179,14 @@ pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<Endpoint>
     plan.services
         .iter()
         .zip(addresses)
-        .map(|(service, address)| Endpoint::new(&service.reach, address, plan.seed))
+        .map(|(service, address)| {
+            // What is built in is ours, wherever it listens.
+            let safety = match service.target {
+                Target::Builtin(_) => Arc::default(),
+                Target::Url(_) => Arc::clone(&plan.safety),
+            };
+            Endpoint::new(&service.reach, address, plan.seed, safety)
+        })
         .collect()
 }
 

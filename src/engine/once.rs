@@ -5,9 +5,11 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Variables, set_up, shard};
+use super::{Variables, Witness, set_up, shard};
 use crate::clock;
+use crate::event::Walked;
 use crate::plan::{Address, Archetype, Plan};
+use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
 use crate::wire::Wire;
 
@@ -22,6 +24,8 @@ pub struct Once {
     pub steps: Vec<String>,
     /// What `log` steps said.
     pub lines: Vec<String>,
+    /// What stopped it.
+    pub halt: Option<Halt>,
 }
 
 /// Walks `archetype` once with the services of `plan`.
@@ -32,17 +36,45 @@ pub async fn once(
     wire: Wire,
     globals: Variables,
 ) -> Once {
+    walk(plan, archetype, addresses, wire, globals, None).await
+}
+
+/// The same, and all that happened.
+pub async fn witnessed(
+    plan: &Plan,
+    archetype: &Archetype,
+    addresses: Vec<Address>,
+    wire: Wire,
+    globals: Variables,
+) -> (Once, Walked) {
+    let witness = Witness::default();
+    let once = walk(plan, archetype, addresses, wire, globals, Some(witness.clone())).await;
+    let notes = witness.take();
+    let (name, failure) = (archetype.name.clone(), once.failure());
+    (once, Walked { name, seen: notes.seen, more: notes.more, failure })
+}
+
+async fn walk(
+    plan: &Plan,
+    archetype: &Archetype,
+    addresses: Vec<Address>,
+    wire: Wire,
+    globals: Variables,
+    witness: Option<Witness>,
+) -> Once {
     let plan = Arc::new(plan.alone(archetype));
     let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), &globals);
     let left = Arc::new(Mutex::new(Vec::new()));
     let mut tally = Tally::new(&plan.shape(), 1, vec![false]);
-    let mut lines = Vec::new();
+    let (mut lines, mut halt) = (Vec::new(), None);
     if let Some(mut setup) = setups.pop() {
         setup.left = Some(Arc::clone(&left));
+        setup.witness = witness;
         tokio::task::spawn_local(shard::run(setup, wire));
         while let Some(delta) = source.deltas.recv().await {
             tally.absorb(&delta);
             lines.extend(delta.lines);
+            halt = halt.or(delta.halt);
             if delta.last {
                 break;
             }
@@ -50,7 +82,7 @@ pub async fn once(
     }
     let variables = std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
     let steps = plan.steps.iter().map(|series| series.name.clone()).collect();
-    Once { variables: Arc::new(variables), snapshot: tally.snapshot(None), steps, lines }
+    Once { variables: Arc::new(variables), snapshot: tally.snapshot(None), steps, lines, halt }
 }
 
 impl Once {

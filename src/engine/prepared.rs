@@ -51,7 +51,7 @@ impl Flow {
             };
             let redirects = call.redirects.or(service.redirects).unwrap_or(0);
             PreparedCall {
-                request: Prepared::new(call, service, &setup.addresses[call.service]),
+                request: Prepared::new(call, service, &setup.addresses[call.service], &plan.safety),
                 wanted: Wanted {
                     head_request: call.request.method == "HEAD",
                     max_body: call.max_body,

@@ -3,12 +3,17 @@
 //! Made when a shard starts, since only then addresses are known; `attempt` renders from it.
 //! Invariant: a request leaves as one run of bytes with a right Content-Length.
 
+use std::sync::Arc;
+
 use crate::plan::reach::{Auth, Proxy, ProxyKind, base64};
 use crate::plan::template::{RenderError, Scope, Template};
-use crate::plan::{Address, Body, Call, Service};
+use crate::plan::{Address, Body, Call, Safety, Service};
 
 /// What names us to the target.
 const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
+
+/// What tells the target which run it is.
+const RUN_HEADER: &str = "Manada-Run";
 
 /// What content codings an answer may have where `compress` is set.
 const CODINGS: &str = "gzip, deflate, br, zstd";
@@ -28,12 +33,24 @@ pub(super) enum Prepared {
     /// The whole of it.
     Static(Vec<u8>),
     /// The head up to Content-Length in parts, and the body.
-    Dynamic { head: Vec<Part>, body: Option<Template>, fixed_body: Vec<u8>, has_body: bool },
+    Dynamic {
+        head: Vec<Part>,
+        body: Option<Template>,
+        fixed_body: Vec<u8>,
+        has_body: bool,
+        /// Looked at once it is rendered, where paths are denied.
+        denied: Option<Arc<Safety>>,
+    },
 }
 
 impl Prepared {
     /// Prepares `call` for a service at `address`.
-    pub(super) fn new(call: &Call, service: &Service, address: &Address) -> Self {
+    pub(super) fn new(
+        call: &Call,
+        service: &Service,
+        address: &Address,
+        safety: &Arc<Safety>,
+    ) -> Self {
         let request = &call.request;
         let mut head = Head::default();
         head.text(&format!("{} {}{}", request.method, form(service, address), address.prefix));
@@ -49,6 +66,12 @@ impl Prepared {
             if !own(name) && !served(name) {
                 head.text(&format!("{name}: {value}\r\n"));
             }
+        }
+        if let Some(mark) = &safety.mark
+            && !own(RUN_HEADER)
+            && !served(RUN_HEADER)
+        {
+            head.text(&format!("{RUN_HEADER}: {mark}\r\n"));
         }
         if service.compress && !own("accept-encoding") && !served("accept-encoding") {
             head.text(&format!("Accept-Encoding: {CODINGS}\r\n"));
@@ -89,7 +112,11 @@ impl Prepared {
                 finish(&mut bytes, has_body, &fixed_body);
                 Self::Static(bytes)
             }
-            _ => Self::Dynamic { head: parts, body, fixed_body, has_body },
+            _ => {
+                let looks = safety.looks_at_paths() && request.path.as_static().is_none();
+                let denied = looks.then(|| Arc::clone(safety));
+                Self::Dynamic { head: parts, body, fixed_body, has_body, denied }
+            }
         }
     }
 
@@ -100,7 +127,7 @@ impl Prepared {
         buffer: &'b mut Vec<u8>,
         scratch: &mut Vec<u8>,
     ) -> Result<&'b [u8], RenderError> {
-        let Self::Dynamic { head, body, fixed_body, has_body } = self else {
+        let Self::Dynamic { head, body, fixed_body, has_body, denied } = self else {
             let Self::Static(bytes) = self else { return Ok(&[]) };
             return Ok(bytes);
         };
@@ -113,6 +140,12 @@ impl Prepared {
                     text.render(scope, scratch)?;
                     base64(scratch, buffer);
                 }
+            }
+        }
+        if let Some(safety) = denied {
+            let target = split_line(buffer).and_then(|(line, _)| target_of(line));
+            if let Some(why) = safety.denies_path(target.unwrap_or("/")) {
+                return Err(RenderError::Denied(why));
             }
         }
         // The body first, apart: its length stands before it.

@@ -18,7 +18,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use super::prepared::{Flow, PreparedCall};
 use super::request::Prepared;
 use super::seat::{self, Guest, Seat};
-use super::{Setup, Shared, Variables};
+use super::{Setup, Shared, Variables, Witness};
 use crate::clock::{self, Time, Timer};
 use crate::event::Command;
 use crate::host;
@@ -60,6 +60,8 @@ pub(super) struct Shard {
     pub(super) globals: Variables,
     /// Where the last user's variables are left, when somebody wants them.
     pub(super) left: Option<Arc<Mutex<Vec<Option<Value>>>>>,
+    /// Who looks on, if anybody does.
+    pub(super) witness: Option<Witness>,
     /// By workload, share and draw.
     pub(super) claims: Arc<Vec<Vec<Vec<Claim>>>>,
     /// By workload: who is the how-manyeth of its archetype.
@@ -165,6 +167,7 @@ impl Shard {
             start: setup.start,
             globals: Arc::clone(&setup.globals),
             left: setup.left.clone(),
+            witness: setup.witness.clone(),
             claims: Arc::clone(&setup.claims),
             ranks: RefCell::new(ranks(&plan)),
             rows_taken: RefCell::default(),

@@ -17,7 +17,6 @@ use crate::plan::load::Bound;
 use crate::plan::template::{RenderError, Scope, Value};
 use crate::plan::{Load, data};
 use crate::seed::{Rng, Seed, Stream};
-use crate::stats::OwnFault;
 use crate::stats::delta::Halt;
 use crate::units::nanos;
 use crate::wire::jar::Jar;
@@ -332,20 +331,6 @@ impl User {
 }
 
 impl Shard {
-    /// Something of ours failed outside a call.
-    pub(super) fn own_fault(&self, error: &RenderError) -> OwnFault {
-        let mut recorder = self.recorder.borrow_mut();
-        let fault = match error {
-            RenderError::Unset(name) => {
-                recorder.unset(name);
-                OwnFault::UnsetVariable
-            }
-            RenderError::Invalid(_) => OwnFault::BadTemplate,
-        };
-        recorder.own_fault(fault);
-        fault
-    }
-
     /// The next iteration of a workload that is bound by their count; `None` when all are taken.
     pub(super) fn take_iteration(&self, workload: usize, most: u64) -> Option<u64> {
         // One count for the whole run: whoever is free takes the next.

@@ -232,6 +232,9 @@ impl<'a> Walk<'a> {
                 let rendered =
                     text.render(&mut self.user.scope(self.shard, self.turn.intended), &mut line);
                 self.or_fault(rendered)?;
+                if let Some(witness) = &self.shard.witness {
+                    witness.said(&line);
+                }
                 let line = || String::from_utf8_lossy(&line).into_owned();
                 self.shard.recorder.borrow_mut().say(line);
                 Ok(at + 1)
@@ -273,6 +276,9 @@ impl<'a> Walk<'a> {
     fn or_fault<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {
         result.map_err(|error| {
             self.shard.own_fault(&error);
+            if let Some(witness) = &self.shard.witness {
+                witness.fault(None, &error.to_string());
+            }
             IterationEnd::Early
         })
     }

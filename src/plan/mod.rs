@@ -11,15 +11,19 @@ pub mod forecast;
 pub mod load;
 pub mod reach;
 mod reads;
+pub mod realm;
+pub mod safety;
 pub mod service;
 pub mod slots;
 pub mod template;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use call::{Body, Call, OnFail, Request};
 pub use flow::{Archetype, Step};
 pub use load::{Arrivals, Bound, Load, OPEN_END, Process, Share, Users, Workload};
+pub use safety::Safety;
 pub use service::{Address, Service, Target};
 
 use crate::curve::Curve;
@@ -64,6 +68,8 @@ pub struct Plan {
     pub warmup: Duration,
     /// How long whole iterations may go on after the end of the load.
     pub grace: Duration,
+    /// Where it may go and how far.
+    pub safety: Arc<Safety>,
 }
 
 /// What a statistics series is about.
@@ -167,6 +173,7 @@ impl Plan {
             thresholds: Vec::new(),
             warmup: Duration::ZERO,
             grace: self.grace,
+            safety: Arc::clone(&self.safety),
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::storm::Lookout;
 use crate::clock::{self, Time, Timer};
 use crate::event::{Command, RunEvent, Source};
 use crate::plan::Plan;
@@ -33,6 +34,8 @@ pub enum Stop {
     Flow(Halt),
     /// A rule with `abort`; the judgement says the rest.
     Rule(String),
+    /// Errors without end.
+    Storm(String),
 }
 
 /// What the loop woke up for.
@@ -60,6 +63,7 @@ struct Dispatch<'a> {
     start: Time,
     source: Source,
     folds: Folds<'a>,
+    lookout: Lookout,
     /// What stopped the run, and when, ns after its start.
     stopped: Option<Stop>,
     stopped_ns: u64,
@@ -82,6 +86,7 @@ pub async fn dispatch(
         start,
         source,
         folds,
+        lookout: Lookout::new(&plan.safety.storms),
         stopped: None,
         stopped_ns: u64::MAX,
         cut_at: Time::NEVER,
@@ -166,6 +171,9 @@ impl Dispatch<'_> {
             && self.stopped.is_none()
         {
             self.stop(&format!("stopping: `{rule}` does not hold"), Stop::Rule(rule));
+        }
+        if let (Some(why), None) = (self.lookout.second(&snapshot.calls()), &self.stopped) {
+            self.stop(&format!("stopping: {why}"), Stop::Storm(why));
         }
         self.folds.audience.tell(&RunEvent::Second(Arc::new(snapshot)));
     }

@@ -12,7 +12,9 @@ pub(super) fn of(judgements: &[Judgement], trust: &Trust, stopped: Option<&Stop>
     match stopped {
         Some(Stop::Signal(Interrupt::Int)) => return Ending::Interrupted,
         Some(Stop::Signal(Interrupt::Term)) => return Ending::Terminated,
-        Some(Stop::Flow(Halt::Check(_))) => return Ending::Aborted,
+        Some(Stop::Flow(Halt::Check(_) | Halt::Safety(_)) | Stop::Storm(_)) => {
+            return Ending::Aborted;
+        }
         // It went on for as long as there was data: that was asked for.
         // A rule's own judgement fails the run.
         Some(Stop::Flow(Halt::DataEnd(_)) | Stop::Rule(_)) | None => {}

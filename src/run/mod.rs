@@ -5,6 +5,8 @@
 
 pub mod dispatch;
 mod ending;
+pub mod rehearsal;
+mod storm;
 
 use std::io;
 use std::sync::Arc;
@@ -16,10 +18,12 @@ use crate::clock;
 use crate::engine::once::Once;
 use crate::engine::{self, Variables, tier};
 use crate::event::{Generator, Opening, Report, RunEvent};
+use crate::exit::Ending;
 use crate::host;
 use crate::plan::forecast::{self, Limits};
 use crate::plan::{Address, Archetype, Load, Plan, Target, Workload};
 use crate::sinks::Audience;
+use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
 use crate::target::process::Process;
 use crate::units::nanos;
@@ -41,9 +45,26 @@ pub enum Trouble {
     /// What has to be done before the load was not done.
     #[error("the scenario's setup did not go through: {0}")]
     Setup(String),
+    /// Where it would go it may not, and how to say that it may.
+    #[error("{0}")]
+    Forbidden(String),
+    /// A safety limit stopped what comes before the load.
+    #[error("{0}")]
+    Stopped(String),
     /// Something outside failed.
     #[error("{0}: {1}")]
     World(&'static str, #[source] io::Error),
+}
+
+impl Trouble {
+    /// How the program ends for it.
+    pub fn ending(&self) -> Ending {
+        match self {
+            Self::TooBig(_) | Self::Forbidden(_) => Ending::Scenario,
+            Self::Stopped(_) => Ending::Aborted,
+            Self::Setup(_) | Self::World(..) => Ending::Broken,
+        }
+    }
 }
 
 /// Carries a plan out and judges it. `asked` overrides the number of shards.
@@ -59,6 +80,7 @@ pub fn run(
     let plan = Arc::new(plan);
     check_machine(&plan)?;
     let (addresses, targets) = start_targets(&plan)?;
+    foresee(&plan, &addresses)?;
     let globals = set_up(&plan, &addresses)?;
     let tier = tier::choose(&plan, host::cores().len(), asked);
     let opening = Arc::new(Opening {
@@ -95,7 +117,7 @@ pub fn run(
     snapshot.health.ledger.extend(broken.iter().map(|error| format!("a shard failed: {error}")));
     let mut report = conclude(opening, Arc::new(snapshot), watch, stopped.as_ref());
     if broken.is_some() {
-        report.ending = crate::exit::Ending::Broken;
+        report.ending = Ending::Broken;
     }
     let report = Arc::new(report);
     audience.tell(&RunEvent::Ended(Arc::clone(&report)));
@@ -106,13 +128,32 @@ pub fn run(
     }
 }
 
+/// Looks up where the load would go, before any of it goes there.
+fn foresee(plan: &Plan, addresses: &[Address]) -> Result<(), Trouble> {
+    let endpoints =
+        engine::endpoints(plan, addresses).map_err(|e| Trouble::World("cannot set up TLS", e))?;
+    let refused = clock::block_on(async {
+        for (endpoint, service) in endpoints.iter().zip(&plan.services) {
+            if let Some(why) = endpoint.foresee().await {
+                return Some(format!("service `{}`: {why}", service.name));
+            }
+        }
+        None
+    });
+    match refused.map_err(|e| Trouble::World("cannot look names up", e))? {
+        Some(why) => Err(Trouble::Forbidden(why)),
+        None => Ok(()),
+    }
+}
+
 /// Carries out the scenario's `setup`: the variables it leaves are every user's.
 fn set_up(plan: &Plan, addresses: &[Address]) -> Result<Variables, Trouble> {
     let Some(setup) = &plan.setup else { return Ok(Variables::default()) };
     let done = alone(plan, setup, addresses.to_vec(), Variables::default())?;
-    match done.failure() {
-        None => Ok(done.variables),
-        Some(why) => Err(Trouble::Setup(why)),
+    match (done.failure(), done.halt) {
+        (_, Some(Halt::Safety(why))) => Err(Trouble::Stopped(why)),
+        (None, _) => Ok(done.variables),
+        (Some(why), _) => Err(Trouble::Setup(why)),
     }
 }
 
@@ -171,6 +212,7 @@ pub fn conclude(
             Stop::Signal(Interrupt::Term) => "SIGTERM".to_owned(),
             Stop::Flow(halt) => halt.reason(),
             Stop::Rule(rule) => format!("`{rule}` did not hold"),
+            Stop::Storm(why) => why.clone(),
         }),
         ending,
         rss_peak: host::peak_rss_bytes(),

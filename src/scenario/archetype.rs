@@ -4,6 +4,8 @@
 //! for the scenario's `setup` and `teardown`.
 //! Invariant: a flow that comes out has a step, and its series are numbered in order.
 
+use std::rc::Rc;
+
 use super::diagnose::{Review, Span};
 use super::doubt::Marks;
 use super::flow::{Assembly, STEPS, Setting, Way};
@@ -11,9 +13,9 @@ use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
 use super::tags;
 use super::{control, data, law};
-use crate::plan::Archetype;
 use crate::plan::flow::Session;
 use crate::plan::template::RESERVED;
+use crate::plan::{Archetype, Safety};
 
 /// The most variables an archetype may have: each of its users holds them all.
 const MAX_VARIABLES: usize = 1_000;
@@ -23,8 +25,12 @@ const MAX_VARIABLES: usize = 1_000;
 pub(super) struct Surroundings {
     /// The names of the services, in the order of the plan.
     pub services: Vec<String>,
+    /// What stands before their paths.
+    pub prefixes: Vec<String>,
     /// The variables that `setup` leaves.
     pub globals: Vec<String>,
+    /// What may not be asked for.
+    pub safety: Rc<Safety>,
 }
 
 /// Lowers the fields of an archetype; the caller finishes `fields`.
@@ -60,7 +66,7 @@ pub(super) fn archetype(
     let status = names.status(&sections);
     let Names { known: names, places, .. } = names;
     let before = review.count();
-    let setting = Setting { services: &around.services, names: &names, alone: true };
+    let setting = Setting { around, services: &around.services, names: &names, alone: true };
     let mut flow = Assembly::new(setting);
     let sections = flow.sections(review, on_start, way, on_stop);
     let vars = vars.map(|node| control::values(review, node, &names)).unwrap_or_default();

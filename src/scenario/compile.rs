@@ -3,6 +3,8 @@
 //! `load` hands it the scenario's root; it fetches archetypes from the library.
 //! Invariant: it goes on after every mistake, so that all of them are found in one reading.
 
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::archetype::{Surroundings, archetype, is_name};
@@ -10,10 +12,11 @@ use super::diagnose::{Review, nearest};
 use super::doubt::{self, Marked, Marks};
 use super::library::Library;
 use super::node::{Key, Kind, Node};
+use super::safety::Limits;
 use super::shape::{self, Fields, wrong};
 use super::workload::Compiler;
 use super::{load, rules, service};
-use crate::plan::{Archetype, Plan, Workload};
+use crate::plan::{Archetype, Plan, Service, Target, Workload};
 use crate::seed::Seed;
 
 /// How long whole iterations may go on after the end where nothing is said.
@@ -27,6 +30,8 @@ pub(super) const SLOT_STRIDE: u64 = 1031;
 pub(super) struct Compiled {
     pub plan: Plan,
     pub marked: Marked,
+    /// What may be done.
+    pub limits: Limits,
 }
 
 /// Compiles a scenario; `stem` names it where it does not name itself.
@@ -35,14 +40,9 @@ pub(super) fn scenario(
     root: &Node,
     stem: &str,
     library: Library,
+    mut limits: Limits,
 ) -> Option<Compiled> {
-    let mut fields = Fields::of(review, root, "a scenario")?;
-    if fields.has("archetype") && !fields.has("workloads") {
-        review.mistake(root.span, "this is an archetype, not a scenario").help(
-            "name it in a scenario: `workloads: { w: { archetypes: { NAME: 1 }, users: 1 } }`",
-        );
-        return None;
-    }
+    let mut fields = fields_of(review, root)?;
     let name = fields.take("scenario").map(|node| scenario_name(review, node));
     let description = fields
         .take("description")
@@ -51,9 +51,14 @@ pub(super) fn scenario(
     let services = fields.need("services", "where calls go, such as `shop: builtin`");
     let places = services.map(doubt::services).unwrap_or_default();
     let services = services.map(|node| service::services(review, node)).unwrap_or_default();
+    if let Some(node) = fields.take("safety") {
+        limits.read(review, node, "the scenario", false);
+    }
     let mut around = Surroundings {
         services: services.iter().map(|service| service.name.clone()).collect(),
         globals: Vec::new(),
+        prefixes: services.iter().map(prefix).collect(),
+        safety: Rc::new(limits.safety.clone()),
     };
     let (vars, setup) = (fields.take("vars"), fields.take("setup"));
     let setup = section(review, "setup", root, [("vars", vars), ("flow", setup)], &around);
@@ -105,8 +110,29 @@ pub(super) fn scenario(
         thresholds: rules,
         warmup: warmup.and_then(|(_, warmup)| warmup).unwrap_or_default(),
         grace: grace.flatten().unwrap_or(GRACE),
+        safety: Arc::default(),
     };
-    Some(Compiled { plan, marked })
+    Some(Compiled { plan, marked, limits })
+}
+
+/// The fields of a scenario; an archetype is none.
+fn fields_of<'n>(review: &mut Review, root: &'n Node) -> Option<Fields<'n>> {
+    let fields = Fields::of(review, root, "a scenario")?;
+    if fields.has("archetype") && !fields.has("workloads") {
+        review.mistake(root.span, "this is an archetype, not a scenario").help(
+            "name it in a scenario: `workloads: { w: { archetypes: { NAME: 1 }, users: 1 } }`",
+        );
+        return None;
+    }
+    Some(fields)
+}
+
+/// What stands before the paths of a service.
+fn prefix(service: &Service) -> String {
+    match &service.target {
+        Target::Url(address) => address.prefix.clone(),
+        Target::Builtin(_) => String::new(),
+    }
 }
 
 /// What is done once for the whole run, as an archetype of its own; `None` when nothing of it is

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::archetype::Surroundings;
 use super::diagnose::{Review, Span};
 use super::node::{Kind, Node};
 use super::shape;
@@ -18,6 +19,8 @@ use crate::plan::{Call, MAX_STEPS};
 /// What the steps of an archetype share.
 #[derive(Debug)]
 pub(super) struct Setting<'a> {
+    /// What the scenario says of all of them.
+    pub around: &'a Surroundings,
     /// The names of the services, in the order of the plan.
     pub services: &'a [String],
     /// The variables of the archetype by slot.

@@ -3,11 +3,13 @@
 //! `cli` fills it in; it becomes a plan like any other, so there is one way to measure.
 //! Invariant: nothing in it is a template; what was given is what is sent.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnose::{Mistakes, Review};
 use super::load::MAX_USERS;
-use super::{compile, header, rules, service};
+use super::{compile, header, rules, safety, service};
 use crate::curve::Curve;
 
 use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
@@ -90,12 +92,26 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
             thresholds,
             warmup: hit.warmup,
             grace: compile::GRACE,
+            safety: Arc::default(),
         }
     });
     if let Some(plan) = &plan {
         rules::matched(&mut review, plan, &[]);
     }
     review.close(plan).map(|(plan, _)| plan)
+}
+
+/// The same plan within the user's limits: its own safety file, and the hosts it answers for.
+///
+/// # Errors
+///
+/// Mistakes in that file, and whatever of the plan is beyond it.
+pub fn within(mut plan: Plan, file: Option<&Path>, hosts: &[String]) -> Result<Plan, Mistakes> {
+    let mut review = Review::default();
+    let limits = safety::of_user(&mut review, file);
+    safety::denied(&mut review, "hit", &plan, &limits.safety);
+    safety::judge(&mut review, "hit", &mut plan, limits, hosts, false);
+    review.close(Some(plan)).map(|(plan, _)| plan)
 }
 
 fn load(hit: &Hit) -> Load {

@@ -24,6 +24,7 @@ mod overrides;
 mod profile;
 mod reach;
 mod rules;
+mod safety;
 pub mod schema;
 mod service;
 mod shape;
@@ -55,6 +56,7 @@ use library::Library;
 /// All mistakes at once, each with its place.
 pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
     let mut review = Review::default();
+    let limits = safety::of_user(&mut review, overrides.safety.as_deref());
     let document = library::read(&mut review, path, None);
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let plan = document
@@ -63,9 +65,9 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), 
             for words in &overrides.set {
                 profile::set(&mut review, &mut document.node, words);
             }
-            compile::scenario(&mut review, &document.node, stem, Library::beside(path))
+            compile::scenario(&mut review, &document.node, stem, Library::beside(path), limits)
         })
-        .map(|compiled| finish(&mut review, compiled, overrides));
+        .map(|compiled| finish(&mut review, &path.display().to_string(), compiled, overrides));
     review.close(plan)
 }
 
@@ -76,9 +78,15 @@ pub fn environments(path: &Path) -> Vec<String> {
     document.map(|document| profile::names(&document.node)).unwrap_or_default()
 }
 
-fn finish(review: &mut Review, compiled: compile::Compiled, overrides: &Overrides) -> Plan {
-    let compile::Compiled { mut plan, marked } = compiled;
+fn finish(
+    review: &mut Review,
+    label: &str,
+    compiled: compile::Compiled,
+    overrides: &Overrides,
+) -> Plan {
+    let compile::Compiled { mut plan, marked, limits } = compiled;
     overrides.apply(review, &mut plan);
+    safety::judge(review, label, &mut plan, limits, &overrides.authorised, overrides.once);
     rules::matched(review, &plan, &marked.rules);
     if let (Some(end), Some(span)) = (plan.load_end(), marked.warmup)
         && plan.warmup >= end

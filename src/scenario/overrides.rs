@@ -3,6 +3,7 @@
 //! `cli` fills it in; `load` applies it to the compiled plan.
 //! Invariant: a plan is as valid after it as before.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::compile::workload_named;
@@ -18,6 +19,12 @@ use crate::units::{Rate, show_duration};
 /// What the command line says beside the scenario.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
+    /// The user's own limits: a file that has to be there.
+    pub safety: Option<PathBuf>,
+    /// `--authorised`: public hosts that the user answers for.
+    pub authorised: Vec<String>,
+    /// One user is going to walk it, whatever its load.
+    pub once: bool,
     /// `-e`: the scenario's environment that is laid over it.
     pub environment: Option<String>,
     /// `--set PATH=VALUE`: values of the scenario replaced before it is compiled.

@@ -79,12 +79,14 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
         headers,
         body: body?,
     };
+    let service = of.unwrap_or(Some(0))?;
+    allowed(review, path, &request, setting, service);
     Some(Named {
         tags,
         name: name.flatten().map_or(default_name, str::to_owned),
         call: Call {
             series: 0,
-            service: of.unwrap_or(Some(0))?,
+            service,
             request,
             timeout: timeout.flatten(),
             think: think.flatten(),
@@ -126,6 +128,27 @@ fn one_method<'n>(
                 .help("begin a new step: put `- ` before it");
             None
         }
+    }
+}
+
+/// Reports a request that a safety limit denies, as far as its path is known.
+fn allowed(
+    review: &mut Review,
+    node: &Node,
+    request: &Request,
+    setting: &Setting<'_>,
+    service: usize,
+) {
+    let path = request.path.as_static().and_then(|path| std::str::from_utf8(path).ok());
+    let prefix = setting.around.prefixes.get(service).map_or("", String::as_str);
+    let safety = &setting.around.safety;
+    // What is rendered is looked at when it is; its method is known now.
+    let why = match path {
+        Some(path) => safety.denies(&request.method, &format!("{prefix}{path}")),
+        None => safety.denies_method(&request.method),
+    };
+    if let Some(why) = why {
+        review.mistake(node.span, "this request is not made: a safety limit forbids it").help(why);
     }
 }
 

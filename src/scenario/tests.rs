@@ -282,8 +282,9 @@ fn load_and_render(bytes: &[u8]) {
     let plan =
         library::decode(&mut review, "fuzz.yaml".to_owned(), bytes.to_vec()).and_then(|document| {
             let library = Library::beside(Path::new("tests/none/fuzz.yaml"));
-            let compiled = compile::scenario(&mut review, &document.node, "fuzz", library)?;
-            Some(finish(&mut review, compiled, &Overrides::default()))
+            let limits = safety::Limits::default();
+            let compiled = compile::scenario(&mut review, &document.node, "fuzz", library, limits)?;
+            Some(finish(&mut review, "fuzz", compiled, &Overrides::default()))
         });
     if let Err(mistakes) = review.close(plan) {
         assert!(!mistakes.list.is_empty(), "refused without a reason");

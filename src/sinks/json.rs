@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
+use super::failures;
 use crate::event::Report;
 use crate::mask;
 use crate::plan::{Load, Series};
@@ -23,7 +24,7 @@ pub fn document(report: &Report) -> Value {
 }
 
 /// Takes secrets out of every text.
-fn hide(value: &mut Value) {
+pub(super) fn hide(value: &mut Value) {
     match value {
         Value::String(text) => {
             if let Cow::Owned(hidden) = mask::hide(text) {
@@ -71,6 +72,7 @@ fn whole(report: &Report) -> Value {
             let (phase, kind, hint) = outcome::error_at(*index);
             json!({ "phase": phase, "kind": kind, "count": count, "hint": hint })
         }).collect::<Vec<_>>(),
+        "exemplars": failures::document(report),
         "response_us": latency(&measured.response(|_| true, measured.lost())),
         "service_us": latency(&measured.service(|_| true)),
         "lag_us": latency(&sum(measured.workloads.iter().map(|load| &load.lag))),

@@ -6,6 +6,7 @@
 
 mod bars;
 pub mod checkup;
+mod failures;
 pub mod files;
 pub mod forecast;
 pub mod forecast_json;
@@ -13,6 +14,7 @@ mod hlog;
 pub mod json;
 mod paint;
 pub mod progress;
+pub mod rehearsal;
 mod steps;
 pub mod summary;
 mod table;

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::paint::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::steps::quantile;
 use super::table::{Align, Table};
-use super::{bars, steps};
+use super::{bars, failures, steps};
 use crate::event::Report;
 use crate::exit::Ending;
 use crate::plan::Load;
@@ -30,6 +30,7 @@ pub fn render(report: &Report, files: &[PathBuf]) -> String {
     steps::render(&mut out, report);
     phases(&mut out, report);
     answers(&mut out, report);
+    failures::render(&mut out, report);
     let measured = &report.snapshot.measured;
     bars::render(&mut out, &measured.response(|_| true, measured.lost()));
     traffic(&mut out, report);

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::counts::{Attempts, Calls, Connections, Gauges, Iterations};
+use super::exemplar::Failures;
 use super::histogram::Histogram;
 use super::latency::Latency;
 use super::outcome::ERRORS;
@@ -44,6 +45,8 @@ pub struct Delta {
     pub lines_lost: u64,
     /// The run has to stop, and why.
     pub halt: Option<Halt>,
+    /// Whole run: how calls failed, and the first of each kind.
+    pub failures: Failures,
     /// By intended second, oldest first.
     pub windows: Vec<Window>,
     /// The shard at the moment of shedding.
@@ -59,13 +62,15 @@ pub enum Halt {
     Check(String),
     /// A feed with `at_end: stop run` has no more rows: the run ends as it was asked to.
     DataEnd(String),
+    /// A safety limit stands in the way, and always will.
+    Safety(String),
 }
 
 impl Halt {
     /// It in words.
     pub fn reason(&self) -> String {
         match self {
-            Self::Check(what) => what.clone(),
+            Self::Check(what) | Self::Safety(what) => what.clone(),
             Self::DataEnd(feed) => format!("the rows of `{feed}` are used up"),
         }
     }
@@ -147,6 +152,7 @@ impl Delta {
             lines: Vec::new(),
             lines_lost: 0,
             halt: None,
+            failures: Failures::default(),
             windows: Vec::new(),
             gauges: Gauges::default(),
             last: false,
@@ -160,6 +166,7 @@ impl Delta {
         self.lines_lost += later.lines_lost + self.lines.len().saturating_sub(LINES) as u64;
         self.lines.truncate(LINES);
         self.halt = self.halt.take().or(later.halt);
+        self.failures.merge(&later.failures);
         for window in later.windows {
             match self.windows.iter_mut().find(|mine| mine.is_like(&window)) {
                 Some(mine) => mine.merge(&window),

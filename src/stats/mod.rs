@@ -5,6 +5,7 @@
 
 pub mod counts;
 pub mod delta;
+pub mod exemplar;
 pub mod histogram;
 pub mod latency;
 pub mod outcome;

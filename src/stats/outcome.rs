@@ -77,13 +77,15 @@ pub enum Kind {
     TooManyRedirects,
     /// A redirect to where no service of the plan is.
     RedirectNotAllowed,
+    /// A safety limit forbids to go there.
+    Forbidden,
     /// An error of the system that has no name here.
     Other,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::NoSuchName,
         Self::Refused,
         Self::Reset,
@@ -97,6 +99,7 @@ impl Kind {
         Self::Proxy,
         Self::TooManyRedirects,
         Self::RedirectNotAllowed,
+        Self::Forbidden,
         Self::Other,
     ];
 
@@ -116,6 +119,7 @@ impl Kind {
             Self::Proxy => "proxy",
             Self::TooManyRedirects => "too_many_redirects",
             Self::RedirectNotAllowed => "redirect_not_allowed",
+            Self::Forbidden => "forbidden",
             Self::Other => "other",
         }
     }
@@ -136,6 +140,7 @@ impl Kind {
             Self::Proxy => "the proxy refused, or is no proxy; look at its log and its login",
             Self::TooManyRedirects => "raise `redirects` of the step if so many are wanted",
             Self::RedirectNotAllowed => "declare that origin under `services:` if it is wanted",
+            Self::Forbidden => "a safety limit; say `--authorised HOST`, or add it to `hosts`",
             Self::Other => "see the system's own logs",
         }
     }
@@ -156,17 +161,20 @@ pub enum OwnFault {
     BadTemplate,
     /// A loop goes round without ever making a call or a pause.
     EndlessLoop,
+    /// A safety limit denies the request.
+    Denied,
 }
 
 impl OwnFault {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoDescriptor,
         Self::NoPort,
         Self::NoMemory,
         Self::UnsetVariable,
         Self::BadTemplate,
         Self::EndlessLoop,
+        Self::Denied,
     ];
 
     /// The name in reports.
@@ -178,6 +186,7 @@ impl OwnFault {
             Self::UnsetVariable => "unset_variable",
             Self::BadTemplate => "bad_template",
             Self::EndlessLoop => "endless_loop",
+            Self::Denied => "denied",
         }
     }
 
@@ -190,6 +199,7 @@ impl OwnFault {
             Self::UnsetVariable => "the capture that sets it found nothing or came too late",
             Self::BadTemplate => "an expression failed on the value it met",
             Self::EndlessLoop => "put a call or a pause into the loop, or bound it",
+            Self::Denied => "`deny` under `safety` forbids such requests",
         }
     }
 }

@@ -3,8 +3,12 @@
 //! The engine of the same thread records, once a second it sheds a Delta.
 //! Invariant: what is recorded is in exactly one Delta.
 
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
 use super::counts::Gauges;
 use super::delta::{Delta, Halt, LINES, LoadWindow, StepWindow, Window, add_name};
+use super::exemplar::{Exemplar, Failing, MOST};
 use super::latency::Latency;
 use super::outcome::{Fate, Outcome, OwnFault, error_index};
 use super::sample::{Exchange, IterationEnd, Sample, Shape};
@@ -33,6 +37,8 @@ pub enum Attempt {
 pub struct Recorder {
     shape: Shape,
     delta: Delta,
+    /// How calls have failed so far.
+    kinds: BTreeSet<(usize, Failing)>,
     /// Where the last sample went: nearly always where the next one goes.
     current: usize,
     /// Starts that are due and handed to a user that has not turned to them yet.
@@ -52,6 +58,7 @@ impl Recorder {
         Self {
             delta: Delta::new(&shape, shard),
             shape,
+            kinds: BTreeSet::new(),
             current: 0,
             seated: 0,
             running_iterations: 0,
@@ -268,6 +275,20 @@ impl Recorder {
     pub fn halt(&mut self, why: impl FnOnce() -> Halt) {
         if self.delta.halt.is_none() {
             self.delta.halt = Some(why());
+        }
+    }
+
+    /// A call failed so; what is kept of it is made only for the first of its kind.
+    pub fn failure(&mut self, step: usize, failing: Failing, make: impl FnOnce() -> Exemplar) {
+        let kind = (step, failing);
+        let known = self.kinds.contains(&kind);
+        if !known && self.kinds.len() == MOST {
+            return;
+        }
+        self.delta.failures.count(kind);
+        if !known {
+            self.kinds.insert(kind);
+            self.delta.failures.keep(Arc::new(make()));
         }
     }
 

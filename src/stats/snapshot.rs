@@ -3,8 +3,11 @@
 //! The Tally makes it; verdicts judge it, sinks show it.
 //! Invariant: it is complete: whoever has it needs nothing else to judge or to show the run.
 
+use std::sync::Arc;
+
 use super::counts::{Attempts, Calls, Connections, Iterations};
 use super::delta::{StepWindow, Window};
+use super::exemplar::Exemplar;
 use super::latency::Latency;
 
 /// The run so far.
@@ -22,6 +25,8 @@ pub struct Snapshot {
     pub statuses: Vec<(u16, u64)>,
     /// Attempts without an answer: `outcome::error_at` index and count, most frequent first.
     pub errors: Vec<(usize, u64)>,
+    /// The first failures of each kind, with how many there were, most frequent first.
+    pub exemplars: Vec<(u64, Arc<Exemplar>)>,
     /// Calls not made because a variable was unset, by its name.
     pub unset: Vec<(String, u64)>,
     /// Users or iterations that found no row left, by the feed's name.

@@ -67,6 +67,7 @@ impl Tally {
     /// Takes in what a shard shed, and checks that shard's ledgers.
     pub fn absorb(&mut self, delta: &Delta) {
         self.total.add_counts(delta);
+        self.total.failures.merge(&delta.failures);
         for window in &delta.windows {
             if window.measured {
                 self.measured.merge(window);
@@ -106,6 +107,7 @@ impl Tally {
             connections: self.total.connections,
             statuses,
             errors,
+            exemplars: self.total.failures.list(),
             unset: self.total.unset.clone().into_iter().collect(),
             ran_out: self.total.ran_out.clone().into_iter().collect(),
             measured: self.measured.clone(),

@@ -56,6 +56,9 @@ impl Connection {
             Io::Unix(unix.map_err(|error| fault::outcome(Phase::Connect, &error))?)
         } else {
             let mut connecting = begun;
+            if endpoint.refusal().is_some() {
+                return Err(Outcome::Failed(Phase::Connect, Kind::Forbidden));
+            }
             let addresses = match endpoint.addresses() {
                 Some(addresses) => addresses,
                 None => {

@@ -7,7 +7,9 @@ use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use rand::RngExt;
 use rustls::ClientConfig;
@@ -17,10 +19,13 @@ use super::connection::gave_up;
 use super::patience::Patience;
 use super::{fault, tls};
 use crate::clock::{self, Time};
-use crate::plan::Address;
 use crate::plan::reach::{Dns, Pick, Proxy, Reach, Ttl, Version};
+use crate::plan::{Address, Safety};
 use crate::seed::{Seed, Stream};
 use crate::stats::{Kind, Outcome, Phase};
+
+/// How long a look-up before the load may take.
+const FORESIGHT: Duration = Duration::from_secs(5);
 
 /// The most addresses of one name that are kept.
 const MAX_ADDRESSES: usize = 256;
@@ -48,6 +53,9 @@ pub struct Endpoint {
     turn: Cell<u64>,
     /// What the resolver said last, and until when that is good.
     known: RefCell<Option<Known>>,
+    safety: Arc<Safety>,
+    /// Why it may not be reached.
+    refusal: RefCell<Option<String>>,
 }
 
 /// What the resolver said.
@@ -62,7 +70,12 @@ impl Endpoint {
     ///
     /// # Errors
     /// When TLS cannot be set up: the system's trust store is unreadable.
-    pub fn new(reach: &Reach, address: &Address, seed: Seed) -> io::Result<Self> {
+    pub fn new(
+        reach: &Reach,
+        address: &Address,
+        seed: Seed,
+        safety: Arc<Safety>,
+    ) -> io::Result<Self> {
         let tls = if address.tls {
             let config = tls::config(&reach.tls, reach.version).map_err(io::Error::other)?;
             let name = reach.tls.server_name.as_ref().unwrap_or(&address.host).clone();
@@ -84,7 +97,10 @@ impl Endpoint {
             let addresses = Arc::from([SocketAddr::new(ip, next_hop.1)]);
             Known { addresses, until: Time::NEVER }
         });
+        let refusal = RefCell::new(refusal(reach, &host, &next_hop.0, &safety));
         Ok(Self {
+            safety,
+            refusal,
             host,
             port,
             tls,
@@ -115,6 +131,22 @@ impl Endpoint {
         self.sources.iter().filter(fits).nth(index as usize).copied()
     }
 
+    /// Why it may not be reached, if that is so.
+    pub fn refusal(&self) -> Option<String> {
+        self.refusal.borrow().clone()
+    }
+
+    /// Looks its name up before the load begins; why it may not be reached, if that is so. A name
+    /// that is not found is for the run to tell.
+    pub async fn foresee(&self) -> Option<String> {
+        if self.refusal.borrow().is_none() && self.unix.is_none() && self.addresses().is_none() {
+            let patience = Patience::new(Rc::default());
+            patience.begin(clock::now() + FORESIGHT);
+            let _ = self.look_up(&patience).await;
+        }
+        self.refusal()
+    }
+
     /// Its addresses, if they are known and still good.
     pub(super) fn addresses(&self) -> Option<Arc<[SocketAddr]>> {
         let known = self.known.borrow();
@@ -129,7 +161,8 @@ impl Endpoint {
         let lookup = tokio::net::lookup_host((self.next_hop.0.as_str(), self.next_hop.1));
         let found: Arc<[SocketAddr]> = match patience.wait(lookup).await {
             Ok(Ok(found)) => {
-                found.filter(|found| self.dns.admits(found.ip())).take(MAX_ADDRESSES).collect()
+                let all = found.filter(|found| self.dns.admits(found.ip())).take(MAX_ADDRESSES);
+                self.allowed(all)?
             }
             Ok(Err(error)) => return Err(fault::outcome(Phase::Dns, &error)),
             Err(why) => return Err(gave_up(why, Phase::Dns)),
@@ -147,6 +180,27 @@ impl Endpoint {
         Ok(found)
     }
 
+    /// Those addresses that may be connected to: load goes nowhere else, whatever is resolved.
+    fn allowed(
+        &self,
+        found: impl Iterator<Item = SocketAddr>,
+    ) -> Result<Arc<[SocketAddr]>, Outcome> {
+        let (mut allowed, mut refusal) = (Vec::new(), None);
+        for address in found {
+            match self.safety.refuses(&self.next_hop.0, address.ip()) {
+                None => allowed.push(address),
+                Some(why) => refusal = Some(why),
+            }
+        }
+        match refusal {
+            Some(why) if allowed.is_empty() => {
+                *self.refusal.borrow_mut() = Some(why);
+                Err(Outcome::Failed(Phase::Connect, Kind::Forbidden))
+            }
+            _ => Ok(allowed.into()),
+        }
+    }
+
     /// Which of `count` addresses the next connection tries first.
     pub(super) fn first_of(&self, count: usize, user: u64) -> usize {
         let turn = self.turn.replace(self.turn.get() + 1);
@@ -156,4 +210,14 @@ impl Endpoint {
             Pick::Random => self.seed.rng(Stream::Address, user, turn).random_range(0..count),
         }
     }
+}
+
+/// Why a service may not be reached as far as names tell: its own, which only a proxy looks up, and
+/// that of where its connections go.
+fn refusal(reach: &Reach, host: &str, next_hop: &str, safety: &Safety) -> Option<String> {
+    if reach.unix.is_some() {
+        return None;
+    }
+    let behind_proxy = reach.proxy.as_ref().and_then(|_| safety.refuses_name(host, true));
+    behind_proxy.or_else(|| safety.refuses_name(next_hop, false))
 }

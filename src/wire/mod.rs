@@ -122,6 +122,11 @@ impl Wire {
         }
     }
 
+    /// Why a safety limit kept a connection from being opened, if one did.
+    pub fn refusal(&self) -> Option<String> {
+        self.endpoints.iter().find_map(Endpoint::refusal)
+    }
+
     /// The most connections open since the last look.
     pub fn take_peak(&self) -> u64 {
         self.open.peak.replace(self.open.now.get())

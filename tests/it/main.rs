@@ -5,6 +5,7 @@ mod answers; // raw answers, good and hostile, and what must come of each
 mod browser; // cookies, redirects, compressed answers
 mod builtin; // `manada target` as a process, and what it counted
 mod deaf; // targets that do not listen to the end, and long requests
+mod exemplars; // failing exchanges, kept and sent again by curl
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in a folder of its own, within bounds
 mod http2; // HTTP/2 against nginx and against peers that break it
@@ -12,11 +13,13 @@ mod ledger; // what the generator says against what the target saw
 mod memory; // nothing grows with the number of requests
 mod misbehave; // targets that do everything wrong
 mod nginx; // a real nginx of our own
+mod once; // `check --once`
 mod peer; // a raw TCP server that does what a script says
 mod planning; // `plan`, `doctor` and `schema`
 mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind
 mod rules; // rules that stop a run; environments and settings
+mod safety; // where load may not go, and how much is too much
 mod scenarios; // what is shipped, and what the language page shows
 mod secrets; // what must show nowhere
 mod seed; // same seed, same traffic, whatever the shards

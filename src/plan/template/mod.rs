@@ -91,6 +91,9 @@ pub enum RenderError {
     /// An expression that failed, or a value that may not stand there.
     #[error("{0}")]
     Invalid(String),
+    /// A request that a safety limit forbids.
+    #[error("{0}")]
+    Denied(String),
 }
 
 impl Template {

@@ -7,6 +7,7 @@
 
 mod answers;
 mod load;
+mod safety;
 mod scalars;
 mod steps;
 mod target;
@@ -152,6 +153,7 @@ fn scenario() -> Value {
             ("warmup", "What is due before it counts in the ledgers alone.", refer("duration")),
             ("grace", "So long may iterations go on after the end.", refer("duration")),
             ("thresholds", "What good means.", json!({ "type": "array", "items": refer("rule") })),
+            ("safety", "Where load may go, and how much.", safety::safety()),
             ("environments", "Changes by name, for -e.", map_of(json!({ "type": "object" }))),
         ],
     )

@@ -1,0 +1,27 @@
+//! Whose limits hold: the user's own safety file, and the hosts the user answers for.
+//!
+//! `run`, `hit` and `check` share it; `scenario` reads the file.
+//! Invariant: a file that was named has to be there; the usual one may be missing.
+
+use std::ffi::OsStr;
+use std::path::PathBuf;
+
+/// What the user says about safety.
+#[derive(Debug, clap::Args)]
+pub(super) struct Limits {
+    /// A public host that you may load, e.g. 203.0.113.7 or '*.shop.example'; again for more
+    #[arg(long, value_name = "HOST", help_heading = "Safety")]
+    pub(super) authorised: Vec<String>,
+}
+
+/// The user's own file: `$MANADA_SAFETY`, else `manada/safety.yaml` where configuration is.
+pub(super) fn file() -> Option<PathBuf> {
+    let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
+    if let Some(named) = set("MANADA_SAFETY") {
+        return Some(named.into());
+    }
+    let home = || set("HOME").map(|home| PathBuf::from(home).join(".config"));
+    let folder = set("XDG_CONFIG_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
+    let file = folder.or_else(home)?.join(OsStr::new("manada/safety.yaml"));
+    file.exists().then_some(file)
+}

@@ -1,0 +1,215 @@
+//! A request as a line for a shell: what somebody runs to see the failure again.
+//!
+//! `exemplar` asks for it, for calls that failed.
+//! Invariant: run by a POSIX shell the line sends what was sent, as far as nothing is masked or
+//! cut; it is one line without control characters, whatever the bytes.
+
+use super::request::{split_line, target_of};
+use crate::mask;
+use crate::plan::reach::{ProxyKind, Version};
+use crate::plan::{Address, Service};
+
+/// The longest line.
+const MAX: usize = 4 << 10;
+
+/// The most bytes of a body that are looked at.
+const MAX_BODY: usize = 16 << 10;
+
+/// What stands where a value is not shown.
+const MASK: &str = "***";
+
+/// A line being put together.
+struct Line {
+    text: String,
+    cut: bool,
+}
+
+/// The line for a request, and whether something of it had no room.
+pub(super) fn line(service: &Service, address: &Address, bytes: &[u8]) -> (String, bool) {
+    let mut line = Line { text: "curl -sS -i -g --path-as-is".to_owned(), cut: false };
+    way(&mut line, service, address);
+    let (first, mut rest) = split_line(bytes).unwrap_or((bytes, b""));
+    let method = String::from_utf8_lossy(first.split(|&byte| byte == b' ').next().unwrap_or(b""));
+    let mut headers: Vec<(String, Vec<u8>)> = Vec::new();
+    while let Some((header, after)) = split_line(rest) {
+        rest = after;
+        if header.len() <= 2 {
+            break;
+        }
+        let colon = header.iter().position(|&byte| byte == b':').unwrap_or(header.len());
+        let value = header.get(colon + 1..).unwrap_or_default().trim_ascii();
+        headers.push((String::from_utf8_lossy(&header[..colon]).into_owned(), value.to_vec()));
+    }
+    let has = |name: &str| headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
+    // An empty body is one, too, where its length is said.
+    let sends = !rest.is_empty() || has("content-length");
+    match &*method {
+        "GET" if !sends => {}
+        "HEAD" if !sends => line.add("-I"),
+        method => line.add(&format!("-X {}", quoted(method.as_bytes()))),
+    }
+    let scheme = if address.tls { "https" } else { "http" };
+    let target = target_of(first).unwrap_or("/");
+    let url = format!("{scheme}://{}{target}", address.authority());
+    line.add(&quoted(mask::hide(&url).as_bytes()));
+    for (name, value) in &headers {
+        line.header(name, value, address);
+    }
+    // What curl would add by itself.
+    for (name, adds) in [("Accept", true), ("User-Agent", true), ("Content-Type", sends)] {
+        if adds && !has(name) {
+            line.add(&format!("-H '{name}:'"));
+        }
+    }
+    if rest.len() > 1_000 && !has("Expect") {
+        line.add("-H 'Expect:'");
+    }
+    if sends {
+        line.body(rest);
+    }
+    (line.text, line.cut)
+}
+
+/// How the service is reached, where the URL alone does not say it.
+fn way(line: &mut Line, service: &Service, address: &Address) {
+    let reach = &service.reach;
+    match (address.tls, reach.version) {
+        (true, Version::Http1) => line.add("--http1.1"),
+        (false, Version::Http2) => line.add("--http2-prior-knowledge"),
+        _ => {}
+    }
+    if reach.tls.insecure {
+        line.add("-k");
+    }
+    if let Some((host, port)) = &reach.connect_to {
+        let host = if host.contains(':') { format!("[{host}]") } else { host.clone() };
+        line.add(&format!("--connect-to {}", quoted(format!("::{host}:{port}").as_bytes())));
+    }
+    if let Some(path) = &reach.unix {
+        line.add(&format!("--unix-socket {}", quoted(path.to_string_lossy().as_bytes())));
+    }
+    if let Some(proxy) = &reach.proxy {
+        let scheme = if proxy.kind == ProxyKind::Http { "http" } else { "socks5h" };
+        let host =
+            if proxy.host.contains(':') { format!("[{}]", proxy.host) } else { proxy.host.clone() };
+        let url = format!("{scheme}://{host}:{}", proxy.port);
+        line.add(&format!("-x {}", quoted(url.as_bytes())));
+    }
+}
+
+impl Line {
+    fn add(&mut self, words: &str) {
+        if self.text.len() + 1 + words.len() > MAX {
+            self.cut = true;
+            return;
+        }
+        self.text.push(' ');
+        self.text.push_str(words);
+    }
+
+    fn header(&mut self, name: &str, value: &[u8], address: &Address) {
+        let is = |known: &str| name.eq_ignore_ascii_case(known);
+        let own_host = is("host") && value == address.authority().as_bytes();
+        if own_host || is("content-length") || is("proxy-authorization") {
+            return;
+        }
+        let mut header = name.as_bytes().to_vec();
+        if value.is_empty() {
+            // So curl sends it, and does not leave it out.
+            header.push(b';');
+        } else {
+            header.extend_from_slice(b": ");
+            header.extend(if is_login(name) { MASK.into() } else { hidden(value) });
+        }
+        self.add(&format!("-H {}", quoted(&header)));
+    }
+
+    fn body(&mut self, body: &[u8]) {
+        let shown = hidden(&body[..body.len().min(MAX_BODY)]);
+        self.cut |= body.len() > MAX_BODY;
+        let is_text = std::str::from_utf8(&shown).is_ok();
+        let mut length = shown.len();
+        loop {
+            let part = &shown[..length];
+            let is_plain = plain(part).is_some();
+            let (before, after) = if is_plain {
+                (String::new(), format!(" --data-raw {}", quoted(part)))
+            } else {
+                (format!("printf '{}' | ", octal(part)), " --data-binary @-".to_owned())
+            };
+            if length == 0 || before.len() + self.text.len() + after.len() <= MAX {
+                self.text = format!("{before}{}{after}", self.text);
+                return;
+            }
+            self.cut = true;
+            length = length * 3 / 4;
+            // Half a character would make bytes of a text.
+            while length > 0 && is_text && shown[length] & 0xc0 == 0x80 {
+                length -= 1;
+            }
+        }
+    }
+}
+
+/// Whether a header's value is nobody's business.
+pub(super) fn is_login(name: &str) -> bool {
+    let known = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
+    known.iter().any(|known| name.trim().eq_ignore_ascii_case(known))
+}
+
+/// Bytes with every secret in their text replaced.
+pub(super) fn hidden(bytes: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        out.extend_from_slice(mask::hide(chunk.valid()).as_bytes());
+        out.extend_from_slice(chunk.invalid());
+    }
+    out
+}
+
+/// A text that a terminal shows as it is.
+fn plain(bytes: &[u8]) -> Option<&str> {
+    std::str::from_utf8(bytes).ok().filter(|text| text.chars().all(shows))
+}
+
+/// Whether a character shows, and changes nothing of what stands beside it.
+fn shows(c: char) -> bool {
+    let moves = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}');
+    !c.is_control() && !moves
+}
+
+/// Bytes as one word of a POSIX shell.
+fn quoted(bytes: &[u8]) -> String {
+    match plain(bytes) {
+        Some(text) => format!("'{}'", text.replace('\'', r"'\''")),
+        None => format!("\"$(printf '{}')\"", octal(bytes)),
+    }
+}
+
+/// Bytes as a format of `printf`, between single quotes.
+fn octal(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    let mut out = String::new();
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            match c {
+                '\\' => out.push_str(r"\\"),
+                '%' => out.push_str("%%"),
+                '\'' => out.push_str(r"'\''"),
+                // A format that begins with it would be an option.
+                '-' if out.is_empty() => out.push_str(r"\055"),
+                c if shows(c) => out.push(c),
+                c => {
+                    for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                        let _ = write!(out, "\\{byte:03o}");
+                    }
+                }
+            }
+        }
+        for byte in chunk.invalid() {
+            let _ = write!(out, "\\{byte:03o}");
+        }
+    }
+    out
+}

@@ -1,0 +1,37 @@
+//! What of a run is our own fault, and what may not be at all.
+//!
+//! `attempt`, `hop`, `walk` and `user` say it when it happens.
+//! Invariant: each is counted where its call is, and what can never become right stops the run.
+
+use super::shard::Shard;
+use crate::plan::template::RenderError;
+use crate::stats::OwnFault;
+use crate::stats::delta::Halt;
+
+impl Shard {
+    /// Something of ours failed outside a call.
+    pub(super) fn own_fault(&self, error: &RenderError) -> OwnFault {
+        let mut recorder = self.recorder.borrow_mut();
+        let fault = match error {
+            RenderError::Unset(name) => {
+                recorder.unset(name);
+                OwnFault::UnsetVariable
+            }
+            RenderError::Invalid(_) => OwnFault::BadTemplate,
+            RenderError::Denied(why) => {
+                recorder.halt(|| Halt::Safety(format!("safety: {why}")));
+                OwnFault::Denied
+            }
+        };
+        recorder.own_fault(fault);
+        fault
+    }
+
+    /// A safety limit stands in the way: the run ends, since that will not become right.
+    #[cold]
+    pub(super) fn forbid(&self, why: Option<&str>) {
+        let own = || self.wire.refusal().unwrap_or_else(|| "a connection is refused".to_owned());
+        let why = why.map_or_else(own, str::to_owned);
+        self.recorder.borrow_mut().halt(|| Halt::Safety(format!("safety: {why}")));
+    }
+}

@@ -1,0 +1,290 @@
+//! `safety:` — the limits of a scenario, merged with those of the user's own file, and judged.
+//!
+//! `load` and `hit` call it: before the scenario is compiled, and when its load is known.
+//! Invariant: a scenario can only tighten what the user's file says, and authorises nothing.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::diagnose::Review;
+use super::library;
+use super::load::DEFAULT_MAX_USERS;
+use super::node::{Kind, Node};
+use super::shape::{self, Fields, wrong};
+use super::step::METHODS;
+use crate::plan::realm::Realm;
+use crate::plan::safety::{Host, PathGlob, Safety, Storm, TRIAL_RATE, TRIAL_USERS};
+use crate::plan::{Load, Plan, Service, Target};
+use crate::units::{self, Rate};
+
+/// The longest stretch that a storm is looked for in.
+const MAX_OVER: Duration = Duration::from_mins(10);
+
+/// The most hosts, methods or paths of one file.
+const MAX_ENTRIES: usize = 1_000;
+
+/// What has been read so far.
+#[derive(Debug)]
+pub(super) struct Limits {
+    pub safety: Safety,
+    /// The built-in limit on errors was switched off.
+    calm: bool,
+    /// The target is told which run it is.
+    marked: bool,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { safety: Safety::default(), calm: false, marked: true }
+    }
+}
+
+/// Reads the user's file.
+pub(super) fn of_user(review: &mut Review, path: Option<&Path>) -> Limits {
+    let mut limits = Limits::default();
+    let Some(path) = path else { return limits };
+    let Some(document) = library::read(review, path, None) else { return limits };
+    // Either the limits themselves, or as they stand in a scenario.
+    let inner = match &document.node.kind {
+        Kind::Map(entries) => match entries.as_slice() {
+            [(key, inner)] if key.name == "safety" => inner,
+            _ => &document.node,
+        },
+        _ => &document.node,
+    };
+    limits.read(review, inner, &document.name, true);
+    limits
+}
+
+impl Limits {
+    /// Adds what a file says, `by` whom; `own`: the user's, which alone may authorise.
+    pub(super) fn read(&mut self, review: &mut Review, node: &Node, by: &str, own: bool) {
+        let Some(mut fields) = Fields::of(review, node, "`safety`") else { return };
+        let safety = &mut self.safety;
+        let host = "a host such as \"*.staging.example\", \"127.0.0.1\" or \"10.0.0.0/8\"";
+        if let Some(node) = fields.take("hosts") {
+            let list = each(review, node, host, Host::parse);
+            if list.is_empty() {
+                wrong::<()>(review, node, "a list of hosts that may be reached");
+            }
+            safety.hosts.push((list, by.to_owned()));
+        }
+        match fields.entry("authorised") {
+            Some((_, node)) if own => {
+                safety.authorised.extend(each(review, node, host, Host::parse));
+            }
+            Some((key, _)) => {
+                review
+                    .mistake(key.span, "a scenario cannot authorise its own targets")
+                    .expected("`authorised` in your own safety file, or `--authorised HOST`");
+            }
+            None => {}
+        }
+        if let Some(node) = fields.take("deny") {
+            deny(review, node, by, safety);
+        }
+        if let Some(node) = fields.take("max_rate") {
+            let rate = shape::rate(review, node).map(|rate| (rate, by.to_owned()));
+            safety.max_rate = stricter(safety.max_rate.take(), rate, Rate::nano_per_s);
+        }
+        if let Some(node) = fields.take("max_users") {
+            let users = shape::count(review, node, 1, u64::MAX / 2).map(|n| (n, by.to_owned()));
+            safety.max_users = stricter(safety.max_users.take(), users, |users| users);
+        }
+        match fields.take("stop_on") {
+            Some(Node { kind: Kind::Bool(false), .. }) => self.calm = true,
+            Some(node) => safety.storms.extend(storm(review, node, by)),
+            None => {}
+        }
+        if let Some(node) = fields.take("run_header") {
+            self.marked &= shape::truth(review, node).unwrap_or(true);
+        }
+        fields.finish(review);
+    }
+}
+
+/// Of two limits the lower one.
+fn stricter<T: Copy, K: Ord>(
+    a: Option<(T, String)>,
+    b: Option<(T, String)>,
+    key: impl Fn(T) -> K,
+) -> Option<(T, String)> {
+    match (a, b) {
+        (Some(a), Some(b)) => Some(if key(b.0) < key(a.0) { b } else { a }),
+        (a, b) => a.or(b),
+    }
+}
+
+fn each<T>(
+    review: &mut Review,
+    node: &Node,
+    expected: &str,
+    read: impl Fn(&str) -> Option<T>,
+) -> Vec<T> {
+    let one = std::slice::from_ref(node);
+    let items = if let Kind::List(items) = &node.kind { items.as_slice() } else { one };
+    if items.len() > MAX_ENTRIES {
+        review.mistake(node.span, format!("more than {MAX_ENTRIES} entries"));
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for item in items {
+        match shape::scalar(item).and_then(&read) {
+            Some(entry) => found.push(entry),
+            None => drop(wrong::<()>(review, item, expected)),
+        }
+    }
+    found
+}
+
+fn deny(review: &mut Review, node: &Node, by: &str, safety: &mut Safety) {
+    let Some(mut fields) = Fields::of(review, node, "`deny`") else { return };
+    if let Some(node) = fields.take("methods") {
+        let method = |text: &str| {
+            let upper = text.to_ascii_uppercase();
+            METHODS.iter().any(|(_, known)| *known == upper).then_some(upper)
+        };
+        let methods = each(review, node, "a method such as DELETE", method);
+        safety.methods.extend(methods.into_iter().map(|method| (method, by.to_owned())));
+    }
+    if let Some(node) = fields.take("paths") {
+        let expected = "a path that begins with `/` or `*`, such as \"/admin/*\"";
+        let paths = each(review, node, expected, PathGlob::parse);
+        safety.paths.extend(paths.into_iter().map(|path| (path, by.to_owned())));
+    }
+    fields.finish(review);
+}
+
+fn storm(review: &mut Review, node: &Node, by: &str) -> Option<Storm> {
+    let expected = "`{ errors: 90%, for: 10s, min_calls: 50 }` or `false`";
+    let mut fields = Fields::like(review, node, "`stop_on`", expected)?;
+    let errors = fields.need("errors", "a share of the calls, such as 90%").and_then(|node| {
+        let share = shape::scalar(node).and_then(|text| units::parse_share(text).ok());
+        match share.filter(|share| *share > 0.0 && *share <= 1.0) {
+            None => wrong(review, node, "a share above 0 % and up to 100 %, such as 90%"),
+            share => share,
+        }
+    });
+    let over = fields.need("for", "a duration such as 10s").and_then(|node| {
+        let over = shape::some_duration(review, node)?;
+        if over > MAX_OVER || over.subsec_nanos() != 0 {
+            return wrong(review, node, "whole seconds, up to 10m");
+        }
+        Some(over)
+    });
+    let calls = fields.take("min_calls").map(|node| shape::count(review, node, 1, u64::MAX / 2));
+    fields.finish(review);
+    let min_calls = calls.unwrap_or(Some(Storm::usual().min_calls))?;
+    Some(Storm { errors: errors?, over: over?, min_calls, by: by.to_owned() })
+}
+
+/// Judges the load of a plan by its limits and completes them; mistakes stand under `label`. With
+/// `once` one user walks it, whatever its load.
+pub(super) fn judge(
+    review: &mut Review,
+    label: &str,
+    plan: &mut Plan,
+    limits: Limits,
+    authorised: &[String],
+    once: bool,
+) {
+    let Limits { mut safety, calm, marked } = limits;
+    for text in authorised {
+        match Host::parse(text) {
+            Some(host) => safety.authorised.push(host),
+            None => {
+                review
+                    .general(format!("--authorised {}", shape::short(text)), "no such host")
+                    .expected("a name or address, such as *.staging.example or 203.0.113.0/24");
+            }
+        }
+    }
+    ceilings(review, label, plan, &safety);
+    let (users, rate) = load(plan);
+    safety.trial = once || users <= TRIAL_USERS && rate <= Rate::per_s(TRIAL_RATE).nano_per_s();
+    for (what, why) in refused(plan, &safety) {
+        let mistake = review.general(label, format!("{what}: {why}"));
+        if why.contains("--authorised") {
+            mistake.help(format!(
+                "without it up to {TRIAL_USERS} users and {TRIAL_RATE} starts per second may try it"
+            ));
+        }
+    }
+    if safety.storms.is_empty() && !calm && !plan.services.iter().all(Service::is_local) {
+        safety.storms.push(Storm::usual());
+    }
+    let of_mark = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = plan.scenario.chars().map(of_mark).collect();
+    safety.mark = marked.then(|| format!("{name}/{}", plan.seed.value()));
+    plan.safety = safety.into();
+}
+
+/// The most users of closed workloads and starts per second (in nano) of open ones, all together.
+fn load(plan: &Plan) -> (u64, u64) {
+    plan.workloads.iter().fold((0u64, 0u64), |(users, rate), load| match &load.load {
+        Load::Closed(_) => (users.saturating_add(load.peak_users()), rate),
+        Load::Open(open) => (users, rate.saturating_add(open.curve.peak())),
+    })
+}
+
+fn ceilings(review: &mut Review, label: &str, plan: &mut Plan, safety: &Safety) {
+    let (_, rate) = load(plan);
+    if let Some((most, by)) = &safety.max_rate
+        && rate > most.nano_per_s()
+    {
+        let asked = Rate::from_nano_per_s(rate).as_f64();
+        let most = most.as_f64();
+        let message = format!("{asked}/s at the peak: {by} allows {most}/s");
+        review.general(label, message).help("lower the rate, or raise `max_rate` there");
+    }
+    let Some((most, by)) = &safety.max_users else { return };
+    for workload in &mut plan.workloads {
+        // Nobody asked for the usual bound: it gives way.
+        if let Load::Open(open) = &mut workload.load
+            && open.max_users == DEFAULT_MAX_USERS
+        {
+            open.max_users = open.max_users.min(*most);
+        }
+    }
+    let users = plan.peak_users();
+    if users > *most {
+        let message = format!("{users} users at the peak: {by} allows {most}");
+        review
+            .general(label, message)
+            .help("lower the number of users, or raise `max_users` there");
+    }
+}
+
+/// The services of a plan that may not be reached, as far as names tell.
+fn refused(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
+    let mut refused = Vec::new();
+    for service in &plan.services {
+        let Target::Url(address) = &service.target else { continue };
+        let reach = &service.reach;
+        let stand_in = reach.connect_to.as_ref().map(|(host, _)| host);
+        let host = stand_in.unwrap_or(&address.host);
+        let metadata = Realm::of_host(&address.host) == Some(Realm::Metadata);
+        let why = match &reach.proxy {
+            _ if metadata => safety.refuses_name(&address.host, true),
+            _ if reach.unix.is_some() => None,
+            Some(proxy) => safety
+                .refuses_name(host, true)
+                .or_else(|| Some(format!("proxy {}", safety.refuses_name(&proxy.host, false)?))),
+            None => safety.refuses_name(host, false),
+        };
+        refused.extend(why.map(|why| (format!("service `{}`", service.name), why)));
+    }
+    refused
+}
+
+/// Reports every request of a plan that is denied, whose path is known beforehand.
+pub(super) fn denied(review: &mut Review, label: &str, plan: &Plan, safety: &Safety) {
+    for call in plan.archetypes.iter().flat_map(|archetype| &archetype.calls) {
+        let Target::Url(address) = &plan.services[call.service].target else { continue };
+        let path = call.request.path.as_static().unwrap_or_default();
+        let path = format!("{}{}", address.prefix, String::from_utf8_lossy(path));
+        if let Some(why) = safety.denies(&call.request.method, &path) {
+            review.general(label, format!("this request is not made: {why}"));
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! What `check --once` shows: each walk, call by call, and a verdict.
+//!
+//! `cli` prints it, as text or as a document.
+//! Invariant: what a target or a user wrote is shown without control characters and secrets.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use super::paint::{BAD, BOLD, DIM, GOOD, paint, plain};
+use crate::event::{Seen, SeenCall, Walked};
+use crate::exit::Ending;
+use crate::stats::outcome;
+use crate::units::{show_bytes, show_us};
+
+/// All walks as text, with ANSI colours.
+pub fn render(scenario: &str, walks: &[Walked], ending: Ending) -> String {
+    let mut out = String::new();
+    for walk in walks {
+        let _ = writeln!(out, "{}", paint(BOLD, &plain(&walk.name)));
+        for seen in &walk.seen {
+            match seen {
+                Seen::Call(one) => call(&mut out, one),
+                Seen::Said(line) => drop(writeln!(out, "  log: {}", plain(line))),
+                Seen::Fault(call, why) => {
+                    let name = call.as_ref().map_or(String::new(), |name| format!("{name}: "));
+                    let text = plain(&format!("{name}not made: {why}"));
+                    let _ = writeln!(out, "  {} {text}", paint(BAD, "✗"));
+                }
+            }
+        }
+        if walk.more > 0 {
+            let _ = writeln!(out, "  and {} things more", walk.more);
+        }
+        if let Some(why) = &walk.failure {
+            let _ = writeln!(out, "  {} {}", paint(BAD, "did not go through:"), plain(why));
+        }
+        out.push('\n');
+    }
+    let word = match ending {
+        Ending::Pass => paint(GOOD, "PASS"),
+        Ending::Aborted => paint(BAD, "ABORTED"),
+        Ending::Broken => paint(BAD, "UNREACHABLE"),
+        _ => paint(BAD, "FAIL"),
+    };
+    let calls = walks.iter().flat_map(|walk| &walk.seen);
+    let calls = calls.filter(|seen| matches!(seen, Seen::Call(_))).count();
+    let names: Vec<&str> = walks.iter().map(|walk| walk.name.as_str()).collect();
+    let names = plain(&names.join(", "));
+    let code = ending.code();
+    let _ = writeln!(out, "{word}  {}  {calls} calls, {names}, exit code {code}", plain(scenario));
+    out
+}
+
+fn call(out: &mut String, call: &SeenCall) {
+    let line = call.request.first().map_or("", String::as_str);
+    let line = line.strip_suffix(" HTTP/1.1").unwrap_or(line);
+    let name = if line == call.step { String::new() } else { format!("  ({})", call.step) };
+    let _ = writeln!(out, "  {}{}", plain(line), paint(DIM, &plain(&name)));
+    for header in call.request.iter().skip(1) {
+        let _ = writeln!(out, "      {}", paint(DIM, &plain(header)));
+    }
+    if let Some((length, begin)) = &call.body {
+        let length = show_bytes(*length as u64);
+        let _ = writeln!(out, "      {}", paint(DIM, &plain(&format!("{length}: {begin}"))));
+    }
+    for (status, to) in &call.redirects {
+        let _ = writeln!(out, "    → {status} to {}", plain(to));
+    }
+    let answer = match call.answer {
+        Ok(status) => status.to_string(),
+        Err(index) => {
+            let (phase, kind, hint) = outcome::error_at(index);
+            format!("{phase}: {kind} ({hint})")
+        }
+    };
+    let answer = paint(if call.ok { GOOD } else { BAD }, &answer);
+    let (took, bytes) = (show_us(call.service_ns / 1_000), show_bytes(call.bytes));
+    let _ = writeln!(out, "    → {answer}  {took}  {bytes}");
+    for (name, held) in &call.checks {
+        let mark = if *held { paint(GOOD, "✓") } else { paint(BAD, "✗") };
+        let _ = writeln!(out, "      {mark} {}", plain(name));
+    }
+    for (name, value) in &call.captures {
+        let value = value.as_deref().map_or_else(|| paint(BAD, "nothing"), plain);
+        let _ = writeln!(out, "      {} = {value}", plain(name));
+    }
+}
+
+/// The same as a document.
+pub fn document(scenario: &str, walks: &[Walked], ending: Ending) -> Value {
+    let mut document = json!({
+        "version": 1,
+        "scenario": scenario,
+        "verdict": ending.verdict(),
+        "exit_code": ending.code(),
+        "walks": walks.iter().map(|walk| json!({
+            "name": walk.name,
+            "failure": walk.failure,
+            "seen": walk.seen.iter().map(seen).collect::<Vec<_>>(),
+            "more": walk.more,
+        })).collect::<Vec<_>>(),
+    });
+    super::json::hide(&mut document);
+    document
+}
+
+fn seen(seen: &Seen) -> Value {
+    match seen {
+        Seen::Said(line) => json!({ "log": line }),
+        Seen::Fault(step, why) => json!({ "fault": why, "step": step }),
+        Seen::Call(call) => json!({
+            "step": call.step,
+            "request": call.request,
+            "body": call.body.as_ref().map(|(length, begin)| {
+                json!({ "bytes": length, "begins": begin })
+            }),
+            "redirects": call.redirects.iter()
+                .map(|(status, to)| json!({ "status": status, "to": to }))
+                .collect::<Vec<_>>(),
+            "status": call.answer.ok(),
+            "error": call.answer.err().map(|index| {
+                let (phase, kind, hint) = outcome::error_at(index);
+                json!({ "phase": phase, "kind": kind, "hint": hint })
+            }),
+            "service_us": call.service_ns / 1_000,
+            "bytes": call.bytes,
+            "checks": call.checks.iter()
+                .map(|(name, held)| json!({ "name": name, "passed": held }))
+                .collect::<Vec<_>>(),
+            "captures": call.captures.iter()
+                .map(|(name, value)| json!({ "name": name, "value": value }))
+                .collect::<Vec<_>>(),
+            "ok": call.ok,
+        }),
+    }
+}

@@ -1,0 +1,147 @@
+//! `check --once`: each archetype walked once, and all that is shown of it.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::harness::{Done, Manada};
+use crate::peer::{Server, Then};
+
+const SHOP: &str = r#"
+scenario: once
+seed: 5
+services: { shop: builtin }
+setup:
+  - post: /login
+    json: { user: ada, password: "{{ secret('WORD') }}" }
+    capture: { token: { json: "$.token" } }
+archetypes:
+  reader:
+    think: 1h
+    flow:
+      - get: /products?page=1
+        name: list
+        headers: { authorization: "Bearer {{ token }}", x-word: "{{ secret('WORD') }}" }
+        check: { status: 200, body: { contains: items } }
+        capture: { product: { json: "$.items[0].id" } }
+      - pause: 1h
+      - log: "product {{ product }} \u001b[2J"
+      - get: "/products/{{ product }}"
+workloads:
+  w: { archetypes: { reader: 1, buyer: 1 }, users: 5000, duration: 1h }
+teardown: [ { get: / } ]
+"#;
+
+fn check(text: &str, words: &[&str]) -> Done {
+    let run = Manada::new(&["check", "scenario.yaml", "--once"]).words(words);
+    let quickstart = fs::read_to_string("archetypes/buyer.yaml").unwrap();
+    let run = run.file("scenario.yaml", text).file("archetypes/buyer.yaml", quickstart);
+    run.env("WORD", "pass-s3cret").go()
+}
+
+fn names(report: &Value) -> Vec<&str> {
+    let walks = report["walks"].as_array().unwrap();
+    walks.iter().map(|walk| walk["name"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn every_archetype_is_walked_and_shown() {
+    let done = check(SHOP, &[]);
+    assert_eq!(done.code, Some(0), "{done}");
+    for text in [
+        "setup\n",
+        "reader\n",
+        "buyer\n",
+        "teardown\n",
+        "  GET /products?page=1  (list)\n",
+        "      authorization: ***\n",
+        "      x-word: ***\n",
+        "    → 200  ",
+        "      ✓ status is 200\n",
+        "      ✓ body contains \"items\"\n",
+        "      product = ",
+        "  log: product ",
+        "PASS  once  ",
+    ] {
+        assert!(done.stdout.contains(text), "{text:?}\n{done}");
+    }
+    assert!(!done.stdout.contains('\u{1b}') && !done.stdout.contains("s3cret"), "{done}");
+
+    let done = check(SHOP, &["--json", "--archetype", "reader"]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let report = done.json();
+    assert_eq!(names(&report), ["setup", "reader", "teardown"], "{done}");
+    assert_eq!((&report["verdict"], &report["exit_code"]), (&"pass".into(), &0.into()));
+    let seen = &report["walks"][1]["seen"];
+    assert_eq!(seen[0]["step"], "list", "{done}");
+    assert_eq!(seen[0]["status"], 200, "{done}");
+    assert_eq!(seen[0]["checks"][1]["passed"], true, "{done}");
+    assert_eq!(seen[0]["captures"][0]["name"], "product", "{done}");
+    assert!(seen[1]["log"].as_str().unwrap().starts_with("product "), "{done}");
+    assert!(!done.stdout.contains("s3cret"), "{done}");
+    assert_eq!(check(SHOP, &["--archetype", "nobody"]).code, Some(2));
+    assert_eq!(check("workloads: {}", &[]).code, Some(3));
+}
+
+fn peer(service: &str, flow: &str) -> String {
+    format!("services: {{ it: {service} }}\nworkloads: {{ w: {{ users: 9, flow: {flow} }} }}")
+}
+
+#[test]
+fn what_does_not_hold_is_shown_and_fails() {
+    let server = Server::start(|peer| {
+        while let Some(head) = peer.head() {
+            let bytes = match head.split(' ').nth(1).unwrap() {
+                "/old" => &b"HTTP/1.1 302 No\r\nLocation: /new\r\nContent-Length: 0\r\n\r\n"[..],
+                "/bad" => b"HTTP/1.1 500 No\r\nContent-Length: 3\r\n\r\n\x1b[2",
+                "/reset" => return peer.reset(),
+                _ => b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+            };
+            peer.send(bytes);
+        }
+    });
+    let service = format!("{{ url: \"http://{}\", redirects: 2 }}", server.address());
+    for (flow, code, shown) in [
+        ("[ { get: /old } ]", 0, &["→ 302 to http://127.0.0.1:", "/new\n", "PASS"][..]),
+        ("[ { get: /bad } ]", 4, &["→ 500", "did not go through: `GET /bad` failed", "FAIL"]),
+        ("[ { get: /x, check: { body: { contains: no } } } ]", 4, &["→ 200", "✗ body", "FAIL"]),
+        ("[ { get: /x, expect: { status: 404 } } ]", 4, &["✗ status is 404"]),
+        ("[ { get: /x, capture: { v: { header: no } } } ]", 4, &["v = nothing"]),
+        (
+            "[ { if: \"{{ 1 > 2 }}\", do: [ { set: { v: 1 } } ] }, \
+             { get: \"/{{ v }}\", name: n } ]",
+            4,
+            &["n: not made: variable `v` is not set"],
+        ),
+        ("[ { get: /reset } ]", 4, &["→ first_byte: reset"]),
+    ] {
+        let done = check(&peer(&service, flow), &[]);
+        assert_eq!(done.code, Some(code), "{flow}: {done}");
+        for text in shown {
+            assert!(done.stdout.contains(text), "{flow}: {text:?}\n{done}");
+        }
+        assert!(!done.stdout.contains('\u{1b}'), "{done}");
+    }
+    let nobody = check(&peer("\"http://127.0.0.1:1\"", "[ { get: / } ]"), &[]);
+    assert_eq!(nobody.code, Some(1), "{nobody}");
+    assert!(nobody.stdout.contains("UNREACHABLE"), "{nobody}");
+}
+
+#[test]
+fn safety_holds_for_it_too() {
+    let server = Server::answering(
+        &b"HTTP/1.1 302 No\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"[..],
+        Then::Next,
+    );
+    let service = format!("{{ url: \"http://{}\", redirects: 2 }}", server.address());
+    let done = check(&peer(&service, "[ { get: / } ]"), &[]);
+    assert_eq!(done.code, Some(6), "{done}");
+    let done = check(&peer("\"http://169.254.169.254\"", "[ { get: / } ]"), &[]);
+    assert_eq!(done.code, Some(3), "{done}");
+    // One user may try what a herd needs a word for.
+    let proxied = format!("{{ url: \"http://prod.shop.test\", proxy: \"{}\" }}", server.url());
+    let text = peer(&proxied, "[ { get: / } ]").replace("users: 9", "users: 90");
+    assert_eq!(check(&text, &[]).code, Some(0));
+    let herd = Manada::new(&["check", "scenario.yaml"]).file("scenario.yaml", &text).go();
+    assert_eq!(herd.code, Some(3), "{herd}");
+}

@@ -1,0 +1,181 @@
+//! Where load may not go: hosts, addresses, metadata services, methods, paths; and how much is too
+//! much. Nothing here leaves the machine: what is refused is refused before a connection.
+
+use std::sync::{Arc, Mutex};
+
+use crate::harness::{Done, Manada, count};
+use crate::peer::{Server, Then};
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+
+fn scenario(service: &str, more: &str, flow: &str) -> String {
+    format!(
+        "seed: 1\nscenario: safe\n{more}\nservices: {{ it: {service} }}\nworkloads:\n  \
+         w: {{ users: 2, iterations: 4, flow: {flow} }}\n"
+    )
+}
+
+fn run(service: &str, more: &str, flow: &str) -> Done {
+    Manada::run(&scenario(service, more, flow), &["--shards", "1"]).go()
+}
+
+#[test]
+fn an_allowed_name_leads_where_its_address_is_allowed() {
+    let server = Server::answering(OK, Then::Next);
+    let port = server.address().port();
+    let named = format!("\"http://localhost:{port}\"");
+    let flow = "[ { get: / } ]";
+    for (hosts, code, calls) in [
+        ("[ localhost ]", 0, 4),
+        ("[ 127.0.0.0/8, \"::1\" ]", 0, 4),
+        ("[ 10.0.0.0/8 ]", 3, 0),
+        ("[ 10.0.0.0/8, localhost ]", 0, 4),
+        ("[ other.test ]", 3, 0),
+    ] {
+        let before = server.seen().1;
+        let done = run(&named, &format!("safety: {{ hosts: {hosts} }}"), flow);
+        assert_eq!(done.code, Some(code), "{hosts}: {done}");
+        assert_eq!(server.seen().1 - before, calls, "{hosts}: {done}");
+        assert!(code == 0 || done.stderr.contains("is not among the hosts"), "{done}");
+    }
+    // A stand-in does not make a name another's.
+    let stand_in = format!("{{ url: \"http://shop.test\", connect_to: \"127.0.0.1:{port}\" }}");
+    assert_eq!(run(&stand_in, "safety: { hosts: [ shop.test ] }", flow).code, Some(3));
+    assert_eq!(run(&stand_in, "safety: { hosts: [ 127.0.0.1 ] }", flow).code, Some(0));
+    // What a proxy looks up is judged by its name.
+    let proxied = format!("{{ url: \"http://shop.test\", proxy: \"http://127.0.0.1:{port}\" }}");
+    assert_eq!(run(&proxied, "", flow).code, Some(0));
+    let done = run(&proxied, "safety: { hosts: [ 127.0.0.1 ] }", flow);
+    assert_eq!(done.code, Some(3), "{done}");
+    // What is built in is ours.
+    assert_eq!(run("builtin", "safety: { hosts: [ shop.test ] }", flow).code, Some(0));
+}
+
+#[test]
+fn metadata_services_are_never_asked() {
+    for url in ["http://169.254.169.254/", "http://[fd00:ec2::254]/", "http://[::ffff:a9fe:a9fe]/"]
+    {
+        let hit = Manada::hit(url, &["-c", "1", "-n", "1", "--authorised", "*"]).go();
+        assert_eq!(hit.code, Some(3), "{hit}");
+        assert!(hit.stderr.contains("metadata"), "{hit}");
+    }
+    let text = b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/latest/meta-data\r\n\
+                 Content-Length: 0\r\n\r\n";
+    let server = Server::answering(&text[..], Then::Next);
+    let service = format!("{{ url: \"{}\", redirects: 3 }}", server.url().trim_end_matches('/'));
+    let report = run(&service, "", "[ { get: /a }, { get: /b } ]").report(6);
+    assert_eq!(report["errors"][0]["phase"], "redirect", "{report}");
+    assert_eq!(report["errors"][0]["kind"], "forbidden", "{report}");
+    assert!(report["stopped"].as_str().unwrap().contains("metadata"), "{report}");
+    assert_eq!(report["verdict"], "aborted");
+}
+
+#[test]
+fn public_hosts_need_a_word_under_load() {
+    // 203.0.113.0/24 is nobody's (RFC 5737): these never connect.
+    let hit = Manada::hit("http://203.0.113.7/", &["-c", "50", "-n", "1"]).go();
+    assert_eq!(hit.code, Some(3), "{hit}");
+    assert!(hit.stderr.contains("--authorised 203.0.113.7"), "{hit}");
+    let hit = Manada::hit("http://prod.shop.test/", &["-r", "11/s", "-n", "1"]).go();
+    assert_eq!(hit.code, Some(3), "{hit}");
+    assert!(hit.stderr.contains("smells of production"), "{hit}");
+    let bad = Manada::hit("http://127.0.0.1/", &["--authorised", "a b"]).go();
+    assert_eq!(bad.code, Some(2), "{bad}");
+    // With the word it is the target that is missing, not the right.
+    let server = Server::answering(OK, Then::Next);
+    let service = format!("{{ url: \"http://prod.shop.test\", proxy: \"{}\" }}", server.url());
+    let text = scenario(&service, "", "[ { get: / } ]").replace("users: 2", "users: 20");
+    assert_eq!(Manada::run(&text, &[]).go().code, Some(3));
+    let done = Manada::run(&text, &["--authorised", "*.shop.test"]).go();
+    assert_eq!(count(&done.report(0), "calls.ok"), 4);
+    let own = Manada::run(&text, &[]).file("own.yaml", "authorised: [ prod.shop.test ]");
+    assert_eq!(own.env("MANADA_SAFETY", "own.yaml").go().code, Some(0));
+}
+
+#[test]
+fn denied_requests_are_not_made() {
+    let server = Server::answering(OK, Then::Next);
+    let service = format!("\"{}\"", server.url().trim_end_matches('/'));
+    let deny = "safety: { deny: { paths: [ \"/admin/*\" ] } }";
+    let flow = "[ { get: \"/{{ choice(['admin']) }}/x\" } ]";
+    let report = run(&service, deny, flow).report(6);
+    assert_eq!(report["errors"][0]["kind"], "denied", "{report}");
+    assert_eq!(report["stopped"], "safety: the scenario denies /admin/*");
+    assert_eq!(server.seen().1, 0);
+    let static_one = run(&service, deny, "[ { get: /admin } ]");
+    assert_eq!(static_one.code, Some(3), "{static_one}");
+    let file = "deny: { methods: [ POST ] }";
+    let hit = Manada::hit(&server.url(), &["-m", "POST", "-n", "1"]).file("own.yaml", file);
+    let hit = hit.env("MANADA_SAFETY", "own.yaml").go();
+    assert_eq!(hit.code, Some(3), "{hit}");
+    assert!(hit.stderr.contains("own.yaml denies POST"), "{hit}");
+    // Nor does a redirect lead there.
+    let text = b"HTTP/1.1 302 Found\r\nLocation: /x/../admin/y\r\nContent-Length: 0\r\n\r\n";
+    let server = Server::answering(&text[..], Then::Next);
+    let service = format!("{{ url: \"{}\", redirects: 1 }}", server.url().trim_end_matches('/'));
+    let report = run(&service, deny, "[ { get: / } ]").report(6);
+    assert_eq!(report["errors"][0]["kind"], "forbidden", "{report}");
+}
+
+#[test]
+fn of_two_files_the_stricter_holds() {
+    let server = Server::answering(OK, Then::Next);
+    let service = format!("\"{}\"", server.url().trim_end_matches('/'));
+    let text = |limits: &str| scenario(&service, &format!("safety: {limits}"), "[ { get: / } ]");
+    let go = |limits: &str, own: &str| {
+        let run = Manada::run(&text(limits), &["--shards", "1"]);
+        run.file(".config/manada/safety.yaml", own).go()
+    };
+    for (scenario, own, blamed) in [
+        ("{ max_users: 1 }", "max_users: 5", "the scenario allows 1"),
+        ("{ max_users: 5 }", "max_users: 1", "safety.yaml allows 1"),
+        ("{ max_users: 5 }", "safety: { max_users: 1 }", "safety.yaml allows 1"),
+        ("{ hosts: [ 0.0.0.0/0 ] }", "hosts: [ 10.0.0.0/8 ]", "safety.yaml allows"),
+        ("{ hosts: [ 10.0.0.0/8 ] }", "hosts: [ 127.0.0.1 ]", "the scenario allows"),
+        ("{ deny: { methods: [] } }", "deny: { methods: [ GET ] }", "safety.yaml denies GET"),
+        ("{ max_users: 5 }", "max_user: 1", "unknown key `max_user`"),
+    ] {
+        let done = go(scenario, own);
+        assert_eq!(done.code, Some(3), "{scenario} {own}: {done}");
+        assert!(done.stderr.contains(blamed), "{scenario} {own}: {done}");
+    }
+    assert_eq!(go("{ hosts: [ 127.0.0.0/8 ] }", "hosts: [ 127.0.0.1 ]").code, Some(0));
+    let missing = Manada::run(&text("{}"), &[]).env("MANADA_SAFETY", "none.yaml").go();
+    assert_eq!(missing.code, Some(3), "{missing}");
+}
+
+#[test]
+fn errors_without_end_stop_the_run() {
+    let server =
+        Server::answering(&b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"[..], Then::Next);
+    let service = format!("\"{}\"", server.url().trim_end_matches('/'));
+    let text = format!(
+        "services: {{ it: {service} }}\nsafety: {{ stop_on: {{ errors: 90%, for: 1s }} }}\n\
+         workloads: {{ w: {{ arrivals: {{ rate: 200/s }}, duration: 30s, \
+         flow: [ {{ get: / }} ] }} }}"
+    );
+    let report = Manada::run(&text, &["--shards", "1"]).go().report(6);
+    let why = report["stopped"].as_str().unwrap();
+    assert!(why.contains("100 % of") && why.contains("the scenario stops at 90 %"), "{why}");
+    assert!(report["duration_s"].as_f64().unwrap() < 10.0, "{report}");
+}
+
+#[test]
+fn the_target_is_told_which_run_it_is() {
+    let heads: Arc<Mutex<Vec<String>>> = Arc::default();
+    let keep = Arc::clone(&heads);
+    let server = Server::start(move |peer| {
+        while let Some(head) = peer.head() {
+            keep.lock().unwrap().push(head);
+            peer.send(OK);
+        }
+    });
+    let service = format!("\"{}\"", server.url().trim_end_matches('/'));
+    run(&service, "", "[ { get: / } ]").report(0);
+    Manada::hit(&server.url(), &["-n", "1", "-c", "1"]).go().report(0);
+    run(&service, "safety: { run_header: false }", "[ { get: / } ]").report(0);
+    let heads = heads.lock().unwrap();
+    assert!(heads[0].contains("\r\nManada-Run: safe/1\r\n"), "{}", heads[0]);
+    assert!(heads[4].contains("\r\nManada-Run: hit/7\r\n"), "{}", heads[4]);
+    assert!(!heads[5].contains("Manada-Run"), "{}", heads[5]);
+}
