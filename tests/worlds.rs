@@ -365,6 +365,7 @@ worlds![
     stall_single_server,
     steps_do_not_dilute_lateness,
     too_few_users,
+    two_kinds_share_a_count_of_rows,
     two_workloads_with_offsets,
     users_begin_and_end,
     users_gather,
