@@ -334,6 +334,7 @@ macro_rules! worlds {
 worlds![
     a_count_ends_a_slow_ramp,
     a_failed_start_ends_the_user,
+    a_later_session_lives_as_long,
     a_rule_stops_the_run,
     a_sine_makes_its_integral,
     a_think_that_is_cut_begins_nothing,

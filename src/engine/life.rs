@@ -49,7 +49,6 @@ impl<'a> Life<'a> {
         let zero = shard.zero(&shard.plan.workloads[workload]);
         let due = zero.after(stay.enter_ns);
         let leave = zero.after(stay.leave_ns);
-        user.patience.set_hard_end(leave + shard.plan.grace);
         let first = Turn { intended: due, ready: due, picked_up: clock::now() };
         Self {
             walk: Walk::new(shard, user, first),
@@ -67,6 +66,9 @@ impl<'a> Life<'a> {
         loop {
             // What an arrival or another user left in this seat is not this one's.
             self.walk.user.hang_up();
+            // Each of them: a goodbye has an end of its own.
+            let hard_end = self.leave + self.walk.shard.plan.grace;
+            self.walk.user.patience.set_hard_end(hard_end);
             let due = self.walk.turn.intended;
             if self.walk.user.become_somebody(self.walk.shard, &self.who, due).is_err() {
                 break;
