@@ -172,7 +172,7 @@ impl<'a> Life<'a> {
         let ended = Ended {
             intended_ns: intended.0,
             done_ns: walked.done.0,
-            thought_ns: walked.thought_ns + walked.pause_ns,
+            thought_ns: walked.thought_ns + walked.own_ns,
             // Without a pace there is no schedule to hold: holding back is the user's own wait.
             think_ns: walked.think_ns.max(user.backoff_ns()),
         };
@@ -180,7 +180,8 @@ impl<'a> Life<'a> {
         // A target that gives no answer is not hammered, whatever the pace. What the pace intended
         // stays intended: holding back is blocked time.
         let hold_ns = if self.walk.called { user.backoff_ns() } else { IDLE_NS };
-        let ready = due.max(walked.done.after(hold_ns));
-        self.walk.turn = Turn { intended: due, ready, picked_up: walked.done };
+        let ready = due.max(walked.done.after(hold_ns.max(walked.pause_ns)));
+        let picked_up = self.walk.turn.picked_up;
+        self.walk.turn = Turn { intended: due, ready, picked_up };
     }
 }

@@ -33,10 +33,12 @@ pub(super) struct Walked {
     pub(super) done: Time,
     /// Its own thinks and pauses before that, ns.
     pub(super) thought_ns: u64,
-    /// The think drawn after its last call, and the pauses that follow it; for who goes on.
+    /// All waits after that, taken or still owed; for who goes on.
     pub(super) think_ns: u64,
-    /// The pauses among them: the flow asked for them, so they are waited for in any case.
+    /// Those of them that are taken in any case: what the flow asked for, and what has been waited.
     pub(super) pause_ns: u64,
+    /// Those that are the user's own whatever its pace: holding back is none.
+    pub(super) own_ns: u64,
 }
 
 /// A user's walks: one iteration after the other.
@@ -145,12 +147,15 @@ impl<'a> Walk<'a> {
     }
 
     fn walked(&self, end: IterationEnd) -> Walked {
+        // A `log`, a group or a rendezvous after the last call took what was owed by then.
+        let waited_ns = self.turn.intended.since(self.done);
         Walked {
             end,
             done: self.done,
             thought_ns: self.thought_before_ns,
-            think_ns: self.think_ns + self.pause_ns,
-            pause_ns: self.pause_ns,
+            think_ns: waited_ns + self.think_ns + self.pause_ns,
+            pause_ns: waited_ns + self.pause_ns,
+            own_ns: self.thought_ns - self.thought_before_ns + self.pause_ns,
         }
     }
 
