@@ -334,6 +334,7 @@ macro_rules! worlds {
 worlds![
     a_count_ends_a_slow_ramp,
     a_failed_start_ends_the_user,
+    a_group_without_a_call,
     a_later_session_lives_as_long,
     a_pause_at_the_end_holds_in_a_pace,
     a_rule_stops_the_run,

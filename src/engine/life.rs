@@ -179,7 +179,7 @@ impl<'a> Life<'a> {
         let due = Time(next_iteration_ns(ended, shard.flows[user.archetype].pace_ns));
         // A target that gives no answer is not hammered, whatever the pace. What the pace intended
         // stays intended: holding back is blocked time.
-        let hold_ns = if self.walk.called { user.backoff_ns() } else { IDLE_NS };
+        let hold_ns = if self.walk.calls > 0 { user.backoff_ns() } else { IDLE_NS };
         let ready = due.max(walked.done.after(hold_ns.max(walked.pause_ns)));
         let picked_up = self.walk.turn.picked_up;
         self.walk.turn = Turn { intended: due, ready, picked_up };

@@ -57,8 +57,8 @@ pub(super) struct Walk<'a> {
     thought_before_ns: u64,
     /// When its last call was done.
     done: Time,
-    /// It made a call.
-    pub(super) called: bool,
+    /// How many calls it made.
+    pub(super) calls: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -74,7 +74,7 @@ impl<'a> Walk<'a> {
             thought_ns: 0,
             thought_before_ns: 0,
             done: first.picked_up,
-            called: false,
+            calls: 0,
         }
     }
 
@@ -88,7 +88,7 @@ impl<'a> Walk<'a> {
     pub(super) async fn iteration(&mut self, is_first: bool) -> (Walked, bool) {
         (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
         (self.thought_ns, self.thought_before_ns) = (0, 0);
-        (self.done, self.called) = (self.turn.picked_up, false);
+        (self.done, self.calls) = (self.turn.picked_up, 0);
         if is_first && let Some(on_start) = self.flow().sections.on_start {
             // Boxed: it comes once, and would double the room of every user's task.
             let end = Box::pin(self.section(on_start)).await;
@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
     /// one before and the think after it.
     fn after(&mut self, ended: &CallEnd, think: Option<&Distribution>) -> Result<(), IterationEnd> {
         let done = ended.done;
-        (self.done, self.called) = (done, true);
+        (self.done, self.calls) = (done, self.calls + 1);
         self.thought_before_ns = self.thought_ns;
         self.turn = Turn { intended: done, ready: done, picked_up: done };
         self.think_ns = self.user.draw(think);
@@ -242,12 +242,16 @@ impl<'a> Walk<'a> {
                 Ok(at + 1)
             }
             Step::OpenGroup(group) => {
-                let (intended, thought_ns) = (self.turn.intended, self.thought_ns);
-                self.user.extras().groups.push(Group { id: *group, intended, thought_ns });
+                let (intended, thought_ns, calls) =
+                    (self.turn.intended, self.thought_ns, self.calls);
+                self.user.extras().groups.push(Group { id: *group, intended, thought_ns, calls });
                 Ok(at + 1)
             }
             Step::CloseGroup => {
-                if let Some(group) = self.user.extras().groups.pop() {
+                // Without a call it has no time, and no short one either.
+                if let Some(group) = self.user.extras().groups.pop()
+                    && group.calls < self.calls
+                {
                     self.close(&group);
                 }
                 Ok(at + 1)
