@@ -128,7 +128,15 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             Some(setup) => {
                 let wire = Wire::fake(target.clone());
                 let to = addresses.clone();
-                let done = once(plan, setup, to, wire, engine::Variables::default()).await;
+                let done = once(
+                    plan,
+                    setup,
+                    to,
+                    wire,
+                    engine::Variables::default(),
+                    std::future::pending(),
+                )
+                .await;
                 assert_eq!(done.failure(), None);
                 done.variables
             }
@@ -162,7 +170,7 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let snapshot = Arc::new(tally.snapshot(end));
         if let Some(teardown) = &plan.teardown {
             let wire = Wire::fake(target.clone());
-            let done = once(plan, teardown, addresses, wire, globals).await;
+            let done = once(plan, teardown, addresses, wire, globals, std::future::pending()).await;
             assert_eq!(done.failure(), None);
         }
         audience.leave().unwrap();

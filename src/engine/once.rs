@@ -3,10 +3,12 @@
 //! `run` calls it before and after the load.
 //! Invariant: it is a run like any other, of one shard; nothing of it enters the run's own numbers.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Variables, set_up, shard};
 use crate::clock;
+use crate::event::Command;
 use crate::plan::{Address, Archetype, Plan};
 use crate::stats::{Snapshot, Tally};
 use crate::wire::Wire;
@@ -24,13 +26,14 @@ pub struct Once {
     pub lines: Vec<String>,
 }
 
-/// Walks `archetype` once with the services of `plan`.
+/// Walks `archetype` once with the services of `plan`; what is under way is cut at `stop`.
 pub async fn once(
     plan: &Plan,
     archetype: &Archetype,
     addresses: Vec<Address>,
     wire: Wire,
     globals: Variables,
+    stop: impl Future<Output = ()>,
 ) -> Once {
     let plan = Arc::new(plan.alone(archetype));
     let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), &globals);
@@ -40,7 +43,17 @@ pub async fn once(
     if let Some(mut setup) = setups.pop() {
         setup.left = Some(Arc::clone(&left));
         tokio::task::spawn_local(shard::run(setup, wire));
-        while let Some(delta) = source.deltas.recv().await {
+        let (mut stop, mut stopped) = (pin!(stop), false);
+        loop {
+            let delta = tokio::select! {
+                delta = source.deltas.recv() => delta,
+                () = &mut stop, if !stopped => {
+                    stopped = true;
+                    source.tell(Command::Cut);
+                    continue;
+                }
+            };
+            let Some(delta) = delta else { break };
             tally.absorb(&delta);
             lines.extend(delta.lines);
             if delta.last {
