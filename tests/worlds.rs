@@ -11,9 +11,10 @@ use std::time::Duration;
 use manada::clock::{self};
 use manada::curve::{Distribution, Queue};
 use manada::engine;
-use manada::engine::once::once;
+use manada::engine::Variables;
+use manada::engine::once::{Once, once};
 use manada::event::{Generator, Opening, Report, RunEvent};
-use manada::plan::{Address, Plan};
+use manada::plan::{Address, Archetype, Plan};
 use manada::run::dispatch::Folds;
 use manada::run::{self, dispatch};
 use manada::scenario::{self, Overrides};
@@ -98,6 +99,20 @@ struct Lived {
     said: Vec<String>,
 }
 
+/// Carries out a `setup` or `teardown` in this world.
+async fn alone(
+    plan: &Plan,
+    archetype: &Archetype,
+    addresses: &[Address],
+    target: &Target,
+    globals: Variables,
+) -> Once {
+    let (wire, never) = (Wire::fake(target.clone()), std::future::pending());
+    let done = once(plan, archetype, addresses.to_vec(), wire, globals, never).await;
+    assert_eq!(done.failure(), None);
+    done
+}
+
 /// Runs a world on so many shards: the report, and what the target got.
 fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
     clock::block_on_virtual(async {
@@ -124,13 +139,9 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let nowhere = Address { tls: false, host: "world".into(), port: 80, prefix: String::new() };
         let addresses = vec![nowhere; plan.services.len()];
         let globals = match &plan.setup {
-            None => engine::Variables::default(),
+            None => Variables::default(),
             Some(setup) => {
-                let wire = Wire::fake(target.clone());
-                let to = addresses.clone();
-                let done = once(plan, setup, to, wire, engine::Variables::default()).await;
-                assert_eq!(done.failure(), None);
-                done.variables
+                alone(plan, setup, &addresses, &target, Variables::default()).await.variables
             }
         };
         let before = target.count();
@@ -161,9 +172,7 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let end = plan.load_end().map(|end| end.as_nanos() as u64);
         let snapshot = Arc::new(tally.snapshot(end));
         if let Some(teardown) = &plan.teardown {
-            let wire = Wire::fake(target.clone());
-            let done = once(plan, teardown, addresses, wire, globals).await;
-            assert_eq!(done.failure(), None);
+            alone(plan, teardown, &addresses, &target, globals).await;
         }
         audience.leave().unwrap();
         let said = std::mem::take(&mut *said.lock().unwrap());
@@ -333,8 +342,12 @@ macro_rules! worlds {
 
 worlds![
     a_count_ends_a_slow_ramp,
+    a_count_is_over_with_its_last_iteration,
     a_dead_target_stops_the_run,
     a_failed_start_ends_the_user,
+    a_group_without_a_call,
+    a_later_session_lives_as_long,
+    a_pause_at_the_end_holds_in_a_pace,
     a_rule_stops_the_run,
     a_short_outage_stops_nothing,
     a_sine_makes_its_integral,
@@ -367,10 +380,12 @@ worlds![
     stall_single_server,
     steps_do_not_dilute_lateness,
     too_few_users,
+    two_kinds_share_a_count_of_rows,
     two_workloads_with_offsets,
     users_begin_and_end,
     users_gather,
     users_rise_and_fall,
+    waits_after_the_last_call,
     warmup_boundary,
     who_is_cut_says_goodbye,
     young_cut_calls_spoil_no_median,

@@ -49,7 +49,6 @@ impl<'a> Life<'a> {
         let zero = shard.zero(&shard.plan.workloads[workload]);
         let due = zero.after(stay.enter_ns);
         let leave = zero.after(stay.leave_ns);
-        user.patience.set_hard_end(leave + shard.plan.grace);
         let first = Turn { intended: due, ready: due, picked_up: clock::now() };
         Self {
             walk: Walk::new(shard, user, first),
@@ -67,6 +66,9 @@ impl<'a> Life<'a> {
         loop {
             // What an arrival or another user left in this seat is not this one's.
             self.walk.user.hang_up();
+            // Each of them: a goodbye has an end of its own.
+            let hard_end = self.leave + self.walk.shard.plan.grace;
+            self.walk.user.patience.set_hard_end(hard_end);
             let due = self.walk.turn.intended;
             if self.walk.user.become_somebody(self.walk.shard, &self.who, due).is_err() {
                 break;
@@ -170,15 +172,16 @@ impl<'a> Life<'a> {
         let ended = Ended {
             intended_ns: intended.0,
             done_ns: walked.done.0,
-            thought_ns: walked.thought_ns + walked.pause_ns,
+            thought_ns: walked.thought_ns + walked.own_ns,
             // Without a pace there is no schedule to hold: holding back is the user's own wait.
             think_ns: walked.think_ns.max(user.backoff_ns()),
         };
         let due = Time(next_iteration_ns(ended, shard.flows[user.archetype].pace_ns));
         // A target that gives no answer is not hammered, whatever the pace. What the pace intended
         // stays intended: holding back is blocked time.
-        let hold_ns = if self.walk.called { user.backoff_ns() } else { IDLE_NS };
-        let ready = due.max(walked.done.after(hold_ns));
-        self.walk.turn = Turn { intended: due, ready, picked_up: walked.done };
+        let hold_ns = if self.walk.calls > 0 { user.backoff_ns() } else { IDLE_NS };
+        let ready = due.max(walked.done.after(hold_ns.max(walked.pause_ns)));
+        let picked_up = self.walk.turn.picked_up;
+        self.walk.turn = Turn { intended: due, ready, picked_up };
     }
 }

@@ -3,11 +3,12 @@
 //! `run` calls it before and after the load.
 //! Invariant: it is a run like any other, of one shard; nothing of it enters the run's own numbers.
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Variables, Witness, set_up, shard};
 use crate::clock;
-use crate::event::Walked;
+use crate::event::{Command, Walked};
 use crate::plan::{Address, Archetype, Plan};
 use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
@@ -28,15 +29,16 @@ pub struct Once {
     pub halt: Option<Halt>,
 }
 
-/// Walks `archetype` once with the services of `plan`.
+/// Walks `archetype` once with the services of `plan`; what is under way is cut at `stop`.
 pub async fn once(
     plan: &Plan,
     archetype: &Archetype,
     addresses: Vec<Address>,
     wire: Wire,
     globals: Variables,
+    stop: impl Future<Output = ()>,
 ) -> Once {
-    walk(plan, archetype, addresses, wire, globals, None).await
+    walk(plan, archetype, addresses, wire, globals, None, stop).await
 }
 
 /// The same, and all that happened.
@@ -48,7 +50,10 @@ pub async fn witnessed(
     globals: Variables,
 ) -> (Once, Walked) {
     let witness = Witness::default();
-    let once = walk(plan, archetype, addresses, wire, globals, Some(witness.clone())).await;
+    // Nobody listens: a signal ends the process at once.
+    let never = std::future::pending();
+    let seen = Some(witness.clone());
+    let once = walk(plan, archetype, addresses, wire, globals, seen, never).await;
     let notes = witness.take();
     let (name, failure) = (archetype.name.clone(), once.failure());
     (once, Walked { name, seen: notes.seen, more: notes.more, failure })
@@ -61,6 +66,7 @@ async fn walk(
     wire: Wire,
     globals: Variables,
     witness: Option<Witness>,
+    stop: impl Future<Output = ()>,
 ) -> Once {
     let plan = Arc::new(plan.alone(archetype));
     let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), &globals);
@@ -71,7 +77,17 @@ async fn walk(
         setup.left = Some(Arc::clone(&left));
         setup.witness = witness;
         tokio::task::spawn_local(shard::run(setup, wire));
-        while let Some(delta) = source.deltas.recv().await {
+        let (mut stop, mut stopped) = (pin!(stop), false);
+        loop {
+            let delta = tokio::select! {
+                delta = source.deltas.recv() => delta,
+                () = &mut stop, if !stopped => {
+                    stopped = true;
+                    source.tell(Command::Cut);
+                    continue;
+                }
+            };
+            let Some(delta) = delta else { break };
             tally.absorb(&delta);
             lines.extend(delta.lines);
             halt = halt.or(delta.halt);

@@ -104,7 +104,7 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: &Start) {
     let due_ns = due.since(shard.start);
     shard.recorder.borrow_mut().begin_start(index, due_ns, now.since(due));
     if ready.is_err() || user.take_rows(shard, &who, true).is_err() {
-        shard.recorder.borrow_mut().end_iteration(index, due_ns, IterationEnd::Early, 0);
+        shard.recorder.borrow_mut().end_iteration(index, due_ns, IterationEnd::Early, 0, due_ns);
         return;
     }
     let (walked, begun) = Walk::new(shard, user, turn).iteration(true).await;
@@ -132,7 +132,8 @@ impl Shard {
     pub(super) fn end_iteration(&self, workload: usize, due: Time, walked: &Walked) {
         let took = walked.done.since(due).saturating_sub(walked.thought_ns);
         let due_ns = due.since(self.start);
-        self.recorder.borrow_mut().end_iteration(workload, due_ns, walked.end, took);
+        let done_ns = walked.done.since(self.start);
+        self.recorder.borrow_mut().end_iteration(workload, due_ns, walked.end, took, done_ns);
         debug_assert!(walked.end != IterationEnd::Completed || walked.done >= due);
     }
 

@@ -75,6 +75,8 @@ pub(super) struct Group {
     pub(super) intended: Time,
     /// What the user had thought before, ns.
     pub(super) thought_ns: u64,
+    /// The calls it had made before.
+    pub(super) calls: u64,
 }
 
 /// Who sits down: numbers of the whole run.

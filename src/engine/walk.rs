@@ -33,10 +33,12 @@ pub(super) struct Walked {
     pub(super) done: Time,
     /// Its own thinks and pauses before that, ns.
     pub(super) thought_ns: u64,
-    /// The think drawn after its last call, and the pauses that follow it; for who goes on.
+    /// All waits after that, taken or still owed; for who goes on.
     pub(super) think_ns: u64,
-    /// The pauses among them: the flow asked for them, so they are waited for in any case.
+    /// Those of them that are taken in any case: what the flow asked for, and what has been waited.
     pub(super) pause_ns: u64,
+    /// Those that are the user's own whatever its pace: holding back is none.
+    pub(super) own_ns: u64,
 }
 
 /// A user's walks: one iteration after the other.
@@ -55,8 +57,8 @@ pub(super) struct Walk<'a> {
     thought_before_ns: u64,
     /// When its last call was done.
     done: Time,
-    /// It made a call.
-    pub(super) called: bool,
+    /// How many calls it made.
+    pub(super) calls: u64,
 }
 
 impl<'a> Walk<'a> {
@@ -72,7 +74,7 @@ impl<'a> Walk<'a> {
             thought_ns: 0,
             thought_before_ns: 0,
             done: first.picked_up,
-            called: false,
+            calls: 0,
         }
     }
 
@@ -86,7 +88,7 @@ impl<'a> Walk<'a> {
     pub(super) async fn iteration(&mut self, is_first: bool) -> (Walked, bool) {
         (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
         (self.thought_ns, self.thought_before_ns) = (0, 0);
-        (self.done, self.called) = (self.turn.picked_up, false);
+        (self.done, self.calls) = (self.turn.picked_up, 0);
         if is_first && let Some(on_start) = self.flow().sections.on_start {
             // Boxed: it comes once, and would double the room of every user's task.
             let end = Box::pin(self.section(on_start)).await;
@@ -129,8 +131,10 @@ impl<'a> Walk<'a> {
                 }
                 step => {
                     in_a_row += 1;
-                    if in_a_row.is_multiple_of(STEPS_IN_A_ROW) && !self.breathe(in_a_row).await {
-                        break IterationEnd::Early;
+                    if in_a_row.is_multiple_of(STEPS_IN_A_ROW)
+                        && let Err(end) = self.breathe(in_a_row).await
+                    {
+                        break end;
                     }
                     self.control(step, at)
                 }
@@ -145,12 +149,15 @@ impl<'a> Walk<'a> {
     }
 
     fn walked(&self, end: IterationEnd) -> Walked {
+        // A `log`, a group or a rendezvous after the last call took what was owed by then.
+        let waited_ns = self.turn.intended.since(self.done);
         Walked {
             end,
             done: self.done,
             thought_ns: self.thought_before_ns,
-            think_ns: self.think_ns + self.pause_ns,
-            pause_ns: self.pause_ns,
+            think_ns: waited_ns + self.think_ns + self.pause_ns,
+            pause_ns: waited_ns + self.pause_ns,
+            own_ns: self.thought_ns - self.thought_before_ns + self.pause_ns,
         }
     }
 
@@ -181,7 +188,7 @@ impl<'a> Walk<'a> {
     /// one before and the think after it.
     fn after(&mut self, ended: &CallEnd, think: Option<&Distribution>) -> Result<(), IterationEnd> {
         let done = ended.done;
-        (self.done, self.called) = (done, true);
+        (self.done, self.calls) = (done, self.calls + 1);
         self.thought_before_ns = self.thought_ns;
         self.turn = Turn { intended: done, ready: done, picked_up: done };
         self.think_ns = self.user.draw(think);
@@ -240,12 +247,16 @@ impl<'a> Walk<'a> {
                 Ok(at + 1)
             }
             Step::OpenGroup(group) => {
-                let (intended, thought_ns) = (self.turn.intended, self.thought_ns);
-                self.user.extras().groups.push(Group { id: *group, intended, thought_ns });
+                let (intended, thought_ns, calls) =
+                    (self.turn.intended, self.thought_ns, self.calls);
+                self.user.extras().groups.push(Group { id: *group, intended, thought_ns, calls });
                 Ok(at + 1)
             }
             Step::CloseGroup => {
-                if let Some(group) = self.user.extras().groups.pop() {
+                // Without a call it has no time, and no short one either.
+                if let Some(group) = self.user.extras().groups.pop()
+                    && group.calls < self.calls
+                {
                     self.close(&group);
                 }
                 Ok(at + 1)
@@ -283,14 +294,16 @@ impl<'a> Walk<'a> {
         })
     }
 
-    /// Lets others have a turn; false when this flow goes round without ever taking time.
-    async fn breathe(&mut self, in_a_row: u32) -> bool {
+    /// Lets others have a turn; ends a flow that goes round without ever taking time, or whose time
+    /// is over.
+    async fn breathe(&mut self, in_a_row: u32) -> Result<(), IterationEnd> {
         if in_a_row >= ENDLESS {
             self.shard.recorder.borrow_mut().own_fault(OwnFault::EndlessLoop);
-            return false;
+            return Err(IterationEnd::Early);
         }
         tokio::task::yield_now().await;
-        self.user.patience.pause_until(clock::now()).await.is_ok()
+        let in_time = self.user.patience.pause_until(clock::now()).await;
+        in_time.map_err(|_| IterationEnd::Interrupted)
     }
 }
 

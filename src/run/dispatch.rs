@@ -166,7 +166,9 @@ impl Dispatch<'_> {
     fn second(&mut self) {
         let planned = super::load_end_ns(self.plan);
         let snapshot = self.folds.tally.snapshot(planned);
-        let end = planned.unwrap_or(u64::MAX).min(self.stopped_ns);
+        // Of a load that only a count ends, windows are looked at as far as iterations have come:
+        // nobody knows whether more will follow.
+        let end = planned.unwrap_or(snapshot.last_done_ns).min(self.stopped_ns);
         if let Some(rule) = self.folds.watch.judge(Some(end), &snapshot)
             && self.stopped.is_none()
         {

@@ -75,7 +75,7 @@ pub fn run(
     plan: Plan,
     asked: Option<usize>,
     audience: &mut Audience,
-    interrupts: impl FnOnce(mpsc::Sender<Interrupt>),
+    interrupts: impl Fn(mpsc::Sender<Interrupt>),
 ) -> Result<Arc<Report>, Trouble> {
     let plan = Arc::new(plan);
     check_machine(&plan)?;
@@ -108,7 +108,7 @@ pub fn run(
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
     let broken = engine.join().err();
-    if let Some(why) = tear_down(&plan, addresses, globals)? {
+    if let Some(why) = tear_down(&plan, addresses, globals, &interrupts) {
         audience.tell(&RunEvent::Note(format!("teardown did not go through: {why}")));
     }
     drop(targets);
@@ -149,7 +149,8 @@ fn foresee(plan: &Plan, addresses: &[Address]) -> Result<(), Trouble> {
 /// Carries out the scenario's `setup`: the variables it leaves are every user's.
 fn set_up(plan: &Plan, addresses: &[Address]) -> Result<Variables, Trouble> {
     let Some(setup) = &plan.setup else { return Ok(Variables::default()) };
-    let done = alone(plan, setup, addresses.to_vec(), Variables::default())?;
+    // Nobody listens yet: a signal ends the process at once.
+    let done = alone(plan, setup, addresses.to_vec(), Variables::default(), |_| {})?;
     match (done.failure(), done.halt) {
         (_, Some(Halt::Safety(why))) => Err(Trouble::Stopped(why)),
         (None, _) => Ok(done.variables),
@@ -162,9 +163,14 @@ fn tear_down(
     plan: &Plan,
     addresses: Vec<Address>,
     globals: Variables,
-) -> Result<Option<String>, Trouble> {
-    let Some(teardown) = &plan.teardown else { return Ok(None) };
-    Ok(alone(plan, teardown, addresses, globals)?.failure())
+    interrupts: &impl Fn(mpsc::Sender<Interrupt>),
+) -> Option<String> {
+    let teardown = plan.teardown.as_ref()?;
+    match alone(plan, teardown, addresses, globals, interrupts) {
+        Ok(done) => done.failure(),
+        // The run itself is over: what was measured is reported all the same.
+        Err(trouble) => Some(trouble.to_string()),
+    }
 }
 
 fn alone(
@@ -172,12 +178,22 @@ fn alone(
     archetype: &Archetype,
     addresses: Vec<Address>,
     globals: Variables,
+    interrupts: impl Fn(mpsc::Sender<Interrupt>),
 ) -> Result<Once, Trouble> {
     let wire = Wire::real(
         engine::endpoints(plan, &addresses).map_err(|e| Trouble::World("cannot set up TLS", e))?,
     );
-    clock::block_on(engine::once::once(plan, archetype, addresses, wire, globals))
-        .map_err(|e| Trouble::World("cannot start a shard", e))
+    let walk = async {
+        let (sender, mut receiver) = mpsc::channel(4);
+        interrupts(sender);
+        let stop = async {
+            if receiver.recv().await.is_none() {
+                std::future::pending::<()>().await;
+            }
+        };
+        engine::once::once(plan, archetype, addresses, wire, globals, stop).await
+    };
+    clock::block_on(walk).map_err(|e| Trouble::World("cannot start a shard", e))
 }
 
 /// An empty tally for a plan.

@@ -105,6 +105,8 @@ pub struct Gauges {
     pub run_queue_ns: u64,
     /// Time since the run began, ns.
     pub elapsed_ns: u64,
+    /// When its last iteration so far was done, ns after the run's start.
+    pub last_done_ns: u64,
     /// ∫ calls in flight dt since the run began, call·ns, from the engine's own gauge.
     pub in_flight_integral: u128,
     /// Σ time in flight of calls ended since the run began, ns, from their samples.

@@ -44,6 +44,7 @@ pub struct Recorder {
     /// Starts that are due and handed to a user that has not turned to them yet.
     seated: u64,
     running_iterations: u64,
+    last_done_ns: u64,
     running_calls: u64,
     in_flight_integral: u128,
     in_flight_since: Time,
@@ -62,6 +63,7 @@ impl Recorder {
             current: 0,
             seated: 0,
             running_iterations: 0,
+            last_done_ns: 0,
             running_calls: 0,
             in_flight_integral: 0,
             in_flight_since: start,
@@ -108,15 +110,17 @@ impl Recorder {
         window.start_lag.record_ns(lag_ns);
     }
 
-    /// An iteration ends; `took_ns` leaves thinks out.
+    /// An iteration ends `done_ns` after the run's start; `took_ns` leaves thinks out.
     pub fn end_iteration(
         &mut self,
         workload: usize,
         intended_ns: u64,
         end: IterationEnd,
         took_ns: u64,
+        done_ns: u64,
     ) {
         self.running_iterations -= 1;
+        self.last_done_ns = self.last_done_ns.max(done_ns);
         let iterations = &mut self.delta.workloads[workload].0;
         match end {
             IterationEnd::Completed => iterations.completed += 1,
@@ -303,6 +307,7 @@ impl Recorder {
         self.flow(now);
         gauges.seated = self.seated;
         gauges.running_iterations = self.running_iterations;
+        gauges.last_done_ns = self.last_done_ns;
         gauges.running_calls = self.running_calls;
         gauges.in_flight_integral = self.in_flight_integral;
         gauges.call_time = self.call_time;

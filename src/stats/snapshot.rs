@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub calls_ns: u64,
     /// When the load ended or was stopped, or now, ns after the start.
     pub until_ns: u64,
+    /// When the last iteration so far was done, ns after the start.
+    pub last_done_ns: u64,
     /// The shards at their last shed, added up.
     pub running_iterations: u64,
     /// Calls in flight at the shards' last shed.

@@ -98,7 +98,9 @@ impl Tally {
         statuses.extend(
             (100u16..).zip(self.total.statuses.iter().copied()).filter(|(_, count)| *count > 0),
         );
-        let end = load_end_ns.unwrap_or(u64::MAX).min(self.stopped_ns);
+        // What only a count ends is over with its last iteration; what follows are goodbyes.
+        let counted = (gauges.running_iterations == 0).then_some(gauges.last_done_ns);
+        let end = load_end_ns.or(counted).unwrap_or(u64::MAX).min(self.stopped_ns);
         let until = end.min(gauges.elapsed_ns);
         Snapshot {
             elapsed_ns: gauges.elapsed_ns,
@@ -115,6 +117,7 @@ impl Tally {
             measured_ns: until.saturating_sub(self.warmup_ns),
             calls_ns: gauges.elapsed_ns.saturating_sub(self.warmup_ns),
             until_ns: until,
+            last_done_ns: gauges.last_done_ns,
             running_iterations: gauges.running_iterations,
             running_calls: gauges.running_calls,
             users: gauges.users,
@@ -129,6 +132,7 @@ impl Tally {
         for shard in &self.shards {
             sum.add(&shard.gauges);
             sum.elapsed_ns = sum.elapsed_ns.max(shard.gauges.elapsed_ns);
+            sum.last_done_ns = sum.last_done_ns.max(shard.gauges.last_done_ns);
         }
         sum
     }

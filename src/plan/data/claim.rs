@@ -52,9 +52,17 @@ pub fn claims(plan: &Plan) -> Vec<Vec<Vec<Claim>>> {
     for claimants in sources.values() {
         let open_ended = claimants.iter().filter(|claimant| claimant.3.is_none()).count() as u64;
         let mut base = 0;
-        for (load, share, index, items) in claimants {
-            if let Some(items) = items {
-                found[*load][*share][*index] = Claim { base, stride: 1 };
+        // By workload and the how-manyeth draw of a share: where the rows of a count begin.
+        let mut counts: BTreeMap<(usize, usize), u64> = BTreeMap::new();
+        for (place, (load, share, index, items)) in claimants.iter().enumerate() {
+            let Some(items) = items else { continue };
+            let earlier = |other: &&Claimant| (other.0, other.1) == (*load, *share);
+            let nth = claimants[..place].iter().filter(earlier).count();
+            let shared = by_count(plan, *load, *share, *index).then(|| counts.get(&(*load, nth)));
+            let mine = shared.flatten().copied().unwrap_or(base);
+            found[*load][*share][*index] = Claim { base: mine, stride: 1 };
+            if mine == base {
+                counts.insert((*load, nth), base);
                 base += items;
             }
         }
@@ -69,6 +77,15 @@ pub fn claims(plan: &Plan) -> Vec<Vec<Vec<Claim>>> {
 
 /// Workload, share and draw of who takes rows in turn, and how many, when that is known.
 type Claimant = (usize, usize, usize, Option<u64>);
+
+/// Whether a draw's items are the workload's count of iterations: each of them is one share's, so
+/// all shares take from the same rows.
+fn by_count(plan: &Plan, load: usize, share: usize, draw: usize) -> bool {
+    let workload = &plan.workloads[load];
+    let kind = &plan.archetypes[workload.shares[share].archetype];
+    let counted = matches!(&workload.load, Load::Closed(users) if matches!(users.bound, Bound::Iterations(_)));
+    counted && kind.data[draw].per_iteration
+}
 
 /// How many items a workload's share takes, when that is known before the run.
 fn known(plan: &Plan, load: usize, share: usize, draw: &Draw, session: &Session) -> Option<u64> {
