@@ -83,7 +83,10 @@ type Claimant = (usize, usize, usize, Option<u64>);
 fn by_count(plan: &Plan, load: usize, share: usize, draw: usize) -> bool {
     let workload = &plan.workloads[load];
     let kind = &plan.archetypes[workload.shares[share].archetype];
-    let counted = matches!(&workload.load, Load::Closed(users) if matches!(users.bound, Bound::Iterations(_)));
+    let counted = match &workload.load {
+        Load::Closed(users) => matches!(users.bound, Bound::Iterations(_)),
+        Load::Open(_) => false,
+    };
     counted && kind.data[draw].per_iteration
 }
 
