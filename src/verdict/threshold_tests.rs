@@ -66,6 +66,8 @@ fn foreign_spellings_have_a_native_one() {
     let native = |rule| Threshold::parse(rule).unwrap().native();
     assert_eq!(native("p(99.9)<1500").as_deref(), Some("response.p99.9 < 1.5s"));
     assert_eq!(native("response.p95 < 1s"), None);
+    assert_eq!(native("step(\"home\").response.p95 < 1s"), None);
+    assert!(native("step(\"home\").response.p(95)<9").is_some());
 }
 
 #[test]

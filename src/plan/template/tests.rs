@@ -30,6 +30,14 @@ fn render(text: &str, encoding: Encoding, x: Value) -> Result<String, RenderErro
 }
 
 #[test]
+fn a_slice_sees_its_variables() {
+    let list = || Value::from(vec![1, 2, 3]);
+    for (text, expect) in [("{{ x[1:] }}", "[2,3]"), ("{{ x[:user.iteration] }}", "[1,2]")] {
+        assert_eq!(render(text, Encoding::Plain, list()).as_deref(), Ok(expect), "{text}");
+    }
+}
+
+#[test]
 fn slots_are_encoded_for_their_place() {
     let hostile = || Value::from("a b\r\n\"é&=/");
     for (text, encoding, x, expect) in [
