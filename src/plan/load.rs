@@ -104,6 +104,18 @@ impl Share {
 }
 
 impl Workload {
+    /// The only workload of a plan with one archetype.
+    pub fn alone(name: &str, load: Load) -> Self {
+        let share = Share { archetype: 0, weight: 1.0, first_step: StepId(0), first_group: 0 };
+        Self {
+            name: name.to_owned(),
+            shares: vec![share],
+            start: Duration::ZERO,
+            load,
+            slot_offset: 0,
+        }
+    }
+
     /// When its load ends, from the start of the run; `None` when only a count ends it.
     pub fn end(&self) -> Option<Duration> {
         let curve = match &self.load {

@@ -15,8 +15,7 @@ use crate::curve::Curve;
 use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
 use crate::plan::template::{Encoding, Template};
 use crate::plan::{
-    Archetype, Body, Call, Load, OnFail, Plan, Request, Series, Service, Share, StepId, Target,
-    Workload,
+    Archetype, Body, Call, Load, OnFail, Plan, Request, Series, Service, Target, Workload,
 };
 use crate::seed::Seed;
 use crate::units::Rate;
@@ -66,18 +65,7 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
     check(&mut review, hit);
     let thresholds = rules::of_flag(&mut review, &hit.thresholds);
     let plan = target.map(|(service, path, name)| {
-        let workload = Workload {
-            name: "hit".to_owned(),
-            shares: vec![Share {
-                archetype: 0,
-                weight: 1.0,
-                first_step: StepId(0),
-                first_group: 0,
-            }],
-            start: Duration::ZERO,
-            load: load(hit),
-            slot_offset: 0,
-        };
+        let workload = Workload::alone("hit", load(hit));
         Plan {
             scenario: "hit".to_owned(),
             description: None,

@@ -15,7 +15,8 @@ use crate::curve::Curve;
 use crate::plan::load::{Arrivals, Bound, Load, OPEN_END, Process, Users};
 use crate::units::{Rate, nanos, show_duration};
 
-const EXECUTORS: [&str; 6] = [
+/// The names of the executors that are understood.
+pub(super) const EXECUTORS: [&str; 6] = [
     "constant-vus",
     "ramping-vus",
     "constant-arrival-rate",

@@ -4,6 +4,7 @@
 //! Invariant: nothing is judged here but the way to a place; what stands there, `compile` judges.
 
 use super::diagnose::{Review, Span, nearest};
+use super::flow::value_of;
 use super::node::{self, Key, Kind, Node};
 use super::shape;
 
@@ -52,14 +53,10 @@ pub(super) fn environment(review: &mut Review, root: &mut Node, wanted: Option<&
 
 /// The names of a scenario's environments.
 pub(super) fn names(root: &Node) -> Vec<String> {
-    let of = |node: &Node, name: Option<&str>| -> Vec<(String, Node)> {
-        let Kind::Map(entries) = &node.kind else { return Vec::new() };
-        let wanted = |key: &Key| name.is_none_or(|name| key.name == name);
-        let found = entries.iter().filter(|(key, _)| wanted(key));
-        found.map(|(key, node)| (key.name.clone(), node.clone())).collect()
-    };
-    let all = of(root, Some("environments"));
-    all.iter().flat_map(|(_, node)| of(node, None)).map(|(name, _)| name).collect()
+    match value_of(root, "environments").map(|node| &node.kind) {
+        Some(Kind::Map(entries)) => entries.iter().map(|(key, _)| key.name.clone()).collect(),
+        _ => Vec::new(),
+    }
 }
 
 /// Maps merge key by key; anything else replaces what was there, and a null removes it.

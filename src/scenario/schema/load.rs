@@ -4,6 +4,7 @@
 
 use serde_json::{Value, json};
 
+use super::super::k6::EXECUTORS;
 use super::scalars::{count, word};
 use super::users::behaviour;
 use super::{Definition, Property, any_of, exactly_one, list_of, object, refer, some_of};
@@ -82,14 +83,6 @@ fn whose() -> Value {
 }
 
 fn of_k6() -> Value {
-    let executors = [
-        "constant-vus",
-        "ramping-vus",
-        "constant-arrival-rate",
-        "ramping-arrival-rate",
-        "shared-iterations",
-        "per-vu-iterations",
-    ];
     let number = || json!({ "type": "number", "minimum": 0 });
     let stage = object(
         "a stage of k6",
@@ -101,7 +94,7 @@ fn of_k6() -> Value {
         (
             "executor",
             "One of k6's; the native spelling is `users` or `arrivals`.",
-            word(&executors),
+            word(&EXECUTORS),
         ),
         ("startTime", "", refer("duration")),
         ("vus", "", count(1, MAX_USERS)),
