@@ -7,16 +7,51 @@ use std::sync::Arc;
 
 use crate::exit::Ending;
 use crate::plan::Plan;
+use crate::plan::policy::{Level, Priority};
 use crate::stats::{Delta, Snapshot};
 use crate::verdict::{Judgement, Trust};
 
 /// What may be asked of running shards.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Command {
     /// Begin nothing new, let iterations finish within the grace.
     Drain,
     /// Cut everything now.
     Cut,
+    /// The client behaves otherwise from now on.
+    Order(Order),
+}
+
+/// How the client is to behave from now on. Each order may be given twice without harm.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Order {
+    /// A breaker, by its place among those of the plan.
+    Breaker(usize, Switch),
+    /// The calls of a series are not sent, or sent again.
+    Mute(usize, bool),
+    /// Calls below the level's priority are not sent.
+    Level(Level),
+    /// Iterations of workloads below this priority do not begin; none: all begin.
+    Admit(Option<Priority>),
+    /// No user is let in beside those that are at work.
+    HoldUsers(bool),
+    /// A pool's connections over the whole run from now on.
+    Resize(usize, u64),
+    /// Let go what memory can be spared.
+    Shed,
+    /// Close a service's idle connections and look its name up again.
+    Refresh(usize),
+}
+
+/// What a person does to a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// It stays open until told otherwise.
+    Open,
+    /// It stays closed until told otherwise.
+    Close,
+    /// It follows what it sees again, from closed.
+    Reset,
 }
 
 /// Deltas waiting for the dispatcher, over all shards; each may be megabytes. When it is full, a
@@ -38,9 +73,9 @@ pub struct Source {
 impl Source {
     /// Tells every shard. A shard whose queue is full has been told often enough; one that is gone
     /// needs no telling.
-    pub fn tell(&self, command: Command) {
+    pub fn tell(&self, command: &Command) {
         for shard in &self.commands {
-            let _ = shard.try_send(command);
+            let _ = shard.try_send(command.clone());
         }
     }
 }

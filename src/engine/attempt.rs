@@ -145,6 +145,9 @@ fn conclude(
         }
         Outcome::Unfinished(_) => none(Fate::Unfinished),
         Outcome::Own(_) => none(Fate::Own),
+        Outcome::Suppressed(_) => {
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Suppressed)
+        }
     };
     let Judged { fate, goes_on, failed } = judged;
     if fate != Fate::Ok || failed != Failed::NONE || shard.witness.is_some() {

@@ -83,7 +83,7 @@ async fn walk(
                 delta = source.deltas.recv() => delta,
                 () = &mut stop, if !stopped => {
                     stopped = true;
-                    source.tell(Command::Cut);
+                    source.tell(&Command::Cut);
                     continue;
                 }
             };

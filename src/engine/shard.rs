@@ -210,9 +210,9 @@ impl Shard {
             tokio::select! {
                 biased;
                 command = setup.commands.recv() => match command {
-                    Some(command) => self.obey(command),
+                    Some(command) => self.obey(&command),
                     // Whoever commanded is gone, and with it whoever reads the deltas.
-                    None => self.obey(Command::Cut),
+                    None => self.obey(&Command::Cut),
                 },
                 () = self.idle.notified() => return true,
                 () = alarm.wait_until(next_shed) => return false,
@@ -227,13 +227,14 @@ impl Shard {
         }
     }
 
-    fn obey(&self, command: Command) {
+    fn obey(&self, command: &Command) {
         match command {
             Command::Drain => self.draining.set(true),
             Command::Cut => {
                 self.draining.set(true);
                 self.cut.set(true);
             }
+            Command::Order(_) => {}
         }
         // Starters and pausing users look at the world again.
         clock::wake_all();

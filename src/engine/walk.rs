@@ -59,6 +59,8 @@ pub(super) struct Walk<'a> {
     done: Time,
     /// How many calls it made.
     pub(super) calls: u64,
+    /// The last one was answered as wanted.
+    was_ok: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -75,6 +77,7 @@ impl<'a> Walk<'a> {
             thought_before_ns: 0,
             done: first.picked_up,
             calls: 0,
+            was_ok: true,
         }
     }
 
@@ -118,7 +121,9 @@ impl<'a> Walk<'a> {
                     let prepared = &flow.calls[*index];
                     let ended = attempt::call(self.shard, self.user, prepared, &self.turn).await;
                     let think = prepared.call.think.as_ref().or(flow.think.as_ref());
-                    self.after(&ended, think).map(|()| at + 1)
+                    let went = self.after(&ended, think);
+                    let went = if prepared.call.rescued { self.rescue(&ended) } else { went };
+                    went.map(|()| at + 1)
                 }
                 // Boxed: they are rare, and would make every user's task as large as themselves.
                 Step::Parallel(parallel) => {
@@ -200,10 +205,22 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Steps follow for a call that was not answered as wanted: they take its place.
+    fn rescue(&mut self, ended: &CallEnd) -> Result<(), IterationEnd> {
+        self.was_ok = ended.fate == Fate::Ok && ended.goes_on;
+        match ended.fate {
+            Fate::Unfinished => Err(IterationEnd::Interrupted),
+            // What we cannot make ourselves no fallback makes up for.
+            Fate::Own => Err(IterationEnd::Early),
+            _ => Ok(()),
+        }
+    }
+
     /// A step that takes no time: where it goes on.
     fn control(&mut self, step: &Step, at: usize) -> Result<usize, IterationEnd> {
         match step {
             Step::Jump(to) => Ok(*to),
+            Step::Rescue { to } => Ok(if self.was_ok { *to } else { at + 1 }),
             Step::Choose(choice) => Ok(choice.way(self.user.rng.random())),
             Step::If { condition, to } => {
                 let holds = condition.holds(&mut self.user.scope(self.shard, self.turn.intended));

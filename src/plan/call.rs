@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::extract::{Capture, Check, Source};
+use super::policy::Priority;
 use super::template::Template;
 use crate::curve::Distribution;
 
@@ -34,6 +35,10 @@ pub struct Call {
     pub max_body: u64,
     /// How many redirects it follows; none: as many as its service says.
     pub redirects: Option<u32>,
+    /// What goes first when not everything can go; none: its pool's.
+    pub priority: Option<Priority>,
+    /// Steps follow that are taken when it gets no wanted answer: then the iteration goes on.
+    pub rescued: bool,
 }
 
 /// What a failed check does beside being counted.

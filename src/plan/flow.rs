@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::data::Feed;
+use super::reach::Link;
 use super::template::{Template, Typed};
 use crate::curve::Distribution;
 
@@ -23,6 +24,8 @@ pub struct Archetype {
     pub think: Option<Distribution>,
     /// Start-to-start time of iterations in the closed model.
     pub pace: Option<Duration>,
+    /// What its way to the network is like; none: as it is.
+    pub link: Option<Link>,
     /// How long a user of the closed model stays the same one.
     pub session: Session,
     /// All request steps, by the index that steps name.
@@ -128,6 +131,11 @@ pub enum Step {
         /// Where it goes on when none is left.
         to: usize,
     },
+    /// Goes on at `to` when the call before was answered as wanted, else with the next step.
+    Rescue {
+        /// Where it goes on when there is nothing to rescue.
+        to: usize,
+    },
     /// Goes on there.
     Jump(usize),
     /// The section ends.
@@ -187,6 +195,7 @@ impl Archetype {
             description: None,
             think: None,
             pace: None,
+            link: None,
             session: Session::Endless,
             calls,
             steps,

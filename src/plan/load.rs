@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::StepId;
+use super::policy::Priority;
 use crate::curve::Curve;
 use crate::seed::{Rng, Seed, Stream};
 use crate::units::Rate;
@@ -15,6 +16,8 @@ use crate::units::Rate;
 pub struct Workload {
     /// Its name in the scenario.
     pub name: String,
+    /// What is held back first when the generator is in trouble.
+    pub priority: Priority,
     /// The archetypes its users are drawn from.
     pub shares: Vec<Share>,
     /// When its own zero lies, from the start of the run.
@@ -109,6 +112,7 @@ impl Workload {
         let share = Share { archetype: 0, weight: 1.0, first_step: StepId(0), first_group: 0 };
         Self {
             name: name.to_owned(),
+            priority: Priority::default(),
             shares: vec![share],
             start: Duration::ZERO,
             load,

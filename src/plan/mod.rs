@@ -8,7 +8,9 @@ pub mod data;
 pub mod extract;
 pub mod flow;
 pub mod forecast;
+pub mod glob;
 pub mod load;
+pub mod policy;
 pub mod reach;
 mod reads;
 pub mod realm;
@@ -22,7 +24,9 @@ use std::time::Duration;
 
 pub use call::{Body, Call, OnFail, Request};
 pub use flow::{Archetype, Step};
+pub use glob::{Endpoint, Endpoints, Pattern};
 pub use load::{Arrivals, Bound, Load, OPEN_END, Process, Share, Users, Workload};
+pub use policy::Policies;
 pub use safety::Safety;
 pub use service::{Address, Service, Target};
 
@@ -70,6 +74,8 @@ pub struct Plan {
     pub grace: Duration,
     /// Where it may go and how far.
     pub safety: Arc<Safety>,
+    /// How the simulated client behaves.
+    pub policies: Policies,
 }
 
 /// What a statistics series is about.
@@ -163,6 +169,8 @@ impl Plan {
             warmup: Duration::ZERO,
             grace: self.grace,
             safety: Arc::clone(&self.safety),
+            // What is done once, before or after, is no client's behaviour.
+            policies: Policies::default(),
         }
     }
 

@@ -179,6 +179,17 @@ pub fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
+/// What a user's own way to the network is like: a phone, a distant country.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Link {
+    /// Added to each round trip.
+    pub latency: Duration,
+    /// Bytes per second towards the user; none: as fast as it comes.
+    pub down: Option<u64>,
+    /// Bytes per second from the user.
+    pub up: Option<u64>,
+}
+
 #[cfg(test)]
 mod tests {
     #[test]

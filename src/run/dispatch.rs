@@ -116,7 +116,7 @@ pub async fn dispatch(
                 let now = clock::now();
                 if now >= run.cut_at {
                     run.cut_at = Time::NEVER;
-                    run.source.tell(Command::Cut);
+                    run.source.tell(&Command::Cut);
                 }
                 if now >= next_second {
                     next_second = next_second.after(SECOND_NS);
@@ -151,7 +151,7 @@ impl Dispatch<'_> {
     fn interrupted(&mut self, interrupt: Interrupt) {
         let asked = matches!(self.stopped, Some(Stop::Signal(_)));
         if asked {
-            self.source.tell(Command::Cut);
+            self.source.tell(&Command::Cut);
             self.folds.audience.tell(&RunEvent::Note("stopping now".to_owned()));
             return;
         }
@@ -188,7 +188,7 @@ impl Dispatch<'_> {
             self.stopped_ns = now.since(self.start);
             self.folds.tally.stop(self.stopped_ns);
         }
-        self.source.tell(Command::Drain);
+        self.source.tell(&Command::Drain);
         self.folds.audience.tell(&RunEvent::Note(note.to_owned()));
         self.stopped = Some(stop);
     }

@@ -87,6 +87,7 @@ pub(super) fn archetype(
         description: description.map(str::to_owned),
         think: think.flatten(),
         pace: pace.flatten(),
+        link: None,
         session: session.unwrap_or(Some(Session::Endless))?,
         sections,
         calls: flow.calls,

@@ -16,7 +16,7 @@ use super::safety::Limits;
 use super::shape::{self, Fields, wrong};
 use super::workload::Compiler;
 use super::{load, rules, service};
-use crate::plan::{Archetype, Plan, Service, Target, Workload};
+use crate::plan::{Archetype, Plan, Policies, Service, Target, Workload};
 use crate::seed::Seed;
 
 /// How long whole iterations may go on after the end where nothing is said.
@@ -111,6 +111,7 @@ pub(super) fn scenario(
         warmup: warmup.and_then(|(_, warmup)| warmup).unwrap_or_default(),
         grace: grace.flatten().unwrap_or(GRACE),
         safety: Arc::default(),
+        policies: Policies::default(),
     };
     Some(Compiled { plan, marked, limits })
 }

@@ -15,7 +15,7 @@ use crate::curve::Curve;
 use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
 use crate::plan::template::{Encoding, Template};
 use crate::plan::{
-    Archetype, Body, Call, Load, OnFail, Plan, Request, Series, Service, Target, Workload,
+    Archetype, Body, Call, Load, OnFail, Plan, Policies, Request, Series, Service, Target, Workload,
 };
 use crate::seed::Seed;
 use crate::units::Rate;
@@ -81,6 +81,7 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
             warmup: hit.warmup,
             grace: compile::GRACE,
             safety: Arc::default(),
+            policies: Policies::default(),
         }
     });
     if let Some(plan) = &plan {
@@ -142,6 +143,8 @@ fn archetype(hit: &Hit, path: Template, name: &str) -> Archetype {
         on_fail: OnFail::Count,
         max_body: Call::MAX_BODY,
         redirects: None,
+        priority: None,
+        rescued: false,
     };
     Archetype::of_calls("hit", vec![call], vec![name.to_owned()])
 }

@@ -96,6 +96,8 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
             on_fail: on_fail.unwrap_or(Some(OnFail::Count))?,
             max_body: max_body.flatten().unwrap_or(Call::MAX_BODY),
             redirects: redirects.flatten(),
+            priority: None,
+            rescued: false,
         },
     })
 }

@@ -13,6 +13,7 @@ use super::library::Library;
 use super::node::{Key, Node};
 use super::shape::{self, Fields, wrong};
 use super::{load, tags};
+use crate::plan::policy::Priority;
 use crate::plan::{Archetype, MAX_STEPS, Series, Share, StepId, Workload};
 
 /// An inline archetype.
@@ -109,6 +110,7 @@ impl Compiler {
         let shares = self.series(review, key, index, &shares?)?;
         Some(Workload {
             name: key.name.clone(),
+            priority: Priority::default(),
             shares,
             start: start.unwrap_or(Some(Duration::ZERO))?,
             load: load?,

@@ -153,6 +153,7 @@ impl Calls {
             Fate::Timeout => self.timeout += 1,
             Fate::Unfinished => self.unfinished += 1,
             Fate::Own => self.generator_errors += 1,
+            Fate::Suppressed => self.suppressed += 1,
         }
     }
 

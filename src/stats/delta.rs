@@ -9,6 +9,7 @@ use super::counts::{Attempts, Calls, Connections, Gauges, Iterations};
 use super::exemplar::Failures;
 use super::histogram::Histogram;
 use super::latency::Latency;
+use super::notice::{NOTICES, Notices};
 use super::outcome::ERRORS;
 use super::sample::Shape;
 
@@ -47,6 +48,8 @@ pub struct Delta {
     pub halt: Option<Halt>,
     /// Whole run: how calls failed, and the first of each kind.
     pub failures: Failures,
+    /// What changed, oldest first; at most [`NOTICES`].
+    pub notices: Notices,
     /// By intended second, oldest first.
     pub windows: Vec<Window>,
     /// The shard at the moment of shedding.
@@ -153,6 +156,7 @@ impl Delta {
             lines_lost: 0,
             halt: None,
             failures: Failures::default(),
+            notices: Notices::default(),
             windows: Vec::new(),
             gauges: Gauges::default(),
             last: false,
@@ -167,6 +171,7 @@ impl Delta {
         self.lines.truncate(LINES);
         self.halt = self.halt.take().or(later.halt);
         self.failures.merge(&later.failures);
+        self.notices.extend(later.notices, NOTICES);
         for window in later.windows {
             match self.windows.iter_mut().find(|mine| mine.is_like(&window)) {
                 Some(mine) => mine.merge(&window),

@@ -204,6 +204,74 @@ impl OwnFault {
     }
 }
 
+/// Why a call was held back: sent late, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// A circuit breaker is open.
+    Breaker,
+    /// No connection of its pool was free.
+    Pool,
+    /// A rate limit of our own.
+    Limit,
+    /// The wait before another attempt.
+    Retry,
+    /// The target takes no connections, and is left alone for a while.
+    Connect,
+    /// The target is in trouble, and this is not important enough.
+    Degradation,
+    /// The generator itself is in trouble.
+    Admission,
+    /// Somebody muted the step.
+    Muted,
+    /// A paced user was still waiting for the target.
+    Pace,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Breaker,
+        Self::Pool,
+        Self::Limit,
+        Self::Retry,
+        Self::Connect,
+        Self::Degradation,
+        Self::Admission,
+        Self::Muted,
+        Self::Pace,
+    ];
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Breaker => "breaker",
+            Self::Pool => "pool",
+            Self::Limit => "limit",
+            Self::Retry => "retry",
+            Self::Connect => "connect",
+            Self::Degradation => "degradation",
+            Self::Admission => "admission",
+            Self::Muted => "muted",
+            Self::Pace => "pace",
+        }
+    }
+
+    /// What a person may do about it.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::Breaker => "a circuit breaker was open: see its events for what it had seen",
+            Self::Pool => "raise the pool's `connections` if the target can take more",
+            Self::Limit => "raise the rate under `limits`, or lower the load",
+            Self::Retry => "the wait before another attempt; see `retries`",
+            Self::Connect => "the target took no connections: is it up?",
+            Self::Degradation => "the target was in trouble; raise the step's `priority`",
+            Self::Admission => "the generator was in trouble: use more cores or less load",
+            Self::Muted => "somebody muted the step while the run went on",
+            Self::Pace => "the target is slower than the pace: an iteration outlasts it",
+        }
+    }
+}
+
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -217,6 +285,8 @@ pub enum Outcome {
     Unfinished(Phase),
     /// Not made or not finished through our own fault.
     Own(OwnFault),
+    /// Never sent, by policy.
+    Suppressed(Cause),
 }
 
 /// How a call ended, by its last attempt and what was expected of the answer.
@@ -232,10 +302,13 @@ pub enum Fate {
     Unfinished,
     /// Our own fault.
     Own,
+    /// Never sent, by policy.
+    Suppressed,
 }
 
 /// The number of different errors an attempt can have, for dense counting.
-pub const ERRORS: usize = Phase::ALL.len() * (Kind::ALL.len() + 2) + OwnFault::ALL.len();
+pub const ERRORS: usize =
+    Phase::ALL.len() * (Kind::ALL.len() + 2) + OwnFault::ALL.len() + Cause::ALL.len();
 
 /// An error's place in a dense table.
 pub fn error_index(outcome: Outcome) -> Option<usize> {
@@ -246,14 +319,19 @@ pub fn error_index(outcome: Outcome) -> Option<usize> {
         Outcome::Timeout(phase) => phase as usize * row + Kind::ALL.len(),
         Outcome::Unfinished(phase) => phase as usize * row + Kind::ALL.len() + 1,
         Outcome::Own(fault) => Phase::ALL.len() * row + fault as usize,
+        Outcome::Suppressed(cause) => Phase::ALL.len() * row + OwnFault::ALL.len() + cause as usize,
     })
 }
 
 /// Phase, kind and hint of an error's place in the table.
 pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
     let row = Kind::ALL.len() + 2;
-    if let Some(fault) = OwnFault::ALL.get(index.wrapping_sub(Phase::ALL.len() * row)) {
+    let beyond = index.wrapping_sub(Phase::ALL.len() * row);
+    if let Some(fault) = OwnFault::ALL.get(beyond) {
         return ("generator", fault.name(), fault.hint());
+    }
+    if let Some(cause) = Cause::ALL.get(beyond.wrapping_sub(OwnFault::ALL.len())) {
+        return ("suppressed", cause.name(), cause.hint());
     }
     let phase = Phase::ALL[(index / row).min(Phase::ALL.len() - 1)].name();
     match Kind::ALL.get(index % row) {
@@ -272,6 +350,7 @@ mod tests {
     #[test]
     fn every_error_has_its_own_place_and_name() {
         let mut outcomes: Vec<Outcome> = OwnFault::ALL.map(Outcome::Own).into();
+        outcomes.extend(Cause::ALL.map(Outcome::Suppressed));
         for phase in Phase::ALL {
             outcomes.push(Outcome::Timeout(phase));
             outcomes.push(Outcome::Unfinished(phase));

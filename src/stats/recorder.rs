@@ -10,6 +10,7 @@ use super::counts::Gauges;
 use super::delta::{Delta, Halt, LINES, LoadWindow, StepWindow, Window, add_name};
 use super::exemplar::{Exemplar, Failing, MOST};
 use super::latency::Latency;
+use super::notice::{NOTICES, Notice};
 use super::outcome::{Fate, Outcome, OwnFault, error_index};
 use super::sample::{Exchange, IterationEnd, Sample, Shape};
 use crate::clock::Time;
@@ -30,6 +31,10 @@ pub enum Attempt {
     StaleResend,
     /// The answer before it pointed there.
     Redirect,
+    /// The attempt before it failed.
+    Retry,
+    /// The attempt before it is slow.
+    Hedge,
 }
 
 /// A shard's measuring.
@@ -155,6 +160,8 @@ impl Recorder {
             Attempt::First => attempts.first += 1,
             Attempt::StaleResend => attempts.stale_resends += 1,
             Attempt::Redirect => attempts.redirects += 1,
+            Attempt::Retry => attempts.retries += 1,
+            Attempt::Hedge => attempts.hedges += 1,
         }
     }
 
@@ -273,6 +280,11 @@ impl Recorder {
         } else {
             self.delta.lines_lost += 1;
         }
+    }
+
+    /// Something changed, and why.
+    pub fn notice(&mut self, notice: Notice) {
+        self.delta.notices.push(notice, NOTICES);
     }
 
     /// The run has to stop: the first reason counts.

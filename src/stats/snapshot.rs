@@ -9,6 +9,7 @@ use super::counts::{Attempts, Calls, Connections, Iterations};
 use super::delta::{StepWindow, Window};
 use super::exemplar::Exemplar;
 use super::latency::Latency;
+use super::notice::Notices;
 
 /// The run so far.
 #[derive(Clone, Debug)]
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub errors: Vec<(usize, u64)>,
     /// The first failures of each kind, with how many there were, most frequent first.
     pub exemplars: Vec<(u64, Arc<Exemplar>)>,
+    /// What changed while it went on, in the order it became known.
+    pub notices: Notices,
     /// Calls not made because a variable was unset, by its name.
     pub unset: Vec<(String, u64)>,
     /// Users or iterations that found no row left, by the feed's name.

@@ -6,6 +6,7 @@
 
 use super::counts::Gauges;
 use super::delta::{Delta, Window};
+use super::notice::{KEPT, Notice};
 use super::outcome::ERRORS;
 use super::sample::Shape;
 use super::snapshot::{Health, Snapshot};
@@ -64,10 +65,16 @@ impl Tally {
         self.stopped_ns = self.stopped_ns.min(ns);
     }
 
+    /// Something that is no shard's changed, and why.
+    pub fn notice(&mut self, notice: Notice) {
+        self.total.notices.push(notice, KEPT);
+    }
+
     /// Takes in what a shard shed, and checks that shard's ledgers.
     pub fn absorb(&mut self, delta: &Delta) {
         self.total.add_counts(delta);
         self.total.failures.merge(&delta.failures);
+        self.total.notices.extend(delta.notices.clone(), KEPT);
         for window in &delta.windows {
             if window.measured {
                 self.measured.merge(window);
@@ -110,6 +117,7 @@ impl Tally {
             statuses,
             errors,
             exemplars: self.total.failures.list(),
+            notices: self.total.notices.clone(),
             unset: self.total.unset.clone().into_iter().collect(),
             ran_out: self.total.ran_out.clone().into_iter().collect(),
             measured: self.measured.clone(),

@@ -118,6 +118,8 @@ impl<'a> Chain<'a> {
             Step::End => {}
             Step::Jump(to) if *to <= at && matches!(self.steps[*to], Step::Round { .. }) => {}
             Step::Jump(to) => go(*to, 1.0),
+            // Forecasts leave failures out.
+            Step::Rescue { to } => go(*to, 1.0),
             Step::Choose(choice) => {
                 let total: f64 = choice.ways.iter().map(|(weight, _)| weight).sum();
                 choice.ways.iter().for_each(|(weight, to)| go(*to, weight / total));

@@ -102,6 +102,15 @@ impl Template {
         Self { segments: vec![Segment::Literal(text.into())], is_path: false }
     }
 
+    /// The text with `slot` in place of each slot.
+    pub fn shape(&self, slot: char) -> String {
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Literal(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            Segment::Slot(..) => slot.to_string(),
+        });
+        segments.collect()
+    }
+
     /// Compiles a text whose slots (and, in a URL, whose literals) are encoded as `encoding`
     /// says; `names` are the variables that exist, in the order of their slots.
     pub fn parse(text: &str, encoding: Encoding, names: &[String]) -> Result<Self, ParseError> {
