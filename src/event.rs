@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::exit::Ending;
 use crate::plan::Plan;
+pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
 use crate::stats::{Delta, Snapshot};
 use crate::verdict::{Judgement, Trust};
@@ -41,17 +42,6 @@ pub enum Order {
     Shed,
     /// Close a service's idle connections and look its name up again.
     Refresh(usize),
-}
-
-/// What a person does to a breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
-    /// It stays open until told otherwise.
-    Open,
-    /// It stays closed until told otherwise.
-    Close,
-    /// It follows what it sees again, from closed.
-    Reset,
 }
 
 /// Deltas waiting for the dispatcher, over all shards; each may be megabytes. When it is full, a

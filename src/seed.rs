@@ -34,6 +34,8 @@ pub enum Stream {
     User = 7,
     /// Which address of a target a connection goes to.
     Address = 8,
+    /// Waits that failures ask for; a stream for each shard, since they follow the target.
+    Caution = 9,
 }
 
 impl Seed {

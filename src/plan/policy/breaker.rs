@@ -68,6 +68,17 @@ impl Breaker {
     }
 }
 
+/// What a person does to a breaker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switch {
+    /// It stays open until told otherwise.
+    Open,
+    /// It stays closed until told otherwise.
+    Close,
+    /// It follows what it sees again, from closed.
+    Reset,
+}
+
 /// Ends of an attempt that count as failures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Failures {

@@ -10,7 +10,7 @@ mod pool;
 use std::time::Duration;
 
 pub use attempts::{Backoff, HedgeAfter, Hedging, Limits, Retries, Timeouts};
-pub use breaker::{Breaker, Breakers, Failures, Trips};
+pub use breaker::{Breaker, Breakers, Failures, Switch, Trips};
 pub use pool::{Pool, Strategy};
 
 /// All of it.

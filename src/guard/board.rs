@@ -1,0 +1,147 @@
+//! The breakers of a run: one for each endpoint, one for each service, one for all.
+//!
+//! All shards of a process share it; `engine::caution` asks it for each attempt.
+//! Invariant: an attempt goes only when all levels that apply let it through; a probe that another
+//! level holds back is given back.
+
+use super::breaker::{Breaker, Change, End, State, Verdict};
+use crate::clock::Time;
+use crate::plan::policy::{self, Switch};
+use crate::plan::{Endpoints, Plan};
+use crate::stats::Outcome;
+
+/// All breakers, in the order of their names: endpoints, services, system.
+#[derive(Debug)]
+pub struct Board {
+    breakers: Vec<Option<Breaker>>,
+    endpoints: usize,
+    /// Whether there is any.
+    any: bool,
+}
+
+/// An attempt's leave to go: of which breakers it is a probe.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    probes: u8,
+    generations: [u16; 3],
+}
+
+/// What changed, and at which breaker.
+pub type Changed = (usize, Change);
+
+impl Board {
+    /// The breakers that a plan asks for.
+    pub fn new(plan: &Plan, endpoints: &Endpoints) -> Self {
+        let laws = &plan.policies.breakers;
+        let new = |law: &Option<policy::Breaker>| law.as_ref().map(Breaker::new);
+        let mut breakers: Vec<_> = endpoints.all.iter().map(|_| new(&laws.endpoint)).collect();
+        breakers.extend(plan.services.iter().map(|_| new(&laws.service)));
+        breakers.push(new(&laws.system));
+        let any = breakers.iter().any(Option::is_some);
+        Self { breakers, endpoints: endpoints.all.len(), any }
+    }
+
+    /// Whether there is any breaker.
+    pub fn any(&self) -> bool {
+        self.any
+    }
+
+    /// From the widest to the narrowest: what stops all is asked first.
+    fn levels(&self, endpoint: usize, service: usize) -> [usize; 3] {
+        [self.breakers.len() - 1, self.endpoints + service, endpoint]
+    }
+
+    /// Whether an attempt would be refused now; takes nothing.
+    #[inline]
+    pub fn would_refuse(&self, endpoint: usize, service: usize, now: Time) -> bool {
+        self.any
+            && self.levels(endpoint, service).into_iter().any(|at| {
+                self.breakers[at].as_ref().is_some_and(|breaker| breaker.would_refuse(now))
+            })
+    }
+
+    /// Leave to go now; `None`: refused. `changed` is told of each transition.
+    #[inline]
+    pub fn admit(
+        &self,
+        endpoint: usize,
+        service: usize,
+        now: Time,
+        mut changed: impl FnMut(Changed),
+    ) -> Option<Pass> {
+        let mut pass = Pass::default();
+        let levels = self.levels(endpoint, service);
+        for (level, at) in levels.into_iter().enumerate() {
+            let Some(breaker) = &self.breakers[at] else { continue };
+            let (verdict, change) = breaker.admit(now);
+            if let Some(change) = change {
+                changed((at, change));
+            }
+            match verdict {
+                Verdict::Go => {}
+                Verdict::Probe(generation) => {
+                    pass.probes |= 1 << level;
+                    pass.generations[level] = generation;
+                }
+                Verdict::Refuse => {
+                    self.give_back(endpoint, service, pass, now);
+                    return None;
+                }
+            }
+        }
+        Some(pass)
+    }
+
+    /// An attempt that had leave was not made after all.
+    pub fn give_back(&self, endpoint: usize, service: usize, pass: Pass, now: Time) {
+        for (level, at) in self.levels(endpoint, service).into_iter().enumerate() {
+            if let (Some(breaker), Some(probe)) = (&self.breakers[at], pass.of(level)) {
+                breaker.report(now, Some(probe), End::Unknown);
+            }
+        }
+    }
+
+    /// An attempt that had leave has ended. `changed` is told of each transition.
+    #[inline]
+    pub fn report(
+        &self,
+        (endpoint, service): (usize, usize),
+        pass: Pass,
+        outcome: Outcome,
+        now: Time,
+        mut changed: impl FnMut(Changed),
+    ) {
+        for (level, at) in self.levels(endpoint, service).into_iter().enumerate() {
+            let Some(breaker) = &self.breakers[at] else { continue };
+            let end = match outcome {
+                Outcome::Unfinished(_) | Outcome::Own(_) | Outcome::Suppressed(_) => End::Unknown,
+                outcome if breaker.when().has(outcome) => End::Failure,
+                _ => End::Success,
+            };
+            if let Some(change) = breaker.report(now, pass.of(level), end) {
+                changed((at, change));
+            }
+        }
+    }
+
+    /// Somebody says what a breaker has to do.
+    pub fn tell(&self, at: usize, switch: Switch) -> Option<Change> {
+        let to = match switch {
+            Switch::Open => Some(State::Open),
+            Switch::Close => Some(State::Closed),
+            Switch::Reset => None,
+        };
+        self.breakers.get(at)?.as_ref()?.tell(to)
+    }
+
+    /// The state of each breaker; none where there is no breaker.
+    pub fn states(&self) -> impl Iterator<Item = Option<State>> {
+        self.breakers.iter().map(|breaker| breaker.as_ref().map(Breaker::state))
+    }
+}
+
+impl Pass {
+    fn of(self, level: usize) -> Option<u16> {
+        (self.probes >> level & 1 == 1).then_some(self.generations[level])
+    }
+}

@@ -1,0 +1,90 @@
+//! The last so many times of an endpoint, and any percentile of them without sorting.
+//!
+//! `timeout` and hedging ask it.
+//! Invariant: `sorted` holds exactly what `ring` holds; one in is one out once it is full.
+
+/// The last times, µs.
+#[derive(Clone, Debug)]
+pub struct Recent {
+    /// In the order they came; the oldest is at `next` once it is full.
+    ring: Vec<u32>,
+    /// The same in order of size: a new one is put in its place, an old one taken out of it. For a
+    /// hundred that moves 200 bytes on average.
+    sorted: Vec<u32>,
+    next: usize,
+    size: usize,
+}
+
+impl Recent {
+    /// Room for the last `size`; at least one.
+    pub fn new(size: usize) -> Self {
+        Self { ring: Vec::new(), sorted: Vec::new(), next: 0, size: size.max(1) }
+    }
+
+    /// Takes one in; more than 71 minutes count as that.
+    #[inline]
+    pub fn push(&mut self, ns: u64) {
+        let us = u32::try_from(ns / 1_000).unwrap_or(u32::MAX);
+        if self.ring.len() == self.size {
+            let old = std::mem::replace(&mut self.ring[self.next], us);
+            self.next = (self.next + 1) % self.size;
+            let from = self.sorted.partition_point(|known| *known < old);
+            let to = self.sorted.partition_point(|known| *known < us);
+            // One move instead of a removal and an insertion.
+            if from < to {
+                self.sorted.copy_within(from + 1..to, from);
+                self.sorted[to - 1] = us;
+            } else {
+                self.sorted.copy_within(to..from, to + 1);
+                self.sorted[to] = us;
+            }
+        } else {
+            self.ring.push(us);
+            let at = self.sorted.partition_point(|known| *known < us);
+            self.sorted.insert(at, us);
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.ring.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.ring.is_empty()
+    }
+
+    /// The percentile (0 to 100) by nearest rank, ns; `None` without any.
+    #[inline]
+    pub fn percentile_ns(&self, percentile: f64) -> Option<u64> {
+        let rank = (percentile / 100.0 * self.sorted.len() as f64).ceil() as usize;
+        let value = self.sorted.get(rank.max(1) - 1)?;
+        Some(u64::from(*value) * 1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// What sorting the last `size` would say.
+        #[test]
+        fn it_is_the_percentile_of_the_last(
+            values in prop::collection::vec(0u64..50, 1..400),
+            size in 1usize..120,
+            percentile in 1.0f64..100.0,
+        ) {
+            let mut recent = Recent::new(size);
+            for (at, value) in values.iter().enumerate() {
+                recent.push(value * 1_000);
+                let mut last = values[(at + 1).saturating_sub(size)..=at].to_vec();
+                last.sort_unstable();
+                let rank = (percentile / 100.0 * last.len() as f64).ceil() as usize;
+                prop_assert_eq!(recent.percentile_ns(percentile), Some(last[rank - 1] * 1_000));
+            }
+        }
+    }
+}
