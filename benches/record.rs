@@ -63,7 +63,7 @@ fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns:
 /// One call, at 10,000 calls per second of the run, with a shed each second.
 #[divan::bench(args = [1, 20], sample_size = 10_000)]
 fn begin_call_to_end_call(bencher: Bencher<'_, '_>, steps: usize) {
-    let shape = Shape { workloads: 1, checks: vec![0; steps], groups: 0, warmup_ns: 0 };
+    let shape = Shape { workloads: 1, checks: vec![0; steps], groups: 0, pools: 0, warmup_ns: 0 };
     let mut recorder = Recorder::new(shape, 0, Time(0));
     let (mut number, mut next) = (0, latencies());
     bencher.bench_local(move || {
@@ -81,7 +81,8 @@ fn begin_call_to_end_call(bencher: Bencher<'_, '_>, steps: usize) {
 fn shed(bencher: Bencher<'_, '_>, steps: usize) {
     bencher
         .with_inputs(|| {
-            let shape = Shape { workloads: 1, checks: vec![0; steps], groups: 0, warmup_ns: 0 };
+            let shape =
+                Shape { workloads: 1, checks: vec![0; steps], groups: 0, pools: 0, warmup_ns: 0 };
             let mut recorder = Recorder::new(shape, 0, Time(0));
             let mut next = latencies();
             for number in 0..10_000 {

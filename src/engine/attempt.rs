@@ -1,17 +1,19 @@
-//! One call, from the moment a user turns to it until it is counted: the one visible stack.
+//! One call, from the moment a user turns to it until it is counted: the one visible stack,
+//! admit → lease → send under deadline → observe → record.
 //!
 //! `user` walks its flow and calls this for each request step.
-//! Invariant: a call that was begun is recorded exactly once, also when it is cut.
+//! Invariant: what is taken on the way to the wire is given back on the way from it, whatever
+//! becomes of the attempt; the order of the heights is here and nowhere else.
 
-use super::checks::{self, Failed, Judged};
+use super::caution::{Entry, Hold};
+use super::conclude::{Held, conclude, never_sent, refuse, unsent};
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
-use super::{exemplar, hop};
-use crate::clock::Time;
-use crate::plan::template::RenderError;
+use super::{hedge, hop};
+use crate::clock::{self, Time};
 use crate::stats::recorder::Attempt;
-use crate::stats::{Exchange, Fate, Kind, Outcome, Phase, Sample};
+use crate::stats::{Cause, Exchange, Fate, Outcome};
 use crate::wire::{Kept, Outgoing};
 
 /// What the user needs to know to go on.
@@ -50,9 +52,12 @@ pub(super) async fn call(
     let intended_ns = intended.since(shard.start);
     let step = user.step(prepared.call.series);
     shard.recorder.borrow_mut().begin_call(user.workload, step, intended_ns, picked_up);
+    let careful = !shard.caution.is_quiet();
 
-    // Admit: the default client holds nothing back, so a call is dispatched when it is picked up.
-    let mut dispatched = picked_up;
+    // Refuse first: what will not be sent is not rendered, and waits for nobody.
+    if careful && let Some(cause) = shard.caution.refuses(shard, prepared, step, picked_up) {
+        return never_sent(shard, user, prepared, turn, Outcome::Suppressed(cause));
+    }
 
     // Render before anything goes out: a call that cannot be made is our fault, not the target's,
     // and must not open a connection.
@@ -80,158 +85,163 @@ pub(super) async fn call(
         number: user.item,
         intended_ns,
     };
-
-    // Send under deadline. The clock of the deadline starts at dispatch: lateness of ours must not
-    // eat the target's time.
-    user.patience.begin(dispatched.after(prepared.timeout_ns));
-    let mut kept = Kept::default();
-    let mut why = Attempt::First;
-    let mut exchange = loop {
-        shard.recorder.borrow_mut().begin_attempt(why);
-        let line = &mut user.lines[outgoing.endpoint];
-        let (mut exchange, stale) =
-            shard.wire.exchange(line, &outgoing, dispatched, &user.patience, &mut kept).await;
-        if kept.encoded {
-            hop::decode(prepared, &mut exchange, &mut kept);
-        }
-        // Observe each attempt, also the one that found a stale connection.
-        shard.recorder.borrow_mut().end_attempt(&exchange, outgoing.intended_ns, stale);
-        if !stale {
-            break exchange;
-        }
-        (why, dispatched) = (Attempt::StaleResend, exchange.done);
+    let mut attempts = Attempts {
+        shard,
+        prepared,
+        outgoing,
+        careful,
+        kept: Kept::default(),
+        why: Attempt::First,
+        retries: 0,
+        blocked_ns: 0,
+        at: picked_up,
+        picked_up,
     };
-    if kept.sets_cookie {
-        hop::keep_cookies(shard, user, outgoing.endpoint, outgoing.bytes, &kept);
-    }
-    if let Outcome::Answered(status) = exchange.outcome
-        && prepared.redirects > 0
-        && hop::is_redirect(status)
-    {
-        exchange = hop::follow(shard, user, prepared, outgoing, exchange, &mut kept).await;
-    }
-    user.patience.end();
+    let exchange = attempts.make(user).await;
 
     // Outside any future that could be dropped half-way.
-    let ended = conclude(shard, user, prepared, turn, dispatched, (&exchange, &kept), bytes);
+    let held = Held { blocked_ns: attempts.blocked_ns, left: attempts.at.max(exchange.done) };
+    let ended = conclude(shard, user, prepared, turn, held, (&exchange, &attempts.kept), bytes);
     shard.give_buffer(buffer);
     ended
 }
 
-/// Judges a call by the exchange of its last attempt, and records it.
-fn conclude(
-    shard: &Shard,
-    user: &mut User,
-    prepared: &PreparedCall,
-    turn: &Turn,
-    dispatched: Time,
-    (exchange, kept): (&Exchange, &Kept),
-    bytes: &[u8],
-) -> CallEnd {
-    let intended_ns = turn.intended.since(shard.start);
-    let none = |fate| Judged { fate, goes_on: false, failed: Failed::NONE };
-    let judged = match exchange.outcome {
-        Outcome::Answered(status) => {
-            checks::judge(shard, user, prepared, intended_ns, status, exchange, kept)
-        }
-        Outcome::Failed(_, kind) => {
-            if kind == Kind::Forbidden {
-                shard.forbid(None);
+/// The attempts of a call: all that is known of them, once, since every user's task holds one.
+pub(super) struct Attempts<'a> {
+    pub(super) shard: &'a Shard,
+    pub(super) prepared: &'a PreparedCall,
+    pub(super) outgoing: Outgoing<'a>,
+    /// Something is asked of the shard's caution.
+    careful: bool,
+    pub(super) kept: Kept,
+    why: Attempt,
+    retries: u32,
+    /// Waits that policy asked for so far, ns.
+    blocked_ns: u64,
+    /// When the next attempt may be made: now, as far as this call is concerned.
+    pub(super) at: Time,
+    picked_up: Time,
+}
+
+impl Attempts<'_> {
+    /// Makes them, from the first to the last: the stack of resilience, height by height.
+    async fn make(&mut self, user: &mut User) -> Exchange {
+        let (shard, prepared, caution) = (self.shard, self.prepared, &self.shard.caution);
+        let mut tried: Option<Box<Exchange>> = None;
+        loop {
+            // Admit, then lease: a turn at each rate limit, a connection of the pool, the door of a
+            // service that takes none; the breakers' leave last, for what they said before a wait
+            // is old after it. The default client holds nothing back.
+            let mut entry = Entry::default();
+            while self.careful
+                && let Err(hold) = caution.enter(shard, user, prepared, &mut entry, self.at)
+            {
+                // Boxed: most attempts wait for nothing, and tasks should have no room for it.
+                let waited = Box::pin(self.wait(user, &mut entry, hold)).await;
+                if let Err(outcome) = waited {
+                    caution.leave(shard, user, prepared, entry, None, self.at);
+                    // An attempt that was made is what the call came to.
+                    return tried.map_or_else(|| unsent(outcome, self.at), |tried| *tried);
+                }
             }
-            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Failed)
-        }
-        Outcome::Timeout(_) => {
-            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Timeout)
-        }
-        Outcome::Unfinished(_) => none(Fate::Unfinished),
-        Outcome::Own(_) => none(Fate::Own),
-        Outcome::Suppressed(_) => {
-            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Suppressed)
-        }
-    };
-    let Judged { fate, goes_on, failed } = judged;
-    if fate != Fate::Ok || failed != Failed::NONE || shard.witness.is_some() {
-        look_at(shard, user, prepared, turn, &judged, (exchange, kept, bytes));
-    }
-    let ended = record(shard, user, prepared, turn, dispatched, exchange, fate);
-    CallEnd { goes_on: ended.goes_on && goes_on, ..ended }
-}
+            if let Some(tried) = tried.take() {
+                let step = user.step(prepared.call.series);
+                shard.recorder.borrow_mut().attempt(step, self.outgoing.intended_ns, &tried);
+            }
 
-/// Shows a call to whoever looks on, and keeps one that failed.
-#[cold]
-fn look_at(
-    shard: &Shard,
-    user: &User,
-    prepared: &PreparedCall,
-    turn: &Turn,
-    judged: &Judged,
-    (exchange, kept, bytes): (&Exchange, &Kept, &[u8]),
-) {
-    if let Some(witness) = &shard.witness {
-        witness.call((shard, user), prepared, exchange, judged, bytes);
-    }
-    let failed = judged.fate != Fate::Ok || judged.failed != Failed::NONE;
-    if failed && judged.fate != Fate::Unfinished {
-        exemplar::keep(shard, user, prepared, turn, (exchange, kept), (judged.failed, bytes));
-    }
-}
+            // Send under deadline. Its clock starts at dispatch: neither lateness of ours nor a
+            // wait that policy asked for eats the target's time.
+            let limit_ns = caution.timeout_ns(prepared);
+            user.patience.begin(self.at.after(limit_ns));
+            let exchange = self.send(user).await;
+            user.patience.end();
+            if !self.careful {
+                return exchange;
+            }
 
-/// Counts a call whose first attempt was made at `dispatched`; the exchange is that of its last.
-fn record(
-    shard: &Shard,
-    user: &User,
-    prepared: &PreparedCall,
-    turn: &Turn,
-    dispatched: Time,
-    exchange: &Exchange,
-    fate: Fate,
-) -> CallEnd {
-    let (Turn { intended, ready, picked_up }, done) = (*turn, exchange.done);
-    let sample = Sample {
-        workload: user.workload,
-        step: user.step(prepared.call.series),
-        intended_ns: intended.since(shard.start),
-        lag_ns: picked_up.since(ready),
-        blocked_ns: ready.since(intended) + dispatched.since(picked_up),
-        service_ns: done.since(exchange.dispatched),
-        response_ns: done.since(intended),
-        in_flight_ns: done.since(picked_up),
-        outcome: exchange.outcome,
-        fate,
-    };
-    shard.recorder.borrow_mut().end_call(&sample, done);
-    // A redirect that is not followed was an answer, too: the target is alive.
-    let answered =
-        matches!(exchange.outcome, Outcome::Answered(_) | Outcome::Failed(Phase::Redirect, _));
-    let broken_off = matches!(fate, Fate::Own | Fate::Unfinished);
-    let expected = fate == Fate::Ok || prepared.call.expects.is_empty();
-    CallEnd { fate, done, answered, goes_on: !broken_off && expected }
-}
+            // Observe each attempt, whatever becomes of the call: breakers, deadlines and pools
+            // learn from attempts.
+            let now = exchange.done;
+            caution.leave(shard, user, prepared, entry, Some((&exchange, limit_ns)), now);
 
-/// A call that cannot be made: counted as ours, with the name of what is missing.
-fn refuse(
-    shard: &Shard,
-    user: &User,
-    prepared: &PreparedCall,
-    turn: &Turn,
-    error: &RenderError,
-) -> CallEnd {
-    let fault = shard.own_fault(error);
-    if let Some(witness) = &shard.witness {
-        let series = &shard.plan.archetypes[user.archetype].series;
-        let name = &series[usize::from(prepared.call.series)];
-        witness.fault(Some(name), &error.to_string());
+            // Again? Only what failed in a way that may pass, may be sent twice, and is paid for.
+            let wait_ns = caution.again(shard, prepared, &exchange, &self.kept, self.retries);
+            let Some(wait_ns) = wait_ns else { return exchange };
+            self.at = now;
+            let until = now.after(wait_ns);
+            let pause = Box::pin(user.patience.pause_until(until)).await;
+            self.blocked(Cause::Retry);
+            if pause.is_err() {
+                return exchange;
+            }
+            (self.why, self.retries) = (Attempt::Retry, self.retries + 1);
+            tried = Some(Box::new(exchange));
+        }
     }
-    let exchange = Exchange {
-        outcome: Outcome::Own(fault),
-        dispatched: turn.picked_up,
-        first_byte: Time::NEVER,
-        done: turn.picked_up,
-        opening: None,
-        wired: false,
-        sent: false,
-        bytes_sent: 0,
-        bytes_received: 0,
-    };
-    record(shard, user, prepared, turn, turn.picked_up, &exchange, Fate::Own)
+
+    /// One attempt as policy counts it: with its resend on a fresh connection, its redirects, its
+    /// hedge.
+    async fn send(&mut self, user: &mut User) -> Exchange {
+        let (shard, prepared) = (self.shard, self.prepared);
+        let service = self.outgoing.endpoint;
+        if self.why == Attempt::First && self.careful {
+            shard.caution.earn();
+        }
+        let hedge = if self.careful { shard.caution.hedge_after_ns(prepared) } else { None };
+        let mut exchange = loop {
+            shard.recorder.borrow_mut().begin_attempt(self.why);
+            let (mut exchange, stale) = match hedge {
+                // Boxed: it is rare, and has room for two.
+                Some(after_ns) => Box::pin(hedge::race(self, user, after_ns)).await,
+                None => {
+                    let line = &mut user.lines[service];
+                    let (patience, kept) = (&user.patience, &mut self.kept);
+                    shard.wire.exchange(line, &self.outgoing, self.at, patience, kept).await
+                }
+            };
+            if self.kept.encoded {
+                hop::decode(prepared, &mut exchange, &mut self.kept);
+            }
+            // Measure each attempt, also the one that found a stale connection.
+            let intended_ns = self.outgoing.intended_ns;
+            shard.recorder.borrow_mut().end_attempt(&exchange, intended_ns, stale);
+            if !stale {
+                break exchange;
+            }
+            (self.why, self.at) = (Attempt::StaleResend, exchange.done);
+        };
+        if self.kept.sets_cookie {
+            hop::keep_cookies(shard, user, service, self.outgoing.bytes, &self.kept);
+        }
+        if let Outcome::Answered(status) = exchange.outcome
+            && prepared.redirects > 0
+            && hop::is_redirect(status)
+        {
+            let kept = &mut self.kept;
+            exchange = hop::follow(shard, user, prepared, self.outgoing, exchange, kept).await;
+        }
+        exchange
+    }
+
+    /// Waits as it is told, and counts the wait.
+    async fn wait(
+        &mut self,
+        user: &mut User,
+        entry: &mut Entry,
+        hold: Hold,
+    ) -> Result<(), Outcome> {
+        let times = (self.at, self.picked_up);
+        let waited = self.shard.caution.wait(user, self.prepared, entry, hold, times).await;
+        self.blocked(hold.cause());
+        waited
+    }
+
+    /// From the last moment it could go on until now it was held back.
+    fn blocked(&mut self, cause: Cause) {
+        let now = clock::now();
+        let ns = now.since(self.at);
+        self.blocked_ns += ns;
+        self.at = now;
+        self.shard.recorder.borrow_mut().waited(self.outgoing.intended_ns, cause, ns);
+    }
 }

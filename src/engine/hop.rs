@@ -119,7 +119,7 @@ async fn walk(
     for hop in 0.. {
         let Outcome::Answered(status) = exchange.outcome else { break };
         // Without a Location it is an answer like any other.
-        let Some(location) = location(&kept.head).filter(|_| is_redirect(status)) else { break };
+        let Some(location) = kept.header("location").filter(|_| is_redirect(status)) else { break };
         if hop == prepared.redirects {
             return nowhere(shard, exchange, Kind::TooManyRedirects);
         }
@@ -183,14 +183,6 @@ fn nowhere(shard: &Shard, exchange: Exchange, kind: Kind) -> Exchange {
     let outcome = Outcome::Failed(Phase::Redirect, kind);
     shard.recorder.borrow_mut().error(outcome);
     Exchange { outcome, ..exchange }
-}
-
-/// The value of the Location header.
-fn location(head: &[u8]) -> Option<&[u8]> {
-    head.split(|&byte| byte == b'\n').find_map(|line| {
-        let (name, value) = line.split_at_checked("location:".len())?;
-        name.eq_ignore_ascii_case(b"location:").then(|| value.trim_ascii())
-    })
 }
 
 impl Way {

@@ -5,11 +5,14 @@
 //! nothing but the run's counters.
 
 mod attempt;
+mod caution;
 mod checks;
+mod conclude;
 mod curl;
 mod exemplar;
 mod fault;
 mod gathering;
+mod hedge;
 mod hop;
 mod life;
 pub mod once;
@@ -33,11 +36,12 @@ use tokio::sync::mpsc;
 
 use crate::clock::{self, Time};
 use crate::event::{COMMANDS, Command, DELTAS, Source};
+use crate::guard::{Board, Limits};
 use crate::host;
 use crate::plan::data::{Claim, claims};
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
-use crate::plan::{Address, Plan, Target};
+use crate::plan::{Address, Endpoints, Plan, Target};
 use crate::stats::Delta;
 use crate::wire::{Endpoint, Wire};
 use gathering::Gathering;
@@ -56,6 +60,14 @@ pub struct Shared {
     pub peak: AtomicU64,
     /// Where users wait for each other, by archetype.
     pub gatherings: Vec<Vec<Gathering>>,
+    /// Where calls go, told apart by method and path.
+    pub endpoints: Endpoints,
+    /// Their breakers, those of services, and that of all.
+    pub board: Board,
+    /// The names of those breakers.
+    pub names: Vec<String>,
+    /// How many attempts there are at most.
+    pub limits: Limits,
 }
 
 /// Values of variables by slot; `None` is unset.
@@ -99,6 +111,7 @@ pub struct Engine {
 impl Shared {
     /// Nothing handed out yet.
     pub fn new(plan: &Plan) -> Self {
+        let endpoints = Endpoints::new(plan);
         let zeros = || plan.workloads.iter().map(|_| AtomicU64::new(0)).collect();
         Self {
             users: zeros(),
@@ -110,6 +123,10 @@ impl Shared {
                 .iter()
                 .map(|kind| (0..kind.gatherings).map(|_| Gathering::default()).collect())
                 .collect(),
+            board: Board::new(plan, &endpoints),
+            names: endpoints.breakers(plan),
+            limits: Limits::new(plan, &endpoints),
+            endpoints,
         }
     }
 }

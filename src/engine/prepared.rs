@@ -5,11 +5,16 @@
 
 use super::Setup;
 use super::request::Prepared;
+use super::shard::Shard;
 use crate::curve::Distribution;
 use crate::plan::flow::{Sections, Step};
+use crate::plan::policy::Priority;
 use crate::plan::{Archetype, Call};
 use crate::units::nanos;
 use crate::wire::Wanted;
+
+/// Request buffers kept for reuse; more are in flight only while more calls are.
+const BUFFERS: usize = 256;
 
 /// An archetype as this shard walks it.
 pub(super) struct Flow {
@@ -27,6 +32,12 @@ pub(super) struct PreparedCall {
     pub(super) wanted: Wanted,
     pub(super) idempotent: bool,
     pub(super) timeout_ns: u64,
+    /// Which of the run's endpoints it goes to.
+    pub(super) endpoint: usize,
+    /// The pool it belongs to.
+    pub(super) pool: Option<usize>,
+    /// What is left out first.
+    pub(super) priority: Priority,
     /// How many redirects it follows.
     pub(super) redirects: u32,
     /// Whether the user's cookies go with it, and those of its answer are kept.
@@ -43,7 +54,10 @@ impl Flow {
         // All shares of an archetype have the same series: the first tells where its checks count.
         let share = plan.workloads.iter().flat_map(|workload| &workload.shares);
         let share = share.into_iter().find(|share| share.archetype == archetype);
-        let prepare = |call: &Call| {
+        let policies = &plan.policies;
+        let prepare = |(index, call): (usize, &Call)| {
+            let endpoint = setup.shared.endpoints.of[archetype][index];
+            let pool = policies.pool_of(&setup.shared.endpoints.all[endpoint]);
             let service = &plan.services[call.service];
             let known = share.map_or(&[][..], |share| names[share.step(call.series)].as_slice());
             let names = |name: &str| {
@@ -52,6 +66,12 @@ impl Flow {
             let redirects = call.redirects.or(service.redirects).unwrap_or(0);
             PreparedCall {
                 request: Prepared::new(call, service, &setup.addresses[call.service], &plan.safety),
+                endpoint,
+                pool,
+                priority: call
+                    .priority
+                    .or(pool.map(|at| policies.pools[at].priority))
+                    .unwrap_or_default(),
                 wanted: Wanted {
                     head_request: call.request.method == "HEAD",
                     max_body: call.max_body,
@@ -59,6 +79,7 @@ impl Flow {
                     keep_body: call.looks_at_body(),
                     cookies: service.cookies,
                     location: redirects > 0,
+                    retry_after: policies.retries.is_some(),
                 },
                 redirects,
                 // A step that names its cookies itself wants these and no others.
@@ -73,11 +94,29 @@ impl Flow {
             }
         };
         Self {
-            calls: kind.calls.iter().map(prepare).collect(),
+            calls: kind.calls.iter().enumerate().map(prepare).collect(),
             steps: kind.steps.clone(),
             sections: kind.sections,
             think: kind.think.clone(),
             pace_ns: kind.pace.map(nanos),
+        }
+    }
+}
+
+impl Shard {
+    /// A buffer to render a templated request into; a static one needs none.
+    pub(super) fn take_buffer(&self, prepared: &PreparedCall) -> Vec<u8> {
+        match prepared.request {
+            Prepared::Static(_) => Vec::new(),
+            Prepared::Dynamic { .. } => self.buffers.borrow_mut().pop().unwrap_or_default(),
+        }
+    }
+
+    /// Gives it back.
+    pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
+        let mut buffers = self.buffers.borrow_mut();
+        if buffer.capacity() > 0 && buffers.len() < BUFFERS {
+            buffers.push(buffer);
         }
     }
 }

@@ -15,8 +15,8 @@ use std::task::Poll;
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 
-use super::prepared::{Flow, PreparedCall};
-use super::request::Prepared;
+use super::caution::Caution;
+use super::prepared::Flow;
 use super::seat::{self, Guest, Seat};
 use super::{Setup, Shared, Variables, Witness};
 use crate::clock::{self, Time, Timer};
@@ -40,9 +40,6 @@ const LATE_STARTS: u32 = 32;
 /// Starts counted in one go when a run is stopped before they were due.
 const COUNTED_AT_ONCE: u64 = 10_000;
 
-/// Request buffers kept for reuse; more are in flight only while more calls are.
-const BUFFERS: usize = 256;
-
 /// A shard at work.
 pub(super) struct Shard {
     pub(super) plan: Arc<Plan>,
@@ -54,6 +51,8 @@ pub(super) struct Shard {
     pub(super) shared: Arc<Shared>,
     pub(super) wire: Wire,
     pub(super) recorder: RefCell<Recorder>,
+    /// What the client holds back.
+    pub(super) caution: Caution,
     /// By archetype.
     pub(super) flows: Vec<Flow>,
     /// What the scenario's `setup` left.
@@ -74,7 +73,7 @@ pub(super) struct Shard {
     /// Cut everything now.
     pub(super) cut: Rc<Cell<bool>>,
     segment: Segment,
-    buffers: RefCell<Vec<Vec<u8>>>,
+    pub(super) buffers: RefCell<Vec<Vec<u8>>>,
     pub(super) draining: Cell<bool>,
     /// A task of ours panicked: the shard ends, and says so.
     broken: Cell<bool>,
@@ -127,7 +126,8 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
             elapsed_ns: now.since(start),
             ..Gauges::default()
         };
-        let fresh = shard.recorder.borrow_mut().shed(gauges, now);
+        let mut fresh = shard.recorder.borrow_mut().shed(gauges, now);
+        fresh.pools = shard.caution.take_uses(now);
         let mut delta = match kept.take() {
             None => fresh,
             Some(mut kept) => {
@@ -174,6 +174,7 @@ impl Shard {
             started_ms: setup.started_ms,
             shared: Arc::clone(&setup.shared),
             wire,
+            caution: Caution::new(setup),
             recorder: RefCell::new(Recorder::new(shape, index, setup.start)),
             free_seats: RefCell::default(),
             scratch: RefCell::default(),
@@ -234,7 +235,7 @@ impl Shard {
                 self.draining.set(true);
                 self.cut.set(true);
             }
-            Command::Order(_) => {}
+            Command::Order(order) => self.caution.obey(self, order),
         }
         // Starters and pausing users look at the world again.
         clock::wake_all();
@@ -359,22 +360,6 @@ impl Shard {
     fn tell_if_idle(&self) {
         if self.users.get() == 0 && self.starters.get() == 0 {
             self.idle.notify_one();
-        }
-    }
-
-    /// A buffer to render a templated request into; a static one needs none.
-    pub(super) fn take_buffer(&self, prepared: &PreparedCall) -> Vec<u8> {
-        match prepared.request {
-            Prepared::Static(_) => Vec::new(),
-            Prepared::Dynamic { .. } => self.buffers.borrow_mut().pop().unwrap_or_default(),
-        }
-    }
-
-    /// Gives it back.
-    pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
-        let mut buffers = self.buffers.borrow_mut();
-        if buffer.capacity() > 0 && buffers.len() < BUFFERS {
-            buffers.push(buffer);
         }
     }
 }

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use super::shard::Shard;
 use crate::clock::Time;
 use crate::curve::Distribution;
+use crate::guard::Limiter;
 use crate::plan::data::AtEnd;
 use crate::plan::flow::Session;
 use crate::plan::load::Bound;
@@ -48,6 +49,8 @@ pub(super) struct User {
     pub(super) jar: Option<Rc<RefCell<Jar>>>,
     /// What it waits with.
     pub(super) patience: Patience,
+    /// Its own rate limit, which its branches share.
+    pub(super) limiter: Option<Rc<Limiter>>,
     /// What few flows need.
     pub(super) extras: Option<Box<Extras>>,
     first_step: usize,
@@ -108,6 +111,7 @@ impl User {
             lines: shard.plan.services.iter().map(|_| shard.wire.line()).collect(),
             jar: None,
             patience: Patience::new(shard.cut.clone()),
+            limiter: None,
             extras: None,
             first_step: 0,
             first_group: 0,
@@ -136,6 +140,8 @@ impl User {
         self.number = who.number + who.session * workload.peak_users();
         self.backoff_ns = 0;
         self.jar = None;
+        let own = shard.plan.policies.limits.per_user;
+        self.limiter = own.map(|rate| Rc::new(Limiter::new(rate)));
         self.variables.clear();
         self.variables.extend_from_slice(&shard.globals);
         self.variables.resize(kind.variables.len(), None);
@@ -287,6 +293,7 @@ impl User {
         self.first_step = parent.first_step;
         self.first_group = parent.first_group;
         self.jar = Some(Rc::clone(parent.jar.get_or_insert_default()));
+        self.limiter.clone_from(&parent.limiter);
         self.rng = Rng::seed_from_u64(parent.rng.random());
         self.patience.set_hard_end(parent.patience.hard_end());
     }

@@ -1,7 +1,7 @@
 //! How long to wait before trying again: exponential, with full jitter.
 //!
-//! Source: Brooker, *Exponential Backoff And Jitter* (AWS, 2015): of the variants, full jitter makes
-//! the fewest calls for the same work.
+//! Source: Brooker, *Exponential Backoff And Jitter* (AWS, 2015): of the variants, full jitter
+//! makes the fewest calls for the same work.
 //! Invariant: no wait is longer than the law's `max`.
 
 use rand::RngExt;

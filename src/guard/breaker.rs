@@ -213,7 +213,7 @@ impl Breaker {
                 Kind::Open if now.0 >= self.until.load(Acquire) => {
                     let next = word.then(Kind::HalfOpen, 1);
                     let verdict = Verdict::Probe(next.generation());
-                    (next, verdict, change(State::Open, State::HalfOpen, Why::Rested))
+                    (next, verdict, Some(change(State::Open, State::HalfOpen, Why::Rested)))
                 }
                 Kind::HalfOpen if out < self.law.probes => {
                     let next = Word::half_open(word.generation(), out + 1, well);
@@ -265,7 +265,9 @@ impl Breaker {
             };
             match trips(failures) {
                 None => (Word::new(Kind::Closed, word.generation(), failures), (), None),
-                Some(why) => (self.open(word, now), (), change(State::Closed, State::Open, why)),
+                Some(why) => {
+                    (self.open(word, now), (), Some(change(State::Closed, State::Open, why)))
+                }
             }
         })
         .1
@@ -283,13 +285,13 @@ impl Breaker {
                 End::Unknown => (Word::half_open(generation, out, well), (), None),
                 End::Failure => {
                     let why = Why::ProbeFailed;
-                    (self.open(word, now), (), change(State::HalfOpen, State::Open, why))
+                    (self.open(word, now), (), Some(change(State::HalfOpen, State::Open, why)))
                 }
                 End::Success if well + 1 >= self.law.successes => {
                     self.window.as_ref().inspect(|window| window.forget());
                     let why = Why::Probed(well + 1);
                     let next = word.then(Kind::Closed, 0);
-                    (next, (), change(State::HalfOpen, State::Closed, why))
+                    (next, (), Some(change(State::HalfOpen, State::Closed, why)))
                 }
                 End::Success => (Word::half_open(generation, out, well + 1), (), None),
             }
@@ -314,7 +316,7 @@ impl Breaker {
             if word.kind() == kind {
                 return (word, (), None);
             }
-            (word.then(kind, 0), (), change(from, state, Why::Told))
+            (word.then(kind, 0), (), Some(change(from, state, Why::Told)))
         });
         told.1
     }
@@ -349,8 +351,8 @@ impl Breaker {
     }
 }
 
-const fn change(from: State, to: State, why: Why) -> Option<Change> {
-    Some(Change { from, to, why })
+const fn change(from: State, to: State, why: Why) -> Change {
+    Change { from, to, why }
 }
 
 /// Attempts and failures of the last stretch of time, in ten buckets.

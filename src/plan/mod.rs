@@ -139,6 +139,7 @@ impl Plan {
             workloads: self.workloads.len(),
             checks: self.check_names().iter().map(Vec::len).collect(),
             groups: self.groups.len(),
+            pools: self.policies.pools.len(),
             warmup_ns: nanos(self.warmup),
         }
     }

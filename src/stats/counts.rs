@@ -67,6 +67,10 @@ pub struct Attempts {
     pub redirects: u64,
     /// Made again because a kept connection turned out to be closed.
     pub stale_resends: u64,
+    /// Given up because another attempt of the same call was answered first; among the above.
+    pub cancelled: u64,
+    /// Retries and hedges that the budget did not allow: never made.
+    pub denied: u64,
 }
 
 /// What became of connections, and what went over them.
@@ -130,7 +134,8 @@ add_fields!(Iterations:
     due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached);
 add_fields!(Calls:
     made, ok, failed, timeout, suppressed, cancelled, generator_errors, unfinished);
-add_fields!(Attempts: started, sent, first, retries, hedges, redirects, stale_resends);
+add_fields!(Attempts:
+    started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied);
 add_fields!(Connections: opened, reused, failed, bytes_sent, bytes_received);
 add_fields!(Gauges:
     seated, running_iterations, running_calls, users, connections, cpu_ns, run_queue_ns,

@@ -10,7 +10,8 @@ use super::exemplar::Failures;
 use super::histogram::Histogram;
 use super::latency::Latency;
 use super::notice::{NOTICES, Notices};
-use super::outcome::ERRORS;
+use super::outcome::{Cause, ERRORS};
+use super::pool::PoolUse;
 use super::sample::Shape;
 
 /// Status codes are counted densely from 100 to 599; others count as 0.
@@ -50,6 +51,8 @@ pub struct Delta {
     pub failures: Failures,
     /// What changed, oldest first; at most [`NOTICES`].
     pub notices: Notices,
+    /// By pool: since the last shed, and as they stand.
+    pub pools: Vec<PoolUse>,
     /// By intended second, oldest first.
     pub windows: Vec<Window>,
     /// The shard at the moment of shedding.
@@ -99,6 +102,8 @@ pub struct Window {
     pub begun: Vec<u64>,
     /// The phases of attempts: dns, connect, tls, first byte, body.
     pub phases: [Histogram; 5],
+    /// Waits that policy asked for, by cause, longer than none; a call may have several.
+    pub waits: BTreeMap<Cause, Histogram>,
 }
 
 /// A workload in one second.
@@ -157,6 +162,7 @@ impl Delta {
             halt: None,
             failures: Failures::default(),
             notices: Notices::default(),
+            pools: vec![PoolUse::default(); shape.pools],
             windows: Vec::new(),
             gauges: Gauges::default(),
             last: false,
@@ -172,6 +178,7 @@ impl Delta {
         self.halt = self.halt.take().or(later.halt);
         self.failures.merge(&later.failures);
         self.notices.extend(later.notices, NOTICES);
+        self.pools.iter_mut().zip(&later.pools).for_each(|(mine, theirs)| mine.then(theirs));
         for window in later.windows {
             match self.windows.iter_mut().find(|mine| mine.is_like(&window)) {
                 Some(mine) => mine.merge(&window),
@@ -220,6 +227,7 @@ impl Window {
             groups: vec![Latency::default(); shape.groups],
             begun: vec![0; shape.checks.len()],
             phases: Default::default(),
+            waits: BTreeMap::new(),
         }
     }
 
@@ -242,6 +250,9 @@ impl Window {
         self.groups.iter_mut().zip(&other.groups).for_each(|(mine, theirs)| mine.merge(theirs));
         self.begun.iter_mut().zip(&other.begun).for_each(|(mine, theirs)| *mine += theirs);
         self.phases.iter_mut().zip(&other.phases).for_each(|(mine, theirs)| mine.merge(theirs));
+        for (cause, theirs) in &other.waits {
+            self.waits.entry(*cause).or_default().merge(theirs);
+        }
     }
 }
 

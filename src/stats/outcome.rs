@@ -289,6 +289,19 @@ pub enum Outcome {
     Suppressed(Cause),
 }
 
+impl std::fmt::Display for Outcome {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Answered(status) => write!(f, "{status}"),
+            Self::Failed(phase, kind) => write!(f, "{} ({})", kind.name(), phase.name()),
+            Self::Timeout(phase) => write!(f, "timeout ({})", phase.name()),
+            Self::Unfinished(phase) => write!(f, "cut ({})", phase.name()),
+            Self::Own(fault) => f.write_str(fault.name()),
+            Self::Suppressed(cause) => write!(f, "never sent ({})", cause.name()),
+        }
+    }
+}
+
 /// How a call ended, by its last attempt and what was expected of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fate {

@@ -11,7 +11,7 @@ use super::delta::{Delta, Halt, LINES, LoadWindow, StepWindow, Window, add_name}
 use super::exemplar::{Exemplar, Failing, MOST};
 use super::latency::Latency;
 use super::notice::{NOTICES, Notice};
-use super::outcome::{Fate, Outcome, OwnFault, error_index};
+use super::outcome::{Cause, Fate, Outcome, OwnFault, error_index};
 use super::sample::{Exchange, IterationEnd, Sample, Shape};
 use crate::clock::Time;
 
@@ -206,6 +206,45 @@ impl Recorder {
         if matches!(exchange.outcome, Outcome::Answered(_)) {
             phases[3].record_ns(exchange.first_byte.since(exchange.dispatched));
             phases[4].record_ns(exchange.done.since(exchange.first_byte));
+        }
+    }
+
+    /// An attempt was given up because another of its call was answered first; `exchange` says
+    /// what went over the wire.
+    pub fn cancel_attempt(&mut self, exchange: &Exchange) {
+        let delta = &mut self.delta;
+        delta.attempts.cancelled += 1;
+        delta.attempts.sent += u64::from(exchange.sent);
+        delta.connections.bytes_sent += exchange.bytes_sent;
+        delta.connections.bytes_received += exchange.bytes_received;
+        match exchange.opening {
+            None => delta.connections.reused += u64::from(exchange.wired),
+            Some(opening) if opening.open => delta.connections.opened += 1,
+            // Nobody knows whether it would have been opened.
+            Some(_) => {}
+        }
+    }
+
+    /// An attempt that is not its call's last: its service time is one, too.
+    pub fn attempt(&mut self, step: usize, intended_ns: u64, exchange: &Exchange) {
+        let ns = exchange.done.since(exchange.dispatched);
+        let service = &mut self.step(step, intended_ns).service;
+        match exchange.outcome {
+            Outcome::Answered(_) => service.answered(ns),
+            Outcome::Timeout(_) | Outcome::Unfinished(_) => service.at_least(ns),
+            _ => service.beyond(),
+        }
+    }
+
+    /// Another attempt was wanted, and the budget did not allow it.
+    pub fn deny(&mut self) {
+        self.delta.attempts.denied += 1;
+    }
+
+    /// A call waited because policy asked for it.
+    pub fn waited(&mut self, intended_ns: u64, cause: Cause, ns: u64) {
+        if ns > 0 {
+            self.window(intended_ns).waits.entry(cause).or_default().record_ns(ns);
         }
     }
 

@@ -15,6 +15,8 @@ pub struct Shape {
     pub checks: Vec<usize>,
     /// Number of groups.
     pub groups: usize,
+    /// Number of pools.
+    pub pools: usize,
     /// What is due before this, ns after the run's start, is warm-up.
     pub warmup_ns: u64,
 }

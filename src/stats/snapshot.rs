@@ -10,6 +10,7 @@ use super::delta::{StepWindow, Window};
 use super::exemplar::Exemplar;
 use super::latency::Latency;
 use super::notice::Notices;
+use super::pool::PoolUse;
 
 /// The run so far.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct Snapshot {
     pub errors: Vec<(usize, u64)>,
     /// The first failures of each kind, with how many there were, most frequent first.
     pub exemplars: Vec<(u64, Arc<Exemplar>)>,
+    /// By pool: over the whole run, and as they stand.
+    pub pools: Vec<PoolUse>,
     /// What changed while it went on, in the order it became known.
     pub notices: Notices,
     /// Calls not made because a variable was unset, by its name.

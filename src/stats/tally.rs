@@ -8,6 +8,7 @@ use super::counts::Gauges;
 use super::delta::{Delta, Window};
 use super::notice::{KEPT, Notice};
 use super::outcome::ERRORS;
+use super::pool::PoolUse;
 use super::sample::Shape;
 use super::snapshot::{Health, Snapshot};
 
@@ -35,6 +36,7 @@ pub struct Tally {
 struct ShardState {
     counts: Delta,
     gauges: Gauges,
+    pools: Vec<PoolUse>,
     saturated: u64,
 }
 
@@ -44,6 +46,7 @@ impl Tally {
         let state = |shard| ShardState {
             counts: Delta::new(shape, shard),
             gauges: Gauges::default(),
+            pools: vec![PoolUse::default(); shape.pools],
             saturated: 0,
         };
         Self {
@@ -85,6 +88,7 @@ impl Tally {
         let Some(shard) = self.shards.get_mut(delta.shard) else { return };
         let before = std::mem::replace(&mut shard.gauges, delta.gauges);
         shard.counts.add_counts(delta);
+        shard.pools.iter_mut().zip(&delta.pools).for_each(|(mine, now)| mine.then(now));
         self.watch(delta.shard, &before);
         let sum = self.gauges();
         self.users_peak = self.users_peak.max(delta.gauges.users_peak);
@@ -118,6 +122,7 @@ impl Tally {
             errors,
             exemplars: self.total.failures.list(),
             notices: self.total.notices.clone(),
+            pools: self.pools(),
             unset: self.total.unset.clone().into_iter().collect(),
             ran_out: self.total.ran_out.clone().into_iter().collect(),
             measured: self.measured.clone(),
@@ -135,6 +140,14 @@ impl Tally {
         }
     }
 
+    fn pools(&self) -> Vec<PoolUse> {
+        let mut sum = vec![PoolUse::default(); self.total.pools.len()];
+        for shard in &self.shards {
+            sum.iter_mut().zip(&shard.pools).for_each(|(sum, part)| sum.add(part));
+        }
+        sum
+    }
+
     fn gauges(&self) -> Gauges {
         let mut sum = Gauges::default();
         for shard in &self.shards {
@@ -147,7 +160,7 @@ impl Tally {
 
     /// Checks a shard's ledgers and keeps its worst moments.
     fn watch(&mut self, index: usize, before: &Gauges) {
-        let ShardState { counts, gauges, saturated } = &mut self.shards[index];
+        let ShardState { counts, gauges, saturated, .. } = &mut self.shards[index];
         let mut broken = Vec::new();
         let (mut running, mut calls_running) = (0, 0);
         let (mut due, mut given) = (0, gauges.seated);

@@ -305,6 +305,7 @@ fn is_worse(a: &Judgement, b: &Judgement) -> bool {
 /// A window of one workload and one series with nothing in it.
 fn blank() -> Window {
     Window {
+        waits: std::collections::BTreeMap::default(),
         groups: Vec::new(),
         second: 0,
         measured: true,

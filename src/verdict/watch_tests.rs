@@ -19,7 +19,7 @@ struct World {
 
 impl World {
     fn new(rules: &[&str]) -> Self {
-        let shape = Shape { workloads: 1, checks: vec![0, 0], groups: 0, warmup_ns: 0 };
+        let shape = Shape { workloads: 1, checks: vec![0, 0], groups: 0, pools: 0, warmup_ns: 0 };
         let rules: Vec<Threshold> =
             rules.iter().map(|rule| Threshold::parse(rule).unwrap()).collect();
         let series = |step: &str| Subject { step: step.to_owned(), ..Subject::default() };

@@ -147,6 +147,13 @@ impl Endpoint {
         self.refusal()
     }
 
+    /// What the resolver said is forgotten; a literal address stays what it is.
+    pub(super) fn forget(&self) {
+        if self.next_hop.0.parse::<IpAddr>().is_err() {
+            *self.known.borrow_mut() = None;
+        }
+    }
+
     /// Its addresses, if they are known and still good.
     pub(super) fn addresses(&self) -> Option<Arc<[SocketAddr]>> {
         let known = self.known.borrow();

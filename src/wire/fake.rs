@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use super::Outgoing;
-use super::framing::Kept;
+use super::framing::{Kept, Spent};
 use super::patience::{GaveUp, Patience};
 use crate::clock::{Time, Timer};
 use crate::stats::sample::Exchange;
@@ -89,6 +89,7 @@ impl Target {
         kept.head.clear();
         kept.body.clear();
         let reply = self.arrive(outgoing, now, kept);
+        kept.spent = Spent { sent: reply != Reply::Refuse, ..Spent::default() };
         let (outcome, sent) = match reply {
             Reply::At(done, status) => (wait(done, patience, status).await, true),
             Reply::Reset => (Outcome::Failed(Phase::FirstByte, Kind::Reset), true),

@@ -39,6 +39,8 @@ pub struct Wanted {
     pub cookies: bool,
     /// Keep the header block of an answer that points elsewhere.
     pub location: bool,
+    /// Keep the header block of an answer that asks for patience (429, 503).
+    pub retry_after: bool,
 }
 
 /// What was kept of an answer; its buffers are reused from call to call.
@@ -52,6 +54,41 @@ pub struct Kept {
     pub sets_cookie: bool,
     /// The body was kept and is encoded.
     pub encoded: bool,
+    /// What the exchange has come to so far; told also of one that is given up half-way.
+    pub spent: Spent,
+}
+
+impl Kept {
+    /// The value of the first header of this name (lower case) in what was kept of the head.
+    pub fn header(&self, name: &str) -> Option<&[u8]> {
+        self.head.split(|&byte| byte == b'\n').find_map(|line| {
+            let (own, rest) = line.split_at_checked(name.len())?;
+            let value = rest.strip_prefix(b":")?;
+            own.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
+        })
+    }
+}
+
+/// What an exchange has put on the wire so far.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Spent {
+    /// It had to open a connection, and whether it has.
+    pub opening: Option<bool>,
+    /// The last byte of the request was handed to the kernel.
+    pub sent: bool,
+    /// Bytes handed to the kernel.
+    pub bytes_sent: u64,
+    /// Bytes read.
+    pub bytes_received: u64,
+}
+
+impl Wanted {
+    /// Whether the header block of an answer of this status is wanted for its status alone.
+    pub fn head_of(&self, status: u16) -> bool {
+        self.keep_head
+            || self.location && status / 100 == 3
+            || self.retry_after && matches!(status, 429 | 503)
+    }
 }
 
 /// Reads one answer.
@@ -242,8 +279,7 @@ impl Reader {
         kept.sets_cookie = head.sets_cookie && self.wanted.cookies;
         kept.encoded = head.encoded && self.wanted.keep_body;
         kept.head.clear();
-        let points = self.wanted.location && head.status / 100 == 3;
-        if self.wanted.keep_head || kept.sets_cookie || kept.encoded || points {
+        if self.wanted.head_of(head.status) || kept.sets_cookie || kept.encoded {
             kept.head.extend_from_slice(&bytes[head.line..head.length]);
         }
         kept.body.clear();

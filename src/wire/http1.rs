@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 
 use super::connection::{Connection, gave_up};
 use super::fault;
-use super::framing::{Kept, Reader};
+use super::framing::{Kept, Reader, Spent};
 use super::patience::{GaveUp, Patience};
 use super::{Endpoint, Line, Outgoing};
 use crate::clock::{self, Time};
@@ -45,9 +45,6 @@ enum Ended {
 
 /// The running account of one exchange.
 struct Account {
-    sent: bool,
-    bytes_sent: u64,
-    bytes_received: u64,
     first_byte: Time,
     done: Time,
 }
@@ -69,6 +66,7 @@ impl Http1 {
         kept: &mut Kept,
     ) -> (Exchange, bool) {
         let mut opening = None;
+        kept.spent = Spent::default();
         if line.connection.is_some() {
             self.drop_if_dead(line).await;
         }
@@ -77,20 +75,18 @@ impl Http1 {
             None => {
                 // Boxed: it is rare, and would make every user's task as large as itself.
                 let times = opening.insert(Opening::default());
+                kept.spent.opening = Some(false);
                 match Box::pin(Connection::open(endpoint, outgoing.user, patience, times)).await {
-                    Ok(connection) => line.open(connection),
+                    Ok(connection) => {
+                        kept.spent.opening = Some(true);
+                        line.open(connection);
+                    }
                     Err(outcome) => return (never_sent(now, outcome, opening), false),
                 }
                 0
             }
         };
-        let mut account = Account {
-            sent: false,
-            bytes_sent: 0,
-            bytes_received: 0,
-            first_byte: Time::NEVER,
-            done: Time::NEVER,
-        };
+        let mut account = Account { first_byte: Time::NEVER, done: Time::NEVER };
         let ended = self.converse(line, outgoing, patience, kept, &mut account).await;
         if account.done == Time::NEVER {
             account.done = clock::now();
@@ -112,9 +108,9 @@ impl Http1 {
             done: account.done,
             opening,
             wired: true,
-            sent: account.sent,
-            bytes_sent: account.bytes_sent,
-            bytes_received: account.bytes_received,
+            sent: kept.spent.sent,
+            bytes_sent: kept.spent.bytes_sent,
+            bytes_received: kept.spent.bytes_received,
         };
         (exchange, stale)
     }
@@ -128,6 +124,7 @@ impl Http1 {
         kept: &mut Kept,
         account: &mut Account,
     ) -> Ended {
+        line.carry();
         let Some(connection) = line.connection.as_mut() else {
             return Ended::Failed(Outcome::Failed(Phase::Send, Kind::Other));
         };
@@ -137,8 +134,8 @@ impl Http1 {
         // it sent before may still be read; the end of what can be read is near, too.
         let mut reset = None;
         let ended = poll_fn(|cx| {
-            if !account.sent && reset.is_none() {
-                match write(connection, cx, outgoing.bytes, account) {
+            if !kept.spent.sent && reset.is_none() {
+                match write(connection, cx, outgoing.bytes, &mut kept.spent) {
                     Some(error) if is_reset(&error) => reset = Some(error),
                     Some(error) => return Poll::Ready(write_error(&reader, &error)),
                     None => {}
@@ -149,13 +146,12 @@ impl Http1 {
                 (Poll::Ready(Ok(Ended::Failed(_) | Ended::Silent(_)) | Err(_)), Some(error)) => {
                     Poll::Ready(write_error(&reader, error))
                 }
-                (other, _) => {
-                    other.map(|ended| ended.unwrap_or_else(|why| timed_out(why, &reader, account)))
-                }
+                (other, _) => other
+                    .map(|ended| ended.unwrap_or_else(|why| timed_out(why, &reader, &kept.spent))),
             }
         })
         .await;
-        if matches!(ended, Ended::Answered(_)) && reader.may_reuse() && account.sent {
+        if matches!(ended, Ended::Answered(_)) && reader.may_reuse() && kept.spent.sent {
             connection.idle_since = account.done;
         } else {
             line.close();
@@ -187,7 +183,7 @@ impl Http1 {
                 Ok(count) => &buffer[..count],
                 Err(error) => return Poll::Ready(read_error(reader, &error)),
             };
-            account.bytes_received += bytes.len() as u64;
+            kept.spent.bytes_received += bytes.len() as u64;
             let fed = reader.feed(bytes, kept);
             let now = clock::now();
             if account.first_byte == Time::NEVER {
@@ -225,21 +221,21 @@ fn write(
     connection: &mut Connection,
     cx: &mut Context<'_>,
     bytes: &[u8],
-    account: &mut Account,
+    spent: &mut Spent,
 ) -> Option<io::Error> {
     loop {
-        let left = &bytes[account.bytes_sent as usize..];
+        let left = &bytes[spent.bytes_sent as usize..];
         if left.is_empty() {
             match connection.poll_flush(cx) {
                 Poll::Pending => {}
-                Poll::Ready(Ok(())) => account.sent = true,
+                Poll::Ready(Ok(())) => spent.sent = true,
                 Poll::Ready(Err(error)) => return Some(error),
             }
             return None;
         }
         match connection.poll_write(cx, left) {
             Poll::Pending => return None,
-            Poll::Ready(Ok(count)) => account.bytes_sent += count as u64,
+            Poll::Ready(Ok(count)) => spent.bytes_sent += count as u64,
             Poll::Ready(Err(error)) => return Some(error),
         }
     }
@@ -264,8 +260,8 @@ fn broken_off(reader: &Reader, kind: Kind) -> Ended {
     if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
 }
 
-fn timed_out(why: GaveUp, reader: &Reader, account: &Account) -> Ended {
-    let phase = if account.sent { reader.phase() } else { Phase::Send };
+fn timed_out(why: GaveUp, reader: &Reader, spent: &Spent) -> Ended {
+    let phase = if spent.sent { reader.phase() } else { Phase::Send };
     Ended::Failed(gave_up(why, phase))
 }
 

@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
 
 use super::connection::{Connection, gave_up};
-use super::framing::{Kept, MAX_HEAD, MAX_INTERIM};
+use super::framing::{Kept, MAX_HEAD, MAX_INTERIM, Spent};
 use super::http1::{Http1, STALE_NS, never_sent};
 use super::patience::Patience;
 use super::{Endpoint, Line, Outgoing, fault, message};
@@ -96,11 +96,17 @@ async fn exchange(
         line.close();
     }
     let mut opening = None;
+    kept.spent = Spent::default();
     if line.connection.is_none() && line.two.is_none() {
+        kept.spent.opening = Some(false);
         let times = opening.insert(Opening::default());
         if let Err(outcome) = open(endpoint, line, outgoing.user, patience, times).await {
             return (never_sent(now, outcome, opening), false);
         }
+        kept.spent.opening = Some(true);
+    }
+    if line.two.is_some() {
+        line.carry();
     }
     let Some(two) = &mut line.two else {
         let spoken = http1.exchange(endpoint, line, outgoing, now, patience, kept).await;
@@ -233,6 +239,8 @@ impl Http2 {
             // It waits inside for the target's window; an early answer need not wait for it.
             stream.send_data(body, true).map_err(|error| outcome(Phase::Send, &error))?;
         }
+        // As far as anybody can tell who gives it up from here on.
+        kept.spent.sent = true;
         progress.phase = Phase::FirstByte;
         let mut interim = 0;
         let answer = poll_fn(|cx| {

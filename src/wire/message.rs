@@ -59,8 +59,7 @@ pub(super) fn keep_head(headers: &HeaderMap, status: u16, wanted: &Wanted, kept:
     kept.body.clear();
     kept.sets_cookie = wanted.cookies && headers.contains_key(http::header::SET_COOKIE);
     kept.encoded = wanted.keep_body && headers.contains_key(http::header::CONTENT_ENCODING);
-    let points = wanted.location && status / 100 == 3;
-    if !(wanted.keep_head || kept.sets_cookie || kept.encoded || points) {
+    if !(wanted.head_of(status) || kept.sets_cookie || kept.encoded) {
         return;
     }
     for (name, value) in headers {
@@ -103,6 +102,7 @@ mod tests {
             keep_body: true,
             cookies: true,
             location: false,
+            retry_after: false,
         };
         let mut kept = Kept { body: vec![1], ..Kept::default() };
         keep_head(&headers, 200, &wanted, &mut kept);

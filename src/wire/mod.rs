@@ -16,6 +16,7 @@ pub mod jar;
 pub mod location;
 mod message;
 mod patience;
+pub mod pool;
 mod proxy;
 mod socket;
 pub mod tls;
@@ -57,6 +58,9 @@ pub struct Line {
     connection: Option<Connection>,
     /// Or one that speaks HTTP/2.
     two: Option<Box<http2::Http2>>,
+    /// When that was opened, and how many requests it has carried.
+    opened: Time,
+    requests: u64,
     /// Open connections of the shard, and the most since it last looked.
     open: Rc<Open>,
 }
@@ -95,7 +99,8 @@ impl Wire {
 
     /// A line without a connection.
     pub fn line(&self) -> Line {
-        Line { connection: None, two: None, open: Rc::clone(&self.open) }
+        let open = Rc::clone(&self.open);
+        Line { connection: None, two: None, opened: Time::NEVER, requests: 0, open }
     }
 
     /// One exchange on `line`, dispatched at `now`. True beside it: a kept connection proved stale
@@ -127,6 +132,13 @@ impl Wire {
         self.endpoints.iter().find_map(Endpoint::refusal)
     }
 
+    /// A service's name is looked up again before the next connection.
+    pub fn forget(&self, endpoint: usize) {
+        if let Some(endpoint) = self.endpoints.get(endpoint) {
+            endpoint.forget();
+        }
+    }
+
     /// The most connections open since the last look.
     pub fn take_peak(&self) -> u64 {
         self.open.peak.replace(self.open.now.get())
@@ -134,6 +146,28 @@ impl Wire {
 }
 
 impl Line {
+    /// Whether it has a connection.
+    #[inline]
+    pub fn is_open(&self) -> bool {
+        self.connection.is_some() || self.two.is_some()
+    }
+
+    /// When its connection was opened; means nothing without one.
+    pub fn opened(&self) -> Time {
+        self.opened
+    }
+
+    /// How many requests its connection has carried.
+    pub fn requests(&self) -> u64 {
+        self.requests
+    }
+
+    /// Another request goes over it.
+    #[inline]
+    fn carry(&mut self) {
+        self.requests += 1;
+    }
+
     /// Closes its connection, if any.
     pub fn close(&mut self) {
         if self.connection.take().is_some() || self.two.take().is_some() {
@@ -151,7 +185,8 @@ impl Line {
         self.count();
     }
 
-    fn count(&self) {
+    fn count(&mut self) {
+        (self.opened, self.requests) = (crate::clock::now(), 0);
         let now = self.open.now.get() + 1;
         self.open.now.set(now);
         self.open.peak.set(self.open.peak.get().max(now));

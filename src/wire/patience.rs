@@ -76,6 +76,29 @@ impl Patience {
         self.pause_unless(at, || self.cut.get() || draining.get()).await
     }
 
+    /// Waits for `ready` until `at`, or until the run's time is over.
+    pub async fn wait_until<T>(
+        &self,
+        at: Time,
+        mut ready: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, GaveUp> {
+        let until = at.min(self.hard_end.get());
+        self.pause.set(until);
+        let ended = poll_fn(|cx| {
+            if let Poll::Ready(value) = ready(cx) {
+                return Poll::Ready(Ok(value));
+            }
+            if self.cut.get() {
+                return Poll::Ready(Err(GaveUp::Cut));
+            }
+            let why = if until < at { GaveUp::Cut } else { GaveUp::Timeout };
+            self.pause.poll(cx).map(|()| Err(why))
+        })
+        .await;
+        self.pause.clear();
+        ended
+    }
+
     async fn pause_unless(&self, at: Time, over: impl Fn() -> bool) -> Result<(), GaveUp> {
         let until = at.min(self.hard_end.get());
         if !over() && until > clock::now() {

@@ -126,7 +126,7 @@ pub struct Limits {
     pub per_user: Option<u64>,
     /// Each source address.
     pub per_source: Option<u64>,
-    /// Each endpoint that matches; the most specific pattern wins.
+    /// All endpoints together that a pattern fits; the most specific pattern wins.
     pub per_endpoint: Vec<(Pattern, u64)>,
     /// The most a call waits for its turn; it is suppressed then. None: as long as it takes.
     pub wait: Option<Duration>,

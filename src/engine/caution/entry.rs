@@ -1,0 +1,253 @@
+//! An attempt's way to the wire and back: what lets it in, and what it leaves behind.
+//!
+//! `attempt` takes it through; the waits between are boxed there, since most attempts have none.
+//! Invariant: each thing that [`Caution::enter`] takes is given back by [`Caution::leave`], once.
+
+use super::Caution;
+use crate::clock::Time;
+use crate::engine::prepared::PreparedCall;
+use crate::engine::shard::Shard;
+use crate::engine::user::User;
+use crate::guard::board::Changed;
+use crate::guard::{Ask, Pass};
+use crate::stats::{Cause, Exchange, Notice, Outcome, Phase, Topic};
+use crate::wire::pool::{self, NoLine};
+
+/// The phases in which a connection is opened.
+const CONNECT: [Phase; 3] = [Phase::Dns, Phase::Connect, Phase::Tls];
+
+/// How far an attempt has come towards being sent.
+#[derive(Clone, Copy, Debug, Default)]
+pub(in crate::engine) struct Entry {
+    /// So many limits have given it a turn.
+    turns: u8,
+    /// The user's line is lent by a pool.
+    leased: bool,
+    /// It tries a door for all.
+    tries: bool,
+    /// Its leave from the breakers.
+    pass: Pass,
+}
+
+/// Why an attempt is not sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Hold {
+    /// It may go on then.
+    Until(Time, Cause),
+    /// It waits for a line of this pool.
+    Line(usize),
+    /// It is not sent at all.
+    Never(Cause),
+}
+
+impl Hold {
+    /// What holds it.
+    pub(in crate::engine) fn cause(self) -> Cause {
+        match self {
+            Self::Until(_, cause) | Self::Never(cause) => cause,
+            Self::Line(_) => Cause::Pool,
+        }
+    }
+}
+
+impl Caution {
+    /// Goes on towards sending: a turn at each limit, a line of its pool, the door of its service,
+    /// and last the leave of the breakers, since what they said before a wait is old after it.
+    pub(in crate::engine) fn enter(
+        &self,
+        shard: &Shard,
+        user: &mut User,
+        prepared: &PreparedCall,
+        entry: &mut Entry,
+        now: Time,
+    ) -> Result<(), Hold> {
+        let (service, endpoint) = (prepared.call.service, prepared.endpoint);
+        let now_ns = now.since(self.start);
+        let shared = shard.shared.limits.of(user.number, service, endpoint);
+        let own = user.limiter.as_deref();
+        for limiter in [own, shared[0], shared[1], shared[2]].into_iter().skip(entry.turns.into()) {
+            entry.turns += 1;
+            match limiter.map(|limiter| limiter.reserve(now_ns, self.limit_wait_ns)) {
+                Some(Some(turn)) if turn > now_ns => {
+                    return Err(Hold::Until(self.start.after(turn), Cause::Limit));
+                }
+                Some(None) => return Err(Hold::Never(Cause::Limit)),
+                Some(Some(_)) | None => {}
+            }
+        }
+        if !entry.leased
+            && let Some(pool) = self.pool_of(prepared)
+        {
+            let line = pool.lease(service, &shard.wire, now);
+            user.lines[service] = line.ok_or(Hold::Line(prepared.pool.unwrap_or_default()))?;
+            entry.leased = true;
+        }
+        if !entry.tries
+            && let Some(gate) = self.gates.borrow_mut().get_mut(service)
+            && !gate.is_open()
+            && !user.lines[service].is_open()
+        {
+            match gate.ask(now) {
+                Ask::Go => {}
+                Ask::Try => entry.tries = true,
+                Ask::Wait(at) => return Err(Hold::Until(at, Cause::Connect)),
+            }
+        }
+        let told = |changed| shard.tell_of_breaker(changed, None, now);
+        let pass = shard.shared.board.admit(endpoint, service, now, told);
+        entry.pass = pass.ok_or(Hold::Never(Cause::Breaker))?;
+        Ok(())
+    }
+
+    /// Waits as `hold` says; the wait is blocked time, by cause.
+    ///
+    /// # Errors
+    /// How the call ends instead.
+    pub(in crate::engine) async fn wait(
+        &self,
+        user: &mut User,
+        prepared: &PreparedCall,
+        entry: &mut Entry,
+        hold: Hold,
+        (now, picked_up): (Time, Time),
+    ) -> Result<(), Outcome> {
+        // Never sent, and the run is over.
+        const CUT: Outcome = Outcome::Unfinished(Phase::Connect);
+        match hold {
+            Hold::Never(cause) => Err(Outcome::Suppressed(cause)),
+            Hold::Until(at, cause) => {
+                // Who waits for a dead service gives up when it would have had no answer.
+                let patience = picked_up.after(prepared.timeout_ns);
+                let until = if cause == Cause::Connect { at.min(patience) } else { at };
+                user.patience.pause_until(until).await.map_err(|_| CUT)?;
+                let too_long = cause == Cause::Connect && until == patience;
+                if too_long { Err(Outcome::Suppressed(cause)) } else { Ok(()) }
+            }
+            Hold::Line(at) => {
+                let Some(pool) = &self.pools[at] else { return Ok(()) };
+                match pool.wait(prepared.call.service, &user.patience, now).await {
+                    Ok(line) => {
+                        user.lines[prepared.call.service] = line;
+                        entry.leased = true;
+                        Ok(())
+                    }
+                    Err(NoLine::TooLong) => Err(Outcome::Suppressed(Cause::Pool)),
+                    Err(NoLine::Cut) => Err(CUT),
+                }
+            }
+        }
+    }
+
+    /// An attempt has ended that was let in; or it was not made, where there is no exchange.
+    pub(in crate::engine) fn leave(
+        &self,
+        shard: &Shard,
+        user: &mut User,
+        prepared: &PreparedCall,
+        entry: Entry,
+        ended: Option<(&Exchange, u64)>,
+        now: Time,
+    ) {
+        let place = (prepared.endpoint, prepared.call.service);
+        let outcome = ended.map(|(exchange, _)| exchange.outcome);
+        match outcome {
+            None => shard.shared.board.give_back(place.0, place.1, entry.pass, now),
+            Some(outcome) => {
+                let told = |changed| shard.tell_of_breaker(changed, Some(outcome), now);
+                shard.shared.board.report(place, entry.pass, outcome, now, told);
+            }
+        }
+        if let Some((exchange, limit_ns)) = ended
+            && let Some(times) = self.times.borrow_mut().get_mut(prepared.endpoint)
+        {
+            match exchange.outcome {
+                Outcome::Answered(_) => times.answered(exchange.done.since(exchange.dispatched)),
+                Outcome::Timeout(_) => times.timed_out(limit_ns),
+                _ => {}
+            }
+        }
+        self.see_door(shard, place.1, entry, ended.map(|(exchange, _)| exchange), now);
+        let line = &mut user.lines[place.1];
+        if entry.leased
+            && let Some(pool) = self.pool_of(prepared)
+        {
+            let line = std::mem::replace(line, shard.wire.line());
+            let failed = outcome.is_some_and(|outcome| self.failures.has(outcome));
+            pool.give_back(place.1, line, &shard.wire, failed, now);
+        } else if let Some(at) = prepared.pool {
+            pool::retire(line, &shard.plan.policies.pools[at], now);
+        }
+    }
+
+    /// What an attempt tells about whether its service takes connections.
+    fn see_door(
+        &self,
+        shard: &Shard,
+        service: usize,
+        entry: Entry,
+        exchange: Option<&Exchange>,
+        now: Time,
+    ) {
+        let mut gates = self.gates.borrow_mut();
+        let Some(gate) = gates.get_mut(service) else { return };
+        let (news, change) = match exchange.map(|exchange| (exchange.outcome, exchange.opening)) {
+            Some((Outcome::Failed(phase, _) | Outcome::Timeout(phase), _))
+                if CONNECT.contains(&phase) =>
+            {
+                (gate.failed(now, &mut self.rng.borrow_mut()), "open → closed")
+            }
+            Some((_, opening)) if entry.tries || opening.is_some_and(|opening| opening.open) => {
+                (gate.opened(), "closed → open")
+            }
+            _ if entry.tries => {
+                gate.gave_up();
+                return;
+            }
+            _ => return,
+        };
+        if news {
+            let cause = match exchange.map(|exchange| exchange.outcome) {
+                Some(Outcome::Answered(_)) => "a connection was opened".to_owned(),
+                Some(outcome) => outcome.to_string(),
+                None => String::new(),
+            };
+            let subject = format!("service {}", shard.plan.services[service].name);
+            shard.notice(Topic::Connect, &subject, change, cause, now);
+        }
+    }
+}
+
+impl Shard {
+    /// A breaker has changed its state; `outcome` is what the last attempt came to.
+    pub(in crate::engine) fn tell_of_breaker(
+        &self,
+        (at, change): Changed,
+        outcome: Option<Outcome>,
+        now: Time,
+    ) {
+        let change_text = format!("{} → {}", change.from.name(), change.to.name());
+        let cause = match outcome {
+            Some(outcome) => format!("{}; the last: {outcome}", change.why),
+            None => change.why.to_string(),
+        };
+        self.notice(Topic::Breaker, &self.shared.names[at], &change_text, cause, now);
+    }
+
+    /// Something changed, and why.
+    pub(in crate::engine) fn notice(
+        &self,
+        topic: Topic,
+        subject: &str,
+        change: &str,
+        cause: String,
+        now: Time,
+    ) {
+        self.recorder.borrow_mut().notice(Notice {
+            at_ns: now.since(self.start),
+            topic,
+            subject: subject.to_owned(),
+            change: change.to_owned(),
+            cause,
+        });
+    }
+}

@@ -1,0 +1,187 @@
+//! What the simulated client holds back, waits for and learns: a shard's laws of caution.
+//!
+//! `attempt` asks it at each height of its stack, the shard gives it orders.
+//! Invariant: where nothing is asked for it is quiet, and a call costs one look at that; what it
+//! lends (a line, a place at a door, a breaker's probe) comes back whatever becomes of the attempt.
+
+mod again;
+mod entry;
+
+use std::cell::{Cell, RefCell};
+
+pub(super) use entry::{Entry, Hold};
+
+use super::Setup;
+use super::prepared::PreparedCall;
+use super::shard::Shard;
+use crate::clock::Time;
+use crate::event::Order;
+use crate::guard::{AdaptiveTimeout, Budget, Gate};
+use crate::plan::policy::{self, Failures, Hedging, Priority, Retries, Strategy};
+use crate::seed::{Rng, Stream};
+use crate::stats::{Cause, PoolUse};
+use crate::units::nanos;
+use crate::wire::pool::Pool;
+
+/// A shard's caution.
+#[derive(Debug)]
+pub(super) struct Caution {
+    /// Nothing is asked of it.
+    quiet: Cell<bool>,
+    /// Which shard, of how many.
+    part: (u64, u64),
+    start: Time,
+    /// Has its own time by endpoint; empty where nobody asks.
+    times: RefCell<Vec<AdaptiveTimeout>>,
+    /// Whether deadlines follow those times.
+    follows: bool,
+    /// By service; empty where connections are never held back.
+    gates: RefCell<Vec<Gate>>,
+    retries: Option<(Retries, RefCell<Option<Budget>>)>,
+    hedging: Option<(Hedging, RefCell<Budget>)>,
+    /// By pool of the plan; those that users do not share are none.
+    pools: Vec<Option<Pool>>,
+    /// How long a call waits for its turn at a limit, ns.
+    limit_wait_ns: u64,
+    /// What a pool's errors are.
+    failures: Failures,
+    /// What is less important than this is not sent.
+    least: Cell<Priority>,
+    /// By series.
+    muted: RefCell<Vec<bool>>,
+    rng: RefCell<Rng>,
+}
+
+impl Caution {
+    pub(super) fn new(setup: &Setup) -> Self {
+        let (plan, shared) = (&setup.plan, &setup.shared);
+        let policies = &plan.policies;
+        let (shard, shards) = (setup.segment.shard, setup.segment.shards);
+        let observed = policies.timeouts.is_some() || policies.hedging.is_some();
+        let law = policies.timeouts.unwrap_or_default();
+        let times = if observed { shared.endpoints.all.len() } else { 0 };
+        let gate = |_| policies.connect_backoff.map(Gate::new);
+        let retries = policies.retries.clone().map(|law| {
+            let budget = law.budget.map(Budget::new);
+            (law, RefCell::new(budget))
+        });
+        let pool = |law: &policy::Pool| {
+            (law.strategy == Strategy::Shared).then(|| Pool::new(law, shard, shards, setup.start))
+        };
+        let quiet = !observed
+            && !shared.board.any()
+            && policies.connect_backoff.is_none()
+            && retries.is_none()
+            && policies.pools.is_empty()
+            && !policies.limits.any();
+        Self {
+            quiet: Cell::new(quiet),
+            part: (shard, shards),
+            start: setup.start,
+            times: RefCell::new(vec![AdaptiveTimeout::new(law); times]),
+            follows: policies.timeouts.is_some(),
+            gates: RefCell::new(plan.services.iter().filter_map(gate).collect()),
+            retries,
+            hedging: policies.hedging.map(|law| (law, RefCell::new(Budget::new(law.budget)))),
+            pools: policies.pools.iter().map(pool).collect(),
+            limit_wait_ns: policies.limits.wait.map_or(u64::MAX, nanos),
+            failures: Failures::of_target(),
+            least: Cell::new(Priority::Low),
+            muted: RefCell::new(vec![false; plan.steps.len()]),
+            rng: RefCell::new(plan.seed.rng(Stream::Caution, shard, 0)),
+        }
+    }
+
+    /// Whether nothing is asked of it: then a call goes as it comes.
+    #[inline]
+    pub(super) fn is_quiet(&self) -> bool {
+        self.quiet.get()
+    }
+
+    /// Why a call is not made at all, as things stand.
+    pub(super) fn refuses(
+        &self,
+        shard: &Shard,
+        prepared: &PreparedCall,
+        step: usize,
+        now: Time,
+    ) -> Option<Cause> {
+        if self.muted.borrow()[step] {
+            return Some(Cause::Muted);
+        }
+        if prepared.priority < self.least.get() {
+            return Some(Cause::Degradation);
+        }
+        let board = &shard.shared.board;
+        let refused = board.would_refuse(prepared.endpoint, prepared.call.service, now);
+        refused.then_some(Cause::Breaker)
+    }
+
+    /// How long an attempt may take, ns: what the endpoint's own times say, and no longer than its
+    /// step or service allows.
+    #[inline]
+    pub(super) fn timeout_ns(&self, prepared: &PreparedCall) -> u64 {
+        if self.follows {
+            let limit = self.times.borrow()[prepared.endpoint].limit_ns();
+            limit.min(prepared.timeout_ns)
+        } else {
+            prepared.timeout_ns
+        }
+    }
+
+    /// The pool that lends lines to a call.
+    pub(super) fn pool_of(&self, prepared: &PreparedCall) -> Option<&Pool> {
+        self.pools.get(prepared.pool?)?.as_ref()
+    }
+
+    /// What its pools went through since the last call of this; idle connections are looked at.
+    pub(super) fn take_uses(&self, now: Time) -> Vec<PoolUse> {
+        let used = |pool: &Option<Pool>| {
+            pool.as_ref().map_or_else(PoolUse::default, |pool| {
+                pool.sweep(now);
+                pool.take_use(now)
+            })
+        };
+        self.pools.iter().map(used).collect()
+    }
+
+    /// Does as it is told.
+    pub(super) fn obey(&self, shard: &Shard, order: &Order) {
+        let (wire, now) = (&shard.wire, crate::clock::now());
+        match order {
+            Order::Breaker(at, switch) => {
+                if let Some(change) = shard.shared.board.tell(*at, *switch) {
+                    shard.tell_of_breaker((*at, change), None, now);
+                }
+            }
+            Order::Mute(step, muted) => {
+                if let Some(mine) = self.muted.borrow_mut().get_mut(*step) {
+                    *mine = *muted;
+                }
+                self.quiet.set(false);
+            }
+            Order::Level(level) => {
+                self.least.set(level.least());
+                self.quiet.set(false);
+            }
+            Order::Resize(at, size) => {
+                if let Some(Some(pool)) = self.pools.get(*at) {
+                    pool.resize(*size, self.part.0, self.part.1, wire, now);
+                }
+            }
+            Order::Refresh(service) => {
+                wire.forget(*service);
+                self.pools.iter().flatten().for_each(|pool| {
+                    pool.hang_up(Some(*service));
+                });
+            }
+            Order::Shed => {
+                self.pools.iter().flatten().for_each(|pool| {
+                    pool.hang_up(None);
+                });
+            }
+            // The shard's own.
+            Order::Admit(_) | Order::HoldUsers(_) => {}
+        }
+    }
+}

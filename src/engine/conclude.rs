@@ -1,0 +1,176 @@
+//! What a call came to: judged, shown to who looks on, counted.
+//!
+//! `attempt` comes here once for each call, outside any future that could be dropped half-way.
+//! Invariant: a call that was begun is recorded exactly once, also when it is cut or never sent.
+
+use super::attempt::{CallEnd, Turn};
+use super::checks::{self, Failed, Judged};
+use super::exemplar;
+use super::prepared::PreparedCall;
+use super::shard::Shard;
+use super::user::User;
+use crate::clock::Time;
+use crate::plan::template::RenderError;
+use crate::stats::{Cause, Exchange, Fate, Kind, Outcome, Phase, Sample};
+use crate::wire::Kept;
+
+/// What a call's policy cost it.
+#[derive(Clone, Copy)]
+pub(super) struct Held {
+    /// All its waits, ns.
+    pub(super) blocked_ns: u64,
+    /// When its user goes on: after its last attempt, and after a wait that led to none.
+    pub(super) left: Time,
+}
+
+/// Judges a call by the exchange of its last attempt, and records it.
+pub(super) fn conclude(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    turn: &Turn,
+    held: Held,
+    (exchange, kept): (&Exchange, &Kept),
+    bytes: &[u8],
+) -> CallEnd {
+    let intended_ns = turn.intended.since(shard.start);
+    let none = |fate| Judged { fate, goes_on: false, failed: Failed::NONE };
+    let judged = match exchange.outcome {
+        Outcome::Answered(status) => {
+            checks::judge(shard, user, prepared, intended_ns, status, exchange, kept)
+        }
+        Outcome::Failed(_, kind) => {
+            if kind == Kind::Forbidden {
+                shard.forbid(None);
+            }
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Failed)
+        }
+        Outcome::Timeout(_) => {
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Timeout)
+        }
+        Outcome::Unfinished(_) => none(Fate::Unfinished),
+        Outcome::Own(_) => none(Fate::Own),
+        Outcome::Suppressed(_) => {
+            shard.recorder.borrow_mut().error(exchange.outcome);
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Suppressed)
+        }
+    };
+    let Judged { fate, goes_on, failed } = judged;
+    if fate != Fate::Ok || failed != Failed::NONE || shard.witness.is_some() {
+        look_at(shard, user, prepared, turn, &judged, (exchange, kept, bytes));
+    }
+    let ended = record(shard, user, prepared, turn, held, exchange, fate);
+    CallEnd { goes_on: ended.goes_on && goes_on, ..ended }
+}
+
+/// Shows a call to whoever looks on, and keeps one that failed.
+#[cold]
+fn look_at(
+    shard: &Shard,
+    user: &User,
+    prepared: &PreparedCall,
+    turn: &Turn,
+    judged: &Judged,
+    (exchange, kept, bytes): (&Exchange, &Kept, &[u8]),
+) {
+    if let Some(witness) = &shard.witness {
+        witness.call((shard, user), prepared, exchange, judged, bytes);
+    }
+    let failed = judged.fate != Fate::Ok || judged.failed != Failed::NONE;
+    // Of what was never sent or cut there is nothing to show.
+    if failed && !matches!(judged.fate, Fate::Unfinished | Fate::Suppressed) {
+        exemplar::keep(shard, user, prepared, turn, (exchange, kept), (judged.failed, bytes));
+    }
+}
+
+/// Counts a call; the exchange is that of its last attempt.
+fn record(
+    shard: &Shard,
+    user: &User,
+    prepared: &PreparedCall,
+    turn: &Turn,
+    held: Held,
+    exchange: &Exchange,
+    fate: Fate,
+) -> CallEnd {
+    let (Turn { intended, ready, picked_up }, done) = (*turn, exchange.done);
+    let paced_ns = ready.since(intended);
+    let sample = Sample {
+        workload: user.workload,
+        step: user.step(prepared.call.series),
+        intended_ns: intended.since(shard.start),
+        lag_ns: picked_up.since(ready),
+        blocked_ns: paced_ns + held.blocked_ns,
+        service_ns: done.since(exchange.dispatched),
+        response_ns: done.since(intended),
+        in_flight_ns: held.left.since(picked_up),
+        outcome: exchange.outcome,
+        fate,
+    };
+    let mut recorder = shard.recorder.borrow_mut();
+    if paced_ns > 0 {
+        recorder.waited(sample.intended_ns, Cause::Pace, paced_ns);
+    }
+    recorder.end_call(&sample, held.left);
+    // A redirect that is not followed was an answer, too: the target is alive.
+    let answered =
+        matches!(exchange.outcome, Outcome::Answered(_) | Outcome::Failed(Phase::Redirect, _));
+    let broken_off = matches!(fate, Fate::Own | Fate::Unfinished);
+    let expected = fate == Fate::Ok || prepared.call.expects.is_empty();
+    CallEnd { fate, done: held.left, answered, goes_on: !broken_off && expected }
+}
+
+/// A call that is not sent at all, by policy: it keeps its place in the schedule, and is an error.
+#[cold]
+pub(super) fn never_sent(
+    shard: &Shard,
+    user: &mut User,
+    prepared: &PreparedCall,
+    turn: &Turn,
+    outcome: Outcome,
+) -> CallEnd {
+    let held = Held { blocked_ns: 0, left: turn.picked_up };
+    let exchange = unsent(outcome, turn.picked_up);
+    conclude(shard, user, prepared, turn, held, (&exchange, &Kept::default()), &[])
+}
+
+/// The exchange of an attempt that was not made.
+pub(super) fn unsent(outcome: Outcome, now: Time) -> Exchange {
+    Exchange {
+        outcome,
+        dispatched: now,
+        first_byte: Time::NEVER,
+        done: now,
+        opening: None,
+        wired: false,
+        sent: false,
+        bytes_sent: 0,
+        bytes_received: 0,
+    }
+}
+
+/// A call that cannot be made: counted as ours, with the name of what is missing.
+pub(super) fn refuse(
+    shard: &Shard,
+    user: &User,
+    prepared: &PreparedCall,
+    turn: &Turn,
+    error: &RenderError,
+) -> CallEnd {
+    let fault = shard.own_fault(error);
+    if let Some(witness) = &shard.witness {
+        let series = &shard.plan.archetypes[user.archetype].series;
+        let name = &series[usize::from(prepared.call.series)];
+        witness.fault(Some(name), &error.to_string());
+    }
+    let held = Held { blocked_ns: 0, left: turn.picked_up };
+    record(
+        shard,
+        user,
+        prepared,
+        turn,
+        held,
+        &unsent(Outcome::Own(fault), turn.picked_up),
+        Fate::Own,
+    )
+}

@@ -1,0 +1,152 @@
+//! A second attempt beside a slow first one: whichever is answered first is the answer.
+//!
+//! `attempt` comes here for calls that may be hedged. Source: Dean and Barroso, *The Tail at Scale*
+//! (2013): a few per cent more requests cut the tail to that of the better of two.
+//! Invariant: the loser is counted as a cancelled attempt, with what it put on the wire; its
+//! connection is closed, for nobody will read the rest of its answer.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use super::attempt::Attempts;
+use super::prepared::PreparedCall;
+use super::shard::Shard;
+use super::user::User;
+use crate::clock::{self, Time};
+use crate::stats::recorder::Attempt;
+use crate::stats::sample::Opening;
+use crate::stats::{Exchange, Outcome, Phase};
+use crate::wire::{Kept, Line};
+
+/// How an exchange ended, and whether it found a stale connection.
+type Ended = (Exchange, bool);
+
+/// How a race ended.
+struct Won {
+    /// The end that is the call's.
+    ended: Ended,
+    /// How the other one ended, if it had.
+    other: Option<Ended>,
+    /// The second one won.
+    by_second: bool,
+}
+
+/// Makes an attempt, and another beside it when it is not answered within `after_ns` and the budget
+/// pays for it; how the one ended that is the call's.
+pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns: u64) -> Ended {
+    let (shard, outgoing, at) = (attempts.shard, attempts.outgoing, attempts.at);
+    let service = outgoing.endpoint;
+    let mut line = std::mem::replace(&mut user.lines[service], shard.wire.line());
+    let mut kept = Kept::default();
+    let patience = &user.patience;
+    let raced = {
+        let kept_first = &mut attempts.kept;
+        let mut one = pin!(shard.wire.exchange(&mut line, &outgoing, at, patience, kept_first));
+        let early = patience.wait_until(at.after(after_ns), |cx| one.as_mut().poll(cx)).await;
+        let beside = if early.is_ok() { None } else { second_line(attempts.prepared, shard) };
+        match (early, beside) {
+            (Ok(ended), _) => Err(ended),
+            (Err(_), None) => Err(one.await),
+            (Err(_), Some(mut beside)) => {
+                shard.recorder.borrow_mut().begin_attempt(Attempt::Hedge);
+                let now = clock::now();
+                let won = {
+                    let two = shard.wire.exchange(&mut beside, &outgoing, now, patience, &mut kept);
+                    either(one.as_mut(), pin!(two)).await
+                };
+                Ok((won, beside, now))
+            }
+        }
+    };
+    let (won, mut beside, hedged_at) = match raced {
+        Ok(won) => won,
+        Err(ended) => {
+            user.lines[service] = line;
+            return ended;
+        }
+    };
+    if won.by_second {
+        std::mem::swap(&mut line, &mut beside);
+        std::mem::swap(&mut attempts.kept, &mut kept);
+    }
+    let mut recorder = shard.recorder.borrow_mut();
+    match won.other {
+        Some((exchange, stale)) => recorder.end_attempt(&exchange, outgoing.intended_ns, stale),
+        None => {
+            let begun = if won.by_second { at } else { hedged_at };
+            recorder.cancel_attempt(&given_up(&kept, begun));
+        }
+    }
+    drop(recorder);
+    beside.close();
+    if let Some(pool) = shard.caution.pool_of(attempts.prepared) {
+        pool.give_back(service, beside, &shard.wire, false, clock::now());
+    }
+    user.lines[service] = line;
+    won.ended
+}
+
+/// The first of two that is answered; when neither is, the first's end is the call's.
+async fn either(
+    mut one: Pin<&mut impl Future<Output = Ended>>,
+    mut two: Pin<&mut impl Future<Output = Ended>>,
+) -> Won {
+    let (mut first, mut second) = (None, None);
+    poll_fn(|cx| {
+        // Who fails has not lost yet: the other may fail, too.
+        if first.is_none()
+            && let Poll::Ready(ended) = one.as_mut().poll(cx)
+        {
+            first = Some(ended);
+        }
+        if second.is_none()
+            && let Poll::Ready(ended) = two.as_mut().poll(cx)
+        {
+            second = Some(ended);
+        }
+        let won = match (first, second) {
+            (Some(ended), other) if is_answer(&ended) => Won { ended, other, by_second: false },
+            (other, Some(ended)) if is_answer(&ended) => Won { ended, other, by_second: true },
+            (Some(ended), other @ Some(_)) => Won { ended, other, by_second: false },
+            _ => return Poll::Pending,
+        };
+        Poll::Ready(won)
+    })
+    .await
+}
+
+fn is_answer(ended: &Ended) -> bool {
+    matches!(ended.0.outcome, Outcome::Answered(_))
+}
+
+/// A line for a second attempt, if one is free and the budget pays for it.
+fn second_line(prepared: &PreparedCall, shard: &Shard) -> Option<Line> {
+    let line = match shard.caution.pool_of(prepared) {
+        None => shard.wire.line(),
+        Some(pool) => pool.lease(prepared.call.service, &shard.wire, clock::now())?,
+    };
+    if shard.caution.may_hedge(shard) {
+        return Some(line);
+    }
+    if let Some(pool) = shard.caution.pool_of(prepared) {
+        pool.give_back(prepared.call.service, line, &shard.wire, false, clock::now());
+    }
+    None
+}
+
+/// What an attempt that was given up has come to.
+fn given_up(kept: &Kept, begun: Time) -> Exchange {
+    let opened = |open| Opening { open, ..Opening::default() };
+    Exchange {
+        outcome: Outcome::Unfinished(Phase::FirstByte),
+        dispatched: begun,
+        first_byte: Time::NEVER,
+        done: clock::now(),
+        opening: kept.spent.opening.map(opened),
+        wired: kept.spent.opening != Some(false),
+        sent: kept.spent.sent,
+        bytes_sent: kept.spent.bytes_sent,
+        bytes_received: kept.spent.bytes_received,
+    }
+}
