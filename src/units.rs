@@ -48,6 +48,7 @@ pub struct NotAQuantity(pub &'static str);
 const DURATION: NotAQuantity = NotAQuantity("a duration such as 250ms, 1.5s, 2m or 1h30m");
 const RATE: NotAQuantity = NotAQuantity("a rate such as 200/s, 90/m or 1000/h");
 const SIZE: NotAQuantity = NotAQuantity("a size such as 512B, 64KiB or 10MB");
+const BANDWIDTH: NotAQuantity = NotAQuantity("a bandwidth such as 1.6Mbit/s or 200KiB/s");
 const SHARE: NotAQuantity = NotAQuantity("a share such as 1% or 0.01");
 
 /// Parses `250ms`, `1.5s`, `2m`, `1h30m`, `100us`, `5ns`, `1d`; a bare `0` is zero.
@@ -113,6 +114,29 @@ pub fn parse_size(text: &str) -> Result<u64, NotAQuantity> {
     };
     let bytes = decimal_times(number, scale).ok_or(SIZE)?;
     u64::try_from(bytes).map_err(|_| SIZE)
+}
+
+/// Parses `750kbit/s`, `1.6Mbit/s`, `200KiB/s` into whole bytes per second, at least one.
+pub fn parse_bandwidth(text: &str) -> Result<u64, NotAQuantity> {
+    let amount = text.trim().strip_suffix("/s").ok_or(BANDWIDTH)?.trim_end();
+    let digits = amount.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(BANDWIDTH)?;
+    let (number, unit) = amount.split_at(digits);
+    let bits: u128 = match unit.trim_start() {
+        "bit" => 1,
+        "kbit" => 1_000,
+        "Mbit" => 1_000_000,
+        "Gbit" => 1_000_000_000,
+        "B" => 8,
+        "kB" => 8_000,
+        "KiB" => 8 << 10,
+        "MB" => 8_000_000,
+        "MiB" => 8 << 20,
+        "GB" => 8_000_000_000,
+        "GiB" => 8 << 30,
+        _ => return Err(BANDWIDTH),
+    };
+    let bytes = decimal_times(number, bits).ok_or(BANDWIDTH)? / 8;
+    u64::try_from(bytes).ok().filter(|bytes| *bytes > 0).ok_or(BANDWIDTH)
 }
 
 /// Parses `1%`, `0.5%` or a plain `0.01` into a share of one.
@@ -249,6 +273,26 @@ mod tests {
         assert_eq!(parse_share("1%"), Ok(0.01));
         assert_eq!(parse_share("0.25"), Ok(0.25));
         assert_eq!(parse_share("-1%"), Err(SHARE));
+    }
+
+    #[test]
+    fn bandwidths_are_bytes_per_second() {
+        for (text, bytes) in [
+            ("8bit/s", 1),
+            ("1.6Mbit/s", 200_000),
+            ("750kbit/s", 93_750),
+            ("750 kbit/s", 93_750),
+            ("1Gbit/s", 125_000_000),
+            ("5B/s", 5),
+            ("1.5kB/s", 1_500),
+            ("2KiB/s", 2_048),
+            ("1MiB/s", 1_048_576),
+        ] {
+            assert_eq!(parse_bandwidth(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "1", "1Mbit", "Mbit/s", "1Mbps", "1mbit/s", "0B/s", "7bit/s", "-1B/s"] {
+            assert_eq!(parse_bandwidth(text), Err(BANDWIDTH), "{text}");
+        }
     }
 
     #[test]

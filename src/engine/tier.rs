@@ -20,8 +20,24 @@ pub struct Tier {
     pub reason: String,
 }
 
-/// Chooses the tier by users and the number of shards by cores and need. `asked` overrides.
+/// Chooses the tier by users and the number of shards by cores and need. `asked` overrides; no
+/// shard is left without a connection of some shared pool.
 pub fn choose(plan: &Plan, cores: usize, asked: Option<usize>) -> Tier {
+    let mut tier = by_need(plan, cores, asked);
+    if let Some(pool) = plan.policies.smallest_pool()
+        && (tier.shards as u64) > pool.connections
+    {
+        tier.shards = pool.connections.max(1) as usize;
+        let word = if pool.connections == 1 { "connection" } else { "connections" };
+        tier.reason = format!(
+            "{}; but each needs one of the {} {word} of the pool `{}`",
+            tier.reason, pool.connections, pool.name
+        );
+    }
+    tier
+}
+
+fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> Tier {
     let users = plan.peak_users();
     let (name, wanted) = match users {
         0..=50 => ("micro", 1),

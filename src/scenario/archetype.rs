@@ -12,7 +12,7 @@ use super::flow::{Assembly, STEPS, Setting, Way};
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
 use super::tags;
-use super::{control, data, law};
+use super::{control, data, law, network};
 use crate::plan::flow::Session;
 use crate::plan::template::RESERVED;
 use crate::plan::{Archetype, Safety};
@@ -51,6 +51,7 @@ pub(super) fn archetype(
     let session = fields.entry("session");
     let session_span = session.map(|(key, _)| key.span);
     let session = session.map(|(_, node)| self::session(review, node));
+    let link = fields.take("network").map(|node| network::link(review, node));
     let vars = fields.take("vars");
     let data = fields.take("data");
     let on_start = fields.take("on_start");
@@ -87,7 +88,7 @@ pub(super) fn archetype(
         description: description.map(str::to_owned),
         think: think.flatten(),
         pace: pace.flatten(),
-        link: None,
+        link: link.flatten(),
         session: session.unwrap_or(Some(Session::Endless))?,
         sections,
         calls: flow.calls,

@@ -15,8 +15,8 @@ use super::node::{Key, Kind, Node};
 use super::safety::Limits;
 use super::shape::{self, Fields, wrong};
 use super::workload::Compiler;
-use super::{load, rules, service};
-use crate::plan::{Archetype, Plan, Policies, Service, Target, Workload};
+use super::{load, policy, rules, service};
+use crate::plan::{Archetype, Plan, Service, Target, Workload};
 use crate::seed::Seed;
 
 /// How long whole iterations may go on after the end where nothing is said.
@@ -54,12 +54,7 @@ pub(super) fn scenario(
     if let Some(node) = fields.take("safety") {
         limits.read(review, node, "the scenario", false);
     }
-    let mut around = Surroundings {
-        services: services.iter().map(|service| service.name.clone()).collect(),
-        globals: Vec::new(),
-        prefixes: services.iter().map(prefix).collect(),
-        safety: Rc::new(limits.safety.clone()),
-    };
+    let mut around = surroundings(&services, &limits);
     let (vars, setup) = (fields.take("vars"), fields.take("setup"));
     let setup = section(review, "setup", root, [("vars", vars), ("flow", setup)], &around);
     let (setup, setup_marks) = setup.unzip();
@@ -75,6 +70,7 @@ pub(super) fn scenario(
     let workloads = fields.need("workloads", "who makes how much load");
     let warmup = fields.take("warmup").map(|node| (node.span, load::bounded(review, node)));
     let grace = fields.take("grace").map(|node| load::bounded(review, node));
+    let (policies, patterns) = policy::client(review, &mut fields);
     // What is in them was laid over the scenario before.
     fields.take("environments");
     let thresholds = fields.take("thresholds").map(|node| rules::listed(review, node));
@@ -95,6 +91,7 @@ pub(super) fn scenario(
         services: places,
         warmup: warmup.map(|(span, _)| span),
         rules: places_of_rules,
+        patterns,
     };
     let plan = Plan {
         scenario: name.flatten().unwrap_or(stem).to_owned(),
@@ -111,7 +108,7 @@ pub(super) fn scenario(
         warmup: warmup.and_then(|(_, warmup)| warmup).unwrap_or_default(),
         grace: grace.flatten().unwrap_or(GRACE),
         safety: Arc::default(),
-        policies: Policies::default(),
+        policies,
     };
     Some(Compiled { plan, marked, limits })
 }
@@ -126,6 +123,16 @@ fn fields_of<'n>(review: &mut Review, root: &'n Node) -> Option<Fields<'n>> {
         return None;
     }
     Some(fields)
+}
+
+/// What all archetypes can refer to; what `setup` leaves comes later.
+fn surroundings(services: &[Service], limits: &Limits) -> Surroundings {
+    Surroundings {
+        services: services.iter().map(|service| service.name.clone()).collect(),
+        globals: Vec::new(),
+        prefixes: services.iter().map(prefix).collect(),
+        safety: Rc::new(limits.safety.clone()),
+    }
 }
 
 /// What stands before the paths of a service.

@@ -224,10 +224,8 @@ fn parallel(flow: &mut Assembly<'_>, review: &mut Review, node: &Node, fields: &
 
 /// The branches that a branch needs, by the names of those before it.
 fn needs(review: &mut Review, node: &Node, names: &[(String, usize)]) -> Vec<usize> {
-    let one = std::slice::from_ref(node);
-    let items = if let Kind::List(items) = &node.kind { items } else { one };
     let mut needed = Vec::new();
-    for item in items {
+    for item in shape::one_or_more(node) {
         let Some(name) = shape::fixed(review, item, "the name of a step before this one") else {
             continue;
         };

@@ -7,14 +7,19 @@ use std::time::Duration;
 
 use super::diagnose::{Review, Span};
 use super::node::{Kind, Node};
+use super::policy::Placed;
 use crate::plan::flow::Session;
 use crate::plan::forecast::feeds::{Feeding, feeds};
 use crate::plan::forecast::load::{Made, made};
 use crate::plan::forecast::pass::pass;
 use crate::plan::forecast::{Assumed, visits::View};
-use crate::plan::{Archetype, Load, Plan};
+use crate::plan::glob::MAX_ENDPOINTS;
+use crate::plan::{Archetype, Endpoint, Endpoints, Load, Plan};
 use crate::units::show_duration;
 use crate::verdict::threshold::{Metric, Op};
+
+/// How many endpoints a message names.
+const NAMED: usize = 8;
 
 /// Where the parts of an archetype stand.
 #[derive(Debug, Default)]
@@ -43,6 +48,8 @@ pub(super) struct Marked {
     pub warmup: Option<Span>,
     /// Where each threshold stands.
     pub rules: Vec<Span>,
+    /// The patterns of endpoints in pools and limits.
+    pub patterns: Vec<Placed>,
 }
 
 /// Where each service stands, and its timeout.
@@ -67,6 +74,7 @@ pub(super) fn all(review: &mut Review, plan: &Plan, marked: &Marked) {
     manners(review, plan, marked);
     lengths(review, plan, marked);
     rules(review, plan, marked);
+    endpoints(review, plan, marked);
 }
 
 fn everybody(plan: &Plan) -> impl Iterator<Item = &Archetype> {
@@ -241,6 +249,28 @@ fn rules(review: &mut Review, plan: &Plan, marked: &Marked) {
         if let Some(other) = against {
             let help = format!("`{}` wants the contrary", other.rule);
             review.warn(*span, "no run can keep this rule and another one", &help);
+        }
+    }
+}
+
+/// Patterns of pools and limits that no call of the load comes under.
+fn endpoints(review: &mut Review, plan: &Plan, marked: &Marked) {
+    if marked.patterns.is_empty() {
+        return;
+    }
+    let endpoints = Endpoints::new(plan);
+    if endpoints.all.len() == MAX_ENDPOINTS {
+        // Those beyond are not told apart.
+        return;
+    }
+    for (pattern, span) in &marked.patterns {
+        if endpoints.all.iter().all(|endpoint| pattern.fits(endpoint).is_none()) {
+            let mut names: Vec<String> = endpoints.all.iter().map(Endpoint::name).collect();
+            let more = names.len().saturating_sub(NAMED);
+            names.truncate(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let help = format!("the steps call {}{more}", names.join(", "));
+            review.warn(*span, format!("no step comes under `{pattern}`"), &help);
         }
     }
 }

@@ -101,8 +101,14 @@ impl<'a> Assembly<'a> {
     fn step(&mut self, review: &mut Review, node: &Node) {
         if let Some(kind) = control::kind(node) {
             kind.lower(self, review, node);
-        } else if let Some(call) = self.call(review, node) {
-            self.steps.push(Step::Call(call));
+            return;
+        }
+        let call = self.call(review, node);
+        self.steps.extend(call.map(Step::Call));
+        if let Some(fallback) = value_of(node, "fallback") {
+            let rescue = self.push(Step::Rescue { to: 0 });
+            self.list(review, fallback);
+            self.aim_here(rescue);
         }
     }
 
@@ -159,7 +165,9 @@ impl<'a> Assembly<'a> {
     pub(super) fn aim_here(&mut self, from: usize) {
         let here = self.steps.len();
         match &mut self.steps[from] {
-            Step::If { to, .. } | Step::Round { to, .. } | Step::Jump(to) => *to = here,
+            Step::If { to, .. } | Step::Round { to, .. } | Step::Rescue { to } | Step::Jump(to) => {
+                *to = here;
+            }
             _ => {}
         }
     }

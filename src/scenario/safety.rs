@@ -15,7 +15,7 @@ use super::step::METHODS;
 use crate::plan::realm::Realm;
 use crate::plan::safety::{Host, PathGlob, Safety, Storm, TRIAL_RATE, TRIAL_USERS};
 use crate::plan::{Load, Plan, Service, Target};
-use crate::units::{self, Rate};
+use crate::units::Rate;
 
 /// The longest stretch that a storm is looked for in.
 const MAX_OVER: Duration = Duration::from_mins(10);
@@ -121,8 +121,7 @@ fn each<T>(
     expected: &str,
     read: impl Fn(&str) -> Option<T>,
 ) -> Vec<T> {
-    let one = std::slice::from_ref(node);
-    let items = if let Kind::List(items) = &node.kind { items.as_slice() } else { one };
+    let items = shape::one_or_more(node);
     if items.len() > MAX_ENTRIES {
         review.mistake(node.span, format!("more than {MAX_ENTRIES} entries"));
         return Vec::new();
@@ -158,13 +157,8 @@ fn deny(review: &mut Review, node: &Node, by: &str, safety: &mut Safety) {
 fn storm(review: &mut Review, node: &Node, by: &str) -> Option<Storm> {
     let expected = "`{ errors: 90%, for: 10s, min_calls: 50 }` or `false`";
     let mut fields = Fields::like(review, node, "`stop_on`", expected)?;
-    let errors = fields.need("errors", "a share of the calls, such as 90%").and_then(|node| {
-        let share = shape::scalar(node).and_then(|text| units::parse_share(text).ok());
-        match share.filter(|share| *share > 0.0 && *share <= 1.0) {
-            None => wrong(review, node, "a share above 0 % and up to 100 %, such as 90%"),
-            share => share,
-        }
-    });
+    let errors = fields.need("errors", "a share of the calls, such as 90%");
+    let errors = errors.and_then(|node| shape::share(review, node, "90%"));
     let over = fields.need("for", "a duration such as 10s").and_then(|node| {
         let over = shape::some_duration(review, node)?;
         if over > MAX_OVER || over.subsec_nanos() != 0 {

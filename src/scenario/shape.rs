@@ -74,6 +74,19 @@ impl<'n> Fields<'n> {
         found
     }
 
+    /// Puts what a field says into `slot`, if it is there and right.
+    pub(crate) fn set<T>(
+        &mut self,
+        review: &mut Review,
+        name: &'static str,
+        slot: &mut T,
+        read: impl FnOnce(&mut Review, &Node) -> Option<T>,
+    ) {
+        if let Some(value) = self.take(name).and_then(|node| read(review, node)) {
+            *slot = value;
+        }
+    }
+
     /// Whether a key is there, known or not.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|(key, _)| key.name == name)
@@ -199,6 +212,14 @@ pub(crate) fn list<'n>(review: &mut Review, node: &'n Node, expected: &str) -> O
     }
 }
 
+/// The items of a list, or a value that stands for a list of one.
+pub(crate) fn one_or_more(node: &Node) -> &[Node] {
+    match &node.kind {
+        Kind::List(items) => items,
+        _ => std::slice::from_ref(node),
+    }
+}
+
 /// The entries of a map with names of the user's own.
 pub(crate) fn entries<'n>(
     review: &mut Review,
@@ -282,6 +303,22 @@ pub(crate) fn some_duration(review: &mut Review, node: &Node) -> Option<Duration
 /// A rate such as `200/s`.
 pub(crate) fn rate(review: &mut Review, node: &Node) -> Option<Rate> {
     quantity(review, node, units::parse_rate, |number| format!("`{number}/s`"))
+}
+
+/// How many bytes per second a link carries, such as `1.6Mbit/s`.
+pub(crate) fn bandwidth(review: &mut Review, node: &Node) -> Option<u64> {
+    quantity(review, node, units::parse_bandwidth, |number| format!("`{number}Mbit/s`"))
+}
+
+/// A share above 0 % and up to 100 %.
+pub(crate) fn share(review: &mut Review, node: &Node, such_as: &str) -> Option<f64> {
+    let share = scalar(node).and_then(|text| units::parse_share(text).ok());
+    match share.filter(|share| *share > 0.0 && *share <= 1.0) {
+        None => {
+            wrong(review, node, format!("a share above 0 % and up to 100 %, such as {such_as}"))
+        }
+        share => share,
+    }
 }
 
 /// A size such as `64KiB`.

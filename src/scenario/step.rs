@@ -9,6 +9,7 @@ use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields};
 use super::tags::{self, Tags};
 use super::{body, capture, check, control, header, law, service, texts};
+use crate::plan::policy::Priority;
 use crate::plan::template::Encoding;
 use crate::plan::{Call, OnFail, Request};
 
@@ -65,9 +66,17 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
     let checks = fields.take("check").map(|node| check::checks(review, node)).unwrap_or_default();
     let expects = fields.take("expect").map(|node| check::checks(review, node)).unwrap_or_default();
     let on_fail = fields.take("on_fail").map(|node| shape::word(review, node, &OnFail::NAMES));
-    // Read by `parallel`, whose branches alone have it.
+    let priority = fields.take("priority").map(|node| shape::word(review, node, &Priority::NAMES));
+    // Its steps are read by `flow`.
+    let fallback = fields.entry("fallback");
     if !setting.alone {
+        // Read by `parallel`, whose branches alone have it.
         fields.take("needs");
+        if let Some((key, _)) = fallback {
+            review
+                .mistake(key.span, "one of parallel steps cannot have a `fallback`")
+                .help("make it a step of its own, before or after `parallel`");
+        }
     }
     let before = review.count();
     fields.finish(review);
@@ -96,8 +105,8 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
             on_fail: on_fail.unwrap_or(Some(OnFail::Count))?,
             max_body: max_body.flatten().unwrap_or(Call::MAX_BODY),
             redirects: redirects.flatten(),
-            priority: None,
-            rescued: false,
+            priority: priority.flatten(),
+            rescued: fallback.is_some(),
         },
     })
 }

@@ -105,12 +105,16 @@ impl Compiler {
         let start = if fields.has("executor") { "startTime" } else { "start" };
         let start = fields.take(start).map(|node| load::bounded(review, node));
         let load = load::load(review, &mut fields);
+        let mut priority = Priority::default();
+        fields.set(review, "priority", &mut priority, |review, node| {
+            shape::word(review, node, &Priority::NAMES)
+        });
         let shares = self.shares(review, key, &mut fields);
         fields.finish(review);
         let shares = self.series(review, key, index, &shares?)?;
         Some(Workload {
             name: key.name.clone(),
-            priority: Priority::default(),
+            priority,
             shares,
             start: start.unwrap_or(Some(Duration::ZERO))?,
             load: load?,
@@ -242,7 +246,7 @@ impl Compiler {
     }
 }
 
-fn bad_name(review: &mut Review, key: &Key) {
+pub(super) fn bad_name(review: &mut Review, key: &Key) {
     review
         .mistake(key.span, format!("`{}` cannot be a name", shape::short(&key.name)))
         .expected("letters, digits, `-`, `_` and `.`, not beginning with `.`");

@@ -68,6 +68,9 @@ fn head(out: &mut String, outlook: &Outlook<'_>) {
     let sign = sign(forecast, None);
     let text = format!("{rough}{} iterations, {sign}{} calls", number(iterations), number(calls));
     label(out, "in all", &text);
+    let parts = plan.policies.parts();
+    let does = if parts.is_empty() { "nothing is held back".to_owned() } else { parts.join(", ") };
+    label(out, "client", &format!("{}: {does}", plan.policies.kind()));
 }
 
 fn loads(out: &mut String, forecast: &Forecast) {

@@ -31,6 +31,7 @@ pub fn document(outlook: &Outlook<'_>) -> Value {
         "version": 1,
         "scenario": plan.scenario,
         "seed": plan.seed.value(),
+        "client": { "kind": plan.policies.kind(), "parts": plan.policies.parts() },
         "possible": outlook.refused.is_empty(),
         "end_s": forecast.end_s,
         "latest_s": forecast.latest_s,

@@ -57,6 +57,29 @@ fn a_plan_says_what_would_happen() {
 }
 
 #[test]
+fn a_plan_knows_its_client_and_its_pools() {
+    let client = "client: resilient\npools: { few: { match: /a, connections: 3, wait: 1s } }\n";
+    let shop = format!("{SHOP}{client}");
+    let with = |words: &[&str]| {
+        Manada::new(&["plan", "shop.yaml"]).words(words).file("shop.yaml", &shop).go()
+    };
+    let said = with(&["--json", "--shards", "8"]).json();
+    assert_eq!(said["client"]["kind"], "resilient");
+    assert_eq!(said["client"]["parts"][1], "breakers at 3 levels");
+    // Ten buyers with three connections for /a and one each for /b; the other workload's user.
+    assert_eq!(said["most"]["connections"], 3 + 10 + 1);
+    // No shard without a connection of the pool.
+    assert_eq!(said["generator"]["shards"], 3);
+    let text = with(&["--shards", "8"]);
+    for part in [
+        "client  resilient: 1 pool, breakers at 3 levels, adaptive timeouts, 2 retries",
+        "8 asked for by --shards; but each needs one of the 3 connections of the pool `few`",
+    ] {
+        assert!(text.stdout.contains(part), "{text}");
+    }
+}
+
+#[test]
 fn service_times_come_from_an_earlier_report() {
     let report = r#"{ "service_us": { "mean": 1000000.0 }, "steps": [
         { "name": "b", "workload": "other", "archetype": "x", "service_us": { "mean": 7.0 } },

@@ -4,6 +4,7 @@
 //! Invariant: pure arithmetic over a Plan; every number is exact, bounded or assumed, and says
 //! which.
 
+mod connections;
 pub mod feeds;
 pub mod load;
 pub mod needs;

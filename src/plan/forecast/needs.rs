@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
+use super::connections::connections;
 use super::load::{Assumed, InFlight};
 use super::visits::View;
-use crate::plan::flow::{Archetype, Parallel, Step};
 use crate::plan::reach::Version;
-use crate::plan::{Load, Plan, Service, Target};
+use crate::plan::{Load, Plan, Service, Share, Target};
 use crate::units::{show_bytes, show_count};
 
 /// Descriptors the program needs beside its connections.
@@ -95,9 +95,9 @@ impl fmt::Display for Refusal {
 }
 
 /// Everything the plan surely needs and this machine does not have. A target may answer in no time,
-/// so arrivals surely stay no longer than they think.
+/// so arrivals surely stay no longer than they think, and those who share connections need one.
 pub fn refuse(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
-    short_of(&needs(plan, &least(plan)), limits)
+    short_of(&count(plan, &least(plan), true), limits)
 }
 
 /// What so much need is too much for.
@@ -154,28 +154,31 @@ pub fn least(plan: &Plan) -> Vec<u64> {
     (0..plan.workloads.len()).map(sure).collect()
 }
 
-/// What a plan needs with so many users of each workload at once.
+/// What a plan needs with so many users of each workload at once, if all their calls overlap.
 pub fn needs(plan: &Plan, users: &[u64]) -> Needs {
+    count(plan, users, false)
+}
+
+fn count(plan: &Plan, users: &[u64], surely: bool) -> Needs {
     let mut needs = Needs { users: users.iter().sum(), memory: OWN_BYTES, ..Needs::default() };
-    let mut to: BTreeMap<usize, u64> = BTreeMap::new();
+    let mut parts: Vec<Vec<u64>> = Vec::new();
     for (workload, users) in plan.workloads.iter().zip(users) {
         let total: f64 = workload.shares.iter().map(|share| share.weight).sum();
-        for share in &workload.shares {
-            let archetype = &plan.archetypes[share.archetype];
+        let part = |share: &Share| {
             let part = (*users as f64 * share.weight / total).round() as u64;
-            let variables = archetype.variables.len() as u64 * VARIABLE_BYTES;
-            needs.memory += part * (USER_BYTES + variables);
-            for (service, count) in connections(archetype) {
-                let more = part * count;
-                needs.connections += more;
-                needs.memory += more * connection_bytes(&plan.services[service]);
-                *to.entry(service).or_default() += more;
-            }
-        }
+            let variables = plan.archetypes[share.archetype].variables.len() as u64;
+            needs.memory += part * (USER_BYTES + variables * VARIABLE_BYTES);
+            part
+        };
+        parts.push(workload.shares.iter().map(part).collect());
     }
+    let bytes_of = |service: usize| connection_bytes(&plan.services[service]);
+    let found = connections(plan, &parts, surely, bytes_of);
+    needs.connections = found.total;
+    needs.memory += found.bytes;
     needs.descriptors = needs.connections + OWN_DESCRIPTORS;
     let mut ports: BTreeMap<String, PortNeed> = BTreeMap::new();
-    for (service, connections) in to {
+    for (service, connections) in found.to {
         let service = &plan.services[service];
         let Some((address, single)) = address(service) else { continue };
         let sources = service.reach.sources.len().max(1) as u64;
@@ -185,28 +188,6 @@ pub fn needs(plan: &Plan, users: &[u64]) -> Needs {
     needs.ports = ports.into_values().collect();
     needs.ports.sort_by_key(|need| std::cmp::Reverse(need.connections));
     needs
-}
-
-/// How many connections one user of an archetype opens to each service.
-fn connections(archetype: &Archetype) -> BTreeMap<usize, u64> {
-    let mut most: BTreeMap<usize, u64> = BTreeMap::new();
-    for step in &archetype.steps {
-        let mut here: BTreeMap<usize, u64> = BTreeMap::new();
-        match step {
-            Step::Call(call) => *here.entry(archetype.calls[*call].service).or_default() += 1,
-            Step::Parallel(parallel) => {
-                for branch in &parallel.branches {
-                    *here.entry(archetype.calls[branch.call].service).or_default() += 1;
-                }
-            }
-            _ => {}
-        }
-        for (service, count) in here {
-            let known = most.entry(service).or_default();
-            *known = (*known).max(count.min(Parallel::AT_ONCE as u64));
-        }
-    }
-    most
 }
 
 fn connection_bytes(service: &Service) -> u64 {

@@ -6,6 +6,7 @@
 mod attempts;
 mod breaker;
 mod pool;
+mod words;
 
 use std::time::Duration;
 

@@ -35,7 +35,10 @@ pub(super) fn definitions() -> Vec<Definition> {
 /// What a workload has in either spelling.
 fn base() -> Vec<Property> {
     let weights = some_of(refer("weight"));
-    let mut keys = vec![("archetypes", "Kinds of user with their weights.", weights)];
+    let mut keys = vec![
+        ("archetypes", "Kinds of user with their weights.", weights),
+        ("priority", "What is held back first when we are in trouble.", refer("priority")),
+    ];
     keys.extend(behaviour(false));
     keys
 }

@@ -6,6 +6,7 @@
 //! for: `tests` compares the two.
 
 mod answers;
+mod client;
 mod load;
 mod safety;
 mod scalars;
@@ -39,6 +40,7 @@ pub fn document(of: Of) -> Value {
         users::definitions(),
         steps::definitions(),
         answers::definitions(),
+        client::definitions(),
         scalars::definitions(),
         vec![("scenario", scenario())],
     ]
@@ -133,28 +135,31 @@ fn at_most_one(mut schema: Value, keys: &[&str]) -> Value {
 }
 
 fn scenario() -> Value {
-    object(
-        "a scenario",
-        &["services", "workloads"],
-        vec![
-            ("scenario", "Its name; names the report's folder.", refer("name")),
-            ("description", "A sentence for the report.", refer("text")),
-            (
-                "seed",
-                "Everything random follows from it; left out: drawn and printed.",
-                json!({ "type": "integer", "minimum": 0, "maximum": (1_u64 << 53) - 1 }),
-            ),
-            ("services", "Where calls go; the first is the default.", some_of(refer("service"))),
-            ("vars", "Variables of every user, set once.", map_of(json!(true))),
-            ("setup", "Steps done once before the load.", refer("steps")),
-            ("teardown", "Steps done once after the load.", refer("steps")),
-            ("archetypes", "Kinds of user, written inline.", named(map_of(refer("archetype")))),
-            ("workloads", "Who makes how much load, when.", named(some_of(refer("workload")))),
-            ("warmup", "What is due before it counts in the ledgers alone.", refer("duration")),
-            ("grace", "So long may iterations go on after the end.", refer("duration")),
-            ("thresholds", "What good means.", json!({ "type": "array", "items": refer("rule") })),
-            ("safety", "Where load may go, and how much.", safety::safety()),
-            ("environments", "Changes by name, for -e.", map_of(json!({ "type": "object" }))),
-        ],
-    )
+    let mut keys = run();
+    keys.extend(client::blocks());
+    object("a scenario", &["services", "workloads"], keys)
+}
+
+/// The keys of a scenario that are about the run itself.
+fn run() -> Vec<Property> {
+    vec![
+        ("scenario", "Its name; names the report's folder.", refer("name")),
+        ("description", "A sentence for the report.", refer("text")),
+        (
+            "seed",
+            "Everything random follows from it; left out: drawn and printed.",
+            json!({ "type": "integer", "minimum": 0, "maximum": (1_u64 << 53) - 1 }),
+        ),
+        ("services", "Where calls go; the first is the default.", some_of(refer("service"))),
+        ("vars", "Variables of every user, set once.", map_of(json!(true))),
+        ("setup", "Steps done once before the load.", refer("steps")),
+        ("teardown", "Steps done once after the load.", refer("steps")),
+        ("archetypes", "Kinds of user, written inline.", named(map_of(refer("archetype")))),
+        ("workloads", "Who makes how much load, when.", named(some_of(refer("workload")))),
+        ("warmup", "What is due before it counts in the ledgers alone.", refer("duration")),
+        ("grace", "So long may iterations go on after the end.", refer("duration")),
+        ("thresholds", "What good means.", json!({ "type": "array", "items": refer("rule") })),
+        ("safety", "Where load may go, and how much.", safety::safety()),
+        ("environments", "Changes by name, for -e.", map_of(json!({ "type": "object" }))),
+    ]
 }

@@ -52,6 +52,13 @@ pub(super) fn definitions() -> Vec<Definition> {
                 json!({ "type": "number", "minimum": 0 }),
             ]),
         ),
+        (
+            "bandwidth",
+            quantity(
+                "^\\s*[0-9]*\\.?[0-9]*\\s*([kMG]?bit|B|kB|KiB|MB|MiB|GB|GiB)\\s*/s\\s*$",
+                &["1.6Mbit/s", "200KiB/s"],
+            ),
+        ),
         ("weight", json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1_000_000_000 })),
         (
             "rule",

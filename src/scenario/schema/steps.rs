@@ -57,11 +57,15 @@ fn request(is_branch: bool) -> Value {
         ("check", "Counted when it does not hold.", refer("check")),
         ("expect", "Ends the iteration when it does not hold.", refer("check")),
         ("on_fail", "What a failed check does beside.", word(&fails)),
+        ("priority", "What is left out first; its pool's if not said.", refer("priority")),
     ]);
     if is_branch {
         let one = || refer("fixed");
         let needs = any_of(vec![one(), json!({ "type": "array", "items": one() })]);
         keys.push(("needs", "Steps before it that have to end first.", needs));
+    } else {
+        let about = "Steps that take its place when it is not answered as wanted.";
+        keys.push(("fallback", about, refer("steps")));
     }
     let methods = METHODS.map(|(key, _)| key);
     let step = exactly_one(object("a step", &[], keys), &methods);

@@ -5,7 +5,9 @@
 use serde_json::{Value, json};
 
 use super::scalars::{count, word};
-use super::{Definition, Property, any_of, exactly_one, list_of, map_of, object, refer, some_of};
+use super::{
+    Definition, Property, any_of, exactly_one, keyed, list_of, map_of, object, refer, some_of,
+};
 use crate::plan::data::{AtEnd, Pick};
 
 /// Archetypes and their parts.
@@ -33,6 +35,7 @@ pub(super) fn behaviour(with_start: bool) -> Vec<Property> {
         ("think", "Waited after each call but the last.", refer("distribution")),
         ("pace", "Start-to-start time of iterations.", refer("some_duration")),
         ("tags", "On every series of this archetype.", refer("tags")),
+        ("network", "What its users' own link is like.", network()),
         ("session", "How long a user stays the same one.", refer("session")),
         ("vars", "Variables and their first values.", map_of(json!(true))),
         ("data", "Rows for users or iterations.", map_of(refer("feed"))),
@@ -43,6 +46,15 @@ pub(super) fn behaviour(with_start: bool) -> Vec<Property> {
     ];
     keys.extend(with_start.then_some(start));
     keys
+}
+
+fn network() -> Value {
+    let keys = vec![
+        ("latency", "Added to each round trip.", refer("duration")),
+        ("down", "Towards the user, such as 1.6Mbit/s.", refer("bandwidth")),
+        ("up", "From the user.", refer("bandwidth")),
+    ];
+    keyed(object("`network`", &[], keys), "minProperties", 1.into())
 }
 
 fn state() -> Value {

@@ -1,0 +1,137 @@
+//! `breakers:` and what counts as a failure.
+//!
+//! `attempts` reads the `when` of retries with it, too.
+//! Invariant: a breaker goes by failures in a row or by their share, never by both.
+
+use std::time::Duration;
+
+use super::{Fields, Kind, Node, Review, block, few, shape, wrong};
+use crate::plan::policy::{Breaker, Breakers, Failures, Trips};
+
+/// The most failures, probes or successes that a breaker counts.
+pub(in crate::scenario) const MAX_COUNT: u32 = 1_000_000;
+
+/// The window and the least attempts of a share where nothing is said.
+const WINDOW: Duration = Duration::from_secs(10);
+const LEAST: u32 = 20;
+
+/// All three levels, with their defaults.
+pub(super) fn all() -> Breakers {
+    let level = |failures, open_s| Some(Breaker::in_a_row(failures, Duration::from_secs(open_s)));
+    Breakers { endpoint: level(5, 10), service: level(20, 30), system: level(50, 60) }
+}
+
+/// The levels that are named, over what the client has without them.
+pub(super) fn breakers(review: &mut Review, node: &Node, mut over: Breakers) -> Breakers {
+    let expected = "levels such as `{ endpoint: { failures: 5, open: 10s } }`";
+    if let Kind::Bool(on) = node.kind {
+        return if on { all() } else { Breakers::default() };
+    }
+    let Some(mut fields) = Fields::like(review, node, "`breakers`", expected) else { return over };
+    let default = all();
+    let levels = [
+        ("endpoint", &mut over.endpoint, default.endpoint),
+        ("service", &mut over.service, default.service),
+        ("system", &mut over.system, default.system),
+    ];
+    for (key, level, default) in levels {
+        if let (Some(node), Some(default)) = (fields.take(key), default) {
+            let expected = "`{ failures: 5, open: 10s }`";
+            *level =
+                block(review, node, "a breaker", expected, default, |review, fields, level| {
+                    Some(one(review, fields, level))
+                });
+        }
+    }
+    fields.finish(review);
+    over
+}
+
+fn one(review: &mut Review, fields: &mut Fields<'_>, mut breaker: Breaker) -> Breaker {
+    let (failures, share) = (fields.take("failures"), fields.entry("share"));
+    let (window, least) = (fields.entry("window"), fields.entry("least"));
+    if let (Some(_), Some((key, _))) = (failures, share) {
+        review
+            .mistake(key.span, "a breaker counts `failures` in a row, or their `share`")
+            .expected("one of the two");
+    }
+    if let Some(failures) = failures.and_then(|node| few(review, node, MAX_COUNT)) {
+        breaker.trips = Trips::InARow(failures);
+    }
+    if let Some((_, node)) = share {
+        let share = shape::share(review, node, "50%");
+        let window = window.and_then(|(_, node)| shape::some_duration(review, node));
+        let least = least.and_then(|(_, node)| few(review, node, MAX_COUNT));
+        if let Some(share) = share {
+            let (window, least) = (window.unwrap_or(WINDOW), least.unwrap_or(LEAST));
+            breaker.trips = Trips::Share { share, window, least };
+        }
+    } else if let Some((key, _)) = window.or(least) {
+        let message = format!("`{}` belongs to a `share` of failures", key.name);
+        review.mistake(key.span, message).expected("`share: 50%` beside it");
+    }
+    fields.set(review, "open", &mut breaker.open, shape::some_duration);
+    let few = |review: &mut Review, node: &Node| few(review, node, MAX_COUNT);
+    fields.set(review, "probes", &mut breaker.probes, few);
+    fields.set(review, "successes", &mut breaker.successes, few);
+    fields.set(review, "when", &mut breaker.when, failures_of);
+    breaker
+}
+
+/// Which ends of an attempt are failures.
+pub(super) fn failures_of(review: &mut Review, node: &Node) -> Option<Failures> {
+    const EXPECTED: &str =
+        "`connect`, `timeout`, `broken`, or statuses such as 503, 5xx or \"500-504\"";
+    let items = shape::one_or_more(node);
+    if items.is_empty() {
+        return wrong(review, node, EXPECTED);
+    }
+    let mut found = Failures::default();
+    for item in items {
+        match shape::scalar(item) {
+            Some("connect") => found.connect = true,
+            Some("timeout") => found.timeout = true,
+            Some("broken") => found.broken = true,
+            text => match text.and_then(statuses) {
+                Some(range) => found.statuses.push(range),
+                None => drop(wrong::<()>(review, item, EXPECTED)),
+            },
+        }
+    }
+    Some(found)
+}
+
+/// `503`, `5xx` or `500-504`, from one status to another.
+fn statuses(text: &str) -> Option<(u16, u16)> {
+    if let Some(class) = text.strip_suffix("xx") {
+        let class: u16 = class.parse().ok().filter(|class| (1..=5).contains(class))?;
+        return Some((class * 100, class * 100 + 99));
+    }
+    let (from, to) = text.split_once('-').unwrap_or((text, text));
+    let status = |text: &str| -> Option<u16> {
+        text.trim().parse().ok().filter(|status| (100..=599).contains(status))
+    };
+    Some((status(from)?, status(to)?)).filter(|(from, to)| from <= to)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::statuses;
+
+    #[test]
+    fn statuses_are_ranges() {
+        for (text, range) in [
+            ("503", Some((503, 503))),
+            ("5xx", Some((500, 599))),
+            ("500-504", Some((500, 504))),
+            ("500 - 504", Some((500, 504))),
+            ("6xx", None),
+            ("504-500", None),
+            ("99", None),
+            ("500-", None),
+            ("-500", None),
+        ] {
+            assert_eq!(statuses(text), range, "{text}");
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! `client:` and its blocks: how the simulated client behaves.
+//!
+//! `compile` calls it with the fields of a scenario; a child reads each kind of block.
+//! Invariant: a block merges key by key over its defaults, and what is not said gives way to what
+//! is; `true` is the defaults, `false` nothing of it.
+
+mod attempts;
+mod breakers;
+mod distress;
+mod pools;
+#[cfg(test)]
+mod tests;
+
+pub(super) use attempts::{MAX_FACTOR, MAX_RETRIES, WINDOWS};
+pub(super) use breakers::MAX_COUNT;
+pub(super) use pools::MAX_CONNECTIONS;
+
+use super::diagnose::{Review, Span};
+use super::node::{Kind, Node};
+use super::shape::{self, Fields, wrong};
+use crate::plan::policy::{Admission, Backoff, Degradation, Healing, Memory, Retries, Timeouts};
+use crate::plan::{Pattern, Policies};
+
+/// The most patterns of endpoints in all pools, or in all limits.
+pub(super) const MAX_PATTERNS: usize = 1_024;
+
+/// The words of `client`.
+pub(super) const CLIENTS: [(&str, bool); 2] = [("measure", false), ("resilient", true)];
+
+/// A pattern of endpoints, and where it stands.
+pub(super) type Placed = (Pattern, Span);
+
+/// Reads `client` and all blocks of a scenario, with the patterns in them.
+pub(super) fn client(review: &mut Review, fields: &mut Fields<'_>) -> (Policies, Vec<Placed>) {
+    let resilient = fields.take("client").and_then(|node| shape::word(review, node, &CLIENTS));
+    let mut client = if resilient == Some(true) { resilient_client() } else { Policies::default() };
+    let mut patterns = Vec::new();
+    if let Some(node) = fields.take("pools") {
+        client.pools = pools::pools(review, node, &mut patterns);
+    }
+    if let Some(node) = fields.take("breakers") {
+        client.breakers = breakers::breakers(review, node, client.breakers);
+    }
+    if let Some(node) = fields.take("timeouts") {
+        client.timeouts = attempts::timeouts(review, node);
+    }
+    if let Some(node) = fields.take("retries") {
+        client.retries = attempts::retries(review, node);
+    }
+    if let Some(node) = fields.take("hedging") {
+        client.hedging = attempts::hedging(review, node);
+    }
+    if let Some(node) = fields.take("limits") {
+        client.limits = attempts::limits(review, node, &mut patterns);
+    }
+    if let Some(node) = fields.take("connect_backoff") {
+        client.connect_backoff = attempts::connect_backoff(review, node);
+    }
+    if let Some(node) = fields.take("degradation") {
+        client.degradation = distress::degradation(review, node);
+    }
+    if let Some(node) = fields.take("healing") {
+        client.healing = distress::healing(review, node);
+    }
+    if let Some(node) = fields.take("admission") {
+        client.admission = distress::admission(review, node);
+    }
+    if let Some(node) = fields.take("memory") {
+        client.memory = distress::memory(review, node);
+    }
+    if let Some(node) = fields.take("provision") {
+        client.provision = shape::duration(review, node).filter(|early| !early.is_zero());
+    }
+    (client, patterns)
+}
+
+/// What a production client does where nothing else is said.
+fn resilient_client() -> Policies {
+    Policies {
+        resilient: true,
+        breakers: breakers::all(),
+        timeouts: Some(Timeouts::default()),
+        retries: Some(Retries::default()),
+        connect_backoff: Some(Backoff::default()),
+        degradation: Some(Degradation::default()),
+        healing: Some(Healing::default()),
+        admission: Some(Admission::default()),
+        memory: Some(Memory::default()),
+        ..Policies::default()
+    }
+}
+
+/// A block over its defaults; `expected` says what belongs there beside `true` and `false`.
+fn block<T>(
+    review: &mut Review,
+    node: &Node,
+    what: &'static str,
+    expected: &str,
+    default: T,
+    read: impl FnOnce(&mut Review, &mut Fields<'_>, T) -> Option<T>,
+) -> Option<T> {
+    match node.kind {
+        Kind::Bool(on) => on.then_some(default),
+        Kind::Map(_) => {
+            let mut fields = Fields::of(review, node, what)?;
+            let value = read(review, &mut fields, default);
+            fields.finish(review);
+            value
+        }
+        _ => wrong(review, node, format!("{expected}, `true` or `false`")),
+    }
+}
+
+/// What was said, and where.
+type Said<T> = Option<(Span, T)>;
+
+/// The value of a key, with its place.
+fn said<T>(
+    review: &mut Review,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    read: impl FnOnce(&mut Review, &Node) -> Option<T>,
+) -> Said<T> {
+    let node = fields.take(key)?;
+    read(review, node).map(|value| (node.span, value))
+}
+
+/// Reports two values that were said in the wrong order.
+fn in_order<T: Ord + Copy>(
+    review: &mut Review,
+    (low, least): (&str, Said<T>),
+    (high, most): (&str, Said<T>),
+) {
+    if let (Some((_, least)), Some((span, most))) = (least, most)
+        && least > most
+    {
+        review
+            .mistake(span, format!("`{high}` is less than `{low}`"))
+            .expected(format!("at least as much as `{low}`"));
+    }
+}
+
+/// A pattern of endpoints.
+fn pattern(review: &mut Review, text: &str, span: Span) -> Option<Pattern> {
+    let found = Pattern::parse(text);
+    if found.is_none() {
+        let mistake =
+            review.mistake(span, format!("`{}` names no endpoints", shape::short(text))).expected(
+                "`*`, or a path such as /export/* without its query, after a method or alone",
+            );
+        let near = text.split_once(' ').map(|(method, path)| (method.to_uppercase(), path));
+        let near = near.map(|(method, path)| format!("{method} {path}"));
+        if let Some(near) = near.filter(|near| Pattern::parse(near).is_some()) {
+            mistake.help(format!("did you mean `{near}`?"));
+        }
+    }
+    found
+}
+
+/// A number of things, as far as the laws of caution count.
+fn few(review: &mut Review, node: &Node, most: u32) -> Option<u32> {
+    shape::count(review, node, 1, u64::from(most)).and_then(|count| u32::try_from(count).ok())
+}

@@ -1,0 +1,177 @@
+//! `pools:` — shared connections, by group of endpoints.
+//!
+//! Invariant: `min ≤ connections ≤ max`; only a shared pool adapts, and no pattern stands twice.
+
+use super::super::archetype::is_name;
+use super::super::node::Key;
+use super::super::workload::bad_name;
+use super::{Fields, Kind, MAX_PATTERNS, Node, Placed, Review, Said, in_order, pattern, said};
+use super::{shape, wrong};
+use crate::plan::Pattern;
+use crate::plan::policy::{Pool, Priority, Strategy};
+
+/// The most connections of a pool.
+pub(in crate::scenario) const MAX_CONNECTIONS: u64 = 1_000_000;
+
+/// All pools.
+pub(super) fn pools(review: &mut Review, node: &Node, placed: &mut Vec<Placed>) -> Vec<Pool> {
+    let expected = "a map of pools, such as `user: { match: \"*\", connections: 200 }`";
+    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+    let mut pools: Vec<Pool> = Vec::new();
+    for (key, node) in entries {
+        if !is_name(&key.name) {
+            bad_name(review, key);
+        }
+        let Some(mut fields) = Fields::of(review, node, "a pool") else { continue };
+        let patterns = fields.need("match", "the endpoints it is for, such as \"POST /login\"");
+        let patterns = patterns.map(|node| matched(review, node, &pools, placed));
+        pools.push(pool(review, &mut fields, key, patterns.unwrap_or_default()));
+        fields.finish(review);
+    }
+    pools
+}
+
+/// The patterns of a pool; those of the pools before it are taken.
+fn matched(
+    review: &mut Review,
+    node: &Node,
+    pools: &[Pool],
+    placed: &mut Vec<Placed>,
+) -> Vec<Pattern> {
+    let items = shape::one_or_more(node);
+    if items.is_empty() {
+        wrong::<()>(
+            review,
+            node,
+            "patterns of endpoints, such as [\"POST /login\", \"/export/*\"]",
+        );
+    }
+    if placed.len() + items.len() > MAX_PATTERNS {
+        review.mistake(node.span, format!("more than {MAX_PATTERNS} patterns of endpoints"));
+        return Vec::new();
+    }
+    let mut own: Vec<Pattern> = Vec::new();
+    for item in items {
+        let Some(text) = shape::fixed(review, item, "a pattern such as \"POST /login\"") else {
+            continue;
+        };
+        let Some(pattern) = pattern(review, text, item.span) else { continue };
+        let other = pools.iter().find(|pool| pool.patterns.contains(&pattern));
+        if other.is_some() || own.contains(&pattern) {
+            let whose = other.map_or("this pool".to_owned(), |pool| format!("`{}`", pool.name));
+            review
+                .mistake(item.span, format!("`{pattern}` is there already, in {whose}"))
+                .expected("each pattern once: it leads to one pool");
+            continue;
+        }
+        placed.push((pattern.clone(), item.span));
+        own.push(pattern);
+    }
+    own
+}
+
+fn pool(review: &mut Review, fields: &mut Fields<'_>, key: &Key, patterns: Vec<Pattern>) -> Pool {
+    let strategy = strategy(review, fields);
+    let adaptive = fields.entry("adaptive");
+    let every = adaptive.and_then(|(_, node)| every(review, node));
+    if let (Some((key, _)), true) = (adaptive, every.is_some() && strategy != Strategy::Shared) {
+        review
+            .mistake(key.span, "only a pool that users share can adapt its size")
+            .expected("`strategy: shared` beside it");
+    }
+    let count = |review: &mut Review, node: &Node| shape::count(review, node, 1, MAX_CONNECTIONS);
+    let size = said(review, fields, "connections", count);
+    let min =
+        said(review, fields, "min", |review, node| shape::count(review, node, 0, MAX_CONNECTIONS));
+    let max = said(review, fields, "max", count);
+    let (min, connections, max) = sizes(review, min, size, max, every.is_some());
+    let mut pool = Pool {
+        name: key.name.clone(),
+        patterns,
+        strategy,
+        connections,
+        min,
+        max,
+        idle: None,
+        max_age: None,
+        max_requests: None,
+        wait: None,
+        priority: Priority::default(),
+        adaptive: every,
+    };
+    let time = |review: &mut Review, node: &Node| shape::some_duration(review, node).map(Some);
+    fields.set(review, "idle", &mut pool.idle, time);
+    fields.set(review, "max_age", &mut pool.max_age, time);
+    fields.set(review, "wait", &mut pool.wait, time);
+    fields.set(review, "max_requests", &mut pool.max_requests, |review, node| {
+        shape::count(review, node, 1, u64::MAX / 2).map(Some)
+    });
+    fields.set(review, "priority", &mut pool.priority, |review, node| {
+        shape::word(review, node, &Priority::NAMES)
+    });
+    pool
+}
+
+/// The strategy, by its name or by what is kept alive.
+fn strategy(review: &mut Review, fields: &mut Fields<'_>) -> Strategy {
+    let named = fields.take("strategy");
+    let named = named.and_then(|node| shape::word(review, node, &Strategy::NAMES));
+    let keep_alive = fields.entry("keep_alive");
+    let keep = keep_alive.and_then(|(_, node)| shape::truth(review, node));
+    let keeps = |strategy| strategy != Strategy::PerRequest;
+    if let (Some(strategy), Some(keep), Some((key, _))) = (named, keep, keep_alive)
+        && keeps(strategy) != keep
+    {
+        let message = if keep {
+            "`strategy: per_request` keeps no connection alive"
+        } else {
+            "only `strategy: per_request` keeps no connection alive"
+        };
+        review.mistake(key.span, message).expected("one of the two keys");
+    }
+    let unsaid = if keep == Some(false) { Strategy::PerRequest } else { Strategy::Shared };
+    named.unwrap_or(unsaid)
+}
+
+/// How often an adaptive pool is looked at; `None` when it does not adapt.
+fn every(review: &mut Review, node: &Node) -> Option<std::time::Duration> {
+    match node.kind {
+        Kind::Bool(on) => on.then_some(Pool::ADAPT),
+        _ => {
+            let expected = "`true`, `false` or `{ every: 30s }`";
+            let mut fields = Fields::like(review, node, "`adaptive`", expected)?;
+            let mut every = Pool::ADAPT;
+            fields.set(review, "every", &mut every, shape::some_duration);
+            fields.finish(review);
+            Some(every)
+        }
+    }
+}
+
+/// The least, the first and the most connections.
+fn sizes(
+    review: &mut Review,
+    min: Said<u64>,
+    size: Said<u64>,
+    max: Said<u64>,
+    adapts: bool,
+) -> (u64, u64, u64) {
+    in_order(review, ("min", min), ("connections", size));
+    in_order(review, ("connections", size), ("max", max));
+    if size.is_none() {
+        in_order(review, ("min", min), ("max", max));
+    }
+    let [min, size, most] = [min, size, max].map(|said| said.map(|(_, count)| count));
+    let connections = size
+        .unwrap_or_else(|| Pool::CONNECTIONS.max(min.unwrap_or(0)).min(most.unwrap_or(u64::MAX)));
+    if let (false, Some((span, most))) = (adapts, max)
+        && most > connections
+    {
+        review
+            .mistake(span, format!("this pool stays at {connections} connections"))
+            .expected(format!("`connections: {most}`, or `adaptive: true` beside it"));
+    }
+    let unsaid = if adapts { connections * 2 } else { connections };
+    let least = min.unwrap_or_else(|| (connections / 10).max(1));
+    (least, connections, most.unwrap_or(unsaid))
+}
