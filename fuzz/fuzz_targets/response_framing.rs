@@ -34,6 +34,7 @@ fuzz_target!(|data: &[u8]| {
         keep_body: flags & 8 == 0,
         cookies: flags & 16 == 0,
         location: flags & 32 == 0,
+        retry_after: true,
     };
     let mut places: Vec<usize> = places
         .chunks_exact(2)

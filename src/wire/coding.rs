@@ -6,7 +6,7 @@
 
 use std::io::{self, Read};
 
-use super::framing::Kept;
+use super::kept::Kept;
 use crate::stats::Kind;
 
 /// The most codings in a row.

@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use super::Outgoing;
-use super::framing::{Kept, Spent};
+use super::kept::{Kept, Spent};
 use super::patience::{GaveUp, Patience};
 use crate::clock::{Time, Timer};
 use crate::stats::sample::Exchange;

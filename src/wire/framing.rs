@@ -7,6 +7,7 @@
 use std::mem::MaybeUninit;
 
 use super::chunked::Chunked;
+use super::kept::{Kept, Wanted};
 use crate::stats::{Kind, Phase};
 
 /// The longest head accepted.
@@ -23,73 +24,6 @@ const EAGER: usize = 4 << 10;
 const MAX_BLANK: usize = 64;
 /// The most interim (1xx) answers before the real one.
 pub const MAX_INTERIM: u32 = 16;
-
-/// What is asked of the reader for one answer.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted {
-    /// The request was HEAD: whatever the head says, no body follows.
-    pub head_request: bool,
-    /// The most bytes of body accepted.
-    pub max_body: u64,
-    /// Keep the header block.
-    pub keep_head: bool,
-    /// Keep the body, and where it is encoded the header block too.
-    pub keep_body: bool,
-    /// Keep the header block of an answer that sets a cookie.
-    pub cookies: bool,
-    /// Keep the header block of an answer that points elsewhere.
-    pub location: bool,
-    /// Keep the header block of an answer that asks for patience (429, 503).
-    pub retry_after: bool,
-}
-
-/// What was kept of an answer; its buffers are reused from call to call.
-#[derive(Debug, Default)]
-pub struct Kept {
-    /// The header block after the status line.
-    pub head: Vec<u8>,
-    /// The body, unchunked.
-    pub body: Vec<u8>,
-    /// The answer sets a cookie, and somebody wants it.
-    pub sets_cookie: bool,
-    /// The body was kept and is encoded.
-    pub encoded: bool,
-    /// What the exchange has come to so far; told also of one that is given up half-way.
-    pub spent: Spent,
-}
-
-impl Kept {
-    /// The value of the first header of this name (lower case) in what was kept of the head.
-    pub fn header(&self, name: &str) -> Option<&[u8]> {
-        self.head.split(|&byte| byte == b'\n').find_map(|line| {
-            let (own, rest) = line.split_at_checked(name.len())?;
-            let value = rest.strip_prefix(b":")?;
-            own.eq_ignore_ascii_case(name.as_bytes()).then(|| value.trim_ascii())
-        })
-    }
-}
-
-/// What an exchange has put on the wire so far.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Spent {
-    /// It had to open a connection, and whether it has.
-    pub opening: Option<bool>,
-    /// The last byte of the request was handed to the kernel.
-    pub sent: bool,
-    /// Bytes handed to the kernel.
-    pub bytes_sent: u64,
-    /// Bytes read.
-    pub bytes_received: u64,
-}
-
-impl Wanted {
-    /// Whether the header block of an answer of this status is wanted for its status alone.
-    pub fn head_of(&self, status: u16) -> bool {
-        self.keep_head
-            || self.location && status / 100 == 3
-            || self.retry_after && matches!(status, 429 | 503)
-    }
-}
 
 /// Reads one answer.
 #[derive(Debug)]

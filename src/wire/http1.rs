@@ -14,7 +14,8 @@ use std::task::{Context, Poll};
 
 use super::connection::{Connection, gave_up};
 use super::fault;
-use super::framing::{Kept, Reader, Spent};
+use super::framing::Reader;
+use super::kept::{Kept, Spent};
 use super::patience::{GaveUp, Patience};
 use super::{Endpoint, Line, Outgoing};
 use crate::clock::{self, Time};

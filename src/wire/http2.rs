@@ -19,8 +19,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
 
 use super::connection::{Connection, gave_up};
-use super::framing::{Kept, MAX_HEAD, MAX_INTERIM, Spent};
+use super::framing::{MAX_HEAD, MAX_INTERIM};
 use super::http1::{Http1, STALE_NS, never_sent};
+use super::kept::{Kept, Spent};
 use super::patience::Patience;
 use super::{Endpoint, Line, Outgoing, fault, message};
 use crate::clock::{self, Time};

@@ -8,7 +8,8 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request};
 
-use super::framing::{Kept, MAX_HEADERS, Wanted};
+use super::framing::MAX_HEADERS;
+use super::kept::{Kept, Wanted};
 
 /// Headers that speak of a connection of HTTP/1.1 (RFC 9113 §8.2.2), and Host, which becomes the
 /// authority.

@@ -13,6 +13,7 @@ pub mod framing;
 mod http1;
 mod http2;
 pub mod jar;
+mod kept;
 pub mod location;
 mod message;
 mod patience;
@@ -30,7 +31,7 @@ use crate::stats::sample::Exchange;
 
 use connection::Connection;
 pub use endpoint::Endpoint;
-pub use framing::{Kept, Wanted};
+pub use kept::{Kept, Spent, Wanted};
 pub use patience::{GaveUp, Patience};
 
 /// A request ready to go, and what is wanted of its answer.

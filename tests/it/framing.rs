@@ -4,7 +4,8 @@ use std::future::Future;
 use std::time::Duration;
 
 use manada::wire::Kept;
-use manada::wire::framing::{Broken, Reader, Wanted};
+use manada::wire::Wanted;
+use manada::wire::framing::{Broken, Reader};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
@@ -20,6 +21,7 @@ fn wanted(head_request: bool, max_body: u64) -> Wanted {
         keep_body: true,
         cookies: true,
         location: true,
+        retry_after: true,
     }
 }
 

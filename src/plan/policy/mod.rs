@@ -10,8 +10,6 @@ mod words;
 
 use std::time::Duration;
 
-use super::glob::{Endpoint, Pattern};
-
 pub use attempts::{Backoff, HedgeAfter, Hedging, Limits, Retries, Timeouts};
 pub use breaker::{Breaker, Breakers, Failures, Switch, Trips};
 pub use pool::{Pool, Strategy};
@@ -45,17 +43,6 @@ pub struct Policies {
     pub memory: Option<Memory>,
     /// How long before they are due users and their connections are made ready.
     pub provision: Option<Duration>,
-}
-
-impl Policies {
-    /// The pool that an endpoint belongs to: the one whose pattern says most of it.
-    pub fn pool_of(&self, endpoint: &Endpoint) -> Option<usize> {
-        let patterns = |(at, pool): (usize, &'_ Pool)| -> Vec<(Pattern, usize)> {
-            pool.patterns.iter().map(|pattern| (pattern.clone(), at)).collect()
-        };
-        let all: Vec<_> = self.pools.iter().enumerate().flat_map(patterns).collect();
-        Pattern::best(all.iter().map(|(pattern, at)| (pattern, *at)), endpoint)
-    }
 }
 
 /// What goes first when not everything can go.

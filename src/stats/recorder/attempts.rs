@@ -1,0 +1,122 @@
+//! Recording attempts: why each was made, what it put on the wire, what came of it.
+//!
+//! `engine::attempt` tells it of each; the call they belong to is recorded by the parent.
+//! Invariant: an attempt that was begun is ended or cancelled, once.
+
+use super::Recorder;
+use crate::stats::outcome::error_index;
+use crate::stats::{Cause, Exchange, Outcome};
+
+/// Why an attempt is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// The first of its call.
+    First,
+    /// Its kept connection proved closed.
+    StaleResend,
+    /// The answer before it pointed there.
+    Redirect,
+    /// The attempt before it failed.
+    Retry,
+    /// The attempt before it is slow.
+    Hedge,
+}
+
+impl Recorder {
+    /// An attempt begins.
+    #[inline]
+    pub fn begin_attempt(&mut self, attempt: Attempt) {
+        let attempts = &mut self.delta.attempts;
+        attempts.started += 1;
+        match attempt {
+            Attempt::First => attempts.first += 1,
+            Attempt::StaleResend => attempts.stale_resends += 1,
+            Attempt::Redirect => attempts.redirects += 1,
+            Attempt::Retry => attempts.retries += 1,
+            Attempt::Hedge => attempts.hedges += 1,
+        }
+    }
+
+    /// An attempt has ended; `intended_ns` is its call's. A `stale` one found its kept connection
+    /// closed and is made again: it is no error.
+    #[inline]
+    pub fn end_attempt(&mut self, exchange: &Exchange, intended_ns: u64, stale: bool) {
+        let delta = &mut self.delta;
+        delta.attempts.sent += u64::from(exchange.sent);
+        delta.connections.bytes_sent += exchange.bytes_sent;
+        delta.connections.bytes_received += exchange.bytes_received;
+        let connections = &mut delta.connections;
+        match exchange.opening {
+            None => connections.reused += u64::from(exchange.wired),
+            Some(opening) if opening.open => connections.opened += 1,
+            Some(_) => connections.failed += 1,
+        }
+        match exchange.outcome {
+            Outcome::Answered(status) => {
+                match delta.statuses.get_mut(usize::from(status).wrapping_sub(100)) {
+                    Some(count) => *count += 1,
+                    None => delta.odd_statuses += 1,
+                }
+            }
+            outcome => {
+                if let Some(index) = error_index(outcome)
+                    && !stale
+                {
+                    delta.errors[index] += 1;
+                }
+            }
+        }
+        let phases = &mut self.window(intended_ns).phases;
+        if let Some(opening) = exchange.opening {
+            let times = [opening.dns_ns, opening.connect_ns, opening.tls_ns];
+            for (phase, ns) in phases.iter_mut().zip(times) {
+                if let Some(ns) = ns {
+                    phase.record_ns(ns);
+                }
+            }
+        }
+        if matches!(exchange.outcome, Outcome::Answered(_)) {
+            phases[3].record_ns(exchange.first_byte.since(exchange.dispatched));
+            phases[4].record_ns(exchange.done.since(exchange.first_byte));
+        }
+    }
+
+    /// An attempt was given up because another of its call was answered first; `exchange` says
+    /// what went over the wire.
+    pub fn cancel_attempt(&mut self, exchange: &Exchange) {
+        let delta = &mut self.delta;
+        delta.attempts.cancelled += 1;
+        delta.attempts.sent += u64::from(exchange.sent);
+        delta.connections.bytes_sent += exchange.bytes_sent;
+        delta.connections.bytes_received += exchange.bytes_received;
+        match exchange.opening {
+            None => delta.connections.reused += u64::from(exchange.wired),
+            Some(opening) if opening.open => delta.connections.opened += 1,
+            // Nobody knows whether it would have been opened.
+            Some(_) => {}
+        }
+    }
+
+    /// An attempt that is not its call's last: its service time is one, too.
+    pub fn attempt(&mut self, step: usize, intended_ns: u64, exchange: &Exchange) {
+        let ns = exchange.done.since(exchange.dispatched);
+        let service = &mut self.step(step, intended_ns).service;
+        match exchange.outcome {
+            Outcome::Answered(_) => service.answered(ns),
+            Outcome::Timeout(_) | Outcome::Unfinished(_) => service.at_least(ns),
+            _ => service.beyond(),
+        }
+    }
+
+    /// Another attempt was wanted, and the budget did not allow it.
+    pub fn deny(&mut self) {
+        self.delta.attempts.denied += 1;
+    }
+
+    /// A call waited because policy asked for it.
+    pub fn waited(&mut self, intended_ns: u64, cause: Cause, ns: u64) {
+        if ns > 0 {
+            self.window(intended_ns).waits.entry(cause).or_default().record_ns(ns);
+        }
+    }
+}
