@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use counted::Count;
 use manada::clock::{self};
 use manada::curve::{Distribution, Queue};
 use manada::engine;
@@ -27,6 +28,8 @@ use scripted::{Script, Window, World1, line};
 use serde::Deserialize;
 use tokio::sync::mpsc;
 
+#[path = "worlds/counted.rs"]
+mod counted;
 #[path = "worlds/foretold.rs"]
 mod foretold;
 #[path = "worlds/scripted.rs"]
@@ -51,9 +54,13 @@ struct World {
     expect: Vec<String>,
     trust: String,
     exit: u8,
-    /// Exact counts of the ledgers, by name.
+    /// Counts of the ledgers, by name: exact, or from, to.
     #[serde(default)]
-    counts: BTreeMap<String, u64>,
+    counts: BTreeMap<String, Count>,
+    /// What changed, in order: how each notice begins, as `topic subject: change`. None: not looked
+    /// at.
+    #[serde(default)]
+    notices: Option<Vec<String>>,
     /// Calls of each series that is named: from, to.
     #[serde(default)]
     steps: BTreeMap<String, [u64; 2]>,
@@ -181,25 +188,6 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
     })
 }
 
-fn counts(report: &Report) -> BTreeMap<&'static str, u64> {
-    let (iterations, calls) = (report.snapshot.iterations(), report.snapshot.calls());
-    BTreeMap::from([
-        ("due", iterations.due),
-        ("started", iterations.started),
-        ("completed", iterations.completed),
-        ("ended_early", iterations.ended_early),
-        ("interrupted", iterations.interrupted),
-        ("dropped", iterations.dropped),
-        ("made", calls.made),
-        ("ok", calls.ok),
-        ("failed", calls.failed),
-        ("timeout", calls.timeout),
-        ("unfinished", calls.unfinished),
-        ("generator_errors", calls.generator_errors),
-        ("users", report.snapshot.users_peak),
-    ])
-}
-
 /// Everything that is wrong with a world, in words.
 fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     let (report, target) = (&lived.report, &lived.target);
@@ -219,12 +207,8 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     if report.ending.code() != world.exit {
         wrong.push(format!("exit {}: {:?}", report.ending.code(), report.judgements));
     }
-    let counts = counts(report);
-    for (name, wanted) in &world.counts {
-        if counts[name.as_str()] != *wanted {
-            wrong.push(format!("{name}: {} instead of {wanted}", counts[name.as_str()]));
-        }
-    }
+    wrong.extend(counted::wrong(&world.counts, report));
+    wrong.extend(world.notices.iter().flat_map(|said| counted::wrong_notices(said, report)));
     wrong.extend(wrong_flows(world, plan, lived));
     wrong.extend(world.forecast.iter().flat_map(|said| foretold::wrong(said, plan, report)));
     // What holds in any world.
@@ -305,7 +289,7 @@ fn check(path: &Path) {
             "{name}, {shards} shards, seed {}:\n  {}\n{:#?}",
             plan.seed.value(),
             wrong.join("\n  "),
-            counts(&lived.report),
+            counted::counts(&lived.report),
         );
         let mut log = lived.target.log();
         log.sort_unstable();
@@ -341,19 +325,30 @@ macro_rules! worlds {
 }
 
 worlds![
+    a_breaker_opens_and_closes,
     a_count_ends_a_slow_ramp,
     a_count_is_over_with_its_last_iteration,
+    a_dead_target_is_not_hammered_with_connects,
     a_dead_target_stops_the_run,
     a_failed_start_ends_the_user,
+    a_fallback_takes_its_place,
+    a_flapping_target,
     a_group_without_a_call,
+    a_hedge_cuts_the_tail,
     a_later_session_lives_as_long,
     a_pause_at_the_end_holds_in_a_pace,
+    a_pool_gives_up_waiting,
+    a_pool_of_one_connection,
+    a_retry_storm,
+    a_retry_storm_is_damped_by_the_budget,
     a_rule_stops_the_run,
     a_short_outage_stops_nothing,
     a_sine_makes_its_integral,
+    a_target_says_how_long_to_wait,
     a_think_that_is_cut_begins_nothing,
     a_think_that_is_cut_is_not_taken_off,
     an_iteration_without_a_call,
+    breakers_at_three_levels,
     choices_loops_and_conditions,
     closed_counts_exactly,
     closed_paced_waits_for_the_target,
@@ -361,9 +356,12 @@ worlds![
     dead_target_is_not_hammered,
     errors_and_resets,
     every_window_has_to_hold,
+    failed_calls_are_tried_again,
     generator_stopped,
     grace_cuts_thinks_and_calls,
     hang_for_good,
+    limits_hold_calls_back,
+    limits_of_users_and_endpoints,
     logs_and_endless_loops,
     markov,
     mm1,
@@ -379,6 +377,7 @@ worlds![
     stall_infinite_servers,
     stall_single_server,
     steps_do_not_dilute_lateness,
+    timeouts_follow_the_target,
     too_few_users,
     two_kinds_share_a_count_of_rows,
     two_workloads_with_offsets,

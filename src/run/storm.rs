@@ -1,7 +1,8 @@
 //! Errors without end: when a target is plainly down, or we are in its way, a run stops itself.
 //!
 //! `dispatch` asks once a second.
-//! Invariant: it looks at calls by the second in which they ended; what was cut is left out.
+//! Invariant: it looks at calls by the second in which they ended; what was cut or never sent is
+//! left out.
 
 use std::collections::VecDeque;
 
@@ -26,7 +27,8 @@ impl Lookout {
 
     /// A second is over, with so many calls since the run began; why it has to stop.
     pub(super) fn second(&mut self, calls: &Calls) -> Option<String> {
-        let ended = calls.ended() - calls.cancelled - calls.unfinished;
+        // What was never sent harms nobody: a client that holds back is no storm.
+        let ended = calls.ended() - calls.cancelled - calls.unfinished - calls.suppressed;
         self.seconds.push_front((ended, ended - calls.ok));
         self.seconds.truncate(self.longest + 1);
         let (now, bad_now) = self.seconds[0];

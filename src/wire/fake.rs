@@ -24,6 +24,11 @@ pub trait Law {
     /// When the answer to the request is complete, and its status; `None`: never.
     fn answer(&mut self, now: Time, request: &Arrival) -> Reply;
 
+    /// The header block of an answer to what came at `now`.
+    fn head(&mut self, _now: Time) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// The body of that answer, for captures and checks.
     fn body(&mut self, _request: &Arrival) -> Vec<u8> {
         Vec::new()
@@ -118,6 +123,11 @@ impl Target {
         };
         let mut script = self.0.borrow_mut();
         let reply = script.law.answer(now, &arrival);
+        if let Reply::At(_, status) = reply
+            && outgoing.wanted.head_of(status)
+        {
+            kept.head = script.law.head(now);
+        }
         if outgoing.wanted.keep_body {
             kept.body = script.law.body(&arrival);
         }

@@ -37,11 +37,33 @@ pub struct Script {
     /// While it is down it refuses.
     #[serde(default)]
     pub down: Option<Window>,
+    /// The same, again and again: so long up, then so long down.
+    #[serde(default)]
+    pub flaps: Option<[String; 2]>,
+    /// From a time on its service time is another.
+    #[serde(default)]
+    pub slow_from: Option<(String, String)>,
+    /// Every n-th request takes so long.
+    #[serde(default)]
+    pub slow_every: Option<(u64, String)>,
+    /// For a time it answers with this status, and these headers.
+    #[serde(default)]
+    pub turns_away: Option<TurnsAway>,
     /// Every n-th request is answered 500, or reset.
     #[serde(default)]
     pub error_every: Option<u64>,
     #[serde(default)]
     pub reset_every: Option<u64>,
+}
+
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TurnsAway {
+    pub at: String,
+    pub r#for: String,
+    pub status: u16,
+    #[serde(default)]
+    pub head: String,
 }
 
 #[derive(Clone, Deserialize)]
@@ -80,7 +102,11 @@ impl Law for World1 {
                 .map(Window::ns)
                 .is_some_and(|(from, length)| (from..from + length).contains(&at))
         };
-        if within(&self.script.down) {
+        let flaps = self.script.flaps.as_ref().is_some_and(|[up, down]| {
+            let (up, down) = (ns(up), ns(down));
+            at % (up + down) >= up
+        });
+        if within(&self.script.down) || flaps {
             return Reply::Refuse;
         }
         self.count += 1;
@@ -96,16 +122,37 @@ impl Law for World1 {
         let named = self.script.status_of.iter().find(|(from, _)| of(&path, from));
         let status = if every(self.script.error_every) { 500 } else { 200 };
         let status = named.map_or(status, |(_, status)| *status);
+        let status = self.turned_away(now).map_or(status, |away| away.status);
         let slow = self.script.latency_of.iter().find(|(from, _)| of(&path, from));
         let service = match slow {
             Some((_, time)) => Duration::from_nanos(ns(time)),
             None => self.latency.sample(&mut self.rng),
         };
+        let slowed = self.script.slow_from.as_ref().filter(|(from, _)| at >= ns(from));
+        let service = slowed.map_or(service, |(_, time)| Duration::from_nanos(ns(time)));
+        let slow = self.script.slow_every.as_ref();
+        let slow = slow.filter(|(n, _)| self.count.is_multiple_of(*n));
+        let service = slow.map_or(service, |(_, time)| Duration::from_nanos(ns(time)));
         Reply::At(Time(self.queue.arrive(now.0, service)), status)
+    }
+
+    fn head(&mut self, now: Time) -> Vec<u8> {
+        self.turned_away(now).map(|away| away.head.clone().into_bytes()).unwrap_or_default()
     }
 
     fn body(&mut self, _: &Arrival) -> Vec<u8> {
         self.script.body.clone().unwrap_or_default().into_bytes()
+    }
+}
+
+impl World1 {
+    /// How it turns requests away now, if it does.
+    fn turned_away(&self, now: Time) -> Option<&TurnsAway> {
+        let at = now.since(self.start);
+        self.script.turns_away.as_ref().filter(|away| {
+            let (from, length) = (ns(&away.at), ns(&away.r#for));
+            (from..from + length).contains(&at)
+        })
     }
 }
 
