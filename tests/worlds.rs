@@ -208,7 +208,7 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
         wrong.push(format!("exit {}: {:?}", report.ending.code(), report.judgements));
     }
     wrong.extend(counted::wrong(&world.counts, report));
-    wrong.extend(world.notices.iter().flat_map(|said| counted::wrong_notices(said, report)));
+    wrong.extend(world.notices.iter().filter_map(|said| counted::wrong_notices(said, report)));
     wrong.extend(wrong_flows(world, plan, lived));
     wrong.extend(world.forecast.iter().flat_map(|said| foretold::wrong(said, plan, report)));
     // What holds in any world.

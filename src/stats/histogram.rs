@@ -111,6 +111,11 @@ impl Histogram {
         if self.count == 0 { 0.0 } else { self.sum_us as f64 / self.count as f64 }
     }
 
+    /// The percentile (0 to 100) by nearest rank, µs; zero when empty.
+    pub fn percentile_us(&self, percentile: f64) -> u64 {
+        self.at_rank(((percentile / 100.0 * self.count as f64).ceil() as u64).max(1))
+    }
+
     /// The duration of rank `rank` (1 is the shortest): the highest value of its bucket, but never
     /// more than the longest seen. Zero when there is no such rank.
     pub fn at_rank(&self, rank: u64) -> u64 {

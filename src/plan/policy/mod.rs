@@ -108,7 +108,8 @@ impl Level {
 pub struct Degradation {
     /// Share of errors, 0 to 1, above which a level begins: light, heavy, emergency.
     pub errors: [f64; 3],
-    /// p95 of response above which light and heavy begin.
+    /// p95 of service above which light and heavy begin: what the target takes, not what we hold
+    /// back ourselves.
     pub p95: [Duration; 2],
     /// Share of the memory budget above which an emergency begins.
     pub memory: f64,

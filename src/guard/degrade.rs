@@ -1,0 +1,203 @@
+//! Going down, and up again: how much is left out while the target is in trouble.
+//!
+//! `run::steward` shows it each second; the level goes to all shards.
+//! Invariant: it goes down as far as needed at once, and up by one level at a time; it judges by
+//! what was sent, so a level that sends nothing cannot hold itself.
+
+use std::collections::VecDeque;
+
+use crate::plan::policy::{Degradation, Level};
+use crate::stats::Histogram;
+use crate::units::{nanos, show_duration};
+
+/// Fewer calls than this say nothing.
+const ENOUGH: u64 = 20;
+
+/// What was seen in a second, of calls that were sent and have ended.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// How many.
+    pub calls: u64,
+    /// Those among them that were errors.
+    pub errors: u64,
+    /// Their service times, also of those that timed out.
+    pub service: Histogram,
+}
+
+/// The law at work.
+#[derive(Clone, Debug)]
+pub struct Degrade {
+    law: Degradation,
+    level: Level,
+    /// The last seconds, and when each ended, ns.
+    seen: VecDeque<(u64, Seen)>,
+    /// Since when the level has not been needed, ns.
+    unneeded_ns: Option<u64>,
+}
+
+impl Degrade {
+    /// At the best level.
+    pub fn new(law: Degradation) -> Self {
+        Self { law, level: Level::Normal, seen: VecDeque::new(), unneeded_ns: None }
+    }
+
+    /// The level now.
+    pub fn level(&self) -> Level {
+        self.level
+    }
+
+    /// A second has ended; `memory` is the share of the budget in use. The new level and why, when
+    /// it changes.
+    pub fn second(
+        &mut self,
+        now_ns: u64,
+        seen: Seen,
+        memory: Option<f64>,
+    ) -> Option<(Level, String)> {
+        self.seen.push_back((now_ns, seen));
+        let oldest = now_ns.saturating_sub(nanos(self.law.window));
+        while self.seen.front().is_some_and(|(at, _)| *at <= oldest) {
+            self.seen.pop_front();
+        }
+        let (needed, why) = self.needed(memory);
+        if needed > self.level {
+            self.unneeded_ns = None;
+            return Some(self.go(needed, why));
+        }
+        if needed == self.level {
+            self.unneeded_ns = None;
+            return None;
+        }
+        let since = *self.unneeded_ns.get_or_insert(now_ns);
+        if now_ns.saturating_sub(since) < nanos(self.law.recover) {
+            return None;
+        }
+        // One at a time: what the level left out has to show first that it goes well again.
+        self.unneeded_ns = Some(now_ns);
+        let better = Level::ALL[self.level as usize - 1];
+        let why = format!("not needed for {}", show_duration(self.law.recover));
+        Some(self.go(better, why))
+    }
+
+    fn go(&mut self, level: Level, why: String) -> (Level, String) {
+        // What was seen at another level tells nothing about this one.
+        self.seen.clear();
+        self.level = level;
+        (level, why)
+    }
+
+    /// The level that what was seen asks for, and what it was.
+    fn needed(&self, memory: Option<f64>) -> (Level, String) {
+        if let Some(share) = memory.filter(|share| *share > self.law.memory) {
+            let why = format!("{:.0} % of the memory budget in use", share * 100.0);
+            return (Level::Emergency, why);
+        }
+        let mut all = Seen::default();
+        for (_, seen) in &self.seen {
+            all.calls += seen.calls;
+            all.errors += seen.errors;
+            all.service.merge(&seen.service);
+        }
+        if all.calls < ENOUGH {
+            return (Level::Normal, String::new());
+        }
+        let errors = all.errors as f64 / all.calls as f64;
+        let by_errors = self.law.errors.iter().filter(|limit| errors > **limit).count();
+        let p95_us = all.service.percentile_us(95.0);
+        let over = |limit: &&std::time::Duration| u128::from(p95_us) > limit.as_micros();
+        let by_p95 = self.law.p95.iter().filter(over).count();
+        let why = if by_errors >= by_p95 {
+            format!("{:.1} % of {} calls failed", errors * 100.0, all.calls)
+        } else {
+            let p95 = std::time::Duration::from_micros(p95_us);
+            format!("p95 of {} calls is {}", all.calls, show_duration(p95))
+        };
+        (Level::ALL[by_errors.max(by_p95)], why)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const S: u64 = 1_000_000_000;
+
+    fn seen(calls: u64, errors: u64, ms: u64) -> Seen {
+        let mut service = Histogram::default();
+        service.record_n(ms * 1_000, calls);
+        Seen { calls, errors, service }
+    }
+
+    /// Seconds of calls, errors and ms, and the level after each.
+    fn walk(seconds: &[(u64, u64, u64)]) -> Vec<&'static str> {
+        let mut degrade = Degrade::new(Degradation::default());
+        let mut levels = Vec::new();
+        for (at, (calls, errors, ms)) in (1..).zip(seconds) {
+            degrade.second(at * S, seen(*calls, *errors, *ms), None);
+            levels.push(degrade.level().name());
+        }
+        levels
+    }
+
+    #[test]
+    fn each_level_is_reached_and_left() {
+        for (first, level) in [
+            ((100, 5, 10), "normal"),
+            ((100, 6, 10), "light"),
+            ((100, 16, 10), "heavy"),
+            ((100, 31, 10), "emergency"),
+            ((100, 0, 2_100), "light"),
+            ((100, 0, 5_100), "heavy"),
+            ((100, 16, 2_100), "heavy"),
+            // Too few to say anything.
+            ((19, 19, 10), "normal"),
+        ] {
+            assert_eq!(walk(&[first]), [level], "{first:?}");
+        }
+        // Down at once, up one level each ten seconds while all goes well.
+        let mut seconds = vec![(100, 50, 10)];
+        seconds.extend([(100, 0, 10); 32]);
+        let levels = walk(&seconds);
+        let at = |level| levels.iter().position(|one| *one == level);
+        assert_eq!(["emergency", "heavy", "light", "normal"].map(at), [0, 11, 21, 31].map(Some));
+    }
+
+    #[test]
+    fn a_level_that_sends_nothing_is_left_and_tried_again() {
+        let mut seconds = vec![(100, 100, 10)];
+        seconds.extend([(0, 0, 0); 11]);
+        // It goes up to `heavy`, sends something, and that fails: down again.
+        seconds.push((50, 50, 10));
+        let levels = walk(&seconds);
+        assert_eq!([levels[10], levels[11], levels[12]], ["emergency", "heavy", "emergency"]);
+    }
+
+    #[test]
+    fn memory_alone_is_an_emergency() {
+        let mut degrade = Degrade::new(Degradation::default());
+        assert_eq!(degrade.second(S, Seen::default(), Some(0.9)), None);
+        let (level, why) = degrade.second(2 * S, Seen::default(), Some(0.95)).unwrap();
+        assert_eq!((level, why.as_str()), (Level::Emergency, "95 % of the memory budget in use"));
+    }
+
+    proptest! {
+        /// Whatever is seen: down by any step, up by one, and never up twice within `recover`.
+        #[test]
+        fn up_is_slow(walk in prop::collection::vec((0u64..200, 0u64..200, 0u64..8_000), 1..200)) {
+            let mut degrade = Degrade::new(Degradation::default());
+            let mut last_up = None;
+            for (at, (calls, errors, ms)) in (1u64..).zip(walk) {
+                let before = degrade.level();
+                let change = degrade.second(at * S, seen(calls, errors.min(calls), ms), None);
+                if let Some((after, _)) = change
+                    && after < before
+                {
+                    prop_assert_eq!(before as usize - after as usize, 1);
+                    prop_assert!(last_up.is_none_or(|last| at - last >= 10));
+                    last_up = Some(at);
+                }
+            }
+        }
+    }
+}

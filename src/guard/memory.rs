@@ -1,0 +1,139 @@
+//! A memory budget: what can be spared goes first, users are held back next, nobody crashes.
+//!
+//! `run::steward` shows it the resident memory each second.
+//! Invariant: users are held back only above [`HOLD`] and let in again only below [`RELEASE`].
+
+use std::collections::VecDeque;
+
+/// Above this share of the budget what can be spared is let go.
+const SHED: f64 = 0.8;
+/// Above this, no more users are let in…
+const HOLD: f64 = 0.9;
+/// …until it is below this.
+const RELEASE: f64 = 0.85;
+/// What will be used up so soon, at the rate of growth of the last samples, is short already, s.
+const SOON_S: f64 = 60.0;
+/// How many seconds the growth is judged by.
+const SAMPLES: usize = 12;
+/// Shedding again before so long has passed would find nothing, ns.
+const PAUSE_NS: u64 = 10_000_000_000;
+
+/// What is to be done about memory.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Relief {
+    /// Let go what can be spared.
+    Shed(String),
+    /// Let nobody in.
+    Hold(String),
+    /// Let them in again.
+    Release(String),
+}
+
+/// The law at work.
+#[derive(Clone, Debug)]
+pub struct Memory {
+    budget: u64,
+    samples: VecDeque<(f64, f64)>,
+    shed_ns: Option<u64>,
+    holding: bool,
+}
+
+impl Memory {
+    /// `budget` bytes; at least one.
+    pub fn new(budget: u64) -> Self {
+        let budget = budget.max(1);
+        Self { budget, samples: VecDeque::new(), shed_ns: None, holding: false }
+    }
+
+    /// The share of the budget that so many bytes are.
+    pub fn share(&self, bytes: u64) -> f64 {
+        bytes as f64 / self.budget as f64
+    }
+
+    /// A second has ended with so many bytes resident: what is to be done.
+    pub fn second(&mut self, now_ns: u64, bytes: u64) -> Vec<Relief> {
+        self.samples.push_back((now_ns as f64 / 1e9, bytes as f64));
+        if self.samples.len() > SAMPLES {
+            self.samples.pop_front();
+        }
+        let share = self.share(bytes);
+        let percent = format!("{:.0} % of the memory budget in use", share * 100.0);
+        let mut relief = Vec::new();
+        let left_s = self.left_s();
+        let soon = left_s.is_some_and(|left| left < SOON_S) && share > SHED / 2.0;
+        let rested = self.shed_ns.is_none_or(|at| now_ns.saturating_sub(at) >= PAUSE_NS);
+        if (share > SHED || soon) && rested {
+            self.shed_ns = Some(now_ns);
+            let why = match left_s {
+                Some(left) if soon => format!("{percent}, all of it in {left:.0} s"),
+                _ => percent.clone(),
+            };
+            relief.push(Relief::Shed(why));
+        }
+        if share > HOLD && !self.holding {
+            self.holding = true;
+            relief.push(Relief::Hold(percent));
+        } else if share < RELEASE && self.holding {
+            self.holding = false;
+            relief.push(Relief::Release(percent));
+        }
+        relief
+    }
+
+    /// When the budget is used up at the present growth, s: a least-squares line through the last
+    /// samples; `None` when it does not grow, or too little is known.
+    fn left_s(&self) -> Option<f64> {
+        if self.samples.len() < SAMPLES {
+            return None;
+        }
+        let count = self.samples.len() as f64;
+        let mean =
+            |part: fn(&(f64, f64)) -> f64| self.samples.iter().map(part).sum::<f64>() / count;
+        let (t, b) = (mean(|sample| sample.0), mean(|sample| sample.1));
+        let spread: f64 = self.samples.iter().map(|(at, _)| (at - t).powi(2)).sum();
+        let slope: f64 =
+            self.samples.iter().map(|(at, bytes)| (at - t) * (bytes - b)).sum::<f64>() / spread;
+        let last = self.samples.back()?.1;
+        // Less than a thousandth of the budget a second is noise.
+        (slope > self.budget as f64 / 1e3).then(|| (self.budget as f64 - last).max(0.0) / slope)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: u64 = 1_000_000_000;
+
+    fn names(relief: &[Relief]) -> Vec<&'static str> {
+        let name = |relief: &Relief| match relief {
+            Relief::Shed(_) => "shed",
+            Relief::Hold(_) => "hold",
+            Relief::Release(_) => "release",
+        };
+        relief.iter().map(name).collect()
+    }
+
+    #[test]
+    fn shed_then_hold_then_release() {
+        let mut memory = Memory::new(1_000_000);
+        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
+        assert_eq!(walk(1, 700_000), [""; 0]);
+        assert_eq!(walk(2, 810_000), ["shed"]);
+        assert_eq!(walk(3, 950_000), ["hold"]);
+        assert_eq!(walk(4, 870_000), [""; 0], "between the two it stays as it is");
+        assert_eq!(walk(5, 840_000), ["release"]);
+        assert_eq!(walk(11, 840_000), [""; 0]);
+        assert_eq!(walk(12, 840_000), ["shed"], "again after ten seconds");
+    }
+
+    #[test]
+    fn growth_is_seen_before_it_hurts() {
+        let mut memory = Memory::new(1_000_000);
+        // 10 000 a second from 400 000: at 500 000, 50 s are left.
+        let shed = (1..60).find(|at| !memory.second(at * S, 400_000 + at * 10_000).is_empty());
+        assert_eq!(shed, Some(12), "as soon as twelve samples are there");
+        let mut memory = Memory::new(1_000_000);
+        assert_eq!((1..60).find(|at| !memory.second(at * S, 500_000).is_empty()), None);
+    }
+}
