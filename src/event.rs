@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use crate::exit::Ending;
-use crate::plan::Plan;
 use crate::plan::policy::{Level, Priority};
+use crate::plan::{Course, Plan};
 use crate::stats::{Delta, Snapshot};
 use crate::verdict::{Judgement, Trust};
 
@@ -20,6 +20,20 @@ pub enum Command {
     Cut,
     /// The client behaves otherwise from now on.
     Order(Order),
+    /// Something else is asked of a workload.
+    Steer(Steer),
+}
+
+/// A change of what is asked. It holds from a moment that is still to come, so that all shards
+/// change at the same point of the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steer {
+    /// Index into `Plan::workloads`.
+    pub workload: usize,
+    /// From when on, ns after the run's start.
+    pub at_ns: u64,
+    /// What is asked from then on: all of it, so that each change stands by itself.
+    pub course: Course,
 }
 
 /// How the client is to behave from now on. Each order may be given twice without harm.
@@ -77,6 +91,12 @@ impl Source {
         for shard in &self.commands {
             let _ = shard.try_send(command.clone());
         }
+    }
+
+    /// Whether every shard that is still there has room for so many commands more: what is asked has
+    /// to change on all of them or on none.
+    pub fn has_room(&self, commands: usize) -> bool {
+        self.commands.iter().all(|shard| shard.is_closed() || shard.capacity() >= commands)
     }
 }
 
