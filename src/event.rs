@@ -3,6 +3,8 @@
 //! Shards send Deltas to `run`, `run` sends RunEvents to `sinks`, Commands go down to each shard.
 //! Invariant: this is all they share; the engine does not know that a screen exists.
 
+pub mod wish;
+
 use std::sync::Arc;
 
 use crate::exit::Ending;
@@ -10,6 +12,7 @@ use crate::plan::policy::{Level, Priority};
 use crate::plan::{Course, Plan};
 use crate::stats::{Delta, Snapshot};
 use crate::verdict::{Judgement, Trust};
+pub use wish::{Answer, Asked, Wish};
 
 /// What may be asked of running shards.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +23,8 @@ pub enum Command {
     Cut,
     /// The client behaves otherwise from now on.
     Order(Order),
-    /// Something else is asked of a workload.
-    Steer(Steer),
+    /// Something else is asked of some workloads.
+    Steer(Vec<Steer>),
 }
 
 /// A change of what is asked. It holds from a moment that is still to come, so that all shards
@@ -73,7 +76,7 @@ pub enum Switch {
 pub const DELTAS: usize = 16;
 
 /// Commands waiting for a shard; more than a person can type.
-pub const COMMANDS: usize = 16;
+pub const COMMANDS: usize = 64;
 
 /// Where Deltas come from: threads, later processes and machines.
 #[derive(Debug)]

@@ -82,6 +82,12 @@ impl Curve {
         self.pieces.iter().map(Piece::highest).max().unwrap_or(0)
     }
 
+    /// The highest level reached after `t` ns.
+    pub fn peak_after(&self, t: u64) -> u64 {
+        let rest = self.pieces.iter().filter(|piece| piece.end() > t);
+        rest.map(|piece| piece.from(t).highest()).max().unwrap_or(0)
+    }
+
     /// How far it rises in all, from zero on: so many users come, of whom some may come again.
     pub fn rises(&self) -> u64 {
         let mut level = 0;

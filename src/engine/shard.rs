@@ -229,7 +229,7 @@ impl Shard {
                 self.cut.set(true);
             }
             Command::Order(_) => {}
-            Command::Steer(steer) => self.steer(steer),
+            Command::Steer(changes) => changes.iter().for_each(|steer| self.steer(steer)),
         }
         // Starters and pausing users look at the world again.
         clock::wake_all();

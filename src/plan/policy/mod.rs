@@ -5,12 +5,14 @@
 
 mod attempts;
 mod breaker;
+mod names;
 mod pool;
 
 use std::time::Duration;
 
 pub use attempts::{Backoff, HedgeAfter, Hedging, Limits, Retries, Timeouts};
 pub use breaker::{Breaker, Breakers, Failures, Trips};
+pub use names::BreakerName;
 pub use pool::{Pool, Strategy};
 
 /// All of it.
