@@ -3,14 +3,17 @@
 //! Shards send Deltas to `run`, `run` sends RunEvents to `sinks`, Commands go down to each shard.
 //! Invariant: this is all they share; the engine does not know that a screen exists.
 
+pub mod wish;
+
 use std::sync::Arc;
 
 use crate::exit::Ending;
-use crate::plan::Plan;
 pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
+use crate::plan::{Course, Plan};
 use crate::stats::{Delta, Snapshot};
 use crate::verdict::{Judgement, Trust};
+pub use wish::{Answer, Asked, Wish};
 
 /// What may be asked of running shards.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,6 +24,20 @@ pub enum Command {
     Cut,
     /// The client behaves otherwise from now on.
     Order(Order),
+    /// Something else is asked of some workloads.
+    Steer(Vec<Steer>),
+}
+
+/// A change of what is asked. It holds from a moment that is still to come, so that all shards
+/// change at the same point of the schedule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Steer {
+    /// Index into `Plan::workloads`.
+    pub workload: usize,
+    /// From when on, ns after the run's start.
+    pub at_ns: u64,
+    /// What is asked from then on: all of it, so that each change stands by itself.
+    pub course: Course,
 }
 
 /// How the client is to behave from now on. Each order may be given twice without harm.
@@ -49,7 +66,7 @@ pub enum Order {
 pub const DELTAS: usize = 16;
 
 /// Commands waiting for a shard; more than a person can type.
-pub const COMMANDS: usize = 16;
+pub const COMMANDS: usize = 64;
 
 /// Where Deltas come from: threads, later processes and machines.
 #[derive(Debug)]
@@ -67,6 +84,12 @@ impl Source {
         for shard in &self.commands {
             let _ = shard.try_send(command.clone());
         }
+    }
+
+    /// Whether every shard that is still there has room for so many commands more: what is asked has
+    /// to change on all of them or on none.
+    pub fn has_room(&self, commands: usize) -> bool {
+        self.commands.iter().all(|shard| shard.is_closed() || shard.capacity() >= commands)
     }
 }
 

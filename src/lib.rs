@@ -8,6 +8,7 @@ pub mod clock;
 pub mod exit;
 pub mod host;
 pub mod mask;
+mod near;
 pub mod seed;
 pub mod units;
 // 1: what was measured; load curves, distributions, queues

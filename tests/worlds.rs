@@ -14,16 +14,18 @@ use manada::curve::{Distribution, Queue};
 use manada::engine;
 use manada::engine::Variables;
 use manada::engine::once::{Once, once};
-use manada::event::{Generator, Opening, Report, RunEvent};
+use manada::event::wish::WISHES;
+use manada::event::{Generator, Opening, Report};
 use manada::plan::{Address, Archetype, Plan};
 use manada::run::dispatch::Folds;
-use manada::run::{self, dispatch};
+use manada::run::{self, Outside, dispatch};
 use manada::scenario::{self, Overrides};
 use manada::seed::Stream;
-use manada::sinks::{Audience, Full, Sink};
+use manada::sinks::{Audience, Full};
 use manada::verdict::{Threshold, judge};
 use manada::wire::Wire;
 use manada::wire::fake::{Arrival, Target};
+use onlookers::{Listener, Wished, changes, wish_all};
 use scripted::{Script, Window, World1, line};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -32,6 +34,8 @@ use tokio::sync::mpsc;
 mod counted;
 #[path = "worlds/foretold.rs"]
 mod foretold;
+#[path = "worlds/onlookers.rs"]
+mod onlookers;
 #[path = "worlds/scripted.rs"]
 mod scripted;
 
@@ -79,22 +83,12 @@ struct World {
     /// Lines that `log` steps said.
     #[serde(default)]
     said: Vec<String>,
-}
-
-/// Takes down what is said.
-struct Listener(Arc<Mutex<Vec<String>>>);
-
-impl Sink for Listener {
-    fn wants(event: &RunEvent) -> bool {
-        matches!(event, RunEvent::Said(..))
-    }
-
-    fn take(&mut self, event: &RunEvent) -> std::io::Result<()> {
-        if let RunEvent::Said(lines, _) = event {
-            self.0.lock().unwrap().extend(lines.iter().cloned());
-        }
-        Ok(())
-    }
+    /// What somebody wishes while it goes on.
+    #[serde(default)]
+    steer: Vec<Wished>,
+    /// All that was changed, in order: the seconds after the start, whose change, and what.
+    #[serde(default)]
+    changes: Vec<String>,
 }
 
 /// What came of a world.
@@ -161,11 +155,14 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let mut tally = run::tally(plan, shards);
         let mut watch = run::watch(plan, shards);
         let (_keep, interrupts) = mpsc::channel(1);
+        let (control, wishes) = mpsc::channel(WISHES);
+        wish_all(&world.steer, start, control);
+        let outside = Outside { interrupts, wishes };
         let mut audience = Audience::default();
         let said = Arc::new(Mutex::new(Vec::new()));
         audience.seat("said", Full::Wait, Listener(Arc::clone(&said))).unwrap();
         let folds = Folds { tally: &mut tally, watch: &mut watch, audience: &mut audience };
-        let stopped = dispatch::dispatch(plan, start, source, folds, interrupts).await;
+        let stopped = dispatch::dispatch(plan, start, source, folds, outside).await;
         let opening = Arc::new(Opening {
             plan: Arc::clone(plan),
             started_at: clock::wall(),
@@ -211,6 +208,10 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     wrong.extend(world.notices.iter().filter_map(|said| counted::wrong_notices(said, report)));
     wrong.extend(wrong_flows(world, plan, lived));
     wrong.extend(world.forecast.iter().flat_map(|said| foretold::wrong(said, plan, report)));
+    let changed = changes(snapshot);
+    if changed != world.changes {
+        wrong.push(format!("what was changed: {changed:?}"));
+    }
     // What holds in any world.
     wrong.extend(snapshot.health.ledger.iter().cloned());
     if snapshot.health.little_error.abs() > 1e-9 {
@@ -328,6 +329,7 @@ worlds![
     a_breaker_opens_and_closes,
     a_count_ends_a_slow_ramp,
     a_count_is_over_with_its_last_iteration,
+    a_count_obeys_who_steers,
     a_dead_target_is_not_hammered_with_connects,
     a_dead_target_stops_the_run,
     a_failed_start_ends_the_user,
@@ -337,6 +339,7 @@ worlds![
     a_hedge_cuts_the_tail,
     a_later_session_lives_as_long,
     a_pause_at_the_end_holds_in_a_pace,
+    a_paused_pace_is_not_late,
     a_pool_gives_up_waiting,
     a_pool_of_one_connection,
     a_retry_storm,
@@ -369,9 +372,14 @@ worlds![
     on_fail_stops_or_aborts,
     paced_users_hold_back_and_show_it,
     parallel_ends_with_its_last,
+    pause_and_resume_closed,
+    pause_and_resume_open,
     poisson_partition,
     rows_are_dealt_once,
     rows_run_out,
+    scale_up_and_down_open,
+    scale_users_closed,
+    set_rate,
     setup_is_everybodys,
     spikes_and_stairs_are_exact,
     stall_infinite_servers,

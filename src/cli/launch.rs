@@ -43,7 +43,7 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         return Ending::Broken;
     }
     let shards = common.shards.map(|shards| shards as usize);
-    let report = match run::run(plan, shards, &mut audience, listen) {
+    let report = match run::run(plan, shards, &mut audience, listen, |_| Vec::new()) {
         Ok(report) => report,
         Err(trouble) => {
             complain(&trouble);

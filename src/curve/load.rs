@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use super::piece::Piece;
 use crate::units::nanos;
 
 /// One unit of the integral: a rate of 1/s (10⁹ nano-events per second) over 1 s (10⁹ ns).
@@ -19,20 +20,6 @@ pub const SINE_PIECES: u128 = 96;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Curve {
     pieces: Vec<Piece>,
-}
-
-/// A straight line from one level to another.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Piece {
-    /// When it begins, ns after the curve's own zero.
-    start: u64,
-    /// How long it lasts, ns; never zero.
-    length: u64,
-    /// Level at its start and at its end.
-    from: u64,
-    to: u64,
-    /// The integral over all earlier pieces.
-    before: u128,
 }
 
 impl Curve {
@@ -87,12 +74,18 @@ impl Curve {
 
     /// The level at the curve's end.
     pub fn last_level(&self) -> u64 {
-        self.pieces.last().map_or(0, |piece| piece.to)
+        self.pieces.last().map_or(0, |piece| piece.levels().1)
     }
 
     /// The highest level reached.
     pub fn peak(&self) -> u64 {
-        self.pieces.iter().map(|piece| piece.from.max(piece.to)).max().unwrap_or(0)
+        self.pieces.iter().map(Piece::highest).max().unwrap_or(0)
+    }
+
+    /// The highest level reached after `t` ns.
+    pub fn peak_after(&self, t: u64) -> u64 {
+        let rest = self.pieces.iter().filter(|piece| piece.end() > t);
+        rest.map(|piece| piece.from(t).highest()).max().unwrap_or(0)
     }
 
     /// How far it rises in all, from zero on: so many users come, of whom some may come again.
@@ -100,8 +93,9 @@ impl Curve {
         let mut level = 0;
         let mut sum = 0u64;
         for piece in self.pieces.iter().filter(|piece| piece.length > 0) {
-            sum += piece.from.saturating_sub(level) + piece.to.saturating_sub(piece.from);
-            level = piece.to;
+            let (from, to) = piece.levels();
+            sum += from.saturating_sub(level) + to.saturating_sub(from);
+            level = to;
         }
         sum
     }
@@ -109,7 +103,8 @@ impl Curve {
     /// How long users are in, all together, ns: each comes as the level begins to exceed its
     /// number, so that on a slope there is half a user more than the level says.
     pub fn presence_ns(&self) -> u128 {
-        let slopes = self.pieces.iter().filter(|piece| piece.from != piece.to);
+        let is_slope = |piece: &&Piece| piece.levels().0 != piece.levels().1;
+        let slopes = self.pieces.iter().filter(is_slope);
         self.total() + slopes.map(|piece| u128::from(piece.length / 2)).sum::<u128>()
     }
 
@@ -120,7 +115,7 @@ impl Curve {
 
     /// When it ends, ns after its zero.
     pub fn end_ns(&self) -> u64 {
-        self.pieces.last().map_or(0, |piece| piece.start + piece.length)
+        self.pieces.last().map_or(0, Piece::end)
     }
 
     /// The integral over the whole curve, in units of level × ns.
@@ -130,7 +125,7 @@ impl Curve {
 
     /// The integral from zero to `t` ns.
     pub fn integral(&self, t: u64) -> u128 {
-        let index = self.pieces.partition_point(|piece| piece.start + piece.length <= t);
+        let index = self.pieces.partition_point(|piece| piece.end() <= t);
         match self.pieces.get(index) {
             Some(piece) => piece.before + piece.area(t - piece.start),
             None => self.total(),
@@ -148,7 +143,7 @@ impl Curve {
 
     /// The level at `t` ns, rounded down.
     pub fn level(&self, t: u64) -> u64 {
-        let index = self.pieces.partition_point(|piece| piece.start + piece.length <= t);
+        let index = self.pieces.partition_point(|piece| piece.end() <= t);
         self.pieces.get(index).map_or(0, |piece| piece.level(t - piece.start))
     }
 
@@ -175,9 +170,38 @@ impl Curve {
         };
         let mut curve = Self::default();
         for piece in &self.pieces {
-            let length = moved(piece.start + piece.length) - moved(piece.start);
-            curve.push(piece.from, piece.to, Duration::from_nanos(length));
+            let length = moved(piece.end()) - moved(piece.start);
+            let (from, to) = piece.levels();
+            curve.push(from, to, Duration::from_nanos(length));
         }
+        curve
+    }
+
+    /// The same moments with every level times so many thousandths, rounded up: a level above zero
+    /// stays above it.
+    #[must_use]
+    pub fn times(&self, permille: u32) -> Self {
+        let change = |level: u64| {
+            let level = (u128::from(level) * u128::from(permille)).div_ceil(1_000);
+            u64::try_from(level).unwrap_or(u64::MAX)
+        };
+        let mut curve = Self::default();
+        self.pieces.iter().for_each(|piece| curve.append(piece.levelled(change)));
+        curve
+    }
+
+    /// This curve before `at` ns and another from there on. Whatever is asked about the time before
+    /// has the answer it had.
+    #[must_use]
+    pub fn steered(&self, at: u64, onto: &Self) -> Self {
+        if at >= self.end_ns() {
+            return self.clone();
+        }
+        let mut curve = Self::default();
+        let before = self.pieces.iter().take_while(|piece| piece.start < at);
+        before.for_each(|piece| curve.append(piece.until(at)));
+        let after = onto.pieces.iter().filter(|piece| piece.end() > at);
+        after.for_each(|piece| curve.append(piece.from(at)));
         curve
     }
 
@@ -188,83 +212,16 @@ impl Curve {
             if let Some(last) = self.pieces.last_mut()
                 && last.length == 0
             {
-                last.to = to;
+                last.jump_to(to);
                 return;
             }
         }
-        let (start, before) = (self.end_ns(), self.total());
-        self.pieces.push(Piece { start, length, from, to, before });
-    }
-}
-
-impl Piece {
-    /// ∫ level over the first `t` ns: from·t ± ⌊|to−from|·t² / 2L⌋, without overflow.
-    fn area(&self, t: u64) -> u128 {
-        let flat = u128::from(self.from) * u128::from(t);
-        if self.length == 0 || self.from == self.to {
-            return flat;
-        }
-        let (t, twice) = (u128::from(t), 2 * u128::from(self.length));
-        let product = u128::from(self.from.abs_diff(self.to)) * t;
-        let bend = product / twice * t + product % twice * t / twice;
-        if self.to > self.from { flat + bend } else { flat - bend }
+        self.pieces.push(Piece::new(self.end_ns(), length, from, to, self.total()));
     }
 
-    /// The smallest t with `area(t) ≥ amount`: a float's guess, corrected in integers.
-    fn reaches(&self, amount: u128) -> u64 {
-        if amount == 0 {
-            return 0;
-        }
-        let (from, length) = (self.from as f64, self.length as f64);
-        let slope = (self.to as f64 - from) / length;
-        let target = amount as f64;
-        // Solves slope/2·t² + from·t = target in the form that does not cancel.
-        let root = (from * from + 2.0 * slope * target).max(0.0).sqrt();
-        let guess = if from + root > 0.0 { 2.0 * target / (from + root) } else { length };
-        let guess = (guess.max(0.0) as u64).min(self.length);
-        // The float is right to about 10⁻¹⁵ of t; bracket it and bisect.
-        let mut reach = 1 + guess / (1 << 48);
-        let (mut low, mut high) = (guess.saturating_sub(reach), guess.saturating_add(reach));
-        while low > 0 && self.area(low) >= amount {
-            reach *= 2;
-            low = low.saturating_sub(reach);
-        }
-        while high < self.length && self.area(high) < amount {
-            reach *= 2;
-            high = high.saturating_add(reach);
-        }
-        high = high.min(self.length);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            if self.area(middle) >= amount { high = middle } else { low = middle + 1 }
-        }
-        low
-    }
-
-    fn level(&self, t: u64) -> u64 {
-        let moved = u128::from(self.from.abs_diff(self.to)) * u128::from(t)
-            / u128::from(self.length.max(1));
-        let moved = moved as u64;
-        if self.to >= self.from { self.from + moved } else { self.from - moved }
-    }
-
-    /// The part of this piece in which the level is above `k`, as absolute `(enter, leave)`.
-    fn above(&self, k: u64) -> Option<(u64, u64)> {
-        let end = self.start + self.length;
-        if self.length == 0 {
-            return None;
-        }
-        // The time at which the line crosses k, from its start.
-        let crossing = |distance: u64| {
-            let span = u128::from(self.from.abs_diff(self.to));
-            (u128::from(distance) * u128::from(self.length) / span) as u64
-        };
-        match (self.from > k, self.to > k) {
-            (true, true) => Some((self.start, end)),
-            (false, true) => Some((self.start + crossing(k - self.from), end)),
-            (true, false) => Some((self.start, self.start + crossing(self.from - k))),
-            (false, false) => None,
-        }
+    fn append(&mut self, mut piece: Piece) {
+        piece.before = self.total();
+        self.pieces.push(piece);
     }
 }
 
@@ -358,7 +315,73 @@ mod tests {
         assert_eq!(curve.end_ns(), S);
     }
 
+    #[test]
+    fn a_steered_curve_has_the_area_of_both_its_parts() {
+        // 10/s for 10 s; half of it from 4 s on, nothing from 6 s, all of it from 9 s: 40 + 10 + 10.
+        let plan = Curve::constant(10 * S, secs(10));
+        let half = plan.steered(4 * S, &plan.times(500));
+        let paused = half.steered(6 * S, &Curve::constant(0, secs(10)));
+        let back = paused.steered(9 * S, &plan);
+        assert_eq!(back.total(), 60 * ONE_START);
+        let levels = [0, 3, 4, 5, 6, 8, 9, 10].map(|s| back.level(s * S) / S);
+        assert_eq!(levels, [10, 10, 5, 5, 0, 0, 10, 0]);
+        assert_eq!((back.end_ns(), back.peak()), (10 * S, 10 * S));
+        assert_eq!(plan.steered(10 * S, &half), plan, "its end is its end");
+    }
+
+    #[test]
+    fn users_of_a_steered_curve_leave_and_come_where_it_bends() {
+        let mut plan = Curve::default();
+        plan.ramp(10, secs(10));
+        plan.hold(secs(10));
+        // Half of it from 7 s on: users 4, 5 and 6 leave, and 4 comes again at its level's time.
+        let half = plan.steered(7 * S, &plan.times(500));
+        assert_eq!(half.stays(2), [(2 * S, 20 * S)]);
+        assert_eq!(half.stays(4), [(4 * S, 7 * S), (8 * S, 20 * S)]);
+        assert_eq!((half.stays(6), half.peak()), (vec![(6 * S, 7 * S)], 7));
+        assert_eq!(plan.times(1), plan.times(100), "who is to come comes: levels are rounded up");
+    }
+
     proptest! {
+        /// Before the moment a steered curve answers as the old one did, to the ns; at any time its
+        /// level and its users are those of the part it is in.
+        #[test]
+        fn what_is_before_a_change_stays_as_it_was(
+            stages in prop::collection::vec((0u64..60, 1u64..1_500), 1..5),
+            permille in 0u32..3_000,
+            share in 0.0f64..1.0,
+        ) {
+            let mut plan = Curve::default();
+            for (level, ms) in &stages {
+                plan.ramp(*level, Duration::from_millis(*ms));
+            }
+            let at = (plan.end_ns() as f64 * share) as u64;
+            let onto = plan.times(permille);
+            let steered = plan.steered(at, &onto);
+            prop_assert_eq!(steered.end_ns(), plan.end_ns());
+            let rest = onto.total() - onto.integral(at);
+            prop_assert_eq!(steered.total(), plan.integral(at) + rest);
+            for t in (0..100).map(|part| plan.end_ns() / 100 * part) {
+                let of = if t < at { &plan } else { &onto };
+                prop_assert_eq!(steered.level(t), of.level(t));
+            }
+            for k in 0..plan.peak().max(onto.peak()) {
+                let inside = |curve: &Curve, t| {
+                    curve.stays(k).iter().any(|(enter, leave)| *enter <= t && t < *leave)
+                };
+                for t in (0..50).map(|part| plan.end_ns() / 50 * part) {
+                    let of = if t < at { &plan } else { &onto };
+                    prop_assert_eq!(inside(&steered, t), inside(of, t));
+                }
+            }
+            let whole = plan.total();
+            for amount in (0..50).map(|part| whole / 50 * part) {
+                if let Some(t) = plan.reaches(amount).filter(|t| *t < at) {
+                    prop_assert_eq!(steered.reaches(amount), Some(t));
+                }
+            }
+        }
+
         /// `reaches` is the exact inverse of `integral`: the first ns that has the amount.
         #[test]
         fn reaches_inverts_the_integral(

@@ -10,6 +10,7 @@ pub mod empirical;
 mod gamma;
 pub mod load;
 mod normal;
+mod piece;
 pub mod queue;
 
 pub use compact::SHAPES;

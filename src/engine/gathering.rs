@@ -46,13 +46,19 @@ pub(super) async fn join(walk: &mut Walk<'_>, at: Rendezvous) -> Result<(), Iter
         Came::Last(released) => released,
         Came::Waits(ticket, round) => {
             let timer = Timer::new();
-            timer.set(alone_at.min(walk.user.patience.hard_end()));
+            let mut set = Time::NEVER;
             let released = poll_fn(|cx| {
                 if let Some(released) = gathering.released(ticket, round, cx.waker()) {
                     return Poll::Ready(Some(released));
                 }
                 if shard.cut.get() {
                     return Poll::Ready(None);
+                }
+                // Its end may move while it waits.
+                let until = alone_at.min(walk.user.patience.hard_end());
+                if set != until {
+                    set = until;
+                    timer.set(until);
                 }
                 timer.poll(cx).map(|()| None)
             })

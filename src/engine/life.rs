@@ -4,7 +4,10 @@
 //! Invariant: when a session is over another user takes its place; an identity never outlives its
 //! session.
 
+use std::rc::Rc;
+
 use super::attempt::Turn;
+use super::helm::{Helm, Presence};
 use super::shard::Shard;
 use super::user::{Identity, Item, User};
 use super::walk::{Walk, Walked, say_goodbye};
@@ -24,10 +27,10 @@ const IDLE_NS: u64 = 1_000_000;
 pub(super) struct Life<'a> {
     walk: Walk<'a>,
     who: Identity,
-    /// How often it was in before.
-    visit: u64,
-    /// When it begins no further iteration.
-    leave: Time,
+    /// Its stay, and when it has to leave.
+    presence: Rc<Presence>,
+    /// For how long users of its workload had been held when it was idle last, ns.
+    held_ns: u64,
     /// When its session is over, and after how many iterations.
     over_at: Time,
     most: u64,
@@ -46,19 +49,21 @@ enum Stopped {
 impl<'a> Life<'a> {
     /// Of who comes to stay.
     pub(super) fn new(shard: &'a Shard, user: &'a mut User, workload: usize, stay: &Stay) -> Self {
-        let zero = shard.zero(&shard.plan.workloads[workload]);
-        let due = zero.after(stay.enter_ns);
-        let leave = zero.after(stay.leave_ns);
+        let due = shard.zero(&shard.plan.workloads[workload]).after(stay.enter_ns);
         let first = Turn { intended: due, ready: due, picked_up: clock::now() };
         Self {
+            presence: Presence::new(stay, user.patience.end_cell()),
             walk: Walk::new(shard, user, first),
             who: Identity { workload, number: stay.number, session: 0 },
-            visit: stay.visit,
-            leave,
+            held_ns: shard.helms[workload].held_ns(due),
             over_at: Time::NEVER,
             most: u64::MAX,
             begun: false,
         }
+    }
+
+    fn helm(&self) -> &'a Helm {
+        &self.walk.shard.helms[self.who.workload]
     }
 
     /// Lives it: one session after the other.
@@ -67,8 +72,7 @@ impl<'a> Life<'a> {
             // What an arrival or another user left in this seat is not this one's.
             self.walk.user.hang_up();
             // Each of them: a goodbye has an end of its own.
-            let hard_end = self.leave + self.walk.shard.plan.grace;
-            self.walk.user.patience.set_hard_end(hard_end);
+            self.helm().come(&self.presence);
             let due = self.walk.turn.intended;
             if self.walk.user.become_somebody(self.walk.shard, &self.who, due).is_err() {
                 break;
@@ -83,6 +87,7 @@ impl<'a> Life<'a> {
             (turn.ready, turn.picked_up) = (turn.ready.max(now), now);
             self.who.session += 1;
         }
+        self.helm().go(&self.presence);
         // Its connections were its own; the next one in this seat is somebody else.
         self.walk.user.hang_up();
     }
@@ -94,6 +99,14 @@ impl<'a> Life<'a> {
         (self.over_at, self.most) = (self.walk.turn.intended.after(length_ns), most);
         self.begun = false;
         let stopped = loop {
+            if !self.come_to_turn().await {
+                break Stopped::ForGood;
+            }
+            let is_over =
+                || self.iterations() >= self.most || self.walk.turn.intended >= self.over_at;
+            if self.begun && is_over() {
+                break Stopped::SessionOver;
+            }
             if !self.start_over() {
                 break Stopped::ForGood;
             }
@@ -111,28 +124,57 @@ impl<'a> Life<'a> {
                 break Stopped::ForGood;
             }
             self.next_turn(intended, &walked);
-            // Between iterations a user that has to leave goes at once.
-            let ready = self.walk.turn.ready;
-            if ready > self.walk.turn.picked_up {
-                let idle = self.walk.user.patience.idle_until(ready, &shard.draining);
-                if ready >= self.leave || idle.await.is_err() {
-                    break Stopped::ForGood;
-                }
-                self.walk.turn.picked_up = clock::now();
-            }
-            let turn = self.walk.turn;
-            if turn.picked_up >= self.leave || shard.is_draining() {
-                break Stopped::ForGood;
-            }
-            if self.iterations() >= self.most || turn.intended >= self.over_at {
-                break Stopped::SessionOver;
-            }
         };
         if self.begun {
+            self.helm().go(&self.presence);
             // Boxed: most users have nothing to say, and their tasks should have no room for it.
             Box::pin(say_goodbye(shard, self.walk.user)).await;
         }
         stopped
+    }
+
+    /// Waits until the next iteration may begin; false when there will be none: between iterations
+    /// a user that has to leave goes at once.
+    ///
+    /// While its workload is paused it stays as it is, and all that was to come comes later by as
+    /// much: what is left of a think is thought afterwards, and nobody counts the pause as waiting.
+    async fn come_to_turn(&mut self) -> bool {
+        let (shard, helm) = (self.walk.shard, self.helm());
+        let ready = self.walk.turn.ready;
+        let mut now = self.walk.turn.picked_up;
+        let mut waited = false;
+        let held_ns = loop {
+            let held_ns = helm.held_ns(now).saturating_sub(self.held_ns);
+            let (held, leave) = (helm.held_until(now), self.presence.leave());
+            let (at, no_use) = match held {
+                Some(until) => (until.min(leave), now >= leave),
+                None => {
+                    let at = ready.after(held_ns);
+                    (at.min(helm.next_hold(now)), now >= leave || at >= leave)
+                }
+            };
+            // Who has just come is there to begin.
+            if (self.begun || waited || held.is_some()) && (no_use || shard.is_draining()) {
+                return false;
+            }
+            if at <= now {
+                break held_ns;
+            }
+            let changes = helm.changes();
+            let over = || shard.is_draining() || helm.changes() != changes;
+            // Whatever ended the wait, the world is looked at again.
+            let _ = self.walk.user.patience.idle_until(at, over).await;
+            (now, waited) = (clock::now(), true);
+        };
+        self.held_ns = helm.held_ns(now);
+        self.over_at = self.over_at.after(held_ns);
+        let turn = &mut self.walk.turn;
+        *turn = Turn {
+            intended: turn.intended.after(held_ns),
+            ready: turn.ready.after(held_ns),
+            picked_up: now,
+        };
+        true
     }
 
     /// Begins the next iteration; false when there is none for this user.
@@ -141,7 +183,7 @@ impl<'a> Life<'a> {
         let Some(item) = self.next_item(iteration) else { return false };
         let (shard, user) = (self.walk.shard, &mut *self.walk.user);
         // A user that comes again goes on in its own stream, it does not begin anew.
-        user.begin(shard.plan.seed, self.visit << 32 | iteration, item);
+        user.begin(shard.plan.seed, self.presence.stay.visit << 32 | iteration, item);
         user.take_rows(shard, &self.who, true).is_ok()
     }
 
@@ -156,7 +198,7 @@ impl<'a> Life<'a> {
         let workload = &shard.plan.workloads[who.workload];
         let Load::Closed(users) = &workload.load else { return None };
         // A later session's user has a number of its own.
-        let number = who.number + who.session * workload.peak_users();
+        let number = shard.user_number(who);
         match users.bound {
             Bound::Time => Some(Item::Of(number)),
             Bound::Once => (iteration == 0 && who.session == 0).then_some(Item::Of(number)),
@@ -181,6 +223,7 @@ impl<'a> Life<'a> {
         // stays intended: holding back is blocked time.
         let hold_ns = if self.walk.calls > 0 { user.backoff_ns() } else { IDLE_NS };
         let ready = due.max(walked.done.after(hold_ns.max(walked.pause_ns)));
+        self.held_ns = self.helm().held_ns(walked.done);
         let picked_up = self.walk.turn.picked_up;
         self.walk.turn = Turn { intended: due, ready, picked_up };
     }

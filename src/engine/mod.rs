@@ -13,6 +13,7 @@ mod exemplar;
 mod fault;
 mod gathering;
 mod hedge;
+mod helm;
 mod hop;
 mod life;
 pub mod once;
@@ -21,6 +22,7 @@ mod prepared;
 mod request;
 mod seat;
 pub mod shard;
+mod starter;
 pub mod tier;
 mod user;
 mod walk;
@@ -32,16 +34,17 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::UNIX_EPOCH;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use crate::clock::{self, Time};
 use crate::event::{COMMANDS, Command, DELTAS, Source};
 use crate::guard::{Board, Limits};
 use crate::host;
 use crate::plan::data::{Claim, claims};
+use crate::plan::policy::BreakerName;
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
-use crate::plan::{Address, Endpoints, Plan, Target};
+use crate::plan::{Address, Bound, Endpoints, Load, Plan, Target, Workload};
 use crate::stats::Delta;
 use crate::wire::{Endpoint, Wire};
 use gathering::Gathering;
@@ -54,6 +57,8 @@ pub struct Shared {
     pub users: Vec<AtomicU64>,
     /// Iterations handed out, by workload.
     pub iterations: Vec<AtomicU64>,
+    /// Users of workloads that a count ends, by workload.
+    pub herds: Vec<Herd>,
     /// Users at work over all workloads and shards.
     pub present: AtomicU64,
     /// The most of them at once.
@@ -68,6 +73,28 @@ pub struct Shared {
     pub names: Vec<String>,
     /// How many attempts there are at most.
     pub limits: Limits,
+}
+
+/// The users of a closed workload that a count ends: when nobody is left it is over, on all shards at
+/// once, and until then more may be asked for.
+#[derive(Debug)]
+pub struct Herd {
+    /// Users to come and at work, over all shards.
+    pub left: AtomicU64,
+    /// Told when nobody is left, or no iteration.
+    pub over: Notify,
+}
+
+impl Herd {
+    fn of(workload: &Workload) -> Self {
+        let stays = match &workload.load {
+            Load::Closed(users) if users.bound != Bound::Time => {
+                (0..users.curve.peak()).map(|number| users.curve.stays(number).len() as u64).sum()
+            }
+            Load::Closed(_) | Load::Open(_) => 0,
+        };
+        Self { left: AtomicU64::new(stays), over: Notify::new() }
+    }
 }
 
 /// Values of variables by slot; `None` is unset.
@@ -116,6 +143,7 @@ impl Shared {
         Self {
             users: zeros(),
             iterations: zeros(),
+            herds: plan.workloads.iter().map(Herd::of).collect(),
             present: AtomicU64::new(0),
             peak: AtomicU64::new(0),
             gatherings: plan
@@ -124,7 +152,7 @@ impl Shared {
                 .map(|kind| (0..kind.gatherings).map(|_| Gathering::default()).collect())
                 .collect(),
             board: Board::new(plan, &endpoints),
-            names: endpoints.breakers(plan),
+            names: BreakerName::all(plan).into_iter().map(|breaker| breaker.name).collect(),
             limits: Limits::new(plan, &endpoints),
             endpoints,
         }

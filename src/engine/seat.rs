@@ -81,9 +81,12 @@ async fn sit(shard: Rc<Shard>, seat: Rc<Seat>) {
         }
         shard.free_seats.borrow_mut().push(Rc::clone(&seat));
         shard.leave();
-        if let Guest::Arrival(workload, _) = guest {
+        match guest {
             // Last, so that nobody ever sees more users at work than are allowed.
-            shard.shared.users[workload].fetch_sub(1, Relaxed);
+            Guest::Arrival(workload, _) => {
+                shard.shared.users[workload].fetch_sub(1, Relaxed);
+            }
+            Guest::User(workload, _) => shard.has_gone(workload),
         }
     }
 }

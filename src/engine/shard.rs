@@ -5,40 +5,30 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
-use std::task::Poll;
 
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::caution::Caution;
+use super::helm::Helm;
 use super::prepared::Flow;
-use super::seat::{self, Guest, Seat};
+use super::seat::Seat;
 use super::{Setup, Shared, Variables, Witness};
 use crate::clock::{self, Time, Timer};
 use crate::event::Command;
 use crate::host;
-use crate::pace::{self, Schedule};
 use crate::plan::data::{Claim, Ranks};
-use crate::plan::load::Bound;
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
-use crate::plan::{Address, Arrivals, Load, Plan, Users, Workload};
+use crate::plan::{Address, Load, Plan, Workload};
 use crate::stats::{Delta, Gauges, Recorder};
 use crate::wire::Wire;
 
 const SECOND_NS: u64 = 1_000_000_000;
-
-/// Starts made in a row when we are late, before users get a turn: those that finish are free for
-/// the next starts.
-const LATE_STARTS: u32 = 32;
-
-/// Starts counted in one go when a run is stopped before they were due.
-const COUNTED_AT_ONCE: u64 = 10_000;
 
 /// A shard at work.
 pub(super) struct Shard {
@@ -72,7 +62,9 @@ pub(super) struct Shard {
     pub(super) scratch: RefCell<Vec<u8>>,
     /// Cut everything now.
     pub(super) cut: Rc<Cell<bool>>,
-    segment: Segment,
+    /// What is asked, by workload.
+    pub(super) helms: Vec<Helm>,
+    pub(super) segment: Segment,
     pub(super) buffers: RefCell<Vec<Vec<u8>>>,
     pub(super) draining: Cell<bool>,
     /// A task of ours panicked: the shard ends, and says so.
@@ -179,6 +171,8 @@ impl Shard {
             free_seats: RefCell::default(),
             scratch: RefCell::default(),
             cut: Rc::default(),
+            helms: (plan.workloads.iter().map(|load| Helm::new(&plan, load, setup.start)))
+                .collect(),
             segment: setup.segment,
             buffers: RefCell::default(),
             draining: Cell::new(false),
@@ -236,103 +230,16 @@ impl Shard {
                 self.cut.set(true);
             }
             Command::Order(order) => self.caution.obey(self, order),
+            Command::Steer(changes) => changes.iter().for_each(|steer| self.steer(steer)),
         }
         // Starters and pausing users look at the world again.
         clock::wake_all();
-    }
-
-    /// The closed model: lets users in as the level rises. They leave by themselves.
-    async fn let_in(self: &Rc<Self>, index: usize, users: &Users) {
-        let workload = &self.plan.workloads[index];
-        let timer = Timer::new();
-        for stay in pace::stays(&users.curve, workload.slot_offset, self.segment) {
-            self.wait_unless_draining(&timer, self.zero(workload).after(stay.enter_ns)).await;
-            let spent = match users.bound {
-                Bound::Iterations(most) => self.shared.iterations[index].load(Relaxed) >= most,
-                Bound::Time | Bound::Once => false,
-            };
-            if self.is_draining() || spent {
-                return;
-            }
-            seat::take(self, Guest::User(index, stay));
-        }
-        // The load lasts to its end, also when its users have nothing more to begin.
-        if users.bound == Bound::Time {
-            let end = self.zero(workload).after(users.curve.end_ns());
-            self.wait_unless_draining(&timer, end).await;
-        }
-    }
-
-    /// The open model: makes each start when it is due, or as soon after as we can.
-    async fn make_starts(self: &Rc<Self>, index: usize, arrivals: &Arrivals) {
-        let workload = &self.plan.workloads[index];
-        let zero = self.zero(workload);
-        let seed = self.plan.seed;
-        let mut schedule = Schedule::new(arrivals, index, workload.slot_offset, seed, self.segment);
-        let timer = Timer::new();
-        let mut in_a_row = 0;
-        while let Some(start) = schedule.peek() {
-            let due = zero.after(start.due_ns);
-            if due > clock::now() {
-                in_a_row = 0;
-                self.wait_unless_draining(&timer, due).await;
-            } else if in_a_row == LATE_STARTS {
-                in_a_row = 0;
-                tokio::task::yield_now().await;
-            }
-            if self.is_draining() {
-                self.count_rest(index, schedule).await;
-                return;
-            }
-            in_a_row += 1;
-            schedule.advance();
-            let due_ns = due.since(self.start);
-            self.recorder.borrow_mut().due(index, due_ns);
-            if self.may_have_one_more(index, arrivals.max_users) {
-                seat::take(self, Guest::Arrival(index, start));
-            } else {
-                let lag_ns = clock::now().since(due);
-                self.recorder.borrow_mut().dropped(index, due_ns, lag_ns);
-            }
-        }
-        // A rate lasts to its end, also after its last start: rates are over all of that time.
-        // What is bound by a count is over when all are made.
-        if arrivals.iterations.is_none() {
-            self.wait_unless_draining(&timer, zero.after(arrivals.curve.end_ns())).await;
-        }
-    }
-
-    /// Counts the starts that will not be made, a stretch at a time: users still wait for answers.
-    /// When everything is cut the rest is left uncounted.
-    async fn count_rest(&self, index: usize, mut schedule: Schedule<'_>) {
-        loop {
-            let (counted, more) = schedule.count_some(COUNTED_AT_ONCE);
-            self.recorder.borrow_mut().not_reached(index, counted);
-            if !more || self.cut.get() {
-                return;
-            }
-            tokio::task::yield_now().await;
-        }
     }
 
     /// An alarm for a task: dropped by a panic, it ends the shard instead of leaving it waiting for
     /// a user that will never go.
     pub(super) fn alarm(shard: &Rc<Self>) -> Alarm {
         Alarm(Rc::clone(shard))
-    }
-
-    /// Takes one of the workload's users, of which the whole run has `most`.
-    fn may_have_one_more(&self, index: usize, most: u64) -> bool {
-        let users = &self.shared.users[index];
-        users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
-    }
-
-    async fn wait_unless_draining(&self, timer: &Timer, at: Time) {
-        if at <= clock::now() {
-            return;
-        }
-        timer.set(at);
-        poll_fn(|cx| if self.is_draining() { Poll::Ready(()) } else { timer.poll(cx) }).await;
     }
 
     /// When a workload's own time begins.

@@ -137,7 +137,7 @@ impl User {
         self.archetype = share.archetype;
         self.first_step = share.first_step.0.into();
         self.first_group = share.first_group.into();
-        self.number = who.number + who.session * workload.peak_users();
+        self.number = shard.user_number(who);
         self.backoff_ns = 0;
         self.jar = None;
         let own = shard.plan.policies.limits.per_user;
@@ -295,7 +295,7 @@ impl User {
         self.jar = Some(Rc::clone(parent.jar.get_or_insert_default()));
         self.limiter.clone_from(&parent.limiter);
         self.rng = Rng::seed_from_u64(parent.rng.random());
-        self.patience.set_hard_end(parent.patience.hard_end());
+        self.patience.share_end(&parent.patience);
     }
 
     /// What few flows need.
@@ -344,9 +344,32 @@ impl Shard {
     pub(super) fn take_iteration(&self, workload: usize, most: u64) -> Option<u64> {
         // One count for the whole run: whoever is free takes the next.
         let taken = self.shared.iterations[workload].fetch_add(1, Relaxed);
+        if taken + 1 >= most {
+            self.shared.herds[workload].over.notify_waiters();
+        }
         (taken < most).then_some(taken)
     }
+
+    /// The number of a user: its place in the herd, and later sessions count on from there. Who has a
+    /// place that was not planned must not have the number of a later session.
+    pub(super) fn user_number(&self, who: &Identity) -> u64 {
+        let workload = &self.plan.workloads[who.workload];
+        let herd = workload.peak_users();
+        let is_extra = matches!(workload.load, Load::Closed(_)) && who.number >= herd;
+        let kinds = workload.shares.iter().map(|share| &self.plan.archetypes[share.archetype]);
+        if is_extra && kinds.into_iter().any(|kind| !matches!(kind.session, Session::Endless)) {
+            return EXTRA + (who.session << PLACE_BITS) + who.number;
+        }
+        who.number + who.session * herd
+    }
 }
+
+/// Where the numbers of users begin that have sessions and were not planned; below 2⁴⁷, which
+/// `User::begin` keeps for itself.
+const EXTRA: u64 = 1 << 46;
+
+/// More than any place in a herd has.
+const PLACE_BITS: u32 = 24;
 
 /// What an iteration is an item of.
 #[derive(Clone, Copy, Debug)]

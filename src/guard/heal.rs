@@ -94,10 +94,8 @@ impl Heal {
             let issue = sign.issue.clone();
             let helpless = !sign.curable;
             self.cases.push(Case { issue: issue.clone(), before: value, age: 0, helpless });
-            steps.push(match helpless {
-                false => Step::Remedy(issue, value),
-                true => Step::Helpless(issue, value),
-            });
+            let step = if helpless { Step::Helpless } else { Step::Remedy };
+            steps.push(step(issue, value));
         }
         steps
     }

@@ -1,10 +1,13 @@
 //! The open model: which starts a segment owns, and when each is due.
 //!
-//! Invariant: start k is due at the same ns whoever asks; late or not, its due time never moves.
+//! Invariant: start k is due at the same ns whoever asks; late or not, its due time never moves but
+//! by a change of what is asked, and then for all who ask.
+
+use std::borrow::Cow;
 
 use rand_distr::{Distribution, Exp1};
 
-use crate::curve::load::ONE_START;
+use crate::curve::{Curve, ONE_START};
 use crate::plan::slots::Segment;
 use crate::plan::{Arrivals, Process};
 use crate::seed::{Rng, Seed, Stream};
@@ -22,6 +25,8 @@ pub struct Start {
 #[derive(Debug)]
 pub struct Schedule<'p> {
     arrivals: &'p Arrivals,
+    /// The rate that is asked now.
+    curve: Cow<'p, Curve>,
     segment: Segment,
     slot_offset: u64,
     /// The number of the next start, owned or not.
@@ -31,7 +36,9 @@ pub struct Schedule<'p> {
     gaps: Option<Rng>,
     /// Where the integral ends.
     total: u128,
-    /// The owned start that was found and not taken yet.
+    /// The owned start that was found and not taken yet: its number and amount…
+    found: Option<(u64, u128)>,
+    /// …and when it is due.
     next: Option<Start>,
 }
 
@@ -46,11 +53,13 @@ impl<'p> Schedule<'p> {
     ) -> Self {
         let mut schedule = Self {
             arrivals,
+            curve: Cow::Borrowed(&arrivals.curve),
             segment,
             slot_offset,
             number: 0,
             amount: 0,
             total: arrivals.curve.total(),
+            found: None,
             next: None,
             gaps: match arrivals.process {
                 Process::Constant => None,
@@ -77,29 +86,42 @@ impl<'p> Schedule<'p> {
 }
 
 impl Schedule<'_> {
-    /// The next owned start, without taking it.
+    /// Another rate is asked, which is the old one up to now: starts that were not taken yet are due
+    /// where its integral reaches them.
+    pub fn steer(&mut self, curve: Curve) {
+        self.total = curve.total();
+        self.curve = Cow::Owned(curve);
+        self.next = None;
+    }
+
+    /// The next owned start, without taking it; none may be followed by some after a change.
     pub fn peek(&mut self) -> Option<Start> {
         if self.next.is_none() {
-            while let Some((number, amount)) = self.step() {
-                if self.segment.owns(number, self.slot_offset) {
-                    let due_ns = self.arrivals.curve.reaches(amount)?;
-                    self.next = Some(Start { due_ns, number });
-                    break;
-                }
+            while self.found.is_none() {
+                let step = self.step()?;
+                self.found = self.segment.owns(step.0, self.slot_offset).then_some(step);
             }
+            let (number, amount) = self.found?;
+            self.next = self.curve.reaches(amount).map(|due_ns| Start { due_ns, number });
         }
         self.next
     }
 
     /// Takes the start that `peek` showed.
     pub fn advance(&mut self) {
-        self.next = None;
+        (self.found, self.next) = (None, None);
+    }
+
+    /// Whether all starts of a count are taken: no change brings another.
+    pub fn is_spent(&self) -> bool {
+        self.found.is_none() && self.arrivals.iterations.is_some_and(|most| self.number >= most)
     }
 
     /// Counts owned starts among the next `most` of the whole schedule, without asking when they
     /// are due; true beside it when there may be more.
     pub fn count_some(&mut self, most: u64) -> (u64, bool) {
-        let mut counted = u64::from(self.next.take().is_some());
+        let found = self.found.take().is_some_and(|(_, amount)| amount < self.total);
+        let mut counted = u64::from(found);
         if self.gaps.is_none() {
             // Evenly spaced: start k is before the end while k · ONE_START is less than the total.
             let all = u64::try_from(self.total.div_ceil(ONE_START)).unwrap_or(u64::MAX);
@@ -201,6 +223,83 @@ mod tests {
                 (left, more) = (left + counted, goes_on);
             }
             assert_eq!(left + 100, all, "{process:?}");
+        }
+    }
+
+    /// All starts of a segment when the rate is changed at some moments: what was due before is
+    /// taken before.
+    fn steered(
+        arrivals: &Arrivals,
+        changes: &[(u64, u32)],
+        segment: Segment,
+        count_after: Option<usize>,
+    ) -> (Vec<Start>, u64) {
+        let seed = Seed::new(9).unwrap();
+        let mut schedule = Schedule::new(arrivals, 3, 1_031, seed, segment);
+        let (mut starts, mut curve) = (Vec::new(), arrivals.curve.clone());
+        for (at, permille) in changes {
+            // Known a little before it holds, as in a run.
+            let known = at.saturating_sub(200_000_000);
+            while let Some(start) = schedule.peek().filter(|start| start.due_ns < known) {
+                schedule.advance();
+                starts.push(start);
+            }
+            curve = curve.steered(*at, &arrivals.curve.times(*permille));
+            schedule.steer(curve.clone());
+        }
+        starts.extend(schedule.by_ref().take(count_after.unwrap_or(usize::MAX)));
+        let (mut left, mut more) = (0, true);
+        while more {
+            let (counted, goes_on) = schedule.count_some(64);
+            (left, more) = (left + counted, goes_on);
+        }
+        (starts, left)
+    }
+
+    proptest! {
+        /// Also of a schedule that was changed on its way the union of all parts is the whole, and
+        /// start k is due where the integral of what was asked reaches it.
+        #[test]
+        fn a_changed_schedule_is_the_same_for_any_number_of_shards(
+            poisson: bool,
+            count in prop::option::of(0u64..4_000),
+            stages in prop::collection::vec((0u64..3_000, 1u64..1_500), 1..4),
+            changes in prop::collection::vec((1u64..2_000, 0u32..3_000), 0..5),
+            shards in 2u64..6,
+            taken in prop::option::of(0usize..50),
+        ) {
+            let process = if poisson { Process::Poisson } else { Process::Constant };
+            let arrivals = Arrivals { iterations: count, ..arrivals(process, &stages) };
+            let mut at = 0;
+            let changes: Vec<(u64, u32)> = changes
+                .iter()
+                .map(|(ms, permille)| {
+                    at += ms * 1_000_000;
+                    (at, *permille)
+                })
+                .collect();
+            let (whole, none) = steered(&arrivals, &changes, Segment::WHOLE, None);
+            prop_assert_eq!(none, 0);
+            prop_assert!(whole.is_sorted_by_key(|start| start.due_ns));
+            prop_assert!(whole.iter().zip(0..).all(|(start, number)| start.number == number));
+            let segments = (0..shards).map(|shard| Segment { shard, shards });
+            let parts = segments.map(|segment| steered(&arrivals, &changes, segment, None).0);
+            let mut parts: Vec<Start> = parts.flatten().collect();
+            parts.sort_by_key(|start| start.number);
+            prop_assert_eq!(&parts, &whole);
+            let segments = (0..shards).map(|shard| Segment { shard, shards });
+            let counted: u64 = segments
+                .map(|segment| steered(&arrivals, &changes, segment, taken))
+                .map(|(taken, left)| taken.len() as u64 + left)
+                .sum();
+            prop_assert_eq!(counted, whole.len() as u64, "what is left is counted");
+            if !poisson && count.is_none() {
+                let mut curve = arrivals.curve.clone();
+                for (at, permille) in &changes {
+                    curve = curve.steered(*at, &arrivals.curve.times(*permille));
+                }
+                prop_assert_eq!(whole.len() as u128, curve.total().div_ceil(ONE_START));
+            }
         }
     }
 

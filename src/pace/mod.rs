@@ -4,8 +4,10 @@
 //! Invariant: the union of what all segments plan is the schedule of the whole.
 
 pub mod arrivals;
+pub mod pauses;
 pub mod think;
 pub mod users;
 
 pub use arrivals::{Schedule, Start};
+pub use pauses::Pauses;
 pub use users::{Stay, stays};

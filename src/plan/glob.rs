@@ -142,13 +142,6 @@ impl Endpoints {
         endpoints
     }
 
-    /// The names of all breakers that there can be: of endpoints, then services, then the system.
-    pub fn breakers(&self, plan: &Plan) -> Vec<String> {
-        let endpoints = (0..self.all.len()).map(|at| format!("endpoint {}", self.name(at, plan)));
-        let services = plan.services.iter().map(|service| format!("service {}", service.name));
-        endpoints.chain(services).chain(["system".to_owned()]).collect()
-    }
-
     /// The name of one, with its service where there are several.
     pub fn name(&self, index: usize, plan: &Plan) -> String {
         let endpoint = &self.all[index];

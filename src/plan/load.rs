@@ -94,6 +94,16 @@ pub enum Process {
     Poisson,
 }
 
+impl Load {
+    /// Its users or its rate over time.
+    pub fn curve(&self) -> &Curve {
+        match self {
+            Self::Closed(users) => &users.curve,
+            Self::Open(arrivals) => &arrivals.curve,
+        }
+    }
+}
+
 impl Share {
     /// The index of a group in `Plan::groups`.
     pub const fn group(&self, group: u16) -> usize {
@@ -122,13 +132,8 @@ impl Workload {
 
     /// When its load ends, from the start of the run; `None` when only a count ends it.
     pub fn end(&self) -> Option<Duration> {
-        let curve = match &self.load {
-            Load::Closed(users) if users.curve.end_ns() == OPEN_END => return None,
-            Load::Closed(users) => &users.curve,
-            Load::Open(arrivals) if arrivals.curve.end_ns() == OPEN_END => return None,
-            Load::Open(arrivals) => &arrivals.curve,
-        };
-        Some(self.start + Duration::from_nanos(curve.end_ns()))
+        let end_ns = self.load.curve().end_ns();
+        (end_ns != OPEN_END).then(|| self.start + Duration::from_nanos(end_ns))
     }
 
     /// The most users at once.

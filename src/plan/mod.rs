@@ -4,6 +4,7 @@
 //! Invariant: whoever holds a Plan need not check it; every id in it names something.
 
 pub mod call;
+pub mod course;
 pub mod data;
 pub mod extract;
 pub mod flow;
@@ -23,6 +24,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use call::{Body, Call, OnFail, Request};
+pub use course::Course;
 pub use flow::{Archetype, Step};
 pub use glob::{Endpoint, Endpoints, Pattern};
 pub use load::{Arrivals, Bound, Load, OPEN_END, Process, Share, Users, Workload};

@@ -250,6 +250,17 @@ impl Safety {
         !self.paths.is_empty()
     }
 
+    /// Whether only the smallness of the load lets it go to `host`, as far as its name tells.
+    pub fn is_on_trial(&self, host: &str) -> bool {
+        let name = &realm::normal(host);
+        let ip = name.parse::<IpAddr>().ok();
+        let private = match ip {
+            Some(ip) => Realm::of(ip) != Realm::Public,
+            None => realm::is_private_name(name) && realm::live_label(name).is_none(),
+        };
+        self.trial && !private && !Self { trial: false, ..self.clone() }.may_be_public(name, ip)
+    }
+
     fn may_be_public(&self, name: &str, ip: Option<IpAddr>) -> bool {
         let known = |host: &Host| host.has_name(name) || ip.is_some_and(|ip| host.has_address(ip));
         self.trial || self.authorised.iter().any(known)

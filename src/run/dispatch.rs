@@ -6,13 +6,14 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::control::Control;
 use super::storm::Lookout;
 use crate::clock::{self, Time, Timer};
-use crate::event::{Command, RunEvent, Source};
+use crate::event::{Answer, Asked, Command, RunEvent, Source, Wish};
 use crate::plan::Plan;
 use crate::sinks::Audience;
 use crate::stats::delta::Halt;
-use crate::stats::{Delta, Tally};
+use crate::stats::{Delta, Notice, Tally, Topic};
 use crate::units::show_duration;
 use crate::verdict::Watch;
 
@@ -23,6 +24,17 @@ pub enum Interrupt {
     Int,
     /// SIGTERM.
     Term,
+    /// `stop`, by live control.
+    Wish,
+}
+
+/// What may come from outside while a run goes on.
+#[derive(Debug)]
+pub struct Outside {
+    /// To end it.
+    pub interrupts: mpsc::Receiver<Interrupt>,
+    /// To change what it asks.
+    pub wishes: mpsc::Receiver<Asked>,
 }
 
 /// What ended a run before its load was over.
@@ -42,6 +54,7 @@ pub enum Stop {
 enum Happened {
     Measured(Box<Delta>),
     Interrupted(Interrupt),
+    Wished(Asked),
     Second,
     /// No shard is left.
     Silence,
@@ -64,6 +77,7 @@ struct Dispatch<'a> {
     source: Source,
     folds: Folds<'a>,
     lookout: Lookout,
+    control: Control<'a>,
     /// What stopped the run, and when, ns after its start.
     stopped: Option<Stop>,
     stopped_ns: u64,
@@ -78,7 +92,7 @@ pub async fn dispatch(
     start: Time,
     source: Source,
     folds: Folds<'_>,
-    mut interrupts: mpsc::Receiver<Interrupt>,
+    mut outside: Outside,
 ) -> Option<Stop> {
     let mut left = source.commands.len();
     let mut run = Dispatch {
@@ -87,6 +101,7 @@ pub async fn dispatch(
         source,
         folds,
         lookout: Lookout::new(&plan.safety.storms),
+        control: Control::new(plan),
         stopped: None,
         stopped_ns: u64::MAX,
         cut_at: Time::NEVER,
@@ -99,7 +114,8 @@ pub async fn dispatch(
             delta = run.source.deltas.recv() => {
                 delta.map_or(Happened::Silence, |delta| Happened::Measured(Box::new(delta)))
             }
-            Some(interrupt) = interrupts.recv() => Happened::Interrupted(interrupt),
+            Some(interrupt) = outside.interrupts.recv() => Happened::Interrupted(interrupt),
+            Some(asked) = outside.wishes.recv() => Happened::Wished(asked),
             () = alarm.wait_until(next_second.min(run.cut_at)) => Happened::Second,
         };
         match happened {
@@ -112,6 +128,7 @@ pub async fn dispatch(
             }
             Happened::Silence => return run.stopped,
             Happened::Interrupted(interrupt) => run.interrupted(interrupt),
+            Happened::Wished(asked) => run.wished(asked),
             Happened::Second => {
                 let now = clock::now();
                 if now >= run.cut_at {
@@ -162,6 +179,41 @@ impl Dispatch<'_> {
         self.stop(&note, Stop::Signal(interrupt));
     }
 
+    /// Somebody outside wants something else to be asked.
+    fn wished(&mut self, asked: Asked) {
+        let answer = self.obey(&asked);
+        match asked.reply {
+            // Who does not wait for it any more does not miss it.
+            Some(reply) => drop(reply.send(answer)),
+            None => {
+                let (Ok(words) | Err(words)) = answer;
+                self.folds.audience.tell(&RunEvent::Note(words));
+            }
+        }
+    }
+
+    fn obey(&mut self, asked: &Asked) -> Answer {
+        let speaks = matches!(asked.wish, Wish::Status | Wish::Help | Wish::Mark(_) | Wish::Stop);
+        if self.stopped.is_some() && !speaks {
+            return Err("the run is ending: nothing is asked any more".to_owned());
+        }
+        let now_ns = clock::now().since(self.start);
+        let done = self.control.obey(&asked.wish, now_ns, &self.source)?;
+        for (subject, change, at_ns) in done.changes {
+            if asked.reply.is_some() {
+                let note = format!("{subject}: {change} ({})", asked.by);
+                self.folds.audience.tell(&RunEvent::Note(note));
+            }
+            let cause = asked.by.to_owned();
+            let notice = Notice { at_ns, topic: Topic::Control, subject, change, cause };
+            self.folds.tally.notice(notice);
+        }
+        if done.stops {
+            self.interrupted(Interrupt::Wish);
+        }
+        Ok(done.answer)
+    }
+
     /// A second is over.
     fn second(&mut self) {
         let planned = super::load_end_ns(self.plan);
@@ -177,6 +229,7 @@ impl Dispatch<'_> {
         if let (Some(why), None) = (self.lookout.second(&snapshot.calls()), &self.stopped) {
             self.stop(&format!("stopping: {why}"), Stop::Storm(why));
         }
+        self.control.standing.second(&snapshot);
         self.folds.audience.tell(&RunEvent::Second(Arc::new(snapshot)));
     }
 

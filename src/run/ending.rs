@@ -10,7 +10,7 @@ use crate::verdict::{Judgement, Trust};
 
 pub(super) fn of(judgements: &[Judgement], trust: &Trust, stopped: Option<&Stop>) -> Ending {
     match stopped {
-        Some(Stop::Signal(Interrupt::Int)) => return Ending::Interrupted,
+        Some(Stop::Signal(Interrupt::Int | Interrupt::Wish)) => return Ending::Interrupted,
         Some(Stop::Signal(Interrupt::Term)) => return Ending::Terminated,
         Some(Stop::Flow(Halt::Check(_) | Halt::Safety(_)) | Stop::Storm(_)) => {
             return Ending::Aborted;

@@ -3,9 +3,12 @@
 //! `cli` calls it with a Plan and an audience; worlds call its parts under virtual time.
 //! Invariant: one path: `hit` or `run`, one shard or many, with or without a screen.
 
+mod ceiling;
+pub mod control;
 pub mod dispatch;
 mod ending;
 pub mod rehearsal;
+mod standing;
 mod storm;
 
 use std::io;
@@ -17,7 +20,8 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::engine::once::Once;
 use crate::engine::{self, Variables, tier};
-use crate::event::{Generator, Opening, Report, RunEvent};
+use crate::event::wish::WISHES;
+use crate::event::{Asked, Generator, Opening, Report, RunEvent};
 use crate::exit::Ending;
 use crate::host;
 use crate::plan::forecast::{self, Limits};
@@ -31,10 +35,24 @@ use crate::verdict::{Trust, Watch, trust};
 use crate::wire::Wire;
 
 use dispatch::Folds;
-pub use dispatch::{Interrupt, Stop};
+pub use dispatch::{Interrupt, Outside, Stop};
 
 /// Threads need a moment to start; the run begins for all of them at the same time.
 const HEAD_START: Duration = Duration::from_millis(20);
+
+/// What somebody outside may do to a run under way.
+#[derive(Debug)]
+pub struct Levers {
+    /// Its scenario's name.
+    pub run: String,
+    /// Ends it.
+    pub interrupts: mpsc::Sender<Interrupt>,
+    /// Changes what it asks.
+    pub wishes: mpsc::Sender<Asked>,
+}
+
+/// What live control keeps for as long as the load lasts.
+pub type Kept = Vec<Box<dyn std::any::Any>>;
 
 /// Why a run could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -67,7 +85,8 @@ impl Trouble {
     }
 }
 
-/// Carries a plan out and judges it. `asked` overrides the number of shards.
+/// Carries a plan out and judges it. `asked` overrides the number of shards; `control` is called once
+/// the load begins, and may keep something for as long as it lasts.
 ///
 /// # Errors
 /// When the machine cannot carry the plan, or threads, sockets or the built-in target fail.
@@ -76,6 +95,7 @@ pub fn run(
     asked: Option<usize>,
     audience: &mut Audience,
     interrupts: impl Fn(mpsc::Sender<Interrupt>),
+    control: impl FnOnce(Levers) -> Kept,
 ) -> Result<Arc<Report>, Trouble> {
     let plan = Arc::new(plan);
     check_machine(&plan)?;
@@ -102,9 +122,13 @@ pub fn run(
     let mut watch = watch(&plan, tier.shards);
     let stopped = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
-        interrupts(sender);
+        let (wishes, wished) = mpsc::channel(WISHES);
+        interrupts(sender.clone());
+        let levers = Levers { interrupts: sender, wishes, run: plan.scenario.clone() };
+        let _kept = control(levers);
         let folds = Folds { tally: &mut tally, watch: &mut watch, audience };
-        dispatch::dispatch(&plan, start, source, folds, receiver).await
+        let outside = Outside { interrupts: receiver, wishes: wished };
+        dispatch::dispatch(&plan, start, source, folds, outside).await
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
     let broken = engine.join().err();
@@ -226,6 +250,7 @@ pub fn conclude(
         stopped: stopped.map(|stop| match stop {
             Stop::Signal(Interrupt::Int) => "SIGINT".to_owned(),
             Stop::Signal(Interrupt::Term) => "SIGTERM".to_owned(),
+            Stop::Signal(Interrupt::Wish) => "live control".to_owned(),
             Stop::Flow(halt) => halt.reason(),
             Stop::Rule(rule) => format!("`{rule}` did not hold"),
             Stop::Storm(why) => why.clone(),

@@ -12,15 +12,13 @@ use annotate_snippets::{
 };
 
 use crate::mask;
+pub(crate) use crate::near::nearest;
 
 /// The most mistakes kept; the rest is counted.
 const MAX_MISTAKES: usize = 100;
 
 /// A longer line is not shown: it is data, not something to read.
 const MAX_LINE: usize = 1_000;
-
-/// A longer word is compared with nothing: the comparison takes time and room for each pair.
-const MAX_NAME: usize = 64;
 
 /// One thing to mend.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -307,19 +305,4 @@ fn floor(text: &str, at: usize) -> usize {
         at -= 1;
     }
     at
-}
-
-/// The known name that `word` was most likely meant to be.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > MAX_NAME {
-        return None;
-    }
-    let word = word.to_lowercase();
-    known
-        .into_iter()
-        .filter(|name| name.len() <= MAX_NAME)
-        .map(|name| (strsim::damerau_levenshtein(&word, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len().min(word.len()) / 4)
-        .min()
-        .map(|(_, name)| name)
 }

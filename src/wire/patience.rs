@@ -29,8 +29,10 @@ pub struct Patience {
     pause: Timer,
     /// When the call's time is over.
     deadline: Cell<Time>,
-    /// When the user must be gone, whatever it does.
-    hard_end: Cell<Time>,
+    /// What the timer is set to.
+    armed: Cell<Time>,
+    /// When the user must be gone, whatever it does. Whoever changes it wakes the user.
+    hard_end: Rc<Cell<Time>>,
     /// Set for all users of the shard when the run is stopped at once.
     cut: Rc<Cell<bool>>,
 }
@@ -39,7 +41,18 @@ impl Patience {
     /// A patience that listens to the shard's `cut`.
     pub fn new(cut: Rc<Cell<bool>>) -> Self {
         let never = || Cell::new(Time::NEVER);
-        Self { timer: Timer::new(), pause: Timer::new(), deadline: never(), hard_end: never(), cut }
+        let (deadline, armed, hard_end) = (never(), never(), Rc::new(never()));
+        Self { timer: Timer::new(), pause: Timer::new(), deadline, armed, hard_end, cut }
+    }
+
+    /// Must be gone when another one must.
+    pub fn share_end(&mut self, other: &Self) {
+        self.hard_end = Rc::clone(&other.hard_end);
+    }
+
+    /// For who may have to change when the user must be gone.
+    pub fn end_cell(&self) -> Rc<Cell<Time>> {
+        Rc::clone(&self.hard_end)
     }
 
     /// The user must be gone by `at`.
@@ -56,7 +69,12 @@ impl Patience {
     #[inline]
     pub fn begin(&self, deadline: Time) {
         self.deadline.set(deadline);
-        self.timer.set(deadline.min(self.hard_end.get()));
+        self.arm();
+    }
+
+    fn arm(&self) {
+        self.armed.set(self.deadline.get().min(self.hard_end.get()));
+        self.timer.set(self.armed.get());
     }
 
     /// The call has ended; nothing is waited for.
@@ -70,10 +88,10 @@ impl Patience {
         self.pause_unless(at, || self.cut.get()).await
     }
 
-    /// As `pause_until`, but also ends when nothing new is to begin: a user between two iterations
-    /// has nothing to finish.
-    pub async fn idle_until(&self, at: Time, draining: &Cell<bool>) -> Result<(), GaveUp> {
-        self.pause_unless(at, || self.cut.get() || draining.get()).await
+    /// As `pause_until`, but also ends when something else is to be done: a user between two
+    /// iterations has nothing to finish.
+    pub async fn idle_until(&self, at: Time, over: impl Fn() -> bool) -> Result<(), GaveUp> {
+        self.pause_unless(at, || self.cut.get() || over()).await
     }
 
     /// Waits for `ready` until `at`, or until the run's time is over.
@@ -100,13 +118,24 @@ impl Patience {
     }
 
     async fn pause_unless(&self, at: Time, over: impl Fn() -> bool) -> Result<(), GaveUp> {
-        let until = at.min(self.hard_end.get());
-        if !over() && until > clock::now() {
-            self.pause.set(until);
-            poll_fn(|cx| if over() { Poll::Ready(()) } else { self.pause.poll(cx) }).await;
+        let until = || at.min(self.hard_end.get());
+        if !over() && until() > clock::now() {
+            let mut set = Time::NEVER;
+            poll_fn(|cx| {
+                if over() {
+                    return Poll::Ready(());
+                }
+                // The end may have moved meanwhile, to either side.
+                if set == Time::NEVER || set != until() {
+                    set = until();
+                    self.pause.set(set);
+                }
+                self.pause.poll(cx)
+            })
+            .await;
             self.pause.clear();
         }
-        if over() || until < at { Err(GaveUp::Cut) } else { Ok(()) }
+        if over() || until() < at { Err(GaveUp::Cut) } else { Ok(()) }
     }
 
     /// Polls `ready`, and gives up when the time is over.
@@ -117,6 +146,9 @@ impl Patience {
         }
         if self.cut.get() {
             return Poll::Ready(Err(GaveUp::Cut));
+        }
+        if self.armed.get() != self.deadline.get().min(self.hard_end.get()) {
+            self.arm();
         }
         match self.timer.poll(cx) {
             Poll::Pending => Poll::Pending,

@@ -5,6 +5,7 @@
 
 mod attempts;
 mod breaker;
+mod names;
 mod pool;
 mod words;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 pub use attempts::{Backoff, HedgeAfter, Hedging, Limits, Retries, Timeouts};
 pub use breaker::{Breaker, Breakers, Failures, Switch, Trips};
+pub use names::BreakerName;
 pub use pool::{Pool, Strategy};
 
 /// All of it.

@@ -1,0 +1,151 @@
+//! What is asked of each workload on a shard, as somebody changed it while the run goes on.
+//!
+//! The shard's commands change it; starters and users look at it.
+//! Invariant: a change says from when on it holds; what was asked before is asked as it was.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::clock::Time;
+use crate::curve::Curve;
+use crate::event::Steer;
+use crate::pace::{Pauses, Stay};
+use crate::plan::{Load, Plan, Workload};
+use crate::units::nanos;
+
+/// What is asked of a workload.
+#[derive(Debug)]
+pub(super) struct Helm {
+    /// The workload's own zero, and how long its users may go on when they have to leave.
+    zero: Time,
+    grace_ns: u64,
+    /// How often it was changed.
+    changes: Cell<u64>,
+    /// The last change holds from then on, ns after the workload's zero.
+    from_ns: Cell<u64>,
+    /// What is asked, once it was changed.
+    curve: RefCell<Option<Rc<Curve>>>,
+    /// When users are held, ns after the workload's zero.
+    pauses: RefCell<Pauses>,
+    /// Users at work, by number and visit.
+    present: RefCell<BTreeMap<(u64, u64), Rc<Presence>>>,
+}
+
+/// A user of the closed model that is there.
+#[derive(Debug)]
+pub(super) struct Presence {
+    pub(super) stay: Stay,
+    /// When it begins no further iteration.
+    leave: Cell<Time>,
+    /// When it must be gone.
+    hard_end: Rc<Cell<Time>>,
+}
+
+impl Presence {
+    /// Of a user that has not come yet.
+    pub(super) fn new(stay: &Stay, hard_end: Rc<Cell<Time>>) -> Rc<Self> {
+        Rc::new(Self { stay: *stay, leave: Cell::new(Time::NEVER), hard_end })
+    }
+
+    fn key(&self) -> (u64, u64) {
+        (self.stay.number, self.stay.visit)
+    }
+
+    /// When it begins no further iteration.
+    pub(super) fn leave(&self) -> Time {
+        self.leave.get()
+    }
+}
+
+impl Helm {
+    /// Of a workload as it is planned.
+    pub(super) fn new(plan: &Plan, workload: &Workload, start: Time) -> Self {
+        Self {
+            zero: start + workload.start,
+            grace_ns: nanos(plan.grace),
+            changes: Cell::default(),
+            from_ns: Cell::default(),
+            curve: RefCell::default(),
+            pauses: RefCell::default(),
+            present: RefCell::default(),
+        }
+    }
+
+    /// Changes what is asked; true when the moment from which it holds was still to come.
+    pub(super) fn steer(&self, load: &Load, start: Time, steer: &Steer, now: Time) -> bool {
+        let at = start.after(steer.at_ns);
+        let at_ns = at.since(self.zero);
+        let old = self.curve.borrow_mut().take();
+        let old = old.as_deref().unwrap_or(load.curve());
+        let curve = Rc::new(old.steered(at_ns, &steer.course.curve(load)));
+        *self.curve.borrow_mut() = Some(curve);
+        self.from_ns.set(at_ns);
+        self.changes.set(self.changes.get() + 1);
+        if steer.course.paused {
+            self.pauses.borrow_mut().begin(at_ns);
+        } else {
+            self.pauses.borrow_mut().end(at_ns);
+        }
+        for presence in self.present.borrow().values() {
+            self.settle(presence);
+        }
+        now <= at
+    }
+
+    /// How often it was changed: whoever waits for what is asked looks again when this moves.
+    pub(super) fn changes(&self) -> u64 {
+        self.changes.get()
+    }
+
+    /// What is asked now, and from when on that holds; none: as planned.
+    pub(super) fn course(&self) -> Option<(Rc<Curve>, u64)> {
+        self.curve.borrow().as_ref().map(|curve| (Rc::clone(curve), self.from_ns.get()))
+    }
+
+    /// A user comes, or begins another session of its stay.
+    pub(super) fn come(&self, presence: &Rc<Presence>) {
+        self.settle(presence);
+        self.present.borrow_mut().insert(presence.key(), Rc::clone(presence));
+    }
+
+    /// It goes: what is changed now is nothing to it.
+    pub(super) fn go(&self, presence: &Presence) {
+        self.present.borrow_mut().remove(&presence.key());
+    }
+
+    /// Whether a user of that number is there.
+    pub(super) fn has(&self, number: u64) -> bool {
+        let visits = (number, 0)..=(number, u64::MAX);
+        self.present.borrow().range(visits).next().is_some()
+    }
+
+    /// Says when a user has to leave.
+    fn settle(&self, presence: &Presence) {
+        let Stay { enter_ns, number, mut leave_ns, .. } = presence.stay;
+        if let Some(curve) = &*self.curve.borrow() {
+            let stays = curve.stays(number);
+            let own = stays.iter().rev().find(|(enter, _)| *enter <= enter_ns);
+            leave_ns = own.map_or(self.from_ns.get(), |(_, leave)| *leave);
+        }
+        let leave = self.zero.after(leave_ns);
+        presence.leave.set(leave);
+        presence.hard_end.set(leave.after(self.grace_ns));
+    }
+
+    /// Until when users that are idle now are held.
+    pub(super) fn held_until(&self, now: Time) -> Option<Time> {
+        let until = self.pauses.borrow().until(now.since(self.zero));
+        until.map(|ns| self.zero.after(ns))
+    }
+
+    /// When users will be held next.
+    pub(super) fn next_hold(&self, now: Time) -> Time {
+        self.zero.after(self.pauses.borrow().next(now.since(self.zero)))
+    }
+
+    /// For how long users have been held by then, ns.
+    pub(super) fn held_ns(&self, at: Time) -> u64 {
+        self.pauses.borrow().held_ns(at.since(self.zero))
+    }
+}

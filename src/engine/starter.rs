@@ -1,0 +1,231 @@
+//! Starters: one task of a shard for each workload, which lets its users in or makes its starts.
+//!
+//! `shard` begins them; `pace` tells them when, and `helm` what is asked by now.
+//! Invariant: each owned number is let in, made, dropped or counted once, however often what is
+//! asked is changed.
+
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::task::Poll;
+
+use super::helm::Helm;
+use super::seat::{self, Guest};
+use super::shard::Shard;
+use crate::clock::{self, Time, Timer};
+use crate::event::Steer;
+use crate::pace::{self, Schedule, Stay};
+use crate::plan::{Arrivals, Bound, Users};
+use crate::stats::notice::{Notice, Topic};
+
+/// Starts made in a row when we are late, before users get a turn: those that finish are free for
+/// the next starts.
+const LATE_STARTS: u32 = 32;
+
+/// Starts counted in one go when a run is stopped before they were due.
+const COUNTED_AT_ONCE: u64 = 10_000;
+
+/// Why a starter lets nobody in any more.
+enum Ended {
+    /// What is asked was changed.
+    Steered,
+    /// Nobody is to come, whatever is asked.
+    ForGood,
+}
+
+impl Shard {
+    /// Something else is asked of a workload.
+    pub(super) fn steer(&self, steer: &Steer) {
+        let workload = &self.plan.workloads[steer.workload];
+        let now = clock::now();
+        if !self.helms[steer.workload].steer(&workload.load, self.start, steer, now) {
+            let late_ms = now.since(self.start.after(steer.at_ns)) / 1_000_000;
+            self.recorder.borrow_mut().notice(Notice {
+                at_ns: now.since(self.start),
+                topic: Topic::Control,
+                subject: format!("workload {}", workload.name),
+                change: format!(
+                    "{} {late_ms} ms late on shard {}",
+                    steer.course, self.segment.shard
+                ),
+                cause: "the shard was busy".to_owned(),
+            });
+        }
+    }
+
+    /// The closed model: lets users in as the level rises. They leave by themselves.
+    pub(super) async fn let_in(self: &Rc<Self>, index: usize, users: &Users) {
+        let offset = self.plan.workloads[index].slot_offset;
+        let mut stays = pace::stays(&users.curve, offset, self.segment);
+        // How many of them came, and the last who did.
+        let (mut at, mut last) = (0, None);
+        while let Ended::Steered = self.seat_all(index, users, &stays, &mut at).await {
+            let helm = &self.helms[index];
+            let Some((curve, from_ns)) = helm.course() else { continue };
+            last = stays[..at].last().map(|stay| (stay.enter_ns, stay.number)).or(last);
+            let is_new = |stay: &Stay| {
+                let is_next = last.is_none_or(|last| (stay.enter_ns, stay.number) > last);
+                // Somebody came while nobody here knew of the change yet.
+                is_next || stay.enter_ns >= from_ns && !helm.has(stay.number)
+            };
+            let mut to_come = pace::stays(&curve, offset, self.segment);
+            to_come.retain(is_new);
+            if users.bound != Bound::Time {
+                let left = &self.shared.herds[index].left;
+                left.fetch_add(to_come.len() as u64, Relaxed);
+                left.fetch_sub((stays.len() - at) as u64, Relaxed);
+            }
+            (stays, at) = (to_come, 0);
+        }
+    }
+
+    /// Lets in all who are to come, from the one at `at` on, and waits until the load is over or
+    /// something else is asked.
+    async fn seat_all(
+        self: &Rc<Self>,
+        index: usize,
+        users: &Users,
+        stays: &[Stay],
+        at: &mut usize,
+    ) -> Ended {
+        let (workload, helm) = (&self.plan.workloads[index], &self.helms[index]);
+        let (zero, changes) = (self.zero(workload), helm.changes());
+        let timer = Timer::new();
+        while let Some(stay) = stays.get(*at) {
+            self.wait_while_asked(&timer, zero.after(stay.enter_ns), helm, changes).await;
+            if self.is_draining() || self.is_spent(index, users) {
+                return Ended::ForGood;
+            }
+            if helm.changes() != changes {
+                return Ended::Steered;
+            }
+            *at += 1;
+            seat::take(self, Guest::User(index, *stay));
+        }
+        // The load lasts to its end, also when its users have nothing more to begin; one that a
+        // count ends, until nobody is left who could begin anything.
+        let end = zero.after(users.curve.end_ns());
+        let herd = &self.shared.herds[index];
+        let counted = users.bound != Bound::Time;
+        let mut over = std::pin::pin!(herd.over.notified());
+        over.as_mut().enable();
+        let is_over = || {
+            clock::now() >= end
+                || self.is_draining()
+                || counted && (herd.left.load(Relaxed) == 0 || self.is_spent(index, users))
+        };
+        while !is_over() {
+            if helm.changes() != changes {
+                return Ended::Steered;
+            }
+            tokio::select! {
+                () = over.as_mut() => {
+                    over.set(herd.over.notified());
+                    over.as_mut().enable();
+                }
+                () = self.wait_while_asked(&timer, end, helm, changes) => {}
+            }
+        }
+        Ended::ForGood
+    }
+
+    /// Whether all iterations of a workload that a count ends have been handed out.
+    fn is_spent(&self, index: usize, users: &Users) -> bool {
+        match users.bound {
+            Bound::Iterations(most) => self.shared.iterations[index].load(Relaxed) >= most,
+            Bound::Time | Bound::Once => false,
+        }
+    }
+
+    /// A user of the closed model has gone for good.
+    pub(super) fn has_gone(&self, index: usize) {
+        let herd = &self.shared.herds[index];
+        let gone = herd.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+        if gone == Ok(1) {
+            herd.over.notify_waiters();
+        }
+    }
+
+    /// The open model: makes each start when it is due, or as soon after as we can.
+    pub(super) async fn make_starts(self: &Rc<Self>, index: usize, arrivals: &Arrivals) {
+        let (workload, helm) = (&self.plan.workloads[index], &self.helms[index]);
+        let zero = self.zero(workload);
+        let seed = self.plan.seed;
+        let mut schedule = Schedule::new(arrivals, index, workload.slot_offset, seed, self.segment);
+        let timer = Timer::new();
+        let (mut in_a_row, mut changes) = (0, 0);
+        loop {
+            if self.is_draining() {
+                self.count_rest(index, schedule).await;
+                return;
+            }
+            if changes != helm.changes() {
+                changes = helm.changes();
+                if let Some((curve, _)) = helm.course() {
+                    schedule.steer(Rc::unwrap_or_clone(curve));
+                }
+            }
+            let Some(start) = schedule.peek() else {
+                // A rate lasts to its end, also after its last start: rates are over all of that
+                // time, and more may be asked for. What is bound by a count is over when all are
+                // made.
+                let end = zero.after(arrivals.curve.end_ns());
+                if schedule.is_spent() || clock::now() >= end {
+                    return;
+                }
+                self.wait_while_asked(&timer, end, helm, changes).await;
+                continue;
+            };
+            let due = zero.after(start.due_ns);
+            if due > clock::now() {
+                in_a_row = 0;
+                self.wait_while_asked(&timer, due, helm, changes).await;
+            } else if in_a_row == LATE_STARTS {
+                in_a_row = 0;
+                tokio::task::yield_now().await;
+            }
+            if self.is_draining() || helm.changes() != changes {
+                continue;
+            }
+            in_a_row += 1;
+            schedule.advance();
+            let due_ns = due.since(self.start);
+            self.recorder.borrow_mut().due(index, due_ns);
+            if self.may_have_one_more(index, arrivals.max_users) {
+                seat::take(self, Guest::Arrival(index, start));
+            } else {
+                let lag_ns = clock::now().since(due);
+                self.recorder.borrow_mut().dropped(index, due_ns, lag_ns);
+            }
+        }
+    }
+
+    /// Counts the starts that will not be made, a stretch at a time: users still wait for answers.
+    /// When everything is cut the rest is left uncounted.
+    async fn count_rest(&self, index: usize, mut schedule: Schedule<'_>) {
+        loop {
+            let (counted, more) = schedule.count_some(COUNTED_AT_ONCE);
+            self.recorder.borrow_mut().not_reached(index, counted);
+            if !more || self.cut.get() {
+                return;
+            }
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Takes one of the workload's users, of which the whole run has `most`.
+    fn may_have_one_more(&self, index: usize, most: u64) -> bool {
+        let users = &self.shared.users[index];
+        users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
+    }
+
+    /// Waits until then, or until nothing new is to begin or something else is asked.
+    async fn wait_while_asked(&self, timer: &Timer, at: Time, helm: &Helm, changes: u64) {
+        if at <= clock::now() {
+            return;
+        }
+        timer.set(at);
+        let over = || self.is_draining() || helm.changes() != changes;
+        poll_fn(|cx| if over() { Poll::Ready(()) } else { timer.poll(cx) }).await;
+    }
+}

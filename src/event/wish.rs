@@ -1,0 +1,263 @@
+//! What somebody may ask of a run while it goes on, in words: one grammar for keys and the socket.
+//!
+//! Keys and the control socket read it, `run` obeys.
+//! Invariant: a wish that parsed is well-formed; whether the run has what it names `run` knows.
+
+use tokio::sync::oneshot;
+
+use super::Switch;
+use crate::near::nearest;
+use crate::units::{Rate, parse_rate, parse_share};
+
+/// What somebody wants. A workload that is not named means all that it fits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// Nothing is asked until it is resumed.
+    Pause(Option<String>),
+    /// What was asked before is asked again.
+    Resume(Option<String>),
+    /// So many thousandths of what the plan, or the last `rate` or `users`, asks.
+    Scale(Option<String>, u32),
+    /// So many thousandths more or less than now.
+    Nudge(Option<String>, i32),
+    /// So many starts per second, to the end.
+    Rate(Option<String>, Rate),
+    /// So many users, to the end.
+    Users(Option<String>, u64),
+    /// What the scenario asks.
+    Plan(Option<String>),
+    /// A breaker, by its name.
+    Breaker(String, Switch),
+    /// The calls of a step are not sent, or sent again.
+    Mute(String, bool),
+    /// A mark on the time axis.
+    Mark(String),
+    /// How it stands.
+    Status,
+    /// What may be wished.
+    Help,
+    /// It ends: nothing new begins, what is under way may finish.
+    Stop,
+}
+
+/// What became of a wish, in words.
+pub type Answer = Result<String, String>;
+
+/// A wish on its way to the run.
+#[derive(Debug)]
+pub struct Asked {
+    /// What is wanted.
+    pub wish: Wish,
+    /// Who wants it: `key`, `control socket`.
+    pub by: &'static str,
+    /// Where the answer goes, if anybody waits for it.
+    pub reply: Option<oneshot::Sender<Answer>>,
+}
+
+/// Wishes waiting for the run: more than its clients may have under way.
+pub const WISHES: usize = 16;
+
+/// The longest line of a wish, bytes.
+pub const LINE: usize = 4_096;
+
+/// The most that anything may be scaled to: a hundred times.
+pub const MAX_PERMILLE: u32 = 100_000;
+
+/// The most users that may be asked for.
+pub const MAX_USERS: u64 = 10_000_000;
+
+/// Each word, how it is used, and what it does.
+pub const GRAMMAR: [(&str, &str, &str); 13] = [
+    ("pause", "pause [W]", "nothing begins any more; users stay where they are"),
+    ("resume", "resume [W]", "they go on"),
+    ("scale", "scale [W] 150%", "so much of the plan (0.5, 150%), or more or less (+10%, -10%)"),
+    ("rate", "rate [W] 200/s", "so many starts per second, to the end of the load"),
+    ("users", "users [W] 300", "so many users, to the end of the load"),
+    ("plan", "plan [W]", "what the scenario says"),
+    (
+        "breaker",
+        "breaker NAME open|close|reset",
+        "NAME: `endpoint GET /cart`, `service shop`, `system`",
+    ),
+    ("mute", "mute STEP", "the calls of a step are not sent"),
+    ("unmute", "unmute STEP", "they are sent again"),
+    ("mark", "mark TEXT", "a mark on the time axis of the report"),
+    ("status", "status", "how it stands, as a line of JSON"),
+    ("stop", "stop", "nothing new begins, iterations may finish: as Ctrl-C"),
+    ("help", "help", "these words"),
+];
+
+impl Wish {
+    /// Reads a wish.
+    ///
+    /// # Errors
+    /// What is wrong, what was expected, and what may have been meant.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        let words: Vec<&str> = text.split_whitespace().collect();
+        let Some((verb, rest)) = words.split_first() else {
+            return Err(format!("expected {}", all_words()));
+        };
+        // A name may have spaces: what is left of the words is the name.
+        let name = |words: &[&str]| (!words.is_empty()).then(|| words.join(" "));
+        let last = || rest.split_last().map(|(last, before)| (*last, name(before)));
+        let expected = |what: &str| format!("`{verb}`: expected {what}");
+        let needed = |what: &str| name(rest).ok_or_else(|| expected(what));
+        match *verb {
+            "pause" => Ok(Self::Pause(name(rest))),
+            "resume" => Ok(Self::Resume(name(rest))),
+            "plan" => Ok(Self::Plan(name(rest))),
+            "scale" => {
+                let share = "a share from 0.1% to 10000%, such as 0.5, 150% or +10%";
+                let (value, of) = last().ok_or_else(|| expected(share))?;
+                scale(value, of).ok_or_else(|| match parse_share(value) {
+                    Ok(0.0) => "`scale`: nothing at all is `pause`".to_owned(),
+                    _ => format!("{}, not `{value}`", expected(share)),
+                })
+            }
+            "rate" => {
+                let what = "a rate above zero, such as 200/s, 90/m or 1000/h";
+                let (value, of) = last().ok_or_else(|| expected(what))?;
+                let rate = parse_rate(value).ok().filter(|rate| rate.nano_per_s() > 0);
+                let rate = rate.ok_or_else(|| format!("{}, not `{value}`", expected(what)))?;
+                Ok(Self::Rate(of, rate))
+            }
+            "users" => {
+                let what = "a whole number from 1 to 10000000";
+                let (value, of) = last().ok_or_else(|| expected(what))?;
+                let users = value.parse().ok().filter(|users| (1..=MAX_USERS).contains(users));
+                let users = users.ok_or_else(|| format!("{}, not `{value}`", expected(what)))?;
+                Ok(Self::Users(of, users))
+            }
+            "breaker" => breaker(last()).ok_or_else(|| {
+                expected("the name of one and open, close or reset: `breaker service shop open`")
+            }),
+            "mute" => Ok(Self::Mute(needed("the name of a step")?, true)),
+            "unmute" => Ok(Self::Mute(needed("the name of a step")?, false)),
+            "mark" => Ok(Self::Mark(needed("a text: `mark cache is off now`")?)),
+            "status" | "help" | "stop" if !rest.is_empty() => Err(expected("nothing after it")),
+            "status" => Ok(Self::Status),
+            "help" => Ok(Self::Help),
+            "stop" => Ok(Self::Stop),
+            _ => {
+                let near = nearest(verb, GRAMMAR.map(|(word, ..)| word));
+                let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                Err(format!("there is no wish `{verb}`: expected {}{near}", all_words()))
+            }
+        }
+    }
+
+    /// All that may be wished, a line each.
+    pub fn help() -> String {
+        let line = |(_, form, what): &(&str, &str, &str)| format!("{form:<31}{what}");
+        GRAMMAR.iter().map(line).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn all_words() -> String {
+    format!("one of {}", GRAMMAR.map(|(word, ..)| word).join(", "))
+}
+
+/// `0.5`, `150%`, `+10%`, `-0.1`, in whole thousandths.
+fn scale(value: &str, of: Option<String>) -> Option<Wish> {
+    let sign = value.chars().next().filter(|first| "+-".contains(*first));
+    let share = parse_share(value.strip_prefix(['+', '-']).unwrap_or(value)).ok()?;
+    let permille = (share * 1_000.0).round();
+    let is_exact = (share * 1_000.0 - permille).abs() < 1e-6;
+    if !is_exact || !(1.0..=f64::from(MAX_PERMILLE)).contains(&permille) {
+        return None;
+    }
+    let permille = permille as u32;
+    Some(match sign {
+        None => Wish::Scale(of, permille),
+        Some('-') => Wish::Nudge(of, -permille.cast_signed()),
+        Some(_) => Wish::Nudge(of, permille.cast_signed()),
+    })
+}
+
+fn breaker(last: Option<(&str, Option<String>)>) -> Option<Wish> {
+    let (word, name) = last?;
+    let switch = match word {
+        "open" => Switch::Open,
+        "close" => Switch::Close,
+        "reset" => Switch::Reset,
+        _ => return None,
+    };
+    Some(Wish::Breaker(name?, switch))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_wishes() {
+        let some = |name: &str| Some(name.to_owned());
+        for (text, wish) in [
+            ("pause", Wish::Pause(None)),
+            ("  pause   my  shop ", Wish::Pause(some("my shop"))),
+            ("resume shop", Wish::Resume(some("shop"))),
+            ("plan", Wish::Plan(None)),
+            ("scale 0.5", Wish::Scale(None, 500)),
+            ("scale shop 150%", Wish::Scale(some("shop"), 1_500)),
+            ("scale 12.5%", Wish::Scale(None, 125)),
+            ("scale +10%", Wish::Nudge(None, 100)),
+            ("scale shop -0.1", Wish::Nudge(some("shop"), -100)),
+            ("rate 90/m", Wish::Rate(None, Rate::from_nano_per_s(1_500_000_000))),
+            ("rate api 200/s", Wish::Rate(some("api"), Rate::per_s(200))),
+            ("users 300", Wish::Users(None, 300)),
+            ("breaker system open", Wish::Breaker("system".into(), Switch::Open)),
+            (
+                "breaker endpoint GET /cart reset",
+                Wish::Breaker("endpoint GET /cart".into(), Switch::Reset),
+            ),
+            ("mute product page", Wish::Mute("product page".into(), true)),
+            ("unmute home", Wish::Mute("home".into(), false)),
+            ("mark cache is off", Wish::Mark("cache is off".into())),
+            ("status", Wish::Status),
+            ("stop", Wish::Stop),
+            ("help", Wish::Help),
+        ] {
+            assert_eq!(Wish::parse(text), Ok(wish), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_wish_says_what_was_expected() {
+        for (text, says) in [
+            ("", "expected one of pause, resume"),
+            ("puase", "did you mean `pause`?"),
+            ("PAUSE", "did you mean `pause`?"),
+            ("explode", "there is no wish `explode`: expected one of pause"),
+            ("scale", "`scale`: expected a share from"),
+            ("scale 0", "`scale`: nothing at all is `pause`"),
+            ("scale much", "such as 0.5, 150% or +10%, not `much`"),
+            ("scale 0.0001", "not `0.0001`"),
+            ("scale 101", "not `101`"),
+            ("scale NaN", "not `NaN`"),
+            ("rate 200", "`rate`: expected a rate above zero, such as 200/s, 90/m or 1000/h"),
+            ("rate 0/s", "not `0/s`"),
+            ("users", "`users`: expected a whole number"),
+            ("users 0", "not `0`"),
+            ("users -3", "not `-3`"),
+            ("users 10000001", "not `10000001`"),
+            ("breaker", "the name of one and open, close or reset"),
+            ("breaker open", "the name of one and open"),
+            ("breaker system shut", "open, close or reset"),
+            ("mute", "`mute`: expected the name of a step"),
+            ("mark", "`mark`: expected a text"),
+            ("status now", "`status`: expected nothing after it"),
+        ] {
+            let error = Wish::parse(text).unwrap_err();
+            assert!(error.contains(says), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn every_word_of_the_grammar_is_one() {
+        for (word, form, _) in GRAMMAR {
+            let form = form.replace("[W] ", "").replace(" [W]", "").replace("open|close|", "");
+            assert!(form.starts_with(word));
+            assert!(Wish::parse(&form).is_ok(), "{form}");
+        }
+    }
+}

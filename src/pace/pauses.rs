@@ -1,0 +1,82 @@
+//! The closed model: how long have users been held, and until when?
+//!
+//! A user that is held between two iterations goes on afterwards as it would have gone on then: all
+//! that was to come comes later by the time it was held.
+//! Invariant: pauses follow one another; what was held before a moment never changes.
+
+/// The pauses of a workload, in ns of any one clock.
+#[derive(Clone, Debug, Default)]
+pub struct Pauses(Vec<Pause>);
+
+#[derive(Clone, Copy, Debug)]
+struct Pause {
+    from_ns: u64,
+    /// `u64::MAX` while nobody knows.
+    to_ns: u64,
+    /// The length of all pauses before it.
+    before_ns: u64,
+}
+
+impl Pauses {
+    /// Users are held from then on.
+    pub fn begin(&mut self, at_ns: u64) {
+        let before_ns = self.held_ns(at_ns);
+        if self.until(at_ns).is_none() {
+            self.0.push(Pause { from_ns: at_ns, to_ns: u64::MAX, before_ns });
+        }
+    }
+
+    /// They go on then.
+    pub fn end(&mut self, at_ns: u64) {
+        if let Some(last) = self.0.last_mut().filter(|last| last.to_ns == u64::MAX) {
+            last.to_ns = at_ns.max(last.from_ns);
+        }
+    }
+
+    /// Until when users are held that are idle at `t_ns`.
+    #[inline]
+    pub fn until(&self, t_ns: u64) -> Option<u64> {
+        self.latest(t_ns).map(|pause| pause.to_ns).filter(|to_ns| t_ns < *to_ns)
+    }
+
+    /// When the next pause after `t_ns` begins; `u64::MAX` when none is known.
+    pub fn next(&self, t_ns: u64) -> u64 {
+        let next = self.0.partition_point(|pause| pause.from_ns <= t_ns);
+        self.0.get(next).map_or(u64::MAX, |pause| pause.from_ns)
+    }
+
+    /// For how long users have been held by then.
+    #[inline]
+    pub fn held_ns(&self, t_ns: u64) -> u64 {
+        self.latest(t_ns).map_or(0, |pause| pause.before_ns + t_ns.min(pause.to_ns) - pause.from_ns)
+    }
+
+    /// The last one that had begun by then.
+    fn latest(&self, t_ns: u64) -> Option<&Pause> {
+        let next = self.0.partition_point(|pause| pause.from_ns <= t_ns);
+        next.checked_sub(1).and_then(|last| self.0.get(last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn held_time_adds_up_over_pauses() {
+        let mut pauses = Pauses::default();
+        assert_eq!((pauses.held_ns(50), pauses.until(50), pauses.next(0)), (0, None, u64::MAX));
+        pauses.begin(100);
+        pauses.begin(120);
+        assert_eq!((pauses.until(99), pauses.next(99)), (None, 100));
+        assert_eq!((pauses.until(100), pauses.held_ns(130)), (Some(u64::MAX), 30));
+        pauses.end(150);
+        pauses.end(170);
+        pauses.begin(200);
+        pauses.end(210);
+        let held = [100, 140, 150, 199, 205, 900].map(|t| pauses.held_ns(t));
+        assert_eq!(held, [0, 40, 50, 50, 55, 60]);
+        let until = [149, 150, 200, 209, 210].map(|t| pauses.until(t));
+        assert_eq!(until, [Some(150), None, Some(210), Some(210), None]);
+    }
+}

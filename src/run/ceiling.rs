@@ -1,0 +1,90 @@
+//! How much live control may ask: what a scenario could not have asked, nobody may ask later.
+//!
+//! `control` asks it before a change is made.
+//! Invariant: asking for less is always allowed.
+
+use super::control::{Asks, is_open};
+use crate::curve::Curve;
+use crate::event::Steer;
+use crate::event::wish::MAX_USERS;
+use crate::plan::data::Pick;
+use crate::plan::safety::{TRIAL_RATE, TRIAL_USERS};
+use crate::plan::{Load, Plan, Process, Target, Workload};
+use crate::units::{Rate, nanos};
+
+/// Whether the changes may be made.
+///
+/// # Errors
+/// Which limit stands against it, who set it, and what can be done.
+pub(super) fn allows(plan: &Plan, now: &[Asks], changes: &[(Steer, Curve)]) -> Result<(), String> {
+    // The most users and starts per second (in nano) that are still to come.
+    let (mut users, mut rate, mut more_users, mut more_rate) = (0u64, 0u64, false, false);
+    for (index, (workload, asks)) in plan.workloads.iter().zip(now).enumerate() {
+        let change = changes.iter().find(|(steer, _)| steer.workload == index);
+        let from = change.map_or(0, |(steer, _)| steer.at_ns.saturating_sub(nanos(workload.start)));
+        let before = asks.curve.peak_after(from);
+        let after = change.map_or(before, |(_, curve)| curve.peak_after(from));
+        let (sum, more) = if is_open(&workload.load) {
+            (&mut rate, &mut more_rate)
+        } else {
+            (&mut users, &mut more_users)
+        };
+        *sum = sum.saturating_add(after);
+        *more |= after > before;
+        if let Some((_, curve)) = change.filter(|_| after > before) {
+            has_rows(plan, workload, curve, after)?;
+        }
+    }
+    let places: u64 =
+        plan.workloads.iter().filter(|load| is_open(&load.load)).map(Workload::peak_users).sum();
+    let most = plan.safety.max_users.as_ref();
+    if let Some((most, by)) = most.filter(|(most, _)| more_users && users + places > *most) {
+        return Err(format!("{} users: {by} allows {most}", users + places));
+    }
+    if more_users && users > MAX_USERS {
+        return Err(format!("{users} users: expected at most {MAX_USERS}"));
+    }
+    let per_s = Rate::from_nano_per_s(rate).as_f64();
+    let most = plan.safety.max_rate.as_ref();
+    if let Some((most, by)) = most.filter(|(most, _)| more_rate && rate > most.nano_per_s()) {
+        return Err(format!("{per_s}/s: {by} allows {}/s", most.as_f64()));
+    }
+    if more_rate && rate > Rate::MAX.nano_per_s() {
+        return Err(format!("{per_s}/s: expected at most {}/s", Rate::MAX.as_f64()));
+    }
+    let beyond = more_users && users > TRIAL_USERS
+        || more_rate && rate > Rate::per_s(TRIAL_RATE).nano_per_s();
+    match plan.services.iter().find_map(|service| match &service.target {
+        Target::Url(address) if !service.is_local() => Some(&address.host),
+        Target::Url(_) | Target::Builtin(_) => None,
+    }) {
+        Some(host) if beyond && plan.safety.is_on_trial(host) => Err(format!(
+            "up to {TRIAL_USERS} users and {TRIAL_RATE} starts per second may try {host}: if you \
+             may load it, begin the run with `--authorised {host}`"
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Whether there are rows for more users or starts than were planned, where each is used once: they
+/// were dealt before the run.
+fn has_rows(plan: &Plan, workload: &Workload, curve: &Curve, peak: u64) -> Result<(), String> {
+    let planned = match &workload.load {
+        Load::Closed(users) => peak <= users.curve.peak(),
+        Load::Open(arrivals) => {
+            arrivals.process == Process::Poisson
+                || arrivals.iterations.is_some()
+                || curve.total() <= arrivals.curve.total()
+        }
+    };
+    let kinds = workload.shares.iter().map(|share| &plan.archetypes[share.archetype]);
+    let mut draws = kinds.flat_map(|kind| &kind.data);
+    match draws.find(|draw| draw.feed.pick == Pick::Unique).filter(|_| !planned) {
+        None => Ok(()),
+        Some(draw) => Err(format!(
+            "more of `{}` than was planned: the rows of `{}` are used once each and were dealt to \
+             who was planned; plan for more from the start, or let rows repeat",
+            workload.name, draw.feed.name
+        )),
+    }
+}

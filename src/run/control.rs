@@ -1,0 +1,308 @@
+//! Live control: what somebody wishes becomes commands to the shards, and events on the time axis.
+//!
+//! `dispatch` hands it wishes and writes down what it did.
+//! Invariant: what is asked changes on all shards at the same point of the schedule, or on none.
+
+use super::ceiling;
+use super::standing::Standing;
+use crate::curve::Curve;
+use crate::event::wish::MAX_PERMILLE;
+use crate::event::{Command, Order, Source, Steer, Switch, Wish};
+use crate::near::nearest;
+use crate::plan::course::Base;
+use crate::plan::policy::BreakerName;
+use crate::plan::{Course, Load, Plan};
+use crate::units::nanos;
+
+/// A change of what is asked holds so long after it was asked for: every shard knows of it by then.
+pub const LEAD_NS: u64 = 200_000_000;
+
+/// The most often what is asked of a workload may be changed: its curve grows by each.
+pub const CHANGES: u32 = 1_000;
+
+/// Some shard has not even taken in what was wished before.
+const BUSY: &str = "the shards are busy with earlier wishes: try again";
+
+/// Whoever is in control of a run.
+pub(super) struct Control<'a> {
+    plan: &'a Plan,
+    helms: Vec<Asks>,
+    breakers: Vec<BreakerName>,
+    /// By series.
+    muted: Vec<bool>,
+    /// When the last change holds, ns after the run's start.
+    last_ns: u64,
+    pub(super) standing: Standing,
+}
+
+/// What is asked of a workload.
+pub(super) struct Asks {
+    pub(super) course: Course,
+    /// From the workload's beginning to its end.
+    pub(super) curve: Curve,
+    changes: u32,
+}
+
+/// What was done about a wish.
+#[derive(Default)]
+pub(super) struct Done {
+    /// Whose change, what changed, and when, ns after the run's start.
+    pub(super) changes: Vec<(String, String, u64)>,
+    /// The run is to end.
+    pub(super) stops: bool,
+    /// For who wished.
+    pub(super) answer: String,
+}
+
+/// What a change does to a course.
+type Change<'c> = &'c dyn Fn(Course) -> Course;
+
+impl<'a> Control<'a> {
+    /// Of a run that goes as planned.
+    pub(super) fn new(plan: &'a Plan) -> Self {
+        let planned =
+            |curve: &Curve| Asks { course: Course::PLANNED, curve: curve.clone(), changes: 0 };
+        Self {
+            plan,
+            helms: plan.workloads.iter().map(|load| planned(load.load.curve())).collect(),
+            breakers: BreakerName::all(plan),
+            muted: vec![false; plan.steps.len()],
+            last_ns: 0,
+            standing: Standing::default(),
+        }
+    }
+
+    /// Obeys a wish at `now_ns` after the run's start.
+    ///
+    /// # Errors
+    /// Why it cannot be obeyed, and what could.
+    pub(super) fn obey(
+        &mut self,
+        wish: &Wish,
+        now_ns: u64,
+        source: &Source,
+    ) -> Result<Done, String> {
+        match wish {
+            Wish::Pause(of) => self.steer(of.as_deref(), now_ns, source, None, &|course| Course {
+                paused: true,
+                ..course
+            }),
+            Wish::Resume(of) => self.steer(of.as_deref(), now_ns, source, None, &|course| Course {
+                paused: false,
+                ..course
+            }),
+            Wish::Plan(of) => self.steer(of.as_deref(), now_ns, source, None, &|_| Course::PLANNED),
+            Wish::Scale(of, permille) => {
+                let change = |course| Course { permille: *permille, ..course };
+                self.steer(of.as_deref(), now_ns, source, None, &change)
+            }
+            Wish::Nudge(of, by) => {
+                // Down ends above zero: nothing at all is a pause.
+                let change = |course: Course| match course.permille.saturating_add_signed(*by) {
+                    0 => course,
+                    permille => Course { permille: permille.min(MAX_PERMILLE), ..course },
+                };
+                self.steer(of.as_deref(), now_ns, source, None, &change)
+            }
+            Wish::Rate(of, rate) => {
+                let change = |course| Course { base: Base::Rate(*rate), permille: 1_000, ..course };
+                self.steer(of.as_deref(), now_ns, source, Some("open"), &change)
+            }
+            Wish::Users(of, users) => {
+                let change =
+                    |course| Course { base: Base::Users(*users), permille: 1_000, ..course };
+                self.steer(of.as_deref(), now_ns, source, Some("closed"), &change)
+            }
+            Wish::Breaker(name, switch) => self.switch(name, *switch, now_ns, source),
+            Wish::Mute(step, mute) => self.mute(step, *mute, now_ns, source),
+            Wish::Mark(text) => {
+                let changes = vec![("mark".to_owned(), text.clone(), now_ns)];
+                Ok(Done { changes, answer: "marked".to_owned(), ..Done::default() })
+            }
+            Wish::Status => {
+                let muted = self.plan.steps.iter().zip(&self.muted).filter(|(_, muted)| **muted);
+                let muted = muted.map(|(series, _)| series.name.as_str()).collect();
+                let answer = self.standing.json(self.plan, &self.helms, muted, now_ns);
+                Ok(Done { answer, ..Done::default() })
+            }
+            Wish::Help => Ok(Done { answer: Wish::help(), ..Done::default() }),
+            Wish::Stop => {
+                let answer = "stopping: nothing new begins".to_owned();
+                Ok(Done { stops: true, answer, ..Done::default() })
+            }
+        }
+    }
+
+    /// Asks something else of a workload, or of all of a model.
+    fn steer(
+        &mut self,
+        of: Option<&str>,
+        now_ns: u64,
+        source: &Source,
+        model: Option<&str>,
+        change: Change<'_>,
+    ) -> Result<Done, String> {
+        let at_ns = (now_ns + LEAD_NS).max(self.last_ns);
+        let mut steered = Vec::new();
+        for index in self.meant(of, model)? {
+            let (workload, asks) = (&self.plan.workloads[index], &self.helms[index]);
+            let course = change(asks.course);
+            let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns);
+            if course == asks.course || is_over && of.is_none() {
+                continue;
+            }
+            if is_over {
+                return Err(format!("the load of `{}` is over", workload.name));
+            }
+            if asks.changes == CHANGES {
+                let name = &workload.name;
+                return Err(format!(
+                    "what is asked of `{name}` was changed {CHANGES} times: enough"
+                ));
+            }
+            let at = at_ns.saturating_sub(nanos(workload.start));
+            let curve = asks.curve.steered(at, &course.curve(&workload.load));
+            steered.push((Steer { workload: index, at_ns, course }, curve));
+        }
+        ceiling::allows(self.plan, &self.helms, &steered)?;
+        if !source.has_room(1) {
+            return Err(BUSY.to_owned());
+        }
+        let mut done = Done::default();
+        if !steered.is_empty() {
+            source.tell(&Command::Steer(steered.iter().map(|(steer, _)| *steer).collect()));
+            self.last_ns = at_ns;
+        }
+        for (steer, curve) in steered {
+            let asks = &mut self.helms[steer.workload];
+            let subject = format!("workload {}", self.plan.workloads[steer.workload].name);
+            let change = format!("{} → {}", asks.course, steer.course);
+            *asks = Asks { course: steer.course, curve, changes: asks.changes + 1 };
+            done.add(subject, change, at_ns);
+        }
+        Ok(done.or("nothing to change: it is so already"))
+    }
+
+    /// The workloads that are meant.
+    fn meant(&self, of: Option<&str>, model: Option<&str>) -> Result<Vec<usize>, String> {
+        let loads = &self.plan.workloads;
+        let fits = |index: &usize| model.is_none_or(|model| loads[*index].model() == model);
+        let lever = |model: &str| if model == "open" { "users" } else { "rate" };
+        let Some(name) = of else {
+            let all: Vec<usize> = (0..loads.len()).filter(fits).collect();
+            return match model {
+                Some(model) if all.is_empty() => {
+                    let lever = lever(model);
+                    Err(format!("no workload of this run is {model}: expected `{lever}`"))
+                }
+                _ => Ok(all),
+            };
+        };
+        let Some(index) = loads.iter().position(|load| load.name == name) else {
+            return Err(unknown("workload", name, loads.iter().map(|load| load.name.as_str())));
+        };
+        match model.filter(|_| !fits(&index)) {
+            None => Ok(vec![index]),
+            Some(model) => {
+                let (own, lever) = (loads[index].model(), lever(model));
+                Err(format!("workload `{name}` is {own}: expected `{lever} {name}`"))
+            }
+        }
+    }
+
+    fn switch(
+        &mut self,
+        name: &str,
+        switch: Switch,
+        now_ns: u64,
+        source: &Source,
+    ) -> Result<Done, String> {
+        let Some(index) = self.breakers.iter().position(|breaker| breaker.name == name) else {
+            let names = self.breakers.iter().map(|breaker| breaker.name.as_str());
+            return Err(unknown("breaker", name, names));
+        };
+        let BreakerName { level, is_there, .. } = &self.breakers[index];
+        if !is_there {
+            return Err(format!(
+                "`{name}` has no breaker: `breakers: {{ {level}: {{}} }}` in the scenario makes one"
+            ));
+        }
+        if !source.has_room(1) {
+            return Err(BUSY.to_owned());
+        }
+        source.tell(&Command::Order(Order::Breaker(index, switch)));
+        let change = match switch {
+            Switch::Open => "held open",
+            Switch::Close => "held closed",
+            Switch::Reset => "reset: follows what it sees",
+        };
+        let mut done = Done::default();
+        done.add(name.to_owned(), change.to_owned(), now_ns);
+        Ok(done)
+    }
+
+    fn mute(
+        &mut self,
+        step: &str,
+        mute: bool,
+        now_ns: u64,
+        source: &Source,
+    ) -> Result<Done, String> {
+        let named = |index: &usize| self.plan.steps[*index].name == step;
+        let all: Vec<usize> = (0..self.plan.steps.len()).filter(named).collect();
+        if all.is_empty() {
+            let names = self.plan.steps.iter().map(|series| series.name.as_str());
+            return Err(unknown("step", step, names));
+        }
+        let orders: Vec<usize> = all.into_iter().filter(|at| self.muted[*at] != mute).collect();
+        if !source.has_room(orders.len()) {
+            return Err(BUSY.to_owned());
+        }
+        let mut done = Done::default();
+        for index in orders {
+            self.muted[index] = mute;
+            source.tell(&Command::Order(Order::Mute(index, mute)));
+            let series = &self.plan.steps[index];
+            let (load, kind) = (series.workload, series.archetype);
+            let (load, kind) = (&self.plan.workloads[load].name, &self.plan.archetypes[kind].name);
+            let change = if mute { "sent → muted" } else { "muted → sent" };
+            done.add(format!("step {load} · {kind} · {step}"), change.to_owned(), now_ns);
+        }
+        Ok(done.or("nothing to change: it is so already"))
+    }
+}
+
+impl Done {
+    fn add(&mut self, subject: String, change: String, at_ns: u64) {
+        if !self.answer.is_empty() {
+            self.answer.push('\n');
+        }
+        self.answer += &format!("{subject}: {change}");
+        self.changes.push((subject, change, at_ns));
+    }
+
+    /// It, or those words when nothing changed.
+    fn or(mut self, words: &str) -> Self {
+        if self.changes.is_empty() {
+            words.clone_into(&mut self.answer);
+        }
+        self
+    }
+}
+
+fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> String {
+    /// More names are no help.
+    const SHOWN: usize = 20;
+    let mut known: Vec<&str> = known.collect();
+    known.dedup();
+    let near = nearest(name, known.iter().copied());
+    let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+    let more = if known.len() > SHOWN { ", …" } else { "" };
+    known.truncate(SHOWN);
+    format!("there is no {what} `{name}`: expected one of {}{more}{near}", known.join(", "))
+}
+
+/// Whether a load is of the open model.
+pub(super) fn is_open(load: &Load) -> bool {
+    matches!(load, Load::Open(_))
+}

@@ -1,0 +1,92 @@
+//! How a run stands, for who asks from outside: one line of JSON.
+//!
+//! `dispatch` brings it each second's Snapshot, `control` answers `status` with it.
+//! Invariant: counts are those of the last full second; only what is asked is of this moment.
+
+use serde_json::{Value, json};
+
+use super::control::{Asks, is_open};
+use crate::plan::Plan;
+use crate::stats::{Calls, Iterations, Snapshot};
+use crate::units::nanos;
+
+/// What is kept of the last two seconds.
+#[derive(Default)]
+pub(super) struct Standing {
+    last: Second,
+    before: Second,
+}
+
+#[derive(Default)]
+struct Second {
+    elapsed_ns: u64,
+    users: u64,
+    workloads: Vec<(Iterations, Calls)>,
+}
+
+impl Standing {
+    /// A second is over.
+    pub(super) fn second(&mut self, snapshot: &Snapshot) {
+        let workloads = snapshot.workloads.clone();
+        let Snapshot { elapsed_ns, users, .. } = *snapshot;
+        self.before = std::mem::replace(&mut self.last, Second { elapsed_ns, users, workloads });
+    }
+
+    /// The line.
+    pub(super) fn json(&self, plan: &Plan, asks: &[Asks], muted: Vec<&str>, now_ns: u64) -> String {
+        let (mut asked, mut started, mut calls) = (0.0, 0.0, Calls::default());
+        let loads = plan.workloads.iter().zip(asks).enumerate();
+        let workloads: Vec<Value> = loads
+            .map(|(at, (load, asks))| {
+                let (iterations, own) = self.last.workloads.get(at).copied().unwrap_or_default();
+                calls.add(&own);
+                let level = asks.curve.level(now_ns.saturating_sub(nanos(load.start)));
+                let begun = now_ns >= nanos(load.start);
+                let level = if begun { level } else { 0 };
+                let per_s = self.per_second(at);
+                started += per_s;
+                let open = is_open(&load.load);
+                let rate = open.then_some(level as f64 / 1e9);
+                asked += rate.unwrap_or(0.0);
+                json!({
+                    "name": load.name,
+                    "model": load.model(),
+                    "course": asks.course.to_string(),
+                    "factor": f64::from(asks.course.permille) / 1e3,
+                    "paused": asks.course.paused,
+                    "asked_users": (!open).then_some(level),
+                    "asked_per_s": rate,
+                    "started_per_s": per_s,
+                    "due": open.then_some(iterations.due),
+                    "started": iterations.started,
+                    "running": iterations.started - iterations.ended(),
+                    "calls": own.made,
+                    "errors": own.ended() - own.ok - own.cancelled,
+                })
+            })
+            .collect();
+        json!({
+            "scenario": plan.scenario,
+            "elapsed_s": now_ns as f64 / 1e9,
+            "counted_s": self.last.elapsed_ns as f64 / 1e9,
+            "users": self.last.users,
+            "paused": asks.iter().all(|asks| asks.course.paused),
+            "rate": { "asked_per_s": asked, "started_per_s": started },
+            "calls": calls.made,
+            "errors": calls.ended() - calls.ok - calls.cancelled,
+            "error_share": calls.error_share(),
+            "muted": muted,
+            "workloads": workloads,
+        })
+        .to_string()
+    }
+
+    /// Iterations begun per second in the last one.
+    fn per_second(&self, workload: usize) -> f64 {
+        let started =
+            |second: &Second| second.workloads.get(workload).map_or(0, |(all, _)| all.started);
+        let ns = self.last.elapsed_ns.saturating_sub(self.before.elapsed_ns);
+        let begun = started(&self.last) - started(&self.before);
+        if ns == 0 { 0.0 } else { begun as f64 * 1e9 / ns as f64 }
+    }
+}

@@ -1,0 +1,64 @@
+//! Who looks on in a world, and who meddles: a sink that takes down what is said, and wishes at
+//! their times.
+//!
+//! Invariant: a wish that is refused fails its world.
+
+use std::sync::{Arc, Mutex};
+
+use manada::clock::{self, Time};
+use manada::event::{Asked, RunEvent, Wish};
+use manada::run::control::LEAD_NS;
+use manada::sinks::Sink;
+use manada::stats::Snapshot;
+use serde::Deserialize;
+use tokio::sync::{mpsc, oneshot};
+
+use crate::scripted::ns;
+
+/// Takes down what is said.
+pub struct Listener(pub Arc<Mutex<Vec<String>>>);
+
+impl Sink for Listener {
+    fn wants(event: &RunEvent) -> bool {
+        matches!(event, RunEvent::Said(..))
+    }
+
+    fn take(&mut self, event: &RunEvent) -> std::io::Result<()> {
+        if let RunEvent::Said(lines, _) = event {
+            self.0.lock().unwrap().extend(lines.iter().cloned());
+        }
+        Ok(())
+    }
+}
+
+/// Something that somebody wishes.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wished {
+    /// When it is to hold.
+    at: String,
+    /// In words.
+    r#do: String,
+}
+
+/// Wishes everything at its time.
+pub fn wish_all(wishes: &[Wished], start: Time, control: mpsc::Sender<Asked>) {
+    let wishes = wishes.to_vec();
+    tokio::task::spawn_local(async move {
+        for Wished { at, r#do } in wishes {
+            clock::sleep_until(start.after(ns(&at) - LEAD_NS)).await;
+            let (reply, answer) = oneshot::channel();
+            let wish = Wish::parse(&r#do).unwrap();
+            control.send(Asked { wish, by: "world", reply: Some(reply) }).await.unwrap();
+            let answer = answer.await.unwrap();
+            assert!(answer.is_ok(), "{}: {answer:?}", r#do);
+        }
+    });
+}
+
+/// All that was changed, as a world says it.
+pub fn changes(snapshot: &Snapshot) -> Vec<String> {
+    let seconds = |ns: u64| ns as f64 / 1e9;
+    let notices = snapshot.notices.list.iter();
+    notices.map(|one| format!("{} {}: {}", seconds(one.at_ns), one.subject, one.change)).collect()
+}
