@@ -49,8 +49,8 @@ pub enum Order {
     Mute(usize, bool),
     /// Calls below the level's priority are not sent.
     Level(Level),
-    /// Iterations of workloads below this priority do not begin; none: all begin.
-    Admit(Option<Priority>),
+    /// Iterations of workloads below this priority do not begin.
+    Admit(Priority),
     /// No user is let in beside those that are at work.
     HoldUsers(bool),
     /// A pool's connections over the whole run from now on.

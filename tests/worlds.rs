@@ -17,7 +17,7 @@ use manada::engine::once::{Once, once};
 use manada::event::wish::WISHES;
 use manada::event::{Generator, Opening, Report};
 use manada::plan::{Address, Archetype, Plan};
-use manada::run::dispatch::Folds;
+use manada::run::dispatch::{Folds, Vitals};
 use manada::run::{self, Outside, dispatch};
 use manada::scenario::{self, Overrides};
 use manada::seed::Stream;
@@ -80,6 +80,9 @@ struct World {
     /// What is forecast of it has to come so close to what came.
     #[serde(default)]
     forecast: Option<foretold::Foretold>,
+    /// From when on the process holds so many MiB.
+    #[serde(default)]
+    memory: Vec<(String, u64)>,
     /// Lines that `log` steps said.
     #[serde(default)]
     said: Vec<String>,
@@ -161,7 +164,17 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let mut audience = Audience::default();
         let said = Arc::new(Mutex::new(Vec::new()));
         audience.seat("said", Full::Wait, Listener(Arc::clone(&said))).unwrap();
-        let folds = Folds { tally: &mut tally, watch: &mut watch, audience: &mut audience };
+        let mut rss = || {
+            let at = clock::now().since(start);
+            world
+                .memory
+                .iter()
+                .rev()
+                .find(|(from, _)| scripted::ns(from) <= at)
+                .map(|(_, mib)| mib << 20)
+        };
+        let memory = Vitals { rss: &mut rss, limit: None };
+        let folds = Folds { tally: &mut tally, watch: &mut watch, audience: &mut audience, memory };
         let stopped = dispatch::dispatch(plan, start, source, folds, outside).await;
         let opening = Arc::new(Opening {
             plan: Arc::clone(plan),
@@ -341,12 +354,14 @@ worlds![
     a_pause_at_the_end_holds_in_a_pace,
     a_paused_pace_is_not_late,
     a_pool_gives_up_waiting,
+    a_pool_grows_with_its_waits,
     a_pool_of_one_connection,
     a_retry_storm,
     a_retry_storm_is_damped_by_the_budget,
     a_rule_stops_the_run,
     a_short_outage_stops_nothing,
     a_sine_makes_its_integral,
+    a_slow_target_is_a_reason_too,
     a_target_says_how_long_to_wait,
     a_think_that_is_cut_begins_nothing,
     a_think_that_is_cut_is_not_taken_off,
@@ -357,16 +372,20 @@ worlds![
     closed_paced_waits_for_the_target,
     data_ends_the_run,
     dead_target_is_not_hammered,
+    degradation_goes_down_and_up,
     errors_and_resets,
     every_window_has_to_hold,
     failed_calls_are_tried_again,
     generator_stopped,
     grace_cuts_thinks_and_calls,
     hang_for_good,
+    healing_sees_does_and_tells,
     limits_hold_calls_back,
     limits_of_users_and_endpoints,
     logs_and_endless_loops,
     markov,
+    memory_holds_starts_back,
+    memory_runs_short,
     mm1,
     nobody_comes_to_a_rendezvous,
     on_fail_stops_or_aborts,

@@ -35,10 +35,19 @@ pub(super) struct Turn {
     /// When the schedule wanted it.
     pub(super) intended: Time,
     /// When its user was free for it: later than intended only when a paced user still waited for
-    /// the target. That wait is blocked time, not lateness of ours.
+    /// the target, or was held. That wait is blocked time, not lateness of ours.
     pub(super) ready: Time,
     /// When the shard turned to it.
     pub(super) picked_up: Time,
+    /// What made it ready only then.
+    pub(super) cause: Cause,
+}
+
+impl Turn {
+    /// Of what is free when it is intended, at that time or before.
+    pub(super) fn at_once(intended: Time, picked_up: Time) -> Self {
+        Self { intended, ready: intended, picked_up, cause: Cause::Pace }
+    }
 }
 
 /// Makes one call.

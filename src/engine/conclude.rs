@@ -11,7 +11,7 @@ use super::shard::Shard;
 use super::user::User;
 use crate::clock::Time;
 use crate::plan::template::RenderError;
-use crate::stats::{Cause, Exchange, Fate, Kind, Outcome, Phase, Sample};
+use crate::stats::{Exchange, Fate, Kind, Outcome, Phase, Sample};
 use crate::wire::Kept;
 
 /// What a call's policy cost it.
@@ -93,14 +93,14 @@ fn record(
     exchange: &Exchange,
     fate: Fate,
 ) -> CallEnd {
-    let (Turn { intended, ready, picked_up }, done) = (*turn, exchange.done);
-    let paced_ns = ready.since(intended);
+    let (Turn { intended, ready, picked_up, cause }, done) = (*turn, exchange.done);
+    let unready_ns = ready.since(intended);
     let sample = Sample {
         workload: user.workload,
         step: user.step(prepared.call.series),
         intended_ns: intended.since(shard.start),
         lag_ns: picked_up.since(ready),
-        blocked_ns: paced_ns + held.blocked_ns,
+        blocked_ns: unready_ns + held.blocked_ns,
         service_ns: done.since(exchange.dispatched),
         response_ns: done.since(intended),
         in_flight_ns: held.left.since(picked_up),
@@ -108,8 +108,8 @@ fn record(
         fate,
     };
     let mut recorder = shard.recorder.borrow_mut();
-    if paced_ns > 0 {
-        recorder.waited(sample.intended_ns, Cause::Pace, paced_ns);
+    if unready_ns > 0 {
+        recorder.waited(sample.intended_ns, cause, unready_ns);
     }
     recorder.end_call(&sample, held.left);
     // A redirect that is not followed was an answer, too: the target is alive.

@@ -16,6 +16,7 @@ use crate::pace::Stay;
 use crate::pace::think::{Ended, next_iteration_ns};
 use crate::plan::Load;
 use crate::plan::load::Bound;
+use crate::stats::Cause;
 use crate::stats::sample::IterationEnd;
 
 /// How long an iteration lasts at least that makes no call: a flow that finds nothing to do must
@@ -50,7 +51,10 @@ impl<'a> Life<'a> {
     /// Of who comes to stay.
     pub(super) fn new(shard: &'a Shard, user: &'a mut User, workload: usize, stay: &Stay) -> Self {
         let due = shard.zero(&shard.plan.workloads[workload]).after(stay.enter_ns);
-        let first = Turn { intended: due, ready: due, picked_up: clock::now() };
+        // Who was held out was ready when the door was opened.
+        let ready = due.max(shard.doors.opened());
+        let cause = if ready > due { Cause::Admission } else { Cause::Pace };
+        let first = Turn { intended: due, ready, picked_up: clock::now().max(ready), cause };
         Self {
             presence: Presence::new(stay, user.patience.end_cell()),
             walk: Walk::new(shard, user, first),
@@ -142,7 +146,7 @@ impl<'a> Life<'a> {
         let (shard, helm) = (self.walk.shard, self.helm());
         let ready = self.walk.turn.ready;
         let mut now = self.walk.turn.picked_up;
-        let mut waited = false;
+        let (mut waited, mut was_barred) = (false, false);
         let held_ns = loop {
             let held_ns = helm.held_ns(now).saturating_sub(self.held_ns);
             let (held, leave) = (helm.held_until(now), self.presence.leave());
@@ -157,11 +161,17 @@ impl<'a> Life<'a> {
             if (self.begun || waited || held.is_some()) && (no_use || shard.is_draining()) {
                 return false;
             }
-            if at <= now {
+            let barred = at <= now && shard.holds_back(self.who.workload);
+            if at <= now && !barred {
                 break held_ns;
             }
+            was_barred |= barred;
+            let at = if barred { leave } else { at };
             let changes = helm.changes();
-            let over = || shard.is_draining() || helm.changes() != changes;
+            let over = || {
+                let let_in = barred && !shard.holds_back(self.who.workload);
+                let_in || shard.is_draining() || helm.changes() != changes
+            };
             // Whatever ended the wait, the world is looked at again.
             let _ = self.walk.user.patience.idle_until(at, over).await;
             (now, waited) = (clock::now(), true);
@@ -173,7 +183,12 @@ impl<'a> Life<'a> {
             intended: turn.intended.after(held_ns),
             ready: turn.ready.after(held_ns),
             picked_up: now,
+            ..*turn
         };
+        if was_barred {
+            turn.ready = turn.ready.max(shard.doors.opened());
+            turn.cause = Cause::Admission;
+        }
         true
     }
 
@@ -225,6 +240,6 @@ impl<'a> Life<'a> {
         let ready = due.max(walked.done.after(hold_ns.max(walked.pause_ns)));
         self.held_ns = self.helm().held_ns(walked.done);
         let picked_up = self.walk.turn.picked_up;
-        self.walk.turn = Turn { intended: due, ready, picked_up };
+        self.walk.turn = Turn { intended: due, ready, picked_up, cause: Cause::Pace };
     }
 }

@@ -9,6 +9,7 @@ mod caution;
 mod checks;
 mod conclude;
 mod curl;
+mod doors;
 mod exemplar;
 mod fault;
 mod gathering;

@@ -74,7 +74,7 @@ impl Fork<'_, '_> {
             let had_room = self.begun.iter().filter(|begun| **begun).count() < Parallel::AT_ONCE;
             let ready = if had_room { ready } else { ready.max(self.freed) };
             self.begun[index] = true;
-            let turn = Turn { intended, ready, picked_up: clock::now().max(ready) };
+            let turn = Turn { ready, ..Turn::at_once(intended, clock::now().max(ready)) };
             let shard = self.walk.shard;
             let mut child = self.child();
             let prepared = &self.walk.flow().calls[branch.call];

@@ -33,6 +33,8 @@ pub(super) enum Guest {
 pub(super) struct Seat {
     guest: Cell<Option<Guest>>,
     waker: RefCell<Option<Waker>>,
+    /// Nobody will sit in it any more.
+    closed: Cell<bool>,
 }
 
 impl Seat {
@@ -43,9 +45,11 @@ impl Seat {
         }
     }
 
-    async fn next(&self) -> Guest {
+    /// Whoever sits down next; none: the seat is taken away.
+    async fn next(&self) -> Option<Guest> {
         poll_fn(|cx| match self.guest.take() {
-            Some(guest) => Poll::Ready(guest),
+            Some(guest) => Poll::Ready(Some(guest)),
+            None if self.closed.get() => Poll::Ready(None),
             None => {
                 *self.waker.borrow_mut() = Some(cx.waker().clone());
                 Poll::Pending
@@ -71,8 +75,7 @@ pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
 async fn sit(shard: Rc<Shard>, seat: Rc<Seat>) {
     let _alarm = Shard::alarm(&shard);
     let mut user = User::new(&shard);
-    loop {
-        let guest = seat.next().await;
+    while let Some(guest) = seat.next().await {
         match &guest {
             Guest::User(workload, stay) => {
                 Life::new(&shard, &mut user, *workload, stay).live().await;
@@ -103,7 +106,7 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: &Start) {
     let ready = user.become_somebody(shard, &who, due);
     user.begin(shard.plan.seed, 0, Item::Of(start.number));
     user.patience.set_hard_end(shard.hard_end(workload));
-    let turn = Turn { intended: due, ready: due, picked_up: now };
+    let turn = Turn::at_once(due, now);
     let due_ns = due.since(shard.start);
     shard.recorder.borrow_mut().begin_start(index, due_ns, now.since(due));
     if ready.is_err() || user.take_rows(shard, &who, true).is_err() {
@@ -124,6 +127,20 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: &Start) {
 }
 
 impl Shard {
+    /// Lets go what can be spared: free seats with their connections, buffers, what would be kept
+    /// of failures yet to come.
+    pub(super) fn shed(&self) {
+        for seat in std::mem::take(&mut *self.free_seats.borrow_mut()) {
+            seat.closed.set(true);
+            if let Some(waker) = seat.waker.borrow_mut().take() {
+                waker.wake();
+            }
+        }
+        *self.buffers.borrow_mut() = Vec::new();
+        *self.scratch.borrow_mut() = Vec::new();
+        self.recorder.borrow_mut().keep_no_more();
+    }
+
     /// An iteration begins.
     pub(super) fn begin_iteration(&self, workload: usize, turn: &Turn) {
         let due_ns = turn.intended.since(self.start);

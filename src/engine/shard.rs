@@ -14,12 +14,13 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::caution::Caution;
+use super::doors::Doors;
 use super::helm::Helm;
 use super::prepared::Flow;
 use super::seat::Seat;
 use super::{Setup, Shared, Variables, Witness};
 use crate::clock::{self, Time, Timer};
-use crate::event::Command;
+use crate::event::{Command, Order};
 use crate::host;
 use crate::plan::data::{Claim, Ranks};
 use crate::plan::slots::Segment;
@@ -62,6 +63,8 @@ pub(super) struct Shard {
     pub(super) scratch: RefCell<Vec<u8>>,
     /// Cut everything now.
     pub(super) cut: Rc<Cell<bool>>,
+    /// Who may come in.
+    pub(super) doors: Doors,
     /// What is asked, by workload.
     pub(super) helms: Vec<Helm>,
     pub(super) segment: Segment,
@@ -171,6 +174,7 @@ impl Shard {
             free_seats: RefCell::default(),
             scratch: RefCell::default(),
             cut: Rc::default(),
+            doors: Doors::new(),
             helms: (plan.workloads.iter().map(|load| Helm::new(&plan, load, setup.start)))
                 .collect(),
             segment: setup.segment,
@@ -229,7 +233,14 @@ impl Shard {
                 self.draining.set(true);
                 self.cut.set(true);
             }
-            Command::Order(order) => self.caution.obey(self, order),
+            Command::Order(Order::Admit(least)) => self.doors.admit(*least),
+            Command::Order(Order::HoldUsers(held)) => self.doors.hold(*held),
+            Command::Order(order) => {
+                self.caution.obey(self, order);
+                if *order == Order::Shed {
+                    self.shed();
+                }
+            }
             Command::Steer(changes) => changes.iter().for_each(|steer| self.steer(steer)),
         }
         // Starters and pausing users look at the world again.

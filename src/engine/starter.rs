@@ -99,6 +99,11 @@ impl Shard {
             if helm.changes() != changes {
                 return Ended::Steered;
             }
+            if self.holds_out(index) {
+                // They stay asked for; the wait is theirs to tell.
+                self.wait_until_let_in(index, &timer, helm, changes).await;
+                continue;
+            }
             *at += 1;
             seat::take(self, Guest::User(index, *stay));
         }
@@ -191,7 +196,9 @@ impl Shard {
             schedule.advance();
             let due_ns = due.since(self.start);
             self.recorder.borrow_mut().due(index, due_ns);
-            if self.may_have_one_more(index, arrivals.max_users) {
+            if self.holds_out(index) {
+                self.recorder.borrow_mut().held_back(index, due_ns);
+            } else if self.may_have_one_more(index, arrivals.max_users) {
                 seat::take(self, Guest::Arrival(index, start));
             } else {
                 let lag_ns = clock::now().since(due);
@@ -217,6 +224,13 @@ impl Shard {
     fn may_have_one_more(&self, index: usize, most: u64) -> bool {
         let users = &self.shared.users[index];
         users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
+    }
+
+    /// Waits until users of a workload may come in, or nobody is to come.
+    async fn wait_until_let_in(&self, index: usize, timer: &Timer, helm: &Helm, changes: u64) {
+        timer.set(Time::NEVER);
+        let over = || !self.holds_out(index) || self.is_draining() || helm.changes() != changes;
+        poll_fn(|cx| if over() { Poll::Ready(()) } else { timer.poll(cx) }).await;
     }
 
     /// Waits until then, or until nothing new is to begin or something else is asked.

@@ -186,7 +186,7 @@ impl<'a> Walk<'a> {
     /// The user waited on its own account until `intended`; the next step is due then.
     pub(super) fn go_on_at(&mut self, intended: Time, thought_ns: u64) {
         self.thought_ns += thought_ns;
-        self.turn = Turn { intended, ready: intended, picked_up: clock::now() };
+        self.turn = Turn::at_once(intended, clock::now());
     }
 
     /// A call has ended: each call but the first is ready when it is intended, at the end of the
@@ -195,7 +195,7 @@ impl<'a> Walk<'a> {
         let done = ended.done;
         (self.done, self.calls) = (done, self.calls + 1);
         self.thought_before_ns = self.thought_ns;
-        self.turn = Turn { intended: done, ready: done, picked_up: done };
+        self.turn = Turn::at_once(done, done);
         self.think_ns = self.user.draw(think);
         self.hold_ns = self.user.hold_after(ended.answered);
         match ended.fate {
@@ -333,7 +333,7 @@ pub(super) async fn say_goodbye(shard: &Shard, user: &mut User) {
         let now = clock::now();
         // Also who was cut at the end of its grace says goodbye, and has as long again for it.
         user.patience.set_hard_end(now + shard.plan.grace);
-        let turn = Turn { intended: now, ready: now, picked_up: now };
+        let turn = Turn::at_once(now, now);
         Walk::new(shard, user, turn).section(on_stop).await;
     }
     if let Some(left) = &shard.left {

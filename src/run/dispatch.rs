@@ -7,6 +7,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::control::Control;
+use super::steward::Steward;
 use super::storm::Lookout;
 use crate::clock::{self, Time, Timer};
 use crate::event::{Answer, Asked, Command, RunEvent, Source, Wish};
@@ -68,6 +69,16 @@ pub struct Folds<'a> {
     pub watch: &'a mut Watch,
     /// Who looks on.
     pub audience: &'a mut Audience,
+    /// How much memory the process holds now, and may hold, bytes.
+    pub memory: Vitals<'a>,
+}
+
+/// How much memory the process holds now, asked once a second, and the most it may hold, bytes.
+pub struct Vitals<'a> {
+    /// Now.
+    pub rss: &'a mut dyn FnMut() -> Option<u64>,
+    /// At most.
+    pub limit: Option<u64>,
 }
 
 /// A run under way.
@@ -78,6 +89,7 @@ struct Dispatch<'a> {
     folds: Folds<'a>,
     lookout: Lookout,
     control: Control<'a>,
+    steward: Steward<'a>,
     /// What stopped the run, and when, ns after its start.
     stopped: Option<Stop>,
     stopped_ns: u64,
@@ -87,14 +99,15 @@ struct Dispatch<'a> {
 
 /// Folds a run until its last shard is done. The first interrupt drains, the second cuts; a drain
 /// that outlasts the grace is cut too.
-pub async fn dispatch(
-    plan: &Arc<Plan>,
+pub async fn dispatch<'a>(
+    plan: &'a Arc<Plan>,
     start: Time,
     source: Source,
-    folds: Folds<'_>,
+    folds: Folds<'a>,
     mut outside: Outside,
 ) -> Option<Stop> {
     let mut left = source.commands.len();
+    let limit = folds.memory.limit;
     let mut run = Dispatch {
         plan,
         start,
@@ -102,6 +115,7 @@ pub async fn dispatch(
         folds,
         lookout: Lookout::new(&plan.safety.storms),
         control: Control::new(plan),
+        steward: Steward::new(plan, left, limit),
         stopped: None,
         stopped_ns: u64::MAX,
         cut_at: Time::NEVER,
@@ -154,6 +168,10 @@ impl Dispatch<'_> {
     fn measured(&mut self, delta: Box<Delta>) {
         self.folds.tally.absorb(&delta);
         self.folds.watch.absorb(&delta);
+        self.steward.absorb(&delta);
+        for notice in &delta.notices.list {
+            self.folds.audience.tell(&RunEvent::Note(notice.to_string()));
+        }
         if !delta.lines.is_empty() {
             let said = RunEvent::Said(delta.lines.clone(), delta.lines_lost);
             self.folds.audience.tell(&said);
@@ -230,6 +248,14 @@ impl Dispatch<'_> {
             self.stop(&format!("stopping: {why}"), Stop::Storm(why));
         }
         self.control.standing.second(&snapshot);
+        let now_ns = clock::now().since(self.start);
+        for act in self.steward.second(now_ns, (self.folds.memory.rss)()) {
+            if let Some(order) = act.order {
+                self.source.tell(&Command::Order(order));
+            }
+            self.folds.audience.tell(&RunEvent::Note(act.notice.to_string()));
+            self.folds.tally.notice(act.notice);
+        }
         self.folds.audience.tell(&RunEvent::Second(Arc::new(snapshot)));
     }
 

@@ -9,6 +9,7 @@ pub mod dispatch;
 mod ending;
 pub mod rehearsal;
 mod standing;
+mod steward;
 mod storm;
 
 use std::io;
@@ -34,7 +35,7 @@ use crate::units::nanos;
 use crate::verdict::{Trust, Watch, trust};
 use crate::wire::Wire;
 
-use dispatch::Folds;
+use dispatch::{Folds, Vitals};
 pub use dispatch::{Interrupt, Outside, Stop};
 
 /// Threads need a moment to start; the run begins for all of them at the same time.
@@ -126,7 +127,9 @@ pub fn run(
         interrupts(sender.clone());
         let levers = Levers { interrupts: sender, wishes, run: plan.scenario.clone() };
         let _kept = control(levers);
-        let folds = Folds { tally: &mut tally, watch: &mut watch, audience };
+        let mut rss = host::rss_bytes;
+        let memory = Vitals { rss: &mut rss, limit: host::Facts::read().memory() };
+        let folds = Folds { tally: &mut tally, watch: &mut watch, audience, memory };
         let outside = Outside { interrupts: receiver, wishes: wished };
         dispatch::dispatch(&plan, start, source, folds, outside).await
     })

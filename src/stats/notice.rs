@@ -55,6 +55,13 @@ pub struct Notice {
     pub cause: String,
 }
 
+impl std::fmt::Display for Notice {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { subject, change, cause, .. } = self;
+        write!(f, "{subject}: {change} ({cause})")
+    }
+}
+
 /// The most notices a shard keeps between two sheds; more are counted.
 pub const NOTICES: usize = 64;
 

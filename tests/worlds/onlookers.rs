@@ -9,7 +9,7 @@ use manada::clock::{self, Time};
 use manada::event::{Asked, RunEvent, Wish};
 use manada::run::control::LEAD_NS;
 use manada::sinks::Sink;
-use manada::stats::Snapshot;
+use manada::stats::{Snapshot, Topic};
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -59,6 +59,6 @@ pub fn wish_all(wishes: &[Wished], start: Time, control: mpsc::Sender<Asked>) {
 /// All that was changed, as a world says it.
 pub fn changes(snapshot: &Snapshot) -> Vec<String> {
     let seconds = |ns: u64| ns as f64 / 1e9;
-    let notices = snapshot.notices.list.iter();
+    let notices = snapshot.notices.list.iter().filter(|one| one.topic == Topic::Control);
     notices.map(|one| format!("{} {}: {}", seconds(one.at_ns), one.subject, one.change)).collect()
 }

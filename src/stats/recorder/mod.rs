@@ -32,6 +32,8 @@ pub struct Recorder {
     delta: Delta,
     /// How calls have failed so far.
     kinds: BTreeSet<(usize, Failing)>,
+    /// The first of each kind is kept.
+    keeps: bool,
     /// Where the last sample went: nearly always where the next one goes.
     current: usize,
     /// Starts that are due and handed to a user that has not turned to them yet.
@@ -53,6 +55,7 @@ impl Recorder {
             delta: Delta::new(&shape, shard),
             shape,
             kinds: BTreeSet::new(),
+            keeps: true,
             current: 0,
             seated: 0,
             running_iterations: 0,
@@ -79,6 +82,15 @@ impl Recorder {
         let window = self.load(workload, intended_ns);
         window.lost += 1;
         window.lost_to_us += u64::from(lag_ns > OUR_FAULT_NS);
+    }
+
+    /// A due start was held back by policy, for our own sake.
+    pub fn held_back(&mut self, workload: usize, intended_ns: u64) {
+        self.seated -= 1;
+        self.delta.workloads[workload].0.suppressed += 1;
+        let window = self.load(workload, intended_ns);
+        window.lost += 1;
+        window.lost_to_us += 1;
     }
 
     /// Starts that the schedule would have asked for, had the run not been stopped.
@@ -224,11 +236,16 @@ impl Recorder {
         }
     }
 
+    /// From now on failures are counted, and nothing more is kept of them.
+    pub fn keep_no_more(&mut self) {
+        self.keeps = false;
+    }
+
     /// A call failed so; what is kept of it is made only for the first of its kind.
     pub fn failure(&mut self, step: usize, failing: Failing, make: impl FnOnce() -> Exemplar) {
         let kind = (step, failing);
         let known = self.kinds.contains(&kind);
-        if !known && self.kinds.len() == MOST {
+        if !known && (self.kinds.len() == MOST || !self.keeps) {
             return;
         }
         self.delta.failures.count(kind);

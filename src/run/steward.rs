@@ -1,0 +1,304 @@
+//! The steward of a run: looks at each second, and keeps the run alive and the target from harm.
+//!
+//! `dispatch` shows it what was measured; what it orders goes to all shards, and is written down.
+//! Invariant: it only holds back, and says so: what it saw, what it did, and what came of it.
+
+use std::time::Duration;
+
+use crate::event::Order;
+use crate::guard::degrade::{Degrade, Seen};
+use crate::guard::heal::{Heal, Issue, Sign, Step};
+use crate::guard::memory::Relief;
+use crate::guard::{Admit, Memory, sizing};
+use crate::plan::Plan;
+use crate::plan::policy::{Level, Priority};
+use crate::stats::{Delta, Histogram, Notice, PoolUse, Topic};
+use crate::units::{nanos, show_duration};
+
+/// Fewer calls than this say nothing about a service.
+const ENOUGH: u64 = 20;
+
+/// Something the steward does.
+#[derive(Debug)]
+pub(super) struct Act {
+    /// What the shards are told, if anything.
+    pub(super) order: Option<Order>,
+    /// What is written down.
+    pub(super) notice: Notice,
+}
+
+/// A run's steward.
+pub(super) struct Steward<'a> {
+    plan: &'a Plan,
+    /// By series: the service that its calls go to.
+    services: Vec<usize>,
+    degrade: Option<Degrade>,
+    admit: Option<Admit>,
+    memory: Option<Memory>,
+    heal: Option<(Heal, u64)>,
+    /// By pool.
+    pools: Vec<Watched>,
+    /// Seen since the last second, and since the last look of the healer.
+    second: Seen,
+    by_service: Vec<Seen>,
+    lag: Histogram,
+    /// The busiest shard's share of its core since the last second.
+    cpu: f64,
+    /// CPU and elapsed time of each shard when it shed last, ns.
+    before: Vec<(u64, u64)>,
+    rss: Option<u64>,
+    acts: Vec<Act>,
+    now_ns: u64,
+}
+
+/// A pool that is watched.
+struct Watched {
+    size: u64,
+    /// When its size is looked at next, ns after the run's start.
+    look_ns: u64,
+    /// Its use since then, and since the last look of the healer.
+    used: PoolUse,
+    healed: PoolUse,
+}
+
+impl<'a> Steward<'a> {
+    /// Of a run on so many shards; `limit` is the most memory that it can have.
+    pub(super) fn new(plan: &'a Plan, shards: usize, limit: Option<u64>) -> Self {
+        let policies = &plan.policies;
+        let budget = policies.memory.and_then(|memory| memory.budget.or(limit));
+        let mut services = vec![0; plan.steps.len()];
+        for share in plan.workloads.iter().flat_map(|load| &load.shares) {
+            for call in &plan.archetypes[share.archetype].calls {
+                services[share.step(call.series)] = call.service;
+            }
+        }
+        let watched = |pool: &crate::plan::policy::Pool| Watched {
+            size: pool.connections,
+            look_ns: pool.adaptive.map_or(u64::MAX, nanos),
+            used: PoolUse::default(),
+            healed: PoolUse::default(),
+        };
+        let every = policies.healing.map(|healing| nanos(healing.every));
+        Self {
+            plan,
+            services,
+            degrade: policies.degradation.map(Degrade::new),
+            admit: policies.admission.map(Admit::new),
+            memory: budget.map(Memory::new),
+            heal: every.map(|every| (Heal::default(), every)),
+            pools: policies.pools.iter().map(watched).collect(),
+            second: Seen::default(),
+            by_service: vec![Seen::default(); plan.services.len()],
+            lag: Histogram::default(),
+            cpu: 0.0,
+            before: vec![(0, 0); shards],
+            rss: None,
+            acts: Vec::new(),
+            now_ns: 0,
+        }
+    }
+
+    /// Takes in what a shard has shed.
+    pub(super) fn absorb(&mut self, delta: &Delta) {
+        for window in &delta.windows {
+            window.workloads.iter().for_each(|load| self.lag.merge(&load.lag));
+            for (at, step) in window.steps.iter().enumerate() {
+                let Some(step) = step else { continue };
+                let errors = step.calls.failed + step.calls.timeout;
+                for seen in [&mut self.second, &mut self.by_service[self.services[at]]] {
+                    seen.calls += step.calls.ok + errors;
+                    seen.errors += errors;
+                    seen.service.merge(step.service.answers());
+                    seen.service.merge(step.service.timeouts());
+                }
+            }
+        }
+        for (pool, used) in self.pools.iter_mut().zip(&delta.pools) {
+            pool.used.add(used);
+            pool.healed.add(used);
+        }
+        if let Some(before) = self.before.get_mut(delta.shard) {
+            let now = (delta.gauges.cpu_ns, delta.gauges.elapsed_ns);
+            let (cpu, time) = (now.0.saturating_sub(before.0), now.1.saturating_sub(before.1));
+            *before = now;
+            if time > 0 {
+                self.cpu = self.cpu.max(cpu as f64 / time as f64);
+            }
+        }
+    }
+
+    /// A second has ended with so many bytes resident: what is done about it.
+    pub(super) fn second(&mut self, now_ns: u64, rss: Option<u64>) -> Vec<Act> {
+        (self.now_ns, self.rss) = (now_ns, rss);
+        self.relieve();
+        self.degrade();
+        self.admit();
+        self.size();
+        self.heal();
+        std::mem::take(&mut self.acts)
+    }
+
+    /// Its share of the memory budget.
+    fn memory_share(&self) -> Option<f64> {
+        Some(self.memory.as_ref()?.share(self.rss?))
+    }
+
+    fn relieve(&mut self) {
+        let (Some(memory), Some(rss)) = (&mut self.memory, self.rss) else { return };
+        for relief in memory.second(self.now_ns, rss) {
+            let (order, change, cause) = match relief {
+                Relief::Shed(why) => (Order::Shed, "what can be spared is let go", why),
+                Relief::Hold(why) => (Order::HoldUsers(true), "no more users are let in", why),
+                Relief::Release(why) => (Order::HoldUsers(false), "users are let in again", why),
+            };
+            self.act(Some(order), Topic::Memory, "memory".to_owned(), change.to_owned(), cause);
+        }
+    }
+
+    fn degrade(&mut self) {
+        let memory = self.memory_share();
+        let seen = std::mem::take(&mut self.second);
+        let Some(degrade) = &mut self.degrade else { return };
+        let before = degrade.level();
+        let Some((level, cause)) = degrade.second(self.now_ns, seen, memory) else { return };
+        let left_out = match level {
+            Level::Normal => "everything is sent",
+            Level::Light => "nothing of low priority is sent",
+            Level::Heavy => "only what is of high priority is sent",
+            Level::Emergency => "only what is critical is sent",
+        };
+        let change = format!("{} → {}: {left_out}", before.name(), level.name());
+        self.act(Some(Order::Level(level)), Topic::Degradation, "client".to_owned(), change, cause);
+    }
+
+    fn admit(&mut self) {
+        let (lag_us, cpu) =
+            (std::mem::take(&mut self.lag).percentile_us(99.0), std::mem::take(&mut self.cpu));
+        let Some(admit) = &mut self.admit else { return };
+        let Some((least, cause)) = admit.second(self.now_ns, lag_us, cpu) else { return };
+        let change = match least {
+            Priority::Low => "all workloads may begin".to_owned(),
+            least => format!("only workloads of {} priority or higher may begin", least.name()),
+        };
+        let order = Order::Admit(least);
+        self.act(Some(order), Topic::Admission, "generator".to_owned(), change, cause);
+    }
+
+    fn size(&mut self) {
+        for at in 0..self.pools.len() {
+            let law = &self.plan.policies.pools[at];
+            let pool = &mut self.pools[at];
+            let Some(every) = law.adaptive.filter(|_| self.now_ns >= pool.look_ns) else {
+                continue;
+            };
+            pool.look_ns = self.now_ns + nanos(every);
+            let used = std::mem::take(&mut pool.used);
+            if let Some((size, why)) = sizing::resize(law, pool.size, &used) {
+                self.resize(at, size, why);
+            }
+        }
+    }
+
+    fn resize(&mut self, at: usize, size: u64, why: String) {
+        let before = std::mem::replace(&mut self.pools[at].size, size);
+        let subject = format!("pool {}", self.plan.policies.pools[at].name);
+        let change = format!("{before} → {size} connections");
+        self.act(Some(Order::Resize(at, size)), Topic::Pool, subject, change, why);
+    }
+
+    fn heal(&mut self) {
+        let Some((_, look_ns)) = &self.heal else { return };
+        if self.now_ns < *look_ns {
+            return;
+        }
+        let signs = self.signs();
+        let every = self.plan.policies.healing.unwrap_or_default().every;
+        let Some((heal, look_ns)) = &mut self.heal else { return };
+        *look_ns = self.now_ns + nanos(every);
+        for step in heal.look(&signs) {
+            self.mend(step);
+        }
+    }
+
+    /// What was seen since the healer looked last.
+    fn signs(&mut self) -> Vec<Sign> {
+        let mut signs =
+            vec![Sign { issue: Issue::Memory, value: self.memory_share(), curable: true }];
+        for (at, pool) in self.pools.iter_mut().enumerate() {
+            let law = &self.plan.policies.pools[at];
+            let value = std::mem::take(&mut pool.healed).utilisation();
+            let curable = law.adaptive.is_some() && pool.size < law.max;
+            signs.push(Sign { issue: Issue::Connections(at), value, curable });
+        }
+        for (at, seen) in self.by_service.iter_mut().enumerate() {
+            let seen = std::mem::take(seen);
+            let enough = seen.calls >= ENOUGH;
+            let p95 = seen.service.percentile_us(95.0) as f64 / 1e6;
+            let errors = seen.errors as f64 / seen.calls.max(1) as f64;
+            for (issue, value) in [(Issue::Latency(at), p95), (Issue::Errors(at), errors)] {
+                signs.push(Sign { issue, value: enough.then_some(value), curable: true });
+            }
+        }
+        signs
+    }
+
+    fn mend(&mut self, step: Step) {
+        let (Step::Remedy(issue, seen)
+        | Step::Helpless(issue, seen)
+        | Step::Outcome(issue, seen, _)) = &step;
+        let (issue, saw) = (issue.clone(), show(issue, *seen));
+        let subject = match &issue {
+            Issue::Memory => "memory".to_owned(),
+            Issue::Connections(at) => format!("pool {}", self.plan.policies.pools[*at].name),
+            Issue::Latency(at) | Issue::Errors(at) => {
+                format!("service {}", self.plan.services[*at].name)
+            }
+        };
+        let (order, change) = match (&step, &issue) {
+            (Step::Outcome(_, _, now), _) => {
+                (None, format!("outcome: {saw} → {}", show(&issue, *now)))
+            }
+            (Step::Helpless(..), Issue::Connections(at)) => {
+                let name = &self.plan.policies.pools[*at].name;
+                (None, format!("nothing to be done: raise pools.{name}.connections"))
+            }
+            (Step::Helpless(..), _) => (None, "nothing to be done".to_owned()),
+            (Step::Remedy(..), Issue::Memory) => {
+                (Some(Order::Shed), "what can be spared is let go".to_owned())
+            }
+            (Step::Remedy(..), Issue::Connections(at)) => {
+                let size = sizing::grown(&self.plan.policies.pools[*at], self.pools[*at].size);
+                self.pools[*at].size = size;
+                (Some(Order::Resize(*at, size)), format!("grown to {size} connections"))
+            }
+            (Step::Remedy(..), Issue::Latency(at) | Issue::Errors(at)) => {
+                let change = "fresh connections, its name is looked up again";
+                (Some(Order::Refresh(*at)), change.to_owned())
+            }
+        };
+        self.act(order, Topic::Healing, subject, change, saw);
+    }
+
+    fn act(
+        &mut self,
+        order: Option<Order>,
+        topic: Topic,
+        subject: String,
+        change: String,
+        cause: String,
+    ) {
+        let notice = Notice { at_ns: self.now_ns, topic, subject, change, cause };
+        self.acts.push(Act { order, notice });
+    }
+}
+
+/// What was seen, in words.
+fn show(issue: &Issue, value: f64) -> String {
+    let percent = value * 100.0;
+    match issue {
+        Issue::Memory => format!("{percent:.0} % of the memory budget in use"),
+        Issue::Connections(_) => format!("{percent:.0} % of its connections lent"),
+        Issue::Latency(_) => format!("p95 {}", show_duration(Duration::from_secs_f64(value))),
+        Issue::Errors(_) => format!("{percent:.0} % of calls failed"),
+    }
+}
