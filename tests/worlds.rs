@@ -351,6 +351,7 @@ worlds![
     a_rule_stops_the_run,
     a_short_outage_stops_nothing,
     a_sine_makes_its_integral,
+    a_slow_link_takes_its_time,
     a_think_that_is_cut_begins_nothing,
     a_think_that_is_cut_is_not_taken_off,
     an_iteration_without_a_call,
