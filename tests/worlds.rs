@@ -361,6 +361,7 @@ worlds![
     a_rule_stops_the_run,
     a_short_outage_stops_nothing,
     a_sine_makes_its_integral,
+    a_slow_link_takes_its_time,
     a_slow_target_is_a_reason_too,
     a_target_says_how_long_to_wait,
     a_think_that_is_cut_begins_nothing,

@@ -85,12 +85,14 @@ pub(super) async fn call(
         buffer = dressed;
         bytes = &buffer;
     }
+    let way = user.way();
     let outgoing = Outgoing {
         endpoint: service,
         bytes,
         wanted: prepared.wanted,
         idempotent: prepared.idempotent,
         user: user.number,
+        way: way.as_deref(),
         number: user.item,
         intended_ns,
     };

@@ -15,13 +15,14 @@ use crate::guard::Limiter;
 use crate::plan::data::AtEnd;
 use crate::plan::flow::Session;
 use crate::plan::load::Bound;
+use crate::plan::reach::Link;
 use crate::plan::template::{RenderError, Scope, Value};
 use crate::plan::{Load, data};
 use crate::seed::{Rng, Seed, Stream};
 use crate::stats::delta::Halt;
 use crate::units::nanos;
 use crate::wire::jar::Jar;
-use crate::wire::{Line, Patience};
+use crate::wire::{Line, Patience, Way};
 
 /// The shortest wait after a call that got no answer, and the longest it grows to.
 const BACKOFF_NS: (u64, u64) = (100_000_000, 1_000_000_000);
@@ -65,6 +66,8 @@ pub(super) struct Extras {
     pub(super) counters: Vec<u64>,
     /// The groups that have begun.
     pub(super) groups: Vec<Group>,
+    /// Its own way to the network, where that is slower than ours.
+    pub(super) way: Option<Rc<Way>>,
     /// The selves that make its parallel calls, each with connections of its own.
     pub(super) branches: Vec<User>,
 }
@@ -142,6 +145,7 @@ impl User {
         self.jar = None;
         let own = shard.plan.policies.limits.per_user;
         self.limiter = own.map(|rate| Rc::new(Limiter::new(rate)));
+        self.go_by(kind.link);
         self.variables.clear();
         self.variables.extend_from_slice(&shard.globals);
         self.variables.resize(kind.variables.len(), None);
@@ -295,7 +299,26 @@ impl User {
         self.jar = Some(Rc::clone(parent.jar.get_or_insert_default()));
         self.limiter.clone_from(&parent.limiter);
         self.rng = Rng::seed_from_u64(parent.rng.random());
+        if let Some(way) = parent.way() {
+            self.extras().way = Some(way);
+        }
         self.patience.share_end(&parent.patience);
+    }
+
+    /// Its own way to the network, where that is slower than ours.
+    pub(super) fn way(&self) -> Option<Rc<Way>> {
+        self.extras.as_ref()?.way.clone()
+    }
+
+    /// From now on it goes by this link; connections that were made over another end.
+    fn go_by(&mut self, link: Option<Link>) {
+        let before = self.way().map(|way| way.link());
+        if before != link {
+            self.hang_up();
+        }
+        if before.is_some() || link.is_some() {
+            self.extras().way = link.map(|link| Rc::new(Way::new(link)));
+        }
     }
 
     /// What few flows need.

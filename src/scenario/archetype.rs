@@ -51,7 +51,9 @@ pub(super) fn archetype(
     let session = fields.entry("session");
     let session_span = session.map(|(key, _)| key.span);
     let session = session.map(|(_, node)| self::session(review, node));
-    let link = fields.take("network").map(|node| network::link(review, node));
+    let link = fields.entry("network");
+    let network_span = link.map(|(key, _)| key.span);
+    let link = link.map(|(_, node)| network::link(review, node));
     let vars = fields.take("vars");
     let data = fields.take("data");
     let on_start = fields.take("on_start");
@@ -81,6 +83,7 @@ pub(super) fn archetype(
         feeds: data_places(data_node),
         pace: pace_span,
         session: session_span,
+        network: network_span,
         timeouts: std::mem::take(&mut flow.timeouts),
     };
     let made = Archetype {

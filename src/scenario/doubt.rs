@@ -30,6 +30,7 @@ pub(super) struct Marks {
     pub feeds: Vec<Span>,
     pub pace: Option<Span>,
     pub session: Option<Span>,
+    pub network: Option<Span>,
     /// The timeouts of its steps.
     pub timeouts: Vec<(Duration, Span)>,
 }

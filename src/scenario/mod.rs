@@ -90,6 +90,7 @@ fn finish(
     overrides.apply(review, &mut plan);
     safety::judge(review, label, &mut plan, limits, &overrides.authorised, overrides.once);
     rules::matched(review, &plan, &marked.rules);
+    network::spoken(review, &plan, &marked);
     if let (Some(end), Some(span)) = (plan.load_end(), marked.warmup)
         && plan.warmup >= end
     {

@@ -1,12 +1,14 @@
 //! `network:` of an archetype: what its users' own way to the network is like.
 //!
-//! `archetype` calls it.
+//! `archetype` calls it, and `scenario` once services are known.
 //! Invariant: a link that comes out slows something down.
 
 use super::diagnose::Review;
+use super::doubt::Marked;
 use super::node::Node;
 use super::shape::{self, Fields, wrong};
-use crate::plan::reach::Link;
+use crate::plan::reach::{Link, Version};
+use crate::plan::{Plan, Service, Target};
 
 /// A user's own link.
 pub(super) fn link(review: &mut Review, node: &Node) -> Option<Link> {
@@ -23,4 +25,37 @@ pub(super) fn link(review: &mut Review, node: &Node) -> Option<Link> {
         return wrong(review, node, expected);
     }
     Some(link)
+}
+
+/// Reports links to services that are not spoken to in HTTP/1.1.
+pub(super) fn spoken(review: &mut Review, plan: &Plan, marked: &Marked) {
+    for (archetype, marks) in plan.archetypes.iter().zip(&marked.archetypes) {
+        let Some(span) = marks.network else { continue };
+        for (index, service) in plan.services.iter().enumerate() {
+            if !archetype.calls.iter().any(|call| call.service == index) {
+                continue;
+            }
+            let (name, who) = (&service.name, &archetype.name);
+            match service.reach.version {
+                Version::Http2 => {
+                    let message = format!("`{name}` is called over HTTP/2 by `{who}`");
+                    review
+                        .mistake(span, message)
+                        .expected("services over HTTP/1.1: a link is simulated over it alone")
+                        .help(format!("say `http: {{ version: 1.1 }}` in `{name}`"));
+                }
+                Version::Auto if is_secure(service) => {
+                    let message = format!("`{who}` will call `{name}` over HTTP/1.1");
+                    let help = "a link is simulated over it alone; `http: { version: 1.1 }` in \
+                                the service says the same";
+                    review.warn(span, message, help);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn is_secure(service: &Service) -> bool {
+    matches!(&service.target, Target::Url(address) if address.tls)
 }

@@ -3,6 +3,7 @@
 //! `http1` drives it, a user owns it between calls.
 //! Invariant: an idle connection holds no buffer of ours.
 
+use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -18,9 +19,9 @@ use tokio_rustls::client::TlsStream;
 
 use super::patience::{GaveUp, Patience};
 use super::proxy::{self, NoWay};
-use super::{Endpoint, fault, socket};
+use super::{Endpoint, Outgoing, Way, fault, socket};
 use crate::clock::{self, Time};
-use crate::plan::reach::Proxy;
+use crate::plan::reach::{Proxy, Version};
 use crate::stats::sample::Opening;
 use crate::stats::{Kind, Outcome, Phase};
 
@@ -40,11 +41,11 @@ enum Io {
 }
 
 impl Connection {
-    /// Opens a connection for `user`: look up, connect, handshake. The times of the phases that
-    /// were completed go into `opening`.
+    /// Opens a connection for a user: look up, connect, handshake. The times of the phases that
+    /// were completed go into `opening`; each is longer by the round trips of the user's own way.
     pub(super) async fn open(
         endpoint: &Endpoint,
-        user: u64,
+        outgoing: &Outgoing<'_>,
         patience: &Patience,
         opening: &mut Opening,
     ) -> Result<Self, Outcome> {
@@ -52,6 +53,7 @@ impl Connection {
         let io = if let Some(path) = &endpoint.unix {
             let unix = patience.wait(UnixStream::connect(path)).await;
             let unix = unix.map_err(|why| gave_up(why, Phase::Connect))?;
+            farther(outgoing, Phase::Connect, patience).await?;
             opening.connect_ns = Some(clock::now().since(begun));
             Io::Unix(unix.map_err(|error| fault::outcome(Phase::Connect, &error))?)
         } else {
@@ -68,7 +70,7 @@ impl Connection {
                     found
                 }
             };
-            let mut tcp = connect(endpoint, &addresses, user, patience).await?;
+            let mut tcp = connect(endpoint, &addresses, outgoing, patience).await?;
             if let Some(proxy) = &endpoint.proxy {
                 pass(endpoint, proxy, &mut tcp, patience).await?;
             }
@@ -77,7 +79,9 @@ impl Connection {
             match &endpoint.tls {
                 None => Io::Tcp(tcp),
                 Some((tls, name)) => {
-                    let stream = shake_hands(tls, name.clone(), tcp, patience).await?;
+                    let tls = without_choice(endpoint, outgoing, tls);
+                    let stream = shake_hands(&tls, name.clone(), tcp, patience).await?;
+                    farther(outgoing, Phase::Tls, patience).await?;
                     opening.tls_ns = Some(clock::now().since(connected));
                     Io::Tls(stream)
                 }
@@ -164,26 +168,58 @@ fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
     matches!(tcp.try_read(buffer), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
+/// Waits as much longer as a round trip takes on the user's own way.
+async fn farther(
+    outgoing: &Outgoing<'_>,
+    phase: Phase,
+    patience: &Patience,
+) -> Result<(), Outcome> {
+    match outgoing.way {
+        None => Ok(()),
+        Some(way) => way.round_trip(patience).await.map_err(|why| gave_up(why, phase)),
+    }
+}
+
+/// TLS for a user whose way is simulated over HTTP/1.1 alone offers no other version.
+fn without_choice<'a>(
+    endpoint: &Endpoint,
+    outgoing: &Outgoing<'_>,
+    tls: &'a Arc<ClientConfig>,
+) -> Cow<'a, Arc<ClientConfig>> {
+    if outgoing.way.is_none() || endpoint.version == Version::Http1 {
+        return Cow::Borrowed(tls);
+    }
+    let mut alone = ClientConfig::clone(tls);
+    alone.alpn_protocols.clear();
+    Cow::Owned(Arc::new(alone))
+}
+
 /// Connects to the first address that answers.
 async fn connect(
     endpoint: &Endpoint,
     addresses: &[SocketAddr],
-    user: u64,
+    outgoing: &Outgoing<'_>,
     patience: &Patience,
 ) -> Result<TcpStream, Outcome> {
+    let user = outgoing.user;
+    let buffer = outgoing.way.and_then(Way::buffer);
     let mut last = Outcome::Failed(Phase::Connect, Kind::Other);
     let first = endpoint.first_of(addresses.len(), user);
     for index in 0..addresses.len() {
         let address = addresses[(first + index) % addresses.len()];
         let source = endpoint.source(user, address);
-        match patience.wait(socket::connect(address, source)).await {
-            Ok(Ok(tcp)) => return Ok(tcp),
-            Ok(Err(error)) => last = fault::outcome(Phase::Connect, &error),
-            Err(why) => return Err(gave_up(why, Phase::Connect)),
-        }
+        let connected = patience.wait(socket::connect(address, source, buffer)).await;
+        let connected = connected.map_err(|why| gave_up(why, Phase::Connect))?;
+        let tried = connected.map_err(|error| fault::outcome(Phase::Connect, &error));
         // What we lack ourselves the next address will not give us.
-        if matches!(last, Outcome::Own(_)) {
-            break;
+        if let Err(Outcome::Own(_)) = tried {
+            return tried;
+        }
+        // A refusal comes from as far away as a connection.
+        farther(outgoing, Phase::Connect, patience).await?;
+        match tried {
+            Ok(tcp) => return Ok(tcp),
+            Err(outcome) => last = outcome,
         }
     }
     Err(last)

@@ -8,9 +8,11 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::rc::Rc;
 
-use super::Outgoing;
+use super::connection::gave_up;
 use super::kept::{Kept, Spent};
+use super::link::until;
 use super::patience::{GaveUp, Patience};
+use super::{Outgoing, Way};
 use crate::clock::{Time, Timer};
 use crate::stats::sample::Exchange;
 use crate::stats::{Kind, Outcome, Phase};
@@ -27,6 +29,11 @@ pub trait Law {
     /// The header block of an answer to what came at `now`.
     fn head(&mut self, _now: Time) -> Vec<u8> {
         Vec::new()
+    }
+
+    /// The bytes of that answer on the wire: what a slow way takes its time for.
+    fn size(&mut self, _request: &Arrival) -> u64 {
+        0
     }
 
     /// The body of that answer, for captures and checks.
@@ -93,29 +100,42 @@ impl Target {
     ) -> Exchange {
         kept.head.clear();
         kept.body.clear();
-        let reply = self.arrive(outgoing, now, kept);
-        kept.spent = Spent { sent: reply != Reply::Refuse, ..Spent::default() };
-        let (outcome, sent) = match reply {
-            Reply::At(done, status) => (wait(done, patience, status).await, true),
-            Reply::Reset => (Outcome::Failed(Phase::FirstByte, Kind::Reset), true),
-            Reply::Refuse => (Outcome::Failed(Phase::Connect, Kind::Refused), false),
-            Reply::Hang => (wait(Time::NEVER, patience, 0).await, true),
-        };
-        let done = crate::clock::now();
-        Exchange {
-            outcome,
-            dispatched: now,
-            first_byte: done,
-            done,
-            opening: None,
-            wired: sent,
-            sent,
-            bytes_sent: if sent { outgoing.bytes.len() as u64 } else { 0 },
-            bytes_received: 0,
+        if let Some(way) = outgoing.way {
+            return self.exchange_afar(way, outgoing, now, patience, kept).await;
         }
+        let (reply, _) = self.arrive(outgoing, now, kept);
+        let (outcome, sent) = come(reply, patience).await;
+        ended(outgoing, now, outcome, sent)
     }
 
-    fn arrive(&self, outgoing: &Outgoing<'_>, now: Time, kept: &mut Kept) -> Reply {
+    /// The same for a user whose way is slower: the request comes later, and so does what comes of
+    /// it. There are no connections here, so none takes longer to open.
+    #[cold]
+    async fn exchange_afar(
+        &self,
+        way: &Way,
+        outgoing: &Outgoing<'_>,
+        now: Time,
+        patience: &Patience,
+        kept: &mut Kept,
+    ) -> Exchange {
+        let out = way.out(now, outgoing.bytes.len() as u64);
+        if let Err(why) = until(out, patience).await {
+            return ended(outgoing, now, gave_up(why, Phase::Send), false);
+        }
+        let (reply, size) = self.arrive(outgoing, out, kept);
+        let (mut outcome, sent) = come(reply, patience).await;
+        if matches!(outcome, Outcome::Answered(_) | Outcome::Failed(..)) {
+            let through = way.through(crate::clock::now(), size, true);
+            if let Err(why) = until(through.after(way.home_ns()), patience).await {
+                outcome = gave_up(why, Phase::Body);
+            }
+        }
+        ended(outgoing, now, outcome, sent)
+    }
+
+    /// What the target does with a request that is there, and the bytes of its answer.
+    fn arrive(&self, outgoing: &Outgoing<'_>, now: Time, kept: &mut Kept) -> (Reply, u64) {
         let arrival = Arrival {
             number: outgoing.number,
             intended_ns: outgoing.intended_ns,
@@ -128,6 +148,8 @@ impl Target {
         {
             kept.head = script.law.head(now);
         }
+        let size = if outgoing.way.is_some() { script.law.size(&arrival) } else { 0 };
+        kept.spent = Spent { sent: reply != Reply::Refuse, ..Spent::default() };
         if outgoing.wanted.keep_body {
             kept.body = script.law.body(&arrival);
         }
@@ -137,7 +159,33 @@ impl Target {
                 script.log.push(arrival);
             }
         }
-        reply
+        (reply, size)
+    }
+}
+
+/// An exchange that ends now.
+fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: Outcome, sent: bool) -> Exchange {
+    let done = crate::clock::now();
+    Exchange {
+        outcome,
+        dispatched: now,
+        first_byte: done,
+        done,
+        opening: None,
+        wired: sent,
+        sent,
+        bytes_sent: if sent { outgoing.bytes.len() as u64 } else { 0 },
+        bytes_received: 0,
+    }
+}
+
+/// What comes of it, and whether the request was sent.
+async fn come(reply: Reply, patience: &Patience) -> (Outcome, bool) {
+    match reply {
+        Reply::At(done, status) => (wait(done, patience, status).await, true),
+        Reply::Reset => (Outcome::Failed(Phase::FirstByte, Kind::Reset), true),
+        Reply::Refuse => (Outcome::Failed(Phase::Connect, Kind::Refused), false),
+        Reply::Hang => (wait(Time::NEVER, patience, 0).await, true),
     }
 }
 

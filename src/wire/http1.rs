@@ -7,7 +7,7 @@
 //! Why our own: hyper costs 1.1 to 1.3 times the CPU of this loop and 20 times its memory at
 //! 10,000 connections, and a load tester's cost is what decides how many users a machine can be.
 
-use std::cell::RefCell;
+use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
@@ -17,7 +17,7 @@ use super::fault;
 use super::framing::Reader;
 use super::kept::{Kept, Spent};
 use super::patience::{GaveUp, Patience};
-use super::{Endpoint, Line, Outgoing};
+use super::{Endpoint, Line, Outgoing, link};
 use crate::clock::{self, Time};
 use crate::stats::sample::{Exchange, Opening};
 use crate::stats::{Kind, Outcome, Phase};
@@ -37,7 +37,7 @@ pub(super) struct Http1 {
 }
 
 /// What became of a request on a connection.
-enum Ended {
+pub(super) enum Ended {
     Answered(u16),
     /// Failed before any byte of an answer, in a way that a stale connection would.
     Silent(Outcome),
@@ -45,9 +45,42 @@ enum Ended {
 }
 
 /// The running account of one exchange.
-struct Account {
-    first_byte: Time,
-    done: Time,
+pub(super) struct Account {
+    pub(super) first_byte: Time,
+    pub(super) done: Time,
+}
+
+/// How an answer is read.
+pub(super) trait Source {
+    /// Reads until the answer is complete or nothing more is there.
+    fn poll(
+        &mut self,
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+        reader: &mut Reader,
+        kept: &mut Kept,
+        account: &mut Account,
+    ) -> Poll<Ended>;
+}
+
+impl Source for &Http1 {
+    fn poll(
+        &mut self,
+        connection: &mut Connection,
+        cx: &mut Context<'_>,
+        reader: &mut Reader,
+        kept: &mut Kept,
+        account: &mut Account,
+    ) -> Poll<Ended> {
+        let mut buffer = self.buffer();
+        loop {
+            match read_piece(connection, cx, &mut buffer, reader, kept, account) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(ended)) => return Poll::Ready(ended),
+                Poll::Ready(None) => {}
+            }
+        }
+    }
 }
 
 impl Http1 {
@@ -77,7 +110,7 @@ impl Http1 {
                 // Boxed: it is rare, and would make every user's task as large as itself.
                 let times = opening.insert(Opening::default());
                 kept.spent.opening = Some(false);
-                match Box::pin(Connection::open(endpoint, outgoing.user, patience, times)).await {
+                match Box::pin(Connection::open(endpoint, outgoing, patience, times)).await {
                     Ok(connection) => {
                         kept.spent.opening = Some(true);
                         line.open(connection);
@@ -88,7 +121,12 @@ impl Http1 {
             }
         };
         let mut account = Account { first_byte: Time::NEVER, done: Time::NEVER };
-        let ended = self.converse(line, outgoing, patience, kept, &mut account).await;
+        let ended = match outgoing.way {
+            None => converse(self, line, outgoing, patience, kept, &mut account).await,
+            Some(way) => {
+                link::converse(self, way, line, outgoing, patience, kept, &mut account).await
+            }
+        };
         if account.done == Time::NEVER {
             account.done = clock::now();
         }
@@ -116,91 +154,9 @@ impl Http1 {
         (exchange, stale)
     }
 
-    /// Writes the request and reads the answer on the line's connection.
-    async fn converse(
-        &self,
-        line: &mut Line,
-        outgoing: &Outgoing<'_>,
-        patience: &Patience,
-        kept: &mut Kept,
-        account: &mut Account,
-    ) -> Ended {
-        line.carry();
-        let Some(connection) = line.connection.as_mut() else {
-            return Ended::Failed(Outcome::Failed(Phase::Send, Kind::Other));
-        };
-        let mut reader = Reader::new(outgoing.wanted);
-        // One future for both: a target may answer before it has read all of a long request.
-        // Once the target has reset the connection nothing more can be written, but an answer that
-        // it sent before may still be read; the end of what can be read is near, too.
-        let mut reset = None;
-        let ended = poll_fn(|cx| {
-            if !kept.spent.sent && reset.is_none() {
-                match write(connection, cx, outgoing.bytes, &mut kept.spent) {
-                    Some(error) if is_reset(&error) => reset = Some(error),
-                    Some(error) => return Poll::Ready(write_error(&reader, &error)),
-                    None => {}
-                }
-            }
-            let read = self.read(connection, cx, &mut reader, kept, account);
-            match (patience.poll(cx, read), &reset) {
-                (Poll::Ready(Ok(Ended::Failed(_) | Ended::Silent(_)) | Err(_)), Some(error)) => {
-                    Poll::Ready(write_error(&reader, error))
-                }
-                (other, _) => other
-                    .map(|ended| ended.unwrap_or_else(|why| timed_out(why, &reader, &kept.spent))),
-            }
-        })
-        .await;
-        if matches!(ended, Ended::Answered(_)) && reader.may_reuse() && kept.spent.sent {
-            connection.idle_since = account.done;
-        } else {
-            line.close();
-        }
-        ended
-    }
-
-    /// Reads until the answer is complete or nothing more is there.
-    fn read(
-        &self,
-        connection: &mut Connection,
-        cx: &mut Context<'_>,
-        reader: &mut Reader,
-        kept: &mut Kept,
-        account: &mut Account,
-    ) -> Poll<Ended> {
-        let mut buffer = self.buffer.borrow_mut();
-        loop {
-            let read = match connection.poll_read(cx, &mut buffer) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(read) => read,
-            };
-            let bytes = match read {
-                Ok(0) if reader.end() => {
-                    account.done = clock::now();
-                    return Poll::Ready(Ended::Answered(reader.status()));
-                }
-                Ok(0) => return Poll::Ready(broken_off(reader, Kind::Closed)),
-                Ok(count) => &buffer[..count],
-                Err(error) => return Poll::Ready(read_error(reader, &error)),
-            };
-            kept.spent.bytes_received += bytes.len() as u64;
-            let fed = reader.feed(bytes, kept);
-            let now = clock::now();
-            if account.first_byte == Time::NEVER {
-                account.first_byte = now;
-            }
-            match fed {
-                Ok(true) => {
-                    account.done = now;
-                    return Poll::Ready(Ended::Answered(reader.status()));
-                }
-                Ok(false) => {}
-                Err(broken) => {
-                    return Poll::Ready(Ended::Failed(Outcome::Failed(broken.0, broken.1)));
-                }
-            }
-        }
+    /// What is read into; whoever asks gives it back before the next task runs.
+    pub(super) fn buffer(&self) -> RefMut<'_, Box<[u8]>> {
+        self.buffer.borrow_mut()
     }
 
     /// A kept connection that shows its end is discarded before it is used again.
@@ -215,6 +171,90 @@ impl Http1 {
             line.close();
         }
     }
+}
+
+/// Writes the request and reads the answer on the line's connection.
+pub(super) async fn converse(
+    mut source: impl Source,
+    line: &mut Line,
+    outgoing: &Outgoing<'_>,
+    patience: &Patience,
+    kept: &mut Kept,
+    account: &mut Account,
+) -> Ended {
+    line.carry();
+    let Some(connection) = line.connection.as_mut() else {
+        return Ended::Failed(Outcome::Failed(Phase::Send, Kind::Other));
+    };
+    let mut reader = Reader::new(outgoing.wanted);
+    // One future for both: a target may answer before it has read all of a long request.
+    // Once the target has reset the connection nothing more can be written, but an answer that
+    // it sent before may still be read; the end of what can be read is near, too.
+    let mut reset = None;
+    let ended = poll_fn(|cx| {
+        if !kept.spent.sent && reset.is_none() {
+            match write(connection, cx, outgoing.bytes, &mut kept.spent) {
+                Some(error) if is_reset(&error) => reset = Some(error),
+                Some(error) => return Poll::Ready(write_error(&reader, &error)),
+                None => {}
+            }
+        }
+        let read = source.poll(connection, cx, &mut reader, kept, account);
+        match (patience.poll(cx, read), &reset) {
+            (Poll::Ready(Ok(Ended::Failed(_) | Ended::Silent(_)) | Err(_)), Some(error)) => {
+                Poll::Ready(write_error(&reader, error))
+            }
+            (other, _) => {
+                other.map(|ended| ended.unwrap_or_else(|why| timed_out(why, &reader, &kept.spent)))
+            }
+        }
+    })
+    .await;
+    if matches!(ended, Ended::Answered(_)) && reader.may_reuse() && kept.spent.sent {
+        connection.idle_since = account.done;
+    } else {
+        line.close();
+    }
+    ended
+}
+
+/// Reads once; `Some` when that ended the answer.
+#[inline]
+pub(super) fn read_piece(
+    connection: &mut Connection,
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+    reader: &mut Reader,
+    kept: &mut Kept,
+    account: &mut Account,
+) -> Poll<Option<Ended>> {
+    let read = match connection.poll_read(cx, buffer) {
+        Poll::Pending => return Poll::Pending,
+        Poll::Ready(read) => read,
+    };
+    let bytes = match read {
+        Ok(0) if reader.end() => {
+            account.done = clock::now();
+            return Poll::Ready(Some(Ended::Answered(reader.status())));
+        }
+        Ok(0) => return Poll::Ready(Some(broken_off(reader, Kind::Closed))),
+        Ok(count) => &buffer[..count],
+        Err(error) => return Poll::Ready(Some(read_error(reader, &error))),
+    };
+    kept.spent.bytes_received += bytes.len() as u64;
+    let fed = reader.feed(bytes, kept);
+    let now = clock::now();
+    if account.first_byte == Time::NEVER {
+        account.first_byte = now;
+    }
+    Poll::Ready(match fed {
+        Ok(true) => {
+            account.done = now;
+            Some(Ended::Answered(reader.status()))
+        }
+        Ok(false) => None,
+        Err(broken) => Some(Ended::Failed(Outcome::Failed(broken.0, broken.1))),
+    })
 }
 
 /// Writes what is left of the request; `Some` when that failed.

@@ -101,7 +101,7 @@ async fn exchange(
     if line.connection.is_none() && line.two.is_none() {
         kept.spent.opening = Some(false);
         let times = opening.insert(Opening::default());
-        if let Err(outcome) = open(endpoint, line, outgoing.user, patience, times).await {
+        if let Err(outcome) = open(endpoint, line, outgoing, patience, times).await {
             return (never_sent(now, outcome, opening), false);
         }
         kept.spent.opening = Some(true);
@@ -153,11 +153,11 @@ async fn exchange(
 async fn open(
     endpoint: &Endpoint,
     line: &mut Line,
-    user: u64,
+    outgoing: &Outgoing<'_>,
     patience: &Patience,
     times: &mut Opening,
 ) -> Result<(), Outcome> {
-    let connection = Connection::open(endpoint, user, patience, times).await?;
+    let connection = Connection::open(endpoint, outgoing, patience, times).await?;
     let two = match connection.picked() {
         Some(picked) => picked == b"h2",
         None => endpoint.tls.is_none(),

@@ -14,9 +14,11 @@ mod http1;
 mod http2;
 pub mod jar;
 mod kept;
+mod link;
 pub mod location;
 mod message;
 mod patience;
+mod pipe;
 pub mod pool;
 mod proxy;
 mod socket;
@@ -32,6 +34,7 @@ use crate::stats::sample::Exchange;
 use connection::Connection;
 pub use endpoint::Endpoint;
 pub use kept::{Kept, Spent, Wanted};
+pub use link::Way;
 pub use patience::{GaveUp, Patience};
 
 /// A request ready to go, and what is wanted of its answer.
@@ -47,6 +50,8 @@ pub struct Outgoing<'a> {
     pub idempotent: bool,
     /// The number of its user or arrival: whose address it goes out from.
     pub user: u64,
+    /// Its user's own way to the network, where that is slower than ours.
+    pub way: Option<&'a Way>,
     /// The number of its item, for a target that logs it.
     pub number: u64,
     /// When it was intended, ns after the run's start.
@@ -118,7 +123,8 @@ impl Wire {
         match &self.kind {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[outgoing.endpoint];
-                if endpoint.version != Version::Http1 {
+                // A slow way is simulated over HTTP/1.1 alone.
+                if endpoint.version != Version::Http1 && outgoing.way.is_none() {
                     let two = http2::boxed(http1, endpoint, line, outgoing, now, patience, kept);
                     return two.await;
                 }

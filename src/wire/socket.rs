@@ -9,13 +9,22 @@ use std::os::fd::AsRawFd;
 
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Connects to `address`, from `source` where one is given.
-pub(super) async fn connect(address: SocketAddr, source: Option<IpAddr>) -> io::Result<TcpStream> {
+/// Connects to `address`, from `source` where one is given, with a receive buffer of `buffer` bytes
+/// where that matters.
+pub(super) async fn connect(
+    address: SocketAddr,
+    source: Option<IpAddr>,
+    buffer: Option<u32>,
+) -> io::Result<TcpStream> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
     if let Some(source) = source {
         // A kernel that does not know it picks a port at once: fewer connections, but right.
         let _ = bind_address_no_port(&socket);
         socket.bind(SocketAddr::new(source, 0))?;
+    }
+    if let Some(bytes) = buffer {
+        // Before the connection is there: its window follows from it.
+        socket.set_recv_buffer_size(bytes)?;
     }
     let tcp = socket.connect(address).await?;
     // One write per request: waiting to fill a segment would only delay it. A socket that refuses

@@ -10,6 +10,7 @@ mod framing; // the same raw answers through our reader, byte by byte, and throu
 mod harness; // runs the program in a folder of its own, within bounds
 mod http2; // HTTP/2 against nginx and against peers that break it
 mod ledger; // what the generator says against what the target saw
+mod link; // users with a slow link of their own
 mod memory; // nothing grows with the number of requests
 mod misbehave; // targets that do everything wrong
 mod nginx; // a real nginx of our own

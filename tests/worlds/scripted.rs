@@ -9,7 +9,7 @@ use std::time::Duration;
 use manada::clock::Time;
 use manada::curve::{Distribution, Queue};
 use manada::seed::Rng;
-use manada::units::parse_duration;
+use manada::units::{parse_duration, parse_size};
 use manada::wire::fake::{Arrival, Law, Reply};
 use serde::Deserialize;
 
@@ -27,6 +27,9 @@ pub struct Script {
     /// The body of every answer.
     #[serde(default)]
     pub body: Option<String>,
+    /// The bytes of every answer, for users with a link of their own.
+    #[serde(default)]
+    pub size: Option<String>,
     #[serde(default)]
     pub servers: Option<u32>,
     #[serde(default)]
@@ -138,6 +141,10 @@ impl Law for World1 {
 
     fn head(&mut self, now: Time) -> Vec<u8> {
         self.turned_away(now).map(|away| away.head.clone().into_bytes()).unwrap_or_default()
+    }
+
+    fn size(&mut self, _: &Arrival) -> u64 {
+        self.script.size.as_deref().map_or(0, |size| parse_size(size).unwrap())
     }
 
     fn body(&mut self, _: &Arrival) -> Vec<u8> {

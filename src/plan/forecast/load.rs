@@ -22,9 +22,9 @@ pub struct Assumed {
 }
 
 impl Assumed {
-    /// What a call of a series takes, seconds.
-    pub fn service_s(&self, series: usize) -> f64 {
-        self.series_s.get(series).copied().flatten().unwrap_or(self.fallback_s)
+    /// What a call of a series took, seconds, where it was measured.
+    fn measured_s(&self, series: usize) -> Option<f64> {
+        self.series_s.get(series).copied().flatten()
     }
 }
 
@@ -79,7 +79,12 @@ fn parts(plan: &Plan, index: usize, view: View, assumed: &Assumed) -> Vec<Option
     let mut made = Vec::new();
     for (number, share) in workload.shares.iter().enumerate() {
         let archetype = &plan.archetypes[share.archetype];
-        let service = |series: u16| assumed.service_s(share.step(series));
+        // What was measured went over its link already.
+        let link_s = archetype.link.map_or(0.0, |link| link.latency.as_secs_f64());
+        let service = |series: u16| {
+            let series = share.step(series);
+            assumed.measured_s(series).unwrap_or(assumed.fallback_s + link_s)
+        };
         let section = |begin: Option<usize>| match begin {
             Some(begin) => pass(archetype, begin, view, &service),
             None => Some(Pass::default()),

@@ -263,6 +263,10 @@ fn assumptions(plan: &Plan, forecast: &Forecast, assumed: &Assumed) -> Vec<Strin
         _ if measured == plan.steps.len() => "calls take what was measured".to_owned(),
         _ => format!("calls take what was measured, and {fallback} where nothing was"),
     });
+    let linked = plan.archetypes.iter().any(|archetype| archetype.link.is_some());
+    if linked && measured < plan.steps.len() {
+        said.push("a link's latency is added to that, and what its bandwidth costs is not".into());
+    }
     if forecast.workloads.iter().any(|one| !one.exact && one.model == "closed") {
         said.push(
             "users of the closed model begin again after thinks, pauses and calls (the \

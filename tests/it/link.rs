@@ -1,0 +1,117 @@
+//! Users with a slow link of their own: what it costs them, and nobody else.
+//!
+//! Bounds from below follow from the link alone; whoever has none is compared by counts.
+
+use crate::harness::{Manada, count};
+use crate::tls::{authority, leaf, over_tls};
+
+/// 200,000 bytes at 1 Mbit/s (125,000 bytes a second) take 1.6 s, and a round trip 200 ms.
+#[test]
+fn a_slow_link_takes_its_time_and_nobody_elses() {
+    let report = Manada::new(&["run", "link.yaml", "--json", "--ui", "none"])
+        .file(
+            "link.yaml",
+            "services: { shop: { builtin: {} } }
+archetypes:
+  phone:
+    network: { latency: 200ms, down: 1Mbit/s, up: 64kbit/s }
+    flow: [ { get: /bytes/200000, name: slow } ]
+  desk: { flow: [ { get: /bytes/200000, name: fast } ] }
+workloads:
+  phones: { archetypes: { phone: 1 }, users: 2, iterations: 2 }
+  desks: { archetypes: { desk: 1 }, users: 2, duration: 2s }
+",
+        )
+        .go()
+        .report(0);
+    let steps = report["steps"].as_array().unwrap();
+    let of = |name: &str| steps.iter().find(|step| step["name"] == name).unwrap();
+    assert_eq!(count(of("slow"), "calls.ok"), 2, "{report}");
+    // The body, a round trip to connect and one for the call.
+    assert!(count(of("slow"), "service_us.min") >= 1_600_000 + 2 * 200_000, "{report}");
+    // Over such a link they would make none in their time.
+    assert!(count(of("fast"), "calls.ok") > 10, "{report}");
+    assert_eq!(count(&report, "calls.made"), count(&report, "calls.ok"), "{report}");
+}
+
+/// What a deadline leaves unread was not read.
+#[test]
+fn a_link_is_not_read_faster_than_it_is() {
+    let report = Manada::new(&["run", "link.yaml", "--json", "--ui", "none"])
+        .file(
+            "link.yaml",
+            "services: { shop: builtin }
+workloads:
+  w:
+    network: { down: 1Mbit/s }
+    flow: [ { get: /bytes/10000000, timeout: 1s } ]
+    users: 1
+    iterations: 1
+",
+        )
+        .go()
+        .report(0);
+    assert_eq!(count(&report, "calls.timeout"), 1, "{report}");
+    assert_eq!(report["errors"][0]["phase"], "body", "{report}");
+    let received = count(&report, "bytes.received");
+    assert!((1..250_000).contains(&received), "{report}");
+}
+
+#[test]
+fn a_handshake_is_a_round_trip_more() {
+    let authority = authority();
+    let server = over_tls(leaf(Some(&authority), "127.0.0.1", (2020, 2100)));
+    // A link over a service that would speak HTTP/2: it is asked for HTTP/1.1.
+    let scenario = format!(
+        "services: {{ shop: {{ url: 'https://{}', http: {{ version: auto }} }} }}
+workloads:
+  w: {{ network: {{ latency: 150ms }}, flow: [ {{ get: / }} ], users: 2, iterations: 4 }}
+",
+        server.address()
+    );
+    let report = Manada::new(&["run", "link.yaml", "--json", "--ui", "none"])
+        .file("link.yaml", &scenario)
+        .file("ca.pem", authority.pem())
+        .env("SSL_CERT_FILE", "ca.pem")
+        .go()
+        .report(0);
+    assert_eq!(count(&report, "calls.ok"), 4, "{report}");
+    for (phase, calls) in [("connect", 2), ("tls", 2)] {
+        let phase = &report["phases_us"][phase];
+        assert_eq!(count(phase, "count"), calls, "{report}");
+        assert!(count(phase, "min") >= 150_000, "{report}");
+    }
+    assert!(count(&report, "service_us.min") >= 150_000, "{report}");
+    assert!(count(&report, "service_us.max") >= 450_000, "{report}");
+}
+
+/// Arrivals take over connections of those who have gone, but not from one kind of link to another.
+#[test]
+fn a_link_is_not_handed_on() {
+    let scenario = |desk: &str| {
+        format!(
+            "seed: 7
+services: {{ shop: builtin }}
+archetypes:
+  phone: {{ network: {{ down: 10Mbit/s }}, flow: [ {{ get: / }} ] }}
+  desk: {{ {desk} flow: [ {{ get: / }} ] }}
+workloads:
+  w:
+    archetypes: {{ phone: 1, desk: 1 }}
+    arrivals: {{ rate: 40/s, max_users: 1 }}
+    iterations: 20
+"
+        )
+    };
+    let opened = |desk: &str| {
+        let run = Manada::new(&["run", "link.yaml", "--json", "--ui", "none", "--shards", "1"]);
+        let report = run.file("link.yaml", scenario(desk)).go().report(0);
+        let made = count(&report, "calls.ok");
+        (count(&report, "connections.opened"), made)
+    };
+    let (apart, made) = opened("");
+    // Both kinds come among twenty arrivals, and two of a kind after each other.
+    assert!(apart > 1 && apart < made, "{apart} of {made}");
+    let (alike, made) = opened("network: { down: 10Mbit/s },");
+    assert!(alike == 1 && made > 1, "{alike} of {made}");
+}
