@@ -216,7 +216,7 @@ impl<'a> Steward<'a> {
         let Some((heal, look_ns)) = &mut self.heal else { return };
         *look_ns = self.now_ns + nanos(every);
         for step in heal.look(&signs) {
-            self.mend(step);
+            self.mend(&step);
         }
     }
 
@@ -242,10 +242,10 @@ impl<'a> Steward<'a> {
         signs
     }
 
-    fn mend(&mut self, step: Step) {
+    fn mend(&mut self, step: &Step) {
         let (Step::Remedy(issue, seen)
         | Step::Helpless(issue, seen)
-        | Step::Outcome(issue, seen, _)) = &step;
+        | Step::Outcome(issue, seen, _)) = step;
         let (issue, saw) = (issue.clone(), show(issue, *seen));
         let subject = match &issue {
             Issue::Memory => "memory".to_owned(),
@@ -254,7 +254,7 @@ impl<'a> Steward<'a> {
                 format!("service {}", self.plan.services[*at].name)
             }
         };
-        let (order, change) = match (&step, &issue) {
+        let (order, change) = match (step, &issue) {
             (Step::Outcome(_, _, now), _) => {
                 (None, format!("outcome: {saw} → {}", show(&issue, *now)))
             }
