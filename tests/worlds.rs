@@ -409,6 +409,7 @@ worlds![
     too_few_users,
     two_kinds_share_a_count_of_rows,
     two_workloads_with_offsets,
+    users_are_ready_before_they_are_due,
     users_begin_and_end,
     users_gather,
     users_rise_and_fall,

@@ -20,6 +20,7 @@ mod life;
 pub mod once;
 mod parallel;
 mod prepared;
+mod provision;
 mod request;
 mod seat;
 pub mod shard;

@@ -310,8 +310,14 @@ impl User {
         self.extras.as_ref()?.way.clone()
     }
 
+    /// Whether its way to the network is slower than ours.
+    #[inline]
+    pub(super) fn is_afar(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.way.is_some())
+    }
+
     /// From now on it goes by this link; connections that were made over another end.
-    fn go_by(&mut self, link: Option<Link>) {
+    pub(super) fn go_by(&mut self, link: Option<Link>) {
         let before = self.way().map(|way| way.link());
         if before != link {
             self.hang_up();

@@ -116,7 +116,7 @@ pub fn run(
     });
     audience.tell(&RunEvent::Began(Arc::clone(&opening)));
 
-    let start = clock::now() + HEAD_START;
+    let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
     let mut tally = tally(&plan, tier.shards);

@@ -200,6 +200,11 @@ impl<'a> Steward<'a> {
     }
 
     fn resize(&mut self, at: usize, size: u64, why: String) {
+        // Each shard has at least one of them.
+        let size = size.max(self.before.len() as u64);
+        if size == self.pools[at].size {
+            return;
+        }
         let before = std::mem::replace(&mut self.pools[at].size, size);
         let subject = format!("pool {}", self.plan.policies.pools[at].name);
         let change = format!("{before} → {size} connections");
