@@ -12,6 +12,7 @@ use crate::guard::memory::Relief;
 use crate::guard::{Admit, Memory, sizing};
 use crate::plan::Plan;
 use crate::plan::policy::{Level, Priority};
+use crate::stats::delta::StepWindow;
 use crate::stats::{Delta, Histogram, Notice, PoolUse, Topic};
 use crate::units::{nanos, show_duration};
 
@@ -104,9 +105,9 @@ impl<'a> Steward<'a> {
             window.workloads.iter().for_each(|load| self.lag.merge(&load.lag));
             for (at, step) in window.steps.iter().enumerate() {
                 let Some(step) = step else { continue };
-                let errors = step.calls.failed + step.calls.timeout;
+                let (sent, errors) = trouble(step);
                 for seen in [&mut self.second, &mut self.by_service[self.services[at]]] {
-                    seen.calls += step.calls.ok + errors;
+                    seen.calls += sent;
                     seen.errors += errors;
                     seen.service.merge(step.service.answers());
                     seen.service.merge(step.service.timeouts());
@@ -295,6 +296,19 @@ impl<'a> Steward<'a> {
         let notice = Notice { at_ns: self.now_ns, topic, subject, change, cause };
         self.acts.push(Act { order, notice });
     }
+}
+
+/// How many calls of a series were sent and have ended, and how many of them the target failed: no
+/// answer, or one that says so (5xx, 429). What it refuses with reason is no trouble of its.
+fn trouble(step: &StepWindow) -> (u64, u64) {
+    let calls = &step.calls;
+    let (mut answered, mut bad) = (0, 0);
+    for &(status, count) in &step.statuses {
+        answered += count;
+        bad += if status == 429 || status >= 500 { count } else { 0 };
+    }
+    let unanswered = (calls.ok + calls.failed).saturating_sub(answered);
+    (calls.ok + calls.failed + calls.timeout, calls.timeout + unanswered + bad)
 }
 
 /// What was seen, in words.
