@@ -349,6 +349,7 @@ worlds![
     a_failed_start_ends_the_user,
     a_group_without_a_call,
     a_later_session_lives_as_long,
+    a_moved_end_holds_for_calls_under_way,
     a_pause_at_the_end_holds_in_a_pace,
     a_paused_pace_is_not_late,
     a_rule_stops_the_run,

@@ -33,7 +33,7 @@ impl Standing {
     }
 
     /// The line.
-    pub(super) fn json(&self, plan: &Plan, asks: &[Asks], muted: Vec<&str>, now_ns: u64) -> String {
+    pub(super) fn json(&self, plan: &Plan, asks: &[Asks], muted: &[&str], now_ns: u64) -> String {
         let (mut asked, mut started, mut calls) = (0.0, 0.0, Calls::default());
         let loads = plan.workloads.iter().zip(asks).enumerate();
         let workloads: Vec<Value> = loads
