@@ -24,7 +24,7 @@ use manada::sinks::{Audience, Full};
 use manada::verdict::{Threshold, judge};
 use manada::wire::Wire;
 use manada::wire::fake::{Arrival, Target};
-use onlookers::{Listener, Wished, changes, wish_all};
+use onlookers::{Listener, Wished, changes, counts, wish_all};
 use scripted::{Script, Window, World1, line};
 use serde::Deserialize;
 use tokio::sync::mpsc;
@@ -176,25 +176,6 @@ fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let report = run::conclude(opening, snapshot, watch, stopped.as_ref());
         Lived { report, target, before, said }
     })
-}
-
-fn counts(report: &Report) -> BTreeMap<&'static str, u64> {
-    let (iterations, calls) = (report.snapshot.iterations(), report.snapshot.calls());
-    BTreeMap::from([
-        ("due", iterations.due),
-        ("started", iterations.started),
-        ("completed", iterations.completed),
-        ("ended_early", iterations.ended_early),
-        ("interrupted", iterations.interrupted),
-        ("dropped", iterations.dropped),
-        ("made", calls.made),
-        ("ok", calls.ok),
-        ("failed", calls.failed),
-        ("timeout", calls.timeout),
-        ("unfinished", calls.unfinished),
-        ("generator_errors", calls.generator_errors),
-        ("users", report.snapshot.users_peak),
-    ])
 }
 
 /// Everything that is wrong with a world, in words.

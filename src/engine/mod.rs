@@ -62,8 +62,8 @@ pub struct Shared {
     pub gatherings: Vec<Vec<Gathering>>,
 }
 
-/// The users of a closed workload that a count ends: when nobody is left it is over, on all shards at
-/// once, and until then more may be asked for.
+/// The users of a closed workload that a count ends: when nobody is left it is over, on all shards
+/// at once, and until then more may be asked for.
 #[derive(Debug)]
 pub struct Herd {
     /// Users to come and at work, over all shards.

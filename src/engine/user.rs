@@ -343,8 +343,8 @@ impl Shard {
         (taken < most).then_some(taken)
     }
 
-    /// The number of a user: its place in the herd, and later sessions count on from there. Who has a
-    /// place that was not planned must not have the number of a later session.
+    /// The number of a user: its place in the herd, and later sessions count on from there. Who has
+    /// a place that was not planned must not have the number of a later session.
     pub(super) fn user_number(&self, who: &Identity) -> u64 {
         let workload = &self.plan.workloads[who.workload];
         let herd = workload.peak_users();

@@ -85,8 +85,8 @@ impl Trouble {
     }
 }
 
-/// Carries a plan out and judges it. `asked` overrides the number of shards; `control` is called once
-/// the load begins, and may keep something for as long as it lasts.
+/// Carries a plan out and judges it. `asked` overrides the number of shards; `control` is called
+/// once the load begins, and may keep something for as long as it lasts.
 ///
 /// # Errors
 /// When the machine cannot carry the plan, or threads, sockets or the built-in target fail.

@@ -78,12 +78,16 @@ impl Terminal {
         self.keys.flush().unwrap();
     }
 
-    /// The program's process, by its socket.
+    /// The program's process, by its socket, while it has one.
+    fn found(&self) -> Option<Pid> {
+        let mut sockets = fs::read_dir(self.folder.path().join("manada")).ok()?;
+        let socket = sockets.next()?.ok()?.file_name().into_string().ok()?;
+        Pid::from_raw(socket.strip_prefix("keyed-")?.strip_suffix(".sock")?.parse().ok()?)
+    }
+
+    /// The same; it has one.
     fn pid(&self) -> Pid {
-        let mut sockets = fs::read_dir(self.folder.path().join("manada")).unwrap();
-        let socket = sockets.next().unwrap().unwrap().file_name().into_string().unwrap();
-        let pid = socket.strip_prefix("keyed-").unwrap().strip_suffix(".sock").unwrap();
-        Pid::from_raw(pid.parse().unwrap()).unwrap()
+        self.found().unwrap()
     }
 
     /// How its terminal is now, by its settings.
@@ -94,7 +98,7 @@ impl Terminal {
     }
 
     /// Waits for its end: the program's exit code; the terminal has to be as it was.
-    fn close(mut self) -> i32 {
+    fn close(&mut self) -> i32 {
         while let Ok(more) = self.shown.recv_timeout(LIMIT) {
             self.screen += &String::from_utf8_lossy(&more);
         }
@@ -108,13 +112,24 @@ impl Terminal {
     }
 }
 
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        // A test that failed leaves nobody behind: `script` ends with its terminal.
+        if let Some(pid) = self.found() {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
 fn keys_steer_and_q_ends_it() {
     let mut terminal = Terminal::open();
     terminal.see("users");
     let settings = terminal.settings();
     assert!(settings.contains("-icanon") && settings.contains("-echo "), "{settings}");
-    assert!(settings.contains(" isig"), "Ctrl-C stays a signal: {settings}");
+    assert!(!settings.contains("-isig"), "Ctrl-C stays a signal: {settings}");
     for (keys, shown) in [
         ("?", "p or space pauses and resumes"),
         ("+", "workload api: 100 % → 110 %"),

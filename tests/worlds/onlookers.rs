@@ -3,10 +3,11 @@
 //!
 //! Invariant: a wish that is refused fails its world.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use manada::clock::{self, Time};
-use manada::event::{Asked, RunEvent, Wish};
+use manada::event::{Asked, Report, RunEvent, Wish};
 use manada::run::control::LEAD_NS;
 use manada::sinks::Sink;
 use manada::stats::Snapshot;
@@ -61,4 +62,24 @@ pub fn changes(snapshot: &Snapshot) -> Vec<String> {
     let seconds = |ns: u64| ns as f64 / 1e9;
     let notices = snapshot.notices.list.iter();
     notices.map(|one| format!("{} {}: {}", seconds(one.at_ns), one.subject, one.change)).collect()
+}
+
+/// The counts of the ledgers, by name.
+pub fn counts(report: &Report) -> BTreeMap<&'static str, u64> {
+    let (iterations, calls) = (report.snapshot.iterations(), report.snapshot.calls());
+    BTreeMap::from([
+        ("due", iterations.due),
+        ("started", iterations.started),
+        ("completed", iterations.completed),
+        ("ended_early", iterations.ended_early),
+        ("interrupted", iterations.interrupted),
+        ("dropped", iterations.dropped),
+        ("made", calls.made),
+        ("ok", calls.ok),
+        ("failed", calls.failed),
+        ("timeout", calls.timeout),
+        ("unfinished", calls.unfinished),
+        ("generator_errors", calls.generator_errors),
+        ("users", report.snapshot.users_peak),
+    ])
 }
