@@ -5,6 +5,8 @@
 
 mod ceiling;
 pub mod control;
+#[cfg(test)]
+mod control_tests;
 pub mod dispatch;
 mod ending;
 pub mod rehearsal;
