@@ -354,6 +354,7 @@ worlds![
     mm1,
     nobody_comes_to_a_rendezvous,
     on_fail_stops_or_aborts,
+    once_each_also_who_is_added,
     paced_users_hold_back_and_show_it,
     parallel_ends_with_its_last,
     pause_and_resume_closed,

@@ -28,6 +28,9 @@ const CLIENTS: usize = 8;
 /// How long a client may say nothing, or take nothing in.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long nobody is heard after one could not be.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// Who wishes, for the report.
 const BY: &str = "control socket";
 
@@ -66,8 +69,12 @@ fn placed(place: &Path, error: &io::Error) -> io::Error {
 
 async fn serve(listener: UnixListener, wishes: mpsc::Sender<Asked>) {
     let clients = Rc::new(Cell::new(0));
-    // Without a descriptor for one more nobody is heard, for good: that is no reason to spin.
-    while let Ok((client, _)) = listener.accept().await {
+    loop {
+        let Ok((client, _)) = listener.accept().await else {
+            // No descriptor is left for one more: no reason to spin, and some may come back.
+            clock::sleep_until(clock::now() + PAUSE).await;
+            continue;
+        };
         let ours = client.peer_cred().is_ok_and(|peer| peer.uid() == getuid().as_raw());
         if !ours || clients.get() == CLIENTS {
             continue;

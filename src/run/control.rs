@@ -11,7 +11,7 @@ use crate::event::{Command, Order, Source, Steer, Switch, Wish};
 use crate::near::nearest;
 use crate::plan::course::Base;
 use crate::plan::policy::BreakerName;
-use crate::plan::{Course, Load, Plan};
+use crate::plan::{Bound, Course, Load, Plan, Workload};
 use crate::units::nanos;
 
 /// A change of what is asked holds so long after it was asked for: every shard knows of it by then.
@@ -129,7 +129,8 @@ impl<'a> Control<'a> {
         for index in meant {
             let (workload, asks) = (&self.plan.workloads[index], &self.helms[index]);
             let course = changed(asks.course, wish, all_paused);
-            let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns);
+            let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns)
+                || count_of(workload).is_some_and(|most| self.standing.made(index) >= most);
             if course == asks.course || is_over && of.is_none() {
                 continue;
             }
@@ -301,6 +302,17 @@ fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> 
     let more = if known.len() > SHOWN { ", …" } else { "" };
     known.truncate(SHOWN);
     format!("there is no {what} `{name}`: expected one of {}{more}{near}", known.join(", "))
+}
+
+/// The iterations that end a workload.
+fn count_of(workload: &Workload) -> Option<u64> {
+    match &workload.load {
+        Load::Open(arrivals) => arrivals.iterations,
+        Load::Closed(users) => match users.bound {
+            Bound::Iterations(most) => Some(most),
+            Bound::Time | Bound::Once => None,
+        },
+    }
 }
 
 /// Whether a load is of the open model.

@@ -223,3 +223,26 @@ fn a_step_is_muted_wherever_it_is() {
     let now = control.obey(&Wish::Status, S, &source).unwrap().answer;
     assert!(now.contains("\"muted\":[\"cart\",\"cart\"]"), "{now}");
 }
+
+#[test]
+fn a_count_that_is_made_is_over() {
+    let plan = plan(
+        "services: { it: builtin }\nworkloads: { w: { flow: [ { get: / } ], users: 2, iterations: 5 } }\n",
+    );
+    let (source, _told) = source(8);
+    let mut control = Control::new(&plan);
+    let mut tally = crate::run::tally(&plan, 1);
+    let mut recorder = crate::stats::Recorder::new(plan.shape(), 0, crate::clock::Time(0));
+    for (made, over) in [(4, false), (1, true)] {
+        for _ in 0..made {
+            recorder.begin_iteration(0, 0, 0);
+            recorder.end_iteration(0, 0, crate::stats::sample::IterationEnd::Completed, 1, 1);
+        }
+        let gauges = crate::stats::Gauges { elapsed_ns: S, ..Default::default() };
+        tally.absorb(&recorder.shed(gauges, crate::clock::Time(S)));
+        control.standing.second(&tally.snapshot(None));
+        let users = Wish::Users(Some("w".into()), 3 + made);
+        let answer = control.obey(&users, S, &source);
+        assert_eq!(answer.is_err_and(|why| why == "the load of `w` is over"), over);
+    }
+}

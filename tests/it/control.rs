@@ -23,7 +23,8 @@ workloads:
 fn start(scenario: &str, words: &[&str]) -> Running {
     let words_first = ["run", "scenario.yaml", "--json", "--ui", "plain", "-v", "--out", "out"];
     let running = Manada::new(&words_first).words(words).file("scenario.yaml", scenario).start();
-    running.hear("running steered");
+    // Its first second is over: the socket is there.
+    running.hear("| api: ");
     running
 }
 
