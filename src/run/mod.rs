@@ -130,7 +130,10 @@ pub fn run(
         let _kept = control(levers);
         let folds = Folds { tally: &mut tally, watch: &mut watch, audience };
         let outside = Outside { interrupts: receiver, wishes: wished };
-        dispatch::dispatch(&plan, start, source, folds, outside).await
+        let stopped = dispatch::dispatch(&plan, start, source, folds, outside).await;
+        // Answers that are on their way get out: whoever wished for the end is told so.
+        tokio::task::yield_now().await;
+        stopped
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
     let broken = engine.join().err();
