@@ -227,7 +227,8 @@ fn a_step_is_muted_wherever_it_is() {
 #[test]
 fn a_count_that_is_made_is_over() {
     let plan = plan(
-        "services: { it: builtin }\nworkloads: { w: { flow: [ { get: / } ], users: 2, iterations: 5 } }\n",
+        "services: { it: builtin }\n\
+         workloads: { w: { flow: [ { get: / } ], users: 2, iterations: 5 } }\n",
     );
     let (source, _told) = source(8);
     let mut control = Control::new(&plan);
