@@ -20,6 +20,8 @@ pub(super) struct Helm {
     /// The workload's own zero, and how long its users may go on when they have to leave.
     zero: Time,
     grace_ns: u64,
+    /// How many places its herd has by plan.
+    pub(super) places: u64,
     /// How often it was changed.
     changes: Cell<u64>,
     /// The last change holds from then on, ns after the workload's zero.
@@ -64,6 +66,7 @@ impl Helm {
         Self {
             zero: start + workload.start,
             grace_ns: nanos(plan.grace),
+            places: workload.peak_users(),
             changes: Cell::default(),
             from_ns: Cell::default(),
             curve: RefCell::default(),
@@ -134,18 +137,30 @@ impl Helm {
     }
 
     /// Until when users that are idle now are held.
+    #[inline]
     pub(super) fn held_until(&self, now: Time) -> Option<Time> {
+        if self.changes.get() == 0 {
+            return None;
+        }
         let until = self.pauses.borrow().until(now.since(self.zero));
         until.map(|ns| self.zero.after(ns))
     }
 
     /// When users will be held next.
+    #[inline]
     pub(super) fn next_hold(&self, now: Time) -> Time {
+        if self.changes.get() == 0 {
+            return Time::NEVER;
+        }
         self.zero.after(self.pauses.borrow().next(now.since(self.zero)))
     }
 
     /// For how long users have been held by then, ns.
+    #[inline]
     pub(super) fn held_ns(&self, at: Time) -> u64 {
+        if self.changes.get() == 0 {
+            return 0;
+        }
         self.pauses.borrow().held_ns(at.since(self.zero))
     }
 }

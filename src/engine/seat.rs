@@ -72,7 +72,7 @@ pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
     let free = shard.free_seats.borrow_mut().pop();
     let seat = free.unwrap_or_else(|| {
         let seat = Rc::new(Seat::default());
-        tokio::task::spawn_local(sit(Rc::clone(shard), Rc::clone(&seat)));
+        tokio::task::spawn_local(sit(Rc::clone(shard), Rc::clone(&seat), User::new(shard)));
         seat
     });
     if !guest.is_early(shard) {
@@ -89,17 +89,12 @@ pub(super) fn warm(shard: &Rc<Shard>, workload: usize) {
         // Boxed: it comes once, and would double the room of every user's task.
         Box::pin(shard.warm_up(&mut user, workload)).await;
         shard.free_seats.borrow_mut().push(Rc::clone(&seat));
-        serve(shard, seat, user).await;
+        sit(shard, seat, user).await;
     });
 }
 
-async fn sit(shard: Rc<Shard>, seat: Rc<Seat>) {
-    let user = User::new(&shard);
-    serve(shard, seat, user).await;
-}
-
 /// One guest after the other.
-async fn serve(shard: Rc<Shard>, seat: Rc<Seat>, mut user: User) {
+async fn sit(shard: Rc<Shard>, seat: Rc<Seat>, mut user: User) {
     let _alarm = Shard::alarm(&shard);
     while let Some(guest) = seat.next().await {
         match &guest {
