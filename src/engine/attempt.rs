@@ -71,9 +71,11 @@ pub(super) async fn call(
     // Render before anything goes out: a call that cannot be made is our fault, not the target's,
     // and must not open a connection.
     let mut buffer = shard.take_buffer(prepared);
-    let mut scope = user.scope(shard, intended);
-    let bytes = prepared.request.render(&mut scope, &mut buffer, &mut shard.scratch.borrow_mut());
-    let mut bytes = match bytes {
+    let rendered = {
+        let (mut scope, mut scratch) = (user.scope(shard, intended), shard.scratch.borrow_mut());
+        prepared.request.render(&mut scope, &mut buffer, &mut scratch)
+    };
+    let mut bytes = match rendered {
         Ok(bytes) => bytes,
         Err(error) => return refuse(shard, user, prepared, turn, &error),
     };

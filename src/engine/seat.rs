@@ -72,7 +72,7 @@ pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
     let free = shard.free_seats.borrow_mut().pop();
     let seat = free.unwrap_or_else(|| {
         let seat = Rc::new(Seat::default());
-        tokio::task::spawn_local(sit(Rc::clone(shard), Rc::clone(&seat), User::new(shard)));
+        tokio::task::spawn_local(sit(Rc::clone(shard), Rc::clone(&seat), None));
         seat
     });
     if !guest.is_early(shard) {
@@ -83,19 +83,19 @@ pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
 
 /// Makes a seat whose connections are open before anybody sits in it.
 pub(super) fn warm(shard: &Rc<Shard>, workload: usize) {
-    let (shard, seat) = (Rc::clone(shard), Rc::new(Seat::default()));
-    tokio::task::spawn_local(async move {
-        let mut user = User::new(&shard);
+    tokio::task::spawn_local(sit(Rc::clone(shard), Rc::default(), Some(workload)));
+}
+
+/// One guest after the other; where a workload is named, connections to its services come first.
+async fn sit(shard: Rc<Shard>, seat: Rc<Seat>, warm: Option<usize>) {
+    let _alarm = Shard::alarm(&shard);
+    // Made here: what is handed to a task is kept twice.
+    let mut user = User::new(&shard);
+    if let Some(workload) = warm {
         // Boxed: it comes once, and would double the room of every user's task.
         Box::pin(shard.warm_up(&mut user, workload)).await;
         shard.free_seats.borrow_mut().push(Rc::clone(&seat));
-        sit(shard, seat, user).await;
-    });
-}
-
-/// One guest after the other.
-async fn sit(shard: Rc<Shard>, seat: Rc<Seat>, mut user: User) {
-    let _alarm = Shard::alarm(&shard);
+    }
     while let Some(guest) = seat.next().await {
         match &guest {
             Guest::User(workload, stay) => {

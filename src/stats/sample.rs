@@ -3,6 +3,8 @@
 //! `wire` fills an Exchange, `engine::attempt` makes the Sample, the Recorder counts it.
 //! Invariant: neither ever leaves its shard.
 
+use std::num::NonZero;
+
 use super::outcome::{Fate, Outcome};
 use crate::clock::Time;
 
@@ -44,17 +46,25 @@ pub struct Exchange {
     pub bytes_received: u64,
 }
 
-/// The times it took to open a connection, ns; `None` where there was no such phase.
+/// The times it took to open a connection, ns; `None` where there was no such phase. Never zero: an
+/// exchange is in every user's task, and so takes half the room.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Opening {
     /// Looking up the name.
-    pub dns_ns: Option<u64>,
+    pub dns_ns: Option<NonZero<u64>>,
     /// TCP connect, up to success.
-    pub connect_ns: Option<u64>,
+    pub connect_ns: Option<NonZero<u64>>,
     /// TLS handshake, up to success.
-    pub tls_ns: Option<u64>,
+    pub tls_ns: Option<NonZero<u64>>,
     /// All its phases succeeded.
     pub open: bool,
+}
+
+impl Opening {
+    /// A phase took so long, ns.
+    pub fn took(ns: u64) -> Option<NonZero<u64>> {
+        NonZero::new(ns.max(1))
+    }
 }
 
 /// One call, complete.

@@ -54,7 +54,7 @@ impl Connection {
             let unix = patience.wait(UnixStream::connect(path)).await;
             let unix = unix.map_err(|why| gave_up(why, Phase::Connect))?;
             farther(outgoing, Phase::Connect, patience).await?;
-            opening.connect_ns = Some(clock::now().since(begun));
+            opening.connect_ns = Opening::took(clock::now().since(begun));
             Io::Unix(unix.map_err(|error| fault::outcome(Phase::Connect, &error))?)
         } else {
             let mut connecting = begun;
@@ -66,7 +66,7 @@ impl Connection {
                 None => {
                     let found = endpoint.look_up(patience).await?;
                     connecting = clock::now();
-                    opening.dns_ns = Some(connecting.since(begun));
+                    opening.dns_ns = Opening::took(connecting.since(begun));
                     found
                 }
             };
@@ -75,14 +75,14 @@ impl Connection {
                 pass(endpoint, proxy, &mut tcp, patience).await?;
             }
             let connected = clock::now();
-            opening.connect_ns = Some(connected.since(connecting));
+            opening.connect_ns = Opening::took(connected.since(connecting));
             match &endpoint.tls {
                 None => Io::Tcp(tcp),
                 Some((tls, name)) => {
                     let tls = without_choice(endpoint, outgoing, tls);
                     let stream = shake_hands(&tls, name.clone(), tcp, patience).await?;
                     farther(outgoing, Phase::Tls, patience).await?;
-                    opening.tls_ns = Some(clock::now().since(connected));
+                    opening.tls_ns = Opening::took(clock::now().since(connected));
                     Io::Tls(stream)
                 }
             }

@@ -82,7 +82,7 @@ impl Recorder {
         let times = [opening.dns_ns, opening.connect_ns, opening.tls_ns];
         for (phase, ns) in self.window(intended_ns).phases.iter_mut().zip(times) {
             if let Some(ns) = ns {
-                phase.record_ns(ns);
+                phase.record_ns(ns.get());
             }
         }
     }
