@@ -57,9 +57,9 @@ impl Board {
         if !self.any {
             return None;
         }
-        self.levels(endpoint, service).into_iter().find(|at| {
-            self.breakers[*at].as_ref().is_some_and(|breaker| breaker.would_refuse(now))
-        })
+        self.levels(endpoint, service)
+            .into_iter()
+            .find(|at| self.breakers[*at].as_ref().is_some_and(|breaker| breaker.would_refuse(now)))
     }
 
     /// Leave to go now. `changed` is told of each transition.

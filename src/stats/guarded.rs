@@ -70,7 +70,8 @@ impl Guarded {
     /// The same without what was counted.
     #[must_use]
     pub fn standing(&self) -> Self {
-        let still = |breaker: &BreakerUse| BreakerUse { state: breaker.state, opened: 0, refused: 0 };
+        let still =
+            |breaker: &BreakerUse| BreakerUse { state: breaker.state, opened: 0, refused: 0 };
         let breakers = self.breakers.iter().map(still).collect();
         Self { timeouts_ns: self.timeouts_ns.clone(), breakers }
     }
