@@ -155,7 +155,7 @@ impl Files {
 
 impl Sink for Files {
     fn wants(event: &RunEvent) -> bool {
-        !matches!(event, RunEvent::Second(_) | RunEvent::Note(_) | RunEvent::Said(..))
+        matches!(event, RunEvent::Began(_) | RunEvent::Measured(_) | RunEvent::Ended(_))
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
@@ -167,8 +167,8 @@ impl Sink for Files {
                 let closed = self.standings.absorb(delta);
                 self.write_standings(&closed)
             }
-            RunEvent::Second(_) | RunEvent::Note(_) | RunEvent::Said(..) => Ok(()),
             RunEvent::Ended(report) => self.conclude(report),
+            _ => Ok(()),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What was suppressed, delayed or tried again, on the terminal: a few lines at the summary's end.
 //!
 //! `summary` renders it, from the Report alone.
-//! Invariant: only what happened has a line, and no line is wider than [`COLUMNS`] unless a word is.
+//! Invariant: only what happened has a line; none is wider than 80 columns unless a word is.
 
 use super::client;
 use super::events;
@@ -172,7 +172,7 @@ fn timeouts(out: &mut String, report: &Report) {
             format!("{} to {}", show(first), show(last))
         }
         (Some(first), _) if moved.len() == 1 => show(first),
-        (Some(first), _) => format!("{} everywhere", show_us(first.1 / 1_000)),
+        (Some(first), _) => format!("{} ({} endpoints)", show_us(first.1 / 1_000), moved.len()),
         (None, _) => return,
     };
     say(out, "timeouts", &format!("{text} at the end"));
@@ -187,5 +187,35 @@ fn levels(out: &mut String, report: &Report) {
         .collect();
     if !down.is_empty() {
         say(out, "degraded", &format!("{}; {} at the end", down.join(", "), level.name()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Vec<String> {
+        let mut out = String::new();
+        say(&mut out, "name", text);
+        let strip = |line: &str| anstream::adapter::strip_str(line).to_string();
+        out.lines().map(strip).collect()
+    }
+
+    #[test]
+    fn lines_fit_a_terminal_of_80_columns_and_lose_no_word() {
+        let text = "word ".repeat(60) + &"x".repeat(100) + " the end";
+        let lines = said(&text);
+        assert!(lines.iter().all(|line| width(line) <= 80 || line.contains('x')), "{lines:#?}");
+        assert!(lines[0].starts_with("       name  word"), "{lines:#?}");
+        assert!(lines[1].starts_with("               word"), "{lines:#?}");
+        let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
+        let wanted: Vec<&str> = text.split_whitespace().collect();
+        assert_eq!(words[1..], wanted);
+        assert_eq!(said("short"), ["       name  short"]);
+    }
+
+    #[test]
+    fn what_others_wrote_is_harmless() {
+        assert_eq!(said("a\u{1b}[2J b"), ["       name  a\u{fffd}[2J b"]);
     }
 }

@@ -10,6 +10,7 @@ mod client;
 mod endpoints;
 mod events;
 mod failures;
+mod few;
 pub mod files;
 pub mod forecast;
 pub mod forecast_json;
