@@ -3,6 +3,8 @@
 //! `summary` renders it, from the Report alone.
 //! Invariant: only what happened has a line; none is wider than 80 columns unless a word is.
 
+use std::fmt::Write;
+
 use super::client;
 use super::events;
 use super::paint::{plain, width};
@@ -125,10 +127,10 @@ fn pools(out: &mut String, report: &Report) {
             show_count(used.leases)
         );
         if used.gave_up > 0 {
-            text.push_str(&format!(", {} gave up waiting", show_count(used.gave_up)));
+            let _ = write!(text, ", {} gave up waiting", show_count(used.gave_up));
         }
         if let Some(hint) = client::hint(law, used) {
-            text.push_str(&format!(" ({hint})"));
+            let _ = write!(text, " ({hint})");
         }
         say(out, name, &text);
         name = "";
