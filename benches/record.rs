@@ -32,7 +32,7 @@ fn exchange(dispatched: Time, took_ns: u64) -> Exchange {
         first_byte: dispatched.after(took_ns - 1_000),
         done: dispatched.after(took_ns),
         opening: None,
-        wired: true,
+        reuses: true,
         sent: true,
         bytes_sent: 100,
         bytes_received: 1_200,

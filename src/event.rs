@@ -86,8 +86,8 @@ impl Source {
         }
     }
 
-    /// Whether every shard that is still there has room for so many commands more: what is asked has
-    /// to change on all of them or on none.
+    /// Whether every shard that is still there has room for so many commands more: what is asked
+    /// has to change on all of them or on none.
     pub fn has_room(&self, commands: usize) -> bool {
         self.commands.iter().all(|shard| shard.is_closed() || shard.capacity() >= commands)
     }

@@ -5,35 +5,24 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::sync::Arc;
 
 use counted::Count;
-use manada::clock::{self};
-use manada::curve::{Distribution, Queue};
-use manada::engine;
-use manada::engine::Variables;
-use manada::engine::once::{Once, once};
-use manada::event::wish::WISHES;
-use manada::event::{Generator, Opening, Report};
-use manada::plan::{Address, Archetype, Plan};
-use manada::run::dispatch::{Folds, Vitals};
-use manada::run::{self, Outside, dispatch};
+use lived::{Lived, live};
+use manada::plan::Plan;
 use manada::scenario::{self, Overrides};
-use manada::seed::Stream;
-use manada::sinks::{Audience, Full};
 use manada::verdict::{Threshold, judge};
-use manada::wire::Wire;
-use manada::wire::fake::{Arrival, Target};
-use onlookers::{Listener, Wished, changes, wish_all};
-use scripted::{Script, Window, World1, line};
+use manada::wire::fake::Arrival;
+use onlookers::{Wished, changes};
+use scripted::{Script, Window, line};
 use serde::Deserialize;
-use tokio::sync::mpsc;
 
 #[path = "worlds/counted.rs"]
 mod counted;
 #[path = "worlds/foretold.rs"]
 mod foretold;
+#[path = "worlds/lived.rs"]
+mod lived;
 #[path = "worlds/onlookers.rs"]
 mod onlookers;
 #[path = "worlds/scripted.rs"]
@@ -92,110 +81,6 @@ struct World {
     /// All that was changed, in order: the seconds after the start, whose change, and what.
     #[serde(default)]
     changes: Vec<String>,
-}
-
-/// What came of a world.
-struct Lived {
-    report: Report,
-    target: Target,
-    /// What the target had got before the load began.
-    before: u64,
-    said: Vec<String>,
-}
-
-/// Carries out a `setup` or `teardown` in this world.
-async fn alone(
-    plan: &Plan,
-    archetype: &Archetype,
-    addresses: &[Address],
-    target: &Target,
-    globals: Variables,
-) -> Once {
-    let (wire, never) = (Wire::fake(target.clone()), std::future::pending());
-    let done = once(plan, archetype, addresses.to_vec(), wire, globals, never).await;
-    assert_eq!(done.failure(), None);
-    done
-}
-
-/// Runs a world on so many shards: the report, and what the target got.
-fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
-    clock::block_on_virtual(async {
-        let start = clock::now() + Duration::from_millis(20);
-        let mut queue = Queue::new(world.target.servers);
-        if let Some((at, length)) = world.target.stall.as_ref().map(Window::ns) {
-            assert!(queue.stall(start.0 + at, Duration::from_nanos(length)));
-        }
-        let latency = world.target.latency.as_deref().unwrap_or("0s");
-        let target = Target::new(World1 {
-            start,
-            queue,
-            latency: Distribution::parse_compact(latency).unwrap(),
-            rng: plan.seed.rng(Stream::World, 0, 0),
-            script: world.target.clone(),
-            count: 0,
-        });
-        if let Some((at, length)) = world.freeze.as_ref().map(Window::ns) {
-            tokio::task::spawn_local(async move {
-                clock::sleep_until(start.after(at)).await;
-                clock::freeze_world(length);
-            });
-        }
-        let nowhere = Address { tls: false, host: "world".into(), port: 80, prefix: String::new() };
-        let addresses = vec![nowhere; plan.services.len()];
-        let globals = match &plan.setup {
-            None => Variables::default(),
-            Some(setup) => {
-                alone(plan, setup, &addresses, &target, Variables::default()).await.variables
-            }
-        };
-        let before = target.count();
-        let start = start.max(clock::now());
-        let (setups, source) = engine::set_up(plan, addresses.clone(), shards, start, &globals);
-        for setup in setups {
-            let wire = Wire::fake(target.clone());
-            tokio::task::spawn_local(async move { engine::shard::run(setup, wire).await });
-        }
-        let mut tally = run::tally(plan, shards);
-        let mut watch = run::watch(plan, shards);
-        let (_keep, interrupts) = mpsc::channel(1);
-        let (control, wishes) = mpsc::channel(WISHES);
-        wish_all(&world.steer, start, control);
-        let outside = Outside { interrupts, wishes };
-        let mut audience = Audience::default();
-        let said = Arc::new(Mutex::new(Vec::new()));
-        audience.seat("said", Full::Wait, Listener(Arc::clone(&said))).unwrap();
-        let mut rss = || {
-            let at = clock::now().since(start);
-            world
-                .memory
-                .iter()
-                .rev()
-                .find(|(from, _)| scripted::ns(from) <= at)
-                .map(|(_, mib)| mib << 20)
-        };
-        let memory = Vitals { rss: &mut rss, limit: None };
-        let folds = Folds { tally: &mut tally, watch: &mut watch, audience: &mut audience, memory };
-        let stopped = dispatch::dispatch(plan, start, source, folds, outside).await;
-        let opening = Arc::new(Opening {
-            plan: Arc::clone(plan),
-            started_at: clock::wall(),
-            generator: Generator {
-                tier: "world",
-                shards,
-                reason: String::new(),
-                remarks: Vec::new(),
-            },
-        });
-        let end = plan.load_end().map(|end| end.as_nanos() as u64);
-        let snapshot = Arc::new(tally.snapshot(end));
-        if let Some(teardown) = &plan.teardown {
-            alone(plan, teardown, &addresses, &target, globals).await;
-        }
-        audience.leave().unwrap();
-        let said = std::mem::take(&mut *said.lock().unwrap());
-        let report = run::conclude(opening, snapshot, watch, stopped.as_ref());
-        Lived { report, target, before, said }
-    })
 }
 
 /// Everything that is wrong with a world, in words.
@@ -351,6 +236,7 @@ worlds![
     a_group_without_a_call,
     a_hedge_cuts_the_tail,
     a_later_session_lives_as_long,
+    a_moved_end_holds_for_calls_under_way,
     a_pause_at_the_end_holds_in_a_pace,
     a_paused_pace_is_not_late,
     a_pool_gives_up_waiting,
@@ -390,6 +276,7 @@ worlds![
     mm1,
     nobody_comes_to_a_rendezvous,
     on_fail_stops_or_aborts,
+    once_each_also_who_is_added,
     paced_users_hold_back_and_show_it,
     parallel_ends_with_its_last,
     pause_and_resume_closed,
@@ -409,6 +296,7 @@ worlds![
     too_few_users,
     two_kinds_share_a_count_of_rows,
     two_workloads_with_offsets,
+    users_are_ready_before_they_are_due,
     users_begin_and_end,
     users_gather,
     users_rise_and_fall,

@@ -11,12 +11,13 @@ use tokio::sync::mpsc;
 
 use super::output::{complain, finish};
 use super::words::{Common, Ui};
+use super::{door, keys};
 use crate::clock;
 use crate::event::Report;
 use crate::exit::Ending;
 use crate::mask;
 use crate::plan::Plan;
-use crate::run::{self, Interrupt};
+use crate::run::{self, Interrupt, Kept, Levers};
 use crate::sinks::files::Files;
 use crate::sinks::progress::{Bars, Lines};
 use crate::sinks::{Audience, Full, json, summary};
@@ -43,16 +44,17 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         return Ending::Broken;
     }
     let shards = common.shards.map(|shards| shards as usize);
-    let report = match run::run(plan, shards, &mut audience, listen, |_| Vec::new()) {
-        Ok(report) => report,
-        Err(trouble) => {
-            complain(&trouble);
-            // Files that were made but never written are no report; what was measured stays.
-            let _ = audience.leave();
-            folder.as_deref().map(Files::sweep);
-            return trouble.ending();
-        }
-    };
+    let report =
+        match run::run(plan, shards, &mut audience, listen, |levers| control(levers, common)) {
+            Ok(report) => report,
+            Err(trouble) => {
+                complain(&trouble);
+                // Files that were made but never written are no report; what was measured stays.
+                let _ = audience.leave();
+                folder.as_deref().map(Files::sweep);
+                return trouble.ending();
+            }
+        };
     let written = audience.leave();
     let paths = folder.as_deref().map(Files::paths).unwrap_or_default();
     let ending = finish(print(&report, common, &paths), report.ending);
@@ -73,17 +75,42 @@ fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> i
         })?;
         audience.seat("files", Full::Wait, files)?;
     }
-    let ui = match common.ui {
-        _ if common.quiet > 0 => Ui::None,
-        Ui::Auto if io::stderr().is_terminal() && !common.verbose => Ui::Bar,
-        Ui::Auto => Ui::Plain,
-        asked => asked,
-    };
-    match ui {
+    match screen(common) {
         Ui::Bar => audience.seat("bar", Full::Drop, Bars::new()),
         Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.verbose)),
         Ui::None | Ui::Auto => Ok(()),
     }
+}
+
+/// What is shown.
+fn screen(common: &Common) -> Ui {
+    match common.ui {
+        _ if common.quiet > 0 => Ui::None,
+        Ui::Auto if io::stderr().is_terminal() && !common.verbose => Ui::Bar,
+        Ui::Auto => Ui::Plain,
+        asked => asked,
+    }
+}
+
+/// Opens the ways to change the run while it goes on. A run that cannot be controlled is a run all
+/// the same.
+fn control(levers: Levers, common: &Common) -> Kept {
+    let mut kept = Kept::new();
+    if common.no_control {
+        return kept;
+    }
+    match door::open(&levers.run, &levers.wishes) {
+        Ok(door) => kept.push(Box::new(door)),
+        Err(error) if common.quiet == 0 => complain(&format_args!("no control socket: {error}")),
+        Err(_) => {}
+    }
+    if screen(common) == Ui::Bar && keys::there_are() {
+        match keys::listen(levers) {
+            Ok(keys) => kept.push(Box::new(keys)),
+            Err(error) => complain(&format_args!("no keys: {error}")),
+        }
+    }
+    kept
 }
 
 fn print(report: &Report, common: &Common, paths: &[PathBuf]) -> io::Result<()> {

@@ -4,13 +4,17 @@
 //! Invariant: the only folder that knows clap; it decides nothing about a run but what was asked.
 
 mod check;
+mod control;
 mod doctor;
+mod door;
 mod hit;
+mod keys;
 mod launch;
 mod limits;
 mod output;
 mod plan;
 mod run;
+mod runs;
 mod target;
 mod words;
 
@@ -33,6 +37,7 @@ Examples:
   manada check my-scenario.yaml               every mistake at once
   manada plan my-scenario.yaml                what it would do, and whether this machine can
   manada doctor                               what this machine allows
+  manada control quickstart pause             the run that goes on, from another terminal
   manada check my-scenario.yaml --once        each archetype once, and what happened
 
 Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 thresholds failed,
@@ -52,6 +57,8 @@ enum Command {
     Check(check::Args),
     /// Say what a scenario would do and need, without sending anything.
     Plan(plan::Args),
+    /// Change what a run asks while it goes on: pause, scale, set a rate, switch a breaker, mute.
+    Control(control::Args),
     /// Look at this machine: what it allows, and what changes that.
     Doctor(doctor::Args),
     /// Serve the built-in target: a small shop of known truth to aim at.
@@ -102,6 +109,7 @@ pub fn main() -> Ending {
         Command::Hit(args) => hit::run(args),
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Control(args) => control::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Target(args) => target::run(args),
         Command::Schema { of } => schema(of),

@@ -35,6 +35,9 @@ pub(super) struct Common {
     /// What is shown while it runs: auto is bar on a terminal, plain elsewhere
     #[arg(long, value_enum, default_value_t = Ui::Auto, help_heading = "Output")]
     pub(super) ui: Ui,
+    /// Nobody changes the run while it goes on: no socket for `manada control`, no keys
+    #[arg(long, help_heading = "Output")]
+    pub(super) no_control: bool,
     /// Print summary.json on standard output instead of the summary
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,

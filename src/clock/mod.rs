@@ -34,6 +34,12 @@ impl Time {
         self.0.saturating_sub(earlier.0)
     }
 
+    /// This point, `ns` earlier; never before the beginning of time.
+    #[must_use]
+    pub const fn before(self, ns: u64) -> Self {
+        Self(self.0.saturating_sub(ns))
+    }
+
     /// This point, `ns` later; `NEVER` stays `NEVER`.
     #[must_use]
     pub const fn after(self, ns: u64) -> Self {

@@ -9,6 +9,8 @@ pub mod distribution;
 pub mod empirical;
 mod gamma;
 pub mod load;
+#[cfg(test)]
+mod load_tests;
 mod normal;
 mod piece;
 pub mod queue;

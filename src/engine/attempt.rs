@@ -13,7 +13,7 @@ use super::user::User;
 use super::{hedge, hop};
 use crate::clock::{self, Time};
 use crate::stats::recorder::Attempt;
-use crate::stats::{Cause, Exchange, Fate, Outcome};
+use crate::stats::{Cause, Exchange, Fate, Outcome, Phase};
 use crate::wire::{Kept, Outgoing};
 
 /// What the user needs to know to go on.
@@ -107,12 +107,20 @@ pub(super) async fn call(
         blocked_ns: 0,
         at: picked_up,
         picked_up,
+        ended: unsent(Outcome::Unfinished(Phase::Connect), picked_up),
     };
-    let exchange = attempts.make(user).await;
+    if careful {
+        // Boxed: who only measures carries no room for it.
+        Box::pin(attempts.make(user)).await;
+    } else {
+        // Nothing is asked of anybody: the default client sends what is due, under its deadline.
+        attempts.send(user, prepared.timeout_ns).await;
+    }
 
     // Outside any future that could be dropped half-way.
-    let held = Held { blocked_ns: attempts.blocked_ns, left: attempts.at.max(exchange.done) };
-    let ended = conclude(shard, user, prepared, turn, held, (&exchange, &attempts.kept), bytes);
+    let Attempts { blocked_ns, at, kept, ended: exchange, .. } = &attempts;
+    let held = Held { blocked_ns: *blocked_ns, left: exchange.done.max(*at) };
+    let ended = conclude(shard, user, prepared, turn, held, (exchange, kept), bytes);
     shard.give_buffer(buffer);
     ended
 }
@@ -132,76 +140,71 @@ pub(super) struct Attempts<'a> {
     /// When the next attempt may be made: now, as far as this call is concerned.
     pub(super) at: Time,
     picked_up: Time,
+    /// How the last one ended; before the first: cut before anything was sent.
+    ended: Exchange,
 }
 
 impl Attempts<'_> {
     /// Makes them, from the first to the last: the stack of resilience, height by height.
-    async fn make(&mut self, user: &mut User) -> Exchange {
+    async fn make(&mut self, user: &mut User) {
         let (shard, prepared, caution) = (self.shard, self.prepared, &self.shard.caution);
-        let mut tried: Option<Box<Exchange>> = None;
         loop {
             // Admit, then lease: a turn at each rate limit, a connection of the pool, the door of a
             // service that takes none; the breakers' leave last, for what they said before a wait
-            // is old after it. The default client holds nothing back.
+            // is old after it.
             let mut entry = Entry::default();
-            while self.careful
-                && let Err(hold) = caution.enter(shard, user, prepared, &mut entry, self.at)
-            {
-                // Boxed: most attempts wait for nothing, and tasks should have no room for it.
-                let waited = Box::pin(self.wait(user, &mut entry, hold)).await;
-                if let Err(outcome) = waited {
+            while let Err(hold) = caution.enter(shard, user, prepared, &mut entry, self.at) {
+                if let Err(outcome) = self.wait(user, &mut entry, hold).await {
                     caution.leave(shard, user, prepared, entry, None, self.at);
                     // An attempt that was made is what the call came to.
-                    return tried.map_or_else(|| unsent(outcome, self.at), |tried| *tried);
+                    if self.retries == 0 {
+                        self.ended = unsent(outcome, self.at);
+                    }
+                    return;
                 }
             }
-            if let Some(tried) = tried.take() {
+            if self.retries > 0 {
+                // It is not the last: measured by itself.
                 let step = user.step(prepared.call.series);
-                shard.recorder.borrow_mut().attempt(step, self.outgoing.intended_ns, &tried);
+                shard.recorder.borrow_mut().attempt(step, self.outgoing.intended_ns, &self.ended);
+            } else {
+                caution.earn();
             }
 
             // Send under deadline. Its clock starts at dispatch: neither lateness of ours nor a
             // wait that policy asked for eats the target's time.
             let limit_ns = caution.timeout_ns(prepared);
-            user.patience.begin(self.at.after(limit_ns));
-            let exchange = self.send(user).await;
-            user.patience.end();
-            if !self.careful {
-                return exchange;
-            }
+            self.send(user, limit_ns).await;
 
             // Observe each attempt, whatever becomes of the call: breakers, deadlines and pools
             // learn from attempts.
-            let now = exchange.done;
-            caution.leave(shard, user, prepared, entry, Some((&exchange, limit_ns)), now);
+            let now = self.ended.done;
+            caution.leave(shard, user, prepared, entry, Some((&self.ended, limit_ns)), now);
 
             // Again? Only what failed in a way that may pass, may be sent twice, and is paid for.
-            let wait_ns = caution.again(shard, prepared, &exchange, &self.kept, self.retries);
-            let Some(wait_ns) = wait_ns else { return exchange };
+            let wait_ns = caution.again(shard, prepared, &self.ended, &self.kept, self.retries);
+            let Some(wait_ns) = wait_ns else { return };
             self.at = now;
             let until = now.after(wait_ns);
-            let pause = Box::pin(user.patience.pause_until(until)).await;
+            let pause = user.patience.pause_until(until).await;
             self.blocked(Cause::Retry);
             if pause.is_err() {
-                return exchange;
+                return;
             }
             (self.why, self.retries) = (Attempt::Retry, self.retries + 1);
-            tried = Some(Box::new(exchange));
         }
     }
 
     /// One attempt as policy counts it: with its resend on a fresh connection, its redirects, its
     /// hedge.
-    async fn send(&mut self, user: &mut User) -> Exchange {
+    async fn send(&mut self, user: &mut User, limit_ns: u64) {
         let (shard, prepared) = (self.shard, self.prepared);
         let service = self.outgoing.endpoint;
-        if self.why == Attempt::First && self.careful {
-            shard.caution.earn();
-        }
+        user.patience.begin(self.at.after(limit_ns));
         let hedge = if self.careful { shard.caution.hedge_after_ns(prepared) } else { None };
-        let mut exchange = loop {
+        loop {
             shard.recorder.borrow_mut().begin_attempt(self.why);
-            let (mut exchange, stale) = match hedge {
+            let (exchange, stale) = match hedge {
                 // Boxed: it is rare, and has room for two.
                 Some(after_ns) => Box::pin(hedge::race(self, user, after_ns)).await,
                 None => {
@@ -210,28 +213,29 @@ impl Attempts<'_> {
                     shard.wire.exchange(line, &self.outgoing, self.at, patience, kept).await
                 }
             };
+            self.ended = exchange;
             if self.kept.encoded {
-                hop::decode(prepared, &mut exchange, &mut self.kept);
+                hop::decode(prepared, &mut self.ended, &mut self.kept);
             }
             // Measure each attempt, also the one that found a stale connection.
             let intended_ns = self.outgoing.intended_ns;
-            shard.recorder.borrow_mut().end_attempt(&exchange, intended_ns, stale);
+            shard.recorder.borrow_mut().end_attempt(&self.ended, intended_ns, stale);
             if !stale {
-                break exchange;
+                break;
             }
-            (self.why, self.at) = (Attempt::StaleResend, exchange.done);
-        };
+            (self.why, self.at) = (Attempt::StaleResend, self.ended.done);
+        }
         if self.kept.sets_cookie {
             hop::keep_cookies(shard, user, service, self.outgoing.bytes, &self.kept);
         }
-        if let Outcome::Answered(status) = exchange.outcome
+        if let Outcome::Answered(status) = self.ended.outcome
             && prepared.redirects > 0
             && hop::is_redirect(status)
         {
             let kept = &mut self.kept;
-            exchange = hop::follow(shard, user, prepared, self.outgoing, exchange, kept).await;
+            self.ended = hop::follow(shard, user, prepared, self.outgoing, self.ended, kept).await;
         }
-        exchange
+        user.patience.end();
     }
 
     /// Waits as it is told, and counts the wait.

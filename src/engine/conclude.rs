@@ -142,7 +142,7 @@ pub(super) fn unsent(outcome: Outcome, now: Time) -> Exchange {
         first_byte: Time::NEVER,
         done: now,
         opening: None,
-        wired: false,
+        reuses: false,
         sent: false,
         bytes_sent: 0,
         bytes_received: 0,

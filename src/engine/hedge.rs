@@ -36,7 +36,7 @@ struct Won {
 /// pays for it; how the one ended that is the call's.
 pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns: u64) -> Ended {
     let (shard, outgoing, at) = (attempts.shard, attempts.outgoing, attempts.at);
-    let service = outgoing.endpoint;
+    let (service, afar) = (outgoing.endpoint, user.is_afar());
     let mut line = std::mem::replace(&mut user.lines[service], shard.wire.line());
     let mut kept = Kept::default();
     let patience = &user.patience;
@@ -44,7 +44,7 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
         let kept_first = &mut attempts.kept;
         let mut one = pin!(shard.wire.exchange(&mut line, &outgoing, at, patience, kept_first));
         let early = patience.wait_until(at.after(after_ns), |cx| one.as_mut().poll(cx)).await;
-        let beside = if early.is_ok() { None } else { second_line(attempts.prepared, shard) };
+        let beside = if early.is_ok() { None } else { second_line(attempts.prepared, shard, afar) };
         match (early, beside) {
             (Ok(ended), _) => Err(ended),
             (Err(_), None) => Err(one.await),
@@ -80,7 +80,7 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     }
     drop(recorder);
     beside.close();
-    if let Some(pool) = shard.caution.pool_of(attempts.prepared) {
+    if let Some(pool) = shard.caution.pool_of(attempts.prepared).filter(|_| !afar) {
         pool.give_back(service, beside, &shard.wire, false, clock::now());
     }
     user.lines[service] = line;
@@ -121,15 +121,16 @@ fn is_answer(ended: &Ended) -> bool {
 }
 
 /// A line for a second attempt, if one is free and the budget pays for it.
-fn second_line(prepared: &PreparedCall, shard: &Shard) -> Option<Line> {
-    let line = match shard.caution.pool_of(prepared) {
+fn second_line(prepared: &PreparedCall, shard: &Shard, afar: bool) -> Option<Line> {
+    let pool = shard.caution.pool_of(prepared).filter(|_| !afar);
+    let line = match pool {
         None => shard.wire.line(),
         Some(pool) => pool.lease(prepared.call.service, &shard.wire, clock::now())?,
     };
     if shard.caution.may_hedge(shard) {
         return Some(line);
     }
-    if let Some(pool) = shard.caution.pool_of(prepared) {
+    if let Some(pool) = pool {
         pool.give_back(prepared.call.service, line, &shard.wire, false, clock::now());
     }
     None
@@ -144,7 +145,7 @@ fn given_up(kept: &Kept, begun: Time) -> Exchange {
         first_byte: Time::NEVER,
         done: clock::now(),
         opening: kept.spent.opening.map(opened),
-        wired: kept.spent.opening != Some(false),
+        reuses: kept.spent.opening.is_none() && kept.spent.sent,
         sent: kept.spent.sent,
         bytes_sent: kept.spent.bytes_sent,
         bytes_received: kept.spent.bytes_received,

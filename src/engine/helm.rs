@@ -20,6 +20,8 @@ pub(super) struct Helm {
     /// The workload's own zero, and how long its users may go on when they have to leave.
     zero: Time,
     grace_ns: u64,
+    /// How many places its herd has by plan.
+    pub(super) places: u64,
     /// How often it was changed.
     changes: Cell<u64>,
     /// The last change holds from then on, ns after the workload's zero.
@@ -64,6 +66,7 @@ impl Helm {
         Self {
             zero: start + workload.start,
             grace_ns: nanos(plan.grace),
+            places: workload.peak_users(),
             changes: Cell::default(),
             from_ns: Cell::default(),
             curve: RefCell::default(),
@@ -134,18 +137,83 @@ impl Helm {
     }
 
     /// Until when users that are idle now are held.
+    #[inline]
     pub(super) fn held_until(&self, now: Time) -> Option<Time> {
+        if self.changes.get() == 0 {
+            return None;
+        }
         let until = self.pauses.borrow().until(now.since(self.zero));
         until.map(|ns| self.zero.after(ns))
     }
 
     /// When users will be held next.
+    #[inline]
     pub(super) fn next_hold(&self, now: Time) -> Time {
+        if self.changes.get() == 0 {
+            return Time::NEVER;
+        }
         self.zero.after(self.pauses.borrow().next(now.since(self.zero)))
     }
 
     /// For how long users have been held by then, ns.
+    #[inline]
     pub(super) fn held_ns(&self, at: Time) -> u64 {
+        if self.changes.get() == 0 {
+            return 0;
+        }
         self.pauses.borrow().held_ns(at.since(self.zero))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::course::Base;
+    use crate::plan::load::{Bound, Users};
+    use crate::plan::{Course, Load};
+    use std::time::Duration;
+
+    const S: u64 = 1_000_000_000;
+
+    #[test]
+    fn a_change_that_is_known_too_late_holds_from_now_on() {
+        let curve = Curve::constant(3, Duration::from_secs(10));
+        let load = Load::Closed(Users { curve, bound: Bound::Time });
+        let helm = Helm {
+            zero: Time(S),
+            grace_ns: S,
+            changes: Cell::default(),
+            from_ns: Cell::default(),
+            curve: RefCell::default(),
+            pauses: RefCell::default(),
+            present: RefCell::default(),
+        };
+        let stay = |number, enter_ns| Stay { enter_ns, number, leave_ns: 10 * S, visit: 0 };
+        let come = |stay: &Stay| {
+            let presence = Presence::new(stay, Rc::default());
+            helm.come(&presence);
+            presence
+        };
+        let users = [come(&stay(0, 0)), come(&stay(2, 0))];
+        let leaves = || users.each_ref().map(|user| user.leave().0 / S);
+        assert_eq!((leaves(), helm.course().is_none()), ([11, 11], true));
+
+        // Two users from 4 s of the run on, which is 3 s of the workload; known at 5 s.
+        let two = Course { base: Base::Users(2), ..Course::PLANNED };
+        let steer = Steer { workload: 0, at_ns: 4 * S, course: two };
+        assert!(!helm.steer(&load, Time(0), &steer, Time(5 * S)), "it is late");
+        assert_eq!((leaves(), helm.changes()), ([11, 4], 1));
+        assert_eq!(users[1].hard_end.get(), Time(5 * S));
+        // Who comes by a plan that holds no more has to leave at once.
+        assert_eq!(come(&stay(2, 3 * S + 1)).leave(), Time(4 * S));
+
+        // Who has gone hears no more of it.
+        helm.go(&users[0]);
+        let none = Course { base: Base::Users(1), ..Course::PLANNED };
+        let steer = Steer { workload: 0, at_ns: 8 * S, course: Course { paused: true, ..none } };
+        assert!(helm.steer(&load, Time(0), &steer, Time(8 * S)));
+        assert_eq!((leaves(), helm.has(0), helm.has(2)), ([11, 4], false, true));
+        assert_eq!(helm.held_until(Time(8 * S)), Some(Time::NEVER));
+        assert_eq!((helm.held_ns(Time(9 * S)), helm.next_hold(Time(0))), (S, Time(8 * S)));
     }
 }

@@ -73,8 +73,6 @@ impl<'a> Life<'a> {
     /// Lives it: one session after the other.
     pub(super) async fn live(&mut self) {
         loop {
-            // What an arrival or another user left in this seat is not this one's.
-            self.walk.user.hang_up();
             // Each of them: a goodbye has an end of its own.
             self.helm().come(&self.presence);
             let due = self.walk.turn.intended;
@@ -90,6 +88,7 @@ impl<'a> Life<'a> {
             let turn = &mut self.walk.turn;
             (turn.ready, turn.picked_up) = (turn.ready.max(now), now);
             self.who.session += 1;
+            self.walk.user.hang_up();
         }
         self.helm().go(&self.presence);
         // Its connections were its own; the next one in this seat is somebody else.

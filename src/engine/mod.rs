@@ -20,7 +20,9 @@ mod life;
 pub mod once;
 mod parallel;
 mod prepared;
+mod provision;
 mod request;
+mod rows;
 mod seat;
 pub mod shard;
 mod starter;
@@ -76,8 +78,8 @@ pub struct Shared {
     pub limits: Limits,
 }
 
-/// The users of a closed workload that a count ends: when nobody is left it is over, on all shards at
-/// once, and until then more may be asked for.
+/// The users of a closed workload that a count ends: when nobody is left it is over, on all shards
+/// at once, and until then more may be asked for.
 #[derive(Debug)]
 pub struct Herd {
     /// Users to come and at work, over all shards.

@@ -28,6 +28,13 @@ pub(super) enum Guest {
     Arrival(usize, Start),
 }
 
+impl Guest {
+    /// Whether it is seated before it is due, to be made ready.
+    fn is_early(&self, shard: &Shard) -> bool {
+        matches!(self, Self::User(..)) && shard.ahead_ns() > 0
+    }
+}
+
 /// A place for one user.
 #[derive(Debug, Default)]
 pub(super) struct Seat {
@@ -65,19 +72,44 @@ pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
     let free = shard.free_seats.borrow_mut().pop();
     let seat = free.unwrap_or_else(|| {
         let seat = Rc::new(Seat::default());
-        tokio::task::spawn_local(sit(Rc::clone(shard), Rc::clone(&seat)));
+        tokio::task::spawn_local(sit(Rc::clone(shard), Rc::clone(&seat), User::new(shard)));
         seat
     });
-    shard.enter();
+    if !guest.is_early(shard) {
+        shard.enter();
+    }
     seat.give(guest);
 }
 
-async fn sit(shard: Rc<Shard>, seat: Rc<Seat>) {
+/// Makes a seat whose connections are open before anybody sits in it.
+pub(super) fn warm(shard: &Rc<Shard>, workload: usize) {
+    let (shard, seat) = (Rc::clone(shard), Rc::new(Seat::default()));
+    tokio::task::spawn_local(async move {
+        let mut user = User::new(&shard);
+        // Boxed: it comes once, and would double the room of every user's task.
+        Box::pin(shard.warm_up(&mut user, workload)).await;
+        shard.free_seats.borrow_mut().push(Rc::clone(&seat));
+        sit(shard, seat, user).await;
+    });
+}
+
+/// One guest after the other.
+async fn sit(shard: Rc<Shard>, seat: Rc<Seat>, mut user: User) {
     let _alarm = Shard::alarm(&shard);
-    let mut user = User::new(&shard);
     while let Some(guest) = seat.next().await {
         match &guest {
             Guest::User(workload, stay) => {
+                // What an arrival or another user left in this seat is not this one's.
+                user.hang_up();
+                if guest.is_early(&shard) {
+                    // Boxed: it comes once, and would double the room of every user's task.
+                    if !Box::pin(shard.await_user(&mut user, *workload, stay)).await {
+                        shard.has_gone(*workload);
+                        shard.free_seats.borrow_mut().push(Rc::clone(&seat));
+                        continue;
+                    }
+                    shard.enter();
+                }
                 Life::new(&shard, &mut user, *workload, stay).live().await;
             }
             Guest::Arrival(workload, start) => arrive(&shard, &mut user, *workload, start).await,

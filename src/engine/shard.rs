@@ -103,7 +103,7 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
     let start = setup.start;
     let (cpu, waited) = (clock::thread_cpu_ns(), run_queue_ns());
     let shard = Rc::new(Shard::new(&setup, wire));
-    clock::sleep_until(start).await;
+    clock::sleep_until(start.before(shard.ahead_ns())).await;
     shard.begin();
 
     let mut kept: Option<Delta> = None;
@@ -195,7 +195,13 @@ impl Shard {
                 let _alarm = Self::alarm(&shard);
                 match &shard.plan.workloads[index].load {
                     Load::Closed(users) => shard.let_in(index, users).await,
-                    Load::Open(arrivals) => shard.make_starts(index, arrivals).await,
+                    Load::Open(arrivals) => {
+                        if shard.ahead_ns() > 0 {
+                            let ahead = Rc::clone(&shard);
+                            tokio::task::spawn_local(ahead.look_ahead(index));
+                        }
+                        shard.make_starts(index, arrivals).await;
+                    }
                 }
                 shard.starters.set(shard.starters.get() - 1);
                 shard.tell_if_idle();

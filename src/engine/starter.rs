@@ -92,7 +92,8 @@ impl Shard {
         let (zero, changes) = (self.zero(workload), helm.changes());
         let timer = Timer::new();
         while let Some(stay) = stays.get(*at) {
-            self.wait_while_asked(&timer, zero.after(stay.enter_ns), helm, changes).await;
+            let due = zero.after(stay.enter_ns);
+            self.wait_while_asked(&timer, due.before(self.ahead_ns()), helm, changes).await;
             if self.is_draining() || self.is_spent(index, users) {
                 return Ended::ForGood;
             }

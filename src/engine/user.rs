@@ -8,18 +8,16 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use super::rows::RanOut;
 use super::shard::Shard;
 use crate::clock::Time;
 use crate::curve::Distribution;
 use crate::guard::Limiter;
-use crate::plan::data::AtEnd;
+use crate::plan::Load;
 use crate::plan::flow::Session;
-use crate::plan::load::Bound;
 use crate::plan::reach::Link;
-use crate::plan::template::{RenderError, Scope, Value};
-use crate::plan::{Load, data};
+use crate::plan::template::{Scope, Value};
 use crate::seed::{Rng, Seed, Stream};
-use crate::stats::delta::Halt;
 use crate::units::nanos;
 use crate::wire::jar::Jar;
 use crate::wire::{Line, Patience, Way};
@@ -95,10 +93,6 @@ pub(super) struct Identity {
     /// How many users were in this place before it: sessions end.
     pub(super) session: u64,
 }
-
-/// A row that was to be taken is not there; the user stops.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct RanOut;
 
 impl User {
     /// A user without an identity.
@@ -198,72 +192,6 @@ impl User {
         seed.rng(Stream::User, self.workload as u64, self.number)
     }
 
-    /// Takes its rows: those of a user, or those of an iteration.
-    ///
-    /// # Errors
-    /// When there is none left.
-    pub(super) fn take_rows(
-        &mut self,
-        shard: &Shard,
-        who: &Identity,
-        per_iteration: bool,
-    ) -> Result<(), RanOut> {
-        let kind = &shard.plan.archetypes[self.archetype];
-        if !kind.data.iter().any(|draw| draw.per_iteration == per_iteration) {
-            return Ok(());
-        }
-        let index = self.row_index(shard, who, per_iteration);
-        let workload = &shard.plan.workloads[who.workload];
-        let share = workload.shares.iter().position(|share| share.archetype == self.archetype);
-        let claims = &shard.claims[who.workload][share.unwrap_or(0)];
-        let draws = kind.data.iter().zip(claims);
-        for (draw, claim) in draws.filter(|(draw, _)| draw.per_iteration == per_iteration) {
-            let feed: &data::Feed = &draw.feed;
-            match feed.take(shard.plan.seed, who.workload, claim.item(index)) {
-                Ok(Some(row)) => self.variables[draw.variable] = Some(row),
-                Ok(None) => {
-                    let mut recorder = shard.recorder.borrow_mut();
-                    recorder.ran_out(&feed.name);
-                    if feed.at_end == AtEnd::StopRun {
-                        recorder.halt(|| Halt::DataEnd(feed.name.clone()));
-                    }
-                    return Err(RanOut);
-                }
-                Err(error) => {
-                    let why = format!("{}: {error}", feed.source);
-                    shard.own_fault(&RenderError::Invalid(why));
-                    return Err(RanOut);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The how-manyeth row of its archetype in its workload it takes.
-    fn row_index(&self, shard: &Shard, who: &Identity, per_iteration: bool) -> u64 {
-        let (plan, index) = (&shard.plan, who.workload);
-        let workload = &plan.workloads[index];
-        let mut ranks = shard.ranks.borrow_mut();
-        let ranks = &mut ranks[index];
-        let Load::Closed(users) = &workload.load else {
-            return ranks.rank(plan, index, who.number);
-        };
-        if per_iteration && matches!(users.bound, Bound::Iterations(_)) {
-            return self.item;
-        }
-        let share = workload.shares.iter().position(|share| share.archetype == self.archetype);
-        let herd = ranks.users(workload, share.unwrap_or(0));
-        let round = if per_iteration {
-            let mut taken = shard.rows_taken.borrow_mut();
-            let taken = taken.entry((index, who.number)).or_default();
-            *taken += 1;
-            *taken - 1
-        } else {
-            who.session
-        };
-        ranks.rank(plan, index, who.number) + round * herd
-    }
-
     /// What a template may read in what is intended `at` that time.
     pub(super) fn scope<'a>(&'a mut self, shard: &'a Shard, at: Time) -> Scope<'a> {
         Scope {
@@ -310,8 +238,14 @@ impl User {
         self.extras.as_ref()?.way.clone()
     }
 
+    /// Whether its way to the network is slower than ours.
+    #[inline]
+    pub(super) fn is_afar(&self) -> bool {
+        self.extras.as_ref().is_some_and(|extras| extras.way.is_some())
+    }
+
     /// From now on it goes by this link; connections that were made over another end.
-    fn go_by(&mut self, link: Option<Link>) {
+    pub(super) fn go_by(&mut self, link: Option<Link>) {
         let before = self.way().map(|way| way.link());
         if before != link {
             self.hang_up();
@@ -373,11 +307,11 @@ impl Shard {
         (taken < most).then_some(taken)
     }
 
-    /// The number of a user: its place in the herd, and later sessions count on from there. Who has a
-    /// place that was not planned must not have the number of a later session.
+    /// The number of a user: its place in the herd, and later sessions count on from there. Who has
+    /// a place that was not planned must not have the number of a later session.
     pub(super) fn user_number(&self, who: &Identity) -> u64 {
         let workload = &self.plan.workloads[who.workload];
-        let herd = workload.peak_users();
+        let herd = self.helms[who.workload].places;
         let is_extra = matches!(workload.load, Load::Closed(_)) && who.number >= herd;
         let kinds = workload.shares.iter().map(|share| &self.plan.archetypes[share.archetype]);
         if is_extra && kinds.into_iter().any(|kind| !matches!(kind.session, Session::Endless)) {

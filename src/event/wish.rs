@@ -16,6 +16,8 @@ pub enum Wish {
     Pause(Option<String>),
     /// What was asked before is asked again.
     Resume(Option<String>),
+    /// Pauses, or resumes when nothing is asked.
+    Toggle(Option<String>),
     /// So many thousandths of what the plan, or the last `rate` or `users`, asks.
     Scale(Option<String>, u32),
     /// So many thousandths more or less than now.
@@ -36,6 +38,8 @@ pub enum Wish {
     Status,
     /// What may be wished.
     Help,
+    /// What the keys of a terminal wish.
+    Keys,
     /// It ends: nothing new begins, what is under way may finish.
     Stop,
 }
@@ -67,9 +71,10 @@ pub const MAX_PERMILLE: u32 = 100_000;
 pub const MAX_USERS: u64 = 10_000_000;
 
 /// Each word, how it is used, and what it does.
-pub const GRAMMAR: [(&str, &str, &str); 13] = [
+pub const GRAMMAR: [(&str, &str, &str); 14] = [
     ("pause", "pause [W]", "nothing begins any more; users stay where they are"),
     ("resume", "resume [W]", "they go on"),
+    ("toggle", "toggle [W]", "resumes when all is paused, else pauses"),
     ("scale", "scale [W] 150%", "so much of the plan (0.5, 150%), or more or less (+10%, -10%)"),
     ("rate", "rate [W] 200/s", "so many starts per second, to the end of the load"),
     ("users", "users [W] 300", "so many users, to the end of the load"),
@@ -86,6 +91,10 @@ pub const GRAMMAR: [(&str, &str, &str); 13] = [
     ("stop", "stop", "nothing new begins, iterations may finish: as Ctrl-C"),
     ("help", "help", "these words"),
 ];
+
+/// What each key of a terminal wishes.
+pub const KEYS: &str = "keys: p or space pauses and resumes · + and - scale by 10 % of the plan · \
+                        m puts a mark · q stops · ? says this";
 
 impl Wish {
     /// Reads a wish.
@@ -105,6 +114,7 @@ impl Wish {
         match *verb {
             "pause" => Ok(Self::Pause(name(rest))),
             "resume" => Ok(Self::Resume(name(rest))),
+            "toggle" => Ok(Self::Toggle(name(rest))),
             "plan" => Ok(Self::Plan(name(rest))),
             "scale" => {
                 let share = "a share from 0.1% to 10000%, such as 0.5, 150% or +10%";
@@ -196,6 +206,7 @@ mod tests {
             ("pause", Wish::Pause(None)),
             ("  pause   my  shop ", Wish::Pause(some("my shop"))),
             ("resume shop", Wish::Resume(some("shop"))),
+            ("toggle shop", Wish::Toggle(some("shop"))),
             ("plan", Wish::Plan(None)),
             ("scale 0.5", Wish::Scale(None, 500)),
             ("scale shop 150%", Wish::Scale(some("shop"), 1_500)),

@@ -86,8 +86,8 @@ impl<'p> Schedule<'p> {
 }
 
 impl Schedule<'_> {
-    /// Another rate is asked, which is the old one up to now: starts that were not taken yet are due
-    /// where its integral reaches them.
+    /// Another rate is asked, which is the old one up to now: starts that were not taken yet are
+    /// due where its integral reaches them.
     pub fn steer(&mut self, curve: Curve) {
         self.total = curve.total();
         self.curve = Cow::Owned(curve);

@@ -10,50 +10,50 @@ pub struct Pauses(Vec<Pause>);
 
 #[derive(Clone, Copy, Debug)]
 struct Pause {
-    from_ns: u64,
+    from: u64,
     /// `u64::MAX` while nobody knows.
-    to_ns: u64,
+    to: u64,
     /// The length of all pauses before it.
-    before_ns: u64,
+    before: u64,
 }
 
 impl Pauses {
     /// Users are held from then on.
     pub fn begin(&mut self, at_ns: u64) {
-        let before_ns = self.held_ns(at_ns);
+        let before = self.held_ns(at_ns);
         if self.until(at_ns).is_none() {
-            self.0.push(Pause { from_ns: at_ns, to_ns: u64::MAX, before_ns });
+            self.0.push(Pause { from: at_ns, to: u64::MAX, before });
         }
     }
 
     /// They go on then.
     pub fn end(&mut self, at_ns: u64) {
-        if let Some(last) = self.0.last_mut().filter(|last| last.to_ns == u64::MAX) {
-            last.to_ns = at_ns.max(last.from_ns);
+        if let Some(last) = self.0.last_mut().filter(|last| last.to == u64::MAX) {
+            last.to = at_ns.max(last.from);
         }
     }
 
     /// Until when users are held that are idle at `t_ns`.
     #[inline]
     pub fn until(&self, t_ns: u64) -> Option<u64> {
-        self.latest(t_ns).map(|pause| pause.to_ns).filter(|to_ns| t_ns < *to_ns)
+        self.latest(t_ns).map(|pause| pause.to).filter(|to| t_ns < *to)
     }
 
     /// When the next pause after `t_ns` begins; `u64::MAX` when none is known.
     pub fn next(&self, t_ns: u64) -> u64 {
-        let next = self.0.partition_point(|pause| pause.from_ns <= t_ns);
-        self.0.get(next).map_or(u64::MAX, |pause| pause.from_ns)
+        let next = self.0.partition_point(|pause| pause.from <= t_ns);
+        self.0.get(next).map_or(u64::MAX, |pause| pause.from)
     }
 
     /// For how long users have been held by then.
     #[inline]
     pub fn held_ns(&self, t_ns: u64) -> u64 {
-        self.latest(t_ns).map_or(0, |pause| pause.before_ns + t_ns.min(pause.to_ns) - pause.from_ns)
+        self.latest(t_ns).map_or(0, |pause| pause.before + t_ns.min(pause.to) - pause.from)
     }
 
     /// The last one that had begun by then.
     fn latest(&self, t_ns: u64) -> Option<&Pause> {
-        let next = self.0.partition_point(|pause| pause.from_ns <= t_ns);
+        let next = self.0.partition_point(|pause| pause.from <= t_ns);
         next.checked_sub(1).and_then(|last| self.0.get(last))
     }
 }

@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn a_course_is_what_it_says() {
-        let curve = Curve::constant(10, Duration::from_secs(60));
+        let curve = Curve::constant(10, Duration::from_mins(1));
         let closed = Load::Closed(Users { curve, bound: Bound::Time });
         let planned = Course::PLANNED;
         for (course, says, users) in [

@@ -17,11 +17,12 @@ use crate::units::{Rate, nanos};
 /// # Errors
 /// Which limit stands against it, who set it, and what can be done.
 pub(super) fn allows(plan: &Plan, now: &[Asks], changes: &[(Steer, Curve)]) -> Result<(), String> {
+    let at_ns = changes.first().map_or(0, |(steer, _)| steer.at_ns);
     // The most users and starts per second (in nano) that are still to come.
     let (mut users, mut rate, mut more_users, mut more_rate) = (0u64, 0u64, false, false);
     for (index, (workload, asks)) in plan.workloads.iter().zip(now).enumerate() {
         let change = changes.iter().find(|(steer, _)| steer.workload == index);
-        let from = change.map_or(0, |(steer, _)| steer.at_ns.saturating_sub(nanos(workload.start)));
+        let from = at_ns.saturating_sub(nanos(workload.start));
         let before = asks.curve.peak_after(from);
         let after = change.map_or(before, |(_, curve)| curve.peak_after(from));
         let (sum, more) = if is_open(&workload.load) {

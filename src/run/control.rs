@@ -6,12 +6,12 @@
 use super::ceiling;
 use super::standing::Standing;
 use crate::curve::Curve;
-use crate::event::wish::MAX_PERMILLE;
+use crate::event::wish::{KEYS, MAX_PERMILLE};
 use crate::event::{Command, Order, Source, Steer, Switch, Wish};
 use crate::near::nearest;
 use crate::plan::course::Base;
 use crate::plan::policy::BreakerName;
-use crate::plan::{Course, Load, Plan};
+use crate::plan::{Bound, Course, Load, Plan, Workload};
 use crate::units::nanos;
 
 /// A change of what is asked holds so long after it was asked for: every shard knows of it by then.
@@ -54,9 +54,6 @@ pub(super) struct Done {
     pub(super) answer: String,
 }
 
-/// What a change does to a course.
-type Change<'c> = &'c dyn Fn(Course) -> Course;
-
 impl<'a> Control<'a> {
     /// Of a run that goes as planned.
     pub(super) fn new(plan: &'a Plan) -> Self {
@@ -82,37 +79,8 @@ impl<'a> Control<'a> {
         now_ns: u64,
         source: &Source,
     ) -> Result<Done, String> {
+        let answered = |answer: String| Ok(Done { answer, ..Done::default() });
         match wish {
-            Wish::Pause(of) => self.steer(of.as_deref(), now_ns, source, None, &|course| Course {
-                paused: true,
-                ..course
-            }),
-            Wish::Resume(of) => self.steer(of.as_deref(), now_ns, source, None, &|course| Course {
-                paused: false,
-                ..course
-            }),
-            Wish::Plan(of) => self.steer(of.as_deref(), now_ns, source, None, &|_| Course::PLANNED),
-            Wish::Scale(of, permille) => {
-                let change = |course| Course { permille: *permille, ..course };
-                self.steer(of.as_deref(), now_ns, source, None, &change)
-            }
-            Wish::Nudge(of, by) => {
-                // Down ends above zero: nothing at all is a pause.
-                let change = |course: Course| match course.permille.saturating_add_signed(*by) {
-                    0 => course,
-                    permille => Course { permille: permille.min(MAX_PERMILLE), ..course },
-                };
-                self.steer(of.as_deref(), now_ns, source, None, &change)
-            }
-            Wish::Rate(of, rate) => {
-                let change = |course| Course { base: Base::Rate(*rate), permille: 1_000, ..course };
-                self.steer(of.as_deref(), now_ns, source, Some("open"), &change)
-            }
-            Wish::Users(of, users) => {
-                let change =
-                    |course| Course { base: Base::Users(*users), permille: 1_000, ..course };
-                self.steer(of.as_deref(), now_ns, source, Some("closed"), &change)
-            }
             Wish::Breaker(name, switch) => self.switch(name, *switch, now_ns, source),
             Wish::Mute(step, mute) => self.mute(step, *mute, now_ns, source),
             Wish::Mark(text) => {
@@ -121,33 +89,48 @@ impl<'a> Control<'a> {
             }
             Wish::Status => {
                 let muted = self.plan.steps.iter().zip(&self.muted).filter(|(_, muted)| **muted);
-                let muted = muted.map(|(series, _)| series.name.as_str()).collect();
-                let answer = self.standing.json(self.plan, &self.helms, muted, now_ns);
-                Ok(Done { answer, ..Done::default() })
+                let muted: Vec<&str> = muted.map(|(series, _)| series.name.as_str()).collect();
+                answered(self.standing.json(self.plan, &self.helms, &muted, now_ns))
             }
-            Wish::Help => Ok(Done { answer: Wish::help(), ..Done::default() }),
+            Wish::Help => answered(Wish::help()),
+            Wish::Keys => answered(KEYS.to_owned()),
             Wish::Stop => {
                 let answer = "stopping: nothing new begins".to_owned();
                 Ok(Done { stops: true, answer, ..Done::default() })
             }
+            Wish::Pause(_)
+            | Wish::Resume(_)
+            | Wish::Toggle(_)
+            | Wish::Scale(..)
+            | Wish::Nudge(..)
+            | Wish::Rate(..)
+            | Wish::Users(..)
+            | Wish::Plan(_) => self.steer(wish, now_ns, source),
         }
     }
 
     /// Asks something else of a workload, or of all of a model.
-    fn steer(
-        &mut self,
-        of: Option<&str>,
-        now_ns: u64,
-        source: &Source,
-        model: Option<&str>,
-        change: Change<'_>,
-    ) -> Result<Done, String> {
+    fn steer(&mut self, wish: &Wish, now_ns: u64, source: &Source) -> Result<Done, String> {
+        let (of, model) = match wish {
+            Wish::Rate(of, _) => (of, Some("open")),
+            Wish::Users(of, _) => (of, Some("closed")),
+            Wish::Pause(of)
+            | Wish::Resume(of)
+            | Wish::Toggle(of)
+            | Wish::Plan(of)
+            | Wish::Scale(of, _)
+            | Wish::Nudge(of, _) => (of, None),
+            _ => (&None, None),
+        };
+        let meant = self.meant(of.as_deref(), model)?;
+        let all_paused = meant.iter().all(|index| self.helms[*index].course.paused);
         let at_ns = (now_ns + LEAD_NS).max(self.last_ns);
         let mut steered = Vec::new();
-        for index in self.meant(of, model)? {
+        for index in meant {
             let (workload, asks) = (&self.plan.workloads[index], &self.helms[index]);
-            let course = change(asks.course);
-            let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns);
+            let course = changed(asks.course, wish, all_paused);
+            let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns)
+                || count_of(workload).is_some_and(|most| self.standing.made(index) >= most);
             if course == asks.course || is_over && of.is_none() {
                 continue;
             }
@@ -274,10 +257,9 @@ impl<'a> Control<'a> {
 
 impl Done {
     fn add(&mut self, subject: String, change: String, at_ns: u64) {
-        if !self.answer.is_empty() {
-            self.answer.push('\n');
-        }
-        self.answer += &format!("{subject}: {change}");
+        let line = [&subject, ": ", &change].concat();
+        self.answer =
+            if self.answer.is_empty() { line } else { [&self.answer, "\n", &line].concat() };
         self.changes.push((subject, change, at_ns));
     }
 
@@ -287,6 +269,26 @@ impl Done {
             words.clone_into(&mut self.answer);
         }
         self
+    }
+}
+
+/// What a wish makes of what is asked.
+fn changed(course: Course, wish: &Wish, all_paused: bool) -> Course {
+    let held = |base| Course { base, permille: 1_000, ..course };
+    match wish {
+        Wish::Pause(_) => Course { paused: true, ..course },
+        Wish::Resume(_) => Course { paused: false, ..course },
+        Wish::Toggle(_) => Course { paused: !all_paused, ..course },
+        Wish::Scale(_, permille) => Course { permille: *permille, ..course },
+        Wish::Nudge(_, by) => match course.permille.saturating_add_signed(*by) {
+            // Down ends above zero: nothing at all is a pause.
+            0 => course,
+            permille => Course { permille: permille.min(MAX_PERMILLE), ..course },
+        },
+        Wish::Rate(_, rate) => held(Base::Rate(*rate)),
+        Wish::Users(_, users) => held(Base::Users(*users)),
+        Wish::Plan(_) => Course::PLANNED,
+        _ => course,
     }
 }
 
@@ -300,6 +302,17 @@ fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> 
     let more = if known.len() > SHOWN { ", …" } else { "" };
     known.truncate(SHOWN);
     format!("there is no {what} `{name}`: expected one of {}{more}{near}", known.join(", "))
+}
+
+/// The iterations that end a workload.
+fn count_of(workload: &Workload) -> Option<u64> {
+    match &workload.load {
+        Load::Open(arrivals) => arrivals.iterations,
+        Load::Closed(users) => match users.bound {
+            Bound::Iterations(most) => Some(most),
+            Bound::Time | Bound::Once => None,
+        },
+    }
 }
 
 /// Whether a load is of the open model.

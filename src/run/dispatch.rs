@@ -201,28 +201,33 @@ impl Dispatch<'_> {
     /// Somebody outside wants something else to be asked.
     fn wished(&mut self, asked: Asked) {
         let answer = self.obey(&asked);
-        match asked.reply {
+        if let Some(reply) = asked.reply {
             // Who does not wait for it any more does not miss it.
-            Some(reply) => drop(reply.send(answer)),
-            None => {
-                let (Ok(words) | Err(words)) = answer;
-                self.folds.audience.tell(&RunEvent::Note(words));
-            }
+            drop(reply.send(answer));
+        } else {
+            let (Ok(words) | Err(words)) = answer;
+            self.folds.audience.tell(&RunEvent::Note(words.replace('\n', ", ")));
         }
     }
 
     fn obey(&mut self, asked: &Asked) -> Answer {
-        let speaks = matches!(asked.wish, Wish::Status | Wish::Help | Wish::Mark(_) | Wish::Stop);
+        let speaks = matches!(
+            asked.wish,
+            Wish::Status | Wish::Help | Wish::Keys | Wish::Mark(_) | Wish::Stop
+        );
         if self.stopped.is_some() && !speaks {
             return Err("the run is ending: nothing is asked any more".to_owned());
         }
         let now_ns = clock::now().since(self.start);
         let done = self.control.obey(&asked.wish, now_ns, &self.source)?;
+        if asked.reply.is_some() && !done.changes.is_empty() {
+            // Screens hear of it in one note, since they have room for few.
+            let all: Vec<String> =
+                done.changes.iter().map(|(whose, what, _)| format!("{whose}: {what}")).collect();
+            let note = format!("{} ({})", all.join(", "), asked.by);
+            self.folds.audience.tell(&RunEvent::Note(note));
+        }
         for (subject, change, at_ns) in done.changes {
-            if asked.reply.is_some() {
-                let note = format!("{subject}: {change} ({})", asked.by);
-                self.folds.audience.tell(&RunEvent::Note(note));
-            }
             let cause = asked.by.to_owned();
             let notice = Notice { at_ns, topic: Topic::Control, subject, change, cause };
             self.folds.tally.notice(notice);

@@ -5,6 +5,8 @@
 
 mod ceiling;
 pub mod control;
+#[cfg(test)]
+mod control_tests;
 pub mod dispatch;
 mod ending;
 pub mod rehearsal;
@@ -86,8 +88,8 @@ impl Trouble {
     }
 }
 
-/// Carries a plan out and judges it. `asked` overrides the number of shards; `control` is called once
-/// the load begins, and may keep something for as long as it lasts.
+/// Carries a plan out and judges it. `asked` overrides the number of shards; `control` is called
+/// once the load begins, and may keep something for as long as it lasts.
 ///
 /// # Errors
 /// When the machine cannot carry the plan, or threads, sockets or the built-in target fail.
@@ -116,7 +118,7 @@ pub fn run(
     });
     audience.tell(&RunEvent::Began(Arc::clone(&opening)));
 
-    let start = clock::now() + HEAD_START;
+    let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
     let mut tally = tally(&plan, tier.shards);
@@ -131,7 +133,10 @@ pub fn run(
         let memory = Vitals { rss: &mut rss, limit: host::Facts::read().memory() };
         let folds = Folds { tally: &mut tally, watch: &mut watch, audience, memory };
         let outside = Outside { interrupts: receiver, wishes: wished };
-        dispatch::dispatch(&plan, start, source, folds, outside).await
+        let stopped = dispatch::dispatch(&plan, start, source, folds, outside).await;
+        // Answers that are on their way get out: whoever wished for the end is told so.
+        tokio::task::yield_now().await;
+        stopped
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
     let broken = engine.join().err();

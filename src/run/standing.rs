@@ -32,8 +32,14 @@ impl Standing {
         self.before = std::mem::replace(&mut self.last, Second { elapsed_ns, users, workloads });
     }
 
+    /// The iterations of a workload that were begun or dropped by the last full second.
+    pub(super) fn made(&self, workload: usize) -> u64 {
+        let all = self.last.workloads.get(workload).map(|(all, _)| *all).unwrap_or_default();
+        all.started + all.dropped + all.suppressed
+    }
+
     /// The line.
-    pub(super) fn json(&self, plan: &Plan, asks: &[Asks], muted: Vec<&str>, now_ns: u64) -> String {
+    pub(super) fn json(&self, plan: &Plan, asks: &[Asks], muted: &[&str], now_ns: u64) -> String {
         let (mut asked, mut started, mut calls) = (0.0, 0.0, Calls::default());
         let loads = plan.workloads.iter().zip(asks).enumerate();
         let workloads: Vec<Value> = loads

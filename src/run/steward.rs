@@ -12,6 +12,7 @@ use crate::guard::memory::Relief;
 use crate::guard::{Admit, Memory, sizing};
 use crate::plan::Plan;
 use crate::plan::policy::{Level, Priority};
+use crate::stats::delta::StepWindow;
 use crate::stats::{Delta, Histogram, Notice, PoolUse, Topic};
 use crate::units::{nanos, show_duration};
 
@@ -104,9 +105,9 @@ impl<'a> Steward<'a> {
             window.workloads.iter().for_each(|load| self.lag.merge(&load.lag));
             for (at, step) in window.steps.iter().enumerate() {
                 let Some(step) = step else { continue };
-                let errors = step.calls.failed + step.calls.timeout;
+                let (sent, errors) = trouble(step);
                 for seen in [&mut self.second, &mut self.by_service[self.services[at]]] {
-                    seen.calls += step.calls.ok + errors;
+                    seen.calls += sent;
                     seen.errors += errors;
                     seen.service.merge(step.service.answers());
                     seen.service.merge(step.service.timeouts());
@@ -200,6 +201,11 @@ impl<'a> Steward<'a> {
     }
 
     fn resize(&mut self, at: usize, size: u64, why: String) {
+        // Each shard has at least one of them.
+        let size = size.max(self.before.len() as u64);
+        if size == self.pools[at].size {
+            return;
+        }
         let before = std::mem::replace(&mut self.pools[at].size, size);
         let subject = format!("pool {}", self.plan.policies.pools[at].name);
         let change = format!("{before} → {size} connections");
@@ -216,7 +222,7 @@ impl<'a> Steward<'a> {
         let Some((heal, look_ns)) = &mut self.heal else { return };
         *look_ns = self.now_ns + nanos(every);
         for step in heal.look(&signs) {
-            self.mend(step);
+            self.mend(&step);
         }
     }
 
@@ -242,10 +248,10 @@ impl<'a> Steward<'a> {
         signs
     }
 
-    fn mend(&mut self, step: Step) {
+    fn mend(&mut self, step: &Step) {
         let (Step::Remedy(issue, seen)
         | Step::Helpless(issue, seen)
-        | Step::Outcome(issue, seen, _)) = &step;
+        | Step::Outcome(issue, seen, _)) = step;
         let (issue, saw) = (issue.clone(), show(issue, *seen));
         let subject = match &issue {
             Issue::Memory => "memory".to_owned(),
@@ -254,7 +260,7 @@ impl<'a> Steward<'a> {
                 format!("service {}", self.plan.services[*at].name)
             }
         };
-        let (order, change) = match (&step, &issue) {
+        let (order, change) = match (step, &issue) {
             (Step::Outcome(_, _, now), _) => {
                 (None, format!("outcome: {saw} → {}", show(&issue, *now)))
             }
@@ -290,6 +296,19 @@ impl<'a> Steward<'a> {
         let notice = Notice { at_ns: self.now_ns, topic, subject, change, cause };
         self.acts.push(Act { order, notice });
     }
+}
+
+/// How many calls of a series were sent and have ended, and how many of them the target failed: no
+/// answer, or one that says so (5xx, 429). What it refuses with reason is no trouble of its.
+fn trouble(step: &StepWindow) -> (u64, u64) {
+    let calls = &step.calls;
+    let (mut answered, mut bad) = (0, 0);
+    for &(status, count) in &step.statuses {
+        answered += count;
+        bad += if status == 429 || status >= 500 { count } else { 0 };
+    }
+    let unanswered = (calls.ok + calls.failed).saturating_sub(answered);
+    (calls.ok + calls.failed + calls.timeout, calls.timeout + unanswered + bad)
 }
 
 /// What was seen, in words.

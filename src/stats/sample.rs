@@ -34,8 +34,8 @@ pub struct Exchange {
     pub done: Time,
     /// The times of a connection opened for it.
     pub opening: Option<Opening>,
-    /// Whether it had a connection to talk over.
-    pub wired: bool,
+    /// Whether it went over a connection that had carried one before.
+    pub reuses: bool,
     /// Whether the last byte of the request was handed to the kernel.
     pub sent: bool,
     /// Bytes handed to the kernel.

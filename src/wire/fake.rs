@@ -172,7 +172,7 @@ fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: Outcome, sent: bool) -> Ex
         first_byte: done,
         done,
         opening: None,
-        wired: sent,
+        reuses: sent,
         sent,
         bytes_sent: if sent { outgoing.bytes.len() as u64 } else { 0 },
         bytes_received: 0,

@@ -146,7 +146,7 @@ impl Http1 {
             first_byte: account.first_byte,
             done: account.done,
             opening,
-            wired: true,
+            reuses: opening.is_none() && line.requests() > 1,
             sent: kept.spent.sent,
             bytes_sent: kept.spent.bytes_sent,
             bytes_received: kept.spent.bytes_received,
@@ -171,6 +171,20 @@ impl Http1 {
             line.close();
         }
     }
+}
+
+/// Opens a connection that nothing is sent over yet: from now on it is idle.
+pub(super) async fn open(
+    endpoint: &Endpoint,
+    line: &mut Line,
+    outgoing: &Outgoing<'_>,
+    patience: &Patience,
+    times: &mut Opening,
+) -> Result<(), Outcome> {
+    let mut connection = Connection::open(endpoint, outgoing, patience, times).await?;
+    connection.idle_since = clock::now();
+    line.open(connection);
+    Ok(())
 }
 
 /// Writes the request and reads the answer on the line's connection.
@@ -314,7 +328,7 @@ pub(super) fn never_sent(now: Time, outcome: Outcome, opening: Option<Opening>) 
         first_byte: Time::NEVER,
         done: clock::now(),
         opening,
-        wired: false,
+        reuses: false,
         sent: false,
         bytes_sent: 0,
         bytes_received: 0,

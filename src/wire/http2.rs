@@ -109,6 +109,7 @@ async fn exchange(
     if line.two.is_some() {
         line.carry();
     }
+    let reuses = opening.is_none() && line.requests > 1;
     let Some(two) = &mut line.two else {
         let spoken = http1.exchange(endpoint, line, outgoing, now, patience, kept).await;
         return (Exchange { opening: opening.or(spoken.0.opening), ..spoken.0 }, spoken.1);
@@ -128,7 +129,7 @@ async fn exchange(
         first_byte: progress.first_byte,
         done,
         opening,
-        wired: true,
+        reuses,
         sent,
         bytes_sent,
         bytes_received,
@@ -150,7 +151,7 @@ async fn exchange(
 }
 
 /// Opens a connection, and finds out what is spoken on it.
-async fn open(
+pub(super) async fn open(
     endpoint: &Endpoint,
     line: &mut Line,
     outgoing: &Outgoing<'_>,

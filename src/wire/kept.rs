@@ -62,6 +62,17 @@ pub struct Spent {
 }
 
 impl Wanted {
+    /// Nothing is kept.
+    pub const NOTHING: Self = Self {
+        head_request: false,
+        max_body: 0,
+        keep_head: false,
+        keep_body: false,
+        cookies: false,
+        location: false,
+        retry_after: false,
+    };
+
     /// Whether the header block of an answer of this status is wanted for its status alone.
     pub fn head_of(&self, status: u16) -> bool {
         self.keep_head

@@ -29,7 +29,7 @@ use std::rc::Rc;
 
 use crate::clock::Time;
 use crate::plan::reach::Version;
-use crate::stats::sample::Exchange;
+use crate::stats::sample::{Exchange, Opening};
 
 use connection::Connection;
 pub use endpoint::Endpoint;
@@ -137,6 +137,24 @@ impl Wire {
     /// Why a safety limit kept a connection from being opened, if one did.
     pub fn refusal(&self) -> Option<String> {
         self.endpoints.iter().find_map(Endpoint::refusal)
+    }
+
+    /// Opens a line's connection before it is needed; how that went, where there was one to open.
+    pub async fn make_ready(
+        &self,
+        line: &mut Line,
+        outgoing: &Outgoing<'_>,
+        patience: &Patience,
+    ) -> Option<Opening> {
+        let endpoint = self.endpoints.get(outgoing.endpoint).filter(|_| !line.is_open())?;
+        let mut opening = Opening::default();
+        // What went wrong the first call will meet again, and tell.
+        let _ = if endpoint.version == Version::Http1 || outgoing.way.is_some() {
+            http1::open(endpoint, line, outgoing, patience, &mut opening).await
+        } else {
+            http2::open(endpoint, line, outgoing, patience, &mut opening).await
+        };
+        Some(opening)
     }
 
     /// A service's name is looked up again before the next connection.

@@ -114,6 +114,7 @@ impl Manada {
             // Whoever runs the tests may have limits of their own.
             .env_remove("MANADA_SAFETY")
             .env("XDG_CONFIG_HOME", self.folder.path().join(".config"))
+            .env("XDG_RUNTIME_DIR", self.folder.path())
             .envs(self.environment)
             .stdin(Stdio::null())
             .stdout(self.stdout.unwrap_or_else(Stdio::piped))
@@ -141,6 +142,18 @@ impl Running {
     pub(crate) fn hear(&self, text: &str) {
         let heard = self.stderr.until(|said, _| String::from_utf8_lossy(said).contains(text));
         assert!(heard.is_some(), "it never said {text:?}");
+    }
+
+    /// Waits until it says more than it has said on standard error.
+    pub(crate) fn hear_more(&self) {
+        let known = self.stderr.said.lock().unwrap().0.len();
+        let heard = self.stderr.until(|said, ended| ended || said.len() > known);
+        assert!(heard.is_some(), "it says nothing more");
+    }
+
+    /// A path in its folder.
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Waits for its end.

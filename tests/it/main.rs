@@ -4,11 +4,13 @@
 mod answers; // raw answers, good and hostile, and what must come of each
 mod browser; // cookies, redirects, compressed answers
 mod builtin; // `manada target` as a process, and what it counted
+mod control; // live control: the socket, and who may use it
 mod deaf; // targets that do not listen to the end, and long requests
 mod exemplars; // failing exchanges, kept and sent again by curl
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in a folder of its own, within bounds
 mod http2; // HTTP/2 against nginx and against peers that break it
+mod keys; // the keys of a terminal, and how they leave it
 mod ledger; // what the generator says against what the target saw
 mod link; // users with a slow link of their own
 mod memory; // nothing grows with the number of requests

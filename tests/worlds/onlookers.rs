@@ -45,13 +45,13 @@ pub struct Wished {
 pub fn wish_all(wishes: &[Wished], start: Time, control: mpsc::Sender<Asked>) {
     let wishes = wishes.to_vec();
     tokio::task::spawn_local(async move {
-        for Wished { at, r#do } in wishes {
+        for Wished { at, r#do: words } in wishes {
             clock::sleep_until(start.after(ns(&at) - LEAD_NS)).await;
             let (reply, answer) = oneshot::channel();
-            let wish = Wish::parse(&r#do).unwrap();
+            let wish = Wish::parse(&words).unwrap();
             control.send(Asked { wish, by: "world", reply: Some(reply) }).await.unwrap();
             let answer = answer.await.unwrap();
-            assert!(answer.is_ok(), "{}: {answer:?}", r#do);
+            assert!(answer.is_ok(), "{words}: {answer:?}");
         }
     });
 }

@@ -75,17 +75,23 @@ impl Caution {
                 Some(Some(_)) | None => {}
             }
         }
+        // A phone shares no connections with its neighbours.
         if !entry.leased
+            && !user.is_afar()
             && let Some(pool) = self.pool_of(prepared)
         {
             let line = pool.lease(service, &shard.wire, now);
             user.lines[service] = line.ok_or(Hold::Line(prepared.pool.unwrap_or_default()))?;
             entry.leased = true;
         }
+        let line = &mut user.lines[service];
+        if line.is_open() && line.opened() < self.refreshed.borrow()[service] {
+            line.close();
+        }
         if !entry.tries
             && let Some(gate) = self.gates.borrow_mut().get_mut(service)
             && !gate.is_open()
-            && !user.lines[service].is_open()
+            && !line.is_open()
         {
             match gate.ask(now) {
                 Ask::Go => {}

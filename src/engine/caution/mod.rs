@@ -48,6 +48,8 @@ pub(super) struct Caution {
     limit_wait_ns: u64,
     /// What a pool's errors are.
     failures: Failures,
+    /// By service: connections opened before are not used any more.
+    refreshed: RefCell<Vec<Time>>,
     /// What is less important than this is not sent.
     least: Cell<Priority>,
     /// By series.
@@ -94,6 +96,7 @@ impl Caution {
             }),
             limit_wait_ns: policies.limits.wait.map_or(u64::MAX, nanos),
             failures: Failures::of_target(),
+            refreshed: RefCell::new(vec![Time(0); plan.services.len()]),
             least: Cell::new(Priority::Low),
             muted: RefCell::new(vec![false; plan.steps.len()]),
             rng: RefCell::new(plan.seed.rng(Stream::Caution, shard, 0)),
@@ -169,6 +172,10 @@ impl Caution {
             }
             Order::Refresh(service) => {
                 wire.forget(*service);
+                if let Some(refreshed) = self.refreshed.borrow_mut().get_mut(*service) {
+                    *refreshed = now;
+                }
+                self.quiet.set(false);
                 self.pools.iter().flatten().for_each(|pool| {
                     pool.hang_up(Some(*service));
                 });

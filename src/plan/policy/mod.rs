@@ -108,7 +108,8 @@ impl Level {
 /// When the client goes down a level: by the calls of the last `window` that were sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Degradation {
-    /// Share of errors, 0 to 1, above which a level begins: light, heavy, emergency.
+    /// Share of calls that the target failed (no answer, 5xx, 429), 0 to 1, above which a level
+    /// begins: light, heavy, emergency.
     pub errors: [f64; 3],
     /// p95 of service above which light and heavy begin: what the target takes, not what we hold
     /// back ourselves.

@@ -5,6 +5,7 @@
 
 use super::Recorder;
 use crate::stats::outcome::error_index;
+use crate::stats::sample::Opening;
 use crate::stats::{Cause, Exchange, Outcome};
 
 /// Why an attempt is made.
@@ -47,7 +48,7 @@ impl Recorder {
         delta.connections.bytes_received += exchange.bytes_received;
         let connections = &mut delta.connections;
         match exchange.opening {
-            None => connections.reused += u64::from(exchange.wired),
+            None => connections.reused += u64::from(exchange.reuses),
             Some(opening) if opening.open => connections.opened += 1,
             Some(_) => connections.failed += 1,
         }
@@ -66,18 +67,23 @@ impl Recorder {
                 }
             }
         }
-        let phases = &mut self.window(intended_ns).phases;
         if let Some(opening) = exchange.opening {
-            let times = [opening.dns_ns, opening.connect_ns, opening.tls_ns];
-            for (phase, ns) in phases.iter_mut().zip(times) {
-                if let Some(ns) = ns {
-                    phase.record_ns(ns);
-                }
-            }
+            self.phases_of(&opening, intended_ns);
         }
         if matches!(exchange.outcome, Outcome::Answered(_)) {
+            let phases = &mut self.window(intended_ns).phases;
             phases[3].record_ns(exchange.first_byte.since(exchange.dispatched));
             phases[4].record_ns(exchange.done.since(exchange.first_byte));
+        }
+    }
+
+    /// The phases in which a connection was opened.
+    fn phases_of(&mut self, opening: &Opening, intended_ns: u64) {
+        let times = [opening.dns_ns, opening.connect_ns, opening.tls_ns];
+        for (phase, ns) in self.window(intended_ns).phases.iter_mut().zip(times) {
+            if let Some(ns) = ns {
+                phase.record_ns(ns);
+            }
         }
     }
 
@@ -90,11 +96,23 @@ impl Recorder {
         delta.connections.bytes_sent += exchange.bytes_sent;
         delta.connections.bytes_received += exchange.bytes_received;
         match exchange.opening {
-            None => delta.connections.reused += u64::from(exchange.wired),
+            None => delta.connections.reused += u64::from(exchange.reuses),
             Some(opening) if opening.open => delta.connections.opened += 1,
             // Nobody knows whether it would have been opened.
             Some(_) => {}
         }
+    }
+
+    /// A connection was opened, or was not, for a user that is due `intended_ns` after the run's
+    /// start, before it came.
+    pub fn made_ready(&mut self, opening: &Opening, intended_ns: u64) {
+        let connections = &mut self.delta.connections;
+        if opening.open {
+            connections.opened += 1;
+        } else {
+            connections.failed += 1;
+        }
+        self.phases_of(opening, intended_ns);
     }
 
     /// An attempt that is not its call's last: its service time is one, too.

@@ -1,0 +1,159 @@
+//! Keys of the terminal that a run is started from, while bars are shown.
+//!
+//! `launch` listens beside the run, on the dispatcher's thread.
+//! Invariant: whatever ends or stops the program, the terminal is as it was; in the background
+//! nothing of it is touched.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::{Mutex, Once, PoisonError};
+
+use rustix::process::{Signal, getpgrp, getpid, kill_process};
+use rustix::stdio::stdin;
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr,
+};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinHandle;
+
+use crate::event::{Asked, Wish};
+use crate::run::{Interrupt, Levers};
+
+/// How the terminal was; there while it is otherwise.
+static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
+
+/// SIGTSTP and SIGCONT, which tokio has no names for.
+const STOP_ASKED: i32 = Signal::TSTP.as_raw();
+const CONTINUED: i32 = Signal::CONT.as_raw();
+
+/// Keys are listened to until this is dropped.
+#[derive(Debug)]
+pub(super) struct Keys(Vec<JoinHandle<()>>);
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+        restore();
+    }
+}
+
+/// Whether there are keys to listen to.
+pub(super) fn there_are() -> bool {
+    isatty(stdin()) && in_foreground()
+}
+
+/// Listens to keys.
+///
+/// # Errors
+/// When the terminal cannot be set, or not be waited for.
+pub(super) fn listen(levers: Levers) -> io::Result<Keys> {
+    restore_on_panic();
+    let mut keys = Keys(Vec::new());
+    enter()?;
+    let fd = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
+    // The new way to register is unsafe: it asks for a promise that the descriptor stays open. An
+    // OwnedFd that nobody else can reach keeps it by itself.
+    #[expect(deprecated, reason = "safe for a descriptor that AsyncFd owns")]
+    let fd = AsyncFd::try_with_interest(fd, Interest::READABLE)?;
+    keys.0.push(tokio::task::spawn_local(hear(fd, Rc::new(levers))));
+    keys.0.push(tokio::task::spawn_local(mind_stops()));
+    keys.0.push(tokio::task::spawn_local(mind_returns()));
+    Ok(keys)
+}
+
+/// What a key wishes.
+fn wish(key: u8, marks: &mut u32) -> Option<Wish> {
+    Some(match key {
+        b'p' | b' ' => Wish::Toggle(None),
+        b'+' | b'=' => Wish::Nudge(None, 100),
+        b'-' => Wish::Nudge(None, -100),
+        b'm' => {
+            *marks += 1;
+            Wish::Mark(format!("mark {marks}"))
+        }
+        b'?' | b'h' => Wish::Keys,
+        _ => return None,
+    })
+}
+
+async fn hear(fd: AsyncFd<OwnedFd>, levers: Rc<Levers>) {
+    let mut marks = 0;
+    while let Ok(mut ready) = fd.readable().await {
+        let mut keys = [0; 64];
+        // To read in the background would stop us; and there the keys are somebody else's.
+        let count =
+            if in_foreground() { rustix::io::read(fd.get_ref(), &mut keys).ok() } else { None };
+        // A terminal that has nothing more says 0, as does one that is gone.
+        ready.clear_ready();
+        for key in &keys[..count.unwrap_or(0)] {
+            if *key == b'q' {
+                // As Ctrl-C: a queue that is full has been told.
+                let _ = levers.interrupts.try_send(Interrupt::Int);
+            } else if let Some(wish) = wish(*key, &mut marks) {
+                let _ = levers.wishes.try_send(Asked { wish, by: "key", reply: None });
+            }
+        }
+    }
+}
+
+/// Ctrl-Z: the shell gets its terminal back as it was.
+async fn mind_stops() {
+    let Ok(mut stops) = signal(SignalKind::from_raw(STOP_ASKED)) else { return };
+    while stops.recv().await.is_some() {
+        restore();
+        let _ = kill_process(getpid(), Signal::STOP);
+    }
+}
+
+/// Back in the foreground: keys again.
+async fn mind_returns() {
+    let Ok(mut returns) = signal(SignalKind::from_raw(CONTINUED)) else { return };
+    while returns.recv().await.is_some() {
+        if in_foreground() {
+            let _ = enter();
+        }
+    }
+}
+
+/// Whether the terminal listens to us. Another one than our session's own does not.
+fn in_foreground() -> bool {
+    tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp())
+}
+
+/// Keys come one by one and unseen; what sends signals still does.
+fn enter() -> io::Result<()> {
+    let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
+    let found = tcgetattr(stdin())?;
+    let mut ours = found.clone();
+    ours.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+    // A read takes what is there and never waits: nobody else's flags on the terminal change.
+    ours.special_codes[SpecialCodeIndex::VMIN] = 0;
+    ours.special_codes[SpecialCodeIndex::VTIME] = 0;
+    tcsetattr(stdin(), OptionalActions::Now, &ours)?;
+    before.get_or_insert(found);
+    Ok(())
+}
+
+/// The terminal as it was. In the background the shell has seen to that, and would stop us.
+fn restore() {
+    let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
+    if let Some(before) = before
+        && in_foreground()
+    {
+        let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+    }
+}
+
+fn restore_on_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let told = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            restore();
+            told(panic);
+        }));
+    });
+}

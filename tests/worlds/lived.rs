@@ -1,0 +1,133 @@
+//! A world, lived: its shards, its target and its dispatcher as tasks of one virtual clock.
+//!
+//! `worlds` looks at what came of it.
+//! Invariant: what is run is what runs for real, but for the wire and the clock.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use manada::clock::{self, Time};
+use manada::curve::{Distribution, Queue};
+use manada::engine;
+use manada::engine::Variables;
+use manada::engine::once::{Once, once};
+use manada::event::wish::WISHES;
+use manada::event::{Generator, Opening, Report};
+use manada::plan::{Address, Archetype, Plan};
+use manada::run::dispatch::{Folds, Vitals};
+use manada::run::{self, Outside, dispatch};
+use manada::seed::Stream;
+use manada::sinks::{Audience, Full};
+use manada::wire::Wire;
+use manada::wire::fake::Target;
+use tokio::sync::mpsc;
+
+use super::World;
+use super::onlookers::{Listener, wish_all};
+use super::scripted::{Window, World1, ns};
+
+/// What came of a world.
+pub struct Lived {
+    pub report: Report,
+    pub target: Target,
+    /// What the target had got before the load began.
+    pub before: u64,
+    pub said: Vec<String>,
+}
+
+/// Carries out a `setup` or `teardown` in this world.
+async fn alone(
+    plan: &Plan,
+    archetype: &Archetype,
+    addresses: &[Address],
+    target: &Target,
+    globals: Variables,
+) -> Once {
+    let (wire, never) = (Wire::fake(target.clone()), std::future::pending());
+    let done = once(plan, archetype, addresses.to_vec(), wire, globals, never).await;
+    assert_eq!(done.failure(), None);
+    done
+}
+
+/// The world's target.
+fn target(world: &World, plan: &Plan, start: Time) -> Target {
+    let mut queue = Queue::new(world.target.servers);
+    if let Some((at, length)) = world.target.stall.as_ref().map(Window::ns) {
+        assert!(queue.stall(start.0 + at, Duration::from_nanos(length)));
+    }
+    let latency = world.target.latency.as_deref().unwrap_or("0s");
+    Target::new(World1 {
+        start,
+        queue,
+        latency: Distribution::parse_compact(latency).unwrap(),
+        rng: plan.seed.rng(Stream::World, 0, 0),
+        script: world.target.clone(),
+        count: 0,
+    })
+}
+
+/// How much memory the process holds, bytes.
+fn held(memory: &[(String, u64)], at: u64) -> Option<u64> {
+    memory.iter().rev().find(|(from, _)| ns(from) <= at).map(|(_, mib)| mib << 20)
+}
+
+/// Runs a world on so many shards: the report, and what the target got.
+pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
+    clock::block_on_virtual(async {
+        let start = clock::now() + Duration::from_millis(20);
+        let target = target(world, plan, start);
+        if let Some((at, length)) = world.freeze.as_ref().map(Window::ns) {
+            tokio::task::spawn_local(async move {
+                clock::sleep_until(start.after(at)).await;
+                clock::freeze_world(length);
+            });
+        }
+        let nowhere = Address { tls: false, host: "world".into(), port: 80, prefix: String::new() };
+        let addresses = vec![nowhere; plan.services.len()];
+        let globals = match &plan.setup {
+            None => Variables::default(),
+            Some(setup) => {
+                alone(plan, setup, &addresses, &target, Variables::default()).await.variables
+            }
+        };
+        let before = target.count();
+        let start = start.max(clock::now());
+        let (setups, source) = engine::set_up(plan, addresses.clone(), shards, start, &globals);
+        for setup in setups {
+            let wire = Wire::fake(target.clone());
+            tokio::task::spawn_local(async move { engine::shard::run(setup, wire).await });
+        }
+        let mut tally = run::tally(plan, shards);
+        let mut watch = run::watch(plan, shards);
+        let (_keep, interrupts) = mpsc::channel(1);
+        let (control, wishes) = mpsc::channel(WISHES);
+        wish_all(&world.steer, start, control);
+        let outside = Outside { interrupts, wishes };
+        let mut audience = Audience::default();
+        let said = Arc::new(Mutex::new(Vec::new()));
+        audience.seat("said", Full::Wait, Listener(Arc::clone(&said))).unwrap();
+        let mut rss = || held(&world.memory, clock::now().since(start));
+        let memory = Vitals { rss: &mut rss, limit: None };
+        let folds = Folds { tally: &mut tally, watch: &mut watch, audience: &mut audience, memory };
+        let stopped = dispatch::dispatch(plan, start, source, folds, outside).await;
+        let opening = Arc::new(Opening {
+            plan: Arc::clone(plan),
+            started_at: clock::wall(),
+            generator: Generator {
+                tier: "world",
+                shards,
+                reason: String::new(),
+                remarks: Vec::new(),
+            },
+        });
+        let end = plan.load_end().map(|end| end.as_nanos() as u64);
+        let snapshot = Arc::new(tally.snapshot(end));
+        if let Some(teardown) = &plan.teardown {
+            alone(plan, teardown, &addresses, &target, globals).await;
+        }
+        audience.leave().unwrap();
+        let said = std::mem::take(&mut *said.lock().unwrap());
+        let report = run::conclude(opening, snapshot, watch, stopped.as_ref());
+        Lived { report, target, before, said }
+    })
+}
