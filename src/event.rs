@@ -11,7 +11,7 @@ use crate::exit::Ending;
 pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
 use crate::plan::{Course, Plan};
-use crate::stats::{Delta, Snapshot};
+use crate::stats::{Delta, Notices, Snapshot};
 use crate::verdict::{Judgement, Trust};
 pub use wish::{Answer, Asked, Wish};
 
@@ -147,6 +147,8 @@ pub enum RunEvent {
     Second(Arc<Snapshot>),
     /// Something a person should know now.
     Note(String),
+    /// What changed, on one shard or by what the run itself saw.
+    Noticed(Arc<Notices>),
     /// What users' `log` steps said, and how many lines more there were.
     Said(Vec<String>, u64),
     /// It is over.

@@ -249,7 +249,10 @@ impl Attempts<'_> {
     ) -> Result<(), Outcome> {
         let times = (self.at, self.picked_up);
         let waited = self.shard.caution.wait(user, self.prepared, entry, hold, times).await;
-        self.blocked(hold.cause());
+        // What is not sent at all has waited for nothing.
+        if !matches!(hold, Hold::Never(_)) {
+            self.blocked(hold.cause());
+        }
         waited
     }
 

@@ -182,7 +182,7 @@ mod tests {
         let helm = Helm {
             zero: Time(S),
             grace_ns: S,
-            places: 1,
+            places: 3,
             changes: Cell::default(),
             from_ns: Cell::default(),
             curve: RefCell::default(),

@@ -122,7 +122,7 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
             ..Gauges::default()
         };
         let mut fresh = shard.recorder.borrow_mut().shed(gauges, now);
-        fresh.pools = shard.caution.take_uses(now);
+        shard.caution.shed(&shard.shared.board, &mut fresh, now);
         let mut delta = match kept.take() {
             None => fresh,
             Some(mut kept) => {

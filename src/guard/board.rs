@@ -51,16 +51,21 @@ impl Board {
         [self.breakers.len() - 1, self.endpoints + service, endpoint]
     }
 
-    /// Whether an attempt would be refused now; takes nothing.
+    /// The widest breaker that would refuse an attempt now; takes nothing.
     #[inline]
-    pub fn would_refuse(&self, endpoint: usize, service: usize, now: Time) -> bool {
-        self.any
-            && self.levels(endpoint, service).into_iter().any(|at| {
-                self.breakers[at].as_ref().is_some_and(|breaker| breaker.would_refuse(now))
-            })
+    pub fn refuses(&self, endpoint: usize, service: usize, now: Time) -> Option<usize> {
+        if !self.any {
+            return None;
+        }
+        self.levels(endpoint, service)
+            .into_iter()
+            .find(|at| self.breakers[*at].as_ref().is_some_and(|breaker| breaker.would_refuse(now)))
     }
 
-    /// Leave to go now; `None`: refused. `changed` is told of each transition.
+    /// Leave to go now. `changed` is told of each transition.
+    ///
+    /// # Errors
+    /// The place of the breaker that refuses.
     #[inline]
     pub fn admit(
         &self,
@@ -68,7 +73,7 @@ impl Board {
         service: usize,
         now: Time,
         mut changed: impl FnMut(Changed),
-    ) -> Option<Pass> {
+    ) -> Result<Pass, usize> {
         let mut pass = Pass::default();
         let levels = self.levels(endpoint, service);
         for (level, at) in levels.into_iter().enumerate() {
@@ -85,11 +90,11 @@ impl Board {
                 }
                 Verdict::Refuse => {
                     self.give_back(endpoint, service, pass, now);
-                    return None;
+                    return Err(at);
                 }
             }
         }
-        Some(pass)
+        Ok(pass)
     }
 
     /// An attempt that had leave was not made after all.

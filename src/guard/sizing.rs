@@ -7,7 +7,7 @@ use crate::plan::policy::Pool;
 use crate::stats::PoolUse;
 
 /// A pool whose waits are longer than this at p95 is too small, µs…
-const WAIT_US: u64 = 100_000;
+pub const WAIT_US: u64 = 100_000;
 /// …or one of which more than this share is lent…
 const BUSY: f64 = 0.8;
 /// …unless more than this share of its attempts fail: more connections make that worse.

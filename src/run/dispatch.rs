@@ -14,7 +14,7 @@ use crate::event::{Answer, Asked, Command, RunEvent, Source, Wish};
 use crate::plan::Plan;
 use crate::sinks::Audience;
 use crate::stats::delta::Halt;
-use crate::stats::{Delta, Notice, Tally, Topic};
+use crate::stats::{Delta, Notice, Notices, Tally, Topic};
 use crate::units::show_duration;
 use crate::verdict::Watch;
 
@@ -169,8 +169,9 @@ impl Dispatch<'_> {
         self.folds.tally.absorb(&delta);
         self.folds.watch.absorb(&delta);
         self.steward.absorb(&delta);
-        for notice in &delta.notices.list {
-            self.folds.audience.tell(&RunEvent::Note(notice.to_string()));
+        if delta.notices != Notices::default() {
+            let noticed = RunEvent::Noticed(Arc::new(delta.notices.clone()));
+            self.folds.audience.tell(&noticed);
         }
         if !delta.lines.is_empty() {
             let said = RunEvent::Said(delta.lines.clone(), delta.lines_lost);
@@ -258,7 +259,9 @@ impl Dispatch<'_> {
             if let Some(order) = act.order {
                 self.source.tell(&Command::Order(order));
             }
-            self.folds.audience.tell(&RunEvent::Note(act.notice.to_string()));
+            let mut noticed = Notices::default();
+            noticed.push(act.notice.clone(), 1);
+            self.folds.audience.tell(&RunEvent::Noticed(Arc::new(noticed)));
             self.folds.tally.notice(act.notice);
         }
         self.folds.audience.tell(&RunEvent::Second(Arc::new(snapshot)));

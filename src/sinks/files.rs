@@ -1,4 +1,5 @@
-//! The folder a run leaves behind: `summary.json`, `steps.csv`, `timeline.csv`, `latency.hlog`.
+//! The folder a run leaves behind: `summary.json`, `steps.csv`, `timeline.csv`, `latency.hlog`, and
+//! what only some runs have: `pools.csv`, `endpoints.csv`, `events.jsonl`.
 //!
 //! `cli` opens it before the run, so that a path that cannot be written fails in the first second.
 //! Invariant: an existing report is never overwritten unless it was asked for.
@@ -8,20 +9,33 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::endpoints::{self, Guards};
+use super::events;
 use super::hlog::Hlog;
+use super::pools::{self, Pools};
+use super::standing::{Stand, Standings};
 use super::timeline::{Closed, Seconds, Timeline};
 use super::{Sink, json};
 use crate::event::{Opening, Report, RunEvent};
 use crate::mask;
 use crate::stats::delta::StepWindow;
 
-/// The files, in the order they are named at the end.
-pub const NAMES: [&str; 4] = ["summary.json", "steps.csv", "timeline.csv", "latency.hlog"];
+/// The files of every run, in the order they are named at the end.
+const NAMES: [&str; 4] = ["summary.json", "steps.csv", "timeline.csv", "latency.hlog"];
+
+/// The files of those that have something to put into them.
+const SOME: [&str; 3] = [pools::FILE, endpoints::FILE, events::FILE];
+
+/// All that there may be.
+fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.into_iter().chain(SOME)
+}
 
 /// Writes the folder.
 pub struct Files {
     folder: PathBuf,
     seconds: Seconds,
+    standings: Standings,
     open: Option<Open>,
 }
 
@@ -29,6 +43,8 @@ pub struct Files {
 struct Open {
     timeline: Timeline<BufWriter<File>>,
     hlog: Hlog<BufWriter<File>>,
+    pools: Option<Pools<BufWriter<File>>>,
+    guards: Option<Guards<BufWriter<File>>>,
 }
 
 impl Files {
@@ -38,7 +54,7 @@ impl Files {
     /// When it cannot be made or written, or holds a report already and `force` is not set.
     pub fn open(folder: &Path, force: bool) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let taken = NAMES.iter().map(|name| folder.join(name)).find(|path| path.exists());
+        let taken = names().map(|name| folder.join(name)).find(|path| path.exists());
         if let Some(path) = taken
             && !force
         {
@@ -51,12 +67,18 @@ impl Files {
         for name in NAMES {
             File::create(folder.join(name))?;
         }
-        Ok(Self { folder: folder.to_owned(), seconds: Seconds::default(), open: None })
+        // What an older run left there must not look like this one's.
+        for path in SOME.map(|name| folder.join(name)).iter().filter(|path| path.exists()) {
+            fs::remove_file(path)?;
+        }
+        let folder = folder.to_owned();
+        let (seconds, standings) = (Seconds::default(), Standings::default());
+        Ok(Self { folder, seconds, standings, open: None })
     }
 
-    /// The paths of what is written.
+    /// The paths of what was written.
     pub fn paths(folder: &Path) -> Vec<PathBuf> {
-        NAMES.iter().map(|name| folder.join(name)).collect()
+        names().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
     }
 
     /// Removes the files that were made and never written, and the folder if nothing is left in it.
@@ -72,14 +94,22 @@ impl Files {
 
     fn begin(&mut self, opening: &Opening) -> io::Result<()> {
         let file = |name| File::create(self.folder.join(name)).map(BufWriter::new);
-        let timeline = Timeline::new(file("timeline.csv")?, Arc::clone(&opening.plan))?;
+        let plan = &opening.plan;
+        let timeline = Timeline::new(file("timeline.csv")?, Arc::clone(plan))?;
         let hlog = Hlog::new(file("latency.hlog")?, opening.started_at)?;
-        self.open = Some(Open { timeline, hlog });
+        let (mut pools, mut guards) = (None, None);
+        if Pools::<File>::wanted(plan) {
+            pools = Some(Pools::new(file(pools::FILE)?, Arc::clone(plan))?);
+        }
+        if Guards::<File>::wanted(plan) {
+            guards = Some(Guards::new(file(endpoints::FILE)?, plan)?);
+        }
+        self.open = Some(Open { timeline, hlog, pools, guards });
         Ok(())
     }
 
     fn write(&mut self, closed: &[Closed]) -> io::Result<()> {
-        let Some(Open { timeline, hlog }) = &mut self.open else { return Ok(()) };
+        let Some(Open { timeline, hlog, .. }) = &mut self.open else { return Ok(()) };
         for closed in closed {
             timeline.write(closed)?;
             if closed.window.measured {
@@ -91,9 +121,28 @@ impl Files {
         hlog.flush()
     }
 
+    fn write_standings(&mut self, closed: &[(u64, Stand)]) -> io::Result<()> {
+        let Some(Open { pools, guards, .. }) = &mut self.open else { return Ok(()) };
+        if let Some(pools) = pools {
+            closed.iter().try_for_each(|(second, stand)| pools.write(*second, stand))?;
+            pools.flush()?;
+        }
+        if let Some(guards) = guards {
+            closed.iter().try_for_each(|(second, stand)| guards.write(*second, stand))?;
+            guards.flush()?;
+        }
+        Ok(())
+    }
+
     fn conclude(&mut self, report: &Report) -> io::Result<()> {
         let rest = self.seconds.finish();
         self.write(&rest)?;
+        let rest = self.standings.finish();
+        self.write_standings(&rest)?;
+        if !report.snapshot.notices.list.is_empty() {
+            let file = File::create(self.folder.join(events::FILE))?;
+            events::write(BufWriter::new(file), report)?;
+        }
         let mut steps = File::create(self.folder.join("steps.csv")).map(BufWriter::new)?;
         write_steps(&mut steps, report)?;
         steps.flush()?;
@@ -106,7 +155,7 @@ impl Files {
 
 impl Sink for Files {
     fn wants(event: &RunEvent) -> bool {
-        !matches!(event, RunEvent::Second(_) | RunEvent::Note(_) | RunEvent::Said(..))
+        matches!(event, RunEvent::Began(_) | RunEvent::Measured(_) | RunEvent::Ended(_))
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
@@ -114,15 +163,17 @@ impl Sink for Files {
             RunEvent::Began(opening) => self.begin(opening),
             RunEvent::Measured(delta) => {
                 let closed = self.seconds.absorb(delta);
-                self.write(&closed)
+                self.write(&closed)?;
+                let closed = self.standings.absorb(delta);
+                self.write_standings(&closed)
             }
-            RunEvent::Second(_) | RunEvent::Note(_) | RunEvent::Said(..) => Ok(()),
             RunEvent::Ended(report) => self.conclude(report),
+            _ => Ok(()),
         }
     }
 }
 
-const STEPS: [&str; 24] = [
+const STEPS: [&str; 25] = [
     "id",
     "workload",
     "archetype",
@@ -147,6 +198,7 @@ const STEPS: [&str; 24] = [
     "service_p99_us",
     "service_p99_9_us",
     "service_max_us",
+    "suppressed",
 ];
 
 fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
@@ -183,6 +235,7 @@ fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
             }
             row.push(latency.longest().map_or(String::new(), |found| found.us.to_string()));
         }
+        row.push(calls.suppressed.to_string());
         csv.write_record(&row)?;
     }
     csv.flush()

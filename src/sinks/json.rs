@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::failures;
+use super::{client, failures};
 use crate::event::Report;
 use crate::mask;
 use crate::plan::{Load, Series};
@@ -19,6 +19,9 @@ use crate::verdict::{Judgement, Trust};
 /// The document.
 pub fn document(report: &Report) -> Value {
     let mut document = whole(report);
+    for (key, value) in client::document(report) {
+        document[key] = value;
+    }
     hide(&mut document);
     document
 }
@@ -118,7 +121,7 @@ fn names(counts: &[(String, u64)]) -> Map<String, Value> {
 }
 
 /// A latency; percentiles that are only bounds or rest on few calls are named.
-fn latency(latency: &Latency) -> Value {
+pub(super) fn latency(latency: &Latency) -> Value {
     let mut out = Map::new();
     out.insert("count".into(), json!(latency.count()));
     out.insert("censored".into(), json!(latency.censored()));
@@ -183,7 +186,8 @@ fn attempts(snapshot: &Snapshot) -> Value {
     json!({
         "started": attempts.started, "sent": attempts.sent, "first": attempts.first,
         "retries": attempts.retries, "hedges": attempts.hedges, "redirects": attempts.redirects,
-        "stale_resends": attempts.stale_resends,
+        "stale_resends": attempts.stale_resends, "cancelled": attempts.cancelled,
+        "denied": attempts.denied, "amplification": attempts.amplification().map(thousandth),
     })
 }
 
@@ -309,6 +313,10 @@ fn per_second(count: u64, ns: u64) -> Option<f64> {
 
 fn seconds(ns: u64) -> f64 {
     (ns as f64 / 1e6).round() / 1e3
+}
+
+fn thousandth(value: f64) -> f64 {
+    (value * 1e3).round() / 1e3
 }
 
 fn tenth(value: f64) -> f64 {

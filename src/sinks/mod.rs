@@ -6,15 +6,22 @@
 
 mod bars;
 pub mod checkup;
+mod client;
+mod endpoints;
+mod events;
 mod failures;
+mod few;
 pub mod files;
 pub mod forecast;
 pub mod forecast_json;
+mod held;
 mod hlog;
 pub mod json;
 mod paint;
+mod pools;
 pub mod progress;
 pub mod rehearsal;
+mod standing;
 mod steps;
 pub mod summary;
 mod table;

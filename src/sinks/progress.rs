@@ -10,6 +10,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::Sink;
+use super::few::Few;
 use super::paint::plain;
 use super::steps::show_quantile;
 use crate::event::{Generator, Opening, RunEvent};
@@ -72,13 +73,15 @@ pub struct Bars {
     drawn: Vec<ProgressBar>,
     opening: Option<Arc<Opening>>,
     pulses: Pulses,
+    few: Few,
 }
 
 impl Bars {
     /// On standard error.
     pub fn new() -> Self {
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        Self { lines, drawn: Vec::new(), opening: None, pulses: Pulses::default() }
+        let (pulses, few) = (Pulses::default(), Few::default());
+        Self { lines, drawn: Vec::new(), opening: None, pulses, few }
     }
 
     fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
@@ -139,8 +142,18 @@ impl Sink for Bars {
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
             RunEvent::Began(opening) => self.begin(opening)?,
-            RunEvent::Second(snapshot) => self.draw(snapshot),
+            RunEvent::Second(snapshot) => {
+                if let Some(more) = self.few.second() {
+                    self.lines.println(more)?;
+                }
+                self.draw(snapshot);
+            }
             RunEvent::Note(text) => self.lines.println(plain(text))?,
+            RunEvent::Noticed(notices) => {
+                for notice in self.few.take(notices) {
+                    self.lines.println(notice)?;
+                }
+            }
             RunEvent::Said(lines, more) => self.lines.println(said(lines, *more))?,
             RunEvent::Measured(_) => {}
             RunEvent::Ended(_) => {
@@ -158,13 +171,15 @@ pub struct Lines {
     pulses: Pulses,
     seconds: u64,
     every: u64,
+    few: Few,
 }
 
 impl Lines {
     /// On standard error; `verbose`: each second, and how the run is made.
     pub fn new(verbose: bool) -> Self {
         let every = if verbose { 1 } else { PLAIN_EVERY };
-        Self { opening: None, pulses: Pulses::default(), seconds: 0, every }
+        let (pulses, few) = (Pulses::default(), Few::default());
+        Self { opening: None, pulses, seconds: 0, every, few }
     }
 
     fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
@@ -220,8 +235,17 @@ impl Sink for Lines {
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
             RunEvent::Began(opening) => self.begin(opening),
-            RunEvent::Second(snapshot) => self.line(snapshot),
+            RunEvent::Second(snapshot) => {
+                if let Some(more) = self.few.second() {
+                    writeln!(io::stderr(), "{more}")?;
+                }
+                self.line(snapshot)
+            }
             RunEvent::Note(text) => writeln!(io::stderr(), "{}", plain(text)),
+            RunEvent::Noticed(notices) => {
+                let mut err = io::stderr().lock();
+                self.few.take(notices).iter().try_for_each(|notice| writeln!(err, "{notice}"))
+            }
             RunEvent::Said(lines, more) => writeln!(io::stderr(), "{}", said(lines, *more)),
             RunEvent::Measured(_) | RunEvent::Ended(_) => Ok(()),
         }

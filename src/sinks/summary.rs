@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use super::paint::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::steps::quantile;
 use super::table::{Align, Table};
-use super::{bars, failures, steps};
+use super::{bars, failures, held, steps};
 use crate::event::Report;
 use crate::exit::Ending;
 use crate::plan::Load;
@@ -34,6 +34,8 @@ pub fn render(report: &Report, files: &[PathBuf]) -> String {
     let measured = &report.snapshot.measured;
     bars::render(&mut out, &measured.response(|_| true, measured.lost()));
     traffic(&mut out, report);
+    held::render(&mut out, report, !files.is_empty());
+    generator(&mut out, report);
     if !files.is_empty() {
         let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
         label(&mut out, "files", &plain(&names.join("  ")));
@@ -246,7 +248,7 @@ fn answers(out: &mut String, report: &Report) {
 
 fn traffic(out: &mut String, report: &Report) {
     let snapshot = &report.snapshot;
-    let (connections, attempts) = (&snapshot.connections, &snapshot.attempts);
+    let connections = &snapshot.connections;
     let _ = writeln!(out);
     label(
         out,
@@ -268,20 +270,10 @@ fn traffic(out: &mut String, report: &Report) {
             show_bytes(connections.bytes_received)
         ),
     );
-    let calls = snapshot.calls();
-    let resent = attempts.retries + attempts.stale_resends;
-    if calls.suppressed + resent > 0 {
-        label(
-            out,
-            "held back",
-            &format!(
-                "{} suppressed, {} retried, {} sent again on a fresh connection",
-                show_count(calls.suppressed),
-                show_count(attempts.retries),
-                show_count(attempts.stale_resends)
-            ),
-        );
-    }
+}
+
+fn generator(out: &mut String, report: &Report) {
+    let snapshot = &report.snapshot;
     let generator = &report.opening.generator;
     let mut lag = crate::stats::Histogram::default();
     snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));

@@ -13,7 +13,7 @@ use crate::stats::delta::StepWindow;
 use crate::stats::{Delta, Latency, Window};
 
 /// How many seconds are held open for calls that were intended in them and end later.
-const OPEN: u32 = 10;
+pub(super) const OPEN: u32 = 10;
 
 /// Seconds that are not complete yet.
 #[derive(Debug, Default)]
@@ -65,7 +65,7 @@ pub(super) struct Timeline<W: Write> {
     plan: Arc<Plan>,
 }
 
-const HEADER: [&str; 25] = [
+const HEADER: [&str; 27] = [
     "second",
     "measured",
     "late",
@@ -91,6 +91,8 @@ const HEADER: [&str; 25] = [
     "service_p99_us",
     "service_max_us",
     "at_least",
+    "suppressed",
+    "blocked_p95_us",
 ];
 
 impl<W: Write> Timeline<W> {
@@ -113,7 +115,10 @@ impl<W: Write> Timeline<W> {
                 continue;
             }
             let loads = [counts.due, counts.started, counts.lost].map(|n| n.to_string());
-            self.row(closed, [&load.name, "*", "*"], loads, &whole)?;
+            let blocked = &counts.blocked;
+            let blocked = (blocked.count() > 0).then(|| blocked.percentile_us(95.0).to_string());
+            let own_row = (loads, blocked.unwrap_or_default());
+            self.row(closed, [&load.name, "*", "*"], own_row, &whole)?;
             for (step, series) in plan.steps.iter().enumerate().filter(|(step, _)| own(*step)) {
                 let Some(window) = &closed.window.steps[step] else { continue };
                 let archetype = &plan.archetypes[series.archetype].name;
@@ -132,7 +137,7 @@ impl<W: Write> Timeline<W> {
         &mut self,
         closed: &Closed,
         names: [&str; 3],
-        loads: [String; 3],
+        (loads, blocked): ([String; 3], String),
         step: &StepWindow,
     ) -> io::Result<()> {
         let window = &closed.window;
@@ -156,7 +161,7 @@ impl<W: Write> Timeline<W> {
         for (kind, latency) in [("response", &step.response), ("service", &step.service)] {
             row.extend(percentiles(kind, latency, &mut at_least));
         }
-        row.push(at_least.join(" "));
+        row.extend([at_least.join(" "), calls.suppressed.to_string(), blocked]);
         self.csv.write_record(&row)?;
         Ok(())
     }

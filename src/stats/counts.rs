@@ -181,6 +181,12 @@ impl Calls {
 }
 
 impl Attempts {
+    /// Attempts for each call that made one at all: what the target gets more than was asked for;
+    /// `None` without any.
+    pub fn amplification(&self) -> Option<f64> {
+        (self.first > 0).then(|| self.started as f64 / self.first as f64)
+    }
+
     /// Whether the ledger of attempts holds.
     pub const fn holds(&self) -> bool {
         self.started

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::counts::{Attempts, Calls, Connections, Gauges, Iterations};
 use super::exemplar::Failures;
+use super::guarded::Guarded;
 use super::histogram::Histogram;
 use super::latency::Latency;
 use super::notice::{NOTICES, Notices};
@@ -53,6 +54,8 @@ pub struct Delta {
     pub notices: Notices,
     /// By pool: since the last shed, and as they stand.
     pub pools: Vec<PoolUse>,
+    /// Deadlines and breakers: since the last shed, and as they stand.
+    pub guarded: Guarded,
     /// By intended second, oldest first.
     pub windows: Vec<Window>,
     /// The shard at the moment of shedding.
@@ -163,6 +166,7 @@ impl Delta {
             failures: Failures::default(),
             notices: Notices::default(),
             pools: vec![PoolUse::default(); shape.pools],
+            guarded: Guarded::default(),
             windows: Vec::new(),
             gauges: Gauges::default(),
             last: false,
@@ -179,6 +183,7 @@ impl Delta {
         self.failures.merge(&later.failures);
         self.notices.extend(later.notices, NOTICES);
         self.pools.iter_mut().zip(&later.pools).for_each(|(mine, theirs)| mine.then(theirs));
+        self.guarded.then(&later.guarded);
         for window in later.windows {
             match self.windows.iter_mut().find(|mine| mine.is_like(&window)) {
                 Some(mine) => mine.merge(&window),

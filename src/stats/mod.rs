@@ -6,6 +6,7 @@
 pub mod counts;
 pub mod delta;
 pub mod exemplar;
+pub mod guarded;
 pub mod histogram;
 pub mod latency;
 pub mod notice;
@@ -18,6 +19,7 @@ pub mod tally;
 
 pub use counts::{Attempts, Calls, Connections, Gauges, Iterations};
 pub use delta::{Delta, Window};
+pub use guarded::{BreakerUse, Circuit, Guarded};
 pub use histogram::Histogram;
 pub use latency::{Latency, Quantile};
 pub use notice::{Notice, Notices, Topic};

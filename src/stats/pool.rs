@@ -47,6 +47,13 @@ impl PoolUse {
         self.count(other);
     }
 
+    /// The same without what was counted.
+    #[must_use]
+    pub fn standing(&self) -> Self {
+        let Self { size, lent, idle, waiting, .. } = *self;
+        Self { size, lent, idle, waiting, ..Self::default() }
+    }
+
     fn count(&mut self, other: &Self) {
         self.leases += other.leases;
         self.gave_up += other.gave_up;

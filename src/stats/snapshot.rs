@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::counts::{Attempts, Calls, Connections, Iterations};
 use super::delta::{StepWindow, Window};
 use super::exemplar::Exemplar;
+use super::guarded::Guarded;
 use super::latency::Latency;
 use super::notice::Notices;
 use super::pool::PoolUse;
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub exemplars: Vec<(u64, Arc<Exemplar>)>,
     /// By pool: over the whole run, and as they stand.
     pub pools: Vec<PoolUse>,
+    /// Deadlines and breakers: over the whole run, and as they stand.
+    pub guarded: Guarded,
     /// What changed while it went on, in the order it became known.
     pub notices: Notices,
     /// Calls not made because a variable was unset, by its name.

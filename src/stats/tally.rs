@@ -6,6 +6,7 @@
 
 use super::counts::Gauges;
 use super::delta::{Delta, Window};
+use super::guarded::Guarded;
 use super::notice::{KEPT, Notice};
 use super::outcome::ERRORS;
 use super::pool::PoolUse;
@@ -37,6 +38,7 @@ struct ShardState {
     counts: Delta,
     gauges: Gauges,
     pools: Vec<PoolUse>,
+    guarded: Guarded,
     saturated: u64,
 }
 
@@ -47,6 +49,7 @@ impl Tally {
             counts: Delta::new(shape, shard),
             gauges: Gauges::default(),
             pools: vec![PoolUse::default(); shape.pools],
+            guarded: Guarded::default(),
             saturated: 0,
         };
         Self {
@@ -89,6 +92,7 @@ impl Tally {
         let before = std::mem::replace(&mut shard.gauges, delta.gauges);
         shard.counts.add_counts(delta);
         shard.pools.iter_mut().zip(&delta.pools).for_each(|(mine, now)| mine.then(now));
+        shard.guarded.then(&delta.guarded);
         self.watch(delta.shard, &before);
         let sum = self.gauges();
         self.users_peak = self.users_peak.max(delta.gauges.users_peak);
@@ -123,6 +127,7 @@ impl Tally {
             exemplars: self.total.failures.list(),
             notices: self.total.notices.clone(),
             pools: self.pools(),
+            guarded: self.guarded(),
             unset: self.total.unset.clone().into_iter().collect(),
             ran_out: self.total.ran_out.clone().into_iter().collect(),
             measured: self.measured.clone(),
@@ -145,6 +150,15 @@ impl Tally {
         for shard in &self.shards {
             sum.iter_mut().zip(&shard.pools).for_each(|(sum, part)| sum.add(part));
         }
+        sum
+    }
+
+    fn guarded(&self) -> Guarded {
+        // A breaker stands as the shard saw it that looked last: others may have ended before.
+        let mut shards: Vec<&ShardState> = self.shards.iter().collect();
+        shards.sort_by_key(|shard| shard.gauges.elapsed_ns);
+        let mut sum = Guarded::default();
+        shards.iter().for_each(|shard| sum.add(&shard.guarded));
         sum
     }
 

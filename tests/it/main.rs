@@ -21,6 +21,7 @@ mod peer; // a raw TCP server that does what a script says
 mod planning; // `plan`, `doctor` and `schema`
 mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind
+mod resilient; // what a client that holds back and tries again says of itself
 mod rules; // rules that stop a run; environments and settings
 mod safety; // where load may not go, and how much is too much
 mod scenarios; // what is shipped, and what the language page shows

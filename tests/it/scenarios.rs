@@ -77,6 +77,12 @@ shipped! {
     };
     login_storm "login-storm.yaml" ["--duration", "3s"] all_is_well;
     quickstart "quickstart.yaml" ["--duration", "3s"] all_is_well;
+    resilient "resilient.yaml" ["--duration", "7s"] |done, report| {
+        // Half-way its target stops for two seconds: calls are held back, and go on afterwards.
+        assert!(count(report, "suppressed") > 0 && count(report, "ok") > 100, "{done}");
+        assert_eq!(count(report, "generator_errors"), 0, "{done}");
+        assert_eq!(report["client"]["kind"], "resilient", "{done}");
+    };
     shop "shop.yaml" ["--duration", "3s", "-e", "weekend"] all_is_well;
     smoke "smoke.yaml" [] |done, report| {
         all_is_well(done, report);

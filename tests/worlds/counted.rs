@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use manada::event::Report;
+use manada::stats::{Cause, Outcome, outcome};
 use serde::Deserialize;
 
 /// A count as it has to be.
@@ -25,9 +26,24 @@ impl Count {
     }
 }
 
-pub fn counts(report: &Report) -> BTreeMap<&'static str, u64> {
+pub fn counts(report: &Report) -> BTreeMap<String, u64> {
+    let mut counts: BTreeMap<String, u64> =
+        ledgers(report).into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
+    // What was suppressed, by what: `by_breaker`, `by_pool`, …
+    counts.extend(Cause::ALL.map(|cause| {
+        let index = outcome::error_index(Outcome::Suppressed(cause));
+        let errors = report.snapshot.errors.iter();
+        let count = errors.filter(|(at, _)| Some(*at) == index).map(|(_, count)| count).sum();
+        (format!("by_{}", cause.name()), count)
+    }));
+    counts
+}
+
+fn ledgers(report: &Report) -> BTreeMap<&'static str, u64> {
     let (iterations, calls) = (report.snapshot.iterations(), report.snapshot.calls());
     let attempts = report.snapshot.attempts;
+    let breakers = &report.snapshot.guarded.breakers;
+    let pools = &report.snapshot.pools;
     BTreeMap::from([
         ("due", iterations.due),
         ("started", iterations.started),
@@ -48,6 +64,10 @@ pub fn counts(report: &Report) -> BTreeMap<&'static str, u64> {
         ("hedges", attempts.hedges),
         ("cancelled", attempts.cancelled),
         ("denied", attempts.denied),
+        ("opened", breakers.iter().map(|breaker| breaker.opened).sum()),
+        ("refused", breakers.iter().map(|breaker| breaker.refused).sum()),
+        ("leases", pools.iter().map(|pool| pool.leases).sum()),
+        ("gave_up", pools.iter().map(|pool| pool.gave_up).sum()),
         ("users", report.snapshot.users_peak),
     ])
 }

@@ -101,7 +101,10 @@ impl Caution {
         }
         let told = |changed| shard.tell_of_breaker(changed, None, now);
         let pass = shard.shared.board.admit(endpoint, service, now, told);
-        entry.pass = pass.ok_or(Hold::Never(Cause::Breaker))?;
+        entry.pass = pass.map_err(|at| {
+            self.refused(at);
+            Hold::Never(Cause::Breaker)
+        })?;
         Ok(())
     }
 
@@ -236,6 +239,7 @@ impl Shard {
             Some(outcome) => format!("{}; the last: {outcome}", change.why),
             None => change.why.to_string(),
         };
+        self.caution.changed(at, change.to);
         self.notice(Topic::Breaker, &self.shared.names[at], &change_text, cause, now);
     }
 

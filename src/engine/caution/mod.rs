@@ -6,6 +6,7 @@
 
 mod again;
 mod entry;
+mod standing;
 
 use std::cell::{Cell, RefCell};
 
@@ -19,7 +20,7 @@ use crate::event::Order;
 use crate::guard::{AdaptiveTimeout, Budget, Gate};
 use crate::plan::policy::{self, Failures, Hedging, Priority, Retries, Strategy};
 use crate::seed::{Rng, Stream};
-use crate::stats::{Cause, PoolUse};
+use crate::stats::{BreakerUse, Cause};
 use crate::units::nanos;
 use crate::wire::pool::Pool;
 
@@ -41,6 +42,8 @@ pub(super) struct Caution {
     hedging: Option<(Hedging, RefCell<Budget>)>,
     /// By pool of the plan; those that users do not share are none.
     pools: Vec<Option<Pool>>,
+    /// What breakers did since the last shed, by place; empty where there is none.
+    breakers: RefCell<Vec<BreakerUse>>,
     /// How long a call waits for its turn at a limit, ns.
     limit_wait_ns: u64,
     /// What a pool's errors are.
@@ -86,6 +89,11 @@ impl Caution {
             retries,
             hedging: policies.hedging.map(|law| (law, RefCell::new(Budget::new(law.budget)))),
             pools: policies.pools.iter().map(pool).collect(),
+            breakers: RefCell::new(if shared.board.any() {
+                vec![BreakerUse::default(); shared.names.len()]
+            } else {
+                Vec::new()
+            }),
             limit_wait_ns: policies.limits.wait.map_or(u64::MAX, nanos),
             failures: Failures::of_target(),
             refreshed: RefCell::new(vec![Time(0); plan.services.len()]),
@@ -116,8 +124,9 @@ impl Caution {
             return Some(Cause::Degradation);
         }
         let board = &shard.shared.board;
-        let refused = board.would_refuse(prepared.endpoint, prepared.call.service, now);
-        refused.then_some(Cause::Breaker)
+        let at = board.refuses(prepared.endpoint, prepared.call.service, now)?;
+        self.refused(at);
+        Some(Cause::Breaker)
     }
 
     /// How long an attempt may take, ns: what the endpoint's own times say, and no longer than its
@@ -135,17 +144,6 @@ impl Caution {
     /// The pool that lends lines to a call.
     pub(super) fn pool_of(&self, prepared: &PreparedCall) -> Option<&Pool> {
         self.pools.get(prepared.pool?)?.as_ref()
-    }
-
-    /// What its pools went through since the last call of this; idle connections are looked at.
-    pub(super) fn take_uses(&self, now: Time) -> Vec<PoolUse> {
-        let used = |pool: &Option<Pool>| {
-            pool.as_ref().map_or_else(PoolUse::default, |pool| {
-                pool.sweep(now);
-                pool.take_use(now)
-            })
-        };
-        self.pools.iter().map(used).collect()
     }
 
     /// Does as it is told.

@@ -1,0 +1,63 @@
+//! What a shard's caution says of itself once a second: its pools, deadlines and breakers.
+//!
+//! `shard` puts it into each delta; what breakers do is counted here as it happens.
+//! Invariant: each transition of a breaker is counted by the shard that made it, and by no other.
+
+use super::Caution;
+use crate::clock::Time;
+use crate::guard::{AdaptiveTimeout, Board, State};
+use crate::stats::{BreakerUse, Circuit, Delta, Guarded, PoolUse};
+use crate::wire::pool::Pool;
+
+impl Caution {
+    /// Puts what happened since the last call of this into a delta; idle connections are looked
+    /// at.
+    pub(in crate::engine) fn shed(&self, board: &Board, delta: &mut Delta, now: Time) {
+        let used = |pool: &Option<Pool>| {
+            pool.as_ref().map_or_else(PoolUse::default, |pool| {
+                pool.sweep(now);
+                pool.take_use(now)
+            })
+        };
+        delta.pools = self.pools.iter().map(used).collect();
+        delta.guarded = Guarded {
+            timeouts_ns: if self.follows {
+                self.times.borrow().iter().map(AdaptiveTimeout::limit_ns).collect()
+            } else {
+                Vec::new()
+            },
+            breakers: self.take_breakers(board),
+        };
+    }
+
+    fn take_breakers(&self, board: &Board) -> Vec<BreakerUse> {
+        let circuit = |state| match state {
+            State::Closed => Circuit::Closed,
+            State::Open => Circuit::Open,
+            State::HalfOpen => Circuit::HalfOpen,
+        };
+        let mut counted = self.breakers.borrow_mut();
+        let places = counted.iter_mut().zip(board.states());
+        places
+            .map(|(counted, state)| BreakerUse {
+                state: state.map(circuit),
+                ..std::mem::take(counted)
+            })
+            .collect()
+    }
+
+    /// The breaker of this place has refused an attempt.
+    #[cold]
+    pub(super) fn refused(&self, at: usize) {
+        if let Some(breaker) = self.breakers.borrow_mut().get_mut(at) {
+            breaker.refused += 1;
+        }
+    }
+
+    /// The breaker of this place has changed its state, by what this shard saw or was told.
+    pub(super) fn changed(&self, at: usize, to: State) {
+        if let Some(breaker) = self.breakers.borrow_mut().get_mut(at) {
+            breaker.opened += u64::from(to == State::Open);
+        }
+    }
+}

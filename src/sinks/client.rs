@@ -1,0 +1,143 @@
+//! What the simulated client did, for `summary.json`: what it held back and why, how its pools,
+//! breakers and deadlines stand, what changed.
+//!
+//! `json` puts it into the document; `held` shows some of it on the terminal.
+//! Invariant: `suppressed_by` adds up to `calls.suppressed`; what a plan does not ask for is an
+//! empty list or null, and is not left out.
+
+use serde_json::{Map, Value, json};
+
+use super::events;
+use super::json::latency;
+use crate::event::Report;
+use crate::guard::sizing::WAIT_US;
+use crate::plan::Endpoints;
+use crate::plan::policy::{BreakerName, Level, Pool, Strategy};
+use crate::stats::{BreakerUse, Cause, PoolUse, Topic, outcome};
+
+/// The keys, to be added to the document.
+pub(super) fn document(report: &Report) -> [(&'static str, Value); 9] {
+    let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
+    let waits = snapshot.measured.waits.iter();
+    let blocked: Map<_, _> = waits
+        .map(|(cause, waits)| (cause.name().to_owned(), latency(&waits.clone().into())))
+        .collect();
+    let suppressed: Map<_, _> = suppressed_by(report)
+        .into_iter()
+        .map(|(cause, count)| (cause.name().to_owned(), json!(count)))
+        .collect();
+    let client = json!({ "kind": plan.policies.kind(), "parts": plan.policies.parts() });
+    [
+        ("client", client),
+        ("blocked_by_us", blocked.into()),
+        ("suppressed_by", suppressed.into()),
+        ("pools", shared_pools(report).map(|(law, used)| pool(law, used)).collect()),
+        ("breakers", breakers(report).map(|(name, used)| breaker(&name, used)).collect()),
+        ("timeouts", timeouts(report).map(timeout).collect()),
+        ("degradation", degradation(report)),
+        ("events", events::document(report).into()),
+        ("events_lost", snapshot.notices.lost.into()),
+    ]
+}
+
+/// Why calls were never sent, and how many; most frequent first.
+pub(super) fn suppressed_by(report: &Report) -> Vec<(Cause, u64)> {
+    let cause = |(index, count): &(usize, u64)| {
+        let (phase, kind, _) = outcome::error_at(*index);
+        let cause = Cause::ALL.into_iter().find(|cause| cause.name() == kind);
+        Some((cause.filter(|_| phase == "suppressed")?, *count))
+    };
+    report.snapshot.errors.iter().filter_map(cause).collect()
+}
+
+/// The pools that users share.
+pub(super) fn shared_pools(report: &Report) -> impl Iterator<Item = (&Pool, &PoolUse)> {
+    let laws = &report.opening.plan.policies.pools;
+    let pools = laws.iter().zip(&report.snapshot.pools);
+    pools.filter(|(law, _)| law.strategy == Strategy::Shared)
+}
+
+/// What may be done about a pool whose calls wait for long.
+pub(super) fn hint(law: &Pool, used: &PoolUse) -> Option<String> {
+    let slow = used.waits.percentile_us(95.0) > WAIT_US || used.gave_up > 0;
+    slow.then(|| format!("raise pools.{}.connections if the target can take more", law.name))
+}
+
+fn pool(law: &Pool, used: &PoolUse) -> Value {
+    json!({
+        "name": law.name, "size": used.size, "lent": used.lent, "idle": used.idle,
+        "waiting": used.waiting, "leases": used.leases, "gave_up": used.gave_up,
+        "failed": used.failed, "utilisation": used.utilisation().map(share),
+        "wait_us": latency(&used.waits.clone().into()), "hint": hint(law, used),
+    })
+}
+
+/// All breakers there are, by name.
+pub(super) fn breakers(report: &Report) -> impl Iterator<Item = (String, BreakerUse)> {
+    let names = BreakerName::all(&report.opening.plan);
+    let breakers = names.into_iter().zip(report.snapshot.guarded.breakers.iter().copied());
+    breakers.filter(|(name, _)| name.is_there).map(|(name, used)| (name.name, used))
+}
+
+fn breaker(name: &str, used: BreakerUse) -> Value {
+    json!({
+        "name": name, "state": used.state.map(crate::stats::Circuit::name),
+        "opened": used.opened, "refused": used.refused,
+    })
+}
+
+/// Deadlines that follow their endpoints, ns, by name.
+pub(super) fn timeouts(report: &Report) -> impl Iterator<Item = (String, u64)> {
+    let plan = &report.opening.plan;
+    let endpoints = Endpoints::new(plan);
+    let timeouts = report.snapshot.guarded.timeouts_ns.iter().enumerate();
+    timeouts.map(move |(at, ns)| (endpoints.name(at, plan), *ns))
+}
+
+fn timeout((endpoint, ns): (String, u64)) -> Value {
+    json!({ "endpoint": endpoint, "limit_us": ns / 1_000 })
+}
+
+/// How long the client was at each level, ns, and the level it is at; none where it never goes
+/// down, or where too many notices were lost to know.
+pub(super) fn levels(report: &Report) -> Option<([u64; 4], Level)> {
+    let snapshot = &report.snapshot;
+    report.opening.plan.policies.degradation?;
+    if snapshot.notices.lost > 0 {
+        return None;
+    }
+    let (mut level, mut since, mut lasted) = (Level::Normal, 0, [0; 4]);
+    let mut changes: Vec<(u64, Level)> = (snapshot.notices.list.iter())
+        .filter(|notice| notice.topic == Topic::Degradation)
+        .filter_map(|notice| {
+            let (_, to) = notice.change.split_once(" → ")?;
+            let level = Level::ALL.into_iter().find(|level| to.starts_with(level.name()))?;
+            Some((notice.at_ns, level))
+        })
+        .collect();
+    changes.sort_by_key(|(at, _)| *at);
+    for (at, to) in changes {
+        lasted[level as usize] += at - since;
+        (level, since) = (to, at);
+    }
+    lasted[level as usize] += snapshot.elapsed_ns.saturating_sub(since);
+    Some((lasted, level))
+}
+
+fn degradation(report: &Report) -> Value {
+    if report.opening.plan.policies.degradation.is_none() {
+        return Value::Null;
+    }
+    let known = levels(report);
+    let seconds = known.map(|(lasted, _)| {
+        let of = |level: Level| (lasted[level as usize] / 1_000_000) as f64 / 1e3;
+        Level::ALL.into_iter().map(|level| (level.name().to_owned(), json!(of(level)))).collect()
+    });
+    let level = known.map(|(_, level)| level.name());
+    json!({ "level": level, "seconds": seconds.map(Value::Object) })
+}
+
+/// A share to four digits.
+fn share(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}

@@ -1,0 +1,86 @@
+//! `endpoints.csv`: a row per second and endpoint, with its deadline and what its breakers do.
+//!
+//! `files` feeds it the seconds that are complete.
+//! Invariant: it exists only where deadlines follow their endpoints or breakers are set; a cell
+//! is empty where there is no such thing.
+
+use std::io::{self, Write};
+
+use super::files::harmless;
+use super::standing::Stand;
+use crate::plan::{Endpoints, Plan};
+use crate::stats::{Circuit, Guarded};
+
+/// The file.
+pub(super) const FILE: &str = "endpoints.csv";
+
+const HEADER: [&str; 6] =
+    ["second", "endpoint", "timeout_us", "breaker", "service_breaker", "system_breaker"];
+
+/// Writes the file.
+pub(super) struct Guards<W: Write> {
+    csv: csv::Writer<W>,
+    /// Each endpoint's name, and its breakers' places: its own, its service's, that of all.
+    endpoints: Vec<(String, [usize; 3])>,
+}
+
+impl<W: Write> Guards<W> {
+    /// Whether there is anything to show of a plan.
+    pub(super) fn wanted(plan: &Plan) -> bool {
+        plan.policies.timeouts.is_some() || plan.policies.breakers.any()
+    }
+
+    /// Begins the file.
+    pub(super) fn new(out: W, plan: &Plan) -> io::Result<Self> {
+        let mut csv = csv::Writer::from_writer(out);
+        csv.write_record(HEADER)?;
+        let endpoints = Endpoints::new(plan);
+        let (count, services) = (endpoints.all.len(), plan.services.len());
+        let places = |(at, one): (usize, &crate::plan::Endpoint)| {
+            let name = harmless(&endpoints.name(at, plan));
+            (name, [at, count + one.service, count + services])
+        };
+        let endpoints = endpoints.all.iter().enumerate().map(places).collect();
+        Ok(Self { csv, endpoints })
+    }
+
+    /// Writes one second.
+    pub(super) fn write(&mut self, second: u64, stand: &Stand) -> io::Result<()> {
+        for (at, (name, places)) in self.endpoints.iter().enumerate() {
+            self.csv.write_record(row(second, at, name, *places, &stand.guarded))?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.csv.flush()
+    }
+}
+
+fn row(second: u64, at: usize, name: &str, places: [usize; 3], guarded: &Guarded) -> [String; 6] {
+    let timeout = guarded.timeouts_ns.get(at).map(|ns| (ns / 1_000).to_string());
+    let state = |place: usize| {
+        let state = guarded.breakers.get(place).and_then(|breaker| breaker.state);
+        state.map_or("", Circuit::name).to_owned()
+    };
+    let [own, service, system] = places.map(state);
+    [second.to_string(), name.to_owned(), timeout.unwrap_or_default(), own, service, system]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::BreakerUse;
+
+    #[test]
+    fn a_row_has_what_there_is() {
+        let breaker = |state| BreakerUse { state, opened: 1, refused: 1 };
+        let breakers = [None, Some(Circuit::Open), None, Some(Circuit::HalfOpen)].map(breaker);
+        let guarded = Guarded { timeouts_ns: vec![1_500_000, 9], breakers: breakers.into() };
+        let cells = |at, places| row(3, at, "GET /", places, &guarded).join("|");
+        assert_eq!(cells(0, [0, 2, 3]), "3|GET /|1500|||half-open");
+        assert_eq!(cells(1, [1, 2, 3]), "3|GET /|0|open||half-open");
+        let nothing = row(3, 0, "GET /", [0, 1, 2], &Guarded::default());
+        assert_eq!(nothing.join("|"), "3|GET /||||");
+    }
+}

@@ -1,0 +1,66 @@
+//! What changes, as a screen shows it: a few lines each second, the rest as a count.
+//!
+//! `progress` shows them; the report has them all.
+//! Invariant: a breaker that flaps takes no more than [`FEW`] lines and a count from a screen in
+//! a second, and what is not shown is counted.
+
+use super::paint::plain;
+use crate::stats::Notices;
+use crate::units::show_count;
+
+/// How many are shown of a second.
+const FEW: usize = 5;
+
+/// What was shown of this second, and what was not.
+#[derive(Debug, Default)]
+pub(super) struct Few {
+    shown: usize,
+    hidden: u64,
+}
+
+impl Few {
+    /// The lines that are shown of these.
+    pub(super) fn take(&mut self, notices: &Notices) -> Vec<String> {
+        let room = FEW - self.shown;
+        let lines: Vec<String> =
+            notices.list.iter().take(room).map(|notice| plain(&notice.to_string())).collect();
+        self.shown += lines.len();
+        self.hidden += (notices.list.len() - lines.len()) as u64 + notices.lost;
+        lines
+    }
+
+    /// A second is over: what was not shown of it.
+    pub(super) fn second(&mut self) -> Option<String> {
+        self.shown = 0;
+        let hidden = std::mem::take(&mut self.hidden);
+        (hidden > 0).then(|| format!("… and {} events more in this second", show_count(hidden)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::{Notice, Topic};
+
+    fn notices(count: usize, lost: u64) -> Notices {
+        let notice = |at: usize| Notice {
+            at_ns: at as u64,
+            topic: Topic::Breaker,
+            subject: format!("endpoint {at}"),
+            change: "closed\u{1b} → open".to_owned(),
+            cause: "why".to_owned(),
+        };
+        Notices { list: (0..count).map(notice).collect(), lost }
+    }
+
+    #[test]
+    fn five_are_shown_and_the_rest_is_counted() {
+        let mut few = Few::default();
+        assert_eq!(few.take(&notices(1, 0)), ["endpoint 0: closed\u{fffd} → open (why)"]);
+        assert_eq!(few.take(&notices(3, 0)).len(), 3);
+        assert_eq!(few.take(&notices(3, 0)).len(), 1);
+        assert_eq!(few.take(&notices(64, 10)).len(), 0);
+        assert_eq!(few.second().as_deref(), Some("… and 76 events more in this second"));
+        assert_eq!((few.second(), few.take(&notices(2, 0)).len()), (None, 2));
+    }
+}

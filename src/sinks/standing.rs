@@ -1,0 +1,159 @@
+//! How pools, deadlines and breakers stand, second by second over all shards.
+//!
+//! `files` feeds it deltas; the seconds that are complete come out in order, for `pools` and
+//! `endpoints`.
+//! Invariant: what was counted is in exactly one second; a shard that says nothing in one stands
+//! as it stood before.
+
+use std::collections::BTreeMap;
+
+use super::timeline::OPEN;
+use crate::stats::{Delta, Guarded, PoolUse};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// A second of some shards.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Stand {
+    pub(super) pools: Vec<PoolUse>,
+    pub(super) guarded: Guarded,
+}
+
+/// Seconds that are not complete yet.
+#[derive(Debug, Default)]
+pub(super) struct Standings {
+    /// By second and shard.
+    open: BTreeMap<u64, BTreeMap<usize, Stand>>,
+    /// As each shard stood last in the seconds that are complete.
+    shards: BTreeMap<usize, Stand>,
+    newest: u64,
+    /// The first second that is not complete.
+    next: u64,
+}
+
+impl Standings {
+    /// Takes in a delta; the seconds that it completes, oldest first.
+    pub(super) fn absorb(&mut self, delta: &Delta) -> Vec<(u64, Stand)> {
+        // A shard sheds when a second is over, but for the last time.
+        let over = u64::from(!delta.last);
+        let second = (delta.gauges.elapsed_ns / SECOND_NS).saturating_sub(over);
+        // What comes too late for its own second is counted in the next that is open.
+        let second = second.max(self.next);
+        let stand = self.open.entry(second).or_default().entry(delta.shard).or_default();
+        stand.then(delta);
+        self.newest = self.newest.max(second);
+        let mut closed = Vec::new();
+        while let Some(oldest) = self.open.first_entry()
+            && oldest.key() + u64::from(OPEN) < self.newest
+        {
+            let (second, shards) = oldest.remove_entry();
+            closed.push((second, self.close(second, shards)));
+        }
+        closed
+    }
+
+    /// All that are left, at the end of the run.
+    pub(super) fn finish(&mut self) -> Vec<(u64, Stand)> {
+        let all = std::mem::take(&mut self.open);
+        all.into_iter().map(|(second, shards)| (second, self.close(second, shards))).collect()
+    }
+
+    fn close(&mut self, second: u64, shards: BTreeMap<usize, Stand>) -> Stand {
+        self.next = second + 1;
+        let mut sum = Stand::default();
+        // Those that said nothing first: how a breaker stands is what was seen last.
+        let silent = self.shards.iter().filter(|(shard, _)| !shards.contains_key(shard));
+        silent.for_each(|(_, stand)| sum.add(stand));
+        for (shard, stand) in shards {
+            sum.add(&stand);
+            self.shards.insert(shard, stand.standing());
+        }
+        sum
+    }
+}
+
+impl Stand {
+    fn then(&mut self, delta: &Delta) {
+        self.pools.resize(delta.pools.len().max(self.pools.len()), PoolUse::default());
+        self.pools.iter_mut().zip(&delta.pools).for_each(|(mine, later)| mine.then(later));
+        self.guarded.then(&delta.guarded);
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.pools.resize(other.pools.len().max(self.pools.len()), PoolUse::default());
+        self.pools.iter_mut().zip(&other.pools).for_each(|(mine, theirs)| mine.add(theirs));
+        self.guarded.add(&other.guarded);
+    }
+
+    fn standing(&self) -> Self {
+        Self {
+            pools: self.pools.iter().map(PoolUse::standing).collect(),
+            guarded: self.guarded.standing(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Shape;
+    use crate::stats::{BreakerUse, Circuit};
+
+    /// What a shard with a pool of `size` sheds at so many ms.
+    fn delta(shard: usize, ms: u64, size: u64, leases: u64, last: bool) -> Delta {
+        let shape = Shape { workloads: 1, checks: vec![0], groups: 0, pools: 1, warmup_ns: 0 };
+        let mut delta = Delta::new(&shape, shard);
+        (delta.gauges.elapsed_ns, delta.last) = (ms * 1_000_000, last);
+        (delta.pools[0].size, delta.pools[0].leases) = (size, leases);
+        let state = if shard == 0 { Circuit::Open } else { Circuit::Closed };
+        let breaker = BreakerUse { state: Some(state), opened: 0, refused: leases };
+        delta.guarded = Guarded { timeouts_ns: vec![ms], breakers: vec![breaker] };
+        delta
+    }
+
+    #[test]
+    fn seconds_are_sums_and_who_has_ended_still_stands() {
+        let mut standings = Standings::default();
+        let mut rows = Vec::new();
+        for one in [
+            delta(0, 1_000, 3, 5, false),
+            delta(1, 1_001, 2, 6, false),
+            // Its end: half a second of its own.
+            delta(1, 1_500, 2, 1, true),
+            delta(0, 2_000, 4, 7, false),
+            delta(0, 3_000, 4, 8, false),
+            // Held up for three seconds, and then at once.
+            delta(0, 6_200, 4, 9, false),
+            delta(0, 6_201, 4, 1, true),
+        ] {
+            rows.extend(standings.absorb(&one));
+        }
+        assert!(rows.is_empty(), "no second is complete so early");
+        rows.extend(standings.finish());
+        let seen = |(second, stand): &(u64, Stand)| {
+            let (pool, breaker) = (&stand.pools[0], &stand.guarded.breakers[0]);
+            (*second, pool.size, pool.leases, breaker.refused)
+        };
+        let seen: Vec<_> = rows.iter().map(seen).collect();
+        assert_eq!(seen, [(0, 5, 11, 11), (1, 6, 8, 8), (2, 6, 8, 8), (5, 6, 9, 9), (6, 6, 1, 1)]);
+        let state = |at: usize| rows[at].1.guarded.breakers[0].state;
+        // Shard 1 saw it closed, and ended; what it saw is old then.
+        assert_eq!([state(0), state(2)], [Some(Circuit::Closed), Some(Circuit::Open)]);
+        assert_eq!(rows[0].1.guarded.timeouts_ns, [1_001], "the longest of all");
+    }
+
+    #[test]
+    fn nothing_grows_and_what_is_late_is_not_lost() {
+        let mut standings = Standings::default();
+        let (mut rows, mut leases) = (Vec::new(), 0);
+        for second in 1..100 {
+            rows.extend(standings.absorb(&delta(0, second * 1_000, 1, 1, false)));
+            assert!(standings.open.len() <= OPEN as usize + 1);
+        }
+        rows.extend(standings.absorb(&delta(1, 2_000, 1, 40, true)));
+        rows.extend(standings.finish());
+        rows.iter().for_each(|(_, stand)| leases += stand.pools[0].leases);
+        assert_eq!(leases, 139);
+        assert!(rows.iter().map(|(second, _)| *second).eq(0..99));
+    }
+}
