@@ -13,7 +13,7 @@ use crate::event::Report;
 use crate::guard::sizing::WAIT_US;
 use crate::plan::Endpoints;
 use crate::plan::policy::{BreakerName, Level, Pool, Strategy};
-use crate::stats::{BreakerUse, Cause, PoolUse, Topic, outcome};
+use crate::stats::{BreakerUse, Cause, Circuit, Notices, PoolUse, Topic, outcome};
 
 /// The keys, to be added to the document.
 pub(super) fn document(report: &Report) -> [(&'static str, Value); 9] {
@@ -81,7 +81,7 @@ pub(super) fn breakers(report: &Report) -> impl Iterator<Item = (String, Breaker
 
 fn breaker(name: &str, used: BreakerUse) -> Value {
     json!({
-        "name": name, "state": used.state.map(crate::stats::Circuit::name),
+        "name": name, "state": used.state.map(Circuit::name),
         "opened": used.opened, "refused": used.refused,
     })
 }
@@ -101,13 +101,16 @@ fn timeout((endpoint, ns): (String, u64)) -> Value {
 /// How long the client was at each level, ns, and the level it is at; none where it never goes
 /// down, or where too many notices were lost to know.
 pub(super) fn levels(report: &Report) -> Option<([u64; 4], Level)> {
-    let snapshot = &report.snapshot;
     report.opening.plan.policies.degradation?;
-    if snapshot.notices.lost > 0 {
+    lasted(&report.snapshot.notices, report.snapshot.elapsed_ns)
+}
+
+fn lasted(notices: &Notices, elapsed_ns: u64) -> Option<([u64; 4], Level)> {
+    if notices.lost > 0 {
         return None;
     }
     let (mut level, mut since, mut lasted) = (Level::Normal, 0, [0; 4]);
-    let mut changes: Vec<(u64, Level)> = (snapshot.notices.list.iter())
+    let mut changes: Vec<(u64, Level)> = (notices.list.iter())
         .filter(|notice| notice.topic == Topic::Degradation)
         .filter_map(|notice| {
             let (_, to) = notice.change.split_once(" → ")?;
@@ -120,7 +123,7 @@ pub(super) fn levels(report: &Report) -> Option<([u64; 4], Level)> {
         lasted[level as usize] += at - since;
         (level, since) = (to, at);
     }
-    lasted[level as usize] += snapshot.elapsed_ns.saturating_sub(since);
+    lasted[level as usize] += elapsed_ns.saturating_sub(since);
     Some((lasted, level))
 }
 
@@ -140,4 +143,39 @@ fn degradation(report: &Report) -> Value {
 /// A share to four digits.
 fn share(value: f64) -> f64 {
     (value * 1e4).round() / 1e4
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Notice;
+
+    const S: u64 = 1_000_000_000;
+
+    fn notices(changes: &[(u64, Topic, &str)], lost: u64) -> Notices {
+        let notice = |(at, topic, change): &(u64, Topic, &str)| Notice {
+            at_ns: at * S,
+            topic: *topic,
+            subject: "client".to_owned(),
+            change: (*change).to_owned(),
+            cause: String::new(),
+        };
+        Notices { list: changes.iter().map(notice).collect(), lost }
+    }
+
+    #[test]
+    fn each_second_is_at_one_level() {
+        let down = Topic::Degradation;
+        let changes = [
+            (5, down, "normal → light: nothing of low priority is sent"),
+            (6, Topic::Breaker, "closed → open"),
+            // Told later than what came after it.
+            (20, down, "emergency → heavy: only what is of high priority is sent"),
+            (8, down, "light → emergency: only what is critical is sent"),
+        ];
+        let found = lasted(&notices(&changes, 0), 30 * S);
+        assert_eq!(found, Some(([5 * S, 3 * S, 10 * S, 12 * S], Level::Heavy)));
+        assert_eq!(lasted(&notices(&[], 0), 9 * S), Some(([9 * S, 0, 0, 0], Level::Normal)));
+        assert_eq!(lasted(&notices(&changes, 1), 30 * S), None, "nobody knows what was lost");
+    }
 }

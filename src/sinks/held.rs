@@ -8,12 +8,12 @@ use std::fmt::Write;
 use super::client;
 use super::events;
 use super::paint::{plain, width};
+use super::steps::quantile;
 use super::summary::label;
 use crate::event::Report;
 use crate::plan::policy::Level;
-use crate::stats::Circuit;
-use crate::stats::{Attempts, Cause, Latency};
-use crate::units::{show_count, show_us};
+use crate::stats::{Attempts, Cause, Circuit, Histogram, Latency, PoolUse};
+use crate::units::{nanos, show_count, show_us};
 
 /// Beside the label there is room for so much in a terminal of 80 columns.
 const COLUMNS: usize = 67;
@@ -76,14 +76,14 @@ fn delayed(out: &mut String, report: &Report) {
     if measured.waits.is_empty() {
         return;
     }
-    let mut blocked = crate::stats::Histogram::default();
+    let mut blocked = Histogram::default();
     measured.workloads.iter().for_each(|load| blocked.merge(&load.blocked));
-    let p95 = super::steps::quantile(&blocked.into(), 0.95);
+    let p95 = quantile(&blocked.into(), 0.95);
     let by: Vec<String> = (measured.waits.iter())
         .map(|(cause, waits)| {
             let latency = Latency::from(waits.clone());
             let what = if *cause == Cause::Pace { "pace (slow target)" } else { cause.name() };
-            let p95 = super::steps::quantile(&latency, 0.95);
+            let p95 = quantile(&latency, 0.95);
             format!("{what} {} × p95 {p95}", show_count(waits.count()))
         })
         .collect();
@@ -114,12 +114,12 @@ fn again(out: &mut String, attempts: &Attempts) {
 }
 
 fn pools(out: &mut String, report: &Report) {
-    let used = |(_, used): &(_, &crate::stats::PoolUse)| used.leases + used.gave_up > 0;
+    let used = |(_, used): &(_, &PoolUse)| used.leases + used.gave_up > 0;
     let pools: Vec<_> = client::shared_pools(report).filter(used).collect();
     let mut name = "pools";
     for (law, used) in pools.iter().take(SHOWN) {
         let busy = used.utilisation().unwrap_or(0.0) * 100.0;
-        let wait = super::steps::quantile(&used.waits.clone().into(), 0.95);
+        let wait = quantile(&used.waits.clone().into(), 0.95);
         let mut text = format!(
             "{}: {} connections, {busy:.0} % lent, lent {} times, wait p95 {wait}",
             law.name,
@@ -165,7 +165,7 @@ fn more(out: &mut String, all: usize) {
 /// Deadlines that have left where they began.
 fn timeouts(out: &mut String, report: &Report) {
     let Some(law) = report.opening.plan.policies.timeouts else { return };
-    let start = crate::units::nanos(law.start);
+    let start = nanos(law.start);
     let mut moved: Vec<_> = client::timeouts(report).filter(|(_, ns)| *ns != start).collect();
     moved.sort_by_key(|(_, ns)| *ns);
     let show = |(name, ns): &(String, u64)| format!("{} ({name})", show_us(ns / 1_000));
