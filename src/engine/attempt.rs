@@ -161,6 +161,8 @@ impl Attempts<'_> {
                     // An attempt that was made is what the call came to.
                     if self.retries == 0 {
                         self.ended = unsent(outcome, self.at);
+                    } else {
+                        caution.refund_retry();
                     }
                     return;
                 }

@@ -120,20 +120,19 @@ fn is_answer(ended: &Ended) -> bool {
     matches!(ended.0.outcome, Outcome::Answered(_))
 }
 
-/// A line for a second attempt, if one is free and the budget pays for it.
+/// A line for a second attempt, if the budget pays for it and one is free.
 fn second_line(prepared: &PreparedCall, shard: &Shard, afar: bool) -> Option<Line> {
-    let pool = shard.caution.pool_of(prepared).filter(|_| !afar);
-    let line = match pool {
-        None => shard.wire.line(),
-        Some(pool) => pool.lease(prepared.call.service, &shard.wire, clock::now())?,
+    if !shard.caution.may_hedge(shard) {
+        return None;
+    }
+    let line = match shard.caution.pool_of(prepared).filter(|_| !afar) {
+        None => Some(shard.wire.line()),
+        Some(pool) => pool.lease(prepared.call.service, &shard.wire, clock::now()),
     };
-    if shard.caution.may_hedge(shard) {
-        return Some(line);
+    if line.is_none() {
+        shard.caution.refund_hedge();
     }
-    if let Some(pool) = pool {
-        pool.give_back(prepared.call.service, line, &shard.wire, false, clock::now());
-    }
-    None
+    line
 }
 
 /// What an attempt that was given up has come to.

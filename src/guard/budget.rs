@@ -32,6 +32,11 @@ impl Budget {
         self.balance = (self.balance + self.share).min(MOST * ONE);
     }
 
+    /// An extra one that was paid for was not made after all.
+    pub fn refund(&mut self) {
+        self.balance = (self.balance + ONE).min(MOST * ONE);
+    }
+
     /// Whether an extra one may be made; it is spent then.
     pub fn spend(&mut self) -> bool {
         let left = self.balance.checked_sub(ONE);

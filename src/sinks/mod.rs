@@ -33,8 +33,9 @@ use std::thread::JoinHandle;
 
 use crate::event::RunEvent;
 
-/// Events waiting for a screen: it shows the newest, so more would only be older.
-const FRAMES: usize = 2;
+/// Events waiting for a screen: what changes comes in bursts, and nobody should miss why; a screen
+/// that is behind by more shows the newest.
+const FRAMES: usize = 16;
 /// Events waiting for a file: deltas of some seconds, and each may be megabytes.
 const PAGES: usize = 8;
 

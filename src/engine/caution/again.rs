@@ -52,6 +52,22 @@ impl Caution {
         Some(wait_ns)
     }
 
+    /// An attempt that was paid for was not made after all.
+    pub(in crate::engine) fn refund_retry(&self) {
+        if let Some((_, budget)) = &self.retries
+            && let Some(budget) = budget.borrow_mut().as_mut()
+        {
+            budget.refund();
+        }
+    }
+
+    /// The same for a hedge.
+    pub(in crate::engine) fn refund_hedge(&self) {
+        if let Some((_, budget)) = &self.hedging {
+            budget.borrow_mut().refund();
+        }
+    }
+
     /// A call makes its first attempt: so much may be spent on others.
     #[inline]
     pub(in crate::engine) fn earn(&self) {
