@@ -14,7 +14,7 @@ use super::few::Few;
 use super::paint::plain;
 use super::steps::show_quantile;
 use crate::event::{Generator, Opening, RunEvent};
-use crate::plan::Plan;
+use crate::plan::{Load, Plan};
 use crate::stats::Snapshot;
 use crate::units::{show_count, show_duration, show_rate};
 
@@ -23,7 +23,7 @@ const PLAIN_EVERY: u64 = 5;
 
 /// What one workload did in the last second.
 struct Pulse {
-    /// Users within an iteration now.
+    /// Users at work now; in one of several closed workloads, those within an iteration.
     users: u64,
     rate: f64,
     p95: String,
@@ -57,7 +57,7 @@ impl Pulses {
             let p95 = part.response(own, lost).quantile(0.95);
             let ended = ended - before[1];
             pulses.push(Pulse {
-                users: iterations.started - iterations.ended(),
+                users: users_of(plan, snapshot, at),
                 rate: if seconds > 0.0 { (started - before[0]) as f64 / seconds } else { 0.0 },
                 p95: p95.map_or("-".to_owned(), show_quantile),
                 errors: (bad - before[2]) as f64 * 100.0 / ended.max(1) as f64,
@@ -65,6 +65,22 @@ impl Pulses {
         }
         pulses
     }
+}
+
+/// The users of a workload: those within an iteration, and where it is the only closed one also those
+/// between two.
+fn users_of(plan: &Plan, snapshot: &Snapshot, workload: usize) -> u64 {
+    let running = |at: usize| {
+        let iterations = &snapshot.workloads[at].0;
+        iterations.started - iterations.ended()
+    };
+    let closed = |at: &usize| matches!(plan.workloads[*at].load, Load::Closed(_));
+    let all = 0..plan.workloads.len();
+    if closed(&workload) && all.clone().filter(closed).count() == 1 {
+        let others: u64 = all.filter(|at| *at != workload).map(running).sum();
+        return snapshot.users.saturating_sub(others);
+    }
+    running(workload)
 }
 
 /// A line per workload, drawn in place.
