@@ -35,7 +35,7 @@ pub(super) fn render(out: &mut String, report: &Report, kept: bool) {
 /// A labelled text, broken between words where a line is full.
 pub(super) fn say(out: &mut String, name: &str, text: &str) {
     let (mut name, mut line, text) = (name, String::new(), plain(text));
-    for word in text.split(' ') {
+    for word in words(&text) {
         if !line.is_empty() && width(&line) + 1 + width(word) > COLUMNS {
             label(out, name, line.trim_end());
             // What follows belongs to the line above.
@@ -47,6 +47,21 @@ pub(super) fn say(out: &mut String, name: &str, text: &str) {
         line.push_str(word);
     }
     label(out, name, &line);
+}
+
+/// The words of a text; the groups of a long number are one.
+fn words(text: &str) -> Vec<&str> {
+    let (mut words, mut from) = (Vec::new(), 0);
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    for (at, _) in text.match_indices(' ') {
+        let (before, after) = (text[..at].chars().next_back(), text[at + 1..].chars().next());
+        if !(digit(before) && digit(after)) {
+            words.push(&text[from..at]);
+            from = at + 1;
+        }
+    }
+    words.push(&text[from..]);
+    words
 }
 
 fn suppressed(out: &mut String, report: &Report) {
@@ -201,6 +216,12 @@ mod tests {
         say(&mut out, "name", text);
         let strip = |line: &str| anstream::adapter::strip_str(line).to_string();
         out.lines().map(strip).collect()
+    }
+
+    #[test]
+    fn a_long_number_is_one_word() {
+        assert_eq!(words("breaker 4 877 calls"), ["breaker", "4 877", "calls"]);
+        assert_eq!(words("a  b"), ["a", "", "b"]);
     }
 
     #[test]
