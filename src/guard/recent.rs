@@ -55,12 +55,21 @@ impl Recent {
         self.ring.is_empty()
     }
 
+    /// The rank of a percentile (0 to 100) among so many, by nearest rank; from 1.
+    pub fn rank(percentile: f64, count: usize) -> usize {
+        ((percentile / 100.0 * count as f64).ceil() as usize).max(1)
+    }
+
+    /// The time of a rank, from the shortest (1) on, ns.
+    #[inline]
+    pub fn at_rank_ns(&self, rank: usize) -> Option<u64> {
+        self.sorted.get(rank.checked_sub(1)?).map(|us| u64::from(*us) * 1_000)
+    }
+
     /// The percentile (0 to 100) by nearest rank, ns; `None` without any.
     #[inline]
     pub fn percentile_ns(&self, percentile: f64) -> Option<u64> {
-        let rank = (percentile / 100.0 * self.sorted.len() as f64).ceil() as usize;
-        let value = self.sorted.get(rank.max(1) - 1)?;
-        Some(u64::from(*value) * 1_000)
+        self.at_rank_ns(Self::rank(percentile, self.sorted.len()))
     }
 }
 

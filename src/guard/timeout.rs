@@ -19,6 +19,10 @@ pub struct AdaptiveTimeout {
     recent: Recent,
     /// Below so many times there is no such percentile: the largest of few is anything.
     enough: usize,
+    /// The percentile's rank in a full window.
+    rank: usize,
+    min_ns: u64,
+    max_ns: u64,
     limit_ns: u64,
 }
 
@@ -30,6 +34,9 @@ impl AdaptiveTimeout {
         Self {
             recent: Recent::new(law.window),
             enough: enough.min(law.window),
+            rank: Recent::rank(law.percentile, law.window),
+            min_ns: nanos(law.min),
+            max_ns: nanos(law.max),
             limit_ns: nanos(law.start),
             law,
         }
@@ -50,11 +57,15 @@ impl AdaptiveTimeout {
     #[inline]
     pub fn answered(&mut self, ns: u64) {
         self.recent.push(ns);
-        if self.recent.len() >= self.enough
-            && let Some(percentile) = self.recent.percentile_ns(self.law.percentile)
-        {
+        let count = self.recent.len();
+        let rank = match count {
+            _ if count == self.law.window => self.rank,
+            _ if count >= self.enough => Recent::rank(self.law.percentile, count),
+            _ => return,
+        };
+        if let Some(percentile) = self.recent.at_rank_ns(rank) {
             let limit = (percentile as f64 * self.law.factor) as u64;
-            self.limit_ns = limit.clamp(nanos(self.law.min), nanos(self.law.max));
+            self.limit_ns = limit.clamp(self.min_ns, self.max_ns);
         }
     }
 
