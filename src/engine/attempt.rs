@@ -112,7 +112,8 @@ pub(super) async fn call(
         ended: unsent(Outcome::Unfinished(Phase::Connect), picked_up),
     };
     if careful {
-        attempts.make(user).await;
+        // Boxed: who only measures carries no room for it.
+        Box::pin(attempts.make(user)).await;
     } else {
         // Nothing is asked of anybody: the default client sends what is due, under its deadline.
         attempts.send(user, prepared.timeout_ns).await;
@@ -155,8 +156,7 @@ impl Attempts<'_> {
             // is old after it.
             let mut entry = Entry::default();
             while let Err(hold) = caution.enter(shard, user, prepared, &mut entry, self.at) {
-                // Boxed: most attempts wait for nothing, and tasks should have no room for it.
-                if let Err(outcome) = Box::pin(self.wait(user, &mut entry, hold)).await {
+                if let Err(outcome) = self.wait(user, &mut entry, hold).await {
                     caution.leave(shard, user, prepared, entry, None, self.at);
                     // An attempt that was made is what the call came to.
                     if self.retries == 0 {
@@ -190,7 +190,7 @@ impl Attempts<'_> {
             let Some(wait_ns) = wait_ns else { return };
             self.at = now;
             let until = now.after(wait_ns);
-            let pause = Box::pin(user.patience.pause_until(until)).await;
+            let pause = user.patience.pause_until(until).await;
             self.blocked(Cause::Retry);
             if pause.is_err() {
                 return;
