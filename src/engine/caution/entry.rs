@@ -91,9 +91,10 @@ impl Caution {
         if !entry.tries
             && let Some(gate) = self.gates.borrow_mut().get_mut(service)
             && !gate.is_open()
-            && !line.is_open()
         {
-            match gate.ask(now) {
+            // When a target dies all its connections do: each user would knock once.
+            shard.wire.drop_if_dead(line);
+            match if line.is_open() { Ask::Go } else { gate.ask(now) } {
                 Ask::Go => {}
                 Ask::Try => entry.tries = true,
                 Ask::Wait(at) => return Err(Hold::Until(at, Cause::Connect)),
