@@ -162,6 +162,10 @@ mod tests {
     struct Busy(Receiver<()>, SyncSender<String>);
 
     impl Sink for Busy {
+        fn wants(_: &RunEvent) -> bool {
+            true
+        }
+
         fn take(&mut self, event: &RunEvent) -> io::Result<()> {
             let _ = self.0.recv();
             if let RunEvent::Note(text) = event {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::builtin::Builtin;
 use crate::harness::{Done, Manada, Running, answered, count};
+use crate::nginx::Nginx;
 
 /// How many users there are.
 const USERS: u64 = 2_000;
@@ -111,4 +112,45 @@ fn a_target_that_died_is_not_hammered_and_everybody_comes_back() {
     assert!(opened > USERS * 3 / 2, "users are back on new connections: {report}");
     let stats = target.stats();
     assert!(count(&stats, "requests") > USERS, "{stats}\n{report}");
+}
+
+/// A resilient client of nginx: twenty users call `path` twenty times a second each, for four
+/// seconds.
+fn at_nginx(nginx: &Nginx, path: &str) -> Done {
+    let scenario = format!(
+        "client: resilient\nservices: {{ it: {{ url: \"http://{}\", timeout: 5s }} }}\n\
+         safety: {{ stop_on: false }}\ndegradation: {{ enabled: false }}\n\
+         retries: {{ backoff: {{ base: 10ms }} }}\n\
+         breakers: {{ endpoint: {{ open: 300ms }}, service: false, system: false }}\nworkloads:\n  \
+         w: {{ users: 20, duration: 4s, think: 50ms, flow: [ {{ get: {path} }} ] }}\n",
+        nginx.plain
+    );
+    Manada::telling(&scenario, &["--seed", "1", "--shards", "1"]).go()
+}
+
+#[test]
+fn nginx_that_limits_requests_is_left_alone_and_asked_again() {
+    let nginx = Nginx::start();
+    let done = at_nginx(&nginx, "/few");
+    let report = done.report(0);
+    let event = "endpoint GET /few: closed → open (5 failures in a row; the last: 503)";
+    check_told(&done, &[event, "open → half-open", "half-open → closed"]);
+    for what in ["calls.ok", "status.503", "calls.suppressed", "attempts.retries"] {
+        assert!(count(&report, what) > 0, "{what} {done}");
+    }
+    // Twenty a second are let through; the client asks for a small part of the 400 it could.
+    let (sent, made) = (count(&report, "attempts.sent"), count(&report, "calls.made"));
+    assert!(sent * 3 < made * 2, "{sent} of {made} {done}");
+}
+
+#[test]
+fn nginx_that_fails_for_good_sees_little_of_2_000_calls() {
+    let nginx = Nginx::start();
+    let done = at_nginx(&nginx, "/fail");
+    let report = done.report(0);
+    check_told(&done, &["closed → open (5 failures", "open → half-open", "half-open → open"]);
+    assert_eq!(count(&report, "calls.ok"), 0, "{done}");
+    // Five, those under way with them, what the budget gave, and a probe each 300 ms.
+    assert!(count(&report, "attempts.sent") < 100, "{done}");
+    assert!(count(&report, "calls.suppressed") > count(&report, "calls.made") / 2, "{done}");
 }
