@@ -1,15 +1,15 @@
 //! A memory budget: what can be spared goes first, users are held back next, nobody crashes.
 //!
 //! `run::steward` shows it the resident memory each second.
-//! Invariant: users are held back only above [`HOLD`], or when growth as steady as the last two
-//! seconds' would use up the budget before it is looked at again; and let in again only below
+//! Invariant: users are held back only above [`HOLD`], or where growth as steady as that of the
+//! last two seconds leads above it before it is looked at again; and let in again only below
 //! [`RELEASE`].
 
 use std::collections::VecDeque;
 
 /// Above this share of the budget what can be spared is let go.
 const SHED: f64 = 0.8;
-/// Above this, or where the next second would use up all, no more users are let in…
+/// Above this, now or in a second's time, no more users are let in…
 const HOLD: f64 = 0.9;
 /// …until it is below this, and so far below [`HOLD`] as it grew in a second.
 const RELEASE: f64 = 0.85;
@@ -75,7 +75,7 @@ impl Memory {
             relief.push(Relief::Shed(why));
         }
         let grows = self.grows();
-        if !self.holding && (share > HOLD || grows > 0.0 && share + grows > 1.0) {
+        if !self.holding && share + grows > HOLD {
             (self.holding, self.grew) = (true, grows);
             relief.push(Relief::Hold(percent));
         } else if self.holding && share < RELEASE.min(HOLD - self.grew) {
@@ -149,10 +149,17 @@ mod tests {
         let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
         assert_eq!(walk(1, 100_000), [""; 0]);
         assert_eq!(walk(2, 480_000), [""; 0]);
-        assert_eq!(walk(3, 700_000), [""; 0], "220 000 a second: 920 000 next");
-        assert_eq!(walk(4, 860_000), ["shed", "hold"], "160 000 at least: 1 020 000 next");
-        assert_eq!(walk(5, 800_000), [""; 0], "a second of growth would bring it back above");
-        assert_eq!(walk(6, 730_000), ["release"]);
+        assert_eq!(walk(3, 670_000), [""; 0], "190 000 a second: 860 000 next");
+        assert_eq!(walk(4, 780_000), [""; 0], "110 000 at least: 890 000 next");
+        assert_eq!(walk(5, 795_000), [""; 0]);
+        assert_eq!(walk(6, 895_000), ["shed", "hold"], "15 000 at least: 910 000 next");
+        assert_eq!(walk(7, 830_000), ["release"]);
+        let mut memory = Memory::new(1_000_000);
+        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
+        assert_eq!([walk(1, 100_000), walk(2, 400_000)], [[""; 0]; 2]);
+        assert_eq!(walk(3, 700_000), ["hold"], "before it is too late to hold");
+        assert_eq!(walk(4, 650_000), [""; 0], "a second of such growth would bring it back");
+        assert_eq!(walk(5, 590_000), ["release"]);
         // A jump is not taken for growth.
         let mut memory = Memory::new(1_000_000);
         let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
