@@ -24,7 +24,8 @@ fn scenario(target: &Builtin, keys: &str, over: &str) -> String {
 }
 
 fn run(target: &Builtin, keys: &str, over: &str) -> (Value, Done) {
-    let done = Manada::telling(&scenario(target, keys, over), &["--seed", "1", "--shards", "1"]).go();
+    let done =
+        Manada::telling(&scenario(target, keys, over), &["--seed", "1", "--shards", "1"]).go();
     (done.report(0), done)
 }
 
