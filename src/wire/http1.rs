@@ -161,7 +161,11 @@ impl Http1 {
 
     /// A kept connection that shows its end is discarded before it is used again.
     pub(super) async fn drop_if_dead(&self, line: &mut Line) {
-        poll_fn(|cx| Poll::Ready(self.drop_if_seen_dead(cx, line))).await;
+        poll_fn(|cx| {
+            self.drop_if_seen_dead(cx, line);
+            Poll::Ready(())
+        })
+        .await;
     }
 
     /// The same, of a line that has one.

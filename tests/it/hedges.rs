@@ -1,4 +1,6 @@
 //! A second attempt beside a slow first one: who loses is hung up on, and counted.
+//!
+//! Invariant: what the server got and what the client says it sent are the same number.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};

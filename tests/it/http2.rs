@@ -279,7 +279,8 @@ fn a_resilient_client_speaks_it_too() {
     let nginx = Nginx::start();
     for strategy in ["shared", "per_user", "per_request"] {
         let text = format!(
-            "client: resilient\nseed: 1\npools: {{ all: {{ match: \"*\", strategy: {strategy} }} }}\n\
+            "client: resilient\nseed: 1\n\
+             pools: {{ all: {{ match: \"*\", strategy: {strategy} }} }}\n\
              breakers: {{ endpoint: {{ failures: 12, open: 60s }} }}\n\
              degradation: {{ enabled: false }}\nretries: {{ backoff: {{ base: 1ms }}, budget: none \
              }}\nhedging: {{ after: 3s }}\nlimits: {{ global: 10000/s }}\n\

@@ -1,6 +1,8 @@
 //! A client that resists, at a target that stands still, dies and comes back.
 //!
 //! The load is 2,000 users, who think so long that a debug build carries them.
+//! Invariant: nothing is asserted of how fast anything was; the run's own events say when it is
+//! time for the next blow.
 
 use rustix::process::Signal;
 use serde_json::Value;

@@ -1,5 +1,7 @@
 //! Pools as their target sees them: so many connections, used so often, kept so long; and users
 //! whose connections are open before they are due.
+//!
+//! Invariant: connections are counted by the server.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::sync::{Arc, Barrier, Mutex};

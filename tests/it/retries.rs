@@ -1,8 +1,10 @@
 //! Retries: the storms they make and the budget against them; when they are made, and when not.
+//!
+//! Invariant: what the target counted is the proof, not what the client says of itself.
 
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -77,7 +79,7 @@ fn too_many(retry_after: &str) -> Vec<u8> {
 #[test]
 fn who_is_asked_to_wait_waits_so_long() {
     // A date has no fractions: what is two seconds from now says one to two.
-    let date = || httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(2));
+    let date = || httpdate::fmt_http_date(manada::clock::wall() + Duration::from_secs(2));
     for server in [first(|| too_many("1")), first(move || too_many(&date()))] {
         // Also a POST: what was turned away had no effect.
         let report = once(&server.url(), "{ post: / }", "{ backoff: { base: 1ms } }");
