@@ -32,8 +32,11 @@ fn storm(budget: &str) -> (Value, u64) {
 #[test]
 fn a_storm_feeds_itself_and_a_budget_starves_it() {
     let made = 540;
-    let (wild, wild_seen) = storm("none");
-    let (tame, tame_seen) = storm("10%");
+    let ((wild, wild_seen), (tame, tame_seen)) = std::thread::scope(|scope| {
+        let wild = scope.spawn(|| storm("none"));
+        let tame = storm("10%");
+        (wild.join().unwrap(), tame)
+    });
     let context = format!("{wild}\n{tame}");
     for (report, seen) in [(&wild, wild_seen), (&tame, tame_seen)] {
         assert_eq!(count(report, "calls.made"), made, "{context}");
