@@ -272,6 +272,7 @@ worlds![
     logs_and_endless_loops,
     markov,
     memory_holds_starts_back,
+    memory_never_eases,
     memory_runs_short,
     mm1,
     nobody_comes_to_a_rendezvous,

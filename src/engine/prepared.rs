@@ -8,7 +8,7 @@ use super::request::Prepared;
 use super::shard::Shard;
 use crate::curve::Distribution;
 use crate::plan::flow::{Sections, Step};
-use crate::plan::policy::Priority;
+use crate::plan::policy::{Priority, Strategy};
 use crate::plan::{Archetype, Call};
 use crate::units::nanos;
 use crate::wire::Wanted;
@@ -63,9 +63,11 @@ impl Flow {
             let names = |name: &str| {
                 call.request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
             };
+            let address = &setup.addresses[call.service];
+            let closes = pool.is_some_and(|at| policies.pools[at].strategy == Strategy::PerRequest);
             let redirects = call.redirects.or(service.redirects).unwrap_or(0);
             PreparedCall {
-                request: Prepared::new(call, service, &setup.addresses[call.service], &plan.safety),
+                request: Prepared::new(call, service, address, &plan.safety, closes),
                 endpoint,
                 pool,
                 priority: call

@@ -44,12 +44,13 @@ pub(super) enum Prepared {
 }
 
 impl Prepared {
-    /// Prepares `call` for a service at `address`.
+    /// Prepares `call` for a service at `address`; `closes`: its connection carries no other.
     pub(super) fn new(
         call: &Call,
         service: &Service,
         address: &Address,
         safety: &Arc<Safety>,
+        closes: bool,
     ) -> Self {
         let request = &call.request;
         let mut head = Head::default();
@@ -66,6 +67,10 @@ impl Prepared {
             if !own(name) && !served(name) {
                 head.text(&format!("{name}: {value}\r\n"));
             }
+        }
+        if closes {
+            // The target need not wait for what will not come (RFC 9112 §9.6).
+            head.text("Connection: close\r\n");
         }
         if let Some(mark) = &safety.mark
             && !own(RUN_HEADER)

@@ -25,6 +25,9 @@ const LATE_STARTS: u32 = 32;
 /// Starts counted in one go when a run is stopped before they were due.
 const COUNTED_AT_ONCE: u64 = 10_000;
 
+/// How often a starter that must let nobody in looks whether anybody is still to come, ns.
+const LOOK_NS: u64 = 250_000_000;
+
 /// Why a starter lets nobody in any more.
 enum Ended {
     /// What is asked was changed.
@@ -102,7 +105,11 @@ impl Shard {
             }
             if self.holds_out(index) {
                 // They stay asked for; the wait is theirs to tell.
-                self.wait_until_let_in(index, &timer, helm, changes).await;
+                let end = zero.after(users.curve.end_ns());
+                if clock::now() >= end {
+                    return Ended::ForGood;
+                }
+                self.wait_until_let_in(index, &timer, end, helm, changes).await;
                 continue;
             }
             *at += 1;
@@ -227,9 +234,17 @@ impl Shard {
         users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
     }
 
-    /// Waits until users of a workload may come in, or nobody is to come.
-    async fn wait_until_let_in(&self, index: usize, timer: &Timer, helm: &Helm, changes: u64) {
-        timer.set(Time::NEVER);
+    /// Waits until users of a workload may come in, or it is time to look again whether anybody is
+    /// to come: those who are there may have made all there was to make.
+    async fn wait_until_let_in(
+        &self,
+        index: usize,
+        timer: &Timer,
+        end: Time,
+        helm: &Helm,
+        changes: u64,
+    ) {
+        timer.set(clock::now().after(LOOK_NS).min(end));
         let over = || !self.holds_out(index) || self.is_draining() || helm.changes() != changes;
         poll_fn(|cx| if over() { Poll::Ready(()) } else { timer.poll(cx) }).await;
     }

@@ -1,15 +1,17 @@
 //! A memory budget: what can be spared goes first, users are held back next, nobody crashes.
 //!
 //! `run::steward` shows it the resident memory each second.
-//! Invariant: users are held back only above [`HOLD`] and let in again only below [`RELEASE`].
+//! Invariant: users are held back only above [`HOLD`], or where growth as steady as that of the
+//! last two seconds leads above it before it is looked at again; and let in again only below
+//! [`RELEASE`].
 
 use std::collections::VecDeque;
 
 /// Above this share of the budget what can be spared is let go.
 const SHED: f64 = 0.8;
-/// Above this, no more users are let in…
+/// Above this, now or in a second's time, no more users are let in…
 const HOLD: f64 = 0.9;
-/// …until it is below this.
+/// …until it is below this, and so far below [`HOLD`] as it grew in a second.
 const RELEASE: f64 = 0.85;
 /// What will be used up so soon, at the rate of growth of the last samples, is short already, s.
 const SOON_S: f64 = 60.0;
@@ -36,13 +38,15 @@ pub struct Memory {
     samples: VecDeque<(f64, f64)>,
     shed_ns: Option<u64>,
     holding: bool,
+    /// The share of the budget that a second took when users were held back.
+    grew: f64,
 }
 
 impl Memory {
     /// `budget` bytes; at least one.
     pub fn new(budget: u64) -> Self {
         let budget = budget.max(1);
-        Self { budget, samples: VecDeque::new(), shed_ns: None, holding: false }
+        Self { budget, samples: VecDeque::new(), shed_ns: None, holding: false, grew: 0.0 }
     }
 
     /// The share of the budget that so many bytes are.
@@ -70,14 +74,25 @@ impl Memory {
             };
             relief.push(Relief::Shed(why));
         }
-        if share > HOLD && !self.holding {
-            self.holding = true;
+        let grows = self.grows();
+        if !self.holding && share + grows > HOLD {
+            (self.holding, self.grew) = (true, grows);
             relief.push(Relief::Hold(percent));
-        } else if share < RELEASE && self.holding {
+        } else if self.holding && share < RELEASE.min(HOLD - self.grew) {
             self.holding = false;
             relief.push(Relief::Release(percent));
         }
         relief
+    }
+
+    /// The share of the budget by which it grew in each of the last two seconds at least; zero when
+    /// it did not. One jump is no growth: it may be all there is to come.
+    fn grows(&self) -> f64 {
+        let mut last = self.samples.iter().rev();
+        let (Some(a), Some(b), Some(c)) = (last.next(), last.next(), last.next()) else {
+            return 0.0;
+        };
+        (a.1 - b.1).min(b.1 - c.1).max(0.0) / self.budget as f64
     }
 
     /// When the budget is used up at the present growth, s: a least-squares line through the last
@@ -120,11 +135,35 @@ mod tests {
         let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
         assert_eq!(walk(1, 700_000), [""; 0]);
         assert_eq!(walk(2, 810_000), ["shed"]);
-        assert_eq!(walk(3, 950_000), ["hold"]);
-        assert_eq!(walk(4, 870_000), [""; 0], "between the two it stays as it is");
-        assert_eq!(walk(5, 840_000), ["release"]);
+        assert_eq!(walk(3, 810_000), [""; 0]);
+        assert_eq!(walk(4, 950_000), ["hold"], "after a jump");
+        assert_eq!(walk(5, 870_000), [""; 0], "between the two it stays as it is");
+        assert_eq!(walk(6, 840_000), ["release"]);
         assert_eq!(walk(11, 840_000), [""; 0]);
         assert_eq!(walk(12, 840_000), ["shed"], "again after ten seconds");
+    }
+
+    #[test]
+    fn what_grows_steadily_is_held_before_it_is_too_late() {
+        let mut memory = Memory::new(1_000_000);
+        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
+        assert_eq!(walk(1, 100_000), [""; 0]);
+        assert_eq!(walk(2, 480_000), [""; 0]);
+        assert_eq!(walk(3, 670_000), [""; 0], "190 000 a second: 860 000 next");
+        assert_eq!(walk(4, 780_000), [""; 0], "110 000 at least: 890 000 next");
+        assert_eq!(walk(5, 795_000), [""; 0]);
+        assert_eq!(walk(6, 895_000), ["shed", "hold"], "15 000 at least: 910 000 next");
+        assert_eq!(walk(7, 830_000), ["release"]);
+        let mut memory = Memory::new(1_000_000);
+        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
+        assert_eq!([walk(1, 100_000), walk(2, 400_000)], [[""; 0]; 2]);
+        assert_eq!(walk(3, 700_000), ["hold"], "before it is too late to hold");
+        assert_eq!(walk(4, 650_000), [""; 0], "a second of such growth would bring it back");
+        assert_eq!(walk(5, 590_000), ["release"]);
+        // A jump is not taken for growth.
+        let mut memory = Memory::new(1_000_000);
+        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
+        assert_eq!([walk(1, 100_000), walk(2, 600_000), walk(3, 600_000)], [[""; 0]; 3]);
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Facts {
         let or_none = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
         let kernel = super::kernel();
         let cores = super::cores();
-        let control = control_groups();
+        let control = control_groups("");
         let memory = text("/proc/meminfo");
         Self {
             bind_no_port: texts::release(&kernel).map(|release| release >= (4, 2)),
@@ -73,15 +73,20 @@ impl Facts {
             }),
             cores,
             cpu_quota: least(&control, "cpu.max", texts::cpu_max).or_else(|| {
-                let quota = text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us")?;
-                let period = text("/sys/fs/cgroup/cpu/cpu.cfs_period_us")?;
-                texts::cpu_max(&format!("{quota} {period}"))
+                let groups = control_groups("cpu");
+                let quotas = groups.iter().filter_map(|group| {
+                    let part = |file| text(&group.join(file).to_string_lossy());
+                    let (quota, period) = (part("cpu.cfs_quota_us")?, part("cpu.cfs_period_us")?);
+                    texts::cpu_max(&format!("{quota} {period}"))
+                });
+                quotas.reduce(f64::min)
             }),
             memory: memory.and_then(|text| {
                 Some((texts::kib(&text, "MemTotal:")?, texts::kib(&text, "MemAvailable:")?))
             }),
-            memory_quota: least(&control, "memory.max", texts::bytes)
-                .or_else(|| texts::bytes(&text("/sys/fs/cgroup/memory/memory.limit_in_bytes")?)),
+            memory_quota: least(&control, "memory.max", texts::bytes).or_else(|| {
+                least(&control_groups("memory"), "memory.limit_in_bytes", texts::bytes)
+            }),
             clock_source: text("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
             timer_slack_ns: number("/proc/self/timerslack_ns"),
         }
@@ -113,12 +118,13 @@ fn number(path: &str) -> Option<u64> {
     text(path)?.parse().ok()
 }
 
-/// The folders of this process's control group, from its own up to the root.
-fn control_groups() -> Vec<PathBuf> {
-    let root = Path::new("/sys/fs/cgroup");
-    let own = text("/proc/self/cgroup").and_then(|text| texts::control_group(&text));
+/// The folders of this process's control group, from its own up to the root: of a controller of
+/// version 1, or of the unified hierarchy, which has no name.
+fn control_groups(controller: &str) -> Vec<PathBuf> {
+    let root = Path::new("/sys/fs/cgroup").join(controller);
+    let own = text("/proc/self/cgroup").and_then(|text| texts::control_group(&text, controller));
     let own = root.join(own.unwrap_or_default().trim_start_matches('/'));
-    own.ancestors().take_while(|folder| folder.starts_with(root)).map(Path::to_owned).collect()
+    own.ancestors().take_while(|folder| folder.starts_with(&root)).map(Path::to_owned).collect()
 }
 
 /// The least that any of the groups allows.

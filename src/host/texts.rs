@@ -30,9 +30,13 @@ pub(super) fn cpu_max(text: &str) -> Option<f64> {
     (period > 0).then(|| quota as f64 / period as f64)
 }
 
-/// This process's path in the unified hierarchy, from `/proc/self/cgroup`.
-pub(super) fn control_group(text: &str) -> Option<String> {
-    text.lines().find_map(|line| line.strip_prefix("0::")).map(str::to_owned)
+/// This process's path in the hierarchy of a controller, from `/proc/self/cgroup`; the unified
+/// hierarchy has no name.
+pub(super) fn control_group(text: &str, controller: &str) -> Option<String> {
+    text.lines().find_map(|line| {
+        let (names, path) = line.split_once(':')?.1.split_once(':')?;
+        names.split(',').any(|name| name == controller).then(|| path.to_owned())
+    })
 }
 
 /// A list of cores such as `0-3,8`.
@@ -72,8 +76,17 @@ mod tests {
         assert_eq!(bytes("9223372036854771712"), None);
         assert_eq!((cpu_max("max 100000"), cpu_max("150000 100000")), (None, Some(1.5)));
         assert_eq!((cpu_max("-1 100000"), cpu_max("1 0")), (None, None));
-        assert_eq!(control_group("1:name=x:/y\n0::/user.slice\n"), Some("/user.slice".to_owned()));
-        assert_eq!(control_group("1:cpu:/y\n"), None);
+        let groups = "5:cpu,cpuacct:/a\n4:memory:/b:c\n1:name=x:/y\n0::/user.slice\n";
+        for (controller, path) in [
+            ("", Some("/user.slice")),
+            ("memory", Some("/b:c")),
+            ("cpu", Some("/a")),
+            ("cpuacct", Some("/a")),
+            ("pids", None),
+        ] {
+            assert_eq!(control_group(groups, controller).as_deref(), path, "{controller:?}");
+        }
+        assert_eq!(control_group("1:cpu:/y\n", ""), None);
         assert_eq!(list("0-2,8\n"), Some(vec![0, 1, 2, 8]));
         assert_eq!((list("3-1"), list("0-99999"), list("x")), (None, None, None));
         assert_eq!(release("Linux 6.1.0-18-amd64"), Some((6, 1)));

@@ -28,14 +28,19 @@ mod table;
 mod timeline;
 
 use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 
 use crate::event::RunEvent;
 
-/// Events waiting for a screen: what changes comes in bursts, and nobody should miss why; a screen
-/// that is behind by more shows the newest.
-const FRAMES: usize = 16;
+/// Frames waiting for a screen: it shows the newest, so more would only be older.
+const FRAMES: usize = 2;
+/// What else may wait for a screen: lines that are told once come in bursts, as when one call
+/// opens three breakers.
+const LINES: usize = 256;
 /// Events waiting for a file: deltas of some seconds, and each may be megabytes.
 const PAGES: usize = 8;
 
@@ -74,6 +79,8 @@ struct Seat {
     wants: fn(&RunEvent) -> bool,
     queue: Option<SyncSender<RunEvent>>,
     full: Full,
+    /// Frames in its queue.
+    frames: Arc<AtomicUsize>,
     dropped: u64,
     thread: JoinHandle<io::Result<()>>,
 }
@@ -84,30 +91,40 @@ impl Audience {
     /// # Errors
     /// When the system gives no thread.
     pub fn seat<S: Sink>(&mut self, name: &'static str, full: Full, mut sink: S) -> io::Result<()> {
-        let bound = if full == Full::Drop { FRAMES } else { PAGES };
+        let bound = if full == Full::Drop { FRAMES + LINES } else { PAGES };
+        let frames = Arc::new(AtomicUsize::new(0));
+        let waiting = Arc::clone(&frames);
         let (queue, events): (_, Receiver<RunEvent>) = sync_channel(bound);
         let thread = std::thread::Builder::new().name(format!("sink-{name}")).spawn(move || {
             while let Ok(event) = events.recv() {
+                waiting.fetch_sub(usize::from(is_frame(&event)), Relaxed);
                 sink.take(&event)?;
             }
             Ok(())
         })?;
         let wants = S::wants;
-        self.seats.push(Seat { name, wants, queue: Some(queue), full, dropped: 0, thread });
+        self.seats.push(Seat { name, wants, queue: Some(queue), full, frames, dropped: 0, thread });
         Ok(())
     }
 
     /// Tells everybody.
     pub fn tell(&mut self, event: &RunEvent) {
-        let last = matches!(event, RunEvent::Ended(_));
+        let (last, frame) = (matches!(event, RunEvent::Ended(_)), is_frame(event));
         for seat in self.seats.iter_mut().filter(|seat| (seat.wants)(event)) {
             let Some(queue) = &seat.queue else { continue };
-            let told = if last || seat.full == Full::Wait {
+            let waits = last || seat.full == Full::Wait;
+            if !waits && frame && seat.frames.load(Relaxed) >= FRAMES {
+                seat.dropped += 1;
+                continue;
+            }
+            seat.frames.fetch_add(usize::from(frame), Relaxed);
+            let told = if waits {
                 queue.send(event.clone()).map_err(|_| ())
             } else {
                 match queue.try_send(event.clone()) {
                     Ok(()) => Ok(()),
                     Err(TrySendError::Full(_)) => {
+                        seat.frames.fetch_sub(usize::from(frame), Relaxed);
                         seat.dropped += 1;
                         Ok(())
                     }
@@ -136,5 +153,43 @@ impl Audience {
             }
         }
         result
+    }
+}
+
+/// What a later one makes needless.
+fn is_frame(event: &RunEvent) -> bool {
+    matches!(event, RunEvent::Second(_) | RunEvent::Measured(_))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A screen that is busy until it is let go, and hands on what it was told.
+    struct Busy(Receiver<()>, SyncSender<String>);
+
+    impl Sink for Busy {
+        fn wants(_: &RunEvent) -> bool {
+            true
+        }
+
+        fn take(&mut self, event: &RunEvent) -> io::Result<()> {
+            let _ = self.0.recv();
+            if let RunEvent::Note(text) = event {
+                self.1.send(text.clone()).unwrap();
+            }
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_busy_screen_misses_nothing_that_is_told_once() {
+        let ((go, held), (tell, told)) = (sync_channel(0), sync_channel(20));
+        let mut audience = Audience::default();
+        audience.seat("busy", Full::Drop, Busy(held, tell)).unwrap();
+        (0..9).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
+        drop(go);
+        audience.leave().unwrap();
+        assert!(told.iter().eq((0..9).map(|at| at.to_string())));
     }
 }

@@ -161,13 +161,18 @@ impl Http1 {
 
     /// A kept connection that shows its end is discarded before it is used again.
     pub(super) async fn drop_if_dead(&self, line: &mut Line) {
-        let fresh = poll_fn(|cx| {
-            let mut buffer = self.buffer.borrow_mut();
-            let connection = line.connection.as_mut();
-            Poll::Ready(connection.is_some_and(|connection| connection.is_fresh(cx, &mut buffer)))
+        poll_fn(|cx| {
+            self.drop_if_seen_dead(cx, line);
+            Poll::Ready(())
         })
         .await;
-        if !fresh {
+    }
+
+    /// The same, of a line that has one.
+    pub(super) fn drop_if_seen_dead(&self, cx: &mut Context<'_>, line: &mut Line) {
+        let mut buffer = self.buffer.borrow_mut();
+        let connection = line.connection.as_mut();
+        if !connection.is_some_and(|connection| connection.is_fresh(cx, &mut buffer)) {
             line.close();
         }
     }

@@ -201,7 +201,7 @@ impl Http2 {
     }
 
     /// Whether it can carry another request: it has neither ended nor been told to go away.
-    fn is_fresh(&mut self) -> bool {
+    pub(super) fn is_fresh(&mut self) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         !self.driver.is_finished()
             && !matches!(self.sender.poll_ready(&mut cx), Poll::Ready(Err(_)))

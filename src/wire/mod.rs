@@ -26,6 +26,7 @@ pub mod tls;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::task::{Context, Waker};
 
 use crate::clock::Time;
 use crate::plan::reach::Version;
@@ -155,6 +156,19 @@ impl Wire {
             http2::open(endpoint, line, outgoing, patience, &mut opening).await
         };
         Some(opening)
+    }
+
+    /// Closes a kept connection that has shown its end since it was used last. An exchange does so
+    /// itself; who asks before needs to know whether it will open one.
+    pub fn drop_if_dead(&self, line: &mut Line) {
+        let WireKind::Http1(http1) = &self.kind else { return };
+        if line.connection.is_some() {
+            // Nobody waits here: it is only asked what the kernel has reported so far.
+            http1.drop_if_seen_dead(&mut Context::from_waker(Waker::noop()), line);
+        }
+        if line.two.as_mut().is_some_and(|two| !two.is_fresh()) {
+            line.close();
+        }
     }
 
     /// A service's name is looked up again before the next connection.

@@ -1,6 +1,7 @@
 //! Runs the real program in a folder of its own: words in, exit code, output and JSON out.
 //!
-//! Invariant: a program that does not end in [`LIMIT`] is killed, and that fails the test.
+//! Invariant: a program that does not end in [`LIMIT`] is killed, and that fails the test; a test
+//! that fails leaves no program behind.
 
 use std::ffi::OsString;
 use std::fs;
@@ -28,15 +29,20 @@ pub(crate) struct Manada {
     folder: TempDir,
     /// What its standard output is, where it is not read.
     stdout: Option<Stdio>,
+    /// The control group that it joins before it begins.
+    group: Option<PathBuf>,
 }
 
-/// A program that was started.
+/// A program that was started; it ends with its handle.
 pub(crate) struct Running {
-    child: Child,
+    child: Tied,
     stdout: Option<Arc<Output>>,
     stderr: Arc<Output>,
     folder: TempDir,
 }
+
+/// A process that is killed with its handle, whatever state it is in.
+pub(crate) struct Tied(pub(crate) Child);
 
 /// What a program has said so far.
 #[derive(Default)]
@@ -63,6 +69,7 @@ impl Manada {
             environment: Vec::new(),
             folder: tempfile::tempdir().unwrap(),
             stdout: None,
+            group: None,
         }
     }
 
@@ -74,6 +81,12 @@ impl Manada {
     /// `manada run` of a scenario with this text; the report is in `out`.
     pub(crate) fn run(scenario: &str, words: &[&str]) -> Self {
         let words_first = ["run", "scenario.yaml", "--json", "--ui", "none", "--out", "out"];
+        Self::new(&words_first).words(words).file("scenario.yaml", scenario)
+    }
+
+    /// The same, which tells its events on standard error.
+    pub(crate) fn telling(scenario: &str, words: &[&str]) -> Self {
+        let words_first = ["run", "scenario.yaml", "--json", "--ui", "plain", "-v", "--out", "out"];
         Self::new(&words_first).words(words).file("scenario.yaml", scenario)
     }
 
@@ -103,10 +116,23 @@ impl Manada {
         self
     }
 
+    /// It runs in the control group of this folder.
+    pub(crate) fn within(mut self, group: &Path) -> Self {
+        self.group = Some(group.join("cgroup.procs"));
+        self
+    }
+
     /// Starts it.
     pub(crate) fn start(self) -> Running {
         let read = self.stdout.is_none();
-        let mut command = Command::new(MANADA);
+        let mut command = match &self.group {
+            None => Command::new(MANADA),
+            Some(members) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(members).arg(MANADA);
+                shell
+            }
+        };
         command
             .args(&self.words)
             .current_dir(self.folder.path())
@@ -122,7 +148,7 @@ impl Manada {
         let mut child = command.spawn().unwrap();
         let stdout = read.then(|| Output::of(child.stdout.take().unwrap()));
         let stderr = Output::of(child.stderr.take().unwrap());
-        Running { child, stdout, stderr, folder: self.folder }
+        Running { child: Tied(child), stdout, stderr, folder: self.folder }
     }
 
     /// Starts it and waits for its end.
@@ -134,8 +160,7 @@ impl Manada {
 impl Running {
     /// Sends it a signal.
     pub(crate) fn signal(&self, signal: Signal) {
-        let id = Pid::from_raw(i32::try_from(self.child.id()).unwrap()).unwrap();
-        kill_process(id, signal).unwrap();
+        self.child.signal(signal);
     }
 
     /// Waits until it has said this on standard error.
@@ -161,16 +186,32 @@ impl Running {
         // Its outputs end when it does: a wait with a bound that needs no polling.
         let stderr = self.stderr.until(|_, ended| ended);
         if stderr.is_none() {
-            self.child.kill().unwrap();
+            self.child.0.kill().unwrap();
         }
         let stdout = self.stdout.take().map(|out| out.until(|_, ended| ended).unwrap());
-        let code = self.child.wait().unwrap().code();
+        let code = self.child.0.wait().unwrap().code();
         Done {
             code,
             stdout: stdout.unwrap_or_default(),
             stderr: stderr.expect("the program ends within its limit"),
             folder: self.folder,
         }
+    }
+}
+
+impl Tied {
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let id = Pid::from_raw(i32::try_from(self.0.id()).unwrap()).unwrap();
+        kill_process(id, signal).unwrap();
+    }
+}
+
+impl Drop for Tied {
+    fn drop(&mut self) {
+        // One that has been waited for is gone: its id is no longer anybody's to kill.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

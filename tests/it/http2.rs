@@ -273,3 +273,34 @@ fn a_target_that_does_not_speak_it_is_named() {
     assert_eq!(count(&report, "calls.ok"), 40, "{report}");
     assert_eq!(count(&report, "phases_us.tls.count"), 4, "{report}");
 }
+
+#[test]
+fn a_resilient_client_speaks_it_too() {
+    let nginx = Nginx::start();
+    for strategy in ["shared", "per_user", "per_request"] {
+        let text = format!(
+            "client: resilient\nseed: 1\n\
+             pools: {{ all: {{ match: \"*\", strategy: {strategy} }} }}\n\
+             breakers: {{ endpoint: {{ failures: 12, open: 60s }} }}\n\
+             degradation: {{ enabled: false }}\nretries: {{ backoff: {{ base: 1ms }}, budget: none \
+             }}\nhedging: {{ after: 3s }}\nlimits: {{ global: 10000/s }}\n\
+             services: {{ it: {{ url: \"http://{}\", timeout: 5s, http: {{ version: 2 }} }} }}\n\
+             workloads: {{ w: {{ users: 4, iterations: 40, flow: [ {{ get: /page }}, {{ get: \
+             /fail }} ] }} }}\n",
+            nginx.two
+        );
+        let report = Manada::run(&text, &["--shards", "1"]).go().report(0);
+        assert_eq!(count(&report, "status.200"), 40, "{strategy} {report}");
+        // The breaker of /fail opens after its twelfth; what is under way then ends as it ends.
+        let failed = count(&report, "calls.failed");
+        assert!((1..=15).contains(&failed), "{strategy} {report}");
+        assert_eq!(count(&report, "calls.suppressed"), 40 - failed, "{strategy} {report}");
+        assert!(count(&report, "attempts.retries") > 0, "{strategy} {report}");
+        let (opened, sent) =
+            (count(&report, "connections.opened"), count(&report, "attempts.sent"));
+        match strategy {
+            "per_request" => assert_eq!(opened, sent, "{report}"),
+            _ => assert!(opened <= 4, "{strategy} {report}"),
+        }
+    }
+}

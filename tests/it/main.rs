@@ -3,12 +3,14 @@
 
 mod answers; // raw answers, good and hostile, and what must come of each
 mod browser; // cookies, redirects, compressed answers
+mod budgets; // memory that is bounded from within and from outside
 mod builtin; // `manada target` as a process, and what it counted
 mod control; // live control: the socket, and who may use it
 mod deaf; // targets that do not listen to the end, and long requests
 mod exemplars; // failing exchanges, kept and sent again by curl
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in a folder of its own, within bounds
+mod hedges; // second attempts beside slow first ones
 mod http2; // HTTP/2 against nginx and against peers that break it
 mod keys; // the keys of a terminal, and how they leave it
 mod ledger; // what the generator says against what the target saw
@@ -17,11 +19,14 @@ mod memory; // nothing grows with the number of requests
 mod misbehave; // targets that do everything wrong
 mod nginx; // a real nginx of our own
 mod once; // `check --once`
+mod outages; // a resilient client at a target that stands still, dies, refuses
 mod peer; // a raw TCP server that does what a script says
 mod planning; // `plan`, `doctor` and `schema`
+mod pools; // connections as the target sees them
 mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind
 mod resilient; // what a client that holds back and tries again says of itself
+mod retries; // storms, budgets, and what may be sent twice
 mod rules; // rules that stop a run; environments and settings
 mod safety; // where load may not go, and how much is too much
 mod scenarios; // what is shipped, and what the language page shows

@@ -47,11 +47,13 @@ impl Nginx {
              client_body_temp_path {at}/b; proxy_temp_path {at}/p; fastcgi_temp_path {at}/f;\n\
              uwsgi_temp_path {at}/u; scgi_temp_path {at}/s; gzip on; gzip_min_length 1;\n\
              gzip_types *; default_type text/plain;\n\
+             limit_req_zone $server_port zone=few:1m rate=20r/s;\n\
              server {{ listen {plain}; listen {two} http2; listen {tls} ssl http2;\n\
              ssl_certificate {at}/cert.pem; ssl_certificate_key {at}/key.pem;\n\
              location = /old {{ add_header Set-Cookie 'seen=1; Path=/' always;\n\
              return 302 /page; }}\n\
              location = /me {{ return 200 $http_cookie; }}\n\
+             location = /few {{ limit_req zone=few; try_files /page =404; }}\n\
              location = /fail {{ return 503; }} location = /upload {{ return 204; }} }} }}\n"
         );
         let file = path.join("nginx.conf");

@@ -91,9 +91,10 @@ impl Caution {
         if !entry.tries
             && let Some(gate) = self.gates.borrow_mut().get_mut(service)
             && !gate.is_open()
-            && !line.is_open()
         {
-            match gate.ask(now) {
+            // When a target dies all its connections do: each user would knock once.
+            shard.wire.drop_if_dead(line);
+            match if line.is_open() { Ask::Go } else { gate.ask(now) } {
                 Ask::Go => {}
                 Ask::Try => entry.tries = true,
                 Ask::Wait(at) => return Err(Hold::Until(at, Cause::Connect)),
@@ -203,10 +204,13 @@ impl Caution {
             Some((Outcome::Failed(phase, _) | Outcome::Timeout(phase), _))
                 if CONNECT.contains(&phase) =>
             {
-                (gate.failed(now, &mut self.rng.borrow_mut()), "open → closed")
+                (gate.failed(now, &mut self.rng.borrow_mut()), "takes no connections")
             }
-            Some((_, opening)) if entry.tries || opening.is_some_and(|opening| opening.open) => {
-                (gate.opened(), "closed → open")
+            // What was answered, broke off or took too long after that went over a connection.
+            Some((Outcome::Answered(_) | Outcome::Failed(..) | Outcome::Timeout(_), opening))
+                if entry.tries || opening.is_some_and(|opening| opening.open) =>
+            {
+                (gate.opened(), "takes connections again")
             }
             _ if entry.tries => {
                 gate.gave_up();

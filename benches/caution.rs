@@ -1,0 +1,90 @@
+//! What caution costs a call when all is well: breakers, deadlines, limits, budgets.
+//!
+//! Run with `cargo bench --bench caution`. One call is one item.
+
+use divan::{Bencher, black_box};
+use manada::clock::Time;
+use manada::guard::{AdaptiveTimeout, Board, Budget, Limiter, Recent};
+use manada::plan::Endpoints;
+use manada::plan::policy::Timeouts;
+use manada::scenario::{self, Overrides};
+use manada::stats::Outcome;
+
+fn main() {
+    divan::main();
+}
+
+/// Times as a real target has them: 1 to 50 ms, most of them short, the same each time.
+fn times() -> impl FnMut() -> u64 {
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    move || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        1_000_000 + (state % 7_000) * (state >> 32) % 49_000_000
+    }
+}
+
+/// Leave from the endpoint's, the service's and the system's breaker, and the good news to each.
+#[divan::bench(args = ["failures: 5", "share: 50%"])]
+fn breakers_closed(bencher: Bencher<'_, '_>, trips: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.yaml");
+    let text = format!(
+        "services: {{ it: \"http://127.0.0.1\" }}\nbreakers: {{ endpoint: {{ {trips} }}, service: \
+         {{ {trips} }}, system: {{ {trips} }} }}\nworkloads: {{ w: {{ users: 1, duration: 1s, \
+         flow: [ {{ get: / }} ] }} }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let (plan, _) = scenario::load(&file, &Overrides::default()).unwrap();
+    let board = Board::new(&plan, &Endpoints::new(&plan));
+    assert!(board.any());
+    let mut now = Time(1);
+    bencher.bench_local(|| {
+        now = now.after(10_000);
+        let pass = board.admit(0, 0, black_box(now), |_| ()).unwrap_or_default();
+        board.report((0, 0), pass, black_box(Outcome::Answered(200)), now, |_| ());
+    });
+}
+
+/// A deadline that takes in one more time and moves.
+#[divan::bench(args = [100, 1_000])]
+fn timeout_answered(bencher: Bencher<'_, '_>, window: usize) {
+    let mut timeout = AdaptiveTimeout::new(Timeouts { window, ..Timeouts::default() });
+    let mut time = times();
+    (0..window).for_each(|_| timeout.answered(time()));
+    bencher.bench_local(|| {
+        timeout.answered(black_box(time()));
+        timeout.limit_ns()
+    });
+}
+
+/// The window alone.
+#[divan::bench(args = [100, 1_000])]
+fn recent_push(bencher: Bencher<'_, '_>, size: usize) {
+    let mut recent = Recent::new(size);
+    let mut time = times();
+    (0..size).for_each(|_| recent.push(time()));
+    bencher.bench_local(|| recent.push(black_box(time())));
+}
+
+/// A turn at a limit that is not reached.
+#[divan::bench]
+fn limit_reserve(bencher: Bencher<'_, '_>) {
+    let limiter = Limiter::new(1_000_000_000 * 1_000_000_000);
+    let mut now_ns = 0;
+    bencher.bench_local(|| {
+        now_ns += 10_000;
+        limiter.reserve(black_box(now_ns), u64::MAX)
+    });
+}
+
+/// A first attempt earns, another one is spent.
+#[divan::bench]
+fn budget(bencher: Bencher<'_, '_>) {
+    let mut budget = Budget::new(0.1);
+    bencher.bench_local(|| {
+        black_box(&mut budget).earn();
+        black_box(&mut budget).spend()
+    });
+}

@@ -1,0 +1,96 @@
+//! A memory budget, said or set from outside: what can be spared is let go, users are held back,
+//! and the run comes to its end.
+//!
+//! Invariant: a control group that a test made is gone with it.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::builtin::Builtin;
+use crate::harness::{Done, Manada, count};
+
+/// Each of 300 users keeps 300 kB that it was sent; they come within that time.
+fn scenario(target: &Builtin, keys: &str, over: &str) -> String {
+    let kept = |n| format!("_kept{n}: {{ regex: \"(?s)(.*)\" }}");
+    let kept: Vec<String> = (0..5).map(kept).collect();
+    format!(
+        "services: {{ it: {{ url: \"{}\", timeout: 5s }} }}\ngrace: 100ms\n{keys}\nworkloads:\n  \
+         w:\n    users: [ {{ ramp: 300, over: {over} }}, {{ hold: 1s }} ]\n    flow:\n      \
+         - {{ get: /bytes/60000, think: 20s, capture: {{ {} }} }}\n      \
+         - {{ get: /n/1, name: never }}\n",
+        target.url(""),
+        kept.join(", ")
+    )
+}
+
+fn run(target: &Builtin, keys: &str, over: &str) -> (Value, Done) {
+    let done =
+        Manada::telling(&scenario(target, keys, over), &["--seed", "1", "--shards", "1"]).go();
+    (done.report(0), done)
+}
+
+/// A control group of our own, with a limit that kills.
+struct Group(PathBuf);
+
+impl Group {
+    /// One with so many bytes; none where no hierarchy can be written to.
+    fn new(bytes: u64) -> Option<Self> {
+        let roots =
+            [("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
+        roots.into_iter().find_map(|(root, limit)| {
+            let own = Path::new(root).join(format!("manada-test-{}", std::process::id()));
+            fs::create_dir(&own).ok()?;
+            let group = Self(own);
+            fs::write(group.0.join(limit), bytes.to_string()).ok()?;
+            Some(group)
+        })
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        // Empty by now: whoever was in it has been waited for.
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+#[test]
+fn a_run_stays_near_its_budget() {
+    let target = Builtin::start(&[]);
+    let (free, _) = run(&target, "", "3s");
+    let (held, done) = run(&target, "memory: 64MiB", "9s");
+    let peak = |report: &Value| count(report, "generator.rss_bytes_peak");
+    let context = format!("{} without, {} with: {done}", peak(&free), peak(&held));
+    assert!(peak(&free) > 90 << 20, "{context}");
+    assert!(peak(&held) < 70 << 20, "{context}");
+    for event in ["memory: what can be spared is let go (", "memory: no more users are let in ("] {
+        assert!(done.stderr.contains(event), "{event} {context}");
+    }
+    assert!(count(&held, "users.peak") < count(&free, "users.peak"), "{context}");
+    assert_eq!(count(&held, "calls.ok"), count(&held, "calls.made"), "{context}");
+}
+
+#[test]
+fn a_run_lives_in_half_of_what_it_wants() {
+    let target = Builtin::start(&[]);
+    let (free, _) = run(&target, "client: resilient\nmemory: false", "3s");
+    let wants = count(&free, "generator.rss_bytes_peak");
+    let Some(group) = Group::new(wants / 2) else {
+        let _ = writeln!(std::io::stderr(), "not tested: no control group can be made; be root");
+        return;
+    };
+    // What is seen of a group that is not the root of its hierarchy.
+    let doctor = Manada::new(&["doctor"]).within(&group.0).go();
+    let limit = format!("{} MiB", (wants / 2) >> 20);
+    assert!(doctor.stdout.contains(&format!("{limit} allowed")), "{limit}: {doctor}");
+    let words = ["--seed", "1", "--shards", "1"];
+    let text = scenario(&target, "client: resilient", "9s");
+    let done = Manada::telling(&text, &words).within(&group.0).go();
+    let report = done.report(0);
+    assert!(done.stderr.contains("memory: no more users are let in ("), "{done}");
+    assert!(count(&report, "generator.rss_bytes_peak") < wants / 2, "{done}");
+    assert!(!done.read("out/summary.json").is_empty());
+}

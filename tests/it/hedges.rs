@@ -1,0 +1,65 @@
+//! A second attempt beside a slow first one: who loses is hung up on, and counted.
+//!
+//! Invariant: what the server got and what the client says it sent are the same number.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
+
+use crate::harness::{Manada, count};
+use crate::peer::Server;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn the_second_answers_and_the_first_is_hung_up_on() {
+    for keys in ["", "pools: { all: { match: \"*\", connections: 12 } }"] {
+        // Of ten requests one is never answered: its client has to leave.
+        let (come, left) = (AtomicU64::new(1), Arc::new(AtomicU64::new(0)));
+        let told = Arc::clone(&left);
+        let server = Server::start(move |peer| {
+            while peer.request() {
+                if come.fetch_add(1, SeqCst).is_multiple_of(10) {
+                    peer.hold();
+                    told.fetch_add(1, SeqCst);
+                    return;
+                }
+                assert!(peer.send(OK));
+            }
+        });
+        let scenario = format!(
+            "services: {{ it: {{ url: \"http://{}\", timeout: 30s }} }}\n{keys}\n\
+             hedging: {{ after: 200ms, budget: 50% }}\nworkloads: {{ w: {{ users: 1, \
+             iterations: 60, flow: [ {{ get: / }} ] }} }}\n",
+            server.address()
+        );
+        let report = Manada::run(&scenario, &["--seed", "1", "--shards", "1"]).go().report(0);
+        let (connections, requests) = server.seen();
+        assert_eq!(count(&report, "calls.ok"), 60, "{report}");
+        // One user: beside a request that is not answered there is only its hedge.
+        let held = requests / 10;
+        assert!(held >= 6, "{held} {report}");
+        assert!(count(&report, "attempts.hedges") >= held, "{report}");
+        assert_eq!(count(&report, "attempts.sent"), requests, "{keys} {report}");
+        assert_eq!(count(&report, "connections.opened"), connections, "{keys} {report}");
+        assert_eq!(left.load(SeqCst), held, "losers are hung up on: {keys} {report}");
+        assert!(count(&report, "service_us.max") < 30_000_000, "{report}");
+    }
+}
+
+#[test]
+fn what_may_not_be_sent_twice_is_not() {
+    let server = Server::start(|peer| {
+        if peer.request() {
+            peer.hold();
+        }
+    });
+    let scenario = format!(
+        "services: {{ it: {{ url: \"http://{}\", timeout: 500ms }} }}\nhedging: {{ after: 100ms \
+         }}\nworkloads: {{ w: {{ users: 1, iterations: 1, flow: [ {{ post: / }} ] }} }}\n",
+        server.address()
+    );
+    let report = Manada::run(&scenario, &["--seed", "1"]).go().report(0);
+    assert_eq!(count(&report, "calls.timeout"), 1, "{report}");
+    assert_eq!(count(&report, "attempts.hedges"), 0, "{report}");
+    assert_eq!(server.seen(), (1, 1));
+}
