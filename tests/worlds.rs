@@ -235,6 +235,7 @@ worlds![
     a_flapping_target,
     a_group_without_a_call,
     a_hedge_cuts_the_tail,
+    a_hedged_call_ends_with_its_last,
     a_later_session_lives_as_long,
     a_moved_end_holds_for_calls_under_way,
     a_pause_at_the_end_holds_in_a_pace,

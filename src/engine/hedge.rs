@@ -87,7 +87,8 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     won.ended
 }
 
-/// The first of two that is answered; when neither is, the first's end is the call's.
+/// The first of two that is answered; when neither is, the later end is the call's: until then its
+/// user waits.
 async fn either(
     mut one: Pin<&mut impl Future<Output = Ended>>,
     mut two: Pin<&mut impl Future<Output = Ended>>,
@@ -108,7 +109,12 @@ async fn either(
         let won = match (first, second) {
             (Some(ended), other) if is_answer(&ended) => Won { ended, other, by_second: false },
             (other, Some(ended)) if is_answer(&ended) => Won { ended, other, by_second: true },
-            (Some(ended), other @ Some(_)) => Won { ended, other, by_second: false },
+            // Both failed: the call ends with the one that failed last.
+            (Some(one), Some(two)) => {
+                let by_second = two.0.done > one.0.done;
+                let (ended, other) = if by_second { (two, one) } else { (one, two) };
+                Won { ended, other: Some(other), by_second }
+            }
             _ => return Poll::Pending,
         };
         Poll::Ready(won)
