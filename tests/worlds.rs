@@ -304,5 +304,6 @@ worlds![
     waits_after_the_last_call,
     warmup_boundary,
     who_is_cut_says_goodbye,
+    who_must_leave_waits_for_no_line,
     young_cut_calls_spoil_no_median,
 ];
