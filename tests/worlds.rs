@@ -237,6 +237,7 @@ worlds![
     a_hedge_cuts_the_tail,
     a_hedged_call_ends_with_its_last,
     a_later_session_lives_as_long,
+    a_load_ends_while_users_are_held,
     a_moved_end_holds_for_calls_under_way,
     a_pause_at_the_end_holds_in_a_pace,
     a_paused_pace_is_not_late,
