@@ -305,6 +305,7 @@ worlds![
     waits_after_the_last_call,
     warmup_boundary,
     who_is_cut_says_goodbye,
+    who_is_ready_is_held_too,
     who_must_leave_waits_for_no_line,
     young_cut_calls_spoil_no_median,
 ];
