@@ -269,6 +269,7 @@ worlds![
     grace_cuts_thinks_and_calls,
     hang_for_good,
     healing_sees_does_and_tells,
+    hedges_do_not_breed_hedges,
     limits_hold_calls_back,
     limits_of_users_and_endpoints,
     logs_and_endless_loops,
@@ -304,8 +305,10 @@ worlds![
     users_rise_and_fall,
     waits_after_the_last_call,
     warmup_boundary,
+    what_was_done_is_not_done_twice,
     who_is_cut_says_goodbye,
     who_is_ready_is_held_too,
     who_must_leave_waits_for_no_line,
+    who_waits_at_a_door_holds_no_line,
     young_cut_calls_spoil_no_median,
 ];

@@ -5,7 +5,7 @@
 //! Invariant: what is taken on the way to the wire is given back on the way from it, whatever
 //! becomes of the attempt; the order of the heights is here and nowhere else.
 
-use super::caution::{Entry, Hold};
+use super::caution::{Entry, Hold, Made};
 use super::conclude::{Held, conclude, never_sent, refuse, unsent};
 use super::prepared::PreparedCall;
 use super::shard::Shard;
@@ -109,6 +109,7 @@ pub(super) async fn call(
         blocked_ns: 0,
         at: picked_up,
         picked_up,
+        led_on: false,
         ended: unsent(Outcome::Unfinished(Phase::Connect), picked_up),
     };
     if careful {
@@ -136,14 +137,16 @@ pub(super) struct Attempts<'a> {
     careful: bool,
     pub(super) kept: Kept,
     why: Attempt,
-    retries: u32,
+    pub(super) retries: u32,
     /// Waits that policy asked for so far, ns.
     blocked_ns: u64,
     /// When the next attempt may be made: now, as far as this call is concerned.
     pub(super) at: Time,
     picked_up: Time,
+    /// An answer pointed elsewhere, and it was followed: what was asked first has been done.
+    pub(super) led_on: bool,
     /// How the last one ended; before the first: cut before anything was sent.
-    ended: Exchange,
+    pub(super) ended: Exchange,
 }
 
 impl Attempts<'_> {
@@ -177,22 +180,23 @@ impl Attempts<'_> {
 
             // Send under deadline. Its clock starts at dispatch: neither lateness of ours nor a
             // wait that policy asked for eats the target's time.
-            let limit_ns = caution.timeout_ns(prepared);
+            let (begun, limit_ns) = (self.at, caution.timeout_ns(prepared));
             self.send(user, limit_ns).await;
 
             // Observe each attempt, whatever becomes of the call: breakers, deadlines and pools
             // learn from attempts.
             let now = self.ended.done;
-            caution.leave(shard, user, prepared, entry, Some((&self.ended, limit_ns)), now);
+            let made = Made { exchange: &self.ended, begun, limit_ns };
+            caution.leave(shard, user, prepared, entry, Some(made), now);
 
             // Again? Only what failed in a way that may pass, may be sent twice, and is paid for.
-            let wait_ns = caution.again(shard, prepared, &self.ended, &self.kept, self.retries);
-            let Some(wait_ns) = wait_ns else { return };
+            let Some(wait_ns) = caution.again(self) else { return };
             self.at = now;
             let until = now.after(wait_ns);
             let pause = user.patience.pause_until(until).await;
             self.blocked(Cause::Retry);
             if pause.is_err() {
+                caution.refund_retry();
                 return;
             }
             (self.why, self.retries) = (Attempt::Retry, self.retries + 1);
@@ -237,6 +241,7 @@ impl Attempts<'_> {
             && hop::is_redirect(status)
         {
             let kept = &mut self.kept;
+            self.led_on = true;
             self.ended = hop::follow(shard, user, prepared, self.outgoing, self.ended, kept).await;
         }
         user.patience.end();

@@ -29,6 +29,18 @@ pub(in crate::engine) struct Entry {
     pass: Pass,
 }
 
+/// An attempt that was made.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Made<'a> {
+    /// How it ended.
+    pub(in crate::engine) exchange: &'a Exchange,
+    /// When it began. Its deadline runs from then on, over its hedge and redirects, so what it
+    /// took is counted from then on, too.
+    pub(in crate::engine) begun: Time,
+    /// How long it might take, ns.
+    pub(in crate::engine) limit_ns: u64,
+}
+
 /// Why an attempt is not sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Hold {
@@ -96,7 +108,16 @@ impl Caution {
             match gate.ask(now) {
                 Ask::Go => {}
                 Ask::Try => entry.tries = true,
-                Ask::Wait(at) => return Err(Hold::Until(at, Cause::Connect)),
+                Ask::Wait(at) => {
+                    // Who waits at a door keeps no line from those who go elsewhere.
+                    if std::mem::take(&mut entry.leased)
+                        && let Some(pool) = self.pool_of(prepared)
+                    {
+                        let line = std::mem::replace(line, shard.wire.line());
+                        pool.give_back(service, line, &shard.wire, false, now);
+                    }
+                    return Err(Hold::Until(at, Cause::Connect));
+                }
             }
         }
         let told = |changed| shard.tell_of_breaker(changed, None, now);
@@ -154,11 +175,11 @@ impl Caution {
         user: &mut User,
         prepared: &PreparedCall,
         entry: Entry,
-        ended: Option<(&Exchange, u64)>,
+        made: Option<Made<'_>>,
         now: Time,
     ) {
         let place = (prepared.endpoint, prepared.call.service);
-        let outcome = ended.map(|(exchange, _)| exchange.outcome);
+        let outcome = made.map(|made| made.exchange.outcome);
         match outcome {
             None => shard.shared.board.give_back(place.0, place.1, entry.pass, now),
             Some(outcome) => {
@@ -166,16 +187,16 @@ impl Caution {
                 shard.shared.board.report(place, entry.pass, outcome, now, told);
             }
         }
-        if let Some((exchange, limit_ns)) = ended
+        if let Some(Made { exchange, begun, limit_ns }) = made
             && let Some(times) = self.times.borrow_mut().get_mut(prepared.endpoint)
         {
             match exchange.outcome {
-                Outcome::Answered(_) => times.answered(exchange.done.since(exchange.dispatched)),
+                Outcome::Answered(_) => times.answered(exchange.done.since(begun)),
                 Outcome::Timeout(_) => times.timed_out(limit_ns),
                 _ => {}
             }
         }
-        self.see_door(shard, place.1, entry, ended.map(|(exchange, _)| exchange), now);
+        self.see_door(shard, place.1, entry, made.map(|made| made.exchange), now);
         let line = &mut user.lines[place.1];
         if entry.leased
             && let Some(pool) = self.pool_of(prepared)
@@ -199,20 +220,14 @@ impl Caution {
     ) {
         let mut gates = self.gates.borrow_mut();
         let Some(gate) = gates.get_mut(service) else { return };
-        let (news, change) = match exchange.map(|exchange| (exchange.outcome, exchange.opening)) {
-            Some((Outcome::Failed(phase, _) | Outcome::Timeout(phase), _))
-                if CONNECT.contains(&phase) =>
-            {
-                (gate.failed(now, &mut self.rng.borrow_mut()), "open → closed")
-            }
-            Some((_, opening)) if entry.tries || opening.is_some_and(|opening| opening.open) => {
-                (gate.opened(), "closed → open")
-            }
-            _ if entry.tries => {
+        let (news, change) = match exchange.and_then(|exchange| lets_in(exchange, entry.tries)) {
+            Some(false) => (gate.failed(now, &mut self.rng.borrow_mut()), "open → closed"),
+            Some(true) => (gate.opened(), "closed → open"),
+            None if entry.tries => {
                 gate.gave_up();
                 return;
             }
-            _ => return,
+            None => return,
         };
         if news {
             let cause = match exchange.map(|exchange| exchange.outcome) {
@@ -223,6 +238,20 @@ impl Caution {
             let subject = format!("service {}", shard.plan.services[service].name);
             shard.notice(Topic::Connect, &subject, change, cause, now);
         }
+    }
+}
+
+/// Whether a service takes connections, as far as an attempt tells; none: it was cut before that,
+/// could not be made for want of something of ours, or needed no connection.
+fn lets_in(exchange: &Exchange, tries: bool) -> Option<bool> {
+    match exchange.outcome {
+        Outcome::Failed(phase, _) | Outcome::Timeout(phase) if CONNECT.contains(&phase) => {
+            Some(false)
+        }
+        _ if exchange.opening.is_some_and(|opening| opening.open) => Some(true),
+        // It needed one, and came further.
+        Outcome::Answered(_) | Outcome::Failed(..) | Outcome::Timeout(_) => tries.then_some(true),
+        Outcome::Unfinished(_) | Outcome::Own(_) | Outcome::Suppressed(_) => None,
     }
 }
 
@@ -259,5 +288,34 @@ impl Shard {
             change: change.to_owned(),
             cause,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::conclude::unsent;
+    use crate::stats::sample::Opening;
+    use crate::stats::{Kind, OwnFault};
+
+    #[test]
+    fn who_is_cut_at_a_door_has_not_seen_it_open() {
+        let (refused, hung) =
+            (Outcome::Failed(Phase::Connect, Kind::Refused), Outcome::Timeout(Phase::Connect));
+        for (outcome, tried, seen) in [
+            (refused, Some(false), Some(false)),
+            (hung, Some(false), Some(false)),
+            (Outcome::Answered(200), Some(true), None),
+            (Outcome::Timeout(Phase::FirstByte), Some(true), None),
+            (Outcome::Unfinished(Phase::Connect), None, None),
+            (Outcome::Own(OwnFault::NoDescriptor), None, None),
+        ] {
+            let exchange = unsent(outcome, Time(0));
+            assert_eq!(lets_in(&exchange, true), tried, "{outcome}, who tries");
+            assert_eq!(lets_in(&exchange, false), seen, "{outcome}, who does not");
+        }
+        let open = Some(Opening { open: true, ..Opening::default() });
+        let cut = unsent(Outcome::Unfinished(Phase::FirstByte), Time(0));
+        assert_eq!(lets_in(&Exchange { opening: open, ..cut }, false), Some(true));
     }
 }

@@ -10,7 +10,7 @@ mod standing;
 
 use std::cell::{Cell, RefCell};
 
-pub(super) use entry::{Entry, Hold};
+pub(super) use entry::{Entry, Hold, Made};
 
 use super::Setup;
 use super::prepared::PreparedCall;
