@@ -235,6 +235,7 @@ worlds![
     a_flapping_target,
     a_group_without_a_call,
     a_hedge_cuts_the_tail,
+    a_hedge_takes_its_turn,
     a_hedged_call_ends_with_its_last,
     a_later_session_lives_as_long,
     a_load_ends_while_users_are_held,

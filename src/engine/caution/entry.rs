@@ -129,6 +129,22 @@ impl Caution {
         Ok(())
     }
 
+    /// Whether each limit has a turn for another attempt at once: none waits for one. Those are
+    /// taken then; one that a wider limit refuses is lost, as it is to any attempt.
+    pub(in crate::engine) fn has_turn(
+        &self,
+        shard: &Shard,
+        user: &User,
+        prepared: &PreparedCall,
+        now: Time,
+    ) -> bool {
+        let now_ns = now.since(self.start);
+        let place = (prepared.call.service, prepared.endpoint);
+        let shared = shard.shared.limits.of(user.number, place.0, place.1);
+        let mut all = user.limiter.as_deref().into_iter().chain(shared.into_iter().flatten());
+        all.all(|limiter| limiter.reserve(now_ns, 0).is_some())
+    }
+
     /// Waits as `hold` says; the wait is blocked time, by cause.
     ///
     /// # Errors
