@@ -5,7 +5,7 @@
 //! Invariant: what is taken on the way to the wire is given back on the way from it, whatever
 //! becomes of the attempt; the order of the heights is here and nowhere else.
 
-use super::caution::{Entry, Hold};
+use super::caution::{Entry, Hold, Made};
 use super::conclude::{Held, conclude, never_sent, refuse, unsent};
 use super::prepared::PreparedCall;
 use super::shard::Shard;
@@ -102,13 +102,13 @@ pub(super) async fn call(
         shard,
         prepared,
         outgoing,
-        careful,
         kept: Kept::default(),
         why: Attempt::First,
         retries: 0,
         blocked_ns: 0,
         at: picked_up,
         picked_up,
+        led_on: false,
         ended: unsent(Outcome::Unfinished(Phase::Connect), picked_up),
     };
     if careful {
@@ -116,7 +116,7 @@ pub(super) async fn call(
         Box::pin(attempts.make(user)).await;
     } else {
         // Nothing is asked of anybody: the default client sends what is due, under its deadline.
-        attempts.send(user, prepared.timeout_ns).await;
+        attempts.send(user, prepared.timeout_ns, None).await;
     }
 
     // Outside any future that could be dropped half-way.
@@ -132,18 +132,18 @@ pub(super) struct Attempts<'a> {
     pub(super) shard: &'a Shard,
     pub(super) prepared: &'a PreparedCall,
     pub(super) outgoing: Outgoing<'a>,
-    /// Something is asked of the shard's caution.
-    careful: bool,
     pub(super) kept: Kept,
     why: Attempt,
-    retries: u32,
+    pub(super) retries: u32,
     /// Waits that policy asked for so far, ns.
     blocked_ns: u64,
     /// When the next attempt may be made: now, as far as this call is concerned.
     pub(super) at: Time,
     picked_up: Time,
+    /// An answer pointed elsewhere, and it was followed: what was asked first has been done.
+    pub(super) led_on: bool,
     /// How the last one ended; before the first: cut before anything was sent.
-    ended: Exchange,
+    pub(super) ended: Exchange,
 }
 
 impl Attempts<'_> {
@@ -177,22 +177,25 @@ impl Attempts<'_> {
 
             // Send under deadline. Its clock starts at dispatch: neither lateness of ours nor a
             // wait that policy asked for eats the target's time.
-            let limit_ns = caution.timeout_ns(prepared);
-            self.send(user, limit_ns).await;
+            let (begun, limit_ns) = (self.at, caution.timeout_ns(user, prepared));
+            // One probe was promised to a breaker, not two.
+            let hedge = caution.hedge_after_ns(user, prepared).filter(|_| !entry.is_probe());
+            self.send(user, limit_ns, hedge).await;
 
             // Observe each attempt, whatever becomes of the call: breakers, deadlines and pools
             // learn from attempts.
             let now = self.ended.done;
-            caution.leave(shard, user, prepared, entry, Some((&self.ended, limit_ns)), now);
+            let made = Made { exchange: &self.ended, begun, limit_ns };
+            caution.leave(shard, user, prepared, entry, Some(made), now);
 
             // Again? Only what failed in a way that may pass, may be sent twice, and is paid for.
-            let wait_ns = caution.again(shard, prepared, &self.ended, &self.kept, self.retries);
-            let Some(wait_ns) = wait_ns else { return };
+            let Some(wait_ns) = caution.again(self) else { return };
             self.at = now;
             let until = now.after(wait_ns);
             let pause = user.patience.pause_until(until).await;
             self.blocked(Cause::Retry);
             if pause.is_err() {
+                caution.refund_retry();
                 return;
             }
             (self.why, self.retries) = (Attempt::Retry, self.retries + 1);
@@ -201,11 +204,10 @@ impl Attempts<'_> {
 
     /// One attempt as policy counts it: with its resend on a fresh connection, its redirects, its
     /// hedge.
-    async fn send(&mut self, user: &mut User, limit_ns: u64) {
+    async fn send(&mut self, user: &mut User, limit_ns: u64, hedge: Option<u64>) {
         let (shard, prepared) = (self.shard, self.prepared);
         let service = self.outgoing.endpoint;
         user.patience.begin(self.at.after(limit_ns));
-        let hedge = if self.careful { shard.caution.hedge_after_ns(prepared) } else { None };
         loop {
             shard.recorder.borrow_mut().begin_attempt(self.why);
             let (exchange, stale) = match hedge {
@@ -237,6 +239,7 @@ impl Attempts<'_> {
             && hop::is_redirect(status)
         {
             let kept = &mut self.kept;
+            self.led_on = true;
             self.ended = hop::follow(shard, user, prepared, self.outgoing, self.ended, kept).await;
         }
         user.patience.end();

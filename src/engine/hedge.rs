@@ -36,6 +36,7 @@ struct Won {
 /// pays for it; how the one ended that is the call's.
 pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns: u64) -> Ended {
     let (shard, outgoing, at) = (attempts.shard, attempts.outgoing, attempts.at);
+    let what = (shard, attempts.prepared);
     let (service, afar) = (outgoing.endpoint, user.is_afar());
     let mut line = std::mem::replace(&mut user.lines[service], shard.wire.line());
     let mut kept = Kept::default();
@@ -44,7 +45,7 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
         let kept_first = &mut attempts.kept;
         let mut one = pin!(shard.wire.exchange(&mut line, &outgoing, at, patience, kept_first));
         let early = patience.wait_until(at.after(after_ns), |cx| one.as_mut().poll(cx)).await;
-        let beside = if early.is_ok() { None } else { second_line(attempts.prepared, shard, afar) };
+        let beside = if early.is_ok() { None } else { second_line(what, user) };
         match (early, beside) {
             (Ok(ended), _) => Err(ended),
             (Err(_), None) => Err(one.await),
@@ -87,7 +88,8 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     won.ended
 }
 
-/// The first of two that is answered; when neither is, the first's end is the call's.
+/// The first of two that is answered; when neither is, the later end is the call's: until then its
+/// user waits.
 async fn either(
     mut one: Pin<&mut impl Future<Output = Ended>>,
     mut two: Pin<&mut impl Future<Output = Ended>>,
@@ -108,7 +110,12 @@ async fn either(
         let won = match (first, second) {
             (Some(ended), other) if is_answer(&ended) => Won { ended, other, by_second: false },
             (other, Some(ended)) if is_answer(&ended) => Won { ended, other, by_second: true },
-            (Some(ended), other @ Some(_)) => Won { ended, other, by_second: false },
+            // Both failed: the call ends with the one that failed last.
+            (Some(one), Some(two)) => {
+                let by_second = two.0.done > one.0.done;
+                let (ended, other) = if by_second { (two, one) } else { (one, two) };
+                Won { ended, other: Some(other), by_second }
+            }
             _ => return Poll::Pending,
         };
         Poll::Ready(won)
@@ -120,19 +127,29 @@ fn is_answer(ended: &Ended) -> bool {
     matches!(ended.0.outcome, Outcome::Answered(_))
 }
 
-/// A line for a second attempt, if the budget pays for it and one is free.
-fn second_line(prepared: &PreparedCall, shard: &Shard, afar: bool) -> Option<Line> {
-    if !shard.caution.may_hedge(shard) {
+/// A line for a second attempt, if the budget pays for it, one is free, and each limit has a turn
+/// for it at once.
+fn second_line((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Option<Line> {
+    let (caution, wire, now) = (&shard.caution, &shard.wire, clock::now());
+    if !caution.may_hedge(shard) {
         return None;
     }
-    let line = match shard.caution.pool_of(prepared).filter(|_| !afar) {
-        None => Some(shard.wire.line()),
-        Some(pool) => pool.lease(prepared.call.service, &shard.wire, clock::now()),
+    let (service, pool) = (prepared.call.service, caution.pool_of(prepared));
+    let pool = pool.filter(|_| !user.is_afar());
+    let line = match pool {
+        None => Some(wire.line()),
+        Some(pool) => pool.lease(service, wire, now),
     };
-    if line.is_none() {
-        shard.caution.refund_hedge();
+    // A turn is asked for last: one that is not used is lost.
+    let has_turn = line.is_some() && caution.has_turn(shard, user, prepared, now);
+    if has_turn {
+        return line;
     }
-    line
+    if let (Some(pool), Some(line)) = (pool, line) {
+        pool.give_back(service, line, wire, false, now);
+    }
+    caution.refund_hedge();
+    None
 }
 
 /// What an attempt that was given up has come to.

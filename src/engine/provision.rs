@@ -95,7 +95,11 @@ impl Shard {
             self.connect(user, stay.number, archetype, due).await;
         }
         let _ = user.patience.idle_until(due, over).await;
-        !self.is_draining()
+        // Who is ready is held like everybody else, as long as it was to stay.
+        user.patience.set_hard_end(self.zero(workload).after(stay.leave_ns));
+        let let_in = || self.is_draining() || !self.holds_out(index);
+        let _ = user.patience.idle_until(Time::NEVER, let_in).await;
+        !self.is_draining() && !self.holds_out(index)
     }
 
     /// Makes seats for a workload of the open model as its curve announces them, until it is over.
@@ -125,7 +129,9 @@ impl Shard {
         let growth = (soon - now) as f64 / now as f64;
         let more = (users as f64 * growth * SPARE / self.segment.shards as f64).ceil() as u64;
         let most = arrivals.max_users.saturating_sub(users) / self.segment.shards;
-        more.min(most).saturating_sub(self.free_seats.borrow().len() as u64)
+        // Where connections take long to open, or never do, those under way are enough.
+        let there = self.free_seats.borrow().len() as u64 + self.warming.get();
+        more.min(most).saturating_sub(there)
     }
 
     /// Opens the connections of a seat that nobody sits in yet.

@@ -83,6 +83,7 @@ pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
 
 /// Makes a seat whose connections are open before anybody sits in it.
 pub(super) fn warm(shard: &Rc<Shard>, workload: usize) {
+    shard.warming.set(shard.warming.get() + 1);
     tokio::task::spawn_local(sit(Rc::clone(shard), Rc::default(), Some(workload)));
 }
 
@@ -94,6 +95,7 @@ async fn sit(shard: Rc<Shard>, seat: Rc<Seat>, warm: Option<usize>) {
     if let Some(workload) = warm {
         // Boxed: it comes once, and would double the room of every user's task.
         Box::pin(shard.warm_up(&mut user, workload)).await;
+        shard.warming.set(shard.warming.get() - 1);
         shard.free_seats.borrow_mut().push(Rc::clone(&seat));
     }
     while let Some(guest) = seat.next().await {

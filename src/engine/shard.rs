@@ -59,6 +59,8 @@ pub(super) struct Shard {
     /// Rows taken so far, by workload and user of the closed model.
     pub(super) rows_taken: RefCell<HashMap<(usize, u64), u64>>,
     pub(super) free_seats: RefCell<Vec<Rc<Seat>>>,
+    /// Seats whose connections are being opened: they will be free.
+    pub(super) warming: Cell<u64>,
     /// Rendered bodies pass through it.
     pub(super) scratch: RefCell<Vec<u8>>,
     /// Cut everything now.
@@ -172,6 +174,7 @@ impl Shard {
             caution: Caution::new(setup),
             recorder: RefCell::new(Recorder::new(shape, index, setup.start)),
             free_seats: RefCell::default(),
+            warming: Cell::default(),
             scratch: RefCell::default(),
             cut: Rc::default(),
             doors: Doors::new(),

@@ -25,9 +25,6 @@ const LATE_STARTS: u32 = 32;
 /// Starts counted in one go when a run is stopped before they were due.
 const COUNTED_AT_ONCE: u64 = 10_000;
 
-/// How often a starter that must let nobody in looks whether anybody is still to come, ns.
-const LOOK_NS: u64 = 250_000_000;
-
 /// Why a starter lets nobody in any more.
 enum Ended {
     /// What is asked was changed.
@@ -94,6 +91,7 @@ impl Shard {
         let (workload, helm) = (&self.plan.workloads[index], &self.helms[index]);
         let (zero, changes) = (self.zero(workload), helm.changes());
         let timer = Timer::new();
+        let end = zero.after(users.curve.end_ns());
         while let Some(stay) = stays.get(*at) {
             let due = zero.after(stay.enter_ns);
             self.wait_while_asked(&timer, due.before(self.ahead_ns()), helm, changes).await;
@@ -104,20 +102,23 @@ impl Shard {
                 return Ended::Steered;
             }
             if self.holds_out(index) {
-                // They stay asked for; the wait is theirs to tell.
-                let end = zero.after(users.curve.end_ns());
+                // They stay asked for as long as the load lasts; the wait is theirs to tell.
                 if clock::now() >= end {
                     return Ended::ForGood;
                 }
-                self.wait_until_let_in(index, &timer, end, helm, changes).await;
+                self.wait_until_let_in((index, users), &timer, end, changes).await;
                 continue;
             }
             *at += 1;
+            if clock::now() >= zero.after(stay.leave_ns) {
+                // It was held out for all of its stay.
+                self.has_gone(index);
+                continue;
+            }
             seat::take(self, Guest::User(index, *stay));
         }
         // The load lasts to its end, also when its users have nothing more to begin; one that a
         // count ends, until nobody is left who could begin anything.
-        let end = zero.after(users.curve.end_ns());
         let herd = &self.shared.herds[index];
         let counted = users.bound != Bound::Time;
         let mut over = std::pin::pin!(herd.over.notified());
@@ -234,19 +235,26 @@ impl Shard {
         users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
     }
 
-    /// Waits until users of a workload may come in, or it is time to look again whether anybody is
-    /// to come: those who are there may have made all there was to make.
+    /// Waits until users of a workload may come in, or nobody is to come: its load is over then.
     async fn wait_until_let_in(
         &self,
-        index: usize,
+        (index, users): (usize, &Users),
         timer: &Timer,
         end: Time,
-        helm: &Helm,
         changes: u64,
     ) {
-        timer.set(clock::now().after(LOOK_NS).min(end));
-        let over = || !self.holds_out(index) || self.is_draining() || helm.changes() != changes;
-        poll_fn(|cx| if over() { Poll::Ready(()) } else { timer.poll(cx) }).await;
+        timer.set(end);
+        let helm = &self.helms[index];
+        // Those who are in may take all that a count gives.
+        let spent = self.shared.herds[index].over.notified();
+        let over = || {
+            let steered = helm.changes() != changes;
+            steered || !self.holds_out(index) || self.is_draining() || self.is_spent(index, users)
+        };
+        tokio::select! {
+            () = spent => {}
+            () = poll_fn(|cx| if over() { Poll::Ready(()) } else { timer.poll(cx) }) => {}
+        }
     }
 
     /// Waits until then, or until nothing new is to begin or something else is asked.

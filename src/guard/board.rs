@@ -146,6 +146,11 @@ impl Board {
 }
 
 impl Pass {
+    /// Whether it is a probe of any breaker.
+    pub fn is_probe(self) -> bool {
+        self.probes != 0
+    }
+
     fn of(self, level: usize) -> Option<u16> {
         (self.probes >> level & 1 == 1).then_some(self.generations[level])
     }

@@ -314,7 +314,8 @@ impl Breaker {
                 Kind::HalfOpen => State::HalfOpen,
             };
             if word.kind() == kind {
-                return (word, (), None);
+                // What it counted is forgotten all the same.
+                return (Word::new(kind, word.generation(), 0), (), None);
             }
             (word.then(kind, 0), (), Some(change(from, state, Why::Told)))
         });

@@ -119,6 +119,11 @@ fn who_is_told_follows_nothing_else() {
     assert_eq!(walk(&breaker, "- - -"), "ccc");
     breaker.tell(None);
     assert_eq!(walk(&breaker, "-"), "o");
+    // Who is told to forget does so also when it is closed.
+    let breaker = Breaker::new(&law(2));
+    assert_eq!(walk(&breaker, "-"), "c");
+    assert_eq!(breaker.tell(None), None);
+    assert_eq!(walk(&breaker, "- -"), "co");
 }
 
 #[test]

@@ -13,6 +13,9 @@ use crate::units::{nanos, show_duration};
 /// Fewer calls than this say nothing.
 const ENOUGH: u64 = 20;
 
+/// So much more of the memory budget is an emergency again.
+const MORE: f64 = 0.02;
+
 /// What was seen in a second, of calls that were sent and have ended.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
@@ -33,12 +36,17 @@ pub struct Degrade {
     seen: VecDeque<(u64, Seen)>,
     /// Since when the level has not been needed, ns.
     unneeded_ns: Option<u64>,
+    /// The share of memory above which it is an emergency now, and since when it has been one, ns.
+    bar: f64,
+    full_ns: Option<u64>,
 }
 
 impl Degrade {
     /// At the best level.
     pub fn new(law: Degradation) -> Self {
-        Self { law, level: Level::Normal, seen: VecDeque::new(), unneeded_ns: None }
+        let bar = law.memory;
+        let seen = VecDeque::new();
+        Self { law, level: Level::Normal, seen, unneeded_ns: None, bar, full_ns: None }
     }
 
     /// The level now.
@@ -59,6 +67,7 @@ impl Degrade {
         while self.seen.front().is_some_and(|(at, _)| *at <= oldest) {
             self.seen.pop_front();
         }
+        self.judge_memory(now_ns, memory);
         let (needed, why) = self.needed(memory);
         if needed > self.level {
             self.unneeded_ns = None;
@@ -79,6 +88,20 @@ impl Degrade {
         Some(self.go(better, why))
     }
 
+    /// Memory is an emergency for as long as leaving calls out may help: where it has not freed any
+    /// within `recover`, it is one again only when more is used.
+    fn judge_memory(&mut self, now_ns: u64, memory: Option<f64>) {
+        let share = memory.unwrap_or(0.0);
+        if share <= self.law.memory {
+            (self.bar, self.full_ns) = (self.law.memory, None);
+        } else if share > self.bar {
+            let since = *self.full_ns.get_or_insert(now_ns);
+            if now_ns.saturating_sub(since) >= nanos(self.law.recover) {
+                (self.bar, self.full_ns) = (share + MORE, None);
+            }
+        }
+    }
+
     fn go(&mut self, level: Level, why: String) -> (Level, String) {
         // What was seen at another level tells nothing about this one.
         self.seen.clear();
@@ -88,7 +111,7 @@ impl Degrade {
 
     /// The level that what was seen asks for, and what it was.
     fn needed(&self, memory: Option<f64>) -> (Level, String) {
-        if let Some(share) = memory.filter(|share| *share > self.law.memory) {
+        if let Some(share) = memory.filter(|share| *share > self.bar) {
             let why = format!("{:.0} % of the memory budget in use", share * 100.0);
             return (Level::Emergency, why);
         }
@@ -179,6 +202,19 @@ mod tests {
         assert_eq!(degrade.second(S, Seen::default(), Some(0.9)), None);
         let (level, why) = degrade.second(2 * S, Seen::default(), Some(0.95)).unwrap();
         assert_eq!((level, why.as_str()), (Level::Emergency, "95 % of the memory budget in use"));
+    }
+
+    #[test]
+    fn memory_that_nothing_frees_is_no_emergency_for_ever() {
+        let mut degrade = Degrade::new(Degradation::default());
+        let mut at = |second: u64, share: f64| {
+            degrade.second(second * S, seen(100, 0, 10), Some(share));
+            degrade.level().name()
+        };
+        assert_eq!((1..11).map(|second| at(second, 0.95)).last(), Some("emergency"));
+        let levels: Vec<_> = (11..60).map(|second| at(second, 0.95)).collect();
+        assert_eq!(levels.last(), Some(&"normal"));
+        assert_eq!((at(60, 0.96), at(61, 0.98)), ("normal", "emergency"));
     }
 
     proptest! {

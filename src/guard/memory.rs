@@ -20,6 +20,9 @@ const SAMPLES: usize = 12;
 /// Shedding again before so long has passed would find nothing, ns.
 const PAUSE_NS: u64 = 10_000_000_000;
 
+/// Where holding back has freed nothing, users are held back again when so much more is in use.
+const STEP: f64 = 0.05;
+
 /// What is to be done about memory.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Relief {
@@ -38,6 +41,10 @@ pub struct Memory {
     samples: VecDeque<(f64, f64)>,
     shed_ns: Option<u64>,
     holding: bool,
+    /// Users are held back above this share.
+    hold: f64,
+    /// Since when nobody has been at work while users were held back, ns.
+    idle_ns: Option<u64>,
     /// The share of the budget that a second took when users were held back.
     grew: f64,
 }
@@ -46,7 +53,15 @@ impl Memory {
     /// `budget` bytes; at least one.
     pub fn new(budget: u64) -> Self {
         let budget = budget.max(1);
-        Self { budget, samples: VecDeque::new(), shed_ns: None, holding: false, grew: 0.0 }
+        Self {
+            budget,
+            samples: VecDeque::new(),
+            shed_ns: None,
+            holding: false,
+            hold: HOLD,
+            idle_ns: None,
+            grew: 0.0,
+        }
     }
 
     /// The share of the budget that so many bytes are.
@@ -54,8 +69,9 @@ impl Memory {
         bytes as f64 / self.budget as f64
     }
 
-    /// A second has ended with so many bytes resident: what is to be done.
-    pub fn second(&mut self, now_ns: u64, bytes: u64) -> Vec<Relief> {
+    /// A second has ended with so many bytes resident and so many users at work: what is to be
+    /// done.
+    pub fn second(&mut self, now_ns: u64, bytes: u64, users: u64) -> Vec<Relief> {
         self.samples.push_back((now_ns as f64 / 1e9, bytes as f64));
         if self.samples.len() > SAMPLES {
             self.samples.pop_front();
@@ -75,12 +91,22 @@ impl Memory {
             relief.push(Relief::Shed(why));
         }
         let grows = self.grows();
-        if !self.holding && share + grows > HOLD {
+        if !self.holding && share + grows > self.hold {
             (self.holding, self.grew) = (true, grows);
             relief.push(Relief::Hold(percent));
         } else if self.holding && share < RELEASE.min(HOLD - self.grew) {
-            self.holding = false;
+            (self.holding, self.hold) = (false, HOLD);
             relief.push(Relief::Release(percent));
+        } else if self.holding && users == 0 {
+            // There is nobody who could give anything back: waiting on would be for ever.
+            let since = *self.idle_ns.get_or_insert(now_ns);
+            if now_ns.saturating_sub(since) >= PAUSE_NS {
+                (self.holding, self.hold) = (false, share.max(HOLD) + STEP);
+                relief.push(Relief::Release(format!("nobody is at work, and still {percent}")));
+            }
+        }
+        if users > 0 || !self.holding {
+            self.idle_ns = None;
         }
         relief
     }
@@ -132,7 +158,7 @@ mod tests {
     #[test]
     fn shed_then_hold_then_release() {
         let mut memory = Memory::new(1_000_000);
-        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
+        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
         assert_eq!(walk(1, 700_000), [""; 0]);
         assert_eq!(walk(2, 810_000), ["shed"]);
         assert_eq!(walk(3, 810_000), [""; 0]);
@@ -146,7 +172,7 @@ mod tests {
     #[test]
     fn what_grows_steadily_is_held_before_it_is_too_late() {
         let mut memory = Memory::new(1_000_000);
-        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
+        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
         assert_eq!(walk(1, 100_000), [""; 0]);
         assert_eq!(walk(2, 480_000), [""; 0]);
         assert_eq!(walk(3, 670_000), [""; 0], "190 000 a second: 860 000 next");
@@ -155,14 +181,14 @@ mod tests {
         assert_eq!(walk(6, 895_000), ["shed", "hold"], "15 000 at least: 910 000 next");
         assert_eq!(walk(7, 830_000), ["release"]);
         let mut memory = Memory::new(1_000_000);
-        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
+        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
         assert_eq!([walk(1, 100_000), walk(2, 400_000)], [[""; 0]; 2]);
         assert_eq!(walk(3, 700_000), ["hold"], "before it is too late to hold");
         assert_eq!(walk(4, 650_000), [""; 0], "a second of such growth would bring it back");
         assert_eq!(walk(5, 590_000), ["release"]);
         // A jump is not taken for growth.
         let mut memory = Memory::new(1_000_000);
-        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes));
+        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
         assert_eq!([walk(1, 100_000), walk(2, 600_000), walk(3, 600_000)], [[""; 0]; 3]);
     }
 
@@ -170,9 +196,20 @@ mod tests {
     fn growth_is_seen_before_it_hurts() {
         let mut memory = Memory::new(1_000_000);
         // 10 000 a second from 400 000: at 500 000, 50 s are left.
-        let shed = (1..60).find(|at| !memory.second(at * S, 400_000 + at * 10_000).is_empty());
+        let shed = (1..60).find(|at| !memory.second(at * S, 400_000 + at * 10_000, 1).is_empty());
         assert_eq!(shed, Some(12), "as soon as twelve samples are there");
         let mut memory = Memory::new(1_000_000);
-        assert_eq!((1..60).find(|at| !memory.second(at * S, 500_000).is_empty()), None);
+        assert_eq!((1..60).find(|at| !memory.second(at * S, 500_000, 1).is_empty()), None);
+    }
+
+    #[test]
+    fn holding_back_who_frees_nothing_ends() {
+        let mut memory = Memory::new(1_000_000);
+        let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 0));
+        assert_eq!(walk(1, 950_000), ["shed", "hold"]);
+        let released = (2..40).find(|at| walk(*at, 950_000).contains(&"release"));
+        assert_eq!(released, Some(12), "ten seconds after the first without anybody");
+        let mut again = |bytes: u64| walk(60, bytes).contains(&"hold");
+        assert_eq!((again(990_000), again(1_010_000)), (false, true));
     }
 }

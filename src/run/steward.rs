@@ -45,6 +45,8 @@ pub(super) struct Steward<'a> {
     lag: Histogram,
     /// The busiest shard's share of its core since the last second.
     cpu: f64,
+    /// Users at work on each shard when it shed last.
+    users: Vec<u64>,
     /// CPU and elapsed time of each shard when it shed last, ns.
     before: Vec<(u64, u64)>,
     rss: Option<u64>,
@@ -92,6 +94,7 @@ impl<'a> Steward<'a> {
             by_service: vec![Seen::default(); plan.services.len()],
             lag: Histogram::default(),
             cpu: 0.0,
+            users: vec![0; shards],
             before: vec![(0, 0); shards],
             rss: None,
             acts: Vec::new(),
@@ -117,6 +120,9 @@ impl<'a> Steward<'a> {
         for (pool, used) in self.pools.iter_mut().zip(&delta.pools) {
             pool.used.add(used);
             pool.healed.add(used);
+        }
+        if let Some(users) = self.users.get_mut(delta.shard) {
+            *users = delta.gauges.users;
         }
         if let Some(before) = self.before.get_mut(delta.shard) {
             let now = (delta.gauges.cpu_ns, delta.gauges.elapsed_ns);
@@ -146,7 +152,7 @@ impl<'a> Steward<'a> {
 
     fn relieve(&mut self) {
         let (Some(memory), Some(rss)) = (&mut self.memory, self.rss) else { return };
-        for relief in memory.second(self.now_ns, rss) {
+        for relief in memory.second(self.now_ns, rss, self.users.iter().sum()) {
             let (order, change, cause) = match relief {
                 Relief::Shed(why) => (Order::Shed, "what can be spared is let go", why),
                 Relief::Hold(why) => (Order::HoldUsers(true), "no more users are let in", why),

@@ -67,8 +67,8 @@ impl Pulses {
     }
 }
 
-/// The users of a workload: those within an iteration, and where it is the only closed one also those
-/// between two.
+/// The users of a workload: those within an iteration, and where it is the only closed one also
+/// those between two.
 fn users_of(plan: &Plan, snapshot: &Snapshot, workload: usize) -> u64 {
     let running = |at: usize| {
         let iterations = &snapshot.workloads[at].0;

@@ -100,14 +100,19 @@ impl Patience {
         at: Time,
         mut ready: impl FnMut(&mut Context<'_>) -> Poll<T>,
     ) -> Result<T, GaveUp> {
-        let until = at.min(self.hard_end.get());
-        self.pause.set(until);
+        let mut set = None;
         let ended = poll_fn(|cx| {
             if let Poll::Ready(value) = ready(cx) {
                 return Poll::Ready(Ok(value));
             }
             if self.cut.get() {
                 return Poll::Ready(Err(GaveUp::Cut));
+            }
+            // The end may have moved meanwhile, to either side.
+            let until = at.min(self.hard_end.get());
+            if set != Some(until) {
+                set = Some(until);
+                self.pause.set(until);
             }
             let why = if until < at { GaveUp::Cut } else { GaveUp::Timeout };
             self.pause.poll(cx).map(|()| Err(why))

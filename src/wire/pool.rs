@@ -132,7 +132,7 @@ impl Pool {
             Err(why) => {
                 place.left.set(true);
                 self.queue.borrow_mut().retain(|other| !other.left.get());
-                self.used.borrow_mut().gave_up += 1;
+                self.used.borrow_mut().gave_up += u64::from(why == GaveUp::Timeout);
                 Err(match why {
                     GaveUp::Timeout => NoLine::TooLong,
                     GaveUp::Cut => NoLine::Cut,

@@ -99,12 +99,12 @@ fn a_target_that_died_is_not_hammered_and_everybody_comes_back() {
     // Without breakers it is the door alone that keeps 2,000 users from knocking.
     let running = start(&target, "breakers: false\nretries: false\nconnect_backoff: { max: 1s }");
     target.signal(Signal::KILL);
-    running.hear("service it: open → closed (refused (connect))");
+    running.hear("service it: takes no connections (refused (connect))");
     // A second and more without a target.
     running.hear_more();
     running.hear_more();
     let target = Builtin::start_at(&address, &[]);
-    running.hear("service it: closed → open (a connection was opened)");
+    running.hear("service it: takes connections again (a connection was opened)");
     let done = running.wait();
     check_all_is_well_again(&done);
     let report = done.report(0);

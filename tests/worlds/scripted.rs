@@ -43,6 +43,9 @@ pub struct Script {
     /// The same, again and again: so long up, then so long down.
     #[serde(default)]
     pub flaps: Option<[String; 2]>,
+    /// Nobody listens where paths begin so.
+    #[serde(default)]
+    pub refuses: Option<String>,
     /// From a time on its service time is another.
     #[serde(default)]
     pub slow_from: Option<(String, String)>,
@@ -109,7 +112,10 @@ impl Law for World1 {
             let (up, down) = (ns(up), ns(down));
             at % (up + down) >= up
         });
-        if within(&self.script.down) || flaps {
+        let path = line(request);
+        let of = |path: &str, from: &str| path.split(' ').nth(1).unwrap().starts_with(from);
+        let refuses = self.script.refuses.as_ref().is_some_and(|from| of(&path, from));
+        if within(&self.script.down) || flaps || refuses {
             return Reply::Refuse;
         }
         self.count += 1;
@@ -120,8 +126,6 @@ impl Law for World1 {
         if every(self.script.reset_every) {
             return Reply::Reset;
         }
-        let path = line(request);
-        let of = |path: &str, from: &str| path.split(' ').nth(1).unwrap().starts_with(from);
         let named = self.script.status_of.iter().find(|(from, _)| of(&path, from));
         let status = if every(self.script.error_every) { 500 } else { 200 };
         let status = named.map_or(status, |(_, status)| *status);

@@ -4,11 +4,13 @@
 //! Invariant: what a budget does not pay for is not made; what may not be sent twice is not.
 
 use super::Caution;
+use crate::engine::attempt::Attempts;
 use crate::engine::prepared::PreparedCall;
 use crate::engine::shard::Shard;
+use crate::engine::user::User;
 use crate::guard::{Budget, backoff};
 use crate::plan::policy::HedgeAfter;
-use crate::stats::{Exchange, Outcome};
+use crate::stats::Outcome;
 use crate::units::nanos;
 use crate::wire::Kept;
 
@@ -17,23 +19,18 @@ const ENOUGH: usize = 20;
 
 impl Caution {
     /// How long to wait before another attempt, ns; `None`: there is none.
-    pub(in crate::engine) fn again(
-        &self,
-        shard: &Shard,
-        prepared: &PreparedCall,
-        exchange: &Exchange,
-        kept: &Kept,
-        retries: u32,
-    ) -> Option<u64> {
+    pub(in crate::engine) fn again(&self, attempts: &Attempts<'_>) -> Option<u64> {
+        let Attempts { shard, prepared, kept, retries, .. } = attempts;
         let (law, budget) = self.retries.as_ref()?;
-        let outcome = exchange.outcome;
-        if retries >= law.max || !law.when.has(outcome) {
+        let outcome = attempts.ended.outcome;
+        if *retries >= law.max || !law.when.has(outcome) {
             return None;
         }
         // It may have had its effect, and must not have it twice. Where it was never sent, or was
-        // turned away, it has not.
+        // turned away, it has not; where an answer led on, it has, whatever came of that.
         let turned_away = matches!(outcome, Outcome::Answered(429 | 503));
-        let safe = prepared.idempotent || law.unsafe_methods || !kept.spent.sent || turned_away;
+        let untouched = !attempts.led_on && (!kept.spent.sent || turned_away);
+        let safe = prepared.idempotent || law.unsafe_methods || untouched;
         if !safe {
             return None;
         }
@@ -82,8 +79,12 @@ impl Caution {
     }
 
     /// After how long a second attempt is made beside a slow first one, ns.
-    pub(in crate::engine) fn hedge_after_ns(&self, prepared: &PreparedCall) -> Option<u64> {
-        let (law, _) = self.hedging.as_ref().filter(|_| prepared.idempotent)?;
+    pub(in crate::engine) fn hedge_after_ns(
+        &self,
+        user: &User,
+        prepared: &PreparedCall,
+    ) -> Option<u64> {
+        let (law, _) = self.hedging.as_ref().filter(|_| prepared.idempotent && !user.is_afar())?;
         match law.after {
             HedgeAfter::Time(after) => Some(nanos(after)),
             HedgeAfter::Percentile(percentile) => {

@@ -29,6 +29,18 @@ pub(in crate::engine) struct Entry {
     pass: Pass,
 }
 
+/// An attempt that was made.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::engine) struct Made<'a> {
+    /// How it ended.
+    pub(in crate::engine) exchange: &'a Exchange,
+    /// When it began. Its deadline runs from then on, over its hedge and redirects, so what it
+    /// took is counted from then on, too.
+    pub(in crate::engine) begun: Time,
+    /// How long it might take, ns.
+    pub(in crate::engine) limit_ns: u64,
+}
+
 /// Why an attempt is not sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum Hold {
@@ -38,6 +50,13 @@ pub(in crate::engine) enum Hold {
     Line(usize),
     /// It is not sent at all.
     Never(Cause),
+}
+
+impl Entry {
+    /// Whether it is a breaker's probe: one was promised, not two.
+    pub(in crate::engine) fn is_probe(self) -> bool {
+        self.pass.is_probe()
+    }
 }
 
 impl Hold {
@@ -62,6 +81,13 @@ impl Caution {
         now: Time,
     ) -> Result<(), Hold> {
         let (service, endpoint) = (prepared.call.service, prepared.endpoint);
+        if entry.turns == 0
+            && let Some(at) = shard.shared.board.refuses(endpoint, service, now)
+        {
+            // Nobody takes a turn that it has no use for.
+            self.refused(at);
+            return Err(Hold::Never(Cause::Breaker));
+        }
         let now_ns = now.since(self.start);
         let shared = shard.shared.limits.of(user.number, service, endpoint);
         let own = user.limiter.as_deref();
@@ -97,7 +123,16 @@ impl Caution {
             match if line.is_open() { Ask::Go } else { gate.ask(now) } {
                 Ask::Go => {}
                 Ask::Try => entry.tries = true,
-                Ask::Wait(at) => return Err(Hold::Until(at, Cause::Connect)),
+                Ask::Wait(at) => {
+                    // Who waits at a door keeps no line from those who go elsewhere.
+                    if std::mem::take(&mut entry.leased)
+                        && let Some(pool) = self.pool_of(prepared)
+                    {
+                        let line = std::mem::replace(line, shard.wire.line());
+                        pool.give_back(service, line, &shard.wire, false, now);
+                    }
+                    return Err(Hold::Until(at, Cause::Connect));
+                }
             }
         }
         let told = |changed| shard.tell_of_breaker(changed, None, now);
@@ -107,6 +142,22 @@ impl Caution {
             Hold::Never(Cause::Breaker)
         })?;
         Ok(())
+    }
+
+    /// Whether each limit has a turn for another attempt at once: none waits for one. Those are
+    /// taken then; one that a wider limit refuses is lost, as it is to any attempt.
+    pub(in crate::engine) fn has_turn(
+        &self,
+        shard: &Shard,
+        user: &User,
+        prepared: &PreparedCall,
+        now: Time,
+    ) -> bool {
+        let now_ns = now.since(self.start);
+        let place = (prepared.call.service, prepared.endpoint);
+        let shared = shard.shared.limits.of(user.number, place.0, place.1);
+        let mut all = user.limiter.as_deref().into_iter().chain(shared.into_iter().flatten());
+        all.all(|limiter| limiter.reserve(now_ns, 0).is_some())
     }
 
     /// Waits as `hold` says; the wait is blocked time, by cause.
@@ -155,11 +206,11 @@ impl Caution {
         user: &mut User,
         prepared: &PreparedCall,
         entry: Entry,
-        ended: Option<(&Exchange, u64)>,
+        made: Option<Made<'_>>,
         now: Time,
     ) {
         let place = (prepared.endpoint, prepared.call.service);
-        let outcome = ended.map(|(exchange, _)| exchange.outcome);
+        let outcome = made.map(|made| made.exchange.outcome);
         match outcome {
             None => shard.shared.board.give_back(place.0, place.1, entry.pass, now),
             Some(outcome) => {
@@ -167,16 +218,19 @@ impl Caution {
                 shard.shared.board.report(place, entry.pass, outcome, now, told);
             }
         }
-        if let Some((exchange, limit_ns)) = ended
+        // Who is far away has times of its own; what a target turns away it has not worked on.
+        if let Some(Made { exchange, begun, limit_ns }) = made
+            && !user.is_afar()
             && let Some(times) = self.times.borrow_mut().get_mut(prepared.endpoint)
         {
             match exchange.outcome {
-                Outcome::Answered(_) => times.answered(exchange.done.since(exchange.dispatched)),
+                Outcome::Answered(429 | 500..) => {}
+                Outcome::Answered(_) => times.answered(exchange.done.since(begun)),
                 Outcome::Timeout(_) => times.timed_out(limit_ns),
                 _ => {}
             }
         }
-        self.see_door(shard, place.1, entry, ended.map(|(exchange, _)| exchange), now);
+        self.see_door(shard, place.1, entry, made.map(|made| made.exchange), now);
         let line = &mut user.lines[place.1];
         if entry.leased
             && let Some(pool) = self.pool_of(prepared)
@@ -200,23 +254,14 @@ impl Caution {
     ) {
         let mut gates = self.gates.borrow_mut();
         let Some(gate) = gates.get_mut(service) else { return };
-        let (news, change) = match exchange.map(|exchange| (exchange.outcome, exchange.opening)) {
-            Some((Outcome::Failed(phase, _) | Outcome::Timeout(phase), _))
-                if CONNECT.contains(&phase) =>
-            {
-                (gate.failed(now, &mut self.rng.borrow_mut()), "takes no connections")
-            }
-            // What was answered, broke off or took too long after that went over a connection.
-            Some((Outcome::Answered(_) | Outcome::Failed(..) | Outcome::Timeout(_), opening))
-                if entry.tries || opening.is_some_and(|opening| opening.open) =>
-            {
-                (gate.opened(), "takes connections again")
-            }
-            _ if entry.tries => {
+        let (news, change) = match exchange.and_then(|exchange| lets_in(exchange, entry.tries)) {
+            Some(false) => (gate.failed(now, &mut self.rng.borrow_mut()), "takes no connections"),
+            Some(true) => (gate.opened(), "takes connections again"),
+            None if entry.tries => {
                 gate.gave_up();
                 return;
             }
-            _ => return,
+            None => return,
         };
         if news {
             let cause = match exchange.map(|exchange| exchange.outcome) {
@@ -227,6 +272,20 @@ impl Caution {
             let subject = format!("service {}", shard.plan.services[service].name);
             shard.notice(Topic::Connect, &subject, change, cause, now);
         }
+    }
+}
+
+/// Whether a service takes connections, as far as an attempt tells; none: it was cut before that,
+/// could not be made for want of something of ours, or needed no connection.
+fn lets_in(exchange: &Exchange, tries: bool) -> Option<bool> {
+    match exchange.outcome {
+        Outcome::Failed(phase, _) | Outcome::Timeout(phase) if CONNECT.contains(&phase) => {
+            Some(false)
+        }
+        _ if exchange.opening.is_some_and(|opening| opening.open) => Some(true),
+        // It needed one, and came further.
+        Outcome::Answered(_) | Outcome::Failed(..) | Outcome::Timeout(_) => tries.then_some(true),
+        Outcome::Unfinished(_) | Outcome::Own(_) | Outcome::Suppressed(_) => None,
     }
 }
 
@@ -263,5 +322,34 @@ impl Shard {
             change: change.to_owned(),
             cause,
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::conclude::unsent;
+    use crate::stats::sample::Opening;
+    use crate::stats::{Kind, OwnFault};
+
+    #[test]
+    fn who_is_cut_at_a_door_has_not_seen_it_open() {
+        let (refused, hung) =
+            (Outcome::Failed(Phase::Connect, Kind::Refused), Outcome::Timeout(Phase::Connect));
+        for (outcome, tried, seen) in [
+            (refused, Some(false), Some(false)),
+            (hung, Some(false), Some(false)),
+            (Outcome::Answered(200), Some(true), None),
+            (Outcome::Timeout(Phase::FirstByte), Some(true), None),
+            (Outcome::Unfinished(Phase::Connect), None, None),
+            (Outcome::Own(OwnFault::NoDescriptor), None, None),
+        ] {
+            let exchange = unsent(outcome, Time(0));
+            assert_eq!(lets_in(&exchange, true), tried, "{outcome}, who tries");
+            assert_eq!(lets_in(&exchange, false), seen, "{outcome}, who does not");
+        }
+        let open = Some(Opening { open: true, ..Opening::default() });
+        let cut = unsent(Outcome::Unfinished(Phase::FirstByte), Time(0));
+        assert_eq!(lets_in(&Exchange { opening: open, ..cut }, false), Some(true));
     }
 }

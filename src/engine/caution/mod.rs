@@ -10,11 +10,12 @@ mod standing;
 
 use std::cell::{Cell, RefCell};
 
-pub(super) use entry::{Entry, Hold};
+pub(super) use entry::{Entry, Hold, Made};
 
 use super::Setup;
 use super::prepared::PreparedCall;
 use super::shard::Shard;
+use super::user::User;
 use crate::clock::Time;
 use crate::event::Order;
 use crate::guard::{AdaptiveTimeout, Budget, Gate};
@@ -132,8 +133,9 @@ impl Caution {
     /// How long an attempt may take, ns: what the endpoint's own times say, and no longer than its
     /// step or service allows.
     #[inline]
-    pub(super) fn timeout_ns(&self, prepared: &PreparedCall) -> u64 {
-        if self.follows {
+    pub(super) fn timeout_ns(&self, user: &User, prepared: &PreparedCall) -> u64 {
+        // Who is far away has times of its own, which nobody here knows.
+        if self.follows && !user.is_afar() {
             let limit = self.times.borrow()[prepared.endpoint].limit_ns();
             limit.min(prepared.timeout_ns)
         } else {
