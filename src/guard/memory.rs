@@ -1,9 +1,9 @@
 //! A memory budget: what can be spared goes first, users are held back next, nobody crashes.
 //!
 //! `run::steward` shows it the resident memory each second.
-//! Invariant: users are held back only above [`HOLD`], or where growth as steady as that of the
+//! Invariant: users are held back only above `HOLD`, or where growth as steady as that of the
 //! last two seconds leads above it before it is looked at again; and let in again only below
-//! [`RELEASE`].
+//! `RELEASE`.
 
 use std::collections::VecDeque;
 
