@@ -82,7 +82,10 @@ impl Memory {
         let left_s = self.left_s();
         let soon = left_s.is_some_and(|left| left < SOON_S) && share > SHED / 2.0;
         let rested = self.shed_ns.is_none_or(|at| now_ns.saturating_sub(at) >= PAUSE_NS);
-        if (share > SHED || soon) && rested {
+        let grows = self.grows();
+        // What can be spared goes before anybody has to wait.
+        let short = !self.holding && share + grows > self.hold;
+        if (share > SHED || soon || short) && rested {
             self.shed_ns = Some(now_ns);
             let why = match left_s {
                 Some(left) if soon => format!("{percent}, all of it in {left:.0} s"),
@@ -90,8 +93,7 @@ impl Memory {
             };
             relief.push(Relief::Shed(why));
         }
-        let grows = self.grows();
-        if !self.holding && share + grows > self.hold {
+        if short {
             (self.holding, self.grew) = (true, grows);
             relief.push(Relief::Hold(percent));
         } else if self.holding && share < RELEASE.min(HOLD - self.grew) {
@@ -183,7 +185,7 @@ mod tests {
         let mut memory = Memory::new(1_000_000);
         let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
         assert_eq!([walk(1, 100_000), walk(2, 400_000)], [[""; 0]; 2]);
-        assert_eq!(walk(3, 700_000), ["hold"], "before it is too late to hold");
+        assert_eq!(walk(3, 700_000), ["shed", "hold"], "before it is too late to hold");
         assert_eq!(walk(4, 650_000), [""; 0], "a second of such growth would bring it back");
         assert_eq!(walk(5, 590_000), ["release"]);
         // A jump is not taken for growth.

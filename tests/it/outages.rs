@@ -48,9 +48,19 @@ fn check_all_is_well_again(done: &Done) {
     assert!(calls > 0 && ok * 10 >= calls * 9, "{seconds:?}\n{done}");
 }
 
-/// Each is told, in this order.
+/// Each stands in the report, in this order.
 fn check_told(done: &Done, events: &[&str]) {
-    let mut rest = done.stderr.as_str();
+    let report = done.report(0);
+    let told = report["events"].as_array().unwrap().iter();
+    let text = |event: &Value, key: &str| event[key].as_str().unwrap().to_owned();
+    let told: Vec<String> = told
+        .map(|one| {
+            let [subject, change, cause] = ["subject", "change", "cause"].map(|key| text(one, key));
+            format!("{subject}: {change} ({cause})")
+        })
+        .collect();
+    let told = told.join("\n");
+    let mut rest = told.as_str();
     for event in events {
         let at = rest.find(event).unwrap_or_else(|| panic!("no {event:?} in its place: {done}"));
         rest = &rest[at + event.len()..];
