@@ -64,8 +64,8 @@ impl std::fmt::Display for Pattern {
     }
 }
 
-/// Whether `text` is as `pattern` says; linear but for going back to the last `*`.
-fn matches(pattern: &[u8], text: &[u8]) -> bool {
+/// Whether `text` is as `pattern` says, `*` standing for any bytes, none too.
+pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {

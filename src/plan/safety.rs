@@ -7,6 +7,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::glob;
 use super::realm::{self, Realm};
 use crate::units::Rate;
 
@@ -92,7 +93,7 @@ impl Host {
     }
 
     fn has_name(&self, name: &str) -> bool {
-        matches!(self, Self::Name(pattern) if glob(pattern.as_bytes(), name.as_bytes()))
+        matches!(self, Self::Name(pattern) if glob::matches(pattern.as_bytes(), name.as_bytes()))
     }
 
     fn has_address(&self, ip: IpAddr) -> bool {
@@ -119,7 +120,8 @@ impl PathGlob {
     pub fn matches(&self, target: &str) -> bool {
         let path = plain_path(target);
         let folder = self.0.strip_suffix("/*").filter(|folder| !folder.is_empty());
-        glob(self.0.as_bytes(), &path) || folder.is_some_and(|own| glob(own.as_bytes(), &path))
+        glob::matches(self.0.as_bytes(), &path)
+            || folder.is_some_and(|own| glob::matches(own.as_bytes(), &path))
     }
 }
 
@@ -155,26 +157,6 @@ fn plain_path(target: &str) -> Vec<u8> {
         out.push(b'/');
     }
     out
-}
-
-/// Whether `text` is what `pattern` says, `*` standing for any bytes, none too.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut p, mut t) = (0, 0);
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        if pattern.get(p) == Some(&b'*') {
-            star = Some((p, t));
-            p += 1;
-        } else if pattern.get(p) == Some(&text[t]) {
-            (p, t) = (p + 1, t + 1);
-        } else if let Some((at, from)) = star {
-            star = Some((at, from + 1));
-            (p, t) = (at + 1, from + 1);
-        } else {
-            return false;
-        }
-    }
-    pattern[p..].iter().all(|&byte| byte == b'*')
 }
 
 /// What to do about a refusal.
