@@ -48,24 +48,10 @@ pub fn grown(law: &Pool, size: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::policy::{Priority, Strategy};
     use proptest::prelude::*;
 
     fn law(min: u64, max: u64) -> Pool {
-        Pool {
-            name: "p".to_owned(),
-            patterns: Vec::new(),
-            strategy: Strategy::Shared,
-            connections: max,
-            min,
-            max,
-            idle: None,
-            max_age: None,
-            max_requests: None,
-            wait: None,
-            priority: Priority::Medium,
-            adaptive: None,
-        }
+        Pool { min, ..Pool::plain("p", Vec::new(), max) }
     }
 
     fn used(busy: f64, failed: u64, wait_ms: u64) -> PoolUse {

@@ -240,7 +240,6 @@ fn part(whole: u64, shard: u64, shards: u64) -> u64 {
 mod tests {
     use super::super::fake::{self, Arrival, Law, Reply};
     use super::*;
-    use crate::plan::policy::{Priority, Strategy};
     use proptest::prelude::*;
 
     struct Nothing;
@@ -252,20 +251,7 @@ mod tests {
     }
 
     fn law(connections: u64) -> policy::Pool {
-        policy::Pool {
-            name: "p".to_owned(),
-            patterns: Vec::new(),
-            strategy: Strategy::Shared,
-            connections,
-            min: 0,
-            max: connections,
-            idle: None,
-            max_age: None,
-            max_requests: None,
-            wait: None,
-            priority: Priority::Medium,
-            adaptive: None,
-        }
+        policy::Pool::plain("p", Vec::new(), connections)
     }
 
     #[test]

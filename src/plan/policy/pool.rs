@@ -59,4 +59,22 @@ impl Pool {
     pub const CONNECTIONS: u64 = 100;
     /// How often an adaptive pool is looked at, where nothing is said.
     pub const ADAPT: Duration = Duration::from_secs(30);
+
+    /// A shared one of so many connections, of which nothing else is said.
+    pub fn plain(name: &str, patterns: Vec<Pattern>, connections: u64) -> Self {
+        Self {
+            name: name.to_owned(),
+            patterns,
+            strategy: Strategy::Shared,
+            connections,
+            min: 0,
+            max: connections,
+            idle: None,
+            max_age: None,
+            max_requests: None,
+            wait: None,
+            priority: Priority::default(),
+            adaptive: None,
+        }
+    }
 }

@@ -85,20 +85,8 @@ fn pool(review: &mut Review, fields: &mut Fields<'_>, key: &Key, patterns: Vec<P
         said(review, fields, "min", |review, node| shape::count(review, node, 0, MAX_CONNECTIONS));
     let max = said(review, fields, "max", count);
     let (min, connections, max) = sizes(review, min, size, max, every.is_some());
-    let mut pool = Pool {
-        name: key.name.clone(),
-        patterns,
-        strategy,
-        connections,
-        min,
-        max,
-        idle: None,
-        max_age: None,
-        max_requests: None,
-        wait: None,
-        priority: Priority::default(),
-        adaptive: every,
-    };
+    let plain = Pool::plain(&key.name, patterns, connections);
+    let mut pool = Pool { strategy, min, max, adaptive: every, ..plain };
     let time = |review: &mut Review, node: &Node| shape::some_duration(review, node).map(Some);
     fields.set(review, "idle", &mut pool.idle, time);
     fields.set(review, "max_age", &mut pool.max_age, time);
