@@ -1,6 +1,6 @@
 //! "Did you mean": the known name that a word was most likely meant to be.
 //!
-//! Whoever reads words that people wrote asks: scenarios and live control.
+//! Whoever reads words that people wrote asks: scenarios, rules and live control.
 //! Invariant: a word that is like none of the names gets none: no guess beats a wild one.
 
 /// A longer word is compared with nothing: the comparison takes time and room for each pair.

@@ -34,6 +34,11 @@ impl Phase {
         Self::Redirect,
     ];
 
+    /// Whether a connection is being opened in it.
+    pub const fn opens(self) -> bool {
+        matches!(self, Self::Dns | Self::Connect | Self::Tls)
+    }
+
     /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::threshold::RuleError;
+use crate::near::nearest;
 use crate::units::{parse_duration, parse_rate, parse_share, parse_size};
 
 /// What a rule looks at.
@@ -278,18 +279,6 @@ pub(super) fn is_k6(metric: &str) -> bool {
         || metric.starts_with("http_req_duration")
         || metric.ends_with("avg")
         || metric.ends_with("med")
-}
-
-/// The known word that was most likely meant.
-pub(super) fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    if word.len() > 64 {
-        return None;
-    }
-    known
-        .map(|name| (strsim::damerau_levenshtein(word, name), name))
-        .filter(|(distance, name)| *distance <= 1 + name.len() / 4)
-        .min()
-        .map(|(_, name)| name)
 }
 
 /// A word cut to what a message can hold.

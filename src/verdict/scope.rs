@@ -3,8 +3,9 @@
 //! `threshold` parses it, `scenario` sees that it matches something, `judge` picks series by it.
 //! Invariant: all selectors of a rule have to match: each narrows what the others left.
 
-use super::metric::{Metric, nearest, short};
+use super::metric::{Metric, short};
 use super::threshold::RuleError;
+use crate::near::nearest;
 
 /// The selectors of a rule; none: everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

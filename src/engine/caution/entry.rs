@@ -1,6 +1,6 @@
 //! An attempt's way to the wire and back: what lets it in, and what it leaves behind.
 //!
-//! `attempt` takes it through; the waits between are boxed there, since most attempts have none.
+//! `attempt` takes it through, and waits where it is told to.
 //! Invariant: each thing that [`Caution::enter`] takes is given back by [`Caution::leave`], once.
 
 use super::Caution;
@@ -12,9 +12,6 @@ use crate::guard::board::Changed;
 use crate::guard::{Ask, Pass};
 use crate::stats::{Cause, Exchange, Notice, Outcome, Phase, Topic};
 use crate::wire::pool::{self, NoLine};
-
-/// The phases in which a connection is opened.
-const CONNECT: [Phase; 3] = [Phase::Dns, Phase::Connect, Phase::Tls];
 
 /// How far an attempt has come towards being sent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -279,9 +276,7 @@ impl Caution {
 /// could not be made for want of something of ours, or needed no connection.
 fn lets_in(exchange: &Exchange, tries: bool) -> Option<bool> {
     match exchange.outcome {
-        Outcome::Failed(phase, _) | Outcome::Timeout(phase) if CONNECT.contains(&phase) => {
-            Some(false)
-        }
+        Outcome::Failed(phase, _) | Outcome::Timeout(phase) if phase.opens() => Some(false),
         _ if exchange.opening.is_some_and(|opening| opening.open) => Some(true),
         // It needed one, and came further.
         Outcome::Answered(_) | Outcome::Failed(..) | Outcome::Timeout(_) => tries.then_some(true),

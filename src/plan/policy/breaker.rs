@@ -101,13 +101,12 @@ impl Failures {
     /// Whether `outcome` is one; what we did ourselves never is.
     #[inline]
     pub fn has(&self, outcome: Outcome) -> bool {
-        const CONNECT: [Phase; 3] = [Phase::Dns, Phase::Connect, Phase::Tls];
         match outcome {
             Outcome::Answered(status) => {
                 self.statuses.iter().any(|(from, to)| (*from..=*to).contains(&status))
             }
-            Outcome::Timeout(phase) => self.timeout || self.connect && CONNECT.contains(&phase),
-            Outcome::Failed(phase, _) if CONNECT.contains(&phase) => self.connect,
+            Outcome::Timeout(phase) => self.timeout || self.connect && phase.opens(),
+            Outcome::Failed(phase, _) if phase.opens() => self.connect,
             // The way a redirect points is no failure of who answered.
             Outcome::Failed(phase, _) => self.broken && phase != Phase::Redirect,
             Outcome::Unfinished(_) | Outcome::Own(_) | Outcome::Suppressed(_) => false,
