@@ -3,6 +3,7 @@
 //! Shards send Deltas to `run`, `run` sends RunEvents to `sinks`, Commands go down to each shard.
 //! Invariant: this is all they share; the engine does not know that a screen exists.
 
+pub mod stop;
 pub mod wish;
 
 use std::sync::Arc;
@@ -10,9 +11,10 @@ use std::sync::Arc;
 use crate::exit::Ending;
 pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
-use crate::plan::{Course, Plan};
-use crate::stats::{Delta, Notices, Snapshot};
+use crate::plan::{Course, Outline};
+use crate::stats::{Closed, Delta, Dial, Moment, Notice, Notices, Snapshot, Timeline};
 use crate::verdict::{Judgement, Trust};
+pub use stop::{Interrupt, Stop};
 pub use wish::{Answer, Asked, Wish};
 
 /// What may be asked of running shards.
@@ -97,11 +99,17 @@ impl Source {
 #[derive(Clone, Debug)]
 pub struct Opening {
     /// The run.
-    pub plan: Arc<Plan>,
+    pub plan: Arc<Outline>,
     /// When it began, on the wall clock.
     pub started_at: std::time::SystemTime,
     /// Name of the tier, shards, and why.
     pub generator: Generator,
+    /// The words that began it, program first.
+    pub command: Vec<String>,
+    /// What the machine is, by name: cores, memory, kernel, our own version.
+    pub machine: Vec<(String, String)>,
+    /// What is read once a second beside the run.
+    pub dials: Vec<Dial>,
 }
 
 /// Who makes the load.
@@ -117,20 +125,24 @@ pub struct Generator {
     pub remarks: Vec<String>,
 }
 
-/// A finished run, complete.
+/// A run, complete: finished, or as it stands.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What it was.
-    pub opening: Opening,
+    /// What it is.
+    pub opening: Arc<Opening>,
     /// All numbers.
     pub snapshot: Arc<Snapshot>,
+    /// Them over time.
+    pub timeline: Timeline,
     /// Thresholds as they were judged.
     pub judgements: Vec<Judgement>,
     /// Whether the numbers can be believed.
     pub trust: Trust,
     /// What stopped it before its load was over, in words.
     pub stopped: Option<String>,
-    /// How it ended.
+    /// It goes on: what was judged may change.
+    pub goes_on: bool,
+    /// How it ended, or would end now.
     pub ending: Ending,
     /// The most memory the process held, bytes.
     pub rss_peak: Option<u64>,
@@ -143,12 +155,20 @@ pub enum RunEvent {
     Began(Arc<Opening>),
     /// A shard's delta of about a second.
     Measured(Arc<Delta>),
+    /// Seconds that are complete, over all shards.
+    Closed(Arc<Vec<Closed>>),
+    /// How things stand at the end of a second.
+    Stands(Arc<Moment>),
     /// The run so far, once a second.
-    Second(Arc<Snapshot>),
+    Second(Arc<Report>),
     /// Something a person should know now.
     Note(String),
     /// What changed, on one shard or by what the run itself saw.
     Noticed(Arc<Notices>),
+    /// What is no shard's was written down among the changes.
+    Entered(Arc<Notice>),
+    /// Something stops it before its load is over, so many ns after its start.
+    Stopped(Stop, u64),
     /// What users' `log` steps said, and how many lines more there were.
     Said(Vec<String>, u64),
     /// It is over.

@@ -19,8 +19,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::event::{Asked, Wish};
-use crate::run::{Interrupt, Levers};
+use crate::event::{Asked, Interrupt, Wish};
+use crate::run::Levers;
 
 /// How the terminal was; there while it is otherwise.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);

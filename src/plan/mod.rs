@@ -11,6 +11,7 @@ pub mod flow;
 pub mod forecast;
 pub mod glob;
 pub mod load;
+pub mod outline;
 pub mod policy;
 pub mod reach;
 mod reads;
@@ -28,6 +29,7 @@ pub use course::Course;
 pub use flow::{Archetype, Step};
 pub use glob::{Endpoint, Endpoints, Pattern};
 pub use load::{Arrivals, Bound, Load, OPEN_END, Process, Share, Users, Workload};
+pub use outline::{Outline, Source};
 pub use policy::Policies;
 pub use safety::Safety;
 pub use service::{Address, Service, Target};
@@ -36,7 +38,7 @@ use crate::curve::Curve;
 use crate::seed::Seed;
 use crate::stats::sample::Shape;
 use crate::units::nanos;
-use crate::verdict::{Subject, Subjects, Threshold};
+use crate::verdict::Threshold;
 
 /// The number of a statistics series: one per workload, archetype and step name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -78,6 +80,8 @@ pub struct Plan {
     pub safety: Arc<Safety>,
     /// How the simulated client behaves.
     pub policies: Policies,
+    /// The files it was written in, for the report.
+    pub sources: Vec<Source>,
 }
 
 /// What a statistics series is about.
@@ -101,14 +105,6 @@ impl Plan {
             .iter()
             .map(Workload::end)
             .try_fold(Duration::ZERO, |last, end| end.map(|end| last.max(end)))
-    }
-
-    /// How long the load of a workload was measured, ns: from its start or the end of the warm-up
-    /// to its end, or to `until_ns` when the load ended before.
-    pub fn measured_ns(&self, workload: usize, until_ns: u64) -> u64 {
-        let load = &self.workloads[workload];
-        let from = nanos(load.start.max(self.warmup));
-        load.end().map_or(until_ns, |end| nanos(end).min(until_ns)).saturating_sub(from)
     }
 
     /// The most users that can be at work at once.
@@ -174,23 +170,7 @@ impl Plan {
             safety: Arc::clone(&self.safety),
             // What is done once, before or after, is no client's behaviour.
             policies: Policies::default(),
-        }
-    }
-
-    /// Everything a rule can select, by its names.
-    pub fn subjects(&self) -> Subjects {
-        let series = self.steps.iter().zip(self.check_names());
-        Subjects {
-            workloads: self.workloads.iter().map(|workload| workload.name.clone()).collect(),
-            series: series
-                .map(|(series, checks)| Subject {
-                    step: series.name.clone(),
-                    archetype: self.archetypes[series.archetype].name.clone(),
-                    workload: series.workload,
-                    tags: series.tags.clone(),
-                    checks,
-                })
-                .collect(),
+            sources: Vec::new(),
         }
     }
 

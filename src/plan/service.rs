@@ -97,6 +97,12 @@ impl Service {
 }
 
 impl Address {
+    /// `http://host:port` and the prefix.
+    pub fn origin(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        format!("{scheme}://{}{}", self.authority(), self.prefix)
+    }
+
     /// `host:port` as the Host header wants it: IPv6 in brackets, the scheme's own port left out.
     pub fn authority(&self) -> String {
         let host =

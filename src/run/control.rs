@@ -69,6 +69,17 @@ impl<'a> Control<'a> {
         }
     }
 
+    /// What is asked of each workload: users, or starts per second.
+    pub(super) fn asked(&self, now_ns: u64) -> Vec<f64> {
+        let loads = self.plan.workloads.iter().zip(&self.helms);
+        let level = |(load, asks): (&Workload, &Asks)| {
+            let since = now_ns.checked_sub(nanos(load.start));
+            let level = since.map_or(0, |since| asks.curve.level(since)) as f64;
+            if is_open(&load.load) { level / 1e9 } else { level }
+        };
+        loads.map(level).collect()
+    }
+
     /// Obeys a wish at `now_ns` after the run's start.
     ///
     /// # Errors

@@ -232,7 +232,7 @@ fn a_count_that_is_made_is_over() {
     );
     let (source, _told) = source(8);
     let mut control = Control::new(&plan);
-    let mut tally = crate::run::tally(&plan, 1);
+    let mut tally = crate::stats::Tally::new(&plan.shape(), 1, vec![false; plan.workloads.len()]);
     let mut recorder = crate::stats::Recorder::new(plan.shape(), 0, crate::clock::Time(0));
     for (made, over) in [(4, false), (1, true)] {
         for _ in 0..made {

@@ -7,27 +7,15 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::control::Control;
+use super::fold::Fold;
 use super::steward::Steward;
 use super::storm::Lookout;
 use crate::clock::{self, Time, Timer};
-use crate::event::{Answer, Asked, Command, RunEvent, Source, Wish};
+use crate::event::{Answer, Asked, Command, Interrupt, RunEvent, Source, Stop, Wish};
 use crate::plan::Plan;
 use crate::sinks::Audience;
-use crate::stats::delta::Halt;
-use crate::stats::{Delta, Notice, Notices, Tally, Topic};
-use crate::units::show_duration;
-use crate::verdict::Watch;
-
-/// What came from outside to end the run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Interrupt {
-    /// SIGINT: Ctrl-C.
-    Int,
-    /// SIGTERM.
-    Term,
-    /// `stop`, by live control.
-    Wish,
-}
+use crate::stats::{Delta, Moment, Notice, Notices, Topic};
+use crate::units::{nanos, show_duration};
 
 /// What may come from outside while a run goes on.
 #[derive(Debug)]
@@ -36,19 +24,6 @@ pub struct Outside {
     pub interrupts: mpsc::Receiver<Interrupt>,
     /// To change what it asks.
     pub wishes: mpsc::Receiver<Asked>,
-}
-
-/// What ended a run before its load was over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Somebody outside.
-    Signal(Interrupt),
-    /// A check with `on_fail: abort`, or a feed with `at_end: stop run`.
-    Flow(Halt),
-    /// A rule with `abort`; the judgement says the rest.
-    Rule(String),
-    /// Errors without end.
-    Storm(String),
 }
 
 /// What the loop woke up for.
@@ -63,22 +38,22 @@ enum Happened {
 
 /// What folds a run.
 pub struct Folds<'a> {
-    /// All numbers.
-    pub tally: &'a mut Tally,
-    /// The rules.
-    pub watch: &'a mut Watch,
+    /// All numbers and rules.
+    pub fold: &'a mut Fold,
     /// Who looks on.
     pub audience: &'a mut Audience,
-    /// How much memory the process holds now, and may hold, bytes.
-    pub memory: Vitals<'a>,
+    /// What is read off once a second.
+    pub vitals: Vitals<'a>,
 }
 
-/// How much memory the process holds now, asked once a second, and the most it may hold, bytes.
+/// What is read off once a second beside the numbers of the shards.
 pub struct Vitals<'a> {
-    /// Now.
+    /// How much memory the process holds, bytes.
     pub rss: &'a mut dyn FnMut() -> Option<u64>,
-    /// At most.
+    /// How much it may hold.
     pub limit: Option<u64>,
+    /// The dials of the run's opening, in their order.
+    pub dials: &'a mut dyn FnMut() -> Vec<Option<f64>>,
 }
 
 /// A run under way.
@@ -90,8 +65,7 @@ struct Dispatch<'a> {
     lookout: Lookout,
     control: Control<'a>,
     steward: Steward<'a>,
-    /// What stopped the run, and when, ns after its start.
-    stopped: Option<Stop>,
+    /// When the run was stopped, ns after its start.
     stopped_ns: u64,
     /// When a drain has lasted long enough.
     cut_at: Time,
@@ -105,9 +79,9 @@ pub async fn dispatch<'a>(
     source: Source,
     folds: Folds<'a>,
     mut outside: Outside,
-) -> Option<Stop> {
+) {
     let mut left = source.commands.len();
-    let limit = folds.memory.limit;
+    let limit = folds.vitals.limit;
     let mut run = Dispatch {
         plan,
         start,
@@ -116,7 +90,6 @@ pub async fn dispatch<'a>(
         lookout: Lookout::new(&plan.safety.storms),
         control: Control::new(plan),
         steward: Steward::new(plan, left, limit),
-        stopped: None,
         stopped_ns: u64::MAX,
         cut_at: Time::NEVER,
     };
@@ -137,10 +110,10 @@ pub async fn dispatch<'a>(
                 left -= usize::from(delta.last);
                 run.measured(delta);
                 if left == 0 {
-                    return run.stopped;
+                    return;
                 }
             }
-            Happened::Silence => return run.stopped,
+            Happened::Silence => return,
             Happened::Interrupted(interrupt) => run.interrupted(interrupt),
             Happened::Wished(asked) => run.wished(asked),
             Happened::Second => {
@@ -166,8 +139,7 @@ const SHED_NS: u64 = 50_000_000;
 impl Dispatch<'_> {
     /// A shard has shed.
     fn measured(&mut self, delta: Box<Delta>) {
-        self.folds.tally.absorb(&delta);
-        self.folds.watch.absorb(&delta);
+        let closed = self.folds.fold.absorb(&delta);
         self.steward.absorb(&delta);
         if delta.notices != Notices::default() {
             let noticed = RunEvent::Noticed(Arc::new(delta.notices.clone()));
@@ -177,15 +149,18 @@ impl Dispatch<'_> {
             let said = RunEvent::Said(delta.lines.clone(), delta.lines_lost);
             self.folds.audience.tell(&said);
         }
-        if let (Some(halt), None) = (&delta.halt, &self.stopped) {
+        if let (Some(halt), None) = (&delta.halt, self.folds.fold.stopped()) {
             self.stop(&format!("stopping: {}", halt.reason()), Stop::Flow(halt.clone()));
         }
         self.folds.audience.tell(&RunEvent::Measured(Arc::from(delta)));
+        if !closed.is_empty() {
+            self.folds.audience.tell(&RunEvent::Closed(Arc::new(closed)));
+        }
     }
 
     /// Somebody outside wants it to end.
     fn interrupted(&mut self, interrupt: Interrupt) {
-        let asked = matches!(self.stopped, Some(Stop::Signal(_)));
+        let asked = matches!(self.folds.fold.stopped(), Some(Stop::Signal(_)));
         if asked {
             self.source.tell(&Command::Cut);
             self.folds.audience.tell(&RunEvent::Note("stopping now".to_owned()));
@@ -215,7 +190,7 @@ impl Dispatch<'_> {
             asked.wish,
             Wish::Status | Wish::Help | Wish::Keys | Wish::Mark(_) | Wish::Stop
         );
-        if self.stopped.is_some() && !speaks {
+        if self.folds.fold.stopped().is_some() && !speaks {
             return Err("the run is ending: nothing is asked any more".to_owned());
         }
         let now_ns = clock::now().since(self.start);
@@ -230,7 +205,7 @@ impl Dispatch<'_> {
         for (subject, change, at_ns) in done.changes {
             let cause = asked.by.to_owned();
             let notice = Notice { at_ns, topic: Topic::Control, subject, change, cause };
-            self.folds.tally.notice(notice);
+            self.enter(notice);
         }
         if done.stops {
             self.interrupted(Interrupt::Wish);
@@ -240,31 +215,52 @@ impl Dispatch<'_> {
 
     /// A second is over.
     fn second(&mut self) {
-        let planned = super::load_end_ns(self.plan);
-        let snapshot = self.folds.tally.snapshot(planned);
+        let snapshot = Arc::new(self.folds.fold.snapshot());
         // Of a load that only a count ends, windows are looked at as far as iterations have come:
         // nobody knows whether more will follow.
+        let planned = self.plan.load_end().map(nanos);
         let end = planned.unwrap_or(snapshot.last_done_ns).min(self.stopped_ns);
-        if let Some(rule) = self.folds.watch.judge(Some(end), &snapshot)
-            && self.stopped.is_none()
+        if let Some(rule) = self.folds.fold.judge(end, &snapshot)
+            && self.folds.fold.stopped().is_none()
         {
             self.stop(&format!("stopping: `{rule}` does not hold"), Stop::Rule(rule));
         }
-        if let (Some(why), None) = (self.lookout.second(&snapshot.calls()), &self.stopped) {
+        let storm = self.lookout.second(&snapshot.calls());
+        if let (Some(why), None) = (storm, self.folds.fold.stopped()) {
             self.stop(&format!("stopping: {why}"), Stop::Storm(why));
         }
         self.control.standing.second(&snapshot);
         let now_ns = clock::now().since(self.start);
-        for act in self.steward.second(now_ns, (self.folds.memory.rss)()) {
+        for act in self.steward.second(now_ns, (self.folds.vitals.rss)()) {
             if let Some(order) = act.order {
                 self.source.tell(&Command::Order(order));
             }
             let mut noticed = Notices::default();
             noticed.push(act.notice.clone(), 1);
             self.folds.audience.tell(&RunEvent::Noticed(Arc::new(noticed)));
-            self.folds.tally.notice(act.notice);
+            self.enter(act.notice);
         }
-        self.folds.audience.tell(&RunEvent::Second(Arc::new(snapshot)));
+        let moment = Moment {
+            second: ((now_ns.saturating_sub(SHED_NS)) / SECOND_NS) as u32,
+            asked: self.control.asked(now_ns),
+            users: snapshot.users,
+            running: snapshot.running_calls,
+            connections: snapshot.connections_now,
+            dials: (self.folds.vitals.dials)(),
+        };
+        self.folds.audience.tell(&RunEvent::Stands(Arc::new(moment.clone())));
+        self.folds.fold.stands(moment);
+        // To judge takes a moment, and is left out where nobody looks.
+        if self.folds.audience.watches() {
+            let report = self.folds.fold.so_far(snapshot);
+            self.folds.audience.tell(&RunEvent::Second(Arc::new(report)));
+        }
+    }
+
+    /// Writes a change down that is no shard's.
+    fn enter(&mut self, notice: Notice) {
+        self.folds.audience.tell(&RunEvent::Entered(Arc::new(notice.clone())));
+        self.folds.fold.notice(notice);
     }
 
     /// Begins nothing new; what runs may end within the grace.
@@ -273,10 +269,10 @@ impl Dispatch<'_> {
             let now = clock::now();
             self.cut_at = now + self.plan.grace;
             self.stopped_ns = now.since(self.start);
-            self.folds.tally.stop(self.stopped_ns);
         }
         self.source.tell(&Command::Drain);
         self.folds.audience.tell(&RunEvent::Note(note.to_owned()));
-        self.stopped = Some(stop);
+        self.folds.audience.tell(&RunEvent::Stopped(stop.clone(), self.stopped_ns));
+        self.folds.fold.stop(stop, self.stopped_ns);
     }
 }

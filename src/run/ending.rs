@@ -2,15 +2,21 @@
 //!
 //! Invariant: a rule that looks at a number nobody can believe neither passes nor fails the run.
 
-use super::{Interrupt, Stop};
+use crate::event::{Interrupt, Stop};
 use crate::exit::Ending;
 use crate::stats::delta::Halt;
 use crate::verdict::trust::Level;
 use crate::verdict::{Judgement, Trust};
 
-pub(super) fn of(judgements: &[Judgement], trust: &Trust, stopped: Option<&Stop>) -> Ending {
+pub(super) fn of<'a>(
+    mut judgements: impl Iterator<Item = &'a Judgement> + Clone,
+    trust: &Trust,
+    stopped: Option<&Stop>,
+) -> Ending {
     match stopped {
-        Some(Stop::Signal(Interrupt::Int | Interrupt::Wish)) => return Ending::Interrupted,
+        Some(Stop::Signal(Interrupt::Int | Interrupt::Wish) | Stop::Lost) => {
+            return Ending::Interrupted;
+        }
         Some(Stop::Signal(Interrupt::Term)) => return Ending::Terminated,
         Some(Stop::Flow(Halt::Check(_) | Halt::Safety(_)) | Stop::Storm(_)) => {
             return Ending::Aborted;
@@ -20,10 +26,10 @@ pub(super) fn of(judgements: &[Judgement], trust: &Trust, stopped: Option<&Stop>
         Some(Stop::Flow(Halt::DataEnd(_)) | Stop::Rule(_)) | None => {}
     }
     let doubtful = |judgement: &Judgement| trust.spoils(judgement.threshold.metric, Level::No);
-    let mut failed = judgements.iter().filter(|judgement| !judgement.passed);
+    let mut failed = judgements.clone().filter(|judgement| !judgement.passed);
     if failed.any(|judgement| !trust.explains(judgement)) {
         Ending::Fail
-    } else if judgements.iter().any(doubtful) {
+    } else if judgements.any(doubtful) {
         Ending::Inconclusive
     } else {
         Ending::Pass
@@ -87,7 +93,7 @@ mod tests {
             (vec![], &all_is_well, Some(Stop::Signal(Interrupt::Term)), Ending::Terminated),
         ] {
             assert_eq!(
-                of(&judgements, trust, stopped.as_ref()),
+                of(judgements.iter(), trust, stopped.as_ref()),
                 ending,
                 "{judgements:?} {trust:?}"
             );

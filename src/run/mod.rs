@@ -9,6 +9,7 @@ pub mod control;
 mod control_tests;
 pub mod dispatch;
 mod ending;
+pub mod fold;
 pub mod rehearsal;
 mod standing;
 mod steward;
@@ -24,21 +25,20 @@ use crate::clock;
 use crate::engine::once::Once;
 use crate::engine::{self, Variables, tier};
 use crate::event::wish::WISHES;
-use crate::event::{Asked, Generator, Opening, Report, RunEvent};
+use crate::event::{Asked, Generator, Interrupt, Opening, Report, RunEvent};
 use crate::exit::Ending;
 use crate::host;
 use crate::plan::forecast::{self, Limits};
-use crate::plan::{Address, Archetype, Load, Plan, Target, Workload};
+use crate::plan::{Address, Archetype, Load, Plan, Target};
 use crate::sinks::Audience;
 use crate::stats::delta::Halt;
-use crate::stats::{Snapshot, Tally};
 use crate::target::process::Process;
-use crate::units::nanos;
-use crate::verdict::{Trust, Watch, trust};
+use crate::units::{show_bytes, show_count};
 use crate::wire::Wire;
 
+pub use dispatch::Outside;
 use dispatch::{Folds, Vitals};
-pub use dispatch::{Interrupt, Outside, Stop};
+use fold::Fold;
 
 /// Threads need a moment to start; the run begins for all of them at the same time.
 const HEAD_START: Duration = Duration::from_millis(20);
@@ -107,7 +107,7 @@ pub fn run(
     let globals = set_up(&plan, &addresses)?;
     let tier = tier::choose(&plan, host::cores().len(), asked);
     let opening = Arc::new(Opening {
-        plan: Arc::clone(&plan),
+        plan: Arc::new(plan.outline()),
         started_at: clock::wall(),
         generator: Generator {
             tier: tier.name,
@@ -115,28 +115,30 @@ pub fn run(
             reason: tier.reason,
             remarks: remarks(&plan),
         },
+        command: std::env::args().collect(),
+        machine: machine(),
+        dials: Vec::new(),
     });
     audience.tell(&RunEvent::Began(Arc::clone(&opening)));
 
     let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
-    let mut tally = tally(&plan, tier.shards);
-    let mut watch = watch(&plan, tier.shards);
-    let stopped = clock::block_on(async {
+    let mut fold = Fold::new(opening, tier.shards);
+    clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         let (wishes, wished) = mpsc::channel(WISHES);
         interrupts(sender.clone());
         let levers = Levers { interrupts: sender, wishes, run: plan.scenario.clone() };
         let _kept = control(levers);
         let mut rss = host::rss_bytes;
-        let memory = Vitals { rss: &mut rss, limit: host::Facts::read().memory() };
-        let folds = Folds { tally: &mut tally, watch: &mut watch, audience, memory };
+        let limit = host::Facts::read().memory();
+        let vitals = Vitals { rss: &mut rss, limit, dials: &mut Vec::new };
+        let folds = Folds { fold: &mut fold, audience, vitals };
         let outside = Outside { interrupts: receiver, wishes: wished };
-        let stopped = dispatch::dispatch(&plan, start, source, folds, outside).await;
+        dispatch::dispatch(&plan, start, source, folds, outside).await;
         // Answers that are on their way get out: whoever wished for the end is told so.
         tokio::task::yield_now().await;
-        stopped
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
     let broken = engine.join().err();
@@ -145,9 +147,10 @@ pub fn run(
     }
     drop(targets);
 
-    let mut snapshot = tally.snapshot(load_end_ns(&plan));
-    snapshot.health.ledger.extend(broken.iter().map(|error| format!("a shard failed: {error}")));
-    let mut report = conclude(opening, Arc::new(snapshot), watch, stopped.as_ref());
+    audience.tell(&RunEvent::Closed(Arc::new(fold.finish())));
+    let failed: Vec<String> =
+        broken.iter().map(|error| format!("a shard failed: {error}")).collect();
+    let mut report = fold.conclude(&failed);
     if broken.is_some() {
         report.ending = Ending::Broken;
     }
@@ -228,65 +231,17 @@ fn alone(
     clock::block_on(walk).map_err(|e| Trouble::World("cannot start a shard", e))
 }
 
-/// An empty tally for a plan.
-pub fn tally(plan: &Plan, shards: usize) -> Tally {
-    let open = plan.workloads.iter().map(|load| matches!(load.load, Load::Open(_))).collect();
-    Tally::new(&plan.shape(), shards, open)
-}
-
-/// What watches the rules of a plan while it runs.
-pub fn watch(plan: &Plan, shards: usize) -> Watch {
-    Watch::new(&plan.thresholds, plan.subjects(), shards, nanos(plan.warmup))
-}
-
-/// Judges a finished run.
-pub fn conclude(
-    opening: Arc<Opening>,
-    snapshot: Arc<Snapshot>,
-    watch: Watch,
-    stopped: Option<&Stop>,
-) -> Report {
-    let plan = &opening.plan;
-    let judgements = watch.conclude(snapshot.until_ns, &snapshot);
-    let trust = Trust::of(&snapshot, &kind(plan));
-    let ending = ending::of(&judgements, &trust, stopped);
-    Report {
-        opening: Arc::unwrap_or_clone(opening),
-        snapshot,
-        judgements,
-        trust,
-        stopped: stopped.map(|stop| match stop {
-            Stop::Signal(Interrupt::Int) => "SIGINT".to_owned(),
-            Stop::Signal(Interrupt::Term) => "SIGTERM".to_owned(),
-            Stop::Signal(Interrupt::Wish) => "live control".to_owned(),
-            Stop::Flow(halt) => halt.reason(),
-            Stop::Rule(rule) => format!("`{rule}` did not hold"),
-            Stop::Storm(why) => why.clone(),
-        }),
-        ending,
-        rss_peak: host::peak_rss_bytes(),
-    }
-}
-
-/// When the load ends by plan, ns after the run's start.
-pub(crate) fn load_end_ns(plan: &Plan) -> Option<u64> {
-    plan.load_end().map(nanos)
-}
-
-fn kind(plan: &Plan) -> trust::Kind {
-    let open = |load: &Workload| matches!(load.load, Load::Open(_));
-    let loads = || plan.workloads.iter();
-    trust::Kind {
-        scheduled: loads().map(|load| open(load) || paced(plan, load).contains(&true)).collect(),
-        workload_of: plan.steps.iter().map(|series| series.workload).collect(),
-        has_unpaced: loads().any(|load| !open(load) && paced(plan, load).contains(&false)),
-    }
-}
-
-/// For each share of a workload, whether its archetype has a pace.
-fn paced(plan: &Plan, load: &Workload) -> Vec<bool> {
-    let archetypes = load.shares.iter().map(|share| &plan.archetypes[share.archetype]);
-    archetypes.map(|archetype| archetype.pace.is_some()).collect()
+/// What the machine is, by name.
+fn machine() -> Vec<(String, String)> {
+    let facts = host::Facts::read();
+    let mut all = vec![
+        ("manada", env!("CARGO_PKG_VERSION").to_owned()),
+        ("kernel", host::kernel()),
+        ("cores", host::cores().len().to_string()),
+    ];
+    all.extend(facts.memory().map(|bytes| ("memory", show_bytes(bytes))));
+    all.extend(facts.descriptors().map(|most| ("descriptors", show_count(most))));
+    all.into_iter().map(|(name, what)| (name.to_owned(), what)).collect()
 }
 
 /// What this machine gives to a run, its soft limits raised.
@@ -340,7 +295,7 @@ fn remarks(plan: &Plan) -> Vec<String> {
         }
     }
     for load in &plan.workloads {
-        if matches!(load.load, Load::Closed(_)) && paced(plan, load).contains(&false) {
+        if matches!(load.load, Load::Closed(_)) && plan.paced(load).contains(&false) {
             remarks.push(format!(
                 "workload {} is closed: its users wait for answers, so its response times omit \
                  waiting",

@@ -109,6 +109,7 @@ pub(super) fn scenario(
         grace: grace.flatten().unwrap_or(GRACE),
         safety: Arc::default(),
         policies,
+        sources: Vec::new(),
     };
     Some(Compiled { plan, marked, limits })
 }

@@ -13,6 +13,7 @@ use annotate_snippets::{
 
 use crate::mask;
 pub(crate) use crate::near::nearest;
+use crate::plan::Source;
 
 /// The most mistakes kept; the rest is counted.
 const MAX_MISTAKES: usize = 100;
@@ -78,12 +79,6 @@ pub(crate) struct Review {
     more: usize,
     /// Where reports go that are beyond the bound.
     spill: Mistake,
-}
-
-#[derive(Debug)]
-struct Source {
-    name: String,
-    text: String,
 }
 
 impl Mistake {
@@ -186,6 +181,11 @@ impl Review {
     pub(crate) fn open(&mut self, name: String, text: String) -> usize {
         self.sources.push(Source { name, text });
         self.sources.len() - 1
+    }
+
+    /// The files that were read.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        self.sources.clone()
     }
 
     /// What a span covers.

@@ -82,6 +82,7 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
             grace: compile::GRACE,
             safety: Arc::default(),
             policies: Policies::default(),
+            sources: Vec::new(),
         }
     });
     if let Some(plan) = &plan {

@@ -104,5 +104,6 @@ fn finish(
     if review.count() == 0 {
         doubt::all(review, &plan, &marked);
     }
+    plan.sources = review.sources();
     plan
 }

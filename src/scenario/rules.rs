@@ -47,7 +47,7 @@ pub(super) fn of_flag(review: &mut Review, rules: &[String]) -> Vec<Threshold> {
 
 /// Reports every rule whose selectors match nothing; those beyond `places` came from the flag.
 pub(super) fn matched(review: &mut Review, plan: &Plan, places: &[Span]) {
-    let subjects = plan.subjects();
+    let subjects = plan.outline().subjects();
     for (index, rule) in plan.thresholds.iter().enumerate() {
         let Err(error) = rule.scope.matches(&subjects) else { continue };
         let message = error.message.clone();

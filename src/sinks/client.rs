@@ -11,8 +11,7 @@ use super::events;
 use super::json::latency;
 use crate::event::Report;
 use crate::guard::sizing::WAIT_US;
-use crate::plan::Endpoints;
-use crate::plan::policy::{BreakerName, Level, Pool, Strategy};
+use crate::plan::policy::Level;
 use crate::stats::{BreakerUse, Cause, Circuit, Notices, PoolUse, Topic, outcome};
 
 /// The keys, to be added to the document.
@@ -26,12 +25,12 @@ pub(super) fn document(report: &Report) -> [(&'static str, Value); 9] {
         .into_iter()
         .map(|(cause, count)| (cause.name().to_owned(), json!(count)))
         .collect();
-    let client = json!({ "kind": plan.policies.kind(), "parts": plan.policies.parts() });
+    let client = json!({ "kind": plan.client.kind, "parts": plan.client.parts });
     [
         ("client", client),
         ("blocked_by_us", blocked.into()),
         ("suppressed_by", suppressed.into()),
-        ("pools", shared_pools(report).map(|(law, used)| pool(law, used)).collect()),
+        ("pools", shared_pools(report).map(|(name, used)| pool(name, used)).collect()),
         ("breakers", breakers(report).map(|(name, used)| breaker(&name, used)).collect()),
         ("timeouts", timeouts(report).map(timeout).collect()),
         ("degradation", degradation(report)),
@@ -51,32 +50,32 @@ pub(super) fn suppressed_by(report: &Report) -> Vec<(Cause, u64)> {
 }
 
 /// The pools that users share.
-pub(super) fn shared_pools(report: &Report) -> impl Iterator<Item = (&Pool, &PoolUse)> {
-    let laws = &report.opening.plan.policies.pools;
-    let pools = laws.iter().zip(&report.snapshot.pools);
-    pools.filter(|(law, _)| law.strategy == Strategy::Shared)
+pub(super) fn shared_pools(report: &Report) -> impl Iterator<Item = (&str, &PoolUse)> {
+    let names = &report.opening.plan.client.pools;
+    let pools = names.iter().zip(&report.snapshot.pools);
+    pools.filter(|((_, shared), _)| *shared).map(|((name, _), used)| (name.as_str(), used))
 }
 
 /// What may be done about a pool whose calls wait for long.
-pub(super) fn hint(law: &Pool, used: &PoolUse) -> Option<String> {
+pub(super) fn hint(name: &str, used: &PoolUse) -> Option<String> {
     let slow = used.waits.percentile_us(95.0) > WAIT_US || used.gave_up > 0;
-    slow.then(|| format!("raise pools.{}.connections if the target can take more", law.name))
+    slow.then(|| format!("raise pools.{name}.connections if the target can take more"))
 }
 
-fn pool(law: &Pool, used: &PoolUse) -> Value {
+fn pool(name: &str, used: &PoolUse) -> Value {
     json!({
-        "name": law.name, "size": used.size, "lent": used.lent, "idle": used.idle,
+        "name": name, "size": used.size, "lent": used.lent, "idle": used.idle,
         "waiting": used.waiting, "leases": used.leases, "gave_up": used.gave_up,
         "failed": used.failed, "utilisation": used.utilisation().map(share),
-        "wait_us": latency(&used.waits.clone().into()), "hint": hint(law, used),
+        "wait_us": latency(&used.waits.clone().into()), "hint": hint(name, used),
     })
 }
 
 /// All breakers there are, by name.
 pub(super) fn breakers(report: &Report) -> impl Iterator<Item = (String, BreakerUse)> {
-    let names = BreakerName::all(&report.opening.plan);
-    let breakers = names.into_iter().zip(report.snapshot.guarded.breakers.iter().copied());
-    breakers.filter(|(name, _)| name.is_there).map(|(name, used)| (name.name, used))
+    let names = &report.opening.plan.client.breakers;
+    let breakers = names.iter().zip(report.snapshot.guarded.breakers.iter().copied());
+    breakers.filter(|(name, _)| name.is_there).map(|(name, used)| (name.name.clone(), used))
 }
 
 fn breaker(name: &str, used: BreakerUse) -> Value {
@@ -88,10 +87,9 @@ fn breaker(name: &str, used: BreakerUse) -> Value {
 
 /// Deadlines that follow their endpoints, ns, by name.
 pub(super) fn timeouts(report: &Report) -> impl Iterator<Item = (String, u64)> {
-    let plan = &report.opening.plan;
-    let endpoints = Endpoints::new(plan);
-    let timeouts = report.snapshot.guarded.timeouts_ns.iter().enumerate();
-    timeouts.map(move |(at, ns)| (endpoints.name(at, plan), *ns))
+    let endpoints = &report.opening.plan.client.endpoints;
+    let timeouts = report.snapshot.guarded.timeouts_ns.iter();
+    endpoints.iter().zip(timeouts).map(|((name, _), ns)| (name.clone(), *ns))
 }
 
 fn timeout((endpoint, ns): (String, u64)) -> Value {
@@ -101,7 +99,9 @@ fn timeout((endpoint, ns): (String, u64)) -> Value {
 /// How long the client was at each level, ns, and the level it is at; none where it never goes
 /// down, or where too many notices were lost to know.
 pub(super) fn levels(report: &Report) -> Option<([u64; 4], Level)> {
-    report.opening.plan.policies.degradation?;
+    if !report.opening.plan.client.degrades {
+        return None;
+    }
     lasted(&report.snapshot.notices, report.snapshot.elapsed_ns)
 }
 
@@ -128,7 +128,7 @@ fn lasted(notices: &Notices, elapsed_ns: u64) -> Option<([u64; 4], Level)> {
 }
 
 fn degradation(report: &Report) -> Value {
-    if report.opening.plan.policies.degradation.is_none() {
+    if !report.opening.plan.client.degrades {
         return Value::Null;
     }
     let known = levels(report);

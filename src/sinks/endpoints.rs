@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use super::files::harmless;
 use super::standing::Stand;
-use crate::plan::{Endpoints, Plan};
+use crate::plan::Outline;
 use crate::stats::{Circuit, Guarded};
 
 /// The file.
@@ -26,21 +26,20 @@ pub(super) struct Guards<W: Write> {
 
 impl<W: Write> Guards<W> {
     /// Whether there is anything to show of a plan.
-    pub(super) fn wanted(plan: &Plan) -> bool {
-        plan.policies.timeouts.is_some() || plan.policies.breakers.any()
+    pub(super) fn wanted(plan: &Outline) -> bool {
+        plan.client.timeouts_from.is_some() || plan.client.breakers.iter().any(|one| one.is_there)
     }
 
     /// Begins the file.
-    pub(super) fn new(out: W, plan: &Plan) -> io::Result<Self> {
+    pub(super) fn new(out: W, plan: &Outline) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(HEADER)?;
-        let endpoints = Endpoints::new(plan);
-        let (count, services) = (endpoints.all.len(), plan.services.len());
-        let places = |(at, one): (usize, &crate::plan::Endpoint)| {
-            let name = harmless(&endpoints.name(at, plan));
-            (name, [at, count + one.service, count + services])
+        let endpoints = &plan.client.endpoints;
+        let (count, services) = (endpoints.len(), plan.services.len());
+        let places = |(at, (name, service)): (usize, &(String, usize))| {
+            (harmless(name), [at, count + service, count + services])
         };
-        let endpoints = endpoints.all.iter().enumerate().map(places).collect();
+        let endpoints = endpoints.iter().enumerate().map(places).collect();
         Ok(Self { csv, endpoints })
     }
 

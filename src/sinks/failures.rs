@@ -44,7 +44,7 @@ pub(super) fn document(report: &Report) -> Value {
         let series = &plan.steps[one.step];
         json!({
             "step": series.name,
-            "archetype": plan.archetypes[series.archetype].name,
+            "archetype": plan.archetypes[series.archetype],
             "workload": plan.workloads[series.workload].name,
             "kind": kind(report, one),
             "count": count,
@@ -74,7 +74,7 @@ fn kind(report: &Report, one: &Exemplar) -> String {
             format!("{phase}: {kind}")
         }
         Failing::Check(index) => {
-            let names = report.opening.plan.check_names();
+            let names = &report.opening.plan.checks;
             let name = names.get(one.step).and_then(|names| names.get(index));
             format!("check: {}", name.map_or("", String::as_str))
         }

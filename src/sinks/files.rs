@@ -14,10 +14,11 @@ use super::events;
 use super::hlog::Hlog;
 use super::pools::{self, Pools};
 use super::standing::{Stand, Standings};
-use super::timeline::{Closed, Seconds, Timeline};
+use super::timeline::Timeline;
 use super::{Sink, json};
 use crate::event::{Opening, Report, RunEvent};
 use crate::mask;
+use crate::stats::Closed;
 use crate::stats::delta::StepWindow;
 
 /// The files of every run, in the order they are named at the end.
@@ -34,7 +35,6 @@ fn names() -> impl Iterator<Item = &'static str> {
 /// Writes the folder.
 pub struct Files {
     folder: PathBuf,
-    seconds: Seconds,
     standings: Standings,
     open: Option<Open>,
 }
@@ -72,8 +72,7 @@ impl Files {
             fs::remove_file(path)?;
         }
         let folder = folder.to_owned();
-        let (seconds, standings) = (Seconds::default(), Standings::default());
-        Ok(Self { folder, seconds, standings, open: None })
+        Ok(Self { folder, standings: Standings::default(), open: None })
     }
 
     /// The paths of what was written.
@@ -135,8 +134,6 @@ impl Files {
     }
 
     fn conclude(&mut self, report: &Report) -> io::Result<()> {
-        let rest = self.seconds.finish();
-        self.write(&rest)?;
         let rest = self.standings.finish();
         self.write_standings(&rest)?;
         if !report.snapshot.notices.list.is_empty() {
@@ -155,18 +152,18 @@ impl Files {
 
 impl Sink for Files {
     fn wants(event: &RunEvent) -> bool {
-        matches!(event, RunEvent::Began(_) | RunEvent::Measured(_) | RunEvent::Ended(_))
+        use RunEvent::{Began, Closed, Ended, Measured};
+        matches!(event, Began(_) | Measured(_) | Closed(_) | Ended(_))
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
             RunEvent::Began(opening) => self.begin(opening),
             RunEvent::Measured(delta) => {
-                let closed = self.seconds.absorb(delta);
-                self.write(&closed)?;
                 let closed = self.standings.absorb(delta);
                 self.write_standings(&closed)
             }
+            RunEvent::Closed(closed) => self.write(closed),
             RunEvent::Ended(report) => self.conclude(report),
             _ => Ok(()),
         }
@@ -212,7 +209,7 @@ fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
         let mut row = vec![(index + 1).to_string()];
         let names = [
             &plan.workloads[series.workload].name,
-            &plan.archetypes[series.archetype].name,
+            &plan.archetypes[series.archetype],
             &series.name,
         ];
         row.extend(names.map(|name| harmless(name)));

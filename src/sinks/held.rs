@@ -132,19 +132,19 @@ fn pools(out: &mut String, report: &Report) {
     let used = |(_, used): &(_, &PoolUse)| used.leases + used.gave_up > 0;
     let pools: Vec<_> = client::shared_pools(report).filter(used).collect();
     let mut name = "pools";
-    for (law, used) in pools.iter().take(SHOWN) {
+    for (pool, used) in pools.iter().take(SHOWN) {
         let busy = used.utilisation().unwrap_or(0.0) * 100.0;
         let wait = quantile(&used.waits.clone().into(), 0.95);
         let mut text = format!(
             "{}: {} connections, {busy:.0} % lent, lent {} times, wait p95 {wait}",
-            law.name,
+            pool,
             show_count(used.size),
             show_count(used.leases)
         );
         if used.gave_up > 0 {
             let _ = write!(text, ", {} gave up waiting", show_count(used.gave_up));
         }
-        if let Some(hint) = client::hint(law, used) {
+        if let Some(hint) = client::hint(pool, used) {
             let _ = write!(text, " ({hint})");
         }
         say(out, name, &text);
@@ -179,8 +179,8 @@ fn more(out: &mut String, all: usize) {
 
 /// Deadlines that have left where they began.
 fn timeouts(out: &mut String, report: &Report) {
-    let Some(law) = report.opening.plan.policies.timeouts else { return };
-    let start = nanos(law.start);
+    let Some(start) = report.opening.plan.client.timeouts_from else { return };
+    let start = nanos(start);
     let mut moved: Vec<_> = client::timeouts(report).filter(|(_, ns)| *ns != start).collect();
     moved.sort_by_key(|(_, ns)| *ns);
     let show = |(name, ns): &(String, u64)| format!("{} ({name})", show_us(ns / 1_000));

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use super::{client, failures};
 use crate::event::Report;
 use crate::mask;
-use crate::plan::{Load, Series};
+use crate::plan::Series;
 use crate::stats::delta::{LoadWindow, StepWindow};
 use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot, outcome};
 use crate::verdict::{Judgement, Trust};
@@ -43,7 +43,7 @@ pub(super) fn hide(value: &mut Value) {
 fn whole(report: &Report) -> Value {
     let (plan, snapshot) = (&report.opening.plan, &*report.snapshot);
     let (measured, warmup) = (&snapshot.measured, &snapshot.warmup);
-    let open = plan.workloads.iter().all(|load| matches!(load.load, Load::Open(_)));
+    let open = plan.workloads.iter().all(|load| load.open);
     json!({
         "version": 1,
         "scenario": plan.scenario,
@@ -219,7 +219,7 @@ fn workload(report: &Report, at: usize) -> Value {
     json!({
         "name": load.name,
         "model": load.model(),
-        "iterations": iterations(whole, matches!(load.load, Load::Open(_))),
+        "iterations": iterations(whole, load.open),
         "calls": calls(made),
         "response_us": latency(&snapshot.measured.response(own, window.lost)),
         "service_us": latency(&snapshot.measured.service(own)),
@@ -240,7 +240,7 @@ fn steps(report: &Report) -> Vec<Value> {
             json!({
                 "id": index + 1,
                 "name": series.name,
-                "archetype": plan.archetypes[series.archetype].name,
+                "archetype": plan.archetypes[series.archetype],
                 "workload": plan.workloads[series.workload].name,
                 "tags": tags(&series.tags),
                 "calls": calls(&step.calls),
@@ -258,7 +258,7 @@ fn groups(report: &Report) -> Vec<Value> {
     let group = |(series, duration): (&Series, &Latency)| {
         json!({
             "name": series.name,
-            "archetype": plan.archetypes[series.archetype].name,
+            "archetype": plan.archetypes[series.archetype],
             "workload": plan.workloads[series.workload].name,
             "duration_us": latency(duration),
         })
@@ -273,7 +273,7 @@ fn tags(tags: &[(String, String)]) -> Value {
 fn checks(report: &Report) -> Vec<Value> {
     let (plan, measured) = (&report.opening.plan, &report.snapshot.measured);
     let mut checks = Vec::new();
-    for ((names, series), step) in plan.check_names().iter().zip(&plan.steps).zip(&measured.steps) {
+    for ((names, series), step) in plan.checks.iter().zip(&plan.steps).zip(&measured.steps) {
         for (at, name) in names.iter().enumerate() {
             let counts = step.as_ref().and_then(|step| step.checks.get(at));
             let [passed, failed] = counts.copied().unwrap_or_default();

@@ -138,6 +138,11 @@ impl Audience {
         }
     }
 
+    /// Whether there is a screen that shows each second.
+    pub fn watches(&self) -> bool {
+        self.seats.iter().any(|seat| seat.full == Full::Drop && seat.queue.is_some())
+    }
+
     /// Waits until everybody has taken in all they were told. The first error by name of its sink.
     ///
     /// # Errors
@@ -154,6 +159,12 @@ impl Audience {
         }
         result
     }
+}
+
+/// What screens are made for.
+fn on_screen(event: &RunEvent) -> bool {
+    use RunEvent::{Began, Ended, Note, Noticed, Said, Second};
+    matches!(event, Began(_) | Second(_) | Note(_) | Noticed(_) | Said(..) | Ended(_))
 }
 
 /// What a later one makes needless.

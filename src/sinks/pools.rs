@@ -9,8 +9,7 @@ use std::sync::Arc;
 
 use super::files::harmless;
 use super::standing::Stand;
-use crate::plan::Plan;
-use crate::plan::policy::Strategy;
+use crate::plan::Outline;
 use crate::stats::PoolUse;
 
 /// The file.
@@ -35,17 +34,17 @@ const HEADER: [&str; 13] = [
 /// Writes the file.
 pub(super) struct Pools<W: Write> {
     csv: csv::Writer<W>,
-    plan: Arc<Plan>,
+    plan: Arc<Outline>,
 }
 
 impl<W: Write> Pools<W> {
     /// Whether a plan has such pools.
-    pub(super) fn wanted(plan: &Plan) -> bool {
-        plan.policies.pools.iter().any(|law| law.strategy == Strategy::Shared)
+    pub(super) fn wanted(plan: &Outline) -> bool {
+        plan.client.pools.iter().any(|(_, shared)| *shared)
     }
 
     /// Begins the file.
-    pub(super) fn new(out: W, plan: Arc<Plan>) -> io::Result<Self> {
+    pub(super) fn new(out: W, plan: Arc<Outline>) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(HEADER)?;
         Ok(Self { csv, plan })
@@ -53,9 +52,9 @@ impl<W: Write> Pools<W> {
 
     /// Writes one second.
     pub(super) fn write(&mut self, second: u64, stand: &Stand) -> io::Result<()> {
-        for (law, used) in self.plan.policies.pools.iter().zip(&stand.pools) {
-            if law.strategy == Strategy::Shared {
-                self.csv.write_record(row(second, &law.name, used))?;
+        for ((name, shared), used) in self.plan.client.pools.iter().zip(&stand.pools) {
+            if *shared {
+                self.csv.write_record(row(second, name, used))?;
             }
         }
         Ok(())

@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::Sink;
 use super::few::Few;
 use super::paint::plain;
 use super::steps::show_quantile;
+use super::{Sink, on_screen};
 use crate::event::{Generator, Opening, RunEvent};
-use crate::plan::{Load, Plan};
+use crate::plan::Outline;
 use crate::stats::Snapshot;
 use crate::units::{show_count, show_duration, show_rate};
 
@@ -39,7 +39,7 @@ struct Pulses {
 }
 
 impl Pulses {
-    fn next(&mut self, plan: &Plan, snapshot: &Snapshot) -> Vec<Pulse> {
+    fn next(&mut self, plan: &Outline, snapshot: &Snapshot) -> Vec<Pulse> {
         let seconds = snapshot.elapsed_ns.saturating_sub(self.at_ns) as f64 / 1e9;
         self.before.resize(plan.workloads.len(), [0; 3]);
         self.at_ns = snapshot.elapsed_ns;
@@ -69,12 +69,12 @@ impl Pulses {
 
 /// The users of a workload: those within an iteration, and where it is the only closed one also
 /// those between two.
-fn users_of(plan: &Plan, snapshot: &Snapshot, workload: usize) -> u64 {
+fn users_of(plan: &Outline, snapshot: &Snapshot, workload: usize) -> u64 {
     let running = |at: usize| {
         let iterations = &snapshot.workloads[at].0;
         iterations.started - iterations.ended()
     };
-    let closed = |at: &usize| matches!(plan.workloads[*at].load, Load::Closed(_));
+    let closed = |at: &usize| !plan.workloads[*at].open;
     let all = 0..plan.workloads.len();
     if closed(&workload) && all.clone().filter(closed).count() == 1 {
         let others: u64 = all.filter(|at| *at != workload).map(running).sum();
@@ -104,7 +104,7 @@ impl Bars {
         let names = opening.plan.workloads.iter().map(|load| load.name.chars().count());
         let widest = names.max().unwrap_or(0);
         for load in &opening.plan.workloads {
-            let end = load.end();
+            let end = load.end;
             let template = if end.is_some() {
                 "{prefix:.bold} {bar:24.green} {msg}"
             } else {
@@ -127,7 +127,7 @@ impl Bars {
         let pulses = self.pulses.next(&opening.plan, snapshot);
         for ((bar, pulse), load) in self.drawn.iter().zip(pulses).zip(&opening.plan.workloads) {
             let elapsed = Duration::from_nanos(snapshot.elapsed_ns);
-            if load.end().is_some() {
+            if load.end.is_some() {
                 bar.set_position(elapsed.as_millis() as u64);
             } else {
                 bar.tick();
@@ -152,17 +152,17 @@ impl Default for Bars {
 
 impl Sink for Bars {
     fn wants(event: &RunEvent) -> bool {
-        !matches!(event, RunEvent::Measured(_))
+        on_screen(event)
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
             RunEvent::Began(opening) => self.begin(opening)?,
-            RunEvent::Second(snapshot) => {
+            RunEvent::Second(report) => {
                 if let Some(more) = self.few.second() {
                     self.lines.println(more)?;
                 }
-                self.draw(snapshot);
+                self.draw(&report.snapshot);
             }
             RunEvent::Note(text) => self.lines.println(plain(text))?,
             RunEvent::Noticed(notices) => {
@@ -171,11 +171,11 @@ impl Sink for Bars {
                 }
             }
             RunEvent::Said(lines, more) => self.lines.println(said(lines, *more))?,
-            RunEvent::Measured(_) => {}
             RunEvent::Ended(_) => {
                 self.drawn.iter().for_each(ProgressBar::finish_and_clear);
                 self.lines.clear()?;
             }
+            _ => {}
         }
         Ok(())
     }
@@ -245,17 +245,17 @@ impl Lines {
 
 impl Sink for Lines {
     fn wants(event: &RunEvent) -> bool {
-        !matches!(event, RunEvent::Measured(_))
+        on_screen(event)
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
             RunEvent::Began(opening) => self.begin(opening),
-            RunEvent::Second(snapshot) => {
+            RunEvent::Second(report) => {
                 if let Some(more) = self.few.second() {
                     writeln!(io::stderr(), "{more}")?;
                 }
-                self.line(snapshot)
+                self.line(&report.snapshot)
             }
             RunEvent::Note(text) => writeln!(io::stderr(), "{}", plain(text)),
             RunEvent::Noticed(notices) => {
@@ -263,7 +263,7 @@ impl Sink for Lines {
                 self.few.take(notices).iter().try_for_each(|notice| writeln!(err, "{notice}"))
             }
             RunEvent::Said(lines, more) => writeln!(io::stderr(), "{}", said(lines, *more)),
-            RunEvent::Measured(_) | RunEvent::Ended(_) => Ok(()),
+            _ => Ok(()),
         }
     }
 }

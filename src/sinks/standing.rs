@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::timeline::OPEN;
+use crate::stats::seconds::OPEN;
 use crate::stats::{Delta, Guarded, PoolUse};
 
 const SECOND_NS: u64 = 1_000_000_000;

@@ -29,7 +29,7 @@ pub(super) fn render(out: &mut String, report: &Report) {
         if group != (series.workload, series.archetype) {
             group = (series.workload, series.archetype);
             let workload = plain(&plan.workloads[series.workload].name);
-            let archetype = plain(&plan.archetypes[series.archetype].name);
+            let archetype = plain(&plan.archetypes[series.archetype]);
             let title =
                 if workload == archetype { workload } else { format!("{workload} · {archetype}") };
             table.title(paint(DIM, &title));
@@ -86,7 +86,7 @@ fn groups(out: &mut String, report: &Report) {
 
 fn failed_checks(out: &mut String, report: &Report) {
     let (plan, measured) = (&report.opening.plan, &report.snapshot.measured);
-    for ((names, series), step) in plan.check_names().iter().zip(&plan.steps).zip(&measured.steps) {
+    for ((names, series), step) in plan.checks.iter().zip(&plan.steps).zip(&measured.steps) {
         let counts = step.iter().flat_map(|step| &step.checks);
         for (name, [passed, failed]) in names.iter().zip(counts) {
             if *failed > 0 {

@@ -13,7 +13,6 @@ use super::table::{Align, Table};
 use super::{bars, failures, held, steps};
 use crate::event::Report;
 use crate::exit::Ending;
-use crate::plan::Load;
 use crate::stats::{Latency, outcome};
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::threshold::Metric;
@@ -115,9 +114,9 @@ fn load(out: &mut String, report: &Report) {
         let seconds = (measured_ns as f64 / 1e9).max(1e-9);
         let (whole, _) = &snapshot.workloads[at];
         let window = &snapshot.measured.workloads[at];
-        let text = match &load.load {
-            Load::Open(_) if window.due == 0 => format!("{} starts due", show_count(whole.due)),
-            Load::Open(_) => format!(
+        let text = match load.open {
+            true if window.due == 0 => format!("{} starts due", show_count(whole.due)),
+            true => format!(
                 "{}/s due, {}/s made in time ({:.2} %); {} due, {} dropped",
                 show_rate(window.due as f64 / seconds),
                 show_rate(window.on_time as f64 / seconds),
@@ -125,7 +124,7 @@ fn load(out: &mut String, report: &Report) {
                 show_count(whole.due),
                 show_count(whole.dropped),
             ),
-            Load::Closed(_) => format!(
+            false => format!(
                 "{} iterations, {}/s",
                 show_count(whole.started),
                 show_rate(window.started as f64 / seconds)

@@ -1,68 +1,20 @@
-//! The run second by second: which seconds are complete, and `timeline.csv`.
+//! `timeline.csv`: a row per second and workload, and per second and step.
 //!
-//! `files` feeds it deltas of all shards; complete seconds come out in order.
-//! Invariant: nothing is lost and nothing grows: a second is held open for a bound time, and what
-//! comes later is a row of its own, marked `late`.
+//! `files` feeds it the seconds that are complete.
+//! Invariant: what comes too late for its second is a row of its own, marked `late`: the rows of a
+//! second add up.
 
-use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use crate::plan::Plan;
+use crate::plan::Outline;
 use crate::stats::delta::StepWindow;
-use crate::stats::{Delta, Latency, Window};
-
-/// How many seconds are held open for calls that were intended in them and end later.
-pub(super) const OPEN: u32 = 10;
-
-/// Seconds that are not complete yet.
-#[derive(Debug, Default)]
-pub(super) struct Seconds {
-    open: BTreeMap<(u32, bool), Window>,
-    newest: u32,
-}
-
-/// A second as it is written: complete, or what came too late for it.
-#[derive(Debug)]
-pub(super) struct Closed {
-    pub(super) window: Window,
-    pub(super) late: bool,
-}
-
-impl Seconds {
-    /// Takes in a delta; the seconds that it completes, oldest first.
-    pub(super) fn absorb(&mut self, delta: &Delta) -> Vec<Closed> {
-        let mut closed = Vec::new();
-        for window in &delta.windows {
-            let key = (window.second, window.measured);
-            if let Some(open) = self.open.get_mut(&key) {
-                open.merge(window);
-            } else if window.second + OPEN < self.newest {
-                closed.push(Closed { window: window.clone(), late: true });
-            } else {
-                self.open.insert(key, window.clone());
-            }
-            self.newest = self.newest.max(window.second);
-        }
-        while let Some(oldest) = self.open.first_entry()
-            && oldest.key().0 + OPEN < self.newest
-        {
-            closed.push(Closed { window: oldest.remove(), late: false });
-        }
-        closed
-    }
-
-    /// All that are left, at the end of the run.
-    pub(super) fn finish(&mut self) -> Vec<Closed> {
-        let all = std::mem::take(&mut self.open).into_values();
-        all.map(|window| Closed { window, late: false }).collect()
-    }
-}
+use crate::stats::{Closed, Latency};
 
 /// Writes `timeline.csv`.
 pub(super) struct Timeline<W: Write> {
     csv: csv::Writer<W>,
-    plan: Arc<Plan>,
+    plan: Arc<Outline>,
 }
 
 const HEADER: [&str; 27] = [
@@ -97,7 +49,7 @@ const HEADER: [&str; 27] = [
 
 impl<W: Write> Timeline<W> {
     /// Begins the file.
-    pub(super) fn new(out: W, plan: Arc<Plan>) -> io::Result<Self> {
+    pub(super) fn new(out: W, plan: Arc<Outline>) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(HEADER)?;
         Ok(Self { csv, plan })
@@ -121,7 +73,7 @@ impl<W: Write> Timeline<W> {
             self.row(closed, [&load.name, "*", "*"], own_row, &whole)?;
             for (step, series) in plan.steps.iter().enumerate().filter(|(step, _)| own(*step)) {
                 let Some(window) = &closed.window.steps[step] else { continue };
-                let archetype = &plan.archetypes[series.archetype].name;
+                let archetype = &plan.archetypes[series.archetype];
                 let names = [load.name.as_str(), archetype, &series.name];
                 self.row(closed, names, Default::default(), window)?;
             }
@@ -177,43 +129,4 @@ fn percentiles(kind: &str, latency: &Latency, at_least: &mut Vec<String>) -> [St
         }
         quantile.us.to_string()
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::Time;
-    use crate::stats::Recorder;
-    use crate::stats::sample::Shape;
-
-    const S: u64 = 1_000_000_000;
-
-    #[test]
-    fn seconds_close_in_order_and_latecomers_get_rows_of_their_own() {
-        let shape = Shape { workloads: 1, checks: vec![0], groups: 0, pools: 0, warmup_ns: 0 };
-        let mut recorder = Recorder::new(shape, 0, Time(0));
-        let mut seconds = Seconds::default();
-        let (mut written, mut starts) = (Vec::new(), 0);
-        let mut keep = |closed: Vec<Closed>| {
-            for closed in closed {
-                starts += closed.window.workloads[0].started;
-                written.push((closed.window.second, closed.late));
-            }
-        };
-        for second in 0..30u64 {
-            recorder.begin_iteration(0, second * S, 0);
-            recorder.begin_iteration(0, second.saturating_sub(3) * S, 0);
-            if second == 25 {
-                recorder.begin_iteration(0, 2 * S, 0);
-            }
-            let delta = recorder.shed(crate::stats::Gauges::default(), Time((second + 1) * S));
-            keep(seconds.absorb(&delta));
-        }
-        keep(seconds.finish());
-        assert_eq!(starts, 61, "nothing is lost");
-        let late: Vec<u32> = written.iter().filter(|row| row.1).map(|row| row.0).collect();
-        assert_eq!(late, [2]);
-        let in_time: Vec<u32> = written.iter().filter(|row| !row.1).map(|row| row.0).collect();
-        assert_eq!(in_time, (0..30).collect::<Vec<_>>());
-    }
 }

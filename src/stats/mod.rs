@@ -5,8 +5,10 @@
 
 pub mod counts;
 pub mod delta;
+pub mod dial;
 pub mod exemplar;
 pub mod guarded;
+pub mod heat;
 pub mod histogram;
 pub mod latency;
 pub mod notice;
@@ -14,12 +16,16 @@ pub mod outcome;
 pub mod pool;
 pub mod recorder;
 pub mod sample;
+pub mod seconds;
 pub mod snapshot;
 pub mod tally;
+pub mod timeline;
 
 pub use counts::{Attempts, Calls, Connections, Gauges, Iterations};
 pub use delta::{Delta, Window};
+pub use dial::{Dial, Unit, Whose};
 pub use guarded::{BreakerUse, Circuit, Guarded};
+pub use heat::Heat;
 pub use histogram::Histogram;
 pub use latency::{Latency, Quantile};
 pub use notice::{Notice, Notices, Topic};
@@ -27,5 +33,7 @@ pub use outcome::{Cause, Fate, Kind, Outcome, OwnFault, Phase};
 pub use pool::PoolUse;
 pub use recorder::Recorder;
 pub use sample::{Exchange, Sample, Shape};
+pub use seconds::{Closed, Seconds};
 pub use snapshot::Snapshot;
 pub use tally::Tally;
+pub use timeline::{Moment, Point, Timeline};

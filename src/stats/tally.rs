@@ -140,6 +140,7 @@ impl Tally {
             running_calls: gauges.running_calls,
             users: gauges.users,
             users_peak: self.users_peak,
+            connections_now: gauges.connections,
             connections_peak: self.connections_peak,
             health: Health { little_error: little_error(&gauges), ..self.health.clone() },
         }

@@ -13,5 +13,5 @@ pub mod watch;
 pub use judge::Judgement;
 pub use scope::{Scope, Subject, Subjects};
 pub use threshold::{Op, Threshold};
-pub use trust::Trust;
+pub use trust::{Kind, Trust};
 pub use watch::Watch;

@@ -48,7 +48,7 @@ pub struct Reason {
 }
 
 /// What trust needs to know of the plan.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kind {
     /// By workload: it is open, or some archetype of it is paced, so its lateness counts.
     pub scheduled: Vec<bool>,

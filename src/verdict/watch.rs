@@ -185,37 +185,36 @@ impl Watch {
         }
     }
 
-    /// Puts what was found in place of the judgements on the whole run.
-    pub fn conclude(mut self, until_ns: u64, snapshot: &Snapshot) -> Vec<Judgement> {
+    /// Judges what is left, and puts what was found in place of the judgements on the whole run.
+    pub fn conclude(&mut self, until_ns: u64, snapshot: &Snapshot) -> Vec<Judgement> {
         self.shed_ns.iter_mut().for_each(|shed| *shed = u64::MAX);
         self.judge(Some(until_ns), snapshot);
-        let thresholds: Vec<Threshold> =
-            self.rules.iter().map(|rule| rule.threshold.clone()).collect();
-        let mut judgements = judge::judge(&thresholds, &self.subjects, snapshot);
-        for (judgement, rule) in judgements.iter_mut().zip(self.rules) {
-            if rule.threshold.over_s.is_none() {
-                // What stopped the run stays failed, whatever the drain brought.
-                if let Some(stopped) = rule.worst {
-                    *judgement = stopped;
-                }
-                continue;
-            }
-            let nothing = Judgement {
-                threshold: rule.threshold,
+        self.so_far(snapshot)
+    }
+
+    /// The rules as they stand: on the whole run so far, and on the windows judged so far.
+    pub fn so_far(&self, snapshot: &Snapshot) -> Vec<Judgement> {
+        let whole = |rule: &Rule| {
+            let one = std::slice::from_ref(&rule.threshold);
+            judge::judge(one, &self.subjects, snapshot).remove(0)
+        };
+        let found = |rule: &Rule| match (&rule.worst, rule.empty_at_s) {
+            // What stopped the run stays failed, whatever the drain brought.
+            (Some(stopped), _) if rule.threshold.over_s.is_none() => stopped.clone(),
+            (None, _) if rule.threshold.over_s.is_none() => whole(rule),
+            // An empty window is never a pass, and more than a window that holds.
+            (Some(worst), None) => worst.clone(),
+            (Some(worst), Some(_)) if !worst.passed => worst.clone(),
+            (_, worst_at_s) => Judgement {
+                threshold: rule.threshold.clone(),
                 observed: None,
                 at_least: false,
                 thin: false,
-                worst_at_s: rule.empty_at_s,
+                worst_at_s,
                 passed: false,
-            };
-            *judgement = match (rule.worst, rule.empty_at_s) {
-                // An empty window is never a pass, and more than a window that holds.
-                (Some(worst), Some(_)) if worst.passed => nothing,
-                (Some(worst), _) => worst,
-                (None, _) => nothing,
-            };
-        }
-        judgements
+            },
+        };
+        self.rules.iter().map(found).collect()
     }
 }
 

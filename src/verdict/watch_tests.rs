@@ -72,7 +72,7 @@ impl World {
         self.watch.judge(Some(until_s * S), &snapshot)
     }
 
-    fn end(self) -> Vec<Judgement> {
+    fn end(mut self) -> Vec<Judgement> {
         let snapshot = self.tally.snapshot(None);
         self.watch.conclude(self.second * S, &snapshot)
     }

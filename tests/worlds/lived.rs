@@ -15,7 +15,8 @@ use manada::event::wish::WISHES;
 use manada::event::{Generator, Opening, Report};
 use manada::plan::{Address, Archetype, Plan};
 use manada::run::dispatch::{Folds, Vitals};
-use manada::run::{self, Outside, dispatch};
+use manada::run::fold::Fold;
+use manada::run::{Outside, dispatch};
 use manada::seed::Stream;
 use manada::sinks::{Audience, Full};
 use manada::wire::Wire;
@@ -97,8 +98,20 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             let wire = Wire::fake(target.clone());
             tokio::task::spawn_local(async move { engine::shard::run(setup, wire).await });
         }
-        let mut tally = run::tally(plan, shards);
-        let mut watch = run::watch(plan, shards);
+        let opening = Arc::new(Opening {
+            plan: Arc::new(plan.outline()),
+            started_at: clock::wall(),
+            generator: Generator {
+                tier: "world",
+                shards,
+                reason: String::new(),
+                remarks: Vec::new(),
+            },
+            command: Vec::new(),
+            machine: Vec::new(),
+            dials: Vec::new(),
+        });
+        let mut fold = Fold::new(opening, shards);
         let (_keep, interrupts) = mpsc::channel(1);
         let (control, wishes) = mpsc::channel(WISHES);
         wish_all(&world.steer, start, control);
@@ -107,27 +120,15 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let said = Arc::new(Mutex::new(Vec::new()));
         audience.seat("said", Full::Wait, Listener(Arc::clone(&said))).unwrap();
         let mut rss = || held(&world.memory, clock::now().since(start));
-        let memory = Vitals { rss: &mut rss, limit: None };
-        let folds = Folds { tally: &mut tally, watch: &mut watch, audience: &mut audience, memory };
-        let stopped = dispatch::dispatch(plan, start, source, folds, outside).await;
-        let opening = Arc::new(Opening {
-            plan: Arc::clone(plan),
-            started_at: clock::wall(),
-            generator: Generator {
-                tier: "world",
-                shards,
-                reason: String::new(),
-                remarks: Vec::new(),
-            },
-        });
-        let end = plan.load_end().map(|end| end.as_nanos() as u64);
-        let snapshot = Arc::new(tally.snapshot(end));
+        let vitals = Vitals { rss: &mut rss, limit: None, dials: &mut Vec::new };
+        let folds = Folds { fold: &mut fold, audience: &mut audience, vitals };
+        dispatch::dispatch(plan, start, source, folds, outside).await;
         if let Some(teardown) = &plan.teardown {
             alone(plan, teardown, &addresses, &target, globals).await;
         }
         audience.leave().unwrap();
         let said = std::mem::take(&mut *said.lock().unwrap());
-        let report = run::conclude(opening, snapshot, watch, stopped.as_ref());
+        let report = fold.conclude(&[]);
         Lived { report, target, before, said }
     })
 }

@@ -1,0 +1,48 @@
+//! What ends a run before its load is over.
+//!
+//! `run::dispatch` says it, the audience hears of it, a record keeps it.
+//! Invariant: the first reason stays the reason; only somebody outside may still come before it.
+
+use std::fmt;
+
+use crate::stats::delta::Halt;
+
+/// What came from outside to end the run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Interrupt {
+    /// SIGINT: Ctrl-C.
+    Int,
+    /// SIGTERM.
+    Term,
+    /// `stop`, by live control.
+    Wish,
+}
+
+/// What ended a run before its load was over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Somebody outside.
+    Signal(Interrupt),
+    /// A check with `on_fail: abort`, or a feed with `at_end: stop run`.
+    Flow(Halt),
+    /// A rule with `abort`; the judgement says the rest.
+    Rule(String),
+    /// Errors without end.
+    Storm(String),
+    /// Nobody knows: its record has no end.
+    Lost,
+}
+
+impl fmt::Display for Stop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Signal(Interrupt::Int) => f.write_str("SIGINT"),
+            Self::Signal(Interrupt::Term) => f.write_str("SIGTERM"),
+            Self::Signal(Interrupt::Wish) => f.write_str("live control"),
+            Self::Flow(halt) => f.write_str(&halt.reason()),
+            Self::Rule(rule) => write!(f, "`{rule}` did not hold"),
+            Self::Storm(why) => f.write_str(why),
+            Self::Lost => f.write_str("its record has no end: it was killed, or goes on"),
+        }
+    }
+}

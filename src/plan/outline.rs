@@ -1,0 +1,216 @@
+//! A plan as its reports need it: names, what was asked, rules. No flows, no data, no secrets.
+//!
+//! `run` makes it from the Plan; all sinks read it, and a record keeps it, so that a finished run
+//! can be shown and judged again without its scenario.
+//! Invariant: it is complete: whoever has it and a Snapshot needs no Plan.
+
+use std::time::Duration;
+
+use super::policy::{BreakerName, Strategy};
+use super::{Endpoints, Load, Plan, Series, Service, Target, Workload};
+use crate::seed::Seed;
+use crate::stats::sample::Shape;
+use crate::units::nanos;
+use crate::verdict::{Kind, Subject, Subjects, Threshold};
+
+/// What a run was.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outline {
+    /// The scenario's name.
+    pub scenario: String,
+    /// What the scenario says about itself.
+    pub description: Option<String>,
+    /// Everything random followed from it.
+    pub seed: Seed,
+    /// Names of services, and where they are.
+    pub services: Vec<(String, String)>,
+    /// Names.
+    pub archetypes: Vec<String>,
+    /// In the order of the plan.
+    pub workloads: Vec<Strand>,
+    /// All series, by `StepId`.
+    pub steps: Vec<Series>,
+    /// All groups.
+    pub groups: Vec<Series>,
+    /// The names of what is checked, by series.
+    pub checks: Vec<Vec<String>>,
+    /// What "good" means.
+    pub thresholds: Vec<Threshold>,
+    /// What is due before this counts in the ledgers alone.
+    pub warmup: Duration,
+    /// How long iterations may go on after the load.
+    pub grace: Duration,
+    /// What trust has to know.
+    pub kind: Kind,
+    /// How the client behaves.
+    pub client: Client,
+    /// The files that it was written in.
+    pub sources: Vec<Source>,
+}
+
+/// A workload.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Strand {
+    /// Its name.
+    pub name: String,
+    /// The open model; the closed one if not.
+    pub open: bool,
+    /// When it begins, from the start of the run.
+    pub start: Duration,
+    /// When its load ends, from the start of the run; none: only a count ends it.
+    pub end: Option<Duration>,
+    /// Names and weights of its archetypes.
+    pub archetypes: Vec<(String, f64)>,
+}
+
+/// How the client behaves, in words and names.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Client {
+    /// `measure` or `resilient`.
+    pub kind: String,
+    /// The parts that are on.
+    pub parts: Vec<String>,
+    /// The pools: name, and whether users share it.
+    pub pools: Vec<(String, bool)>,
+    /// Every place for a breaker, by its place in `Guarded::breakers`.
+    pub breakers: Vec<BreakerName>,
+    /// Names of endpoints, and the places of their services.
+    pub endpoints: Vec<(String, usize)>,
+    /// Where deadlines begin that follow their endpoints; none: they follow nothing.
+    pub timeouts_from: Option<Duration>,
+    /// It goes down by levels.
+    pub degrades: bool,
+}
+
+/// A file as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Source {
+    /// Its name, as messages show it.
+    pub name: String,
+    /// All of it.
+    pub text: String,
+}
+
+impl Plan {
+    /// What reports need of it.
+    pub fn outline(&self) -> Outline {
+        let names = |load: &Workload| {
+            let shares = load.shares.iter();
+            shares.map(|one| (self.archetypes[one.archetype].name.clone(), one.weight)).collect()
+        };
+        let strand = |load: &Workload| Strand {
+            name: load.name.clone(),
+            open: matches!(load.load, Load::Open(_)),
+            start: load.start,
+            end: load.end(),
+            archetypes: names(load),
+        };
+        Outline {
+            scenario: self.scenario.clone(),
+            description: self.description.clone(),
+            seed: self.seed,
+            services: self.services.iter().map(|one| (one.name.clone(), place(one))).collect(),
+            archetypes: self.archetypes.iter().map(|one| one.name.clone()).collect(),
+            workloads: self.workloads.iter().map(strand).collect(),
+            steps: self.steps.clone(),
+            groups: self.groups.clone(),
+            checks: self.check_names(),
+            thresholds: self.thresholds.clone(),
+            warmup: self.warmup,
+            grace: self.grace,
+            kind: self.kind(),
+            client: self.client(),
+            sources: self.sources.clone(),
+        }
+    }
+
+    /// What trust has to know of it.
+    fn kind(&self) -> Kind {
+        let open = |load: &Workload| matches!(load.load, Load::Open(_));
+        let loads = || self.workloads.iter();
+        Kind {
+            scheduled: loads().map(|load| open(load) || self.paced(load).contains(&true)).collect(),
+            workload_of: self.steps.iter().map(|series| series.workload).collect(),
+            has_unpaced: loads().any(|load| !open(load) && self.paced(load).contains(&false)),
+        }
+    }
+
+    /// For each share of a workload, whether its archetype has a pace.
+    pub fn paced(&self, load: &Workload) -> Vec<bool> {
+        let archetypes = load.shares.iter().map(|share| &self.archetypes[share.archetype]);
+        archetypes.map(|archetype| archetype.pace.is_some()).collect()
+    }
+
+    fn client(&self) -> Client {
+        let (policies, endpoints) = (&self.policies, Endpoints::new(self));
+        let all = endpoints.all.iter().enumerate();
+        let pools = policies.pools.iter();
+        Client {
+            kind: policies.kind().to_owned(),
+            parts: policies.parts(),
+            pools: pools.map(|one| (one.name.clone(), one.strategy == Strategy::Shared)).collect(),
+            breakers: BreakerName::all(self),
+            endpoints: all.map(|(at, one)| (endpoints.name(at, self), one.service)).collect(),
+            timeouts_from: policies.timeouts.map(|law| law.start),
+            degrades: policies.degradation.is_some(),
+        }
+    }
+}
+
+/// Where a service is, in words.
+fn place(service: &Service) -> String {
+    match &service.target {
+        Target::Builtin(_) => "the built-in target".to_owned(),
+        Target::Url(address) => address.origin(),
+    }
+}
+
+impl Strand {
+    /// `closed` or `open`.
+    pub fn model(&self) -> &'static str {
+        if self.open { "open" } else { "closed" }
+    }
+}
+
+impl Outline {
+    /// When the last workload's load ends, from the start of the run; `None` when only counts
+    /// end it.
+    pub fn load_end(&self) -> Option<Duration> {
+        let mut ends = self.workloads.iter().map(|load| load.end);
+        ends.try_fold(Duration::ZERO, |last, end| end.map(|end| last.max(end)))
+    }
+
+    /// How long the load of a workload was measured, ns: from its start or the end of the warm-up
+    /// to its end, or to `until_ns` when the load ended before.
+    pub fn measured_ns(&self, workload: usize, until_ns: u64) -> u64 {
+        let load = &self.workloads[workload];
+        let from = nanos(load.start.max(self.warmup));
+        load.end.map_or(until_ns, |end| nanos(end).min(until_ns)).saturating_sub(from)
+    }
+
+    /// How much a recorder of this run had to tell apart.
+    pub fn shape(&self) -> Shape {
+        Shape {
+            workloads: self.workloads.len(),
+            checks: self.checks.iter().map(Vec::len).collect(),
+            groups: self.groups.len(),
+            pools: self.client.pools.len(),
+            warmup_ns: nanos(self.warmup),
+        }
+    }
+
+    /// Everything a rule can select, by its names.
+    pub fn subjects(&self) -> Subjects {
+        let subject = |(series, checks): (&Series, &Vec<String>)| Subject {
+            step: series.name.clone(),
+            archetype: self.archetypes[series.archetype].clone(),
+            workload: series.workload,
+            tags: series.tags.clone(),
+            checks: checks.clone(),
+        };
+        Subjects {
+            workloads: self.workloads.iter().map(|workload| workload.name.clone()).collect(),
+            series: self.steps.iter().zip(&self.checks).map(subject).collect(),
+        }
+    }
+}

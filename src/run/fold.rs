@@ -1,0 +1,137 @@
+//! A run as it comes together: what its shards shed, what stands, what is judged.
+//!
+//! `dispatch` feeds it while the run goes on, `replay` feeds it from a record.
+//! Invariant: whoever feeds it, the same deltas in the same order give the same report.
+
+use std::sync::Arc;
+
+use super::ending;
+use crate::event::{Opening, Report, Stop};
+use crate::host;
+use crate::plan::Outline;
+use crate::stats::{Closed, Delta, Moment, Notice, Point, Seconds, Snapshot, Tally, Timeline};
+use crate::units::nanos;
+use crate::verdict::{Judgement, Trust, Watch};
+
+/// A run so far.
+#[derive(Debug)]
+pub struct Fold {
+    opening: Arc<Opening>,
+    tally: Tally,
+    watch: Watch,
+    seconds: Seconds,
+    timeline: Timeline,
+    stopped: Option<Stop>,
+}
+
+impl Fold {
+    /// Of a run on so many shards that is about to begin.
+    pub fn new(opening: Arc<Opening>, shards: usize) -> Self {
+        let plan = &*opening.plan;
+        let scheduled = plan.workloads.iter().map(|load| load.open).collect();
+        let warmup_ns = nanos(plan.warmup);
+        Self {
+            tally: Tally::new(&plan.shape(), shards, scheduled),
+            watch: Watch::new(&plan.thresholds, plan.subjects(), shards, warmup_ns),
+            seconds: Seconds::default(),
+            timeline: Timeline::default(),
+            stopped: None,
+            opening,
+        }
+    }
+
+    /// Takes in what a shard shed; the seconds that are complete by now, oldest first.
+    pub fn absorb(&mut self, delta: &Delta) -> Vec<Closed> {
+        self.tally.absorb(delta);
+        self.watch.absorb(delta);
+        let closed = self.seconds.absorb(delta);
+        closed.iter().for_each(|one| self.timeline.close(Point::of(&one.window)));
+        closed
+    }
+
+    /// Something that is no shard's changed.
+    pub fn notice(&mut self, notice: Notice) {
+        self.tally.notice(notice);
+    }
+
+    /// Something stops it, `at_ns` after its start.
+    pub fn stop(&mut self, stop: Stop, at_ns: u64) {
+        self.tally.stop(at_ns);
+        self.stopped = Some(stop);
+    }
+
+    /// What stopped it.
+    pub fn stopped(&self) -> Option<&Stop> {
+        self.stopped.as_ref()
+    }
+
+    /// All numbers so far.
+    pub fn snapshot(&self) -> Snapshot {
+        self.tally.snapshot(load_end_ns(&self.opening.plan))
+    }
+
+    /// Judges what windows are complete, up to `until_ns`; a rule that stops the run.
+    pub fn judge(&mut self, until_ns: u64, snapshot: &Snapshot) -> Option<String> {
+        self.watch.judge(Some(until_ns), snapshot)
+    }
+
+    /// How things stand at the end of a second.
+    pub fn stands(&mut self, moment: Moment) {
+        self.timeline.stands(moment);
+    }
+
+    /// The report as it would be if the run ended now.
+    pub fn so_far(&mut self, snapshot: Arc<Snapshot>) -> Report {
+        let points = self.seconds.points();
+        self.timeline.open(points);
+        let judgements = self.watch.so_far(&snapshot);
+        self.report(snapshot, judgements, self.timeline.clone(), true)
+    }
+
+    /// The seconds that are not closed yet: nothing more will come.
+    pub fn finish(&mut self) -> Vec<Closed> {
+        let closed = self.seconds.finish();
+        self.timeline.open(Vec::new());
+        closed.iter().for_each(|one| self.timeline.close(Point::of(&one.window)));
+        closed
+    }
+
+    /// Judges the finished run. `broken`: shards that failed, in words.
+    pub fn conclude(mut self, broken: &[String]) -> Report {
+        self.finish();
+        let mut snapshot = self.snapshot();
+        snapshot.health.ledger.extend(broken.iter().cloned());
+        let (timeline, snapshot) = (std::mem::take(&mut self.timeline), Arc::new(snapshot));
+        let judgements = self.watch.conclude(snapshot.until_ns, &snapshot);
+        self.report(snapshot, judgements, timeline, false)
+    }
+
+    fn report(
+        &self,
+        snapshot: Arc<Snapshot>,
+        judgements: Vec<Judgement>,
+        timeline: Timeline,
+        goes_on: bool,
+    ) -> Report {
+        let trust = Trust::of(&snapshot, &self.opening.plan.kind);
+        // What has not been judged yet may still hold.
+        let judged = |one: &&Judgement| !goes_on || one.observed.is_some();
+        let ending = ending::of(judgements.iter().filter(judged), &trust, self.stopped.as_ref());
+        Report {
+            opening: Arc::clone(&self.opening),
+            snapshot,
+            timeline,
+            judgements,
+            trust,
+            stopped: self.stopped.as_ref().map(ToString::to_string),
+            goes_on,
+            ending,
+            rss_peak: host::peak_rss_bytes(),
+        }
+    }
+}
+
+/// When the load ends by plan, ns after the run's start.
+fn load_end_ns(plan: &Outline) -> Option<u64> {
+    plan.load_end().map(nanos)
+}

@@ -1,0 +1,54 @@
+//! What can be read off beside the run, once a second: the generator's own health, the target's
+//! figures.
+//!
+//! `run::dials` reads them, a Timeline keeps them, screens and reports draw them on its axis.
+//! Invariant: a reading that is not there is none, never zero.
+
+/// Something that has a reading each second.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dial {
+    /// What it is called: `cpu`, `memory`, `hiccup max`, `pid 4711 cpu`, a query.
+    pub name: String,
+    /// Its unit.
+    pub unit: Unit,
+    /// Whose it is.
+    pub whose: Whose,
+}
+
+/// The unit of a dial's readings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// 100 is all of it; of CPU, one core.
+    Percent,
+    /// Bytes.
+    Bytes,
+    /// A whole number.
+    Count,
+    /// Microseconds.
+    Micros,
+    /// Whatever it is.
+    Plain,
+}
+
+/// Whose figures a dial shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// This process, and the machine it is on.
+    Generator,
+    /// What is under load, by `--watch`.
+    Target,
+}
+
+impl Unit {
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        ["percent", "bytes", "count", "us", "plain"][self as usize]
+    }
+}
+
+impl Whose {
+    /// Its name in reports.
+    pub const fn name(self) -> &'static str {
+        ["generator", "target"][self as usize]
+    }
+}

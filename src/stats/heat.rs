@@ -1,0 +1,85 @@
+//! Response times by magnitude: a column of a heat map.
+//!
+//! Points of a Timeline hold one; screens and reports colour it.
+//! Invariant: a row covers a quarter of an octave, so its borders are known without the data; what
+//! got no answer has a row of its own, above all.
+
+use super::latency::Latency;
+
+/// Rows in an octave: each 19 % higher than the one below.
+const PER_OCTAVE: f64 = 4.0;
+
+/// The row of what got no answer at all.
+pub const BEYOND: u8 = u8::MAX;
+
+/// How many calls fell into each row, lowest first; rows without any are left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Heat(pub Vec<(u8, u32)>);
+
+impl Heat {
+    /// Of these response times. A timeout stands at its age.
+    pub fn of(latency: &Latency) -> Self {
+        let mut heat = Self::default();
+        for part in [latency.answers(), latency.timeouts()] {
+            part.buckets().for_each(|(us, count)| heat.count(row_of(us), count));
+        }
+        let known = latency.answers().count() + latency.timeouts().count();
+        heat.count(BEYOND, latency.count() - known);
+        heat
+    }
+
+    /// Adds all of another.
+    pub fn add(&mut self, other: &Self) {
+        other.0.iter().for_each(|&(row, count)| self.count(row, count.into()));
+    }
+
+    fn count(&mut self, row: u8, count: u64) {
+        if count == 0 {
+            return;
+        }
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        match self.0.binary_search_by_key(&row, |(known, _)| *known) {
+            Ok(at) => self.0[at].1 = self.0[at].1.saturating_add(count),
+            Err(at) => self.0.insert(at, (row, count)),
+        }
+    }
+}
+
+/// The row of a duration.
+pub fn row_of(us: u64) -> u8 {
+    ((us.max(1) as f64).log2() * PER_OCTAVE) as u8
+}
+
+/// Where a row begins, µs; the next one begins where it ends.
+pub fn row_us(row: u8) -> f64 {
+    (f64::from(row) / PER_OCTAVE).exp2()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_duration_is_within_its_row() {
+        for us in [1, 2, 3, 7, 100, 999, 1_000, 65_536, 1_000_000, 3_600_000_000] {
+            let row = row_of(us);
+            assert!(row_us(row) <= us as f64 + 1e-6 && (us as f64) < row_us(row + 1), "{us}");
+            assert!(row < BEYOND);
+        }
+    }
+
+    #[test]
+    fn nothing_vanishes_and_no_answer_is_above_all() {
+        let mut latency = Latency::default();
+        [1, 1, 50, 4_000].iter().for_each(|ms| latency.answered(ms * 1_000_000));
+        latency.at_least(1_000_000_000);
+        latency.beyond_n(3);
+        let mut heat = Heat::of(&latency);
+        assert_eq!(heat.0.iter().map(|(_, count)| u64::from(*count)).sum::<u64>(), latency.count());
+        assert_eq!(heat.0.last(), Some(&(BEYOND, 3)));
+        assert_eq!(heat.0[0], (row_of(1_000), 2));
+        heat.add(&heat.clone());
+        assert_eq!(heat.0[0], (row_of(1_000), 4));
+        assert!(heat.0.is_sorted());
+    }
+}

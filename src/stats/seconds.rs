@@ -1,0 +1,116 @@
+//! The run second by second, merged over its shards: which seconds are complete.
+//!
+//! `run::dispatch` feeds it the deltas of all shards; complete seconds come out in order.
+//! Invariant: nothing is lost and nothing grows: a second is held open for a bound time, and what
+//! comes later is a second of its own, marked `late`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::delta::{Delta, Window};
+use super::timeline::Point;
+
+/// How many seconds are held open for calls that were intended in them and end later.
+pub const OPEN: u32 = 10;
+
+/// Seconds that are not complete yet.
+#[derive(Debug, Default)]
+pub struct Seconds {
+    open: BTreeMap<(u32, bool), Open>,
+    newest: u32,
+}
+
+#[derive(Debug)]
+struct Open {
+    window: Window,
+    /// Of the window as it is; none: it has changed since.
+    point: Option<Arc<Point>>,
+}
+
+/// A second as it is written: complete, or what came too late for it.
+#[derive(Clone, Debug)]
+pub struct Closed {
+    /// What was intended in it.
+    pub window: Window,
+    /// It was closed before.
+    pub late: bool,
+}
+
+impl Seconds {
+    /// Takes in a delta; the seconds that it completes, oldest first.
+    pub fn absorb(&mut self, delta: &Delta) -> Vec<Closed> {
+        let mut closed = Vec::new();
+        for window in &delta.windows {
+            let key = (window.second, window.measured);
+            if let Some(open) = self.open.get_mut(&key) {
+                open.window.merge(window);
+                open.point = None;
+            } else if window.second + OPEN < self.newest {
+                closed.push(Closed { window: window.clone(), late: true });
+            } else {
+                self.open.insert(key, Open { window: window.clone(), point: None });
+            }
+            self.newest = self.newest.max(window.second);
+        }
+        while let Some(oldest) = self.open.first_entry()
+            && oldest.key().0 + OPEN < self.newest
+        {
+            closed.push(Closed { window: oldest.remove().window, late: false });
+        }
+        closed
+    }
+
+    /// The seconds that are not complete, as they are now, oldest first.
+    pub fn points(&mut self) -> Vec<Arc<Point>> {
+        let point = |open: &mut Open| {
+            let window = &open.window;
+            Arc::clone(open.point.get_or_insert_with(|| Arc::new(Point::of(window))))
+        };
+        self.open.values_mut().map(point).collect()
+    }
+
+    /// All that are left, at the end of the run.
+    pub fn finish(&mut self) -> Vec<Closed> {
+        let all = std::mem::take(&mut self.open).into_values();
+        all.map(|open| Closed { window: open.window, late: false }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Time;
+    use crate::stats::sample::Shape;
+    use crate::stats::{Gauges, Recorder};
+
+    const S: u64 = 1_000_000_000;
+
+    #[test]
+    fn seconds_close_in_order_and_latecomers_get_rows_of_their_own() {
+        let shape = Shape { workloads: 1, checks: vec![0], groups: 0, pools: 0, warmup_ns: 0 };
+        let mut recorder = Recorder::new(shape, 0, Time(0));
+        let mut seconds = Seconds::default();
+        let (mut written, mut starts) = (Vec::new(), 0);
+        let mut keep = |closed: Vec<Closed>| {
+            for closed in closed {
+                starts += closed.window.workloads[0].started;
+                written.push((closed.window.second, closed.late));
+            }
+        };
+        for second in 0..30u64 {
+            recorder.begin_iteration(0, second * S, 0);
+            recorder.begin_iteration(0, second.saturating_sub(3) * S, 0);
+            if second == 25 {
+                recorder.begin_iteration(0, 2 * S, 0);
+            }
+            let delta = recorder.shed(Gauges::default(), Time((second + 1) * S));
+            keep(seconds.absorb(&delta));
+        }
+        keep(seconds.finish());
+        assert_eq!(starts, 61, "nothing is lost");
+        let late: Vec<u32> = written.iter().filter(|row| row.1).map(|row| row.0).collect();
+        assert_eq!(late, [2]);
+        let in_time: Vec<u32> = written.iter().filter(|row| !row.1).map(|row| row.0).collect();
+        assert_eq!(in_time, (0..30).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,284 @@
+//! A run on its time axis: what was intended in each second, and how things stood at its end.
+//!
+//! `run::dispatch` grows it; screens and reports draw it.
+//! Invariant: it is bounded. When it is full, two neighbours become one: counts add up, of times
+//! and gauges the worse stays. A percentile is never averaged.
+
+use std::sync::Arc;
+
+use super::counts::Calls;
+use super::delta::{LoadWindow, StepWindow, Window};
+use super::heat::Heat;
+use super::latency::{Latency, Quantile};
+
+/// The most points held of seconds that are complete: an hour is shown second by second.
+pub const POINTS: usize = 3_600;
+
+/// The percentiles of a band, by name.
+pub const BAND: [(&str, f64); 4] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)];
+
+/// Some percentiles: those of [`BAND`]; none: nothing to see.
+pub type Band = [Option<Quantile>; BAND.len()];
+
+/// The whole run so far.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Timeline {
+    /// Seconds that a point covers: 1, 2, 4…
+    pub width_s: u32,
+    closed: Vec<Arc<Point>>,
+    open: Vec<Arc<Point>>,
+    /// By second, oldest first.
+    pub moments: Vec<Arc<Moment>>,
+}
+
+/// What was intended in a second, or in the `width_s` seconds from it on.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Point {
+    /// Seconds since the run's start.
+    pub second: u32,
+    /// All of it was due after the warm-up.
+    pub measured: bool,
+    /// By workload.
+    pub loads: Vec<Starts>,
+    /// Calls that have ended; those that still run are not among them yet.
+    pub calls: Calls,
+    /// From intended to the last byte. Of several seconds the worst.
+    pub response: Band,
+    /// From dispatch to the last byte. Of several seconds the worst.
+    pub service: Band,
+    /// Response times, by magnitude.
+    pub heat: Heat,
+}
+
+/// A workload's starts in a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Starts {
+    /// Due; zero in the closed model.
+    pub due: u64,
+    /// Made within one second of their due time.
+    pub on_time: u64,
+    /// Made.
+    pub started: u64,
+    /// Dropped or held back.
+    pub lost: u64,
+}
+
+/// How things stood at the end of a second. Of several seconds the most.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Moment {
+    /// Seconds since the run's start.
+    pub second: u32,
+    /// By workload: what is asked, users or starts per second.
+    pub asked: Vec<f64>,
+    /// Users at work.
+    pub users: u64,
+    /// Calls in flight.
+    pub running: u64,
+    /// Connections open.
+    pub connections: u64,
+    /// The dials of the run's opening, in their order; none: there is no such reading.
+    pub dials: Vec<Option<f64>>,
+}
+
+impl Default for Timeline {
+    fn default() -> Self {
+        Self { width_s: 1, closed: Vec::new(), open: Vec::new(), moments: Vec::new() }
+    }
+}
+
+impl Timeline {
+    /// All points, oldest first.
+    pub fn points(&self) -> impl DoubleEndedIterator<Item = &Point> {
+        self.closed.iter().chain(&self.open).map(|point| &**point)
+    }
+
+    /// A second is complete, or something came too late for one.
+    pub fn close(&mut self, point: Point) {
+        self.make_room(point.second);
+        let second = point.second / self.width_s * self.width_s;
+        match self.closed.binary_search_by_key(&second, |known| known.second) {
+            Ok(at) => Arc::make_mut(&mut self.closed[at]).add(&point),
+            Err(at) => self.closed.insert(at, Arc::new(Point { second, ..point })),
+        }
+    }
+
+    /// The seconds that are not complete yet, as far as they are known, oldest first.
+    pub fn open(&mut self, points: Vec<Arc<Point>>) {
+        self.open = points;
+    }
+
+    /// How things stand at the end of a second.
+    pub fn stands(&mut self, moment: Moment) {
+        self.make_room(moment.second);
+        let second = moment.second / self.width_s * self.width_s;
+        match self.moments.last_mut() {
+            Some(last) if last.second >= second => Arc::make_mut(last).most(&moment),
+            _ => self.moments.push(Arc::new(Moment { second, ..moment })),
+        }
+    }
+
+    fn make_room(&mut self, second: u32) {
+        while second / self.width_s >= POINTS as u32 {
+            self.width_s *= 2;
+            fold(&mut self.closed, self.width_s, |point| &mut point.second, Point::add);
+            fold(&mut self.moments, self.width_s, |moment| &mut moment.second, Moment::most);
+        }
+    }
+}
+
+/// Lays neighbours that now are one upon each other.
+fn fold<T: Clone>(
+    all: &mut Vec<Arc<T>>,
+    width_s: u32,
+    second: fn(&mut T) -> &mut u32,
+    add: fn(&mut T, &T),
+) {
+    let mut folded: Vec<Arc<T>> = Vec::with_capacity(all.len() / 2 + 1);
+    let mut last_place = None;
+    for mut one in all.drain(..) {
+        let place = second(Arc::make_mut(&mut one));
+        *place = *place / width_s * width_s;
+        match folded.last_mut() {
+            Some(last) if last_place == Some(*place) => add(Arc::make_mut(last), &one),
+            _ => {
+                last_place = Some(*place);
+                folded.push(one);
+            }
+        }
+    }
+    *all = folded;
+}
+
+impl Point {
+    /// A second of all workloads and steps.
+    pub fn of(window: &Window) -> Self {
+        let starts = |load: &LoadWindow| Starts {
+            due: load.due,
+            on_time: load.on_time,
+            started: load.started,
+            lost: load.lost,
+        };
+        let mut whole = StepWindow::default();
+        for step in window.steps.iter().flatten() {
+            whole.calls.add(&step.calls);
+            whole.response.merge(&step.response);
+            whole.service.merge(&step.service);
+        }
+        whole.response.beyond_n(window.lost());
+        Self {
+            second: window.second,
+            measured: window.measured,
+            loads: window.workloads.iter().map(starts).collect(),
+            calls: whole.calls,
+            response: band(&whole.response),
+            service: band(&whole.service),
+            heat: Heat::of(&whole.response),
+        }
+    }
+
+    /// Lays another upon it.
+    pub fn add(&mut self, other: &Self) {
+        self.measured &= other.measured;
+        self.loads.resize(self.loads.len().max(other.loads.len()), Starts::default());
+        for (mine, theirs) in self.loads.iter_mut().zip(&other.loads) {
+            mine.due += theirs.due;
+            mine.on_time += theirs.on_time;
+            mine.started += theirs.started;
+            mine.lost += theirs.lost;
+        }
+        self.calls.add(&other.calls);
+        worst(&mut self.response, &other.response);
+        worst(&mut self.service, &other.service);
+        self.heat.add(&other.heat);
+    }
+
+    /// Starts of all workloads.
+    pub fn starts(&self) -> Starts {
+        self.loads.iter().fold(Starts::default(), |all, one| Starts {
+            due: all.due + one.due,
+            on_time: all.on_time + one.on_time,
+            started: all.started + one.started,
+            lost: all.lost + one.lost,
+        })
+    }
+}
+
+impl Moment {
+    fn most(&mut self, other: &Self) {
+        let more = |mine: &mut f64, theirs: &f64| *mine = mine.max(*theirs);
+        self.asked.iter_mut().zip(&other.asked).for_each(|(mine, theirs)| more(mine, theirs));
+        self.users = self.users.max(other.users);
+        self.running = self.running.max(other.running);
+        self.connections = self.connections.max(other.connections);
+        for (mine, theirs) in self.dials.iter_mut().zip(&other.dials) {
+            *mine = match (*mine, *theirs) {
+                (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
+                (mine, theirs) => mine.or(theirs),
+            };
+        }
+    }
+}
+
+/// The percentiles of a distribution.
+pub fn band(latency: &Latency) -> Band {
+    BAND.map(|(_, p)| if p < 1.0 { latency.quantile(p) } else { latency.longest() })
+}
+
+fn worst(mine: &mut Band, theirs: &Band) {
+    for (mine, theirs) in mine.iter_mut().zip(theirs) {
+        let height = |one: &Option<Quantile>| one.map(|one| (one.us, one.at_least));
+        if height(theirs) > height(mine) {
+            *mine = *theirs;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn point(second: u32, made: u64, us: u64) -> Point {
+        let quantile = Some(Quantile { us, at_least: false, thin: false });
+        Point {
+            second,
+            measured: true,
+            loads: vec![Starts { started: made, ..Starts::default() }],
+            calls: Calls { made, ok: made, ..Calls::default() },
+            response: [quantile; 4],
+            heat: Heat(vec![(3, 1)]),
+            ..Point::default()
+        }
+    }
+
+    #[test]
+    fn a_long_run_is_folded_and_loses_nothing_but_detail() {
+        let mut timeline = Timeline::default();
+        let seconds = POINTS as u32 * 3;
+        for second in 0..seconds {
+            timeline.close(point(second, 2, u64::from(second % 7)));
+            let users = u64::from(second % 5);
+            timeline.stands(Moment { second, users, ..Moment::default() });
+        }
+        assert_eq!(timeline.width_s, 4);
+        assert!(timeline.points().count() <= POINTS && timeline.moments.len() <= POINTS);
+        let calls: u64 = timeline.points().map(|point| point.calls.made).sum();
+        assert_eq!(calls, u64::from(seconds) * 2);
+        let first = timeline.points().next().unwrap();
+        assert_eq!(first.response[0].unwrap().us, 3, "the worst of the seconds 0 to 3");
+        assert_eq!(first.heat.0, [(3, 4)]);
+        assert!(timeline.points().is_sorted_by_key(|point| point.second));
+        assert_eq!(timeline.moments[1].users, 4);
+    }
+
+    #[test]
+    fn what_is_open_is_replaced_and_what_comes_late_is_added() {
+        let mut timeline = Timeline::default();
+        timeline.close(point(0, 1, 5));
+        timeline.open(vec![Arc::new(point(1, 1, 5))]);
+        timeline.open(vec![Arc::new(point(1, 3, 5))]);
+        timeline.close(point(0, 1, 9));
+        let made: Vec<u64> = timeline.points().map(|point| point.calls.made).collect();
+        assert_eq!(made, [2, 3]);
+        assert_eq!(timeline.points().next().unwrap().response[3].unwrap().us, 9);
+    }
+}
