@@ -3,6 +3,9 @@
 //! Keys and the control socket read it, `run` obeys.
 //! Invariant: a wish that parsed is well-formed; whether the run has what it names `run` knows.
 
+use std::sync::{Arc, OnceLock};
+
+use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use super::Switch;
@@ -56,6 +59,27 @@ pub struct Asked {
     pub by: &'static str,
     /// Where the answer goes, if anybody waits for it.
     pub reply: Option<oneshot::Sender<Answer>>,
+}
+
+/// A way to the run for who was there before it: a screen is seated before the load begins.
+#[derive(Clone, Debug, Default)]
+pub struct Remote(Arc<OnceLock<Sender<Asked>>>);
+
+impl Remote {
+    /// The run begins, and hears wishes.
+    pub fn connect(&self, wishes: Sender<Asked>) {
+        // It is connected once; a second run has a remote of its own.
+        let _ = self.0.set(wishes);
+    }
+
+    /// Asks for something; where the answer comes. None: the run has not begun, is over, or has
+    /// no room for one more wish.
+    pub fn ask(&self, wish: Wish, by: &'static str) -> Option<oneshot::Receiver<Answer>> {
+        let (reply, answer) = oneshot::channel();
+        let asked = Asked { wish, by, reply: Some(reply) };
+        self.0.get()?.try_send(asked).ok()?;
+        Some(answer)
+    }
 }
 
 /// Wishes waiting for the run: more than its clients may have under way.
