@@ -17,7 +17,7 @@ use crate::event::{Interrupt, Report};
 use crate::exit::Ending;
 use crate::mask;
 use crate::plan::Plan;
-use crate::run::{self, Kept, Levers};
+use crate::run::{self, Beside, Kept, Levers, Watched};
 use crate::sinks::files::Files;
 use crate::sinks::progress::{Bars, Lines};
 use crate::sinks::{Audience, Full, json, summary};
@@ -38,14 +38,21 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         (None, Folder::Always) => Some(free_folder(&plan.scenario)),
         (None, Folder::IfAsked) => None,
     };
+    let watch = match Watched::parse(&common.watch) {
+        Ok(watch) => watch,
+        Err(why) => {
+            complain(&why);
+            return Ending::Usage;
+        }
+    };
     let mut audience = Audience::default();
     if let Err(error) = seat(&mut audience, common, folder.as_ref()) {
         complain(&error);
         return Ending::Broken;
     }
-    let shards = common.shards.map(|shards| shards as usize);
+    let beside = Beside { shards: common.shards.map(|shards| shards as usize), watch };
     let report =
-        match run::run(plan, shards, &mut audience, listen, |levers| control(levers, common)) {
+        match run::run(plan, &beside, &mut audience, listen, |levers| control(levers, common)) {
             Ok(report) => report,
             Err(trouble) => {
                 complain(&trouble);

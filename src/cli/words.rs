@@ -35,6 +35,10 @@ pub(super) struct Common {
     /// What is shown while it runs: auto is bar on a terminal, plain elsewhere
     #[arg(long, value_enum, default_value_t = Ui::Auto, help_heading = "Output")]
     pub(super) ui: Ui,
+    /// What of the target is drawn beside the run, e.g. pid 4711, or prometheus
+    /// http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; may be given more than once
+    #[arg(long, value_names = ["WHAT", "WHICH"], num_args = 2..=3, help_heading = "Output")]
+    pub(super) watch: Vec<String>,
     /// Nobody changes the run while it goes on: no socket for `manada control`, no keys
     #[arg(long, help_heading = "Output")]
     pub(super) no_control: bool,

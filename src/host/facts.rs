@@ -120,7 +120,7 @@ fn number(path: &str) -> Option<u64> {
 
 /// The folders of this process's control group, from its own up to the root: of a controller of
 /// version 1, or of the unified hierarchy, which has no name.
-fn control_groups(controller: &str) -> Vec<PathBuf> {
+pub(super) fn control_groups(controller: &str) -> Vec<PathBuf> {
     let root = Path::new("/sys/fs/cgroup").join(controller);
     let own = text("/proc/self/cgroup").and_then(|text| texts::control_group(&text, controller));
     let own = root.join(own.unwrap_or_default().trim_start_matches('/'));

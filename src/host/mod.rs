@@ -7,6 +7,7 @@
 mod checkup;
 mod facts;
 mod texts;
+pub mod usage;
 
 use std::fs;
 

@@ -39,6 +39,30 @@ pub(super) fn control_group(text: &str, controller: &str) -> Option<String> {
     })
 }
 
+/// The ticks of CPU time, the threads and the pages of `/proc/PID/stat`. Its second field is a name
+/// in brackets, with anything in it.
+pub(super) fn stat(text: &str) -> Option<(u64, u64, u64)> {
+    let fields: Vec<&str> = text.get(text.rfind(')')? + 1..)?.split_ascii_whitespace().collect();
+    // Counted from the third field: proc(5) has utime, stime, num_threads, rss as 14, 15, 20, 24.
+    let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+    Some((number(14)? + number(15)?, number(20)?, number(24)?))
+}
+
+/// All time, idle time and stolen time of `/proc/stat`, over all cores.
+pub(super) fn cpu_line(text: &str) -> Option<[u64; 3]> {
+    let line = text.lines().next()?.strip_prefix("cpu ")?;
+    let times: Vec<u64> = line.split_ascii_whitespace().map_while(|t| t.parse().ok()).collect();
+    // user nice system idle iowait irq softirq steal; guests are in user already.
+    let all = times.get(..8)?.iter().sum();
+    Some([all, times[3] + times[4], times[7]])
+}
+
+/// The number after a key at the beginning of a line.
+pub(super) fn keyed(text: &str, key: &str) -> Option<u64> {
+    let value = |line: &str| line.strip_prefix(key)?.strip_prefix(' ')?.trim().parse().ok();
+    text.lines().find_map(value)
+}
+
 /// A list of cores such as `0-3,8`.
 pub(super) fn list(text: &str) -> Option<Vec<usize>> {
     let mut cores = Vec::new();
@@ -62,6 +86,18 @@ pub(super) fn release(text: &str) -> Option<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counters_are_found_by_their_place() {
+        let text = "7 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 100 20 0 0 20 0 5 0 999 4096 77 18";
+        assert_eq!(stat(text), Some((120, 5, 77)));
+        assert_eq!(stat("7 a S 1"), None);
+        let text = "cpu  10 1 5 100 4 2 3 7 0 0\ncpu0 1 1";
+        assert_eq!(cpu_line(text), Some([132, 104, 7]));
+        assert_eq!(cpu_line("cpu0 1 2 3"), None);
+        let text = "nr_throttled_x 9\nnr_throttled 3\nthrottled_usec 12\n";
+        assert_eq!((keyed(text, "nr_throttled"), keyed(text, "none")), (Some(3), None));
+    }
 
     #[test]
     fn texts_are_read_as_the_kernel_writes_them() {

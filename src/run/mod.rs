@@ -7,6 +7,7 @@ mod ceiling;
 pub mod control;
 #[cfg(test)]
 mod control_tests;
+pub mod dials;
 pub mod dispatch;
 mod ending;
 pub mod fold;
@@ -36,6 +37,8 @@ use crate::target::process::Process;
 use crate::units::{show_bytes, show_count};
 use crate::wire::Wire;
 
+use dials::Dials;
+pub use dials::Watched;
 pub use dispatch::Outside;
 use dispatch::{Folds, Vitals};
 use fold::Fold;
@@ -63,6 +66,9 @@ pub enum Trouble {
     /// The plan is beyond this machine; the text names the limit and the cure.
     #[error("{0}")]
     TooBig(String),
+    /// What is to be watched is not there.
+    #[error("{0}")]
+    Unwatched(String),
     /// What has to be done before the load was not done.
     #[error("the scenario's setup did not go through: {0}")]
     Setup(String),
@@ -81,21 +87,30 @@ impl Trouble {
     /// How the program ends for it.
     pub fn ending(&self) -> Ending {
         match self {
-            Self::TooBig(_) | Self::Forbidden(_) => Ending::Scenario,
+            Self::TooBig(_) | Self::Forbidden(_) | Self::Unwatched(_) => Ending::Scenario,
             Self::Stopped(_) => Ending::Aborted,
             Self::Setup(_) | Self::World(..) => Ending::Broken,
         }
     }
 }
 
-/// Carries a plan out and judges it. `asked` overrides the number of shards; `control` is called
-/// once the load begins, and may keep something for as long as it lasts.
+/// What is asked of a run beside its plan.
+#[derive(Clone, Debug, Default)]
+pub struct Beside {
+    /// How many shards; none: as many as it takes.
+    pub shards: Option<usize>,
+    /// What is read once a second of the target.
+    pub watch: Vec<Watched>,
+}
+
+/// Carries a plan out and judges it. `control` is called once the load begins, and may keep
+/// something for as long as it lasts.
 ///
 /// # Errors
 /// When the machine cannot carry the plan, or threads, sockets or the built-in target fail.
 pub fn run(
     plan: Plan,
-    asked: Option<usize>,
+    beside: &Beside,
     audience: &mut Audience,
     interrupts: impl Fn(mpsc::Sender<Interrupt>),
     control: impl FnOnce(Levers) -> Kept,
@@ -105,7 +120,8 @@ pub fn run(
     let (addresses, targets) = start_targets(&plan)?;
     foresee(&plan, &addresses)?;
     let globals = set_up(&plan, &addresses)?;
-    let tier = tier::choose(&plan, host::cores().len(), asked);
+    let tier = tier::choose(&plan, host::cores().len(), beside.shards);
+    let dials = Dials::new(&beside.watch).map_err(Trouble::Unwatched)?;
     let opening = Arc::new(Opening {
         plan: Arc::new(plan.outline()),
         started_at: clock::wall(),
@@ -117,12 +133,13 @@ pub fn run(
         },
         command: std::env::args().collect(),
         machine: machine(),
-        dials: Vec::new(),
+        dials: dials.list(),
     });
     audience.tell(&RunEvent::Began(Arc::clone(&opening)));
 
     let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
+    let reading = dials.begin(start).map_err(|e| Trouble::World("no thread for dials", e))?;
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
     let mut fold = Fold::new(opening, tier.shards);
     clock::block_on(async {
@@ -133,7 +150,7 @@ pub fn run(
         let _kept = control(levers);
         let mut rss = host::rss_bytes;
         let limit = host::Facts::read().memory();
-        let vitals = Vitals { rss: &mut rss, limit, dials: &mut Vec::new };
+        let vitals = Vitals { rss: &mut rss, limit, dials: &mut || reading.take() };
         let folds = Folds { fold: &mut fold, audience, vitals };
         let outside = Outside { interrupts: receiver, wishes: wished };
         dispatch::dispatch(&plan, start, source, folds, outside).await;

@@ -1,0 +1,144 @@
+//! Dials of processes: this one with the machine it is on, and one that is watched.
+//!
+//! Invariant: rates are differences over the time between two readings, whatever that time was.
+
+use std::time::Duration;
+
+use crate::clock::{self, Time};
+use crate::host::usage::{self, MachineUse, ProcessUse};
+use crate::stats::{Dial, Unit, Whose};
+
+/// This process and its machine.
+#[derive(Debug)]
+pub(super) struct Own {
+    at: Time,
+    process: ProcessUse,
+    machine: MachineUse,
+    /// None: there is no such counter.
+    throttled_ns: Option<u64>,
+}
+
+/// A process that is watched.
+#[derive(Debug)]
+pub(super) struct Pid {
+    number: u32,
+    at: Time,
+    before: Option<ProcessUse>,
+}
+
+impl Own {
+    pub(super) fn new() -> Self {
+        Self {
+            at: clock::now(),
+            process: usage::process(None).unwrap_or_default(),
+            machine: usage::machine().unwrap_or_default(),
+            throttled_ns: usage::throttled_ns(),
+        }
+    }
+
+    pub(super) fn dials(&self) -> Vec<Dial> {
+        let dial = |name: &str, unit| Dial { name: name.to_owned(), unit, whose: Whose::Generator };
+        let mut all = vec![
+            dial("cpu", Unit::Percent),
+            dial("machine cpu", Unit::Percent),
+            dial("steal", Unit::Percent),
+            dial("memory", Unit::Bytes),
+            dial("descriptors", Unit::Count),
+            dial("hiccup", Unit::Micros),
+        ];
+        all.extend(self.throttled_ns.map(|_| dial("throttled", Unit::Percent)));
+        all
+    }
+
+    /// The readings; `hiccup`: the latest that this process was woken since the last ones.
+    pub(super) fn read(&mut self, hiccup: Duration) -> Vec<Option<f64>> {
+        let (now, before) = (Self::new(), &*self);
+        let took = (now.at - before.at).as_nanos() as f64;
+        let share = |now: u64, before: u64| now.saturating_sub(before) as f64 / took * 100.0;
+        let ticks = now.machine.all.saturating_sub(before.machine.all);
+        let of_ticks = |now: u64, before: u64| {
+            (ticks > 0).then(|| now.saturating_sub(before) as f64 / ticks as f64 * 100.0)
+        };
+        let mut all = vec![
+            Some(share(now.process.cpu_ns, before.process.cpu_ns)),
+            of_ticks(now.machine.idle, before.machine.idle).map(|idle| 100.0 - idle),
+            of_ticks(now.machine.steal, before.machine.steal),
+            Some(now.process.rss as f64),
+            now.process.descriptors.map(|count| count as f64),
+            Some(hiccup.as_nanos() as f64 / 1e3),
+        ];
+        if let Some(before) = before.throttled_ns {
+            all.push(now.throttled_ns.map(|now| share(now, before)));
+        }
+        *self = Self { throttled_ns: before.throttled_ns.and(now.throttled_ns), ..now };
+        all
+    }
+}
+
+impl Pid {
+    /// # Errors
+    /// When there is no such process.
+    pub(super) fn new(pid: u32) -> Result<Self, String> {
+        let before = usage::process(Some(pid));
+        if before.is_none() {
+            return Err(format!("there is no process {pid} to watch"));
+        }
+        Ok(Self { number: pid, at: clock::now(), before })
+    }
+
+    pub(super) fn dials(&self) -> Vec<Dial> {
+        let units = [
+            ("cpu", Unit::Percent),
+            ("memory", Unit::Bytes),
+            ("descriptors", Unit::Count),
+            ("threads", Unit::Count),
+        ];
+        let dial = |(what, unit)| Dial {
+            name: format!("pid {} {what}", self.number),
+            unit,
+            whose: Whose::Target,
+        };
+        units.map(dial).into()
+    }
+
+    /// None of it once the process has gone.
+    pub(super) fn read(&mut self) -> Vec<Option<f64>> {
+        let (at, now) = (clock::now(), usage::process(Some(self.number)));
+        let took = (at - self.at).as_nanos() as f64;
+        let cpu = now
+            .zip(self.before)
+            .map(|(now, before)| now.cpu_ns.saturating_sub(before.cpu_ns) as f64 / took * 100.0);
+        (self.at, self.before) = (at, now);
+        let count = |count: u64| count as f64;
+        vec![
+            cpu,
+            now.map(|now| now.rss).map(count),
+            now.and_then(|now| now.descriptors).map(count),
+            now.map(|now| now.threads).map(count),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_dial_has_a_reading() {
+        let mut own = Own::new();
+        let dials = own.dials();
+        for _ in 0..2 {
+            let readings = own.read(Duration::from_millis(3));
+            assert_eq!(readings.len(), dials.len());
+            let of = |name: &str| readings[dials.iter().position(|d| d.name == name).unwrap()];
+            assert!(of("memory").unwrap() > 0.0 && of("descriptors").unwrap() > 2.0);
+            assert_eq!(of("hiccup"), Some(3_000.0));
+            assert!(of("cpu").unwrap() >= 0.0);
+        }
+        let mut pid = Pid::new(std::process::id()).unwrap();
+        assert_eq!(pid.read().len(), pid.dials().len());
+        pid.number = u32::MAX;
+        assert_eq!(pid.read(), [None; 4], "it has gone");
+        assert!(Pid::new(u32::MAX).unwrap_err().contains("no process 4294967295"));
+    }
+}

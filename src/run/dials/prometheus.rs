@@ -1,0 +1,170 @@
+//! A dial that shows what a Prometheus server answers to an instant query.
+//!
+//! Invariant: whatever the server says or fails to say, nobody waits for it: its thread asks when
+//! told to, and a late answer counts for the next second. What it sends is bounded.
+
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::stats::{Dial, Unit, Whose};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The longest answer that is read, bytes.
+const MOST: usize = 64 * 1_024;
+
+/// A query and its newest value.
+#[derive(Debug)]
+pub(super) struct Query {
+    text: String,
+    ask: SyncSender<()>,
+    value: Arc<Mutex<Option<f64>>>,
+}
+
+impl Query {
+    /// Asks once, so that a wrong address or query is known before the load begins.
+    ///
+    /// # Errors
+    /// What the server says of the query, or why it does not say anything.
+    pub(super) fn new(url: &str, query: &str) -> Result<Self, String> {
+        let client = Client::new(url, query)?;
+        client.ask()?;
+        let (ask, asked) = sync_channel(1);
+        let value = Arc::<Mutex<Option<f64>>>::default();
+        let out = Arc::clone(&value);
+        let run = move || {
+            while asked.recv().is_ok() {
+                let value = client.ask().ok().flatten();
+                *out.lock().unwrap_or_else(PoisonError::into_inner) = value;
+            }
+        };
+        let thread = std::thread::Builder::new().name("prometheus".to_owned());
+        thread.spawn(run).map_err(|error| format!("no thread to watch {url}: {error}"))?;
+        Ok(Self { text: query.to_owned(), ask, value })
+    }
+
+    pub(super) fn dial(&self) -> Dial {
+        Dial { name: self.text.clone(), unit: Unit::Plain, whose: Whose::Target }
+    }
+
+    /// Lets the server be asked; it is still being asked when it is slow.
+    pub(super) fn ask(&self) {
+        let _ = self.ask.try_send(());
+    }
+
+    /// The value of the last answer, once.
+    pub(super) fn read(&self) -> Option<f64> {
+        self.value.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+struct Client {
+    url: String,
+    query: String,
+    runtime: tokio::runtime::Runtime,
+    http: reqwest::Client,
+}
+
+impl Client {
+    fn new(url: &str, query: &str) -> Result<Self, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("cannot watch {url}: {error}");
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none())
+            .build();
+        Ok(Self {
+            url: format!("{url}/api/v1/query"),
+            query: query.to_owned(),
+            runtime: runtime.map_err(|error| failed(&error))?,
+            http: http.map_err(|error| failed(&error))?,
+        })
+    }
+
+    /// The value now; none: the query gives nothing just now.
+    fn ask(&self) -> Result<Option<f64>, String> {
+        let failed = |why: String| format!("cannot watch `{}` at {}: {why}", self.query, self.url);
+        let answer = self.runtime.block_on(async {
+            let request = self.http.get(&self.url).query(&[("query", &self.query)]);
+            let mut answer = request.send().await.map_err(|error| told(&error))?;
+            let mut body = Vec::new();
+            while let Some(chunk) = answer.chunk().await.map_err(|error| told(&error))? {
+                body.extend_from_slice(&chunk);
+                if body.len() > MOST {
+                    return Err(format!("an answer of more than {MOST} bytes"));
+                }
+            }
+            Ok(body)
+        });
+        value(&answer.map_err(failed)?).map_err(failed)
+    }
+}
+
+/// An error with its cause: `reqwest` says only that something failed.
+fn told(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause.to_string()
+}
+
+/// The one value of an answer of Prometheus' HTTP API, version 1.
+fn value(body: &[u8]) -> Result<Option<f64>, String> {
+    let no_api = || "this is no answer of Prometheus' HTTP API".to_owned();
+    let answer: Value = serde_json::from_slice(body).map_err(|_| no_api())?;
+    if let Some(error) = answer["error"].as_str() {
+        return Err(error.chars().take(200).collect());
+    }
+    let result = &answer["data"]["result"];
+    // A sample is its time, then its value as a text.
+    let number = |sample: &Value| sample[1].as_str()?.parse().ok();
+    match answer["data"]["resultType"].as_str() {
+        Some("scalar") => Ok(number(result)),
+        Some("vector") => match result.as_array().map(Vec::as_slice) {
+            Some([]) => Ok(None),
+            Some([one]) => Ok(number(&one["value"])),
+            Some(many) => Err(format!("{} series: expected one, e.g. by `sum(…)`", many.len())),
+            None => Err(no_api()),
+        },
+        Some(other) => Err(format!("a {other}: expected one value")),
+        None => Err(no_api()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_value_is_read_and_nothing_else() {
+        let data = |kind: &str, result: &str| {
+            format!(r#"{{"status":"success","data":{{"resultType":"{kind}","result":{result}}}}}"#)
+        };
+        let sample = |value: &str| format!(r#"{{"metric":{{}},"value":[1.5,"{value}"]}}"#);
+        let one = format!("[{}]", sample("2.5"));
+        let two = format!("[{},{}]", sample("1"), sample("2"));
+        for (body, expected) in [
+            (data("vector", &one), Ok(Some(2.5))),
+            (data("vector", "[]"), Ok(None)),
+            (data("scalar", r#"[1, "7"]"#), Ok(Some(7.0))),
+            (data("vector", &format!("[{}]", sample("what"))), Ok(None)),
+            (data("vector", &two), Err("2 series")),
+            (data("matrix", "[]"), Err("a matrix")),
+            (r#"{"status":"error","error":"parse error"}"#.to_owned(), Err("parse error")),
+            ("<html>".to_owned(), Err("no answer of Prometheus")),
+            ("{}".to_owned(), Err("no answer of Prometheus")),
+        ] {
+            match (value(body.as_bytes()), expected) {
+                (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{body}"),
+                (Err(why), Err(expected)) => assert!(why.contains(expected), "{why}"),
+                (found, expected) => panic!("{body}: {found:?}, not {expected:?}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,80 @@
+//! What `--watch` names: `pid N`, `prometheus URL QUERY`.
+//!
+//! `cli` hands the words over, `dials` reads what they name.
+//! Invariant: what parsed is well-formed; whether it is there is seen when the run begins.
+
+/// Something of the target that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Watched {
+    /// A process on this machine: CPU, memory, descriptors, threads.
+    Pid(u32),
+    /// The value of an instant query, once a second.
+    Prometheus {
+        /// Where the server is: `http://127.0.0.1:9090`.
+        url: String,
+        /// In PromQL; it has to give one value.
+        query: String,
+    },
+}
+
+/// The most that may be watched.
+const MOST: usize = 16;
+
+impl Watched {
+    /// Reads the words after all `--watch` together: each begins with what it is.
+    ///
+    /// # Errors
+    /// What is wrong, and what was expected.
+    pub fn parse(words: &[String]) -> Result<Vec<Self>, String> {
+        const EXPECTED: &str = "expected `--watch pid N` or `--watch prometheus URL QUERY`";
+        let (mut all, mut words) = (Vec::new(), words.iter());
+        while let Some(word) = words.next() {
+            all.push(match (word.as_str(), words.next()) {
+                ("pid", Some(pid)) => Self::Pid(
+                    pid.parse().map_err(|_| format!("`{pid}` is no process number: {EXPECTED}"))?,
+                ),
+                ("prometheus", Some(url)) => {
+                    let query = words.next().ok_or(format!("no query for {url}: {EXPECTED}"))?;
+                    if !url.starts_with("http://") {
+                        return Err(format!("`{url}` is no http:// address: {EXPECTED}"));
+                    }
+                    let url = url.trim_end_matches('/').to_owned();
+                    Self::Prometheus { url, query: query.clone() }
+                }
+                _ => return Err(format!("`{word}` cannot be watched: {EXPECTED}")),
+            });
+        }
+        if all.len() > MOST {
+            return Err(format!("{} things to watch: expected at most {MOST}", all.len()));
+        }
+        Ok(all)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_name_what_is_watched() {
+        let parse = |words: &str| {
+            let words: Vec<String> = words.split('|').map(str::to_owned).collect();
+            Watched::parse(&words)
+        };
+        let prometheus =
+            Watched::Prometheus { url: "http://h:9090".into(), query: "sum(up)".into() };
+        let both = parse("pid|7|prometheus|http://h:9090/|sum(up)");
+        assert_eq!(both, Ok(vec![Watched::Pid(7), prometheus]));
+        for (words, says) in [
+            ("pid|x", "`x` is no process number"),
+            ("pid", "`pid` cannot be watched"),
+            ("prometheus|http://h", "no query for http://h"),
+            ("prometheus|h:9090|up", "`h:9090` is no http:// address"),
+            ("cpu|7", "`cpu` cannot be watched"),
+        ] {
+            let error = parse(words).unwrap_err();
+            assert!(error.contains(says) && error.contains("expected `--watch pid N`"), "{error}");
+        }
+        assert!(parse(&["pid|7"; 17].join("|")).unwrap_err().contains("at most 16"));
+    }
+}
