@@ -3,6 +3,7 @@
 //! Shards send Deltas to `run`, `run` sends RunEvents to `sinks`, Commands go down to each shard.
 //! Invariant: this is all they share; the engine does not know that a screen exists.
 
+pub mod record;
 pub mod stop;
 pub mod wish;
 
@@ -116,7 +117,7 @@ pub struct Opening {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generator {
     /// Name of the tier.
-    pub tier: &'static str,
+    pub tier: String,
     /// Shards in all.
     pub shards: usize,
     /// Why so many.
@@ -140,6 +141,8 @@ pub struct Report {
     pub trust: Trust,
     /// What stopped it before its load was over, in words.
     pub stopped: Option<String>,
+    /// Shards that failed, in words: what they had not shed is missing.
+    pub broken: Vec<String>,
     /// It goes on: what was judged may change.
     pub goes_on: bool,
     /// How it ended, or would end now.

@@ -15,7 +15,7 @@ use crate::event::{Answer, Asked, Command, Interrupt, RunEvent, Source, Stop, Wi
 use crate::plan::Plan;
 use crate::sinks::Audience;
 use crate::stats::{Delta, Moment, Notice, Notices, Topic};
-use crate::units::{nanos, show_duration};
+use crate::units::show_duration;
 
 /// What may come from outside while a run goes on.
 #[derive(Debug)]
@@ -215,14 +215,11 @@ impl Dispatch<'_> {
 
     /// A second is over.
     fn second(&mut self) {
-        let snapshot = Arc::new(self.folds.fold.snapshot());
-        // Of a load that only a count ends, windows are looked at as far as iterations have come:
-        // nobody knows whether more will follow.
-        let planned = self.plan.load_end().map(nanos);
-        let end = planned.unwrap_or(snapshot.last_done_ns).min(self.stopped_ns);
-        if let Some(rule) = self.folds.fold.judge(end, &snapshot)
-            && self.folds.fold.stopped().is_none()
-        {
+        let now_ns = clock::now().since(self.start);
+        let moment = self.moment(now_ns);
+        self.folds.audience.tell(&RunEvent::Stands(Arc::new(moment.clone())));
+        let (snapshot, rule) = self.folds.fold.second(moment);
+        if let (Some(rule), None) = (rule, self.folds.fold.stopped()) {
             self.stop(&format!("stopping: `{rule}` does not hold"), Stop::Rule(rule));
         }
         let storm = self.lookout.second(&snapshot.calls());
@@ -230,7 +227,6 @@ impl Dispatch<'_> {
             self.stop(&format!("stopping: {why}"), Stop::Storm(why));
         }
         self.control.standing.second(&snapshot);
-        let now_ns = clock::now().since(self.start);
         for act in self.steward.second(now_ns, (self.folds.vitals.rss)()) {
             if let Some(order) = act.order {
                 self.source.tell(&Command::Order(order));
@@ -240,20 +236,23 @@ impl Dispatch<'_> {
             self.folds.audience.tell(&RunEvent::Noticed(Arc::new(noticed)));
             self.enter(act.notice);
         }
-        let moment = Moment {
-            second: ((now_ns.saturating_sub(SHED_NS)) / SECOND_NS) as u32,
-            asked: self.control.asked(now_ns),
-            users: snapshot.users,
-            running: snapshot.running_calls,
-            connections: snapshot.connections_now,
-            dials: (self.folds.vitals.dials)(),
-        };
-        self.folds.audience.tell(&RunEvent::Stands(Arc::new(moment.clone())));
-        self.folds.fold.stands(moment);
         // To judge takes a moment, and is left out where nobody looks.
         if self.folds.audience.watches() {
             let report = self.folds.fold.so_far(snapshot);
             self.folds.audience.tell(&RunEvent::Second(Arc::new(report)));
+        }
+    }
+
+    /// How things stand at the end of the second that is over.
+    fn moment(&mut self, now_ns: u64) -> Moment {
+        let gauges = self.folds.fold.gauges();
+        Moment {
+            second: (now_ns.saturating_sub(SECOND_NS + SHED_NS) / SECOND_NS) as u32,
+            asked: self.control.asked(now_ns),
+            users: gauges.users,
+            running: gauges.running_calls,
+            connections: gauges.connections,
+            dials: (self.folds.vitals.dials)(),
         }
     }
 

@@ -7,9 +7,11 @@ use std::sync::Arc;
 
 use super::ending;
 use crate::event::{Opening, Report, Stop};
-use crate::host;
+use crate::exit::Ending;
 use crate::plan::Outline;
-use crate::stats::{Closed, Delta, Moment, Notice, Point, Seconds, Snapshot, Tally, Timeline};
+use crate::stats::{
+    Closed, Delta, Gauges, Moment, Notice, Point, Seconds, Snapshot, Tally, Timeline,
+};
 use crate::units::nanos;
 use crate::verdict::{Judgement, Trust, Watch};
 
@@ -22,6 +24,8 @@ pub struct Fold {
     seconds: Seconds,
     timeline: Timeline,
     stopped: Option<Stop>,
+    /// When, ns after the run's start; never, by default.
+    stopped_ns: u64,
 }
 
 impl Fold {
@@ -36,6 +40,7 @@ impl Fold {
             seconds: Seconds::default(),
             timeline: Timeline::default(),
             stopped: None,
+            stopped_ns: u64::MAX,
             opening,
         }
     }
@@ -57,6 +62,7 @@ impl Fold {
     /// Something stops it, `at_ns` after its start.
     pub fn stop(&mut self, stop: Stop, at_ns: u64) {
         self.tally.stop(at_ns);
+        self.stopped_ns = self.stopped_ns.min(at_ns);
         self.stopped = Some(stop);
     }
 
@@ -65,19 +71,26 @@ impl Fold {
         self.stopped.as_ref()
     }
 
+    /// A second is over, and things stand so. All numbers, and a rule that stops the run.
+    pub fn second(&mut self, moment: Moment) -> (Arc<Snapshot>, Option<String>) {
+        self.timeline.stands(moment);
+        let snapshot = self.snapshot();
+        // Of a load that only a count ends, windows are looked at as far as iterations have come:
+        // nobody knows whether more will follow.
+        let planned = load_end_ns(&self.opening.plan);
+        let end = planned.unwrap_or(snapshot.last_done_ns).min(self.stopped_ns);
+        let rule = self.watch.judge(Some(end), &snapshot);
+        (Arc::new(snapshot), rule)
+    }
+
     /// All numbers so far.
     pub fn snapshot(&self) -> Snapshot {
         self.tally.snapshot(load_end_ns(&self.opening.plan))
     }
 
-    /// Judges what windows are complete, up to `until_ns`; a rule that stops the run.
-    pub fn judge(&mut self, until_ns: u64, snapshot: &Snapshot) -> Option<String> {
-        self.watch.judge(Some(until_ns), snapshot)
-    }
-
-    /// How things stand at the end of a second.
-    pub fn stands(&mut self, moment: Moment) {
-        self.timeline.stands(moment);
+    /// The shards at their last shed, added up.
+    pub fn gauges(&self) -> Gauges {
+        self.tally.gauges()
     }
 
     /// The report as it would be if the run ended now.
@@ -96,14 +109,17 @@ impl Fold {
         closed
     }
 
-    /// Judges the finished run. `broken`: shards that failed, in words.
-    pub fn conclude(mut self, broken: &[String]) -> Report {
+    /// Judges the finished run. `broken`: shards that failed, in words; `rss_peak`: the most memory
+    /// that the process held, bytes.
+    pub fn conclude(mut self, broken: Vec<String>, rss_peak: Option<u64>) -> Report {
         self.finish();
         let mut snapshot = self.snapshot();
         snapshot.health.ledger.extend(broken.iter().cloned());
         let (timeline, snapshot) = (std::mem::take(&mut self.timeline), Arc::new(snapshot));
         let judgements = self.watch.conclude(snapshot.until_ns, &snapshot);
-        self.report(snapshot, judgements, timeline, false)
+        let report = self.report(snapshot, judgements, timeline, false);
+        let ending = if broken.is_empty() { report.ending } else { Ending::Broken };
+        Report { broken, rss_peak, ending, ..report }
     }
 
     fn report(
@@ -124,9 +140,10 @@ impl Fold {
             judgements,
             trust,
             stopped: self.stopped.as_ref().map(ToString::to_string),
+            broken: Vec::new(),
             goes_on,
             ending,
-            rss_peak: host::peak_rss_bytes(),
+            rss_peak: None,
         }
     }
 }

@@ -126,7 +126,7 @@ pub fn run(
         plan: Arc::new(plan.outline()),
         started_at: clock::wall(),
         generator: Generator {
-            tier: tier.name,
+            tier: tier.name.to_owned(),
             shards: tier.shards,
             reason: tier.reason,
             remarks: remarks(&plan),
@@ -167,11 +167,7 @@ pub fn run(
     audience.tell(&RunEvent::Closed(Arc::new(fold.finish())));
     let failed: Vec<String> =
         broken.iter().map(|error| format!("a shard failed: {error}")).collect();
-    let mut report = fold.conclude(&failed);
-    if broken.is_some() {
-        report.ending = Ending::Broken;
-    }
-    let report = Arc::new(report);
+    let report = Arc::new(fold.conclude(failed, host::peak_rss_bytes()));
     audience.tell(&RunEvent::Ended(Arc::clone(&report)));
     match broken {
         // What was measured is written all the same; its ledger says what is missing.

@@ -173,6 +173,24 @@ impl Delta {
         }
     }
 
+    /// Whether it tells apart what a recorder of this shape does, and names nothing else.
+    pub fn fits(&self, shape: &Shape) -> bool {
+        let steps = shape.checks.len();
+        let checks = |(step, known): (&Option<Box<StepWindow>>, &usize)| {
+            step.as_ref().is_none_or(|step| step.checks.len() <= *known)
+        };
+        let window = |window: &Window| {
+            window.workloads.len() == shape.workloads
+                && window.steps.len() == steps
+                && window.begun.len() == steps
+                && window.groups.len() == shape.groups
+                && window.steps.iter().zip(&shape.checks).all(checks)
+        };
+        self.workloads.len() == shape.workloads
+            && self.windows.iter().all(window)
+            && self.failures.first.values().all(|one| one.step < steps)
+    }
+
     /// Takes in what the same shard counted after this.
     pub fn merge(&mut self, later: Self) {
         self.add_counts(&later);

@@ -53,8 +53,8 @@ type Kind = (usize, Failing);
 /// Failures by kind.
 #[derive(Clone, Debug, Default)]
 pub struct Failures {
-    counts: BTreeMap<Kind, u64>,
-    first: BTreeMap<Kind, Arc<Exemplar>>,
+    pub(crate) counts: BTreeMap<Kind, u64>,
+    pub(crate) first: BTreeMap<Kind, Arc<Exemplar>>,
 }
 
 impl Failures {

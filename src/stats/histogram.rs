@@ -86,6 +86,13 @@ impl Histogram {
         self.counts.merge(&other.counts);
     }
 
+    /// What has such buckets, each as a value in it and its count, and such exact figures.
+    pub(crate) fn restored(buckets: &[(u64, u64)], sum_us: u64, min_us: u64, max_us: u64) -> Self {
+        let mut all = Self::default();
+        buckets.iter().for_each(|(us, count)| all.record_n(*us, *count));
+        Self { sum_us, min_us, max_us, ..all }
+    }
+
     /// How many durations were counted.
     pub const fn count(&self) -> u64 {
         self.count

@@ -10,9 +10,9 @@ use super::histogram::Histogram;
 /// Durations of calls, also of those that never got an answer.
 #[derive(Clone, Debug, Default)]
 pub struct Latency {
-    answered: Histogram,
-    at_least: Histogram,
-    beyond: u64,
+    pub(crate) answered: Histogram,
+    pub(crate) at_least: Histogram,
+    pub(crate) beyond: u64,
 }
 
 /// A percentile.

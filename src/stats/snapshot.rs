@@ -61,8 +61,6 @@ pub struct Snapshot {
     pub users: u64,
     /// The most users at once.
     pub users_peak: u64,
-    /// Connections open in the shards' last second, at most.
-    pub connections_now: u64,
     /// The most connections at once.
     pub connections_peak: u64,
     /// What the generator itself went through.

@@ -140,7 +140,6 @@ impl Tally {
             running_calls: gauges.running_calls,
             users: gauges.users,
             users_peak: self.users_peak,
-            connections_now: gauges.connections,
             connections_peak: self.connections_peak,
             health: Health { little_error: little_error(&gauges), ..self.health.clone() },
         }
@@ -163,7 +162,8 @@ impl Tally {
         sum
     }
 
-    fn gauges(&self) -> Gauges {
+    /// The shards at their last shed, added up.
+    pub fn gauges(&self) -> Gauges {
         let mut sum = Gauges::default();
         for shard in &self.shards {
             sum.add(&shard.gauges);

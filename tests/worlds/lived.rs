@@ -102,7 +102,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             plan: Arc::new(plan.outline()),
             started_at: clock::wall(),
             generator: Generator {
-                tier: "world",
+                tier: "world".to_owned(),
                 shards,
                 reason: String::new(),
                 remarks: Vec::new(),
@@ -128,7 +128,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         }
         audience.leave().unwrap();
         let said = std::mem::take(&mut *said.lock().unwrap());
-        let report = fold.conclude(&[]);
+        let report = fold.conclude(Vec::new(), None);
         Lived { report, target, before, said }
     })
 }

@@ -1,0 +1,201 @@
+//! The parts of everything in a record, each type in one place.
+//!
+//! Invariant: whoever changes a type here, or the order of its parts, changes `record::VERSION`.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::packed::{Packed, listed, packed};
+use crate::event::{Generator, Interrupt, Opening, Stop};
+use crate::plan::outline::{Client, Strand};
+use crate::plan::policy::BreakerName;
+use crate::plan::{Outline, Series, Source};
+use crate::seed::Seed;
+use crate::stats::delta::{Halt, LoadWindow, StepWindow};
+use crate::stats::exemplar::{Exemplar, Failing, Failures};
+use crate::stats::outcome::ERRORS;
+use crate::stats::{
+    Attempts, BreakerUse, Calls, Cause, Circuit, Connections, Delta, Dial, Gauges, Guarded,
+    Histogram, Iterations, Latency, Moment, Notice, Notices, PoolUse, Topic, Unit, Whose, Window,
+};
+use crate::verdict::{Kind, Threshold};
+
+listed! {
+    Topic: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control;
+    Circuit: Closed, Open, HalfOpen;
+    Cause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace;
+    Unit: Percent, Bytes, Count, Micros, Plain;
+    Whose: Generator, Target;
+    Interrupt: Int, Term, Wish;
+}
+
+packed! {
+    Iterations {
+        due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached,
+    }
+    Calls { made, ok, failed, timeout, suppressed, cancelled, generator_errors, unfinished }
+    Attempts {
+        started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied,
+    }
+    Connections { opened, reused, failed, bytes_sent, bytes_received }
+    Gauges {
+        seated, running_iterations, running_calls, users, users_peak, connections, cpu_ns,
+        run_queue_ns, elapsed_ns, last_done_ns, in_flight_integral, call_time, running_call_time,
+    }
+    Latency { answered, at_least, beyond }
+    LoadWindow {
+        due, on_time, started, lost, lost_to_us, lag, start_lag, blocked, iteration,
+    }
+    StepWindow { calls, response, service, checks, statuses }
+    Window { second, measured, workloads, steps, groups, begun, phases, waits }
+    Exemplar {
+        step, failing, intended_ns, user, curl, cut, status, error, failed, head, body,
+    }
+    Failures { counts, first }
+    Notice { at_ns, topic, subject, change, cause }
+    Notices { list, lost }
+    PoolUse {
+        size, lent, idle, waiting, leases, gave_up, failed, waits, busy, room,
+    }
+    BreakerUse { state, opened, refused }
+    Guarded { timeouts_ns, breakers }
+    Moment { second, asked, users, running, connections, dials }
+    Dial { name, unit, whose }
+    Generator { tier, shards, reason, remarks }
+    Opening { plan, started_at, generator, command, machine, dials }
+    Outline {
+        scenario, description, seed, services, archetypes, workloads, steps, groups, checks,
+        thresholds, warmup, grace, kind, client, sources,
+    }
+    Strand { name, open, start, end, archetypes }
+    Series { name, archetype, workload, tags }
+    Client { kind, parts, pools, breakers, endpoints, timeouts_from, degrades }
+    Source { name, text }
+    Kind { scheduled, workload_of, has_unpaced }
+    Delta {
+        shard, workloads, attempts, connections, statuses, odd_statuses, errors, unset, ran_out,
+        lines, lines_lost, halt, failures, notices, pools, guarded, windows, gauges, last,
+    }
+}
+
+impl Packed for Histogram {
+    fn pack(&self, out: &mut Vec<u8>) {
+        let buckets: Vec<(u64, u64)> = self.buckets().collect();
+        (self.sum_us(), self.min_us()).pack(out);
+        (self.max_us(), buckets).pack(out);
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        let (sum_us, min_us) = Packed::unpack(from)?;
+        let (max_us, buckets): (u64, Vec<(u64, u64)>) = Packed::unpack(from)?;
+        // No run counts so far; sums stay within their numbers.
+        let sane = buckets.len() < 1 << 16 && buckets.iter().all(|(_, count)| *count < 1 << 30);
+        sane.then(|| Self::restored(&buckets, sum_us, min_us, max_us))
+    }
+}
+
+impl Packed for Seed {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.value().pack(out);
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        Self::new(u64::unpack(from)?)
+    }
+}
+
+impl Packed for SystemTime {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.duration_since(UNIX_EPOCH).unwrap_or_default().pack(out);
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        UNIX_EPOCH.checked_add(Duration::unpack(from)?)
+    }
+}
+
+impl Packed for Threshold {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.rule.pack(out);
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        Self::parse(&String::unpack(from)?).ok()
+    }
+}
+
+impl Packed for BreakerName {
+    fn pack(&self, out: &mut Vec<u8>) {
+        (self.name.clone(), self.is_there).pack(out);
+        self.level.to_owned().pack(out);
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        let (name, is_there) = Packed::unpack(from)?;
+        let level = String::unpack(from)?;
+        let level = ["endpoint", "service", "system"].into_iter().find(|one| *one == level)?;
+        Some(Self { name, level, is_there })
+    }
+}
+
+impl Packed for Failing {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Error(index) => (0u8, *index),
+            Self::Status(status) => (1, usize::from(*status)),
+            Self::Check(check) => (2, *check),
+        }
+        .pack(out);
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        match <(u8, usize)>::unpack(from)? {
+            (0, index) => (index < ERRORS).then_some(Self::Error(index)),
+            (1, status) => Some(Self::Status(status.try_into().ok()?)),
+            (2, check) => Some(Self::Check(check)),
+            _ => None,
+        }
+    }
+}
+
+impl Packed for Halt {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Check(what) => (0u8, what.clone()),
+            Self::DataEnd(what) => (1, what.clone()),
+            Self::Safety(what) => (2, what.clone()),
+        }
+        .pack(out);
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        match <(u8, String)>::unpack(from)? {
+            (0, what) => Some(Self::Check(what)),
+            (1, what) => Some(Self::DataEnd(what)),
+            (2, what) => Some(Self::Safety(what)),
+            _ => None,
+        }
+    }
+}
+
+impl Packed for Stop {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Signal(interrupt) => (0u8, *interrupt).pack(out),
+            Self::Flow(halt) => (1u8, halt.clone()).pack(out),
+            Self::Rule(rule) => (2u8, rule.clone()).pack(out),
+            Self::Storm(why) => (3u8, why.clone()).pack(out),
+            Self::Lost => 4u8.pack(out),
+        }
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        match u8::unpack(from)? {
+            0 => Packed::unpack(from).map(Self::Signal),
+            1 => Packed::unpack(from).map(Self::Flow),
+            2 => Packed::unpack(from).map(Self::Rule),
+            3 => Packed::unpack(from).map(Self::Storm),
+            4 => Some(Self::Lost),
+            _ => None,
+        }
+    }
+}

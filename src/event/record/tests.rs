@@ -1,0 +1,158 @@
+//! Records, written and read.
+//!
+//! Invariant: whatever becomes of the bytes, reading ends with what was whole or with an error.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use super::*;
+use crate::clock::Time;
+use crate::event::Generator;
+use crate::plan::outline::{Client, Strand};
+use crate::plan::{Series, Source};
+use crate::seed::Seed;
+use crate::stats::{Dial, Gauges, Recorder, Topic, Unit, Whose};
+use crate::verdict::{Kind, Threshold};
+
+fn opening() -> Arc<Opening> {
+    let series =
+        |name: &str| Series { name: name.into(), archetype: 0, workload: 0, tags: Vec::new() };
+    let plan = Outline {
+        scenario: "été".into(),
+        description: None,
+        seed: Seed::new(7).unwrap(),
+        services: vec![("shop".into(), "http://h".into())],
+        archetypes: vec!["buyer".into()],
+        workloads: vec![Strand {
+            name: "w".into(),
+            open: true,
+            start: Duration::ZERO,
+            end: Some(Duration::from_secs(9)),
+            archetypes: vec![("buyer".into(), 0.5)],
+        }],
+        steps: vec![series("home"), series("cart")],
+        groups: Vec::new(),
+        checks: vec![vec!["is 200".into()], Vec::new()],
+        thresholds: vec![Threshold::parse("response.p95 < 1s over 2s after 1s abort").unwrap()],
+        warmup: Duration::ZERO,
+        grace: Duration::from_secs(1),
+        kind: Kind { scheduled: vec![true], workload_of: vec![0, 0], has_unpaced: false },
+        client: Client::default(),
+        sources: vec![Source { name: "a.yaml".into(), text: "scenario: été".into() }],
+    };
+    Arc::new(Opening {
+        plan: Arc::new(plan),
+        started_at: UNIX_EPOCH + Duration::from_secs(9),
+        generator: Generator {
+            tier: "micro".into(),
+            shards: 1,
+            reason: String::new(),
+            remarks: vec!["r".into()],
+        },
+        command: vec!["manada".into(), "run".into()],
+        machine: vec![("cores".into(), "2".into())],
+        dials: vec![Dial { name: "cpu".into(), unit: Unit::Percent, whose: Whose::Generator }],
+    })
+}
+
+fn delta(opening: &Opening) -> Delta {
+    let mut recorder = Recorder::new(opening.plan.shape(), 0, Time(0));
+    for k in 0..5_000u64 {
+        recorder.due(0, k * 1_000);
+        recorder.begin_iteration(0, k * 1_000, k * 7_919);
+        recorder.end_iteration(0, k, crate::stats::sample::IterationEnd::Completed, k * 31, k);
+    }
+    let mut delta = recorder.shed(Gauges::default(), Time(1_000_000_000));
+    delta.statuses[100] = 4_999;
+    delta.halt = Some(crate::stats::delta::Halt::DataEnd("rows".into()));
+    delta
+}
+
+fn entries() -> Vec<Entry> {
+    let opening = opening();
+    let notice = Notice {
+        at_ns: 5,
+        topic: Topic::Control,
+        subject: "mark".into(),
+        change: "m".into(),
+        cause: "key".into(),
+    };
+    let moment = Moment { second: 0, asked: vec![1.5], dials: vec![None], ..Moment::default() };
+    vec![
+        Entry::Began(Arc::clone(&opening)),
+        Entry::Measured(Arc::new(delta(&opening))),
+        Entry::Stands(Arc::new(moment)),
+        Entry::Entered(Arc::new(notice)),
+        Entry::Stopped(Stop::Rule("r".into()), 7),
+        Entry::Ended(End { broken: vec!["b".into()], rss_peak: Some(1) }),
+    ]
+}
+
+fn written() -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes).unwrap();
+    entries().iter().for_each(|entry| writer.write(entry).unwrap());
+    drop(writer);
+    bytes
+}
+
+/// All entries, or why not.
+fn read(bytes: &[u8]) -> Result<Vec<Entry>, Unreadable> {
+    let (opening, mut reader) = Reader::new(bytes)?;
+    let mut all = vec![Entry::Began(opening)];
+    while let Some(entry) = reader.next()? {
+        all.push(entry);
+    }
+    Ok(all)
+}
+
+#[test]
+fn what_is_read_is_what_was_written() {
+    let all = read(&written()).unwrap();
+    assert_eq!(format!("{all:?}"), format!("{:?}", entries()));
+}
+
+#[test]
+fn a_record_that_was_cut_off_is_whole_up_to_there() {
+    let bytes = written();
+    let whole = format!("{:?}", entries());
+    let mut most = 0;
+    for cut in (VERSION.len()..bytes.len()).step_by(7) {
+        match read(&bytes[..cut]) {
+            Ok(some) => {
+                let some_text = format!("{some:?}");
+                assert!(whole.starts_with(some_text.trim_end_matches(']')), "cut at {cut}");
+                most = most.max(some.len());
+            }
+            Err(error) => assert!(matches!(error, Unreadable::Damaged("at its beginning"))),
+        }
+    }
+    assert!(most >= 5, "{most}");
+}
+
+#[test]
+fn bytes_of_others_are_refused() {
+    for bytes in [&b""[..], b"manada record 2\nxxxx", b"PK\x03\x04 something else entirely"] {
+        assert!(matches!(read(bytes), Err(Unreadable::Foreign)), "{bytes:?}");
+    }
+    let bytes = written();
+    // Any byte may be any other: it ends, and nothing panics.
+    for at in (VERSION.len()..bytes.len()).step_by(11) {
+        let mut bytes = bytes.clone();
+        bytes[at] ^= 0x55;
+        let _ = read(&bytes);
+    }
+}
+
+#[test]
+fn a_delta_that_names_what_is_not_there_is_refused() {
+    let opening = opening();
+    let mut delta = delta(&opening);
+    delta.windows[0].begun.push(1);
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes).unwrap();
+    writer.write(&Entry::Began(opening)).unwrap();
+    writer.write(&Entry::Measured(Arc::new(delta))).unwrap();
+    writer.write(&Entry::Ended(End::default())).unwrap();
+    drop(writer);
+    assert!(matches!(read(&bytes), Err(Unreadable::Damaged("in what a shard measured"))));
+}
