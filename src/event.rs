@@ -151,6 +151,27 @@ pub struct Report {
     pub rss_peak: Option<u64>,
 }
 
+impl Report {
+    /// The line for a shell that does the same again, with the same seed.
+    pub fn command_line(&self) -> String {
+        let (words, seed) = (&self.opening.command, self.opening.plan.seed.value().to_string());
+        let mut all: Vec<&str> = words.iter().map(String::as_str).collect();
+        if !all.iter().any(|word| *word == "--seed" || word.starts_with("--seed=")) {
+            all.extend(["--seed", &seed]);
+        }
+        all.into_iter().map(quoted).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// A word for a shell: what is not harmless in any of them stands in single quotes.
+fn quoted(word: &str) -> String {
+    let harmless = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
+    if !word.is_empty() && word.chars().all(harmless) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 /// What happens in a run.
 #[derive(Clone, Debug)]
 pub enum RunEvent {

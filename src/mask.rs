@@ -54,6 +54,30 @@ pub fn hide(text: &str) -> Cow<'_, str> {
     shown
 }
 
+/// Whether a header's value is nobody's business.
+pub fn is_login(name: &str) -> bool {
+    let known = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
+    known.iter().any(|known| name.trim().eq_ignore_ascii_case(known))
+}
+
+/// A file without what stands after the names of logins in it: `authorization: …`, `password: …`.
+/// What a template reads from elsewhere stays.
+pub fn hide_logins(file: &str) -> String {
+    let known = |name: &str| {
+        let name =
+            name.trim_start_matches([' ', '-', '{', '"', '\'']).trim_end_matches(['"', '\'']);
+        let low = name.to_ascii_lowercase();
+        is_login(name) || ["password", "secret", "api_key", "api-key"].contains(&low.as_str())
+    };
+    let line = |line: &str| match line.split_once(':') {
+        Some((name, value)) if known(name) && !value.trim().is_empty() && !value.contains("{{") => {
+            format!("{name}: {MASK}")
+        }
+        _ => line.to_owned(),
+    };
+    file.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 fn all_forms(secret: &str) -> Vec<String> {
     let mut forms = vec![secret.to_owned(), json(secret)];
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
@@ -100,6 +124,21 @@ fn json(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn logins_in_a_file_are_hidden_and_nothing_else() {
+        for (line, shown) in [
+            ("  authorization: Bearer abc", "  authorization: ***"),
+            ("  - \"Cookie\": a=b", "  - \"Cookie\": ***"),
+            ("password: 'hunter2'", "password: ***"),
+            ("password: \"{{ account.password }}\"", "password: \"{{ account.password }}\""),
+            ("headers:", "headers:"),
+            ("url: http://h:80/", "url: http://h:80/"),
+        ] {
+            assert_eq!(hide_logins(line), shown);
+        }
+        assert_eq!(hide_logins("a: 1\npassword: x\n"), "a: 1\npassword: ***\n");
+    }
 
     #[test]
     fn a_secret_is_hidden_in_every_form() {

@@ -4,13 +4,13 @@
 //! Invariant: what can fail before the run fails before the run.
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::output::{complain, finish};
-use super::words::{Common, Ui};
+use super::words::{Common, Output, Ui};
 use super::{door, keys};
 use crate::clock;
 use crate::event::{Interrupt, Report};
@@ -18,6 +18,7 @@ use crate::exit::Ending;
 use crate::mask;
 use crate::plan::Plan;
 use crate::run::{self, Beside, Kept, Levers, Watched};
+use crate::sinks::exports::{Export, Exports};
 use crate::sinks::files::Files;
 use crate::sinks::progress::{Bars, Lines};
 use crate::sinks::{Audience, Full, json, summary};
@@ -50,7 +51,11 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         complain(&error);
         return Ending::Broken;
     }
-    let beside = Beside { shards: common.shards.map(|shards| shards as usize), watch };
+    let beside = Beside {
+        command: told(std::env::args()),
+        shards: common.shards.map(|shards| shards as usize),
+        watch,
+    };
     let report =
         match run::run(plan, &beside, &mut audience, listen, |levers| control(levers, common)) {
             Ok(report) => report,
@@ -63,8 +68,13 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
             }
         };
     let written = audience.leave();
-    let paths = folder.as_deref().map(Files::paths).unwrap_or_default();
-    let ending = finish(print(&report, common, &paths), report.ending);
+    let paths = paths(folder.as_deref(), &common.output.report);
+    let ending = finish(print(&report, &common.output, &paths), report.ending);
+    after(written, ending)
+}
+
+/// How the program ends once all sinks have left.
+pub(super) fn after(written: Result<(), (&'static str, io::Error)>, ending: Ending) -> Ending {
     match written {
         Ok(()) => ending,
         Err((name, error)) => {
@@ -74,14 +84,16 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
     }
 }
 
+/// All that a run wrote: its folder's files, then what else was asked for.
+pub(super) fn paths(folder: Option<&Path>, reports: &[Export]) -> Vec<PathBuf> {
+    let mut paths = folder.map(Files::paths).unwrap_or_default();
+    paths.extend(reports.iter().filter_map(|export| export.path.clone()));
+    paths
+}
+
 fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> io::Result<()> {
-    if let Some(folder) = folder {
-        let files = Files::open(folder, common.force).map_err(|error| {
-            let place = folder.display();
-            io::Error::new(error.kind(), format!("cannot write the report to {place}: {error}"))
-        })?;
-        audience.seat("files", Full::Wait, files)?;
-    }
+    seat_files(audience, folder.map(PathBuf::as_path), common.force)?;
+    seat_exports(audience, &common.output.report)?;
     match screen(common) {
         Ui::Bar => audience.seat("bar", Full::Drop, Bars::new()),
         Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.verbose)),
@@ -89,10 +101,38 @@ fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> i
     }
 }
 
+/// Seats what writes a folder.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn seat_files(
+    audience: &mut Audience,
+    folder: Option<&Path>,
+    force: bool,
+) -> io::Result<()> {
+    let Some(folder) = folder else { return Ok(()) };
+    let files = Files::open(folder, force).map_err(|error| {
+        let place = folder.display();
+        io::Error::new(error.kind(), format!("cannot write the report to {place}: {error}"))
+    })?;
+    audience.seat("files", Full::Wait, files)
+}
+
+/// Seats what writes other forms.
+///
+/// # Errors
+/// When one of their files cannot be written.
+pub(super) fn seat_exports(audience: &mut Audience, reports: &[Export]) -> io::Result<()> {
+    if reports.is_empty() {
+        return Ok(());
+    }
+    audience.seat("reports", Full::Wait, Exports::open(reports)?)
+}
+
 /// What is shown.
 fn screen(common: &Common) -> Ui {
     match common.ui {
-        _ if common.quiet > 0 => Ui::None,
+        _ if common.output.quiet > 0 => Ui::None,
         Ui::Auto if io::stderr().is_terminal() && !common.verbose => Ui::Bar,
         Ui::Auto => Ui::Plain,
         asked => asked,
@@ -108,7 +148,9 @@ fn control(levers: Levers, common: &Common) -> Kept {
     }
     match door::open(&levers.run, &levers.wishes) {
         Ok(door) => kept.push(Box::new(door)),
-        Err(error) if common.quiet == 0 => complain(&format_args!("no control socket: {error}")),
+        Err(error) if common.output.quiet == 0 => {
+            complain(&format_args!("no control socket: {error}"))
+        }
         Err(_) => {}
     }
     if screen(common) == Ui::Bar && keys::there_are() {
@@ -120,17 +162,32 @@ fn control(levers: Levers, common: &Common) -> Kept {
     kept
 }
 
-fn print(report: &Report, common: &Common, paths: &[PathBuf]) -> io::Result<()> {
-    if common.json {
+/// The summary, or the document, unless something else takes standard output.
+pub(super) fn print(report: &Report, output: &Output, paths: &[PathBuf]) -> io::Result<()> {
+    if output.report.iter().any(Export::takes_output) {
+        return Ok(());
+    }
+    if output.json {
         let mut out = io::stdout().lock();
         serde_json::to_writer_pretty(&mut out, &json::document(report))?;
         return writeln!(out);
     }
-    if common.quiet > 1 {
+    if output.quiet > 1 {
         return Ok(());
     }
     let text = summary::render(report, paths);
     anstream::stdout().write_all(mask::hide(&text).as_bytes())
+}
+
+/// The words of the command line as a report may show them: without what headers that carry logins
+/// say.
+fn told(words: impl Iterator<Item = String>) -> Vec<String> {
+    let hide = |word: String| {
+        let Some((name, _)) = word.split_once(':') else { return word };
+        let plain = name.trim_start_matches("--header=").trim_start_matches("-H");
+        if mask::is_login(plain) { format!("{name}: ***") } else { word }
+    };
+    words.map(hide).collect()
 }
 
 /// `reports/SCENARIO-TIME`, in UTC, so that names sort by time everywhere.

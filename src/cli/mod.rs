@@ -13,6 +13,7 @@ mod launch;
 mod limits;
 mod output;
 mod plan;
+mod report;
 mod run;
 mod runs;
 mod target;
@@ -38,6 +39,7 @@ Examples:
   manada plan my-scenario.yaml                what it would do, and whether this machine can
   manada doctor                               what this machine allows
   manada control quickstart pause             the run that goes on, from another terminal
+  manada report reports/quickstart-…          a finished run again, or judged by other rules
   manada check my-scenario.yaml --once        each archetype once, and what happened
 
 Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 thresholds failed,
@@ -57,6 +59,8 @@ enum Command {
     Check(check::Args),
     /// Say what a scenario would do and need, without sending anything.
     Plan(plan::Args),
+    /// Show a finished run again, judge it by other rules, or write it in another form.
+    Report(report::Args),
     /// Change what a run asks while it goes on: pause, scale, set a rate, switch a breaker, mute.
     Control(control::Args),
     /// Look at this machine: what it allows, and what changes that.
@@ -109,6 +113,7 @@ pub fn main() -> Ending {
         Command::Hit(args) => hit::run(args),
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Control(args) => control::run(&args),
         Command::Doctor(args) => doctor::run(&args),
         Command::Target(args) => target::run(args),

@@ -10,6 +10,7 @@ use clap::{Args, ValueEnum};
 use super::limits::{self, Limits};
 use crate::scenario::Overrides;
 use crate::seed::Seed;
+use crate::sinks::exports::Export;
 use crate::units::{Rate, parse_duration, parse_rate};
 use crate::verdict::Threshold;
 
@@ -42,15 +43,26 @@ pub(super) struct Common {
     /// Nobody changes the run while it goes on: no socket for `manada control`, no keys
     #[arg(long, help_heading = "Output")]
     pub(super) no_control: bool,
+    /// A line each second, and how the run is made
+    #[arg(short, long, conflicts_with = "quiet", help_heading = "Output")]
+    pub(super) verbose: bool,
+    #[command(flatten)]
+    pub(super) output: Output,
+}
+
+/// What a finished run is shown as.
+#[derive(Debug, Args)]
+pub(super) struct Output {
+    /// The report in another form beside the folder's, by its ending (.json .csv .xml .md .svg) or
+    /// as FORM:FILE, e.g. junit.xml, markdown:-, github; may be given more than once
+    #[arg(long, value_name = "[FORM:]FILE", help_heading = "Output")]
+    pub(super) report: Vec<Export>,
     /// Print summary.json on standard output instead of the summary
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
     /// Nothing but the summary; twice: nothing but the exit code
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     pub(super) quiet: u8,
-    /// A line each second, and how the run is made
-    #[arg(short, long, conflicts_with = "quiet", help_heading = "Output")]
-    pub(super) verbose: bool,
 }
 
 /// What `run`, `plan` and `check` lay over a scenario before they read it.
@@ -107,7 +119,7 @@ pub(super) enum Ui {
     None,
 }
 
-fn rule(text: &str) -> Result<String, String> {
+pub(super) fn rule(text: &str) -> Result<String, String> {
     match Threshold::parse(text) {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => {

@@ -119,7 +119,7 @@ impl Line {
             header.push(b';');
         } else {
             header.extend_from_slice(b": ");
-            header.extend(if is_login(name) { MASK.into() } else { hidden(value) });
+            header.extend(if mask::is_login(name) { MASK.into() } else { hidden(value) });
         }
         self.add(&format!("-H {}", quoted(&header)));
     }
@@ -149,12 +149,6 @@ impl Line {
             }
         }
     }
-}
-
-/// Whether a header's value is nobody's business.
-pub(super) fn is_login(name: &str) -> bool {
-    let known = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
-    known.iter().any(|known| name.trim().eq_ignore_ascii_case(known))
 }
 
 /// Bytes with every secret in their text replaced.

@@ -80,7 +80,7 @@ pub(super) fn head(head: &[u8]) -> String {
         }
         let line = text(line, MAX_HEAD);
         let name = line.split(':').next().unwrap_or_default();
-        let line = if curl::is_login(name) { format!("{name}: ***") } else { line };
+        let line = if crate::mask::is_login(name) { format!("{name}: ***") } else { line };
         if shown.len() + line.len() > MAX_HEAD {
             break;
         }

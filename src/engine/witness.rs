@@ -7,11 +7,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::checks::{Failed, Judged};
+use super::exemplar;
 use super::prepared::PreparedCall;
 use super::request::split_line;
 use super::shard::Shard;
 use super::user::User;
-use super::{curl, exemplar};
 use crate::event::{SEEN, Seen, SeenCall};
 use crate::stats::{Exchange, Fate, Outcome, outcome};
 
@@ -128,7 +128,7 @@ fn shown(bytes: &[u8]) -> (Vec<String>, Option<(usize, String)>) {
         }
         let text = exemplar::text(line.trim_ascii_end(), MAX);
         let name = text.split(':').next().unwrap_or_default();
-        lines.push(if curl::is_login(name) { format!("{name}: ***") } else { text });
+        lines.push(if crate::mask::is_login(name) { format!("{name}: ***") } else { text });
     }
     let body = (!rest.is_empty()).then(|| (rest.len(), exemplar::text(rest, MAX)));
     (lines, body)

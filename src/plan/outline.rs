@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::policy::{BreakerName, Strategy};
 use super::{Endpoints, Load, Plan, Series, Service, Target, Workload};
+use crate::mask;
 use crate::seed::Seed;
 use crate::stats::sample::Shape;
 use crate::units::nanos;
@@ -120,7 +121,7 @@ impl Plan {
             grace: self.grace,
             kind: self.kind(),
             client: self.client(),
-            sources: self.sources.clone(),
+            sources: self.sources.iter().map(shown).collect(),
         }
     }
 
@@ -155,6 +156,11 @@ impl Plan {
             degrades: policies.degradation.is_some(),
         }
     }
+}
+
+/// A file as others may see it.
+fn shown(source: &Source) -> Source {
+    Source { name: source.name.clone(), text: mask::hide_logins(&source.text) }
 }
 
 /// Where a service is, in words.

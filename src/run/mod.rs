@@ -12,6 +12,7 @@ pub mod dispatch;
 mod ending;
 pub mod fold;
 pub mod rehearsal;
+pub mod replay;
 mod standing;
 mod steward;
 mod storm;
@@ -97,6 +98,8 @@ impl Trouble {
 /// What is asked of a run beside its plan.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
+    /// The words that began it, for the report.
+    pub command: Vec<String>,
     /// How many shards; none: as many as it takes.
     pub shards: Option<usize>,
     /// What is read once a second of the target.
@@ -131,7 +134,7 @@ pub fn run(
             reason: tier.reason,
             remarks: remarks(&plan),
         },
-        command: std::env::args().collect(),
+        command: beside.command.clone(),
         machine: machine(),
         dials: dials.list(),
     });

@@ -1,5 +1,6 @@
-//! The folder a run leaves behind: `summary.json`, `steps.csv`, `timeline.csv`, `latency.hlog`, and
-//! what only some runs have: `pools.csv`, `endpoints.csv`, `events.jsonl`.
+//! The folder a run leaves behind: `summary.json`, `steps.csv`, `timeline.csv`, `latency.hlog`,
+//! `health.csv`, `run.record`, and what only some runs have: `pools.csv`, `endpoints.csv`,
+//! `events.jsonl`.
 //!
 //! `cli` opens it before the run, so that a path that cannot be written fails in the first second.
 //! Invariant: an existing report is never overwritten unless it was asked for.
@@ -11,18 +12,20 @@ use std::sync::Arc;
 
 use super::endpoints::{self, Guards};
 use super::events;
+use super::health::{self, Health};
 use super::hlog::Hlog;
 use super::pools::{self, Pools};
 use super::standing::{Stand, Standings};
 use super::timeline::Timeline;
 use super::{Sink, json};
-use crate::event::{Opening, Report, RunEvent};
+use crate::event::{Opening, Report, RunEvent, record};
 use crate::mask;
 use crate::stats::Closed;
 use crate::stats::delta::StepWindow;
 
 /// The files of every run, in the order they are named at the end.
-const NAMES: [&str; 4] = ["summary.json", "steps.csv", "timeline.csv", "latency.hlog"];
+const NAMES: [&str; 6] =
+    ["summary.json", "steps.csv", "timeline.csv", "latency.hlog", health::FILE, record::FILE];
 
 /// The files of those that have something to put into them.
 const SOME: [&str; 3] = [pools::FILE, endpoints::FILE, events::FILE];
@@ -43,6 +46,8 @@ pub struct Files {
 struct Open {
     timeline: Timeline<BufWriter<File>>,
     hlog: Hlog<BufWriter<File>>,
+    health: Health<BufWriter<File>>,
+    record: record::Writer<BufWriter<File>>,
     pools: Option<Pools<BufWriter<File>>>,
     guards: Option<Guards<BufWriter<File>>>,
 }
@@ -96,6 +101,8 @@ impl Files {
         let plan = &opening.plan;
         let timeline = Timeline::new(file("timeline.csv")?, Arc::clone(plan))?;
         let hlog = Hlog::new(file("latency.hlog")?, opening.started_at)?;
+        let health = Health::new(file(health::FILE)?, opening)?;
+        let record = record::Writer::new(file(record::FILE)?)?;
         let (mut pools, mut guards) = (None, None);
         if Pools::<File>::wanted(plan) {
             pools = Some(Pools::new(file(pools::FILE)?, Arc::clone(plan))?);
@@ -103,7 +110,7 @@ impl Files {
         if Guards::<File>::wanted(plan) {
             guards = Some(Guards::new(file(endpoints::FILE)?, plan)?);
         }
-        self.open = Some(Open { timeline, hlog, pools, guards });
+        self.open = Some(Open { timeline, hlog, health, record, pools, guards });
         Ok(())
     }
 
@@ -152,13 +159,20 @@ impl Files {
 
 impl Sink for Files {
     fn wants(event: &RunEvent) -> bool {
-        use RunEvent::{Began, Closed, Ended, Measured};
-        matches!(event, Began(_) | Measured(_) | Closed(_) | Ended(_))
+        matches!(event, RunEvent::Closed(_)) || record::Entry::of(event).is_some()
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
+        if let RunEvent::Began(opening) = event {
+            self.begin(opening)?;
+        }
+        if let (Some(open), Some(entry)) = (&mut self.open, record::Entry::of(event)) {
+            open.record.write(&entry)?;
+        }
         match event {
-            RunEvent::Began(opening) => self.begin(opening),
+            RunEvent::Stands(moment) => {
+                self.open.as_mut().map_or(Ok(()), |open| open.health.write(moment))
+            }
             RunEvent::Measured(delta) => {
                 let closed = self.standings.absorb(delta);
                 self.write_standings(&closed)
@@ -198,7 +212,7 @@ const STEPS: [&str; 25] = [
     "suppressed",
 ];
 
-fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
+pub(super) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
     let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(STEPS)?;

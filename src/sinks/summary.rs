@@ -7,6 +7,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
+use super::judged::{self, Judged};
 use super::paint::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::steps::quantile;
 use super::table::{Align, Table};
@@ -15,9 +16,8 @@ use crate::event::Report;
 use crate::exit::Ending;
 use crate::stats::{Latency, outcome};
 use crate::units::{show_bytes, show_count, show_rate, show_us};
-use crate::verdict::threshold::Metric;
+use crate::verdict::Trust;
 use crate::verdict::trust::Level;
-use crate::verdict::{Judgement, Trust};
 
 /// The whole summary, with ANSI colours; whoever prints it strips them where they do not belong.
 pub fn render(report: &Report, files: &[PathBuf]) -> String {
@@ -152,51 +152,11 @@ fn thresholds(out: &mut String, report: &Report) {
     let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
     for judgement in &report.judgements {
         let mark = if judgement.passed { paint(GOOD, "✓") } else { paint(BAD, "✗") };
-        let observed = match judgement.observed {
-            None => "nothing to judge".to_owned(),
-            Some(value) => {
-                let bound = if judgement.at_least { "≥ " } else { "" };
-                format!("{bound}{}", in_unit(judgement.threshold.metric, value))
-            }
-        };
-        table.row([mark, plain(&judgement.threshold.rule), observed, margin(judgement)]);
+        let Judged { observed, margin, remark } = judged::words(judgement);
+        let margin = [margin, remark].join("  ");
+        table.row([mark, plain(&judgement.threshold.rule), observed, paint(DIM, margin.trim())]);
     }
     table.render(out, 2);
-}
-
-fn in_unit(metric: Metric, value: f64) -> String {
-    match metric {
-        Metric::Time(..) => show_us(value.round() as u64),
-        Metric::Errors | Metric::Achieved | Metric::Checks | Metric::StatusShare(..) => {
-            format!("{:.2} %", value * 100.0)
-        }
-        Metric::Bytes => show_bytes(value as u64),
-        Metric::Rate => format!("{}/s", show_rate(value)),
-        Metric::Dropped
-        | Metric::Failed
-        | Metric::Timeouts
-        | Metric::Calls
-        | Metric::Iterations
-        | Metric::GeneratorErrors
-        | Metric::Statuses(..) => show_count(value as u64),
-    }
-}
-
-fn margin(judgement: &Judgement) -> String {
-    let at = judgement.worst_at_s.map_or(String::new(), |at| format!("  worst window at {at}s"));
-    let Some(room) = judgement.margin() else { return paint(DIM, at.trim()) };
-    let limit = judgement.threshold.limit;
-    let mut text = if limit == 0.0 {
-        String::new()
-    } else {
-        let percent = room.abs() / limit * 100.0;
-        format!("{} {percent:.0} % {}", "margin", if room < 0.0 { "missed" } else { "left" })
-    };
-    text.push_str(&at);
-    if judgement.thin {
-        text.push_str("  ~ few calls: it may move");
-    }
-    paint(DIM, text.trim())
 }
 
 fn phases(out: &mut String, report: &Report) {

@@ -135,7 +135,7 @@ impl Scope {
     }
 
     /// Whether a check of a series is in it; `index` is its place among the series' checks.
-    pub(super) fn has_check_of(&self, subjects: &Subjects, series: usize, index: usize) -> bool {
+    pub fn has_check_of(&self, subjects: &Subjects, series: usize, index: usize) -> bool {
         self.selectors.iter().all(|selector| match selector {
             Selector::Check(name) => subjects
                 .series

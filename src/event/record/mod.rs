@@ -180,7 +180,7 @@ impl<R: Read> Reader<R> {
         }
         let from = DeflateDecoder::new(from);
         let mut reader = Self { from, shape: None };
-        match reader.next()? {
+        match reader.entry()? {
             Some(Entry::Began(opening)) if is_whole(&opening) => {
                 reader.shape = Some(opening.plan.shape());
                 Ok((opening, reader))
@@ -193,7 +193,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn next(&mut self) -> Result<Option<Entry>, Unreadable> {
+    pub fn entry(&mut self) -> Result<Option<Entry>, Unreadable> {
         let mut length = [0; 8];
         if !self.fill(&mut length)? {
             return Ok(None);

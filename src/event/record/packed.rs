@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::mask;
+
 /// Something that has a form in bytes.
 pub(super) trait Packed: Sized {
     /// Appends it.
@@ -56,7 +58,7 @@ macro_rules! numbers {
     ($($type:ty),+) => {$(
         impl Packed for $type {
             fn pack(&self, out: &mut Vec<u8>) {
-                (*self as u128).pack(out);
+                u128::from(*self).pack(out);
             }
 
             fn unpack(from: &mut &[u8]) -> Option<Self> {
@@ -66,7 +68,17 @@ macro_rules! numbers {
     )+};
 }
 
-numbers!(u8, u16, u32, u64, usize);
+numbers!(u8, u16, u32, u64);
+
+impl Packed for usize {
+    fn pack(&self, out: &mut Vec<u8>) {
+        (*self as u64).pack(out);
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        u64::unpack(from)?.try_into().ok()
+    }
+}
 
 impl Packed for bool {
     fn pack(&self, out: &mut Vec<u8>) {
@@ -94,10 +106,12 @@ impl Packed for f64 {
     }
 }
 
+/// Without secrets: a record is a file that others may see.
 impl Packed for String {
     fn pack(&self, out: &mut Vec<u8>) {
-        self.len().pack(out);
-        out.extend_from_slice(self.as_bytes());
+        let shown = mask::hide(self);
+        shown.len().pack(out);
+        out.extend_from_slice(shown.as_bytes());
     }
 
     fn unpack(from: &mut &[u8]) -> Option<Self> {

@@ -99,7 +99,7 @@ fn written() -> Vec<u8> {
 fn read(bytes: &[u8]) -> Result<Vec<Entry>, Unreadable> {
     let (opening, mut reader) = Reader::new(bytes)?;
     let mut all = vec![Entry::Began(opening)];
-    while let Some(entry) = reader.next()? {
+    while let Some(entry) = reader.entry()? {
         all.push(entry);
     }
     Ok(all)

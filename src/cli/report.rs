@@ -1,0 +1,88 @@
+//! `manada report`: a finished run, shown, judged or written again from its record.
+//!
+//! Invariant: nothing is sent anywhere; the run's own files stay as they are.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use super::launch;
+use super::output::{complain, finish};
+use super::words::{self, Output};
+use crate::event::record;
+use crate::exit::Ending;
+use crate::run::replay;
+use crate::sinks::Audience;
+use crate::sinks::files::Files;
+use crate::verdict::Threshold;
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  manada report reports/quickstart-20261121T093000
+  manada report reports/today --threshold 'response.p99 < 300ms' --threshold 'errors < 1%'
+  manada report reports/today --report junit.xml --report markdown:- >> $GITHUB_STEP_SUMMARY
+  manada report reports/today --json --quiet | jq .response_us.p99")]
+pub(super) struct Args {
+    /// The folder that the run left behind, or its run.record
+    folder: PathBuf,
+    /// A rule to judge by, in place of the run's own; may be given more than once
+    #[arg(long, value_name = "RULE", value_parser = words::rule, help_heading = "Judging")]
+    threshold: Vec<String>,
+    /// Write a whole folder again, e.g. reports/judged-anew
+    #[arg(long, value_name = "DIR", help_heading = "Output")]
+    out: Option<PathBuf>,
+    /// Replace a report that is in that folder already
+    #[arg(long, help_heading = "Output")]
+    force: bool,
+    #[command(flatten)]
+    output: Output,
+}
+
+pub(super) fn run(args: &Args) -> Ending {
+    let path =
+        if args.folder.is_dir() { args.folder.join(record::FILE) } else { args.folder.clone() };
+    let rules = args.threshold.iter().filter_map(|rule| Threshold::parse(rule).ok());
+    let rules: Option<Vec<Threshold>> = (!args.threshold.is_empty()).then(|| rules.collect());
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(error) => {
+            complain(&format_args!(
+                "no record of a run at {}: {error}; expected a folder that `manada run` left \
+                 behind, with its {}",
+                path.display(),
+                record::FILE
+            ));
+            return Ending::Scenario;
+        }
+    };
+    if args.out.as_deref().is_some_and(|out| same(out, &path)) {
+        complain(&"the record lies in this very folder: choose another for --out");
+        return Ending::Usage;
+    }
+    let mut audience = Audience::default();
+    let seated = launch::seat_files(&mut audience, args.out.as_deref(), args.force)
+        .and_then(|()| launch::seat_exports(&mut audience, &args.output.report));
+    if let Err(error) = seated {
+        complain(&error);
+        return Ending::Broken;
+    }
+    let report = match replay::replay(file, rules, &mut audience) {
+        Ok(report) => report,
+        Err(error) => {
+            complain(&format_args!("cannot read {}: {error}", path.display()));
+            let _ = audience.leave();
+            args.out.as_deref().map(Files::sweep);
+            return Ending::Scenario;
+        }
+    };
+    let written = audience.leave();
+    let paths = launch::paths(args.out.as_deref(), &args.output.report);
+    let ending = finish(launch::print(&report, &args.output, &paths), report.ending);
+    launch::after(written, ending)
+}
+
+/// Whether the record lies in this folder.
+fn same(folder: &Path, record: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().ok();
+    record.parent().and_then(real).is_some_and(|parent| real(folder) == Some(parent))
+}

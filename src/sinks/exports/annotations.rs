@@ -1,0 +1,65 @@
+//! Workflow commands as GitHub's runners read them from a log: a line per rule that failed, per
+//! reason not to trust the numbers, and what stopped the run.
+//!
+//! Invariant: what others wrote can neither end a line nor begin another command.
+
+use std::fmt::Write;
+
+use crate::event::Report;
+use crate::sinks::judged::{self, Judged};
+use crate::sinks::paint::plain;
+use crate::verdict::trust::Level;
+
+pub(super) fn render(report: &Report) -> String {
+    let mut out = String::new();
+    let mut say = |level: &str, title: &str, text: &str| {
+        let (title, text) = (property(title), data(text));
+        let _ = writeln!(out, "::{level} title={title}::{text}");
+    };
+    let scenario = &report.opening.plan.scenario;
+    for judgement in report.judgements.iter().filter(|judgement| !judgement.passed) {
+        let Judged { observed, margin, remark } = judged::words(judgement);
+        let parts = [format!("observed {observed}"), margin, remark];
+        let parts: Vec<&str> =
+            parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        let title = format!("{scenario}: threshold failed");
+        say("error", &title, &format!("{}: {}", judgement.threshold.rule, parts.join(", ")));
+    }
+    for reason in &report.trust.reasons {
+        let level = if reason.level == Level::No { "error" } else { "warning" };
+        let affects = reason.affects.join(", ");
+        let text = format!("{} (affects {affects}): {}", reason.check, reason.hint);
+        say(level, &format!("{scenario}: trust {}", reason.level.name()), &text);
+    }
+    if let Some(why) = &report.stopped {
+        say("error", &format!("{scenario}: stopped"), why);
+    }
+    for why in &report.broken {
+        say("error", &format!("{scenario}: not carried out"), why);
+    }
+    let verdict = report.ending.verdict().unwrap_or("not carried out");
+    let code = report.ending.code();
+    say("notice", scenario, &format!("{verdict}, exit code {code}"));
+    out
+}
+
+/// The text of a command.
+fn data(text: &str) -> String {
+    plain(text).replace('%', "%25")
+}
+
+/// The value of a property: also what separates properties is escaped.
+fn property(text: &str) -> String {
+    data(text).replace(':', "%3A").replace(',', "%2C")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_else_gives_commands() {
+        assert_eq!(data("a\n::error::b 5%"), "a\u{fffd}::error::b 5%25");
+        assert_eq!(property("a: b, c::d"), "a%3A b%2C c%3A%3Ad");
+    }
+}

@@ -1,0 +1,104 @@
+//! JUnit's XML: rules and checks as cases, for the CI that shows tests.
+//!
+//! Invariant: a case fails when what it is named after did not hold, and some case fails whenever
+//! the exit code is not 0.
+
+use std::io;
+use std::time::Duration;
+
+use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
+
+use crate::event::Report;
+use crate::exit::Ending;
+use crate::sinks::judged::{self, Judged};
+use crate::sinks::paint::plain;
+use crate::units::show_count;
+use crate::verdict::Judgement;
+use crate::verdict::threshold::Metric;
+use crate::verdict::trust::Level;
+
+pub(super) fn render(report: &Report) -> io::Result<String> {
+    let plan = &report.opening.plan;
+    let took = Duration::from_nanos(report.snapshot.elapsed_ns);
+    let mut document = Document::new(plain(&plan.scenario));
+    document.set_time(took);
+    document.add_test_suites([run(report, took), thresholds(report), checks(report)]);
+    document.to_string().map_err(io::Error::other)
+}
+
+fn case(name: &str, class: &str, failure: Option<(NonSuccessKind, String)>) -> TestCase {
+    let mut status = TestCaseStatus::success();
+    if let Some((kind, message)) = failure {
+        status = TestCaseStatus::non_success(kind);
+        status.set_message(message);
+    }
+    let mut case = TestCase::new(plain(name), status);
+    case.set_classname(plain(class));
+    case
+}
+
+/// Whether it was carried out, and whether its numbers can be believed.
+fn run(report: &Report, took: Duration) -> TestSuite {
+    let scenario = &report.opening.plan.scenario;
+    let whole = matches!(report.ending, Ending::Pass | Ending::Fail | Ending::Inconclusive);
+    let stopped = || {
+        let why = report.stopped.as_deref().or(report.broken.first().map(String::as_str));
+        let verdict = report.ending.verdict().unwrap_or("not carried out");
+        (NonSuccessKind::Error, plain(&format!("{verdict}: {}", why.unwrap_or("see the log"))))
+    };
+    let mut carried = case("carried out", scenario, (!whole).then(stopped));
+    carried.set_time(took);
+    let doubt = (report.ending == Ending::Inconclusive).then(|| {
+        let reasons = report.trust.reasons.iter().filter(|reason| reason.level == Level::No);
+        let words: Vec<String> =
+            reasons.map(|reason| format!("{}: {}", reason.check, reason.hint)).collect();
+        (NonSuccessKind::Error, plain(&words.join("; ")))
+    });
+    let mut suite = TestSuite::new("run");
+    suite.add_test_cases([carried, case("numbers can be trusted", scenario, doubt)]);
+    suite
+}
+
+fn thresholds(report: &Report) -> TestSuite {
+    let failure = |judgement: &Judgement| {
+        let Judged { observed, margin, .. } = judged::words(judgement);
+        let margin = if margin.is_empty() { margin } else { format!(" ({margin})") };
+        (NonSuccessKind::Failure, plain(&format!("observed {observed}{margin}")))
+    };
+    let mut suite = TestSuite::new("thresholds");
+    suite.add_test_cases(report.judgements.iter().map(|judgement| {
+        let failed = (!judgement.passed).then(|| failure(judgement));
+        case(&judgement.threshold.rule, &report.opening.plan.scenario, failed)
+    }));
+    suite
+}
+
+/// A check that failed now and then is no failure where a rule that holds allows for it.
+fn checks(report: &Report) -> TestSuite {
+    let plan = &report.opening.plan;
+    let subjects = plan.subjects();
+    let allowed = |series: usize, index: usize| {
+        report.judgements.iter().any(|judgement| {
+            let scope = &judgement.threshold.scope;
+            judgement.passed
+                && judgement.threshold.metric == Metric::Checks
+                && scope.has_series(&subjects, series)
+                && scope.has_check_of(&subjects, series, index)
+        })
+    };
+    let mut suite = TestSuite::new("checks");
+    for (series, (names, step)) in plan.checks.iter().zip(&plan.steps).enumerate() {
+        let counts = report.snapshot.measured.steps[series].as_deref();
+        for (index, name) in names.iter().enumerate() {
+            let counts = counts.and_then(|step| step.checks.get(index));
+            let [passed, failed] = counts.copied().unwrap_or_default();
+            let message =
+                format!("{} of {} did not hold", show_count(failed), show_count(passed + failed));
+            let fails = (failed > 0 && !allowed(series, index))
+                .then_some((NonSuccessKind::Failure, message));
+            let name = format!("{}: {name}", step.name);
+            suite.add_test_case(case(&name, &plan.workloads[step.workload].name, fails));
+        }
+    }
+    suite
+}

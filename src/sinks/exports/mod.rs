@@ -1,0 +1,207 @@
+//! `--report FILE.ext`: a finished run in the form that its reader wants.
+//!
+//! `cli` reads the words and seats the sink; each form is a file here or beside.
+//! Invariant: made from the Report alone; a file that cannot be written is known before the run.
+
+mod annotations;
+mod badge;
+mod junit;
+mod markdown;
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use super::files::write_steps;
+use super::{Sink, json};
+use crate::event::{Report, RunEvent};
+use crate::mask;
+use crate::near::nearest;
+
+/// A form of report.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// `summary.json`.
+    Json,
+    /// `steps.csv`.
+    Csv,
+    /// JUnit's XML.
+    Junit,
+    /// Markdown, as job summaries and comments want it.
+    Markdown,
+    /// A badge, SVG.
+    Badge,
+    /// Annotations as GitHub's runners read them from a log.
+    Github,
+}
+
+impl Form {
+    /// All of them: name, and the ending of a file that means it.
+    const ALL: [(&'static str, &'static str, Self); 6] = [
+        ("json", "json", Self::Json),
+        ("csv", "csv", Self::Csv),
+        ("junit", "xml", Self::Junit),
+        ("markdown", "md", Self::Markdown),
+        ("badge", "svg", Self::Badge),
+        ("github", "", Self::Github),
+    ];
+
+    /// The report in this form.
+    ///
+    /// # Errors
+    /// When its writer fails.
+    pub fn render(self, report: &Report) -> io::Result<String> {
+        let text = match self {
+            Self::Json => format!("{:#}\n", json::document(report)),
+            Self::Csv => {
+                let mut rows = Vec::new();
+                write_steps(&mut rows, report)?;
+                String::from_utf8(rows).map_err(io::Error::other)?
+            }
+            Self::Junit => junit::render(report)?,
+            Self::Markdown => markdown::render(report),
+            Self::Badge => badge::render(report),
+            Self::Github => annotations::render(report),
+        };
+        Ok(mask::hide(&text).into_owned())
+    }
+}
+
+/// A report that was asked for: its form, and where it goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Export {
+    /// What it looks like.
+    pub form: Form,
+    /// A file; none: a standard stream.
+    pub path: Option<PathBuf>,
+}
+
+impl FromStr for Export {
+    type Err = String;
+
+    /// `FILE.ext`, `FORM:FILE`, `FORM:-`, `github`.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let of_name = |name: &str| Form::ALL.into_iter().find(|(known, ..)| *known == name);
+        let expected = || {
+            let names = Form::ALL.map(|(name, ..)| name).join(", ");
+            format!(
+                "expected a file that ends in .json, .csv, .xml, .md or .svg, FORM:FILE, or FORM:- \
+                 for standard output; FORM is one of {names}"
+            )
+        };
+        if let Some((name, place)) = text.split_once(':')
+            && !name.contains(['/', '.'])
+        {
+            let Some((_, _, form)) = of_name(name) else {
+                let near = nearest(name, Form::ALL.map(|(name, ..)| name));
+                let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+                return Err(format!("there is no form `{name}`: {}{near}", expected()));
+            };
+            if place.is_empty() {
+                return Err(format!("`{name}:` names no file: {}", expected()));
+            }
+            return Ok(Self { form, path: (place != "-").then(|| PathBuf::from(place)) });
+        }
+        if text == "github" {
+            return Ok(Self { form: Form::Github, path: None });
+        }
+        let path = PathBuf::from(text);
+        let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
+        let known = Form::ALL.into_iter().find(|(_, known, _)| *known == ending);
+        match known.filter(|_| !ending.is_empty()) {
+            Some((.., form)) => Ok(Self { form, path: Some(path) }),
+            None => Err(format!("`{text}` does not say what it is to be: {}", expected())),
+        }
+    }
+}
+
+impl Export {
+    /// Whether standard output is taken by it.
+    pub fn takes_output(&self) -> bool {
+        self.path.is_none() && self.form != Form::Github
+    }
+}
+
+/// Writes what was asked for, when the run is over.
+#[derive(Debug)]
+pub struct Exports {
+    wanted: Vec<(Form, Option<File>)>,
+}
+
+impl Exports {
+    /// Opens the files, so that one that cannot be written is known now.
+    ///
+    /// # Errors
+    /// When a file cannot be made; the text says which.
+    pub fn open(wanted: &[Export]) -> io::Result<Self> {
+        let open = |export: &Export| {
+            let file = export.path.as_ref().map(|path| {
+                File::create(path).map_err(|error| {
+                    let place = path.display();
+                    io::Error::new(error.kind(), format!("cannot write {place}: {error}"))
+                })
+            });
+            Ok((export.form, file.transpose()?))
+        };
+        Ok(Self { wanted: wanted.iter().map(open).collect::<io::Result<_>>()? })
+    }
+}
+
+impl Sink for Exports {
+    fn wants(event: &RunEvent) -> bool {
+        matches!(event, RunEvent::Ended(_))
+    }
+
+    fn take(&mut self, event: &RunEvent) -> io::Result<()> {
+        let RunEvent::Ended(report) = event else { return Ok(()) };
+        for (form, file) in &mut self.wanted {
+            let text = form.render(report)?;
+            match (file, form) {
+                (Some(file), _) => file.write_all(text.as_bytes())?,
+                // A runner reads annotations from either stream; this one is for remarks.
+                (None, Form::Github) => io::stderr().write_all(text.as_bytes())?,
+                (None, _) => {
+                    let mut out = io::stdout().lock();
+                    // A reader that has gone (`| head`) is no error.
+                    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                        done => done?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_say_form_and_place() {
+        let export = |form, path: Option<&str>| Ok(Export { form, path: path.map(PathBuf::from) });
+        for (text, expected) in [
+            ("out/junit.xml", export(Form::Junit, Some("out/junit.xml"))),
+            ("a.md", export(Form::Markdown, Some("a.md"))),
+            ("badge.svg", export(Form::Badge, Some("badge.svg"))),
+            ("markdown:-", export(Form::Markdown, None)),
+            ("junit:/tmp/x", export(Form::Junit, Some("/tmp/x"))),
+            ("github", export(Form::Github, None)),
+            ("./a:b.json", export(Form::Json, Some("./a:b.json"))),
+        ] {
+            assert_eq!(text.parse(), expected, "{text}");
+        }
+        for (text, says) in [
+            ("report", "`report` does not say what it is to be"),
+            ("report.pdf", "`report.pdf` does not say what it is to be"),
+            ("markdwn:-", "did you mean `markdown`?"),
+            ("json:", "`json:` names no file"),
+            ("", "`` does not say"),
+        ] {
+            let error = text.parse::<Export>().unwrap_err();
+            assert!(error.contains(says) && error.contains("expected a file"), "{error}");
+        }
+    }
+}

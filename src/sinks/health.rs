@@ -1,0 +1,67 @@
+//! `health.csv`: how things stood at the end of each second, and what was read off beside the run.
+//!
+//! `files` feeds it each second's Moment.
+//! Invariant: a cell is empty where there is no reading.
+
+use std::io::{self, Write};
+
+use super::files::harmless;
+use crate::event::Opening;
+use crate::stats::{Dial, Moment, Unit};
+
+/// The file.
+pub(super) const FILE: &str = "health.csv";
+
+/// Writes the file.
+pub(super) struct Health<W: Write> {
+    csv: csv::Writer<W>,
+}
+
+impl<W: Write> Health<W> {
+    /// Begins the file.
+    pub(super) fn new(out: W, opening: &Opening) -> io::Result<Self> {
+        let mut csv = csv::Writer::from_writer(out);
+        let fixed = ["second", "users", "calls_in_flight", "connections"].map(str::to_owned);
+        let asked = opening.plan.workloads.iter().map(|load| {
+            let unit = if load.open { "per_s" } else { "users" };
+            harmless(&format!("{} asked_{unit}", load.name))
+        });
+        let dials = opening.dials.iter().map(column);
+        csv.write_record(fixed.into_iter().chain(asked).chain(dials))?;
+        Ok(Self { csv })
+    }
+
+    /// Writes one second; a run that is killed leaves whole ones behind.
+    pub(super) fn write(&mut self, moment: &Moment) -> io::Result<()> {
+        let fixed = [u64::from(moment.second), moment.users, moment.running, moment.connections];
+        let asked = moment.asked.iter().map(|level| format!("{level:.3}"));
+        let dials = moment.dials.iter().map(|reading| reading.map_or(String::new(), shown));
+        let row = fixed.map(|count| count.to_string()).into_iter().chain(asked).chain(dials);
+        self.csv.write_record(row)?;
+        self.csv.flush()
+    }
+}
+
+/// The heading of a dial's column.
+fn column(dial: &Dial) -> String {
+    let unit = if dial.unit == Unit::Plain { "" } else { dial.unit.name() };
+    harmless(format!("{} {} {unit}", dial.whose.name(), dial.name).trim())
+}
+
+fn shown(reading: f64) -> String {
+    if reading.fract() == 0.0 { format!("{reading:.0}") } else { format!("{reading:.3}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stats::Whose;
+
+    #[test]
+    fn columns_have_their_owner_and_unit_and_no_formula() {
+        let dial = |name: &str, unit, whose| column(&Dial { name: name.into(), unit, whose });
+        assert_eq!(dial("cpu", Unit::Percent, Whose::Generator), "generator cpu percent");
+        assert_eq!(dial("=1+1", Unit::Plain, Whose::Target), "target =1+1");
+        assert_eq!((shown(3.0), shown(0.25)), ("3".to_owned(), "0.250".to_owned()));
+    }
+}
