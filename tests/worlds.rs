@@ -102,6 +102,11 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     if report.ending.code() != world.exit {
         wrong.push(format!("exit {}: {:?}", report.ending.code(), report.judgements));
     }
+    // What cannot be made again from its record was not recorded whole.
+    let documents = [report, &lived.again].map(manada::sinks::json::document);
+    if documents[0] != documents[1] || report.timeline != lived.again.timeline {
+        wrong.push(format!("another report from its record:\n{:#}", documents[1]));
+    }
     wrong.extend(counted::wrong(&world.counts, report));
     wrong.extend(world.notices.iter().filter_map(|said| counted::wrong_notices(said, report)));
     wrong.extend(wrong_flows(world, plan, lived));

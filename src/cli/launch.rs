@@ -149,7 +149,7 @@ fn control(levers: Levers, common: &Common) -> Kept {
     match door::open(&levers.run, &levers.wishes) {
         Ok(door) => kept.push(Box::new(door)),
         Err(error) if common.output.quiet == 0 => {
-            complain(&format_args!("no control socket: {error}"))
+            complain(&format_args!("no control socket: {error}"));
         }
         Err(_) => {}
     }

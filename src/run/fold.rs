@@ -119,7 +119,7 @@ impl Fold {
         let judgements = self.watch.conclude(snapshot.until_ns, &snapshot);
         let report = self.report(snapshot, judgements, timeline, false);
         let ending = if broken.is_empty() { report.ending } else { Ending::Broken };
-        Report { broken, rss_peak, ending, ..report }
+        Report { broken, ending, rss_peak, ..report }
     }
 
     fn report(

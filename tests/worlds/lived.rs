@@ -24,12 +24,14 @@ use manada::wire::fake::Target;
 use tokio::sync::mpsc;
 
 use super::World;
-use super::onlookers::{Listener, wish_all};
+use super::onlookers::{Listener, Recorded, again, wish_all};
 use super::scripted::{Window, World1, ns};
 
 /// What came of a world.
 pub struct Lived {
     pub report: Report,
+    /// The same from its record.
+    pub again: Report,
     pub target: Target,
     /// What the target had got before the load began.
     pub before: u64,
@@ -111,7 +113,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             machine: Vec::new(),
             dials: Vec::new(),
         });
-        let mut fold = Fold::new(opening, shards);
+        let mut fold = Fold::new(Arc::clone(&opening), shards);
         let (_keep, interrupts) = mpsc::channel(1);
         let (control, wishes) = mpsc::channel(WISHES);
         wish_all(&world.steer, start, control);
@@ -119,6 +121,8 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let mut audience = Audience::default();
         let said = Arc::new(Mutex::new(Vec::new()));
         audience.seat("said", Full::Wait, Listener(Arc::clone(&said))).unwrap();
+        let record = Arc::new(Mutex::new(Vec::new()));
+        audience.seat("record", Full::Wait, Recorded(Arc::clone(&record))).unwrap();
         let mut rss = || held(&world.memory, clock::now().since(start));
         let vitals = Vitals { rss: &mut rss, limit: None, dials: &mut Vec::new };
         let folds = Folds { fold: &mut fold, audience: &mut audience, vitals };
@@ -129,6 +133,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         audience.leave().unwrap();
         let said = std::mem::take(&mut *said.lock().unwrap());
         let report = fold.conclude(Vec::new(), None);
-        Lived { report, target, before, said }
+        let again = again(&opening, &record.lock().unwrap(), None);
+        Lived { report, again, target, before, said }
     })
 }

@@ -6,10 +6,13 @@
 use std::sync::{Arc, Mutex};
 
 use manada::clock::{self, Time};
-use manada::event::{Asked, RunEvent, Wish};
+use manada::event::record::{End, Entry, Writer};
+use manada::event::{Asked, Opening, Report, RunEvent, Wish};
 use manada::run::control::LEAD_NS;
-use manada::sinks::Sink;
+use manada::run::replay::replay;
+use manada::sinks::{Audience, Sink};
 use manada::stats::{Snapshot, Topic};
+use manada::verdict::Threshold;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
@@ -29,6 +32,32 @@ impl Sink for Listener {
         }
         Ok(())
     }
+}
+
+/// Keeps the record of a run, as its folder would.
+pub struct Recorded(pub Arc<Mutex<Vec<Entry>>>);
+
+impl Sink for Recorded {
+    fn wants(event: &RunEvent) -> bool {
+        Entry::of(event).is_some()
+    }
+
+    fn take(&mut self, event: &RunEvent) -> std::io::Result<()> {
+        self.0.lock().unwrap().extend(Entry::of(event));
+        Ok(())
+    }
+}
+
+/// The report that a record gives.
+pub fn again(opening: &Arc<Opening>, entries: &[Entry], rules: Option<Vec<Threshold>>) -> Report {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes).unwrap();
+    let (began, end) = (Entry::Began(Arc::clone(opening)), Entry::Ended(End::default()));
+    let all = [&began].into_iter().chain(entries).chain([&end]);
+    all.for_each(|entry| writer.write(entry).unwrap());
+    drop(writer);
+    let report = replay(bytes.as_slice(), rules, &mut Audience::default()).unwrap();
+    Arc::unwrap_or_clone(report)
 }
 
 /// Something that somebody wishes.
