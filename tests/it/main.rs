@@ -1,6 +1,7 @@
 //! The program as its users meet it: the real binary against scripted servers, the built-in target
 //! and hostile files. Each run lasts a second or two and goes to 127.0.0.1 alone.
 
+mod again; // a finished run shown, judged and written again
 mod answers; // raw answers, good and hostile, and what must come of each
 mod browser; // cookies, redirects, compressed answers
 mod budgets; // memory that is bounded from within and from outside
@@ -23,6 +24,7 @@ mod outages; // a resilient client at a target that stands still, dies, refuses
 mod peer; // a raw TCP server that does what a script says
 mod planning; // `plan`, `doctor` and `schema`
 mod pools; // connections as the target sees them
+mod prometheus; // a real Prometheus of our own
 mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind
 mod resilient; // what a client that holds back and tries again says of itself
@@ -36,4 +38,5 @@ mod signals; // Ctrl-C once and twice, SIGTERM
 mod stale; // kept connections that the target closed
 mod tls; // certificates good and bad
 mod verdicts; // what a dead or slow target means for thresholds
+mod watching; // dials beside the run: the generator's, the target's
 mod words; // wrong words, missing files, closed pipes

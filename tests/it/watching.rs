@@ -1,0 +1,78 @@
+//! The generator's health and the target's own figures, on one clock with the run.
+//!
+//! Invariant: nothing is asserted of how much anything used, but that it was read each second.
+
+use crate::builtin::Builtin;
+use crate::harness::{Done, Manada};
+use crate::prometheus::Prometheus;
+
+/// A run of three seconds that watches something.
+fn watching(target: &Builtin, watch: &[&str]) -> Done {
+    let words = ["hit", &target.url("/"), "-c", "2", "-d", "3s", "--out", "out", "--ui", "none"];
+    Manada::new(&words).words(watch).go()
+}
+
+/// A column of health.csv, by how its name begins.
+fn column(done: &Done, name: &str) -> Vec<String> {
+    let text = done.read("out/health.csv");
+    let mut rows = csv::Reader::from_reader(text.as_bytes());
+    let head = rows.headers().unwrap().clone();
+    let at = head.iter().position(|known| known.starts_with(name));
+    let at = at.unwrap_or_else(|| panic!("no {name} in {head:?}"));
+    rows.records().map(|row| row.unwrap()[at].to_owned()).collect()
+}
+
+/// Most of them are there and above zero.
+fn check_read(done: &Done, name: &str) {
+    let readings = column(done, name);
+    let good = readings.iter().filter(|one| one.parse::<f64>().is_ok_and(|value| value > 0.0));
+    // Three seconds, or two where the machine is so busy that one came too late.
+    assert!(good.count() >= 2, "{name}: {readings:?}");
+}
+
+#[test]
+fn the_generator_and_a_process_are_read_each_second() {
+    let target = Builtin::start(&[]);
+    let pid = target.pid().to_string();
+    let done = watching(&target, &["--watch", "pid", &pid]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let names = ["generator cpu", "generator memory", "generator descriptors", "generator hiccup"];
+    names.iter().for_each(|name| check_read(&done, name));
+    let target = ["cpu", "memory", "descriptors", "threads"];
+    target.iter().for_each(|what| check_read(&done, &format!("target pid {pid} {what}")));
+    let seconds = column(&done, "second");
+    assert_eq!(seconds[..2], ["0", "1"]);
+}
+
+#[test]
+fn a_real_prometheus_is_asked_each_second() {
+    let (target, prometheus) = (Builtin::start(&[]), Prometheus::start());
+    let url = format!("http://{}", prometheus.address);
+    let pid = target.pid().to_string();
+    let watch = ["--watch", "prometheus", &url, "sum(up)", "--watch", "pid", &pid];
+    let done = watching(&target, &watch);
+    assert_eq!(done.code, Some(0), "{done}");
+    check_read(&done, "target sum(up)");
+    check_read(&done, &format!("target pid {pid} memory"));
+    // A query that it does not understand is known before the load begins.
+    let done = watching(&target, &["--watch", "prometheus", &url, "sum("]);
+    assert_eq!(done.code, Some(3), "{done}");
+    assert!(done.stderr.contains("cannot watch `sum(`") && done.stderr.contains("parse error"));
+    let done = watching(&target, &["--watch", "prometheus", &url, "{job=\"own\"}"]);
+    assert!(done.code == Some(3) && done.stderr.contains("series: expected one"), "{done}");
+}
+
+#[test]
+fn what_is_not_there_is_no_thing_to_watch() {
+    let target = Builtin::start(&[]);
+    for (words, code, says) in [
+        (&["pid", "4294967295"][..], 3, "there is no process 4294967295 to watch"),
+        (&["prometheus", "http://127.0.0.1:1", "up"], 3, "onnection refused"),
+        (&["pid", "x"], 2, "`x` is no process number"),
+        (&["cpu", "1"], 2, "`cpu` cannot be watched"),
+    ] {
+        let done = watching(&target, &[&["--watch"], words].concat());
+        assert_eq!(done.code, Some(code), "{done}");
+        assert!(done.stderr.contains(says), "{done}");
+    }
+}
