@@ -1,12 +1,15 @@
-//! `health.csv`: how things stood at the end of each second, and what was read off beside the run.
+//! `health.csv`: how things stood at the end of each second, and what was read off beside the run;
+//! and its highest readings for `summary.json`.
 //!
 //! `files` feeds it each second's Moment.
 //! Invariant: a cell is empty where there is no reading.
 
 use std::io::{self, Write};
 
+use serde_json::{Value, json};
+
 use super::files::harmless;
-use crate::event::Opening;
+use crate::event::{Opening, Report};
 use crate::stats::{Dial, Moment, Unit};
 
 /// The file.
@@ -40,6 +43,19 @@ impl<W: Write> Health<W> {
         self.csv.write_record(row)?;
         self.csv.flush()
     }
+}
+
+/// Each dial's highest and last reading; null where it had none.
+pub(super) fn document(report: &Report) -> Value {
+    let moments = &report.timeline.moments;
+    let dial = |(at, dial): (usize, &Dial)| {
+        let readings = || moments.iter().filter_map(|moment| *moment.dials.get(at)?);
+        json!({
+            "name": dial.name, "of": dial.whose.name(), "unit": dial.unit.name(),
+            "max": readings().reduce(f64::max), "last": readings().next_back(),
+        })
+    };
+    report.opening.dials.iter().enumerate().map(dial).collect()
 }
 
 /// The heading of a dial's column.

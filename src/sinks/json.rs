@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::{client, failures};
+use super::{client, failures, health};
 use crate::event::Report;
 use crate::mask;
 use crate::plan::Series;
@@ -100,6 +100,7 @@ fn whole(report: &Report) -> Value {
             "response_us": latency(&warmup.response(|_| true, warmup.lost())),
         },
         "generator": generator(report),
+        "dials": health::document(report),
     })
 }
 

@@ -18,8 +18,12 @@ use crate::plan::Outline;
 use crate::stats::Snapshot;
 use crate::units::{show_count, show_duration, show_rate};
 
-/// How many seconds lie between two plain lines.
-const PLAIN_EVERY: u64 = 5;
+/// How many seconds lie between two plain lines in the first minutes, and after them: the log of a
+/// long run stays readable.
+const PLAIN_EVERY: [u64; 2] = [5, 30];
+
+/// When the first minutes are over.
+const LONG_S: u64 = 120;
 
 /// What one workload did in the last second.
 struct Pulse {
@@ -186,14 +190,14 @@ pub struct Lines {
     opening: Option<Arc<Opening>>,
     pulses: Pulses,
     seconds: u64,
-    every: u64,
+    every: [u64; 2],
     few: Few,
 }
 
 impl Lines {
     /// On standard error; `verbose`: each second, and how the run is made.
     pub fn new(verbose: bool) -> Self {
-        let every = if verbose { 1 } else { PLAIN_EVERY };
+        let every = if verbose { [1; 2] } else { PLAIN_EVERY };
         let (pulses, few) = (Pulses::default(), Few::default());
         Self { opening: None, pulses, seconds: 0, every, few }
     }
@@ -206,7 +210,7 @@ impl Lines {
         });
         let mut err = io::stderr().lock();
         writeln!(err, "running {} (seed {}), {end}", plain(&plan.scenario), plan.seed.value())?;
-        if self.every == 1 {
+        if self.every == [1; 2] {
             let Generator { tier, shards, reason, .. } = generator;
             writeln!(err, "{tier} engine, {shards} of its shards: {reason}")?;
             for remark in &generator.remarks {
@@ -219,7 +223,8 @@ impl Lines {
     fn line(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         self.seconds += 1;
         let Some(opening) = &self.opening else { return Ok(()) };
-        if !self.seconds.is_multiple_of(self.every) {
+        let every = self.every[usize::from(self.seconds > LONG_S)];
+        if !self.seconds.is_multiple_of(every) {
             return Ok(());
         }
         let pulses = self.pulses.next(&opening.plan, snapshot);
@@ -227,7 +232,10 @@ impl Lines {
         // Shards shed within a moment of the full second.
         let elapsed = (snapshot.elapsed_ns + 500_000_000) / 1_000_000_000;
         let elapsed = show_duration(Duration::from_secs(elapsed));
-        write!(err, "{elapsed:>6}")?;
+        let end = opening.plan.load_end().map_or(String::new(), |end| {
+            format!(" of {}", show_duration(Duration::from_secs(end.as_secs_f64().ceil() as u64)))
+        });
+        write!(err, "{elapsed:>6}{end}")?;
         for (pulse, load) in pulses.iter().zip(&opening.plan.workloads) {
             write!(
                 err,

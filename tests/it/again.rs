@@ -81,7 +81,7 @@ fn a_run_that_was_killed_can_be_read_to_its_last_second() {
     let target = Builtin::start(&[]);
     let words = ["hit", &target.url("/"), "-r", "50/s", "-d", "30s", "--out", "out", "--ui"];
     let running = Manada::new(&words).words(&["plain", "-v"]).start();
-    running.hear("    3s  | hit:");
+    running.hear("    3s of 30s  | hit:");
     running.signal(Signal::KILL);
     let done = running.wait();
     let (code, json, _) = again(&done, &["out", "--json"]);

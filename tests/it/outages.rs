@@ -25,7 +25,7 @@ fn start(target: &Builtin, keys: &str) -> Running {
         target.url("")
     );
     let running = Manada::telling(&scenario, &["--seed", "1"]).start();
-    running.hear("    3s  | w:");
+    running.hear("    3s of 10s  | w:");
     running
 }
 
