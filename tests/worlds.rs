@@ -102,6 +102,16 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     if report.ending.code() != world.exit {
         wrong.push(format!("exit {}: {:?}", report.ending.code(), report.judgements));
     }
+    // What the time line shows is what was counted, second by second.
+    let points = report.timeline.points();
+    let made = points.map(|point| (point.calls.made, point.starts().started));
+    let made = made.fold((0, 0), |all, one| (all.0 + one.0, all.1 + one.1));
+    let ended: u64 =
+        [&snapshot.measured, &snapshot.warmup].map(|window| window.calls().made).iter().sum();
+    let started = snapshot.iterations().started;
+    if made != (ended, started) {
+        wrong.push(format!("{made:?} on the time line, not {ended} calls, {started} starts"));
+    }
     // What cannot be made again from its record was not recorded whole.
     let documents = [report, &lived.again].map(manada::sinks::json::document);
     if documents[0] != documents[1] || report.timeline != lived.again.timeline {

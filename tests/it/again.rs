@@ -14,7 +14,8 @@ use crate::peer::Server;
 /// A run with a bit of everything: two workloads, failures, breakers, checks, a warm-up.
 fn run(target: &Builtin, words: &[&str]) -> Done {
     let scenario = format!(
-        "client: resilient\ndegradation: {{ enabled: false }}\nservices: {{ it: {{ url: \"{}\" }} }}\nwarmup: 500ms\n\
+        "client: resilient\ndegradation: {{ enabled: false }}\n\
+         services: {{ it: {{ url: \"{}\" }} }}\nwarmup: 500ms\n\
          breakers: {{ endpoint: {{ failures: 2, open: 100ms }} }}\n\
          thresholds: [ 'service.p50 < 5s', 'errors <= 100%', 'service.p50 < 5s over 1s' ]\n\
          workloads:\n  closed:\n    users: 3\n    duration: 2500ms\n    think: 20ms\n    \
@@ -158,10 +159,14 @@ fn what_others_wrote_is_text_in_every_form() {
     let server = Server::start(|peer| {
         while peer.head().is_some() {
             let body = "<script>alert(2)</script>";
-            peer.send(format!(
-                "HTTP/1.1 500 <img src=x>\r\nX-<b>: \"><script>\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            ).as_bytes());
+            peer.send(
+                format!(
+                    "HTTP/1.1 500 <img src=x>\r\nX-<b>: \"><script>\r\n\
+                 Content-Length: {}\r\n\r\n{body}",
+                    body.len()
+                )
+                .as_bytes(),
+            );
         }
     });
     let scenario = format!(
