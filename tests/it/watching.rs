@@ -2,6 +2,11 @@
 //!
 //! Invariant: nothing is asserted of how much anything used, but that it was read each second.
 
+use std::sync::mpsc::sync_channel;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
 use crate::builtin::Builtin;
 use crate::harness::{Done, Manada};
 use crate::prometheus::Prometheus;
@@ -75,4 +80,21 @@ fn what_is_not_there_is_no_thing_to_watch() {
         assert_eq!(done.code, Some(code), "{done}");
         assert!(done.stderr.contains(says), "{done}");
     }
+}
+
+#[test]
+fn a_pause_of_the_whole_generator_is_seen() {
+    let target = Builtin::start(&[]);
+    let words = ["hit", &target.url("/"), "-r", "20/s", "-d", "4s", "--out", "out"];
+    let running = Manada::new(&words).words(&["--ui", "plain", "-v"]).start();
+    running.hear("    1s of 4s  | hit:");
+    running.signal(Signal::STOP);
+    // Nothing tells that a second is over but a clock.
+    let (_keep, never) = sync_channel::<()>(0);
+    let _ = never.recv_timeout(Duration::from_secs(1));
+    running.signal(Signal::CONT);
+    let done = running.wait();
+    let hiccups = column(&done, "generator hiccup");
+    let most = hiccups.iter().filter_map(|one| one.parse::<f64>().ok()).fold(0.0, f64::max);
+    assert!(most >= 900_000.0, "{hiccups:?}");
 }
