@@ -90,7 +90,8 @@ impl Dials {
     /// # Errors
     /// When the system gives no thread.
     pub(super) fn begin(mut self, start: Time) -> io::Result<Reading> {
-        let (latest, over) = (Arc::<Mutex<Readings>>::default(), Arc::<AtomicBool>::default());
+        let none = vec![None; self.list().len()];
+        let (latest, over) = (Arc::new(Mutex::new(none)), Arc::<AtomicBool>::default());
         let (out, end) = (Arc::clone(&latest), Arc::clone(&over));
         let thread = std::thread::Builder::new().name("dials".to_owned()).spawn(move || {
             // Without a descriptor for its clock there are no readings; the run says more.
@@ -140,9 +141,11 @@ impl Reader {
 }
 
 impl Reading {
-    /// The newest readings; they are taken once.
+    /// The newest readings, one for each dial; they are taken once, and are none until the next.
     pub(super) fn take(&self) -> Readings {
-        std::mem::take(&mut *self.latest.lock().unwrap_or_else(PoisonError::into_inner))
+        let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
+        let none = vec![None; latest.len()];
+        std::mem::replace(&mut *latest, none)
     }
 }
 
