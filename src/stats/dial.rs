@@ -39,6 +39,14 @@ pub enum Whose {
     Target,
 }
 
+/// Of two readings the higher stays, where there is one.
+pub fn keep_most(mine: &mut Option<f64>, other: Option<f64>) {
+    *mine = match (*mine, other) {
+        (Some(mine), Some(other)) => Some(mine.max(other)),
+        (mine, other) => mine.or(other),
+    };
+}
+
 impl Unit {
     /// Its name in reports.
     pub const fn name(self) -> &'static str {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::counts::Calls;
 use super::delta::{LoadWindow, StepWindow, Window};
+use super::dial::keep_most;
 use super::heat::Heat;
 use super::latency::{Latency, Quantile};
 
@@ -210,12 +211,8 @@ impl Moment {
         self.users = self.users.max(other.users);
         self.running = self.running.max(other.running);
         self.connections = self.connections.max(other.connections);
-        for (mine, theirs) in self.dials.iter_mut().zip(&other.dials) {
-            *mine = match (*mine, *theirs) {
-                (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
-                (mine, theirs) => mine.or(theirs),
-            };
-        }
+        let dials = self.dials.iter_mut().zip(&other.dials);
+        dials.for_each(|(mine, theirs)| keep_most(mine, *theirs));
     }
 }
 

@@ -25,6 +25,7 @@ pub use watched::Watched;
 
 use crate::clock::{self, Time};
 use crate::stats::Dial;
+use crate::stats::dial::keep_most;
 
 /// How often the thread looks whether it is woken in time. A pause of this process that is longer
 /// is seen; shorter ones by chance.
@@ -114,7 +115,10 @@ impl Dials {
             if now >= next {
                 let readings: Readings =
                     self.readers.iter_mut().flat_map(|reader| reader.read(hiccup)).collect();
-                *out.lock().unwrap_or_else(PoisonError::into_inner) = readings;
+                let mut latest = out.lock().unwrap_or_else(PoisonError::into_inner);
+                // What nobody has taken yet, since all of us paused, is not forgotten.
+                latest.iter_mut().zip(readings).for_each(|(mine, new)| keep_most(mine, new));
+                drop(latest);
                 // What a pause of many seconds left out is not made up for.
                 let behind = now.since(next) / SECOND_NS;
                 next = next.after((behind + 1) * SECOND_NS);
