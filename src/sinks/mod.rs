@@ -17,6 +17,7 @@ pub mod forecast_json;
 mod held;
 mod hlog;
 pub mod json;
+pub mod page;
 mod paint;
 mod pools;
 pub mod progress;
