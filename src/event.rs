@@ -250,3 +250,22 @@ pub struct SeenCall {
 
 /// Most of what is kept of a walk.
 pub const SEEN: usize = 1_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_the_same_words() {
+        for (word, wanted) in [
+            ("run", "run"),
+            ("", "''"),
+            ("errors < 1%", "'errors < 1%'"),
+            ("it's", "'it'\\''s'"),
+            ("$(reboot)", "'$(reboot)'"),
+            ("--seed=7", "--seed=7"),
+        ] {
+            assert_eq!(quoted(word), wanted);
+        }
+    }
+}

@@ -53,8 +53,8 @@ pub(super) struct Common {
 /// What a finished run is shown as.
 #[derive(Debug, Args)]
 pub(super) struct Output {
-    /// The report in another form beside the folder's, by its ending (.json .csv .xml .md .svg) or
-    /// as FORM:FILE, e.g. junit.xml, markdown:-, github; may be given more than once
+    /// The report in another form beside the folder's, by its ending (.html .json .csv .xml .md
+    /// .svg) or as FORM:FILE, e.g. junit.xml, markdown:-, github; may be given more than once
     #[arg(long, value_name = "[FORM:]FILE", help_heading = "Output")]
     pub(super) report: Vec<Export>,
     /// Print summary.json on standard output instead of the summary

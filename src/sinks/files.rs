@@ -1,6 +1,6 @@
-//! The folder a run leaves behind: `summary.json`, `steps.csv`, `timeline.csv`, `latency.hlog`,
-//! `health.csv`, `run.record`, and what only some runs have: `pools.csv`, `endpoints.csv`,
-//! `events.jsonl`.
+//! The folder a run leaves behind: `summary.json`, `report.html`, `steps.csv`, `timeline.csv`,
+//! `latency.hlog`, `health.csv`, `run.record`, and what only some runs have: `pools.csv`,
+//! `endpoints.csv`, `events.jsonl`.
 //!
 //! `cli` opens it before the run, so that a path that cannot be written fails in the first second.
 //! Invariant: an existing report is never overwritten unless it was asked for.
@@ -17,15 +17,22 @@ use super::hlog::Hlog;
 use super::pools::{self, Pools};
 use super::standing::{Stand, Standings};
 use super::timeline::Timeline;
-use super::{Sink, json};
+use super::{Sink, json, page};
 use crate::event::{Opening, Report, RunEvent, record};
 use crate::mask;
 use crate::stats::Closed;
 use crate::stats::delta::StepWindow;
 
 /// The files of every run, in the order they are named at the end.
-const NAMES: [&str; 6] =
-    ["summary.json", "steps.csv", "timeline.csv", "latency.hlog", health::FILE, record::FILE];
+const NAMES: [&str; 7] = [
+    "summary.json",
+    "report.html",
+    "steps.csv",
+    "timeline.csv",
+    "latency.hlog",
+    health::FILE,
+    record::FILE,
+];
 
 /// The files of those that have something to put into them.
 const SOME: [&str; 3] = [pools::FILE, endpoints::FILE, events::FILE];
@@ -150,6 +157,7 @@ impl Files {
         let mut steps = File::create(self.folder.join("steps.csv")).map(BufWriter::new)?;
         write_steps(&mut steps, report)?;
         steps.flush()?;
+        fs::write(self.folder.join("report.html"), page::document(report))?;
         let mut summary = File::create(self.folder.join("summary.json")).map(BufWriter::new)?;
         serde_json::to_writer_pretty(&mut summary, &json::document(report))?;
         writeln!(summary)?;

@@ -20,6 +20,7 @@ mod held;
 mod hlog;
 pub mod json;
 mod judged;
+pub mod page;
 mod paint;
 mod pools;
 pub mod progress;

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::files::write_steps;
-use super::{Sink, json};
+use super::{Sink, json, page};
 use crate::event::{Report, RunEvent};
 use crate::mask;
 use crate::near::nearest;
@@ -22,6 +22,8 @@ use crate::near::nearest;
 /// A form of report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
+    /// `report.html`.
+    Html,
     /// `summary.json`.
     Json,
     /// `steps.csv`.
@@ -38,7 +40,8 @@ pub enum Form {
 
 impl Form {
     /// All of them: name, and the ending of a file that means it.
-    const ALL: [(&'static str, &'static str, Self); 6] = [
+    const ALL: [(&'static str, &'static str, Self); 7] = [
+        ("html", "html", Self::Html),
         ("json", "json", Self::Json),
         ("csv", "csv", Self::Csv),
         ("junit", "xml", Self::Junit),
@@ -53,6 +56,7 @@ impl Form {
     /// When its writer fails.
     pub fn render(self, report: &Report) -> io::Result<String> {
         let text = match self {
+            Self::Html => page::document(report),
             Self::Json => format!("{:#}\n", json::document(report)),
             Self::Csv => {
                 let mut rows = Vec::new();
@@ -86,8 +90,8 @@ impl FromStr for Export {
         let expected = || {
             let names = Form::ALL.map(|(name, ..)| name).join(", ");
             format!(
-                "expected a file that ends in .json, .csv, .xml, .md or .svg, FORM:FILE, or FORM:- \
-                 for standard output; FORM is one of {names}"
+                "expected a file that ends in .html, .json, .csv, .xml, .md or .svg, FORM:FILE, or \
+                 FORM:- for standard output; FORM is one of {names}"
             )
         };
         if let Some((name, place)) = text.split_once(':')

@@ -1,0 +1,159 @@
+//! The time axis that all charts of a page share: its length, its columns, its events.
+//!
+//! Made from a Report; each section that draws over time takes its columns from here.
+//! Invariant: a column is never narrower than a point of the timeline, and there are at most
+//! [`COLUMNS`]: counts become means over it, of percentiles and gauges the worst stays.
+
+use crate::event::Report;
+use crate::stats::timeline::Band;
+use crate::stats::{Moment, Notice, Point, Quantile, Topic};
+
+/// The most columns of a chart: more cannot be told apart on a screen.
+pub const COLUMNS: usize = 1_000;
+
+/// The most columns of a small chart, and of a heat map.
+pub const FEW: usize = 500;
+
+/// The axis of a run, cut into columns.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Axis {
+    /// How long it is, in whole points.
+    pub seconds: u32,
+    /// How many columns; the last one may reach beyond the end.
+    pub columns: usize,
+    /// Seconds that a column covers.
+    pub step_s: u32,
+    /// Seconds that a point of the timeline covers.
+    pub width_s: u32,
+    /// When the warm-up ends, seconds.
+    pub warmup_s: f64,
+}
+
+impl Axis {
+    /// Of a run, in at most so many columns.
+    pub fn of(report: &Report, most: usize) -> Self {
+        let timeline = &report.timeline;
+        let width_s = timeline.width_s.max(1);
+        let points = timeline.points().map(|point| point.second + width_s).max();
+        let moments = timeline.moments.iter().map(|moment| moment.second).max();
+        // A run is over some ms after its last second: that is no second more.
+        let elapsed = (report.snapshot.elapsed_ns + 500_000_000) / 1_000_000_000;
+        let elapsed = u32::try_from(elapsed).unwrap_or(u32::MAX / 2);
+        let seconds = elapsed.max(points.unwrap_or(0)).max(moments.unwrap_or(0)).max(1);
+        let per_column = seconds.div_ceil(width_s).div_ceil(most as u32).max(1);
+        let step_s = per_column * width_s;
+        let seconds = seconds.div_ceil(width_s) * width_s;
+        Self {
+            seconds,
+            columns: seconds.div_ceil(step_s) as usize,
+            step_s,
+            width_s,
+            warmup_s: report.opening.plan.warmup.as_secs_f64(),
+        }
+    }
+
+    /// Where a moment is, 0 to `width`.
+    pub fn place(&self, second: f64, width: f64) -> f64 {
+        (second / f64::from(self.seconds)).clamp(0.0, 1.0) * width
+    }
+
+    /// The width of a column.
+    pub fn span(&self, width: f64) -> f64 {
+        width * f64::from(self.step_s) / f64::from(self.seconds)
+    }
+
+    /// The middle of a column, 0 to `width`.
+    pub fn middle(&self, column: usize, width: f64) -> f64 {
+        ((column as f64 + 0.5) * self.span(width)).min(width)
+    }
+
+    /// The column that a second is in.
+    pub fn column(&self, second: u32) -> usize {
+        ((second / self.step_s) as usize).min(self.columns - 1)
+    }
+
+    /// Counts of points per second of their column; none: no point there.
+    pub fn rates(&self, report: &Report, count: impl Fn(&Point) -> u64) -> Vec<Option<f64>> {
+        let mut sums: Vec<Option<(u64, u32)>> = vec![None; self.columns];
+        for point in report.timeline.points() {
+            let (sum, seconds) = sums[self.column(point.second)].get_or_insert((0, 0));
+            *sum += count(point);
+            *seconds += self.width_s;
+        }
+        let rate = |sum: Option<(u64, u32)>| sum.map(|(sum, s)| sum as f64 / f64::from(s.max(1)));
+        sums.into_iter().map(rate).collect()
+    }
+
+    /// Of a percentile the worst of each column.
+    pub fn worst(&self, report: &Report, of: impl Fn(&Point) -> Band) -> Vec<Band> {
+        let height = |one: &Option<Quantile>| one.map(|one| (one.us, one.at_least));
+        let mut worst: Vec<Band> = vec![Band::default(); self.columns];
+        for point in report.timeline.points() {
+            let mine = worst[self.column(point.second)].iter_mut();
+            for (mine, theirs) in mine.zip(of(point)) {
+                if height(&theirs) > height(mine) {
+                    *mine = theirs;
+                }
+            }
+        }
+        worst
+    }
+
+    /// Of what stood at the ends of seconds the most of each column.
+    pub fn most(&self, report: &Report, of: impl Fn(&Moment) -> Option<f64>) -> Vec<Option<f64>> {
+        let mut most: Vec<Option<f64>> = vec![None; self.columns];
+        for moment in &report.timeline.moments {
+            // What stands at the end of a second belongs to the column that ends there.
+            let second = moment.second.saturating_sub(u32::from(self.width_s == 1));
+            let mine = &mut most[self.column(second)];
+            *mine = match (*mine, of(moment)) {
+                (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
+                (mine, theirs) => mine.or(theirs),
+            };
+        }
+        most
+    }
+}
+
+/// What changed, oldest first.
+pub fn events(report: &Report) -> Vec<&Notice> {
+    let mut all: Vec<&Notice> = report.snapshot.notices.list.iter().collect();
+    all.sort_by_key(|notice| notice.at_ns);
+    all
+}
+
+/// The kinds of marks: what somebody did, what the client did, what went wrong with ourselves.
+pub const MARKS: [(&str, &str); 3] =
+    [("control", "somebody's change"), ("client", "the client's own"), ("trouble", "generator")];
+
+/// The kind of a topic, by its place in [`MARKS`].
+pub const fn mark(topic: Topic) -> usize {
+    match topic {
+        Topic::Control => 0,
+        Topic::Breaker | Topic::Pool | Topic::Connect | Topic::Degradation => 1,
+        Topic::Healing | Topic::Memory | Topic::Admission => 2,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn axis(seconds: u32, step_s: u32) -> Axis {
+        let columns = seconds.div_ceil(step_s) as usize;
+        Axis { seconds, columns, step_s, width_s: 1, warmup_s: 0.0 }
+    }
+
+    #[test]
+    fn a_moment_is_at_the_same_place_on_every_axis() {
+        for (seconds, step) in [(10, 1), (3_601, 4), (3_601, 8), (7, 3)] {
+            let axis = axis(seconds, step);
+            for second in 0..seconds {
+                let place = axis.place(f64::from(second), 1_000.0);
+                let from = axis.column(second) as f64 * axis.span(1_000.0);
+                assert!((from - 1e-9..from + axis.span(1_000.0)).contains(&place), "{axis:?}");
+            }
+            assert!((0..axis.columns).all(|column| axis.middle(column, 1_000.0) <= 1_000.0));
+        }
+    }
+}

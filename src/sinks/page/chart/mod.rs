@@ -1,0 +1,272 @@
+//! Charts in SVG, drawn by ourselves: each is a figure with a legend that also reads its values.
+//!
+//! Sections say what is drawn, here it becomes HTML. What lies in a plot is stretched to the width
+//! it has; texts are outside of it, so that they are not.
+//! Invariant: shapes and places are numbers of ours; every word goes through `words`.
+
+pub mod path;
+pub mod scale;
+pub mod time;
+
+use maud::{Markup, PreEscaped, html};
+use serde_json::Value;
+
+use super::words::{Say, embedded};
+use crate::units::{show_bytes, show_count};
+use path::Path;
+use scale::Scale;
+
+/// The width of a plot in its own units.
+pub const WIDTH: f64 = 1_000.0;
+
+/// What values are counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unit {
+    /// Microseconds.
+    Micros,
+    /// So many each second.
+    PerSecond,
+    /// A number of things.
+    Count,
+    /// 100 is all.
+    Percent,
+    /// Bytes.
+    Bytes,
+    /// Whatever it is.
+    Plain,
+}
+
+/// Something drawn, with the style sheet's name for how it looks.
+#[derive(Clone, Debug)]
+pub struct Layer {
+    class: String,
+    path: Path,
+}
+
+/// A plot with its axes.
+#[derive(Debug)]
+pub struct Plot {
+    /// What it shows, for who cannot see it.
+    pub label: String,
+    /// Height in pixels.
+    pub height: u32,
+    /// Upwards.
+    pub y: Scale,
+    /// What the values upwards are counted in.
+    pub unit: Unit,
+    /// What is drawn, the lowest first.
+    pub layers: Vec<Layer>,
+    /// Names of places upwards beside the ticks: their distance from the top, and the name.
+    pub names: Vec<(f64, String)>,
+    /// Room above the scale, pixels.
+    pub above: f64,
+}
+
+/// An entry of a legend.
+#[derive(Debug)]
+pub struct Key {
+    /// The style sheet's name for its looks.
+    pub class: &'static str,
+    /// What it stands for.
+    pub name: String,
+}
+
+impl Plot {
+    /// An empty one.
+    pub fn new(label: impl Into<String>, height: u32, y: Scale, unit: Unit) -> Self {
+        let (layers, names) = (Vec::new(), Vec::new());
+        Self { label: label.into(), height, y, unit, layers, names, above: 6.0 }
+    }
+
+    /// How far below the top a value is.
+    pub fn down(&self, value: f64) -> f64 {
+        let height = f64::from(self.height);
+        height - self.y.place(value) * (height - self.above)
+    }
+
+    /// Draws something on top of what is there.
+    pub fn draw(&mut self, class: impl Into<String>, path: Path) {
+        if !path.is_empty() {
+            self.layers.push(Layer { class: class.into(), path });
+        }
+    }
+
+    /// The axis upwards: names of ticks, outside of what is stretched.
+    fn upward(&self) -> Markup {
+        let height = f64::from(self.height);
+        let ticks = self.y.ticks().into_iter().map(|tick| (self.down(tick), self.unit.tick(tick)));
+        html! {
+            svg.y width="70" height=(self.height) aria-hidden="true" {
+                @for (y, name) in ticks.chain(self.names.iter().cloned()) {
+                    text x="64" y=(tenth((y + 4.0).clamp(9.0, height))) { (name) }
+                }
+            }
+        }
+    }
+
+    /// The plot itself, over a grid.
+    fn area(&self) -> Markup {
+        let mut grid = Path::default();
+        self.y.ticks().into_iter().for_each(|tick| grid.add_level(self.down(tick), WIDTH));
+        html! {
+            svg.area viewBox={ "0 0 " (WIDTH) " " (self.height) } height=(self.height)
+                preserveAspectRatio="none" role="img" aria-label=(Say(&self.label)) {
+                path.grid d=(grid.as_str()) {}
+                @for Layer { class, path } in &self.layers {
+                    path class=(class) d=(path.as_str()) {}
+                }
+            }
+        }
+    }
+}
+
+/// A figure over something else than time: `across` names places from left (0) to right (1).
+pub fn figure(
+    title: &str,
+    note: &str,
+    mut plot: Plot,
+    across: &[(f64, String)],
+    keys: &[Key],
+) -> Markup {
+    let mut uprights = Path::default();
+    across.iter().for_each(|(x, _)| uprights.add_upright(x * WIDTH, f64::from(plot.height)));
+    plot.layers.insert(0, Layer { class: "grid".to_owned(), path: uprights });
+    html! {
+        figure.chart {
+            (caption(title, note, false))
+            div.plot {
+                (plot.upward())
+                (plot.area())
+                (below(across))
+            }
+            (legend(keys))
+        }
+    }
+}
+
+/// `over_time`: with a place for the moment that is pointed at.
+fn caption(title: &str, note: &str, over_time: bool) -> Markup {
+    html! {
+        figcaption {
+            strong { (Say(title)) }
+            @if !note.is_empty() { " " span.note { (Say(note)) } }
+            @if over_time { output.when {} }
+        }
+    }
+}
+
+/// The axis across: names of places, 0 to 1.
+fn below(across: &[(f64, String)]) -> Markup {
+    html! {
+        svg.x height="20" aria-hidden="true" {
+            @for (x, name) in across {
+                @let end = if *x < 0.02 { "first" } else if *x > 0.98 { "last" } else { "mid" };
+                text.(end) x={ (tenth(x * 100.0)) "%" } y="14" { (name) }
+            }
+        }
+    }
+}
+
+fn legend(keys: &[Key]) -> Markup {
+    html! {
+        @if !keys.is_empty() {
+            ul.legend {
+                @for Key { class, name } in keys {
+                    li { i.(*class) {} (Say(name)) " " output {} }
+                }
+            }
+        }
+    }
+}
+
+/// Values for the script, which shows them where the pointer is.
+fn data(value: &Value) -> Markup {
+    // Not HTML: the content of a script element is taken as it is, and ends at its first `<`,
+    // of which there is none.
+    html! { script type="application/json" { (PreEscaped(embedded(value))) } }
+}
+
+/// To one decimal.
+pub fn tenth(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
+}
+
+impl Unit {
+    /// Its name in the script.
+    pub const fn name(self) -> &'static str {
+        ["us", "rate", "count", "percent", "bytes", "plain"][self as usize]
+    }
+
+    /// A round value beside an axis.
+    pub fn tick(self, value: f64) -> String {
+        match self {
+            Self::Micros => micros(value),
+            Self::Bytes => show_bytes(value as u64),
+            Self::Percent => format!("{} %", plain(value)),
+            Self::PerSecond => format!("{}/s", plain(value)),
+            Self::Count | Self::Plain => plain(value),
+        }
+    }
+}
+
+/// A round duration: `50 ms`.
+fn micros(us: f64) -> String {
+    let (value, unit) = match us {
+        _ if us < 1e3 => (us, "µs"),
+        _ if us < 1e6 => (us / 1e3, "ms"),
+        _ if us < 3.6e9 => (us / 1e6, "s"),
+        _ => (us / 3.6e9, "h"),
+    };
+    format!("{} {unit}", plain(value))
+}
+
+fn plain(value: f64) -> String {
+    if value >= 1e7 {
+        return format!("{}M", plain((value / 1e4).round() / 100.0));
+    }
+    if value >= 100.0 || (value - value.round()).abs() < 1e-9 {
+        return show_count(value.round() as u64);
+    }
+    let text = format!("{value:.4}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ticks_are_read_at_a_glance() {
+        for (unit, value, text) in [
+            (Unit::Micros, 500.0, "500 µs"),
+            (Unit::Micros, 2_000.0, "2 ms"),
+            (Unit::Micros, 5e6, "5 s"),
+            (Unit::Count, 0.0, "0"),
+            (Unit::Count, 12_000.0, "12 000"),
+            (Unit::Count, 25e6, "25M"),
+            (Unit::PerSecond, 0.25, "0.25/s"),
+            (Unit::Percent, 150.0, "150 %"),
+            (Unit::Bytes, 1_048_576.0, "1.00 MiB"),
+        ] {
+            assert_eq!(unit.tick(value), text);
+        }
+    }
+
+    #[test]
+    fn what_is_higher_is_drawn_higher() {
+        let plot = Plot::new("a", 200, Scale::Linear(10.0), Unit::Count);
+        let places = [0.0, 1.0, 5.0, 10.0].map(|value| tenth(plot.down(value)).to_string());
+        assert_eq!(places, ["200", "180.6", "103", "6"]);
+    }
+
+    #[test]
+    fn hostile_names_are_text() {
+        let keys = [Key { class: "c0", name: "</li><script>alert(1)</script>".to_owned() }];
+        let plot = Plot::new("\"><img src=x>", 100, Scale::Linear(1.0), Unit::Count);
+        let made = figure("<b>t", "<i>n", plot, &[(0.0, "0".into())], &keys).into_string();
+        for raw in ["<script", "<img", "<b>", "<i>"] {
+            assert!(!made.contains(raw), "{raw}: {made}");
+        }
+        assert!(made.contains("&lt;/li&gt;&lt;script&gt;") && made.contains("&quot;&gt;&lt;img"));
+    }
+}

@@ -1,0 +1,190 @@
+//! Charts over time: lines on the axis that all of them share, with warm-up and events.
+//!
+//! Sections give series; the script reads what stands in the figure's JSON where the pointer is.
+//! Invariant: all charts of a page have the same axis, so that a place across is one moment in all.
+
+use maud::{Markup, html};
+use serde_json::json;
+
+use super::super::axis::{Axis, MARKS, events, mark};
+use super::path::Path;
+use super::scale::{Scale, clock, time_step};
+use super::{Key, Plot, Unit, WIDTH, below, caption, data, legend, tenth};
+use crate::event::Report;
+use crate::stats::Quantile;
+
+/// How a series is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// A line.
+    Line,
+    /// A line that holds over each column.
+    Steps,
+    /// The area below a line.
+    Area,
+}
+
+/// Values by column.
+#[derive(Debug)]
+pub struct Series {
+    /// What it is.
+    pub name: String,
+    /// The style sheet's name for its colour.
+    pub class: &'static str,
+    /// How it is drawn.
+    pub look: Look,
+    /// None: nothing is known there.
+    pub values: Vec<Option<f64>>,
+    /// Columns in which the value is only a bound: the true one may lie anywhere above. Without a
+    /// value: nothing is known but that there was no answer.
+    pub bounds: Vec<usize>,
+    /// Columns in which it rests on few calls.
+    pub thin: Vec<usize>,
+}
+
+/// A chart to be.
+#[derive(Debug)]
+pub struct Chart {
+    /// Its heading.
+    pub title: String,
+    /// What its reader should know.
+    pub note: String,
+    /// Upwards.
+    pub plot: Plot,
+    /// What is drawn.
+    pub series: Vec<Series>,
+}
+
+impl Series {
+    /// Values that are known where they are.
+    pub fn new(
+        name: impl Into<String>,
+        class: &'static str,
+        look: Look,
+        values: Vec<Option<f64>>,
+    ) -> Self {
+        let (bounds, thin) = (Vec::new(), Vec::new());
+        Self { name: name.into(), class, look, values, bounds, thin }
+    }
+
+    /// A percentile.
+    pub fn quantiles(name: &str, class: &'static str, all: &[Option<Quantile>]) -> Self {
+        let columns = |is: fn(&Quantile) -> bool| {
+            let known = all.iter().enumerate().filter(|(_, one)| one.as_ref().is_some_and(is));
+            known.map(|(column, _)| column).collect()
+        };
+        Self {
+            name: name.to_owned(),
+            class,
+            look: Look::Line,
+            // A bound of zero says nothing, and would look fast.
+            values: all
+                .iter()
+                .map(|one| one.filter(|one| one.us > 0 || !one.at_least).map(|one| one.us as f64))
+                .collect(),
+            bounds: columns(|one| one.at_least),
+            thin: columns(|one| one.thin),
+        }
+    }
+
+    fn draw(&self, plot: &mut Plot, axis: &Axis) {
+        let points = || {
+            let all = self.values.iter().enumerate();
+            all.map(|(at, value)| value.map(|value| (axis.middle(at, WIDTH), plot.down(value))))
+        };
+        let base = f64::from(plot.height);
+        let path = match self.look {
+            Look::Line => Path::line(points()),
+            Look::Steps => Path::steps(axis.span(WIDTH), points()),
+            Look::Area => Path::between(points().map(|one| one.map(|(x, y)| (x, base, y)))),
+        };
+        let mut dots = Path::default();
+        for column in &self.bounds {
+            // Above every answer, where nothing more is known.
+            let value = self.values.get(*column).copied().flatten();
+            let y = value.map_or(plot.above, |value| plot.down(value));
+            dots.add_dot(axis.middle(*column, WIDTH), y);
+        }
+        let kind = if self.look == Look::Area { "fill" } else { "line" };
+        let class = self.class;
+        plot.draw(format!("{kind} {class}"), path);
+        // An open marker: a dot of the series with a smaller one of the ground on it.
+        plot.draw(format!("bound {class}"), dots.clone());
+        plot.draw("hole", dots);
+    }
+}
+
+impl Chart {
+    /// A linear chart from zero.
+    pub fn linear(title: &str, note: &str, unit: Unit, height: u32, series: Vec<Series>) -> Self {
+        let values = series.iter().flat_map(|one| one.values.iter().copied().flatten());
+        let plot = Plot::new(title, height, Scale::linear(values), unit);
+        Self { title: title.to_owned(), note: note.to_owned(), plot, series }
+    }
+
+    /// The figure.
+    pub fn render(self, report: &Report, axis: &Axis) -> Markup {
+        let Self { title, note, mut plot, series } = self;
+        series.iter().for_each(|one| one.draw(&mut plot, axis));
+        let keys: Vec<Key> =
+            (series.iter()).map(|one| Key { class: one.class, name: one.name.clone() }).collect();
+        let values = json!({ "unit": plot.unit.name(), "series": series.iter().map(|one| json!({
+            "values": one.values.iter().map(|value| value.map(tenth)).collect::<Vec<_>>(),
+            "bounds": one.bounds, "thin": one.thin,
+        })).collect::<Vec<_>>() });
+        figure(report, axis, &title, &note, plot, &keys, &values)
+    }
+}
+
+/// A figure on the time axis: what is drawn, with the warm-up below it and events above.
+pub fn figure(
+    report: &Report,
+    axis: &Axis,
+    title: &str,
+    note: &str,
+    mut plot: Plot,
+    keys: &[Key],
+    values: &serde_json::Value,
+) -> Markup {
+    let height = f64::from(plot.height);
+    let drawn = std::mem::take(&mut plot.layers);
+    let mut warmup = Path::default();
+    if axis.warmup_s > 0.0 {
+        warmup.add_bar(0.0, 0.0, axis.place(axis.warmup_s, WIDTH), height);
+    }
+    plot.draw("warmup", warmup);
+    plot.layers.extend(drawn);
+    let mut marks: [Path; MARKS.len()] = Default::default();
+    let mut last = [f64::NEG_INFINITY; MARKS.len()];
+    for notice in events(report) {
+        let (kind, x) = (mark(notice.topic), axis.place(notice.at_ns as f64 / 1e9, WIDTH));
+        // Those that would be drawn on each other are one line.
+        if x - last[kind] >= WIDTH / super::super::axis::COLUMNS as f64 {
+            marks[kind].add_upright(x, height);
+            last[kind] = x;
+        }
+    }
+    for ((class, _), path) in MARKS.iter().zip(marks) {
+        plot.draw(format!("mark {class}"), path);
+    }
+    html! {
+        figure.chart.time data-seconds=(axis.seconds) data-step=(axis.step_s) {
+            (caption(title, note, true))
+            div.plot {
+                (plot.upward())
+                (plot.area())
+                (below(&across(axis)))
+            }
+            (legend(keys))
+            (data(values))
+        }
+    }
+}
+
+/// Round moments, at most eight.
+fn across(axis: &Axis) -> Vec<(f64, String)> {
+    let seconds = f64::from(axis.seconds);
+    let step = time_step(seconds, 7.0);
+    let ticks = (0..).map(|at| at * step).take_while(|second| f64::from(*second) <= seconds);
+    ticks.map(|second| (f64::from(second) / seconds, clock(second))).collect()
+}

@@ -1,0 +1,193 @@
+//! How times are spread over all calls: percentiles on a scale that widens towards the slowest, and
+//! a histogram.
+//!
+//! Invariant: beyond the answers only bounds are known, and they are drawn as such.
+
+use maud::{Markup, html};
+
+use super::super::View;
+use super::super::chart::path::Path;
+use super::super::chart::scale::Scale;
+use super::super::chart::{Key, Plot, Unit, WIDTH, figure};
+use crate::stats::heat::{BEYOND, row_us};
+use crate::stats::{Heat, Latency};
+use crate::units::{show_count, show_us};
+
+pub fn render(view: &View<'_>) -> Markup {
+    if view.response.count() == 0 {
+        return html! {};
+    }
+    html! { div.grid { (percentiles(view)) (histogram(&view.response)) } }
+}
+
+/// A walk through all calls from the fastest on.
+#[derive(Debug, Default, PartialEq)]
+struct Ranks {
+    /// Ranks and the µs that are not exceeded up to them.
+    known: Vec<(u64, u64)>,
+    /// Ranks and the µs that they are not below.
+    bounds: Vec<(u64, u64)>,
+}
+
+impl Ranks {
+    fn of(latency: &Latency) -> Self {
+        let (answers, timeouts) = (latency.answers(), latency.timeouts());
+        let mut ranks = Self::default();
+        let mut rank = 0;
+        for (us, count) in answers.buckets() {
+            rank += count;
+            ranks.known.push((rank, us.min(answers.max_us())));
+        }
+        if latency.censored() == 0 {
+            return ranks;
+        }
+        let mut both = answers.clone();
+        both.merge(timeouts);
+        let (answered, mut rank) = (rank, 0);
+        for (us, count) in both.buckets() {
+            rank += count;
+            if rank > answered {
+                ranks.bounds.push((rank, us.min(both.max_us())));
+            }
+        }
+        if rank < latency.count() {
+            ranks.bounds.push((latency.count(), both.max_us()));
+        }
+        ranks
+    }
+}
+
+/// Where the percentile of a rank is: each 9 more is one step further.
+fn depth(rank: u64, count: u64) -> f64 {
+    // The last rank would be infinitely far; it stands where half a call lies above it.
+    let above = (count as f64 - rank as f64).max(0.5);
+    (count as f64 / above).log10()
+}
+
+/// Response and service on the same scales.
+fn percentiles(view: &View<'_>) -> Markup {
+    let all = [("response", "p99", &view.response), ("service", "c0", &view.service)];
+    let walks = all.map(|(_, _, latency)| (Ranks::of(latency), latency.count().max(1)));
+    let deepest = walks.iter().map(|(_, count)| depth(*count, *count)).fold(1.0, f64::max).ceil();
+    let values = walks.iter().flat_map(|(ranks, _)| ranks.known.iter().chain(&ranks.bounds));
+    let scale = Scale::log(values.map(|(_, us)| *us as f64));
+    let mut plot = Plot::new("Percentiles of all calls", 260, scale, Unit::Micros);
+    for ((_, class, _), (ranks, count)) in all.iter().zip(&walks) {
+        for (kind, ranks) in [("line", &ranks.known), ("line open", &ranks.bounds)] {
+            let path = curve(&plot, ranks, *count, deepest);
+            plot.draw(format!("{kind} {class}"), path);
+        }
+    }
+    let nines = (0..=deepest as usize).map(|nines| {
+        let digits = nines.saturating_sub(2);
+        let percent = (1.0 - 10f64.powi(-(nines as i32))) * 100.0;
+        (nines as f64 / deepest, format!("{percent:.digits$} %"))
+    });
+    let across: Vec<_> = nines.collect();
+    let mut keys: Vec<Key> =
+        (all.iter()).map(|(name, class, _)| Key { class, name: (*name).to_owned() }).collect();
+    if walks.iter().any(|(ranks, _)| !ranks.bounds.is_empty()) {
+        keys.push(Key { class: "open", name: "not below: no answer".to_owned() });
+    }
+    let note = "of all calls after the warm-up; both scales are logarithmic";
+    figure("Percentiles", note, plot, &across, &keys)
+}
+
+fn curve(plot: &Plot, ranks: &[(u64, u64)], count: u64, deepest: f64) -> Path {
+    let mut last = f64::NEG_INFINITY;
+    let points = ranks
+        .iter()
+        .map(|(rank, us)| (depth(*rank, count) / deepest * WIDTH, plot.down(*us as f64)));
+    // More than one point a pixel cannot be seen; the last one always is.
+    let end = ranks.len().saturating_sub(1);
+    let kept = points.enumerate().filter(|(at, (x, _))| {
+        let is_seen = *x - last >= 1.0 || *at == end;
+        last = if is_seen { *x } else { last };
+        is_seen
+    });
+    Path::line(kept.map(|(_, point)| Some(point)).collect::<Vec<_>>().into_iter())
+}
+
+/// Bars of a quarter of an octave each.
+fn histogram(response: &Latency) -> Markup {
+    let heat = Heat::of(response);
+    let rows: Vec<(u8, u32)> = heat.0.iter().copied().filter(|(row, _)| *row != BEYOND).collect();
+    let silent = response.count() - rows.iter().map(|(_, count)| u64::from(*count)).sum::<u64>();
+    let (low, high) = match (rows.first(), rows.last()) {
+        (Some(first), Some(last)) => (first.0.saturating_sub(2), last.0 + 2),
+        _ => (0, 4),
+    };
+    // What got no answer stands apart, to the right of all.
+    let apart = if silent > 0 { 3 } else { 0 };
+    let bars = f64::from(high - low + 1 + apart);
+    let width = WIDTH / bars;
+    let most = rows.iter().map(|(_, count)| f64::from(*count)).chain([silent as f64]);
+    let scale = Scale::linear(most);
+    let mut plot = Plot::new("Response times of all calls", 260, scale, Unit::Count);
+    let base = f64::from(plot.height);
+    let (mut known, mut none) = (Path::default(), Path::default());
+    for (row, count) in &rows {
+        let y = plot.down(f64::from(*count)).min(base - 1.0);
+        known.add_bar(f64::from(row - low) * width, y, (width - 1.5).max(0.5), base - y);
+    }
+    if silent > 0 {
+        let y = plot.down(silent as f64).min(base - 1.0);
+        none.add_bar(WIDTH - width * 2.0, y, width * 1.8, base - y);
+    }
+    plot.draw("fill c0", known);
+    plot.draw("fill bad", none);
+    let place = |us: f64| ((us.log2() * 4.0) - f64::from(low)) / bars;
+    let scale = Scale::Log(row_us(low).max(1.0), row_us(high + 1).max(20.0));
+    let ticks = scale.ticks();
+    // Names of neighbours must not touch.
+    let every = ticks.len().div_ceil(6).max(1);
+    let across: Vec<_> =
+        ticks.into_iter().step_by(every).map(|us| (place(us), Unit::Micros.tick(us))).collect();
+    let mut keys =
+        vec![Key { class: "c0", name: "calls with a known duration, or a timeout".into() }];
+    if silent > 0 {
+        keys.push(Key { class: "bad", name: format!("no answer: {}", show_count(silent)) });
+    }
+    let shortest = response.shortest_us().map_or("–".to_owned(), show_us);
+    let note = format!("{} calls, the shortest {shortest}", show_count(response.count()));
+    figure("Histogram of response times", &note, plot, &across, &keys)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranks_are_those_of_the_percentiles() {
+        let mut latency = Latency::default();
+        for ms in [1, 1, 2, 3, 10] {
+            latency.answered(ms * 1_000_000);
+        }
+        latency.at_least(5_000_000);
+        latency.at_least(20_000_000);
+        latency.beyond_n(3);
+        let ranks = Ranks::of(&latency);
+        assert_eq!(
+            ranks.known,
+            [(2, 1_000), (3, 2_000), (4, 3_003), (5, 10_000)].map(near(&latency))
+        );
+        for (rank, us) in ranks.known.iter().chain(&ranks.bounds) {
+            let found = latency.quantile(*rank as f64 / 10.0).unwrap();
+            assert_eq!((found.us, found.at_least), (*us, *rank > 5), "rank {rank}");
+        }
+        assert_eq!(ranks.bounds.last().map(|one| one.0), Some(10));
+    }
+
+    /// A bucket is named by its highest value.
+    fn near(latency: &Latency) -> impl Fn((u64, u64)) -> (u64, u64) + '_ {
+        |(rank, _)| (rank, latency.quantile(rank as f64 / 10.0).unwrap().us)
+    }
+
+    #[test]
+    fn each_nine_is_a_step() {
+        for (rank, count, steps) in [(0, 10, 0.0), (9, 10, 1.0), (990, 1_000, 2.0)] {
+            assert!((depth(rank, count) - steps).abs() < 1e-9, "{rank} of {count}");
+        }
+        assert!(depth(1_000, 1_000).is_finite());
+    }
+}

@@ -1,0 +1,67 @@
+//! What changed while the run went on: the marks of all time charts, in words.
+//!
+//! Invariant: each mark of a chart is a row here, as far as there is room; what is left out is
+//! counted.
+
+use maud::{Markup, PreEscaped, html};
+use serde_json::{Value, json};
+
+use super::super::View;
+use super::super::axis::{self, MARKS};
+use super::super::words::{Say, embedded, short};
+use super::sortable;
+use crate::stats::Notice;
+use crate::units::show_count;
+
+/// Rows: a long run's breakers may open thousands of times.
+const ROWS: usize = 500;
+
+pub fn render(view: &View<'_>) -> Markup {
+    let events = axis::events(view.report);
+    let lost = view.snapshot.notices.lost;
+    if events.is_empty() && lost == 0 {
+        return html! { p.empty { "Nothing changed while the run went on." } };
+    }
+    let columns =
+        [("at", true), ("topic", false), ("whose", false), ("what changed", false), ("why", false)];
+    let rows = html! { @for one in events.iter().take(ROWS) { (row(one)) } };
+    let more = events.len().saturating_sub(ROWS) as u64 + lost;
+    html! {
+        ul.legend { @for (class, name) in MARKS { li { i.mark.(class) {} (name) } } }
+        (sortable("events", &columns, &rows))
+        @if more > 0 {
+            p.note { "And " (show_count(more)) " more; events.jsonl has those that were kept." }
+        }
+        (marks(&events))
+    }
+}
+
+fn row(notice: &Notice) -> Markup {
+    let Notice { at_ns, topic, subject, change, cause } = notice;
+    let (kind, _) = MARKS[axis::mark(*topic)];
+    html! {
+        tr {
+            td.n data-v=(at_ns) { (seconds(*at_ns)) }
+            td { i.mark.(kind) {} (topic.name()) }
+            td { (Say(subject)) }
+            td { (Say(change)) }
+            td { (Say(cause)) }
+        }
+    }
+}
+
+/// To the tenth of a second, as the axes count.
+fn seconds(ns: u64) -> String {
+    let second = u32::try_from(ns / 1_000_000_000).unwrap_or(u32::MAX);
+    format!("{}.{}", super::super::chart::scale::clock(second), ns / 100_000_000 % 10)
+}
+
+/// For the script, which shows what happened near the pointer.
+fn marks(events: &[&Notice]) -> Markup {
+    let one = |notice: &&Notice| {
+        let text = format!("{}: {}", notice.subject, notice.change);
+        json!([(notice.at_ns / 1_000_000) as f64 / 1e3, short(&text)])
+    };
+    let all: Vec<Value> = events.iter().take(ROWS).map(one).collect();
+    html! { script.marks type="application/json" { (PreEscaped(embedded(&Value::from(all)))) } }
+}

@@ -1,0 +1,93 @@
+//! How generator and target fared: what was read off beside the run, under the same time axis.
+//!
+//! Invariant: a reading that is not there is a gap, never a zero.
+
+use maud::{Markup, html};
+
+use super::super::View;
+use super::super::chart::Unit;
+use super::super::chart::time::{Chart, Look, Series};
+use super::super::words::Say;
+use super::fact;
+use crate::sinks::steps::quantile;
+use crate::stats::dial::{self, Whose};
+use crate::stats::{Dial, Histogram};
+use crate::units::{show_bytes, show_count};
+
+/// Charts of each side.
+const SHOWN: usize = 16;
+
+pub fn render(view: &View<'_>) -> Markup {
+    html! {
+        h3 { "Generator" }
+        (generator(view))
+        (dials(view, Whose::Generator))
+        @if view.report.opening.dials.iter().any(|dial| dial.whose == Whose::Target) {
+            h3 { "Target" }
+            (dials(view, Whose::Target))
+        }
+    }
+}
+
+/// What the generator went through, over the whole run.
+fn generator(view: &View<'_>) -> Markup {
+    let View { report, snapshot, .. } = view;
+    let generator = &report.opening.generator;
+    let mut lag = Histogram::default();
+    snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
+    let health = &snapshot.health;
+    let connections = &snapshot.connections;
+    let shards = if generator.shards == 1 { "shard" } else { "shards" };
+    let opened = format!(
+        "{} opened, {} failed, {} at once",
+        show_count(connections.opened),
+        show_count(connections.failed),
+        show_count(snapshot.connections_peak)
+    );
+    let bytes = format!(
+        "{} sent, {} received",
+        show_bytes(connections.bytes_sent),
+        show_bytes(connections.bytes_received)
+    );
+    let shards = format!("{} {shards}", generator.shards);
+    let late = quantile(&lag.into(), 0.99);
+    html! {
+        dl.facts.wide {
+            (fact("tier", &html! { (generator.tier) ", " (shards)
+                span.note { " " (Say(&generator.reason)) } }))
+            (fact("busiest second", &html! { (health.cpu_percent_max.round()) " % of a core" }))
+            (fact("own lateness p99", &html! { @if late.is_empty() { "–" } @else { (late) } }))
+            @if let Some(peak) = report.rss_peak { (fact("memory", &html! { (show_bytes(peak)) })) }
+            (fact("connections", &html! { (opened) }))
+            (fact("bytes", &html! { (bytes) }))
+        }
+    }
+}
+
+fn dials(view: &View<'_>, whose: Whose) -> Markup {
+    let dials = view.report.opening.dials.iter().enumerate();
+    let own: Vec<_> = dials.filter(|(_, dial)| dial.whose == whose).collect();
+    html! {
+        @if !own.is_empty() {
+            div.grid.small {
+                @for (at, dial) in own.iter().take(SHOWN) { (chart(view, *at, dial)) }
+            }
+        }
+        @if own.len() > SHOWN { p.note { "And " (own.len() - SHOWN) " readings more." } }
+    }
+}
+
+fn chart(view: &View<'_>, at: usize, dial: &Dial) -> Markup {
+    let View { report, coarse: axis, .. } = view;
+    let values = axis.most(report, |moment| moment.dials.get(at).copied().flatten());
+    let unit = match dial.unit {
+        dial::Unit::Percent => Unit::Percent,
+        dial::Unit::Bytes => Unit::Bytes,
+        dial::Unit::Count => Unit::Count,
+        dial::Unit::Micros => Unit::Micros,
+        dial::Unit::Plain => Unit::Plain,
+    };
+    let colour = if dial.whose == Whose::Target { "c2" } else { "c4" };
+    let series = vec![Series::new(&dial.name, colour, Look::Line, values)];
+    Chart::linear(&dial.name, "", unit, 90, series).render(report, axis)
+}

@@ -1,0 +1,151 @@
+//! The heat map of response times: time across, magnitude upwards, coloured by count.
+//!
+//! `latency` puts it below its lines.
+//! Invariant: what got no answer has a row of its own on top; every call is in one cell.
+
+use maud::{Markup, html};
+use serde_json::json;
+
+use super::super::axis::Axis;
+use super::super::chart::path::Path;
+use super::super::chart::scale::Scale;
+use super::super::chart::{Key, Plot, Unit, WIDTH, time};
+use crate::event::Report;
+use crate::stats::Heat;
+use crate::stats::heat::{BEYOND, row_us};
+use crate::units::show_count;
+
+/// Colours.
+const LEVELS: usize = 7;
+/// Height of a row, pixels.
+const ROW: f64 = 8.0;
+/// Height of the row of what got no answer.
+const TOP: f64 = 14.0;
+
+/// Cells by level: one path for each colour.
+type Cells = [Path; LEVELS];
+
+/// The figure; nothing where there was no call.
+pub fn render(report: &Report, axis: &Axis) -> Markup {
+    let columns = columns(report, axis);
+    let rows = || columns.iter().flat_map(|heat| &heat.0).filter(|(row, _)| *row != BEYOND);
+    let silent: Vec<u32> = columns.iter().map(beyond).collect();
+    let silent_most = silent.iter().copied().max().unwrap_or(0);
+    let low = rows().map(|one| one.0).min();
+    let high = rows().map(|one| one.0).max();
+    let (Some(low), Some(high)) = (low, high) else {
+        return html! { p.empty { "No call had a duration yet: there is no heat map." } };
+    };
+    let most = rows().map(|one| one.1).max().unwrap_or(1);
+    // Some rows around what there is: a target of one speed is a line, not a bar.
+    let (low, high) = (low.saturating_sub(3), high + 3);
+    let above = if silent_most > 0 { TOP + 3.0 } else { 0.0 };
+    let height = f64::from(high - low + 1) * ROW + above;
+    let scale = Scale::Log(row_us(low).max(1.0), row_us(high + 1));
+    let label = "Response times: how many calls, by time and magnitude";
+    let mut plot = Plot::new(label, height as u32, scale, Unit::Micros);
+    plot.above = above;
+    if silent_most > 0 {
+        plot.names.push((TOP / 2.0, "no answer".to_owned()));
+    }
+    let width = axis.span(WIDTH);
+    let (mut cells, mut tops) = (Cells::default(), Cells::default());
+    for (at, (heat, silent)) in columns.iter().zip(&silent).enumerate() {
+        let x = at as f64 * width;
+        for (from, to, level) in runs(heat, most) {
+            let y = height - f64::from(to - low + 1) * ROW;
+            cells[level].add_bar(x, y, width, f64::from(to - from + 1) * ROW);
+        }
+        if *silent > 0 {
+            tops[level_of(*silent, silent_most)].add_bar(x, 0.0, width, TOP);
+        }
+    }
+    for (kind, paths) in [("heat", cells), ("silent", tops)] {
+        for (level, path) in paths.into_iter().enumerate() {
+            plot.draw(format!("cell {kind}{level}"), path);
+        }
+    }
+    let calls: Vec<u64> =
+        columns.iter().map(|heat| heat.0.iter().map(|one| u64::from(one.1)).sum()).collect();
+    let keys = [
+        Key { class: "heat5", name: "calls in the column".to_owned() },
+        Key { class: "silent5", name: "of them without an answer".to_owned() },
+    ];
+    let values = json!({ "unit": "count", "series": [{ "values": calls }, { "values": silent }] });
+    let note = "response times by magnitude; a timeout stands at its age, no answer at all on top";
+    html! {
+        (time::figure(report, axis, "Heat map", note, plot, &keys, &values))
+        (levels(most))
+    }
+}
+
+/// What the points of each column have together.
+fn columns(report: &Report, axis: &Axis) -> Vec<Heat> {
+    let mut columns: Vec<Heat> = vec![Heat::default(); axis.columns];
+    for point in report.timeline.points() {
+        columns[axis.column(point.second)].add(&point.heat);
+    }
+    columns
+}
+
+fn beyond(heat: &Heat) -> u32 {
+    heat.0.iter().filter(|(row, _)| *row == BEYOND).map(|one| one.1).sum()
+}
+
+/// Rows of one level that lie upon each other: the lowest, the highest, their level.
+fn runs(heat: &Heat, most: u32) -> Vec<(u8, u8, usize)> {
+    let mut runs: Vec<(u8, u8, usize)> = Vec::new();
+    for (row, count) in heat.0.iter().filter(|(row, _)| *row != BEYOND) {
+        let level = level_of(*count, most);
+        match runs.last_mut() {
+            Some((_, to, same)) if *same == level && *to + 1 == *row => *to = *row,
+            _ => runs.push((*row, *row, level)),
+        }
+    }
+    runs
+}
+
+/// The level of a count: equal steps are equal ratios, since counts differ by magnitudes.
+fn level_of(count: u32, most: u32) -> usize {
+    let share = f64::from(count.max(1)).ln() / f64::from(most.max(2)).ln();
+    ((share * LEVELS as f64) as usize).min(LEVELS - 1)
+}
+
+/// What the colours mean.
+fn levels(most: u32) -> Markup {
+    let from = |level: usize| {
+        let share = level as f64 / LEVELS as f64;
+        (f64::from(most.max(2)).ln() * share).exp().ceil().max(1.0) as u64
+    };
+    html! {
+        ul.scale aria-label="Calls in a cell" {
+            li { "calls in a cell, from" }
+            @for level in 0..LEVELS {
+                @let class = format!("heat{level}");
+                li { i.(class) {} (show_count(from(level))) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_calls_are_never_a_lower_level() {
+        for most in [1, 2, 9, 1_000_000, u32::MAX] {
+            let counts = [1, 2, 3, 10, 999, 1_000_000, u32::MAX];
+            let levels = counts.map(|count| level_of(count.min(most), most));
+            assert!(levels.is_sorted() && levels.iter().all(|level| *level < LEVELS), "{levels:?}");
+        }
+        assert_eq!((level_of(1, 1_000), level_of(1_000, 1_000)), (0, LEVELS - 1));
+    }
+
+    #[test]
+    fn neighbours_of_one_level_are_one_bar() {
+        let heat = Heat(vec![(3, 1), (4, 1), (5, 900), (7, 900), (BEYOND, 5)]);
+        assert_eq!(runs(&heat, 1_000), [(3, 4, 0), (5, 5, 6), (7, 7, 6)]);
+        assert_eq!(beyond(&heat), 5);
+    }
+}

@@ -1,0 +1,85 @@
+//! Times over time: percentiles of response and service on one axis, and the heat map
+//! below them.
+//!
+//! Invariant: a percentile is never averaged, and one that is a bound is drawn as one.
+
+use maud::{Markup, html};
+
+use super::super::View;
+use super::super::axis::Axis;
+use super::super::chart::scale::Scale;
+use super::super::chart::time::{Chart, Series};
+use super::super::chart::{Plot, Unit};
+use super::heat;
+use crate::event::Report;
+use crate::stats::timeline::{BAND, Band};
+
+/// How a percentile looks, in the order of [`BAND`].
+const LOOKS: [&str; BAND.len()] = ["p50", "p95", "p99", "max"];
+
+pub fn render(view: &View<'_>) -> Markup {
+    let View { report, axis, .. } = view;
+    let response = axis.worst(report, |point| point.response);
+    let service = axis.worst(report, |point| point.service);
+    let known = |all: &[Band]| {
+        let known = all.iter().flatten().flatten().filter(|one| one.us > 0 || !one.at_least);
+        known.map(|one| one.us as f64).collect::<Vec<_>>()
+    };
+    // One scale for both, so that what lies between them can be seen.
+    let scale = Scale::log([known(&response), known(&service)].concat().into_iter());
+    html! {
+        (percentiles(report, axis, scale, "Response time", "from when a call was due", &response))
+        (percentiles(report, axis, scale, "Service time", "from when it was sent", &service))
+        (heat::render(report, &view.coarse))
+    }
+}
+
+fn percentiles(
+    report: &Report,
+    axis: &Axis,
+    scale: Scale,
+    title: &str,
+    from: &str,
+    all: &[Band],
+) -> Markup {
+    let series: Vec<Series> = (BAND.iter().zip(LOOKS).enumerate().rev())
+        .map(|(at, ((name, _), class))| {
+            let column: Vec<_> = all.iter().map(|band| band[at]).collect();
+            Series::quantiles(name, class, &column)
+        })
+        .collect();
+    let thin = series.iter().filter(|one| one.class == "p99").map(|one| one.thin.len()).sum();
+    let bounds: usize = series.iter().map(|one| one.bounds.len()).sum();
+    let note = note(from, axis, thin, bounds);
+    let plot = Plot::new(format!("{title}: percentiles over time"), 240, scale, Unit::Micros);
+    Chart { title: title.to_owned(), note, plot, series }.render(report, axis)
+}
+
+/// What a reader should know of the lines.
+fn note(from: &str, axis: &Axis, thin: usize, bounds: usize) -> String {
+    let mut parts = vec![format!("{from} to the last byte; the worst second of each column")];
+    if thin > 0 {
+        let all = axis.columns;
+        parts.push(format!(
+            "p99 is thin (~) in {thin} of {all} columns: fewer than ten calls above"
+        ));
+    }
+    if bounds > 0 {
+        parts.push("○ is a lower bound (≥), at the top nothing was answered".to_owned());
+    }
+    parts.join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reader_is_told_what_the_lines_are() {
+        let axis = Axis { seconds: 9, columns: 9, step_s: 1, width_s: 1, warmup_s: 0.0 };
+        let plain = note("from x", &axis, 0, 0);
+        assert_eq!(plain, "from x to the last byte; the worst second of each column");
+        let all = note("from x", &axis, 4, 1);
+        assert!(all.contains("thin (~) in 4 of 9") && all.contains("○ is a lower bound"), "{all}");
+    }
+}

@@ -1,0 +1,94 @@
+//! What an attempt's time is made of: a waterfall of its phases at p50 and p99.
+//!
+//! Invariant: each bar is the percentile of its own phase; none claims to be part of one call.
+
+use maud::{Markup, html};
+
+use super::super::View;
+use super::super::chart::tenth;
+use super::{count, time};
+use crate::stats::{Histogram, Latency};
+
+/// The phases in the order of an attempt.
+const NAMES: [&str; 5] = ["dns", "connect", "tls", "first byte", "body"];
+
+pub fn render(view: &View<'_>) -> Markup {
+    let phases = &view.snapshot.measured.phases;
+    if phases.iter().all(|phase| phase.count() == 0) {
+        return html! {};
+    }
+    let bars = waterfall(phases);
+    let rows = NAMES.iter().zip(phases).zip(&bars).filter(|((_, phase), _)| phase.count() > 0);
+    html! {
+        div.scroll { table.phases {
+            thead { tr {
+                th scope="col" { "phase" } th.n scope="col" { "times" }
+                th.n scope="col" { "p50" } th.n scope="col" { "p99" }
+                th scope="col" { span.note { "one after the other: p50 above, p99 below" } }
+            } }
+            tbody { @for ((name, phase), bar) in rows { (row(name, phase, bar)) } }
+        } }
+        p.note { "Each bar is the percentile of its own phase, drawn where those before it end. A "
+            "connection is opened once and used often: most calls wait for the first byte and the "
+            "body alone." }
+    }
+}
+
+/// Where bars begin and how long they are, of 100: at p50, at p99.
+type Bars = [(f64, f64); 2];
+
+fn waterfall(phases: &[Histogram; 5]) -> Vec<Bars> {
+    let of = |percent: f64| phases.each_ref().map(|phase| phase.percentile_us(percent) as f64);
+    let [middle, high] = [of(50.0), of(99.0)];
+    let all = high.iter().sum::<f64>().max(middle.iter().sum()).max(1.0);
+    let mut begin = [0.0, 0.0];
+    let next = |(middle, high): (&f64, &f64)| {
+        let lengths = [middle / all * 100.0, high / all * 100.0];
+        let bars = [0, 1].map(|at| (begin[at], lengths[at]));
+        (0..2).for_each(|at| begin[at] += lengths[at]);
+        bars
+    };
+    middle.iter().zip(&high).map(next).collect()
+}
+
+fn row(name: &str, phase: &Histogram, bars: &Bars) -> Markup {
+    let latency = Latency::from(phase.clone());
+    let [(from, long), (late, longer)] = *bars;
+    html! {
+        tr {
+            th scope="row" { (name) }
+            (count(phase.count()))
+            (time(latency.quantile(0.5)))
+            (time(latency.quantile(0.99)))
+            td.waterfall {
+                svg.meter viewBox="0 0 100 16" preserveAspectRatio="none" aria-hidden="true" {
+                    rect.c0 x=(tenth(from)) y="1" width=(tenth(long).max(0.3)) height="6" {}
+                    rect.p99 x=(tenth(late)) y="9" width=(tenth(longer).max(0.3)) height="6" {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_phase_begins_where_the_one_before_ends() {
+        let phases = [1, 2, 0, 4, 3].map(|ms: u64| {
+            let mut phase = Histogram::default();
+            (0..ms.min(1)).for_each(|_| phase.record(ms * 100));
+            phase
+        });
+        let bars = waterfall(&phases);
+        for at in [0, 1] {
+            let mut end = 0.0;
+            for bar in &bars {
+                assert!((bar[at].0 - end).abs() < 1e-9, "{bars:?}");
+                end = bar[at].0 + bar[at].1;
+            }
+            assert!((end - 100.0).abs() < 1e-9, "{bars:?}");
+        }
+    }
+}

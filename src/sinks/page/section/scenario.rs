@@ -1,0 +1,53 @@
+//! What was run, on what, and how to run it again.
+//!
+//! Invariant: whoever has this section can repeat the run.
+
+use maud::{Markup, html};
+
+use super::super::View;
+use super::super::words::{Lines, Say, short};
+use super::fact;
+use crate::units::show_count;
+
+/// Characters of all files together: more would be the most of the page.
+const ROOM: usize = 512 << 10;
+
+pub fn render(view: &View<'_>) -> Markup {
+    let View { report, plan, .. } = view;
+    html! {
+        h3 { "Run it again" }
+        div.command {
+            pre { code { (Lines(&report.command_line())) } }
+            button.copy type="button" hidden { "Copy" }
+        }
+        p.note { "Everything random follows from seed " (plan.seed.value()) "." }
+        h3 { "Machine" }
+        dl.facts.wide {
+            @for (name, what) in &report.opening.machine { (fact(name, &html! { (Say(what)) })) }
+            @for (name, place) in &plan.services {
+                (fact(&format!("service {}", short(name)), &html! { (Say(place)) }))
+            }
+        }
+        @if !plan.sources.is_empty() { h3 { "Files" } (sources(view)) }
+    }
+}
+
+fn sources(view: &View<'_>) -> Markup {
+    let mut room = ROOM;
+    let mut shown = Vec::new();
+    for source in &view.plan.sources {
+        let fits = source.text.len() <= room;
+        room -= if fits { source.text.len() } else { 0 };
+        shown.push((source, fits));
+    }
+    html! {
+        @for (at, (source, fits)) in shown.iter().enumerate() {
+            details.source data-key={ "source" (at) } {
+                summary { code { (Say(&source.name)) }
+                    span.note { " " (show_count(source.text.lines().count() as u64)) " lines" } }
+                @if *fits { pre { (Lines(&source.text)) } }
+                @else { p.note { "Too long for this page: see the file itself." } }
+            }
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! The head of a page: how it ended, what it was, whether it can be believed, and the few numbers
+//! that people ask for first.
+//!
+//! Invariant: trust stands beside the verdict, with its reasons.
+
+use maud::{Markup, html};
+
+use super::super::View;
+use super::super::words::{Say, percent};
+use super::fact;
+use crate::event::Report;
+use crate::exit::Ending;
+use crate::sinks::steps::{quantile, show_quantile};
+use crate::units::{show_count, show_rate, show_us};
+use crate::verdict::trust::{Level, Reason};
+
+/// How it ended, or that it goes on, in a word.
+pub fn word(report: &Report) -> &'static str {
+    let judged = !report.opening.plan.thresholds.is_empty();
+    match report.ending {
+        _ if report.goes_on => "RUNNING",
+        Ending::Pass if !judged => "DONE",
+        Ending::Pass => "PASS",
+        Ending::Fail => "FAIL",
+        Ending::Aborted => "ABORTED",
+        Ending::Inconclusive => "INCONCLUSIVE",
+        Ending::Broken => "BROKEN",
+        _ => "INTERRUPTED",
+    }
+}
+
+/// The style sheet's name for it.
+fn colour(report: &Report) -> &'static str {
+    match report.ending {
+        _ if report.goes_on => "running",
+        Ending::Pass if report.opening.plan.thresholds.is_empty() => "done",
+        Ending::Pass => "good",
+        Ending::Fail | Ending::Aborted | Ending::Broken => "bad",
+        _ => "warn",
+    }
+}
+
+pub fn render(view: &View<'_>) -> Markup {
+    let View { report, plan, snapshot, .. } = view;
+    let started = humantime::format_rfc3339_seconds(report.opening.started_at).to_string();
+    let took = show_us(snapshot.elapsed_ns / 1_000);
+    let stands = report.ending.verdict().filter(|_| report.goes_on);
+    html! {
+        div.hero {
+            div {
+                p.word.(colour(report)) { (word(report)) }
+                h1 { (Say(&plan.scenario)) }
+                @if let Some(description) = &plan.description { p.about { (Say(description)) } }
+                @if let Some(why) = &report.stopped { p.stopped { "Stopped: " (Say(why)) } }
+                @if let Some(verdict) = stands { p.note { "As it stands: " (verdict) } }
+            }
+            dl.facts {
+                @if !report.goes_on { (fact("exit code", &html! { (report.ending.code()) })) }
+                (fact("began", &html! { time datetime=(started) { (started.replace('T', " ")) } }))
+                (fact(if report.goes_on { "so far" } else { "took" }, &html! { (took) }))
+                (fact("seed", &html! { (plan.seed.value()) }))
+            }
+        }
+        (trust(report))
+        (tiles(view))
+    }
+}
+
+fn trust(report: &Report) -> Markup {
+    let (class, says) = match report.trust.level {
+        Level::Yes => ("good", "The measurement can be trusted"),
+        Level::Degraded => ("warn", "The measurement is degraded"),
+        Level::No => ("bad", "The measurement cannot be trusted"),
+    };
+    html! {
+        div.trust.(class) {
+            p { strong { (says) } " " span.note { "trust: " (report.trust.level.name()) } }
+            @if !report.trust.reasons.is_empty() {
+                ul { @for reason in &report.trust.reasons { (why(reason)) } }
+            }
+            @for remark in &report.opening.generator.remarks { p.note { (Say(remark)) } }
+        }
+    }
+}
+
+fn why(reason: &Reason) -> Markup {
+    let show = |value: f64| match reason.unit {
+        "us" => show_us(value as u64),
+        "share" => percent(value),
+        _ => show_count(value as u64),
+    };
+    html! {
+        li {
+            strong { (reason.check.replace('_', " ")) } " "
+            (show(reason.observed)) " (limit " (show(reason.limit)) "), affects "
+            (reason.affects.join(", ")) ": " (Say(&reason.hint))
+        }
+    }
+}
+
+/// The numbers that people ask for first.
+fn tiles(view: &View<'_>) -> Markup {
+    let View { report, snapshot, .. } = view;
+    let calls = snapshot.calls();
+    let measured = &snapshot.measured;
+    let seconds = (snapshot.calls_ns as f64 / 1e9).max(1e-9);
+    let rate = measured.calls().made as f64 / seconds;
+    let errors = measured.calls().error_share();
+    let achieved = crate::verdict::judge::achieved(snapshot);
+    let tile = |name: &str, value: &str, more: &str| {
+        html! { div.tile {
+            dt { (name) }
+            dd { (value) }
+            @if !more.is_empty() { dd.note { (more) } }
+        } }
+    };
+    let service = |p: f64| format!("service {}", or_none(&quantile(&view.service, p)));
+    let response = |p: f64| or_none(&quantile(&view.response, p)).to_owned();
+    let longest = view.response.longest().map_or("–".to_owned(), show_quantile);
+    let achieved =
+        achieved.map_or(String::new(), |share| format!("{} made in time", percent(share)));
+    let made = format!("{} in all", show_count(calls.made));
+    let users = format!("{} users at most", show_count(snapshot.users_peak));
+    html! {
+        dl.tiles {
+            (tile("calls", &format!("{}/s", show_rate(rate)), &made))
+            (tile("errors", &errors.map_or("–".to_owned(), percent), &achieved))
+            (tile("response p50", &response(0.5), &service(0.5)))
+            (tile("response p95", &response(0.95), &service(0.95)))
+            (tile("response p99", &response(0.99), &service(0.99)))
+            (tile("longest", &longest, &users))
+        }
+        @if report.goes_on {
+            p.note { "The last ten seconds may still change: calls due in them still run." }
+        }
+    }
+}
+
+fn or_none(text: &str) -> &str {
+    if text.is_empty() { "–" } else { text }
+}

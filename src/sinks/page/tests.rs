@@ -1,0 +1,340 @@
+//! A made-up run as a page: what stands where, how long it gets, and that nothing of others is
+//! markup.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use super::*;
+use crate::event::{Generator, Opening};
+use crate::exit::Ending;
+use crate::plan::outline::{Client, Strand};
+use crate::plan::policy::BreakerName;
+use crate::plan::{Outline, Series, Source};
+use crate::seed::Seed;
+use crate::stats::delta::StepWindow;
+use crate::stats::dial::{Unit, Whose};
+use crate::stats::exemplar::{Exemplar, Failing};
+use crate::stats::timeline::{Starts, Timeline, band};
+use crate::stats::{BreakerUse, Calls, Circuit, Dial, Heat, Moment, Notice, Point, Tally, Topic};
+use crate::verdict::{Judgement, Kind, Threshold, Trust, trust};
+
+/// A run of so many seconds in which every text is this one.
+pub(in crate::sinks) fn made_up(seconds: u32, text: &str) -> Report {
+    let plan = Arc::new(outline(text));
+    let dial = |whose| Dial { name: text.to_owned(), unit: Unit::Percent, whose };
+    let opening = Opening {
+        started_at: SystemTime::UNIX_EPOCH,
+        generator: Generator {
+            tier: "threads".into(),
+            shards: 2,
+            reason: text.to_owned(),
+            remarks: vec![text.to_owned()],
+        },
+        command: vec!["manada".to_owned(), "run".to_owned(), text.to_owned()],
+        machine: vec![("kernel".to_owned(), text.to_owned())],
+        dials: vec![dial(Whose::Generator), dial(Whose::Target)],
+        plan: Arc::clone(&plan),
+    };
+    let judgement = Judgement {
+        threshold: Threshold {
+            rule: text.to_owned(),
+            ..Threshold::parse("response.p95 < 250ms").unwrap()
+        },
+        observed: Some(300_000.0),
+        at_least: true,
+        thin: true,
+        worst_at_s: Some(3),
+        passed: false,
+    };
+    let reason = trust::Reason {
+        check: "lag",
+        level: trust::Level::Degraded,
+        observed: 3_000.0,
+        limit: 2_000.0,
+        unit: "us",
+        affects: &["response"],
+        hint: text.to_owned(),
+    };
+    Report {
+        broken: Vec::new(),
+        snapshot: Arc::new(snapshot(&plan, seconds, text)),
+        opening: Arc::new(opening),
+        timeline: timeline(seconds),
+        judgements: vec![judgement],
+        trust: Trust { level: trust::Level::Degraded, reasons: vec![reason] },
+        stopped: Some(text.to_owned()),
+        goes_on: false,
+        ending: Ending::Fail,
+        rss_peak: Some(1 << 24),
+    }
+}
+
+fn outline(text: &str) -> Outline {
+    let own = || text.to_owned();
+    let series = |workload| Series { name: own(), archetype: 0, workload, tags: Vec::new() };
+    let strand = |open| Strand {
+        name: own(),
+        open,
+        start: Duration::ZERO,
+        end: None,
+        archetypes: vec![(own(), 1.0)],
+    };
+    let breaker = BreakerName { name: own(), level: "system", is_there: true };
+    Outline {
+        scenario: own(),
+        description: Some(own()),
+        seed: Seed::new(7).unwrap(),
+        services: vec![(own(), own())],
+        archetypes: vec![own()],
+        workloads: vec![strand(true), strand(false)],
+        steps: vec![series(0), series(1)],
+        groups: vec![series(0)],
+        checks: vec![vec![own()], Vec::new()],
+        thresholds: vec![Threshold::parse("errors < 1%").unwrap()],
+        warmup: Duration::from_secs(2),
+        grace: Duration::ZERO,
+        kind: Kind { scheduled: vec![true, false], workload_of: vec![0, 1], has_unpaced: true },
+        client: Client {
+            kind: "resilient".to_owned(),
+            parts: vec![own()],
+            pools: vec![(own(), true)],
+            breakers: vec![breaker],
+            endpoints: vec![(own(), 0)],
+            timeouts_from: Some(Duration::from_secs(1)),
+            degrades: true,
+        },
+        sources: vec![Source { name: own(), text: own() }],
+    }
+}
+
+fn latency() -> Latency {
+    let mut latency = Latency::default();
+    (1..=100).for_each(|ms| latency.answered(ms * 1_000_000));
+    latency.at_least(250_000_000);
+    latency.beyond_n(2);
+    latency
+}
+
+fn snapshot(plan: &Outline, seconds: u32, text: &str) -> Snapshot {
+    let mut snapshot = Tally::new(&plan.shape(), 1, vec![true, false]).snapshot(None);
+    let calls = Calls { made: 103, ok: 100, timeout: 1, failed: 2, ..Calls::default() };
+    let step = StepWindow {
+        calls,
+        response: latency(),
+        service: latency(),
+        checks: vec![[90, 10]],
+        statuses: vec![(200, 100)],
+    };
+    snapshot.elapsed_ns = u64::from(seconds) * 1_000_000_000;
+    (snapshot.measured_ns, snapshot.calls_ns) = (snapshot.elapsed_ns, snapshot.elapsed_ns);
+    snapshot.measured.steps[0] = Some(Box::new(step));
+    snapshot.measured.phases[3].record_n(5_000, 100);
+    snapshot.statuses = vec![(0, 1), (200, 100), (503, 2)];
+    snapshot.errors = vec![(3, 2)];
+    snapshot.unset = vec![(text.to_owned(), 3)];
+    snapshot.ran_out = vec![(text.to_owned(), 4)];
+    let exemplar = Exemplar {
+        step: 0,
+        failing: Failing::Check(0),
+        intended_ns: 5,
+        user: 6,
+        curl: text.to_owned(),
+        cut: true,
+        status: Some(200),
+        error: None,
+        failed: vec![text.to_owned()],
+        head: text.to_owned(),
+        body: text.to_owned(),
+    };
+    snapshot.exemplars = vec![(9, Arc::new(exemplar))];
+    snapshot.guarded.timeouts_ns = vec![1_000_000];
+    snapshot.guarded.breakers =
+        vec![BreakerUse { state: Some(Circuit::Open), opened: 2, refused: 3 }];
+    snapshot.pools[0].leases = 5;
+    let topics = [Topic::Control, Topic::Breaker, Topic::Memory];
+    for (at, topic) in topics.into_iter().enumerate() {
+        let own = || text.to_owned();
+        let at_ns = at as u64 * 1_000_000_000;
+        let notice = Notice { at_ns, topic, subject: own(), change: own(), cause: own() };
+        snapshot.notices.push(notice, 10);
+    }
+    snapshot
+}
+
+fn timeline(seconds: u32) -> Timeline {
+    let mut timeline = Timeline::default();
+    let latency = latency();
+    for second in 0..seconds {
+        timeline.close(Point {
+            second,
+            measured: second > 1,
+            loads: vec![Starts { due: 9, on_time: 8, started: 9, lost: 1 }; 2],
+            calls: Calls { made: 9, ok: u64::from(second % 9), ..Calls::default() },
+            response: band(&latency),
+            service: band(&latency),
+            // Different columns have different bars: nothing can be written as one.
+            heat: Heat((20..60).map(|row| (row, 1 + u32::from(row) * second % 90)).collect()),
+        });
+        timeline.stands(Moment {
+            second: second + 1,
+            asked: vec![9.0, f64::from(second % 50)],
+            users: 5,
+            running: 4,
+            connections: 3,
+            dials: vec![Some(f64::from(second % 97) + 0.5), None],
+        });
+    }
+    timeline
+}
+
+/// What targets and scenarios may try.
+const HOSTILE: [&str; 8] = [
+    "</script><script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "javascript:alert(1)",
+    "&lt;script&gt;",
+    "\u{1b}]0;title\u{7}\u{1b}[2J",
+    "\u{202e}gpj.exe\u{2066}",
+    "a\0b\r\n<!-- --><![CDATA[ ]]>",
+];
+
+/// Every tag of a page that begins like this.
+fn tags<'a>(page: &'a str, name: &str) -> Vec<&'a str> {
+    let begin = format!("<{name}");
+    let from = page.match_indices(&begin).map(|(at, _)| at);
+    from.map(|at| &page[at..=at + page[at..].find('>').unwrap()]).collect()
+}
+
+#[test]
+fn what_others_wrote_is_never_markup() {
+    let calm = document(&made_up(6, "calm"));
+    let count = |page: &str| page.matches('<').count();
+    for text in HOSTILE {
+        let page = document(&made_up(6, text));
+        // Every angle bracket is ours: there are as many as in a page of harmless words.
+        assert_eq!(count(&page), count(&calm), "{text:?}");
+        for tag in ["script", "img", "!--", "![CDATA", "iframe", "link", "base"] {
+            assert_eq!(tags(&page, tag), tags(&calm, tag), "{text:?} <{tag}");
+        }
+        for bad in ['\0', '\u{1b}', '\u{7}', '\u{202e}', '\u{2066}'] {
+            assert!(!page.contains(bad), "{text:?}: {bad:?}");
+        }
+        for (attribute, of) in [("href", "a"), ("src", "img")] {
+            let own = |tag: &&str| tag.contains(&format!("{attribute}=\"#"));
+            assert!(tags(&page, &format!("{of} ")).iter().all(own), "{text:?}");
+        }
+        assert!(!page.contains(" onmouseover='alert") || text.starts_with('\''), "{text:?}");
+        assert!(!page.contains(" style=") && !page.contains(" onload="), "{text:?}");
+    }
+}
+
+#[test]
+fn attributes_cannot_be_closed() {
+    let page = document(&made_up(3, "x\" onfocus=\"alert(1)"));
+    for tag in page.split('<').skip(1).filter_map(|part| part.split_once('>')).map(|one| one.0) {
+        assert!(!tag.contains("onfocus=\""), "{tag}");
+    }
+    assert!(page.contains("x&quot; onfocus=&quot;"));
+}
+
+#[test]
+fn a_text_of_a_megabyte_does_not_fill_the_page() {
+    let page = document(&made_up(6, &"<".repeat(1 << 20)));
+    assert!(page.len() < 4 << 20, "{}", page.len());
+    assert!(page.contains("characters more"));
+}
+
+#[test]
+fn an_hour_is_a_small_file() {
+    let page = document(&made_up(3_600, "shop"));
+    assert!(page.len() < 2_000_000, "{}", page.len());
+    assert!(tags(&page, "path class=\"cell").len() <= 14, "one path for each colour");
+}
+
+#[test]
+fn sections_stand_in_the_order_of_questions() {
+    let page = document(&made_up(6, "shop"));
+    let found: Vec<&str> = tags(&page, "section").into_iter().collect();
+    let wanted = [
+        "verdict",
+        "thresholds",
+        "load",
+        "latency",
+        "distribution",
+        "steps",
+        "phases",
+        "answers",
+        "failures",
+        "checks",
+        "client",
+        "events",
+        "health",
+        "scenario",
+    ];
+    let wanted: Vec<String> = (wanted.iter())
+        .map(|id| format!("<section id=\"{id}\" aria-labelledby=\"{id}-title\">"))
+        .collect();
+    assert_eq!(found, wanted);
+    let titles = page.matches("-title\">").count();
+    assert_eq!(titles, wanted.len() * 2, "each is named by its heading");
+    // Calls, starts, users, iterations, in flight; response, service, heat map; two dials.
+    assert_eq!(tags(&page, "figure class=\"chart time\"").len(), 10);
+    assert_eq!(tags(&page, "figure class=\"chart\"").len(), 2);
+    let axes = tags(&page, "figure class=\"chart time\"");
+    assert!(axes.iter().all(|tag| tag.contains("data-seconds=\"6\"")), "one axis: {axes:?}");
+    assert_eq!(page.matches("class=\"warmup\"").count(), 10);
+    assert_eq!(page.matches("class=\"mark control\"").count(), 12, "in charts, legend, row");
+}
+
+#[test]
+fn the_policy_names_the_two_blocks_that_are_there() {
+    let page = document(&made_up(3, "shop"));
+    let block = |name: &str| {
+        let from = page.find(&format!("<{name}>")).unwrap() + name.len() + 2;
+        let length = page[from..].find(&format!("</{name}>")).unwrap();
+        hash(&page[from..from + length])
+    };
+    let policy = format!(
+        "default-src 'none'; style-src '{}'; script-src '{}'",
+        block("style"),
+        block("script")
+    );
+    assert!(page.contains(&policy.replace('\'', "&#39;")) || page.contains(&policy), "{policy}");
+    for remote in ["http://", "https://", "@import", "url("] {
+        let own = page.replace("http://www.w3.org/2000/svg", "");
+        assert!(!own.contains(remote), "{remote}");
+    }
+}
+
+#[test]
+fn numbers_of_others_are_shown_as_what_they_are() {
+    let page = document(&made_up(6, "shop"));
+    for said in [
+        "FAIL",
+        "exit code",
+        "The measurement is degraded",
+        "Stopped: shop",
+        "≥ ~250 ms",
+        "margin 20 % missed",
+        "manada run shop --seed 7",
+        "○ is a lower bound",
+        "1970-01-01 00:00:00Z",
+    ] {
+        assert!(page.contains(said), "{said}");
+    }
+}
+
+#[test]
+fn a_run_that_has_just_begun_is_a_page_too() {
+    let mut report = made_up(0, "shop");
+    report.timeline = Timeline::default();
+    report.goes_on = true;
+    let plan = &report.opening.plan;
+    let nothing = Tally::new(&plan.shape(), 1, vec![true, false]).snapshot(None);
+    report.snapshot = Arc::new(nothing);
+    report.judgements[0].observed = None;
+    let page = document(&report);
+    assert!(page.contains("RUNNING") && page.contains("not yet"));
+    assert!(!page.contains("NaN") && !page.contains("inf"), "no number is made of nothing");
+}

@@ -1,0 +1,138 @@
+//! Texts of others on a page, and numbers as its cells show them.
+//!
+//! All sections say what they say through it; maud escapes what comes out.
+//! Invariant: no secret, no control character and no change of direction reaches a page, and no
+//! text is longer than its place.
+
+use maud::Render;
+use serde_json::Value;
+
+use crate::mask;
+use crate::stats::{Latency, Quantile};
+
+/// The longest name or sentence.
+const SHORT: usize = 400;
+/// The longest listing: a body, a command, a file.
+const LONG: usize = 64 << 10;
+
+/// A name or a sentence.
+pub struct Say<'a>(pub &'a str);
+
+/// A text of several lines.
+pub struct Lines<'a>(pub &'a str);
+
+impl Render for Say<'_> {
+    fn render_to(&self, out: &mut String) {
+        short(self.0).render_to(out);
+    }
+}
+
+impl Render for Lines<'_> {
+    fn render_to(&self, out: &mut String) {
+        harmless(self.0, LONG, |c| c == '\n' || c == '\t').render_to(out);
+    }
+}
+
+/// A name or a sentence as it may be shown.
+pub fn short(text: &str) -> String {
+    harmless(text, SHORT, |_| false)
+}
+
+fn harmless(text: &str, most: usize, stays: impl Fn(char) -> bool) -> String {
+    // A secret may not be cut in two before it is hidden.
+    let hidden = mask::hide(text);
+    let mut chars = hidden.chars();
+    let show = |c: char| if is_shown(c) || stays(c) { c } else { '\u{fffd}' };
+    let mut shown: String = chars.by_ref().take(most).map(show).collect();
+    let more = chars.count();
+    if more > 0 {
+        use std::fmt::Write;
+        let _ = write!(shown, "… ({more} characters more)");
+    }
+    shown
+}
+
+/// Controls do something; what turns the direction of writing makes a text look like another one.
+fn is_shown(c: char) -> bool {
+    let turns = matches!(c,
+        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    !c.is_control() && !turns
+}
+
+/// JSON that can stand within a script element.
+pub fn embedded(value: &Value) -> String {
+    value.to_string().replace('<', "\\u003c")
+}
+
+/// What a cell is sorted by: the µs of a percentile, or nothing.
+pub fn weight(quantile: Option<Quantile>) -> Option<u64> {
+    quantile.map(|quantile| quantile.us)
+}
+
+/// The percentiles of a table's row, and the longest.
+pub fn spread(latency: &Latency, at: &[f64]) -> Vec<Option<Quantile>> {
+    let known = at.iter().map(|p| latency.quantile(*p));
+    known.chain([latency.longest()]).collect()
+}
+
+/// A share for people.
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    match percent {
+        0.0 => "0 %".to_owned(),
+        _ if percent < 0.01 => "< 0.01 %".to_owned(),
+        _ if percent < 10.0 => format!("{percent:.2} %"),
+        _ => format!("{percent:.1} %"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_does_nothing() {
+        for (text, shown) in [
+            ("home", "home"),
+            ("<b>", "&lt;b&gt;"),
+            ("\" onload='x'", "&quot; onload='x'"),
+            ("&lt;", "&amp;lt;"),
+            ("a\u{1b}[2Jb\0c", "a\u{fffd}[2Jb\u{fffd}c"),
+            ("gnp.\u{202e}exe", "gnp.\u{fffd}exe"),
+            ("a\nb", "a\u{fffd}b"),
+        ] {
+            assert_eq!(Say(text).render().into_string(), shown, "{text:?}");
+        }
+        assert_eq!(Lines("a\nb\r").render().into_string(), "a\nb\u{fffd}");
+    }
+
+    #[test]
+    fn what_is_long_is_cut_and_says_so() {
+        let long = "é".repeat(1 << 20);
+        let shown = short(&long);
+        assert!(shown.chars().count() < 450);
+        assert!(shown.ends_with("… (1048176 characters more)"), "{}", &shown[700..]);
+        assert!(Lines(&long).render().into_string().len() < 200_000);
+    }
+
+    #[test]
+    fn json_cannot_end_its_script() {
+        let value = Value::from("</script><!--");
+        let text = embedded(&value);
+        assert!(!text.contains('<'), "{text}");
+        assert_eq!(serde_json::from_str::<Value>(&text).unwrap(), value);
+    }
+
+    #[test]
+    fn shares_keep_what_is_small() {
+        for (share, text) in [
+            (0.0, "0 %"),
+            (1e-6, "< 0.01 %"),
+            (0.0123, "1.23 %"),
+            (0.5, "50.0 %"),
+            (1.0, "100.0 %"),
+        ] {
+            assert_eq!(percent(share), text);
+        }
+    }
+}
