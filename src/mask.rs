@@ -5,10 +5,11 @@
 //! percent-encoded, in JSON, in base64 at any alignment.
 
 use std::borrow::Cow;
-use std::sync::RwLock;
+use std::sync::{LazyLock, RwLock};
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use regex::{Captures, Regex};
 
 /// The most secrets of one process.
 pub const MAX: usize = 256;
@@ -60,22 +61,21 @@ pub fn is_login(name: &str) -> bool {
     known.iter().any(|known| name.trim().eq_ignore_ascii_case(known))
 }
 
+/// What names a login, and its value: quoted, or up to where a value ends in YAML. A map or a list
+/// is none.
+static LOGIN: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let names = "authorization|proxy-authorization|cookie|set-cookie|password|secret|api[-_]key";
+    let value = r#""[^"\n]*"|'[^'\n]*'|[^\s"'{\[][^,}\n]*"#;
+    Regex::new(&format!(r#"(?i)(\b(?:{names})["']?\s*:[ \t]+)({value})"#)).ok()
+});
+
 /// A file without what stands after the names of logins in it: `authorization: …`, `password: …`.
 /// What a template reads from elsewhere stays.
-pub fn hide_logins(file: &str) -> String {
-    let known = |name: &str| {
-        let name =
-            name.trim_start_matches([' ', '-', '{', '"', '\'']).trim_end_matches(['"', '\'']);
-        let low = name.to_ascii_lowercase();
-        is_login(name) || ["password", "secret", "api_key", "api-key"].contains(&low.as_str())
-    };
-    let line = |line: &str| match line.split_once(':') {
-        Some((name, value)) if known(name) && !value.trim().is_empty() && !value.contains("{{") => {
-            format!("{name}: {MASK}")
-        }
-        _ => line.to_owned(),
-    };
-    file.split('\n').map(line).collect::<Vec<_>>().join("\n")
+pub fn hide_logins(file: &str) -> Cow<'_, str> {
+    let Some(login) = &*LOGIN else { return Cow::Borrowed(MASK) };
+    login.replace_all(file, |found: &Captures<'_>| {
+        if found[2].contains("{{") { found[0].to_owned() } else { format!("{}{MASK}", &found[1]) }
+    })
 }
 
 fn all_forms(secret: &str) -> Vec<String> {
@@ -130,6 +130,9 @@ mod tests {
         for (line, shown) in [
             ("  authorization: Bearer abc", "  authorization: ***"),
             ("  - \"Cookie\": a=b", "  - \"Cookie\": ***"),
+            ("json: { user: u, password: p w, x: 1 }", "json: { user: u, password: ***, x: 1 }"),
+            ("{ \"password\": \"a, b\" }", "{ \"password\": *** }"),
+            ("capture: { secret: { json: \"$.s\" } }", "capture: { secret: { json: \"$.s\" } }"),
             ("password: 'hunter2'", "password: ***"),
             ("password: \"{{ account.password }}\"", "password: \"{{ account.password }}\""),
             ("headers:", "headers:"),

@@ -160,7 +160,7 @@ impl Plan {
 
 /// A file as others may see it.
 fn shown(source: &Source) -> Source {
-    Source { name: source.name.clone(), text: mask::hide_logins(&source.text) }
+    Source { name: source.name.clone(), text: mask::hide_logins(&source.text).into_owned() }
 }
 
 /// Where a service is, in words.
