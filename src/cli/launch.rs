@@ -3,15 +3,16 @@
 //! `run` and `hit` both end here: there is one path.
 //! Invariant: what can fail before the run fails before the run.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::door;
 use super::output::{complain, finish};
-use super::words::{Common, Ui};
-use super::{door, keys};
+use super::screen::Screen;
+use super::words::Common;
 use crate::clock;
 use crate::event::{Interrupt, Report};
 use crate::exit::Ending;
@@ -19,7 +20,6 @@ use crate::mask;
 use crate::plan::Plan;
 use crate::run::{self, Kept, Levers};
 use crate::sinks::files::Files;
-use crate::sinks::progress::{Bars, Lines};
 use crate::sinks::{Audience, Full, json, summary};
 
 /// Whether a run leaves a folder behind.
@@ -39,22 +39,26 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         (None, Folder::IfAsked) => None,
     };
     let mut audience = Audience::default();
-    if let Err(error) = seat(&mut audience, common, folder.as_ref()) {
-        complain(&error);
-        return Ending::Broken;
-    }
+    let screen = match seat(&mut audience, common, folder.as_ref()) {
+        Ok(screen) => screen,
+        Err(error) => {
+            complain(&error);
+            return Ending::Broken;
+        }
+    };
     let shards = common.shards.map(|shards| shards as usize);
-    let report =
-        match run::run(plan, shards, &mut audience, listen, |levers| control(levers, common)) {
-            Ok(report) => report,
-            Err(trouble) => {
-                complain(&trouble);
-                // Files that were made but never written are no report; what was measured stays.
-                let _ = audience.leave();
-                folder.as_deref().map(Files::sweep);
-                return trouble.ending();
-            }
-        };
+    let open = |levers| control(levers, common, &screen);
+    let report = match run::run(plan, shards, &mut audience, listen, open) {
+        Ok(report) => report,
+        Err(trouble) => {
+            // What had the terminal gives it back before anything is said on it.
+            let _ = audience.leave();
+            complain(&trouble);
+            // Files that were made but never written are no report; what was measured stays.
+            folder.as_deref().map(Files::sweep);
+            return trouble.ending();
+        }
+    };
     let written = audience.leave();
     let paths = folder.as_deref().map(Files::paths).unwrap_or_default();
     let ending = finish(print(&report, common, &paths), report.ending);
@@ -67,7 +71,7 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
     }
 }
 
-fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> io::Result<()> {
+fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> io::Result<Screen> {
     if let Some(folder) = folder {
         let files = Files::open(folder, common.force).map_err(|error| {
             let place = folder.display();
@@ -75,41 +79,23 @@ fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> i
         })?;
         audience.seat("files", Full::Wait, files)?;
     }
-    match screen(common) {
-        Ui::Bar => audience.seat("bar", Full::Drop, Bars::new()),
-        Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.verbose)),
-        Ui::None | Ui::Auto => Ok(()),
-    }
-}
-
-/// What is shown.
-fn screen(common: &Common) -> Ui {
-    match common.ui {
-        _ if common.quiet > 0 => Ui::None,
-        Ui::Auto if io::stderr().is_terminal() && !common.verbose => Ui::Bar,
-        Ui::Auto => Ui::Plain,
-        asked => asked,
-    }
+    Screen::seat(audience, common)
 }
 
 /// Opens the ways to change the run while it goes on. A run that cannot be controlled is a run all
 /// the same.
-fn control(levers: Levers, common: &Common) -> Kept {
+fn control(levers: Levers, common: &Common, screen: &Screen) -> Kept {
     let mut kept = Kept::new();
-    if common.no_control {
-        return kept;
-    }
-    match door::open(&levers.run, &levers.wishes) {
-        Ok(door) => kept.push(Box::new(door)),
-        Err(error) if common.quiet == 0 => complain(&format_args!("no control socket: {error}")),
-        Err(_) => {}
-    }
-    if screen(common) == Ui::Bar && keys::there_are() {
-        match keys::listen(levers) {
-            Ok(keys) => kept.push(Box::new(keys)),
-            Err(error) => complain(&format_args!("no keys: {error}")),
+    if !common.no_control {
+        match door::open(&levers.run, &levers.wishes) {
+            Ok(door) => kept.push(Box::new(door)),
+            Err(error) if common.quiet == 0 => {
+                screen.complain(&format!("no control socket: {error}"));
+            }
+            Err(_) => {}
         }
     }
+    screen.open(levers, common, &mut kept);
     kept
 }
 

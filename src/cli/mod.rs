@@ -15,6 +15,7 @@ mod output;
 mod plan;
 mod run;
 mod runs;
+mod screen;
 mod target;
 mod words;
 

@@ -66,7 +66,7 @@ pub(super) fn document(report: &Report) -> Value {
 }
 
 /// How it failed, in words.
-fn kind(report: &Report, one: &Exemplar) -> String {
+pub(super) fn kind(report: &Report, one: &Exemplar) -> String {
     match one.failing {
         Failing::Status(status) => format!("status {status}"),
         Failing::Error(index) => {

@@ -159,12 +159,13 @@ fn thresholds(out: &mut String, report: &Report) {
                 format!("{bound}{}", in_unit(judgement.threshold.metric, value))
             }
         };
-        table.row([mark, plain(&judgement.threshold.rule), observed, margin(judgement)]);
+        table.row([mark, plain(&judgement.threshold.rule), observed, paint(DIM, &room(judgement))]);
     }
     table.render(out, 2);
 }
 
-fn in_unit(metric: Metric, value: f64) -> String {
+/// A value in the unit of its metric.
+pub(super) fn in_unit(metric: Metric, value: f64) -> String {
     match metric {
         Metric::Time(..) => show_us(value.round() as u64),
         Metric::Errors | Metric::Achieved | Metric::Checks | Metric::StatusShare(..) => {
@@ -182,9 +183,10 @@ fn in_unit(metric: Metric, value: f64) -> String {
     }
 }
 
-fn margin(judgement: &Judgement) -> String {
+/// How far a rule is from its limit, in words.
+pub(super) fn room(judgement: &Judgement) -> String {
     let at = judgement.worst_at_s.map_or(String::new(), |at| format!("  worst window at {at}s"));
-    let Some(room) = judgement.margin() else { return paint(DIM, at.trim()) };
+    let Some(room) = judgement.margin() else { return at.trim().to_owned() };
     let limit = judgement.threshold.limit;
     let mut text = if limit == 0.0 {
         String::new()
@@ -196,7 +198,7 @@ fn margin(judgement: &Judgement) -> String {
     if judgement.thin {
         text.push_str("  ~ few calls: it may move");
     }
-    paint(DIM, text.trim())
+    text.trim().to_owned()
 }
 
 fn phases(out: &mut String, report: &Report) {
