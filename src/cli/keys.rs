@@ -9,14 +9,14 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Mutex, Once, PoisonError};
 
-use rustix::process::{Signal, getpgrp, getpid, kill_process};
+use rustix::process::{Signal as Number, getpgrp, getpid, kill_process};
 use rustix::stdio::stdin;
 use rustix::termios::{
     LocalModes, OptionalActions, SpecialCodeIndex, Termios, isatty, tcgetattr, tcgetpgrp, tcsetattr,
 };
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::event::{Asked, Interrupt, Wish};
@@ -26,17 +26,30 @@ use crate::run::Levers;
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// SIGTSTP and SIGCONT, which tokio has no names for.
-const STOP_ASKED: i32 = Signal::TSTP.as_raw();
-const CONTINUED: i32 = Signal::CONT.as_raw();
+const STOP_ASKED: i32 = Number::TSTP.as_raw();
+const CONTINUED: i32 = Number::CONT.as_raw();
 
 /// Keys are listened to until this is dropped.
 #[derive(Debug)]
-pub(super) struct Keys(Vec<JoinHandle<()>>);
+pub(super) struct Keys {
+    hears: Option<JoinHandle<()>>,
+    _minds: Minds,
+}
 
 impl Drop for Keys {
     fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
+        self.hears.iter().for_each(JoinHandle::abort);
         restore();
+    }
+}
+
+/// Stops of the program are minded until this is dropped.
+#[derive(Debug)]
+pub(super) struct Minds([JoinHandle<()>; 2]);
+
+impl Drop for Minds {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
     }
 }
 
@@ -51,17 +64,29 @@ pub(super) fn there_are() -> bool {
 /// When the terminal cannot be set, or not be waited for.
 pub(super) fn listen(levers: Levers) -> io::Result<Keys> {
     restore_on_panic();
-    let mut keys = Keys(Vec::new());
+    let again = || {
+        if in_foreground() {
+            let _ = enter();
+        }
+    };
+    let mut keys = Keys { hears: None, _minds: mind(restore, again) };
     enter()?;
     let fd = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
     // The new way to register is unsafe: it asks for a promise that the descriptor stays open. An
     // OwnedFd that nobody else can reach keeps it by itself.
     #[expect(deprecated, reason = "safe for a descriptor that AsyncFd owns")]
     let fd = AsyncFd::try_with_interest(fd, Interest::READABLE)?;
-    keys.0.push(tokio::task::spawn_local(hear(fd, Rc::new(levers))));
-    keys.0.push(tokio::task::spawn_local(mind_stops()));
-    keys.0.push(tokio::task::spawn_local(mind_returns()));
+    keys.hears = Some(tokio::task::spawn_local(hear(fd, Rc::new(levers))));
     Ok(keys)
+}
+
+/// Gives the terminal back whenever the program is stopped, and takes it again when it goes on.
+pub(super) fn mind(leave: impl Fn() + 'static, again: impl Fn() + 'static) -> Minds {
+    // Both are heard from here on: a stop that nobody minds would leave the terminal as it is.
+    let heard = |number| signal(SignalKind::from_raw(number));
+    let (stops, returns) = (heard(STOP_ASKED), heard(CONTINUED));
+    let stops = tokio::task::spawn_local(mind_stops(stops, leave));
+    Minds([stops, tokio::task::spawn_local(mind_returns(returns, again))])
 }
 
 /// What a key wishes.
@@ -100,21 +125,19 @@ async fn hear(fd: AsyncFd<OwnedFd>, levers: Rc<Levers>) {
 }
 
 /// Ctrl-Z: the shell gets its terminal back as it was.
-async fn mind_stops() {
-    let Ok(mut stops) = signal(SignalKind::from_raw(STOP_ASKED)) else { return };
+async fn mind_stops(stops: io::Result<Signal>, leave: impl Fn()) {
+    let Ok(mut stops) = stops else { return };
     while stops.recv().await.is_some() {
-        restore();
-        let _ = kill_process(getpid(), Signal::STOP);
+        leave();
+        let _ = kill_process(getpid(), Number::STOP);
     }
 }
 
-/// Back in the foreground: keys again.
-async fn mind_returns() {
-    let Ok(mut returns) = signal(SignalKind::from_raw(CONTINUED)) else { return };
+/// Back, perhaps in the foreground.
+async fn mind_returns(returns: io::Result<Signal>, again: impl Fn()) {
+    let Ok(mut returns) = returns else { return };
     while returns.recv().await.is_some() {
-        if in_foreground() {
-            let _ = enter();
-        }
+        again();
     }
 }
 

@@ -3,15 +3,16 @@
 //! `run` and `hit` both end here: there is one path.
 //! Invariant: what can fail before the run fails before the run.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::door;
 use super::output::{complain, finish};
-use super::words::{Common, Output, Ui};
-use super::{door, keys};
+use super::screen::Screen;
+use super::words::{Common, Output};
 use crate::clock;
 use crate::event::{Interrupt, Report};
 use crate::exit::Ending;
@@ -20,7 +21,6 @@ use crate::plan::Plan;
 use crate::run::{self, Beside, Kept, Levers, Watched};
 use crate::sinks::exports::{Export, Exports};
 use crate::sinks::files::Files;
-use crate::sinks::progress::{Bars, Lines};
 use crate::sinks::{Audience, Full, json, summary};
 
 /// Whether a run leaves a folder behind.
@@ -47,26 +47,30 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         }
     };
     let mut audience = Audience::default();
-    if let Err(error) = seat(&mut audience, common, folder.as_ref()) {
-        complain(&error);
-        return Ending::Broken;
-    }
+    let screen = match seat(&mut audience, common, folder.as_ref()) {
+        Ok(screen) => screen,
+        Err(error) => {
+            complain(&error);
+            return Ending::Broken;
+        }
+    };
     let beside = Beside {
         command: told(std::env::args()),
         shards: common.shards.map(|shards| shards as usize),
         watch,
     };
-    let report =
-        match run::run(plan, &beside, &mut audience, listen, |levers| control(levers, common)) {
-            Ok(report) => report,
-            Err(trouble) => {
-                complain(&trouble);
-                // Files that were made but never written are no report; what was measured stays.
-                let _ = audience.leave();
-                folder.as_deref().map(Files::sweep);
-                return trouble.ending();
-            }
-        };
+    let open = |levers| control(levers, common, &screen);
+    let report = match run::run(plan, &beside, &mut audience, listen, open) {
+        Ok(report) => report,
+        Err(trouble) => {
+            // What had the terminal gives it back before anything is said on it.
+            let _ = audience.leave();
+            complain(&trouble);
+            // Files that were made but never written are no report; what was measured stays.
+            folder.as_deref().map(Files::sweep);
+            return trouble.ending();
+        }
+    };
     let written = audience.leave();
     let paths = paths(folder.as_deref(), &common.output.report);
     let ending = finish(print(&report, &common.output, &paths), report.ending);
@@ -91,14 +95,10 @@ pub(super) fn paths(folder: Option<&Path>, reports: &[Export]) -> Vec<PathBuf> {
     paths
 }
 
-fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> io::Result<()> {
+fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> io::Result<Screen> {
     seat_files(audience, folder.map(PathBuf::as_path), common.force)?;
     seat_exports(audience, &common.output.report)?;
-    match screen(common) {
-        Ui::Bar => audience.seat("bar", Full::Drop, Bars::new()),
-        Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.verbose)),
-        Ui::None | Ui::Auto => Ok(()),
-    }
+    Screen::seat(audience, common)
 }
 
 /// Seats what writes a folder.
@@ -129,36 +129,20 @@ pub(super) fn seat_exports(audience: &mut Audience, reports: &[Export]) -> io::R
     audience.seat("reports", Full::Wait, Exports::open(reports)?)
 }
 
-/// What is shown.
-fn screen(common: &Common) -> Ui {
-    match common.ui {
-        _ if common.output.quiet > 0 => Ui::None,
-        Ui::Auto if io::stderr().is_terminal() && !common.verbose => Ui::Bar,
-        Ui::Auto => Ui::Plain,
-        asked => asked,
-    }
-}
-
 /// Opens the ways to change the run while it goes on. A run that cannot be controlled is a run all
 /// the same.
-fn control(levers: Levers, common: &Common) -> Kept {
+fn control(levers: Levers, common: &Common, screen: &Screen) -> Kept {
     let mut kept = Kept::new();
-    if common.no_control {
-        return kept;
-    }
-    match door::open(&levers.run, &levers.wishes) {
-        Ok(door) => kept.push(Box::new(door)),
-        Err(error) if common.output.quiet == 0 => {
-            complain(&format_args!("no control socket: {error}"));
-        }
-        Err(_) => {}
-    }
-    if screen(common) == Ui::Bar && keys::there_are() {
-        match keys::listen(levers) {
-            Ok(keys) => kept.push(Box::new(keys)),
-            Err(error) => complain(&format_args!("no keys: {error}")),
+    if !common.no_control {
+        match door::open(&levers.run, &levers.wishes) {
+            Ok(door) => kept.push(Box::new(door)),
+            Err(error) if common.output.quiet == 0 => {
+                screen.complain(&format!("no control socket: {error}"));
+            }
+            Err(_) => {}
         }
     }
+    screen.open(levers, common, &mut kept);
     kept
 }
 

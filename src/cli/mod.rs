@@ -16,6 +16,7 @@ mod plan;
 mod report;
 mod run;
 mod runs;
+mod screen;
 mod target;
 mod words;
 

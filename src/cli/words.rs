@@ -33,7 +33,7 @@ pub(super) struct Common {
     /// Replace a report that is in the folder already
     #[arg(long, help_heading = "Output")]
     pub(super) force: bool,
-    /// What is shown while it runs: auto is bar on a terminal, plain elsewhere
+    /// What is shown while it runs: auto is tui on a terminal, bar on a simple one, plain elsewhere
     #[arg(long, value_enum, default_value_t = Ui::Auto, help_heading = "Output")]
     pub(super) ui: Ui,
     /// What of the target is drawn beside the run, e.g. pid 4711, or prometheus
@@ -109,8 +109,11 @@ pub(super) fn overrides(changes: &Changes, load: &Load, limits: &Limits) -> Over
 /// What is shown while a run goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Ui {
-    /// Bars on a terminal, plain lines elsewhere.
+    /// What suits the place.
     Auto,
+    /// The dashboard: all of the run on one screen, and keys to steer it.
+    #[cfg(feature = "tui")]
+    Tui,
     /// A line per workload, drawn in place.
     Bar,
     /// A line every five seconds.

@@ -30,6 +30,8 @@ mod steps;
 pub mod summary;
 mod table;
 mod timeline;
+#[cfg(feature = "tui")]
+pub mod tui;
 
 use std::io;
 use std::sync::Arc;

@@ -73,7 +73,7 @@ impl Pulses {
 
 /// The users of a workload: those within an iteration, and where it is the only closed one also
 /// those between two.
-fn users_of(plan: &Outline, snapshot: &Snapshot, workload: usize) -> u64 {
+pub(super) fn users_of(plan: &Outline, snapshot: &Snapshot, workload: usize) -> u64 {
     let running = |at: usize| {
         let iterations = &snapshot.workloads[at].0;
         iterations.started - iterations.ended()

@@ -1,0 +1,118 @@
+//! What is shown while a run goes on, and how whoever looks at it may change the run.
+//!
+//! `launch` chooses it, seats it and opens it beside the run.
+//! Invariant: a screen that needs a terminal is only shown on one, in the foreground.
+
+use std::io::{self, IsTerminal};
+
+use super::keys;
+use super::output::complain;
+use super::words::{Common, Ui};
+#[cfg(feature = "tui")]
+use crate::event::wish::Remote;
+use crate::run::{Kept, Levers};
+use crate::sinks::progress::{Bars, Lines};
+#[cfg(feature = "tui")]
+use crate::sinks::tui::{Curtain, Tui, terminal};
+use crate::sinks::{Audience, Full};
+
+/// A screen that is seated.
+pub(super) struct Screen {
+    ui: Ui,
+    #[cfg(feature = "tui")]
+    dashboard: Option<Dashboard>,
+}
+
+/// What opens the dashboard, and its way to the run; none: nobody may change it.
+#[cfg(feature = "tui")]
+struct Dashboard {
+    curtain: Curtain,
+    remote: Option<Remote>,
+}
+
+impl Screen {
+    /// Seats what was asked for, or what suits the place.
+    ///
+    /// # Errors
+    /// When the system gives no thread, or what was asked for needs a terminal.
+    pub(super) fn seat(audience: &mut Audience, common: &Common) -> io::Result<Self> {
+        let ui = choose(common)?;
+        match ui {
+            Ui::Bar => audience.seat("bar", Full::Drop, Bars::new())?,
+            Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.verbose))?,
+            #[cfg(feature = "tui")]
+            Ui::Tui => {
+                let remote = (!common.no_control).then(Remote::default);
+                let tui = Tui::new(remote.clone());
+                let curtain = tui.curtain();
+                audience.seat("tui", Full::Drop, tui)?;
+                return Ok(Self { ui, dashboard: Some(Dashboard { curtain, remote }) });
+            }
+            Ui::None | Ui::Auto => {}
+        }
+        Ok(Self {
+            ui,
+            #[cfg(feature = "tui")]
+            dashboard: None,
+        })
+    }
+
+    /// The load begins, and signals are heard: whoever looks at it may change it by keys.
+    pub(super) fn open(&self, levers: Levers, common: &Common, kept: &mut Kept) {
+        #[cfg(feature = "tui")]
+        if let Some(dashboard) = &self.dashboard {
+            return self.raise(dashboard, levers, kept);
+        }
+        if self.ui == Ui::Bar && !common.no_control && keys::there_are() {
+            match keys::listen(levers) {
+                Ok(keys) => kept.push(Box::new(keys)),
+                Err(error) => self.complain(&format!("no keys: {error}")),
+            }
+        }
+    }
+
+    #[cfg(feature = "tui")]
+    fn raise(&self, dashboard: &Dashboard, levers: Levers, kept: &mut Kept) {
+        if let Some(remote) = &dashboard.remote {
+            remote.connect(levers.wishes);
+        }
+        let (down, up) = (dashboard.curtain.clone(), dashboard.curtain.clone());
+        kept.push(Box::new(keys::mind(move || down.suspend(), move || up.resume())));
+        if let Err(error) = dashboard.curtain.open() {
+            self.complain(&format!("no dashboard: {error}"));
+        }
+    }
+
+    /// Something that a person should know, where it does no harm to what is shown.
+    pub(super) fn complain(&self, what: &str) {
+        #[cfg(feature = "tui")]
+        if let Some(dashboard) = &self.dashboard {
+            return dashboard.curtain.tell(what);
+        }
+        complain(&what);
+    }
+}
+
+/// What is shown.
+fn choose(common: &Common) -> io::Result<Ui> {
+    match common.ui {
+        _ if common.output.quiet > 0 => Ok(Ui::None),
+        Ui::Auto if common.verbose => Ok(Ui::Plain),
+        #[cfg(feature = "tui")]
+        Ui::Auto if terminal::there_is() && is_able() => Ok(Ui::Tui),
+        Ui::Auto if io::stderr().is_terminal() => Ok(Ui::Bar),
+        Ui::Auto => Ok(Ui::Plain),
+        #[cfg(feature = "tui")]
+        Ui::Tui if !terminal::there_is() => Err(io::Error::other(
+            "`--ui tui` needs a terminal: standard input and standard error have to be one, in the \
+             foreground; elsewhere say `--ui plain`",
+        )),
+        asked => Ok(asked),
+    }
+}
+
+/// Whether the terminal can be drawn on at any place.
+#[cfg(feature = "tui")]
+fn is_able() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}

@@ -1,0 +1,379 @@
+//! Curves over time: Braille dots in colours, or signs of their own where there are no colours.
+//!
+//! Views hand it readings; it draws them with both axes.
+//! Invariant: a bound is never drawn like a value; what lies before the end of the warm-up is
+//! told apart on the time axis.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span as Part};
+
+use super::pen::{put, span};
+use super::series::{Many, Reading, Span, columns};
+use super::text::width;
+use super::theme::{Colours, Theme};
+use crate::units::{show_count, show_duration, show_rate, show_us};
+
+/// Signs of curves where colours do not tell them apart.
+const SIGNS: [char; 4] = ['·', '○', '●', '◆'];
+
+/// Something over time.
+pub(super) struct Curve {
+    /// What it is.
+    pub(super) name: &'static str,
+    /// Its readings.
+    pub(super) readings: Vec<Reading>,
+    /// How several become one.
+    pub(super) many: Many,
+    /// Its colour.
+    pub(super) style: Style,
+}
+
+/// A chart of some curves.
+pub(super) struct Chart<'a> {
+    /// What is drawn, the most important last.
+    pub(super) curves: &'a [Curve],
+    /// How many seconds a reading covers.
+    pub(super) width_s: u32,
+    /// What is shown of the time axis.
+    pub(super) span: Span,
+    /// Where the warm-up ends, seconds.
+    pub(super) warmup_s: f64,
+    /// When something was changed or marked, seconds.
+    pub(super) marks: &'a [f64],
+    /// What the values are.
+    pub(super) measure: Measure,
+    /// Whether times stand on a logarithmic axis.
+    pub(super) log: bool,
+}
+
+/// What values are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Measure {
+    /// Microseconds.
+    Time,
+    /// So many a second.
+    PerSecond,
+    /// A number.
+    Number,
+}
+
+impl Measure {
+    /// A value in its unit.
+    pub(super) fn show(self, value: f64) -> String {
+        let value = value.max(0.0);
+        match self {
+            Self::Time => show_us(value.round() as u64),
+            Self::PerSecond => format!("{}/s", show_rate(value)),
+            Self::Number if value < 10.0 && value.fract() > 0.0 => format!("{value:.1}"),
+            Self::Number => show_count(value.round() as u64),
+        }
+    }
+
+    /// A value on an axis: whole where it can be.
+    fn tick(self, value: f64) -> String {
+        let whole = (value - value.round()).abs() < 1e-9;
+        match self {
+            _ if value <= 0.0 => "0".to_owned(),
+            Self::PerSecond if whole => format!("{}/s", show_count(value.round() as u64)),
+            _ => self.show(value),
+        }
+    }
+}
+
+/// The axis of values.
+struct Scale {
+    low: f64,
+    high: f64,
+    log: bool,
+}
+
+impl Scale {
+    /// That has room for all of these.
+    fn of(values: impl Iterator<Item = f64>, log: bool) -> Self {
+        let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
+        for value in values.filter(|value| value.is_finite() && *value > 0.0) {
+            (low, high) = (low.min(value), high.max(value));
+        }
+        if !log || high <= 0.0 {
+            return Self { low: 0.0, high: round_up(high), log: false };
+        }
+        let low = 10_f64.powf(low.log10().floor());
+        Self { low, high: round_up(high).max(low * 10.0), log }
+    }
+
+    /// Where a value stands, from 0 at the bottom to 1 at the top.
+    fn place(&self, value: f64) -> f64 {
+        let share = if self.log {
+            (value.max(self.low) / self.low).log10() / (self.high / self.low).log10()
+        } else {
+            (value - self.low) / (self.high - self.low)
+        };
+        share.clamp(0.0, 1.0)
+    }
+
+    /// What stands there.
+    fn value(&self, place: f64) -> f64 {
+        if self.log {
+            self.low * (self.high / self.low).powf(place)
+        } else {
+            self.low + (self.high - self.low) * place
+        }
+    }
+}
+
+/// The next round number: 1, 2, 5 or 10 times a power of ten.
+fn round_up(value: f64) -> f64 {
+    if value <= 0.0 {
+        return 1.0;
+    }
+    let power = 10_f64.powf(value.log10().floor());
+    let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
+    steps.into_iter().find(|step| *step >= value * 0.999_999).unwrap_or(steps[3])
+}
+
+/// The names of curves, with their last values where there is room, for a title.
+pub(super) fn legend(
+    curves: &[Curve],
+    measure: Measure,
+    theme: Theme,
+    room: usize,
+) -> Line<'static> {
+    let full = names(curves, Some(measure), theme);
+    if full.width() <= room { full } else { names(curves, None, theme) }
+}
+
+fn names(curves: &[Curve], measure: Option<Measure>, theme: Theme) -> Line<'static> {
+    let mut parts: Vec<Part<'static>> = Vec::new();
+    for (at, curve) in curves.iter().enumerate() {
+        if !parts.is_empty() {
+            parts.push(Part::raw("  "));
+        }
+        let sign = if dots(theme) { '●' } else { SIGNS[at.min(SIGNS.len() - 1)] };
+        parts.push(span(sign.to_string(), curve.style));
+        parts.push(span(format!(" {}", curve.name), theme.dim()));
+        if let Some(measure) = measure {
+            let value = curve.readings.last().map_or("-".to_owned(), |last| {
+                let bound = if last.at_least { "≥ " } else { "" };
+                format!("{bound}{}", measure.show(last.value))
+            });
+            parts.push(Part::raw(format!(" {value}")));
+        }
+    }
+    Line::from(parts)
+}
+
+/// Whether curves are dots of eight in a cell.
+fn dots(theme: Theme) -> bool {
+    theme.unicode && theme.colours != Colours::None
+}
+
+/// Draws it.
+pub(super) fn draw(page: &mut Buffer, area: Rect, chart: &Chart<'_>, theme: Theme) {
+    if area.height < 2 || area.width < 8 {
+        return;
+    }
+    let fine = if dots(theme) { (2, 4) } else { (1, 1) };
+    let rows = area.height - 1;
+    // Labels are as wide as the widest; the curves decide the scale, columns follow from labels.
+    let all = chart.curves.iter().flat_map(|curve| &curve.readings);
+    let shown: Vec<f64> = all
+        .filter(|one| f64::from(one.second + chart.width_s) > chart.span.from)
+        .map(|one| one.value)
+        .collect();
+    if shown.is_empty() {
+        put(page, area, (1, 0), "nothing yet", theme.dim());
+        return;
+    }
+    let scale = Scale::of(shown.into_iter(), chart.log && chart.measure == Measure::Time);
+    let ticks = ticks(rows);
+    let label = |row: u16| {
+        let place = f64::from(rows - 1 - row) / f64::from((rows - 1).max(1));
+        chart.measure.tick(scale.value(place))
+    };
+    let room = ticks.iter().map(|row| width(&label(*row))).max().unwrap_or(0) as u16;
+    let room = room.min(area.width / 3);
+    for row in 0..rows {
+        put(page, area, (room + 1, row), if ticks.contains(&row) { "┤" } else { "│" }, theme.dim());
+    }
+    for row in ticks {
+        let text = label(row);
+        let at = room.saturating_sub(width(&text) as u16);
+        put(page, Rect { width: room, ..area }, (at, row), &text, theme.dim());
+    }
+    let plot = Rect { x: area.x + room + 2, width: area.width - room - 2, height: rows, ..area };
+    let mut bits = vec![0_u8; usize::from(plot.width) * usize::from(rows)];
+    for (at, curve) in chart.curves.iter().enumerate() {
+        let places = usize::from(plot.width) * fine.0;
+        let values = columns(&curve.readings, chart.width_s, chart.span, places, curve.many);
+        let mut pencil = Pencil { page, plot, bits: &mut bits, style: curve.style };
+        if dots(theme) {
+            pencil.trace(&values, &scale);
+        } else {
+            pencil.signs(&values, &scale, SIGNS[at.min(SIGNS.len() - 1)]);
+        }
+    }
+    time_axis(page, area, plot, chart, theme);
+}
+
+/// The rows that have a label.
+fn ticks(rows: u16) -> Vec<u16> {
+    match rows {
+        0 => Vec::new(),
+        1 => vec![0],
+        2..=4 => vec![0, rows - 1],
+        5..=12 => vec![0, (rows - 1) / 2, rows - 1],
+        _ => vec![0, (rows - 1) / 4, (rows - 1) / 2, (rows - 1) * 3 / 4, rows - 1],
+    }
+}
+
+/// Draws one curve.
+struct Pencil<'a> {
+    page: &'a mut Buffer,
+    plot: Rect,
+    /// By cell: the dots that are set.
+    bits: &'a mut [u8],
+    style: Style,
+}
+
+/// A bound, whatever curve it is on.
+const BOUND: &str = "▲";
+
+impl Pencil<'_> {
+    /// Eight dots in a cell, joined to a line.
+    fn trace(&mut self, values: &[Option<(f64, bool)>], scale: &Scale) {
+        let top = i32::from(self.plot.height) * 4 - 1;
+        let height = |value: f64| top - (scale.place(value) * f64::from(top)).round() as i32;
+        let mut before = None;
+        for (column, found) in values.iter().enumerate() {
+            let Some((value, at_least)) = *found else {
+                before = None;
+                continue;
+            };
+            let here = height(value);
+            let from = before.map_or(here, |before: i32| before + (here - before).signum());
+            for y in from.min(here)..=from.max(here) {
+                self.dot(column, y as usize);
+            }
+            if at_least {
+                self.sign(column / 2, here as usize / 4, BOUND);
+            }
+            before = Some(here);
+        }
+    }
+
+    fn dot(&mut self, x: usize, y: usize) {
+        const DOTS: [[u8; 4]; 2] = [[0x01, 0x02, 0x04, 0x40], [0x08, 0x10, 0x20, 0x80]];
+        let (column, row) = (x / 2, y / 4);
+        let Some(bits) = self.bits.get_mut(row * usize::from(self.plot.width) + column) else {
+            return;
+        };
+        *bits |= DOTS[x % 2][y % 4];
+        let sign = char::from_u32(0x2800 + u32::from(*bits)).unwrap_or(' ');
+        self.sign(column, row, sign.encode_utf8(&mut [0; 4]));
+    }
+
+    fn sign(&mut self, column: usize, row: usize, sign: &str) {
+        put(self.page, self.plot, (column as u16, row as u16), sign, self.style);
+    }
+
+    /// A sign in a column.
+    fn signs(&mut self, values: &[Option<(f64, bool)>], scale: &Scale, sign: char) {
+        let top = usize::from(self.plot.height) - 1;
+        for (column, found) in values.iter().enumerate() {
+            let Some((value, at_least)) = *found else { continue };
+            let row = top - (scale.place(value) * top as f64).round() as usize;
+            let mut text = [0; 4];
+            let sign = if at_least { BOUND } else { &*sign.encode_utf8(&mut text) };
+            self.sign(column, row, sign);
+        }
+    }
+}
+
+/// The time below: broken in the warm-up, with times and with what was changed or marked.
+pub(super) fn time_axis(
+    page: &mut Buffer,
+    area: Rect,
+    plot: Rect,
+    chart: &Chart<'_>,
+    theme: Theme,
+) {
+    let columns = usize::from(plot.width);
+    let line = Rect { y: area.bottom() - 1, height: 1, ..plot };
+    let corner = Rect { x: plot.x.saturating_sub(1), width: 1, ..line };
+    put(page, corner, (0, 0), "└", theme.dim());
+    for column in 0..columns {
+        let warm = chart.span.time(column, columns) < chart.warmup_s;
+        put(page, line, (column as u16, 0), if warm { "┄" } else { "─" }, theme.dim());
+    }
+    let marks: Vec<usize> =
+        chart.marks.iter().filter_map(|mark| chart.span.column(*mark, columns)).collect();
+    for mark in &marks {
+        put(page, line, (*mark as u16, 0), "◆", theme.accent());
+    }
+    // A mark is not written over, unless there are so many that no time would be left.
+    let few = marks.len() < columns / 8;
+    let mut free = 0;
+    for (column, text) in times(chart.span, columns) {
+        let end = column + width(&text);
+        let marked = few && marks.iter().any(|mark| (column..end).contains(mark));
+        if column >= free && end <= columns && !marked {
+            put(page, line, (column as u16, 0), &text, theme.dim());
+            free = end + 2;
+        }
+    }
+}
+
+/// Times and their columns, some cells apart.
+fn times(span: Span, columns: usize) -> Vec<(usize, String)> {
+    const STEPS: [u32; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600];
+    let seconds = span.to - span.from;
+    let wanted = seconds / (columns as f64 / 12.0).max(1.0);
+    let step = STEPS.into_iter().map(f64::from).find(|step| *step >= wanted);
+    let step = step.unwrap_or_else(|| (wanted / 86_400.0).ceil() * 86_400.0);
+    let first = (span.from / step).ceil() as u64;
+    let last = (span.to / step).floor() as u64;
+    (first..=last)
+        .filter_map(|at| {
+            let second = at as f64 * step;
+            let text = match second as u64 {
+                0 => "0s".to_owned(),
+                second => show_duration(std::time::Duration::from_secs(second)),
+            };
+            Some((span.column(second, columns)?, text))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scale_ends_at_round_numbers_and_keeps_order() {
+        for (value, end) in [(0.0, 1.0), (0.3, 0.5), (1.0, 1.0), (7.0, 10.0), (201.0, 500.0)] {
+            let found = round_up(value);
+            assert!((found - end).abs() < 1e-9, "{value}: {found}");
+        }
+        for log in [false, true] {
+            let scale = Scale::of([3.0, 40.0, 900.0].into_iter(), log);
+            let places: Vec<f64> = [1.0, 3.0, 40.0, 900.0, 1e6].map(|v| scale.place(v)).into();
+            assert!(places.is_sorted() && places.iter().all(|place| (0.0..=1.0).contains(place)));
+            assert!((scale.value(scale.place(40.0)) - 40.0).abs() < 1e-6);
+        }
+        assert!(Scale::of([].into_iter(), true).high > 0.0);
+    }
+
+    #[test]
+    fn times_stand_in_order_and_within() {
+        for to in [1.0, 15.0, 60.0, 3_600.0, 1e6] {
+            for columns in [1, 10, 80, 300] {
+                let found = times(Span { from: 0.0, to }, columns);
+                assert!(found.iter().all(|(column, _)| *column < columns));
+                assert!(found.is_sorted_by_key(|(column, _)| *column));
+                assert!(found.len() <= columns / 5 + 3, "{to} {columns}: {found:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Keys, one after the other, and what becomes of the screen.
+
+use std::sync::Arc;
+
+use ratatui::crossterm::event::KeyModifiers;
+
+use super::*;
+use crate::event::RunEvent;
+use crate::event::Stop;
+use crate::sinks::tui::fixture;
+
+fn state() -> State {
+    let mut state = State::default();
+    state.fold(&RunEvent::Began(fixture::opening()));
+    state.fold(&RunEvent::Second(fixture::report()));
+    state
+}
+
+/// Presses keys; what the last one wants.
+fn press(desk: &mut Desk, state: &State, keys: &str) -> Effect {
+    let mut effect = Effect::None;
+    for c in keys.chars() {
+        let code = match c {
+            '\n' => KeyCode::Enter,
+            '\u{1b}' => KeyCode::Esc,
+            '\t' => KeyCode::Tab,
+            '↓' => KeyCode::Down,
+            '↑' => KeyCode::Up,
+            '⇟' => KeyCode::PageDown,
+            '⇞' => KeyCode::PageUp,
+            '⌂' => KeyCode::Home,
+            '⌫' => KeyCode::Backspace,
+            c => KeyCode::Char(c),
+        };
+        effect = desk.press(&KeyEvent::new(code, KeyModifiers::NONE), state);
+    }
+    effect
+}
+
+#[test]
+fn views_are_turned_to_by_number_and_in_turn() {
+    let (mut desk, state) = (Desk::default(), state());
+    press(&mut desk, &state, "3");
+    assert_eq!(desk.view, 2);
+    press(&mut desk, &state, &"\t".repeat(VIEWS.len() - 2));
+    assert_eq!(desk.view, 0);
+    press(&mut desk, &state, "?");
+    assert_eq!(desk.layer, Layer::Help);
+    press(&mut desk, &state, "8");
+    assert_eq!((desk.view, &desk.layer), (LOG, &Layer::None));
+}
+
+#[test]
+fn wishes_leave_it_and_wrong_ones_say_why() {
+    let (mut desk, state) = (Desk::default(), state());
+    for (keys, wish) in [
+        ("p", Wish::Toggle(None)),
+        (" ", Wish::Toggle(None)),
+        ("+", Wish::Nudge(None, 100)),
+        ("-", Wish::Nudge(None, -100)),
+        ("u300\n", Wish::Users(None, 300)),
+        (":scale 150%\n", Wish::Scale(None, 1_500)),
+        ("m\n", Wish::Mark("mark 1".into())),
+        ("m⌫7\n", Wish::Mark("mark 7".into())),
+    ] {
+        assert_eq!(press(&mut desk, &state, keys), Effect::Ask(wish), "{keys}");
+        assert_eq!(desk.layer, Layer::None);
+    }
+    assert_eq!(press(&mut desk, &state, "t5\n"), Effect::None);
+    let (good, why) = desk.said.clone().unwrap();
+    assert!(!good && why.contains("such as 200/s"), "{why}");
+    assert!(matches!(desk.layer, Layer::Prompt(_)), "it can be mended");
+    assert!(matches!(press(&mut desk, &state, "/s\n"), Effect::Ask(Wish::Rate(None, _))));
+    desk.answer(Err("there is no room".to_owned()));
+    assert_eq!(desk.said, Some((false, "there is no room".to_owned())));
+    desk.answer(Ok("a\nb".to_owned()));
+    assert_eq!(desk.layer, Layer::Answer("a\nb".to_owned()));
+    press(&mut desk, &state, "\u{1b}");
+    assert_eq!(desk.layer, Layer::None);
+}
+
+#[test]
+fn the_end_is_asked_for_and_cut_by_the_next() {
+    let (mut desk, mut state) = (Desk::default(), state());
+    for (keys, effect) in [
+        ("q", Effect::None),
+        ("n", Effect::None),
+        ("q", Effect::None),
+        ("x", Effect::None),
+        ("y", Effect::Interrupt),
+        ("qq", Effect::Interrupt),
+        ("q\n", Effect::Interrupt),
+        ("q\u{1b}", Effect::None),
+    ] {
+        assert_eq!(press(&mut desk, &state, keys), effect, "{keys:?}");
+    }
+    state.fold(&RunEvent::Stopped(Stop::Signal(crate::event::Interrupt::Int), 5));
+    assert_eq!(press(&mut desk, &state, "q"), Effect::Interrupt, "it drains already");
+    let cut = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
+    press(&mut desk, &state, ":ab");
+    assert_eq!(desk.press(&cut, &state), Effect::Interrupt, "whatever lies over it");
+}
+
+#[test]
+fn what_is_chosen_stays_chosen_whatever_its_place() {
+    let (mut desk, state) = (Desk::default(), state());
+    let report = state.report.clone().unwrap();
+    let steps = report.opening.plan.steps.len();
+    press(&mut desk, &state, "3↓↓");
+    assert_eq!((desk.chosen, desk.place(&state)), (2, Some(2)));
+    press(&mut desk, &state, "sssr");
+    assert_eq!(desk.chosen, 2);
+    let place = order(&report, desk.sort, "").iter().position(|step| *step == 2);
+    assert_eq!(desk.place(&state), place);
+    press(&mut desk, &state, "⌂");
+    assert_eq!(desk.place(&state), Some(0));
+    for keys in ["↑↑", "⇞", "⇟⇟⇟⇟⇟⇟⇟⇟⇟", "G", "↓↓", "⌂"] {
+        press(&mut desk, &state, keys);
+        assert!(desk.place(&state).unwrap() < steps, "{keys}");
+    }
+}
+
+#[test]
+fn a_filter_is_seen_while_it_is_typed() {
+    let (mut desk, state) = (Desk::default(), state());
+    press(&mut desk, &state, "3/cart");
+    assert_eq!(desk.filters[STEPS], "cart");
+    press(&mut desk, &state, "\n");
+    let report = Arc::clone(state.report.as_ref().unwrap());
+    let shown = order(&report, desk.sort, "cart");
+    assert!(desk.place(&state).unwrap() < shown.len(), "what is hidden is not chosen");
+    press(&mut desk, &state, "/xyz");
+    assert_eq!(desk.place(&state), None);
+    press(&mut desk, &state, "\n\n");
+    assert_eq!(desk.layer, Layer::None, "no details of nothing");
+    press(&mut desk, &state, "/");
+    press(&mut desk, &state, "⌫⌫⌫no\u{1b}");
+    assert_eq!(desk.filters[STEPS], "cartxyz", "Esc leaves what was before");
+    press(&mut desk, &state, "\u{1b}");
+    assert_eq!(desk.filters[STEPS], "");
+    press(&mut desk, &state, "1/");
+    assert_eq!(desk.layer, Layer::None);
+    assert!(desk.said.is_some());
+}
+
+#[test]
+fn nothing_scrolls_beyond_its_end() {
+    let (mut desk, state) = (Desk::default(), state());
+    press(&mut desk, &state, "5");
+    desk.extent = Extent { seen: 10, all: 25 };
+    for (keys, at) in [("↓", 1), ("G", 15), ("↓⇟", 15), ("⇞", 6), ("⌂↑", 0)] {
+        press(&mut desk, &state, keys);
+        assert_eq!(desk.scroll[desk.view], at, "{keys}");
+    }
+    press(&mut desk, &state, "8↑↑");
+    assert_eq!(desk.scroll[LOG], 2, "the log is seen from its end");
+    press(&mut desk, &state, "?G");
+    assert_eq!((desk.layer_scroll, desk.scroll[LOG]), (15, 2));
+}

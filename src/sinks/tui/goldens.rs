@@ -1,0 +1,178 @@
+//! Every view at every size, held against files; and what must hold at any size whatever.
+//!
+//! `tests/tui/*.txt` is what the made-up run of `fixture` looks like; `MANADA_BLESS=1` rewrites it.
+//! Invariant: the files are what a person has looked at.
+
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use super::desk::{Desk, Layer};
+use super::screen::draw;
+use super::state::State;
+use super::theme::{Colours, Theme};
+use super::view::VIEWS;
+use super::*;
+use crate::sinks::tui::prompt::{Asks, Prompt};
+use ratatui::style::{Color, Modifier};
+
+const MANY: Theme = Theme { colours: Colours::Many, unicode: true };
+const SIXTEEN: Theme = Theme { colours: Colours::Sixteen, unicode: true };
+const PLAIN: Theme = Theme { colours: Colours::None, unicode: true };
+const ASCII: Theme = Theme { colours: Colours::None, unicode: false };
+
+/// A run of forty seconds that goes on.
+fn running() -> State {
+    let mut state = State::default();
+    state.fold(&RunEvent::Began(fixture::opening()));
+    state.fold(&RunEvent::Second(fixture::report()));
+    let said = vec![format!("bought 3 of it {}", fixture::HOSTILE)];
+    state.fold(&RunEvent::Said(said, 2));
+    state.fold(&RunEvent::Note(format!("teardown did not go through {}", fixture::HOSTILE)));
+    state.courses[1] = Some("110 %".to_owned());
+    state
+}
+
+/// What somebody sees who has done that.
+fn desks() -> Vec<(String, Desk)> {
+    let mut desks: Vec<(String, Desk)> = (0..VIEWS.len())
+        .map(|view| (VIEWS[view].name.to_owned(), Desk { view, ..Desk::default() }))
+        .collect();
+    let layer = |layer, view| Desk { view, layer, ..Desk::default() };
+    desks.push(("help".to_owned(), layer(Layer::Help, 0)));
+    desks.push(("details".to_owned(), Desk { chosen: 6, ..layer(Layer::Details, 2) }));
+    desks.push(("quit".to_owned(), layer(Layer::Quit, 0)));
+    let prompt = Layer::Prompt(Prompt::new(Asks::Rate, "lots"));
+    let said = Some((false, "`rate`: expected a rate above zero".to_owned()));
+    desks.push(("prompt".to_owned(), Desk { said, ..layer(prompt, 3) }));
+    desks
+}
+
+fn text(screen: &Buffer) -> String {
+    let mut text = String::new();
+    for row in 0..screen.area.height {
+        let mut line = String::new();
+        let mut column = 0;
+        while column < screen.area.width {
+            let symbol = screen[(column, row)].symbol();
+            line.push_str(symbol);
+            column += text::width(symbol).max(1) as u16;
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+/// Compares with a file, or writes it.
+fn compare(name: &str, got: &str) {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    let path = root.join("tests/tui").join(name);
+    if std::env::var_os("MANADA_BLESS").is_some() {
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        return std::fs::write(path, got).unwrap();
+    }
+    let want = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = want.lines().zip(got.lines()).enumerate().find(|(_, (want, got))| want != got);
+    if let Some((line, (want, got))) = differs {
+        panic!("{}:{}\n- {want}\n+ {got}", path.display(), line + 1);
+    }
+    assert_eq!(want.lines().count(), got.lines().count(), "{}", path.display());
+}
+
+#[test]
+fn every_view_looks_as_it_was_last_looked_at() {
+    let state = running();
+    for (name, theme, size) in [
+        ("80x24.txt", MANY, (80, 24)),
+        ("120x40.txt", SIXTEEN, (120, 40)),
+        ("300x100.txt", MANY, (300, 100)),
+        ("no-color-80x24.txt", PLAIN, (80, 24)),
+        ("ascii-100x30.txt", ASCII, (100, 30)),
+    ] {
+        let mut all = String::new();
+        for (view, desk) in desks() {
+            let _ = writeln!(all, "── {view} {}", "─".repeat(60));
+            all += &text(&draw(&state, &desk, theme, size).screen);
+        }
+        compare(name, &all);
+    }
+}
+
+#[test]
+fn the_first_second_and_a_run_without_numbers_are_shown() {
+    let mut state = State::default();
+    let mut all = text(&draw(&state, &Desk::default(), PLAIN, (80, 24)).screen);
+    state.fold(&RunEvent::Began(fixture::opening()));
+    all += &text(&draw(&state, &Desk::default(), PLAIN, (80, 24)).screen);
+    state.fold(&RunEvent::Second(fixture::empty()));
+    for (_, desk) in desks() {
+        all += &text(&draw(&state, &desk, PLAIN, (80, 24)).screen);
+    }
+    compare("empty-80x24.txt", &all);
+}
+
+#[test]
+fn every_size_is_drawn() {
+    let (state, mut begun, mut empty) = (running(), State::default(), State::default());
+    begun.fold(&RunEvent::Began(fixture::opening()));
+    empty.fold(&RunEvent::Began(fixture::opening()));
+    empty.fold(&RunEvent::Second(fixture::empty()));
+    let sizes = |most: u16| (1..=most).flat_map(move |c| (1..=most).map(move |r| (c, r)));
+    let small = sizes(12);
+    let large = [(1, 100), (300, 1), (2, 24), (79, 23), (80, 24), (109, 33), (110, 34), (169, 49)];
+    let all = small.chain(large).chain([(170, 60), (200, 60), (300, 100)]);
+    for size in all {
+        for (_, desk) in desks() {
+            let theme = if size.0 % 2 == 0 { MANY } else { ASCII };
+            for state in [&State::default(), &begun, &empty, &state] {
+                let drawn = draw(state, &desk, theme, size);
+                assert_eq!((drawn.screen.area.width, drawn.screen.area.height), size);
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_hostile_reaches_the_screen() {
+    let state = running();
+    for (name, desk) in desks() {
+        for size in [(80, 24), (300, 100)] {
+            let shown = text(&draw(&state, &desk, MANY, size).screen);
+            let unseen = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{200b}".contains(c));
+            assert!(!shown.contains(unseen), "{name}");
+        }
+    }
+}
+
+#[test]
+fn colours_are_those_of_the_theme_and_none_without() {
+    let state = running();
+    for (_, desk) in desks() {
+        for (theme, most) in [(PLAIN, 0), (SIXTEEN, 1), (MANY, 2)] {
+            let screen = draw(&state, &desk, theme, (200, 60)).screen;
+            let used = screen.content.iter().flat_map(|cell| [cell.fg, cell.bg]);
+            let depth = |colour| match colour {
+                Color::Reset => 0,
+                Color::Rgb(..) => 3,
+                Color::Indexed(_) => 2,
+                _ => 1,
+            };
+            assert!(used.map(depth).max().unwrap_or(0) <= most);
+        }
+    }
+}
+
+#[test]
+fn what_is_chosen_is_marked_without_colours_too() {
+    let mut state = running();
+    let mut desk = Desk::default();
+    for code in [KeyCode::Char('3'), KeyCode::Down, KeyCode::Down] {
+        desk.press(&KeyEvent::new(code, KeyModifiers::NONE), &state);
+        state.version += 1;
+    }
+    let screen = draw(&state, &desk, PLAIN, (80, 24)).screen;
+    let marked: Vec<u16> =
+        (3..23).filter(|row| screen[(0, *row)].modifier.contains(Modifier::REVERSED)).collect();
+    assert_eq!(marked, [3 + 2 + 2], "one row, two below the first");
+}

@@ -1,0 +1,310 @@
+//! The dashboard in the terminal: the whole run on one screen, as it goes, and keys to steer it.
+//!
+//! `cli` seats it and opens its curtain once signals are heard; the run tells it what happens.
+//! Invariant: the run never waits for it; whatever ends the run or the program, the terminal is as
+//! it was.
+
+mod chart;
+mod desk;
+#[cfg(test)]
+mod fixture;
+#[cfg(test)]
+mod goldens;
+mod keys;
+mod pen;
+mod prompt;
+mod ranking;
+mod screen;
+mod series;
+mod state;
+mod table;
+pub mod terminal;
+mod text;
+mod theme;
+mod view;
+
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::event::{self, Event};
+use rustix::process::{Signal, getpid, kill_current_process_group, kill_process};
+use tokio::sync::oneshot;
+use tokio::sync::oneshot::error::TryRecvError;
+
+use super::Sink;
+use crate::event::wish::Remote;
+use crate::event::{Answer, RunEvent, Wish};
+use desk::{Desk, Effect};
+use state::State;
+use theme::Theme;
+
+/// How long keys are waited for before the screen is looked at again: at most 20 frames a second.
+const FRAME: Duration = Duration::from_millis(50);
+
+/// How long who stops the program waits for the screen to be still.
+const STILL: Duration = Duration::from_millis(500);
+
+/// The sink.
+pub struct Tui(Arc<Shared>);
+
+/// What `cli` holds of it.
+#[derive(Clone)]
+pub struct Curtain(Arc<Shared>);
+
+/// What the sink, the screen's thread and `cli` share.
+struct Shared {
+    state: Mutex<State>,
+    stage: Mutex<Stage>,
+    /// Rings when the stage changes.
+    bell: Condvar,
+    /// A way to the run; none: nobody may change it.
+    remote: Option<Remote>,
+    thread: Mutex<Option<JoinHandle<io::Result<()>>>>,
+}
+
+/// Who has the terminal.
+#[derive(Clone, Copy, Debug, Default)]
+struct Stage {
+    /// The screen's thread is to show something.
+    open: bool,
+    /// It is over for good.
+    over: bool,
+    /// The screen's thread looks at nothing.
+    still: bool,
+    /// Counts what makes it necessary to draw all of it anew.
+    redraws: u64,
+}
+
+/// Takes a lock; who panicked with it has changed nothing that matters here.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Tui {
+    /// Behind its curtain; without a remote nobody may change the run from here.
+    pub fn new(remote: Option<Remote>) -> Self {
+        Self(Arc::new(Shared {
+            state: Mutex::default(),
+            stage: Mutex::new(Stage { still: true, ..Stage::default() }),
+            bell: Condvar::new(),
+            remote,
+            thread: Mutex::default(),
+        }))
+    }
+
+    /// What opens and closes it.
+    pub fn curtain(&self) -> Curtain {
+        Curtain(Arc::clone(&self.0))
+    }
+}
+
+impl Curtain {
+    /// The dashboard takes the terminal, on a thread of its own. Signals have to be heard by then:
+    /// one that ended the program at once would leave the terminal as it is.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn open(&self) -> io::Result<()> {
+        lock(&self.0.stage).open = true;
+        let shared = Arc::clone(&self.0);
+        let named = std::thread::Builder::new().name("tui".to_owned());
+        let thread = named.spawn(move || {
+            let ended = shared.run();
+            terminal::leave();
+            let mut stage = lock(&shared.stage);
+            stage.still = true;
+            shared.bell.notify_all();
+            ended
+        })?;
+        *lock(&self.0.thread) = Some(thread);
+        Ok(())
+    }
+
+    /// The shell gets its terminal back until [`Self::resume`].
+    pub fn suspend(&self) {
+        let mut stage = lock(&self.0.stage);
+        stage.open = false;
+        self.0.bell.notify_all();
+        let waited = self.0.bell.wait_timeout_while(stage, STILL, |stage| !stage.still);
+        drop(waited);
+        terminal::leave();
+    }
+
+    /// Back in the foreground, all of it is drawn again.
+    pub fn resume(&self) {
+        if terminal::in_foreground() {
+            let mut stage = lock(&self.0.stage);
+            stage.open = true;
+            stage.redraws += 1;
+            self.0.bell.notify_all();
+        }
+    }
+
+    /// Something that would else be written to standard error.
+    pub fn tell(&self, text: &str) {
+        let mut state = lock(&self.0.state);
+        state.tell(text, false);
+        state.version += 1;
+    }
+}
+
+impl Sink for Tui {
+    fn wants(event: &RunEvent) -> bool {
+        use RunEvent::{Began, Ended, Entered, Note, Said, Second, Stopped};
+        matches!(
+            event,
+            Began(_) | Second(_) | Note(_) | Entered(_) | Stopped(..) | Said(..) | Ended(_)
+        )
+    }
+
+    fn take(&mut self, event: &RunEvent) -> io::Result<()> {
+        lock(&self.0.state).fold(event);
+        match event {
+            RunEvent::Ended(_) => self.0.close(),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Tui {
+    fn drop(&mut self) {
+        let _ = self.0.close();
+    }
+}
+
+impl Shared {
+    /// Gives the terminal back for good; how the screen's thread ended.
+    fn close(&self) -> io::Result<()> {
+        lock(&self.stage).over = true;
+        self.bell.notify_all();
+        let thread = lock(&self.thread).take();
+        let ended = thread.map_or(Ok(Ok(())), JoinHandle::join);
+        terminal::leave();
+        ended.unwrap_or_else(|_| Err(io::Error::other("the screen panicked")))
+    }
+
+    /// Waits until something may be shown; none: never again.
+    fn stage(&self) -> Option<Stage> {
+        let mut stage = lock(&self.stage);
+        while !stage.open && !stage.over {
+            stage.still = true;
+            self.bell.notify_all();
+            stage = self.bell.wait(stage).unwrap_or_else(PoisonError::into_inner);
+        }
+        stage.still = false;
+        (!stage.over).then_some(*stage)
+    }
+
+    /// Draws and hears keys until it is over.
+    fn run(&self) -> io::Result<()> {
+        let theme = Theme::of(|name| std::env::var(name).ok());
+        let mut show = Show::default();
+        while let Some(stage) = self.stage() {
+            terminal::enter()?;
+            self.draw(&mut show, theme, stage.redraws)?;
+            show.hear();
+            // What waits is taken at once, so that a pasted line is one change of the screen.
+            let mut patience = FRAME;
+            while event::poll(patience)? {
+                patience = Duration::ZERO;
+                if !self.react(&mut show, &event::read()?) {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Draws what has changed since.
+    fn draw(&self, show: &mut Show, theme: Theme, redraws: u64) -> io::Result<()> {
+        let size = terminal::size();
+        let state = lock(&self.state);
+        let known = (state.version, redraws, show.touched, size);
+        if show.drawn == Some(known) {
+            return Ok(());
+        }
+        let drawn = screen::draw(&state, &show.desk, theme, size);
+        drop(state);
+        show.desk.extent = drawn.extent;
+        let anew = show.drawn.is_none_or(|before| before.1 != redraws);
+        terminal::show(show.before.as_ref().filter(|_| !anew), &drawn.screen)?;
+        (show.before, show.drawn) = (Some(drawn.screen), Some(known));
+        Ok(())
+    }
+
+    /// Does what a key or a paste asks for; false: the stage has to be looked at first.
+    fn react(&self, show: &mut Show, event: &Event) -> bool {
+        show.touched += 1;
+        let effect = match event {
+            Event::Key(key) => show.desk.press(key, &lock(&self.state)),
+            Event::Paste(text) => {
+                show.desk.paste(text);
+                Effect::None
+            }
+            _ => Effect::None,
+        };
+        match effect {
+            Effect::None => return true,
+            Effect::Ask(wish) => self.ask(show, wish),
+            Effect::Redraw => {
+                show.before = None;
+                return true;
+            }
+            // As the terminal would have done it, had its keys not been ours.
+            Effect::Interrupt => {
+                let _ = kill_process(getpid(), Signal::INT);
+            }
+            Effect::Suspend => {
+                let _ = kill_current_process_group(Signal::TSTP);
+            }
+        }
+        false
+    }
+
+    fn ask(&self, show: &mut Show, wish: Wish) {
+        let said = match &self.remote {
+            None => "this run cannot be changed (--no-control); q still ends it",
+            Some(remote) => match remote.ask(wish, "key") {
+                Some(answer) => return show.answers.push(answer),
+                None => "the run hears nothing now: it begins, or is over",
+            },
+        };
+        show.desk.said = Some((false, said.to_owned()));
+    }
+}
+
+/// What the screen's thread alone knows.
+#[derive(Default)]
+struct Show {
+    desk: Desk,
+    /// Answers that are on their way.
+    answers: Vec<oneshot::Receiver<Answer>>,
+    /// Counts what was pressed and answered.
+    touched: u64,
+    /// What is on the terminal.
+    before: Option<Buffer>,
+    /// Of which versions and size it is.
+    drawn: Option<(u64, u64, u64, (u16, u16))>,
+}
+
+impl Show {
+    /// Takes in what the run has answered by now.
+    fn hear(&mut self) {
+        let (mut waiting, mut heard) = (Vec::new(), Vec::new());
+        for mut answer in self.answers.drain(..) {
+            match answer.try_recv() {
+                Ok(found) => heard.push(found),
+                Err(TryRecvError::Empty) => waiting.push(answer),
+                Err(TryRecvError::Closed) => {}
+            }
+        }
+        self.answers = waiting;
+        for answer in heard {
+            self.touched += 1;
+            self.desk.answer(answer);
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! A line that somebody types: a wish, a text to filter by.
+//!
+//! `desk` opens it; the footer of the screen shows it.
+//! Invariant: it is never longer than a wish may be, and holds no control character.
+
+use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
+
+use crate::event::Wish;
+use crate::event::wish::{GRAMMAR, LINE};
+
+/// What is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asks {
+    /// Any wish.
+    Command,
+    /// `users …`.
+    Users,
+    /// `rate …`.
+    Rate,
+    /// `mark …`.
+    Mark,
+    /// A text to filter a view by.
+    Filter,
+}
+
+/// A line being typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Prompt {
+    /// What is asked for.
+    pub(super) asks: Asks,
+    text: Vec<char>,
+    at: usize,
+}
+
+impl Prompt {
+    /// With a text in it already, the cursor at its end.
+    pub(super) fn new(asks: Asks, text: &str) -> Self {
+        let text: Vec<char> = text.chars().collect();
+        Self { asks, at: text.len(), text }
+    }
+
+    /// What stands in it.
+    pub(super) fn text(&self) -> String {
+        self.text.iter().collect()
+    }
+
+    /// What stands before the cursor.
+    pub(super) fn before(&self) -> String {
+        self.text[..self.at].iter().collect()
+    }
+
+    /// What stands before it on the screen.
+    pub(super) const fn label(&self) -> &'static str {
+        match self.asks {
+            Asks::Command => ":",
+            Asks::Users => "users: ",
+            Asks::Rate => "rate: ",
+            Asks::Mark => "mark: ",
+            Asks::Filter => "/",
+        }
+    }
+
+    /// What belongs into it.
+    pub(super) fn hint(&self) -> &'static str {
+        let text = self.text();
+        match self.asks {
+            Asks::Users => "[WORKLOAD] 300",
+            Asks::Rate => "[WORKLOAD] 200/s",
+            Asks::Mark => "what happens now",
+            Asks::Filter => "part of a name; Enter keeps it, Esc drops it",
+            Asks::Command => {
+                let verb = text.split_whitespace().next().unwrap_or_default();
+                let known = GRAMMAR.iter().find(|(word, ..)| *word == verb);
+                known.map_or("pause, scale 150%, breaker … , help; Tab completes", |one| one.1)
+            }
+        }
+    }
+
+    /// The wish that was typed.
+    ///
+    /// # Errors
+    /// What is wrong with it, and what was expected.
+    pub(super) fn wish(&self) -> Result<Wish, String> {
+        let text = self.text();
+        match self.asks {
+            Asks::Users => Wish::parse(&format!("users {text}")),
+            Asks::Rate => Wish::parse(&format!("rate {text}")),
+            Asks::Mark => Wish::parse(&format!("mark {text}")),
+            Asks::Command | Asks::Filter => Wish::parse(&text),
+        }
+    }
+
+    /// A key that changes the line.
+    pub(super) fn press(&mut self, key: &KeyEvent) {
+        let ctrl = key.modifiers.contains(KeyModifiers::CONTROL);
+        match (key.code, ctrl) {
+            (KeyCode::Char('u'), true) => {
+                self.text.drain(..self.at);
+                self.at = 0;
+            }
+            (KeyCode::Char('w'), true) => {
+                let kept = self.text[..self.at].iter().rposition(|c| *c != ' ').unwrap_or(0);
+                let word = self.text[..kept].iter().rposition(|c| *c == ' ');
+                let from = word.map_or(0, |space| space + 1);
+                self.text.drain(from..self.at);
+                self.at = from;
+            }
+            (KeyCode::Char('a'), true) | (KeyCode::Home, _) => self.at = 0,
+            (KeyCode::Char('e'), true) | (KeyCode::End, _) => self.at = self.text.len(),
+            (KeyCode::Left, _) => self.at = self.at.saturating_sub(1),
+            (KeyCode::Right, _) => self.at = (self.at + 1).min(self.text.len()),
+            (KeyCode::Backspace, _) if self.at > 0 => {
+                self.at -= 1;
+                self.text.remove(self.at);
+            }
+            (KeyCode::Delete, _) if self.at < self.text.len() => {
+                self.text.remove(self.at);
+            }
+            (KeyCode::Tab, _) => self.complete(),
+            (KeyCode::Char(c), false) => self.insert(c),
+            _ => {}
+        }
+    }
+
+    /// Puts a sign in.
+    pub(super) fn insert(&mut self, c: char) {
+        if !c.is_control() && self.text().len() + c.len_utf8() <= LINE / 2 {
+            self.text.insert(self.at, c);
+            self.at += 1;
+        }
+    }
+
+    /// Makes a beginning of a verb the whole verb.
+    fn complete(&mut self) {
+        let text = self.text();
+        if self.asks != Asks::Command || text.is_empty() || text.contains(' ') {
+            return;
+        }
+        let mut fits = GRAMMAR.iter().map(|(word, ..)| *word).filter(|w| w.starts_with(&text));
+        if let (Some(word), None) = (fits.next(), fits.next()) {
+            *self = Self::new(Asks::Command, &format!("{word} "));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(asks: Asks, keys: &[KeyCode]) -> Prompt {
+        let mut prompt = Prompt::new(asks, "");
+        keys.iter().for_each(|code| prompt.press(&KeyEvent::new(*code, KeyModifiers::NONE)));
+        prompt
+    }
+
+    #[test]
+    fn a_line_is_typed_and_mended() {
+        use KeyCode::{Backspace, Char, Delete, Home, Left, Tab};
+        let prompt = typed(Asks::Users, &[Char('3'), Char('x'), Backspace, Char('0'), Char('0')]);
+        assert_eq!(prompt.wish(), Ok(Wish::Users(None, 300)));
+        let prompt = typed(Asks::Command, &[Char('b'), Char('a'), Left, Char('x'), Home, Delete]);
+        assert_eq!((prompt.text().as_str(), prompt.before().as_str()), ("xa", ""));
+        let prompt = typed(Asks::Command, &[Char('b'), Char('r'), Tab]);
+        assert_eq!((prompt.text().as_str(), prompt.hint()), ("breaker ", GRAMMAR[7].1));
+        assert!(prompt.wish().unwrap_err().contains("breaker service shop open"));
+    }
+
+    #[test]
+    fn words_go_at_once_and_nothing_grows_without_end() {
+        let press = |prompt: &mut Prompt, c: char| {
+            prompt.press(&KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL));
+        };
+        let mut prompt = Prompt::new(Asks::Mark, "one two ");
+        press(&mut prompt, 'w');
+        assert_eq!(prompt.text(), "one ");
+        press(&mut prompt, 'u');
+        assert_eq!(prompt.text(), "");
+        press(&mut prompt, 'w');
+        (0..10_000).for_each(|_| prompt.insert('世'));
+        prompt.insert('\u{1b}');
+        assert!(prompt.text().len() <= LINE / 2 && !prompt.text().contains('\u{1b}'));
+    }
+}

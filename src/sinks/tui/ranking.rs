@@ -1,0 +1,168 @@
+//! In which order steps stand, and which of them are shown.
+//!
+//! `desk` moves along it, `view::steps` shows it.
+//! Invariant: it is a permutation of what the filter lets through, and steps that are equal keep
+//! the order of the plan.
+
+use std::cmp::Ordering;
+
+use crate::event::Report;
+use crate::stats::delta::StepWindow;
+use crate::stats::{Latency, Quantile};
+
+/// The titles of the columns, in their order; the first is the order of the plan.
+pub(super) const COLUMNS: [&str; 11] = [
+    "workload",
+    "archetype",
+    "step",
+    "calls",
+    "rate",
+    "errors",
+    "p50",
+    "p95",
+    "p99",
+    "max",
+    "response p99",
+];
+
+/// What steps are sorted by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Sort {
+    /// A place in [`COLUMNS`].
+    pub(super) by: usize,
+    /// The largest first.
+    pub(super) falling: bool,
+}
+
+impl Sort {
+    /// By another column; numbers begin with the largest, names with the first.
+    #[must_use]
+    pub(super) fn turned(self, by: isize) -> Self {
+        let by = (self.by as isize + by).rem_euclid(COLUMNS.len() as isize) as usize;
+        Self { by, falling: by >= 3 }
+    }
+}
+
+/// The steps that are shown, in their order: indices into `Outline::steps`.
+pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<usize> {
+    let mut shown: Vec<usize> =
+        (0..report.opening.plan.steps.len()).filter(|at| fits(report, *at, filter)).collect();
+    shown.sort_by(|one, other| {
+        let order = compare(report, *one, *other, sort.by);
+        if sort.falling { order.reverse() } else { order }
+    });
+    shown
+}
+
+/// Whether a step has a text in any of its names, large letters or small.
+fn fits(report: &Report, step: usize, filter: &str) -> bool {
+    let wanted = filter.to_lowercase();
+    names(report, step).iter().any(|name| name.to_lowercase().contains(&wanted))
+}
+
+/// Names of its workload, its archetype and itself.
+pub(super) fn names(report: &Report, step: usize) -> [&str; 3] {
+    let plan = &report.opening.plan;
+    let series = &plan.steps[step];
+    [&plan.workloads[series.workload].name, &plan.archetypes[series.archetype], &series.name]
+}
+
+/// What was measured of a step: after the warm-up, or while there is nothing yet in it.
+pub(super) fn window(report: &Report, step: usize) -> Option<&StepWindow> {
+    let snapshot = &report.snapshot;
+    let part = if is_warm(report) { &snapshot.measured } else { &snapshot.warmup };
+    part.steps.get(step)?.as_deref()
+}
+
+/// Whether anything was measured after the warm-up.
+pub(super) fn is_warm(report: &Report) -> bool {
+    report.opening.plan.warmup.is_zero() || report.snapshot.measured.calls().made > 0
+}
+
+/// Calls per second of a step in the time that [`window`] covers.
+pub(super) fn rate(report: &Report, calls: u64) -> f64 {
+    let ns = if is_warm(report) { report.snapshot.calls_ns } else { report.snapshot.elapsed_ns };
+    calls as f64 / (ns as f64 / 1e9).max(1e-9)
+}
+
+fn compare(report: &Report, one: usize, other: usize, by: usize) -> Ordering {
+    let name = |step: usize| names(report, step)[by.min(2)];
+    let count = |read: fn(&StepWindow) -> u64| {
+        let of = |step: usize| window(report, step).map_or(0, read);
+        of(one).cmp(&of(other))
+    };
+    let time = |read: fn(&StepWindow) -> &Latency, p: f64| {
+        let of = |step: usize| {
+            let found = window(report, step).and_then(|step| quantile(read(step), p));
+            found.map(|found| (found.us, found.at_least))
+        };
+        of(one).cmp(&of(other))
+    };
+    match by {
+        0 => one.cmp(&other),
+        1 | 2 => name(one).cmp(name(other)),
+        3 | 4 => count(|step| step.calls.made),
+        5 => {
+            let share = |step: usize| {
+                window(report, step).and_then(|step| step.calls.error_share()).unwrap_or(-1.0)
+            };
+            share(one).total_cmp(&share(other))
+        }
+        6 => time(|step| &step.service, 0.5),
+        7 => time(|step| &step.service, 0.95),
+        8 => time(|step| &step.service, 0.99),
+        9 => time(|step| &step.service, 1.0),
+        _ => time(|step| &step.response, 0.99),
+    }
+}
+
+/// A percentile; the last is the longest.
+pub(super) fn quantile(latency: &Latency, p: f64) -> Option<Quantile> {
+    if p < 1.0 { latency.quantile(p) } else { latency.longest() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::tui::fixture;
+
+    #[test]
+    fn any_order_is_of_the_same_steps() {
+        let report = fixture::report();
+        let all: Vec<usize> = (0..report.opening.plan.steps.len()).collect();
+        assert_eq!(order(&report, Sort::default(), ""), all);
+        for by in 0..COLUMNS.len() {
+            for falling in [false, true] {
+                let found = order(&report, Sort { by, falling }, "");
+                let mut sorted = found.clone();
+                sorted.sort_unstable();
+                assert_eq!(sorted, all, "{by}");
+                let steps = found.windows(2).map(|two| compare(&report, two[0], two[1], by));
+                let wrong = if falling { Ordering::Less } else { Ordering::Greater };
+                assert!(steps.into_iter().all(|order| order != wrong), "{by} {falling}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_filter_lets_through_what_has_its_text() {
+        let report = fixture::report();
+        let found = order(&report, Sort::default(), "CART");
+        assert!(!found.is_empty() && found.len() < report.opening.plan.steps.len());
+        for step in 0..report.opening.plan.steps.len() {
+            let has = names(&report, step).iter().any(|name| name.to_lowercase().contains("cart"));
+            assert_eq!(found.contains(&step), has);
+        }
+        assert!(order(&report, Sort::default(), "no such step").is_empty());
+    }
+
+    #[test]
+    fn columns_turn_round() {
+        let mut sort = Sort::default();
+        for _ in 0..COLUMNS.len() {
+            assert_eq!(sort.turned(1).turned(-1).by, sort.by);
+            sort = sort.turned(1);
+        }
+        assert_eq!(sort, Sort::default());
+    }
+}

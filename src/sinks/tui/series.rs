@@ -1,0 +1,236 @@
+//! What the charts show, taken from the timeline: a reading a second, laid on columns.
+//!
+//! Views ask for curves; `chart` draws them.
+//! Invariant: of several seconds in a column a rate is their mean, and of percentiles and gauges
+//! the worst is shown: no percentile is ever averaged.
+
+use std::time::Duration;
+
+use crate::event::Report;
+use crate::stats::timeline::{Band, Moment, Point};
+
+/// A reading.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Reading {
+    /// Of the second that begins so many seconds after the run's start.
+    pub(super) second: u32,
+    /// In its unit.
+    pub(super) value: f64,
+    /// The true value is not below it.
+    pub(super) at_least: bool,
+}
+
+/// How readings of the same column become one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Many {
+    /// Their mean: of rates.
+    Mean,
+    /// The highest: of percentiles and gauges.
+    Worst,
+}
+
+/// The seconds a chart shows, from the first to before the last.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Span {
+    /// Its first second.
+    pub(super) from: f64,
+    /// Its end.
+    pub(super) to: f64,
+}
+
+/// How much of the time axis is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Zoom {
+    /// All of it.
+    #[default]
+    Whole,
+    /// The last five minutes.
+    Minutes,
+    /// The last minute.
+    Minute,
+}
+
+impl Zoom {
+    /// The next closer look; after the closest all again.
+    pub(super) const fn next(self) -> Self {
+        match self {
+            Self::Whole => Self::Minutes,
+            Self::Minutes => Self::Minute,
+            Self::Minute => Self::Whole,
+        }
+    }
+
+    /// In words.
+    pub(super) const fn says(self) -> &'static str {
+        match self {
+            Self::Whole => "the whole run",
+            Self::Minutes => "the last 5 minutes",
+            Self::Minute => "the last minute",
+        }
+    }
+}
+
+/// Runs up to this length are shown on an axis as long as they will be.
+const SHORT: Duration = Duration::from_mins(2);
+
+impl Span {
+    /// What of a run is shown.
+    pub(super) fn of(report: &Report, zoom: Zoom) -> Self {
+        let now = (report.snapshot.elapsed_ns as f64 / 1e9).ceil().max(1.0);
+        let planned = report.opening.plan.load_end().filter(|end| *end <= SHORT);
+        let least = planned.map_or(60.0, |end| end.as_secs_f64().ceil());
+        let window = match zoom {
+            Zoom::Whole => return Self { from: 0.0, to: now.max(least) },
+            Zoom::Minutes => 300.0,
+            Zoom::Minute => 60.0,
+        };
+        let to = now.max(window);
+        Self { from: to - window, to }
+    }
+
+    /// The place of a time among `columns`; none when it is not shown.
+    pub(super) fn column(self, second: f64, columns: usize) -> Option<usize> {
+        let at = (second - self.from) / (self.to - self.from) * columns as f64;
+        (at >= 0.0 && at < columns as f64).then_some(at as usize)
+    }
+
+    /// The time at which a column begins.
+    pub(super) fn time(self, column: usize, columns: usize) -> f64 {
+        self.from + (self.to - self.from) * column as f64 / columns.max(1) as f64
+    }
+}
+
+/// Lays readings, each of so many seconds, on columns.
+pub(super) fn columns(
+    readings: &[Reading],
+    width_s: u32,
+    span: Span,
+    columns: usize,
+    many: Many,
+) -> Vec<Option<(f64, bool)>> {
+    let mut found: Vec<(f64, bool, u32)> = vec![(0.0, false, 0); columns];
+    for one in readings {
+        // A second is as wide as it is: it may cover several columns, or share one.
+        let (from, to) = (f64::from(one.second), f64::from(one.second + width_s));
+        let scale = columns as f64 / (span.to - span.from);
+        let first = ((from - span.from) * scale).floor().max(0.0) as usize;
+        let last = ((to - span.from) * scale - 1e-9).floor();
+        if last < 0.0 || to <= span.from {
+            continue;
+        }
+        for (value, at_least, count) in
+            found.iter_mut().take(last as usize + 1).skip(first.min(last as usize))
+        {
+            match many {
+                Many::Mean => *value += one.value,
+                Many::Worst if *count == 0 || one.value >= *value => {
+                    (*value, *at_least) = (one.value, one.at_least);
+                }
+                Many::Worst => {}
+            }
+            *count += 1;
+        }
+    }
+    let one = |(value, at_least, count): (f64, bool, u32)| match (count, many) {
+        (0, _) => None,
+        (_, Many::Mean) => Some((value / f64::from(count), at_least)),
+        (_, Many::Worst) => Some((value, at_least)),
+    };
+    found.into_iter().map(one).collect()
+}
+
+/// How many seconds of a point have passed; a second that is not over says too little.
+fn passed(report: &Report, second: u32) -> Option<f64> {
+    // Shards shed within a moment of the full second.
+    let now = (report.snapshot.elapsed_ns as f64 / 1e9 + 0.1).floor();
+    let passed = (now - f64::from(second)).min(f64::from(report.timeline.width_s));
+    (passed >= 1.0).then_some(passed)
+}
+
+/// A rate per second, of counts.
+pub(super) fn rate(report: &Report, count: impl Fn(&Point) -> u64) -> Vec<Reading> {
+    let one = |point: &Point| {
+        let value = count(point) as f64 / passed(report, point.second)?;
+        Some(Reading { second: point.second, value, at_least: false })
+    };
+    report.timeline.points().filter_map(one).collect()
+}
+
+/// A percentile, µs: a place in `stats::timeline::BAND`.
+pub(super) fn percentile(
+    report: &Report,
+    band: impl Fn(&Point) -> &Band,
+    at: usize,
+) -> Vec<Reading> {
+    let one = |point: &Point| {
+        let found = band(point)[at]?;
+        Some(Reading { second: point.second, value: found.us as f64, at_least: found.at_least })
+    };
+    report.timeline.points().filter_map(one).collect()
+}
+
+/// How something stood.
+pub(super) fn gauge(report: &Report, read: impl Fn(&Moment) -> Option<f64>) -> Vec<Reading> {
+    let one = |moment: &Moment| {
+        let value = read(moment)?;
+        Some(Reading { second: moment.second, value, at_least: false })
+    };
+    report.timeline.moments.iter().filter_map(|moment| one(moment)).collect()
+}
+
+/// What is asked of all workloads of a model: starts per second of the open, users of the closed.
+pub(super) fn asked(report: &Report, open: bool) -> Vec<Reading> {
+    let strands = &report.opening.plan.workloads;
+    gauge(report, |moment| {
+        let asked = strands.iter().zip(&moment.asked).filter(|(load, _)| load.open == open);
+        Some(asked.map(|(_, asked)| asked).sum())
+    })
+}
+
+/// Starts that were made of all open workloads.
+pub(super) fn started(report: &Report) -> Vec<Reading> {
+    let strands = &report.opening.plan.workloads;
+    rate(report, |point| {
+        let loads = strands.iter().zip(&point.loads).filter(|(load, _)| load.open);
+        loads.map(|(_, load)| load.started).sum()
+    })
+}
+
+/// The last of some readings.
+pub(super) fn last(readings: &[Reading]) -> Option<Reading> {
+    readings.last().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn reading(second: u32, value: f64) -> Reading {
+        Reading { second, value, at_least: value >= 9.0 }
+    }
+
+    #[test]
+    fn rates_are_averaged_and_of_percentiles_the_worst_stays() {
+        let readings: Vec<Reading> =
+            [1.0, 3.0, 9.0, 1.0].iter().zip(0..).map(|(value, at)| reading(at, *value)).collect();
+        let span = Span { from: 0.0, to: 4.0 };
+        let mean = columns(&readings, 1, span, 2, Many::Mean);
+        assert_eq!(mean, [Some((2.0, false)), Some((5.0, false))]);
+        let worst = columns(&readings, 1, span, 2, Many::Worst);
+        assert_eq!(worst, [Some((3.0, false)), Some((9.0, true))]);
+    }
+
+    #[test]
+    fn a_second_fills_all_its_columns_and_none_beyond() {
+        let one = [reading(1, 5.0)];
+        let span = Span { from: 0.0, to: 4.0 };
+        let wide = columns(&one, 1, span, 8, Many::Worst);
+        let five = Some((5.0, false));
+        assert_eq!(wide, [None, None, five, five, None, None, None, None]);
+        let late = columns(&one, 1, Span { from: 2.0, to: 4.0 }, 2, Many::Worst);
+        assert_eq!(late, [None, None]);
+        let folded = columns(&one, 2, span, 4, Many::Worst);
+        assert_eq!(folded, [None, five, five, None]);
+        assert!(columns(&one, 1, span, 0, Many::Mean).is_empty());
+    }
+}

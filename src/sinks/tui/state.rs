@@ -1,0 +1,193 @@
+//! What the screen knows: the report so far, and what was told only once.
+//!
+//! The sink folds events into it; views read it.
+//! Invariant: all numbers are the report's: a frame that was dropped loses nothing.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::event::{Opening, Report, RunEvent};
+use crate::exit::Ending;
+use crate::plan::Outline;
+use crate::stats::{Notice, Topic};
+use crate::units::nanos;
+
+/// The most lines told once that are kept: the last ones; the log says how many are gone.
+const LINES: usize = 2_000;
+
+/// What is known.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    /// What the run is; none before it begins.
+    pub(super) opening: Option<Arc<Opening>>,
+    /// How it stands; none in its first second.
+    pub(super) report: Option<Arc<Report>>,
+    /// What was told once, oldest first.
+    pub(super) told: VecDeque<Told>,
+    /// How many lines had no room any more.
+    pub(super) gone: u64,
+    /// By workload, what somebody made of its load: `110 %`, `paused`; none: as planned.
+    pub(super) courses: Vec<Option<String>>,
+    /// What stops it before its load is over.
+    pub(super) stopped: Option<String>,
+    /// Counts what came in, so that nothing is drawn twice.
+    pub(super) version: u64,
+}
+
+/// A line that was told once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Told {
+    /// When, ns after the run's start, to the second.
+    pub(super) at_ns: u64,
+    /// A `log` step said it; else the run itself did.
+    pub(super) said: bool,
+    /// The line.
+    pub(super) text: String,
+}
+
+/// What a run does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Its first second is not over.
+    Begins,
+    /// Load is made.
+    Runs,
+    /// Nothing is asked of any workload.
+    Paused,
+    /// Nothing new begins.
+    Drains,
+}
+
+impl State {
+    /// Takes in an event.
+    pub(super) fn fold(&mut self, event: &RunEvent) {
+        match event {
+            RunEvent::Began(opening) => {
+                self.courses = vec![None; opening.plan.workloads.len()];
+                self.opening = Some(Arc::clone(opening));
+            }
+            RunEvent::Second(report) | RunEvent::Ended(report) => {
+                self.report = Some(Arc::clone(report));
+            }
+            RunEvent::Note(text) => self.tell(text, false),
+            RunEvent::Said(lines, more) => {
+                lines.iter().for_each(|line| self.tell(line, true));
+                if *more > 0 {
+                    self.tell(&format!("… and {more} lines more in this second"), true);
+                }
+            }
+            RunEvent::Entered(notice) => self.enter(notice),
+            RunEvent::Stopped(stop, _) => self.stopped = Some(stop.to_string()),
+            _ => return,
+        }
+        self.version += 1;
+    }
+
+    /// A line of the run's own.
+    pub(super) fn tell(&mut self, text: &str, said: bool) {
+        let at_ns = self.report.as_ref().map_or(0, |report| report.snapshot.elapsed_ns);
+        if self.told.len() == LINES {
+            self.told.pop_front();
+            self.gone += 1;
+        }
+        self.told.push_back(Told { at_ns, said, text: text.to_owned() });
+    }
+
+    /// What is asked of a workload has changed: `workload api`, `100 % → paused`.
+    fn enter(&mut self, notice: &Notice) {
+        let (Some(opening), Topic::Control) = (&self.opening, notice.topic) else { return };
+        let name = notice.subject.strip_prefix("workload ");
+        let loads = &opening.plan.workloads;
+        let at = name.and_then(|name| loads.iter().position(|load| load.name == name));
+        if let (Some(at), Some((_, to))) = (at, notice.change.split_once(" → ")) {
+            self.courses[at] = (to != "100 %").then(|| to.to_owned());
+        }
+    }
+
+    /// The plan of the run.
+    pub(super) fn plan(&self) -> Option<&Outline> {
+        self.opening.as_ref().map(|opening| &*opening.plan)
+    }
+
+    /// What it does.
+    pub(super) fn phase(&self) -> Phase {
+        let Some(report) = &self.report else { return Phase::Begins };
+        let end = report.opening.plan.load_end();
+        let over = end.is_some_and(|end| report.snapshot.elapsed_ns >= nanos(end));
+        let paused = |course: &Option<String>| course.as_deref() == Some("paused");
+        match () {
+            () if self.stopped.is_some() || over => Phase::Drains,
+            () if !self.courses.is_empty() && self.courses.iter().all(paused) => Phase::Paused,
+            () => Phase::Runs,
+        }
+    }
+
+    /// What somebody made of the load, in words; none: it goes as planned.
+    pub(super) fn course(&self) -> Option<String> {
+        let plan = self.plan()?;
+        let changed: Vec<(&str, &str)> = (plan.workloads.iter().zip(&self.courses))
+            .filter_map(|(load, course)| Some((load.name.as_str(), course.as_deref()?)))
+            .collect();
+        let (_, first) = *changed.first()?;
+        let alike = changed.len() == self.courses.len() && changed.iter().all(|one| one.1 == first);
+        if alike {
+            return Some(first.to_owned());
+        }
+        let all: Vec<String> = changed.iter().map(|(name, to)| format!("{name} {to}")).collect();
+        Some(all.join(", "))
+    }
+
+    /// The verdict as it stands: a word, and whether it is good; none: nothing is judged.
+    pub(super) fn verdict(&self) -> Option<(&'static str, bool)> {
+        let report = self.report.as_ref()?;
+        if report.judgements.is_empty() && report.ending == Ending::Pass {
+            return None;
+        }
+        Some((report.ending.verdict().unwrap_or("broken"), report.ending == Ending::Pass))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::tui::fixture;
+
+    fn notice(subject: &str, change: &str) -> RunEvent {
+        let (subject, change) = (subject.to_owned(), change.to_owned());
+        let (at_ns, topic, cause) = (0, Topic::Control, "key".to_owned());
+        RunEvent::Entered(Arc::new(Notice { at_ns, topic, subject, change, cause }))
+    }
+
+    #[test]
+    fn what_somebody_made_of_the_load_is_known() {
+        let mut state = State::default();
+        state.fold(&RunEvent::Began(fixture::opening()));
+        assert_eq!((state.course(), state.phase()), (None, Phase::Begins));
+        state.fold(&RunEvent::Second(fixture::report()));
+        assert_eq!(state.phase(), Phase::Runs);
+        let names: Vec<String> =
+            state.plan().unwrap().workloads.iter().map(|load| load.name.clone()).collect();
+        state.fold(&notice(&format!("workload {}", names[0]), "100 % → 110 %"));
+        assert_eq!(state.course().unwrap(), format!("{} 110 %", names[0]));
+        for name in &names {
+            state.fold(&notice(&format!("workload {name}"), "110 % → paused"));
+        }
+        assert_eq!((state.course().unwrap().as_str(), state.phase()), ("paused", Phase::Paused));
+        for name in &names {
+            state.fold(&notice(&format!("workload {name}"), "paused → 100 %"));
+        }
+        assert_eq!((state.course(), state.phase()), (None, Phase::Runs));
+        state.fold(&notice("mark", "a → b"));
+        assert_eq!(state.course(), None);
+    }
+
+    #[test]
+    fn lines_are_bounded_and_the_gone_are_counted() {
+        let mut state = State::default();
+        for at in 0..LINES + 5 {
+            state.fold(&RunEvent::Note(at.to_string()));
+        }
+        assert_eq!((state.told.len(), state.gone), (LINES, 5));
+        assert_eq!(state.told[0].text, "5");
+    }
+}

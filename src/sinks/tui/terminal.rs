@@ -1,0 +1,209 @@
+//! The terminal while the dashboard has it: taken whole, and given back as it was.
+//!
+//! The thread of `mod` draws through it; whatever ends or stops the program gives it back.
+//! Invariant: nothing is written to a terminal that is not ours at that moment, and after a panic
+//! it never is again.
+
+use std::io::{self, Write};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use ratatui::backend::{Backend, CrosstermBackend};
+use ratatui::buffer::Buffer;
+use ratatui::crossterm::cursor::{Hide, MoveTo, Show};
+use ratatui::crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
+use ratatui::crossterm::queue;
+use ratatui::crossterm::style::ResetColor;
+use ratatui::crossterm::terminal::{
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen,
+    LeaveAlternateScreen,
+};
+use rustix::process::getpgrp;
+use rustix::stdio::{stderr, stdin};
+use rustix::termios::{
+    OptionalActions, Termios, isatty, tcgetattr, tcgetpgrp, tcgetwinsize, tcsetattr,
+};
+
+/// Whose the terminal is.
+struct Gate {
+    /// How it was before it was ours; none while it is not.
+    before: Option<Termios>,
+    /// A panic has told something on it that must stay to be read.
+    closed: bool,
+}
+
+static GATE: Mutex<Gate> = Mutex::new(Gate { before: None, closed: false });
+
+fn gate() -> MutexGuard<'static, Gate> {
+    GATE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Whether there is a terminal to draw on and to hear keys from.
+pub fn there_is() -> bool {
+    isatty(stderr()) && isatty(stdin()) && in_foreground()
+}
+
+/// Whether the terminal listens to us.
+pub(super) fn in_foreground() -> bool {
+    tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp())
+}
+
+/// Columns and rows; what nobody knows is taken for what terminals once had.
+pub(super) fn size() -> (u16, u16) {
+    let found = tcgetwinsize(stderr()).ok().map(|size| (size.ws_col, size.ws_row));
+    found.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or((80, 24))
+}
+
+/// Takes it: keys come one by one and unseen, all of the screen is ours.
+///
+/// # Errors
+/// When it cannot be set or not be written to.
+pub(super) fn enter() -> io::Result<()> {
+    give_back_on_panic();
+    let mut gate = gate();
+    if gate.closed || gate.before.is_some() {
+        return Ok(());
+    }
+    let before = tcgetattr(stdin())?;
+    let mut ours = before.clone();
+    ours.make_raw();
+    tcsetattr(stdin(), OptionalActions::Now, &ours)?;
+    gate.before = Some(before);
+    let mut bytes = Vec::new();
+    // What is pasted must not be taken for keys.
+    queue!(bytes, EnterAlternateScreen, Hide, EnableBracketedPaste, Clear(ClearType::All))?;
+    io::stderr().write_all(&bytes)
+}
+
+/// Gives it back as it was.
+pub(super) fn leave() {
+    let mut gate = gate();
+    let Some(before) = gate.before.take() else { return };
+    // In the background the shell has seen to that, and would stop us.
+    if !in_foreground() {
+        return;
+    }
+    let mut bytes = Vec::new();
+    let end = queue!(
+        bytes,
+        EndSynchronizedUpdate,
+        DisableBracketedPaste,
+        ResetColor,
+        LeaveAlternateScreen,
+        Show
+    );
+    if end.is_ok() {
+        let _ = io::stderr().write_all(&bytes);
+    }
+    let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+}
+
+/// Shows a screen: what differs from the one before, all of it without one.
+///
+/// # Errors
+/// When it cannot be written to.
+pub(super) fn show(before: Option<&Buffer>, screen: &Buffer) -> io::Result<()> {
+    let bytes = bytes(before, screen)?;
+    // Who gives it back waits until a screen that is being shown is whole.
+    let gate = gate();
+    if gate.before.is_some() && in_foreground() {
+        io::stderr().write_all(&bytes)?;
+    }
+    Ok(())
+}
+
+/// What has to be written for it.
+fn bytes(before: Option<&Buffer>, screen: &Buffer) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    queue!(bytes, BeginSynchronizedUpdate)?;
+    let empty = Buffer::empty(screen.area);
+    let before = before.filter(|before| before.area == screen.area);
+    if before.is_none() {
+        queue!(bytes, ResetColor, Clear(ClearType::All))?;
+    }
+    let changes = before.unwrap_or(&empty).diff(screen);
+    CrosstermBackend::new(&mut bytes).draw(changes.into_iter())?;
+    // Hidden, and still where a screen reader or a slow terminal does no harm with it.
+    queue!(bytes, MoveTo(0, 0), Hide, EndSynchronizedUpdate)?;
+    Ok(bytes)
+}
+
+/// What a panic says is read on the screen as it was before.
+fn give_back_on_panic() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let told = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            leave();
+            gate().closed = true;
+            told(panic);
+        }));
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ratatui::layout::Rect;
+    use ratatui::style::{Color, Style};
+    use std::process::Command;
+
+    /// What a terminal of that size shows of some bytes.
+    fn shown(terminal: &mut vt100::Parser, bytes: &[u8]) -> String {
+        terminal.process(bytes);
+        terminal.screen().contents()
+    }
+
+    #[test]
+    fn a_terminal_shows_what_was_drawn_and_only_changes_are_sent() {
+        let (rows, columns) = (3.try_into().unwrap(), 20.try_into().unwrap());
+        let mut terminal = vt100::Parser::new(rows, columns, 0);
+        let mut first = Buffer::empty(Rect::new(0, 0, 20, 3));
+        first.set_string(0, 0, "a line 世界", Style::new().fg(Color::Red));
+        first.set_string(5, 2, "the end", Style::new());
+        let all = bytes(None, &first).unwrap();
+        assert_eq!(shown(&mut terminal, &all), "a line 世界\n\n     the end");
+        let mut second = first.clone();
+        second.set_string(9, 2, "END", Style::new());
+        let some = bytes(Some(&first), &second).unwrap();
+        assert!(some.len() < all.len());
+        assert_eq!(shown(&mut terminal, &some), "a line 世界\n\n     the END");
+        let none = bytes(Some(&second), &second).unwrap();
+        assert!(!String::from_utf8_lossy(&none).contains("END"));
+    }
+
+    /// Not a test of its own: the one below runs it in a terminal.
+    #[test]
+    fn panics_in_a_terminal() {
+        if std::env::var_os("MANADA_TUI_PANICS").is_some() {
+            enter().unwrap();
+            let raw = tcgetattr(stdin()).unwrap();
+            let canonical = rustix::termios::LocalModes::ICANON;
+            assert!(!raw.local_modes.contains(canonical), "it is ours");
+            panic!("as told");
+        }
+    }
+
+    #[test]
+    fn a_panic_gives_the_terminal_back_and_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = std::env::current_exe().unwrap();
+        let name = "sinks::tui::terminal::tests::panics_in_a_terminal";
+        let line = format!(
+            "stty -g > before; {} --exact {name} --nocapture; stty -g > after",
+            own.display()
+        );
+        let run = Command::new("script")
+            .args(["-qec", &line, "/dev/null"])
+            .current_dir(folder.path())
+            .env("TERM", "xterm")
+            .env("MANADA_TUI_PANICS", "1")
+            .output()
+            .unwrap();
+        let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+        assert_eq!(read("before"), read("after"));
+        let said = String::from_utf8_lossy(&run.stdout);
+        let (left, told) = (said.rfind("\u{1b}[?1049l").unwrap(), said.find("as told").unwrap());
+        assert!(said.contains("\u{1b}[?1049h") && left < told, "{said}");
+        assert!(said[left..].contains("\u{1b}[?25h"), "the cursor is seen again: {said}");
+    }
+}

@@ -1,0 +1,113 @@
+//! Texts that fit a place: harmless, measured in columns, cut or broken where it is full.
+//!
+//! All views write through it.
+//! Invariant: what a target or a scenario wrote moves no cursor, hides nothing and turns no order
+//! round; a text never takes more columns than it is given.
+
+use ratatui::text::Span;
+
+use crate::sinks::paint;
+
+/// A text without control characters, secrets, and marks that are not seen but change what is.
+pub(super) fn clean(text: &str) -> String {
+    let seen = |c: char| if is_unseen(c) { '\u{fffd}' } else { c };
+    paint::plain(text).chars().map(seen).collect()
+}
+
+/// Marks without width: joiners, directions, and what only changes its neighbours.
+fn is_unseen(c: char) -> bool {
+    matches!(c,
+        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// How many columns a text takes.
+pub(super) fn width(text: &str) -> usize {
+    Span::raw(text).width()
+}
+
+/// As much of a text as there is room for; what is cut off ends in `…`.
+pub(super) fn fit(text: &str, columns: usize) -> String {
+    if width(text) <= columns {
+        return text.to_owned();
+    }
+    let mut kept = take(text, columns.saturating_sub(1)).to_owned();
+    if columns > 0 {
+        kept.push('…');
+    }
+    kept
+}
+
+/// The longest beginning of a text that has room.
+fn take(text: &str, columns: usize) -> &str {
+    let mut end = 0;
+    for (at, c) in text.char_indices() {
+        let next = at + c.len_utf8();
+        if width(&text[..next]) > columns {
+            break;
+        }
+        end = next;
+    }
+    &text[..end]
+}
+
+/// A text in lines, broken between words; a word that fills a line is broken itself.
+pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
+    let columns = columns.max(1);
+    let (mut lines, mut line) = (Vec::new(), String::new());
+    for word in text.split(' ') {
+        let mut word = word;
+        if !line.is_empty() {
+            if width(&line) + 1 + width(word) <= columns {
+                line.push(' ');
+                line.push_str(word);
+                continue;
+            }
+            lines.push(std::mem::take(&mut line));
+        }
+        while width(word) > columns {
+            let part = match take(word, columns) {
+                // One sign wider than the line.
+                "" => &word[..word.chars().next().map_or(0, char::len_utf8)],
+                part => part,
+            };
+            lines.push(part.to_owned());
+            word = &word[part.len()..];
+        }
+        line.push_str(word);
+    }
+    lines.push(line);
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_seen_is_shown() {
+        let hostile = "a\u{1b}[2J\u{202e}b\u{200b}c\r\n\u{feff}\t\u{9b}31m";
+        let cleaned = clean(hostile);
+        assert!(!cleaned.chars().any(|c| c.is_control() || is_unseen(c)), "{cleaned:?}");
+        assert_eq!(cleaned.chars().count(), hostile.chars().count(), "each leaves its mark");
+        assert_eq!(clean("größe 世界 ≥ 5 µs"), "größe 世界 ≥ 5 µs");
+    }
+
+    #[test]
+    fn a_text_never_takes_more_than_it_is_given() {
+        for text in ["", "short", "a longer text with words", "世界世界世界", "x世x世x世"]
+        {
+            for columns in 0..30 {
+                assert!(width(&fit(text, columns)) <= columns, "{text:?} in {columns}");
+                for line in wrap(text, columns) {
+                    assert!(width(&line) <= columns.max(2), "{text:?} in {columns}: {line:?}");
+                }
+            }
+        }
+        assert_eq!(fit("abcdef", 4), "abc…");
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrap("", 5), [""]);
+    }
+}

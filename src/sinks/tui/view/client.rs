@@ -1,0 +1,265 @@
+//! How the simulated client behaves: what it held back, tried again, waited for; its breakers,
+//! pools, deadlines and levels.
+//!
+//! Invariant: what the plan does not ask for is said to be off, and never shown as zero.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::Look;
+use super::parts::{nothing, show_share, table, time, title, wrapped};
+use crate::plan::policy::Level;
+use crate::sinks::client;
+use crate::sinks::tui::pen::{gauge, span};
+use crate::sinks::tui::table::{Cell, Table, numbers, words};
+use crate::sinks::tui::text::clean;
+use crate::sinks::tui::theme::Theme;
+use crate::stats::{Attempts, Cause, Circuit, Histogram, Latency};
+use crate::units::{nanos, show_count, show_us};
+
+/// Makes it.
+pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
+    let mut lines = Vec::new();
+    kind(&mut lines, look, columns);
+    level(&mut lines, look);
+    again(&mut lines, look);
+    suppressed(&mut lines, look, columns);
+    delayed(&mut lines, look, columns);
+    breakers(&mut lines, look, columns);
+    pools(&mut lines, look, columns);
+    timeouts(&mut lines, look, columns);
+    super::text(&lines, columns)
+}
+
+fn label(name: &str, theme: Theme) -> Span<'static> {
+    span(format!("  {name:<12}"), theme.dim())
+}
+
+fn kind(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let (client, theme) = (&look.report.opening.plan.client, look.theme);
+    lines.push(title("Client", columns, theme));
+    let parts = client.parts.join(", ");
+    let parts = if parts.is_empty() { "it holds nothing back".to_owned() } else { parts };
+    lines.push(Line::from(vec![label("kind", theme), span(clean(&client.kind), theme.bold())]));
+    wrapped(lines, &parts, 14, columns, theme.dim());
+}
+
+fn level(lines: &mut Vec<Line<'static>>, look: &Look<'_>) {
+    let theme = look.theme;
+    if !look.report.opening.plan.client.degrades {
+        return;
+    }
+    let mut parts = vec![label("degradation", theme)];
+    match client::levels(look.report) {
+        None => parts.push(span("unknown: too many events to keep them all", theme.warn())),
+        Some((lasted, now)) => {
+            let style = if now == Level::Normal { theme.good() } else { theme.bad() };
+            parts.push(span(now.name(), style));
+            for level in Level::ALL.into_iter().filter(|level| lasted[*level as usize] > 0) {
+                let text = format!("   {} ", level.name());
+                parts.push(span(text, theme.dim()));
+                parts.push(Span::raw(show_us(lasted[level as usize] / 1_000)));
+            }
+        }
+    }
+    lines.push(Line::from(parts));
+}
+
+fn again(lines: &mut Vec<Line<'static>>, look: &Look<'_>) {
+    let (attempts, theme) = (&look.report.snapshot.attempts, look.theme);
+    let Attempts { started, first, retries, hedges, .. } = *attempts;
+    let amplified = attempts.amplification().unwrap_or(1.0);
+    let style = if amplified > 1.5 { theme.warn() } else { Style::new() };
+    let (all, calls) = (show_count(started), show_count(first));
+    lines.push(Line::from(vec![
+        label("attempts", theme),
+        Span::raw(format!("{all} for {calls} calls  ")),
+        span(format!("{amplified:.2}×"), style),
+    ]));
+    let counts = [
+        ("retries", retries),
+        ("hedges", hedges),
+        ("cancelled", attempts.cancelled),
+        ("redirects", attempts.redirects),
+        ("fresh connections", attempts.stale_resends),
+        ("denied by the budget", attempts.denied),
+    ];
+    let mut parts = vec![label("", theme)];
+    for (name, count) in counts.into_iter().filter(|(_, count)| *count > 0) {
+        parts.push(span(format!("{name} "), theme.dim()));
+        parts.push(Span::raw(format!("{}   ", show_count(count))));
+    }
+    if parts.len() > 1 {
+        lines.push(Line::from(parts));
+    }
+}
+
+fn suppressed(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let (report, theme) = (look.report, look.theme);
+    let (calls, starts) = (report.snapshot.calls(), report.snapshot.iterations().suppressed);
+    if calls.suppressed + starts == 0 {
+        return;
+    }
+    lines.push(Line::default());
+    lines.push(title("Held back", columns, theme));
+    let mut all = Table::new(&[
+        words("cause", 0),
+        numbers("calls", 0),
+        numbers("of all", 1),
+        words("why", 0),
+    ]);
+    for (cause, count) in client::suppressed_by(report) {
+        let share = count as f64 / calls.made.max(1) as f64;
+        all.row(vec![
+            Cell::plain(cause.name()),
+            Cell(show_count(count), theme.warn()),
+            Cell::plain(show_share(share)),
+            Cell(cause.hint().to_owned(), theme.dim()),
+        ]);
+    }
+    table(lines, &all, columns, theme);
+    if starts > 0 {
+        let text = format!("{} starts: the generator was in trouble", show_count(starts));
+        lines.push(Line::from(vec![Span::raw("  "), span(text, theme.bad())]));
+    }
+}
+
+fn delayed(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let (measured, theme) = (&look.report.snapshot.measured, look.theme);
+    if measured.waits.is_empty() {
+        return;
+    }
+    lines.push(Line::default());
+    lines.push(title("Waited", columns, theme));
+    let mut waits = Table::new(&[
+        words("for", 0),
+        numbers("times", 0),
+        numbers("p50", 1),
+        numbers("p95", 0),
+        numbers("max", 0),
+    ]);
+    let mut row = |name: &str, waited: &Histogram| {
+        let latency = Latency::from(waited.clone());
+        let mut cells = vec![Cell::plain(name), Cell::plain(show_count(latency.count()))];
+        cells.extend([0.5, 0.95, 1.0].map(|p| Cell::plain(time(&latency, p))));
+        waits.row(cells);
+    };
+    for (cause, waited) in &measured.waits {
+        row(if *cause == Cause::Pace { "pace (slow target)" } else { cause.name() }, waited);
+    }
+    table(lines, &waits, columns, theme);
+}
+
+fn breakers(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let theme = look.theme;
+    lines.push(Line::default());
+    lines.push(title("Breakers", columns, theme));
+    let mut found: Vec<_> = client::breakers(look.report).collect();
+    if found.is_empty() {
+        lines.push(nothing("this client has none", theme));
+        return;
+    }
+    // What is open is looked for first.
+    found.sort_by_key(|(_, used)| match used.state {
+        Some(Circuit::Open) => 0,
+        Some(Circuit::HalfOpen) => 1,
+        _ if used.opened > 0 => 2,
+        _ => 3,
+    });
+    let mut all = Table::new(&[
+        words("breaker", 0),
+        words("state", 0),
+        numbers("opened", 0),
+        numbers("refused", 0),
+    ]);
+    for (name, used) in found.into_iter().filter(|(name, _)| look.lets(name)) {
+        let (state, style) = match used.state {
+            None => ("· not seen", theme.dim()),
+            Some(Circuit::Closed) => ("✓ closed", theme.good()),
+            Some(Circuit::HalfOpen) => ("○ half-open", theme.warn()),
+            Some(Circuit::Open) => ("✗ open", theme.bad()),
+        };
+        let count = |count: u64| {
+            let style = if count > 0 { theme.warn() } else { theme.dim() };
+            Cell(show_count(count), style)
+        };
+        all.row(vec![
+            Cell::plain(clean(&name)),
+            Cell(state.to_owned(), style),
+            count(used.opened),
+            count(used.refused),
+        ]);
+    }
+    table(lines, &all, columns, theme);
+}
+
+fn pools(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let theme = look.theme;
+    lines.push(Line::default());
+    lines.push(title("Pools", columns, theme));
+    let mut hints = Vec::new();
+    let mut all = Table::new(&[
+        words("pool", 0),
+        numbers("size", 1),
+        numbers("lent", 0),
+        numbers("idle", 4),
+        numbers("waiting", 0),
+        words("utilisation", 2),
+        numbers("wait p95", 0),
+        numbers("gave up", 1),
+        numbers("errors", 3),
+    ]);
+    for (name, used) in client::shared_pools(look.report).filter(|(name, _)| look.lets(name)) {
+        let busy = used.utilisation().unwrap_or(0.0);
+        let bar: String = gauge(busy, 8, theme).iter().map(|part| &*part.content).collect();
+        let alarm = |count: u64| {
+            let style = if count > 0 { theme.bad() } else { Style::new() };
+            Cell(show_count(count), style)
+        };
+        all.row(vec![
+            Cell::plain(clean(name)),
+            Cell::plain(show_count(used.size)),
+            Cell::plain(show_count(used.lent)),
+            Cell::plain(show_count(used.idle)),
+            alarm(used.waiting),
+            Cell::plain(format!("{bar} {:>3.0} %", busy * 100.0)),
+            Cell::plain(time(&used.waits.clone().into(), 0.95)),
+            alarm(used.gave_up),
+            Cell::plain(used.error_share().map_or("-".to_owned(), show_share)),
+        ]);
+        hints.extend(client::hint(name, used));
+    }
+    if all.is_empty() {
+        lines.push(nothing("each user has connections of its own", theme));
+    }
+    table(lines, &all, columns, theme);
+    hints.iter().for_each(|hint| wrapped(lines, hint, 4, columns, theme.warn()));
+}
+
+fn timeouts(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let theme = look.theme;
+    let Some(start) = look.report.opening.plan.client.timeouts_from else { return };
+    lines.push(Line::default());
+    lines.push(title("Timeouts that follow their endpoints", columns, theme));
+    let mut all = Table::new(&[words("endpoint", 0), numbers("limit", 0), words("", 1)]);
+    let mut found: Vec<_> =
+        client::timeouts(look.report).filter(|(name, _)| look.lets(name)).collect();
+    found.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
+    for (name, ns) in found {
+        let moved = match ns.cmp(&nanos(start)) {
+            std::cmp::Ordering::Less => "▼ shorter than at the start",
+            std::cmp::Ordering::Equal => "as at the start",
+            std::cmp::Ordering::Greater => "▲ longer than at the start",
+        };
+        all.row(vec![
+            Cell::plain(clean(&name)),
+            Cell::plain(show_us(ns / 1_000)),
+            Cell(moved.to_owned(), theme.dim()),
+        ]);
+    }
+    if all.is_empty() {
+        lines.push(nothing("none has been asked for yet", theme));
+    }
+    table(lines, &all, columns, theme);
+}

@@ -1,0 +1,141 @@
+//! One step in all its numbers: times, endings, answers, checks, its first failures as curl.
+//!
+//! Invariant: it is of the step that is chosen in the table below it.
+
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::Look;
+use super::parts::{exemplar, nothing, show_share, table, time, title};
+use crate::sinks::tui::pen::span;
+use crate::sinks::tui::ranking::{self, names, order};
+use crate::sinks::tui::table::{Cell, Table, numbers, words};
+use crate::sinks::tui::text::clean;
+use crate::stats::delta::StepWindow;
+use crate::units::{show_count, show_rate};
+
+/// Percentiles and their names.
+const PERCENTILES: [(&str, f64); 8] = [
+    ("p50", 0.5),
+    ("p75", 0.75),
+    ("p90", 0.9),
+    ("p95", 0.95),
+    ("p99", 0.99),
+    ("p99.9", 0.999),
+    ("p99.99", 0.9999),
+    ("max", 1.0),
+];
+
+/// Its lines, and its name.
+pub(in crate::sinks::tui) fn draw(look: &Look<'_>, columns: u16) -> (String, Vec<Line<'static>>) {
+    let (report, theme) = (look.report, look.theme);
+    let shown = order(report, look.desk.sort, look.filter());
+    let place = look.desk.place(look.state).and_then(|place| shown.get(place));
+    let Some(&step) = place else { return (String::new(), Vec::new()) };
+    let [workload, archetype, name] = names(report, step).map(clean);
+    let mut lines = vec![Line::from(vec![
+        span("  workload ", theme.dim()),
+        Span::raw(workload),
+        span("  archetype ", theme.dim()),
+        Span::raw(archetype),
+    ])];
+    let tags = &report.opening.plan.steps[step].tags;
+    if !tags.is_empty() {
+        let tags: Vec<String> =
+            tags.iter().map(|(key, value)| clean(&format!("{key}={value}"))).collect();
+        lines.push(Line::from(vec![span("  tags ", theme.dim()), Span::raw(tags.join("  "))]));
+    }
+    match ranking::window(report, step) {
+        None => lines.push(nothing("no call of it has ended yet", theme)),
+        Some(window) => measured(&mut lines, look, step, window, columns),
+    }
+    (name, lines)
+}
+
+fn measured(
+    lines: &mut Vec<Line<'static>>,
+    look: &Look<'_>,
+    step: usize,
+    window: &StepWindow,
+    columns: u16,
+) {
+    let (report, theme) = (look.report, look.theme);
+    lines.push(title("Calls", columns, theme));
+    let calls = &window.calls;
+    let counts = [
+        ("made", calls.made),
+        ("ok", calls.ok),
+        ("failed", calls.failed),
+        ("timeout", calls.timeout),
+        ("suppressed", calls.suppressed),
+        ("cancelled", calls.cancelled),
+        ("unfinished", calls.unfinished),
+        ("our own fault", calls.generator_errors),
+    ];
+    let mut parts = vec![Span::raw("  ")];
+    for (name, count) in counts.into_iter().filter(|(name, count)| *count > 0 || *name == "made") {
+        parts.push(span(format!("{name} "), theme.dim()));
+        parts.push(Span::raw(format!("{}   ", show_count(count))));
+    }
+    lines.push(Line::from(parts));
+    let errors = show_share(calls.error_share().unwrap_or(0.0));
+    let rate = show_rate(ranking::rate(report, calls.made));
+    lines.push(Line::from(format!("  {rate}/s, {errors} not ok")));
+
+    lines.push(title("Times", columns, theme));
+    let mut times = Table::new(&[words("", 0), numbers("service", 0), numbers("response", 0)]);
+    for (name, p) in PERCENTILES {
+        let cells = [name.to_owned(), time(&window.service, p), time(&window.response, p)];
+        times.row(cells.map(Cell::plain).to_vec());
+    }
+    table(lines, &times, columns, theme);
+
+    if !window.statuses.is_empty() {
+        lines.push(title("Answers", columns, theme));
+        let mut statuses = window.statuses.clone();
+        statuses.sort_unstable();
+        let mut parts = vec![Span::raw("  ")];
+        for (status, count) in statuses {
+            let bad = status == 0 || status >= 400;
+            let style = if bad { theme.bad() } else { Style::new() };
+            parts.push(span(format!("{status} × {}   ", show_count(count)), style));
+        }
+        lines.push(Line::from(parts));
+    }
+    checks(lines, look, step, window, columns);
+    let failures: Vec<_> =
+        report.snapshot.exemplars.iter().filter(|(_, one)| one.step == step).collect();
+    if !failures.is_empty() {
+        lines.push(title("First failures of each kind", columns, theme));
+        for (count, one) in failures {
+            exemplar(lines, look, *count, one, columns);
+        }
+    }
+}
+
+fn checks(
+    lines: &mut Vec<Line<'static>>,
+    look: &Look<'_>,
+    step: usize,
+    window: &StepWindow,
+    columns: u16,
+) {
+    let theme = look.theme;
+    let names = &look.report.opening.plan.checks[step];
+    if window.checks.is_empty() || names.is_empty() {
+        return;
+    }
+    lines.push(title("Checks", columns, theme));
+    let mut checks =
+        Table::new(&[words("", 0), words("", 0), numbers("held", 0), numbers("did not", 0)]);
+    for (name, [held, failed]) in names.iter().zip(&window.checks) {
+        let (mark, style) = if *failed > 0 { ("✗", theme.bad()) } else { ("✓", theme.good()) };
+        checks.row(vec![
+            Cell(mark.to_owned(), style),
+            Cell::plain(clean(name)),
+            Cell::plain(show_count(*held)),
+            Cell(show_count(*failed), if *failed > 0 { style } else { Style::new() }),
+        ]);
+    }
+    table(lines, &checks, columns, theme);
+}

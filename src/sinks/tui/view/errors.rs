@@ -1,0 +1,131 @@
+//! What went wrong: errors with what to do about them, statuses, checks, first failures as curl.
+//!
+//! Invariant: nothing that went wrong is left out; what there is no room for is scrolled to.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::Look;
+use super::parts::{checks, exemplar, nothing, show_share, table, title};
+use crate::sinks::failures::kind;
+use crate::sinks::tui::pen::span;
+use crate::sinks::tui::table::{Cell, Table, numbers, words};
+use crate::sinks::tui::text::clean;
+use crate::stats::outcome;
+use crate::units::show_count;
+
+/// Makes it.
+pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
+    let mut lines = Vec::new();
+    statuses(&mut lines, look, columns);
+    kinds(&mut lines, look, columns);
+    checked(&mut lines, look, columns);
+    failures(&mut lines, look, columns);
+    super::text(&lines, columns)
+}
+
+fn statuses(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let (snapshot, theme) = (&look.report.snapshot, look.theme);
+    lines.push(title("Answers", columns, theme));
+    if snapshot.statuses.is_empty() {
+        lines.push(nothing("none yet", theme));
+        return;
+    }
+    let answers: u64 = snapshot.statuses.iter().map(|(_, count)| count).sum();
+    let mut parts: Vec<Span<'static>> = Vec::new();
+    for (status, count) in &snapshot.statuses {
+        let bad = *status == 0 || *status >= 400;
+        let share = show_share(*count as f64 / answers as f64);
+        let name = if *status == 0 { "other".to_owned() } else { status.to_string() };
+        let text = format!("  {name} × {} ({share})", show_count(*count));
+        let used: usize = parts.iter().map(Span::width).sum();
+        if used + text.chars().count() > usize::from(columns) && !parts.is_empty() {
+            lines.push(Line::from(std::mem::take(&mut parts)));
+        }
+        parts.push(span(text, if bad { theme.bad() } else { Style::new() }));
+    }
+    lines.push(Line::from(parts));
+}
+
+fn kinds(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let (snapshot, theme) = (&look.report.snapshot, look.theme);
+    lines.push(Line::default());
+    lines.push(title("Errors", columns, theme));
+    let mut errors =
+        Table::new(&[numbers("count", 0), words("phase", 0), words("kind", 0), words("hint", 0)]);
+    for (index, count) in &snapshot.errors {
+        let (phase, kind, hint) = outcome::error_at(*index);
+        if look.lets(phase) || look.lets(kind) {
+            errors.row(vec![
+                Cell(show_count(*count), theme.bad()),
+                Cell::plain(phase),
+                Cell::plain(kind),
+                Cell(hint.to_owned(), theme.dim()),
+            ]);
+        }
+    }
+    for (name, count) in &snapshot.unset {
+        errors.row(vec![
+            Cell(show_count(*count), theme.bad()),
+            Cell::plain("generator"),
+            Cell::plain(format!("unset {}", clean(name))),
+            Cell("calls needed this variable, and nothing had set it".to_owned(), theme.dim()),
+        ]);
+    }
+    if errors.is_empty() {
+        lines.push(nothing("every attempt got an answer", theme));
+    }
+    table(lines, &errors, columns, theme);
+}
+
+fn checked(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let theme = look.theme;
+    let mut all = Table::new(&[
+        words("", 0),
+        words("check", 0),
+        words("step", 1),
+        numbers("held", 0),
+        numbers("did not", 0),
+    ]);
+    let mut found: Vec<_> = checks(look.report)
+        .filter(|(step, check, _)| look.lets(step) || look.lets(check))
+        .collect();
+    found.sort_by_key(|(_, _, [_, failed])| std::cmp::Reverse(*failed));
+    for (step, check, [held, failed]) in found {
+        let (mark, style) = if failed > 0 { ("✗", theme.bad()) } else { ("✓", theme.good()) };
+        all.row(vec![
+            Cell(mark.to_owned(), style),
+            Cell::plain(clean(check)),
+            Cell(clean(step), theme.dim()),
+            Cell::plain(show_count(held)),
+            Cell(show_count(failed), if failed > 0 { style } else { Style::new() }),
+        ]);
+    }
+    if !all.is_empty() {
+        lines.push(Line::default());
+        lines.push(title("Checks", columns, theme));
+        table(lines, &all, columns, theme);
+    }
+}
+
+fn failures(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let report = look.report;
+    let shown: Vec<_> = (report.snapshot.exemplars.iter())
+        .filter(|(_, one)| {
+            let step = report.opening.plan.steps.get(one.step).map_or("", |step| &step.name);
+            look.lets(&kind(report, one)) || look.lets(step)
+        })
+        .collect();
+    if shown.is_empty() {
+        return;
+    }
+    lines.push(Line::default());
+    lines.push(title("First failures of each kind", columns, look.theme));
+    for (at, (count, one)) in shown.into_iter().enumerate() {
+        if at > 0 {
+            lines.push(Line::default());
+        }
+        exemplar(lines, look, *count, one, columns);
+    }
+}

@@ -1,0 +1,223 @@
+//! Whether the numbers can be believed: the generator's own state, its dials and the target's.
+//!
+//! Invariant: every reason against trust stands here with what to do about it.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::Look;
+use super::parts::{nothing, time, title, wrapped};
+use crate::sinks::tui::pen::span;
+use crate::sinks::tui::series::{self, Many, Span as Seconds, columns as laid};
+use crate::sinks::tui::text::{clean, fit, width};
+use crate::sinks::tui::theme::Theme;
+use crate::stats::{Histogram, Latency, Unit, Whose};
+use crate::units::{show_bytes, show_count, show_rate, show_us};
+use crate::verdict::trust::Level;
+
+/// Makes it.
+pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
+    let mut lines = Vec::new();
+    trust(&mut lines, look, columns);
+    generator(&mut lines, look, columns);
+    dials(&mut lines, look, columns);
+    machine(&mut lines, look, columns);
+    super::text(&lines, columns)
+}
+
+fn trust(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let (trust, theme) = (&look.report.trust, look.theme);
+    lines.push(title("Trust", columns, theme));
+    let says = match trust.level {
+        Level::Yes => "the numbers can be taken as they stand",
+        Level::Degraded => "with these reasons in mind",
+        Level::No => "what a reason below names cannot be believed",
+    };
+    lines.push(Line::from(vec![
+        Span::raw("  "),
+        span(trust.level.name(), level_style(trust.level, theme)),
+        span(format!("   {says}"), theme.dim()),
+    ]));
+    for reason in &trust.reasons {
+        let show = |value: f64| match reason.unit {
+            "us" => show_us(value as u64),
+            "share" => format!("{:.2} %", value * 100.0),
+            _ => show_count(value as u64),
+        };
+        lines.push(Line::from(vec![
+            span(format!("  {} ", reason.check), level_style(reason.level, theme)),
+            Span::raw(format!("{} (limit {})", show(reason.observed), show(reason.limit))),
+            span(format!("  affects {}", reason.affects.join(", ")), theme.dim()),
+        ]));
+        wrapped(lines, &reason.hint, 4, columns, Style::new());
+    }
+}
+
+/// How far something can be believed, at a glance.
+pub(in crate::sinks::tui) fn level_style(level: Level, theme: Theme) -> Style {
+    match level {
+        Level::Yes => theme.good(),
+        Level::Degraded => theme.warn(),
+        Level::No => theme.bad(),
+    }
+}
+
+fn generator(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let (report, theme) = (look.report, look.theme);
+    let (snapshot, generator) = (&report.snapshot, &report.opening.generator);
+    let health = &snapshot.health;
+    lines.push(Line::default());
+    lines.push(title("Generator", columns, theme));
+    let mut lag = Histogram::default();
+    snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
+    let lag = Latency::from(lag);
+    let shards = if generator.shards == 1 { "shard" } else { "shards" };
+    let alarm = |bad: bool| if bad { theme.warn() } else { Style::new() };
+    let rows = [
+        (
+            "engine",
+            format!("{}, {} {shards}: {}", generator.tier, generator.shards, generator.reason),
+            Style::new(),
+        ),
+        (
+            "busiest core",
+            format!("{:.0} % of a core in its busiest second", health.cpu_percent_max),
+            alarm(health.cpu_percent_max >= 97.0),
+        ),
+        (
+            "run queue",
+            format!("{:.2} % of the time waiting for a core", health.run_queue_share * 100.0),
+            alarm(health.run_queue_share > 0.1),
+        ),
+        (
+            "saturated",
+            format!("{} seconds at 97 % of a core or more", health.saturated_seconds),
+            alarm(health.saturated_seconds > 0),
+        ),
+        (
+            "lag",
+            format!(
+                "p50 {}, p99 {}, max {} late",
+                time(&lag, 0.5),
+                time(&lag, 0.99),
+                time(&lag, 1.0)
+            ),
+            Style::new(),
+        ),
+        (
+            "memory",
+            report
+                .rss_peak
+                .map_or("unknown".to_owned(), |bytes| format!("{} at most", show_bytes(bytes))),
+            Style::new(),
+        ),
+        (
+            "ledgers",
+            if health.ledger.is_empty() { "add up".to_owned() } else { health.ledger.join("; ") },
+            if health.ledger.is_empty() { Style::new() } else { theme.bad() },
+        ),
+    ];
+    for (name, text, style) in rows {
+        pair(lines, name, &text, columns, style, theme);
+    }
+    for remark in &generator.remarks {
+        pair(lines, "", remark, columns, theme.dim(), theme);
+    }
+}
+
+/// A name, and a text beside it in as many lines as it takes.
+fn pair(
+    lines: &mut Vec<Line<'static>>,
+    name: &str,
+    text: &str,
+    columns: u16,
+    style: Style,
+    theme: Theme,
+) {
+    const INSET: usize = 16;
+    let from = lines.len();
+    wrapped(lines, text, INSET, columns, style);
+    if let Some(first) = lines.get_mut(from) {
+        let name = fit(&clean(name), INSET - 3);
+        let room = INSET - 2 - width(&name);
+        first.spans[0] = span(format!("  {name}{}", " ".repeat(room)), theme.dim());
+    }
+}
+
+/// Every dial over time, by whose it is.
+fn dials(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let (report, theme) = (look.report, look.theme);
+    for (whose, name) in
+        [(Whose::Generator, "Generator, over time"), (Whose::Target, "Target, over time")]
+    {
+        let all = report.opening.dials.iter().enumerate();
+        let own: Vec<_> = all.filter(|(_, dial)| dial.whose == whose).collect();
+        if own.is_empty() {
+            continue;
+        }
+        lines.push(Line::default());
+        lines.push(title(name, columns, theme));
+        let widest = own.iter().map(|(_, dial)| width(&clean(&dial.name))).max().unwrap_or(0);
+        let room = widest.clamp(8, 28);
+        for (at, dial) in own {
+            let readings = series::gauge(report, |moment| moment.dials.get(at).copied().flatten());
+            let now = series::last(&readings).map(|one| one.value);
+            let most = readings.iter().map(|one| one.value).fold(f64::NEG_INFINITY, f64::max);
+            let text = |value: Option<f64>| value.map_or("-".to_owned(), |v| in_unit(dial.unit, v));
+            let most = now.map(|_| most);
+            let label = fit(&clean(&dial.name), room);
+            let pad = " ".repeat(room - width(&label));
+            let places = usize::from(columns).saturating_sub(room + 33).max(8);
+            let span_s = Seconds::of(report, look.desk.zoom);
+            let width_s = report.timeline.width_s;
+            let laid = laid(&readings, width_s, span_s, places, Many::Worst);
+            lines.push(Line::from(vec![
+                span(format!("  {label}{pad} "), theme.dim()),
+                Span::raw(format!("{:>12} ", text(now))),
+                span(spark(&laid, dial.unit, theme), theme.accent()),
+                span(format!(" max {}", text(most)), theme.dim()),
+            ]));
+        }
+    }
+}
+
+/// Readings as bars of one line; gaps stay empty.
+fn spark(columns: &[Option<(f64, bool)>], unit: Unit, theme: Theme) -> String {
+    const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    const PLAIN: [char; 8] = ['_', '.', ':', '-', '=', '+', '*', '#'];
+    let bars = if theme.unicode { BARS } else { PLAIN };
+    let most = columns.iter().flatten().map(|(value, _)| *value).fold(0.0, f64::max);
+    // Of percent all is known: a tenth of it looks like a tenth.
+    let top = if unit == Unit::Percent { most.max(100.0) } else { most.max(1e-9) };
+    let bar = |value: f64| bars[((value.max(0.0) / top * 8.0) as usize).min(7)];
+    columns.iter().map(|one| one.map_or(' ', |(value, _)| bar(value))).collect()
+}
+
+fn in_unit(unit: Unit, value: f64) -> String {
+    match unit {
+        Unit::Percent => format!("{value:.1} %"),
+        Unit::Bytes => show_bytes(value.max(0.0) as u64),
+        Unit::Count => show_count(value.max(0.0).round() as u64),
+        Unit::Micros => show_us(value.max(0.0) as u64),
+        Unit::Plain if value >= 0.0 => show_rate(value),
+        Unit::Plain => format!("{value:.2}"),
+    }
+}
+
+fn machine(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let (opening, theme) = (&look.report.opening, look.theme);
+    lines.push(Line::default());
+    lines.push(title("Where and what", columns, theme));
+    for (name, place) in &opening.plan.services {
+        pair(lines, name, place, columns, Style::new(), theme);
+    }
+    for (name, value) in &opening.machine {
+        pair(lines, name, value, columns, theme.dim(), theme);
+    }
+    if opening.command.is_empty() {
+        lines.push(nothing("", theme));
+    } else {
+        pair(lines, "command", &opening.command.join(" "), columns, theme.dim(), theme);
+    }
+}

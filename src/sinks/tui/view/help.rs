@@ -1,0 +1,43 @@
+//! The keys, and how to read what is shown.
+//!
+//! Invariant: it is made from the table of keys: none is left out.
+
+use ratatui::text::{Line, Span};
+
+use super::parts::{title, wrapped};
+use crate::sinks::tui::keys::GROUPS;
+use crate::sinks::tui::pen::span;
+use crate::sinks::tui::theme::Theme;
+
+/// How to read it.
+const READING: [&str; 7] = [
+    "Numbers are those of the report so far; verdict and thresholds are as they would be now.",
+    "Response counts from when a call was due, service from when it was sent.",
+    "Time axes are of intended time. Of several seconds in a column, a rate is their mean; of \
+     percentiles and gauges the worst is shown: no percentile is ever averaged.",
+    "▲ on a curve, and ≥ before a number: a bound, since some calls got no answer. ~ : it rests \
+     on fewer than ten calls and may move.",
+    "┄ on a time axis: the warm-up, which counts as load and not in the results. ◆ : something \
+     was changed or marked.",
+    "Heat maps are coloured by the logarithm of the count; their top row is what got no answer.",
+    "Without colours (NO_COLOR) curves have signs of their own, and heat is ░▒▓█.",
+];
+
+/// Its lines.
+pub(in crate::sinks::tui) fn lines(columns: u16, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    for (name, bindings) in GROUPS {
+        lines.push(title(name, columns, theme));
+        for binding in bindings.iter().filter(|binding| !binding.shown.is_empty()) {
+            lines.push(Line::from(vec![
+                span(format!("  {:<14}", binding.shown), theme.accent()),
+                Span::raw(binding.says),
+            ]));
+        }
+    }
+    lines.push(title("How to read it", columns, theme));
+    for text in READING {
+        wrapped(&mut lines, text, 2, columns, ratatui::style::Style::new());
+    }
+    lines
+}

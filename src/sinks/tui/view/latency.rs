@@ -1,0 +1,300 @@
+//! Times: a heat map, percentiles of each second, a table of all kinds of time, phases.
+//!
+//! Invariant: what got no answer has a row of its own in the map, above all that did.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::Line;
+
+use super::Look;
+use super::overview::{response, service};
+use super::parts::time;
+use crate::sinks::tui::chart::{Chart, Measure, time_axis};
+use crate::sinks::tui::pen::{above, below, beside, heading, lines, page, put, span};
+use crate::sinks::tui::ranking;
+use crate::sinks::tui::series::Span as Seconds;
+use crate::sinks::tui::table::{Cell, Table, numbers, words};
+use crate::sinks::tui::text::width;
+use crate::sinks::tui::theme::{Colours, Theme};
+use crate::stats::heat::{BEYOND, row_us};
+use crate::stats::{Histogram, Latency, Window};
+use crate::units::{show_count, show_us};
+
+/// Percentiles of the table.
+const PERCENTILES: [(&str, f64); 8] = [
+    ("min", 0.0),
+    ("p50", 0.5),
+    ("p75", 0.75),
+    ("p90", 0.9),
+    ("p95", 0.95),
+    ("p99", 0.99),
+    ("p99.9", 0.999),
+    ("max", 1.0),
+];
+
+/// Rows of both tables, titles included.
+const TABLES: u16 = 11;
+
+/// Makes it; where rows are few, the charts stand below what is seen first.
+pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
+    let across = columns >= 110;
+    let (map, charts) = match rows {
+        0..34 => (rows.saturating_sub(TABLES).max(8), 9),
+        34..60 => (rows - TABLES - 12, 12),
+        _ => ((rows - TABLES) / 2, rows - TABLES - (rows - TABLES) / 2),
+    };
+    let needed = map + TABLES + if across { charts } else { 2 * charts };
+    let mut page = page(columns, needed.max(rows));
+    let whole = page.area;
+    heat_map(&mut page, above(whole, map), look);
+    let rest = below(whole, map);
+    let (tables_area, charts_area) = if rows < 34 {
+        (above(rest, TABLES), below(rest, TABLES))
+    } else {
+        let height = if across { charts } else { 2 * charts };
+        (below(rest, height), above(rest, height))
+    };
+    tables(&mut page, tables_area, look);
+    if across {
+        let parts = beside(above(charts_area, charts), 2);
+        response(&mut page, parts[0], look);
+        service(&mut page, parts[1], look);
+    } else {
+        response(&mut page, above(charts_area, charts), look);
+        service(&mut page, above(below(charts_area, charts), charts), look);
+    }
+    page
+}
+
+/// Time × log latency, coloured by count.
+pub(super) fn heat_map(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    let theme = look.theme;
+    let span_s = Seconds::of(look.report, look.desk.zoom);
+    let grid = Grid::of(look, span_s);
+    let scale = [0.1, 0.4, 0.7, 1.0].map(|share| {
+        let (sign, style) = theme.heat(share);
+        span(sign.to_string(), style)
+    });
+    let mut note = vec![span("1 ", theme.dim())];
+    note.extend(scale);
+    note.push(span(format!(" {} calls", show_count(grid.hottest.into())), theme.dim()));
+    let inner = heading(page, area, "Response heat map", &Line::from(note), theme);
+    if inner.height < 3 || inner.width < 16 {
+        return;
+    }
+    let Some((low, high)) = grid.rows else {
+        put(page, inner, (1, 0), "no call has ended yet", theme.dim());
+        return;
+    };
+    let rows = inner.height - 1;
+    let has_none = grid.beyond;
+    let top = u16::from(has_none);
+    let label = |row: u16| {
+        let from = Grid::row(row - top, rows - top, low, high);
+        show_us(row_us(from) as u64)
+    };
+    let room = 10.min(inner.width / 4);
+    for row in 0..rows {
+        let text = match row {
+            0 if has_none => "no answer".to_owned(),
+            row if row == top || row == rows - 1 || (row - top).is_multiple_of(3) => label(row),
+            _ => String::new(),
+        };
+        let at = room.saturating_sub(width(&text) as u16);
+        put(page, Rect { width: room, ..inner }, (at, row), &text, theme.dim());
+        put(page, inner, (room, row), "│", theme.dim());
+    }
+    let plot = Rect { x: inner.x + room + 1, width: inner.width - room - 1, height: rows, ..inner };
+    grid.paint(page, plot, look, top, span_s);
+    let chart = Chart {
+        curves: &[],
+        width_s: look.report.timeline.width_s,
+        span: span_s,
+        warmup_s: look.report.opening.plan.warmup.as_secs_f64(),
+        marks: &super::parts::marks(look.report),
+        measure: Measure::Time,
+        log: true,
+    };
+    time_axis(page, inner, plot, &chart, theme);
+}
+
+/// What a heat map is of.
+struct Grid {
+    /// The lowest and the highest row of `stats::heat` that has a call.
+    rows: Option<(u8, u8)>,
+    /// Some calls got no answer.
+    beyond: bool,
+    /// The most calls in a row of a second.
+    hottest: u32,
+}
+
+impl Grid {
+    fn of(look: &Look<'_>, span: Seconds) -> Self {
+        let mut grid = Self { rows: None, beyond: false, hottest: 0 };
+        for point in look.report.timeline.points() {
+            if f64::from(point.second + look.report.timeline.width_s) <= span.from {
+                continue;
+            }
+            for &(row, count) in &point.heat.0 {
+                grid.hottest = grid.hottest.max(count);
+                if row == BEYOND {
+                    grid.beyond = true;
+                } else {
+                    let (low, high) = grid.rows.unwrap_or((row, row));
+                    grid.rows = Some((low.min(row), high.max(row)));
+                }
+            }
+        }
+        if grid.beyond {
+            grid.rows = grid.rows.or(Some((40, 60)));
+        }
+        // A map of a single row would say nothing of what is near.
+        grid.rows = grid.rows.map(|(low, high)| (low.saturating_sub(1), high.max(low + 7)));
+        grid
+    }
+
+    /// The row of `stats::heat` that a place among `places`, counted from the top, begins with.
+    fn row(place: u16, places: u16, low: u8, high: u8) -> u8 {
+        let rows = u32::from(high - low) + 1;
+        let from_below = u32::from(places.saturating_sub(place + 1));
+        low + (from_below * rows / u32::from(places.max(1))) as u8
+    }
+
+    /// The places that a row covers, counted from the top: one at least.
+    fn places(&self, row: u8, places: u16) -> std::ops::Range<usize> {
+        let Some((low, high)) = self.rows else { return 0..0 };
+        let (rows, places) = (usize::from(high - low) + 1, usize::from(places));
+        let above = |row: usize| places - (row * places / rows).min(places);
+        let row = usize::from(row.clamp(low, high) - low);
+        let (from, end) = (above(row + 1), above(row));
+        if from < end { from..end } else { from.saturating_sub(1)..from.max(1) }
+    }
+
+    fn paint(&self, page: &mut Buffer, plot: Rect, look: &Look<'_>, top: u16, span: Seconds) {
+        // Two half cells are one where a cell has a colour behind it, too.
+        let halves = if look.theme.colours == Colours::Many && look.theme.unicode { 2 } else { 1 };
+        let (columns, places) = (usize::from(plot.width), (plot.height - top) * halves);
+        let mut heat = vec![0_u64; columns * usize::from(places)];
+        let mut none = vec![0_u64; columns];
+        let width = look.report.timeline.width_s;
+        for point in look.report.timeline.points() {
+            let (from, to) = (f64::from(point.second), f64::from(point.second + width));
+            let scale = columns as f64 / (span.to - span.from);
+            let first = ((from - span.from) * scale).floor().max(0.0) as usize;
+            let end = ((to - span.from) * scale).ceil().max(0.0) as usize;
+            for column in first..end.min(columns).max(first) {
+                for &(row, count) in &point.heat.0 {
+                    match row {
+                        BEYOND => none[column.min(columns - 1)] += u64::from(count),
+                        row if column < columns => {
+                            for place in self.places(row, places) {
+                                heat[place * columns + column] += u64::from(count);
+                            }
+                        }
+                        _ => {}
+                    }
+                }
+            }
+        }
+        let hottest = heat.iter().chain(&none).copied().max().unwrap_or(1).max(1);
+        let share = |count: u64| ((count + 1) as f64).ln() / ((hottest + 1) as f64).ln();
+        for column in 0..columns {
+            if top > 0 && none[column] > 0 {
+                let (sign, style) = look.theme.heat(share(none[column]));
+                put(page, plot, (column as u16, 0), &sign.to_string(), style);
+            }
+            for row in 0..plot.height - top {
+                let at = |half: u16| heat[usize::from(row * halves + half) * columns + column];
+                let place = (column as u16, row + top);
+                match (halves, at(0), if halves == 2 { at(1) } else { 0 }) {
+                    (_, 0, 0) => {}
+                    (1, count, _) => {
+                        let (sign, style) = look.theme.heat(share(count));
+                        put(page, plot, place, &sign.to_string(), style);
+                    }
+                    (_, upper, 0) => {
+                        put(page, plot, place, "▀", look.theme.heat(share(upper)).1);
+                    }
+                    (_, 0, lower) => {
+                        put(page, plot, place, "▄", look.theme.heat(share(lower)).1);
+                    }
+                    (_, upper, lower) => {
+                        let style = look.theme.heat(share(upper)).1;
+                        let behind = look.theme.heat(share(lower)).1.fg.unwrap_or_default();
+                        put(page, plot, place, "▀", style.bg(behind));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// All kinds of time, and the phases of attempts beside them where there is room.
+fn tables(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    let (snapshot, theme) = (&look.report.snapshot, look.theme);
+    let warm = ranking::is_warm(look.report);
+    let part = if warm { &snapshot.measured } else { &snapshot.warmup };
+    let note = Line::from(span(if warm { "" } else { "in the warm-up" }, theme.dim()));
+    let mut show = |area: Rect, title: &str, table: &Table| {
+        let inner = heading(page, area, title, &note, theme);
+        let (head, rows) = table.lines(usize::from(inner.width).saturating_sub(1), theme);
+        let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
+        lines(page, inner, &[vec![head], rows].concat());
+    };
+    if area.width < 100 {
+        return show(area, "Percentiles", &percentiles(part, theme));
+    }
+    let parts = beside(area, 2);
+    show(parts[0], "Percentiles", &percentiles(part, theme));
+    show(parts[1], "Phases of attempts", &phases(part, theme));
+}
+
+fn percentiles(part: &Window, theme: Theme) -> Table {
+    let (mut lag, mut blocked, mut iteration) =
+        (Histogram::default(), Histogram::default(), Latency::default());
+    for load in &part.workloads {
+        lag.merge(&load.lag);
+        blocked.merge(&load.blocked);
+        iteration.merge(&load.iteration);
+    }
+    let response = part.response(|_| true, part.lost());
+    let kinds = [response, part.service(|_| true), lag.into(), blocked.into(), iteration];
+    let mut times = Table::new(&[
+        words("", 0),
+        numbers("response", 0),
+        numbers("service", 0),
+        numbers("lag", 2),
+        numbers("blocked", 3),
+        numbers("iteration", 1),
+    ]);
+    for (name, p) in PERCENTILES {
+        let mut cells = vec![Cell(name.to_owned(), theme.dim())];
+        let shortest = |kind: &Latency| kind.shortest_us().map_or("-".to_owned(), show_us);
+        cells.extend(
+            kinds
+                .iter()
+                .map(|kind| Cell::plain(if p > 0.0 { time(kind, p) } else { shortest(kind) })),
+        );
+        times.row(cells);
+    }
+    times
+}
+
+fn phases(part: &Window, theme: Theme) -> Table {
+    let mut phases = Table::new(&[
+        words("", 0),
+        numbers("times", 1),
+        numbers("p50", 0),
+        numbers("p99", 0),
+        numbers("max", 2),
+    ]);
+    let names = ["dns", "connect", "tls", "first byte", "body"];
+    for (name, phase) in names.iter().zip(&part.phases) {
+        let latency = Latency::from(phase.clone());
+        let mut cells =
+            vec![Cell((*name).to_owned(), theme.dim()), Cell::plain(show_count(latency.count()))];
+        cells.extend([0.5, 0.99, 1.0].map(|p| Cell::plain(time(&latency, p))));
+        phases.row(cells);
+    }
+    phases
+}

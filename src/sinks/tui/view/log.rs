@@ -1,0 +1,112 @@
+//! The log: what changed and why, what the run said, what `log` steps said, in order of time.
+//!
+//! Invariant: what was not kept is counted in the log itself.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::Look;
+use super::parts::nothing;
+use crate::sinks::tui::pen::span;
+use crate::sinks::tui::text::{clean, wrap};
+use crate::sinks::tui::theme::Theme;
+use crate::stats::{Notice, Topic};
+use crate::units::show_count;
+
+/// A line of the log.
+pub(super) struct Entry {
+    at_ns: u64,
+    topic: &'static str,
+    text: String,
+}
+
+/// Columns before a text: the time, the topic.
+const INSET: usize = 21;
+
+/// Makes it; its end is what is seen first.
+pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
+    let theme = look.theme;
+    let mut lines: Vec<Line<'static>> = Vec::new();
+    for (count, what) in [
+        (look.report.snapshot.notices.lost, "events that there was no room for"),
+        (look.state.gone, "lines before these"),
+    ] {
+        if count > 0 {
+            lines.push(nothing(&format!("… and {} {what}", show_count(count)), theme));
+        }
+    }
+    let all = entries(look, look.filter());
+    if all.is_empty() {
+        let what = if look.filter().is_empty() { "nothing has changed" } else { "nothing like it" };
+        lines.push(nothing(what, theme));
+    }
+    for entry in &all {
+        let room = usize::from(columns).saturating_sub(INSET).max(20);
+        for (at, part) in wrap(&entry.text, room).into_iter().enumerate() {
+            let mut line = if at == 0 { head(entry, theme) } else { inset() };
+            line.spans.push(Span::raw(part));
+            lines.push(line);
+        }
+    }
+    // The newest are what is looked for.
+    let most = usize::from(super::MOST);
+    lines.drain(..lines.len().saturating_sub(most));
+    super::text(&lines, columns)
+}
+
+/// A line of the log that is cut where its place ends.
+pub(super) fn one_line(entry: &Entry, theme: Theme) -> Line<'static> {
+    let mut line = head(entry, theme);
+    line.spans.push(Span::raw(entry.text.clone()));
+    line
+}
+
+fn head(entry: &Entry, theme: Theme) -> Line<'static> {
+    let seconds = entry.at_ns / 1_000_000_000;
+    let style = match entry.topic {
+        "control" | "mark" => theme.accent(),
+        "log" | "note" => theme.dim(),
+        _ => theme.warn(),
+    };
+    let time = format!(" {:>3}:{:02}  ", seconds / 60, seconds % 60);
+    Line::from(vec![span(time, theme.dim()), span(format!("{:<12}", entry.topic), style)])
+}
+
+fn inset() -> Line<'static> {
+    Line::from(Span::styled(" ".repeat(INSET), Style::new()))
+}
+
+/// All lines with a text in them, oldest first.
+pub(super) fn entries(look: &Look<'_>, filter: &str) -> Vec<Entry> {
+    let notices = &look.report.snapshot.notices.list;
+    let changed = notices.iter().map(|notice| Entry {
+        at_ns: notice.at_ns,
+        topic: topic(notice),
+        text: clean(&said(notice)),
+    });
+    // What somebody changed is told at once, and comes again as a notice with its cause.
+    let control: Vec<String> = (notices.iter().filter(|notice| notice.topic == Topic::Control))
+        .map(|notice| format!("{}: {}", notice.subject, notice.change))
+        .collect();
+    let again = |text: &str| control.iter().any(|known| text.starts_with(known));
+    let told = look.state.told.iter().filter(|line| line.said || !again(&line.text));
+    let told = told.map(|line| Entry {
+        at_ns: line.at_ns,
+        topic: if line.said { "log" } else { "note" },
+        text: clean(&line.text),
+    });
+    let wanted = filter.to_lowercase();
+    let mut all: Vec<Entry> = changed.chain(told).collect();
+    all.retain(|one| format!("{} {}", one.topic, one.text).to_lowercase().contains(&wanted));
+    all.sort_by_key(|one| one.at_ns);
+    all
+}
+
+fn topic(notice: &Notice) -> &'static str {
+    if notice.subject == "mark" { "mark" } else { notice.topic.name() }
+}
+
+fn said(notice: &Notice) -> String {
+    if notice.subject == "mark" { notice.change.clone() } else { notice.to_string() }
+}

@@ -1,0 +1,334 @@
+//! The overview: load, times, key figures, thresholds as they stand, what went wrong most.
+//!
+//! Invariant: the smallest terminal shows the verdict's grounds; a larger one shows more at once.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::parts::{share_style, show_share, threshold, wrongs};
+use super::{Look, latency};
+use crate::sinks::tui::chart::{self, Chart, Curve, Measure};
+use crate::sinks::tui::pen::{above, aside, below, beside, heading, line, lines, page, put, span};
+use crate::sinks::tui::series::{self, Many, Span as Seconds};
+use crate::sinks::tui::table::{Table, numbers, words};
+use crate::sinks::tui::text::{clean, fit};
+use crate::stats::Latency;
+use crate::stats::timeline::Band;
+use crate::stats::timeline::Point;
+use crate::units::{show_bytes, show_count, show_rate};
+
+/// The columns of the key figures.
+const FIGURES: u16 = 25;
+/// What a chart needs at least, columns and rows.
+const TILE: (u16, u16) = (44, 7);
+
+/// Makes it.
+pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
+    let mut page = page(columns, rows);
+    let whole = page.area;
+    let foot = foot_rows(look, rows);
+    let top = above(whole, rows - foot);
+    if columns >= 70 {
+        let (left, right) = aside(top, FIGURES);
+        tiles(&mut page, left, look);
+        figures(&mut page, right, look);
+    } else if rows >= 20 {
+        figures(&mut page, above(top, 8), look);
+        tiles(&mut page, below(top, 8), look);
+    } else {
+        figures(&mut page, top, look);
+    }
+    let foot = below(whole, rows - foot);
+    match columns {
+        0..70 => thresholds(&mut page, foot, look),
+        70..170 => {
+            let parts = beside(foot, 2);
+            thresholds(&mut page, parts[0], look);
+            errors(&mut page, parts[1], look);
+        }
+        _ => {
+            let parts = beside(foot, 3);
+            thresholds(&mut page, parts[0], look);
+            errors(&mut page, parts[1], look);
+            changes(&mut page, parts[2], look);
+        }
+    }
+    page
+}
+
+/// Rows for what stands below the charts.
+fn foot_rows(look: &Look<'_>, rows: u16) -> u16 {
+    let wanted = (look.report.judgements.len().clamp(3, 12) + 1) as u16;
+    match rows {
+        0..8 => 0,
+        8..24 => wanted.min(5),
+        24..50 => wanted.max(6).min(rows / 3),
+        _ => wanted.max(12),
+    }
+}
+
+/// As many charts as there is room for, the most important first.
+fn tiles(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    let draws: [fn(&mut Buffer, Rect, &Look<'_>); 6] =
+        [load, response, calls, service, latency::heat_map, gauges];
+    let across = (area.width / TILE.0).clamp(1, 3);
+    let down = (area.height / TILE.1).clamp(1, 6 / across);
+    let height = area.height / down;
+    let draws = if across * down == 1 { &draws[1..2] } else { &draws[..] };
+    let mut draws = draws.iter();
+    for row in 0..down {
+        let rest = below(area, row * height);
+        let strip = if row + 1 == down { rest } else { above(rest, height) };
+        for place in beside(strip, across) {
+            if let Some(draw) = draws.next() {
+                draw(page, place, look);
+            }
+        }
+    }
+}
+
+/// A chart under its title.
+pub(super) fn tile(
+    page: &mut Buffer,
+    area: Rect,
+    look: &Look<'_>,
+    title: &str,
+    curves: &[Curve],
+    measure: Measure,
+) {
+    let room = usize::from(area.width).saturating_sub(title.len() + 7);
+    let note = chart::legend(curves, measure, look.theme, room);
+    let plot = heading(page, area, title, &note, look.theme);
+    let report = look.report;
+    let chart = Chart {
+        curves,
+        width_s: report.timeline.width_s,
+        span: Seconds::of(report, look.desk.zoom),
+        warmup_s: report.opening.plan.warmup.as_secs_f64(),
+        marks: &super::parts::marks(report),
+        measure,
+        log: look.desk.log,
+    };
+    chart::draw(page, plot, &chart, look.theme);
+}
+
+/// What is asked, and what comes of it.
+fn load(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    let (report, theme) = (look.report, look.theme);
+    let loads = &report.opening.plan.workloads;
+    let curve = |name, readings, many, style| Curve { name, readings, many, style };
+    let open = loads.iter().any(|load| load.open);
+    let closed = loads.iter().any(|load| !load.open);
+    let starts = |page: &mut Buffer, area: Rect| {
+        let curves = [
+            curve("asked", series::asked(report, true), Many::Worst, theme.dim()),
+            curve("made", series::started(report), Many::Mean, theme.accent()),
+        ];
+        tile(page, area, look, "Arrivals", &curves, Measure::PerSecond);
+    };
+    let users = |page: &mut Buffer, area: Rect| {
+        let users = series::gauge(report, |moment| Some(moment.users as f64));
+        let mut curves = vec![curve("at work", users, Many::Worst, theme.good())];
+        let asked = series::asked(report, false);
+        curves.insert(0, curve("asked", asked, Many::Worst, theme.dim()));
+        tile(page, area, look, "Users", &curves, Measure::Number);
+    };
+    match (open, closed) {
+        (true, true) if area.height >= 14 => {
+            starts(page, above(area, area.height / 2));
+            users(page, below(area, area.height / 2));
+        }
+        (true, _) => starts(page, area),
+        (false, _) => users(page, area),
+    }
+}
+
+/// Three percentiles of each second.
+fn bands(page: &mut Buffer, area: Rect, look: &Look<'_>, title: &str, band: fn(&Point) -> &Band) {
+    let curve = |at: usize, name| Curve {
+        name,
+        readings: series::percentile(look.report, band, at),
+        many: Many::Worst,
+        style: look.theme.curve(at),
+    };
+    let curves = [curve(0, "p50"), curve(1, "p95"), curve(2, "p99")];
+    tile(page, area, look, title, &curves, Measure::Time);
+}
+
+/// From intended to the last byte.
+pub(super) fn response(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    bands(page, area, look, "Response", |point| &point.response);
+}
+
+/// From dispatch to the last byte.
+pub(super) fn service(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    bands(page, area, look, "Service", |point| &point.service);
+}
+
+/// Calls and errors.
+fn calls(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    let (report, theme) = (look.report, look.theme);
+    let all = series::rate(report, |point| point.calls.made);
+    let bad = series::rate(report, |point| point.calls.ended() - point.calls.ok);
+    let curves = [
+        Curve { name: "calls", readings: all, many: Many::Mean, style: theme.accent() },
+        Curve { name: "not ok", readings: bad, many: Many::Mean, style: theme.bad() },
+    ];
+    tile(page, area, look, "Calls", &curves, Measure::PerSecond);
+}
+
+/// What is open and under way.
+fn gauges(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    let (report, theme) = (look.report, look.theme);
+    let curve = |name, read: fn(&crate::stats::Moment) -> u64, style| Curve {
+        name,
+        readings: series::gauge(report, |moment| Some(read(moment) as f64)),
+        many: Many::Worst,
+        style,
+    };
+    let curves = [
+        curve("connections", |moment| moment.connections, theme.accent()),
+        curve("users", |moment| moment.users, theme.good()),
+        curve("in flight", |moment| moment.running, theme.warn()),
+    ];
+    tile(page, area, look, "At once", &curves, Measure::Number);
+}
+
+/// The key figures, in columns where they have to share rows.
+fn figures(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    let area = heading(page, area, "Now", &Line::default(), look.theme);
+    let all = key_figures(look);
+    let across = if area.width > 2 * FIGURES { 2 } else { 1 };
+    let rows = if across == 1 { all.len() } else { all.len().div_ceil(2) };
+    for (place, figures) in beside(area, across).into_iter().zip(all.chunks(rows)) {
+        for (row, (name, value, style)) in figures.iter().enumerate() {
+            let room = usize::from(place.width).saturating_sub(name.len() + 1);
+            let value = fit(value, room);
+            put(page, place, (0, row as u16), name, look.theme.dim());
+            let at = place.width.saturating_sub(Span::raw(&value).width() as u16);
+            put(page, place, (at, row as u16), &value, *style);
+        }
+    }
+}
+
+/// Names, values, and how they look; the most important first.
+fn key_figures(look: &Look<'_>) -> Vec<(&'static str, String, Style)> {
+    let (report, theme) = (look.report, look.theme);
+    let snapshot = &report.snapshot;
+    let (calls, iterations) = (snapshot.calls(), snapshot.iterations());
+    let last =
+        |readings: Vec<series::Reading>| series::last(&readings).map_or(0.0, |one| one.value);
+    let calls_now = last(series::rate(report, |point| point.calls.made));
+    let starts_now = last(series::rate(report, |point| point.starts().started));
+    let (connections, attempts) = (&snapshot.connections, &snapshot.attempts);
+    let open = report.timeline.moments.last().map_or(0, |moment| moment.connections);
+    let errors = calls.error_share().unwrap_or(0.0);
+    let warm = snapshot.measured.calls().made > 0;
+    let part = if warm { &snapshot.measured } else { &snapshot.warmup };
+    let response: Latency = part.response(|_| true, part.lost());
+    let count = |count: u64| (show_count(count), Style::new());
+    let plain = |text: String| (text, Style::new());
+    let alarm =
+        |count: u64| (show_count(count), if count > 0 { theme.bad() } else { Style::new() });
+    let figure = |name, (value, style): (String, Style)| (name, value, style);
+    let mut all = vec![
+        figure("calls/s", (show_rate(calls_now), theme.bold())),
+        figure("errors", (show_share(errors), share_style(errors, theme))),
+        figure("resp. p95", plain(super::parts::time(&response, 0.95))),
+        figure("resp. p99", plain(super::parts::time(&response, 0.99))),
+        figure("starts/s", plain(show_rate(starts_now))),
+        figure("users", plain(of_most(snapshot.users, snapshot.users_peak))),
+        figure("in flight", count(snapshot.running_calls)),
+        figure("connections", plain(of_most(open, snapshot.connections_peak))),
+        figure("calls", count(calls.made)),
+        figure("iterations", count(iterations.started)),
+        figure("dropped", alarm(iterations.dropped)),
+        figure("suppressed", count(calls.suppressed)),
+        figure("timeouts", alarm(calls.timeout)),
+        figure("retries", count(attempts.retries)),
+        figure("received", plain(show_bytes(connections.bytes_received))),
+        figure("sent", plain(show_bytes(connections.bytes_sent))),
+        figure("busiest core", plain(format!("{:.0} %", snapshot.health.cpu_percent_max))),
+    ];
+    if let Some(achieved) = crate::verdict::judge::achieved(snapshot) {
+        let style = if achieved < 0.99 { theme.warn() } else { Style::new() };
+        all.insert(2, figure("achieved", (show_share(achieved), style)));
+    }
+    all
+}
+
+/// What stands, and the most that ever did.
+fn of_most(now: u64, most: u64) -> String {
+    let (now, most) = (show_count(now), show_count(most));
+    if now == most { now } else { format!("{now} (max {most})") }
+}
+
+/// The rules as they stand.
+pub(super) fn thresholds(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    let theme = look.theme;
+    let judgements = &look.report.judgements;
+    let passed = judgements.iter().filter(|one| one.passed).count();
+    let note = Line::from(span(format!("{passed} of {} hold", judgements.len()), theme.dim()));
+    let note = if judgements.is_empty() { Line::default() } else { note };
+    let area = heading(page, area, "Thresholds", &note, theme);
+    if judgements.is_empty() {
+        put(page, area, (1, 0), "none: nothing is judged", theme.dim());
+        return;
+    }
+    let columns = [words("", 0), words("", 0), numbers("", 0), words("", 3)];
+    let mut table = Table::new(&columns);
+    // What is missed is seen first.
+    let mut all: Vec<_> = judgements.iter().collect();
+    all.sort_by_key(|one| one.passed || one.observed.is_none());
+    all.iter().for_each(|one| table.row(threshold(one, theme).to_vec()));
+    let (_, rows) = table.lines(usize::from(area.width).saturating_sub(1), theme);
+    let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
+    rest(page, inner, rows, look);
+}
+
+/// What went wrong most.
+fn errors(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    let theme = look.theme;
+    let all = wrongs(look.report);
+    let note = if all.len() > 1 { format!("{} kinds", all.len()) } else { String::new() };
+    let note = if all.is_empty() { Line::default() } else { Line::from(span(note, theme.dim())) };
+    let area = heading(page, area, "Errors", &note, theme);
+    if all.is_empty() {
+        put(page, area, (1, 0), "none", theme.good());
+        return;
+    }
+    let row = |wrong: &super::parts::Wrong| {
+        Line::from(vec![
+            span(format!(" {:>8} ", show_count(wrong.count)), theme.bad()),
+            Span::raw(wrong.what.clone()),
+            span(format!("  {}", wrong.hint), theme.dim()),
+        ])
+    };
+    rest(page, area, all.iter().map(row).collect(), look);
+}
+
+/// The last changes.
+fn changes(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    let area = heading(page, area, "Events", &Line::default(), look.theme);
+    let all = super::log::entries(look, "");
+    if all.is_empty() {
+        put(page, area, (1, 0), "nothing has changed", look.theme.dim());
+    }
+    let skip = all.len().saturating_sub(area.height.into());
+    for (row, entry) in all.iter().skip(skip).enumerate() {
+        line(page, area, row as u16, &super::log::one_line(entry, look.theme));
+    }
+}
+
+/// As many rows as there is room for; the last says how many more there are.
+fn rest(page: &mut Buffer, area: Rect, mut rows: Vec<Line<'static>>, look: &Look<'_>) {
+    let room = usize::from(area.height);
+    if rows.len() > room && room > 0 {
+        let more = rows.len() - room + 1;
+        rows.truncate(room - 1);
+        rows.push(Line::from(span(clean(&format!("… {more} more")), look.theme.dim())));
+    }
+    lines(page, area, &rows);
+}

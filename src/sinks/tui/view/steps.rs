@@ -1,0 +1,108 @@
+//! The table of steps: sorted, filtered, one of them chosen.
+//!
+//! Invariant: what is chosen is seen, and stays chosen when the order changes.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::Style;
+use ratatui::text::Line;
+
+use super::Look;
+use super::parts::{share_style, show_share, time};
+use crate::sinks::tui::pen::{line, page, span};
+use crate::sinks::tui::ranking::{self, COLUMNS, names, order, rate};
+use crate::sinks::tui::table::{Cell, Column, Table, numbers, words};
+use crate::sinks::tui::text::clean;
+use crate::units::{show_count, show_rate};
+
+/// Makes it, exactly as high as asked.
+pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
+    let mut page = page(columns, rows);
+    let (report, theme, area) = (look.report, look.theme, page.area);
+    let shown = order(report, look.desk.sort, look.filter());
+    let (head, lines) = table(look, &shown).lines(columns.into(), theme);
+    line(&mut page, area, 0, &note(look, shown.len()));
+    line(&mut page, area, 1, &head);
+    let room = usize::from(rows).saturating_sub(2);
+    let chosen = look.desk.place(look.state).unwrap_or(0);
+    // The chosen one stands in the middle, except near both ends.
+    let skip = chosen.saturating_sub(room / 2).min(lines.len().saturating_sub(room));
+    for (row, (at, text)) in lines.iter().enumerate().skip(skip).take(room).enumerate() {
+        let row = row as u16 + 2;
+        line(&mut page, area, row, text);
+        if at == chosen {
+            let strip = ratatui::layout::Rect { y: row, height: 1, ..area };
+            page.set_style(strip, theme.chosen());
+        }
+    }
+    if lines.is_empty() {
+        line(&mut page, area, 2, &super::parts::nothing("no step has that in its names", theme));
+    }
+    page
+}
+
+/// What is shown, above the table.
+fn note(look: &Look<'_>, shown: usize) -> Line<'static> {
+    let (report, theme) = (look.report, look.theme);
+    let all = report.opening.plan.steps.len();
+    let when = match (ranking::is_warm(report), report.opening.plan.warmup.is_zero()) {
+        (false, _) => ", in the warm-up",
+        (true, false) => ", after the warm-up",
+        (true, true) => "",
+    };
+    let filter = match look.filter() {
+        "" => String::new(),
+        filter => format!(" with `{}`", clean(filter)),
+    };
+    let sort = look.desk.sort;
+    let by = if sort.by == 0 { "in the plan's order" } else { COLUMNS[sort.by] };
+    let by = if sort.by == 0 { by.to_owned() } else { format!("by {by}") };
+    let some = if shown == all { show_count(all as u64) } else { format!("{shown} of {all}") };
+    let text = format!("{some} steps{filter}, {by}{when}  ·  > < sort  r turn  / filter");
+    Line::from(span(text, theme.dim()))
+}
+
+fn table(look: &Look<'_>, shown: &[usize]) -> Table {
+    let report = look.report;
+    let plan = &report.opening.plan;
+    // A column that says the same in each row says nothing.
+    let one_name = plan
+        .steps
+        .iter()
+        .all(|step| plan.archetypes[step.archetype] == plan.workloads[step.workload].name);
+    let columns: [Column; 11] = [
+        words(COLUMNS[0], 7),
+        words(COLUMNS[1], if one_name { 99 } else { 8 }),
+        words(COLUMNS[2], 0),
+        numbers(COLUMNS[3], 1),
+        numbers(COLUMNS[4], 5),
+        numbers(COLUMNS[5], 0),
+        numbers(COLUMNS[6], 4),
+        numbers(COLUMNS[7], 0),
+        numbers(COLUMNS[8], 2),
+        numbers(COLUMNS[9], 6),
+        numbers(COLUMNS[10], 3),
+    ];
+    let mut table = Table::new(&columns).sorted(look.desk.sort.by, look.desk.sort.falling);
+    shown.iter().for_each(|step| table.row(row(look, *step)));
+    table
+}
+
+fn row(look: &Look<'_>, step: usize) -> Vec<Cell> {
+    let (report, theme) = (look.report, look.theme);
+    let [workload, archetype, name] = names(report, step).map(clean);
+    let mut cells =
+        vec![Cell(workload, theme.dim()), Cell(archetype, theme.dim()), Cell(name, Style::new())];
+    let Some(window) = ranking::window(report, step) else {
+        cells.push(Cell("0".to_owned(), theme.dim()));
+        cells.extend((0..7).map(|_| Cell("-".to_owned(), theme.dim())));
+        return cells;
+    };
+    let errors = window.calls.error_share().unwrap_or(0.0);
+    let response = time(&window.response, 0.99);
+    cells.push(Cell::plain(show_count(window.calls.made)));
+    cells.push(Cell::plain(format!("{}/s", show_rate(rate(report, window.calls.made)))));
+    cells.push(Cell(show_share(errors), share_style(errors, theme)));
+    cells.extend([0.5, 0.95, 0.99, 1.0].map(|p| Cell::plain(time(&window.service, p))));
+    cells.push(Cell(response, theme.bold()));
+    cells
+}

@@ -1,0 +1,216 @@
+//! Workloads and their archetypes: what is asked, what came of it, and the ledger of iterations.
+//!
+//! Invariant: the ledger's columns add up: due = started + dropped + held back + not reached.
+
+use ratatui::buffer::Buffer;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+
+use super::Look;
+use super::parts::{nothing, share_style, show_share, show_time, table, time, title};
+use crate::sinks::progress::users_of;
+use crate::sinks::tui::pen::span;
+use crate::sinks::tui::table::{Cell, Table, numbers, words};
+use crate::sinks::tui::text::clean;
+use crate::sinks::tui::{ranking, series};
+use crate::stats::delta::StepWindow;
+use crate::units::{show_count, show_duration, show_rate};
+
+/// Makes it.
+pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
+    let (theme, mut lines) = (look.theme, Vec::new());
+    let loads = &look.report.opening.plan.workloads;
+    let shown: Vec<usize> = (0..loads.len())
+        .filter(|at| {
+            let archetypes = loads[*at].archetypes.iter().map(|(name, _)| name);
+            std::iter::once(&loads[*at].name).chain(archetypes).any(|name| look.lets(name))
+        })
+        .collect();
+    if shown.is_empty() {
+        lines.push(nothing("no workload and no archetype has that in its name", theme));
+    } else {
+        load(&mut lines, look, &shown, columns);
+        ledger(&mut lines, look, &shown, columns);
+        archetypes(&mut lines, look, &shown, columns);
+        groups(&mut lines, look, columns);
+    }
+    super::text(&lines, columns)
+}
+
+/// What is asked and what comes of it.
+fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], columns: u16) {
+    let (report, theme) = (look.report, look.theme);
+    lines.push(title("Load", columns, theme));
+    let mut loads = Table::new(&[
+        words("workload", 0),
+        words("model", 5),
+        numbers("asked", 0),
+        numbers("made", 0),
+        numbers("users", 1),
+        words("course", 4),
+        words("from – to", 6),
+        numbers("errors", 2),
+        numbers("resp. p95", 3),
+    ]);
+    let moment = report.timeline.moments.last();
+    for &at in shown {
+        let strand = &report.opening.plan.workloads[at];
+        let asked = moment.and_then(|moment| moment.asked.get(at)).copied().unwrap_or(0.0);
+        let users = users_of(&report.opening.plan, &report.snapshot, at);
+        let rate = series::last(&series::rate(report, |point| {
+            point.loads.get(at).map_or(0, |load| load.started)
+        }));
+        let rate = format!("{}/s", show_rate(rate.map_or(0.0, |rate| rate.value)));
+        let asked = if strand.open {
+            format!("{}/s", show_rate(asked))
+        } else {
+            format!("{} users", show_count(asked.round() as u64))
+        };
+        let whole = whole(look, at);
+        let errors = report.snapshot.workloads[at].1.error_share().unwrap_or(0.0);
+        let course = look.state.courses.get(at).cloned().flatten();
+        let end = strand.end.map_or("its count".to_owned(), show_duration);
+        loads.row(vec![
+            Cell(clean(&strand.name), theme.bold()),
+            Cell(strand.model().to_owned(), theme.dim()),
+            Cell::plain(asked),
+            Cell::plain(rate),
+            Cell::plain(show_count(users)),
+            course.map_or(Cell("as planned".to_owned(), theme.dim()), |to| Cell(to, theme.warn())),
+            Cell(format!("{} – {end}", show_time(strand.start)), theme.dim()),
+            Cell(show_share(errors), share_style(errors, theme)),
+            Cell::plain(time(&whole.response, 0.95)),
+        ]);
+    }
+    table(lines, &loads, columns, theme);
+}
+
+/// All steps of a workload as one, of the time that counts.
+fn whole(look: &Look<'_>, workload: usize) -> StepWindow {
+    let report = look.report;
+    let own = |step: usize| report.opening.plan.steps[step].workload == workload;
+    let warm = ranking::is_warm(report);
+    let part = if warm { &report.snapshot.measured } else { &report.snapshot.warmup };
+    part.of_workload(workload, own)
+}
+
+/// What became of iterations.
+fn ledger(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], columns: u16) {
+    let (report, theme) = (look.report, look.theme);
+    lines.push(Line::default());
+    lines.push(title("Iterations", columns, theme));
+    let mut ledger = Table::new(&[
+        words("workload", 0),
+        numbers("due", 0),
+        numbers("started", 0),
+        numbers("completed", 1),
+        numbers("ended early", 2),
+        numbers("running", 5),
+        numbers("dropped", 0),
+        numbers("held back", 3),
+        numbers("cut", 6),
+        numbers("p95", 4),
+    ]);
+    for &at in shown {
+        let strand = &report.opening.plan.workloads[at];
+        let (all, _) = &report.snapshot.workloads[at];
+        let part = &report.snapshot.measured.workloads[at].iteration;
+        let count = |count: u64| Cell::plain(show_count(count));
+        let alarm = |count: u64| {
+            let style = if count > 0 { theme.bad() } else { Style::new() };
+            Cell(show_count(count), style)
+        };
+        ledger.row(vec![
+            Cell(clean(&strand.name), theme.bold()),
+            if strand.open { count(all.due) } else { Cell("-".to_owned(), theme.dim()) },
+            count(all.started),
+            count(all.completed),
+            alarm(all.ended_early),
+            count(all.started - all.ended()),
+            alarm(all.dropped),
+            alarm(all.suppressed),
+            count(all.interrupted),
+            Cell::plain(time(part, 0.95)),
+        ]);
+    }
+    table(lines, &ledger, columns, theme);
+}
+
+/// The archetypes of each workload.
+fn archetypes(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], columns: u16) {
+    let (report, theme) = (look.report, look.theme);
+    let plan = &report.opening.plan;
+    lines.push(Line::default());
+    lines.push(title("Archetypes", columns, theme));
+    let mut all = Table::new(&[
+        words("archetype", 0),
+        words("workload", 3),
+        numbers("share", 1),
+        numbers("calls", 0),
+        numbers("errors", 0),
+        numbers("service p95", 0),
+        numbers("resp. p95", 2),
+    ]);
+    for &at in shown {
+        let strand = &plan.workloads[at];
+        let sum: f64 = strand.archetypes.iter().map(|(_, weight)| weight).sum();
+        for (name, weight) in &strand.archetypes {
+            let own = |step: &usize| {
+                let series = &plan.steps[*step];
+                series.workload == at && &plan.archetypes[series.archetype] == name
+            };
+            let mut whole = StepWindow::default();
+            let steps = (0..plan.steps.len()).filter(own);
+            steps.filter_map(|step| ranking::window(report, step)).for_each(|step| {
+                whole.calls.add(&step.calls);
+                whole.response.merge(&step.response);
+                whole.service.merge(&step.service);
+            });
+            let errors = whole.calls.error_share().unwrap_or(0.0);
+            all.row(vec![
+                Cell::plain(clean(name)),
+                Cell(clean(&strand.name), theme.dim()),
+                Cell(format!("{:.0} %", weight * 100.0 / sum.max(1e-9)), theme.dim()),
+                Cell::plain(show_count(whole.calls.made)),
+                Cell(show_share(errors), share_style(errors, theme)),
+                Cell::plain(time(&whole.service, 0.95)),
+                Cell::plain(time(&whole.response, 0.95)),
+            ]);
+        }
+    }
+    table(lines, &all, columns, theme);
+}
+
+/// Groups are timed as one.
+fn groups(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+    let (report, theme) = (look.report, look.theme);
+    let plan = &report.opening.plan;
+    let mut groups = Table::new(&[
+        words("group", 0),
+        words("workload", 3),
+        numbers("times", 0),
+        numbers("p50", 0),
+        numbers("p95", 0),
+        numbers("p99", 1),
+        numbers("max", 2),
+    ]);
+    for (series, took) in plan.groups.iter().zip(&report.snapshot.measured.groups) {
+        let mut cells = vec![
+            Cell::plain(clean(&series.name)),
+            Cell(clean(&plan.workloads[series.workload].name), theme.dim()),
+            Cell::plain(show_count(took.count())),
+        ];
+        cells.extend([0.5, 0.95, 0.99, 1.0].map(|p| Cell::plain(time(took, p))));
+        groups.row(cells);
+    }
+    if !groups.is_empty() {
+        lines.push(Line::default());
+        lines.push(title("Groups", columns, theme));
+        table(lines, &groups, columns, theme);
+    }
+    let ran_out = &report.snapshot.ran_out;
+    for (name, count) in ran_out {
+        let text = format!("`{}` had no row left for {}", clean(name), show_count(*count));
+        lines.push(Line::from(vec![Span::raw("  "), span(text, theme.warn())]));
+    }
+}
