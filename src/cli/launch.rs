@@ -9,10 +9,13 @@ use std::path::PathBuf;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+#[cfg(feature = "web")]
+use super::output::remark;
 use super::output::{complain, finish};
 use super::words::{Common, Ui};
 use super::{door, keys};
 use crate::clock;
+use crate::event::wish::Remote;
 use crate::event::{Interrupt, Report};
 use crate::exit::Ending;
 use crate::mask;
@@ -20,6 +23,8 @@ use crate::plan::Plan;
 use crate::run::{self, Kept, Levers};
 use crate::sinks::files::Files;
 use crate::sinks::progress::{Bars, Lines};
+#[cfg(feature = "web")]
+use crate::sinks::web;
 use crate::sinks::{Audience, Full, json, summary};
 
 /// Whether a run leaves a folder behind.
@@ -38,23 +43,23 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         (None, Folder::Always) => Some(free_folder(&plan.scenario)),
         (None, Folder::IfAsked) => None,
     };
-    let mut audience = Audience::default();
-    if let Err(error) = seat(&mut audience, common, folder.as_ref()) {
+    let (mut audience, remote) = (Audience::default(), Remote::default());
+    if let Err(error) = seat(&mut audience, common, folder.as_ref(), &remote) {
         complain(&error);
         return Ending::Broken;
     }
     let shards = common.shards.map(|shards| shards as usize);
-    let report =
-        match run::run(plan, shards, &mut audience, listen, |levers| control(levers, common)) {
-            Ok(report) => report,
-            Err(trouble) => {
-                complain(&trouble);
-                // Files that were made but never written are no report; what was measured stays.
-                let _ = audience.leave();
-                folder.as_deref().map(Files::sweep);
-                return trouble.ending();
-            }
-        };
+    let control = |levers| control(levers, common, &remote);
+    let report = match run::run(plan, shards, &mut audience, listen, control) {
+        Ok(report) => report,
+        Err(trouble) => {
+            complain(&trouble);
+            // Files that were made but never written are no report; what was measured stays.
+            let _ = audience.leave();
+            folder.as_deref().map(Files::sweep);
+            return trouble.ending();
+        }
+    };
     let written = audience.leave();
     let paths = folder.as_deref().map(Files::paths).unwrap_or_default();
     let ending = finish(print(&report, common, &paths), report.ending);
@@ -67,7 +72,12 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
     }
 }
 
-fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> io::Result<()> {
+fn seat(
+    audience: &mut Audience,
+    common: &Common,
+    folder: Option<&PathBuf>,
+    remote: &Remote,
+) -> io::Result<()> {
     if let Some(folder) = folder {
         let files = Files::open(folder, common.force).map_err(|error| {
             let place = folder.display();
@@ -75,11 +85,34 @@ fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> i
         })?;
         audience.seat("files", Full::Wait, files)?;
     }
+    dashboard(audience, common, remote)?;
     match screen(common) {
         Ui::Bar => audience.seat("bar", Full::Drop, Bars::new()),
         Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.verbose)),
         Ui::None | Ui::Auto => Ok(()),
     }
+}
+
+/// Opens the dashboard where one is asked for, and says where it is.
+#[cfg(feature = "web")]
+fn dashboard(audience: &mut Audience, common: &Common, remote: &Remote) -> io::Result<()> {
+    let Some(place) = common.web else { return Ok(()) };
+    let remote = (!common.no_control).then(|| remote.clone());
+    let opened = web::open(place, remote).map_err(|error| {
+        let place = place.unwrap_or(web::PLACE);
+        io::Error::new(error.kind(), format!("cannot open the dashboard at {place}: {error}"))
+    })?;
+    if opened.is_remote {
+        complain(&"the dashboard is not on loopback: whoever reaches it sees the run");
+    }
+    // Also where nothing else is shown: without it nobody finds it.
+    remark(&format_args!("dashboard: {}", opened.url));
+    audience.seat("web", Full::Drop, opened.sink)
+}
+
+#[cfg(not(feature = "web"))]
+fn dashboard(_: &mut Audience, _: &Common, _: &Remote) -> io::Result<()> {
+    Ok(())
 }
 
 /// What is shown.
@@ -94,11 +127,12 @@ fn screen(common: &Common) -> Ui {
 
 /// Opens the ways to change the run while it goes on. A run that cannot be controlled is a run all
 /// the same.
-fn control(levers: Levers, common: &Common) -> Kept {
+fn control(levers: Levers, common: &Common, remote: &Remote) -> Kept {
     let mut kept = Kept::new();
     if common.no_control {
         return kept;
     }
+    remote.connect(levers.wishes.clone());
     match door::open(&levers.run, &levers.wishes) {
         Ok(door) => kept.push(Box::new(door)),
         Err(error) if common.quiet == 0 => complain(&format_args!("no control socket: {error}")),

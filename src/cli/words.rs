@@ -2,6 +2,8 @@
 //!
 //! Invariant: a value that parsed is valid; its error says what was expected.
 
+#[cfg(feature = "web")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -35,7 +37,15 @@ pub(super) struct Common {
     /// What is shown while it runs: auto is bar on a terminal, plain elsewhere
     #[arg(long, value_enum, default_value_t = Ui::Auto, help_heading = "Output")]
     pub(super) ui: Ui,
-    /// Nobody changes the run while it goes on: no socket for `manada control`, no keys
+    /// Show it in a browser while it runs, e.g. --web, or --web=127.0.0.1:9000; the address is
+    /// printed
+    #[cfg(feature = "web")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
+        help_heading = "Output")]
+    #[expect(clippy::option_option, reason = "clap's form of a value that may be left out")]
+    pub(super) web: Option<Option<SocketAddr>>,
+    /// Nobody changes the run while it goes on: no socket for `manada control`, no keys,
+    /// no controls in the dashboard
     #[arg(long, help_heading = "Output")]
     pub(super) no_control: bool,
     /// Print summary.json on standard output instead of the summary

@@ -27,6 +27,8 @@ mod steps;
 pub mod summary;
 mod table;
 mod timeline;
+#[cfg(feature = "web")]
+pub mod web;
 
 use std::io;
 use std::sync::Arc;
