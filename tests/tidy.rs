@@ -25,8 +25,8 @@ const FLOORS: [&[&str]; 9] = [
 const OWNED: [(&str, &[&str], &str); 6] = [
     ("clap", &["cli"], "only the command line knows clap"),
     ("serde_saphyr", &["scenario"], "only `scenario` knows YAML"),
-    ("TcpStream", &["wire", "target"], "only `wire` and the target open sockets"),
-    ("TcpListener", &["wire", "target"], "only `wire` and the target open sockets"),
+    ("TcpStream", &["wire", "target", "sinks"], "only `wire`, target and dashboard have sockets"),
+    ("TcpListener", &["target", "wire", "sinks"], "only `wire`, target and dashboard have sockets"),
     ("Instant::now", &["clock"], "read time through `clock::now`"),
     ("SystemTime::now", &["clock"], "read the wall clock through `clock::wall`"),
 ];

@@ -14,6 +14,7 @@ use super::output::{complain, finish};
 use super::screen::Screen;
 use super::words::{Common, Output};
 use crate::clock;
+use crate::event::wish::Remote;
 use crate::event::{Interrupt, Report};
 use crate::exit::Ending;
 use crate::mask;
@@ -21,6 +22,8 @@ use crate::plan::Plan;
 use crate::run::{self, Beside, Kept, Levers, Watched};
 use crate::sinks::exports::{Export, Exports};
 use crate::sinks::files::Files;
+#[cfg(feature = "web")]
+use crate::sinks::web;
 use crate::sinks::{Audience, Full, json, summary};
 
 /// Whether a run leaves a folder behind.
@@ -47,7 +50,9 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         }
     };
     let mut audience = Audience::default();
-    let screen = match seat(&mut audience, common, folder.as_ref()) {
+    // Nobody who may not change the run has a way to it.
+    let remote = (!common.no_control).then(Remote::default);
+    let screen = match seat(&mut audience, common, folder.as_ref(), remote.as_ref()) {
         Ok(screen) => screen,
         Err(error) => {
             complain(&error);
@@ -59,7 +64,7 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         shards: common.shards.map(|shards| shards as usize),
         watch,
     };
-    let open = |levers| control(levers, common, &screen);
+    let open = |levers| control(levers, common, &screen, remote.as_ref());
     let report = match run::run(plan, &beside, &mut audience, listen, open) {
         Ok(report) => report,
         Err(trouble) => {
@@ -95,10 +100,44 @@ pub(super) fn paths(folder: Option<&Path>, reports: &[Export]) -> Vec<PathBuf> {
     paths
 }
 
-fn seat(audience: &mut Audience, common: &Common, folder: Option<&PathBuf>) -> io::Result<Screen> {
+fn seat(
+    audience: &mut Audience,
+    common: &Common,
+    folder: Option<&PathBuf>,
+    remote: Option<&Remote>,
+) -> io::Result<Screen> {
     seat_files(audience, folder.map(PathBuf::as_path), common.force)?;
     seat_exports(audience, &common.output.report)?;
-    Screen::seat(audience, common)
+    let told = dashboard(audience, common, remote)?;
+    let screen = Screen::seat(audience, common, remote)?;
+    told.iter().for_each(|text| screen.say(text));
+    Ok(screen)
+}
+
+/// Opens the dashboard in the browser where one is asked for; what to say of it.
+#[cfg(feature = "web")]
+fn dashboard(
+    audience: &mut Audience,
+    common: &Common,
+    remote: Option<&Remote>,
+) -> io::Result<Vec<String>> {
+    let Some(place) = common.web else { return Ok(Vec::new()) };
+    let opened = web::open(place, remote.cloned()).map_err(|error| {
+        let place = place.unwrap_or(web::PLACE);
+        io::Error::new(error.kind(), format!("cannot open the dashboard at {place}: {error}"))
+    })?;
+    // Also where nothing else is shown: without it nobody finds it.
+    let mut told = vec![format!("dashboard: {}", opened.url)];
+    if opened.is_remote {
+        told.push("the dashboard is not on loopback: whoever reaches it sees the run".to_owned());
+    }
+    audience.seat("web", Full::Drop, opened.sink)?;
+    Ok(told)
+}
+
+#[cfg(not(feature = "web"))]
+fn dashboard(_: &mut Audience, _: &Common, _: Option<&Remote>) -> io::Result<Vec<String>> {
+    Ok(Vec::new())
 }
 
 /// Seats what writes a folder.
@@ -131,9 +170,10 @@ pub(super) fn seat_exports(audience: &mut Audience, reports: &[Export]) -> io::R
 
 /// Opens the ways to change the run while it goes on. A run that cannot be controlled is a run all
 /// the same.
-fn control(levers: Levers, common: &Common, screen: &Screen) -> Kept {
+fn control(levers: Levers, common: &Common, screen: &Screen, remote: Option<&Remote>) -> Kept {
     let mut kept = Kept::new();
-    if !common.no_control {
+    if let Some(remote) = remote {
+        remote.connect(levers.wishes.clone());
         match door::open(&levers.run, &levers.wishes) {
             Ok(door) => kept.push(Box::new(door)),
             Err(error) if common.output.quiet == 0 => {

@@ -6,9 +6,8 @@
 use std::io::{self, IsTerminal};
 
 use super::keys;
-use super::output::complain;
+use super::output::{complain, remark};
 use super::words::{Common, Ui};
-#[cfg(feature = "tui")]
 use crate::event::wish::Remote;
 use crate::run::{Kept, Levers};
 use crate::sinks::progress::{Bars, Lines};
@@ -20,14 +19,7 @@ use crate::sinks::{Audience, Full};
 pub(super) struct Screen {
     ui: Ui,
     #[cfg(feature = "tui")]
-    dashboard: Option<Dashboard>,
-}
-
-/// What opens the dashboard, and its way to the run; none: nobody may change it.
-#[cfg(feature = "tui")]
-struct Dashboard {
-    curtain: Curtain,
-    remote: Option<Remote>,
+    dashboard: Option<Curtain>,
 }
 
 impl Screen {
@@ -35,18 +27,21 @@ impl Screen {
     ///
     /// # Errors
     /// When the system gives no thread, or what was asked for needs a terminal.
-    pub(super) fn seat(audience: &mut Audience, common: &Common) -> io::Result<Self> {
+    pub(super) fn seat(
+        audience: &mut Audience,
+        common: &Common,
+        remote: Option<&Remote>,
+    ) -> io::Result<Self> {
         let ui = choose(common)?;
         match ui {
             Ui::Bar => audience.seat("bar", Full::Drop, Bars::new())?,
             Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.verbose))?,
             #[cfg(feature = "tui")]
             Ui::Tui => {
-                let remote = (!common.no_control).then(Remote::default);
-                let tui = Tui::new(remote.clone());
+                let tui = Tui::new(remote.cloned());
                 let curtain = tui.curtain();
                 audience.seat("tui", Full::Drop, tui)?;
-                return Ok(Self { ui, dashboard: Some(Dashboard { curtain, remote }) });
+                return Ok(Self { ui, dashboard: Some(curtain) });
             }
             Ui::None | Ui::Auto => {}
         }
@@ -60,8 +55,8 @@ impl Screen {
     /// The load begins, and signals are heard: whoever looks at it may change it by keys.
     pub(super) fn open(&self, levers: Levers, common: &Common, kept: &mut Kept) {
         #[cfg(feature = "tui")]
-        if let Some(dashboard) = &self.dashboard {
-            return self.raise(dashboard, levers, kept);
+        if let Some(curtain) = &self.dashboard {
+            return self.raise(curtain, kept);
         }
         if self.ui == Ui::Bar && !common.no_control && keys::there_are() {
             match keys::listen(levers) {
@@ -72,13 +67,10 @@ impl Screen {
     }
 
     #[cfg(feature = "tui")]
-    fn raise(&self, dashboard: &Dashboard, levers: Levers, kept: &mut Kept) {
-        if let Some(remote) = &dashboard.remote {
-            remote.connect(levers.wishes);
-        }
-        let (down, up) = (dashboard.curtain.clone(), dashboard.curtain.clone());
+    fn raise(&self, curtain: &Curtain, kept: &mut Kept) {
+        let (down, up) = (curtain.clone(), curtain.clone());
         kept.push(Box::new(keys::mind(move || down.suspend(), move || up.resume())));
-        if let Err(error) = dashboard.curtain.open() {
+        if let Err(error) = curtain.open() {
             self.complain(&format!("no dashboard: {error}"));
         }
     }
@@ -86,10 +78,19 @@ impl Screen {
     /// Something that a person should know, where it does no harm to what is shown.
     pub(super) fn complain(&self, what: &str) {
         #[cfg(feature = "tui")]
-        if let Some(dashboard) = &self.dashboard {
-            return dashboard.curtain.tell(what);
+        if let Some(curtain) = &self.dashboard {
+            return curtain.tell(what);
         }
         complain(&what);
+    }
+
+    /// The same by the way.
+    pub(super) fn say(&self, what: &str) {
+        #[cfg(feature = "tui")]
+        if let Some(curtain) = &self.dashboard {
+            return curtain.tell(what);
+        }
+        remark(&what);
     }
 }
 

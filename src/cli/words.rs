@@ -2,6 +2,8 @@
 //!
 //! Invariant: a value that parsed is valid; its error says what was expected.
 
+#[cfg(feature = "web")]
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -40,7 +42,15 @@ pub(super) struct Common {
     /// http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; may be given more than once
     #[arg(long, value_names = ["WHAT", "WHICH"], num_args = 2..=3, help_heading = "Output")]
     pub(super) watch: Vec<String>,
-    /// Nobody changes the run while it goes on: no socket for `manada control`, no keys
+    /// Show it in a browser while it runs, e.g. --web, or --web=127.0.0.1:9000; the address is
+    /// printed
+    #[cfg(feature = "web")]
+    #[arg(long, value_name = "ADDR", num_args = 0..=1, require_equals = true,
+        help_heading = "Output")]
+    #[expect(clippy::option_option, reason = "clap's form of a value that may be left out")]
+    pub(super) web: Option<Option<SocketAddr>>,
+    /// Nobody changes the run while it goes on: no socket for `manada control`, no keys,
+    /// no controls in the dashboards
     #[arg(long, help_heading = "Output")]
     pub(super) no_control: bool,
     /// A line each second, and how the run is made

@@ -32,6 +32,8 @@ mod table;
 mod timeline;
 #[cfg(feature = "tui")]
 pub mod tui;
+#[cfg(feature = "web")]
+pub mod web;
 
 use std::io;
 use std::sync::Arc;

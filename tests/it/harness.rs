@@ -169,6 +169,16 @@ impl Running {
         assert!(heard.is_some(), "it never said {text:?}");
     }
 
+    /// The line on standard error that begins so, once it is there.
+    pub(crate) fn heard_line(&self, begin: &str) -> String {
+        let find = |said: &str| {
+            let line = said.split_inclusive('\n').find(|line| line.starts_with(begin))?;
+            line.strip_suffix('\n').map(str::to_owned)
+        };
+        let heard = self.stderr.until(|said, _| find(&String::from_utf8_lossy(said)).is_some());
+        heard.and_then(|said| find(&said)).unwrap_or_else(|| panic!("it never said {begin:?}"))
+    }
+
     /// Waits until it says more than it has said on standard error.
     pub(crate) fn hear_more(&self) {
         let known = self.stderr.said.lock().unwrap().0.len();

@@ -6,6 +6,7 @@ mod answers; // raw answers, good and hostile, and what must come of each
 mod browser; // cookies, redirects, compressed answers
 mod budgets; // memory that is bounded from within and from outside
 mod builtin; // `manada target` as a process, and what it counted
+mod chrome; // a real Chromium, driven over the WebDriver protocol
 mod control; // live control: the socket, and who may use it
 mod deaf; // targets that do not listen to the end, and long requests
 mod exemplars; // failing exchanges, kept and sent again by curl
@@ -21,6 +22,7 @@ mod misbehave; // targets that do everything wrong
 mod nginx; // a real nginx of our own
 mod once; // `check --once`
 mod outages; // a resilient client at a target that stands still, dies, refuses
+mod page; // the report and the dashboard in a real browser
 mod peer; // a raw TCP server that does what a script says
 mod planning; // `plan`, `doctor` and `schema`
 mod pools; // connections as the target sees them

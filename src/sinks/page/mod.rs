@@ -9,7 +9,7 @@ mod axis;
 mod chart;
 mod section;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod words;
 
 use base64::Engine;
@@ -22,11 +22,12 @@ use crate::plan::Outline;
 use crate::stats::{Latency, Snapshot};
 use axis::Axis;
 use words::Say;
+pub use words::short;
 
 /// The look of every page.
-const STYLE: &str = include_str!("style.css");
+pub const STYLE: &str = include_str!("style.css");
 /// Hovering, zoom, sorting.
-const SCRIPT: &str = include_str!("script.js");
+pub const SCRIPT: &str = include_str!("script.js");
 
 /// A Report with what several sections need of it.
 struct View<'a> {
@@ -92,7 +93,7 @@ pub struct Part {
 pub fn document(report: &Report) -> String {
     let mut parts = sections(report);
     parts.retain(|part| part.inner.is_some());
-    let title = format!("{} · {}", section::verdict::word(report), report.opening.plan.scenario);
+    let title = title(report);
     let policy = format!(
         "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
         hash(STYLE),
@@ -105,6 +106,23 @@ pub fn document(report: &Report) -> String {
         footer { "Made by manada " (env!("CARGO_PKG_VERSION")) ". This file needs no network." }
     };
     page(&title, &policy, &body, SCRIPT)
+}
+
+/// A page of the same look that has no numbers yet, with `live` above its sections.
+pub fn shell(live: &Markup, script: &str) -> String {
+    let parts: Vec<Part> =
+        SECTIONS.iter().map(|(id, title, _)| Part { id, title, inner: None }).collect();
+    let body = html! {
+        (bar("manada", &parts))
+        (live)
+        main { @for part in &parts { (place(part)) } }
+    };
+    page("live", &html! {}, &body, script)
+}
+
+/// What a report is called: how it ended, and of which scenario.
+pub fn title(report: &Report) -> String {
+    format!("{} · {}", section::verdict::word(report), short(&report.opening.plan.scenario))
 }
 
 /// The parts of a page, in their order.

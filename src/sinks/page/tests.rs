@@ -19,7 +19,7 @@ use crate::stats::{BreakerUse, Calls, Circuit, Dial, Heat, Moment, Notice, Point
 use crate::verdict::{Judgement, Kind, Threshold, Trust, trust};
 
 /// A run of so many seconds in which every text is this one.
-pub(in crate::sinks) fn made_up(seconds: u32, text: &str) -> Report {
+pub fn made_up(seconds: u32, text: &str) -> Report {
     let plan = Arc::new(outline(text));
     let dial = |whose| Dial { name: text.to_owned(), unit: Unit::Percent, whose };
     let opening = Opening {

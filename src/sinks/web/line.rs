@@ -1,0 +1,185 @@
+//! Connections of browsers, each with a bound on how long it may keep the server waiting.
+//!
+//! `server` takes them from here; a task of the same thread looks after all of them.
+//! Invariant: who takes nothing in for [`PATIENCE`] is gone, whether it is slow to ask or slow to
+//! read: only what could be written to it counts as a sign of life.
+
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::mpsc::{Receiver, Sender};
+
+use crate::clock::{self, Time};
+
+/// How long a client may leave nothing to be written to it.
+pub const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Connections at once; more are closed.
+pub const LINES: usize = 64;
+
+/// How long nobody is taken in after one could not be, and between two looks at all.
+pub const PAUSE: Duration = Duration::from_secs(1);
+
+/// A connection.
+#[derive(Debug)]
+pub struct Line {
+    stream: TcpStream,
+    life: Arc<Life>,
+}
+
+/// What is known of a connection outside of its task.
+#[derive(Debug, Default)]
+pub struct Life {
+    /// When something could be written to it last, ns.
+    since: AtomicU64,
+    is_over: AtomicBool,
+    /// Who waits to read, and to write.
+    waiting: Mutex<[Option<Waker>; 2]>,
+}
+
+/// Connections for the server, as they come.
+#[derive(Debug)]
+pub struct Lines {
+    /// Those that were taken in.
+    pub accepted: Receiver<Line>,
+    /// Where it listens.
+    pub place: SocketAddr,
+}
+
+impl axum::serve::Listener for Lines {
+    type Io = Line;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Line, SocketAddr) {
+        match self.accepted.recv().await {
+            Some(line) => (line, self.place),
+            // Nobody is taken in any more: the server is about to go.
+            None => std::future::pending().await,
+        }
+    }
+
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Ok(self.place)
+    }
+}
+
+/// Takes connections in, and ends those that keep the server waiting.
+pub async fn attend(listener: TcpListener, accepted: Sender<Line>, tick: impl Fn()) {
+    let mut lives: Vec<Weak<Life>> = Vec::new();
+    let alarm = clock::Timer::new();
+    let mut next_look = clock::now() + PAUSE;
+    loop {
+        tokio::select! {
+            taken = listener.accept() => match taken {
+                Ok((stream, _)) => {
+                    lives.retain(|life| life.strong_count() > 0);
+                    if lives.len() < LINES {
+                        let line = Line::new(stream);
+                        lives.push(Arc::downgrade(&line.life));
+                        if accepted.send(line).await.is_err() {
+                            return;
+                        }
+                    }
+                }
+                // No descriptor is left for one more: no reason to spin, and some may come back.
+                Err(_) => clock::sleep_until(clock::now() + PAUSE).await,
+            },
+            () = alarm.wait_until(next_look) => {
+                next_look = clock::now() + PAUSE;
+                tick();
+                let now = clock::now();
+                lives.iter().filter_map(Weak::upgrade).for_each(|life| life.look(now));
+            }
+        }
+    }
+}
+
+impl Line {
+    fn new(stream: TcpStream) -> Self {
+        let life = Arc::new(Life::default());
+        life.since.store(clock::now().0, Relaxed);
+        Self { stream, life }
+    }
+
+    /// Notes who waits, or says that it is over.
+    fn waits(&self, side: usize, cx: &Context<'_>) -> io::Result<()> {
+        let mut waiting = self.life.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting[side] = Some(cx.waker().clone());
+        drop(waiting);
+        if self.life.is_over.load(Relaxed) {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(())
+    }
+}
+
+impl Life {
+    fn look(&self, now: Time) {
+        let silent = now.since(Time(self.since.load(Relaxed)));
+        if Duration::from_nanos(silent) < PATIENCE {
+            return;
+        }
+        self.is_over.store(true, Relaxed);
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.iter_mut().filter_map(Option::take).for_each(Waker::wake);
+    }
+}
+
+impl AsyncRead for Line {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.waits(0, cx)?;
+        Pin::new(&mut self.stream).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Line {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.waits(1, cx)?;
+        let written = Pin::new(&mut self.stream).poll_write(cx, bytes);
+        if let Poll::Ready(Ok(1..)) = written {
+            self.life.since.store(clock::now().0, Relaxed);
+        }
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_nothing_in_is_gone() {
+        let life = Life::default();
+        for (at_s, is_over) in [(14, false), (16, true)] {
+            life.look(Time(at_s * 1_000_000_000));
+            assert_eq!(life.is_over.load(Relaxed), is_over, "{at_s}");
+        }
+        let life = Life { since: AtomicU64::new(10_000_000_000), ..Life::default() };
+        life.look(Time(16_000_000_000));
+        assert!(!life.is_over.load(Relaxed), "it took something in ten seconds later");
+    }
+}

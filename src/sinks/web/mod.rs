@@ -1,0 +1,127 @@
+//! The dashboard in a browser: the sections of the report, live, and controls behind a token.
+//!
+//! `cli` opens it and seats it; it has a thread with a small server of its own beside the sink's.
+//! Invariant: it never slows the run: it holds the newest report alone, renders it only while
+//! somebody looks, and a slow browser misses frames.
+
+mod gate;
+mod hub;
+mod line;
+mod server;
+mod shell;
+mod stream;
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::watch;
+
+use super::Sink;
+use crate::event::RunEvent;
+use crate::event::wish::Remote;
+use gate::Gate;
+use hub::Hub;
+use server::Shared;
+
+/// Where it is unless it is told.
+pub const PLACE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7373);
+
+/// The sink.
+#[derive(Debug)]
+pub struct Web {
+    hub: Arc<Hub>,
+    /// Tells the server that the run is over.
+    over: watch::Sender<bool>,
+    server: Option<JoinHandle<io::Result<()>>>,
+}
+
+/// A dashboard that was opened.
+#[derive(Debug)]
+pub struct Opened {
+    /// To be seated.
+    pub sink: Web,
+    /// Where to look; with the token of the controls, where there are any.
+    pub url: String,
+    /// Other machines may reach it.
+    pub is_remote: bool,
+}
+
+/// Opens it at `place`, or at [`PLACE`] or a free port beside it. `remote`: the way to the run;
+/// none: nobody changes anything from here.
+///
+/// # Errors
+/// When nothing can listen there, or there is no thread.
+pub fn open(place: Option<SocketAddr>, remote: Option<Remote>) -> io::Result<Opened> {
+    let listener = match place {
+        Some(place) => TcpListener::bind(place)?,
+        None => TcpListener::bind(PLACE).or_else(|_| TcpListener::bind((PLACE.ip(), 0)))?,
+    };
+    listener.set_nonblocking(true)?;
+    let place = listener.local_addr()?;
+    let token = format!("{:032x}", rand::random::<u128>());
+    let url = url(place, remote.is_some().then_some(&token));
+    let hub = Arc::new(Hub::default());
+    let (over, is_over) = watch::channel(false);
+    let shared =
+        Arc::new(Shared { gate: Gate { place, token }, hub: Arc::clone(&hub), remote, is_over });
+    let server = std::thread::Builder::new()
+        .name("web".to_owned())
+        .spawn(move || server::serve(listener, shared))?;
+    let sink = Web { hub, over, server: Some(server) };
+    Ok(Opened { sink, url, is_remote: !place.ip().is_loopback() })
+}
+
+/// A fragment stays in the browser: the token reaches no server and no log.
+fn url(place: SocketAddr, token: Option<&String>) -> String {
+    let mut shown = place;
+    if place.ip().is_unspecified() {
+        shown.set_ip(Ipv4Addr::LOCALHOST.into());
+    }
+    let fragment = token.map_or(String::new(), |token| format!("#token={token}"));
+    format!("http://{shown}/{fragment}")
+}
+
+impl Sink for Web {
+    fn wants(event: &RunEvent) -> bool {
+        matches!(event, RunEvent::Second(_) | RunEvent::Ended(_) | RunEvent::Note(_))
+    }
+
+    fn take(&mut self, event: &RunEvent) -> io::Result<()> {
+        match event {
+            RunEvent::Second(report) => self.hub.show(report, false),
+            RunEvent::Ended(report) => self.hub.show(report, true),
+            RunEvent::Note(text) => self.hub.note(text),
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Web {
+    fn drop(&mut self) {
+        self.over.send_replace(true);
+        // The server gives its clients a bounded time to take in the end.
+        if let Some(server) = self.server.take() {
+            drop(server.join());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_in_the_fragment_alone() {
+        let token = "ab".to_owned();
+        for (place, token, wanted) in [
+            ("127.0.0.1:7373", Some(&token), "http://127.0.0.1:7373/#token=ab"),
+            ("[::1]:80", None, "http://[::1]:80/"),
+            ("0.0.0.0:9000", None, "http://127.0.0.1:9000/"),
+        ] {
+            assert_eq!(url(place.parse().unwrap(), token), wanted);
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The server: what is asked, what is answered, and with which headers.
+//!
+//! Runs on a thread of its own until the run is over and its clients have heard of it.
+//! Invariant: every answer passes the gate first and carries the headers last, whatever it is.
+
+use std::io;
+use std::net::TcpListener;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::extract::{Request, State};
+use axum::http::header::{self, HeaderName};
+use axum::http::{HeaderValue, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use serde_json::{Value, json};
+use tokio::sync::{mpsc, watch};
+
+use super::gate::Gate;
+use super::hub::Hub;
+use super::line::{LINES, Lines, attend};
+use super::shell::{PAGE, POLICY};
+use super::stream::Frames;
+use crate::clock;
+use crate::event::Wish;
+use crate::event::wish::{LINE, Remote};
+
+/// Who wishes, for the report.
+const BY: &str = "web";
+
+/// How long clients may take to hear that the run is over.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// What every answer is sent with.
+const HEADERS: [(HeaderName, &str); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    (header::REFERRER_POLICY, "no-referrer"),
+    (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+    (header::CACHE_CONTROL, "no-store"),
+];
+
+/// What all requests share.
+#[derive(Debug)]
+pub struct Shared {
+    pub gate: Gate,
+    pub hub: Arc<Hub>,
+    /// The way to the run; none: nobody changes anything from here.
+    pub remote: Option<Remote>,
+    pub is_over: watch::Receiver<bool>,
+}
+
+/// Serves until the run is over.
+pub fn serve(listener: TcpListener, shared: Arc<Shared>) -> io::Result<()> {
+    clock::block_on(async {
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let (line, accepted) = mpsc::channel(LINES);
+        let hub = Arc::clone(&shared.hub);
+        let attending = tokio::task::spawn_local(attend(listener, line, move || hub.tick()));
+        let place = shared.gate.place;
+        let (mut ends, mut ended) = (shared.is_over.clone(), shared.is_over.clone());
+        let server = axum::serve(Lines { accepted, place }, router(shared));
+        let over = async move { drop(ends.wait_for(|over| *over).await) };
+        let server = server.with_graceful_shutdown(over).into_future();
+        let late = async {
+            drop(ended.wait_for(|over| *over).await);
+            attending.abort();
+            clock::sleep_until(clock::now() + FAREWELL).await;
+        };
+        tokio::select! {
+            served = server => served,
+            () = pin!(late) => Ok(()),
+        }
+    })?
+}
+
+fn router(shared: Arc<Shared>) -> Router {
+    let known = Router::new()
+        .route("/", get(shell))
+        .route("/events", get(events))
+        .route("/control", post(control));
+    known
+        .fallback(|| async { refuse(StatusCode::NOT_FOUND, "there is nothing here") })
+        .layer(from_fn_with_state(Arc::clone(&shared), guard))
+        .with_state(shared)
+}
+
+/// Before and after everything else.
+async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+    let mut response = match shared.gate.check(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err((status, why)) => refuse(status, why),
+    };
+    let headers = response.headers_mut();
+    for (name, value) in HEADERS {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    if let Ok(policy) = HeaderValue::from_str(&POLICY) {
+        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+    }
+    response
+}
+
+async fn shell() -> impl IntoResponse {
+    ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE.as_str())
+}
+
+async fn events(State(shared): State<Arc<Shared>>) -> Response {
+    match Frames::open(&shared.hub) {
+        Some(frames) => {
+            ([(header::CONTENT_TYPE, "text/event-stream")], Body::new(frames)).into_response()
+        }
+        None => refuse(StatusCode::SERVICE_UNAVAILABLE, "too many look on already"),
+    }
+}
+
+/// A line of the wishes' grammar.
+async fn control(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+    let Some(remote) = &shared.remote else {
+        return refuse(StatusCode::FORBIDDEN, "this run is not to be changed: --no-control");
+    };
+    if let Err((status, why)) = shared.gate.admit(request.headers()) {
+        return refuse(status, why);
+    }
+    let Ok(bytes) = to_bytes(request.into_body(), LINE).await else {
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a wish has at most 4096 bytes");
+    };
+    let wish = match std::str::from_utf8(&bytes) {
+        Ok(line) if !line.trim().contains(['\n', '\r']) => Wish::parse(line),
+        _ => Err("a wish is one line of UTF-8".to_owned()),
+    };
+    let is_data = wish == Ok(Wish::Status);
+    let wish = match wish {
+        Ok(wish) => wish,
+        Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
+    };
+    let busy = "the run has not begun, is over, or hears too many others";
+    let Some(answer) = remote.ask(wish, BY) else {
+        return refuse(StatusCode::SERVICE_UNAVAILABLE, busy);
+    };
+    match answer.await {
+        Ok(Ok(words)) if is_data => {
+            let value: Value = serde_json::from_str(&words).unwrap_or_default();
+            Json(json!({ "ok": value })).into_response()
+        }
+        Ok(Ok(words)) => Json(json!({ "ok": words })).into_response(),
+        Ok(Err(why)) => refuse(StatusCode::CONFLICT, &why),
+        Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the run is over"),
+    }
+}
+
+fn refuse(status: StatusCode, why: &str) -> Response {
+    (status, Json(json!({ "error": why }))).into_response()
+}

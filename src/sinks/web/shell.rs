@@ -1,0 +1,64 @@
+//! The page of the dashboard before its first numbers: bar, controls, empty sections.
+//!
+//! `server` answers `GET /` with it; `live.js` fills it.
+//! Invariant: its policy lets nothing run or load but its own two blocks, and nothing be asked but
+//! its own server.
+
+use std::sync::LazyLock;
+
+use maud::{Markup, html};
+
+use super::super::page;
+
+/// What a page does live, after what every page does.
+static SCRIPT: LazyLock<String> =
+    LazyLock::new(|| format!("{}{}", page::SCRIPT, include_str!("live.js")));
+
+/// The document.
+pub static PAGE: LazyLock<String> = LazyLock::new(|| page::shell(&live(), &SCRIPT));
+
+/// The policy it is sent with.
+pub static POLICY: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "default-src 'none'; style-src '{}'; script-src '{}'; connect-src 'self'; \
+         base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        page::hash(page::STYLE),
+        page::hash(&SCRIPT)
+    )
+});
+
+/// What stands above the sections.
+fn live() -> Markup {
+    html! {
+        div.live {
+            p.banner role="status" { "Waiting for the first numbers…" }
+            form.controls hidden {
+                div.group {
+                    label for="workload" { "Workload" }
+                    select id="workload" { option value="" { "all" } }
+                }
+                div.group {
+                    button type="button" data-wish="pause" { "Pause" }
+                    button type="button" data-wish="resume" { "Resume" }
+                    button type="button" data-wish="scale" data-value="-10%" { "− 10 %" }
+                    button type="button" data-wish="scale" data-value="+10%" { "+ 10 %" }
+                    button type="button" data-wish="plan" { "As planned" }
+                }
+                div.group {
+                    input.short id="amount" inputmode="numeric" placeholder="300 or 200/s"
+                        aria-label="Users, or starts per second";
+                    button type="button" data-wish="users" data-from="amount" { "Users" }
+                    button type="button" data-wish="rate" data-from="amount" { "Rate" }
+                }
+                div.group {
+                    input.long id="words" placeholder="a mark, or a command such as mute home"
+                        aria-label="A mark, or a command";
+                    button type="button" data-wish="mark" data-from="words" data-whole { "Mark" }
+                    button type="submit" { "Command" }
+                }
+                div.group { button.stop type="button" { "Stop the run" } }
+                output.answer {}
+            }
+        }
+    }
+}

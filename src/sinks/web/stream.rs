@@ -1,0 +1,84 @@
+//! A client's stream of frames, as Server-Sent Events write them.
+//!
+//! `server` answers `GET /events` with one.
+//! Invariant: a frame is made when the client has taken in the one before, so that a slow one gets
+//! fewer, each of them the newest.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::{Bytes, HttpBody};
+use http_body::Frame;
+use tokio::sync::watch;
+
+use super::hub::{Hub, Seat};
+
+/// How long a browser waits before it asks again, ms.
+const RETRY: &str = "retry: 2000\n\n";
+
+/// What is to come, and who waits for it.
+type Next = Pin<Box<dyn Future<Output = Option<(Bytes, Client)>> + Send>>;
+
+/// The body of the answer.
+pub struct Frames {
+    next: Option<Next>,
+}
+
+struct Client {
+    hub: Arc<Hub>,
+    news: watch::Receiver<u64>,
+    seen: u64,
+    is_over: bool,
+    /// Its place among the clients, for as long as it is one.
+    _seat: Seat,
+}
+
+impl Frames {
+    /// For one more client; none: there are too many.
+    pub fn open(hub: &Arc<Hub>) -> Option<Self> {
+        let (seat, mut news) = hub.sit()?;
+        // What is there already is news to it.
+        news.mark_changed();
+        let client = Client { hub: Arc::clone(hub), news, seen: 0, is_over: false, _seat: seat };
+        let first = async move { Some((Bytes::from_static(RETRY.as_bytes()), client)) };
+        Some(Self { next: Some(Box::pin(first)) })
+    }
+}
+
+impl Client {
+    async fn next(mut self) -> Option<(Bytes, Self)> {
+        if self.is_over || self.news.changed().await.is_err() {
+            return None;
+        }
+        let frame = self.hub.since(self.seen);
+        (self.seen, self.is_over) = (frame.number, frame.is_over);
+        // JSON has no line ends outside of its strings, and within they are escaped.
+        let text = frame.value.map_or(":\n\n".to_owned(), |value| format!("data: {value}\n\n"));
+        Some((text.into(), self))
+    }
+}
+
+impl HttpBody for Frames {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        let Some(next) = &mut self.next else { return Poll::Ready(None) };
+        match next.as_mut().poll(cx) {
+            Poll::Pending => Poll::Pending,
+            Poll::Ready(None) => {
+                self.next = None;
+                Poll::Ready(None)
+            }
+            Poll::Ready(Some((bytes, client))) => {
+                self.next = Some(Box::pin(client.next()));
+                Poll::Ready(Some(Ok(Frame::data(bytes))))
+            }
+        }
+    }
+}
