@@ -45,6 +45,8 @@ impl Screen {
             }
             Ui::None | Ui::Auto => {}
         }
+        #[cfg(not(feature = "tui"))]
+        let _ = remote;
         Ok(Self {
             ui,
             #[cfg(feature = "tui")]
