@@ -44,7 +44,7 @@ fn row(one: &Judgement, goes_on: bool) -> Markup {
             td.n { (observed.as_deref().unwrap_or(if waits { "–" } else { "nothing to judge" })) }
             td.n { (in_unit(metric, one.threshold.limit)) }
             td.room { (room(one)) }
-            td.note { (margin_words(one)) }
+            td.note { (margin_words(one).replace("  ", "; ")) }
         }
     }
 }
