@@ -16,6 +16,14 @@ pub(super) struct Judged {
     pub(super) remark: String,
 }
 
+impl Judged {
+    /// Margin and remark, as far as there are any.
+    pub(super) fn note(&self, between: &str) -> String {
+        let parts = [&self.margin, &self.remark].map(String::as_str);
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(between)
+    }
+}
+
 /// A judgement in words.
 pub(super) fn words(judgement: &Judgement) -> Judged {
     let observed = judgement.observed.map_or("nothing to judge".to_owned(), |value| {

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::judged::{self, Judged};
+use super::judged;
 use super::paint::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::steps::quantile;
 use super::table::{Align, Table};
@@ -152,9 +152,9 @@ fn thresholds(out: &mut String, report: &Report) {
     let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
     for judgement in &report.judgements {
         let mark = if judgement.passed { paint(GOOD, "✓") } else { paint(BAD, "✗") };
-        let Judged { observed, margin, remark } = judged::words(judgement);
-        let margin = [margin, remark].join("  ");
-        table.row([mark, plain(&judgement.threshold.rule), observed, paint(DIM, margin.trim())]);
+        let words = judged::words(judgement);
+        let note = words.note("  ");
+        table.row([mark, plain(&judgement.threshold.rule), words.observed, paint(DIM, &note)]);
     }
     table.render(out, 2);
 }

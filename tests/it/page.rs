@@ -1,13 +1,14 @@
 //! The report and the dashboard as people meet them: in a real browser, against a target that
 //! means harm.
 
-use std::net::SocketAddr;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 
 use serde_json::Value;
 
 use crate::chrome::{Answer, Chrome, ask};
-use crate::harness::{Done, Manada, Running, count};
+use crate::harness::{Done, LIMIT, Manada, Running, count};
 use crate::peer::{Server, Then};
 
 /// What would happen if it were taken for markup.
@@ -291,6 +292,26 @@ fn nobody_else_sees_or_changes_anything() {
     let events = report["events"].as_array().unwrap();
     assert!(events.iter().all(|event| event["change"] != "100 % → paused"), "{events:?}");
     assert!(events.iter().any(|event| event["change"].as_str().unwrap().contains("it was me")));
+}
+
+#[test]
+fn only_so_many_browsers_listen_at_once() {
+    let (running, place, token) = watched(&[]);
+    let listen = || {
+        let mut stream = TcpStream::connect(place).unwrap();
+        stream.set_read_timeout(Some(LIMIT)).unwrap();
+        write!(stream, "GET /events HTTP/1.1\r\nHost: {place}\r\n\r\n").unwrap();
+        let mut status = [0; 12];
+        stream.read_exact(&mut status).unwrap();
+        (stream, String::from_utf8_lossy(&status).into_owned())
+    };
+    let mut all: Vec<_> = (0..16).map(|_| listen()).collect();
+    assert!(all.iter().all(|(_, status)| status == "HTTP/1.1 200"));
+    assert_eq!(listen().1, "HTTP/1.1 503");
+    // Its first numbers are there: it can be stopped. Nobody reads on, and it ends all the same.
+    all[0].0.read_exact(&mut [0; 2_000]).unwrap();
+    assert_eq!(wish(place, &format!("Authorization: Bearer {token}"), b"stop").status, 200);
+    running.wait().report(130);
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use crate::event::Report;
-use crate::sinks::judged::{self, Judged};
+use crate::sinks::judged;
 use crate::sinks::paint::plain;
 use crate::verdict::trust::Level;
 
@@ -18,12 +18,11 @@ pub(super) fn render(report: &Report) -> String {
     };
     let scenario = &report.opening.plan.scenario;
     for judgement in report.judgements.iter().filter(|judgement| !judgement.passed) {
-        let Judged { observed, margin, remark } = judged::words(judgement);
-        let parts = [format!("observed {observed}"), margin, remark];
-        let parts: Vec<&str> =
-            parts.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        let words = judged::words(judgement);
+        let (rule, seen, note) = (&judgement.threshold.rule, &words.observed, words.note(", "));
+        let note = if note.is_empty() { note } else { format!(", {note}") };
         let title = format!("{scenario}: threshold failed");
-        say("error", &title, &format!("{}: {}", judgement.threshold.rule, parts.join(", ")));
+        say("error", &title, &format!("{rule}: observed {seen}{note}"));
     }
     for reason in &report.trust.reasons {
         let level = if reason.level == Level::No { "error" } else { "warning" };

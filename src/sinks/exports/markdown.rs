@@ -5,7 +5,7 @@
 use std::fmt::Write;
 
 use crate::event::Report;
-use crate::sinks::judged::{self, Judged};
+use crate::sinks::judged;
 use crate::sinks::paint::plain;
 use crate::sinks::steps::{quantile, show_quantile};
 use crate::stats::outcome;
@@ -59,10 +59,10 @@ fn thresholds(out: &mut String, report: &Report) {
     let _ = writeln!(out, "\n| | threshold | observed | margin |\n|---|---|--:|---|");
     for judgement in &report.judgements {
         let mark = if judgement.passed { "✅" } else { "❌" };
-        let Judged { observed, margin, remark } = judged::words(judgement);
+        let words = judged::words(judgement);
         let rule = text(&judgement.threshold.rule);
-        let remark = [margin, remark].join(" ");
-        let _ = writeln!(out, "| {mark} | {rule} | {observed} | {} |", text(remark.trim()));
+        let (observed, note) = (&words.observed, text(&words.note("; ")));
+        let _ = writeln!(out, "| {mark} | {rule} | {observed} | {note} |");
     }
 }
 

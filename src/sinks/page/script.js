@@ -34,13 +34,11 @@ const page = (() => {
   };
 
   const known = new WeakMap();
-  const data = (figure) => {
-    if (!known.has(figure)) {
-      const script = figure.querySelector(":scope > script");
-      known.set(figure, script ? JSON.parse(script.textContent) : { series: [] });
-    }
-    return known.get(figure);
+  const parsed = (script) => {
+    if (!known.has(script)) known.set(script, JSON.parse(script.textContent));
+    return known.get(script);
   };
+  const data = (figure) => parsed(figure.querySelector(":scope > script"));
   const range = (figure) => state.zoom || [0, Number(figure.dataset.seconds)];
 
   // Where the pointer is, in seconds.
@@ -73,8 +71,7 @@ const page = (() => {
   const happened = (at, within) => {
     const script = document.querySelector("script.marks");
     if (!script) return "";
-    const all = JSON.parse(script.textContent);
-    const near = all.filter((mark) => Math.abs(mark[0] - at) <= within);
+    const near = parsed(script).filter((mark) => Math.abs(mark[0] - at) <= within);
     const first = near.slice(0, 2).map((mark) => mark[1]).join(" · ");
     return near.length > 2 ? first + " · " + (near.length - 2) + " more" : first;
   };

@@ -318,7 +318,7 @@ fn numbers_of_others_are_shown_as_what_they_are() {
         "≥ ~250 ms",
         "margin 20 % missed",
         "manada run shop --seed 7",
-        "○ is a lower bound",
+        "○ lower bound",
         "1970-01-01 00:00:00Z",
     ] {
         assert!(page.contains(said), "{said}");

@@ -80,8 +80,11 @@ pub fn percent(share: f64) -> String {
     let percent = share * 100.0;
     match percent {
         0.0 => "0 %".to_owned(),
+        100.0 => "100 %".to_owned(),
+        // Nearly all is not all.
+        _ if percent > 99.99 => "> 99.99 %".to_owned(),
         _ if percent < 0.01 => "< 0.01 %".to_owned(),
-        _ if percent < 10.0 => format!("{percent:.2} %"),
+        _ if !(10.0..99.0).contains(&percent) => format!("{percent:.2} %"),
         _ => format!("{percent:.1} %"),
     }
 }
@@ -130,7 +133,9 @@ mod tests {
             (1e-6, "< 0.01 %"),
             (0.0123, "1.23 %"),
             (0.5, "50.0 %"),
-            (1.0, "100.0 %"),
+            (0.999, "99.90 %"),
+            (0.99999, "> 99.99 %"),
+            (1.0, "100 %"),
         ] {
             assert_eq!(percent(share), text);
         }

@@ -45,13 +45,13 @@ fn live() -> Markup {
                     button type="button" data-wish="plan" { "As planned" }
                 }
                 div.group {
-                    input.short id="amount" inputmode="numeric" placeholder="300 or 200/s"
+                    input.short id="amount" inputmode="numeric" placeholder="300, 200/s"
                         aria-label="Users, or starts per second";
                     button type="button" data-wish="users" data-from="amount" { "Users" }
                     button type="button" data-wish="rate" data-from="amount" { "Rate" }
                 }
                 div.group {
-                    input.long id="words" placeholder="a mark, or a command such as mute home"
+                    input.long id="words" placeholder="a mark, or: mute home"
                         aria-label="A mark, or a command";
                     button type="button" data-wish="mark" data-from="words" data-whole { "Mark" }
                     button type="submit" { "Command" }

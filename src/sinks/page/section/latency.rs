@@ -57,15 +57,13 @@ fn percentiles(
 
 /// What a reader should know of the lines.
 fn note(from: &str, axis: &Axis, thin: usize, bounds: usize) -> String {
-    let mut parts = vec![format!("{from} to the last byte; the worst second of each column")];
+    let mut parts = vec![format!("{from}, to the last byte; of each column the worst second")];
     if thin > 0 {
         let all = axis.columns;
-        parts.push(format!(
-            "p99 is thin (~) in {thin} of {all} columns: fewer than ten calls above"
-        ));
+        parts.push(format!("p99 thin (~, few calls) in {thin} of {all} columns"));
     }
     if bounds > 0 {
-        parts.push("○ is a lower bound (≥), at the top nothing was answered".to_owned());
+        parts.push("○ lower bound (≥), at the top no answer at all".to_owned());
     }
     parts.join("; ")
 }
@@ -78,8 +76,8 @@ mod tests {
     fn a_reader_is_told_what_the_lines_are() {
         let axis = Axis { seconds: 9, columns: 9, step_s: 1, width_s: 1, warmup_s: 0.0 };
         let plain = note("from x", &axis, 0, 0);
-        assert_eq!(plain, "from x to the last byte; the worst second of each column");
+        assert_eq!(plain, "from x, to the last byte; of each column the worst second");
         let all = note("from x", &axis, 4, 1);
-        assert!(all.contains("thin (~) in 4 of 9") && all.contains("○ is a lower bound"), "{all}");
+        assert!(all.contains("few calls) in 4 of 9") && all.contains("○ lower bound"), "{all}");
     }
 }

@@ -69,7 +69,8 @@ fn starts(view: &View<'_>, at: usize) -> Markup {
         series.push(Series::new("dropped or held back", "bad", Look::Line, lost));
     }
     let title = format!("Starts of {}", view.plan.workloads[at].name);
-    Chart::linear(&title, "open model", Unit::PerSecond, 160, series).render(report, axis)
+    Chart::linear(&title, "open model; means over a column", Unit::PerSecond, 160, series)
+        .render(report, axis)
 }
 
 fn asked(view: &View<'_>, at: usize) -> Vec<Option<f64>> {
@@ -108,8 +109,14 @@ fn iterations(view: &View<'_>, closed: &[usize]) -> Markup {
         });
         series.push(Series::new("others", "c7", Look::Line, others));
     }
-    Chart::linear("Iterations begun", "closed model", Unit::PerSecond, 160, series)
-        .render(report, axis)
+    Chart::linear(
+        "Iterations begun",
+        "closed model; means over a column",
+        Unit::PerSecond,
+        160,
+        series,
+    )
+    .render(report, axis)
 }
 
 /// What was open at the ends of seconds.

@@ -43,7 +43,7 @@ fn row(one: &Judgement, goes_on: bool) -> Markup {
             td.n { (observed) }
             td.n { (in_unit(one.threshold.metric, one.threshold.limit)) }
             td.room { (room(one)) }
-            td.note { (words.margin) "  " (words.remark) }
+            td.note { (words.note("; ")) }
         }
     }
 }

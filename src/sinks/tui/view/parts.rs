@@ -96,12 +96,12 @@ pub(super) fn threshold(judgement: &Judgement, theme: Theme) -> [Cell; 4] {
     let words = judged::words(judgement);
     let nothing = judgement.observed.is_none();
     let observed = if nothing { "nothing yet".to_owned() } else { words.observed };
-    let room = [words.margin, words.remark].join("  ");
+    let note = words.note("  ");
     [
         Cell(mark.to_owned(), style),
         Cell::plain(clean(&judgement.threshold.rule)),
         Cell(observed, style),
-        Cell(room.trim().to_owned(), theme.dim()),
+        Cell(note, theme.dim()),
     ]
 }
 
