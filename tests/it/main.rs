@@ -34,6 +34,9 @@ mod secrets; // what must show nowhere
 mod seed; // same seed, same traffic, whatever the shards
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod stale; // kept connections that the target closed
+mod terminal; // a terminal of its own for the program
 mod tls; // certificates good and bad
+#[cfg(feature = "tui")]
+mod tui; // the dashboard, and how it leaves the terminal
 mod verdicts; // what a dead or slow target means for thresholds
 mod words; // wrong words, missing files, closed pipes
