@@ -38,7 +38,10 @@ mod secrets; // what must show nowhere
 mod seed; // same seed, same traffic, whatever the shards
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod stale; // kept connections that the target closed
+mod terminal; // a terminal of its own for the program
 mod tls; // certificates good and bad
+#[cfg(feature = "tui")]
+mod tui; // the dashboard, and how it leaves the terminal
 mod verdicts; // what a dead or slow target means for thresholds
 mod watching; // dials beside the run: the generator's, the target's
 mod words; // wrong words, missing files, closed pipes

@@ -5,6 +5,8 @@
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
+use serde_json::Value;
+
 use super::keys::{self, Action};
 use super::prompt::{Asks, Prompt};
 use super::ranking::{Sort, order};
@@ -123,7 +125,7 @@ impl Desk {
 
     /// The run has answered.
     pub(super) fn answer(&mut self, answer: Answer) {
-        match answer {
+        match answer.map(readable) {
             Ok(text) if text.contains('\n') || text.len() > LONG => {
                 self.open(Layer::Answer(text));
             }
@@ -267,6 +269,12 @@ impl Desk {
         }
         Effect::None
     }
+}
+
+/// A document in lines; any other text as it is.
+fn readable(text: String) -> String {
+    let document = serde_json::from_str::<Value>(&text).ok().filter(Value::is_object);
+    document.and_then(|found| serde_json::to_string_pretty(&found).ok()).unwrap_or(text)
 }
 
 /// More lines than there ever are.

@@ -77,6 +77,9 @@ fn wishes_leave_it_and_wrong_ones_say_why() {
     assert_eq!(desk.layer, Layer::Answer("a\nb".to_owned()));
     press(&mut desk, &state, "\u{1b}");
     assert_eq!(desk.layer, Layer::None);
+    desk.answer(Ok("{\"users\":3,\"paused\":true}".to_owned()));
+    let lines = "{\n  \"users\": 3,\n  \"paused\": true\n}";
+    assert_eq!(desk.layer, Layer::Answer(lines.to_owned()));
 }
 
 #[test]

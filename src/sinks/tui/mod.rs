@@ -10,6 +10,7 @@ mod desk;
 mod fixture;
 #[cfg(test)]
 mod goldens;
+mod head;
 mod keys;
 mod pen;
 mod prompt;

@@ -10,12 +10,13 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
 use super::desk::{Desk, Extent, Layer};
-use super::pen::{above, aside, below, gauge, heading, line, lines, page, put, show, span};
+use super::head;
+use super::pen::{above, below, heading, line, lines, page, put, show, span};
 use super::prompt::Prompt;
 use super::state::{Phase, State};
 use super::text::{clean, fit, width, wrap};
 use super::theme::Theme;
-use super::view::{self, LOG, Look, VIEWS, health::level_style, help, parts::show_time};
+use super::view::{self, LOG, Look, VIEWS, help, parts::show_time};
 use crate::units::show_duration;
 
 /// What is drawn, and how much of it is seen.
@@ -38,7 +39,7 @@ pub(super) fn draw(state: &State, desk: &Desk, theme: Theme, size: (u16, u16)) -
         6..12 => 2,
         _ => 3,
     };
-    head(&mut screen, above(whole, top), state, desk, theme);
+    head::draw(&mut screen, above(whole, top), state, desk, theme);
     let foot = u16::from(size.1 > 4);
     let rest = below(whole, top);
     let middle = Rect { height: rest.height - foot.min(rest.height), ..rest };
@@ -49,125 +50,6 @@ pub(super) fn draw(state: &State, desk: &Desk, theme: Theme, size: (u16, u16)) -
     footer(&mut screen, below(rest, middle.height), desk, theme, size);
     theme.degrade(&mut screen);
     Drawn { screen, extent }
-}
-
-/// What it is and how it stands, and the bar of views.
-fn head(screen: &mut Buffer, area: Rect, state: &State, desk: &Desk, theme: Theme) {
-    let (left, right) = first_line(state, theme, area.width);
-    ends(screen, area, 0, &left, &right);
-    match area.height {
-        0 | 1 => {}
-        2 => line(screen, area, 1, &tabs(desk, theme, area.width)),
-        _ => {
-            ends(screen, area, 1, &second_line(state, theme), &planned(state, theme));
-            line(screen, area, 2, &tabs(desk, theme, area.width));
-        }
-    }
-}
-
-/// Two texts at both ends of a row; the right one is left out where both have no room.
-fn ends(screen: &mut Buffer, area: Rect, row: u16, left: &Line<'_>, right: &Line<'_>) {
-    let (used, room) = (left.width(), usize::from(area.width));
-    line(screen, area, row, left);
-    if right.width() > 0 && used + 2 + right.width() <= room {
-        let (_, place) = aside(area, right.width() as u16);
-        line(screen, place, row, right);
-    }
-}
-
-fn first_line(state: &State, theme: Theme, columns: u16) -> (Line<'static>, Line<'static>) {
-    let name = state.plan().map_or(String::new(), |plan| clean(&plan.scenario));
-    let (word, style) = match state.phase() {
-        Phase::Begins => ("begins", theme.dim()),
-        Phase::Runs => ("▶ running", theme.good()),
-        Phase::Paused => ("‖ paused", theme.warn()),
-        Phase::Drains => ("▼ draining", theme.warn()),
-    };
-    let name = fit(&name, usize::from(columns).saturating_sub(24).clamp(8, 40));
-    let left = vec![
-        span(" manada ", theme.accent().patch(theme.bold())),
-        span(name, theme.bold()),
-        Span::raw("  "),
-        span(word, style.patch(theme.bold())),
-    ];
-    let used: usize = left.iter().map(Span::width).sum();
-    let room = usize::from(columns).saturating_sub(used + 3);
-    (Line::from(left), progress(state, theme, room))
-}
-
-/// Time passed, of how much, and a gauge where there is room.
-fn progress(state: &State, theme: Theme, room: usize) -> Line<'static> {
-    let elapsed = state.report.as_ref().map_or(0, |report| {
-        // Shards shed within a moment of the full second.
-        (report.snapshot.elapsed_ns + 500_000_000) / 1_000_000_000
-    });
-    let elapsed = std::time::Duration::from_secs(elapsed);
-    let shown = if elapsed.is_zero() { "0s".to_owned() } else { show_duration(elapsed) };
-    let Some(end) = state.plan().and_then(crate::plan::Outline::load_end) else {
-        return Line::from(format!("{shown} "));
-    };
-    let share = elapsed.as_secs_f64() / end.as_secs_f64().max(1e-9);
-    let text = format!("{shown} / {}  ", show_duration(end));
-    let percent = format!(" {:>3.0} % ", share.min(1.0) * 100.0);
-    let columns = room.saturating_sub(width(&text) + width(&percent)).min(40);
-    if columns < 6 {
-        return Line::from(text.trim_end().to_owned() + " ");
-    }
-    let mut parts = vec![Span::raw(text)];
-    parts.extend(gauge(share, columns, theme));
-    parts.push(Span::raw(percent));
-    Line::from(parts)
-}
-
-/// The verdict and whether it can be believed.
-fn second_line(state: &State, theme: Theme) -> Line<'static> {
-    let mut parts = vec![Span::raw(" ")];
-    let Some(report) = &state.report else {
-        parts.push(span("waiting for the first second", theme.dim()));
-        return Line::from(parts);
-    };
-    parts.push(span("verdict ", theme.dim()));
-    match state.verdict() {
-        None => parts.push(Span::raw("nothing is judged")),
-        Some((word, good)) => {
-            let (mark, style) = if good { ("✓", theme.good()) } else { ("✗", theme.bad()) };
-            parts.push(span(format!("{mark} {word}"), style.patch(theme.bold())));
-            parts.push(span(" so far", theme.dim()));
-        }
-    }
-    parts.push(span("  trust ", theme.dim()));
-    let level = report.trust.level;
-    parts.push(span(level.name(), level_style(level, theme).patch(theme.bold())));
-    if let Some(why) = &state.stopped {
-        parts.push(span("  stopped ", theme.dim()));
-        parts.push(span(clean(why), theme.warn()));
-    } else if let Some(course) = state.course() {
-        parts.push(span("  course ", theme.dim()));
-        parts.push(span(clean(&course), theme.warn()));
-    }
-    Line::from(parts)
-}
-
-/// What everything random follows from.
-fn planned(state: &State, theme: Theme) -> Line<'static> {
-    let Some(plan) = state.plan() else { return Line::default() };
-    Line::from(vec![span("seed ", theme.dim()), Span::raw(format!("{} ", plan.seed.value()))])
-}
-
-/// The views; only numbers of those that have no room.
-fn tabs(desk: &Desk, theme: Theme, columns: u16) -> Line<'static> {
-    let full: usize = VIEWS.iter().map(|view| view.name.len() + 4).sum();
-    let mut parts = vec![];
-    for (at, view) in VIEWS.iter().enumerate() {
-        let (chosen, number) = (at == desk.view, at + 1);
-        let text = match () {
-            () if chosen || full <= usize::from(columns) => format!(" {number} {} ", view.name),
-            () => format!(" {number} "),
-        };
-        let style = if chosen { theme.chosen().patch(theme.bold()) } else { theme.accent() };
-        parts.push(span(text, style));
-    }
-    Line::from(parts)
 }
 
 /// The view.
@@ -386,12 +268,16 @@ fn typed(screen: &mut Buffer, area: Rect, prompt: &Prompt, desk: &Desk, theme: T
     let under = text[before.len().min(text.len())..].chars().next().unwrap_or(' ');
     let style = Style::new().add_modifier(Modifier::REVERSED);
     put(screen, area, (cursor, 0), &under.to_string(), style);
-    let hint = match &desk.said {
-        Some((false, error)) => span(clean(error), theme.bad()),
-        _ => span(prompt.hint(), theme.dim()),
-    };
+    // What is wrong needs more room than there may be beside what is typed.
+    if let Some((false, error)) = &desk.said {
+        let above = Rect { y: area.y.saturating_sub(1), ..area };
+        let room = usize::from(area.width);
+        let error = fit(&format!(" ✗ {}", clean(error)), room);
+        let rest = " ".repeat(room.saturating_sub(width(&error)));
+        return put(screen, above, (0, 0), &(error + &rest), theme.bad());
+    }
     let at = from + width(&text) as u16 + 3;
     let rest =
         Rect { x: area.x + at.min(area.width), width: area.width.saturating_sub(at), ..area };
-    line(screen, rest, 0, &Line::from(hint));
+    put(screen, rest, (0, 0), prompt.hint(), theme.dim());
 }

@@ -54,6 +54,8 @@ pub(super) enum Phase {
     Runs,
     /// Nothing is asked of any workload.
     Paused,
+    /// Nothing is asked of some of them.
+    Partly,
     /// Nothing new begins.
     Drains,
 }
@@ -117,7 +119,8 @@ impl State {
         let paused = |course: &Option<String>| course.as_deref() == Some("paused");
         match () {
             () if self.stopped.is_some() || over => Phase::Drains,
-            () if !self.courses.is_empty() && self.courses.iter().all(paused) => Phase::Paused,
+            () if self.courses.iter().all(paused) => Phase::Paused,
+            () if self.courses.iter().any(paused) => Phase::Partly,
             () => Phase::Runs,
         }
     }
@@ -169,6 +172,8 @@ mod tests {
             state.plan().unwrap().workloads.iter().map(|load| load.name.clone()).collect();
         state.fold(&notice(&format!("workload {}", names[0]), "100 % → 110 %"));
         assert_eq!(state.course().unwrap(), format!("{} 110 %", names[0]));
+        state.fold(&notice(&format!("workload {}", names[0]), "110 % → paused"));
+        assert_eq!(state.phase(), Phase::Partly);
         for name in &names {
             state.fold(&notice(&format!("workload {name}"), "110 % → paused"));
         }

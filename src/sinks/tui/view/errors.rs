@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::Look;
-use super::parts::{checks, exemplar, nothing, show_share, table, title};
+use super::parts::{checks, exemplar, nothing, show_share, table, title, wrapped};
 use crate::sinks::failures::kind;
 use crate::sinks::tui::pen::span;
 use crate::sinks::tui::table::{Cell, Table, numbers, words};
@@ -52,31 +52,51 @@ fn kinds(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     let (snapshot, theme) = (&look.report.snapshot, look.theme);
     lines.push(Line::default());
     lines.push(title("Errors", columns, theme));
-    let mut errors =
-        Table::new(&[numbers("count", 0), words("phase", 0), words("kind", 0), words("hint", 0)]);
+    let wide = columns >= 110;
+    let mut hints = Vec::new();
+    let mut errors = Table::new(&[
+        numbers("count", 0),
+        words("phase", 0),
+        words("kind", 0),
+        words(if wide { "what to do" } else { "" }, 0),
+    ]);
+    let mut row = |count: u64, phase: &str, kind: &str, hint: &str| {
+        let beside = if wide { hint } else { "" };
+        errors.row(vec![
+            Cell(show_count(count), theme.bad()),
+            Cell::plain(phase),
+            Cell::plain(kind),
+            Cell(beside.to_owned(), theme.dim()),
+        ]);
+        hints.push(hint.to_owned());
+    };
     for (index, count) in &snapshot.errors {
         let (phase, kind, hint) = outcome::error_at(*index);
         if look.lets(phase) || look.lets(kind) {
-            errors.row(vec![
-                Cell(show_count(*count), theme.bad()),
-                Cell::plain(phase),
-                Cell::plain(kind),
-                Cell(hint.to_owned(), theme.dim()),
-            ]);
+            row(*count, phase, kind, hint);
         }
     }
     for (name, count) in &snapshot.unset {
-        errors.row(vec![
-            Cell(show_count(*count), theme.bad()),
-            Cell::plain("generator"),
-            Cell::plain(format!("unset {}", clean(name))),
-            Cell("calls needed this variable, and nothing had set it".to_owned(), theme.dim()),
-        ]);
+        let kind = format!("unset {}", clean(name));
+        row(*count, "generator", &kind, "calls needed this variable, and nothing had set it");
     }
     if errors.is_empty() {
-        lines.push(nothing("every attempt got an answer", theme));
+        let what =
+            if look.filter().is_empty() { "every attempt got an answer" } else { "none like it" };
+        lines.push(nothing(what, theme));
+        return;
     }
+    let from = lines.len() + 1;
     table(lines, &errors, columns, theme);
+    if !wide {
+        // From the last to the first, so that the places of the others stay.
+        for (at, hint) in hints.iter().enumerate().rev() {
+            let mut below = Vec::new();
+            wrapped(&mut below, hint, 9, columns, theme.dim());
+            let place = from + at + 1;
+            lines.splice(place..place, below);
+        }
+    }
 }
 
 fn checked(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {

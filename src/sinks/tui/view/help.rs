@@ -2,10 +2,11 @@
 //!
 //! Invariant: it is made from the table of keys: none is left out.
 
+use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::parts::{title, wrapped};
-use crate::sinks::tui::keys::GROUPS;
+use crate::sinks::tui::keys::{Binding, GROUPS};
 use crate::sinks::tui::pen::span;
 use crate::sinks::tui::theme::Theme;
 
@@ -23,10 +24,25 @@ const READING: [&str; 7] = [
     "Without colours (NO_COLOR) curves have signs of their own, and heat is ░▒▓█.",
 ];
 
-/// Its lines.
+/// Its lines; where there is room for two columns, keys stand in both.
 pub(in crate::sinks::tui) fn lines(columns: u16, theme: Theme) -> Vec<Line<'static>> {
+    let mut lines = if columns >= 116 {
+        let half = columns / 2 - 1;
+        let (left, right) = (keys(&GROUPS[..2], half, theme), keys(&GROUPS[2..], half, theme));
+        beside(left, right, half)
+    } else {
+        keys(&GROUPS, columns, theme)
+    };
+    lines.push(title("How to read it", columns, theme));
+    for text in READING {
+        wrapped(&mut lines, text, 2, columns, Style::new());
+    }
+    lines
+}
+
+fn keys(groups: &[(&str, &[Binding])], columns: u16, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
-    for (name, bindings) in GROUPS {
+    for (name, bindings) in groups {
         lines.push(title(name, columns, theme));
         for binding in bindings.iter().filter(|binding| !binding.shown.is_empty()) {
             lines.push(Line::from(vec![
@@ -35,9 +51,23 @@ pub(in crate::sinks::tui) fn lines(columns: u16, theme: Theme) -> Vec<Line<'stat
             ]));
         }
     }
-    lines.push(title("How to read it", columns, theme));
-    for text in READING {
-        wrapped(&mut lines, text, 2, columns, ratatui::style::Style::new());
-    }
     lines
+}
+
+/// Two columns of lines, the left one so wide.
+fn beside(
+    left: Vec<Line<'static>>,
+    mut right: Vec<Line<'static>>,
+    columns: u16,
+) -> Vec<Line<'static>> {
+    right.resize(left.len().max(right.len()), Line::default());
+    let mut left = left;
+    left.resize(right.len(), Line::default());
+    let join = |(mut left, right): (Line<'static>, Line<'static>)| {
+        let room = usize::from(columns + 2).saturating_sub(left.width());
+        left.spans.push(Span::raw(" ".repeat(room)));
+        left.spans.extend(right.spans);
+        left
+    };
+    left.into_iter().zip(right).map(join).collect()
 }

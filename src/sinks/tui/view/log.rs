@@ -78,7 +78,7 @@ fn inset() -> Line<'static> {
 }
 
 /// All lines with a text in them, oldest first.
-pub(super) fn entries(look: &Look<'_>, filter: &str) -> Vec<Entry> {
+fn entries(look: &Look<'_>, filter: &str) -> Vec<Entry> {
     let notices = &look.report.snapshot.notices.list;
     let changed = notices.iter().map(|notice| Entry {
         at_ns: notice.at_ns,
@@ -100,6 +100,13 @@ pub(super) fn entries(look: &Look<'_>, filter: &str) -> Vec<Entry> {
     let mut all: Vec<Entry> = changed.chain(told).collect();
     all.retain(|one| format!("{} {}", one.topic, one.text).to_lowercase().contains(&wanted));
     all.sort_by_key(|one| one.at_ns);
+    all
+}
+
+/// What changed and what the run said of itself; not what users' steps said.
+pub(super) fn changes(look: &Look<'_>) -> Vec<Entry> {
+    let mut all = entries(look, "");
+    all.retain(|one| one.topic != "log");
     all
 }
 

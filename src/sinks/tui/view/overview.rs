@@ -9,11 +9,13 @@ use ratatui::text::{Line, Span};
 
 use super::parts::{share_style, show_share, threshold, wrongs};
 use super::{Look, latency};
+use crate::sinks::steps::show_quantile;
 use crate::sinks::tui::chart::{self, Chart, Curve, Measure};
 use crate::sinks::tui::pen::{above, aside, below, beside, heading, line, lines, page, put, span};
+use crate::sinks::tui::ranking;
 use crate::sinks::tui::series::{self, Many, Span as Seconds};
 use crate::sinks::tui::table::{Table, numbers, words};
-use crate::sinks::tui::text::{clean, fit};
+use crate::sinks::tui::text::{clean, fit, width};
 use crate::stats::Latency;
 use crate::stats::timeline::Band;
 use crate::stats::timeline::Point;
@@ -33,7 +35,9 @@ pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
     if columns >= 70 {
         let (left, right) = aside(top, FIGURES);
         tiles(&mut page, left, look);
-        figures(&mut page, right, look);
+        let needed = key_figures(look).len() as u16 + 1;
+        figures(&mut page, above(right, needed), look);
+        slowest(&mut page, below(right, needed), look);
     } else if rows >= 20 {
         figures(&mut page, above(top, 8), look);
         tiles(&mut page, below(top, 8), look);
@@ -130,7 +134,9 @@ fn load(page: &mut Buffer, area: Rect, look: &Look<'_>) {
     };
     let users = |page: &mut Buffer, area: Rect| {
         let users = series::gauge(report, |moment| Some(moment.users as f64));
-        let mut curves = vec![curve("at work", users, Many::Worst, theme.good())];
+        // Who serves arrivals is at work, too.
+        let name = if open { "at work, all" } else { "at work" };
+        let mut curves = vec![curve(name, users, Many::Worst, theme.good())];
         let asked = series::asked(report, false);
         curves.insert(0, curve("asked", asked, Many::Worst, theme.dim()));
         tile(page, area, look, "Users", &curves, Measure::Number);
@@ -210,6 +216,29 @@ fn figures(page: &mut Buffer, area: Rect, look: &Look<'_>) {
             let at = place.width.saturating_sub(Span::raw(&value).width() as u16);
             put(page, place, (at, row as u16), &value, *style);
         }
+    }
+}
+
+/// The steps whose response is the longest, where there is room for some.
+fn slowest(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+    if area.height < 4 {
+        return;
+    }
+    let area = heading(page, area, "Slowest, resp. p95", &Line::default(), look.theme);
+    let report = look.report;
+    let time = |step: usize| {
+        let found = ranking::window(report, step)?.response.quantile(0.95)?;
+        Some((found.us, found.at_least, step, found))
+    };
+    let mut all: Vec<_> = (0..report.opening.plan.steps.len()).filter_map(time).collect();
+    all.sort_by_key(|(us, at_least, ..)| std::cmp::Reverse((*us, *at_least)));
+    for (row, (.., step, found)) in all.into_iter().take(area.height.into()).enumerate() {
+        let value = show_quantile(found);
+        let room = usize::from(area.width).saturating_sub(width(&value) + 1);
+        let name = fit(&clean(ranking::names(report, step)[2]), room);
+        put(page, area, (0, row as u16), &name, look.theme.dim());
+        let at = area.width.saturating_sub(width(&value) as u16);
+        put(page, area, (at, row as u16), &value, Style::new());
     }
 }
 
@@ -299,11 +328,16 @@ fn errors(page: &mut Buffer, area: Rect, look: &Look<'_>) {
         put(page, area, (1, 0), "none", theme.good());
         return;
     }
+    let room = usize::from(area.width).saturating_sub(10);
     let row = |wrong: &super::parts::Wrong| {
+        let what = fit(&wrong.what, room);
+        let hint = fit(wrong.hint, room.saturating_sub(width(&what) + 2));
+        // A hint that has no room to say something stays in its own view.
+        let hint = if hint.len() > 16 { format!("  {hint}") } else { String::new() };
         Line::from(vec![
             span(format!(" {:>8} ", show_count(wrong.count)), theme.bad()),
-            Span::raw(wrong.what.clone()),
-            span(format!("  {}", wrong.hint), theme.dim()),
+            Span::raw(what),
+            span(hint, theme.dim()),
         ])
     };
     rest(page, area, all.iter().map(row).collect(), look);
@@ -312,7 +346,7 @@ fn errors(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 /// The last changes.
 fn changes(page: &mut Buffer, area: Rect, look: &Look<'_>) {
     let area = heading(page, area, "Events", &Line::default(), look.theme);
-    let all = super::log::entries(look, "");
+    let all = super::log::changes(look);
     if all.is_empty() {
         put(page, area, (1, 0), "nothing has changed", look.theme.dim());
     }

@@ -64,7 +64,8 @@ fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], column
         let asked = if strand.open {
             format!("{}/s", show_rate(asked))
         } else {
-            format!("{} users", show_count(asked.round() as u64))
+            let users = if asked.round() as u64 == 1 { "user" } else { "users" };
+            format!("{} {users}", show_count(asked.round() as u64))
         };
         let whole = whole(look, at);
         let errors = report.snapshot.workloads[at].1.error_share().unwrap_or(0.0);

@@ -1,0 +1,136 @@
+//! The first lines of the screen: what the run is, how it stands, which views there are.
+//!
+//! `screen` puts them above every view.
+//! Invariant: the verdict never stands without whether it can be believed.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::text::{Line, Span};
+
+use super::desk::Desk;
+use super::pen::{aside, gauge, line, span};
+use super::state::{Phase, State};
+use super::text::{clean, fit, width};
+use super::theme::Theme;
+use super::view::{VIEWS, health::level_style};
+use crate::units::show_duration;
+
+/// What it is and how it stands, and the bar of views.
+pub(super) fn draw(screen: &mut Buffer, area: Rect, state: &State, desk: &Desk, theme: Theme) {
+    let (left, right) = first_line(state, theme, area.width);
+    ends(screen, area, 0, &left, &right);
+    match area.height {
+        0 | 1 => {}
+        2 => line(screen, area, 1, &tabs(desk, theme, area.width)),
+        _ => {
+            ends(screen, area, 1, &second_line(state, theme), &planned(state, theme));
+            line(screen, area, 2, &tabs(desk, theme, area.width));
+        }
+    }
+}
+
+/// Two texts at both ends of a row; the right one is left out where both have no room.
+fn ends(screen: &mut Buffer, area: Rect, row: u16, left: &Line<'_>, right: &Line<'_>) {
+    let (used, room) = (left.width(), usize::from(area.width));
+    line(screen, area, row, left);
+    if right.width() > 0 && used + 2 + right.width() <= room {
+        let (_, place) = aside(area, right.width() as u16);
+        line(screen, place, row, right);
+    }
+}
+
+fn first_line(state: &State, theme: Theme, columns: u16) -> (Line<'static>, Line<'static>) {
+    let name = state.plan().map_or(String::new(), |plan| clean(&plan.scenario));
+    let (word, style) = match state.phase() {
+        Phase::Begins => ("begins", theme.dim()),
+        Phase::Runs => ("▶ running", theme.good()),
+        Phase::Paused => ("‖ paused", theme.warn()),
+        Phase::Partly => ("‖ partly paused", theme.warn()),
+        Phase::Drains => ("▼ draining", theme.warn()),
+    };
+    let name = fit(&name, usize::from(columns).saturating_sub(24).clamp(8, 40));
+    let left = vec![
+        span(" manada ", theme.accent().patch(theme.bold())),
+        span(name, theme.bold()),
+        Span::raw("  "),
+        span(word, style.patch(theme.bold())),
+    ];
+    let used: usize = left.iter().map(Span::width).sum();
+    let room = usize::from(columns).saturating_sub(used + 3);
+    (Line::from(left), progress(state, theme, room))
+}
+
+/// Time passed, of how much, and a gauge where there is room.
+fn progress(state: &State, theme: Theme, room: usize) -> Line<'static> {
+    let elapsed = state.report.as_ref().map_or(0, |report| {
+        // Shards shed within a moment of the full second.
+        (report.snapshot.elapsed_ns + 500_000_000) / 1_000_000_000
+    });
+    let elapsed = std::time::Duration::from_secs(elapsed);
+    let shown = if elapsed.is_zero() { "0s".to_owned() } else { show_duration(elapsed) };
+    let Some(end) = state.plan().and_then(crate::plan::Outline::load_end) else {
+        return Line::from(format!("{shown} "));
+    };
+    let share = elapsed.as_secs_f64() / end.as_secs_f64().max(1e-9);
+    let text = format!("{shown} / {}  ", show_duration(end));
+    let percent = format!(" {:>3.0} % ", share.min(1.0) * 100.0);
+    let columns = room.saturating_sub(width(&text) + width(&percent)).min(40);
+    if columns < 6 {
+        return Line::from(text.trim_end().to_owned() + " ");
+    }
+    let mut parts = vec![Span::raw(text)];
+    parts.extend(gauge(share, columns, theme));
+    parts.push(Span::raw(percent));
+    Line::from(parts)
+}
+
+/// The verdict and whether it can be believed.
+fn second_line(state: &State, theme: Theme) -> Line<'static> {
+    let mut parts = vec![Span::raw(" ")];
+    let Some(report) = &state.report else {
+        parts.push(span("waiting for the first second", theme.dim()));
+        return Line::from(parts);
+    };
+    parts.push(span("verdict ", theme.dim()));
+    match state.verdict() {
+        None => parts.push(Span::raw("nothing is judged")),
+        Some((word, good)) => {
+            let (mark, style) = if good { ("✓", theme.good()) } else { ("✗", theme.bad()) };
+            parts.push(span(format!("{mark} {word}"), style.patch(theme.bold())));
+            parts.push(span(" so far", theme.dim()));
+        }
+    }
+    parts.push(span("  trust ", theme.dim()));
+    let level = report.trust.level;
+    parts.push(span(level.name(), level_style(level, theme).patch(theme.bold())));
+    if let Some(why) = &state.stopped {
+        parts.push(span("  stopped ", theme.dim()));
+        parts.push(span(clean(why), theme.warn()));
+    } else if let Some(course) = state.course() {
+        parts.push(span("  course ", theme.dim()));
+        parts.push(span(clean(&course), theme.warn()));
+    }
+    Line::from(parts)
+}
+
+/// What everything random follows from.
+fn planned(state: &State, theme: Theme) -> Line<'static> {
+    let Some(plan) = state.plan() else { return Line::default() };
+    Line::from(vec![span("seed ", theme.dim()), Span::raw(format!("{} ", plan.seed.value()))])
+}
+
+/// The views; only numbers of those that have no room.
+fn tabs(desk: &Desk, theme: Theme, columns: u16) -> Line<'static> {
+    let full: usize = VIEWS.iter().map(|view| view.name.len() + 4).sum();
+    let mut parts = vec![];
+    for (at, view) in VIEWS.iter().enumerate() {
+        let (chosen, number) = (at == desk.view, at + 1);
+        let text = match () {
+            () if chosen || full <= usize::from(columns) => format!(" {number} {} ", view.name),
+            () => format!(" {number} "),
+        };
+        let style = if chosen { theme.chosen().patch(theme.bold()) } else { theme.accent() };
+        parts.push(span(text, style));
+    }
+    Line::from(parts)
+}

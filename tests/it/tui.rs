@@ -1,0 +1,134 @@
+//! The dashboard in a terminal of its own: what a person sees, and how it leaves the terminal.
+
+use rustix::process::{Signal, kill_process};
+
+use crate::terminal::Terminal;
+
+const SCENARIO: &str = "\
+scenario: keyed
+seed: 42
+services: { it: builtin }
+grace: 1s
+thresholds: [ 'errors < 1%' ]
+workloads:
+  api: { arrivals: { rate: 50/s }, duration: 10m, flow: [ { get: /, name: home } ] }
+";
+
+/// A run whose first numbers are on the screen.
+fn open(words: &str) -> Terminal {
+    let mut terminal = Terminal::open(SCENARIO, words);
+    terminal.show("Thresholds");
+    terminal
+}
+
+/// The summary stands where the shell goes on, with nothing of the dashboard after it.
+fn is_told(terminal: &Terminal) {
+    let left = terminal.written.rfind("\x1b[?1049l").unwrap();
+    let after = &terminal.written[left..];
+    assert!(after.contains("INTERRUPTED") && !after.contains("q quit"), "{after}");
+}
+
+#[test]
+fn a_terminal_gets_the_dashboard_and_keys_steer_the_run() {
+    let mut terminal = open("");
+    let shown = terminal.show("errors < 1%");
+    for text in ["manada keyed", "running", "/ 10m", "verdict ✓ pass so far", "seed 42", "Arrivals"]
+    {
+        assert!(shown.contains(text), "{text}\n{shown}");
+    }
+    let settings = terminal.settings();
+    assert!(settings.contains("-icanon") && settings.contains("-isig"), "{settings}");
+    for (keys, shown) in [
+        ("2", "Response heat map"),
+        ("3", "1 steps, in the plan's order"),
+        ("\r", "Esc closes"),
+        ("4", "Iterations"),
+        ("5", "200 ×"),
+        ("6", "kind        measure"),
+        ("7", "busiest core"),
+        ("8", "nothing has changed"),
+        ("?", "Move and choose"),
+        ("1p", "‖ paused"),
+        ("p", "▶ running"),
+        ("+", "workload api: 100 % → 110 %"),
+        ("1", "course 110 %"),
+        ("trate\r", "✗ `rate`: expected a rate above zero"),
+        ("\x7f\x7f\x7f\x7f80/s\r", "workload api: 110 % → 80/s"),
+        ("mthe cache is off\r", "marked"),
+        ("8", "mark        mark 1the cache is off"),
+        (":breaker system open\r", "✗"),
+        (":help\r", "nothing new begins, iterations may finish"),
+    ] {
+        terminal.press(keys);
+        terminal.show(shown);
+    }
+    terminal.press("\x1b");
+    terminal.hide("Esc closes");
+    terminal.press("q");
+    terminal.show("End the run?");
+    terminal.press("n");
+    terminal.hide("End the run?");
+    terminal.press("q");
+    terminal.show("End the run?");
+    terminal.press("q");
+    assert_eq!(terminal.close(), 130);
+    is_told(&terminal);
+}
+
+#[test]
+fn another_size_is_filled_at_once() {
+    let mut terminal = open("--ui tui");
+    for (columns, rows) in [(120, 40), (40, 12), (200, 60), (80, 24)] {
+        terminal.resize(columns, rows);
+        terminal.foot("q quit");
+    }
+    terminal.press("\x03");
+    assert_eq!(terminal.close(), 130);
+}
+
+#[test]
+fn a_signal_leaves_the_terminal_as_it_was() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::INT, 130)] {
+        let mut terminal = open("--ui tui");
+        kill_process(terminal.pid(), signal).unwrap();
+        assert_eq!(terminal.close(), code);
+        is_told(&terminal);
+    }
+}
+
+#[test]
+fn a_stopped_run_gives_the_terminal_back_and_takes_it_again() {
+    let mut terminal = open("--ui tui");
+    terminal.stop();
+    let settings = terminal.settings();
+    assert!(settings.contains(" icanon") && settings.contains(" echo "), "{settings}");
+    terminal.hide("Thresholds");
+    kill_process(terminal.pid(), Signal::CONT).unwrap();
+    terminal.show("Thresholds");
+    terminal.press("qy");
+    assert_eq!(terminal.close(), 130);
+}
+
+#[test]
+fn a_run_that_nobody_may_change_says_so_and_can_be_ended() {
+    let mut terminal = Terminal::open(SCENARIO, "--ui tui --no-control");
+    terminal.show("Thresholds");
+    terminal.press("p");
+    terminal.show("this run cannot be changed (--no-control)");
+    terminal.press("3");
+    terminal.show("in the plan's order");
+    terminal.press("q");
+    terminal.show("End the run?");
+    terminal.press("y");
+    assert_eq!(terminal.close(), 130);
+}
+
+#[test]
+fn what_is_pasted_is_no_key() {
+    let mut terminal = open("");
+    terminal.press("\x1b[200~qqq\r\x1b[201~3");
+    let shown = terminal.show("in the plan's order");
+    assert!(shown.contains("running") && !shown.contains("End the run?"), "{shown}");
+    terminal.press("\x03");
+    assert_eq!(terminal.close(), 130);
+}
