@@ -95,8 +95,8 @@ pub(super) fn threshold(judgement: &Judgement, theme: Theme) -> [Cell; 4] {
     };
     let words = judged::words(judgement);
     let nothing = judgement.observed.is_none();
-    let observed = if nothing { "nothing yet".to_owned() } else { words.observed };
     let note = words.note("  ");
+    let observed = if nothing { "nothing yet".to_owned() } else { words.observed };
     [
         Cell(mark.to_owned(), style),
         Cell::plain(clean(&judgement.threshold.rule)),
