@@ -172,8 +172,10 @@ fn timeline(seconds: u32) -> Timeline {
             calls: Calls { made: 9, ok: u64::from(second % 9), ..Calls::default() },
             response: band(&latency),
             service: band(&latency),
-            // Different columns have different bars: nothing can be written as one.
-            heat: Heat((20..60).map(|row| (row, 1 + u32::from(row) * second % 90)).collect()),
+            // No two neighbours are of one level: each cell is a bar of its own.
+            heat: Heat(
+                (20..60).map(|row| (row, 8u32.pow((u32::from(row) + second / 8) % 5))).collect(),
+            ),
         });
         timeline.stands(Moment {
             second: second + 1,

@@ -13,6 +13,9 @@ use super::{Key, Plot, Unit, WIDTH, below, caption, data, legend, tenth};
 use crate::event::Report;
 use crate::stats::Quantile;
 
+/// How far markers of bounds are from each other, at least.
+const APART: f64 = 12.0;
+
 /// How a series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Look {
@@ -98,12 +101,18 @@ impl Series {
             Look::Steps => Path::steps(axis.span(WIDTH), points()),
             Look::Area => Path::between(points().map(|one| one.map(|(x, y)| (x, base, y)))),
         };
-        let mut dots = Path::default();
+        let (mut dots, mut last) = (Path::default(), f64::NEG_INFINITY);
         for column in &self.bounds {
+            let x = axis.middle(*column, WIDTH);
+            // Circles on each other are a band, and say nothing.
+            if x - last < APART {
+                continue;
+            }
+            last = x;
             // Above every answer, where nothing more is known.
             let value = self.values.get(*column).copied().flatten();
             let y = value.map_or(plot.above, |value| plot.down(value));
-            dots.add_dot(axis.middle(*column, WIDTH), y);
+            dots.add_dot(x, y);
         }
         let kind = if self.look == Look::Area { "fill" } else { "line" };
         let class = self.class;

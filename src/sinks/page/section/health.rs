@@ -88,6 +88,7 @@ fn chart(view: &View<'_>, at: usize, dial: &Dial) -> Markup {
         dial::Unit::Plain => Unit::Plain,
     };
     let colour = if dial.whose == Whose::Target { "c2" } else { "c4" };
+    let note = if values.iter().all(Option::is_none) { "no reading" } else { "" };
     let series = vec![Series::new(&dial.name, colour, Look::Line, values)];
-    Chart::linear(&dial.name, "", unit, 90, series).render(report, axis)
+    Chart::linear(&dial.name, note, unit, 90, series).render(report, axis)
 }

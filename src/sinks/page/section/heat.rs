@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::axis::Axis;
 use super::super::chart::path::Path;
 use super::super::chart::scale::Scale;
-use super::super::chart::{Key, Plot, Unit, WIDTH, time};
+use super::super::chart::{Key, Plot, Unit, WIDTH, tenth, time};
 use crate::event::Report;
 use crate::stats::Heat;
 use crate::stats::heat::{BEYOND, row_us};
@@ -48,10 +48,11 @@ pub fn render(report: &Report, axis: &Axis) -> Markup {
     if silent_most > 0 {
         plot.names.push((TOP / 2.0, "no answer".to_owned()));
     }
-    let width = axis.span(WIDTH);
+    // To the tenth that is written: neighbours touch, or a gap of a pixel shows between them.
+    let edge = |column: usize| tenth(column as f64 * axis.span(WIDTH));
     let (mut cells, mut tops) = (Cells::default(), Cells::default());
     for (at, (heat, silent)) in columns.iter().zip(&silent).enumerate() {
-        let x = at as f64 * width;
+        let (x, width) = (edge(at), edge(at + 1) - edge(at));
         for (from, to, level) in runs(heat, most) {
             let y = height - f64::from(to - low + 1) * ROW;
             cells[level].add_bar(x, y, width, f64::from(to - from + 1) * ROW);
@@ -130,6 +131,7 @@ fn levels(most: u32) -> Markup {
 
 #[cfg(test)]
 mod tests {
+    use super::super::super::tests::made_up;
     use super::*;
 
     #[test]
@@ -147,5 +149,26 @@ mod tests {
         let heat = Heat(vec![(3, 1), (4, 1), (5, 900), (7, 900), (BEYOND, 5)]);
         assert_eq!(runs(&heat, 1_000), [(3, 4, 0), (5, 5, 6), (7, 7, 6)]);
         assert_eq!(beyond(&heat), 5);
+    }
+
+    #[test]
+    fn neighbours_touch_however_narrow_they_are() {
+        let report = made_up(3_600, "shop");
+        let axis = Axis::of(&report, 500);
+        let page = render(&report, &axis).into_string();
+        // Paths of cells, without what else is drawn.
+        let paths = page.split("class=\"cell").skip(1).filter_map(|path| path.split('>').next());
+        let bars = paths.flat_map(|path| path.split('M')).filter_map(|bar| bar.split_once(' '));
+        let numbers = bars.filter_map(|(x, rest)| {
+            let width = rest.split_once('h')?.1.split_once('v')?.0;
+            Some((x.parse::<f64>().ok()?, width.parse::<f64>().ok()?))
+        });
+        let mut edges: Vec<(i64, i64)> = (numbers)
+            .map(|(x, width)| ((x * 10.0).round() as i64, ((x + width) * 10.0).round() as i64))
+            .collect();
+        edges.sort_unstable();
+        edges.dedup();
+        assert!(edges.len() > 100);
+        assert!(edges.windows(2).all(|two| two[0].1 == two[1].0), "{edges:?}");
     }
 }
