@@ -32,7 +32,11 @@ impl Screen {
         common: &Common,
         remote: Option<&Remote>,
     ) -> io::Result<Self> {
-        let ui = choose(common)?;
+        let ui = choose(common);
+        #[cfg(feature = "tui")]
+        if ui == Ui::Tui && !terminal::there_is() {
+            return Err(io::Error::other(NO_TERMINAL));
+        }
         match ui {
             Ui::Bar => audience.seat("bar", Full::Drop, Bars::new())?,
             Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.verbose))?,
@@ -78,6 +82,10 @@ impl Screen {
     }
 
     /// Something that a person should know, where it does no harm to what is shown.
+    #[cfg_attr(
+        not(feature = "tui"),
+        expect(clippy::unused_self, reason = "nothing but the dashboard could take harm")
+    )]
     pub(super) fn complain(&self, what: &str) {
         #[cfg(feature = "tui")]
         if let Some(curtain) = &self.dashboard {
@@ -87,6 +95,10 @@ impl Screen {
     }
 
     /// The same by the way.
+    #[cfg_attr(
+        not(feature = "tui"),
+        expect(clippy::unused_self, reason = "nothing but the dashboard could take harm")
+    )]
     pub(super) fn say(&self, what: &str) {
         #[cfg(feature = "tui")]
         if let Some(curtain) = &self.dashboard {
@@ -96,21 +108,21 @@ impl Screen {
     }
 }
 
+/// Why there is no dashboard, and what to do.
+#[cfg(feature = "tui")]
+const NO_TERMINAL: &str = "`--ui tui` needs a terminal: standard input and standard error have to \
+                           be one, in the foreground; elsewhere say `--ui plain`";
+
 /// What is shown.
-fn choose(common: &Common) -> io::Result<Ui> {
+fn choose(common: &Common) -> Ui {
     match common.ui {
-        _ if common.output.quiet > 0 => Ok(Ui::None),
-        Ui::Auto if common.verbose => Ok(Ui::Plain),
+        _ if common.output.quiet > 0 => Ui::None,
+        Ui::Auto if common.verbose => Ui::Plain,
         #[cfg(feature = "tui")]
-        Ui::Auto if terminal::there_is() && is_able() => Ok(Ui::Tui),
-        Ui::Auto if io::stderr().is_terminal() => Ok(Ui::Bar),
-        Ui::Auto => Ok(Ui::Plain),
-        #[cfg(feature = "tui")]
-        Ui::Tui if !terminal::there_is() => Err(io::Error::other(
-            "`--ui tui` needs a terminal: standard input and standard error have to be one, in the \
-             foreground; elsewhere say `--ui plain`",
-        )),
-        asked => Ok(asked),
+        Ui::Auto if terminal::there_is() && is_able() => Ui::Tui,
+        Ui::Auto if io::stderr().is_terminal() => Ui::Bar,
+        Ui::Auto => Ui::Plain,
+        asked => asked,
     }
 }
 

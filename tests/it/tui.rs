@@ -2,6 +2,7 @@
 
 use rustix::process::{Signal, kill_process};
 
+use crate::harness::Manada;
 use crate::terminal::Terminal;
 
 const SCENARIO: &str = "\
@@ -131,4 +132,11 @@ fn what_is_pasted_is_no_key() {
     assert!(shown.contains("running") && !shown.contains("End the run?"), "{shown}");
     terminal.press("\x03");
     assert_eq!(terminal.close(), 130);
+}
+
+#[test]
+fn without_a_terminal_it_is_refused_and_nothing_is_drawn() {
+    let plain = Manada::new(&["run", "s.yaml", "--ui", "tui"]).file("s.yaml", SCENARIO).go();
+    assert_eq!(plain.code, Some(1), "{plain}");
+    assert!(plain.stderr.contains("elsewhere say `--ui plain`"), "{plain}");
 }

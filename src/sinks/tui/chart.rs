@@ -64,6 +64,7 @@ impl Measure {
     pub(super) fn show(self, value: f64) -> String {
         let value = value.max(0.0);
         match self {
+            _ if value.is_infinite() => "no answer".to_owned(),
             Self::Time => show_us(value.round() as u64),
             Self::PerSecond => format!("{}/s", show_rate(value)),
             Self::Number if value < 10.0 && value.fract() > 0.0 => format!("{value:.1}"),
@@ -123,14 +124,14 @@ impl Scale {
     }
 }
 
-/// The next round number: 1, 2, 5 or 10 times a power of ten.
+/// The next round number: a small one times a power of ten.
 fn round_up(value: f64) -> f64 {
     if value <= 0.0 {
         return 1.0;
     }
     let power = 10_f64.powf(value.log10().floor());
-    let steps = [1.0, 2.0, 5.0, 10.0].map(|step| step * power);
-    steps.into_iter().find(|step| *step >= value * 0.999_999).unwrap_or(steps[3])
+    let steps = [1.0, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0].map(|step| step * power);
+    steps.into_iter().find(|step| *step >= value * 0.999_999).unwrap_or(10.0 * power)
 }
 
 /// The names of curves, with their last values where there is room, for a title.
@@ -155,7 +156,8 @@ fn names(curves: &[Curve], measure: Option<Measure>, theme: Theme) -> Line<'stat
         parts.push(span(format!(" {}", curve.name), theme.dim()));
         if let Some(measure) = measure {
             let value = curve.readings.last().map_or("-".to_owned(), |last| {
-                let bound = if last.at_least { "≥ " } else { "" };
+                let is_bound = last.at_least && last.value.is_finite();
+                let bound = if is_bound { "≥ " } else { "" };
                 format!("{bound}{}", measure.show(last.value))
             });
             parts.push(Part::raw(format!(" {value}")));
@@ -352,7 +354,9 @@ mod tests {
 
     #[test]
     fn a_scale_ends_at_round_numbers_and_keeps_order() {
-        for (value, end) in [(0.0, 1.0), (0.3, 0.5), (1.0, 1.0), (7.0, 10.0), (201.0, 500.0)] {
+        for (value, end) in
+            [(0.0, 1.0), (0.3, 0.3), (1.0, 1.0), (7.0, 8.0), (9.0, 10.0), (201.0, 250.0)]
+        {
             let found = round_up(value);
             assert!((found - end).abs() < 1e-9, "{value}: {found}");
         }
@@ -361,6 +365,7 @@ mod tests {
             let places: Vec<f64> = [1.0, 3.0, 40.0, 900.0, 1e6].map(|v| scale.place(v)).into();
             assert!(places.is_sorted() && places.iter().all(|place| (0.0..=1.0).contains(place)));
             assert!((scale.value(scale.place(40.0)) - 40.0).abs() < 1e-6);
+            assert!((scale.place(f64::INFINITY) - 1.0).abs() < 1e-9);
         }
         assert!(Scale::of([].into_iter(), true).high > 0.0);
     }

@@ -25,6 +25,8 @@ pub(super) fn span(text: impl Into<String>, style: Style) -> Span<'static> {
 pub(super) fn line(page: &mut Buffer, area: Rect, row: u16, line: &Line<'_>) {
     let area = area.intersection(page.area);
     if row < area.height {
+        let taken = u16::try_from(line.width()).unwrap_or(u16::MAX).min(area.width);
+        (0..taken).for_each(|column| page[(area.x + column, area.y + row)].reset());
         page.set_line(area.x, area.y + row, line, area.width);
     }
 }
@@ -35,11 +37,12 @@ pub(super) fn lines(page: &mut Buffer, area: Rect, lines: &[Line<'_>]) {
     rows.for_each(|(row, text)| line(page, area, row as u16, text));
 }
 
-/// A text at a column and row of a place.
+/// A text at a column and row of a place; nothing is left of what was there.
 pub(super) fn put(page: &mut Buffer, area: Rect, at: (u16, u16), text: &str, style: Style) {
     let area = area.intersection(page.area);
     let ((column, row), room) = (at, area.width.saturating_sub(at.0));
     if row < area.height && room > 0 {
+        let style = Style::reset().patch(style);
         page.set_stringn(area.x + column, area.y + row, text, room.into(), style);
     }
 }
@@ -124,6 +127,7 @@ pub(super) fn show(screen: &mut Buffer, area: Rect, page: &Buffer, skip: u16) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ratatui::style::Modifier;
 
     #[test]
     fn parts_stay_within_their_place_and_apart() {
@@ -137,6 +141,18 @@ mod tests {
             let (left, right) = aside(area, 26);
             assert!(left.right() <= right.x && right.right() <= area.right());
         }
+    }
+
+    #[test]
+    fn what_is_written_over_leaves_nothing() {
+        let mut page = page(9, 1);
+        let (area, dim) = (page.area, Style::new().add_modifier(Modifier::DIM));
+        put(&mut page, area, (0, 0), "─────────", dim);
+        put(&mut page, area, (1, 0), "ab", Style::new());
+        line(&mut page, Rect { x: 4, ..area }, 0, &Line::from("cd"));
+        let is_dim: Vec<bool> =
+            page.content.iter().map(|cell| cell.modifier.contains(Modifier::DIM)).collect();
+        assert_eq!(is_dim, [true, false, false, true, false, false, true, true, true]);
     }
 
     #[test]

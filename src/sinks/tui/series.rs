@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use crate::event::Report;
+use crate::stats::Quantile;
 use crate::stats::timeline::{Band, Moment, Point};
 
 /// A reading.
@@ -164,9 +165,14 @@ pub(super) fn percentile(
 ) -> Vec<Reading> {
     let one = |point: &Point| {
         let found = band(point)[at]?;
-        Some(Reading { second: point.second, value: found.us as f64, at_least: found.at_least })
+        Some(Reading { second: point.second, value: height(found), at_least: found.at_least })
     };
     report.timeline.points().filter_map(one).collect()
+}
+
+/// Where a percentile stands. Of what got no answer at all nothing is known: it ranks above all.
+fn height(found: Quantile) -> f64 {
+    if found.at_least && found.us == 0 { f64::INFINITY } else { found.us as f64 }
 }
 
 /// How something stood.
@@ -218,6 +224,13 @@ mod tests {
         assert_eq!(mean, [Some((2.0, false)), Some((5.0, false))]);
         let worst = columns(&readings, 1, span, 2, Many::Worst);
         assert_eq!(worst, [Some((3.0, false)), Some((9.0, true))]);
+    }
+
+    #[test]
+    fn no_answer_at_all_ranks_above_every_answer() {
+        let quantile = |us, at_least| Quantile { us, at_least, thin: false };
+        assert!(height(quantile(0, true)) > height(quantile(u64::MAX, true)));
+        assert!(height(quantile(0, false)) < height(quantile(1, true)));
     }
 
     #[test]

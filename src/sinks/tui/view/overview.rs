@@ -195,9 +195,9 @@ fn gauges(page: &mut Buffer, area: Rect, look: &Look<'_>) {
         style,
     };
     let curves = [
-        curve("connections", |moment| moment.connections, theme.accent()),
+        curve("conns", |moment| moment.connections, theme.accent()),
         curve("users", |moment| moment.users, theme.good()),
-        curve("in flight", |moment| moment.running, theme.warn()),
+        curve("calls", |moment| moment.running, theme.warn()),
     ];
     tile(page, area, look, "At once", &curves, Measure::Number);
 }
@@ -362,7 +362,7 @@ fn rest(page: &mut Buffer, area: Rect, mut rows: Vec<Line<'static>>, look: &Look
     if rows.len() > room && room > 0 {
         let more = rows.len() - room + 1;
         rows.truncate(room - 1);
-        rows.push(Line::from(span(clean(&format!("… {more} more")), look.theme.dim())));
+        rows.push(Line::from(span(format!(" … {more} more"), look.theme.dim())));
     }
     lines(page, area, &rows);
 }
