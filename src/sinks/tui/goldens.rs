@@ -40,6 +40,9 @@ fn desks() -> Vec<(String, Desk)> {
         .map(|view| (VIEWS[view].name.to_owned(), Desk { view, ..Desk::default() }))
         .collect();
     let layer = |layer, view| Desk { view, layer, ..Desk::default() };
+    let mut filtered = Desk { view: super::view::LOG, ..Desk::default() };
+    filtered.filters[filtered.view] = "breaker".to_owned();
+    desks.push(("filtered".to_owned(), filtered));
     desks.push(("help".to_owned(), layer(Layer::Help, 0)));
     desks.push(("details".to_owned(), Desk { chosen: 6, ..layer(Layer::Details, 2) }));
     desks.push(("quit".to_owned(), layer(Layer::Quit, 0)));
