@@ -126,7 +126,11 @@ fn every_size_is_drawn() {
     let large = [(1, 100), (300, 1), (2, 24), (79, 23), (80, 24), (109, 33), (110, 34), (169, 49)];
     let all = small.chain(large).chain([(170, 60), (200, 60), (300, 100)]);
     for size in all {
-        for (_, desk) in desks() {
+        for (_, mut desk) in desks() {
+            (desk.log, desk.scroll) = (size.1 % 2 == 0, [usize::from(size.0 % 7); VIEWS.len()]);
+            if size.0 % 3 == 0 {
+                desk.zoom = desk.zoom.next();
+            }
             let theme = if size.0 % 2 == 0 { MANY } else { ASCII };
             for state in [&State::default(), &begun, &empty, &state] {
                 let drawn = draw(state, &desk, theme, size);
