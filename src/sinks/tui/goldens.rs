@@ -40,6 +40,9 @@ fn desks() -> Vec<(String, Desk)> {
         .map(|view| (VIEWS[view].name.to_owned(), Desk { view, ..Desk::default() }))
         .collect();
     let layer = |layer, view| Desk { view, layer, ..Desk::default() };
+    let mut filtered = Desk { view: super::view::LOG, ..Desk::default() };
+    filtered.filters[filtered.view] = "breaker".to_owned();
+    desks.push(("filtered".to_owned(), filtered));
     desks.push(("help".to_owned(), layer(Layer::Help, 0)));
     desks.push(("details".to_owned(), Desk { chosen: 6, ..layer(Layer::Details, 2) }));
     desks.push(("quit".to_owned(), layer(Layer::Quit, 0)));
@@ -123,7 +126,11 @@ fn every_size_is_drawn() {
     let large = [(1, 100), (300, 1), (2, 24), (79, 23), (80, 24), (109, 33), (110, 34), (169, 49)];
     let all = small.chain(large).chain([(170, 60), (200, 60), (300, 100)]);
     for size in all {
-        for (_, desk) in desks() {
+        for (_, mut desk) in desks() {
+            (desk.log, desk.scroll) = (size.1 % 2 == 0, [usize::from(size.0 % 7); VIEWS.len()]);
+            if size.0 % 3 == 0 {
+                desk.zoom = desk.zoom.next();
+            }
             let theme = if size.0 % 2 == 0 { MANY } else { ASCII };
             for state in [&State::default(), &begun, &empty, &state] {
                 let drawn = draw(state, &desk, theme, size);

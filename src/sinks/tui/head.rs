@@ -103,6 +103,9 @@ fn second_line(state: &State, theme: Theme) -> Line<'static> {
     parts.push(span("  trust ", theme.dim()));
     let level = report.trust.level;
     parts.push(span(level.name(), level_style(level, theme).patch(theme.bold())));
+    if let Some(reason) = report.trust.reasons.first() {
+        parts.push(span(format!(" ({})", reason.check.replace('_', " ")), theme.dim()));
+    }
     if let Some(why) = &state.stopped {
         parts.push(span("  stopped ", theme.dim()));
         parts.push(span(clean(why), theme.warn()));

@@ -122,7 +122,7 @@ pub(super) const GROUPS: [(&str, &[Binding]); 4] = [
                 "the view before",
             ),
             bind(Action::Log, &[c('l')], "l", "values on a logarithmic axis, or not"),
-            bind(Action::Zoom, &[c('z')], "z", "the whole run, its last 5 minutes, its last one"),
+            bind(Action::Zoom, &[c('z')], "z", "time: all of it, 5 minutes, 1 minute"),
             bind(Action::Redraw, &[ctrl('l')], "Ctrl-L", "draw all of it again"),
             bind(Action::Help, &[c('?'), c('h'), f(1)], "? h F1", "these keys"),
         ],

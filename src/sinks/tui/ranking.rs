@@ -45,13 +45,35 @@ impl Sort {
 
 /// The steps that are shown, in their order: indices into `Outline::steps`.
 pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<usize> {
-    let mut shown: Vec<usize> =
-        (0..report.opening.plan.steps.len()).filter(|at| fits(report, *at, filter)).collect();
-    shown.sort_by(|one, other| {
-        let order = compare(report, *one, *other, sort.by);
+    // A percentile is looked for once a step, not once a comparison.
+    let mut shown: Vec<(Key<'_>, usize)> = (0..report.opening.plan.steps.len())
+        .filter(|step| fits(report, *step, filter))
+        .map(|step| (key(report, step, sort.by), step))
+        .collect();
+    shown.sort_by(|(one, _), (other, _)| {
+        let order = one.compare(other);
         if sort.falling { order.reverse() } else { order }
     });
-    shown
+    shown.into_iter().map(|(_, step)| step).collect()
+}
+
+/// What a step is sorted by.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Key<'a> {
+    /// Its place in the plan.
+    Place(usize),
+    /// A name.
+    Name(&'a str),
+    /// A number; none: nothing was measured.
+    Number(Option<f64>),
+    /// Microseconds, and whether that is a bound.
+    Time(Option<(u64, bool)>),
+}
+
+impl Key<'_> {
+    fn compare(&self, other: &Self) -> Ordering {
+        self.partial_cmp(other).unwrap_or(Ordering::Equal)
+    }
 }
 
 /// Whether a step has a text in any of its names, large letters or small.
@@ -85,34 +107,23 @@ pub(super) fn rate(report: &Report, calls: u64) -> f64 {
     calls as f64 / (ns as f64 / 1e9).max(1e-9)
 }
 
-fn compare(report: &Report, one: usize, other: usize, by: usize) -> Ordering {
-    let name = |step: usize| names(report, step)[by.min(2)];
-    let count = |read: fn(&StepWindow) -> u64| {
-        let of = |step: usize| window(report, step).map_or(0, read);
-        of(one).cmp(&of(other))
+fn key(report: &Report, step: usize, by: usize) -> Key<'_> {
+    let window = window(report, step);
+    let time = |latency: Option<&Latency>, p: f64| {
+        let found = latency.and_then(|latency| quantile(latency, p));
+        Key::Time(found.map(|found| (found.us, found.at_least)))
     };
-    let time = |read: fn(&StepWindow) -> &Latency, p: f64| {
-        let of = |step: usize| {
-            let found = window(report, step).and_then(|step| quantile(read(step), p));
-            found.map(|found| (found.us, found.at_least))
-        };
-        of(one).cmp(&of(other))
-    };
+    let service = |p: f64| time(window.map(|step| &step.service), p);
     match by {
-        0 => one.cmp(&other),
-        1 | 2 => name(one).cmp(name(other)),
-        3 | 4 => count(|step| step.calls.made),
-        5 => {
-            let share = |step: usize| {
-                window(report, step).and_then(|step| step.calls.error_share()).unwrap_or(-1.0)
-            };
-            share(one).total_cmp(&share(other))
-        }
-        6 => time(|step| &step.service, 0.5),
-        7 => time(|step| &step.service, 0.95),
-        8 => time(|step| &step.service, 0.99),
-        9 => time(|step| &step.service, 1.0),
-        _ => time(|step| &step.response, 0.99),
+        0 => Key::Place(step),
+        1 | 2 => Key::Name(names(report, step)[by]),
+        3 | 4 => Key::Number(window.map(|step| step.calls.made as f64)),
+        5 => Key::Number(window.and_then(|step| step.calls.error_share())),
+        6 => service(0.5),
+        7 => service(0.95),
+        8 => service(0.99),
+        9 => service(1.0),
+        _ => time(window.map(|step| &step.response), 0.99),
     }
 }
 
@@ -137,7 +148,9 @@ mod tests {
                 let mut sorted = found.clone();
                 sorted.sort_unstable();
                 assert_eq!(sorted, all, "{by}");
-                let steps = found.windows(2).map(|two| compare(&report, two[0], two[1], by));
+                let steps = found
+                    .windows(2)
+                    .map(|two| key(&report, two[0], by).compare(&key(&report, two[1], by)));
                 let wrong = if falling { Ordering::Less } else { Ordering::Greater };
                 assert!(steps.into_iter().all(|order| order != wrong), "{by} {falling}");
             }

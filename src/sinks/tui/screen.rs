@@ -218,6 +218,13 @@ fn footer(screen: &mut Buffer, area: Rect, desk: &Desk, theme: Theme, size: (u16
         return line(screen, area, 0, &Line::from(parts));
     }
     let mut parts = vec![Span::raw(" ")];
+    let filter = &desk.filters[desk.view];
+    if !filter.is_empty() {
+        let filter = fit(&clean(filter), usize::from(area.width) / 3);
+        parts.push(span(format!("/{filter}"), theme.warn()));
+        parts.push(span("  Esc drops it  ", theme.dim()));
+    }
+    let room = usize::from(size.0).saturating_sub(parts.iter().map(Span::width).sum());
     let mut keys = vec![
         ("?", "help"),
         ("p", "pause"),
@@ -231,7 +238,6 @@ fn footer(screen: &mut Buffer, area: Rect, desk: &Desk, theme: Theme, size: (u16
         ("l", "log axis"),
         ("q", "quit"),
     ];
-    let room = usize::from(size.0);
     let needed = |keys: &[(&str, &str)]| -> usize {
         keys.iter().map(|(key, does)| key.len() + does.len() + 3).sum()
     };
@@ -246,7 +252,7 @@ fn footer(screen: &mut Buffer, area: Rect, desk: &Desk, theme: Theme, size: (u16
     if size.0 < FULL.0 || size.1 < FULL.1 {
         let hint = format!("{}×{} shows all", FULL.0, FULL.1);
         let used: usize = parts.iter().map(Span::width).sum();
-        if used + hint.len() < room {
+        if used + hint.len() < usize::from(size.0) {
             parts.push(span(hint, theme.warn()));
         }
     }

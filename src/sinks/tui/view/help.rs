@@ -8,6 +8,7 @@ use ratatui::text::{Line, Span};
 use super::parts::{title, wrapped};
 use crate::sinks::tui::keys::{Binding, GROUPS};
 use crate::sinks::tui::pen::span;
+use crate::sinks::tui::text::fit;
 use crate::sinks::tui::theme::Theme;
 
 /// How to read it.
@@ -47,7 +48,7 @@ fn keys(groups: &[(&str, &[Binding])], columns: u16, theme: Theme) -> Vec<Line<'
         for binding in bindings.iter().filter(|binding| !binding.shown.is_empty()) {
             lines.push(Line::from(vec![
                 span(format!("  {:<14}", binding.shown), theme.accent()),
-                Span::raw(binding.says),
+                Span::raw(fit(binding.says, usize::from(columns).saturating_sub(16))),
             ]));
         }
     }
