@@ -106,13 +106,6 @@ fn generator(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
             Style::new(),
         ),
         (
-            "memory",
-            report
-                .rss_peak
-                .map_or("unknown".to_owned(), |bytes| format!("{} at most", show_bytes(bytes))),
-            Style::new(),
-        ),
-        (
             "ledgers",
             if health.ledger.is_empty() { "add up".to_owned() } else { health.ledger.join("; ") },
             if health.ledger.is_empty() { Style::new() } else { theme.bad() },
