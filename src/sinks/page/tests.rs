@@ -176,7 +176,7 @@ fn timeline(seconds: u32) -> Timeline {
             heat: Heat((20..60).map(|row| (row, 1 + u32::from(row) * second % 90)).collect()),
         });
         timeline.stands(Moment {
-            second: second + 1,
+            second,
             asked: vec![9.0, f64::from(second % 50)],
             users: 5,
             running: 4,
