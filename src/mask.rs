@@ -64,7 +64,8 @@ pub fn is_login(name: &str) -> bool {
 /// What names a login, and its value: quoted, or up to where a value ends in YAML. A map or a list
 /// is none.
 static LOGIN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let names = "authorization|proxy-authorization|cookie|set-cookie|password|secret|api[-_]key";
+    let names = "authorization|proxy-authorization|cookie|set-cookie|password|secret|api[-_]key|\
+                 bearer|token";
     let value = r#""[^"\n]*"|'[^'\n]*'|[^\s"'{\[][^,}\n]*"#;
     // After a quoted name JSON needs no blank, and YAML takes JSON.
     Regex::new(&format!(r#"(?i)(\b(?:{names})(?:["']\s*:[ \t]*|\s*:[ \t]+))({value})"#)).ok()
@@ -156,6 +157,8 @@ mod tests {
             ("password: 'hunter2'", "password: ***"),
             ("json: {\"password\":\"x\",\"a\":1}", "json: {\"password\":***,\"a\":1}"),
             ("password: \"{{ account.password }}\"", "password: \"{{ account.password }}\""),
+            ("auth: { bearer: abc, x: 1 }", "auth: { bearer: ***, x: 1 }"),
+            ("capture: { token: { json: a } }", "capture: { token: { json: a } }"),
             ("headers:", "headers:"),
             ("url: http://h:80/", "url: http://h:80/"),
         ] {
