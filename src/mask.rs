@@ -58,7 +58,9 @@ pub fn hide(text: &str) -> Cow<'_, str> {
 /// Whether a header's value is nobody's business.
 pub fn is_login(name: &str) -> bool {
     let known = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
-    known.iter().any(|known| name.trim().eq_ignore_ascii_case(known))
+    let name = name.trim().to_ascii_lowercase();
+    let ends = ["api-key", "apikey", "token", "secret", "password"];
+    known.contains(&name.as_str()) || ends.iter().any(|end| name.ends_with(end))
 }
 
 /// What names a login, and its value: quoted, or up to where a value ends in YAML. A map or a list
@@ -165,6 +167,20 @@ mod tests {
             assert_eq!(hide_logins(line), shown);
         }
         assert_eq!(hide_logins("a: 1\npassword: x\n"), "a: 1\npassword: ***\n");
+    }
+
+    #[test]
+    fn headers_that_carry_keys_are_logins() {
+        for (name, is) in [
+            ("Authorization", true),
+            (" Set-Cookie", true),
+            ("X-Api-Key", true),
+            ("x-auth-token", true),
+            ("Accept", false),
+            ("Idempotency-Key", false),
+        ] {
+            assert_eq!(is_login(name), is, "{name}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! `run` and `hit` both end here: there is one path.
 //! Invariant: what can fail before the run fails before the run.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -60,8 +61,7 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         }
     };
     let beside = Beside {
-        // A path may be no text.
-        command: told(std::env::args_os().map(|word| word.to_string_lossy().into_owned())),
+        command: told(std::env::args_os()),
         shards: common.shards.map(|shards| shards as usize),
         watch,
     };
@@ -219,8 +219,10 @@ pub(super) fn print(report: &Report, output: &Output, paths: &[PathBuf]) -> io::
 
 /// The words of the command line as a report may show them: without what headers that carry logins
 /// say, and what else names a login.
-fn told(words: impl Iterator<Item = String>) -> Vec<String> {
-    let hide = |word: String| {
+fn told(words: impl Iterator<Item = OsString>) -> Vec<String> {
+    let hide = |word: OsString| {
+        // A path may be no text.
+        let word = word.to_string_lossy();
         let (name, _) = word.split_once(':').unwrap_or((&word, ""));
         let plain = name.trim_start_matches("--header=").trim_start_matches("-H");
         if mask::is_login(plain) {
@@ -267,5 +269,27 @@ fn listen(told: mpsc::Sender<Interrupt>) {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_without_its_logins_whatever_its_bytes_are() {
+        for (word, shown) in [
+            (&b"--out"[..], "--out"),
+            (b"reports/\xff", "reports/\u{fffd}"),
+            (b"Cookie: a=b; c=d&e,f", "Cookie: ***"),
+            (b"--header=Authorization: Basic a, b", "--header=Authorization: ***"),
+            (b"-HX-Api-Key: a", "-HX-Api-Key: ***"),
+            (b"http://u:p@127.0.0.1:9090", "http://***@127.0.0.1:9090"),
+            (b"http://127.0.0.1:8080/", "http://127.0.0.1:8080/"),
+        ] {
+            assert_eq!(told([OsString::from_vec(word.to_vec())].into_iter()), [shown]);
+        }
     }
 }
