@@ -58,16 +58,39 @@ pub fn hide(text: &str) -> Cow<'_, str> {
 /// Whether a header's value is nobody's business.
 pub fn is_login(name: &str) -> bool {
     let known = ["authorization", "proxy-authorization", "cookie", "set-cookie"];
-    known.iter().any(|known| name.trim().eq_ignore_ascii_case(known))
+    let name = name.trim().to_ascii_lowercase();
+    let ends = ["api-key", "apikey", "token", "secret", "password"];
+    known.contains(&name.as_str()) || ends.iter().any(|end| name.ends_with(end))
 }
 
 /// What names a login, and its value: quoted, or up to where a value ends in YAML. A map or a list
 /// is none.
 static LOGIN: LazyLock<Option<Regex>> = LazyLock::new(|| {
-    let names = "authorization|proxy-authorization|cookie|set-cookie|password|secret|api[-_]key";
+    let names = "authorization|proxy-authorization|cookie|set-cookie|password|secret|api[-_]key|\
+                 bearer|token";
     let value = r#""[^"\n]*"|'[^'\n]*'|[^\s"'{\[][^,}\n]*"#;
-    Regex::new(&format!(r#"(?i)(\b(?:{names})["']?\s*:[ \t]+)({value})"#)).ok()
+    // After a quoted name JSON needs no blank, and YAML takes JSON.
+    Regex::new(&format!(r#"(?i)(\b(?:{names})(?:["']\s*:[ \t]*|\s*:[ \t]+))({value})"#)).ok()
 });
+
+/// The same in a word of a command line: in a header, in JSON, in a form, in a path and its value;
+/// or who somebody is, in an address.
+static WORD: LazyLock<Option<Regex>> = LazyLock::new(|| {
+    let names = "authorization|cookie|password|passwd|secret|api[-_]?key|token";
+    let value = r#""[^"]*"|'[^']*'|[^\s"'{\[&][^,}&]*"#;
+    let named = format!(r#"([\w-]*(?:{names})["']?\s*[:=]\s*)({value})"#);
+    Regex::new(&format!(r"(?i){named}|(://)([^/?#\s@]*)@")).ok()
+});
+
+/// A word of a command line without logins. What a template reads from elsewhere stays.
+pub fn hide_words(word: &str) -> Cow<'_, str> {
+    let Some(login) = &*WORD else { return Cow::Borrowed(MASK) };
+    login.replace_all(word, |found: &Captures<'_>| match (found.get(1), found.get(2)) {
+        (Some(_), Some(value)) if value.as_str().contains("{{") => found[0].to_owned(),
+        (Some(name), _) => format!("{}{MASK}", name.as_str()),
+        _ => format!("://{MASK}@"),
+    })
+}
 
 /// A file without what stands after the names of logins in it: `authorization: …`, `password: …`.
 /// What a template reads from elsewhere stays.
@@ -134,13 +157,49 @@ mod tests {
             ("{ \"password\": \"a, b\" }", "{ \"password\": *** }"),
             ("capture: { secret: { json: \"$.s\" } }", "capture: { secret: { json: \"$.s\" } }"),
             ("password: 'hunter2'", "password: ***"),
+            ("json: {\"password\":\"x\",\"a\":1}", "json: {\"password\":***,\"a\":1}"),
             ("password: \"{{ account.password }}\"", "password: \"{{ account.password }}\""),
+            ("auth: { bearer: abc, x: 1 }", "auth: { bearer: ***, x: 1 }"),
+            ("capture: { token: { json: a } }", "capture: { token: { json: a } }"),
             ("headers:", "headers:"),
             ("url: http://h:80/", "url: http://h:80/"),
         ] {
             assert_eq!(hide_logins(line), shown);
         }
         assert_eq!(hide_logins("a: 1\npassword: x\n"), "a: 1\npassword: ***\n");
+    }
+
+    #[test]
+    fn headers_that_carry_keys_are_logins() {
+        for (name, is) in [
+            ("Authorization", true),
+            (" Set-Cookie", true),
+            ("X-Api-Key", true),
+            ("x-auth-token", true),
+            ("Accept", false),
+            ("Idempotency-Key", false),
+        ] {
+            assert_eq!(is_login(name), is, "{name}");
+        }
+    }
+
+    #[test]
+    fn logins_in_the_words_of_a_command_are_hidden_and_nothing_else() {
+        for (word, shown) in [
+            ("X-Api-Key: abc", "X-Api-Key: ***"),
+            ("--header=x-auth-token: a b", "--header=x-auth-token: ***"),
+            ("{\"user\":\"u\",\"password\":\"p, w\"}", "{\"user\":\"u\",\"password\":***}"),
+            ("user=u&password=p w&x=1", "user=u&password=***&x=1"),
+            ("services.api.headers.api-key=abc", "services.api.headers.api-key=***"),
+            ("password={{ env.PASSWORD }}", "password={{ env.PASSWORD }}"),
+            ("http://u:p@h:9090/a", "http://***@h:9090/a"),
+            ("http://h:9090/u@h?a=b", "http://h:9090/u@h?a=b"),
+            ("accept: text/html", "accept: text/html"),
+            ("errors < 1%", "errors < 1%"),
+            ("tokens.yaml", "tokens.yaml"),
+        ] {
+            assert_eq!(hide_words(word), shown);
+        }
     }
 
     #[test]

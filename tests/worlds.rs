@@ -81,6 +81,9 @@ struct World {
     /// All that was changed, in order: the seconds after the start, whose change, and what.
     #[serde(default)]
     changes: Vec<String>,
+    /// What is asked of each workload in seconds that are named: users, or starts per second.
+    #[serde(default)]
+    asked: BTreeMap<u32, Vec<f64>>,
 }
 
 /// Everything that is wrong with a world, in words.
@@ -124,6 +127,12 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     let changed = changes(snapshot);
     if changed != world.changes {
         wrong.push(format!("what was changed: {changed:?}"));
+    }
+    for (second, asked) in &world.asked {
+        let found = report.timeline.moments.iter().find(|one| one.second == *second);
+        if found.map(|one| &one.asked) != Some(asked) {
+            wrong.push(format!("asked in second {second}: {found:?}"));
+        }
     }
     // What holds in any world.
     wrong.extend(snapshot.health.ledger.iter().cloned());

@@ -3,6 +3,7 @@
 //! `run` and `hit` both end here: there is one path.
 //! Invariant: what can fail before the run fails before the run.
 
+use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
@@ -20,7 +21,7 @@ use crate::exit::Ending;
 use crate::mask;
 use crate::plan::Plan;
 use crate::run::{self, Beside, Kept, Levers, Watched};
-use crate::sinks::exports::{Export, Exports};
+use crate::sinks::exports::{Export, Exports, Streams};
 use crate::sinks::files::Files;
 #[cfg(feature = "web")]
 use crate::sinks::web;
@@ -52,15 +53,15 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
     let mut audience = Audience::default();
     // Nobody who may not change the run has a way to it.
     let remote = (!common.no_control).then(Remote::default);
-    let screen = match seat(&mut audience, common, folder.as_ref(), remote.as_ref()) {
-        Ok(screen) => screen,
+    let (screen, streams) = match seat(&mut audience, common, folder.as_ref(), remote.as_ref()) {
+        Ok(seated) => seated,
         Err(error) => {
             complain(&error);
             return Ending::Broken;
         }
     };
     let beside = Beside {
-        command: told(std::env::args()),
+        command: told(std::env::args_os()),
         shards: common.shards.map(|shards| shards as usize),
         watch,
     };
@@ -70,16 +71,26 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         Err(trouble) => {
             // What had the terminal gives it back before anything is said on it.
             let _ = audience.leave();
+            let _ = streams.write();
             complain(&trouble);
             // Files that were made but never written are no report; what was measured stays.
             folder.as_deref().map(Files::sweep);
             return trouble.ending();
         }
     };
-    let written = audience.leave();
+    let written = leave(audience, &streams);
     let paths = paths(folder.as_deref(), &common.output.report);
     let ending = finish(print(&report, &common.output, &paths), report.ending);
     after(written, ending)
+}
+
+/// Waits for all sinks, then writes what waited for them.
+pub(super) fn leave(
+    audience: Audience,
+    streams: &Streams,
+) -> Result<(), (&'static str, io::Error)> {
+    let written = audience.leave();
+    written.and(streams.write().map_err(|error| ("reports", error)))
 }
 
 /// How the program ends once all sinks have left.
@@ -105,13 +116,13 @@ fn seat(
     common: &Common,
     folder: Option<&PathBuf>,
     remote: Option<&Remote>,
-) -> io::Result<Screen> {
+) -> io::Result<(Screen, Streams)> {
     seat_files(audience, folder.map(PathBuf::as_path), common.force)?;
-    seat_exports(audience, &common.output.report)?;
+    let streams = seat_exports(audience, &common.output.report)?;
     let told = dashboard(audience, common, remote)?;
     let screen = Screen::seat(audience, common, remote)?;
     told.iter().for_each(|text| screen.say(text));
-    Ok(screen)
+    Ok((screen, streams))
 }
 
 /// Opens the dashboard in the browser where one is asked for; what to say of it.
@@ -157,15 +168,18 @@ pub(super) fn seat_files(
     audience.seat("files", Full::Wait, files)
 }
 
-/// Seats what writes other forms.
+/// Seats what writes other forms; what of it waits for the end of all screens.
 ///
 /// # Errors
 /// When one of their files cannot be written.
-pub(super) fn seat_exports(audience: &mut Audience, reports: &[Export]) -> io::Result<()> {
+pub(super) fn seat_exports(audience: &mut Audience, reports: &[Export]) -> io::Result<Streams> {
     if reports.is_empty() {
-        return Ok(());
+        return Ok(Streams::default());
     }
-    audience.seat("reports", Full::Wait, Exports::open(reports)?)
+    let exports = Exports::open(reports)?;
+    let streams = exports.streams();
+    audience.seat("reports", Full::Wait, exports)?;
+    Ok(streams)
 }
 
 /// Opens the ways to change the run while it goes on. A run that cannot be controlled is a run all
@@ -204,12 +218,17 @@ pub(super) fn print(report: &Report, output: &Output, paths: &[PathBuf]) -> io::
 }
 
 /// The words of the command line as a report may show them: without what headers that carry logins
-/// say.
-fn told(words: impl Iterator<Item = String>) -> Vec<String> {
-    let hide = |word: String| {
-        let Some((name, _)) = word.split_once(':') else { return word };
+/// say, and what else names a login.
+fn told(words: impl Iterator<Item = OsString>) -> Vec<String> {
+    let hide = |word: OsString| {
+        // A path may be no text.
+        let word = word.to_string_lossy();
+        let (name, _) = word.split_once(':').unwrap_or((&word, ""));
         let plain = name.trim_start_matches("--header=").trim_start_matches("-H");
-        if mask::is_login(plain) { format!("{name}: ***") } else { word }
+        if mask::is_login(plain) {
+            return format!("{name}: ***");
+        }
+        mask::hide_words(&word).into_owned()
     };
     words.map(hide).collect()
 }
@@ -250,5 +269,27 @@ fn listen(told: mpsc::Sender<Interrupt>) {
                 }
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[test]
+    fn a_command_is_told_without_its_logins_whatever_its_bytes_are() {
+        for (word, shown) in [
+            (&b"--out"[..], "--out"),
+            (b"reports/\xff", "reports/\u{fffd}"),
+            (b"Cookie: a=b; c=d&e,f", "Cookie: ***"),
+            (b"--header=Authorization: Basic a, b", "--header=Authorization: ***"),
+            (b"-HX-Api-Key: a", "-HX-Api-Key: ***"),
+            (b"http://u:p@127.0.0.1:9090", "http://***@127.0.0.1:9090"),
+            (b"http://127.0.0.1:8080/", "http://127.0.0.1:8080/"),
+        ] {
+            assert_eq!(told([OsString::from_vec(word.to_vec())].into_iter()), [shown]);
+        }
     }
 }

@@ -62,10 +62,13 @@ pub(super) fn run(args: &Args) -> Ending {
     let mut audience = Audience::default();
     let seated = launch::seat_files(&mut audience, args.out.as_deref(), args.force)
         .and_then(|()| launch::seat_exports(&mut audience, &args.output.report));
-    if let Err(error) = seated {
-        complain(&error);
-        return Ending::Broken;
-    }
+    let streams = match seated {
+        Ok(streams) => streams,
+        Err(error) => {
+            complain(&error);
+            return Ending::Broken;
+        }
+    };
     let report = match replay::replay(file, rules, &mut audience) {
         Ok(report) => report,
         Err(error) => {
@@ -75,7 +78,7 @@ pub(super) fn run(args: &Args) -> Ending {
             return Ending::Scenario;
         }
     };
-    let written = audience.leave();
+    let written = launch::leave(audience, &streams);
     let paths = launch::paths(args.out.as_deref(), &args.output.report);
     let ending = finish(launch::print(&report, &args.output, &paths), report.ending);
     launch::after(written, ending)

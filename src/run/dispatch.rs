@@ -246,9 +246,11 @@ impl Dispatch<'_> {
     /// How things stand at the end of the second that is over.
     fn moment(&mut self, now_ns: u64) -> Moment {
         let gauges = self.folds.fold.gauges();
+        let second = now_ns.saturating_sub(SECOND_NS + SHED_NS) / SECOND_NS;
         Moment {
-            second: (now_ns.saturating_sub(SECOND_NS + SHED_NS) / SECOND_NS) as u32,
-            asked: self.control.asked(now_ns),
+            second: second as u32,
+            // Within the second still: what a load asks at its very end is nothing.
+            asked: self.control.asked((second + 1) * SECOND_NS - 1),
             users: gauges.users,
             running: gauges.running_calls,
             connections: gauges.connections,

@@ -2,6 +2,8 @@
 //!
 //! Invariant: a bound says that it is one; what rests on few calls says so.
 
+use crate::event::Report;
+use crate::exit::Ending;
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Judgement;
 use crate::verdict::threshold::Metric;
@@ -21,6 +23,14 @@ impl Judged {
     pub(super) fn note(&self, between: &str) -> String {
         let parts = [&self.margin, &self.remark].map(String::as_str);
         parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(between)
+    }
+}
+
+/// How a run ended, in a word; without a rule none was kept.
+pub(super) fn verdict(report: &Report) -> &'static str {
+    match report.ending {
+        Ending::Pass if report.judgements.is_empty() => "done",
+        _ => report.ending.verdict().unwrap_or("not carried out"),
     }
 }
 
@@ -63,5 +73,23 @@ pub(super) fn in_unit(metric: Metric, value: f64) -> String {
         | Metric::Iterations
         | Metric::GeneratorErrors
         | Metric::Statuses(..) => show_count(value as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::page::tests::made_up;
+
+    #[test]
+    fn what_was_not_judged_did_not_pass() {
+        let mut report = made_up(3, "shop");
+        report.ending = Ending::Pass;
+        assert!(!report.judgements.is_empty());
+        assert_eq!(verdict(&report), "pass");
+        report.judgements.clear();
+        assert_eq!(verdict(&report), "done");
+        report.ending = Ending::Interrupted;
+        assert_eq!(verdict(&report), "interrupted");
     }
 }

@@ -1,7 +1,7 @@
 //! Colours and harmless text for terminals.
 //!
 //! Invariant: what others wrote (names in files, a target's words) reaches a terminal without
-//! control characters.
+//! control characters, and a log of a CI without commands to its runner.
 
 use anstyle::{AnsiColor, Style};
 
@@ -23,10 +23,15 @@ pub(super) fn paint(style: Style, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
 }
 
-/// A text without control characters and secrets.
+/// A text without control characters, secrets, and what runners of a CI obey anywhere in a line.
 pub(super) fn plain(text: &str) -> String {
-    mask::hide(text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    let shown: String =
+        mask::hide(text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    ORDERS.iter().fold(shown, |shown, (order, harmless)| shown.replace(order, harmless))
 }
+
+/// How commands to runners begin wherever they stand, and what is shown in their place.
+const ORDERS: [(&str, &str); 2] = [("##[", "# #["), ("##vso[", "# #vso[")];
 
 /// How many columns a text takes, colours left out.
 pub(super) fn width(text: &str) -> usize {
@@ -41,4 +46,24 @@ pub(super) fn width(text: &str) -> usize {
         }
     }
     columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_commands_nobody() {
+        for (text, shown) in [
+            ("a\u{1b}[2Jb\n", "a\u{fffd}[2Jb\u{fffd}"),
+            (
+                "x ##vso[task.setvariable variable=PATH]y",
+                "x # #vso[task.setvariable variable=PATH]y",
+            ),
+            ("###[add-mask]e", "## #[add-mask]e"),
+            ("issue ## 5", "issue ## 5"),
+        ] {
+            assert_eq!(plain(text), shown);
+        }
+    }
 }

@@ -122,8 +122,9 @@ fn value(body: &[u8]) -> Result<Option<f64>, String> {
         return Err(error.chars().take(200).collect());
     }
     let result = &answer["data"]["result"];
-    // A sample is its time, then its value as a text.
-    let number = |sample: &Value| sample[1].as_str()?.parse().ok();
+    // A sample is its time, then its value as a text. `NaN` and `+Inf` are no place on an axis.
+    let number =
+        |sample: &Value| sample[1].as_str()?.parse().ok().filter(|value: &f64| value.is_finite());
     match answer["data"]["resultType"].as_str() {
         Some("scalar") => Ok(number(result)),
         Some("vector") => match result.as_array().map(Vec::as_slice) {
@@ -154,6 +155,8 @@ mod tests {
             (data("vector", "[]"), Ok(None)),
             (data("scalar", r#"[1, "7"]"#), Ok(Some(7.0))),
             (data("vector", &format!("[{}]", sample("what"))), Ok(None)),
+            (data("vector", &format!("[{}]", sample("NaN"))), Ok(None)),
+            (data("vector", &format!("[{}]", sample("+Inf"))), Ok(None)),
             (data("vector", &two), Err("2 series")),
             (data("matrix", "[]"), Err("a matrix")),
             (r#"{"status":"error","error":"parse error"}"#.to_owned(), Err("parse error")),

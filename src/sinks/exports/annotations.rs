@@ -36,7 +36,7 @@ pub(super) fn render(report: &Report) -> String {
     for why in &report.broken {
         say("error", &format!("{scenario}: not carried out"), why);
     }
-    let verdict = report.ending.verdict().unwrap_or("not carried out");
+    let verdict = judged::verdict(report);
     let code = report.ending.code();
     say("notice", scenario, &format!("{verdict}, exit code {code}"));
     out

@@ -6,6 +6,7 @@ use maud::html;
 
 use crate::event::Report;
 use crate::exit::Ending;
+use crate::sinks::judged;
 use crate::sinks::paint::plain;
 use crate::sinks::steps::quantile;
 
@@ -16,13 +17,14 @@ pub(super) fn render(report: &Report) -> String {
     let measured = &report.snapshot.measured;
     let response = measured.response(|_| true, measured.lost());
     let name: String = plain(&report.opening.plan.scenario).chars().take(40).collect();
-    let verdict = report.ending.verdict().unwrap_or("not carried out");
+    let verdict = judged::verdict(report);
     let value = match report.ending {
         Ending::Pass | Ending::Fail => format!("{verdict} · p95 {}", quantile(&response, 0.95)),
         _ => verdict.to_owned(),
     };
     // Dark enough for white letters: a contrast of at least 4.5.
     let colour = match report.ending {
+        Ending::Pass if report.judgements.is_empty() => "#0d5a9e",
         Ending::Pass => "#2e7d32",
         Ending::Fail | Ending::Aborted | Ending::Broken => "#c62828",
         _ => "#8a5a00",

@@ -27,8 +27,10 @@ pub(super) fn render(report: &Report) -> String {
 
 fn head(out: &mut String, report: &Report) {
     let plan = &report.opening.plan;
-    let verdict = report.ending.verdict().unwrap_or("not carried out");
+    let verdict = judged::verdict(report);
     let mark = match report.ending.code() {
+        // Nothing was judged: nothing is good.
+        0 if report.judgements.is_empty() => "☑️",
         0 => "✅",
         4 | 6 | 1 => "❌",
         _ => "⚠️",
@@ -82,7 +84,7 @@ fn load(out: &mut String, report: &Report) {
         };
         let own = |step: usize| plan.steps[step].workload == at;
         let response = snapshot.measured.response(own, window.lost);
-        let errors = snapshot.workloads[at].1.error_share();
+        let errors = snapshot.measured.of_workload(at, own).calls.error_share();
         let _ = writeln!(
             out,
             "| {} | {asked} | {made} | {} | {} | {} |",
@@ -152,9 +154,12 @@ fn text(words: &str) -> String {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),
             '&' => out.push_str("&amp;"),
-            // A mention or a reference needs its sign at the beginning of a word.
-            '@' => out.push_str("&#64;"),
-            '#' => out.push_str("&#35;"),
+            // Mentions and references are looked for in what was rendered: an entity hides nothing
+            // there, a space without width beside the sign does.
+            '@' | '#' => {
+                out.push(c);
+                out.push_str("&#8203;");
+            }
             // A bare address becomes a link by its colon.
             ':' => out.push_str("&#58;"),
             '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '!' | '|' | '~' => {
@@ -175,6 +180,23 @@ fn code(words: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sinks::page::tests::made_up;
+    use crate::stats::Calls;
+
+    #[test]
+    fn a_workload_is_shown_of_the_time_that_counts() {
+        let mut report = made_up(3, "shop");
+        let mut snapshot = (*report.snapshot).clone();
+        // All that failed was due in the warm-up.
+        snapshot.workloads[0].1 = Calls { made: 9, failed: 9, ..Calls::default() };
+        for step in snapshot.measured.steps.iter_mut().flatten() {
+            step.calls = Calls { made: 4, ok: 4, ..Calls::default() };
+        }
+        report.snapshot = std::sync::Arc::new(snapshot);
+        let mut out = String::new();
+        load(&mut out, &report);
+        assert!(out.contains("| 0.00 % |") && !out.contains("100.00 % |\n"), "{out}");
+    }
 
     #[test]
     fn what_others_wrote_is_text() {
@@ -182,8 +204,9 @@ mod tests {
             ("a|b", "a\\|b"),
             ("[x](javascript:y)", "\\[x\\]\\(javascript&#58;y\\)"),
             ("<img src=x>", "&lt;img src=x&gt;"),
-            ("@all https://evil", "&#64;all https&#58;//evil"),
-            ("a\n# b", "a\u{fffd}&#35; b"),
+            ("@all https://evil", "@&#8203;all https&#58;//evil"),
+            ("a\n#1 b", "a\u{fffd}#&#8203;1 b"),
+            ("# b", "#&#8203; b"),
         ] {
             assert_eq!(text(words), shown);
         }

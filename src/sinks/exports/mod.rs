@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::files::write_steps;
 use super::{Sink, json, page};
@@ -131,7 +132,13 @@ impl Export {
 #[derive(Debug)]
 pub struct Exports {
     wanted: Vec<(Form, Option<File>)>,
+    streams: Streams,
 }
+
+/// What goes to standard streams. It waits until no screen has the terminal any more: on that of a
+/// dashboard it would be gone with it.
+#[derive(Clone, Debug, Default)]
+pub struct Streams(Arc<Mutex<Vec<(Form, String)>>>);
 
 impl Exports {
     /// Opens the files, so that one that cannot be written is known now.
@@ -148,7 +155,13 @@ impl Exports {
             });
             Ok((export.form, file.transpose()?))
         };
-        Ok(Self { wanted: wanted.iter().map(open).collect::<io::Result<_>>()? })
+        let wanted = wanted.iter().map(open).collect::<io::Result<_>>()?;
+        Ok(Self { wanted, streams: Streams::default() })
+    }
+
+    /// What will go to standard streams.
+    pub fn streams(&self) -> Streams {
+        self.streams.clone()
     }
 }
 
@@ -159,20 +172,43 @@ impl Sink for Exports {
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         let RunEvent::Ended(report) = event else { return Ok(()) };
+        let mut result = Ok(());
         for (form, file) in &mut self.wanted {
-            let text = form.render(report)?;
-            match (file, form) {
-                (Some(file), _) => file.write_all(text.as_bytes())?,
-                // A runner reads annotations from either stream; this one is for remarks.
-                (None, Form::Github) => io::stderr().write_all(text.as_bytes())?,
-                (None, _) => {
-                    let mut out = io::stdout().lock();
-                    // A reader that has gone (`| head`) is no error.
-                    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-                        done => done?,
-                    }
+            let written = form.render(report).and_then(|text| match file {
+                Some(file) => file.write_all(text.as_bytes()),
+                None => {
+                    self.streams.lock().push((*form, text));
+                    Ok(())
                 }
+            });
+            // One that cannot be written takes none of the others with it.
+            result = result.and(written);
+        }
+        result
+    }
+}
+
+impl Streams {
+    fn lock(&self) -> MutexGuard<'_, Vec<(Form, String)>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes it, once.
+    ///
+    /// # Errors
+    /// When a stream cannot be written.
+    pub fn write(&self) -> io::Result<()> {
+        for (form, text) in self.lock().drain(..) {
+            // A runner reads annotations from either stream; this one is for remarks.
+            if form == Form::Github {
+                io::stderr().write_all(text.as_bytes())?;
+                continue;
+            }
+            let mut out = io::stdout().lock();
+            // A reader that has gone (`| head`) is no error.
+            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                done => done?,
             }
         }
         Ok(())
@@ -182,6 +218,26 @@ impl Sink for Exports {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sinks::page::tests::made_up;
+
+    #[test]
+    fn each_is_written_whatever_becomes_of_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("junit.xml");
+        let file = |form, path: &str| Export { form, path: Some(PathBuf::from(path)) };
+        let full = file(Form::Html, "/dev/full");
+        let stream = Export { form: Form::Github, path: None };
+        let wanted = [full, file(Form::Junit, path.to_str().unwrap()), stream];
+        let mut exports = Exports::open(&wanted).unwrap();
+        let streams = exports.streams();
+        let ended = RunEvent::Ended(Arc::new(made_up(3, "shop")));
+        let error = exports.take(&ended).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::StorageFull);
+        assert!(std::fs::read_to_string(path).unwrap().contains("</testsuites>"));
+        // A screen may still have the terminal.
+        let waiting = streams.lock();
+        assert!(matches!(&waiting[..], [(Form::Github, text)] if text.starts_with("::")));
+    }
 
     #[test]
     fn words_say_form_and_place() {

@@ -35,7 +35,7 @@ impl Axis {
         let timeline = &report.timeline;
         let width_s = timeline.width_s.max(1);
         let points = timeline.points().map(|point| point.second + width_s).max();
-        let moments = timeline.moments.iter().map(|moment| moment.second).max();
+        let moments = timeline.moments.iter().map(|moment| moment.second + width_s).max();
         // A run is over some ms after its last second: that is no second more.
         let elapsed = (report.snapshot.elapsed_ns + 500_000_000) / 1_000_000_000;
         let elapsed = u32::try_from(elapsed).unwrap_or(u32::MAX / 2);
@@ -103,9 +103,7 @@ impl Axis {
     pub fn most(&self, report: &Report, of: impl Fn(&Moment) -> Option<f64>) -> Vec<Option<f64>> {
         let mut most: Vec<Option<f64>> = vec![None; self.columns];
         for moment in &report.timeline.moments {
-            // What stands at the end of a second belongs to the column that ends there.
-            let second = moment.second.saturating_sub(u32::from(self.width_s == 1));
-            let mine = &mut most[self.column(second)];
+            let mine = &mut most[self.column(moment.second)];
             *mine = match (*mine, of(moment)) {
                 (Some(mine), Some(theirs)) => Some(mine.max(theirs)),
                 (mine, theirs) => mine.or(theirs),
@@ -137,11 +135,29 @@ pub const fn mark(topic: Topic) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::made_up;
     use super::*;
 
     fn axis(seconds: u32, step_s: u32) -> Axis {
         let columns = seconds.div_ceil(step_s) as usize;
         Axis { seconds, columns, step_s, width_s: 1, warmup_s: 0.0 }
+    }
+
+    #[test]
+    fn how_a_second_ended_stands_where_its_calls_are() {
+        let report = made_up(7, "seconds");
+        for most in [1_000, 3] {
+            let axis = Axis::of(&report, most);
+            let seconds = f64::from(axis.step_s);
+            let points = axis.rates(&report, |point| u64::from(point.second / axis.step_s));
+            let moments = axis.most(&report, |moment| Some(f64::from(moment.second)));
+            for (at, (point, moment)) in points.iter().zip(&moments).enumerate() {
+                let (point, moment) = (point.unwrap(), moment.unwrap());
+                assert!((point - at as f64).abs() < 1e-9, "{points:?}");
+                assert_eq!((moment / seconds).floor() as usize, at, "{moments:?}");
+            }
+            assert_eq!(axis.seconds, 7, "{axis:?}");
+        }
     }
 
     #[test]

@@ -178,7 +178,7 @@ fn timeline(seconds: u32) -> Timeline {
             ),
         });
         timeline.stands(Moment {
-            second: second + 1,
+            second,
             asked: vec![9.0, f64::from(second % 50)],
             users: 5,
             running: 4,

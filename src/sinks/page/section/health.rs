@@ -88,7 +88,28 @@ fn chart(view: &View<'_>, at: usize, dial: &Dial) -> Markup {
         dial::Unit::Plain => Unit::Plain,
     };
     let colour = if dial.whose == Whose::Target { "c2" } else { "c4" };
-    let note = if values.iter().all(Option::is_none) { "no reading" } else { "" };
+    let note = note(&values);
     let series = vec![Series::new(&dial.name, colour, Look::Line, values)];
     Chart::linear(&dial.name, note, unit, 90, series).render(report, axis)
+}
+
+/// What a reader should know of the line: its axis begins at zero.
+fn note(values: &[Option<f64>]) -> &'static str {
+    if values.iter().all(Option::is_none) {
+        return "no reading";
+    }
+    let is_below = values.iter().flatten().any(|value| *value < 0.0);
+    if is_below { "what is below zero is drawn at zero" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_below_zero_says_that_it_is_not_where_it_is_drawn() {
+        assert_eq!(note(&[Some(1.0), None, Some(0.0)]), "");
+        assert_eq!(note(&[None]), "no reading");
+        assert!(note(&[Some(1.0), Some(-0.5)]).contains("below zero"));
+    }
 }

@@ -59,7 +59,6 @@ pub fn render(view: &View<'_>) -> Markup {
 fn workload(view: &View<'_>, at: usize) -> Markup {
     let View { plan, snapshot, .. } = view;
     let load = &plan.workloads[at];
-    let (iterations, calls) = &snapshot.workloads[at];
     let window = &snapshot.measured.workloads[at];
     let whole = snapshot.measured.of_workload(at, |step| plan.steps[step].workload == at);
     let seconds = (plan.measured_ns(at, snapshot.until_ns) as f64 / 1e9).max(1e-9);
@@ -69,13 +68,13 @@ fn workload(view: &View<'_>, at: usize) -> Markup {
         tr {
             th scope="row" { (Say(&load.name)) }
             td { (load.model()) }
-            (count(iterations.started))
+            (count(window.started))
             td.n data-v=(rate) { (show_rate(rate)) "/s" }
             td.n data-v=[in_time] {
                 @match in_time { Some(share) => (percent(share)), None => span.none { "–" } }
             }
-            (count(iterations.dropped + iterations.suppressed))
-            (count(calls.made))
+            (count(window.lost))
+            (count(whole.calls.made))
             (errors(whole.calls.error_share()))
             @for one in spread(&whole.response, &AT) { (time(one)) }
             (time(whole.service.quantile(0.99)))
@@ -151,5 +150,24 @@ fn groups(view: &View<'_>) -> Markup {
     };
     html! {
         @if !plan.groups.is_empty() { h3 { "Groups" } (sortable("groups", &columns, &rows)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::tests::made_up;
+    use super::*;
+    use crate::stats::Calls;
+
+    #[test]
+    fn what_was_due_in_the_warm_up_is_in_no_row() {
+        let mut report = made_up(3, "shop");
+        let mut snapshot = (*report.snapshot).clone();
+        snapshot.workloads[0].0.started = 777_777;
+        snapshot.workloads[0].0.dropped = 777_777;
+        snapshot.workloads[0].1 = Calls { made: 777_777, ..Calls::default() };
+        report.snapshot = std::sync::Arc::new(snapshot);
+        let shown = render(&View::of(&report)).into_string();
+        assert!(!shown.contains("777"), "{shown}");
     }
 }

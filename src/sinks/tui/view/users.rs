@@ -68,7 +68,7 @@ fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], column
             format!("{} {users}", show_count(asked.round() as u64))
         };
         let whole = whole(look, at);
-        let errors = report.snapshot.workloads[at].1.error_share().unwrap_or(0.0);
+        let errors = whole.calls.error_share().unwrap_or(0.0);
         let course = look.state.courses.get(at).cloned().flatten();
         let end = strand.end.map_or("its count".to_owned(), show_duration);
         loads.row(vec![
