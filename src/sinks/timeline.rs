@@ -52,6 +52,8 @@ impl<W: Write> Timeline<W> {
     pub(super) fn new(out: W, plan: Arc<Outline>) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(HEADER)?;
+        // A run that is killed early leaves a table all the same.
+        csv.flush()?;
         Ok(Self { csv, plan })
     }
 

@@ -45,7 +45,7 @@ impl Seconds {
             if let Some(open) = self.open.get_mut(&key) {
                 open.window.merge(window);
                 open.point = None;
-            } else if window.second + OPEN < self.newest {
+            } else if window.second.saturating_add(OPEN) < self.newest {
                 closed.push(Closed { window: window.clone(), late: true });
             } else {
                 self.open.insert(key, Open { window: window.clone(), point: None });
@@ -53,7 +53,7 @@ impl Seconds {
             self.newest = self.newest.max(window.second);
         }
         while let Some(oldest) = self.open.first_entry()
-            && oldest.key().0 + OPEN < self.newest
+            && oldest.key().0.saturating_add(OPEN) < self.newest
         {
             closed.push(Closed { window: oldest.remove().window, late: false });
         }

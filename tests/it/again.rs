@@ -120,6 +120,19 @@ fn what_is_no_record_is_refused_with_a_cure() {
 }
 
 #[test]
+fn what_an_earlier_run_wrote_stays_until_there_is_something_else() {
+    let target = Builtin::start(&[]);
+    let done = run(&target, &[]);
+    std::fs::write(done.path("old.md"), "of an earlier run ".repeat(10_000)).unwrap();
+    std::fs::write(done.path("foreign"), "not a record at all").unwrap();
+    let (code, ..) = again(&done, &["foreign", "--report", "old.md"]);
+    assert!(code == Some(3) && done.read("old.md").starts_with("of an earlier run"));
+    again(&done, &["out", "--report", "old.md"]);
+    let text = done.read("old.md");
+    assert!(text.starts_with("## ") && !text.contains("earlier"), "{text}");
+}
+
+#[test]
 fn forms_for_ci_say_what_failed() {
     let target = Builtin::start(&[]);
     let words = ["--threshold", "response.p99 < 1us", "--report", "github"];

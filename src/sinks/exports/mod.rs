@@ -148,7 +148,9 @@ impl Exports {
     pub fn open(wanted: &[Export]) -> io::Result<Self> {
         let open = |export: &Export| {
             let file = export.path.as_ref().map(|path| {
-                File::create(path).map_err(|error| {
+                // What an earlier run wrote stays until there is something in its place.
+                let open = File::options().write(true).create(true).truncate(false).open(path);
+                open.map_err(|error| {
                     let place = path.display();
                     io::Error::new(error.kind(), format!("cannot write {place}: {error}"))
                 })
@@ -165,6 +167,14 @@ impl Exports {
     }
 }
 
+/// Puts something else into a file; a device or a pipe has nothing that could be in the way.
+fn replace(file: &mut File, bytes: &[u8]) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        file.set_len(0)?;
+    }
+    file.write_all(bytes)
+}
+
 impl Sink for Exports {
     fn wants(event: &RunEvent) -> bool {
         matches!(event, RunEvent::Ended(_))
@@ -175,7 +185,7 @@ impl Sink for Exports {
         let mut result = Ok(());
         for (form, file) in &mut self.wanted {
             let written = form.render(report).and_then(|text| match file {
-                Some(file) => file.write_all(text.as_bytes()),
+                Some(file) => replace(file, text.as_bytes()),
                 None => {
                     self.streams.lock().push((*form, text));
                     Ok(())

@@ -72,15 +72,18 @@ impl Axis {
         ((second / self.step_s) as usize).min(self.columns - 1)
     }
 
-    /// Counts of points per second of their column; none: no point there.
+    /// Counts of points per second of their column; none: no point there. The run's last second is
+    /// as long as the run went on in it, a hundredth of a second at least.
     pub fn rates(&self, report: &Report, count: impl Fn(&Point) -> u64) -> Vec<Option<f64>> {
-        let mut sums: Vec<Option<(u64, u32)>> = vec![None; self.columns];
+        let mut sums: Vec<Option<(u64, f64)>> = vec![None; self.columns];
+        let elapsed_s = report.snapshot.elapsed_ns as f64 / 1e9;
+        let width_s = f64::from(self.width_s);
         for point in report.timeline.points() {
-            let (sum, seconds) = sums[self.column(point.second)].get_or_insert((0, 0));
+            let (sum, seconds) = sums[self.column(point.second)].get_or_insert((0, 0.0));
             *sum += count(point);
-            *seconds += self.width_s;
+            *seconds += (elapsed_s - f64::from(point.second)).clamp(0.01, width_s.max(0.01));
         }
-        let rate = |sum: Option<(u64, u32)>| sum.map(|(sum, s)| sum as f64 / f64::from(s.max(1)));
+        let rate = |sum: Option<(u64, f64)>| sum.map(|(sum, seconds)| sum as f64 / seconds);
         sums.into_iter().map(rate).collect()
     }
 
@@ -158,6 +161,16 @@ mod tests {
             }
             assert_eq!(axis.seconds, 7, "{axis:?}");
         }
+    }
+
+    #[test]
+    fn a_last_second_that_was_cut_short_is_no_dip() {
+        let mut report = made_up(7, "short");
+        let mut snapshot = (*report.snapshot).clone();
+        snapshot.elapsed_ns = 6_500_000_000;
+        report.snapshot = std::sync::Arc::new(snapshot);
+        let rates = Axis::of(&report, 1_000).rates(&report, |_| 10);
+        assert_eq!(rates[5..7], [Some(10.0), Some(20.0)]);
     }
 
     #[test]

@@ -253,9 +253,9 @@ fn key_figures(look: &Look<'_>) -> Vec<(&'static str, String, Style)> {
     let starts_now = last(series::rate(report, |point| point.starts().started));
     let (connections, attempts) = (&snapshot.connections, &snapshot.attempts);
     let open = report.timeline.moments.last().map_or(0, |moment| moment.connections);
-    let errors = calls.error_share().unwrap_or(0.0);
     let warm = snapshot.measured.calls().made > 0;
     let part = if warm { &snapshot.measured } else { &snapshot.warmup };
+    let errors = part.calls().error_share().unwrap_or(0.0);
     let response: Latency = part.response(|_| true, part.lost());
     let count = |count: u64| (show_count(count), Style::new());
     let plain = |text: String| (text, Style::new());
