@@ -16,8 +16,8 @@ pub fn render(view: &View<'_>) -> Markup {
         return html! {};
     }
     html! {
-        p.note { "The earliest of each step and kind, the most frequent first. Secrets, login headers "
-            "and cookies are " code { "***" } "." }
+        p.note { "The earliest of each step and kind, the most frequent first. Secrets, login "
+            "headers and cookies are " code { "***" } "." }
         @for (count, one) in exemplars { (exemplar(view, *count, one)) }
     }
 }
