@@ -57,6 +57,8 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         Ok(seated) => seated,
         Err(error) => {
             complain(&error);
+            let _ = audience.leave();
+            folder.as_deref().map(Files::sweep);
             return Ending::Broken;
         }
     };

@@ -66,6 +66,8 @@ pub(super) fn run(args: &Args) -> Ending {
         Ok(streams) => streams,
         Err(error) => {
             complain(&error);
+            let _ = audience.leave();
+            args.out.as_deref().map(Files::sweep);
             return Ending::Broken;
         }
     };

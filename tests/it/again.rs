@@ -127,6 +127,14 @@ fn what_an_earlier_run_wrote_stays_until_there_is_something_else() {
     std::fs::write(done.path("foreign"), "not a record at all").unwrap();
     let (code, ..) = again(&done, &["foreign", "--report", "old.md"]);
     assert!(code == Some(3) && done.read("old.md").starts_with("of an earlier run"));
+    // Nor is a folder left behind that has nothing in it.
+    for words in [&["out"][..], &["foreign"]] {
+        let words = [words, &["--out", "anew", "--report", "nowhere/x.md"]].concat();
+        assert_eq!(again(&done, &words).0, Some(1));
+        assert!(!done.path("anew").exists());
+    }
+    let done_too = run(&target, &["--report", "nowhere/x.md"]);
+    assert!(done_too.code == Some(1) && !done_too.path("out").exists(), "{done_too}");
     again(&done, &["out", "--report", "old.md"]);
     let text = done.read("old.md");
     assert!(text.starts_with("## ") && !text.contains("earlier"), "{text}");
