@@ -110,6 +110,7 @@ pub async fn dispatch<'a>(
                 left -= usize::from(delta.last);
                 run.measured(delta);
                 if left == 0 {
+                    run.last_second(next_second);
                     return;
                 }
             }
@@ -240,6 +241,17 @@ impl Dispatch<'_> {
         if self.folds.audience.watches() {
             let report = self.folds.fold.so_far(snapshot);
             self.folds.audience.tell(&RunEvent::Second(Arc::new(report)));
+        }
+    }
+
+    /// The run is over: how it stood at the end of its last whole second, which was to be looked at
+    /// at `next_second`. There is nothing left to judge or to steer.
+    fn last_second(&mut self, next_second: Time) {
+        let now = clock::now();
+        if now.after(SHED_NS) >= next_second && now < next_second {
+            let moment = self.moment(next_second.since(self.start));
+            self.folds.audience.tell(&RunEvent::Stands(Arc::new(moment.clone())));
+            self.folds.fold.second(moment);
         }
     }
 
