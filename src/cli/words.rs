@@ -38,8 +38,8 @@ pub(super) struct Common {
     /// What is shown while it runs: auto is tui on a terminal, bar on a simple one, plain elsewhere
     #[arg(long, value_enum, default_value_t = Ui::Auto, help_heading = "Output")]
     pub(super) ui: Ui,
-    /// What of the target is drawn beside the run, e.g. pid 4711, or prometheus
-    /// http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; may be given more than once
+    /// What of the target is drawn beside the run, after the scenario or URL, e.g. pid 4711, or
+    /// prometheus http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; again for more
     #[arg(long, value_names = ["WHAT", "WHICH"], num_args = 2..=3, help_heading = "Output")]
     pub(super) watch: Vec<String>,
     /// Show it in a browser while it runs, e.g. --web, or --web=127.0.0.1:9000; the address is
