@@ -126,7 +126,7 @@ pub(super) enum Ui {
     Tui,
     /// A line per workload, drawn in place.
     Bar,
-    /// A line every five seconds.
+    /// A line every five seconds, after two minutes every thirty; with `-v` each second.
     Plain,
     /// Nothing.
     None,
