@@ -7,7 +7,8 @@ use std::fmt::Display;
 use std::io::{self, Write};
 
 use crate::exit::Ending;
-use crate::mask;
+use crate::printable::printable_lines;
+use crate::redact;
 
 /// The ending after writing to standard output.
 pub(super) fn finish(written: io::Result<()>, ending: Ending) -> Ending {
@@ -23,10 +24,11 @@ pub(super) fn finish(written: io::Result<()>, ending: Ending) -> Ending {
 
 /// Says what is wrong, on standard error.
 pub(super) fn complain(what: &dyn Display) {
-    let _ = writeln!(anstream::stderr(), "manada: {}", mask::hide(&what.to_string()));
+    let text = printable_lines(&redact::secrets(&what.to_string()));
+    let _ = writeln!(anstream::stderr(), "manada: {text}");
 }
 
 /// Says something by the way, on standard error.
 pub(super) fn remark(what: &dyn Display) {
-    let _ = writeln!(anstream::stderr(), "{}", mask::hide(&what.to_string()));
+    let _ = writeln!(anstream::stderr(), "{}", redact::secrets(&what.to_string()));
 }

@@ -20,6 +20,7 @@ pub mod seconds;
 pub mod snapshot;
 pub mod tally;
 pub mod timeline;
+pub mod unfinished;
 
 pub use counts::{Attempts, Calls, Connections, Gauges, Iterations};
 pub use delta::{Delta, Window};
@@ -37,3 +38,4 @@ pub use seconds::{Closed, Seconds};
 pub use snapshot::Snapshot;
 pub use tally::Tally;
 pub use timeline::{Moment, Point, Timeline};
+pub use unfinished::Unfinished;

@@ -110,6 +110,11 @@ impl Manada {
         self
     }
 
+    /// A path in its folder.
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
     /// Its standard output goes there, unread.
     pub(crate) fn stdout(mut self, to: impl Into<Stdio>) -> Self {
         self.stdout = Some(to.into());
