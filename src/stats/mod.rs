@@ -20,8 +20,9 @@ pub mod seconds;
 pub mod snapshot;
 pub mod tally;
 pub mod timeline;
+pub mod user_levels;
 
-pub use counts::{Attempts, Calls, Connections, Gauges, Iterations};
+pub use counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
 pub use delta::{Delta, Window};
 pub use dial::{Dial, Unit, Whose};
 pub use guarded::{BreakerUse, Circuit, Guarded};
@@ -37,3 +38,4 @@ pub use seconds::{Closed, Seconds};
 pub use snapshot::Snapshot;
 pub use tally::Tally;
 pub use timeline::{Moment, Point, Timeline};
+pub use user_levels::WorstUsers;
