@@ -329,6 +329,7 @@ worlds![
     users_begin_and_end,
     users_gather,
     users_rise_and_fall,
+    users_stay_until_the_load_lets_them_go,
     waits_after_the_last_call,
     warmup_boundary,
     what_was_done_is_not_done_twice,

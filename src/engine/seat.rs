@@ -77,6 +77,9 @@ pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
     });
     if !guest.is_early(shard) {
         shard.enter();
+        if let Guest::User(workload, _) = guest {
+            shard.user_came(workload);
+        }
     }
     seat.give(guest);
 }
@@ -111,8 +114,10 @@ async fn sit(shard: Rc<Shard>, seat: Rc<Seat>, warm: Option<usize>) {
                         continue;
                     }
                     shard.enter();
+                    shard.user_came(*workload);
                 }
                 Life::new(&shard, &mut user, *workload, stay).live().await;
+                shard.user_left(*workload);
             }
             Guest::Arrival(workload, start) => arrive(&shard, &mut user, *workload, start).await,
         }

@@ -18,6 +18,7 @@ use super::doors::Doors;
 use super::helm::Helm;
 use super::prepared::Flow;
 use super::seat::Seat;
+use super::user_meter::UserMeter;
 use super::{Setup, Shared, Variables, Witness};
 use crate::clock::{self, Time, Timer};
 use crate::event::{Command, Order};
@@ -27,6 +28,7 @@ use crate::plan::slots::Segment;
 use crate::plan::template::Value;
 use crate::plan::{Address, Load, Plan, Workload};
 use crate::stats::{Delta, Gauges, Recorder};
+use crate::units::nanos;
 use crate::wire::Wire;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -69,6 +71,10 @@ pub(super) struct Shard {
     pub(super) doors: Doors,
     /// What is asked, by workload.
     pub(super) helms: Vec<Helm>,
+    /// Users that should be there and are, by workload.
+    pub(super) user_meters: Vec<UserMeter>,
+    /// The end of the warm-up, ns after the run's start.
+    pub(super) warmup_ns: u64,
     pub(super) segment: Segment,
     pub(super) buffers: RefCell<Vec<Vec<u8>>>,
     pub(super) draining: Cell<bool>,
@@ -114,6 +120,7 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
         let next_shed = start.after(second * SECOND_NS);
         let over = shard.wait(&mut setup, &alarm, next_shed).await;
         let now = clock::now();
+        shard.count_all_users();
         let gauges = Gauges {
             users: shard.users.get(),
             users_peak: shard.shared.peak.load(Relaxed),
@@ -180,6 +187,10 @@ impl Shard {
             doors: Doors::new(),
             helms: (plan.workloads.iter().map(|load| Helm::new(&plan, load, setup.start)))
                 .collect(),
+            user_meters: (plan.workloads.iter())
+                .map(|load| UserMeter::new(load, setup.segment, setup.start))
+                .collect(),
+            warmup_ns: nanos(plan.warmup),
             segment: setup.segment,
             buffers: RefCell::default(),
             draining: Cell::new(false),
@@ -237,9 +248,9 @@ impl Shard {
 
     fn obey(&self, command: &Command) {
         match command {
-            Command::Drain => self.draining.set(true),
+            Command::Drain => self.drain(),
             Command::Cut => {
-                self.draining.set(true);
+                self.drain();
                 self.cut.set(true);
             }
             Command::Order(Order::Admit(least)) => self.doors.admit(*least),
@@ -254,6 +265,12 @@ impl Shard {
         }
         // Starters and pausing users look at the world again.
         clock::wake_all();
+    }
+
+    /// From now on nothing new begins, and no user is due.
+    fn drain(&self) {
+        self.count_all_users();
+        self.draining.set(true);
     }
 
     /// An alarm for a task: dropped by a panic, it ends the shard instead of leaving it waiting for

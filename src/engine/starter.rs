@@ -51,6 +51,9 @@ impl Shard {
                 cause: "the shard was busy".to_owned(),
             });
         }
+        if let Some((curve, _)) = self.helms[steer.workload].course() {
+            self.retarget_users(steer.workload, &curve);
+        }
     }
 
     /// The closed model: lets users in as the level rises. They leave by themselves.

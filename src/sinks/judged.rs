@@ -61,7 +61,11 @@ pub(super) fn words(judgement: &Judgement) -> Judged {
 pub(super) fn in_unit(metric: Metric, value: f64) -> String {
     match metric {
         Metric::Time(..) => show_us(value.round() as u64),
-        Metric::Errors | Metric::Achieved | Metric::Checks | Metric::StatusShare(..) => {
+        Metric::Errors
+        | Metric::Achieved
+        | Metric::AchievedUsers
+        | Metric::Checks
+        | Metric::StatusShare(..) => {
             format!("{:.2} %", value * 100.0)
         }
         Metric::Bytes => show_bytes(value as u64),

@@ -125,9 +125,10 @@ fn load(out: &mut String, report: &Report) {
                 show_count(whole.dropped),
             ),
             false => format!(
-                "{} iterations, {}/s",
+                "{} iterations, {}/s{}",
                 show_count(whole.started),
-                show_rate(window.started as f64 / seconds)
+                show_rate(window.started as f64 / seconds),
+                users(report, at),
             ),
         };
         let cut = if whole.interrupted + whole.not_reached > 0 {
@@ -137,10 +138,48 @@ fn load(out: &mut String, report: &Report) {
         };
         label(out, name, &format!("{} ({}): {text}{cut}", plain(&load.name), load.model()));
         name = "";
+        if let Some(why) = missing_users(report, at) {
+            label(out, "", &paint(BAD, &why));
+        }
     }
     for remark in &report.opening.generator.remarks {
         label(out, "", &paint(DIM, &plain(remark)));
     }
+}
+
+/// How much of the level of users that a closed workload asked for was there.
+fn users(report: &Report, at: usize) -> String {
+    let window = &report.snapshot.measured.workloads[at];
+    if window.target_user_ns == 0 {
+        return String::new();
+    }
+    let percent = window.present_user_ns as f64 * 100.0 / window.target_user_ns as f64;
+    let worst = report.snapshot.worst_users[at].map_or(String::new(), |worst| {
+        format!(" (worst second: {} at {}s)", percent_down(worst.share * 100.0), worst.second)
+    });
+    format!("; users {} of the target{worst}", percent_down(percent))
+}
+
+/// A percentage rounded down, so that only what is whole reads 100 %.
+fn percent_down(percent: f64) -> String {
+    format!("{:.2} %", (percent * 100.0 + 1e-7).floor() / 100.0)
+}
+
+/// Why users were missing: they left before their time.
+fn missing_users(report: &Report, at: usize) -> Option<String> {
+    let departures = &report.snapshot.departures[at];
+    let mut reasons = Vec::new();
+    if departures.start_failed > 0 {
+        let count = show_count(departures.start_failed);
+        reasons.push(format!("`on_start` failed for {count}"));
+    }
+    if departures.out_of_rows > 0 {
+        let count = show_count(departures.out_of_rows);
+        reasons.push(format!("no data row was left for {count}"));
+    }
+    let left = departures.start_failed + departures.out_of_rows;
+    let users = if left == 1 { "user" } else { "users" };
+    (left > 0).then(|| format!("{} {users} left early: {}", show_count(left), reasons.join(", ")))
 }
 
 fn thresholds(out: &mut String, report: &Report) {

@@ -50,6 +50,15 @@ pub struct Calls {
     pub unfinished: u64,
 }
 
+/// Users of the closed model that left for good before their time, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Departures {
+    /// Their `on_start` failed, or the first call in it.
+    pub start_failed: u64,
+    /// A feed had no row left for them.
+    pub out_of_rows: u64,
+}
+
 /// What was put on the wire. `started = first + retries + hedges + redirects + stale_resends`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
@@ -134,6 +143,7 @@ add_fields!(Iterations:
     due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached);
 add_fields!(Calls:
     made, ok, failed, timeout, suppressed, cancelled, generator_errors, unfinished);
+add_fields!(Departures: start_failed, out_of_rows);
 add_fields!(Attempts:
     started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied);
 add_fields!(Connections: opened, reused, failed, bytes_sent, bytes_received);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::counts::{Attempts, Calls, Connections, Gauges, Iterations};
+use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
 use super::exemplar::Failures;
 use super::guarded::Guarded;
 use super::histogram::Histogram;
@@ -28,6 +28,8 @@ pub struct Delta {
     pub shard: usize,
     /// Whole run, by workload: what became of iterations and calls.
     pub workloads: Vec<(Iterations, Calls)>,
+    /// Whole run, by workload: users that left before their time.
+    pub departures: Vec<Departures>,
     /// Whole run.
     pub attempts: Attempts,
     /// Whole run.
@@ -122,6 +124,10 @@ pub struct LoadWindow {
     pub lost: u64,
     /// Those among them that we ourselves were too late for.
     pub lost_to_us: u64,
+    /// Time of users that the load asked for, user·ns; zero in the open model.
+    pub target_user_ns: u64,
+    /// The part of it in which those users were there, user·ns.
+    pub present_user_ns: u64,
     /// Our own lateness per call.
     pub lag: Histogram,
     /// Our own lateness per iteration: steps that follow at once would only dilute it.
@@ -153,6 +159,7 @@ impl Delta {
         Self {
             shard,
             workloads: vec![Default::default(); shape.workloads],
+            departures: vec![Departures::default(); shape.workloads],
             attempts: Attempts::default(),
             connections: Connections::default(),
             statuses: Box::new([0; STATUSES]),
@@ -187,6 +194,7 @@ impl Delta {
                 && window.steps.iter().zip(&shape.checks).all(checks)
         };
         self.workloads.len() == shape.workloads
+            && self.departures.len() == shape.workloads
             && self.windows.iter().all(window)
             && self.failures.first.values().all(|one| one.step < steps)
     }
@@ -218,6 +226,9 @@ impl Delta {
         for (mine, theirs) in self.workloads.iter_mut().zip(&other.workloads) {
             mine.0.add(&theirs.0);
             mine.1.add(&theirs.1);
+        }
+        for (mine, theirs) in self.departures.iter_mut().zip(&other.departures) {
+            mine.add(theirs);
         }
         self.attempts.add(&other.attempts);
         self.connections.add(&other.connections);
@@ -286,6 +297,8 @@ impl LoadWindow {
         self.started += other.started;
         self.lost += other.lost;
         self.lost_to_us += other.lost_to_us;
+        self.target_user_ns += other.target_user_ns;
+        self.present_user_ns += other.present_user_ns;
         self.lag.merge(&other.lag);
         self.start_lag.merge(&other.start_lag);
         self.blocked.merge(&other.blocked);

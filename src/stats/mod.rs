@@ -21,8 +21,9 @@ pub mod snapshot;
 pub mod tally;
 pub mod timeline;
 pub mod unfinished;
+pub mod user_levels;
 
-pub use counts::{Attempts, Calls, Connections, Gauges, Iterations};
+pub use counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
 pub use delta::{Delta, Window};
 pub use dial::{Dial, Unit, Whose};
 pub use guarded::{BreakerUse, Circuit, Guarded};
@@ -39,3 +40,4 @@ pub use snapshot::Snapshot;
 pub use tally::Tally;
 pub use timeline::{Moment, Point, Timeline};
 pub use unfinished::Unfinished;
+pub use user_levels::WorstUsers;

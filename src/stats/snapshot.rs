@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use super::counts::{Attempts, Calls, Connections, Iterations};
+use super::counts::{Attempts, Calls, Connections, Departures, Iterations};
 use super::delta::{StepWindow, Window};
 use super::exemplar::Exemplar;
 use super::guarded::Guarded;
 use super::latency::Latency;
 use super::notice::Notices;
 use super::pool::PoolUse;
+use super::user_levels::WorstUsers;
 
 /// The run so far.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub elapsed_ns: u64,
     /// Whole run, by workload.
     pub workloads: Vec<(Iterations, Calls)>,
+    /// Whole run, by workload: users that left before their time.
+    pub departures: Vec<Departures>,
     /// Whole run.
     pub attempts: Attempts,
     /// Whole run.
@@ -44,6 +47,9 @@ pub struct Snapshot {
     pub measured: Window,
     /// What was due before.
     pub warmup: Window,
+    /// By workload: the second after the warm-up in which the fewest of its users were there;
+    /// `None` if its load sets no level of users.
+    pub worst_users: Vec<Option<WorstUsers>>,
     /// Time measured: from the end of the warm-up to the last planned second, or to now, ns.
     pub measured_ns: u64,
     /// Time in which measured calls were made: to the end of the drain, ns. Rates of calls are over

@@ -128,6 +128,7 @@ fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option
         }
         Metric::Errors => calls.error_share().and_then(exact),
         Metric::Achieved => share_achieved(loads()).and_then(exact),
+        Metric::AchievedUsers => share_of_users(loads()).and_then(exact),
         Metric::Checks => {
             let looked_at = |series, index| scope.has_check_of(subjects, series, index);
             share_passed(steps(), looked_at).and_then(exact)
@@ -200,6 +201,19 @@ fn share_achieved<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Option<f64
     (due > 0).then(|| made as f64 / due as f64)
 }
 
+/// Time of users that were there over time of users that the load asked for, after the warm-up;
+/// `None` if no load sets a level of users.
+pub fn achieved_users(snapshot: &Snapshot) -> Option<f64> {
+    share_of_users(snapshot.measured.workloads.iter())
+}
+
+fn share_of_users<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Option<f64> {
+    let (present, target) = loads.fold((0, 0), |(present, target), load| {
+        (present + load.present_user_ns, target + load.target_user_ns)
+    });
+    (target > 0).then(|| present as f64 / target as f64)
+}
+
 fn statistic(latency: &Latency, stat: Stat) -> Option<Observed> {
     let of = |quantile: Quantile| Observed {
         value: quantile.us as f64,
@@ -249,6 +263,7 @@ mod tests {
             "response.p95 < 1h",
             "errors < 100%",
             "achieved > 0%",
+            "achieved.users >= 0%",
             "checks >= 0%",
             "rate >= 0/s",
             "rate < 1000/s",

@@ -109,6 +109,7 @@ impl Trust {
             | Metric::Statuses(..)
             | Metric::StatusShare(..) => "errors",
             Metric::Achieved
+            | Metric::AchievedUsers
             | Metric::Dropped
             | Metric::Rate
             | Metric::Calls

@@ -237,6 +237,8 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         load.due += theirs.due;
         load.on_time += theirs.on_time;
         load.started += theirs.started;
+        load.target_user_ns += theirs.target_user_ns;
+        load.present_user_ns += theirs.present_user_ns;
         // A start that was lost belongs to its workload, and to none of its steps.
         load.lost += if scope.is_within_workloads() { 0 } else { theirs.lost };
         match metric {

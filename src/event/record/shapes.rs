@@ -14,8 +14,9 @@ use crate::stats::delta::{Halt, LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, Failing, Failures};
 use crate::stats::outcome::ERRORS;
 use crate::stats::{
-    Attempts, BreakerUse, Calls, Cause, Circuit, Connections, Delta, Dial, Gauges, Guarded,
-    Histogram, Iterations, Latency, Moment, Notice, Notices, PoolUse, Topic, Unit, Whose, Window,
+    Attempts, BreakerUse, Calls, Cause, Circuit, Connections, Delta, Departures, Dial, Gauges,
+    Guarded, Histogram, Iterations, Latency, Moment, Notice, Notices, PoolUse, Topic, Unit, Whose,
+    Window,
 };
 use crate::verdict::{Kind, Threshold};
 
@@ -33,6 +34,7 @@ packed! {
         due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached,
     }
     Calls { made, ok, failed, timeout, suppressed, cancelled, generator_errors, unfinished }
+    Departures { start_failed, out_of_rows }
     Attempts {
         started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied,
     }
@@ -43,7 +45,7 @@ packed! {
     }
     Latency { answered, at_least, beyond }
     LoadWindow {
-        due, on_time, started, lost, lost_to_us, lag, start_lag, blocked, iteration,
+        due, on_time, started, lost, lost_to_us, target_user_ns, present_user_ns, lag, start_lag, blocked, iteration,
     }
     StepWindow { calls, response, service, checks, statuses }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
@@ -72,7 +74,7 @@ packed! {
     Source { name, text }
     Kind { scheduled, workload_of, has_unpaced }
     Delta {
-        shard, workloads, attempts, connections, statuses, odd_statuses, errors, unset, ran_out,
+        shard, workloads, departures, attempts, connections, statuses, odd_statuses, errors, unset, ran_out,
         lines, lines_lost, halt, failures, notices, pools, guarded, windows, gauges, last,
     }
 }

@@ -99,6 +99,15 @@ impl Recorder {
         self.delta.workloads[workload].0.not_reached += count;
     }
 
+    /// For `ns` from `at_ns` after the run's start on `target` users were due and `present` there.
+    pub fn users(&mut self, workload: usize, at_ns: u64, ns: u64, (target, present): (u64, u64)) {
+        if target > 0 {
+            let window = self.load(workload, at_ns);
+            window.target_user_ns += ns * target;
+            window.present_user_ns += ns * target.min(present);
+        }
+    }
+
     /// A start that was due is made by its user, `lag_ns` after it was intended.
     pub fn begin_start(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
         self.seated -= 1;
@@ -172,6 +181,16 @@ impl Recorder {
         }
         enter(&mut step.response, sample, sample.response_ns);
         enter(&mut step.service, sample, sample.service_ns);
+    }
+
+    /// A user of the closed model left for good because its `on_start` failed.
+    pub fn start_failed(&mut self, workload: usize) {
+        self.delta.departures[workload].start_failed += 1;
+    }
+
+    /// A user of the closed model left for good because a feed had no row left for it.
+    pub fn out_of_rows(&mut self, workload: usize) {
+        self.delta.departures[workload].out_of_rows += 1;
     }
 
     /// A check of a series was looked at.
