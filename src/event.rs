@@ -153,6 +153,7 @@ pub struct Report {
 
 impl Report {
     /// The same run, whose report could not be written for this reason.
+    #[must_use]
     pub fn unwritten(&self, why: String) -> Self {
         let mut broken = self.broken.clone();
         broken.push(why);

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use crate::exit::Ending;
 use crate::printable::printable_lines;
-use crate::redact;
+use crate::redact::{self, Names, Redactor};
 
 /// The ending after writing to standard output.
 pub(super) fn finish(written: io::Result<()>, ending: Ending) -> Ending {
@@ -24,7 +24,8 @@ pub(super) fn finish(written: io::Result<()>, ending: Ending) -> Ending {
 
 /// Says what is wrong, on standard error.
 pub(super) fn complain(what: &dyn Display) {
-    let text = printable_lines(&redact::secrets(&what.to_string()));
+    let names = Names::default();
+    let text = printable_lines(&Redactor::new(&names).sentence(&what.to_string()));
     let _ = writeln!(anstream::stderr(), "manada: {text}");
 }
 

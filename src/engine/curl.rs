@@ -126,10 +126,8 @@ impl Line<'_> {
             header.push(b';');
         } else {
             header.extend_from_slice(b": ");
-            header.extend(match self.redactor.is_sensitive(name) {
-                true => MASK.into(),
-                false => self.redactor.body(value, ""),
-            });
+            let is_hidden = self.redactor.is_sensitive(name);
+            header.extend(if is_hidden { MASK.into() } else { self.redactor.body(value, "") });
         }
         self.add(&format!("-H {}", quoted(&header)));
     }

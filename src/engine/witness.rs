@@ -143,7 +143,7 @@ fn shown(redactor: &Redactor<'_>, bytes: &[u8]) -> (Vec<String>, Option<(usize, 
         if let Some((name, value)) = text.split_once(':')
             && name.eq_ignore_ascii_case("content-type")
         {
-            content_type = value.to_owned();
+            value.clone_into(&mut content_type);
         }
         lines.push(text);
     }

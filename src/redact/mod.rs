@@ -84,6 +84,11 @@ impl<'n> Redactor<'n> {
         String::from_utf8(out).unwrap_or_else(|_| MASK.to_owned())
     }
 
+    /// A sentence of ours, which may name an address.
+    pub fn sentence<'t>(&self, text: &'t str) -> Cow<'t, str> {
+        self.of(text, Syntax::Sentence)
+    }
+
     /// A header's value.
     pub fn header<'t>(&self, name: &str, value: &'t str) -> Cow<'t, str> {
         if self.is_sensitive(name) { Cow::Borrowed(MASK) } else { self.text(value) }

@@ -205,6 +205,11 @@ mod tests {
         ] {
             assert!(names.is_sensitive(key), "{key}");
         }
+    }
+
+    #[test]
+    fn other_keys_stay() {
+        let names = Names::default();
         for key in [
             "",
             "user",

@@ -20,6 +20,8 @@ pub(super) enum Syntax {
     Command,
     /// A scenario; templates and maps in it stay.
     Yaml,
+    /// A sentence of ours: only who somebody is in an address.
+    Sentence,
 }
 
 /// A value to be replaced.
@@ -46,7 +48,7 @@ pub(super) fn credentials(text: &[u8], names: &Names, syntax: Syntax) -> Vec<Fou
     while at < text.len() {
         if text[at..].starts_with(b"://") {
             at = scan.user_info(at + 3);
-        } else if is_key(text[at]) {
+        } else if syntax != Syntax::Sentence && is_key(text[at]) {
             at = scan.word(at);
         } else {
             at += 1;

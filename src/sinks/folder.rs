@@ -89,13 +89,11 @@ impl Folder {
         }
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let dir = rustix::fs::open(&path, flags, Mode::empty())?;
-        match rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive) {
-            Err(Errno::WOULDBLOCK) => {
-                let text = "another run is writing its report there; choose another folder";
-                return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
-            }
-            // Some network file systems know no locks of folders: names still protect.
-            Ok(()) | Err(_) => {}
+        // Some network file systems know no locks of folders: there names still protect.
+        let locked = rustix::fs::flock(&dir, FlockOperation::NonBlockingLockExclusive);
+        if locked == Err(Errno::WOULDBLOCK) {
+            let text = "another run is writing its report there; choose another folder";
+            return Err(io::Error::new(io::ErrorKind::ResourceBusy, text));
         }
         let placed = Mutex::default();
         let folder = Self { path, dir, is_own, force, placed };

@@ -111,8 +111,8 @@ fn end_iterations(load: &mut LoadWindow, age_ns: u64, count: u64) {
 }
 
 fn ended_calls(age_ns: u64, count: u64) -> StepWindow {
-    let mut step = StepWindow::default();
-    step.calls = Calls { made: count, unfinished: count, ..Calls::default() };
+    let calls = Calls { made: count, unfinished: count, ..Calls::default() };
+    let mut step = StepWindow { calls, ..StepWindow::default() };
     step.response.at_least_n(age_ns, count);
     step.service.at_least_n(age_ns, count);
     step

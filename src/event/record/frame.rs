@@ -129,10 +129,8 @@ impl Inflater {
             }
         }
         let all = (self.stream.total_in() - before) as usize == self.bytes.len();
-        match all && self.value.len() == wanted {
-            true => Ok(()),
-            false => Err(Unreadable::Damaged("in the length of an entry")),
-        }
+        let is_whole = all && self.value.len() == wanted;
+        if is_whole { Ok(()) } else { Err(Unreadable::Damaged("in the length of an entry")) }
     }
 }
 
