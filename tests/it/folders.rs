@@ -39,7 +39,7 @@ fn second_run_leaves_the_first_ones_files_alone() {
     assert_eq!(done.code, Some(130), "{done}");
     let after = names(&done.path("r"));
     assert!(after.contains("summary.json") && after.contains("report.html"), "{after:?}");
-    assert!(!after.iter().any(|name| name.ends_with(".part")), "{after:?}");
+    assert!(!after.iter().any(|name| name.contains(".part")), "{after:?}");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn full_disk_names_the_file_and_the_document_says_so() {
     assert_eq!(report["exit_code"], 1, "{report}");
     let files = names(&root.path().join("r"));
     assert!(!files.contains("report.html") && !files.contains("summary.json"), "{files:?}");
-    assert!(!files.iter().any(|name| name.ends_with(".part")), "{files:?}");
+    assert!(!files.iter().any(|name| name.contains(".part")), "{files:?}");
     // A device is written to as it is.
     for words in [&["--json"][..], &["--report", "json:-"]] {
         let words = [&["-c", "1", "-n", "2", "--report", "junit:/dev/full"], words].concat();

@@ -1,5 +1,6 @@
 //! Secrets and credentials are sent, and show nowhere.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use manada::event::record::Reader;
@@ -76,7 +77,7 @@ fn text(path: &Path) -> String {
     let (opening, mut reader) = Reader::new(bytes.as_slice()).unwrap();
     let mut text = format!("{opening:?}\n");
     while let Some(entry) = reader.entry().unwrap() {
-        text.push_str(&format!("{entry:?}\n"));
+        let _ = writeln!(text, "{entry:?}");
     }
     text
 }
