@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
@@ -27,6 +27,7 @@ use crate::plan::data::{Claim, Ranks};
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
 use crate::plan::{Address, Load, Plan, Workload};
+use crate::stats::stall::TICK_NS;
 use crate::stats::{Delta, Gauges, Recorder};
 use crate::units::nanos;
 use crate::wire::Wire;
@@ -109,7 +110,7 @@ impl Drop for Alarm {
 pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
     let deltas = setup.deltas.clone();
     let start = setup.start;
-    let (cpu, waited) = (clock::thread_cpu_ns(), run_queue_ns());
+    let (cpu, (waited, turns)) = (clock::thread_cpu_ns(), run_queue());
     let shard = Rc::new(Shard::new(&setup, wire));
     clock::sleep_until(start.before(shard.ahead_ns())).await;
     shard.begin();
@@ -119,14 +120,15 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
     for second in 1.. {
         let next_shed = start.after(second * SECOND_NS);
         let over = shard.wait(&mut setup, &alarm, next_shed).await;
-        let now = clock::now();
+        let (now, queued) = (clock::now(), run_queue());
         shard.count_all_users();
         let gauges = Gauges {
             users: shard.users.get(),
             users_peak: shard.shared.peak.load(Relaxed),
             connections: shard.wire.take_peak(),
             cpu_ns: clock::thread_cpu_ns() - cpu,
-            run_queue_ns: run_queue_ns().saturating_sub(waited),
+            run_queue_ns: queued.0.saturating_sub(waited),
+            run_queue_waits: queued.1.saturating_sub(turns),
             elapsed_ns: now.since(start),
             ..Gauges::default()
         };
@@ -202,7 +204,22 @@ impl Shard {
         }
     }
 
+    /// Shows that the event loop runs, for as long as the shard does: a shard with nothing to do
+    /// cannot tell a pause of its own from the target's.
+    async fn tick(shard: Weak<Self>) {
+        let timer = Timer::new();
+        loop {
+            let now = clock::now();
+            let Some(shard) = shard.upgrade() else { return };
+            shard.recorder.borrow_mut().loop_runs(now);
+            drop(shard);
+            timer.wait_until(now.after(TICK_NS)).await;
+        }
+    }
+
     fn begin(self: &Rc<Self>) {
+        self.recorder.borrow_mut().loop_begins(clock::now());
+        tokio::task::spawn_local(Self::tick(Rc::downgrade(self)));
         for index in 0..self.plan.workloads.len() {
             let shard = Rc::clone(self);
             tokio::task::spawn_local(async move {
@@ -308,9 +325,10 @@ impl Shard {
     }
 }
 
-/// How long this thread has waited for a core; in a world nobody does.
-fn run_queue_ns() -> u64 {
-    if clock::is_virtual() { 0 } else { host::run_queue_wait_ns().unwrap_or(0) }
+/// How long this thread has waited for a core, ns, and how often it was given one; under virtual
+/// time it never waits.
+fn run_queue() -> (u64, u64) {
+    if clock::is_virtual() { (0, 0) } else { host::run_queue().unwrap_or_default() }
 }
 
 /// The ranks of all workloads; those that deal no rows need no table.

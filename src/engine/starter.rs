@@ -115,6 +115,7 @@ impl Shard {
             *at += 1;
             if clock::now() >= zero.after(stay.leave_ns) {
                 // It was held out for all of its stay.
+                self.user_never_came(index, stay);
                 self.has_gone(index);
                 continue;
             }

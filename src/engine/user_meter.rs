@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use super::shard::Shard;
 use crate::clock::{self, Time};
 use crate::curve::Curve;
-use crate::pace::{self, TargetUsers};
+use crate::pace::{self, Stay, TargetUsers};
 use crate::plan::slots::Segment;
 use crate::plan::{Bound, Load, Workload};
 
@@ -43,10 +43,26 @@ impl UserMeter {
 
 impl Shard {
     /// A user of the closed model is there from now on.
-    pub(super) fn user_came(&self, workload: usize) {
+    pub(super) fn user_came(&self, workload: usize, stay: &Stay) {
         self.count_users(workload);
+        self.user_is_late(workload, stay, clock::now());
         let present = &self.user_meters[workload].present;
         present.set(present.get() + 1);
+    }
+
+    /// A user of the closed model was held out for all of its stay.
+    pub(super) fn user_never_came(&self, workload: usize, stay: &Stay) {
+        let leave = self.user_meters[workload].zero.after(stay.leave_ns);
+        self.user_is_late(workload, stay, leave);
+    }
+
+    fn user_is_late(&self, workload: usize, stay: &Stay, came: Time) {
+        let due = self.user_meters[workload].zero.after(stay.enter_ns);
+        let late_ns = came.since(due);
+        if late_ns > 0 {
+            let due_ns = due.since(self.start);
+            self.recorder.borrow_mut().user_is_late(workload, due_ns, late_ns);
+        }
     }
 
     /// A user of the closed model has left.

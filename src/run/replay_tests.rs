@@ -21,7 +21,13 @@ fn entries(seconds: u64) -> Vec<Entry> {
                 let at_ns = second * SECOND_NS + k * SECOND_NS / 10;
                 if second + k > 0 {
                     let before_ns = at_ns - SECOND_NS / 10;
-                    recorder.end_iteration(0, before_ns, IterationEnd::Completed, 1_000, at_ns);
+                    recorder.end_iteration(
+                        0,
+                        before_ns,
+                        IterationEnd::Completed,
+                        (1_000, 0),
+                        at_ns,
+                    );
                 }
                 recorder.due(0, at_ns);
                 recorder.begin_start(0, at_ns, 0);

@@ -55,6 +55,7 @@ fn whole(report: &Report) -> Value {
         "started_at": humantime::format_rfc3339_seconds(report.opening.started_at).to_string(),
         "duration_s": seconds(snapshot.elapsed_ns),
         "verdict": report.ending.verdict(),
+        "reason": report.why,
         "stopped": report.stopped,
         "exit_code": report.ending.code(),
         "trust": trust(&report.trust),
@@ -163,7 +164,7 @@ fn trust(trust: &Trust) -> Value {
     let reasons = trust.reasons.iter().map(|reason| {
         json!({
             "check": reason.check, "verdict": reason.level.name(), "observed": reason.observed,
-            "limit": reason.limit, "unit": reason.unit, "affects": reason.affects,
+            "limit": reason.limit, "unit": reason.unit, "affects": reason.affects(),
             "hint": reason.hint,
         })
     });
@@ -321,6 +322,7 @@ fn threshold(judgement: &Judgement) -> Value {
         "limit": judgement.threshold.limit, "passed": judgement.passed,
         "at_least": judgement.at_least, "thin": judgement.thin,
         "margin": judgement.margin().filter(|_| is_known), "worst_at_s": judgement.worst_at_s,
+        "without_own_delay": judgement.without_own_delay,
     })
 }
 

@@ -54,6 +54,15 @@ pub(super) fn words(judgement: &Judgement) -> Judged {
             "  ~ few calls: it may move"
         });
     }
+    if let Some(value) = judgement.without_own_delay
+        && !judgement.passed
+    {
+        let value = in_unit(judgement.threshold.metric, value);
+        let word = if judgement.rests_on_own_delay { "holds" } else { "fails also" };
+        let text = format!("{word} without the generator's own delays: at least {value}");
+        remark.push_str(if remark.is_empty() { "" } else { "  " });
+        remark.push_str(&text);
+    }
     Judged { observed, margin, remark }
 }
 

@@ -72,11 +72,26 @@ fn verdict(out: &mut String, report: &Report) {
         plan.seed.value(),
         report.ending.code(),
     );
+    if let Some(why) = &report.why {
+        label(out, "verdict", &paint(style, &plain(why)));
+    }
+    if let Some(status) = only_status(report) {
+        let count = show_count(report.snapshot.statuses.iter().map(|(_, count)| count).sum());
+        label(out, "responses", &paint(BAD, &format!("all {count} have status {status}")));
+    }
     if let Some(why) = &report.stopped {
         label(out, "stopped", &plain(why));
     }
     if let Some(description) = &plan.description {
         let _ = writeln!(out, "      {}", paint(DIM, &plain(description)));
+    }
+}
+
+/// The status of all responses if it is the same error and no rule says whether that is good.
+fn only_status(report: &Report) -> Option<u16> {
+    match report.snapshot.statuses[..] {
+        [(status @ 400.., _)] if report.judgements.is_empty() => Some(status),
+        _ => None,
     }
 }
 
@@ -98,7 +113,7 @@ fn trust(out: &mut String, trust: &Trust) {
             reason.check,
             show(reason.observed),
             show(reason.limit),
-            reason.affects.join(", "),
+            reason.affects().join(", "),
             plain(&reason.hint)
         );
         label(out, "", &text);

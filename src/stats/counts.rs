@@ -116,6 +116,12 @@ pub struct Gauges {
     pub cpu_ns: u64,
     /// Time the shard's thread was runnable but waited for a core, since it began, ns.
     pub run_queue_ns: u64,
+    /// How often the shard's thread was given a core, since it began.
+    pub run_queue_waits: u64,
+    /// How long its event loop stood still since the run began, ns.
+    pub stalled_ns: u64,
+    /// The longest of these stalls, ns.
+    pub longest_stall_ns: u64,
     /// Time since the run began, ns.
     pub elapsed_ns: u64,
     /// When its last iteration so far was done, ns after the run's start.
@@ -149,7 +155,7 @@ add_fields!(Attempts:
 add_fields!(Connections: opened, reused, failed, bytes_sent, bytes_received);
 add_fields!(Gauges:
     seated, running_iterations, running_calls, users, connections, cpu_ns, run_queue_ns,
-    in_flight_integral, call_time, running_call_time);
+    run_queue_waits, stalled_ns, in_flight_integral, call_time, running_call_time);
 
 impl Iterations {
     /// Those that have ended.

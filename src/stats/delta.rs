@@ -12,6 +12,7 @@ use super::histogram::Histogram;
 use super::latency::Latency;
 use super::notice::{NOTICES, Notices};
 use super::outcome::{Cause, ERRORS};
+use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
 use super::sample::Shape;
 
@@ -128,14 +129,20 @@ pub struct LoadWindow {
     pub target_user_ns: u64,
     /// The part of it in which those users were there, user·ns.
     pub present_user_ns: u64,
+    /// The time in which users were missing because the generator let them in late, user·ns.
+    pub late_user_ns: u64,
     /// Our own lateness per call.
     pub lag: Histogram,
     /// Our own lateness per iteration: steps that follow at once would only dilute it.
     pub start_lag: Histogram,
     /// Waits that policy asked for, per call.
     pub blocked: Histogram,
+    /// For calls that were under way while the shard's event loop stood still: for how long.
+    pub stall: Histogram,
     /// Iterations, from due to last done, thinks left out.
     pub iteration: Latency,
+    /// Those of them that the generator delayed itself.
+    pub iteration_delayed: Option<Box<Delayed>>,
 }
 
 /// A series in one second.
@@ -147,6 +154,8 @@ pub struct StepWindow {
     pub response: Latency,
     /// From dispatch to the last byte.
     pub service: Latency,
+    /// Those of its calls that the generator delayed itself.
+    pub own_delay: Option<Box<OwnDelay>>,
     /// Passed and failed, by check.
     pub checks: Vec<[u64; 2]>,
     /// Answers by status, in the order they came up; as many as the target thinks of, at most 500.
@@ -299,10 +308,14 @@ impl LoadWindow {
         self.lost_to_us += other.lost_to_us;
         self.target_user_ns += other.target_user_ns;
         self.present_user_ns += other.present_user_ns;
+        self.late_user_ns += other.late_user_ns;
         self.lag.merge(&other.lag);
         self.start_lag.merge(&other.start_lag);
         self.blocked.merge(&other.blocked);
+        self.stall.merge(&other.stall);
         self.iteration.merge(&other.iteration);
+        let delayed = other.iteration_delayed.as_deref();
+        merge_boxed(&mut self.iteration_delayed, delayed, Delayed::merge);
     }
 }
 
@@ -322,6 +335,7 @@ impl StepWindow {
         self.calls.add(&other.calls);
         self.response.merge(&other.response);
         self.service.merge(&other.service);
+        merge_boxed(&mut self.own_delay, other.own_delay.as_deref(), OwnDelay::merge);
         for &(status, count) in &other.statuses {
             self.count_status(status, count);
         }

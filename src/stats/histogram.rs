@@ -86,6 +86,20 @@ impl Histogram {
         self.counts.merge(&other.counts);
     }
 
+    /// What is left when `part` is taken out, whose values are all counted here. Minimum and maximum
+    /// are right to a bucket, the sum is exact.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Self {
+        let mut taken = part.buckets().peekable();
+        let mut rest = Self::default();
+        for (us, count) in self.buckets() {
+            let gone = taken.next_if(|(known, _)| *known == us).map_or(0, |(_, gone)| gone);
+            rest.record_n(us.min(self.max_us), count.saturating_sub(gone));
+        }
+        rest.sum_us = self.sum_us.saturating_sub(part.sum_us);
+        rest
+    }
+
     /// What has such buckets, each as a value in it and its count, and such exact figures.
     pub(crate) fn restored(buckets: &[(u64, u64)], sum_us: u64, min_us: u64, max_us: u64) -> Self {
         let mut all = Self::default();

@@ -68,6 +68,16 @@ impl Latency {
         self.beyond += other.beyond;
     }
 
+    /// What is left when `part` is taken out, whose calls are all recorded here.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Self {
+        Self {
+            answered: self.answered.without(&part.answered),
+            at_least: self.at_least.without(&part.at_least),
+            beyond: self.beyond.saturating_sub(part.beyond),
+        }
+    }
+
     /// All recorded calls.
     pub fn count(&self) -> u64 {
         self.answered.count() + self.censored()

@@ -80,6 +80,10 @@ pub struct Health {
     pub cpu_percent_max: f64,
     /// Time the shards' threads waited for a core, as a share of the run's time, worst shard.
     pub run_queue_share: f64,
+    /// Mean wait of a shard's thread for a core each time it wakes, µs, worst shard.
+    pub run_queue_wait_us: f64,
+    /// The longest stall of a shard's event loop, ns.
+    pub longest_stall_ns: u64,
     /// Seconds in which the busiest shard used 97 % of a core or more.
     pub saturated_seconds: u64,
     /// Broken ledgers, in words; empty is the only good state.

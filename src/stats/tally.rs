@@ -232,6 +232,9 @@ impl Tally {
             let share = gauges.run_queue_ns as f64 / gauges.elapsed_ns as f64;
             self.health.run_queue_share = self.health.run_queue_share.max(share);
         }
+        let wait_us = gauges.run_queue_ns as f64 / 1e3 / gauges.run_queue_waits.max(1) as f64;
+        self.health.run_queue_wait_us = self.health.run_queue_wait_us.max(wait_us);
+        self.health.longest_stall_ns = self.health.longest_stall_ns.max(gauges.longest_stall_ns);
     }
 }
 

@@ -7,7 +7,7 @@
 use super::scope::Subjects;
 use super::threshold::{Metric, Op, Stat, Threshold, Time};
 use crate::stats::delta::{LoadWindow, StepWindow, Window};
-use crate::stats::{Calls, Histogram, Latency, Quantile, Snapshot};
+use crate::stats::{Calls, Delayed, Histogram, Latency, OwnDelay, Quantile, Snapshot};
 
 /// A rule as it was judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +23,11 @@ pub struct Judgement {
     /// Where the window begins that `observed` is of, seconds after the run's start; `None` for a
     /// rule over the whole run.
     pub worst_at_s: Option<u32>,
+    /// What would have been observed at least, had the generator not delayed calls itself, in the
+    /// metric's unit; `None` if that is no other value.
+    pub without_own_delay: Option<f64>,
+    /// It fails only because the generator delayed calls itself: it holds without these delays.
+    pub rests_on_own_delay: bool,
     /// Whether it holds.
     pub passed: bool,
 }
@@ -59,19 +64,37 @@ pub fn judge(thresholds: &[Threshold], subjects: &Subjects, snapshot: &Snapshot)
 
 /// Judges a rule on a part of the run.
 pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Judgement {
-    let observed = observe(threshold, subjects, part);
-    let passed = observed.is_some_and(|observed| {
+    let observed = observe(threshold, subjects, part, false);
+    let holds = |observed: &Observed| {
         let holds = threshold.op.holds(observed.value, threshold.limit);
         // "At least 2 s" proves "more than 1 s" and nothing below.
         holds && !(observed.at_least && threshold.op.is_upper_bound())
-    });
+    };
+    let passed = observed.as_ref().is_some_and(holds);
+    let less = is_delayed(threshold, part).then(|| observe(threshold, subjects, part, true));
+    let less = less.flatten().filter(|less| observed.is_some_and(|one| one.value > less.value));
     Judgement {
         threshold: threshold.clone(),
         observed: observed.map(|observed| observed.value),
         at_least: observed.is_some_and(|observed| observed.at_least),
         thin: observed.is_some_and(|observed| observed.thin),
         worst_at_s: None,
+        without_own_delay: less.map(|less| less.value),
+        rests_on_own_delay: !passed && less.as_ref().is_some_and(holds),
         passed,
+    }
+}
+
+/// Whether the rule looks at times that the generator delayed some of.
+fn is_delayed(threshold: &Threshold, part: Part<'_>) -> bool {
+    match threshold.metric {
+        Metric::Time(Time::Response | Time::Service, _) => {
+            part.window.steps.iter().flatten().any(|step| step.own_delay.is_some())
+        }
+        Metric::Time(Time::Iteration, _) => {
+            part.window.workloads.iter().any(|load| load.iteration_delayed.is_some())
+        }
+        _ => false,
     }
 }
 
@@ -87,7 +110,13 @@ impl Judgement {
     }
 }
 
-fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option<Observed> {
+/// What a rule looks at; with `less` calls that the generator delayed count at their lower bounds.
+fn observe(
+    threshold: &Threshold,
+    subjects: &Subjects,
+    part: Part<'_>,
+    less: bool,
+) -> Option<Observed> {
     let scope = &threshold.scope;
     let steps = || {
         let all = part.window.steps.iter().enumerate();
@@ -106,6 +135,9 @@ fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option
     match threshold.metric {
         Metric::Time(Time::Response, stat) => {
             let mut all = merged(steps(), |step| &step.response);
+            if less {
+                all = taken_off(&all, steps(), |own| &own.response);
+            }
             // A start that was lost belongs to its workload, and to none of its steps.
             if !scope.is_within_workloads() {
                 all.beyond_n(sum(|load| load.lost));
@@ -113,11 +145,19 @@ fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option
             statistic(&all, stat)
         }
         Metric::Time(Time::Service, stat) => {
-            statistic(&merged(steps(), |step| &step.service), stat)
+            let mut all = merged(steps(), |step| &step.service);
+            if less {
+                all = taken_off(&all, steps(), |own| &own.service);
+            }
+            statistic(&all, stat)
         }
         Metric::Time(Time::Iteration, stat) => {
             let mut all = Latency::default();
             loads().for_each(|load| all.merge(&load.iteration));
+            if less {
+                let delayed = loads().filter_map(|load| load.iteration_delayed.as_deref());
+                delayed.for_each(|delayed| all = delayed.taken_off(&all));
+            }
             statistic(&all, stat)
         }
         Metric::Time(time @ (Time::Lag | Time::Blocked), stat) => {
@@ -181,6 +221,18 @@ fn merged<'a>(
     let mut all = Latency::default();
     steps.for_each(|(_, step)| all.merge(part(step)));
     all
+}
+
+fn taken_off<'a>(
+    all: &Latency,
+    steps: impl Iterator<Item = (usize, &'a StepWindow)>,
+    part: impl Fn(&OwnDelay) -> &Delayed,
+) -> Latency {
+    let mut delayed = Delayed::default();
+    steps
+        .filter_map(|(_, step)| step.own_delay.as_deref())
+        .for_each(|own| delayed.merge(part(own)));
+    delayed.taken_off(all)
 }
 
 fn answers<'a>(steps: impl Iterator<Item = (usize, &'a StepWindow)>, low: u16, high: u16) -> u64 {

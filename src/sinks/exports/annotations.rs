@@ -26,7 +26,7 @@ pub(super) fn render(report: &Report) -> String {
     }
     for reason in &report.trust.reasons {
         let level = if reason.level == Level::No { "error" } else { "warning" };
-        let affects = reason.affects.join(", ");
+        let affects = reason.affects().join(", ");
         let text = format!("{} (affects {affects}): {}", reason.check, reason.hint);
         say(level, &format!("{scenario}: trust {}", reason.level.name()), &text);
     }
