@@ -39,11 +39,13 @@ struct Scan<'t> {
     names: &'t Names,
     syntax: Syntax,
     found: Vec<Found>,
+    /// A question mark stands before on the line.
+    in_query: bool,
 }
 
 /// The values of all sensitive keys of a text, in order, none within another.
 pub(super) fn credentials(text: &[u8], names: &Names, syntax: Syntax) -> Vec<Found> {
-    let mut scan = Scan { text, names, syntax, found: Vec::new() };
+    let mut scan = Scan { text, names, syntax, found: Vec::new(), in_query: false };
     let mut at = 0;
     while at < text.len() {
         if text[at..].starts_with(b"://") {
@@ -51,6 +53,11 @@ pub(super) fn credentials(text: &[u8], names: &Names, syntax: Syntax) -> Vec<Fou
         } else if syntax != Syntax::Sentence && is_key(text[at]) {
             at = scan.word(at);
         } else {
+            scan.in_query = match text[at] {
+                b'?' => true,
+                b'\n' => false,
+                _ => scan.in_query,
+            };
             at += 1;
         }
     }
@@ -64,6 +71,10 @@ pub(super) fn credentials(text: &[u8], names: &Names, syntax: Syntax) -> Vec<Fou
     });
     found
 }
+
+/// The longest tag of HTML or XML, and the longest head of a part, that is looked through: what is
+/// looked at again and again stays short.
+pub(super) const MAX_TAG: usize = 4 << 10;
 
 /// Whether a byte can stand in a key; brackets and percent signs do in forms.
 fn is_key(byte: u8) -> bool {
@@ -132,11 +143,16 @@ impl Scan<'_> {
         hidden
     }
 
-    /// Whether it is a setting of the language whose name is sensitive elsewhere: `session: 5m`.
+    /// Whether it is a setting of the language whose name is sensitive elsewhere: `session: 5m`,
+    /// `capture: { id: { cookie: sid } }`.
     fn is_setting(&self, key: &Range<usize>, at: usize) -> bool {
+        let value = &self.text[at..];
         self.syntax == Syntax::Yaml
-            && &self.text[key.clone()] == b"session"
-            && value::is_duration(&self.text[at..])
+            && match &self.text[key.clone()] {
+                b"session" => value::is_duration(value),
+                b"cookie" => value::is_name(value),
+                _ => false,
+            }
     }
 
     /// `key=value`, also `name="key"` of a form's field.
@@ -152,12 +168,11 @@ impl Scan<'_> {
         if !self.sensitive(key.clone()) {
             return None;
         }
-        let line = value::line_before(text, key.start);
         let begins = key.start == 0 || matches!(text[key.start - 1], b'&' | b'\n');
         let end = match self.syntax {
             Syntax::Form => End::Field,
             Syntax::Command if begins => End::Field,
-            Syntax::Any if begins && !line.contains(&b'?') => End::Field,
+            Syntax::Any if begins && !self.in_query => End::Field,
             Syntax::Yaml => End::Flow,
             _ => End::Word,
         };
@@ -167,15 +182,16 @@ impl Scan<'_> {
     /// Hides the value at `at`; where it ends. `quoted`: the end of a key in quotes.
     fn value(&mut self, at: usize, end: End, quoted: Option<usize>) -> Option<usize> {
         let has_templates = matches!(self.syntax, Syntax::Command | Syntax::Yaml);
+        if self.syntax == Syntax::Yaml
+            && let Some(opens) = value::opening(self.text, at)
+        {
+            // Maps and what is in them stay; a list of texts is a value.
+            let inner = value::list_of_texts(self.text, opens)?;
+            self.hide(inner.clone());
+            return Some(inner.end);
+        }
         let found = value::read(self.text, at, end, has_templates)?;
         let bytes = &self.text[found.range.clone()];
-        let opens = !found.is_quoted && (bytes.starts_with(b"{") || bytes.starts_with(b"["));
-        if opens && self.syntax == Syntax::Yaml {
-            // Maps and what is in them stay; a list of texts is a value.
-            let is_list = bytes.starts_with(b"[") && !bytes.contains(&b'{');
-            let inner = value::inside(self.text, found.range.clone());
-            return is_list.then(|| self.hide(inner)).map(|()| found.range.end);
-        }
         if value::says_nothing(bytes, found.is_quoted) {
             return None;
         }
@@ -225,10 +241,12 @@ impl Scan<'_> {
     /// A field of a form: the value beside its name in an HTML tag, or the part that follows it.
     fn field(&mut self, name: usize, end: usize) {
         let text = self.text;
-        let open = text[..name].iter().rposition(|byte| b"<>".contains(byte));
-        if let Some(open) = open.filter(|&at| text[at] == b'<') {
-            let close = text[end..].iter().position(|&byte| byte == b'>');
-            let close = close.map_or(text.len(), |length| end + length);
+        let first = name.saturating_sub(MAX_TAG);
+        let open = text[first..name].iter().rposition(|byte| b"<>".contains(byte));
+        if let Some(open) = open.map(|at| first + at).filter(|&at| text[at] == b'<') {
+            let last = text.len().min(end + MAX_TAG);
+            let close = text[end..last].iter().position(|&byte| byte == b'>');
+            let close = close.map_or(last, |length| end + length);
             for range in value::attributes(text, open..close) {
                 self.hide(range);
             }
@@ -246,7 +264,8 @@ impl Scan<'_> {
         if !opens || !self.sensitive(key.clone()) {
             return None;
         }
-        let close = text[key.end..].iter().position(|&byte| byte == b'>')? + key.end + 1;
+        let last = text.len().min(key.end + MAX_TAG);
+        let close = text[key.end..last].iter().position(|&byte| byte == b'>')? + key.end + 1;
         let length = text[close..].iter().position(|&byte| byte == b'<');
         let end = length.map_or(text.len(), |length| close + length);
         self.hide(close..end);
@@ -284,24 +303,20 @@ impl Scan<'_> {
     /// A query within a value of a query: `next=%2Fa%3Ftoken%3Dabc`.
     fn encoded(&mut self, from: usize, end: usize) {
         let text = self.text;
+        let is = |three: &[u8], sign: &[u8]| three.eq_ignore_ascii_case(sign);
         let mut at = from;
-        while let Some(length) =
-            text[at..end].windows(3).position(|three| three.eq_ignore_ascii_case(b"%3d"))
-        {
+        while let Some(length) = text[at..end].windows(3).position(|three| is(three, b"%3d")) {
             let equals = at + length;
-            let begins = |three: &[u8]| {
-                three.eq_ignore_ascii_case(b"%26") || three.eq_ignore_ascii_case(b"%3f")
-            };
-            let key =
-                text[at..equals].windows(3).rposition(begins).map_or(at, |found| at + found + 3);
-            let value = equals + 3;
-            let length =
-                text[value..end].windows(3).position(|three| three.eq_ignore_ascii_case(b"%26"));
-            let stop = length.map_or(end, |length| value + length);
+            let begins = |three: &[u8]| is(three, b"%26") || is(three, b"%3f");
+            let key = text[at..equals].windows(3).rposition(begins);
+            let key = key.map_or(at, |found| at + found + 3);
+            at = equals + 3;
             if self.sensitive(key..equals) {
-                self.hide(value..stop);
+                let length = text[at..end].windows(3).position(|three| is(three, b"%26"));
+                let stop = length.map_or(end, |length| at + length);
+                self.hide(at..stop);
+                at = stop;
             }
-            at = value;
         }
     }
 }

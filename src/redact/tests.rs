@@ -148,6 +148,8 @@ fn a_scenario_shows_no_credentials() {
             ("auth:\n  basic: a\n", "auth:\n  basic: a\n"),
             ("session: 5m", "session: 5m"),
             ("cookies: false", "cookies: false"),
+            ("capture: { id: { cookie: sid } }", "capture: { id: { cookie: sid } }"),
+            ("headers: { cookie: sid=abc }", "headers: { cookie: *** }"),
             ("url: http://h:80/", "url: http://h:80/"),
             ("headers:", "headers:"),
         ],
@@ -198,6 +200,38 @@ fn values_of_variables_are_hidden_in_every_form() {
         assert_eq!(redactor.text(text), shown);
     }
     assert!(redactor.text("dTphL2IrYz0xMg==").contains(MASK));
+}
+
+/// Texts on which looking again and again from each key would take minutes.
+#[test]
+fn hostile_text_is_looked_through_in_one_go() {
+    let names = Names::default();
+    let redactor = Redactor::new(&names);
+    for part in [
+        "token:",
+        "token=",
+        "&token=",
+        "token: ",
+        "name=token ",
+        "<token",
+        "%3dtoken",
+        "token%3d",
+        "\"token\":[",
+        "\"token\":\"\\",
+        "://a",
+        "<input name=token ",
+        "name=token\n\n",
+        "\\\"token",
+        "{\"token\":{",
+        " token:",
+        "token: |\n ",
+        "- token:\n",
+        "://:@",
+    ] {
+        let text = part.repeat(4_000_000 / part.len());
+        let _ = redactor.body(text.as_bytes(), "");
+        let _ = redactor.yaml(&text);
+    }
 }
 
 proptest::proptest! {

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use super::scan::MAX_TAG;
+
 /// What ends a value that is not between quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -131,19 +133,34 @@ fn plain(text: &[u8], from: usize, end: End, has_templates: bool) -> usize {
     text.len()
 }
 
-/// What stands between the brackets of a list.
-pub(super) fn inside(text: &[u8], list: Range<usize>) -> Range<usize> {
-    let is_around = |byte: &&u8| b"[] \t\r\n".contains(byte);
-    let bytes = &text[list.clone()];
-    let from = list.start + bytes.iter().take_while(is_around).count();
-    let end = list.end - bytes.iter().rev().take_while(is_around).count();
-    from..end.max(from)
+/// Where a map or a list opens behind blanks; a template is neither.
+pub(super) fn opening(text: &[u8], at: usize) -> Option<usize> {
+    let from = at + text.get(at..)?.iter().take_while(|byte| b" \t".contains(byte)).count();
+    let opens = text.get(from).is_some_and(|byte| b"{[".contains(byte));
+    (opens && !text[from..].starts_with(b"{{")).then_some(from)
+}
+
+/// What stands in a list that opens at `from`, if there are neither maps nor lists in it.
+pub(super) fn list_of_texts(text: &[u8], from: usize) -> Option<Range<usize>> {
+    let rest = &text[from + 1..text.len().min(from + MAX_TAG)];
+    let length = rest.iter().position(|byte| b"[]{".contains(byte)).unwrap_or(rest.len());
+    let is_list = text[from] == b'[' && rest.get(length).is_none_or(|&byte| byte == b']');
+    let inner = &rest[..length];
+    let start = from + 1 + (inner.len() - inner.trim_ascii_start().len());
+    let end = from + 1 + inner.trim_ascii_end().len();
+    (is_list && start < end).then_some(start..end)
 }
 
 /// Whether a value is no credential: nothing, a truth value, or null.
 pub(super) fn says_nothing(value: &[u8], is_quoted: bool) -> bool {
     let words: [&[u8]; 5] = [b"true", b"false", b"null", b"~", b"nil"];
     value.is_empty() || !is_quoted && words.iter().any(|word| value.eq_ignore_ascii_case(word))
+}
+
+/// Whether a name stands there, as a cookie has one: what a cookie header sends has an equals sign.
+pub(super) fn is_name(text: &[u8]) -> bool {
+    let end = text.iter().position(|byte| b"\r\n,}#".contains(byte)).unwrap_or(text.len());
+    !text[..end].contains(&b'=')
 }
 
 /// Whether a duration stands there: `5m`, `1h30m`.
@@ -205,7 +222,7 @@ fn reads_elsewhere(expression: &str) -> bool {
 }
 
 /// What stands on a line before `at`.
-pub(super) fn line_before(text: &[u8], at: usize) -> &[u8] {
+fn line_before(text: &[u8], at: usize) -> &[u8] {
     let begin = text[..at].iter().rposition(|&byte| byte == b'\n').map_or(0, |newline| newline + 1);
     &text[begin..at]
 }
@@ -213,7 +230,8 @@ pub(super) fn line_before(text: &[u8], at: usize) -> &[u8] {
 /// Whether nothing but blanks, a dash, a mark of a comment or a quote stands before `at` on its
 /// line.
 pub(super) fn is_first_of_line(text: &[u8], at: usize) -> bool {
-    line_before(text, at).iter().all(|byte| b" \t-#><\"'".contains(byte))
+    let before = text[..at].iter().rev().find(|byte| !b" \t-#><\"'".contains(byte));
+    before.is_none_or(|&byte| byte == b'\n')
 }
 
 /// The name after `name=`, with or without quotes.
@@ -241,7 +259,7 @@ pub(super) fn attributes(text: &[u8], tag: Range<usize>) -> Vec<Range<usize>> {
 
 /// The part of a multipart body whose head names it at `at`: up to the next boundary.
 pub(super) fn part(text: &[u8], at: usize) -> Option<Range<usize>> {
-    let rest = &text[at..];
+    let rest = &text[at..text.len().min(at + MAX_TAG)];
     let (head, gap) = [(&b"\r\n\r\n"[..], 4), (b"\n\n", 2)]
         .into_iter()
         .filter_map(|(gap, length)| Some((memchr::memmem::find(rest, gap)?, length)))

@@ -171,7 +171,7 @@ impl<W: Write> Writer<W> {
         Ok(Self { out, deflater: Deflater::default(), value: Vec::new(), shape: None })
     }
 
-    /// Adds an entry; the end of a second, and of the run, reach the file at once.
+    /// Adds an entry, which reaches the file at once: a run that is killed loses what waits.
     ///
     /// # Errors
     /// When it cannot be written, or is longer than any reader takes.
@@ -186,10 +186,7 @@ impl<W: Write> Writer<W> {
             return Err(io::Error::other("an entry of the record is too long"));
         }
         self.deflater.write(&mut self.out, kind, &self.value)?;
-        match entry {
-            Entry::Measured(_) => Ok(()),
-            _ => self.out.flush(),
-        }
+        self.out.flush()
     }
 }
 
