@@ -173,7 +173,7 @@ impl Scan<'_> {
             Syntax::Form => End::Field,
             Syntax::Command if begins => End::Field,
             Syntax::Any if begins && !self.in_query => End::Field,
-            Syntax::Yaml => End::Flow,
+            Syntax::Yaml if !self.in_query => End::FlowField,
             _ => End::Word,
         };
         self.value(at, end, None)

@@ -18,6 +18,8 @@ pub(super) enum End {
     Flow,
     /// The next field of a form.
     Field,
+    /// The same in a text of YAML.
+    FlowField,
     /// A blank, or what ends a URL.
     Word,
 }
@@ -113,17 +115,19 @@ fn plain(text: &[u8], from: usize, end: End, has_templates: bool) -> usize {
         End::Line => b"\r\n",
         End::Flow => b",}]\r\n\"",
         End::Field => b"&\r\n",
+        End::FlowField => b"&,}]\r\n\"'",
         End::Word => b"&#;, \t\r\n\"'<>\\)}]",
     };
-    let mut at = from;
+    let (mut at, mut has_templates) = (from, has_templates);
     while at < text.len() {
         // What stands between the braces of a template is its own.
-        if has_templates
-            && text[at..].starts_with(b"{{")
-            && let Some(length) = memchr::memmem::find(&text[at..], b"}}")
-        {
-            at += length + 2;
-            continue;
+        if has_templates && text[at..].starts_with(b"{{") {
+            let close = memchr::memmem::find(&text[at..], b"}}");
+            has_templates = close.is_some();
+            if let Some(length) = close {
+                at += length + 2;
+                continue;
+            }
         }
         if ends.contains(&text[at]) {
             return at;
