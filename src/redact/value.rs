@@ -122,7 +122,8 @@ fn plain(text: &[u8], from: usize, end: End, has_templates: bool) -> usize {
     while at < text.len() {
         // What stands between the braces of a template is its own.
         if has_templates && text[at..].starts_with(b"{{") {
-            let close = memchr::memmem::find(&text[at..], b"}}");
+            let last = text.len().min(at + MAX_TAG);
+            let close = memchr::memmem::find(&text[at..last], b"}}");
             has_templates = close.is_some();
             if let Some(length) = close {
                 at += length + 2;
