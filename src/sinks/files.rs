@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::endpoints::{self, Guards};
 use super::events;
-use super::folder::{Folder, Output};
+use super::folder::{Folder, ReportFile};
 use super::health::{self, Health};
 use super::hlog::Hlog;
 use super::pools::{self, Pools};
@@ -47,19 +47,19 @@ fn names() -> impl Iterator<Item = &'static str> {
 pub struct Files {
     folder: Arc<Folder>,
     /// Shows before the run that something can be written; the run's begin takes it.
-    record: Option<Output>,
+    record: Option<ReportFile>,
     standings: Standings,
     open: Option<Open>,
 }
 
 /// The files that grow while the run goes on.
 struct Open {
-    timeline: Timeline<Output>,
-    hlog: Hlog<Output>,
-    health: Health<Output>,
-    record: record::Writer<Output>,
-    pools: Option<Pools<Output>>,
-    guards: Option<Guards<Output>>,
+    timeline: Timeline<ReportFile>,
+    hlog: Hlog<ReportFile>,
+    health: Health<ReportFile>,
+    record: record::Writer<ReportFile>,
+    pools: Option<Pools<ReportFile>>,
+    guards: Option<Guards<ReportFile>>,
 }
 
 impl Files {
@@ -88,7 +88,7 @@ impl Files {
 
     fn begin(&mut self, opening: &Opening) -> io::Result<()> {
         // What grows has its name at once: a run that is killed leaves it behind.
-        let placed = |mut output: Output| output.place().map(|()| output);
+        let placed = |mut output: ReportFile| output.place().map(|()| output);
         let file = |name: &str| self.folder.create(name).and_then(placed);
         let plan = &opening.plan;
         let record = self.record.take().map_or_else(|| self.folder.create(record::FILE), Ok);
@@ -97,10 +97,10 @@ impl Files {
         let hlog = Hlog::new(file("latency.hlog")?, opening.started_at)?;
         let health = Health::new(file(health::FILE)?, opening)?;
         let (mut pools, mut guards) = (None, None);
-        if Pools::<Output>::wanted(plan) {
+        if Pools::<ReportFile>::wanted(plan) {
             pools = Some(Pools::new(file(pools::FILE)?, Arc::clone(plan))?);
         }
-        if Guards::<Output>::wanted(plan) {
+        if Guards::<ReportFile>::wanted(plan) {
             guards = Some(Guards::new(file(endpoints::FILE)?, plan)?);
         }
         self.open = Some(Open { timeline, hlog, health, record, pools, guards });

@@ -122,7 +122,7 @@ impl Folder {
     ///
     /// # Errors
     /// If it cannot be made; the text names it.
-    pub fn create(self: &Arc<Self>, name: &str) -> io::Result<Output> {
+    pub fn create(self: &Arc<Self>, name: &str) -> io::Result<ReportFile> {
         let temporary = format!(".{name}.{}.part", std::process::id());
         let open = || {
             let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
@@ -136,7 +136,7 @@ impl Folder {
         };
         let file = File::from(opened.map_err(|error| self.named(name, &error))?);
         let raw = Raw { file, folder: Arc::clone(self), name: name.to_owned() };
-        Ok(Output { out: BufWriter::new(raw), temporary: Some(temporary) })
+        Ok(ReportFile { out: BufWriter::new(raw), temporary: Some(temporary) })
     }
 
     /// Removes the folder, if this run made it and nothing is in it.
@@ -179,7 +179,7 @@ impl Folder {
 
 /// A file of a run's folder.
 #[derive(Debug)]
-pub struct Output {
+pub struct ReportFile {
     out: BufWriter<Raw>,
     /// Its name until it is placed.
     temporary: Option<String>,
@@ -193,7 +193,7 @@ struct Raw {
     name: String,
 }
 
-impl Output {
+impl ReportFile {
     /// Writes what waits and gives the file its name, in place of what had it.
     ///
     /// # Errors
@@ -208,7 +208,7 @@ impl Output {
     }
 }
 
-impl Write for Output {
+impl Write for ReportFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.out.write(bytes)
     }
@@ -218,7 +218,7 @@ impl Write for Output {
     }
 }
 
-impl Drop for Output {
+impl Drop for ReportFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
             let _ = self.out.get_ref().folder.remove(temporary);

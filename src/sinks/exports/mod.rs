@@ -5,16 +5,16 @@
 
 mod annotations;
 mod badge;
+mod export_file;
 mod junit;
 mod markdown;
-mod place;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use place::Place;
+use export_file::ExportFile;
 
 use super::files::write_steps;
 use super::{Sink, json, page};
@@ -133,7 +133,7 @@ impl Export {
 /// Writes what was asked for, when the run is over.
 #[derive(Debug)]
 pub struct Exports {
-    wanted: Vec<(Form, Place)>,
+    wanted: Vec<(Form, ExportFile)>,
     streams: Streams,
 }
 
@@ -159,7 +159,7 @@ impl Exports {
         for Export { form, path } in wanted {
             match path {
                 None => streams.lock().forms.push(*form),
-                Some(path) => files.push((*form, Place::open(path, files.len())?)),
+                Some(path) => files.push((*form, ExportFile::open(path, files.len())?)),
             }
         }
         Ok(Self { wanted: files, streams })

@@ -8,16 +8,16 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// An open place.
+/// A file, device or pipe that a report goes to.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct ExportFile {
     path: PathBuf,
     file: File,
     /// The file's name until it is written; none: it is written where it stands.
     temporary: Option<PathBuf>,
 }
 
-impl Place {
+impl ExportFile {
     /// Opens it, so that what cannot be written is known before the run. `number` tells it from
     /// other reports of this run to the same file.
     ///
@@ -76,7 +76,7 @@ impl Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for ExportFile {
     fn drop(&mut self) {
         if let Some(temporary) = &self.temporary {
             let _ = fs::remove_file(temporary);
