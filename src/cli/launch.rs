@@ -7,16 +7,14 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
-
 use super::door;
 use super::output::{complain, finish};
 use super::screen::Screen;
+use super::signals::Signals;
 use super::words::{Common, Output};
 use crate::clock;
+use crate::event::Report;
 use crate::event::wish::Remote;
-use crate::event::{Interrupt, Report};
 use crate::exit::Ending;
 use crate::mask;
 use crate::plan::Plan;
@@ -50,7 +48,15 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
             return Ending::Usage;
         }
     };
+    let signals = match Signals::hear() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format_args!("no thread for signals: {error}"));
+            return Ending::Broken;
+        }
+    };
     let mut audience = Audience::default();
+    audience.set_hurry(signals.hurry());
     // Nobody who may not change the run has a way to it.
     let remote = (!common.no_control).then(Remote::default);
     let (screen, streams) = match seat(&mut audience, common, folder.as_ref(), remote.as_ref()) {
@@ -68,6 +74,7 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         watch,
     };
     let open = |levers| control(levers, common, &screen, remote.as_ref());
+    let listen = |listener| signals.pass_to(listener);
     let report = match run::run(plan, &beside, &mut audience, listen, open) {
         Ok(report) => report,
         Err(trouble) => {
@@ -253,25 +260,6 @@ fn free_folder(scenario: &str) -> PathBuf {
     let numbered = (2..).map(|n| PathBuf::from(format!("{}-{n}", first.display())));
     let all = std::iter::once(first.clone()).chain(numbered);
     all.into_iter().find(|folder| !folder.exists()).unwrap_or(first)
-}
-
-/// Passes signals on for as long as the run lasts.
-#[expect(clippy::needless_pass_by_value, reason = "each task keeps a clone of its own")]
-fn listen(told: mpsc::Sender<Interrupt>) {
-    for (kind, interrupt) in
-        [(SignalKind::interrupt(), Interrupt::Int), (SignalKind::terminate(), Interrupt::Term)]
-    {
-        // Without a handler a signal ends the process at once, as it would have anyway.
-        let Ok(mut signals) = signal(kind) else { continue };
-        let told = told.clone();
-        tokio::task::spawn_local(async move {
-            while signals.recv().await.is_some() {
-                if told.send(interrupt).await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod builtin; // `manada target` as a process, and what it counted
 mod chrome; // a real Chromium, driven over the WebDriver protocol
 mod control; // live control: the socket, and who may use it
 mod deaf; // targets that do not listen to the end, and long requests
+mod ends; // signals, and what hangs at the end
 mod exemplars; // failing exchanges, kept and sent again by curl
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in a folder of its own, within bounds
@@ -26,6 +27,7 @@ mod page; // the report and the dashboard in a real browser
 mod peer; // a raw TCP server that does what a script says
 mod planning; // `plan`, `doctor` and `schema`
 mod pools; // connections as the target sees them
+mod population; // closed users and their connections, as a real server counts them
 mod prometheus; // a real Prometheus of our own
 mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind

@@ -26,7 +26,7 @@ listed! {
     Cause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace;
     Unit: Percent, Bytes, Count, Micros, Plain;
     Whose: Generator, Target;
-    Interrupt: Int, Term, Wish;
+    Interrupt: Int, Term, Wish, Hup, Quit;
 }
 
 packed! {
