@@ -11,7 +11,7 @@ use super::user::User;
 use crate::plan::extract::{self, Answer, Part};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;
-use crate::stats::{Exchange, Fate};
+use crate::stats::{Exchange, Fate, Kind, Outcome, Phase};
 use crate::wire::Kept;
 
 /// What was found of an answer.
@@ -79,7 +79,7 @@ pub(super) fn judge(
     };
     let step = user.step(call.series);
     let (mut failed, mut first) = (Failed::NONE, None);
-    let expected =
+    let applied =
         extract::apply(call, answer, &mut user.variables, &mut user.rng, |part, passed| {
             let place = place(call, part);
             shard.recorder.borrow_mut().check(step, intended_ns, prepared.check_ids[place], passed);
@@ -88,7 +88,12 @@ pub(super) fn judge(
                 first.get_or_insert(place);
             }
         });
-    let fate = if wanted && expected { Fate::Ok } else { Fate::Failed };
+    if applied.too_complex {
+        // Beside the failed checks: why they failed.
+        let outcome = Outcome::Failed(Phase::Body, Kind::TooComplex);
+        shard.recorder.borrow_mut().error(outcome);
+    }
+    let fate = if wanted && applied.as_expected { Fate::Ok } else { Fate::Failed };
     let goes_on = first.is_none_or(|place| goes_on(shard, user, prepared, place));
     Judged { fate, goes_on, failed }
 }

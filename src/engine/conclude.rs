@@ -149,28 +149,30 @@ pub(super) fn unsent(outcome: Outcome, now: Time) -> Exchange {
     }
 }
 
-/// A call that cannot be made: counted as ours, with the name of what is missing.
+/// A call that cannot be made: counted as ours, with the name of what is missing; or as the
+/// target's, when a value from an earlier response cannot be used.
 pub(super) fn refuse(
     shard: &Shard,
-    user: &User,
+    user: &mut User,
     prepared: &PreparedCall,
     turn: &Turn,
     error: &RenderError,
 ) -> CallEnd {
-    let fault = shard.own_fault(error);
+    let outcome = shard.template_error(error);
     if let Some(witness) = &shard.witness {
         let series = &shard.plan.archetypes[user.archetype].series;
         let name = &series[usize::from(prepared.call.series)];
         witness.fault(Some(name), &error.to_string());
     }
     let held = Held { blocked_ns: 0, left: turn.picked_up };
-    record(
-        shard,
-        user,
-        prepared,
-        turn,
-        held,
-        &unsent(Outcome::Own(fault), turn.picked_up),
-        Fate::Own,
-    )
+    let exchange = unsent(outcome, turn.picked_up);
+    let fate = match outcome {
+        Outcome::Failed(..) => {
+            let intended_ns = turn.intended.since(shard.start);
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Failed).fate
+        }
+        _ => Fate::Own,
+    };
+    // Without the value its user wanted it goes no further.
+    CallEnd { goes_on: false, ..record(shard, user, prepared, turn, held, &exchange, fate) }
 }

@@ -21,6 +21,8 @@ pub(super) struct Flow {
     pub(super) calls: Vec<PreparedCall>,
     pub(super) steps: Vec<Step>,
     pub(super) sections: Sections,
+    /// For each variable, whether its value may come from a response.
+    pub(super) from_responses: Vec<bool>,
     pub(super) think: Option<Distribution>,
     pub(super) pace_ns: Option<u64>,
 }
@@ -55,6 +57,8 @@ impl Flow {
         let share = plan.workloads.iter().flat_map(|workload| &workload.shares);
         let share = share.into_iter().find(|share| share.archetype == archetype);
         let policies = &plan.policies;
+        let globals = plan.setup.as_ref().map(|setup| setup.from_responses(&[]));
+        let globals = globals.unwrap_or_default();
         let prepare = |(index, call): (usize, &Call)| {
             let endpoint = setup.shared.endpoints.of[archetype][index];
             let pool = policies.pool_of(&setup.shared.endpoints.all[endpoint]);
@@ -98,6 +102,7 @@ impl Flow {
         Self {
             calls: kind.calls.iter().enumerate().map(prepare).collect(),
             steps: kind.steps.clone(),
+            from_responses: kind.from_responses(&globals),
             sections: kind.sections,
             think: kind.think.clone(),
             pace_ns: kind.pace.map(nanos),

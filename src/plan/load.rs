@@ -75,7 +75,7 @@ pub enum Bound {
 pub struct Arrivals {
     /// How starts are spread around the rate.
     pub process: Process,
-    /// The rate over time, in nano-starts per second.
+    /// The rate over time, in units of a `Rate`.
     pub curve: Curve,
     /// The most starts made; `None`: the curve decides.
     pub iterations: Option<u64>,
@@ -156,7 +156,7 @@ impl Workload {
     pub fn peak_rate(&self) -> Option<Rate> {
         match &self.load {
             Load::Closed(_) => None,
-            Load::Open(arrivals) => Some(Rate::from_nano_per_s(arrivals.curve.peak())),
+            Load::Open(arrivals) => Some(Rate::from_units(arrivals.curve.peak())),
         }
     }
 

@@ -49,6 +49,7 @@ mod tests {
             observed: Some(1.0),
             at_least: false,
             thin: false,
+            unknown: Default::default(),
             worst_at_s: None,
             passed,
         }

@@ -113,7 +113,7 @@ fn load(hit: &Hit) -> Load {
     match hit.rate {
         Some(rate) => Load::Open(Arrivals {
             process: Process::Constant,
-            curve: Curve::constant(rate.nano_per_s(), length),
+            curve: Curve::constant(rate.units(), length),
             iterations: hit.requests,
             max_users: hit.connections,
             fresh_connections: false,
@@ -196,7 +196,7 @@ fn check(review: &mut Review, hit: &Hit) {
     if hit.requests == Some(0) {
         refuse("--requests", "no requests, no measurement".to_owned(), "a number above zero");
     }
-    if hit.rate.is_some_and(|rate| rate.nano_per_s() == 0) {
+    if hit.rate.is_some_and(|rate| rate.units() == 0) {
         refuse("--rate", "no such rate".to_owned(), "a rate above zero, such as 500/s");
     }
     if hit.timeout.is_some_and(|timeout| timeout.is_zero()) {

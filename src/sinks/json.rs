@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value, json};
 
-use super::{client, failures, health};
+use super::{client, failures, health, judged};
 use crate::event::Report;
 use crate::mask;
 use crate::plan::Series;
@@ -288,11 +288,13 @@ fn checks(report: &Report) -> Vec<Value> {
 }
 
 fn threshold(judgement: &Judgement) -> Value {
+    let observed = judgement.observed.filter(|_| !judgement.is_unknown());
     json!({
-        "rule": judgement.threshold.rule, "observed": judgement.observed,
+        "rule": judgement.threshold.rule, "observed": observed,
         "limit": judgement.threshold.limit, "passed": judgement.passed,
         "at_least": judgement.at_least, "thin": judgement.thin,
         "margin": judgement.margin(), "worst_at_s": judgement.worst_at_s,
+        "bound_reason": judged::bound(judgement),
     })
 }
 
@@ -309,7 +311,7 @@ fn iteration<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Latency {
 }
 
 fn per_second(count: u64, ns: u64) -> Option<f64> {
-    (ns > 0).then(|| tenth(count as f64 * 1e9 / ns as f64))
+    (ns > 0).then(|| count as f64 * 1e9 / ns as f64)
 }
 
 fn seconds(ns: u64) -> f64 {

@@ -141,10 +141,32 @@ pub struct StepWindow {
     pub response: Latency,
     /// From dispatch to the last byte.
     pub service: Latency,
+    /// Complete responses that were not wanted: their response and service times, which `response`
+    /// and `service` hold too. Kept apart, since most steps have none.
+    pub unwanted: Option<Box<[Histogram; 2]>>,
     /// Passed and failed, by check.
     pub checks: Vec<[u64; 2]>,
     /// Answers by status, in the order they came up; as many as the target thinks of, at most 500.
     pub statuses: Vec<(u16, u64)>,
+}
+
+impl StepWindow {
+    /// Response times of ok calls.
+    pub fn ok_response(&self) -> Histogram {
+        self.without_unwanted(&self.response, 0)
+    }
+
+    /// Service times of ok calls.
+    pub fn ok_service(&self) -> Histogram {
+        self.without_unwanted(&self.service, 1)
+    }
+
+    fn without_unwanted(&self, all: &Latency, index: usize) -> Histogram {
+        match &self.unwanted {
+            Some(unwanted) => all.answers().without(&unwanted[index]),
+            None => all.answers().clone(),
+        }
+    }
 }
 
 impl Delta {
@@ -309,6 +331,10 @@ impl StepWindow {
         self.calls.add(&other.calls);
         self.response.merge(&other.response);
         self.service.merge(&other.service);
+        if let Some(theirs) = &other.unwanted {
+            let mine = self.unwanted.get_or_insert_default();
+            mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| mine.merge(theirs));
+        }
         for &(status, count) in &other.statuses {
             self.count_status(status, count);
         }

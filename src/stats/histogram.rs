@@ -86,6 +86,19 @@ impl Histogram {
         self.counts.merge(&other.counts);
     }
 
+    /// Its counts without those of a part of it. The sum is exact; the least and the most are those
+    /// of their buckets.
+    pub fn without(&self, part: &Self) -> Self {
+        let mut taken = part.buckets().peekable();
+        let mut rest = Self::default();
+        for (us, count) in self.buckets() {
+            let of_part = taken.next_if(|(own, _)| *own == us).map_or(0, |(_, count)| count);
+            rest.record_n(us.clamp(self.min_us, self.max_us), count.saturating_sub(of_part));
+        }
+        rest.sum_us = self.sum_us.saturating_sub(part.sum_us);
+        rest
+    }
+
     /// What has such buckets, each as a value in it and its count, and such exact figures.
     pub(crate) fn restored(buckets: &[(u64, u64)], sum_us: u64, min_us: u64, max_us: u64) -> Self {
         let mut all = Self::default();

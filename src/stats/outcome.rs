@@ -6,6 +6,8 @@
 /// The part of an attempt in which it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
+    /// Making the request: nothing was sent.
+    Prepare,
     /// Looking up the name.
     Dns,
     /// TCP connect.
@@ -24,7 +26,8 @@ pub enum Phase {
 
 impl Phase {
     /// In the order of an attempt.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Prepare,
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -42,6 +45,7 @@ impl Phase {
     /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Prepare => "prepare",
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls => "tls",
@@ -84,13 +88,19 @@ pub enum Kind {
     RedirectNotAllowed,
     /// A safety limit forbids to go there.
     Forbidden,
+    /// A value that a capture took from an earlier response cannot stand in the request.
+    UnusableValue,
+    /// A capture or check would take more work on the response than it may.
+    TooComplex,
+    /// The body was to be kept, and what all kept bodies may take was used up.
+    KeptBodies,
     /// An error of the system that has no name here.
     Other,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 18] = [
         Self::NoSuchName,
         Self::Refused,
         Self::Reset,
@@ -105,6 +115,9 @@ impl Kind {
         Self::TooManyRedirects,
         Self::RedirectNotAllowed,
         Self::Forbidden,
+        Self::UnusableValue,
+        Self::TooComplex,
+        Self::KeptBodies,
         Self::Other,
     ];
 
@@ -125,6 +138,9 @@ impl Kind {
             Self::TooManyRedirects => "too_many_redirects",
             Self::RedirectNotAllowed => "redirect_not_allowed",
             Self::Forbidden => "forbidden",
+            Self::UnusableValue => "unusable_value",
+            Self::TooComplex => "too_complex",
+            Self::KeptBodies => "kept_bodies",
             Self::Other => "other",
         }
     }
@@ -146,6 +162,9 @@ impl Kind {
             Self::TooManyRedirects => "raise `redirects` of the step if so many are wanted",
             Self::RedirectNotAllowed => "declare that origin under `services:` if it is wanted",
             Self::Forbidden => "a safety limit; say `--authorised HOST`, or add it to `hosts`",
+            Self::UnusableValue => "a captured value does not fit where the request uses it",
+            Self::TooComplex => "a capture or check met more nodes or depth than its limit",
+            Self::KeptBodies => "lower `max_body` or the users, or raise `memory: { budget }`",
             Self::Other => "see the system's own logs",
         }
     }
@@ -164,6 +183,8 @@ pub enum OwnFault {
     UnsetVariable,
     /// A template failed.
     BadTemplate,
+    /// An expression or a value ran into a limit.
+    ExpressionLimit,
     /// A loop goes round without ever making a call or a pause.
     EndlessLoop,
     /// A safety limit denies the request.
@@ -172,12 +193,13 @@ pub enum OwnFault {
 
 impl OwnFault {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoDescriptor,
         Self::NoPort,
         Self::NoMemory,
         Self::UnsetVariable,
         Self::BadTemplate,
+        Self::ExpressionLimit,
         Self::EndlessLoop,
         Self::Denied,
     ];
@@ -190,6 +212,7 @@ impl OwnFault {
             Self::NoMemory => "no_memory",
             Self::UnsetVariable => "unset_variable",
             Self::BadTemplate => "bad_template",
+            Self::ExpressionLimit => "expression_limit",
             Self::EndlessLoop => "endless_loop",
             Self::Denied => "denied",
         }
@@ -203,6 +226,7 @@ impl OwnFault {
             Self::NoMemory => "lower the number of users or give this machine more memory",
             Self::UnsetVariable => "the capture that sets it found nothing or came too late",
             Self::BadTemplate => "an expression failed on the value it met",
+            Self::ExpressionLimit => "make the value smaller, or set it in fewer steps",
             Self::EndlessLoop => "put a call or a pause into the loop, or bound it",
             Self::Denied => "`deny` under `safety` forbids such requests",
         }
@@ -230,11 +254,13 @@ pub enum Cause {
     Muted,
     /// A paced user was still waiting for the target.
     Pace,
+    /// As many calls of its user were under way as one user may have.
+    Parallel,
 }
 
 impl Cause {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Breaker,
         Self::Pool,
         Self::Limit,
@@ -244,6 +270,7 @@ impl Cause {
         Self::Admission,
         Self::Muted,
         Self::Pace,
+        Self::Parallel,
     ];
 
     /// The name in reports.
@@ -258,6 +285,7 @@ impl Cause {
             Self::Admission => "admission",
             Self::Muted => "muted",
             Self::Pace => "pace",
+            Self::Parallel => "parallel",
         }
     }
 
@@ -272,6 +300,7 @@ impl Cause {
             Self::Degradation => "the target was in trouble; raise the step's `priority`",
             Self::Admission => "the generator was in trouble: use more cores or less load",
             Self::Muted => "somebody muted the step while the run went on",
+            Self::Parallel => "a user makes at most six calls at once, as browsers do",
             Self::Pace => "the target is slower than the pace: an iteration outlasts it",
         }
     }

@@ -20,11 +20,24 @@ pub struct Judgement {
     pub at_least: bool,
     /// The percentile rests on fewer than ten calls above it.
     pub thin: bool,
+    /// What has no known time and so makes `observed` a bound; all zero where it is none.
+    pub unknown: Unknown,
     /// Where the window begins that `observed` is of, seconds after the run's start; `None` for a
     /// rule over the whole run.
     pub worst_at_s: Option<u32>,
     /// Whether it holds.
     pub passed: bool,
+}
+
+/// What a time statistic rests on that has no known time: it ranks above every response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// Starts that were dropped or suppressed: their calls were never made.
+    pub starts: u64,
+    /// Calls or iterations without a response, a timeout or a cut one among them.
+    pub calls: u64,
+    /// All that was ranked.
+    pub all: u64,
 }
 
 /// What a rule is judged on: the whole run, or one window of it.
@@ -44,6 +57,7 @@ struct Observed {
     value: f64,
     at_least: bool,
     thin: bool,
+    unknown: Unknown,
 }
 
 /// Judges every rule on the run; those over windows have to hold in each, which is for
@@ -70,20 +84,50 @@ pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) ->
         observed: observed.map(|observed| observed.value),
         at_least: observed.is_some_and(|observed| observed.at_least),
         thin: observed.is_some_and(|observed| observed.thin),
+        unknown: observed.map_or(Unknown::default(), |observed| observed.unknown),
         worst_at_s: None,
         passed,
     }
 }
 
 impl Judgement {
-    /// How far it is from its limit, in the metric's unit: below zero it is missed.
+    /// How far it is from its limit, in the metric's unit: zero or below if it is missed. `None` if
+    /// nothing was observed, or if it is missed because the observed value is only a bound.
     pub fn margin(&self) -> Option<f64> {
         let (observed, limit) = (self.observed?, self.threshold.limit);
-        Some(match self.threshold.op {
+        let margin = match self.threshold.op {
             Op::Less | Op::AtMost => limit - observed,
             Op::More | Op::AtLeast => observed - limit,
             Op::Equal => -(observed - limit).abs(),
-        })
+        };
+        (self.passed || margin <= 0.0 && !self.rests_on_bound()).then_some(margin)
+    }
+
+    /// Whether it is missed although the bound that was observed is within its limit.
+    pub fn rests_on_bound(&self) -> bool {
+        let holds = |value| self.threshold.op.holds(value, self.threshold.limit);
+        !self.passed && self.at_least && self.observed.is_some_and(holds)
+    }
+
+    /// Whether not even a bound is known: no call was answered and none has an age.
+    pub fn is_unknown(&self) -> bool {
+        self.at_least && self.observed == Some(0.0)
+    }
+}
+
+impl Observed {
+    const fn known(value: f64) -> Self {
+        let unknown = Unknown { starts: 0, calls: 0, all: 0 };
+        Self { value, at_least: false, thin: false, unknown }
+    }
+
+    /// Tells starts that were lost from calls without a response.
+    fn without_starts(mut self, lost: u64) -> Self {
+        if self.at_least {
+            self.unknown.starts = lost;
+            self.unknown.calls -= lost;
+        }
+        self
     }
 }
 
@@ -100,17 +144,24 @@ fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option
     };
     let mut calls = Calls::default();
     steps().for_each(|(_, step)| calls.add(&step.calls));
-    let exact = |value: f64| Some(Observed { value, at_least: false, thin: false });
+    let exact = |value: f64| Some(Observed::known(value));
     let counted = |count: u64| (calls.made > 0).then_some(count as f64).and_then(exact);
     let sum = |part: fn(&LoadWindow) -> u64| loads().map(part).sum::<u64>();
     match threshold.metric {
         Metric::Time(Time::Response, stat) => {
             let mut all = merged(steps(), |step| &step.response);
             // A start that was lost belongs to its workload, and to none of its steps.
-            if !scope.is_within_workloads() {
-                all.beyond_n(sum(|load| load.lost));
-            }
-            statistic(&all, stat)
+            let lost = if scope.is_within_workloads() { 0 } else { sum(|load| load.lost) };
+            all.beyond_n(lost);
+            statistic(&all, stat).map(|observed| observed.without_starts(lost))
+        }
+        Metric::Time(time @ (Time::OkResponse | Time::OkService), stat) => {
+            let mut all = Histogram::default();
+            steps().for_each(|(_, step)| match time {
+                Time::OkResponse => all.merge(&step.ok_response()),
+                _ => all.merge(&step.ok_service()),
+            });
+            statistic(&Latency::from(all), stat)
         }
         Metric::Time(Time::Service, stat) => {
             statistic(&merged(steps(), |step| &step.service), stat)
@@ -201,12 +252,14 @@ fn share_achieved<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Option<f64
 }
 
 fn statistic(latency: &Latency, stat: Stat) -> Option<Observed> {
+    let unknown = Unknown { starts: 0, calls: latency.censored(), all: latency.count() };
     let of = |quantile: Quantile| Observed {
         value: quantile.us as f64,
         at_least: quantile.at_least,
         thin: quantile.thin,
+        unknown: if quantile.at_least { unknown } else { Unknown::default() },
     };
-    let known = |value: f64| Observed { value, at_least: false, thin: false };
+    let known = Observed::known;
     match stat {
         Stat::Min => latency.shortest_us().map(|us| known(us as f64)),
         // A mean over answers alone would make a run with timeouts look fast.
@@ -214,6 +267,7 @@ fn statistic(latency: &Latency, stat: Stat) -> Option<Observed> {
             value: us,
             at_least: latency.censored() > 0,
             thin: false,
+            unknown,
         }),
         Stat::Percentile(percent) => latency.quantile(percent / 100.0).map(of),
         Stat::Max => latency.longest().map(of),
@@ -264,6 +318,32 @@ mod tests {
         ] {
             let threshold = Threshold::parse(rule).unwrap();
             assert!(!on(&threshold, &snapshot).passed, "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_missed_rule_has_no_positive_margin_and_says_why() {
+        let snapshot = run(|recorder| {
+            for k in 0..100 {
+                recorder.due(0, k);
+                recorder.dropped(0, k, 0);
+            }
+        });
+        for (rule, margin, rests_on_bound) in [
+            ("response.p99 < 10s", None, true),
+            ("response.p50 < 1h", None, true),
+            ("dropped < 100", Some(0.0), false),
+            ("dropped < 99", Some(-1.0), false),
+            ("dropped < 101", Some(1.0), false),
+            ("dropped == 99", Some(-1.0), false),
+            ("achieved > 1%", Some(-0.01), false),
+        ] {
+            let judged = on(&Threshold::parse(rule).unwrap(), &snapshot);
+            assert_eq!(judged.margin(), margin, "{rule}");
+            assert_eq!(judged.rests_on_bound(), rests_on_bound, "{rule}");
+            let unknown = if rests_on_bound { (100, 0, 100) } else { (0, 0, 0) };
+            let Unknown { starts, calls, all } = judged.unknown;
+            assert_eq!((starts, calls, all), unknown, "{rule}");
         }
     }
 

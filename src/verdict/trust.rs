@@ -96,8 +96,8 @@ impl Trust {
     /// Whether a number is doubtful at least at `level`.
     pub fn spoils(&self, metric: Metric, level: Level) -> bool {
         let name = match metric {
-            Metric::Time(Time::Response, _) => "response",
-            Metric::Time(Time::Service, _) => "service",
+            Metric::Time(Time::Response | Time::OkResponse, _) => "response",
+            Metric::Time(Time::Service | Time::OkService, _) => "service",
             Metric::Time(Time::Lag, _) => "lag",
             Metric::Time(Time::Blocked, _) => "blocked",
             Metric::Time(Time::Iteration, _) => "iteration",

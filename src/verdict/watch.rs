@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::judge::{self, Judgement, Part};
+use super::judge::{self, Judgement, Part, Unknown};
 use super::scope::{Scope, Subjects};
 use super::threshold::{Metric, Op, Threshold, Time};
 use crate::stats::delta::{LoadWindow, Window};
@@ -210,6 +210,7 @@ impl Watch {
                 observed: None,
                 at_least: false,
                 thin: false,
+                unknown: Unknown::default(),
                 worst_at_s,
                 passed: false,
             },
@@ -258,6 +259,10 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         match metric {
             Metric::Time(Time::Response, _) => step.response.merge(&theirs.response),
             Metric::Time(Time::Service, _) => step.service.merge(&theirs.service),
+            Metric::Time(Time::OkResponse, _) => {
+                step.response.merge(&theirs.ok_response().into());
+            }
+            Metric::Time(Time::OkService, _) => step.service.merge(&theirs.ok_service().into()),
             Metric::Checks => {
                 step.checks.resize(1, [0; 2]);
                 for (index, [good, bad]) in theirs.checks.iter().enumerate() {
@@ -277,7 +282,7 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
 /// that still runs has missed it; a second for what is no time.
 fn patience_s(threshold: &Threshold) -> u32 {
     match threshold.metric {
-        Metric::Time(Time::Response | Time::Service | Time::Iteration, _) => {
+        Metric::Time(time, _) if !matches!(time, Time::Lag | Time::Blocked) => {
             let limit = (threshold.limit / 1e6).ceil().clamp(0.0, f64::from(MAX_PATIENCE_S));
             (limit as u32 + 1).min(MAX_PATIENCE_S)
         }

@@ -45,7 +45,7 @@ packed! {
     LoadWindow {
         due, on_time, started, lost, lost_to_us, lag, start_lag, blocked, iteration,
     }
-    StepWindow { calls, response, service, checks, statuses }
+    StepWindow { calls, response, service, unwanted, checks, statuses }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
     Exemplar {
         step, failing, intended_ns, user, curl, cut, status, error, failed, head, body,

@@ -131,7 +131,7 @@ fn a_record_that_was_cut_off_is_whole_up_to_there() {
 
 #[test]
 fn bytes_of_others_are_refused() {
-    for bytes in [&b""[..], b"manada record 2\nxxxx", b"PK\x03\x04 something else entirely"] {
+    for bytes in [&b""[..], b"manada record 3\nxxxx", b"PK\x03\x04 something else entirely"] {
         assert!(matches!(read(bytes), Err(Unreadable::Foreign)), "{bytes:?}");
     }
     let bytes = written();

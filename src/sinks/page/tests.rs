@@ -16,6 +16,7 @@ use crate::stats::dial::{Unit, Whose};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::timeline::{Starts, Timeline, band};
 use crate::stats::{BreakerUse, Calls, Circuit, Dial, Heat, Moment, Notice, Point, Tally, Topic};
+use crate::verdict::judge::Unknown;
 use crate::verdict::{Judgement, Kind, Threshold, Trust, trust};
 
 /// A run of so many seconds in which every text is this one.
@@ -43,6 +44,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         observed: Some(300_000.0),
         at_least: true,
         thin: true,
+        unknown: Unknown { starts: 30, calls: 70, all: 1_000 },
         worst_at_s: Some(3),
         passed: false,
     };
@@ -122,6 +124,7 @@ fn snapshot(plan: &Outline, seconds: u32, text: &str) -> Snapshot {
         calls,
         response: latency(),
         service: latency(),
+        unwanted: None,
         checks: vec![[90, 10]],
         statuses: vec![(200, 100)],
     };

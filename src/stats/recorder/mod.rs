@@ -169,6 +169,11 @@ impl Recorder {
         step.calls.end(sample.fate);
         if let Outcome::Answered(status) = sample.outcome {
             step.count_status(status, 1);
+            if sample.fate == Fate::Failed {
+                let unwanted = step.unwanted.get_or_insert_default();
+                unwanted[0].record_ns(sample.response_ns);
+                unwanted[1].record_ns(sample.service_ns);
+            }
         }
         enter(&mut step.response, sample, sample.response_ns);
         enter(&mut step.service, sample, sample.service_ns);
