@@ -5,8 +5,8 @@
 
 use super::shard::Shard;
 use crate::plan::template::RenderError;
-use crate::stats::{Kind, Outcome, OwnFault, Phase};
 use crate::stats::delta::Halt;
+use crate::stats::{Kind, Outcome, OwnFault, Phase};
 
 impl Shard {
     /// Counts an error of a template, and says what it comes to: the target's failure when a value

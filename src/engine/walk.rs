@@ -247,8 +247,7 @@ impl<'a> Walk<'a> {
             },
             Step::Set(values) => {
                 for (slot, value) in values {
-                    let value =
-                        value.kept(&mut self.user.scope(self.shard, self.turn.intended));
+                    let value = value.kept(&mut self.user.scope(self.shard, self.turn.intended));
                     self.user.variables[*slot] = Some(self.or_fault(value)?);
                 }
                 Ok(at + 1)

@@ -23,8 +23,8 @@ pub struct Limiter {
 impl Limiter {
     /// A rate in units of a `Rate`; at least one.
     pub fn new(units: u64) -> Self {
-        let interval =
-            u128::from(FINE) * u128::from(Rate::UNITS_PER_S) * 1_000_000_000 / u128::from(units.max(1));
+        let interval = u128::from(FINE) * u128::from(Rate::UNITS_PER_S) * 1_000_000_000
+            / u128::from(units.max(1));
         Self { interval: u64::try_from(interval).unwrap_or(u64::MAX), next: AtomicU64::new(0) }
     }
 

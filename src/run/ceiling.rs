@@ -53,8 +53,8 @@ pub(super) fn allows(plan: &Plan, now: &[Asks], changes: &[(Steer, Curve)]) -> R
     if more_rate && rate > Rate::MAX.units() {
         return Err(format!("{per_s}/s: expected at most {}/s", Rate::MAX.as_f64()));
     }
-    let beyond = more_users && users > TRIAL_USERS
-        || more_rate && rate > Rate::per_s(TRIAL_RATE).units();
+    let beyond =
+        more_users && users > TRIAL_USERS || more_rate && rate > Rate::per_s(TRIAL_RATE).units();
     match plan.services.iter().find_map(|service| match &service.target {
         Target::Url(address) if !service.is_local() => Some(&address.host),
         Target::Url(_) | Target::Builtin(_) => None,

@@ -268,10 +268,17 @@ fn times(review: &mut Review, plan: &Plan, rule: &Threshold, span: Span) {
     let shown = show_duration(end);
     let begins = plan.warmup.max(Duration::from_secs(rule.after_s.into()));
     let window = Duration::from_secs(rule.over_s.unwrap_or(0).into());
-    if (rule.over_s.is_some() || rule.after_s > 0) && begins + window > end {
-        let message = format!("no window of this rule fits into the load, which ends after {shown}");
-        review.warn(span, message, "no run can pass it: a rule that judged nothing does not hold");
-        return;
+    if begins + window > end {
+        if rule.over_s.is_some() {
+            let message = format!("no window of this rule fits into the load, which lasts {shown}");
+            let help = "no run can pass it: a rule that judged nothing does not hold";
+            review.warn(span, message, help);
+            return;
+        }
+        if rule.after_s > 0 {
+            let message = format!("this rule never stops the run: the load lasts {shown}");
+            review.warn(span, message, "give it an `after` within the load");
+        }
     }
     let longest = (end + plan.grace).as_secs_f64() * 1e6;
     if matches!(rule.metric, Metric::Time(..)) && rule.limit > longest {

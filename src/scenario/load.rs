@@ -129,8 +129,7 @@ fn open(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Arrivals> {
 fn rate_curve(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Curve> {
     if matches!(node.kind, Kind::List(_)) {
         end.refuse_beside_stages(review);
-        let level =
-            |review: &mut Review, node: &Node| shape::rate(review, node).map(Rate::units);
+        let level = |review: &mut Review, node: &Node| shape::rate(review, node).map(Rate::units);
         return stages(review, node, "arrivals", level);
     }
     let rate = shape::rate(review, node)?;

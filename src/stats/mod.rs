@@ -3,6 +3,7 @@
 //! The engine records, the run absorbs, verdicts and sinks read.
 //! Invariant: merging is exact and free of order; a percentile is never averaged.
 
+mod cause;
 pub mod counts;
 pub mod delta;
 pub mod dial;

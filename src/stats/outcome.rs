@@ -3,6 +3,8 @@
 //! `wire` says the Outcome of an attempt, `engine` the Fate of a call.
 //! Invariant: nothing that happens to a request is an `Err`; each ending has a phase and a kind.
 
+pub use super::cause::Cause;
+
 /// The part of an attempt in which it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
@@ -92,15 +94,13 @@ pub enum Kind {
     UnusableValue,
     /// A capture or check would take more work on the response than it may.
     TooComplex,
-    /// The body was to be kept, and what all kept bodies may take was used up.
-    KeptBodies,
     /// An error of the system that has no name here.
     Other,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 17] = [
         Self::NoSuchName,
         Self::Refused,
         Self::Reset,
@@ -117,7 +117,6 @@ impl Kind {
         Self::Forbidden,
         Self::UnusableValue,
         Self::TooComplex,
-        Self::KeptBodies,
         Self::Other,
     ];
 
@@ -140,7 +139,6 @@ impl Kind {
             Self::Forbidden => "forbidden",
             Self::UnusableValue => "unusable_value",
             Self::TooComplex => "too_complex",
-            Self::KeptBodies => "kept_bodies",
             Self::Other => "other",
         }
     }
@@ -164,7 +162,6 @@ impl Kind {
             Self::Forbidden => "a safety limit; say `--authorised HOST`, or add it to `hosts`",
             Self::UnusableValue => "a captured value does not fit where the request uses it",
             Self::TooComplex => "a capture or check met more nodes or depth than its limit",
-            Self::KeptBodies => "lower `max_body` or the users, or raise `memory: { budget }`",
             Self::Other => "see the system's own logs",
         }
     }
@@ -179,6 +176,8 @@ pub enum OwnFault {
     NoPort,
     /// No memory or no buffer left in the kernel.
     NoMemory,
+    /// A body was to be kept for a check or capture, and all that kept bodies may take was in use.
+    KeptBodies,
     /// A template needs a variable that nothing has set.
     UnsetVariable,
     /// A template failed.
@@ -193,10 +192,11 @@ pub enum OwnFault {
 
 impl OwnFault {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::NoDescriptor,
         Self::NoPort,
         Self::NoMemory,
+        Self::KeptBodies,
         Self::UnsetVariable,
         Self::BadTemplate,
         Self::ExpressionLimit,
@@ -210,6 +210,7 @@ impl OwnFault {
             Self::NoDescriptor => "no_descriptor",
             Self::NoPort => "no_port",
             Self::NoMemory => "no_memory",
+            Self::KeptBodies => "kept_bodies",
             Self::UnsetVariable => "unset_variable",
             Self::BadTemplate => "bad_template",
             Self::ExpressionLimit => "expression_limit",
@@ -224,84 +225,12 @@ impl OwnFault {
             Self::NoDescriptor => "raise `ulimit -n` or lower the number of users",
             Self::NoPort => "widen net.ipv4.ip_local_port_range or use more target addresses",
             Self::NoMemory => "lower the number of users or give this machine more memory",
+            Self::KeptBodies => "lower `max_body` or the users, or raise `memory: { budget }`",
             Self::UnsetVariable => "the capture that sets it found nothing or came too late",
             Self::BadTemplate => "an expression failed on the value it met",
             Self::ExpressionLimit => "make the value smaller, or set it in fewer steps",
             Self::EndlessLoop => "put a call or a pause into the loop, or bound it",
             Self::Denied => "`deny` under `safety` forbids such requests",
-        }
-    }
-}
-
-/// Why a call was held back: sent late, or not at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cause {
-    /// A circuit breaker is open.
-    Breaker,
-    /// No connection of its pool was free.
-    Pool,
-    /// A rate limit of our own.
-    Limit,
-    /// The wait before another attempt.
-    Retry,
-    /// The target takes no connections, and is left alone for a while.
-    Connect,
-    /// The target is in trouble, and this is not important enough.
-    Degradation,
-    /// The generator itself is in trouble.
-    Admission,
-    /// Somebody muted the step.
-    Muted,
-    /// A paced user was still waiting for the target.
-    Pace,
-    /// As many calls of its user were under way as one user may have.
-    Parallel,
-}
-
-impl Cause {
-    /// All of them.
-    pub const ALL: [Self; 10] = [
-        Self::Breaker,
-        Self::Pool,
-        Self::Limit,
-        Self::Retry,
-        Self::Connect,
-        Self::Degradation,
-        Self::Admission,
-        Self::Muted,
-        Self::Pace,
-        Self::Parallel,
-    ];
-
-    /// The name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Breaker => "breaker",
-            Self::Pool => "pool",
-            Self::Limit => "limit",
-            Self::Retry => "retry",
-            Self::Connect => "connect",
-            Self::Degradation => "degradation",
-            Self::Admission => "admission",
-            Self::Muted => "muted",
-            Self::Pace => "pace",
-            Self::Parallel => "parallel",
-        }
-    }
-
-    /// What a person may do about it.
-    pub const fn hint(self) -> &'static str {
-        match self {
-            Self::Breaker => "a circuit breaker was open: see its events for what it had seen",
-            Self::Pool => "raise the pool's `connections` if the target can take more",
-            Self::Limit => "raise the rate under `limits`, or lower the load",
-            Self::Retry => "the wait before another attempt; see `retries`",
-            Self::Connect => "the target took no connections: is it up?",
-            Self::Degradation => "the target was in trouble; raise the step's `priority`",
-            Self::Admission => "the generator was in trouble: use more cores or less load",
-            Self::Muted => "somebody muted the step while the run went on",
-            Self::Parallel => "a user makes at most six calls at once, as browsers do",
-            Self::Pace => "the target is slower than the pace: an iteration outlasts it",
         }
     }
 }

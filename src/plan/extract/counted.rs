@@ -169,9 +169,7 @@ impl Element for Counted<'_, '_> {
 
     fn is_empty(&self) -> bool {
         let mut nodes = self.element.children();
-        !nodes.any(|node| {
-            !self.charge(1) || node.value().is_element() || node.value().is_text()
-        })
+        !nodes.any(|node| !self.charge(1) || node.value().is_element() || node.value().is_text())
     }
 
     fn is_root(&self) -> bool {

@@ -211,9 +211,8 @@ impl Sink {
     /// Looks how deep what is put below `parent` stands.
     fn measure(&self, parent: &<Self as TreeSink>::Handle) {
         let page = self.tree.0.borrow();
-        let above = page.tree.get(*parent).map_or(0, |node| {
-            node.ancestors().take(MAX_DEPTH + 1).count()
-        });
+        let above =
+            page.tree.get(*parent).map_or(0, |node| node.ancestors().take(MAX_DEPTH + 1).count());
         if above > MAX_DEPTH {
             self.left.set(0);
         }

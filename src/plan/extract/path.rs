@@ -286,11 +286,10 @@ mod tests {
         };
         assert_eq!(segments("$"), []);
         assert_eq!(segments("$.a['b, *']"), [(false, 1, false); 2]);
-        assert_eq!(segments("$..* [0, 1,-1].é"), [
-            (true, 1, true),
-            (false, 3, false),
-            (false, 1, false)
-        ]);
+        assert_eq!(
+            segments("$..* [0, 1,-1].é"),
+            [(true, 1, true), (false, 3, false), (false, 1, false)]
+        );
         assert_eq!(segments("$..[1:3]"), [(true, 1, true)]);
         let filter = "$[?count($..x[?@.y == ']']) > 1 && match(@.z, 'a')].b".parse::<Path>();
         let shape = filter.unwrap().shape;

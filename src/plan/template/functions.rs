@@ -199,10 +199,7 @@ fn hash(text: &Value, law: Option<&str>) -> Result<String, Error> {
 }
 
 /// A text made of a value, with what goes in and comes out charged.
-fn counted(
-    make: impl Fn(&Value) -> Result<String, Error>,
-    value: &Value,
-) -> Result<String, Error> {
+fn counted(make: impl Fn(&Value) -> Result<String, Error>, value: &Value) -> Result<String, Error> {
     charge_value(value)?;
     let text = make(value)?;
     charge(text.len() as u64)?;

@@ -113,11 +113,7 @@ pub enum RenderError {
 
 impl RenderError {
     /// The same, blamed on the target if what was rendered reads a value from a response.
-    fn blamed(
-        self,
-        from_responses: &[bool],
-        reads: impl FnOnce(&mut dyn FnMut(usize)),
-    ) -> Self {
+    fn blamed(self, from_responses: &[bool], reads: impl FnOnce(&mut dyn FnMut(usize))) -> Self {
         let (Self::Invalid(message) | Self::Limit(message)) = &self else { return self };
         let mut is_from_response = false;
         reads(&mut |slot| is_from_response |= from_responses.get(slot) == Some(&true));

@@ -71,7 +71,9 @@ impl Typed {
         *scope.work = scope.work.saturating_sub(weight);
         match weighed {
             Ok(()) => Ok(value),
-            Err(limit) => Err(self.blame(scope, RenderError::Limit(format!("a variable: {limit}")))),
+            Err(limit) => {
+                Err(self.blame(scope, RenderError::Limit(format!("a variable: {limit}"))))
+            }
         }
     }
 

@@ -1,9 +1,9 @@
 //! Work of expressions: what it counts, where it stops, and whose failure that is.
 
+use super::super::functions::BUILTIN;
 use super::super::{
     Encoding, MAX_ITERATION_WORK, MAX_VALUE, MAX_WORK, RenderError, Scope, Template, Typed, Value,
 };
-use super::super::functions::BUILTIN;
 use crate::seed::{Seed, Stream};
 
 /// The value of an expression that reads `k`, and the work it took.
@@ -132,10 +132,9 @@ fn counted_operators_have_the_values_of_the_language() {
         let (value, _) = worked(source, Value::from(3), MAX_ITERATION_WORK);
         let plain = BUILTIN.compile_expression(source).unwrap();
         assert_eq!(value, Ok(plain.eval(minijinja::context! { k => 3 }).unwrap()), "{source}");
-        let value = value.map(|value| value.as_str().map_or_else(
-            || serde_json::to_string(&value).unwrap(),
-            str::to_owned,
-        ));
+        let value = value.map(|value| {
+            value.as_str().map_or_else(|| serde_json::to_string(&value).unwrap(), str::to_owned)
+        });
         assert_eq!(value.as_deref(), Ok(expect), "{source}");
     }
     let wide = (0..120).map(|_| "k").collect::<Vec<_>>().join(" + ");
