@@ -111,14 +111,19 @@ pub(super) fn nothing_to_judge(
     for id in &prepared.check_ids {
         shard.recorder.borrow_mut().check(step, intended_ns, *id, false);
     }
-    let captured = prepared.call.captures.iter().map(|capture| capture.variable);
-    for slot in captured.chain(shard.plan.archetypes[user.archetype].status) {
-        user.variables[slot] = None;
-    }
+    forget(shard, user, prepared);
     let goes_on = prepared.check_ids.is_empty() || goes_on(shard, user, prepared, 0);
     let mut failed = Failed::NONE;
     (0..prepared.check_ids.len()).for_each(|place| failed.add(place));
     Judged { fate, goes_on, failed }
+}
+
+/// Unsets what the call would have captured: an earlier response's values are not this one's.
+pub(super) fn forget(shard: &Shard, user: &mut User, prepared: &PreparedCall) {
+    let captured = prepared.call.captures.iter().map(|capture| capture.variable);
+    for slot in captured.chain(shard.plan.archetypes[user.archetype].status) {
+        user.variables[slot] = None;
+    }
 }
 
 /// The place of a check, expect or capture among all that a call looks at.

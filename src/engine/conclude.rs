@@ -11,7 +11,7 @@ use super::shard::Shard;
 use super::user::User;
 use crate::clock::Time;
 use crate::plan::template::RenderError;
-use crate::stats::{Exchange, Fate, Kind, Outcome, Phase, Sample};
+use crate::stats::{Cause, Exchange, Fate, Kind, Outcome, Phase, Sample};
 use crate::wire::Kept;
 
 /// What a call's policy cost it.
@@ -50,6 +50,10 @@ pub(super) fn conclude(
         }
         Outcome::Unfinished(_) => none(Fate::Unfinished),
         Outcome::Own(_) => none(Fate::Own),
+        Outcome::Suppressed(Cause::Muted) => {
+            checks::forget(shard, user, prepared);
+            Judged { fate: Fate::Muted, goes_on: true, failed: Failed::NONE }
+        }
         Outcome::Suppressed(_) => {
             shard.recorder.borrow_mut().error(exchange.outcome);
             checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Suppressed)
@@ -78,7 +82,7 @@ fn look_at(
     }
     let failed = judged.fate != Fate::Ok || judged.failed != Failed::NONE;
     // Of what was never sent or cut there is nothing to show.
-    if failed && !matches!(judged.fate, Fate::Unfinished | Fate::Suppressed) {
+    if failed && !matches!(judged.fate, Fate::Unfinished | Fate::Suppressed | Fate::Muted) {
         exemplar::keep(shard, user, prepared, turn, (exchange, kept), (judged.failed, bytes));
     }
 }
@@ -116,7 +120,8 @@ fn record(
     let answered =
         matches!(exchange.outcome, Outcome::Answered(_) | Outcome::Failed(Phase::Redirect, _));
     let broken_off = matches!(fate, Fate::Own | Fate::Unfinished);
-    let expected = fate == Fate::Ok || prepared.call.expects.is_empty();
+    let is_wanted = matches!(fate, Fate::Ok | Fate::Muted);
+    let expected = is_wanted || prepared.call.expects.is_empty();
     CallEnd { fate, done: held.left, answered, goes_on: !broken_off && expected }
 }
 

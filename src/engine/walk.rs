@@ -213,7 +213,8 @@ impl<'a> Walk<'a> {
 
     /// Steps follow for a call that was not answered as wanted: they take its place.
     fn rescue(&mut self, ended: &CallEnd) -> Result<(), IterationEnd> {
-        self.was_ok = ended.fate == Fate::Ok && ended.goes_on;
+        // A muted step needs no fallback.
+        self.was_ok = matches!(ended.fate, Fate::Ok | Fate::Muted) && ended.goes_on;
         match ended.fate {
             Fate::Unfinished => Err(IterationEnd::Interrupted),
             // What we cannot make ourselves no fallback makes up for.

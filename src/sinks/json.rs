@@ -177,7 +177,7 @@ fn iterations(iterations: &Iterations, has_schedule: bool) -> Value {
 fn calls(calls: &Calls) -> Value {
     json!({
         "made": calls.made, "ok": calls.ok, "failed": calls.failed, "timeout": calls.timeout,
-        "suppressed": calls.suppressed, "cancelled": calls.cancelled,
+        "suppressed": calls.suppressed, "muted": calls.muted, "cancelled": calls.cancelled,
         "generator_errors": calls.generator_errors, "unfinished": calls.unfinished,
     })
 }
@@ -222,7 +222,7 @@ fn workload(report: &Report, at: usize) -> Value {
         "model": load.model(),
         "iterations": iterations(whole, load.open),
         "calls": calls(made),
-        "response_us": latency(&snapshot.measured.response(own, window.lost)),
+        "response_us": latency(&snapshot.measured.response(own, window.lost_starts())),
         "service_us": latency(&snapshot.measured.service(own)),
         "iteration_us": latency(&window.iteration),
         "lag_us": latency(&window.lag.clone().into()),

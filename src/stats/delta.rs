@@ -9,7 +9,7 @@ use super::counts::{Attempts, Calls, Connections, Gauges, Iterations};
 use super::exemplar::Failures;
 use super::guarded::Guarded;
 use super::histogram::Histogram;
-use super::latency::Latency;
+use super::latency::{Latency, Untimed};
 use super::notice::{NOTICES, Notices};
 use super::outcome::{Cause, ERRORS};
 use super::pool::PoolUse;
@@ -120,6 +120,8 @@ pub struct LoadWindow {
     pub started: u64,
     /// Starts that found no user, or were held back.
     pub lost: u64,
+    /// Those among them that policy held back.
+    pub suppressed: u64,
     /// Those among them that we ourselves were too late for.
     pub lost_to_us: u64,
     /// Our own lateness per call.
@@ -148,6 +150,44 @@ pub struct StepWindow {
     pub checks: Vec<[u64; 2]>,
     /// Answers by status, in the order they came up; as many as the target thinks of, at most 500.
     pub statuses: Vec<(u16, u64)>,
+}
+
+/// Starts that were due and never made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LostStarts {
+    /// They found no free user.
+    pub dropped: u64,
+    /// Policy held them back.
+    pub suppressed: u64,
+}
+
+impl LoadWindow {
+    /// Its starts that were never made.
+    pub fn lost_starts(&self) -> LostStarts {
+        LostStarts { dropped: self.lost - self.suppressed, suppressed: self.suppressed }
+    }
+}
+
+impl LostStarts {
+    /// These and others.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            dropped: self.dropped + other.dropped,
+            suppressed: self.suppressed + other.suppressed,
+        }
+    }
+
+    /// All of them.
+    pub fn count(self) -> u64 {
+        self.dropped + self.suppressed
+    }
+
+    /// Ranks them above every response.
+    pub fn rank_in(self, latency: &mut Latency) {
+        latency.beyond_n(Untimed::Dropped, self.dropped);
+        latency.beyond_n(Untimed::StartSuppressed, self.suppressed);
+    }
 }
 
 impl StepWindow {
@@ -307,6 +347,7 @@ impl LoadWindow {
         self.on_time += other.on_time;
         self.started += other.started;
         self.lost += other.lost;
+        self.suppressed += other.suppressed;
         self.lost_to_us += other.lost_to_us;
         self.lag.merge(&other.lag);
         self.start_lag.merge(&other.start_lag);

@@ -28,7 +28,7 @@ pub use dial::{Dial, Unit, Whose};
 pub use guarded::{BreakerUse, Circuit, Guarded};
 pub use heat::Heat;
 pub use histogram::Histogram;
-pub use latency::{Latency, Quantile};
+pub use latency::{Latency, Quantile, Untimed};
 pub use notice::{Notice, Notices, Topic};
 pub use outcome::{Cause, Fate, Kind, Outcome, OwnFault, Phase};
 pub use pool::PoolUse;

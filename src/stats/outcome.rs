@@ -280,6 +280,8 @@ pub enum Fate {
     Own,
     /// Never sent, by policy.
     Suppressed,
+    /// Left out, since its step is muted.
+    Muted,
 }
 
 /// The number of different errors an attempt can have, for dense counting.

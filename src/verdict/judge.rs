@@ -6,7 +6,7 @@
 
 use super::scope::Subjects;
 use super::threshold::{Metric, Op, Stat, Threshold, Time};
-use crate::stats::delta::{LoadWindow, StepWindow, Window};
+use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use crate::stats::{Calls, Histogram, Latency, Quantile, Snapshot};
 
 /// A rule as it was judged.
@@ -151,9 +151,11 @@ fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option
         Metric::Time(Time::Response, stat) => {
             let mut all = merged(steps(), |step| &step.response);
             // A start that was lost belongs to its workload, and to none of its steps.
-            let lost = if scope.is_within_workloads() { 0 } else { sum(|load| load.lost) };
-            all.beyond_n(lost);
-            statistic(&all, stat).map(|observed| observed.without_starts(lost))
+            let lost = loads().map(LoadWindow::lost_starts);
+            let lost = lost.fold(LostStarts::default(), LostStarts::and);
+            let lost = if scope.is_within_workloads() { LostStarts::default() } else { lost };
+            lost.rank_in(&mut all);
+            statistic(&all, stat).map(|observed| observed.without_starts(lost.count()))
         }
         Metric::Time(time @ (Time::OkResponse | Time::OkService), stat) => {
             let mut all = Histogram::default();

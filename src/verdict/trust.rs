@@ -5,6 +5,7 @@
 
 use super::judge::Judgement;
 use super::threshold::{Metric, Time};
+use crate::stats::delta::LostStarts;
 use crate::stats::outcome::error_at;
 use crate::stats::{Histogram, Snapshot};
 
@@ -149,7 +150,7 @@ fn lag_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Option<Reason> {
     let p99 = |lag: &Histogram| lag.at_rank(crate::stats::latency::rank(0.99, lag.count()));
     let p99 = p99(&window.start_lag).max(p99(&window.lag)) as f64;
     let own = |step: usize| kind.workload_of[step] == workload;
-    let response = measured.response(own, 0).quantile(0.99)?;
+    let response = measured.response(own, LostStarts::default()).quantile(0.99)?;
     let limit = |(us, share): (f64, f64)| us.max(share * response.us as f64);
     let (degraded, no) = (limit(LAG[0]), limit(LAG[1]));
     let (level, limit) = match p99 {

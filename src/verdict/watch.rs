@@ -239,7 +239,10 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         load.on_time += theirs.on_time;
         load.started += theirs.started;
         // A start that was lost belongs to its workload, and to none of its steps.
-        load.lost += if scope.is_within_workloads() { 0 } else { theirs.lost };
+        if !scope.is_within_workloads() {
+            load.lost += theirs.lost;
+            load.suppressed += theirs.suppressed;
+        }
         match metric {
             Metric::Time(Time::Lag, _) => load.lag.merge(&theirs.lag),
             Metric::Time(Time::Blocked, _) => load.blocked.merge(&theirs.blocked),

@@ -22,7 +22,7 @@ use crate::verdict::{Kind, Threshold};
 listed! {
     Topic: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control;
     Circuit: Closed, Open, HalfOpen;
-    Cause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace;
+    Cause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
     Unit: Percent, Bytes, Count, Micros, Plain;
     Whose: Generator, Target;
     Interrupt: Int, Term, Wish;
@@ -32,7 +32,9 @@ packed! {
     Iterations {
         due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached,
     }
-    Calls { made, ok, failed, timeout, suppressed, cancelled, generator_errors, unfinished }
+    Calls {
+        made, ok, failed, timeout, suppressed, muted, cancelled, generator_errors, unfinished
+    }
     Attempts {
         started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied,
     }
@@ -43,7 +45,7 @@ packed! {
     }
     Latency { answered, at_least, beyond }
     LoadWindow {
-        due, on_time, started, lost, lost_to_us, lag, start_lag, blocked, iteration,
+        due, on_time, started, lost, suppressed, lost_to_us, lag, start_lag, blocked, iteration,
     }
     StepWindow { calls, response, service, unwanted, checks, statuses }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
@@ -66,7 +68,7 @@ packed! {
         scenario, description, seed, services, archetypes, workloads, steps, groups, checks,
         thresholds, warmup, grace, kind, client, sources,
     }
-    Strand { name, open, start, end, archetypes }
+    Strand { name, open, start, end, archetypes, max_users }
     Series { name, archetype, workload, tags }
     Client { kind, parts, pools, breakers, endpoints, timeouts_from, degrades }
     Source { name, text }

@@ -28,6 +28,7 @@ fn opening() -> Arc<Opening> {
             start: Duration::ZERO,
             end: Some(Duration::from_secs(9)),
             archetypes: vec![("buyer".into(), 0.5)],
+            max_users: 100,
         }],
         steps: vec![series("home"), series("cart")],
         groups: Vec::new(),

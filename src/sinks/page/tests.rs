@@ -15,7 +15,9 @@ use crate::stats::delta::StepWindow;
 use crate::stats::dial::{Unit, Whose};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::timeline::{Starts, Timeline, band};
-use crate::stats::{BreakerUse, Calls, Circuit, Dial, Heat, Moment, Notice, Point, Tally, Topic};
+use crate::stats::{
+    BreakerUse, Calls, Circuit, Dial, Heat, Moment, Notice, Point, Tally, Topic, Untimed,
+};
 use crate::verdict::judge::Unknown;
 use crate::verdict::{Judgement, Kind, Threshold, Trust, trust};
 
@@ -80,6 +82,7 @@ fn outline(text: &str) -> Outline {
         start: Duration::ZERO,
         end: None,
         archetypes: vec![(own(), 1.0)],
+        max_users: 100,
     };
     let breaker = BreakerName { name: own(), level: "system", is_there: true };
     Outline {
@@ -113,7 +116,7 @@ fn latency() -> Latency {
     let mut latency = Latency::default();
     (1..=100).for_each(|ms| latency.answered(ms * 1_000_000));
     latency.at_least(250_000_000);
-    latency.beyond_n(2);
+    latency.beyond_n(Untimed::NoResponse, 2);
     latency
 }
 

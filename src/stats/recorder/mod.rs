@@ -11,9 +11,9 @@ use std::sync::Arc;
 use super::counts::Gauges;
 use super::delta::{Delta, Halt, LINES, LoadWindow, StepWindow, Window, add_name};
 use super::exemplar::{Exemplar, Failing, MOST};
-use super::latency::Latency;
+use super::latency::{Latency, Untimed};
 use super::notice::{NOTICES, Notice};
-use super::outcome::{Fate, Outcome, OwnFault, error_index};
+use super::outcome::{Fate, Outcome, OwnFault, Phase, error_index};
 use super::sample::{IterationEnd, Sample, Shape};
 use crate::clock::Time;
 pub use attempts::Attempt;
@@ -90,6 +90,7 @@ impl Recorder {
         self.delta.workloads[workload].0.suppressed += 1;
         let window = self.load(workload, intended_ns);
         window.lost += 1;
+        window.suppressed += 1;
         window.lost_to_us += 1;
     }
 
@@ -137,7 +138,7 @@ impl Recorder {
             IterationEnd::Completed => iteration.answered(took_ns),
             IterationEnd::Interrupted => iteration.at_least(took_ns),
             // It never came to its end: no duration of it is a duration of an iteration.
-            IterationEnd::Early => iteration.beyond(),
+            IterationEnd::Early => iteration.beyond(Untimed::NoResponse),
         }
     }
 
@@ -216,7 +217,7 @@ impl Recorder {
         let latency = &mut self.window(intended_ns).groups[group];
         match took_ns {
             Some(ns) => latency.answered(ns),
-            None => latency.beyond(),
+            None => latency.beyond(Untimed::NoResponse),
         }
     }
 
@@ -323,6 +324,12 @@ fn enter(latency: &mut Latency, sample: &Sample, ns: u64) {
     match (sample.fate, sample.outcome) {
         (Fate::Ok | Fate::Failed, Outcome::Answered(_)) => latency.answered(ns),
         (Fate::Timeout | Fate::Unfinished, _) => latency.at_least(ns),
-        _ => latency.beyond(),
+        // It was left out on purpose: there is nothing to rank.
+        (Fate::Muted, _) => {}
+        (Fate::Suppressed, _) => latency.beyond(Untimed::Suppressed),
+        (Fate::Own, _) | (_, Outcome::Failed(Phase::Prepare, _)) => {
+            latency.beyond(Untimed::NotMade);
+        }
+        _ => latency.beyond(Untimed::NoResponse),
     }
 }
