@@ -147,6 +147,8 @@ pub struct Report {
     pub goes_on: bool,
     /// How it ended, or would end now.
     pub ending: Ending,
+    /// Why, where neither a rule nor what stopped it tells.
+    pub why: Option<String>,
     /// The most memory the process held, bytes.
     pub rss_peak: Option<u64>,
 }

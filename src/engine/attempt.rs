@@ -6,7 +6,7 @@
 //! becomes of the attempt; the order of the heights is here and nowhere else.
 
 use super::caution::{Entry, Hold, Made};
-use super::conclude::{Held, conclude, never_sent, refuse, unsent};
+use super::conclude::{Held, OwnTimes, conclude, never_sent, refuse, unsent};
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
@@ -60,7 +60,11 @@ pub(super) async fn call(
     let Turn { intended, picked_up, .. } = *turn;
     let intended_ns = intended.since(shard.start);
     let step = user.step(prepared.call.series);
-    shard.recorder.borrow_mut().begin_call(user.workload, step, intended_ns, picked_up);
+    let stalled_ns = {
+        let mut recorder = shard.recorder.borrow_mut();
+        recorder.begin_call(user.workload, step, intended_ns, picked_up);
+        recorder.stalled_ns()
+    };
     let careful = !shard.caution.is_quiet();
 
     // Refuse first: what will not be sent is not rendered, and waits for nobody.
@@ -87,6 +91,8 @@ pub(super) async fn call(
         buffer = dressed;
         bytes = &buffer;
     }
+    // The first act outside comes now: what was rendered for it is our work, not the target's.
+    let at = if shard.flows[user.archetype].is_light { picked_up } else { clock::now() };
     let way = user.way();
     let outgoing = Outgoing {
         endpoint: service,
@@ -106,10 +112,10 @@ pub(super) async fn call(
         why: Attempt::First,
         retries: 0,
         blocked_ns: 0,
-        at: picked_up,
+        at,
         picked_up,
         led_on: false,
-        ended: unsent(Outcome::Unfinished(Phase::Connect), picked_up),
+        ended: unsent(Outcome::Unfinished(Phase::Connect), at),
     };
     if careful {
         // Boxed: who only measures carries no room for it.
@@ -120,8 +126,9 @@ pub(super) async fn call(
     }
 
     // Outside any future that could be dropped half-way.
+    let own = OwnTimes { prepared_ns: at.since(picked_up), stalled_ns };
     let Attempts { blocked_ns, at, kept, ended: exchange, .. } = &attempts;
-    let held = Held { blocked_ns: *blocked_ns, left: exchange.done.max(*at) };
+    let held = Held { blocked_ns: *blocked_ns, left: exchange.done.max(*at), own };
     let ended = conclude(shard, user, prepared, turn, held, (exchange, kept), bytes);
     shard.give_buffer(buffer);
     ended

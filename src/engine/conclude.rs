@@ -21,6 +21,24 @@ pub(super) struct Held {
     pub(super) blocked_ns: u64,
     /// When its user goes on: after its last attempt, and after a wait that led to none.
     pub(super) left: Time,
+    /// What the shard itself added.
+    pub(super) own: OwnTimes,
+}
+
+/// What a shard itself adds to a call, ns.
+#[derive(Clone, Copy, Default)]
+pub(super) struct OwnTimes {
+    /// From the moment it turned to the call to the first act outside, waits by policy left out.
+    pub(super) prepared_ns: u64,
+    /// How long its event loop had stood still by the time it turned to the call.
+    pub(super) stalled_ns: u64,
+}
+
+impl OwnTimes {
+    /// Of a call that ends as soon as it is turned to.
+    fn of(shard: &Shard) -> Self {
+        Self { prepared_ns: 0, stalled_ns: shard.recorder.borrow().stalled_ns() }
+    }
 }
 
 /// Judges a call by the exchange of its last attempt, and records it.
@@ -99,19 +117,22 @@ fn record(
 ) -> CallEnd {
     let (Turn { intended, ready, picked_up, cause }, done) = (*turn, exchange.done);
     let unready_ns = ready.since(intended);
+    let mut recorder = shard.recorder.borrow_mut();
+    // What ends late because the loop stood still is seen before the call is counted.
+    recorder.loop_runs(held.left);
     let sample = Sample {
         workload: user.workload,
         step: user.step(prepared.call.series),
         intended_ns: intended.since(shard.start),
-        lag_ns: picked_up.since(ready),
+        lag_ns: picked_up.since(ready) + held.own.prepared_ns,
         blocked_ns: unready_ns + held.blocked_ns,
         service_ns: done.since(exchange.dispatched),
         response_ns: done.since(intended),
         in_flight_ns: held.left.since(picked_up),
+        stall_ns: recorder.stalled_ns() - held.own.stalled_ns,
         outcome: exchange.outcome,
         fate,
     };
-    let mut recorder = shard.recorder.borrow_mut();
     if unready_ns > 0 {
         recorder.waited(sample.intended_ns, cause, unready_ns);
     }
@@ -134,7 +155,7 @@ pub(super) fn never_sent(
     turn: &Turn,
     outcome: Outcome,
 ) -> CallEnd {
-    let held = Held { blocked_ns: 0, left: turn.picked_up };
+    let held = Held { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
     let exchange = unsent(outcome, turn.picked_up);
     conclude(shard, user, prepared, turn, held, (&exchange, &Kept::default()), &[])
 }
@@ -169,7 +190,7 @@ pub(super) fn refuse(
         let name = &series[usize::from(prepared.call.series)];
         witness.fault(Some(name), &error.to_string());
     }
-    let held = Held { blocked_ns: 0, left: turn.picked_up };
+    let held = Held { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
     let exchange = unsent(outcome, turn.picked_up);
     let fate = match outcome {
         Outcome::Failed(..) => {

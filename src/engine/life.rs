@@ -77,6 +77,7 @@ impl<'a> Life<'a> {
             self.helm().come(&self.presence);
             let due = self.walk.turn.intended;
             if self.walk.user.become_somebody(self.walk.shard, &self.who, due).is_err() {
+                self.walk.shard.recorder.borrow_mut().out_of_rows(self.who.workload);
                 break;
             }
             let stopped = self.session().await;
@@ -119,6 +120,9 @@ impl<'a> Life<'a> {
             shard.end_iteration(self.who.workload, intended, &walked);
             if !could_start {
                 // A user whose `on_start` failed never was one: it has nothing to stop.
+                if walked.end == IterationEnd::Early {
+                    shard.recorder.borrow_mut().start_failed(self.who.workload);
+                }
                 return Stopped::ForGood;
             }
             self.begun = true;
@@ -136,8 +140,10 @@ impl<'a> Life<'a> {
         stopped
     }
 
-    /// Waits until the next iteration may begin; false when there will be none: between iterations
-    /// a user that has to leave goes at once.
+    /// Waits until the next iteration may begin; false when there will be none.
+    ///
+    /// A user whose next iteration is due after its leaving time still stays until then, with its
+    /// connections open: the level of users that the load asks for is there to its end.
     ///
     /// While its workload is paused it stays as it is, and all that was to come comes later by as
     /// much: what is left of a think is thought afterwards, and nobody counts the pause as waiting.
@@ -149,15 +155,13 @@ impl<'a> Life<'a> {
         let held_ns = loop {
             let held_ns = helm.held_ns(now).saturating_sub(self.held_ns);
             let (held, leave) = (helm.held_until(now), self.presence.leave());
-            let (at, no_use) = match held {
-                Some(until) => (until.min(leave), now >= leave),
-                None => {
-                    let at = ready.after(held_ns);
-                    (at.min(helm.next_hold(now)), now >= leave || at >= leave)
-                }
+            let at = match held {
+                Some(until) => until.min(leave),
+                None => ready.after(held_ns).min(helm.next_hold(now)).min(leave),
             };
-            // Who has just come is there to begin.
-            if (self.begun || waited || held.is_some()) && (no_use || shard.is_draining()) {
+            // A user that has just come begins its first iteration, however late it is.
+            let may_leave = self.begun || waited || held.is_some();
+            if may_leave && (now >= leave || shard.is_draining()) {
                 return false;
             }
             let barred = at <= now && shard.holds_back(self.who.workload);
@@ -198,7 +202,11 @@ impl<'a> Life<'a> {
         let (shard, user) = (self.walk.shard, &mut *self.walk.user);
         // A user that comes again goes on in its own stream, it does not begin anew.
         user.begin(shard.plan.seed, self.presence.stay.visit << 32 | iteration, item);
-        user.take_rows(shard, &self.who, true).is_ok()
+        let has_rows = user.take_rows(shard, &self.who, true).is_ok();
+        if !has_rows {
+            shard.recorder.borrow_mut().out_of_rows(self.who.workload);
+        }
+        has_rows
     }
 
     /// How many iterations this user has begun in this stay.

@@ -28,6 +28,7 @@ pub mod shard;
 mod starter;
 pub mod tier;
 mod user;
+mod user_meter;
 mod walk;
 mod witness;
 

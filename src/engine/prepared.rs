@@ -25,6 +25,9 @@ pub(super) struct Flow {
     pub(super) from_responses: Vec<bool>,
     pub(super) think: Option<Distribution>,
     pub(super) pace_ns: Option<u64>,
+    /// Between two of its calls the shard has next to nothing to do: requests are rendered once,
+    /// and no body is looked at. So the end of one call is the beginning of the next.
+    pub(super) is_light: bool,
 }
 
 /// A request step as this shard makes it.
@@ -99,8 +102,18 @@ impl Flow {
                 call: call.clone(),
             }
         };
+        let calls: Vec<PreparedCall> = kind.calls.iter().enumerate().map(prepare).collect();
+        let is_light = |step: &Step| match step {
+            Step::Call(index) => {
+                let call = &calls[*index];
+                matches!(call.request, Prepared::Static(_)) && !call.wanted.keep_body
+            }
+            Step::Pause(_) | Step::Jump(_) | Step::End => true,
+            _ => false,
+        };
         Self {
-            calls: kind.calls.iter().enumerate().map(prepare).collect(),
+            is_light: kind.steps.iter().all(is_light),
+            calls,
             steps: kind.steps.clone(),
             from_responses: kind.from_responses(&globals),
             sections: kind.sections,

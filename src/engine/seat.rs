@@ -77,6 +77,9 @@ pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
     });
     if !guest.is_early(shard) {
         shard.enter();
+        if let Guest::User(workload, stay) = &guest {
+            shard.user_came(*workload, stay);
+        }
     }
     seat.give(guest);
 }
@@ -106,13 +109,18 @@ async fn sit(shard: Rc<Shard>, seat: Rc<Seat>, warm: Option<usize>) {
                 if guest.is_early(&shard) {
                     // Boxed: it comes once, and would double the room of every user's task.
                     if !Box::pin(shard.await_user(&mut user, *workload, stay)).await {
+                        if !shard.is_draining() {
+                            shard.user_never_came(*workload, stay);
+                        }
                         shard.has_gone(*workload);
                         shard.free_seats.borrow_mut().push(Rc::clone(&seat));
                         continue;
                     }
                     shard.enter();
+                    shard.user_came(*workload, stay);
                 }
                 Life::new(&shard, &mut user, *workload, stay).live().await;
+                shard.user_left(*workload);
             }
             Guest::Arrival(workload, start) => arrive(&shard, &mut user, *workload, start).await,
         }
@@ -144,7 +152,8 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: &Start) {
     let due_ns = due.since(shard.start);
     shard.recorder.borrow_mut().begin_start(index, due_ns, now.since(due));
     if ready.is_err() || user.take_rows(shard, &who, true).is_err() {
-        shard.recorder.borrow_mut().end_iteration(index, due_ns, IterationEnd::Early, 0, due_ns);
+        let mut recorder = shard.recorder.borrow_mut();
+        recorder.end_iteration(index, due_ns, IterationEnd::Early, (0, 0), due_ns);
         return;
     }
     let (walked, begun) = Walk::new(shard, user, turn).iteration(true).await;
@@ -187,6 +196,7 @@ impl Shard {
         let took = walked.done.since(due).saturating_sub(walked.thought_ns);
         let due_ns = due.since(self.start);
         let done_ns = walked.done.since(self.start);
+        let took = (took, walked.delay_ns);
         self.recorder.borrow_mut().end_iteration(workload, due_ns, walked.end, took, done_ns);
         debug_assert!(walked.end != IterationEnd::Completed || walked.done >= due);
     }

@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex};
 
@@ -18,6 +18,7 @@ use super::doors::Doors;
 use super::helm::Helm;
 use super::prepared::Flow;
 use super::seat::Seat;
+use super::user_meter::UserMeter;
 use super::{Setup, Shared, Variables, Witness};
 use crate::clock::{self, Time, Timer};
 use crate::event::{Command, Order};
@@ -26,7 +27,9 @@ use crate::plan::data::{Claim, Ranks};
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
 use crate::plan::{Address, Load, Plan, Workload};
+use crate::stats::stall::TICK_NS;
 use crate::stats::{Delta, Gauges, Recorder};
+use crate::units::nanos;
 use crate::wire::Wire;
 
 const SECOND_NS: u64 = 1_000_000_000;
@@ -69,6 +72,10 @@ pub(super) struct Shard {
     pub(super) doors: Doors,
     /// What is asked, by workload.
     pub(super) helms: Vec<Helm>,
+    /// Users that should be there and are, by workload.
+    pub(super) user_meters: Vec<UserMeter>,
+    /// The end of the warm-up, ns after the run's start.
+    pub(super) warmup_ns: u64,
     pub(super) segment: Segment,
     pub(super) buffers: RefCell<Vec<Vec<u8>>>,
     pub(super) draining: Cell<bool>,
@@ -103,7 +110,7 @@ impl Drop for Alarm {
 pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
     let deltas = setup.deltas.clone();
     let start = setup.start;
-    let (cpu, waited) = (clock::thread_cpu_ns(), run_queue_ns());
+    let (cpu, (waited, turns)) = (clock::thread_cpu_ns(), run_queue());
     let shard = Rc::new(Shard::new(&setup, wire));
     clock::sleep_until(start.before(shard.ahead_ns())).await;
     shard.begin();
@@ -113,13 +120,15 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
     for second in 1.. {
         let next_shed = start.after(second * SECOND_NS);
         let over = shard.wait(&mut setup, &alarm, next_shed).await;
-        let now = clock::now();
+        let (now, queued) = (clock::now(), run_queue());
+        shard.count_all_users();
         let gauges = Gauges {
             users: shard.users.get(),
             users_peak: shard.shared.peak.load(Relaxed),
             connections: shard.wire.take_peak(),
             cpu_ns: clock::thread_cpu_ns() - cpu,
-            run_queue_ns: run_queue_ns().saturating_sub(waited),
+            run_queue_ns: queued.0.saturating_sub(waited),
+            run_queue_waits: queued.1.saturating_sub(turns),
             elapsed_ns: now.since(start),
             ..Gauges::default()
         };
@@ -180,6 +189,10 @@ impl Shard {
             doors: Doors::new(),
             helms: (plan.workloads.iter().map(|load| Helm::new(&plan, load, setup.start)))
                 .collect(),
+            user_meters: (plan.workloads.iter())
+                .map(|load| UserMeter::new(load, setup.segment, setup.start))
+                .collect(),
+            warmup_ns: nanos(plan.warmup),
             segment: setup.segment,
             buffers: RefCell::default(),
             draining: Cell::new(false),
@@ -191,7 +204,22 @@ impl Shard {
         }
     }
 
+    /// Shows that the event loop runs, for as long as the shard does: a shard with nothing to do
+    /// cannot tell a pause of its own from the target's.
+    async fn tick(shard: Weak<Self>) {
+        let timer = Timer::new();
+        loop {
+            let now = clock::now();
+            let Some(shard) = shard.upgrade() else { return };
+            shard.recorder.borrow_mut().loop_runs(now);
+            drop(shard);
+            timer.wait_until(now.after(TICK_NS)).await;
+        }
+    }
+
     fn begin(self: &Rc<Self>) {
+        self.recorder.borrow_mut().loop_begins(clock::now());
+        tokio::task::spawn_local(Self::tick(Rc::downgrade(self)));
         for index in 0..self.plan.workloads.len() {
             let shard = Rc::clone(self);
             tokio::task::spawn_local(async move {
@@ -237,9 +265,9 @@ impl Shard {
 
     fn obey(&self, command: &Command) {
         match command {
-            Command::Drain => self.draining.set(true),
+            Command::Drain => self.drain(),
             Command::Cut => {
-                self.draining.set(true);
+                self.drain();
                 self.cut.set(true);
             }
             Command::Order(Order::Admit(least)) => self.doors.admit(*least),
@@ -254,6 +282,12 @@ impl Shard {
         }
         // Starters and pausing users look at the world again.
         clock::wake_all();
+    }
+
+    /// From now on nothing new begins, and no user is due.
+    fn drain(&self) {
+        self.count_all_users();
+        self.draining.set(true);
     }
 
     /// An alarm for a task: dropped by a panic, it ends the shard instead of leaving it waiting for
@@ -291,9 +325,10 @@ impl Shard {
     }
 }
 
-/// How long this thread has waited for a core; in a world nobody does.
-fn run_queue_ns() -> u64 {
-    if clock::is_virtual() { 0 } else { host::run_queue_wait_ns().unwrap_or(0) }
+/// How long this thread has waited for a core, ns, and how often it was given one; under virtual
+/// time it never waits.
+fn run_queue() -> (u64, u64) {
+    if clock::is_virtual() { (0, 0) } else { host::run_queue().unwrap_or_default() }
 }
 
 /// The ranks of all workloads; those that deal no rows need no table.

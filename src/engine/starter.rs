@@ -51,6 +51,9 @@ impl Shard {
                 cause: "the shard was busy".to_owned(),
             });
         }
+        if let Some((curve, _)) = self.helms[steer.workload].course() {
+            self.retarget_users(steer.workload, &curve);
+        }
     }
 
     /// The closed model: lets users in as the level rises. They leave by themselves.
@@ -112,6 +115,7 @@ impl Shard {
             *at += 1;
             if clock::now() >= zero.after(stay.leave_ns) {
                 // It was held out for all of its stay.
+                self.user_never_came(index, stay);
                 self.has_gone(index);
                 continue;
             }

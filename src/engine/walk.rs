@@ -42,6 +42,9 @@ pub(super) struct Walked {
     pub(super) pause_ns: u64,
     /// Those that are the user's own whatever its pace: holding back is none.
     pub(super) own_ns: u64,
+    /// What the shard itself added to it at most: its lateness at the first step, and stalls of its
+    /// event loop, ns.
+    pub(super) delay_ns: u64,
 }
 
 /// A user's walks: one iteration after the other.
@@ -60,6 +63,9 @@ pub(super) struct Walk<'a> {
     thought_before_ns: u64,
     /// When its last call was done.
     done: Time,
+    /// Of the walk so far: how late it began, and how long the event loop had stood still before.
+    late_ns: u64,
+    stalled_ns: u64,
     /// How many calls it made.
     pub(super) calls: u64,
     /// The last one was answered as wanted.
@@ -79,6 +85,8 @@ impl<'a> Walk<'a> {
             thought_ns: 0,
             thought_before_ns: 0,
             done: first.picked_up,
+            late_ns: 0,
+            stalled_ns: 0,
             calls: 0,
             was_ok: true,
         }
@@ -95,6 +103,8 @@ impl<'a> Walk<'a> {
         (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
         (self.thought_ns, self.thought_before_ns) = (0, 0);
         (self.done, self.calls) = (self.turn.picked_up, 0);
+        self.late_ns = self.turn.picked_up.since(self.turn.ready);
+        self.stalled_ns = self.shard.recorder.borrow().stalled_ns();
         if is_first && let Some(on_start) = self.flow().sections.on_start {
             // Boxed: it comes once, and would double the room of every user's task.
             let end = Box::pin(self.section(on_start)).await;
@@ -169,6 +179,7 @@ impl<'a> Walk<'a> {
             think_ns: waited_ns + self.think_ns + self.pause_ns,
             pause_ns: waited_ns + self.pause_ns,
             own_ns: self.thought_ns - self.thought_before_ns + self.pause_ns,
+            delay_ns: self.late_ns + self.shard.recorder.borrow().stalled_ns() - self.stalled_ns,
         }
     }
 

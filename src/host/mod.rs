@@ -41,10 +41,11 @@ pub fn raise_descriptors() -> Option<u64> {
 }
 
 /// Time the calling thread was runnable but waited for a core, since it began, ns.
-pub fn run_queue_wait_ns() -> Option<u64> {
+pub fn run_queue() -> Option<(u64, u64)> {
     // "time on cpu, time waiting, timeslices": Documentation/scheduler/sched-stats.
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
-    text.split_ascii_whitespace().nth(1)?.parse().ok()
+    let mut numbers = text.split_ascii_whitespace().skip(1);
+    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// The most memory this process has held, bytes.

@@ -5,9 +5,11 @@
 
 pub mod arrivals;
 pub mod pauses;
+pub mod target_users;
 pub mod think;
 pub mod users;
 
 pub use arrivals::{Schedule, Start};
 pub use pauses::Pauses;
+pub use target_users::TargetUsers;
 pub use users::{Stay, stays};

@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use super::flow::Step;
 use super::policy::{BreakerName, Strategy};
 use super::{Endpoints, Load, Plan, Series, Service, Target, Workload};
 use crate::mask;
@@ -135,8 +136,25 @@ impl Plan {
         Kind {
             scheduled: loads().map(|load| open(load) || self.paced(load).contains(&true)).collect(),
             workload_of: self.steps.iter().map(|series| series.workload).collect(),
+            unthrottled: loads().map(|load| !open(load) && self.is_unthrottled(load)).collect(),
             has_unpaced: loads().any(|load| !open(load) && self.paced(load).contains(&false)),
         }
+    }
+
+    /// Whether users of a workload neither think nor pace.
+    fn is_unthrottled(&self, load: &Workload) -> bool {
+        let mut archetypes = load.shares.iter().map(|share| &self.archetypes[share.archetype]);
+        archetypes.all(|archetype| {
+            let waits = |step: &Step| match step {
+                Step::Call(index) => archetype.calls[*index].think.is_some(),
+                Step::Parallel(parallel) => parallel.think.is_some(),
+                Step::Pause(_) | Step::Rendezvous(_) => true,
+                _ => false,
+            };
+            archetype.pace.is_none()
+                && archetype.think.is_none()
+                && !archetype.steps.iter().any(waits)
+        })
     }
 
     /// For each share of a workload, whether its archetype has a pace.

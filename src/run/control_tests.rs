@@ -237,7 +237,7 @@ fn a_count_that_is_made_is_over() {
     for (made, over) in [(4, false), (1, true)] {
         for _ in 0..made {
             recorder.begin_iteration(0, 0, 0);
-            recorder.end_iteration(0, 0, crate::stats::sample::IterationEnd::Completed, 1, 1);
+            recorder.end_iteration(0, 0, crate::stats::sample::IterationEnd::Completed, (1, 0), 1);
         }
         let gauges = crate::stats::Gauges { elapsed_ns: S, ..Default::default() };
         tally.absorb(&recorder.shed(gauges, crate::clock::Time(S)));

@@ -1,38 +1,92 @@
 //! How did it end? Thresholds, trust and interrupts, folded into one Ending.
 //!
-//! Invariant: a rule that looks at a number nobody can believe neither passes nor fails the run.
+//! Invariant: a rule that looks at a number that the generator's own faults may have decided neither
+//! passes nor fails the run; a run in which nothing was answered is never a pass.
 
 use crate::event::{Interrupt, Stop};
 use crate::exit::Ending;
+use crate::stats::Snapshot;
 use crate::stats::delta::Halt;
 use crate::verdict::trust::Level;
 use crate::verdict::{Judgement, Trust};
 
+/// How a run ended, and why, where its rules do not tell.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Ended {
+    pub(super) ending: Ending,
+    /// A sentence for people.
+    pub(super) why: Option<String>,
+}
+
+impl From<Ending> for Ended {
+    fn from(ending: Ending) -> Self {
+        Self { ending, why: None }
+    }
+}
+
+/// `answers` is what came of the calls; `None` while the run goes on.
 pub(super) fn of<'a>(
-    mut judgements: impl Iterator<Item = &'a Judgement> + Clone,
+    judgements: impl Iterator<Item = &'a Judgement> + Clone,
     trust: &Trust,
     stopped: Option<&Stop>,
-) -> Ending {
+    answers: Option<Answers>,
+) -> Ended {
     match stopped {
         Some(Stop::Signal(Interrupt::Int | Interrupt::Wish) | Stop::Lost) => {
-            return Ending::Interrupted;
+            return Ending::Interrupted.into();
         }
-        Some(Stop::Signal(Interrupt::Term)) => return Ending::Terminated,
+        Some(Stop::Signal(Interrupt::Term)) => return Ending::Terminated.into(),
         Some(Stop::Flow(Halt::Check(_) | Halt::Safety(_)) | Stop::Storm(_)) => {
-            return Ending::Aborted;
+            return Ending::Aborted.into();
         }
         // It went on for as long as there was data: that was asked for.
         // A rule's own judgement fails the run.
         Some(Stop::Flow(Halt::DataEnd(_)) | Stop::Rule(_)) | None => {}
     }
-    let doubtful = |judgement: &Judgement| trust.spoils(judgement.threshold.metric, Level::No);
     let mut failed = judgements.clone().filter(|judgement| !judgement.passed);
-    if failed.any(|judgement| !trust.explains(judgement)) {
-        Ending::Fail
-    } else if judgements.any(doubtful) {
-        Ending::Inconclusive
+    let has_rules = judgements.clone().next().is_some();
+    if failed.any(|judgement| !trust.doubts(judgement)) {
+        Ending::Fail.into()
+    } else if let Some(why) = answers.and_then(|answers| answers.nothing()) {
+        Ended { ending: Ending::Fail, why: Some(why.to_owned()) }
+    } else if judgements.clone().any(|judgement| trust.doubts(judgement)) {
+        Ending::Inconclusive.into()
+    } else if answers.is_some() && !has_rules && trust.level == Level::No {
+        let why = "no threshold was judged, and the measurement cannot be trusted";
+        Ended { ending: Ending::Inconclusive, why: Some(why.to_owned()) }
     } else {
-        Ending::Pass
+        Ending::Pass.into()
+    }
+}
+
+/// What came of a run's calls.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Answers {
+    /// The plan has calls.
+    pub(super) has_steps: bool,
+    /// Calls made.
+    pub(super) made: u64,
+    /// Responses that came whole, whatever their status.
+    pub(super) complete: u64,
+}
+
+impl Answers {
+    /// Of a finished run.
+    pub(super) fn of(snapshot: &Snapshot, has_steps: bool) -> Self {
+        Self {
+            has_steps,
+            made: snapshot.calls().made,
+            complete: snapshot.statuses.iter().map(|(_, count)| count).sum(),
+        }
+    }
+
+    /// Why there is nothing to pass.
+    fn nothing(self) -> Option<&'static str> {
+        match self {
+            _ if !self.has_steps || self.complete > 0 => None,
+            _ if self.made == 0 => Some("no call was made"),
+            _ => Some("no call got a complete response"),
+        }
     }
 }
 
@@ -40,7 +94,7 @@ pub(super) fn of<'a>(
 mod tests {
     use super::*;
     use crate::verdict::Threshold;
-    use crate::verdict::trust::Reason;
+    use crate::verdict::trust::{Effect, Moves, Reason};
 
     fn judgement(rule: &str, passed: bool) -> Judgement {
         let threshold = Threshold::parse(rule).unwrap();
@@ -51,52 +105,75 @@ mod tests {
             thin: false,
             unknown: Default::default(),
             worst_at_s: None,
+            without_own_delay: None,
+            rests_on_own_delay: false,
             passed,
         }
     }
 
-    fn trust(level: Level, affects: &'static [&'static str]) -> Trust {
+    fn trust(level: Level, effects: &'static [Effect]) -> Trust {
         let reason = Reason {
             check: "test",
             level,
             observed: 1.0,
             limit: 0.0,
             unit: "count",
-            affects,
+            effects,
             hint: String::new(),
         };
         Trust { level, reasons: vec![reason] }
     }
+
+    const SOME: Option<Answers> = Some(Answers { has_steps: true, made: 9, complete: 1 });
+    const REFUSED: Option<Answers> = Some(Answers { has_steps: true, made: 9, complete: 0 });
+    const NO_CALL: Option<Answers> = Some(Answers { has_steps: true, made: 0, complete: 0 });
 
     #[test]
     fn the_first_that_applies() {
         let good = || judgement("response.p95 < 1s", true);
         let bad = || judgement("response.p95 < 1s", false);
         let bad_errors = || judgement("errors < 1%", false);
+        let own = || Judgement { rests_on_own_delay: true, ..bad() };
+        let slow = || judgement("response.p95 > 1s", true);
         let all_is_well = Trust { level: Level::Yes, reasons: vec![] };
-        let no = trust(Level::No, &["response"]);
-        let degraded = trust(Level::Degraded, &["response"]);
+        let no = trust(Level::No, &[("response", Moves::Any)]);
+        let up = trust(Level::No, &[("response", Moves::Up)]);
+        let degraded = trust(Level::Degraded, &[("response", Moves::Any)]);
         let check = Some(Stop::Flow(Halt::Check("x".to_owned())));
         let data = Some(Stop::Flow(Halt::DataEnd("x".to_owned())));
-        for (judgements, trust, stopped, ending) in [
-            (vec![], &all_is_well, None, Ending::Pass),
-            (vec![], &no, None, Ending::Pass),
-            (vec![good()], &all_is_well, None, Ending::Pass),
-            (vec![good()], &degraded, None, Ending::Pass),
-            (vec![good()], &no, None, Ending::Inconclusive),
-            (vec![bad()], &all_is_well, None, Ending::Fail),
-            (vec![bad()], &degraded, None, Ending::Fail),
-            (vec![bad()], &no, None, Ending::Inconclusive),
-            (vec![bad(), bad_errors()], &no, None, Ending::Fail),
-            (vec![bad()], &all_is_well, check, Ending::Aborted),
-            (vec![bad()], &all_is_well, data, Ending::Fail),
-            (vec![bad()], &all_is_well, Some(Stop::Signal(Interrupt::Int)), Ending::Interrupted),
-            (vec![], &all_is_well, Some(Stop::Signal(Interrupt::Term)), Ending::Terminated),
+        let int = Some(Stop::Signal(Interrupt::Int));
+        for (judgements, trust, stopped, answers, ending) in [
+            (vec![], &all_is_well, None, SOME, Ending::Pass),
+            (vec![], &degraded, None, SOME, Ending::Pass),
+            (vec![], &no, None, SOME, Ending::Inconclusive),
+            (vec![], &no, None, None, Ending::Pass),
+            (vec![], &all_is_well, None, REFUSED, Ending::Fail),
+            (vec![], &no, None, REFUSED, Ending::Fail),
+            (vec![], &all_is_well, None, NO_CALL, Ending::Fail),
+            (vec![good()], &all_is_well, None, REFUSED, Ending::Fail),
+            (vec![good()], &all_is_well, None, SOME, Ending::Pass),
+            (vec![good()], &degraded, None, SOME, Ending::Pass),
+            (vec![good()], &no, None, SOME, Ending::Inconclusive),
+            // What lateness can only raise, and what is good enough with it, stands.
+            (vec![good()], &up, None, SOME, Ending::Pass),
+            (vec![bad()], &up, None, SOME, Ending::Inconclusive),
+            (vec![slow()], &up, None, SOME, Ending::Inconclusive),
+            (vec![bad()], &all_is_well, None, SOME, Ending::Fail),
+            (vec![bad()], &degraded, None, SOME, Ending::Fail),
+            (vec![bad()], &no, None, SOME, Ending::Inconclusive),
+            (vec![own()], &all_is_well, None, SOME, Ending::Inconclusive),
+            (vec![own(), bad_errors()], &all_is_well, None, SOME, Ending::Fail),
+            (vec![bad(), bad_errors()], &no, None, SOME, Ending::Fail),
+            (vec![bad()], &all_is_well, check, SOME, Ending::Aborted),
+            (vec![bad()], &all_is_well, data, SOME, Ending::Fail),
+            (vec![bad()], &all_is_well, int.clone(), SOME, Ending::Interrupted),
+            (vec![], &all_is_well, int, REFUSED, Ending::Interrupted),
+            (vec![], &all_is_well, Some(Stop::Signal(Interrupt::Term)), SOME, Ending::Terminated),
         ] {
             assert_eq!(
-                of(judgements.iter(), trust, stopped.as_ref()),
+                of(judgements.iter(), trust, stopped.as_ref(), answers).ending,
                 ending,
-                "{judgements:?} {trust:?}"
+                "{judgements:?} {trust:?} {answers:?}"
             );
         }
     }

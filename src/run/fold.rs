@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::ending;
+use super::ending::{self, Answers, Ended};
 use crate::event::{Opening, Report, Stop};
 use crate::exit::Ending;
 use crate::plan::Outline;
@@ -132,7 +132,10 @@ impl Fold {
         let trust = Trust::of(&snapshot, &self.opening.plan.kind);
         // What has not been judged yet may still hold.
         let judged = |one: &&Judgement| !goes_on || one.observed.is_some();
-        let ending = ending::of(judgements.iter().filter(judged), &trust, self.stopped.as_ref());
+        let has_steps = !self.opening.plan.steps.is_empty();
+        let answers = (!goes_on).then(|| Answers::of(&snapshot, has_steps));
+        let judged = judgements.iter().filter(judged);
+        let Ended { ending, why } = ending::of(judged, &trust, self.stopped.as_ref(), answers);
         Report {
             opening: Arc::clone(&self.opening),
             snapshot,
@@ -143,6 +146,7 @@ impl Fold {
             broken: Vec::new(),
             goes_on,
             ending,
+            why,
             rss_peak: None,
         }
     }

@@ -14,7 +14,7 @@ use crate::mask;
 use crate::plan::Series;
 use crate::stats::delta::{LoadWindow, StepWindow};
 use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot, outcome};
-use crate::verdict::{Judgement, Trust};
+use crate::verdict::{Judgement, Trust, judge};
 
 /// The document.
 pub fn document(report: &Report) -> Value {
@@ -52,13 +52,17 @@ fn whole(report: &Report) -> Value {
         "started_at": humantime::format_rfc3339_seconds(report.opening.started_at).to_string(),
         "duration_s": seconds(snapshot.elapsed_ns),
         "verdict": report.ending.verdict(),
+        "reason": report.why,
         "stopped": report.stopped,
         "exit_code": report.ending.code(),
         "trust": trust(&report.trust),
         "iterations": iterations(&snapshot.iterations(), open),
         "calls": calls(&snapshot.calls()),
         "attempts": attempts(snapshot),
-        "users": { "peak": snapshot.users_peak },
+        "users": {
+            "peak": snapshot.users_peak,
+            "achieved_percent": judge::achieved_users(snapshot).map(|share| share * 100.0),
+        },
         "connections": {
             "opened": snapshot.connections.opened, "reused": snapshot.connections.reused,
             "failed": snapshot.connections.failed, "peak": snapshot.connections_peak,
@@ -157,7 +161,7 @@ fn trust(trust: &Trust) -> Value {
     let reasons = trust.reasons.iter().map(|reason| {
         json!({
             "check": reason.check, "verdict": reason.level.name(), "observed": reason.observed,
-            "limit": reason.limit, "unit": reason.unit, "affects": reason.affects,
+            "limit": reason.limit, "unit": reason.unit, "affects": reason.affects(),
             "hint": reason.hint,
         })
     });
@@ -227,7 +231,27 @@ fn workload(report: &Report, at: usize) -> Value {
         "iteration_us": latency(&window.iteration),
         "lag_us": latency(&window.lag.clone().into()),
         "blocked_us": latency(&window.blocked.clone().into()),
+        "users": users(snapshot, at),
         "rate": rate(std::iter::once(window), plan.measured_ns(at, snapshot.until_ns)),
+    })
+}
+
+/// Users that were there against users that the load asked for; null if it sets no level of users.
+fn users(snapshot: &Snapshot, at: usize) -> Option<Value> {
+    let window = &snapshot.measured.workloads[at];
+    let departures = &snapshot.departures[at];
+    let target = window.target_user_ns;
+    let worst = snapshot.worst_users[at];
+    (target > 0).then(|| {
+        json!({
+            "target_user_s": seconds(target),
+            "achieved_percent": window.present_user_ns as f64 * 100.0 / target as f64,
+            "worst_second": worst.map(|worst| {
+                json!({ "at_s": worst.second, "achieved_percent": worst.share * 100.0 })
+            }),
+            "start_failed": departures.start_failed,
+            "out_of_rows": departures.out_of_rows,
+        })
     })
 }
 
@@ -295,6 +319,7 @@ fn threshold(judgement: &Judgement) -> Value {
         "at_least": judgement.at_least, "thin": judgement.thin,
         "margin": judgement.margin(), "worst_at_s": judgement.worst_at_s,
         "bound_reason": judged::bound(judgement),
+        "without_own_delay": judgement.without_own_delay,
     })
 }
 

@@ -51,7 +51,7 @@ pub(super) fn words(judgement: &Judgement) -> Judged {
     });
     let window = judgement.worst_at_s.map(|at| format!("worst window at {at}s"));
     let thin = judgement.thin.then(|| "~ few calls: it may move".to_owned());
-    let parts = [bound(judgement), window, thin];
+    let parts = [bound(judgement), window, thin, without_own_delay(judgement)];
     let remark = parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
     Judged { observed, margin, remark }
 }
@@ -76,6 +76,14 @@ pub(super) fn bound(judgement: &Judgement) -> Option<String> {
     Some(format!("{parts}: they rank above every response"))
 }
 
+/// What a failed rule comes to without the generator's own delays.
+fn without_own_delay(judgement: &Judgement) -> Option<String> {
+    let value = judgement.without_own_delay.filter(|_| !judgement.passed)?;
+    let value = in_unit(judgement.threshold.metric, value);
+    let word = if judgement.rests_on_own_delay { "holds" } else { "fails also" };
+    Some(format!("{word} without the generator's own delays: at least {value}"))
+}
+
 /// The limit of a rule, in its unit.
 pub(super) fn limit(judgement: &Judgement) -> String {
     in_unit(judgement.threshold.metric, judgement.threshold.limit)
@@ -85,7 +93,11 @@ pub(super) fn limit(judgement: &Judgement) -> String {
 pub(super) fn in_unit(metric: Metric, value: f64) -> String {
     match metric {
         Metric::Time(..) => show_us(value.round() as u64),
-        Metric::Errors | Metric::Achieved | Metric::Checks | Metric::StatusShare(..) => {
+        Metric::Errors
+        | Metric::Achieved
+        | Metric::AchievedUsers
+        | Metric::Checks
+        | Metric::StatusShare(..) => {
             format!("{:.2} %", value * 100.0)
         }
         Metric::Bytes => show_bytes(value as u64),

@@ -73,11 +73,26 @@ fn verdict(out: &mut String, report: &Report) {
         plan.seed.value(),
         report.ending.code(),
     );
+    if let Some(why) = &report.why {
+        label(out, "verdict", &paint(style, &plain(why)));
+    }
+    if let Some(status) = only_status(report) {
+        let count = show_count(report.snapshot.statuses.iter().map(|(_, count)| count).sum());
+        label(out, "responses", &paint(BAD, &format!("all {count} have status {status}")));
+    }
     if let Some(why) = &report.stopped {
         label(out, "stopped", &plain(why));
     }
     if let Some(description) = &plan.description {
         let _ = writeln!(out, "      {}", paint(DIM, &plain(description)));
+    }
+}
+
+/// The status of all responses if it is the same error and no rule says whether that is good.
+fn only_status(report: &Report) -> Option<u16> {
+    match report.snapshot.statuses[..] {
+        [(status @ 400.., _)] if report.judgements.is_empty() => Some(status),
+        _ => None,
     }
 }
 
@@ -99,7 +114,7 @@ fn trust(out: &mut String, trust: &Trust) {
             reason.check,
             show(reason.observed),
             show(reason.limit),
-            reason.affects.join(", "),
+            reason.affects().join(", "),
             plain(&reason.hint)
         );
         label(out, "", &text);
@@ -126,9 +141,10 @@ fn load(out: &mut String, report: &Report) {
                 show_count(whole.dropped),
             ),
             false => format!(
-                "{} iterations, {}/s",
+                "{} iterations, {}/s{}",
                 show_count(whole.started),
-                show_rate(window.started as f64 / seconds)
+                show_rate(window.started as f64 / seconds),
+                users(report, at),
             ),
         };
         let cut = if whole.interrupted + whole.not_reached > 0 {
@@ -140,6 +156,9 @@ fn load(out: &mut String, report: &Report) {
         name = "";
         if whole.dropped > 0 {
             label(out, "", &paint(WARN, &dropped_hint(report, at)));
+        }
+        if let Some(why) = missing_users(report, at) {
+            label(out, "", &paint(BAD, &why));
         }
     }
     for remark in &report.opening.generator.remarks {
@@ -158,6 +177,41 @@ fn dropped_hint(report: &Report, at: usize) -> String {
     };
     let most = show_count(load.max_users);
     format!("dropped: all {most} users were at work; {cure}, or lower the rate")
+}
+
+/// How much of the level of users that a closed workload asked for was there.
+fn users(report: &Report, at: usize) -> String {
+    let window = &report.snapshot.measured.workloads[at];
+    if window.target_user_ns == 0 {
+        return String::new();
+    }
+    let percent = window.present_user_ns as f64 * 100.0 / window.target_user_ns as f64;
+    let worst = report.snapshot.worst_users[at].map_or(String::new(), |worst| {
+        format!(" (worst second: {} at {}s)", percent_down(worst.share * 100.0), worst.second)
+    });
+    format!("; users {} of the target{worst}", percent_down(percent))
+}
+
+/// A percentage rounded down, so that only what is whole reads 100 %.
+fn percent_down(percent: f64) -> String {
+    format!("{:.2} %", (percent * 100.0 + 1e-7).floor() / 100.0)
+}
+
+/// Why users were missing: they left before their time.
+fn missing_users(report: &Report, at: usize) -> Option<String> {
+    let departures = &report.snapshot.departures[at];
+    let mut reasons = Vec::new();
+    if departures.start_failed > 0 {
+        let count = show_count(departures.start_failed);
+        reasons.push(format!("`on_start` failed for {count}"));
+    }
+    if departures.out_of_rows > 0 {
+        let count = show_count(departures.out_of_rows);
+        reasons.push(format!("no data row was left for {count}"));
+    }
+    let left = departures.start_failed + departures.out_of_rows;
+    let users = if left == 1 { "user" } else { "users" };
+    (left > 0).then(|| format!("{} {users} left early: {}", show_count(left), reasons.join(", ")))
 }
 
 fn thresholds(out: &mut String, report: &Report) {

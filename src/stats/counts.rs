@@ -52,6 +52,15 @@ pub struct Calls {
     pub unfinished: u64,
 }
 
+/// Users of the closed model that left for good before their time, by reason.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Departures {
+    /// Their `on_start` failed, or the first call in it.
+    pub start_failed: u64,
+    /// A feed had no row left for them.
+    pub out_of_rows: u64,
+}
+
 /// What was put on the wire. `started = first + retries + hedges + redirects + stale_resends`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
@@ -109,6 +118,12 @@ pub struct Gauges {
     pub cpu_ns: u64,
     /// Time the shard's thread was runnable but waited for a core, since it began, ns.
     pub run_queue_ns: u64,
+    /// How often the shard's thread was given a core, since it began.
+    pub run_queue_waits: u64,
+    /// How long its event loop stood still since the run began, ns.
+    pub stalled_ns: u64,
+    /// The longest of these stalls, ns.
+    pub longest_stall_ns: u64,
     /// Time since the run began, ns.
     pub elapsed_ns: u64,
     /// When its last iteration so far was done, ns after the run's start.
@@ -136,12 +151,13 @@ add_fields!(Iterations:
     due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached);
 add_fields!(Calls:
     made, ok, failed, timeout, suppressed, muted, cancelled, generator_errors, unfinished);
+add_fields!(Departures: start_failed, out_of_rows);
 add_fields!(Attempts:
     started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied);
 add_fields!(Connections: opened, reused, failed, bytes_sent, bytes_received);
 add_fields!(Gauges:
     seated, running_iterations, running_calls, users, connections, cpu_ns, run_queue_ns,
-    in_flight_integral, call_time, running_call_time);
+    run_queue_waits, stalled_ns, in_flight_integral, call_time, running_call_time);
 
 impl Iterations {
     /// Those that have ended.

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use super::counts::{Attempts, Calls, Connections, Gauges, Iterations};
+use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
 use super::exemplar::Failures;
 use super::guarded::Guarded;
 use super::histogram::Histogram;
 use super::latency::{Latency, Untimed};
 use super::notice::{NOTICES, Notices};
 use super::outcome::{Cause, ERRORS};
+use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
 use super::sample::Shape;
 
@@ -28,6 +29,8 @@ pub struct Delta {
     pub shard: usize,
     /// Whole run, by workload: what became of iterations and calls.
     pub workloads: Vec<(Iterations, Calls)>,
+    /// Whole run, by workload: users that left before their time.
+    pub departures: Vec<Departures>,
     /// Whole run.
     pub attempts: Attempts,
     /// Whole run.
@@ -124,14 +127,24 @@ pub struct LoadWindow {
     pub suppressed: u64,
     /// Those among them that we ourselves were too late for.
     pub lost_to_us: u64,
+    /// Time of users that the load asked for, user·ns; zero in the open model.
+    pub target_user_ns: u64,
+    /// The part of it in which those users were there, user·ns.
+    pub present_user_ns: u64,
+    /// The time in which users were missing because the generator let them in late, user·ns.
+    pub late_user_ns: u64,
     /// Our own lateness per call.
     pub lag: Histogram,
     /// Our own lateness per iteration: steps that follow at once would only dilute it.
     pub start_lag: Histogram,
     /// Waits that policy asked for, per call.
     pub blocked: Histogram,
+    /// For calls that were under way while the shard's event loop stood still: for how long.
+    pub stall: Histogram,
     /// Iterations, from due to last done, thinks left out.
     pub iteration: Latency,
+    /// Those of them that the generator delayed itself.
+    pub iteration_delayed: Option<Box<Delayed>>,
 }
 
 /// A series in one second.
@@ -146,6 +159,8 @@ pub struct StepWindow {
     /// Complete responses that were not wanted: their response and service times, which `response`
     /// and `service` hold too. Kept apart, since most steps have none.
     pub unwanted: Option<Box<[Histogram; 2]>>,
+    /// Those of its calls that the generator delayed itself.
+    pub own_delay: Option<Box<OwnDelay>>,
     /// Passed and failed, by check.
     pub checks: Vec<[u64; 2]>,
     /// Answers by status, in the order they came up; as many as the target thinks of, at most 500.
@@ -215,6 +230,7 @@ impl Delta {
         Self {
             shard,
             workloads: vec![Default::default(); shape.workloads],
+            departures: vec![Departures::default(); shape.workloads],
             attempts: Attempts::default(),
             connections: Connections::default(),
             statuses: Box::new([0; STATUSES]),
@@ -249,6 +265,7 @@ impl Delta {
                 && window.steps.iter().zip(&shape.checks).all(checks)
         };
         self.workloads.len() == shape.workloads
+            && self.departures.len() == shape.workloads
             && self.windows.iter().all(window)
             && self.failures.first.values().all(|one| one.step < steps)
     }
@@ -280,6 +297,9 @@ impl Delta {
         for (mine, theirs) in self.workloads.iter_mut().zip(&other.workloads) {
             mine.0.add(&theirs.0);
             mine.1.add(&theirs.1);
+        }
+        for (mine, theirs) in self.departures.iter_mut().zip(&other.departures) {
+            mine.add(theirs);
         }
         self.attempts.add(&other.attempts);
         self.connections.add(&other.connections);
@@ -349,10 +369,16 @@ impl LoadWindow {
         self.lost += other.lost;
         self.suppressed += other.suppressed;
         self.lost_to_us += other.lost_to_us;
+        self.target_user_ns += other.target_user_ns;
+        self.present_user_ns += other.present_user_ns;
+        self.late_user_ns += other.late_user_ns;
         self.lag.merge(&other.lag);
         self.start_lag.merge(&other.start_lag);
         self.blocked.merge(&other.blocked);
+        self.stall.merge(&other.stall);
         self.iteration.merge(&other.iteration);
+        let delayed = other.iteration_delayed.as_deref();
+        merge_boxed(&mut self.iteration_delayed, delayed, Delayed::merge);
     }
 }
 
@@ -376,6 +402,7 @@ impl StepWindow {
             let mine = self.unwanted.get_or_insert_default();
             mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| mine.merge(theirs));
         }
+        merge_boxed(&mut self.own_delay, other.own_delay.as_deref(), OwnDelay::merge);
         for &(status, count) in &other.statuses {
             self.count_status(status, count);
         }

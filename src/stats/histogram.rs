@@ -86,14 +86,15 @@ impl Histogram {
         self.counts.merge(&other.counts);
     }
 
-    /// Its counts without those of a part of it. The sum is exact; the least and the most are those
-    /// of their buckets.
+    /// What is left when `part` is taken out, whose values are all counted here. Minimum and maximum
+    /// are right to a bucket, the sum is exact.
+    #[must_use]
     pub fn without(&self, part: &Self) -> Self {
         let mut taken = part.buckets().peekable();
         let mut rest = Self::default();
         for (us, count) in self.buckets() {
-            let of_part = taken.next_if(|(own, _)| *own == us).map_or(0, |(_, count)| count);
-            rest.record_n(us.clamp(self.min_us, self.max_us), count.saturating_sub(of_part));
+            let gone = taken.next_if(|(known, _)| *known == us).map_or(0, |(_, gone)| gone);
+            rest.record_n(us.min(self.max_us), count.saturating_sub(gone));
         }
         rest.sum_us = self.sum_us.saturating_sub(part.sum_us);
         rest

@@ -98,6 +98,16 @@ impl Latency {
         self.beyond.iter_mut().zip(&other.beyond).for_each(|(mine, theirs)| *mine += theirs);
     }
 
+    /// What is left when `part` is taken out, whose calls are all recorded here.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Self {
+        Self {
+            answered: self.answered.without(&part.answered),
+            at_least: self.at_least.without(&part.at_least),
+            beyond: std::array::from_fn(|why| self.beyond[why].saturating_sub(part.beyond[why])),
+        }
+    }
+
     /// All recorded calls.
     pub fn count(&self) -> u64 {
         self.answered.count() + self.censored()

@@ -86,6 +86,8 @@ pub struct Sample {
     pub response_ns: u64,
     /// Done − picked up: what the in-flight gauge saw.
     pub in_flight_ns: u64,
+    /// How long the shard's event loop stood still while the call was under way, at most.
+    pub stall_ns: u64,
     /// How its last attempt ended.
     pub outcome: Outcome,
     /// How it ended.

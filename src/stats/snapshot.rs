@@ -5,13 +5,14 @@
 
 use std::sync::Arc;
 
-use super::counts::{Attempts, Calls, Connections, Iterations};
+use super::counts::{Attempts, Calls, Connections, Departures, Iterations};
 use super::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use super::exemplar::Exemplar;
 use super::guarded::Guarded;
 use super::latency::Latency;
 use super::notice::Notices;
 use super::pool::PoolUse;
+use super::user_levels::WorstUsers;
 
 /// The run so far.
 #[derive(Clone, Debug)]
@@ -20,6 +21,8 @@ pub struct Snapshot {
     pub elapsed_ns: u64,
     /// Whole run, by workload.
     pub workloads: Vec<(Iterations, Calls)>,
+    /// Whole run, by workload: users that left before their time.
+    pub departures: Vec<Departures>,
     /// Whole run.
     pub attempts: Attempts,
     /// Whole run.
@@ -44,6 +47,9 @@ pub struct Snapshot {
     pub measured: Window,
     /// What was due before.
     pub warmup: Window,
+    /// By workload: the second after the warm-up in which the fewest of its users were there;
+    /// `None` if its load sets no level of users.
+    pub worst_users: Vec<Option<WorstUsers>>,
     /// Time measured: from the end of the warm-up to the last planned second, or to now, ns.
     pub measured_ns: u64,
     /// Time in which measured calls were made: to the end of the drain, ns. Rates of calls are over
@@ -74,6 +80,10 @@ pub struct Health {
     pub cpu_percent_max: f64,
     /// Time the shards' threads waited for a core, as a share of the run's time, worst shard.
     pub run_queue_share: f64,
+    /// Mean wait of a shard's thread for a core each time it wakes, µs, worst shard.
+    pub run_queue_wait_us: f64,
+    /// The longest stall of a shard's event loop, ns.
+    pub longest_stall_ns: u64,
     /// Seconds in which the busiest shard used 97 % of a core or more.
     pub saturated_seconds: u64,
     /// Broken ledgers, in words; empty is the only good state.

@@ -12,6 +12,7 @@ use super::outcome::ERRORS;
 use super::pool::PoolUse;
 use super::sample::Shape;
 use super::snapshot::{Health, Snapshot};
+use super::user_levels::UserLevels;
 
 /// The most broken ledgers told in words.
 const TOLD: usize = 8;
@@ -22,6 +23,7 @@ pub struct Tally {
     total: Delta,
     measured: Window,
     warmup: Window,
+    user_levels: UserLevels,
     shards: Vec<ShardState>,
     warmup_ns: u64,
     users_peak: u64,
@@ -56,6 +58,7 @@ impl Tally {
             total: Delta::new(shape, 0),
             measured: Window::new(0, true, shape),
             warmup: Window::new(0, false, shape),
+            user_levels: UserLevels::new(shape.workloads),
             shards: (0..shards).map(state).collect(),
             warmup_ns: shape.warmup_ns,
             users_peak: 0,
@@ -82,6 +85,7 @@ impl Tally {
         self.total.failures.merge(&delta.failures);
         self.total.notices.extend(delta.notices.clone(), KEPT);
         for window in &delta.windows {
+            self.user_levels.absorb(window);
             if window.measured {
                 self.measured.merge(window);
             } else {
@@ -120,6 +124,7 @@ impl Tally {
         Snapshot {
             elapsed_ns: gauges.elapsed_ns,
             workloads: self.total.workloads.clone(),
+            departures: self.total.departures.clone(),
             attempts: self.total.attempts,
             connections: self.total.connections,
             statuses,
@@ -132,6 +137,7 @@ impl Tally {
             ran_out: self.total.ran_out.clone().into_iter().collect(),
             measured: self.measured.clone(),
             warmup: self.warmup.clone(),
+            worst_users: self.user_levels.worst(),
             measured_ns: until.saturating_sub(self.warmup_ns),
             calls_ns: gauges.elapsed_ns.saturating_sub(self.warmup_ns),
             until_ns: until,
@@ -226,6 +232,9 @@ impl Tally {
             let share = gauges.run_queue_ns as f64 / gauges.elapsed_ns as f64;
             self.health.run_queue_share = self.health.run_queue_share.max(share);
         }
+        let wait_us = gauges.run_queue_ns as f64 / 1e3 / gauges.run_queue_waits.max(1) as f64;
+        self.health.run_queue_wait_us = self.health.run_queue_wait_us.max(wait_us);
+        self.health.longest_stall_ns = self.health.longest_stall_ns.max(gauges.longest_stall_ns);
     }
 }
 

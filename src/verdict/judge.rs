@@ -7,7 +7,7 @@
 use super::scope::Subjects;
 use super::threshold::{Metric, Op, Stat, Threshold, Time};
 use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
-use crate::stats::{Calls, Histogram, Latency, Quantile, Snapshot};
+use crate::stats::{Calls, Delayed, Histogram, Latency, OwnDelay, Quantile, Snapshot};
 
 /// A rule as it was judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +25,11 @@ pub struct Judgement {
     /// Where the window begins that `observed` is of, seconds after the run's start; `None` for a
     /// rule over the whole run.
     pub worst_at_s: Option<u32>,
+    /// What would have been observed at least, had the generator not delayed calls itself, in the
+    /// metric's unit; `None` if that is no other value.
+    pub without_own_delay: Option<f64>,
+    /// It fails only because the generator delayed calls itself: it holds without these delays.
+    pub rests_on_own_delay: bool,
     /// Whether it holds.
     pub passed: bool,
 }
@@ -73,12 +78,15 @@ pub fn judge(thresholds: &[Threshold], subjects: &Subjects, snapshot: &Snapshot)
 
 /// Judges a rule on a part of the run.
 pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Judgement {
-    let observed = observe(threshold, subjects, part);
-    let passed = observed.is_some_and(|observed| {
+    let observed = observe(threshold, subjects, part, false);
+    let holds = |observed: &Observed| {
         let holds = threshold.op.holds(observed.value, threshold.limit);
         // "At least 2 s" proves "more than 1 s" and nothing below.
         holds && !(observed.at_least && threshold.op.is_upper_bound())
-    });
+    };
+    let passed = observed.as_ref().is_some_and(holds);
+    let less = is_delayed(threshold, part).then(|| observe(threshold, subjects, part, true));
+    let less = less.flatten().filter(|less| observed.is_some_and(|one| one.value > less.value));
     Judgement {
         threshold: threshold.clone(),
         observed: observed.map(|observed| observed.value),
@@ -86,7 +94,22 @@ pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) ->
         thin: observed.is_some_and(|observed| observed.thin),
         unknown: observed.map_or(Unknown::default(), |observed| observed.unknown),
         worst_at_s: None,
+        without_own_delay: less.map(|less| less.value),
+        rests_on_own_delay: !passed && less.as_ref().is_some_and(holds),
         passed,
+    }
+}
+
+/// Whether the rule looks at times that the generator delayed some of.
+fn is_delayed(threshold: &Threshold, part: Part<'_>) -> bool {
+    match threshold.metric {
+        Metric::Time(Time::Response | Time::OkResponse | Time::Service | Time::OkService, _) => {
+            part.window.steps.iter().flatten().any(|step| step.own_delay.is_some())
+        }
+        Metric::Time(Time::Iteration, _) => {
+            part.window.workloads.iter().any(|load| load.iteration_delayed.is_some())
+        }
+        _ => false,
     }
 }
 
@@ -131,7 +154,13 @@ impl Observed {
     }
 }
 
-fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option<Observed> {
+/// What a rule looks at; with `less` calls that the generator delayed count at their lower bounds.
+fn observe(
+    threshold: &Threshold,
+    subjects: &Subjects,
+    part: Part<'_>,
+    less: bool,
+) -> Option<Observed> {
     let scope = &threshold.scope;
     let steps = || {
         let all = part.window.steps.iter().enumerate();
@@ -150,6 +179,9 @@ fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option
     match threshold.metric {
         Metric::Time(Time::Response, stat) => {
             let mut all = merged(steps(), |step| &step.response);
+            if less {
+                all = taken_off(&all, steps(), |own| &own.response);
+            }
             // A start that was lost belongs to its workload, and to none of its steps.
             let lost = loads().map(LoadWindow::lost_starts);
             let lost = lost.fold(LostStarts::default(), LostStarts::and);
@@ -163,14 +195,30 @@ fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option
                 Time::OkResponse => all.merge(&step.ok_response()),
                 _ => all.merge(&step.ok_service()),
             });
-            statistic(&Latency::from(all), stat)
+            let mut all = Latency::from(all);
+            if less {
+                // Delayed calls that were not ok lower it, too: it is a lower bound all the same.
+                all = taken_off(&all, steps(), |own| match time {
+                    Time::OkResponse => &own.response,
+                    _ => &own.service,
+                });
+            }
+            statistic(&all, stat)
         }
         Metric::Time(Time::Service, stat) => {
-            statistic(&merged(steps(), |step| &step.service), stat)
+            let mut all = merged(steps(), |step| &step.service);
+            if less {
+                all = taken_off(&all, steps(), |own| &own.service);
+            }
+            statistic(&all, stat)
         }
         Metric::Time(Time::Iteration, stat) => {
             let mut all = Latency::default();
             loads().for_each(|load| all.merge(&load.iteration));
+            if less {
+                let delayed = loads().filter_map(|load| load.iteration_delayed.as_deref());
+                delayed.for_each(|delayed| all = delayed.taken_off(&all));
+            }
             statistic(&all, stat)
         }
         Metric::Time(time @ (Time::Lag | Time::Blocked), stat) => {
@@ -181,6 +229,7 @@ fn observe(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Option
         }
         Metric::Errors => calls.error_share().and_then(exact),
         Metric::Achieved => share_achieved(loads()).and_then(exact),
+        Metric::AchievedUsers => share_of_users(loads()).and_then(exact),
         Metric::Checks => {
             let looked_at = |series, index| scope.has_check_of(subjects, series, index);
             share_passed(steps(), looked_at).and_then(exact)
@@ -235,6 +284,18 @@ fn merged<'a>(
     all
 }
 
+fn taken_off<'a>(
+    all: &Latency,
+    steps: impl Iterator<Item = (usize, &'a StepWindow)>,
+    part: impl Fn(&OwnDelay) -> &Delayed,
+) -> Latency {
+    let mut delayed = Delayed::default();
+    steps
+        .filter_map(|(_, step)| step.own_delay.as_deref())
+        .for_each(|own| delayed.merge(part(own)));
+    delayed.taken_off(all)
+}
+
 fn answers<'a>(steps: impl Iterator<Item = (usize, &'a StepWindow)>, low: u16, high: u16) -> u64 {
     let statuses = steps.flat_map(|(_, step)| &step.statuses);
     statuses.filter(|(status, _)| (low..=high).contains(status)).map(|(_, count)| count).sum()
@@ -251,6 +312,19 @@ fn share_achieved<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Option<f64
     let (made, due) =
         scheduled.fold((0, 0), |(made, due), load| (made + load.on_time, due + load.due));
     (due > 0).then(|| made as f64 / due as f64)
+}
+
+/// Time of users that were there over time of users that the load asked for, after the warm-up;
+/// `None` if no load sets a level of users.
+pub fn achieved_users(snapshot: &Snapshot) -> Option<f64> {
+    share_of_users(snapshot.measured.workloads.iter())
+}
+
+fn share_of_users<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Option<f64> {
+    let (present, target) = loads.fold((0, 0), |(present, target), load| {
+        (present + load.present_user_ns, target + load.target_user_ns)
+    });
+    (target > 0).then(|| present as f64 / target as f64)
 }
 
 fn statistic(latency: &Latency, stat: Stat) -> Option<Observed> {
@@ -305,6 +379,7 @@ mod tests {
             "response.p95 < 1h",
             "errors < 100%",
             "achieved > 0%",
+            "achieved.users >= 0%",
             "checks >= 0%",
             "rate >= 0/s",
             "rate < 1000/s",

@@ -18,6 +18,8 @@ pub enum Metric {
     Errors,
     /// Starts made within 1 s of their due time / starts due.
     Achieved,
+    /// Time of users that were there / time of users that the load asked for.
+    AchievedUsers,
     /// The share of checks that passed.
     Checks,
     /// Starts that found no free user.
@@ -87,6 +89,7 @@ const TIMES: &[(&str, Time)] = &[
 const SCALARS: &[(&str, Metric)] = &[
     ("errors", Metric::Errors),
     ("achieved", Metric::Achieved),
+    ("achieved.users", Metric::AchievedUsers),
     ("checks", Metric::Checks),
     ("dropped", Metric::Dropped),
     ("failed", Metric::Failed),
@@ -108,9 +111,11 @@ impl Metric {
                 value.parse::<f64>().ok().filter(|ms| ms.is_finite()).map(|ms| ms * 1e3)
             }
             Self::Time(..) => parse_duration(value).ok().map(|d| d.as_nanos() as f64 / 1e3),
-            Self::Errors | Self::Achieved | Self::Checks | Self::StatusShare(..) => {
-                parse_share(value).ok().filter(|share| *share <= 1.0)
-            }
+            Self::Errors
+            | Self::Achieved
+            | Self::AchievedUsers
+            | Self::Checks
+            | Self::StatusShare(..) => parse_share(value).ok().filter(|share| *share <= 1.0),
             Self::Bytes => parse_size(value).ok().map(|bytes| bytes as f64),
             Self::Dropped
             | Self::Failed
@@ -131,9 +136,11 @@ impl Metric {
     pub(super) fn limits(self) -> &'static str {
         match self {
             Self::Time(..) => "a duration such as 250ms or 1.5s",
-            Self::Errors | Self::Achieved | Self::Checks | Self::StatusShare(..) => {
-                "a share from 0 to 1, such as 1% or 0.01"
-            }
+            Self::Errors
+            | Self::Achieved
+            | Self::AchievedUsers
+            | Self::Checks
+            | Self::StatusShare(..) => "a share from 0 to 1, such as 1% or 0.01",
             Self::Bytes => "a size such as 10MB",
             Self::Statuses(..) => "a share such as 1%, or a whole number such as 0 or 10",
             Self::Dropped
@@ -150,7 +157,12 @@ impl Metric {
     pub fn is_of_calls(self) -> bool {
         match self {
             Self::Time(time, _) => !matches!(time, Time::Lag | Time::Blocked | Time::Iteration),
-            Self::Achieved | Self::Dropped | Self::Rate | Self::Iterations | Self::Bytes => false,
+            Self::Achieved
+            | Self::AchievedUsers
+            | Self::Dropped
+            | Self::Rate
+            | Self::Iterations
+            | Self::Bytes => false,
             _ => true,
         }
     }
@@ -169,7 +181,11 @@ impl Metric {
             Self::Time(..) if value >= 1e6 => format!("{}s", value / 1e6),
             Self::Time(..) if value >= 1e3 => format!("{}ms", value / 1e3),
             Self::Time(..) => format!("{value}us"),
-            Self::Errors | Self::Achieved | Self::Checks | Self::StatusShare(..) => {
+            Self::Errors
+            | Self::Achieved
+            | Self::AchievedUsers
+            | Self::Checks
+            | Self::StatusShare(..) => {
                 format!("{}%", value * 100.0)
             }
             Self::Bytes => format!("{value}B"),
@@ -306,7 +322,7 @@ pub(super) fn short(word: &str) -> String {
 pub(super) fn known_metrics() -> String {
     "response, service, lag, blocked or iteration with a statistic (`response.p95`, \
      of ok calls alone `response(ok).p95`), \
-     or errors, achieved, checks, dropped, failed, timeouts, rate, calls, iterations, bytes, \
+     or errors, achieved, achieved.users, checks, dropped, failed, timeouts, rate, calls, iterations, bytes, \
      generator_errors, status(5xx)"
         .to_owned()
 }

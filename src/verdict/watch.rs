@@ -11,7 +11,8 @@ use super::judge::{self, Judgement, Part, Unknown};
 use super::scope::{Scope, Subjects};
 use super::threshold::{Metric, Op, Threshold, Time};
 use crate::stats::delta::{LoadWindow, Window};
-use crate::stats::{Delta, Snapshot};
+use crate::stats::own_delay::merge_boxed;
+use crate::stats::{Delayed, Delta, OwnDelay, Snapshot};
 
 /// The longest a window is kept waiting for its calls.
 pub const MAX_PATIENCE_S: u32 = 60;
@@ -212,6 +213,8 @@ impl Watch {
                 thin: false,
                 unknown: Unknown::default(),
                 worst_at_s,
+                without_own_delay: None,
+                rests_on_own_delay: false,
                 passed: false,
             },
         };
@@ -238,6 +241,8 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         load.due += theirs.due;
         load.on_time += theirs.on_time;
         load.started += theirs.started;
+        load.target_user_ns += theirs.target_user_ns;
+        load.present_user_ns += theirs.present_user_ns;
         // A start that was lost belongs to its workload, and to none of its steps.
         if !scope.is_within_workloads() {
             load.lost += theirs.lost;
@@ -246,7 +251,11 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         match metric {
             Metric::Time(Time::Lag, _) => load.lag.merge(&theirs.lag),
             Metric::Time(Time::Blocked, _) => load.blocked.merge(&theirs.blocked),
-            Metric::Time(Time::Iteration, _) => load.iteration.merge(&theirs.iteration),
+            Metric::Time(Time::Iteration, _) => {
+                load.iteration.merge(&theirs.iteration);
+                let delayed = theirs.iteration_delayed.as_deref();
+                merge_boxed(&mut load.iteration_delayed, delayed, Delayed::merge);
+            }
             _ => {}
         }
     }
@@ -259,6 +268,13 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         let step = part.steps[0].get_or_insert_default();
         step.calls.add(&theirs.calls);
         theirs.statuses.iter().for_each(|&(status, count)| step.count_status(status, count));
+        if let Metric::Time(
+            Time::Response | Time::OkResponse | Time::Service | Time::OkService,
+            _,
+        ) = metric
+        {
+            merge_boxed(&mut step.own_delay, theirs.own_delay.as_deref(), OwnDelay::merge);
+        }
         match metric {
             Metric::Time(Time::Response, _) => step.response.merge(&theirs.response),
             Metric::Time(Time::Service, _) => step.service.merge(&theirs.service),

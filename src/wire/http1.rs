@@ -261,8 +261,9 @@ pub(super) fn read_piece(
         Err(error) => return Poll::Ready(Some(read_error(reader, &error))),
     };
     kept.spent.bytes_received += bytes.len() as u64;
-    let fed = reader.feed(bytes, kept);
+    // Before it is understood: that is our work, not the target's.
     let now = clock::now();
+    let fed = reader.feed(bytes, kept);
     if account.first_byte == Time::NEVER {
         account.first_byte = now;
     }

@@ -96,7 +96,11 @@ fn a_response_that_costs_too_much_fails_its_captures() {
         let flow = format!("      - {{ get: /, capture: {{ _v: {{ {source} }} }} }}\n");
         let (report, done) = walk(body, &flow, "", 0);
         assert_eq!(errors(&report, "body", "too_complex"), 1, "{done}");
-        assert_eq!((count(&report, "calls.ok"), report["checks"][0]["failed"].as_u64().unwrap()), (1, 1), "{done}");
+        assert_eq!(
+            (count(&report, "calls.ok"), report["checks"][0]["failed"].as_u64().unwrap()),
+            (1, 1),
+            "{done}"
+        );
     }
 }
 

@@ -14,8 +14,9 @@ use crate::stats::delta::{Halt, LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, Failing, Failures};
 use crate::stats::outcome::ERRORS;
 use crate::stats::{
-    Attempts, BreakerUse, Calls, Cause, Circuit, Connections, Delta, Dial, Gauges, Guarded,
-    Histogram, Iterations, Latency, Moment, Notice, Notices, PoolUse, Topic, Unit, Whose, Window,
+    Attempts, BreakerUse, Calls, Cause, Circuit, Connections, Delayed, Delta, Departures, Dial,
+    Gauges, Guarded, Histogram, Iterations, Latency, Moment, Notice, Notices, OwnDelay, PoolUse,
+    Topic, Unit, Whose, Window,
 };
 use crate::verdict::{Kind, Threshold};
 
@@ -35,19 +36,22 @@ packed! {
     Calls {
         made, ok, failed, timeout, suppressed, muted, cancelled, generator_errors, unfinished
     }
+    Departures { start_failed, out_of_rows }
     Attempts {
         started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied,
     }
     Connections { opened, reused, failed, bytes_sent, bytes_received }
     Gauges {
         seated, running_iterations, running_calls, users, users_peak, connections, cpu_ns,
-        run_queue_ns, elapsed_ns, last_done_ns, in_flight_integral, call_time, running_call_time,
+        run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns, last_done_ns, in_flight_integral, call_time, running_call_time,
     }
     Latency { answered, at_least, beyond }
     LoadWindow {
-        due, on_time, started, lost, suppressed, lost_to_us, lag, start_lag, blocked, iteration,
+        due, on_time, started, lost, suppressed, lost_to_us, target_user_ns, present_user_ns, late_user_ns, lag, start_lag, blocked, stall, iteration, iteration_delayed,
     }
-    StepWindow { calls, response, service, unwanted, checks, statuses }
+    StepWindow { calls, response, service, unwanted, own_delay, checks, statuses }
+    Delayed { measured, less }
+    OwnDelay { response, service }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
     Exemplar {
         step, failing, intended_ns, user, curl, cut, status, error, failed, head, body,
@@ -72,9 +76,9 @@ packed! {
     Series { name, archetype, workload, tags }
     Client { kind, parts, pools, breakers, endpoints, timeouts_from, degrades }
     Source { name, text }
-    Kind { scheduled, workload_of, has_unpaced }
+    Kind { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
-        shard, workloads, attempts, connections, statuses, odd_statuses, errors, unset, ran_out,
+        shard, workloads, departures, attempts, connections, statuses, odd_statuses, errors, unset, ran_out,
         lines, lines_lost, halt, failures, notices, pools, guarded, windows, gauges, last,
     }
 }

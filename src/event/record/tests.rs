@@ -36,7 +36,12 @@ fn opening() -> Arc<Opening> {
         thresholds: vec![Threshold::parse("response.p95 < 1s over 2s after 1s abort").unwrap()],
         warmup: Duration::ZERO,
         grace: Duration::from_secs(1),
-        kind: Kind { scheduled: vec![true], workload_of: vec![0, 0], has_unpaced: false },
+        kind: Kind {
+            scheduled: vec![true],
+            workload_of: vec![0, 0],
+            has_unpaced: false,
+            unthrottled: vec![false],
+        },
         client: Client::default(),
         sources: vec![Source { name: "a.yaml".into(), text: "scenario: été".into() }],
     };
@@ -60,7 +65,7 @@ fn delta(opening: &Opening) -> Delta {
     for k in 0..5_000u64 {
         recorder.due(0, k * 1_000);
         recorder.begin_iteration(0, k * 1_000, k * 7_919);
-        recorder.end_iteration(0, k, crate::stats::sample::IterationEnd::Completed, k * 31, k);
+        recorder.end_iteration(0, k, crate::stats::sample::IterationEnd::Completed, (k * 31, 0), k);
     }
     let mut delta = recorder.shed(Gauges::default(), Time(1_000_000_000));
     delta.statuses[100] = 4_999;

@@ -33,7 +33,7 @@ pub(super) fn render(report: &Report) -> String {
         say(level, &title, &format!("{rule}: observed {seen}, limit {limit}{note}"));
     }
     for reason in &report.trust.reasons {
-        let affects = reason.affects.join(", ");
+        let affects = reason.affects().join(", ");
         let text = format!("{} (affects {affects}): {}", reason.check, reason.hint);
         say("warning", &format!("{scenario}: trust {}", reason.level.name()), &text);
     }

@@ -47,7 +47,7 @@ fn head(out: &mut String, report: &Report) {
         let _ = writeln!(out, "Stopped: {}\n", text(why));
     }
     for reason in &report.trust.reasons {
-        let affects = reason.affects.join(", ");
+        let affects = reason.affects().join(", ");
         let (check, hint) = (reason.check, text(&reason.hint));
         let _ = writeln!(out, "- trust: {check} (affects {affects}): {hint}");
     }

@@ -47,6 +47,8 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         at_least: true,
         thin: true,
         unknown: Unknown { starts: 30, calls: 70, all: 1_000 },
+        without_own_delay: None,
+        rests_on_own_delay: false,
         worst_at_s: Some(3),
         passed: false,
     };
@@ -56,7 +58,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         observed: 3_000.0,
         limit: 2_000.0,
         unit: "us",
-        affects: &["response"],
+        effects: &[("response", crate::verdict::trust::Moves::Any)],
         hint: text.to_owned(),
     };
     Report {
@@ -67,6 +69,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         judgements: vec![judgement],
         trust: Trust { level: trust::Level::Degraded, reasons: vec![reason] },
         stopped: Some(text.to_owned()),
+        why: None,
         goes_on: false,
         ending: Ending::Fail,
         rss_peak: Some(1 << 24),
@@ -98,7 +101,12 @@ fn outline(text: &str) -> Outline {
         thresholds: vec![Threshold::parse("errors < 1%").unwrap()],
         warmup: Duration::from_secs(2),
         grace: Duration::ZERO,
-        kind: Kind { scheduled: vec![true, false], workload_of: vec![0, 1], has_unpaced: true },
+        kind: Kind {
+            scheduled: vec![true, false],
+            workload_of: vec![0, 1],
+            has_unpaced: true,
+            unthrottled: vec![false, false],
+        },
         client: Client {
             kind: "resilient".to_owned(),
             parts: vec![own()],
@@ -128,6 +136,7 @@ fn snapshot(plan: &Outline, seconds: u32, text: &str) -> Snapshot {
         response: latency(),
         service: latency(),
         unwanted: None,
+        own_delay: None,
         checks: vec![[90, 10]],
         statuses: vec![(200, 100)],
     };

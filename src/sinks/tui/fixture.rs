@@ -178,6 +178,7 @@ fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended
         blocked_ns: if at.is_multiple_of(7) { 2 * MS } else { 0 },
         service_ns,
         response_ns: service_ns + lag_ns + if troubled(second) { 20 * MS } else { 0 },
+        stall_ns: 0,
         in_flight_ns: 0,
         outcome,
         fate,
@@ -222,7 +223,7 @@ fn fill(recorder: &mut Recorder, second: u64) {
         recorder.begin_iteration(0, ns, 40_000);
         let steps: &[usize] = if at.is_multiple_of(5) { &[2, 3, 4] } else { &[0, 1] };
         steps.iter().for_each(|step| call(recorder, 0, *step, number + *step as u64, ns));
-        recorder.end_iteration(0, ns, IterationEnd::Completed, 60 * MS, ns);
+        recorder.end_iteration(0, ns, IterationEnd::Completed, (60 * MS, 0), ns);
     }
     for at in 0..40 {
         let (number, ns) = (second * 1_000 + at, second * S + at * 25 * MS);
@@ -233,7 +234,7 @@ fn fill(recorder: &mut Recorder, second: u64) {
         }
         recorder.begin_start(1, ns, 30_000);
         [5, 6].iter().for_each(|step| call(recorder, 1, *step, number, ns));
-        recorder.end_iteration(1, ns, IterationEnd::Completed, 45 * MS, ns);
+        recorder.end_iteration(1, ns, IterationEnd::Completed, (45 * MS, 0), ns);
     }
 }
 
@@ -359,6 +360,7 @@ fn make_report() -> Report {
         trust,
         stopped: None,
         broken: Vec::new(),
+        why: None,
         goes_on: true,
         ending: Ending::Fail,
         rss_peak: Some(48_000_000),

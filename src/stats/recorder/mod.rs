@@ -14,7 +14,9 @@ use super::exemplar::{Exemplar, Failing, MOST};
 use super::latency::{Latency, Untimed};
 use super::notice::{NOTICES, Notice};
 use super::outcome::{Fate, Outcome, OwnFault, Phase, error_index};
+use super::own_delay::Delayed;
 use super::sample::{IterationEnd, Sample, Shape};
+use super::stall::LoopStalls;
 use crate::clock::Time;
 pub use attempts::Attempt;
 
@@ -24,6 +26,9 @@ const ON_TIME_NS: u64 = 1_000_000_000;
 /// A start that found no user, and for which we looked this late, is lost to us: a herd of late
 /// starts at once needs more users than the same starts in time.
 const OUR_FAULT_NS: u64 = 100_000_000;
+
+/// A call that the shard turned to this late is kept with its lateness taken off, too.
+const NOTABLE_LAG_NS: u64 = 1_000_000;
 
 /// A shard's measuring.
 #[derive(Debug)]
@@ -43,6 +48,7 @@ pub struct Recorder {
     running_calls: u64,
     in_flight_integral: u128,
     in_flight_since: Time,
+    stalls: LoopStalls,
     call_time: u128,
     /// Σ picked-up time of running calls, to know how long they have been running.
     running_since: u128,
@@ -63,6 +69,7 @@ impl Recorder {
             running_calls: 0,
             in_flight_integral: 0,
             in_flight_since: start,
+            stalls: LoopStalls::new(start),
             call_time: 0,
             running_since: 0,
         }
@@ -100,6 +107,20 @@ impl Recorder {
         self.delta.workloads[workload].0.not_reached += count;
     }
 
+    /// For `ns` from `at_ns` after the run's start on `target` users were due and `present` there.
+    pub fn users(&mut self, workload: usize, at_ns: u64, ns: u64, (target, present): (u64, u64)) {
+        if target > 0 {
+            let window = self.load(workload, at_ns);
+            window.target_user_ns += ns * target;
+            window.present_user_ns += ns * target.min(present);
+        }
+    }
+
+    /// The generator let a user of the closed model in `late_ns` after `at_ns`.
+    pub fn user_is_late(&mut self, workload: usize, at_ns: u64, late_ns: u64) {
+        self.load(workload, at_ns).late_user_ns += late_ns;
+    }
+
     /// A start that was due is made by its user, `lag_ns` after it was intended.
     pub fn begin_start(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
         self.seated -= 1;
@@ -116,13 +137,14 @@ impl Recorder {
         window.start_lag.record_ns(lag_ns);
     }
 
-    /// An iteration ends `done_ns` after the run's start; `took_ns` leaves thinks out.
+    /// An iteration ends `done_ns` after the run's start; `took_ns` leaves thinks out, and
+    /// `delay_ns` of it were delays of the generator.
     pub fn end_iteration(
         &mut self,
         workload: usize,
         intended_ns: u64,
         end: IterationEnd,
-        took_ns: u64,
+        (took_ns, delay_ns): (u64, u64),
         done_ns: u64,
     ) {
         self.running_iterations -= 1;
@@ -133,13 +155,37 @@ impl Recorder {
             IterationEnd::Early => iterations.ended_early += 1,
             IterationEnd::Interrupted => iterations.interrupted += 1,
         }
-        let iteration = &mut self.load(workload, intended_ns).iteration;
-        match end {
-            IterationEnd::Completed => iteration.answered(took_ns),
-            IterationEnd::Interrupted => iteration.at_least(took_ns),
+        let load = self.load(workload, intended_ns);
+        let enter = |latency: &mut Latency, ns: u64| match end {
+            IterationEnd::Completed => latency.answered(ns),
+            IterationEnd::Interrupted => latency.at_least(ns),
             // It never came to its end: no duration of it is a duration of an iteration.
-            IterationEnd::Early => iteration.beyond(Untimed::NoResponse),
+            IterationEnd::Early => latency.beyond(Untimed::NoResponse),
+        };
+        enter(&mut load.iteration, took_ns);
+        if delay_ns > NOTABLE_LAG_NS {
+            let Delayed { measured, less } =
+                load.iteration_delayed.get_or_insert_default().as_mut();
+            enter(measured, took_ns);
+            enter(less, took_ns.saturating_sub(delay_ns));
         }
+    }
+
+    /// The event loop of this shard begins its work at `now`.
+    pub fn loop_begins(&mut self, now: Time) {
+        self.stalls = LoopStalls::new(now);
+    }
+
+    /// The event loop of this shard runs at `now`.
+    #[inline]
+    pub fn loop_runs(&mut self, now: Time) {
+        self.stalls.seen(now);
+    }
+
+    /// How long the event loop has stood still so far, ns.
+    #[inline]
+    pub fn stalled_ns(&self) -> u64 {
+        self.stalls.total_ns()
     }
 
     /// A call is picked up.
@@ -178,6 +224,38 @@ impl Recorder {
         }
         enter(&mut step.response, sample, sample.response_ns);
         enter(&mut step.service, sample, sample.service_ns);
+        if sample.stall_ns > 0 || sample.lag_ns > NOTABLE_LAG_NS {
+            self.own_delay(sample);
+        }
+    }
+
+    /// The generator itself delayed a call: it is kept beside the others with that taken off.
+    #[cold]
+    fn own_delay(&mut self, sample: &Sample) {
+        let window = self.window(sample.intended_ns);
+        if sample.stall_ns > 0 {
+            window.workloads[sample.workload].stall.record_ns(sample.stall_ns);
+        }
+        let step = window.steps[sample.step].get_or_insert_default();
+        let own = step.own_delay.get_or_insert_default();
+        // A resend or a retry has a service time of its own, which may be shorter than the stall.
+        let less = |ns: u64, delay_ns: u64| ns.saturating_sub(delay_ns);
+        let response_delay_ns = sample.lag_ns + sample.stall_ns;
+        let (response, service) = (sample.response_ns, sample.service_ns);
+        enter(&mut own.response.measured, sample, response);
+        enter(&mut own.response.less, sample, less(response, response_delay_ns));
+        enter(&mut own.service.measured, sample, service);
+        enter(&mut own.service.less, sample, less(service, sample.stall_ns));
+    }
+
+    /// A user of the closed model left for good because its `on_start` failed.
+    pub fn start_failed(&mut self, workload: usize) {
+        self.delta.departures[workload].start_failed += 1;
+    }
+
+    /// A user of the closed model left for good because a feed had no row left for it.
+    pub fn out_of_rows(&mut self, workload: usize) {
+        self.delta.departures[workload].out_of_rows += 1;
     }
 
     /// A check of a series was looked at.
@@ -274,6 +352,8 @@ impl Recorder {
         gauges.running_iterations = self.running_iterations;
         gauges.last_done_ns = self.last_done_ns;
         gauges.running_calls = self.running_calls;
+        gauges.stalled_ns = self.stalls.total_ns();
+        gauges.longest_stall_ns = self.stalls.longest_ns();
         gauges.in_flight_integral = self.in_flight_integral;
         gauges.call_time = self.call_time;
         gauges.running_call_time =
@@ -289,6 +369,7 @@ impl Recorder {
     /// Brings the integral of calls in flight up to `now`.
     #[inline]
     fn flow(&mut self, now: Time) {
+        self.stalls.seen(now);
         self.in_flight_integral +=
             u128::from(self.running_calls) * u128::from(now.since(self.in_flight_since));
         self.in_flight_since = self.in_flight_since.max(now);

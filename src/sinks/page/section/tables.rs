@@ -51,7 +51,7 @@ pub fn render(view: &View<'_>) -> Markup {
             p.note { (plan.steps.len() - ROWS) " steps more are in steps.csv." }
         }
         (groups(view))
-        p.note { "Of what was due after the warm-up. ≥ is a lower bound: some calls have no known time; "
+        p.note { "Of what was due after the warm-up. ≥ is a lower bound: a call has no known time; "
             "~ rests on fewer than ten calls and may move." }
     }
 }

@@ -93,7 +93,7 @@ fn why(reason: &Reason) -> Markup {
         li {
             strong { (reason.check.replace('_', " ")) } " "
             (show(reason.observed)) " (limit " (show(reason.limit)) "), affects "
-            (reason.affects.join(", ")) ": " (Say(&reason.hint))
+            (reason.affects().join(", ")) ": " (Say(&reason.hint))
         }
     }
 }

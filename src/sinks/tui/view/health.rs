@@ -48,7 +48,7 @@ fn trust(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
         lines.push(Line::from(vec![
             span(format!("  {} ", reason.check), level_style(reason.level, theme)),
             Span::raw(format!("{} (limit {})", show(reason.observed), show(reason.limit))),
-            span(format!("  affects {}", reason.affects.join(", ")), theme.dim()),
+            span(format!("  affects {}", reason.affects().join(", ")), theme.dim()),
         ]));
         wrapped(lines, &reason.hint, 4, columns, Style::new());
     }

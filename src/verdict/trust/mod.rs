@@ -3,11 +3,17 @@
 //! `run` asks at the end; the answer heads every report and may outweigh a threshold.
 //! Invariant: only our own lateness, lack or mistakes cost trust; what the target does never does.
 
+mod effects;
+mod lateness;
+
 use super::judge::Judgement;
-use super::threshold::{Metric, Time};
-use crate::stats::delta::LostStarts;
+use super::threshold::{Metric, Op};
+use crate::stats::Snapshot;
 use crate::stats::outcome::error_at;
-use crate::stats::{Histogram, Snapshot};
+use Moves::{Any, Down, Up};
+use effects::{ALL, BOUND, LOST_STARTS, NOT_MADE, figure};
+pub use effects::{Effect, Moves};
+use lateness::{lag_of, late_users, run_queue, stalls_of, wake_ups, worst};
 
 /// How far the numbers can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,8 +48,8 @@ pub struct Reason {
     pub limit: f64,
     /// The unit of both: `us`, `share`, `count` or `seconds`.
     pub unit: &'static str,
-    /// The numbers it makes doubtful.
-    pub affects: &'static [&'static str],
+    /// The figures it makes doubtful, and to which side it moves them.
+    pub effects: &'static [Effect],
     /// What to do about it.
     pub hint: String,
 }
@@ -57,6 +63,9 @@ pub struct Kind {
     pub workload_of: Vec<usize>,
     /// Some workload is closed and unpaced: it takes what it can get.
     pub has_unpaced: bool,
+    /// By workload: it is closed and its users neither think nor pace, so it asks for as much as
+    /// the generator can make.
+    pub unthrottled: Vec<bool>,
 }
 
 /// Lag p99, µs and as a share of response p99: degraded, no.
@@ -70,16 +79,22 @@ pub const SATURATED: f64 = 0.10;
 /// Little's law, relative error.
 pub const LITTLE: f64 = 0.001;
 
-const TIMES: &[&str] = &["response", "iteration", "lag"];
+/// Mean wait of a shard's thread for a core each time it wakes, µs.
+pub const WAKE_UP_US: f64 = 1_000.0;
+/// Users that the generator let in late or held back, as a share of the users' time: degraded, no.
+pub const LATE_USERS: [f64; 2] = [0.01, 0.10];
 
 impl Trust {
     /// Looks at a run.
     pub fn of(snapshot: &Snapshot, kind: &Kind) -> Self {
         let mut reasons = Vec::new();
-        reasons.extend(lag(snapshot, kind));
+        reasons.extend(worst(snapshot, kind, lag_of));
+        reasons.extend(worst(snapshot, kind, stalls_of));
+        reasons.extend(late_users(snapshot));
         reasons.extend(lost(snapshot));
         reasons.extend(own_errors(snapshot));
         reasons.extend(run_queue(snapshot));
+        reasons.extend(wake_ups(snapshot));
         reasons.extend(kind.has_unpaced.then(|| saturated(snapshot)).flatten());
         reasons.extend(ledger(snapshot));
         reasons.extend(little(snapshot));
@@ -88,38 +103,40 @@ impl Trust {
         Self { level, reasons }
     }
 
-    /// Whether a failed rule is explained by our own fault: it looks at a number that cannot be
-    /// trusted at all.
-    pub fn explains(&self, judgement: &Judgement) -> bool {
-        self.spoils(judgement.threshold.metric, Level::No)
+    /// Whether the generator's own faults may have decided a rule: it passed or failed on a figure
+    /// that a reason with the verdict `no` may have moved to that side of the limit, or it fails
+    /// only because of the generator's own delays.
+    pub fn doubts(&self, judgement: &Judgement) -> bool {
+        let rule = &judgement.threshold;
+        // To which side the figure was moved if the rule would have been decided otherwise.
+        let moved = match (rule.op, judgement.passed) {
+            (Op::Less | Op::AtMost, false) | (Op::More | Op::AtLeast, true) => Up,
+            (Op::Less | Op::AtMost, true) | (Op::More | Op::AtLeast, false) => Down,
+            (Op::Equal, _) => Any,
+        };
+        let figure = figure(rule.metric);
+        let is_moved = |(name, moves): &Effect| {
+            (*name == figure || *name == "all")
+                && (*moves == Any || moved == Any || *moves == moved)
+        };
+        let no = self.reasons.iter().filter(|reason| reason.level == Level::No);
+        judgement.rests_on_own_delay || no.flat_map(|reason| reason.effects).any(is_moved)
     }
 
-    /// Whether a number is doubtful at least at `level`.
+    /// Whether a figure is doubtful at least at `level`.
     pub fn spoils(&self, metric: Metric, level: Level) -> bool {
-        let name = match metric {
-            Metric::Time(Time::Response | Time::OkResponse, _) => "response",
-            Metric::Time(Time::Service | Time::OkService, _) => "service",
-            Metric::Time(Time::Lag, _) => "lag",
-            Metric::Time(Time::Blocked, _) => "blocked",
-            Metric::Time(Time::Iteration, _) => "iteration",
-            Metric::Errors
-            | Metric::Failed
-            | Metric::Timeouts
-            | Metric::Checks
-            | Metric::GeneratorErrors
-            | Metric::Statuses(..)
-            | Metric::StatusShare(..) => "errors",
-            Metric::Achieved
-            | Metric::Dropped
-            | Metric::Rate
-            | Metric::Calls
-            | Metric::Iterations
-            | Metric::Bytes => "rate",
-        };
+        let figure = figure(metric);
         self.reasons.iter().any(|reason| {
-            reason.level >= level
-                && (reason.affects.contains(&name) || reason.affects.contains(&"all"))
+            let named = |(name, _): &Effect| *name == figure || *name == "all";
+            reason.level >= level && reason.effects.iter().any(named)
         })
+    }
+}
+
+impl Reason {
+    /// The names of the figures it makes doubtful.
+    pub fn affects(&self) -> Vec<&'static str> {
+        self.effects.iter().map(|(name, _)| *name).collect()
     }
 }
 
@@ -134,47 +151,12 @@ impl Level {
     }
 }
 
-/// Our own lateness, in each workload that had a schedule to be late for; the worst one.
-fn lag(snapshot: &Snapshot, kind: &Kind) -> Option<Reason> {
-    let scheduled = kind.scheduled.iter().enumerate().filter(|(_, scheduled)| **scheduled);
-    let reasons = scheduled.filter_map(|(workload, _)| lag_of(snapshot, kind, workload));
-    reasons.max_by(|one, other| {
-        one.level.cmp(&other.level).then(one.observed.total_cmp(&other.observed))
-    })
-}
-
-fn lag_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Option<Reason> {
-    let measured = &snapshot.measured;
-    let window = &measured.workloads[workload];
-    // Starts and calls each on their own: steps that follow at once are never late.
-    let p99 = |lag: &Histogram| lag.at_rank(crate::stats::latency::rank(0.99, lag.count()));
-    let p99 = p99(&window.start_lag).max(p99(&window.lag)) as f64;
-    let own = |step: usize| kind.workload_of[step] == workload;
-    let response = measured.response(own, LostStarts::default()).quantile(0.99)?;
-    let limit = |(us, share): (f64, f64)| us.max(share * response.us as f64);
-    let (degraded, no) = (limit(LAG[0]), limit(LAG[1]));
-    let (level, limit) = match p99 {
-        _ if p99 > no => (Level::No, no),
-        _ if p99 > degraded => (Level::Degraded, degraded),
-        _ => return None,
-    };
-    Some(Reason {
-        check: "lag",
-        level,
-        observed: p99,
-        limit,
-        unit: "us",
-        affects: TIMES,
-        hint: "the generator was late: give it more cores (--shards), or ask for less".to_owned(),
-    })
-}
-
 /// Starts that we were too late for.
 fn lost(snapshot: &Snapshot) -> Option<Reason> {
     let workloads = &snapshot.measured.workloads;
     let lost: u64 = workloads.iter().map(|workload| workload.lost_to_us).sum();
     let due: u64 = workloads.iter().map(|workload| workload.due).sum();
-    share("lost_starts", lost, due, &["response", "iteration", "rate"], || {
+    share("lost_starts", lost, due, LOST_STARTS, || {
         "starts found no user because we came late: more cores, or more `max_users`".to_owned()
     })
 }
@@ -186,7 +168,7 @@ fn own_errors(snapshot: &Snapshot) -> Option<Reason> {
     let own: u64 = snapshot.errors.iter().filter(ours).map(|(_, count)| count).sum();
     let own = own.max(calls.generator_errors);
     let all = calls.made + own - calls.generator_errors;
-    share("generator_errors", own, all, &["errors", "rate"], || {
+    share("generator_errors", own, all, NOT_MADE, || {
         let unset: Vec<&str> = snapshot.unset.iter().map(|(name, _)| name.as_str()).collect();
         if unset.is_empty() {
             "see the errors of phase `generator`: each says what to do".to_owned()
@@ -200,7 +182,7 @@ fn share(
     check: &'static str,
     bad: u64,
     all: u64,
-    affects: &'static [&'static str],
+    effects: &'static [Effect],
     hint: impl FnOnce() -> String,
 ) -> Option<Reason> {
     if bad == 0 {
@@ -208,20 +190,7 @@ fn share(
     }
     let observed = bad as f64 / all.max(1) as f64;
     let (level, limit) = if observed > LOST { (Level::No, LOST) } else { (Level::Degraded, 0.0) };
-    Some(Reason { check, level, observed, limit, unit: "share", affects, hint: hint() })
-}
-
-fn run_queue(snapshot: &Snapshot) -> Option<Reason> {
-    let observed = snapshot.health.run_queue_share;
-    (observed > RUN_QUEUE).then(|| Reason {
-        check: "run_queue",
-        level: Level::Degraded,
-        observed,
-        limit: RUN_QUEUE,
-        unit: "share",
-        affects: &["response", "service", "iteration", "lag"],
-        hint: "other work shares the shards' cores: stop it, or use fewer shards".to_owned(),
-    })
+    Some(Reason { check, level, observed, limit, unit: "share", effects, hint: hint() })
 }
 
 /// A closed, unpaced run that had a shard at full CPU measured itself as much as the target.
@@ -234,7 +203,7 @@ fn saturated(snapshot: &Snapshot) -> Option<Reason> {
         observed,
         limit: SATURATED,
         unit: "share",
-        affects: &["response", "service", "iteration"],
+        effects: BOUND,
         hint: "generator-bound: read it as throughput, not as latency".to_owned(),
     })
 }
@@ -247,7 +216,7 @@ fn ledger(snapshot: &Snapshot) -> Option<Reason> {
         observed: broken.len() as f64,
         limit: 0.0,
         unit: "count",
-        affects: &["all"],
+        effects: ALL,
         hint: format!("this is a bug of ours, please report it: {}", broken.join("; ")),
     })
 }
@@ -260,7 +229,7 @@ fn little(snapshot: &Snapshot) -> Option<Reason> {
         observed,
         limit: LITTLE,
         unit: "share",
-        affects: &["all"],
+        effects: ALL,
         hint: "calls in flight and their times disagree: a bug of ours, please report it"
             .to_owned(),
     })

@@ -1,0 +1,170 @@
+//! The generator's own lateness: late starts, a loop that stands still, users that come late.
+//!
+//! Invariant: one slow moment among few values condemns nothing: the quantile that is judged has
+//! ten values above it.
+
+use super::effects::{LATE, LATE_CLOSED, MISSING_USERS};
+use super::{Kind, LAG, LATE_USERS, Level, RUN_QUEUE, Reason, WAKE_UP_US, saturated};
+use crate::stats::latency::rank;
+use crate::stats::{Histogram, Snapshot};
+
+/// Fewer values than this above a quantile, and it rests on chance.
+const ABOVE: u64 = 10;
+
+/// The worst of what a check finds in each workload.
+pub(super) fn worst(
+    snapshot: &Snapshot,
+    kind: &Kind,
+    check: fn(&Snapshot, &Kind, usize) -> Option<Reason>,
+) -> Option<Reason> {
+    let workloads = 0..snapshot.measured.workloads.len();
+    workloads.filter_map(|workload| check(snapshot, kind, workload)).max_by(|one, other| {
+        one.level.cmp(&other.level).then(one.observed.total_cmp(&other.observed))
+    })
+}
+
+/// The quantile that `count` values are judged at: p99, or the one with ten values above it where
+/// there are fewer than a thousand, so that a single pause among few starts condemns nothing. Never
+/// below the median.
+fn judged_quantile(count: u64) -> f64 {
+    (1.0 - ABOVE as f64 / count.max(1) as f64).clamp(0.5, 0.99)
+}
+
+/// The name of a quantile: `p99`, `p95`, `p94.4`.
+fn quantile_name(quantile: f64) -> String {
+    format!("p{}", (quantile * 1_000.0).floor() / 10.0)
+}
+
+/// How late the generator turned to starts or to calls, whichever is worse: steps that follow at
+/// once are never late and would only dilute it.
+pub(super) fn lag_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Option<Reason> {
+    let window = &snapshot.measured.workloads[workload];
+    let late = |lag: &Histogram| {
+        let quantile = judged_quantile(lag.count());
+        (lag.at_rank(rank(quantile, lag.count())) as f64, quantile)
+    };
+    let (observed, quantile) = [late(&window.start_lag), late(&window.lag)]
+        .into_iter()
+        .fold((0.0, 0.99), |one, other| if other.0 > one.0 { other } else { one });
+    let (level, limit) = lateness(snapshot, kind, workload, (observed, quantile))?;
+    let is_scheduled = kind.scheduled.get(workload).copied().unwrap_or(true);
+    Some(Reason {
+        check: "lag",
+        level,
+        observed,
+        limit,
+        unit: "us",
+        effects: if is_scheduled { LATE } else { LATE_CLOSED },
+        hint: format!(
+            "the generator made starts or calls late ({}): give it more cores (--shards), or ask \
+             for less",
+            quantile_name(quantile)
+        ),
+    })
+}
+
+/// For how long the generator's event loop stood still while a call was under way.
+pub(super) fn stalls_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Option<Reason> {
+    let window = &snapshot.measured.workloads[workload];
+    let own = |(step, _): &(usize, _)| kind.workload_of.get(*step) == Some(&workload);
+    let steps = snapshot.measured.steps.iter().enumerate().filter(own);
+    let calls: u64 = steps.filter_map(|(_, step)| step.as_ref()).map(|step| step.calls.made).sum();
+    let quantile = judged_quantile(calls);
+    // Only calls that overlap a stall are counted in it.
+    let healthy = calls.saturating_sub(window.stall.count());
+    let observed = match rank(quantile, calls).checked_sub(healthy) {
+        Some(rank) if rank > 0 => window.stall.at_rank(rank) as f64,
+        _ => return None,
+    };
+    let (level, limit) = lateness(snapshot, kind, workload, (observed, quantile))?;
+    // Asked for as much as it can make, a generator at full CPU is late for each response: that is
+    // `generator_bound`, and its throughput stands.
+    let unthrottled = kind.unthrottled.get(workload).copied().unwrap_or(false);
+    let is_bound = unthrottled && saturated(snapshot).is_some();
+    Some(Reason {
+        check: "stalls",
+        level: if is_bound { Level::Degraded } else { level },
+        observed,
+        limit,
+        unit: "us",
+        effects: LATE_CLOSED,
+        hint: format!(
+            "the generator's event loop stood still while calls were under way ({} over calls): \
+             stop other work on its cores, use more shards, or make captures and templates cheaper",
+            quantile_name(quantile)
+        ),
+    })
+}
+
+/// What lateness of the generator is worth in a workload, and the limit that was passed.
+fn lateness(
+    snapshot: &Snapshot,
+    kind: &Kind,
+    workload: usize,
+    (observed, quantile): (f64, f64),
+) -> Option<(Level, f64)> {
+    let measured = &snapshot.measured;
+    let own = |step: usize| kind.workload_of.get(step) == Some(&workload);
+    let response = measured.response(own, measured.workloads[workload].lost_starts());
+    let response_us = response.quantile(quantile).map_or(0.0, |quantile| quantile.us as f64);
+    let limit = |(us, share): (f64, f64)| us.max(share * response_us);
+    let (degraded, no) = (limit(LAG[0]), limit(LAG[1]));
+    match observed {
+        _ if observed > no => Some((Level::No, no)),
+        _ if observed > degraded => Some((Level::Degraded, degraded)),
+        _ => None,
+    }
+}
+
+/// Users that came late, or were held back, because of the generator.
+pub(super) fn late_users(snapshot: &Snapshot) -> Option<Reason> {
+    let loads = &snapshot.measured.workloads;
+    let late: u64 = loads.iter().map(|load| load.late_user_ns).sum();
+    let target: u64 = loads.iter().map(|load| load.target_user_ns).sum();
+    let observed = late as f64 / target.max(1) as f64;
+    let (level, limit) = match observed {
+        _ if observed > LATE_USERS[1] => (Level::No, LATE_USERS[1]),
+        _ if observed > LATE_USERS[0] => (Level::Degraded, LATE_USERS[0]),
+        _ => return None,
+    };
+    Some(Reason {
+        check: "late_users",
+        level,
+        observed,
+        limit,
+        unit: "share",
+        effects: MISSING_USERS,
+        hint: "the generator let users in late or held them back: more cores, more memory, or a \
+               slower ramp"
+            .to_owned(),
+    })
+}
+
+pub(super) fn run_queue(snapshot: &Snapshot) -> Option<Reason> {
+    let observed = snapshot.health.run_queue_share;
+    (observed > RUN_QUEUE).then(|| Reason {
+        check: "run_queue",
+        level: Level::Degraded,
+        observed,
+        limit: RUN_QUEUE,
+        unit: "share",
+        effects: LATE_CLOSED,
+        hint: "other work shares the shards' cores: stop it, or use fewer shards".to_owned(),
+    })
+}
+
+/// Rare wake-ups may each wait long and add up to a small share of the run.
+pub(super) fn wake_ups(snapshot: &Snapshot) -> Option<Reason> {
+    let observed = snapshot.health.run_queue_wait_us;
+    (observed > WAKE_UP_US).then(|| Reason {
+        check: "run_queue_wait",
+        level: Level::Degraded,
+        observed,
+        limit: WAKE_UP_US,
+        unit: "us",
+        effects: LATE_CLOSED,
+        hint: "a shard's thread waits this long for a core each time it wakes: stop other work on \
+               its cores, or use fewer shards"
+            .to_owned(),
+    })
+}
