@@ -39,10 +39,10 @@ pub(super) fn verdict(report: &Report) -> &'static str {
 pub(super) fn words(judgement: &Judgement) -> Judged {
     let observed = judgement.observed.map_or("nothing to judge".to_owned(), |value| {
         let bound = if judgement.at_least { "≥ " } else { "" };
-        match judgement.is_unknown() {
-            true => "no response".to_owned(),
-            false => format!("{bound}{}", in_unit(judgement.threshold.metric, value)),
+        if judgement.is_unknown() {
+            return "no response".to_owned();
         }
+        format!("{bound}{}", in_unit(judgement.threshold.metric, value))
     });
     let limit = judgement.threshold.limit;
     let margin = judgement.margin().filter(|_| limit != 0.0).map_or(String::new(), |room| {

@@ -170,10 +170,11 @@ fn load(out: &mut String, report: &Report) {
 fn dropped_hint(report: &Report, at: usize) -> String {
     let plan = &report.opening.plan;
     let load = &plan.workloads[at];
-    let cure = match plan.sources.is_empty() {
-        // A hit has no file.
-        true => "raise `-c`".to_owned(),
-        false => format!("raise `workloads.{}.arrivals.max_users`", plain(&load.name)),
+    // A hit has no file.
+    let cure = if plan.sources.is_empty() {
+        "raise `-c`".to_owned()
+    } else {
+        format!("raise `workloads.{}.arrivals.max_users`", plain(&load.name))
     };
     let most = show_count(load.max_users);
     format!("dropped: all {most} users were at work; {cure}, or lower the rate")

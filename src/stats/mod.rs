@@ -15,6 +15,7 @@ pub mod latency;
 pub mod notice;
 pub mod outcome;
 pub mod own_delay;
+mod part;
 pub mod pool;
 pub mod recorder;
 pub mod sample;

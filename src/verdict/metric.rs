@@ -322,7 +322,8 @@ pub(super) fn short(word: &str) -> String {
 pub(super) fn known_metrics() -> String {
     "response, service, lag, blocked or iteration with a statistic (`response.p95`, \
      of ok calls alone `response(ok).p95`), \
-     or errors, achieved, achieved.users, checks, dropped, failed, timeouts, rate, calls, iterations, bytes, \
+     or errors, achieved, achieved.users, checks, dropped, failed, timeouts, rate, calls, \
+     iterations, bytes, \
      generator_errors, status(5xx)"
         .to_owned()
 }

@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(three, Ok(()));
         let used = budget.used();
         third.clear();
-        assert_eq!((third.push(&[1; 80_000]), budget.used()), (Ok(()), used));
+        assert_eq!((third.push(&vec![1; 80_000]), budget.used()), (Ok(()), used));
         drop(third);
         assert_eq!(budget.used(), 0);
     }

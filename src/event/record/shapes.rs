@@ -43,11 +43,13 @@ packed! {
     Connections { opened, reused, failed, bytes_sent, bytes_received }
     Gauges {
         seated, running_iterations, running_calls, users, users_peak, connections, cpu_ns,
-        run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns, last_done_ns, in_flight_integral, call_time, running_call_time,
+        run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns, last_done_ns,
+        in_flight_integral, call_time, running_call_time,
     }
     Latency { answered, at_least, beyond }
     LoadWindow {
-        due, on_time, started, lost, suppressed, lost_to_us, target_user_ns, present_user_ns, late_user_ns, lag, start_lag, blocked, stall, iteration, iteration_delayed,
+        due, on_time, started, lost, suppressed, lost_to_us, target_user_ns, present_user_ns,
+        late_user_ns, lag, start_lag, blocked, stall, iteration, iteration_delayed,
     }
     StepWindow { calls, response, service, unwanted, own_delay, checks, statuses }
     Delayed { measured, less }
@@ -78,8 +80,8 @@ packed! {
     Source { name, text }
     Kind { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
-        shard, workloads, departures, attempts, connections, statuses, odd_statuses, errors, unset, ran_out,
-        lines, lines_lost, halt, failures, notices, pools, guarded, windows, gauges, last,
+        shard, workloads, departures, attempts, connections, statuses, odd_statuses, errors, unset,
+        ran_out, lines, lines_lost, halt, failures, notices, pools, guarded, windows, gauges, last,
     }
 }
 

@@ -209,10 +209,10 @@ impl Sink {
     }
 
     /// Looks how deep what is put below `parent` stands.
-    fn measure(&self, parent: &<Self as TreeSink>::Handle) {
+    fn measure(&self, parent: <Self as TreeSink>::Handle) {
         let page = self.tree.0.borrow();
         let above =
-            page.tree.get(*parent).map_or(0, |node| node.ancestors().take(MAX_DEPTH + 1).count());
+            page.tree.get(parent).map_or(0, |node| node.ancestors().take(MAX_DEPTH + 1).count());
         if above > MAX_DEPTH {
             self.left.set(0);
         }
@@ -260,7 +260,7 @@ impl TreeSink for Sink {
 
     fn append(&self, parent: &Self::Handle, child: NodeOrText<Self::Handle>) {
         match child {
-            NodeOrText::AppendNode(_) => self.measure(parent),
+            NodeOrText::AppendNode(_) => self.measure(*parent),
             NodeOrText::AppendText(_) => self.count(),
         }
         self.tree.append(parent, child);
@@ -273,7 +273,7 @@ impl TreeSink for Sink {
         child: NodeOrText<Self::Handle>,
     ) {
         self.count();
-        self.measure(element);
+        self.measure(*element);
         self.tree.append_based_on_parent_node(element, before, child);
     }
 
@@ -308,7 +308,7 @@ impl TreeSink for Sink {
 
     fn reparent_children(&self, node: &Self::Handle, parent: &Self::Handle) {
         self.count();
-        self.measure(parent);
+        self.measure(*parent);
         self.tree.reparent_children(node, parent);
     }
 }

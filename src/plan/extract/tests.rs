@@ -216,7 +216,10 @@ fn pages_beyond_their_limits_are_given_up() {
         format!("<p {}><i>x", all.join(" "))
     };
     let nodes = MAX_NODES as usize;
-    let formatting = |count: usize| (0..count).map(|i| format!("<b a={i}>")).collect::<String>();
+    let formatting = |count: usize| {
+        let tags: Vec<String> = (0..count).map(|i| format!("<b a={i}>")).collect();
+        tags.concat()
+    };
     for (body, expect) in [
         ("<div>".repeat(MAX_DEPTH - 10) + "<i>x", false),
         ("<div>".repeat(MAX_DEPTH + 1), true),

@@ -7,7 +7,9 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
-use minijinja::machinery::ast::{BinOp, BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
+use minijinja::machinery::ast::{
+    BinOp, BinOpKind, CallArg, CompareOpKind, Expr, Map, Slice, Test, UnaryOpKind,
+};
 use minijinja::machinery::parse_expr;
 use minijinja::value::{Rest, ValueKind};
 use minijinja::{Environment, Error, Value, context};
@@ -24,7 +26,7 @@ pub(super) fn add_to(env: &mut Environment<'static>) {
 }
 
 /// The name of the function for an operator that needs one.
-fn function(op: &BinOpKind) -> Option<&'static str> {
+fn function(op: BinOpKind) -> Option<&'static str> {
     match op {
         BinOpKind::Add => Some("add"),
         BinOpKind::Mul => Some("mul"),
@@ -86,6 +88,7 @@ fn mul(a: &Value, b: &Value) -> Result<Value, Error> {
     Ok(product)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "functions of the environment take values")]
 fn concat(all: Rest<Value>) -> Result<Value, Error> {
     let mut out = String::new();
     for value in all.iter() {
@@ -125,18 +128,7 @@ impl Printer {
         match expr {
             Expr::Var(var) => self.text(var.id),
             Expr::Const(value) => self.value(&value.value),
-            Expr::Slice(slice) => {
-                self.operand(&slice.expr);
-                self.text("[");
-                slice.start.iter().for_each(|part| self.expr(part));
-                self.text(":");
-                slice.stop.iter().for_each(|part| self.expr(part));
-                if let Some(step) = &slice.step {
-                    self.text(":");
-                    self.expr(step);
-                }
-                self.text("]");
-            }
+            Expr::Slice(slice) => self.slice(slice),
             Expr::UnaryOp(unary) => {
                 self.text(match unary.op {
                     UnaryOpKind::Not => "not ",
@@ -148,7 +140,7 @@ impl Printer {
             Expr::Compare(compare) => {
                 self.operand(&compare.expr);
                 for part in &compare.ops {
-                    self.text(comparison(&part.op));
+                    self.text(comparison(part.op));
                     self.operand(&part.expr);
                 }
             }
@@ -171,14 +163,7 @@ impl Printer {
                 self.text(filter.name);
                 self.arguments(&filter.args);
             }
-            Expr::Test(test) => {
-                self.operand(&test.expr);
-                self.text(" is ");
-                self.text(test.name);
-                if !test.args.is_empty() {
-                    self.arguments(&test.args);
-                }
-            }
+            Expr::Test(test) => self.test(test),
             Expr::GetAttr(attr) => {
                 self.operand(&attr.expr);
                 self.text(".");
@@ -197,26 +182,50 @@ impl Printer {
             Expr::List(list) => self.items("[", &list.items, "]"),
             Expr::Tuple(tuple) if tuple.items.is_empty() => self.text("()"),
             Expr::Tuple(tuple) => self.items("(", &tuple.items, ",)"),
-            Expr::Map(map) => {
-                self.text("{");
-                for (key, value) in map.keys.iter().zip(&map.values) {
-                    self.expr(key);
-                    self.text(":");
-                    self.expr(value);
-                    self.text(",");
-                }
-                self.text("}");
-            }
+            Expr::Map(map) => self.map(map),
+        }
+    }
+
+    fn slice(&mut self, slice: &Slice<'_>) {
+        self.operand(&slice.expr);
+        self.text("[");
+        slice.start.iter().for_each(|part| self.expr(part));
+        self.text(":");
+        slice.stop.iter().for_each(|part| self.expr(part));
+        if let Some(step) = &slice.step {
+            self.text(":");
+            self.expr(step);
+        }
+        self.text("]");
+    }
+
+    fn map(&mut self, map: &Map<'_>) {
+        self.text("{");
+        for (key, value) in map.keys.iter().zip(&map.values) {
+            self.expr(key);
+            self.text(":");
+            self.expr(value);
+            self.text(",");
+        }
+        self.text("}");
+    }
+
+    fn test(&mut self, test: &Test<'_>) {
+        self.operand(&test.expr);
+        self.text(" is ");
+        self.text(test.name);
+        if !test.args.is_empty() {
+            self.arguments(&test.args);
         }
     }
 
     fn binary(&mut self, binary: &BinOp<'_>) {
-        if let Some(name) = function(&binary.op) {
+        if let Some(name) = function(binary.op) {
             self.found = true;
             self.text(PREFIX);
             self.text(name);
             self.text("(");
-            self.chain(&binary.op, &binary.left);
+            self.chain(binary.op, &binary.left);
             self.text(",");
             self.expr(&binary.right);
             self.text(")");
@@ -225,21 +234,21 @@ impl Printer {
         // `a - b - c` without brackets: the parser takes stack for each.
         match &binary.left {
             Expr::BinOp(left)
-                if operator(&left.op) == operator(&binary.op)
+                if operator(left.op) == operator(binary.op)
                     && !matches!(binary.op, BinOpKind::Pow) =>
             {
                 self.expr(&binary.left);
             }
             left => self.operand(left),
         }
-        self.text(operator(&binary.op));
+        self.text(operator(binary.op));
         self.operand(&binary.right);
     }
 
     /// The operands of a chain of one operator, as arguments of one call.
-    fn chain(&mut self, op: &BinOpKind, left: &Expr<'_>) {
+    fn chain(&mut self, op: BinOpKind, left: &Expr<'_>) {
         match left {
-            Expr::BinOp(inner) if operator(&inner.op) == operator(op) => {
+            Expr::BinOp(inner) if operator(inner.op) == operator(op) => {
                 self.chain(op, &inner.left);
                 self.text(",");
                 self.expr(&inner.right);
@@ -251,7 +260,7 @@ impl Printer {
     /// An expression beside an operator: in brackets, unless it is one whole.
     fn operand(&mut self, expr: &Expr<'_>) {
         let is_whole = match expr {
-            Expr::BinOp(binary) => function(&binary.op).is_some(),
+            Expr::BinOp(binary) => function(binary.op).is_some(),
             Expr::UnaryOp(_) | Expr::Compare(_) | Expr::IfExpr(_) | Expr::Test(_) => false,
             // A filter binds as tight as a call only where nothing follows it.
             Expr::Filter(_) => false,
@@ -342,7 +351,7 @@ impl Printer {
     }
 }
 
-fn operator(op: &BinOpKind) -> &'static str {
+fn operator(op: BinOpKind) -> &'static str {
     match op {
         BinOpKind::Eq => " == ",
         BinOpKind::Ne => " != ",
@@ -364,7 +373,7 @@ fn operator(op: &BinOpKind) -> &'static str {
     }
 }
 
-fn comparison(op: &CompareOpKind) -> &'static str {
+fn comparison(op: CompareOpKind) -> &'static str {
     match op {
         CompareOpKind::Eq => " == ",
         CompareOpKind::Ne => " != ",
