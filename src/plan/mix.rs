@@ -97,7 +97,8 @@ mod tests {
 
     proptest! {
         /// Each archetype has its quota, rounded; each beginning of the users has nearly the mix;
-        /// and however many shards there are, each has some of every archetype.
+        /// and however many shards there are, each has nearly the mix as well: with a Fibonacci
+        /// number of them a shard's users walk round the circle in as many small steps.
         #[test]
         fn every_part_of_a_population_has_its_mix(
             weights in prop::collection::vec(1u32..100, 2..6),
@@ -123,7 +124,7 @@ mod tests {
                     let own: Vec<usize> = own.map(|number| mix[number as usize]).collect();
                     let (found, quota) =
                         (count(&own, share) as f64, weight / total * own.len() as f64);
-                    prop_assert!((found - quota).abs() < 4.0 + 0.1 * quota, "{found} of {quota}");
+                    prop_assert!((found - quota).abs() < 10.0 + 0.1 * quota, "{found} of {quota}");
                 }
             }
         }

@@ -1,4 +1,4 @@
-//! What a recorder keeps beside counts: lines, changes, the first failures, why the run has to stop.
+//! What a recorder keeps beside counts: lines, changes, first failures, why the run has to stop.
 //!
 //! Invariant: each is bounded; what has no room is counted.
 

@@ -121,7 +121,10 @@ pub(super) fn late_users(snapshot: &Snapshot) -> Option<Reason> {
     let loads = &snapshot.measured.workloads;
     let late: u64 = loads.iter().map(|load| load.late_user_ns).sum();
     let target: u64 = loads.iter().map(|load| load.target_user_ns).sum();
-    let observed = late as f64 / target.max(1) as f64;
+    if target == 0 {
+        return None;
+    }
+    let observed = late as f64 / target as f64;
     let (level, limit) = match observed {
         _ if observed > LATE_USERS[1] => (Level::No, LATE_USERS[1]),
         _ if observed > LATE_USERS[0] => (Level::Degraded, LATE_USERS[0]),
