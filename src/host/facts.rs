@@ -107,6 +107,14 @@ impl Facts {
         let machine = self.memory.map(|(total, _)| total);
         [machine, self.memory_quota].into_iter().flatten().min()
     }
+
+    /// Memory that this process may still take: what is free, within its control group and its own
+    /// limit of addresses (`ulimit -v`).
+    pub fn free_memory(&self) -> Option<u64> {
+        let free = self.memory.map(|(_, free)| free);
+        let addresses = getrlimit(Resource::As).current;
+        [free, self.memory_quota, addresses].into_iter().flatten().min()
+    }
 }
 
 impl Facts {

@@ -1,6 +1,6 @@
 //! How did it end? Thresholds, trust and interrupts, folded into one Ending.
 //!
-//! Invariant: a rule that looks at a number that the generator's own faults may have decided neither
+//! Invariant: a rule that looks at a number that the generator's faults may have decided neither
 //! passes nor fails the run; a run in which nothing was answered is never a pass.
 
 use crate::event::Stop;
@@ -93,6 +93,7 @@ mod tests {
     use super::*;
     use crate::event::Interrupt;
     use crate::verdict::Threshold;
+    use crate::verdict::judge::Unknown;
     use crate::verdict::trust::{Effect, Moves, Reason};
 
     fn judgement(rule: &str, passed: bool) -> Judgement {
@@ -102,6 +103,7 @@ mod tests {
             observed: Some(1.0),
             at_least: false,
             thin: false,
+            unknown: Unknown::default(),
             worst_at_s: None,
             without_own_delay: None,
             rests_on_own_delay: false,

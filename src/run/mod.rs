@@ -5,6 +5,14 @@
 
 mod ceiling;
 pub mod control;
+/// Memory for the bodies that checks and captures look at: half of the budget, or of what is free.
+/// The other half is for users, connections and what is made of a body.
+fn body_budget(plan: &Plan) -> u64 {
+    let given = plan.policies.memory.and_then(|memory| memory.budget);
+    let free = host::Facts::read().free_memory();
+    [given, free].into_iter().flatten().min().unwrap_or(1 << 30) / 2
+}
+
 #[cfg(test)]
 mod control_tests;
 pub mod dials;
@@ -37,7 +45,7 @@ use crate::sinks::Audience;
 use crate::stats::delta::Halt;
 use crate::target::process::Process;
 use crate::units::{show_bytes, show_count};
-use crate::wire::Wire;
+use crate::wire::{self, Wire};
 
 use dials::Dials;
 pub use dials::Watched;
@@ -148,6 +156,7 @@ pub fn run(
     });
     audience.tell(&RunEvent::Began(Arc::clone(&opening)));
 
+    wire::bodies::set_budget(body_budget(&plan));
     let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let reading = dials.begin(start).map_err(|e| Trouble::World("no thread for dials", e))?;

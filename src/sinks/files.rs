@@ -192,7 +192,7 @@ impl Sink for Files {
     }
 }
 
-const STEPS: [&str; 25] = [
+const STEPS: [&str; 26] = [
     "id",
     "workload",
     "archetype",
@@ -218,6 +218,7 @@ const STEPS: [&str; 25] = [
     "service_p99_9_us",
     "service_max_us",
     "suppressed",
+    "muted",
 ];
 
 pub(super) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
@@ -255,6 +256,7 @@ pub(super) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
             row.push(latency.longest().map_or(String::new(), |found| found.us.to_string()));
         }
         row.push(calls.suppressed.to_string());
+        row.push(calls.muted.to_string());
         csv.write_record(&row)?;
     }
     csv.flush()

@@ -341,6 +341,7 @@ fn wrong_sums(report: &Value) -> Vec<String> {
                 "calls.failed",
                 "calls.timeout",
                 "calls.suppressed",
+                "calls.muted",
                 "calls.cancelled",
                 "calls.generator_errors",
                 "calls.unfinished",

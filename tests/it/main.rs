@@ -3,6 +3,7 @@
 
 mod again; // a finished run shown, judged and written again
 mod answers; // raw answers, good and hostile, and what must come of each
+mod bounds; // work, memory and numbers within their bounds
 mod browser; // cookies, redirects, compressed answers
 mod budgets; // memory that is bounded from within and from outside
 mod builtin; // `manada target` as a process, and what it counted

@@ -27,7 +27,7 @@ use crate::stats::{Delta, Moment, Notice};
 pub const FILE: &str = "run.record";
 
 /// What a record begins with. The number changes with what its frames hold.
-const VERSION: &str = "manada record 1\n";
+const VERSION: &str = "manada record 2\n";
 
 /// The longest frame: a delta of 4,096 series over many seconds is a few dozen MB.
 const MAX_FRAME: u64 = 1 << 30;

@@ -55,8 +55,8 @@ pub(super) const ALL: &[Effect] = &[("all", Any)];
 /// The name of what a metric looks at, as reasons name it.
 pub(super) fn figure(metric: Metric) -> &'static str {
     match metric {
-        Metric::Time(Time::Response, _) => "response",
-        Metric::Time(Time::Service, _) => "service",
+        Metric::Time(Time::Response | Time::OkResponse, _) => "response",
+        Metric::Time(Time::Service | Time::OkService, _) => "service",
         Metric::Time(Time::Lag, _) => "lag",
         Metric::Time(Time::Blocked, _) => "blocked",
         Metric::Time(Time::Iteration, _) => "iteration",

@@ -113,7 +113,7 @@ fn lateness(
 ) -> Option<(Level, f64)> {
     let measured = &snapshot.measured;
     let own = |step: usize| kind.workload_of.get(step) == Some(&workload);
-    let response = measured.response(own, measured.workloads[workload].lost);
+    let response = measured.response(own, measured.workloads[workload].lost_starts());
     let response_us = response.quantile(quantile).map_or(0.0, |quantile| quantile.us as f64);
     let limit = |(us, share): (f64, f64)| us.max(share * response_us);
     let (degraded, no) = (limit(LAG[0]), limit(LAG[1]));
