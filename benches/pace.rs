@@ -10,6 +10,7 @@ use manada::pace::Schedule;
 use manada::plan::slots::Segment;
 use manada::plan::{Arrivals, Process};
 use manada::seed::Seed;
+use manada::units::Rate;
 
 const RATE: u64 = 10_000;
 const DAY: Duration = Duration::from_hours(24);
@@ -23,7 +24,7 @@ fn arrivals(process: Process, curve: Curve) -> Arrivals {
 }
 
 fn next(bencher: Bencher<'_, '_>, process: Process, shards: u64) {
-    let arrivals = arrivals(process, Curve::constant(RATE * 1_000_000_000, DAY));
+    let arrivals = arrivals(process, Curve::constant(RATE * Rate::UNITS_PER_S, DAY));
     let segment = Segment { shard: 0, shards };
     let mut schedule = Schedule::new(&arrivals, 0, 0, Seed::ZERO, segment);
     bencher.bench_local(|| schedule.next());
@@ -43,7 +44,7 @@ fn next_poisson(bencher: Bencher<'_, '_>, shards: u64) {
 /// When is start k due? On a hold, on a ramp, and on the last of a hundred ramps.
 #[divan::bench(args = ["hold", "ramp", "stages"])]
 fn curve_reaches(bencher: Bencher<'_, '_>, shape: &str) {
-    let level = RATE * 1_000_000_000;
+    let level = RATE * Rate::UNITS_PER_S;
     let mut curve = Curve::default();
     match shape {
         "hold" => curve = Curve::constant(level, DAY),

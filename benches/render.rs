@@ -3,7 +3,7 @@
 //! Run with `cargo bench --bench render`. The buffer is reused, as the engine does.
 
 use divan::{Bencher, black_box};
-use manada::plan::template::{Encoding, Scope, Template, Value};
+use manada::plan::template::{Encoding, MAX_ITERATION_WORK, Scope, Template, Value};
 use manada::seed::{Seed, Stream};
 
 const HEAD: &str = " HTTP/1.1\r\nHost: shop.example:8080\r\nUser-Agent: manada/0.1.0\r\n\
@@ -34,6 +34,8 @@ fn render(bencher: Bencher<'_, '_>, texts: &[(&str, Encoding)]) {
             user: 17,
             iteration: 3,
             now_ms: 0,
+            work: &mut MAX_ITERATION_WORK.clone(),
+            from_responses: &[],
         };
         for template in &templates {
             black_box(template).render(&mut scope, &mut out).unwrap();

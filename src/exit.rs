@@ -22,15 +22,19 @@ pub enum Ending {
     Inconclusive,
     /// Stopped by a safety limit.
     Aborted,
+    /// Ended by SIGHUP after the partial report was written.
+    HungUp,
     /// Ended by SIGINT after the partial report was written.
     Interrupted,
+    /// Ended at once by SIGQUIT after the partial report was written.
+    Quit,
     /// Ended by SIGTERM after the partial report was written.
     Terminated,
 }
 
 impl Ending {
     /// Every ending, for tables and tests.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Pass,
         Self::Broken,
         Self::Usage,
@@ -38,7 +42,9 @@ impl Ending {
         Self::Fail,
         Self::Inconclusive,
         Self::Aborted,
+        Self::HungUp,
         Self::Interrupted,
+        Self::Quit,
         Self::Terminated,
     ];
 
@@ -52,7 +58,9 @@ impl Ending {
             Self::Fail => 4,
             Self::Inconclusive => 5,
             Self::Aborted => 6,
+            Self::HungUp => 129,
             Self::Interrupted => 130,
+            Self::Quit => 131,
             Self::Terminated => 143,
         }
     }
@@ -64,7 +72,7 @@ impl Ending {
             Self::Fail => Some("fail"),
             Self::Inconclusive => Some("inconclusive"),
             Self::Aborted => Some("aborted"),
-            Self::Interrupted | Self::Terminated => Some("interrupted"),
+            Self::HungUp | Self::Interrupted | Self::Quit | Self::Terminated => Some("interrupted"),
             Self::Broken | Self::Usage | Self::Scenario => None,
         }
     }

@@ -5,33 +5,37 @@
 
 use std::time::Duration;
 
-/// A frequency, kept exactly as nano-events per second (1/s is 10⁹), so that schedules can be
-/// computed in integers.
+/// A frequency, kept exactly as ten-millionths of an event per hour, so that schedules can be
+/// computed in integers: what is written per second, minute or hour with up to seven decimals has
+/// no remainder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate(u64);
 
 impl Rate {
-    /// The highest rate accepted: 100 million events per second.
-    pub const MAX: Self = Self(100_000_000 * 1_000_000_000);
+    /// One event per second in units of this type.
+    pub const UNITS_PER_S: u64 = 36_000_000_000;
 
-    /// A rate from nano-events per second.
-    pub const fn from_nano_per_s(nano: u64) -> Self {
-        Self(nano)
+    /// The highest rate accepted: 100 million events per second.
+    pub const MAX: Self = Self::per_s(100_000_000);
+
+    /// A rate from units: ten-millionths of an event per hour.
+    pub const fn from_units(units: u64) -> Self {
+        Self(units)
     }
 
     /// A rate of whole events per second.
     pub const fn per_s(events: u64) -> Self {
-        Self(events * 1_000_000_000)
+        Self(events * Self::UNITS_PER_S)
     }
 
-    /// Nano-events per second.
-    pub const fn nano_per_s(self) -> u64 {
+    /// Ten-millionths of an event per hour.
+    pub const fn units(self) -> u64 {
         self.0
     }
 
     /// Events per second, for showing.
     pub fn as_f64(self) -> f64 {
-        self.0 as f64 / 1e9
+        self.0 as f64 / Self::UNITS_PER_S as f64
     }
 }
 
@@ -85,16 +89,15 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotAQuantity> {
 /// Parses `200/s`, `90/m`, `0.5/s`, `1000/h`.
 pub fn parse_rate(text: &str) -> Result<Rate, NotAQuantity> {
     let (number, per) = text.trim().split_once('/').ok_or(RATE)?;
-    let seconds: u128 = match per.trim() {
-        "s" | "sec" => 1,
-        "m" | "min" => 60,
-        "h" => 3_600,
+    let per_s = u128::from(Rate::UNITS_PER_S);
+    let units: u128 = match per.trim() {
+        "s" | "sec" => per_s,
+        "m" | "min" => per_s / 60,
+        "h" => per_s / 3_600,
         _ => return Err(RATE),
     };
-    let number = number.trim();
-    let nano = decimal_times(number, 1_000_000_000).ok_or(RATE)?;
-    let nano = (nano + seconds / 2) / seconds;
-    u64::try_from(nano).map(Rate).ok().filter(|rate| *rate <= Rate::MAX).ok_or(RATE)
+    let units = decimal_times(number.trim(), units).ok_or(RATE)?;
+    u64::try_from(units).map(Rate).ok().filter(|rate| *rate <= Rate::MAX).ok_or(RATE)
 }
 
 /// Parses `512`, `512B`, `64KiB`, `10MB`, `1GiB` into bytes.
@@ -220,7 +223,12 @@ pub fn show_rate(per_s: f64) -> String {
 }
 
 fn three_digits(value: f64, unit: &str) -> String {
-    let decimals = if value < 10.0 { 2 } else { usize::from(value < 100.0) };
+    let decimals = match value {
+        // `0.0526`: a low rate has digits, too.
+        0.000_001..0.1 => (2.0 - value.log10().floor()) as usize,
+        0.0..10.0 => 2,
+        _ => usize::from(value < 100.0),
+    };
     format!("{value:.decimals$} {unit}").trim_end().to_owned()
 }
 
@@ -249,16 +257,19 @@ mod tests {
     }
 
     #[test]
-    fn rates_are_exact_in_nano_events() {
-        for (text, nano) in [
-            ("200/s", 200_000_000_000),
-            ("90/m", 1_500_000_000),
-            ("0.5/s", 500_000_000),
-            ("1000/h", 277_777_778),
-            ("0/s", 0),
+    fn rates_are_exact_in_each_unit() {
+        for (text, per_hour) in [
+            ("200/s", 720_000.0),
+            ("90/m", 5_400.0),
+            ("0.5/s", 1_800.0),
+            ("1000/h", 1_000.0),
+            ("0.0000001/h", 0.000_000_1),
+            ("7/m", 420.0),
+            ("0/s", 0.0),
         ] {
-            assert_eq!(parse_rate(text), Ok(Rate(nano)), "{text}");
+            assert_eq!(parse_rate(text), Ok(Rate((per_hour * 1e7) as u64)), "{text}");
         }
+        assert_eq!(parse_rate("100000000/s"), Ok(Rate::MAX));
         for text in ["200", "-1/s", "5/x", "/s", "200000000/s"] {
             assert_eq!(parse_rate(text), Err(RATE), "{text}");
         }
@@ -305,6 +316,9 @@ mod tests {
             (200_000_000, "3m20s"),
         ] {
             assert_eq!(show_us(us), text);
+        }
+        for (rate, text) in [(0.0526, "0.0526"), (1.0 / 3_600.0, "0.000278"), (0.5, "0.50")] {
+            assert_eq!(show_rate(rate), text);
         }
         assert_eq!(show_count(12_345_678), "12 345 678");
         assert_eq!(show_bytes(18_035_507), "17.2 MiB");

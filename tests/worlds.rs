@@ -267,6 +267,7 @@ worlds![
     a_moved_end_holds_for_calls_under_way,
     a_pause_at_the_end_holds_in_a_pace,
     a_paused_pace_is_not_late,
+    a_muted_step_is_no_error,
     a_pool_gives_up_waiting,
     a_pool_grows_with_its_waits,
     a_pool_of_one_connection,

@@ -24,9 +24,10 @@ Examples:
 pub(super) struct Args {
     /// Where to, e.g. http://127.0.0.1:8080/
     url: String,
-    /// Users, each with a connection of its own, e.g. 200; with a rate: the most users at once
-    #[arg(short, long, default_value = "50", value_parser = words::count, help_heading = "Load")]
-    connections: u64,
+    /// Users, each with a connection of its own, e.g. 200 (default: 50); with a rate the most users
+    /// at once (default: as many as it takes, at most 10000)
+    #[arg(short, long, value_parser = words::count, help_heading = "Load")]
+    connections: Option<u64>,
     /// How long, e.g. 30s; left out: 10s, or until all requests are made
     #[arg(short, long, value_parser = words::duration, help_heading = "Load")]
     duration: Option<Duration>,

@@ -8,16 +8,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
-
 use super::door;
 use super::output::{complain, finish};
 use super::screen::Screen;
+use super::signals::Signals;
 use super::words::{Common, Output};
 use crate::clock;
+use crate::event::Report;
 use crate::event::wish::Remote;
-use crate::event::{Interrupt, Report};
 use crate::exit::Ending;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Names, Redactor};
@@ -47,6 +45,13 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
             return Ending::Usage;
         }
     };
+    let signals = match Signals::hear() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format_args!("no thread for signals: {error}"));
+            return Ending::Broken;
+        }
+    };
     let folder = match claim(&plan, common, leaves) {
         Ok(folder) => folder,
         Err(error) => {
@@ -55,6 +60,7 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
         }
     };
     let mut audience = Audience::default();
+    audience.set_hurry(signals.hurry());
     // Nobody who may not change the run has a way to it.
     let remote = (!common.no_control).then(Remote::default);
     let (screen, streams) = match seat(&mut audience, common, folder.as_ref(), remote.as_ref()) {
@@ -72,6 +78,7 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
         watch,
     };
     let open = |levers| control(levers, common, &screen, remote.as_ref());
+    let listen = |listener| signals.pass_to(listener);
     let report = match run::run(plan, &beside, &mut audience, listen, open) {
         Ok(report) => report,
         Err(trouble) => {
@@ -270,25 +277,6 @@ fn default_folder(scenario: &str) -> PathBuf {
     let time = humantime::format_rfc3339_seconds(clock::wall()).to_string();
     let time = time.replace([':', '-'], "").replace('Z', "");
     PathBuf::from("reports").join(format!("{name}-{time}"))
-}
-
-/// Passes signals on for as long as the run lasts.
-#[expect(clippy::needless_pass_by_value, reason = "each task keeps a clone of its own")]
-fn listen(told: mpsc::Sender<Interrupt>) {
-    for (kind, interrupt) in
-        [(SignalKind::interrupt(), Interrupt::Int), (SignalKind::terminate(), Interrupt::Term)]
-    {
-        // Without a handler a signal ends the process at once, as it would have anyway.
-        let Ok(mut signals) = signal(kind) else { continue };
-        let told = told.clone();
-        tokio::task::spawn_local(async move {
-            while signals.recv().await.is_some() {
-                if told.send(interrupt).await.is_err() {
-                    return;
-                }
-            }
-        });
-    }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod report;
 mod run;
 mod runs;
 mod screen;
+mod signals;
 mod target;
 mod words;
 
@@ -47,7 +48,8 @@ Examples:
   manada check my-scenario.yaml --once        each archetype once, and what happened
 
 Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 thresholds failed,
-5 inconclusive, 6 stopped by a safety limit, 130/143 interrupted.")]
+5 inconclusive, 6 stopped by a safety limit, 129/130/131/143 ended by SIGHUP, SIGINT,
+SIGQUIT, SIGTERM.")]
 struct Words {
     #[command(subcommand)]
     command: Command,

@@ -5,10 +5,18 @@
 
 use std::fmt::Display;
 use std::io::{self, Write};
+use std::time::Duration;
 
 use crate::exit::Ending;
+use crate::host;
 use crate::printable::printable_lines;
 use crate::redact::{self, Names, Redactor};
+
+/// What a pipe that takes something takes at least (PIPE_BUF, pipe(7)).
+const PIECE: usize = 4_096;
+
+/// How long a full pipe is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The ending after writing to standard output.
 pub(super) fn finish(written: io::Result<()>, ending: Ending) -> Ending {
@@ -26,10 +34,22 @@ pub(super) fn finish(written: io::Result<()>, ending: Ending) -> Ending {
 pub(super) fn complain(what: &dyn Display) {
     let names = Names::default();
     let text = printable_lines(&Redactor::new(&names).sentence(&what.to_string()));
-    let _ = writeln!(anstream::stderr(), "manada: {text}");
+    say(&format!("manada: {text}"));
 }
 
 /// Says something by the way, on standard error.
 pub(super) fn remark(what: &dyn Display) {
-    let _ = writeln!(anstream::stderr(), "{}", redact::secrets(&what.to_string()));
+    say(&what.to_string());
+}
+
+/// Writes a line to standard error, as far as somebody takes it: a reader that has stopped reading
+/// holds nothing up.
+fn say(text: &str) {
+    let line = format!("{}\n", redact::secrets(text));
+    let mut out = anstream::stderr();
+    for piece in line.as_bytes().chunks(PIECE) {
+        if !host::takes_more(&io::stderr(), PATIENCE) || out.write_all(piece).is_err() {
+            return;
+        }
+    }
 }

@@ -167,7 +167,7 @@ pub(super) fn zero_or_more(text: &str) -> Result<Duration, String> {
 
 pub(super) fn rate(text: &str) -> Result<Rate, String> {
     let rate = parse_rate(text).map_err(|error| format!("expected {error}"))?;
-    if rate.nano_per_s() == 0 { Err("expected a rate above zero".to_owned()) } else { Ok(rate) }
+    if rate.units() == 0 { Err("expected a rate above zero".to_owned()) } else { Ok(rate) }
 }
 
 /// A count such as `10000`, `10k` or `2m`.

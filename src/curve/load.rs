@@ -6,17 +6,17 @@
 use std::time::Duration;
 
 use super::piece::Piece;
-use crate::units::nanos;
+use crate::units::{Rate, nanos};
 
-/// One unit of the integral: a rate of 1/s (10⁹ nano-events per second) over 1 s (10⁹ ns).
-pub const ONE_START: u128 = 1_000_000_000_000_000_000;
+/// The integral of a rate of 1/s over 1 s, in units of a rate × ns.
+pub const ONE_START: u128 = Rate::UNITS_PER_S as u128 * 1_000_000_000;
 
 /// Chords in a period of a sine. A chord of an arc of angle h is off by at most h²/8 of the
 /// amplitude: (2π/96)²/8 is 0.054 %.
 pub const SINE_PIECES: u128 = 96;
 
-/// A piecewise linear level over time. The level's unit is the owner's: nano-events per second
-/// for arrival rates, whole users for the closed model. It is zero before and after its pieces.
+/// A piecewise linear level over time. The level's unit is the owner's: that of [`Rate`] for
+/// arrival rates, whole users for the closed model. It is zero before and after its pieces.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Curve {
     pieces: Vec<Piece>,
@@ -231,6 +231,7 @@ mod tests {
     use proptest::prelude::*;
 
     const S: u64 = 1_000_000_000;
+    const PER_S: u64 = Rate::UNITS_PER_S;
 
     fn secs(s: u64) -> Duration {
         Duration::from_secs(s)
@@ -238,17 +239,39 @@ mod tests {
 
     #[test]
     fn a_constant_rate_is_evenly_spaced_and_leaves_out_the_end() {
-        let curve = Curve::constant(1_000 * S, secs(2));
+        let curve = Curve::constant(1_000 * PER_S, secs(2));
         let due: Vec<u64> = (0..).map_while(|k| curve.reaches(k * ONE_START)).collect();
         assert_eq!(due.len(), 2_000);
         assert!(due.iter().enumerate().all(|(k, &t)| t == k as u64 * 1_000_000));
     }
 
     #[test]
+    fn low_rates_make_exactly_what_they_say() {
+        use crate::units::parse_rate;
+        for (rate, over_s, starts) in [
+            ("10/m", 60, 10),
+            ("1/h", 3_600, 1),
+            ("7/m", 86_400, 10_080),
+            ("1/h", 7_200, 2),
+            ("0.1/h", 360_000, 10),
+            ("3/s", 10, 30),
+            ("1/m", 59, 1),
+        ] {
+            let curve = Curve::constant(parse_rate(rate).unwrap().units(), secs(over_s));
+            let due: Vec<u64> = (0..).map_while(|k| curve.reaches(k * ONE_START)).collect();
+            assert_eq!(due.len(), starts, "{rate} for {over_s} s");
+            assert_eq!(curve.total().div_ceil(ONE_START), starts as u128);
+            let exact = |k: usize| (k as f64 * over_s as f64 * 1e9 / starts as f64).ceil() as u64;
+            let even = (0..starts).all(|k| due[k].abs_diff(exact(k)) <= 1);
+            assert!(even || rate == "1/m", "{rate}: {due:?}");
+        }
+    }
+
+    #[test]
     fn a_ramp_reaches_k_at_the_root_of_its_integral() {
         // 0 → 100/s over 10 s: Q(t) = 5 t², so start k is due at √(k/5) s; 500 in all.
         let mut curve = Curve::default();
-        curve.ramp(100 * S, secs(10));
+        curve.ramp(100 * PER_S, secs(10));
         let due: Vec<u64> = (0..).map_while(|k| curve.reaches(k * ONE_START)).collect();
         assert_eq!(due.len(), 500);
         for (k, &t) in due.iter().enumerate() {
@@ -288,7 +311,7 @@ mod tests {
     #[test]
     fn a_sine_follows_its_law_and_its_integral() {
         // ∫ base + a·sin(2πt/T) dt = base·t + a·T/2π·(1 − cos(2πt/T)).
-        let (base, amplitude, period) = (100 * S, 60 * S, 8.0);
+        let (base, amplitude, period) = (100 * PER_S, 60 * PER_S, 8.0);
         let mut curve = Curve::default();
         curve.sine(base, amplitude, secs(8), secs(20));
         assert_eq!(curve.end_ns(), 20 * S);
@@ -297,7 +320,7 @@ mod tests {
             let at = (t * 1e9).round() as u64;
             let turn = std::f64::consts::TAU * t / period;
             let level = 100.0 + 60.0 * turn.sin();
-            let off = (curve.level(at) as f64 / 1e9 - level).abs();
+            let off = (curve.level(at) as f64 / PER_S as f64 - level).abs();
             assert!(off <= 0.001 * 60.0 || k == 2_000, "level at {t}: off by {off}");
             let area = 100.0 * t + 60.0 * period / std::f64::consts::TAU * (1.0 - turn.cos());
             let seen = curve.integral(at) as f64 / ONE_START as f64;
@@ -324,7 +347,7 @@ mod tests {
         ) {
             let mut curve = Curve::default();
             for (level, ms) in stages {
-                curve.ramp(level * S, Duration::from_millis(ms));
+                curve.ramp(level * PER_S, Duration::from_millis(ms));
             }
             let amount = (curve.total() as f64 * share) as u128;
             if let Some(t) = curve.reaches(amount) {

@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use super::load::{Curve, ONE_START};
+use crate::units::Rate;
 use proptest::prelude::*;
 
 const S: u64 = 1_000_000_000;
+const PER_S: u64 = Rate::UNITS_PER_S;
 
 fn secs(s: u64) -> Duration {
     Duration::from_secs(s)
@@ -14,14 +16,14 @@ fn secs(s: u64) -> Duration {
 #[test]
 fn a_steered_curve_has_the_area_of_both_its_parts() {
     // 10/s for 10 s; half of it from 4 s on, nothing from 6 s, all of it from 9 s: 40 + 10 + 10.
-    let plan = Curve::constant(10 * S, secs(10));
+    let plan = Curve::constant(10 * PER_S, secs(10));
     let half = plan.steered(4 * S, &plan.times(500));
     let paused = half.steered(6 * S, &Curve::constant(0, secs(10)));
     let back = paused.steered(9 * S, &plan);
     assert_eq!(back.total(), 60 * ONE_START);
-    let levels = [0, 3, 4, 5, 6, 8, 9, 10].map(|s| back.level(s * S) / S);
+    let levels = [0, 3, 4, 5, 6, 8, 9, 10].map(|s| back.level(s * S) / PER_S);
     assert_eq!(levels, [10, 10, 5, 5, 0, 0, 10, 0]);
-    assert_eq!((back.end_ns(), back.peak()), (10 * S, 10 * S));
+    assert_eq!((back.end_ns(), back.peak()), (10 * S, 10 * PER_S));
     assert_eq!(plan.steered(10 * S, &half), plan, "its end is its end");
 }
 

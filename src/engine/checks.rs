@@ -11,7 +11,7 @@ use super::user::User;
 use crate::plan::extract::{self, Answer, Part};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;
-use crate::stats::{Exchange, Fate};
+use crate::stats::{Exchange, Fate, Kind, Outcome, Phase};
 use crate::wire::Kept;
 
 /// What was found of an answer.
@@ -79,7 +79,7 @@ pub(super) fn judge(
     };
     let step = user.step(call.series);
     let (mut failed, mut first) = (Failed::NONE, None);
-    let expected =
+    let applied =
         extract::apply(call, answer, &mut user.variables, &mut user.rng, |part, passed| {
             let place = place(call, part);
             shard.recorder.borrow_mut().check(step, intended_ns, prepared.check_ids[place], passed);
@@ -88,7 +88,12 @@ pub(super) fn judge(
                 first.get_or_insert(place);
             }
         });
-    let fate = if wanted && expected { Fate::Ok } else { Fate::Failed };
+    if applied.too_complex {
+        // Beside the failed checks: why they failed.
+        let outcome = Outcome::Failed(Phase::Body, Kind::TooComplex);
+        shard.recorder.borrow_mut().error(outcome);
+    }
+    let fate = if wanted && applied.as_expected { Fate::Ok } else { Fate::Failed };
     let goes_on = first.is_none_or(|place| goes_on(shard, user, prepared, place));
     Judged { fate, goes_on, failed }
 }
@@ -106,14 +111,19 @@ pub(super) fn nothing_to_judge(
     for id in &prepared.check_ids {
         shard.recorder.borrow_mut().check(step, intended_ns, *id, false);
     }
-    let captured = prepared.call.captures.iter().map(|capture| capture.variable);
-    for slot in captured.chain(shard.plan.archetypes[user.archetype].status) {
-        user.variables[slot] = None;
-    }
+    forget(shard, user, prepared);
     let goes_on = prepared.check_ids.is_empty() || goes_on(shard, user, prepared, 0);
     let mut failed = Failed::NONE;
     (0..prepared.check_ids.len()).for_each(|place| failed.add(place));
     Judged { fate, goes_on, failed }
+}
+
+/// Unsets what the call would have captured: an earlier response's values are not this one's.
+pub(super) fn forget(shard: &Shard, user: &mut User, prepared: &PreparedCall) {
+    let captured = prepared.call.captures.iter().map(|capture| capture.variable);
+    for slot in captured.chain(shard.plan.archetypes[user.archetype].status) {
+        user.variables[slot] = None;
+    }
 }
 
 /// The place of a check, expect or capture among all that a call looks at.

@@ -11,7 +11,7 @@ use super::shard::Shard;
 use super::user::User;
 use crate::clock::Time;
 use crate::plan::template::RenderError;
-use crate::stats::{Exchange, Fate, Kind, Outcome, Phase, Sample};
+use crate::stats::{Cause, Exchange, Fate, Kind, Outcome, Phase, Sample};
 use crate::wire::Kept;
 
 /// What a call's policy cost it.
@@ -68,6 +68,10 @@ pub(super) fn conclude(
         }
         Outcome::Unfinished(_) => none(Fate::Unfinished),
         Outcome::Own(_) => none(Fate::Own),
+        Outcome::Suppressed(Cause::Muted) => {
+            checks::forget(shard, user, prepared);
+            Judged { fate: Fate::Muted, goes_on: true, failed: Failed::NONE }
+        }
         Outcome::Suppressed(_) => {
             shard.recorder.borrow_mut().error(exchange.outcome);
             checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Suppressed)
@@ -96,7 +100,7 @@ fn look_at(
     }
     let failed = judged.fate != Fate::Ok || judged.failed != Failed::NONE;
     // Of what was never sent or cut there is nothing to show.
-    if failed && !matches!(judged.fate, Fate::Unfinished | Fate::Suppressed) {
+    if failed && !matches!(judged.fate, Fate::Unfinished | Fate::Suppressed | Fate::Muted) {
         exemplar::keep(shard, user, prepared, turn, (exchange, kept), (judged.failed, bytes));
     }
 }
@@ -137,7 +141,8 @@ fn record(
     let answered =
         matches!(exchange.outcome, Outcome::Answered(_) | Outcome::Failed(Phase::Redirect, _));
     let broken_off = matches!(fate, Fate::Own | Fate::Unfinished);
-    let expected = fate == Fate::Ok || prepared.call.expects.is_empty();
+    let is_wanted = matches!(fate, Fate::Ok | Fate::Muted);
+    let expected = is_wanted || prepared.call.expects.is_empty();
     CallEnd { fate, done: held.left, answered, goes_on: !broken_off && expected }
 }
 
@@ -170,28 +175,30 @@ pub(super) fn unsent(outcome: Outcome, now: Time) -> Exchange {
     }
 }
 
-/// A call that cannot be made: counted as ours, with the name of what is missing.
+/// A call that cannot be made: counted as ours, with the name of what is missing; or as the
+/// target's, when a value from an earlier response cannot be used.
 pub(super) fn refuse(
     shard: &Shard,
-    user: &User,
+    user: &mut User,
     prepared: &PreparedCall,
     turn: &Turn,
     error: &RenderError,
 ) -> CallEnd {
-    let fault = shard.own_fault(error);
+    let outcome = shard.template_error(error);
     if let Some(witness) = &shard.witness {
         let series = &shard.plan.archetypes[user.archetype].series;
         let name = &series[usize::from(prepared.call.series)];
         witness.fault((shard, user), Some(name), &error.to_string());
     }
     let held = Held { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
-    record(
-        shard,
-        user,
-        prepared,
-        turn,
-        held,
-        &unsent(Outcome::Own(fault), turn.picked_up),
-        Fate::Own,
-    )
+    let exchange = unsent(outcome, turn.picked_up);
+    let fate = match outcome {
+        Outcome::Failed(..) => {
+            let intended_ns = turn.intended.since(shard.start);
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Failed).fate
+        }
+        _ => Fate::Own,
+    };
+    // Without the value its user wanted it goes no further.
+    CallEnd { goes_on: false, ..record(shard, user, prepared, turn, held, &exchange, fate) }
 }

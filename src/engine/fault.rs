@@ -5,19 +5,31 @@
 
 use super::shard::Shard;
 use crate::plan::template::RenderError;
-use crate::stats::OwnFault;
 use crate::stats::delta::Halt;
+use crate::stats::{Kind, Outcome, OwnFault, Phase};
 
 impl Shard {
+    /// Counts an error of a template, and says what it comes to: the target's failure when a value
+    /// from a response cannot be used, else our own.
+    pub(super) fn template_error(&self, error: &RenderError) -> Outcome {
+        if matches!(error, RenderError::Response(_)) {
+            let outcome = Outcome::Failed(Phase::Prepare, Kind::UnusableValue);
+            self.recorder.borrow_mut().error(outcome);
+            return outcome;
+        }
+        Outcome::Own(self.own_fault(error))
+    }
+
     /// Something of ours failed outside a call.
-    pub(super) fn own_fault(&self, error: &RenderError) -> OwnFault {
+    fn own_fault(&self, error: &RenderError) -> OwnFault {
         let mut recorder = self.recorder.borrow_mut();
         let fault = match error {
             RenderError::Unset(name) => {
                 recorder.unset(name);
                 OwnFault::UnsetVariable
             }
-            RenderError::Invalid(_) => OwnFault::BadTemplate,
+            RenderError::Invalid(_) | RenderError::Response(_) => OwnFault::BadTemplate,
+            RenderError::Limit(_) => OwnFault::ExpressionLimit,
             RenderError::Denied(why) => {
                 recorder.halt(|| Halt::Safety(format!("safety: {why}")));
                 OwnFault::Denied

@@ -76,9 +76,9 @@ fn origin<'a>(address: &'a Address, target: &'a str) -> Origin<'a> {
 #[cold]
 pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut Kept) {
     if let Outcome::Answered(_) = exchange.outcome
-        && let Err(kind) = coding::decode(kept, prepared.wanted.max_body)
+        && let Err(broken) = coding::decode(kept, prepared.wanted.max_body)
     {
-        exchange.outcome = Outcome::Failed(Phase::Body, kind);
+        exchange.outcome = broken.outcome();
     }
 }
 

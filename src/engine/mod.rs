@@ -241,13 +241,14 @@ pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<Endpoint>
 }
 
 impl Engine {
-    /// Waits for all shards to end.
+    /// Waits for all shards to end but those that are `stuck`.
     ///
     /// # Errors
     /// The first shard's that could not run.
-    pub fn join(self) -> io::Result<()> {
+    pub fn join(self, stuck: &[usize]) -> io::Result<()> {
         let mut result = Ok(());
-        for thread in self.threads {
+        let threads = self.threads.into_iter().enumerate();
+        for (_, thread) in threads.filter(|(shard, _)| !stuck.contains(shard)) {
             let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("a shard panicked")));
             if result.is_ok() {
                 result = ended;

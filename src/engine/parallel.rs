@@ -14,7 +14,7 @@ use super::user::User;
 use super::walk::Walk;
 use crate::clock::{self, Time};
 use crate::plan::flow::{Branch, Parallel};
-use crate::stats::Fate;
+use crate::stats::{Cause, Fate};
 
 type Running<'a> = Pin<Box<dyn Future<Output = (usize, User, CallEnd)> + 'a>>;
 
@@ -72,9 +72,11 @@ impl Fork<'_, '_> {
             let ready = needed.iter().map(|end| end.done).fold(fork.ready, Time::max);
             // The first ones have a connection waiting; later ones wait for one to be free.
             let had_room = self.begun.iter().filter(|begun| **begun).count() < Parallel::AT_ONCE;
-            let ready = if had_room { ready } else { ready.max(self.freed) };
+            let waits = !had_room && self.freed > ready;
+            let (ready, cause) =
+                if waits { (self.freed, Cause::Parallel) } else { (ready, fork.cause) };
             self.begun[index] = true;
-            let turn = Turn { ready, ..Turn::at_once(intended, clock::now().max(ready)) };
+            let turn = Turn { ready, cause, ..Turn::at_once(intended, clock::now().max(ready)) };
             let shard = self.walk.shard;
             let mut child = self.child();
             let prepared = &self.walk.flow().calls[branch.call];
@@ -116,6 +118,7 @@ impl Fork<'_, '_> {
         for slot in call.captures.iter().map(|capture| capture.variable).chain(status) {
             user.variables[slot] = child.variables[slot].take();
         }
+        user.work = user.work.min(child.work);
         user.extras().branches.push(child);
         self.freed = ended.done;
         self.ended[branch] = Some(ended);

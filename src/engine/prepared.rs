@@ -21,6 +21,8 @@ pub(super) struct Flow {
     pub(super) calls: Vec<PreparedCall>,
     pub(super) steps: Vec<Step>,
     pub(super) sections: Sections,
+    /// For each variable, whether its value may come from a response.
+    pub(super) from_responses: Vec<bool>,
     pub(super) think: Option<Distribution>,
     pub(super) pace_ns: Option<u64>,
     /// Between two of its calls the shard has next to nothing to do: requests are rendered once,
@@ -58,6 +60,8 @@ impl Flow {
         let share = plan.workloads.iter().flat_map(|workload| &workload.shares);
         let share = share.into_iter().find(|share| share.archetype == archetype);
         let policies = &plan.policies;
+        let globals = plan.setup.as_ref().map(|setup| setup.from_responses(&[]));
+        let globals = globals.unwrap_or_default();
         let prepare = |(index, call): (usize, &Call)| {
             let endpoint = setup.shared.endpoints.of[archetype][index];
             let pool = policies.pool_of(&setup.shared.endpoints.all[endpoint]);
@@ -111,6 +115,7 @@ impl Flow {
             is_light: kind.steps.iter().all(is_light),
             calls,
             steps: kind.steps.clone(),
+            from_responses: kind.from_responses(&globals),
             sections: kind.sections,
             think: kind.think.clone(),
             pace_ns: kind.pace.map(nanos),

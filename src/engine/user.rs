@@ -16,7 +16,7 @@ use crate::guard::Limiter;
 use crate::plan::Load;
 use crate::plan::flow::Session;
 use crate::plan::reach::Link;
-use crate::plan::template::{Scope, Value};
+use crate::plan::template::{MAX_ITERATION_WORK, Scope, Value};
 use crate::seed::{Rng, Seed, Stream};
 use crate::units::nanos;
 use crate::wire::jar::Jar;
@@ -55,6 +55,8 @@ pub(super) struct User {
     first_step: usize,
     first_group: usize,
     backoff_ns: u64,
+    /// The work that expressions may still do in this iteration.
+    pub(super) work: u64,
 }
 
 /// What few flows need, so that the others carry no room for it.
@@ -113,6 +115,7 @@ impl User {
             first_step: 0,
             first_group: 0,
             backoff_ns: 0,
+            work: MAX_ITERATION_WORK,
         }
     }
 
@@ -149,11 +152,11 @@ impl User {
         self.rng = self.own_rng(shard.plan.seed);
         self.take_rows(shard, who, false)?;
         for (slot, value) in &kind.vars {
-            match value.evaluate(&mut self.scope(shard, at)) {
+            match value.kept(&mut self.scope(shard, at)) {
                 Ok(value) => self.variables[*slot] = Some(value),
                 // It stays unset: the first call that needs it is not made, and says so.
                 Err(error) => {
-                    shard.own_fault(&error);
+                    shard.template_error(&error);
                 }
             }
         }
@@ -172,6 +175,7 @@ impl User {
             Item::Iteration(number) | Item::Of(number) => number,
         };
         self.rng = seed.rng(Stream::Content, part, index);
+        self.work = MAX_ITERATION_WORK;
     }
 
     /// How long it stays this user, ns; and for how many iterations.
@@ -201,6 +205,8 @@ impl User {
             user: self.number,
             iteration: self.iteration,
             now_ms: shard.started_ms + at.since(shard.start) / 1_000_000,
+            work: &mut self.work,
+            from_responses: &shard.flows[self.archetype].from_responses,
         }
     }
 
@@ -222,6 +228,7 @@ impl User {
         self.number = parent.number;
         self.iteration = parent.iteration;
         self.item = parent.item;
+        self.work = parent.work;
         self.first_step = parent.first_step;
         self.first_group = parent.first_group;
         self.jar = Some(Rc::clone(parent.jar.get_or_insert_default()));

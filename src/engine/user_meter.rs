@@ -57,7 +57,11 @@ impl Shard {
     }
 
     fn user_is_late(&self, workload: usize, stay: &Stay, came: Time) {
-        let due = self.user_meters[workload].zero.after(stay.enter_ns);
+        let meter = &self.user_meters[workload];
+        if meter.target.is_none() {
+            return;
+        }
+        let due = meter.zero.after(stay.enter_ns);
         let late_ns = came.since(due);
         if late_ns > 0 {
             let due_ns = due.since(self.start);

@@ -22,6 +22,9 @@ use crate::stats::{Fate, OwnFault};
 /// So many steps in a row that take no time, and other users get a turn.
 const STEPS_IN_A_ROW: u32 = 1_000;
 
+/// So much work of expressions, and other users get a turn: about a millisecond.
+const WORK_IN_A_ROW: u64 = 4 << 20;
+
 /// So many, and the flow is taken to go round for ever.
 const ENDLESS: u32 = 1_000_000;
 
@@ -147,12 +150,15 @@ impl<'a> Walk<'a> {
                 }
                 step => {
                     in_a_row += 1;
-                    if in_a_row.is_multiple_of(STEPS_IN_A_ROW)
+                    let left = self.user.work;
+                    let went = self.control(step, at);
+                    let has_worked = left / WORK_IN_A_ROW != self.user.work / WORK_IN_A_ROW;
+                    if (in_a_row.is_multiple_of(STEPS_IN_A_ROW) || has_worked)
                         && let Err(end) = self.breathe(in_a_row).await
                     {
                         break end;
                     }
-                    self.control(step, at)
+                    went
                 }
             };
             match went {
@@ -219,7 +225,8 @@ impl<'a> Walk<'a> {
 
     /// Steps follow for a call that was not answered as wanted: they take its place.
     fn rescue(&mut self, ended: &CallEnd) -> Result<(), IterationEnd> {
-        self.was_ok = ended.fate == Fate::Ok && ended.goes_on;
+        // A muted step needs no fallback.
+        self.was_ok = matches!(ended.fate, Fate::Ok | Fate::Muted) && ended.goes_on;
         match ended.fate {
             Fate::Unfinished => Err(IterationEnd::Interrupted),
             // What we cannot make ourselves no fallback makes up for.
@@ -253,8 +260,7 @@ impl<'a> Walk<'a> {
             },
             Step::Set(values) => {
                 for (slot, value) in values {
-                    let value =
-                        value.evaluate(&mut self.user.scope(self.shard, self.turn.intended));
+                    let value = value.kept(&mut self.user.scope(self.shard, self.turn.intended));
                     self.user.variables[*slot] = Some(self.or_fault(value)?);
                 }
                 Ok(at + 1)
@@ -319,7 +325,7 @@ impl<'a> Walk<'a> {
 
     fn or_fault<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {
         result.map_err(|error| {
-            self.shard.own_fault(&error);
+            self.shard.template_error(&error);
             if let Some(witness) = &self.shard.witness {
                 witness.fault((self.shard, self.user), None, &error.to_string());
             }

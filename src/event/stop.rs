@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::exit::Ending;
 use crate::stats::delta::Halt;
 
 /// What came from outside to end the run.
@@ -16,6 +17,34 @@ pub enum Interrupt {
     Term,
     /// `stop`, by live control.
     Wish,
+    /// SIGHUP: the terminal or the connection to it is gone.
+    Hup,
+    /// SIGQUIT: at once.
+    Quit,
+}
+
+impl Interrupt {
+    /// How the program ends for it.
+    pub const fn ending(self) -> Ending {
+        match self {
+            Self::Int | Self::Wish => Ending::Interrupted,
+            Self::Term => Ending::Terminated,
+            Self::Hup => Ending::HungUp,
+            Self::Quit => Ending::Quit,
+        }
+    }
+}
+
+impl fmt::Display for Interrupt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Int => "SIGINT",
+            Self::Term => "SIGTERM",
+            Self::Wish => "live control",
+            Self::Hup => "SIGHUP",
+            Self::Quit => "SIGQUIT",
+        })
+    }
 }
 
 /// What ended a run before its load was over.
@@ -36,9 +65,7 @@ pub enum Stop {
 impl fmt::Display for Stop {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Signal(Interrupt::Int) => f.write_str("SIGINT"),
-            Self::Signal(Interrupt::Term) => f.write_str("SIGTERM"),
-            Self::Signal(Interrupt::Wish) => f.write_str("live control"),
+            Self::Signal(interrupt) => interrupt.fmt(f),
             Self::Flow(halt) => f.write_str(&halt.reason()),
             Self::Rule(rule) => write!(f, "`{rule}` did not hold"),
             Self::Storm(why) => f.write_str(why),

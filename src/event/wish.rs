@@ -151,7 +151,7 @@ impl Wish {
             "rate" => {
                 let what = "a rate above zero, such as 200/s, 90/m or 1000/h";
                 let (value, of) = last().ok_or_else(|| expected(what))?;
-                let rate = parse_rate(value).ok().filter(|rate| rate.nano_per_s() > 0);
+                let rate = parse_rate(value).ok().filter(|rate| rate.units() > 0);
                 let rate = rate.ok_or_else(|| format!("{}, not `{value}`", expected(what)))?;
                 Ok(Self::Rate(of, rate))
             }
@@ -237,7 +237,7 @@ mod tests {
             ("scale 12.5%", Wish::Scale(None, 125)),
             ("scale +10%", Wish::Nudge(None, 100)),
             ("scale shop -0.1", Wish::Nudge(some("shop"), -100)),
-            ("rate 90/m", Wish::Rate(None, Rate::from_nano_per_s(1_500_000_000))),
+            ("rate 90/m", Wish::Rate(None, Rate::from_units(Rate::UNITS_PER_S * 3 / 2))),
             ("rate api 200/s", Wish::Rate(some("api"), Rate::per_s(200))),
             ("users 300", Wish::Users(None, 300)),
             ("breaker system open", Wish::Breaker("system".into(), Switch::Open)),

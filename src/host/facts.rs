@@ -107,6 +107,41 @@ impl Facts {
         let machine = self.memory.map(|(total, _)| total);
         [machine, self.memory_quota].into_iter().flatten().min()
     }
+
+    /// Memory that this process may still take: what is free, within its control group and its own
+    /// limit of addresses (`ulimit -v`).
+    pub fn free_memory(&self) -> Option<u64> {
+        let free = self.memory.map(|(_, free)| free);
+        let addresses = getrlimit(Resource::As).current;
+        [free, self.memory_quota, addresses].into_iter().flatten().min()
+    }
+}
+
+impl Facts {
+    /// Whether a control group allows less memory than the machine has.
+    pub fn is_memory_grouped(&self) -> bool {
+        let machine = self.memory.map_or(u64::MAX, |(total, _)| total);
+        self.memory_quota.is_some_and(|quota| quota < machine)
+    }
+}
+
+/// What the control group that allows the least memory is charged, less what the kernel can take
+/// back from it (pages of files), bytes. All processes of the group are in it.
+pub fn group_memory() -> Option<u64> {
+    let charge = |controller: &str, limit: &str, usage: &str, prefix: &str| {
+        let allows = |folder: &PathBuf| {
+            let text = text(&folder.join(limit).to_string_lossy())?;
+            Some((texts::bytes(&text)?, folder.clone()))
+        };
+        let groups = control_groups(controller);
+        let (_, folder) = groups.iter().filter_map(allows).min()?;
+        let usage = number(&folder.join(usage).to_string_lossy())?;
+        let stat = text(&folder.join("memory.stat").to_string_lossy())?;
+        let pages = |name: &str| texts::keyed(&stat, &format!("{prefix}{name}")).unwrap_or(0);
+        Some(usage.saturating_sub(pages("inactive_file") + pages("active_file")))
+    };
+    charge("", "memory.max", "memory.current", "")
+        .or_else(|| charge("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"))
 }
 
 /// The text of a file of the kernel's, without what is around it.

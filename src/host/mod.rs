@@ -10,9 +10,12 @@ mod texts;
 pub mod usage;
 
 use std::fs;
+use std::os::fd::AsFd;
+use std::time::Duration;
 
 pub use checkup::{Finding, checkup};
-pub use facts::Facts;
+pub use facts::{Facts, group_memory};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
@@ -46,6 +49,26 @@ pub fn run_queue() -> Option<(u64, u64)> {
     let text = fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     let mut numbers = text.split_ascii_whitespace().skip(1);
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
+}
+
+/// Whether something can be written to `out` within `patience`.
+pub fn takes_more(out: &impl AsFd, patience: Duration) -> bool {
+    let mut fds = [PollFd::new(out, PollFlags::OUT)];
+    let patience = Timespec {
+        tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: patience.subsec_nanos().into(),
+    };
+    // A descriptor that has failed is ready to say so.
+    poll(&mut fds, Some(&patience)).is_ok_and(|ready| ready > 0)
+}
+
+/// Whether this process ignores a signal, as `nohup` makes it ignore SIGHUP.
+pub fn is_ignored(signal: i32) -> bool {
+    let Ok(status) = fs::read_to_string("/proc/self/status") else { return false };
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    // Bit 0 is signal 1: proc(5).
+    mask >> (signal - 1) & 1 == 1
 }
 
 /// The most memory this process has held, bytes.

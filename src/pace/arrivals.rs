@@ -168,15 +168,14 @@ impl Iterator for Schedule<'_> {
 mod tests {
     use super::*;
     use crate::curve::Curve;
+    use crate::units::Rate;
     use proptest::prelude::*;
     use std::time::Duration;
-
-    const S: u64 = 1_000_000_000;
 
     fn arrivals(process: Process, stages: &[(u64, u64)]) -> Arrivals {
         let mut curve = Curve::default();
         for (per_s, ms) in stages {
-            curve.ramp(per_s * S, Duration::from_millis(*ms));
+            curve.ramp(per_s * Rate::UNITS_PER_S, Duration::from_millis(*ms));
         }
         Arrivals { process, curve, iterations: None, max_users: 1, fresh_connections: false }
     }

@@ -44,7 +44,7 @@ impl Course {
             _ if self.paused && matches!(load, Load::Open(_)) => 0,
             Base::Plan => return plan.times(self.permille),
             Base::Users(users) => users,
-            Base::Rate(rate) => rate.nano_per_s(),
+            Base::Rate(rate) => rate.units(),
         };
         let held = Curve::constant(level, Duration::from_nanos(plan.end_ns()));
         held.times(self.permille)
@@ -86,7 +86,7 @@ mod tests {
             assert_eq!((course.to_string().as_str(), curve.peak()), (says, users));
             assert_eq!(curve.end_ns(), 60_000_000_000);
         }
-        let rate = Base::Rate(Rate::from_nano_per_s(2_500_000_000));
+        let rate = Base::Rate(Rate::from_units(Rate::UNITS_PER_S * 5 / 2));
         assert_eq!(Course { base: rate, ..planned }.to_string(), "2.5/s");
     }
 }

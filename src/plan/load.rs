@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use super::StepId;
+use super::mix::Mix;
 use super::policy::Priority;
 use crate::curve::Curve;
 use crate::seed::{Rng, Seed, Stream};
@@ -26,6 +27,8 @@ pub struct Workload {
     pub load: Load,
     /// Moves its numbers along the slots, so that small workloads do not all fall on shard 0.
     pub slot_offset: u64,
+    /// Which share each of its users belongs to, in the closed model.
+    pub mix: Mix,
 }
 
 /// An archetype's part in a workload.
@@ -75,7 +78,7 @@ pub enum Bound {
 pub struct Arrivals {
     /// How starts are spread around the rate.
     pub process: Process,
-    /// The rate over time, in nano-starts per second.
+    /// The rate over time, in units of a `Rate`.
     pub curve: Curve,
     /// The most starts made; `None`: the curve decides.
     pub iterations: Option<u64>,
@@ -127,6 +130,7 @@ impl Workload {
             start: Duration::ZERO,
             load,
             slot_offset: 0,
+            mix: Mix::default(),
         }
     }
 
@@ -156,7 +160,7 @@ impl Workload {
     pub fn peak_rate(&self) -> Option<Rate> {
         match &self.load {
             Load::Closed(_) => None,
-            Load::Open(arrivals) => Some(Rate::from_nano_per_s(arrivals.curve.peak())),
+            Load::Open(arrivals) => Some(Rate::from_units(arrivals.curve.peak())),
         }
     }
 
@@ -164,6 +168,10 @@ impl Workload {
     pub fn share_of(&self, seed: Seed, index: usize, number: u64) -> &Share {
         if let [only] = self.shares.as_slice() {
             return only;
+        }
+        if let Load::Closed(users) = &self.load {
+            let users = users.curve.peak();
+            return &self.shares[self.mix.share_of(&self.shares, users, (seed, index), number)];
         }
         let mut rng = seed.rng(Stream::Archetype, index as u64, number);
         self.draw(&mut rng)

@@ -11,6 +11,7 @@ pub mod flow;
 pub mod forecast;
 pub mod glob;
 pub mod load;
+pub mod mix;
 pub mod outline;
 pub mod policy;
 pub mod reach;

@@ -66,6 +66,8 @@ pub struct Strand {
     pub end: Option<Duration>,
     /// Names and weights of its archetypes.
     pub archetypes: Vec<(String, f64)>,
+    /// The most users at once that the plan allows.
+    pub max_users: u64,
 }
 
 /// How the client behaves, in words and names.
@@ -109,6 +111,7 @@ impl Plan {
             start: load.start,
             end: load.end(),
             archetypes: names(load),
+            max_users: load.peak_users(),
         };
         let redactor = Redactor::new(&self.safety.names);
         let mut room = MAX_SOURCES;

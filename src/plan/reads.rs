@@ -1,6 +1,6 @@
-//! Which variables an archetype reads anywhere.
+//! Which variables an archetype reads anywhere, and which hold what responses brought.
 //!
-//! `scenario` doubts those that nothing reads.
+//! `scenario` doubts those that nothing reads; `engine` blames the target for the latter.
 //! Invariant: every template of an archetype is asked.
 
 use super::call::Body;
@@ -33,5 +33,33 @@ impl Archetype {
             }
         }
         read
+    }
+
+    /// For each variable, whether its value may come from a response: what a capture takes, the
+    /// status, and what is made of those. `globals` says it of the variables that `setup` left.
+    pub fn from_responses(&self, globals: &[bool]) -> Vec<bool> {
+        let mut found = globals.to_vec();
+        found.resize(self.variables.len(), false);
+        let captured = self.calls.iter().flat_map(|call| &call.captures);
+        for slot in captured.map(|capture| capture.variable).chain(self.status) {
+            found[slot] = true;
+        }
+        // A variable may be made of one that is set later, in a round before.
+        loop {
+            let mut has_changed = false;
+            let sets = self.steps.iter().filter_map(|step| match step {
+                Step::Set(values) => Some(values),
+                _ => None,
+            });
+            for (slot, value) in sets.flatten().chain(&self.vars) {
+                let mut reads_one = false;
+                value.reads(&mut |read| reads_one |= found[read]);
+                has_changed |= reads_one && !found[*slot];
+                found[*slot] |= reads_one;
+            }
+            if !has_changed {
+                return found;
+            }
+        }
     }
 }

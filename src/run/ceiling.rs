@@ -18,7 +18,7 @@ use crate::units::{Rate, nanos};
 /// Which limit stands against it, who set it, and what can be done.
 pub(super) fn allows(plan: &Plan, now: &[Asks], changes: &[(Steer, Curve)]) -> Result<(), String> {
     let at_ns = changes.first().map_or(0, |(steer, _)| steer.at_ns);
-    // The most users and starts per second (in nano) that are still to come.
+    // The most users and rate (in its units) that are still to come.
     let (mut users, mut rate, mut more_users, mut more_rate) = (0u64, 0u64, false, false);
     for (index, (workload, asks)) in plan.workloads.iter().zip(now).enumerate() {
         let change = changes.iter().find(|(steer, _)| steer.workload == index);
@@ -45,16 +45,16 @@ pub(super) fn allows(plan: &Plan, now: &[Asks], changes: &[(Steer, Curve)]) -> R
     if more_users && users > MAX_USERS {
         return Err(format!("{users} users: expected at most {MAX_USERS}"));
     }
-    let per_s = Rate::from_nano_per_s(rate).as_f64();
+    let per_s = Rate::from_units(rate).as_f64();
     let most = plan.safety.max_rate.as_ref();
-    if let Some((most, by)) = most.filter(|(most, _)| more_rate && rate > most.nano_per_s()) {
+    if let Some((most, by)) = most.filter(|(most, _)| more_rate && rate > most.units()) {
         return Err(format!("{per_s}/s: {by} allows {}/s", most.as_f64()));
     }
-    if more_rate && rate > Rate::MAX.nano_per_s() {
+    if more_rate && rate > Rate::MAX.units() {
         return Err(format!("{per_s}/s: expected at most {}/s", Rate::MAX.as_f64()));
     }
-    let beyond = more_users && users > TRIAL_USERS
-        || more_rate && rate > Rate::per_s(TRIAL_RATE).nano_per_s();
+    let beyond =
+        more_users && users > TRIAL_USERS || more_rate && rate > Rate::per_s(TRIAL_RATE).units();
     match plan.services.iter().find_map(|service| match &service.target {
         Target::Url(address) if !service.is_local() => Some(&address.host),
         Target::Url(_) | Target::Builtin(_) => None,

@@ -12,7 +12,7 @@ use crate::near::nearest;
 use crate::plan::course::Base;
 use crate::plan::policy::BreakerName;
 use crate::plan::{Bound, Course, Load, Plan, Workload};
-use crate::units::nanos;
+use crate::units::{Rate, nanos};
 
 /// A change of what is asked holds so long after it was asked for: every shard knows of it by then.
 pub const LEAD_NS: u64 = 200_000_000;
@@ -75,7 +75,7 @@ impl<'a> Control<'a> {
         let level = |(load, asks): (&Workload, &Asks)| {
             let since = now_ns.checked_sub(nanos(load.start));
             let level = since.map_or(0, |since| asks.curve.level(since)) as f64;
-            if is_open(&load.load) { level / 1e9 } else { level }
+            if is_open(&load.load) { level / Rate::UNITS_PER_S as f64 } else { level }
         };
         loads.map(level).collect()
     }

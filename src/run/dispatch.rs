@@ -69,18 +69,23 @@ struct Dispatch<'a> {
     stopped_ns: u64,
     /// When a drain has lasted long enough.
     cut_at: Time,
+    /// When shards that have not ended are not waited for any more.
+    give_up_at: Time,
+    /// Shards that have not ended.
+    under_way: Vec<bool>,
 }
 
 /// Folds a run until its last shard is done. The first interrupt drains, the second cuts; a drain
-/// that outlasts the grace is cut too.
+/// that outlasts the grace is cut too. Shards that do not end within seconds of being cut are
+/// returned: work of one of their users does not come to an end.
 pub async fn dispatch<'a>(
     plan: &'a Arc<Plan>,
     start: Time,
     source: Source,
     folds: Folds<'a>,
     mut outside: Outside,
-) {
-    let mut left = source.commands.len();
+) -> Vec<usize> {
+    let left = source.commands.len();
     let limit = folds.vitals.limit;
     let mut run = Dispatch {
         plan,
@@ -92,6 +97,8 @@ pub async fn dispatch<'a>(
         steward: Steward::new(plan, left, limit),
         stopped_ns: u64::MAX,
         cut_at: Time::NEVER,
+        give_up_at: Time::NEVER,
+        under_way: vec![true; left],
     };
     let alarm = Timer::new();
     let mut next_second = start.after(SECOND_NS + SHED_NS);
@@ -103,25 +110,34 @@ pub async fn dispatch<'a>(
             }
             Some(interrupt) = outside.interrupts.recv() => Happened::Interrupted(interrupt),
             Some(asked) = outside.wishes.recv() => Happened::Wished(asked),
-            () = alarm.wait_until(next_second.min(run.cut_at)) => Happened::Second,
+            () = alarm.wait_until(next_second.min(run.cut_at).min(run.give_up_at)) => {
+                Happened::Second
+            }
         };
         match happened {
             Happened::Measured(delta) => {
-                left -= usize::from(delta.last);
+                if delta.last
+                    && let Some(under_way) = run.under_way.get_mut(delta.shard)
+                {
+                    *under_way = false;
+                }
                 run.measured(delta);
-                if left == 0 {
+                if !run.under_way.contains(&true) {
                     run.last_second(next_second);
-                    return;
+                    return Vec::new();
                 }
             }
-            Happened::Silence => return,
+            Happened::Silence => return Vec::new(),
             Happened::Interrupted(interrupt) => run.interrupted(interrupt),
             Happened::Wished(asked) => run.wished(asked),
             Happened::Second => {
                 let now = clock::now();
                 if now >= run.cut_at {
                     run.cut_at = Time::NEVER;
-                    run.source.tell(&Command::Cut);
+                    run.cut(now.after(GRACE_CUT_NS));
+                }
+                if now >= run.give_up_at {
+                    return run.stuck();
                 }
                 if now >= next_second {
                     next_second = next_second.after(SECOND_NS);
@@ -133,6 +149,12 @@ pub async fn dispatch<'a>(
 }
 
 const SECOND_NS: u64 = 1_000_000_000;
+
+/// How long shards may take to end once they were cut at the end of the grace, ns.
+const GRACE_CUT_NS: u64 = 10_000_000_000;
+
+/// The same once somebody has said a second time that the run is to end.
+const SIGNAL_CUT_NS: u64 = 2_000_000_000;
 
 /// How long after a full second its deltas are looked at together: shards need a moment to shed.
 const SHED_NS: u64 = 50_000_000;
@@ -163,8 +185,13 @@ impl Dispatch<'_> {
     fn interrupted(&mut self, interrupt: Interrupt) {
         let asked = matches!(self.folds.fold.stopped(), Some(Stop::Signal(_)));
         if asked {
-            self.source.tell(&Command::Cut);
+            self.cut(clock::now().after(SIGNAL_CUT_NS));
             self.folds.audience.tell(&RunEvent::Note("stopping now".to_owned()));
+            return;
+        }
+        if interrupt == Interrupt::Quit {
+            self.stop("stopping now", Stop::Signal(interrupt));
+            self.cut(clock::now().after(SIGNAL_CUT_NS));
             return;
         }
         // Of a run that stops by itself the first Ctrl-C changes nothing but the ending.
@@ -276,6 +303,18 @@ impl Dispatch<'_> {
         self.folds.fold.notice(notice);
     }
 
+    /// Ends everything now, and waits for shards until `give_up_at`.
+    fn cut(&mut self, give_up_at: Time) {
+        self.source.tell(&Command::Cut);
+        self.give_up_at = self.give_up_at.min(give_up_at);
+    }
+
+    /// The shards that have not ended.
+    fn stuck(&self) -> Vec<usize> {
+        let shards = self.under_way.iter().enumerate();
+        shards.filter(|(_, under_way)| **under_way).map(|(shard, _)| shard).collect()
+    }
+
     /// Begins nothing new; what runs may end within the grace.
     fn stop(&mut self, note: &str, stop: Stop) {
         if self.stopped_ns == u64::MAX {
@@ -289,3 +328,7 @@ impl Dispatch<'_> {
         self.folds.fold.stop(stop, self.stopped_ns);
     }
 }
+
+#[cfg(test)]
+#[path = "dispatch_tests.rs"]
+mod tests;

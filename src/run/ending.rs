@@ -1,9 +1,9 @@
 //! How did it end? Thresholds, trust and interrupts, folded into one Ending.
 //!
-//! Invariant: a rule that looks at a number that the generator's own faults may have decided neither
+//! Invariant: a rule that looks at a number that the generator's faults may have decided neither
 //! passes nor fails the run; a run in which nothing was answered is never a pass.
 
-use crate::event::{Interrupt, Stop};
+use crate::event::Stop;
 use crate::exit::Ending;
 use crate::stats::Snapshot;
 use crate::stats::delta::Halt;
@@ -32,10 +32,8 @@ pub(super) fn of<'a>(
     answers: Option<Answers>,
 ) -> Ended {
     match stopped {
-        Some(Stop::Signal(Interrupt::Int | Interrupt::Wish) | Stop::Lost) => {
-            return Ending::Interrupted.into();
-        }
-        Some(Stop::Signal(Interrupt::Term)) => return Ending::Terminated.into(),
+        Some(Stop::Signal(interrupt)) => return interrupt.ending().into(),
+        Some(Stop::Lost) => return Ending::Interrupted.into(),
         Some(Stop::Flow(Halt::Check(_) | Halt::Safety(_)) | Stop::Storm(_)) => {
             return Ending::Aborted.into();
         }
@@ -47,7 +45,7 @@ pub(super) fn of<'a>(
     let has_rules = judgements.clone().next().is_some();
     if failed.any(|judgement| !trust.doubts(judgement)) {
         Ending::Fail.into()
-    } else if let Some(why) = answers.and_then(|answers| answers.nothing()) {
+    } else if let Some(why) = answers.and_then(Answers::nothing) {
         Ended { ending: Ending::Fail, why: Some(why.to_owned()) }
     } else if judgements.clone().any(|judgement| trust.doubts(judgement)) {
         Ending::Inconclusive.into()
@@ -93,7 +91,9 @@ impl Answers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Interrupt;
     use crate::verdict::Threshold;
+    use crate::verdict::judge::Unknown;
     use crate::verdict::trust::{Effect, Moves, Reason};
 
     fn judgement(rule: &str, passed: bool) -> Judgement {
@@ -103,6 +103,7 @@ mod tests {
             observed: Some(1.0),
             at_least: false,
             thin: false,
+            unknown: Unknown::default(),
             worst_at_s: None,
             without_own_delay: None,
             rests_on_own_delay: false,

@@ -24,6 +24,8 @@ pub struct Fold {
     seconds: Seconds,
     timeline: Timeline,
     stopped: Option<Stop>,
+    /// Shards that did not come to their end, in words.
+    lost: Vec<String>,
     /// When, ns after the run's start; never, by default.
     stopped_ns: u64,
 }
@@ -40,6 +42,7 @@ impl Fold {
             seconds: Seconds::default(),
             timeline: Timeline::default(),
             stopped: None,
+            lost: Vec::new(),
             stopped_ns: u64::MAX,
             opening,
         }
@@ -109,12 +112,20 @@ impl Fold {
         closed
     }
 
+    /// A shard did not come to its end: what it measured since its last delta is missing.
+    pub fn lose(&mut self, shard: usize) {
+        self.lost.push(format!(
+            "shard {shard} did not stop: the work of one of its users does not end; its calls \
+             under way are missing"
+        ));
+    }
+
     /// Judges the finished run. `broken`: shards that failed, in words; `rss_peak`: the most memory
     /// that the process held, bytes.
     pub fn conclude(mut self, broken: Vec<String>, rss_peak: Option<u64>) -> Report {
         self.finish();
         let mut snapshot = self.snapshot();
-        snapshot.health.ledger.extend(broken.iter().cloned());
+        snapshot.health.ledger.extend(broken.iter().chain(&self.lost).cloned());
         let (timeline, snapshot) = (std::mem::take(&mut self.timeline), Arc::new(snapshot));
         let judgements = self.watch.conclude(snapshot.until_ns, &snapshot);
         let report = self.report(snapshot, judgements, timeline, false);

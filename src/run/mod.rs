@@ -5,6 +5,14 @@
 
 mod ceiling;
 pub mod control;
+/// Memory for the bodies that checks and captures look at: half of the budget, or of what is free.
+/// The other half is for users, connections and what is made of a body.
+fn body_budget(plan: &Plan) -> u64 {
+    let given = plan.policies.memory.and_then(|memory| memory.budget);
+    let free = host::Facts::read().free_memory();
+    [given, free].into_iter().flatten().min().unwrap_or(1 << 30) / 2
+}
+
 #[cfg(test)]
 mod control_tests;
 pub mod dials;
@@ -17,13 +25,14 @@ mod standing;
 mod steward;
 mod storm;
 
+use std::cell::Cell;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::clock;
+use crate::clock::{self, Timer};
 use crate::engine::once::Once;
 use crate::engine::{self, Variables, tier};
 use crate::event::wish::WISHES;
@@ -36,7 +45,7 @@ use crate::sinks::Audience;
 use crate::stats::delta::Halt;
 use crate::target::process::Process;
 use crate::units::{show_bytes, show_count};
-use crate::wire::Wire;
+use crate::wire::{self, Wire};
 
 use dials::Dials;
 pub use dials::Watched;
@@ -46,6 +55,9 @@ use fold::Fold;
 
 /// Threads need a moment to start; the run begins for all of them at the same time.
 const HEAD_START: Duration = Duration::from_millis(20);
+
+/// A look-up that takes longer than this before the load is told of.
+const LOOK_UP: Duration = Duration::from_secs(1);
 
 /// What somebody outside may do to a run under way.
 #[derive(Debug)]
@@ -79,6 +91,9 @@ pub enum Trouble {
     /// A safety limit stopped what comes before the load.
     #[error("{0}")]
     Stopped(String),
+    /// A signal came before the load.
+    #[error("stopped by {0} before the load began")]
+    Interrupted(Interrupt),
     /// Something outside failed.
     #[error("{0}: {1}")]
     World(&'static str, #[source] io::Error),
@@ -90,6 +105,7 @@ impl Trouble {
         match self {
             Self::TooBig(_) | Self::Forbidden(_) | Self::Unwatched(_) => Ending::Scenario,
             Self::Stopped(_) => Ending::Aborted,
+            Self::Interrupted(interrupt) => interrupt.ending(),
             Self::Setup(_) | Self::World(..) => Ending::Broken,
         }
     }
@@ -121,8 +137,8 @@ pub fn run(
     let plan = Arc::new(plan);
     check_machine(&plan)?;
     let (addresses, targets) = start_targets(&plan)?;
-    foresee(&plan, &addresses)?;
-    let globals = set_up(&plan, &addresses)?;
+    foresee(&plan, &addresses, audience, &interrupts)?;
+    let globals = set_up(&plan, &addresses, &interrupts)?;
     let tier = tier::choose(&plan, host::cores().len(), beside.shards);
     let dials = Dials::new(&beside.watch).map_err(Trouble::Unwatched)?;
     let opening = Arc::new(Opening {
@@ -140,28 +156,38 @@ pub fn run(
     });
     audience.tell(&RunEvent::Began(Arc::clone(&opening)));
 
+    wire::bodies::set_budget(body_budget(&plan));
     let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let reading = dials.begin(start).map_err(|e| Trouble::World("no thread for dials", e))?;
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
     let mut fold = Fold::new(opening, tier.shards);
-    clock::block_on(async {
+    let stuck = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         let (wishes, wished) = mpsc::channel(WISHES);
         interrupts(sender.clone());
         let levers = Levers { interrupts: sender, wishes, run: plan.scenario.clone() };
         let _kept = control(levers);
-        let mut rss = host::rss_bytes;
-        let limit = host::Facts::read().memory();
-        let vitals = Vitals { rss: &mut rss, limit, dials: &mut || reading.take() };
+        let facts = host::Facts::read();
+        // Against a control group's limit counts what the group is charged: pages of files that
+        // this process maps may be charged elsewhere, and can be taken back.
+        let by_group = facts.is_memory_grouped() && !plan.policies.has_own_memory_budget();
+        let mut held = move || {
+            let group = by_group.then(host::group_memory).flatten();
+            group.or_else(host::rss_bytes)
+        };
+        let vitals =
+            Vitals { rss: &mut held, limit: facts.memory(), dials: &mut || reading.take() };
         let folds = Folds { fold: &mut fold, audience, vitals };
         let outside = Outside { interrupts: receiver, wishes: wished };
-        dispatch::dispatch(&plan, start, source, folds, outside).await;
+        let stuck = dispatch::dispatch(&plan, start, source, folds, outside).await;
         // Answers that are on their way get out: whoever wished for the end is told so.
         tokio::task::yield_now().await;
+        stuck
     })
     .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
-    let broken = engine.join().err();
+    stuck.iter().for_each(|shard| fold.lose(*shard));
+    let broken = engine.join(&stuck).err();
     if let Some(why) = tear_down(&plan, addresses, globals, &interrupts) {
         audience.tell(&RunEvent::Note(format!("teardown did not go through: {why}")));
     }
@@ -180,28 +206,58 @@ pub fn run(
 }
 
 /// Looks up where the load would go, before any of it goes there.
-fn foresee(plan: &Plan, addresses: &[Address]) -> Result<(), Trouble> {
+fn foresee(
+    plan: &Plan,
+    addresses: &[Address],
+    audience: &mut Audience,
+    interrupts: &impl Fn(mpsc::Sender<Interrupt>),
+) -> Result<(), Trouble> {
     let endpoints =
         engine::endpoints(plan, addresses).map_err(|e| Trouble::World("cannot set up TLS", e))?;
-    let refused = clock::block_on(async {
+    let (sender, mut signals) = mpsc::channel(4);
+    interrupts(sender);
+    let looked_up = clock::block_on(async {
         for (endpoint, service) in endpoints.iter().zip(&plan.services) {
-            if let Some(why) = endpoint.foresee().await {
-                return Some(format!("service `{}`: {why}", service.name));
+            let patient = Timer::new();
+            let slow = clock::now() + LOOK_UP;
+            let mut answer = std::pin::pin!(endpoint.foresee());
+            let mut is_slow = false;
+            let refused = loop {
+                tokio::select! {
+                    refused = &mut answer => break refused,
+                    Some(interrupt) = signals.recv() => {
+                        return Err(Trouble::Interrupted(interrupt));
+                    }
+                    () = patient.wait_until(slow), if !is_slow => {
+                        is_slow = true;
+                        let name = &service.name;
+                        let note = format!("service `{name}`: waiting for its name to be looked up");
+                        audience.tell(&RunEvent::Note(note));
+                    }
+                }
+            };
+            if let Some(why) = refused {
+                return Err(Trouble::Forbidden(format!("service `{}`: {why}", service.name)));
             }
         }
-        None
+        Ok(())
     });
-    match refused.map_err(|e| Trouble::World("cannot look names up", e))? {
-        Some(why) => Err(Trouble::Forbidden(why)),
-        None => Ok(()),
-    }
+    looked_up.map_err(|e| Trouble::World("cannot look names up", e))?
 }
 
-/// Carries out the scenario's `setup`: the variables it leaves are every user's.
-fn set_up(plan: &Plan, addresses: &[Address]) -> Result<Variables, Trouble> {
+/// Carries out the scenario's `setup`: the variables it leaves are every user's. A signal stops it;
+/// the `teardown` then runs, since it may have begun to change the target.
+fn set_up(
+    plan: &Plan,
+    addresses: &[Address],
+    interrupts: &impl Fn(mpsc::Sender<Interrupt>),
+) -> Result<Variables, Trouble> {
     let Some(setup) = &plan.setup else { return Ok(Variables::default()) };
-    // Nobody listens yet: a signal ends the process at once.
-    let done = alone(plan, setup, addresses.to_vec(), Variables::default(), |_| {})?;
+    let (done, stopped) = alone(plan, setup, addresses.to_vec(), Variables::default(), interrupts)?;
+    if let Some(interrupt) = stopped {
+        tear_down(plan, addresses.to_vec(), done.variables, interrupts);
+        return Err(Trouble::Interrupted(interrupt));
+    }
     match (done.failure(), done.halt) {
         (_, Some(Halt::Safety(why))) => Err(Trouble::Stopped(why)),
         (None, _) => Ok(done.variables),
@@ -218,33 +274,38 @@ fn tear_down(
 ) -> Option<String> {
     let teardown = plan.teardown.as_ref()?;
     match alone(plan, teardown, addresses, globals, interrupts) {
-        Ok(done) => done.failure(),
+        Ok((_, Some(interrupt))) => Some(format!("stopped by {interrupt}")),
+        Ok((done, None)) => done.failure(),
         // The run itself is over: what was measured is reported all the same.
         Err(trouble) => Some(trouble.to_string()),
     }
 }
 
+/// Carries out a section once; the signal that stopped it, if one did.
 fn alone(
     plan: &Plan,
     archetype: &Archetype,
     addresses: Vec<Address>,
     globals: Variables,
-    interrupts: impl Fn(mpsc::Sender<Interrupt>),
-) -> Result<Once, Trouble> {
+    interrupts: &impl Fn(mpsc::Sender<Interrupt>),
+) -> Result<(Once, Option<Interrupt>), Trouble> {
     let wire = Wire::real(
         engine::endpoints(plan, &addresses).map_err(|e| Trouble::World("cannot set up TLS", e))?,
     );
+    let stopped = Cell::new(None);
     let walk = async {
         let (sender, mut receiver) = mpsc::channel(4);
         interrupts(sender);
         let stop = async {
-            if receiver.recv().await.is_none() {
-                std::future::pending::<()>().await;
+            match receiver.recv().await {
+                Some(interrupt) => stopped.set(Some(interrupt)),
+                None => std::future::pending::<()>().await,
             }
         };
         engine::once::once(plan, archetype, addresses, wire, globals, stop).await
     };
-    clock::block_on(walk).map_err(|e| Trouble::World("cannot start a shard", e))
+    let done = clock::block_on(walk).map_err(|e| Trouble::World("cannot start a shard", e))?;
+    Ok((done, stopped.get()))
 }
 
 /// What the machine is, by name.

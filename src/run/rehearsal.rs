@@ -10,6 +10,7 @@ use crate::engine::{self, Variables};
 use crate::event::Walked;
 use crate::exit::Ending;
 use crate::plan::{Address, Archetype, Plan};
+use crate::sinks::Audience;
 use crate::stats::delta::Halt;
 use crate::stats::outcome;
 use crate::wire::Wire;
@@ -38,7 +39,7 @@ struct Sum {
 /// When the built-in target or TLS cannot be set up, or a service may not be reached.
 pub fn rehearse(plan: &Plan, only: Option<&str>) -> Result<Rehearsal, Trouble> {
     let (addresses, _targets) = start_targets(plan)?;
-    foresee(plan, &addresses)?;
+    foresee(plan, &addresses, &mut Audience::default(), &|_| {})?;
     let (mut walks, mut sum) = (Vec::new(), Sum::default());
     let mut globals = Variables::default();
     let mut walk = |archetype: &Archetype, globals: &Variables| -> Result<_, Trouble> {

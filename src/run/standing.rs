@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::control::{Asks, is_open};
 use crate::plan::Plan;
 use crate::stats::{Calls, Iterations, Snapshot};
-use crate::units::nanos;
+use crate::units::{Rate, nanos};
 
 /// What is kept of the last two seconds.
 #[derive(Default)]
@@ -52,7 +52,7 @@ impl Standing {
                 let per_s = self.per_second(at);
                 started += per_s;
                 let open = is_open(&load.load);
-                let rate = open.then_some(level as f64 / 1e9);
+                let rate = open.then_some(Rate::from_units(level).as_f64());
                 asked += rate.unwrap_or(0.0);
                 json!({
                     "name": load.name,

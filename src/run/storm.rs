@@ -28,7 +28,8 @@ impl Lookout {
     /// A second is over, with so many calls since the run began; why it has to stop.
     pub(super) fn second(&mut self, calls: &Calls) -> Option<String> {
         // What was never sent harms nobody: a client that holds back is no storm.
-        let ended = calls.ended() - calls.cancelled - calls.unfinished - calls.suppressed;
+        let left_out = calls.cancelled + calls.unfinished + calls.suppressed + calls.muted;
+        let ended = calls.ended() - left_out;
         self.seconds.push_front((ended, ended - calls.ok));
         self.seconds.truncate(self.longest + 1);
         let (now, bad_now) = self.seconds[0];

@@ -4,12 +4,17 @@
 //! Invariant: paths and expressions are parsed here, so that nothing about them can fail later.
 
 use regex::bytes::{Regex, RegexBuilder};
-use serde_json_path::JsonPath;
 
 use super::diagnose::Review;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
-use crate::plan::extract::{Capture, Pick, Source};
+#[cfg(feature = "css")]
+use crate::plan::extract::Css;
+use crate::plan::extract::{Capture, Path, Pick, Source};
+
+/// The longest CSS selector; its parser takes stack for each of its brackets.
+#[cfg(feature = "css")]
+const MAX_SELECTOR: usize = 500;
 
 /// The most memory a compiled expression may take: 1 MiB.
 const MAX_REGEX: usize = 1 << 20;
@@ -112,9 +117,14 @@ fn css(review: &mut Review, node: &Node, attribute: Option<&Node>) -> Option<Sou
         Some(node) => Some(shape::fixed(review, node, "the name of an attribute")?.to_owned()),
         None => None,
     };
-    match scraper::Selector::parse(text) {
-        Ok(selector) => Some(Source::Css(selector, attribute)),
-        Err(_) => {
+    if text.len() > MAX_SELECTOR {
+        let message = format!("a selector of more than {MAX_SELECTOR} bytes");
+        review.mistake(node.span, message).expected("one such as \"form input[name=csrf]\"");
+        return None;
+    }
+    match Css::parse(text) {
+        Some(selector) => Some(Source::Css(selector, attribute)),
+        None => {
             let message = format!("`{}` is no CSS selector", shape::short(text));
             review.mistake(node.span, message).expected("one such as \"form input[name=csrf]\"");
             None
@@ -140,7 +150,7 @@ fn pick(review: &mut Review, node: &Node) -> Option<Pick> {
     }
 }
 
-fn path(review: &mut Review, node: &Node) -> Option<JsonPath> {
+fn path(review: &mut Review, node: &Node) -> Option<Path> {
     let text = shape::fixed(review, node, "a JSONPath such as \"$.items[0].id\"")?;
     parse_path(text)
         .map_err(|problem| {
@@ -152,7 +162,7 @@ fn path(review: &mut Review, node: &Node) -> Option<JsonPath> {
 }
 
 /// Parses a JSONPath within bounds.
-pub(super) fn parse_path(text: &str) -> Result<JsonPath, String> {
+pub(super) fn parse_path(text: &str) -> Result<Path, String> {
     if !text.starts_with('$') {
         return Err("it does not begin with `$`".to_owned());
     }
@@ -163,7 +173,7 @@ pub(super) fn parse_path(text: &str) -> Result<JsonPath, String> {
     if count('?') > MAX_NESTED || count('(') > 2 * MAX_NESTED {
         return Err("it has too many filters or brackets".to_owned());
     }
-    JsonPath::parse(text).map_err(|error| match error.message() {
+    text.parse::<Path>().map_err(|error| match error.message() {
         "parser error" => {
             let rest = text.get(error.position()..).unwrap_or_default();
             format!("it cannot be read from `{}` on", shape::short(rest))

@@ -16,7 +16,7 @@ use crate::plan::forecast::{Assumed, visits::View};
 use crate::plan::glob::MAX_ENDPOINTS;
 use crate::plan::{Archetype, Endpoint, Endpoints, Load, Plan};
 use crate::units::show_duration;
-use crate::verdict::threshold::{Metric, Op};
+use crate::verdict::threshold::{Metric, Op, Threshold};
 
 /// How many endpoints a message names.
 const NAMED: usize = 8;
@@ -240,6 +240,14 @@ fn rules(review: &mut Review, plan: &Plan, marked: &Marked) {
             review.warn(*span, message, "give it a limit that can be missed");
             continue;
         }
+        let never = (share && rule.op == Op::More && rule.limit >= 1.0)
+            || (rule.op == Op::Less && rule.limit <= 0.0);
+        if never {
+            let message = "no run can pass this rule";
+            review.warn(*span, message, "give it a limit that can be met");
+            continue;
+        }
+        times(review, plan, rule, *span);
         let below = |op| matches!(op, Op::Less | Op::AtMost);
         let above = |op| matches!(op, Op::More | Op::AtLeast);
         let against = plan.thresholds[..index].iter().find(|other| {
@@ -251,6 +259,37 @@ fn rules(review: &mut Review, plan: &Plan, marked: &Marked) {
             let help = format!("`{}` wants the contrary", other.rule);
             review.warn(*span, "no run can keep this rule and another one", &help);
         }
+    }
+}
+
+/// Rules over windows that the load has no room for, and limits that no time of the run reaches.
+fn times(review: &mut Review, plan: &Plan, rule: &Threshold, span: Span) {
+    let Some(end) = plan.load_end() else { return };
+    let shown = show_duration(end);
+    let begins = plan.warmup.max(Duration::from_secs(rule.after_s.into()));
+    let window = Duration::from_secs(rule.over_s.unwrap_or(0).into());
+    if begins + window > end {
+        if rule.over_s.is_some() {
+            let message = format!("no window of this rule fits into the load, which lasts {shown}");
+            let help = "no run can pass it: a rule that judged nothing does not hold";
+            review.warn(span, message, help);
+            return;
+        }
+        if rule.after_s > 0 {
+            let message = format!("this rule never stops the run: the load lasts {shown}");
+            review.warn(span, message, "give it an `after` within the load");
+        }
+    }
+    let longest = (end + plan.grace).as_secs_f64() * 1e6;
+    if matches!(rule.metric, Metric::Time(..)) && rule.limit > longest {
+        let (message, help) = match rule.op {
+            Op::Less | Op::AtMost => (
+                "no time of this run reaches the limit",
+                "give it a limit that can be missed: only calls without a response miss this one",
+            ),
+            _ => ("no run can pass this rule", "no time of this run reaches the limit"),
+        };
+        review.warn(span, message, help);
     }
 }
 

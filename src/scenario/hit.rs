@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::diagnose::{Mistakes, Review};
-use super::load::MAX_USERS;
+use super::load::{DEFAULT_MAX_USERS, MAX_USERS};
 use super::{compile, header, rules, safety, service};
 use crate::curve::Curve;
 
@@ -23,13 +23,17 @@ use crate::units::Rate;
 /// How long a hit lasts where neither a length nor a count is given.
 pub const DURATION: Duration = Duration::from_secs(10);
 
+/// How many users there are where nothing is said, and no rate.
+pub const CONNECTIONS: u64 = 50;
+
 /// The words of `manada hit`.
 #[derive(Clone, Debug)]
 pub struct Hit {
     /// The URL, query included.
     pub url: String,
-    /// How many connections, each with one user; with a rate, the most users at once.
-    pub connections: u64,
+    /// How many connections, each with one user: [`CONNECTIONS`] if not given. With a rate the most
+    /// users at once: as many as the rate takes if not given, at most 10,000.
+    pub connections: Option<u64>,
     /// How long; none: [`DURATION`], or until the requests are made.
     pub duration: Option<Duration>,
     /// How many requests in all.
@@ -113,13 +117,13 @@ fn load(hit: &Hit) -> Load {
     match hit.rate {
         Some(rate) => Load::Open(Arrivals {
             process: Process::Constant,
-            curve: Curve::constant(rate.nano_per_s(), length),
+            curve: Curve::constant(rate.units(), length),
             iterations: hit.requests,
-            max_users: hit.connections,
+            max_users: hit.connections.unwrap_or(DEFAULT_MAX_USERS),
             fresh_connections: false,
         }),
         None => Load::Closed(Users {
-            curve: Curve::constant(hit.connections, length),
+            curve: Curve::constant(hit.connections.unwrap_or(CONNECTIONS), length),
             bound: hit.requests.map_or(Bound::Time, Bound::Iterations),
         }),
     }
@@ -185,8 +189,8 @@ fn check(review: &mut Review, hit: &Hit) {
     let mut refuse = |flag: &str, message: String, expected: &str| {
         review.general(flag, message).expected(expected);
     };
-    if hit.connections == 0 || hit.connections > MAX_USERS {
-        let message = format!("{} is no number of connections", hit.connections);
+    if let Some(connections) = hit.connections.filter(|count| !(1..=MAX_USERS).contains(count)) {
+        let message = format!("{connections} is no number of connections");
         refuse("--connections", message, "a whole number from 1 to 10000000");
     }
     let too_long = |duration: Duration| duration >= Duration::from_nanos(OPEN_END);
@@ -196,7 +200,7 @@ fn check(review: &mut Review, hit: &Hit) {
     if hit.requests == Some(0) {
         refuse("--requests", "no requests, no measurement".to_owned(), "a number above zero");
     }
-    if hit.rate.is_some_and(|rate| rate.nano_per_s() == 0) {
+    if hit.rate.is_some_and(|rate| rate.units() == 0) {
         refuse("--rate", "no such rate".to_owned(), "a rate above zero, such as 500/s");
     }
     if hit.timeout.is_some_and(|timeout| timeout.is_zero()) {
@@ -230,7 +234,7 @@ mod tests {
     fn hit(url: &str) -> Hit {
         Hit {
             url: url.to_owned(),
-            connections: 50,
+            connections: None,
             duration: None,
             requests: None,
             rate: None,
@@ -270,13 +274,15 @@ mod tests {
         let rate = Some(Rate::per_s(100));
         let open = plan(&Hit { rate, requests: Some(5), ..hit("http://x") }).unwrap();
         let Load::Open(arrivals) = &open.workloads[0].load else { panic!("open") };
-        assert_eq!((arrivals.max_users, arrivals.iterations), (50, Some(5)));
+        assert_eq!((arrivals.max_users, arrivals.iterations), (10_000, Some(5)));
+        let few = plan(&Hit { rate, connections: Some(7), ..hit("http://x") }).unwrap();
+        assert_eq!(few.peak_users(), 7);
     }
 
     #[test]
     fn every_wrong_word_is_named() {
         let wrong = Hit {
-            connections: 0,
+            connections: Some(0),
             requests: Some(0),
             method: "GE T".to_owned(),
             headers: vec![("a b".to_owned(), "x\r\ny".to_owned())],

@@ -114,7 +114,7 @@ fn arrivals(review: &mut Review, fields: &mut Fields<'_>, executor: &str) -> Mad
     let most = fields.take("maxVUs").map(|node| shape::count(review, node, 1, MAX_USERS));
     let most = most.or(allocated).unwrap_or(Some(DEFAULT_MAX_USERS));
     let per = |review: &mut Review, node: &Node| per(review, node, nanos(unit?));
-    let show = |nano: u64| format!("{}/s", Rate::from_nano_per_s(nano).as_f64());
+    let show = |units: u64| format!("{}/s", Rate::from_units(units).as_f64());
     let (curve, native) = if executor == "constant-arrival-rate" {
         let rate = fields.need("rate", "a number of starts per `timeUnit`");
         let length = fields.need("duration", "a duration such as 1m");
@@ -144,13 +144,13 @@ fn arrivals(review: &mut Review, fields: &mut Fields<'_>, executor: &str) -> Mad
     Some((Load::Open(arrivals), native))
 }
 
-/// So many starts per unit of time, in nano-starts per second.
+/// So many starts per unit of time, as units of a rate.
 fn per(review: &mut Review, node: &Node, unit_ns: u64) -> Option<u64> {
     match &node.kind {
         Kind::Number(_, rate) if *rate >= 0.0 => {
-            let nano = rate * 1e18 / unit_ns.max(1) as f64;
-            if nano <= Rate::MAX.nano_per_s() as f64 {
-                return Some(nano.round() as u64);
+            let units = rate * Rate::UNITS_PER_S as f64 * 1e9 / unit_ns.max(1) as f64;
+            if units <= Rate::MAX.units() as f64 {
+                return Some(units.round() as u64);
             }
             wrong(review, node, "a lower rate")
         }

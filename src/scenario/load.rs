@@ -129,12 +129,11 @@ fn open(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Arrivals> {
 fn rate_curve(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Curve> {
     if matches!(node.kind, Kind::List(_)) {
         end.refuse_beside_stages(review);
-        let level =
-            |review: &mut Review, node: &Node| shape::rate(review, node).map(Rate::nano_per_s);
+        let level = |review: &mut Review, node: &Node| shape::rate(review, node).map(Rate::units);
         return stages(review, node, "arrivals", level);
     }
     let rate = shape::rate(review, node)?;
-    if rate.nano_per_s() == 0 {
+    if rate.units() == 0 {
         return wrong(review, node, "a rate above zero, such as 100/s");
     }
     if end.duration.is_none() && end.iterations.is_none() {
@@ -143,7 +142,7 @@ fn rate_curve(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Curve> 
             .expected("`duration: 1m` or `iterations: 1000` beside `arrivals`");
         return None;
     }
-    Some(Curve::constant(rate.nano_per_s(), end.length()?))
+    Some(Curve::constant(rate.units(), end.length()?))
 }
 
 fn process(review: &mut Review, node: &Node) -> Option<Process> {

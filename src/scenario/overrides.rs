@@ -73,7 +73,7 @@ impl Overrides {
         }
         for (name, rate) in &self.rate {
             let flag = flag("--rate", name.as_deref(), format!("{}/s", rate.as_f64()));
-            if rate.nano_per_s() == 0 {
+            if rate.units() == 0 {
                 review.general(flag, "no such rate").expected("a rate above zero");
             } else if let Some(workload) = workload_named(review, plan, &flag, name.as_deref()) {
                 replace_by_rate(review, workload, *rate, length, &flag);
@@ -124,7 +124,7 @@ fn replace_by_rate(
             .help("add `--duration 1m`");
         return;
     }
-    let curve = Curve::constant(rate.nano_per_s(), Duration::from_nanos(end));
+    let curve = Curve::constant(rate.units(), Duration::from_nanos(end));
     let fresh_connections = matches!(&workload.load, Load::Open(old) if old.fresh_connections);
     workload.load =
         Load::Open(Arrivals { process, curve, iterations, max_users, fresh_connections });

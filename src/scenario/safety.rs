@@ -103,7 +103,7 @@ impl Limits {
         }
         if let Some(node) = fields.take("max_rate") {
             let rate = shape::rate(review, node).map(|rate| (rate, by.to_owned()));
-            safety.max_rate = stricter(safety.max_rate.take(), rate, Rate::nano_per_s);
+            safety.max_rate = stricter(safety.max_rate.take(), rate, Rate::units);
         }
         if let Some(node) = fields.take("max_users") {
             let users = shape::count(review, node, 1, u64::MAX / 2).map(|n| (n, by.to_owned()));
@@ -251,7 +251,7 @@ pub(super) fn judge(
     }
     ceilings(review, label, plan, &safety);
     let (users, rate) = load(plan);
-    safety.trial = once || users <= TRIAL_USERS && rate <= Rate::per_s(TRIAL_RATE).nano_per_s();
+    safety.trial = once || users <= TRIAL_USERS && rate <= Rate::per_s(TRIAL_RATE).units();
     for (what, why) in refused(plan, &safety) {
         let mistake = review.general(label, format!("{what}: {why}"));
         if why.contains("--authorised") {
@@ -269,7 +269,7 @@ pub(super) fn judge(
     plan.safety = safety.into();
 }
 
-/// The most users of closed workloads and starts per second (in nano) of open ones, all together.
+/// The most users of closed workloads and the rate (in its units) of open ones, all together.
 fn load(plan: &Plan) -> (u64, u64) {
     plan.workloads.iter().fold((0u64, 0u64), |(users, rate), load| match &load.load {
         Load::Closed(_) => (users.saturating_add(load.peak_users()), rate),
@@ -280,9 +280,9 @@ fn load(plan: &Plan) -> (u64, u64) {
 fn ceilings(review: &mut Review, label: &str, plan: &mut Plan, safety: &Safety) {
     let (_, rate) = load(plan);
     if let Some((most, by)) = &safety.max_rate
-        && rate > most.nano_per_s()
+        && rate > most.units()
     {
-        let asked = Rate::from_nano_per_s(rate).as_f64();
+        let asked = Rate::from_units(rate).as_f64();
         let most = most.as_f64();
         let message = format!("{asked}/s at the peak: {by} allows {most}/s");
         review.general(label, message).help("lower the rate, or raise `max_rate` there");

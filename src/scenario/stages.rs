@@ -23,7 +23,7 @@ const MAX_PIECES: usize = 100_000;
 /// The most stairs of a stage, and the most times a list is repeated.
 const MAX_TIMES: u64 = 1_000;
 
-/// Reads a level: users, or a rate in nano-events per second.
+/// Reads a level: users, or a rate in its units.
 pub(super) trait Level: Fn(&mut Review, &Node) -> Option<u64> {}
 
 impl<F: Fn(&mut Review, &Node) -> Option<u64>> Level for F {}

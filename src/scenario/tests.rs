@@ -131,6 +131,8 @@ fn render(
         user: 1,
         iteration: 0,
         now_ms: 0,
+        work: &mut crate::plan::template::MAX_ITERATION_WORK.clone(),
+        from_responses: &[],
     };
     let mut out = Vec::new();
     template.render(&mut scope, &mut out).unwrap();
@@ -152,7 +154,7 @@ fn loads_have_the_end_they_were_given() {
     assert_eq!(closed("users: [ { ramp: 9, over: 2s }, { hold: 3s } ]"), (9, 5 * s, Bound::Time));
     let open = with_load("iterations: 7\n    arrivals: { rate: 90/m, process: poisson }", &none);
     let Load::Open(arrivals) = &open.workloads[0].load else { panic!("open") };
-    assert_eq!((arrivals.iterations, arrivals.curve.peak()), (Some(7), 3 * s / 2));
+    assert_eq!((arrivals.iterations, arrivals.curve.peak()), (Some(7), Rate::UNITS_PER_S * 3 / 2));
     assert_eq!((arrivals.max_users, open.load_end()), (10_000, None));
 }
 

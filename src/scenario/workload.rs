@@ -13,6 +13,7 @@ use super::library::Library;
 use super::node::{Key, Node};
 use super::shape::{self, Fields, wrong};
 use super::{load, tags};
+use crate::plan::mix::Mix;
 use crate::plan::policy::Priority;
 use crate::plan::{Archetype, MAX_STEPS, Series, Share, StepId, Workload};
 
@@ -119,6 +120,7 @@ impl Compiler {
             start: start.unwrap_or(Some(Duration::ZERO))?,
             load: load?,
             slot_offset: index as u64 * SLOT_STRIDE,
+            mix: Mix::default(),
         })
     }
 

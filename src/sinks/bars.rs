@@ -1,19 +1,19 @@
 //! A histogram for the terminal on a log scale: two rows per octave would be too many, so rows
 //! follow 1, 2, 5.
 //!
-//! Invariant: each call is in exactly one row; those without an answer have a row of their own.
+//! Invariant: each call is in exactly one row; each reason to have no known time has its own.
 
 use std::fmt::Write;
 
 use super::paint::{BAD, BOLD, DIM, paint};
-use crate::stats::Latency;
+use crate::stats::{Calls, Latency, Untimed};
 use crate::units::{show_count, show_us};
 
 /// Columns of the longest bar.
 const COLUMNS: u64 = 40;
 
-/// Draws the response times.
-pub(super) fn render(out: &mut String, latency: &Latency) {
+/// Draws the response times; `calls` are those measured.
+pub(super) fn render(out: &mut String, latency: &Latency, calls: &Calls) {
     if latency.count() == 0 {
         return;
     }
@@ -32,14 +32,16 @@ pub(super) fn render(out: &mut String, latency: &Latency) {
             None => rows.push((limit, count)),
         }
     }
-    let most = rows.iter().map(|(_, count)| *count).max().unwrap_or(0).max(latency.censored());
+    let without = without_time(latency, calls);
+    let counts = rows.iter().map(|(_, count)| *count).chain(without.iter().map(|row| row.1));
+    let most = counts.max().unwrap_or(0);
     let all = latency.count();
     let mut line = |title: &str, count: u64, bar: &str| {
         let share = count as f64 * 100.0 / all as f64;
         let _ = writeln!(
             out,
             "  {} {bar:<40} {:>5.1} %  {}",
-            paint(DIM, &format!("{title:>9}")),
+            paint(DIM, &format!("{title:>11}")),
             share,
             show_count(count)
         );
@@ -47,9 +49,25 @@ pub(super) fn render(out: &mut String, latency: &Latency) {
     for (limit, count) in rows {
         line(&format!("≤ {}", show_limit(limit)), count, &bar(count, most));
     }
-    if latency.censored() > 0 {
-        line("no answer", latency.censored(), &paint(BAD, &bar(latency.censored(), most)));
+    for (name, count) in without {
+        line(name, count, &paint(BAD, &bar(count, most)));
     }
+    if calls.muted > 0 {
+        let text =
+            format!("{}  not in these times: their steps were muted", show_count(calls.muted));
+        let _ = writeln!(out, "  {} {text}", paint(DIM, &format!("{:>11}", "muted")));
+    }
+}
+
+/// A row for each reason not to have a known time.
+fn without_time(latency: &Latency, calls: &Calls) -> Vec<(&'static str, u64)> {
+    // What ranks at its age: timeouts, and what the end of the run cut.
+    let aged = latency.timeouts().count();
+    let cut = calls.unfinished.min(aged);
+    let mut rows = vec![("timeout", aged - cut), ("cut", cut)];
+    rows.extend(Untimed::ALL.map(|why| (why.name(), latency.untimed(why))));
+    rows.retain(|(_, count)| *count > 0);
+    rows
 }
 
 /// A bar in eighths of a column; never empty for a count that is not zero.
@@ -98,6 +116,26 @@ mod tests {
     fn rows_follow_one_two_five() {
         let limits: Vec<u64> = [0, 1, 2, 3, 5, 6, 10, 11, 999, 1_000, 1_001].map(limit_of).into();
         assert_eq!(limits, [1, 1, 2, 5, 5, 10, 10, 20, 1_000, 1_000, 2_000]);
+    }
+
+    #[test]
+    fn each_reason_without_a_time_has_its_row() {
+        let mut latency = Latency::default();
+        latency.answered(1_000_000);
+        latency.at_least_n(5_000_000, 7);
+        for (count, why) in (1..).zip(Untimed::ALL) {
+            latency.beyond_n(why, count);
+        }
+        let calls = Calls { timeout: 5, unfinished: 2, muted: 9, ..Calls::default() };
+        let mut out = String::new();
+        render(&mut out, &latency, &calls);
+        let shown = crate::sinks::paint::plain(&anstream::adapter::strip_str(&out).to_string());
+        for row in ["timeout", "cut", "no response", "suppressed", "not made", "dropped", "muted"] {
+            assert!(shown.contains(row), "{row}: {shown}");
+        }
+        let rows = without_time(&latency, &calls);
+        assert_eq!(rows.iter().map(|row| row.1).collect::<Vec<_>>(), [5, 2, 1, 2, 3, 4, 5]);
+        assert_eq!(rows.iter().map(|row| row.1).sum::<u64>() + 1, latency.count());
     }
 
     #[test]

@@ -181,7 +181,7 @@ impl Sink for Files {
     }
 }
 
-const STEPS: [&str; 26] = [
+const STEPS: [&str; 27] = [
     "id",
     "workload",
     "archetype",
@@ -207,6 +207,7 @@ const STEPS: [&str; 26] = [
     "service_p99_9_us",
     "service_max_us",
     "suppressed",
+    "muted",
     "at_least",
 ];
 
@@ -246,7 +247,8 @@ pub(super) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
             }
             row.push(timeline::cell(&format!("{kind}_max"), latency.longest(), &mut at_least));
         }
-        row.extend([calls.suppressed.to_string(), at_least.join(" ")]);
+        row.extend([calls.suppressed, calls.muted].map(|n| n.to_string()));
+        row.push(at_least.join(" "));
         csv.write_record(&row)?;
     }
     csv.flush()

@@ -74,6 +74,9 @@ fn suppressed(out: &mut String, report: &Report) {
         let (some, all) = (show_count(calls.suppressed), show_count(calls.made));
         parts.push(format!("{some} of {all} calls suppressed: {}", by.join(", ")));
     }
+    if calls.muted > 0 {
+        parts.push(format!("{} calls of muted steps left out", show_count(calls.muted)));
+    }
     if starts > 0 {
         let starts = show_count(starts);
         parts.push(format!("{starts} starts not made: the generator was in trouble"));

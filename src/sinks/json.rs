@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{client, failures, health};
+use super::{client, failures, health, judged};
 use crate::event::Report;
 use crate::plan::Series;
 use crate::printable::printable_lines;
@@ -184,7 +184,7 @@ fn iterations(iterations: &Iterations, has_schedule: bool) -> Value {
 fn calls(calls: &Calls) -> Value {
     json!({
         "made": calls.made, "ok": calls.ok, "failed": calls.failed, "timeout": calls.timeout,
-        "suppressed": calls.suppressed, "cancelled": calls.cancelled,
+        "suppressed": calls.suppressed, "muted": calls.muted, "cancelled": calls.cancelled,
         "generator_errors": calls.generator_errors, "unfinished": calls.unfinished,
     })
 }
@@ -229,7 +229,7 @@ fn workload(report: &Report, at: usize) -> Value {
         "model": load.model(),
         "iterations": iterations(whole, load.open),
         "calls": calls(made),
-        "response_us": latency(&snapshot.measured.response(own, window.lost)),
+        "response_us": latency(&snapshot.measured.response(own, window.lost_starts())),
         "service_us": latency(&snapshot.measured.service(own)),
         "iteration_us": latency(&window.iteration),
         "lag_us": latency(&window.lag.clone().into()),
@@ -315,13 +315,13 @@ fn checks(report: &Report) -> Vec<Value> {
 }
 
 fn threshold(judgement: &Judgement) -> Value {
-    // Of an outage not even a bound is known: 0 µs would look like a value.
-    let is_known = !(judgement.at_least && judgement.observed == Some(0.0));
+    let observed = judgement.observed.filter(|_| !judgement.is_unknown());
     json!({
-        "rule": judgement.threshold.rule, "observed": judgement.observed.filter(|_| is_known),
+        "rule": judgement.threshold.rule, "observed": observed,
         "limit": judgement.threshold.limit, "passed": judgement.passed,
         "at_least": judgement.at_least, "thin": judgement.thin,
-        "margin": judgement.margin().filter(|_| is_known), "worst_at_s": judgement.worst_at_s,
+        "margin": judgement.margin(), "worst_at_s": judgement.worst_at_s,
+        "bound_reason": judged::bound(judgement),
         "without_own_delay": judgement.without_own_delay,
     })
 }
@@ -339,7 +339,7 @@ fn iteration<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Latency {
 }
 
 fn per_second(count: u64, ns: u64) -> Option<f64> {
-    (ns > 0).then(|| tenth(count as f64 * 1e9 / ns as f64))
+    (ns > 0).then(|| count as f64 * 1e9 / ns as f64)
 }
 
 fn seconds(ns: u64) -> f64 {

@@ -6,7 +6,7 @@ use crate::event::Report;
 use crate::exit::Ending;
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Judgement;
-use crate::verdict::threshold::Metric;
+use crate::verdict::threshold::{Metric, Time};
 
 /// Its parts in words.
 pub(super) struct Judged {
@@ -14,7 +14,8 @@ pub(super) struct Judged {
     pub(super) observed: String,
     /// How far from its limit; empty where that says nothing.
     pub(super) margin: String,
-    /// Where the worst window was, and whether it rests on few calls.
+    /// Why it is missed within its limit, where the worst window was, and whether it rests on few
+    /// calls.
     pub(super) remark: String,
 }
 
@@ -38,32 +39,54 @@ pub(super) fn verdict(report: &Report) -> &'static str {
 pub(super) fn words(judgement: &Judgement) -> Judged {
     let observed = judgement.observed.map_or("nothing to judge".to_owned(), |value| {
         let bound = if judgement.at_least { "≥ " } else { "" };
+        if judgement.is_unknown() {
+            return "no response".to_owned();
+        }
         format!("{bound}{}", in_unit(judgement.threshold.metric, value))
     });
     let limit = judgement.threshold.limit;
     let margin = judgement.margin().filter(|_| limit != 0.0).map_or(String::new(), |room| {
         let percent = room.abs() / limit * 100.0;
-        format!("margin {percent:.0} % {}", if room < 0.0 { "missed" } else { "left" })
+        format!("margin {percent:.0} % {}", if judgement.passed { "left" } else { "missed" })
     });
-    let mut remark =
-        judgement.worst_at_s.map_or(String::new(), |at| format!("worst window at {at}s"));
-    if judgement.thin {
-        remark.push_str(if remark.is_empty() {
-            "~ few calls: it may move"
-        } else {
-            "  ~ few calls: it may move"
-        });
-    }
-    if let Some(value) = judgement.without_own_delay
-        && !judgement.passed
-    {
-        let value = in_unit(judgement.threshold.metric, value);
-        let word = if judgement.rests_on_own_delay { "holds" } else { "fails also" };
-        let text = format!("{word} without the generator's own delays: at least {value}");
-        remark.push_str(if remark.is_empty() { "" } else { "  " });
-        remark.push_str(&text);
-    }
+    let window = judgement.worst_at_s.map(|at| format!("worst window at {at}s"));
+    let thin = judgement.thin.then(|| "~ few calls: it may move".to_owned());
+    let parts = [bound(judgement), window, thin, without_own_delay(judgement)];
+    let remark = parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
     Judged { observed, margin, remark }
+}
+
+/// Why a rule is missed whose bound is within its limit.
+pub(super) fn bound(judgement: &Judgement) -> Option<String> {
+    if !judgement.rests_on_bound() {
+        return None;
+    }
+    let unknown = judgement.unknown;
+    let share = |part: u64, what: &str| {
+        let percent = part as f64 * 100.0 / unknown.all.max(1) as f64;
+        (part > 0).then(|| format!("{percent:.1} % {what}"))
+    };
+    let ended = match judgement.threshold.metric {
+        Metric::Time(Time::Iteration, _) => "of iterations did not complete",
+        _ => "of calls got no response",
+    };
+    let starts = share(unknown.starts, "of starts dropped");
+    let parts = [starts, share(unknown.calls, ended)];
+    let parts = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    Some(format!("{parts}: they rank above every response"))
+}
+
+/// What a failed rule comes to without the generator's own delays.
+fn without_own_delay(judgement: &Judgement) -> Option<String> {
+    let value = judgement.without_own_delay.filter(|_| !judgement.passed)?;
+    let value = in_unit(judgement.threshold.metric, value);
+    let word = if judgement.rests_on_own_delay { "holds" } else { "fails also" };
+    Some(format!("{word} without the generator's own delays: at least {value}"))
+}
+
+/// The limit of a rule, in its unit.
+pub(super) fn limit(judgement: &Judgement) -> String {
+    in_unit(judgement.threshold.metric, judgement.threshold.limit)
 }
 
 /// A value of a metric.
@@ -93,6 +116,29 @@ pub(super) fn in_unit(metric: Metric, value: f64) -> String {
 mod tests {
     use super::*;
     use crate::sinks::page::tests::made_up;
+    use crate::verdict::judge::Unknown;
+    use crate::verdict::threshold::Threshold;
+
+    #[test]
+    fn a_missed_rule_names_what_it_rests_on() {
+        let mut judgement = made_up(3, "shop").judgements[0].clone();
+        judgement.threshold = Threshold::parse("response.p99 < 10s").unwrap();
+        (judgement.passed, judgement.at_least, judgement.thin) = (false, true, false);
+        judgement.observed = Some(14_400.0);
+        judgement.unknown = Unknown { starts: 648, calls: 52, all: 1_000 };
+        judgement.worst_at_s = None;
+        let shown = words(&judgement);
+        assert_eq!((&*shown.observed, &*shown.margin), ("≥ 14.4 ms", ""));
+        let why = "64.8 % of starts dropped, 5.2 % of calls got no response: they rank above every \
+                   response";
+        assert_eq!(shown.remark, why);
+        judgement.observed = Some(0.0);
+        assert_eq!(words(&judgement).observed, "no response");
+        // A bound above the limit has missed it by at least so much.
+        judgement.observed = Some(12_000_000.0);
+        let shown = words(&judgement);
+        assert_eq!((&*shown.margin, &*shown.remark), ("margin 20 % missed", ""));
+    }
 
     #[test]
     fn what_was_not_judged_did_not_pass() {

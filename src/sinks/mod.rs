@@ -38,11 +38,13 @@ pub mod web;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
+use crate::clock;
 use crate::event::RunEvent;
 
 /// Frames waiting for a screen: it shows the newest, so more would only be older.
@@ -76,10 +78,19 @@ pub enum Full {
     Wait,
 }
 
+/// How long a screen that takes nothing is waited for at the end.
+const SCREEN_WAIT: Duration = Duration::from_secs(2);
+/// How long a file that takes nothing is waited for once nothing is to be waited for any more.
+const FILE_WAIT: Duration = Duration::from_secs(1);
+/// How often a queue that is full, or a thread that has not ended, is looked at.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Everybody who watches a run.
 #[derive(Debug, Default)]
 pub struct Audience {
     seats: Vec<Seat>,
+    /// Set once nothing is to be waited for any more.
+    hurry: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
@@ -91,10 +102,17 @@ struct Seat {
     /// Frames in its queue.
     frames: Arc<AtomicUsize>,
     dropped: u64,
+    /// It took nothing for too long and was given up.
+    is_stuck: bool,
     thread: JoinHandle<io::Result<()>>,
 }
 
 impl Audience {
+    /// Once `hurry` is set, no file is waited for any more that takes nothing.
+    pub fn set_hurry(&mut self, hurry: Arc<AtomicBool>) {
+        self.hurry = hurry;
+    }
+
     /// Seats a sink.
     ///
     /// # Errors
@@ -112,7 +130,9 @@ impl Audience {
             Ok(())
         })?;
         let wants = S::wants;
-        self.seats.push(Seat { name, wants, queue: Some(queue), full, frames, dropped: 0, thread });
+        let (dropped, is_stuck) = (0, false);
+        let queue = Some(queue);
+        self.seats.push(Seat { name, wants, queue, full, frames, dropped, is_stuck, thread });
         Ok(())
     }
 
@@ -128,7 +148,8 @@ impl Audience {
             }
             seat.frames.fetch_add(usize::from(frame), Relaxed);
             let told = if waits {
-                queue.send(event.clone()).map_err(|_| ())
+                let hurry = (seat.full == Full::Wait).then_some(&*self.hurry);
+                send(queue, event.clone(), hurry).map_err(|stuck| seat.is_stuck = stuck)
             } else {
                 match queue.try_send(event.clone()) {
                     Ok(()) => Ok(()),
@@ -152,22 +173,67 @@ impl Audience {
         self.seats.iter().any(|seat| seat.full == Full::Drop && seat.queue.is_some())
     }
 
-    /// Waits until everybody has taken in all they were told. The first error by name of its sink.
+    /// Waits until everybody has taken in all they were told, screens for a moment only. The first
+    /// error by name of its sink; what screens suffer is no error: they change nothing about a run.
     ///
     /// # Errors
-    /// That of the first sink that failed.
+    /// That of the first file that failed, or that took nothing once nothing was to be waited for.
     pub fn leave(self) -> Result<(), (&'static str, io::Error)> {
         let mut result = Ok(());
         for seat in self.seats {
             drop(seat.queue);
-            let ended = seat.thread.join();
-            let ended = ended.unwrap_or_else(|_| Err(io::Error::other("it panicked")));
-            if let (Ok(()), Err(error)) = (&result, ended) {
+            let is_screen = seat.full == Full::Drop;
+            let ended = if !seat.is_stuck && waited_for(&seat.thread, is_screen, &self.hurry) {
+                seat.thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))
+            } else {
+                Err(io::Error::new(io::ErrorKind::TimedOut, "writing did not come to an end"))
+            };
+            if let (Ok(()), Err(error), false) = (&result, ended, is_screen) {
                 result = Err((seat.name, error));
             }
         }
         result
     }
+}
+
+/// Puts an event into a queue and waits for room: for a screen a moment, for a file until there is
+/// some or `hurry` is set.
+///
+/// # Errors
+/// True if it was given up; false if its thread has ended.
+fn send(
+    queue: &SyncSender<RunEvent>,
+    mut event: RunEvent,
+    hurry: Option<&AtomicBool>,
+) -> Result<(), bool> {
+    let until = clock::now() + SCREEN_WAIT;
+    loop {
+        event = match queue.try_send(event) {
+            Ok(()) => return Ok(()),
+            Err(TrySendError::Disconnected(_)) => return Err(false),
+            Err(TrySendError::Full(event)) => event,
+        };
+        let is_late = hurry.map_or(clock::now() >= until, |hurry| hurry.load(Relaxed));
+        if is_late {
+            return Err(true);
+        }
+        std::thread::park_timeout(LOOK);
+    }
+}
+
+/// Waits until a sink's thread has ended; false if that takes too long.
+fn waited_for(thread: &JoinHandle<io::Result<()>>, is_screen: bool, hurry: &AtomicBool) -> bool {
+    let mut until = is_screen.then(|| clock::now() + SCREEN_WAIT);
+    while !thread.is_finished() {
+        if until.is_none() && hurry.load(Relaxed) {
+            until = Some(clock::now() + FILE_WAIT);
+        }
+        if until.is_some_and(|until| clock::now() >= until) {
+            return false;
+        }
+        std::thread::park_timeout(LOOK);
+    }
+    true
 }
 
 /// What screens are made for.
@@ -200,6 +266,33 @@ mod tests {
             }
             Ok(())
         }
+    }
+
+    /// Takes nothing until it is let go, which may be never.
+    fn stuck(full: Full) -> (Audience, SyncSender<()>) {
+        let ((go, held), (tell, _)) = (sync_channel(0), sync_channel(20));
+        let mut audience = Audience::default();
+        audience.seat("stuck", full, Busy(held, tell)).unwrap();
+        (audience, go)
+    }
+
+    #[test]
+    fn a_screen_that_takes_nothing_holds_nothing_up_and_is_no_error() {
+        let (mut audience, _go) = stuck(Full::Drop);
+        (0..999).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
+        assert_eq!(audience.leave().map_err(|(name, _)| name), Ok(()));
+    }
+
+    #[test]
+    fn a_file_that_takes_nothing_is_given_up_when_nothing_is_waited_for_any_more() {
+        let (mut audience, _go) = stuck(Full::Wait);
+        let hurry = Arc::new(AtomicBool::new(false));
+        audience.set_hurry(Arc::clone(&hurry));
+        (0..PAGES).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
+        hurry.store(true, Relaxed);
+        (0..9).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
+        let (name, error) = audience.leave().unwrap_err();
+        assert_eq!((name, error.kind()), ("stuck", io::ErrorKind::TimedOut));
     }
 
     #[test]

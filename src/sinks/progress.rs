@@ -49,14 +49,15 @@ impl Pulses {
         self.at_ns = snapshot.elapsed_ns;
         let mut pulses = Vec::new();
         for (at, (iterations, calls)) in snapshot.workloads.iter().enumerate() {
-            let now = [iterations.started, calls.ended(), calls.ended() - calls.ok];
+            let ended = calls.ended() - calls.muted;
+            let now = [iterations.started, ended, ended - calls.ok];
             let [started, ended, bad] = now;
             let before = std::mem::replace(&mut self.before[at], now);
             let own = |step: usize| plan.steps[step].workload == at;
             let (part, lost) = if snapshot.measured.calls().made > 0 {
-                (&snapshot.measured, snapshot.measured.workloads[at].lost)
+                (&snapshot.measured, snapshot.measured.workloads[at].lost_starts())
             } else {
-                (&snapshot.warmup, snapshot.warmup.workloads[at].lost)
+                (&snapshot.warmup, snapshot.warmup.workloads[at].lost_starts())
             };
             let p95 = part.response(own, lost).quantile(0.95);
             let ended = ended - before[1];

@@ -40,7 +40,11 @@ pub(super) fn render(out: &mut String, report: &Report) {
         };
         let errors = step.calls.error_share().unwrap_or(0.0) * 100.0;
         let errors = format!("{errors:.2} %");
-        let errors = if step.calls.ok < step.calls.made { paint(BAD, &errors) } else { errors };
+        let errors = if step.calls.ok + step.calls.muted < step.calls.made {
+            paint(BAD, &errors)
+        } else {
+            errors
+        };
         table.row([
             format!("  {}", plain(&series.name)),
             show_count(step.calls.made),
@@ -54,8 +58,30 @@ pub(super) fn render(out: &mut String, report: &Report) {
         ]);
     }
     table.render(out, 2);
+    if let Some(note) = lost_note(report) {
+        label(out, "", &paint(DIM, &note));
+    }
+    for (series, step) in plan.steps.iter().zip(&snapshot.measured.steps) {
+        let muted = step.as_ref().map_or(0, |step| step.calls.muted);
+        if muted > 0 {
+            let text = format!("{}: {} calls not made", plain(&series.name), show_count(muted));
+            label(out, "muted", &text);
+        }
+    }
     groups(out, report);
     failed_checks(out, report);
+}
+
+/// How the percentiles of steps differ from the run's: a start that was never made has no step.
+pub(super) fn lost_note(report: &Report) -> Option<String> {
+    let lost = report.snapshot.measured.lost().count();
+    (lost > 0).then(|| {
+        format!(
+            "{} starts were never made: they rank above every response of the run and its \
+             workloads, and are in no step's",
+            show_count(lost)
+        )
+    })
 }
 
 /// Groups are timed as one: from their first call's intended time to their last call's end, thinks
@@ -111,7 +137,7 @@ pub(super) fn quantile(latency: &Latency, p: f64) -> String {
 /// A percentile for people: `≥` for a bound, `~` for one that rests on few calls.
 pub(super) fn show_quantile(quantile: Quantile) -> String {
     if quantile.at_least && quantile.us == 0 {
-        return "no answer".to_owned();
+        return "no response".to_owned();
     }
     let bound = if quantile.at_least { "≥ " } else { "" };
     let thin = if quantile.thin { "~" } else { "" };

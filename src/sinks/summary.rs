@@ -31,7 +31,8 @@ pub fn render(report: &Report, files: &[PathBuf]) -> String {
     answers(&mut out, report);
     failures::render(&mut out, report);
     let measured = &report.snapshot.measured;
-    bars::render(&mut out, &measured.response(|_| true, measured.lost()));
+    let response = measured.response(|_| true, measured.lost());
+    bars::render(&mut out, &response, &measured.calls());
     traffic(&mut out, report);
     held::render(&mut out, report, !files.is_empty());
     generator(&mut out, report);
@@ -153,6 +154,9 @@ fn load(out: &mut String, report: &Report) {
         };
         label(out, name, &format!("{} ({}): {text}{cut}", plain(&load.name), load.model()));
         name = "";
+        if whole.dropped > 0 {
+            label(out, "", &paint(WARN, &dropped_hint(report, at)));
+        }
         if let Some(why) = missing_users(report, at) {
             label(out, "", &paint(BAD, &why));
         }
@@ -160,6 +164,20 @@ fn load(out: &mut String, report: &Report) {
     for remark in &report.opening.generator.remarks {
         label(out, "", &paint(DIM, &plain(remark)));
     }
+}
+
+/// Why starts were dropped, and what this user can set.
+fn dropped_hint(report: &Report, at: usize) -> String {
+    let plan = &report.opening.plan;
+    let load = &plan.workloads[at];
+    // A hit has no file.
+    let cure = if plan.sources.is_empty() {
+        "raise `-c`".to_owned()
+    } else {
+        format!("raise `workloads.{}.arrivals.max_users`", plain(&load.name))
+    };
+    let most = show_count(load.max_users);
+    format!("dropped: all {most} users were at work; {cure}, or lower the rate")
 }
 
 /// How much of the level of users that a closed workload asked for was there.

@@ -28,7 +28,7 @@ pub struct Iterations {
 }
 
 /// What became of calls, by their last attempt.
-/// `made = ok + failed + timeout + suppressed + cancelled + generator_errors + unfinished`
+/// `made = ok + failed + timeout + suppressed + muted + cancelled + generator_errors + unfinished`
 /// `+ running`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Calls {
@@ -42,6 +42,8 @@ pub struct Calls {
     pub timeout: u64,
     /// Never sent, by policy.
     pub suppressed: u64,
+    /// Left out, since the step was muted: no error.
+    pub muted: u64,
     /// Given up because another attempt won.
     pub cancelled: u64,
     /// Our own fault.
@@ -148,7 +150,7 @@ macro_rules! add_fields {
 add_fields!(Iterations:
     due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached);
 add_fields!(Calls:
-    made, ok, failed, timeout, suppressed, cancelled, generator_errors, unfinished);
+    made, ok, failed, timeout, suppressed, muted, cancelled, generator_errors, unfinished);
 add_fields!(Departures: start_failed, out_of_rows);
 add_fields!(Attempts:
     started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied);
@@ -175,6 +177,7 @@ impl Calls {
             Fate::Unfinished => self.unfinished += 1,
             Fate::Own => self.generator_errors += 1,
             Fate::Suppressed => self.suppressed += 1,
+            Fate::Muted => self.muted += 1,
         }
     }
 
@@ -184,14 +187,16 @@ impl Calls {
             + self.failed
             + self.timeout
             + self.suppressed
+            + self.muted
             + self.cancelled
             + self.generator_errors
             + self.unfinished
     }
 
-    /// `(made − ok − cancelled) / (made − cancelled)` over ended calls; `None` without any.
+    /// `(made − ok − cancelled − muted) / (made − cancelled − muted)` over ended calls; `None`
+    /// without any.
     pub fn error_share(&self) -> Option<f64> {
-        let judged = self.ended() - self.cancelled;
+        let judged = self.ended() - self.cancelled - self.muted;
         (judged > 0).then(|| (judged - self.ok) as f64 / judged as f64)
     }
 }

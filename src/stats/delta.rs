@@ -16,6 +16,8 @@ use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
 use super::sample::Shape;
 
+pub use super::part::LostStarts;
+
 /// Status codes are counted densely from 100 to 599; others count as 0.
 pub const STATUSES: usize = 500;
 
@@ -123,6 +125,8 @@ pub struct LoadWindow {
     pub started: u64,
     /// Starts that found no user, or were held back.
     pub lost: u64,
+    /// Those among them that policy held back.
+    pub suppressed: u64,
     /// Those among them that we ourselves were too late for.
     pub lost_to_us: u64,
     /// Time of users that the load asked for, user·ns; zero in the open model.
@@ -154,6 +158,9 @@ pub struct StepWindow {
     pub response: Latency,
     /// From dispatch to the last byte.
     pub service: Latency,
+    /// Complete responses that were not wanted: their response and service times, which `response`
+    /// and `service` hold too. Kept apart, since most steps have none.
+    pub unwanted: Option<Box<[Histogram; 2]>>,
     /// Those of its calls that the generator delayed itself.
     pub own_delay: Option<Box<OwnDelay>>,
     /// Passed and failed, by check.
@@ -305,6 +312,7 @@ impl LoadWindow {
         self.on_time += other.on_time;
         self.started += other.started;
         self.lost += other.lost;
+        self.suppressed += other.suppressed;
         self.lost_to_us += other.lost_to_us;
         self.target_user_ns += other.target_user_ns;
         self.present_user_ns += other.present_user_ns;
@@ -335,6 +343,10 @@ impl StepWindow {
         self.calls.add(&other.calls);
         self.response.merge(&other.response);
         self.service.merge(&other.service);
+        if let Some(theirs) = &other.unwanted {
+            let mine = self.unwanted.get_or_insert_default();
+            mine.iter_mut().zip(theirs.iter()).for_each(|(mine, theirs)| mine.merge(theirs));
+        }
         merge_boxed(&mut self.own_delay, other.own_delay.as_deref(), OwnDelay::merge);
         for &(status, count) in &other.statuses {
             self.count_status(status, count);

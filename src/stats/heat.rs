@@ -1,16 +1,21 @@
 //! Response times by magnitude: a column of a heat map.
 //!
 //! Points of a Timeline hold one; screens and reports colour it.
-//! Invariant: a row covers a quarter of an octave, so its borders are known without the data; what
-//! got no answer has a row of its own, above all.
+//! Invariant: a row covers a quarter of an octave, so its borders are known without the data; each
+//! reason to have no time has a row of its own, above all.
 
-use super::latency::Latency;
+use super::latency::{Latency, Untimed};
 
 /// Rows in an octave: each 19 % higher than the one below.
 const PER_OCTAVE: f64 = 4.0;
 
-/// The row of what got no answer at all.
-pub const BEYOND: u8 = u8::MAX;
+/// The first row of calls without any time: one for each [`Untimed`], in its order.
+pub const BEYOND: u8 = u8::MAX - Untimed::ALL.len() as u8;
+
+/// Why the calls of a row have no time; `None` for a row of times.
+pub fn untimed(row: u8) -> Option<Untimed> {
+    Untimed::ALL.get(usize::from(row.checked_sub(BEYOND)?)).copied()
+}
 
 /// How many calls fell into each row, lowest first; rows without any are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,8 +28,9 @@ impl Heat {
         for part in [latency.answers(), latency.timeouts()] {
             part.buckets().for_each(|(us, count)| heat.count(row_of(us), count));
         }
-        let known = latency.answers().count() + latency.timeouts().count();
-        heat.count(BEYOND, latency.count() - known);
+        for why in Untimed::ALL {
+            heat.count(BEYOND + why as u8, latency.untimed(why));
+        }
         heat
     }
 
@@ -69,14 +75,16 @@ mod tests {
     }
 
     #[test]
-    fn nothing_vanishes_and_no_answer_is_above_all() {
+    fn nothing_vanishes_and_what_has_no_time_is_above_all() {
         let mut latency = Latency::default();
         [1, 1, 50, 4_000].iter().for_each(|ms| latency.answered(ms * 1_000_000));
         latency.at_least(1_000_000_000);
-        latency.beyond_n(3);
+        latency.beyond_n(Untimed::NoResponse, 3);
+        latency.beyond_n(Untimed::Dropped, 7);
         let mut heat = Heat::of(&latency);
         assert_eq!(heat.0.iter().map(|(_, count)| u64::from(*count)).sum::<u64>(), latency.count());
-        assert_eq!(heat.0.last(), Some(&(BEYOND, 3)));
+        assert_eq!(heat.0[heat.0.len() - 2..], [(BEYOND, 3), (BEYOND + 3, 7)]);
+        assert_eq!(untimed(BEYOND + 3), Some(Untimed::Dropped));
         assert_eq!(heat.0[0], (row_of(1_000), 2));
         heat.add(&heat.clone());
         assert_eq!(heat.0[0], (row_of(1_000), 4));

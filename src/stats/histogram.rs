@@ -86,8 +86,8 @@ impl Histogram {
         self.counts.merge(&other.counts);
     }
 
-    /// What is left when `part` is taken out, whose values are all counted here. Minimum and maximum
-    /// are right to a bucket, the sum is exact.
+    /// What is left when `part` is taken out, whose values are all counted here. Minimum and
+    /// maximum are right to a bucket, the sum is exact.
     #[must_use]
     pub fn without(&self, part: &Self) -> Self {
         let mut taken = part.buckets().peekable();

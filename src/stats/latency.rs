@@ -12,7 +12,40 @@ use super::histogram::Histogram;
 pub struct Latency {
     pub(crate) answered: Histogram,
     pub(crate) at_least: Histogram,
-    pub(crate) beyond: u64,
+    /// By [`Untimed`].
+    pub(crate) beyond: [u64; Untimed::ALL.len()],
+}
+
+/// Why there is no time of a call at all: it ranks above every response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Untimed {
+    /// It was sent, or its connection was tried, and no complete response came.
+    NoResponse,
+    /// A call that policy did not let out.
+    Suppressed,
+    /// A call that could not be made: a generator error, or a value it could not use.
+    NotMade,
+    /// A start that found no free user.
+    Dropped,
+    /// A start that policy held back.
+    StartSuppressed,
+}
+
+impl Untimed {
+    /// All of them, in the order of their rows.
+    pub const ALL: [Self; 5] =
+        [Self::NoResponse, Self::Suppressed, Self::NotMade, Self::Dropped, Self::StartSuppressed];
+
+    /// The name of its row.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoResponse => "no response",
+            Self::Suppressed => "suppressed",
+            Self::NotMade => "not made",
+            Self::Dropped => "dropped",
+            Self::StartSuppressed => "not started",
+        }
+    }
 }
 
 /// A percentile.
@@ -51,21 +84,26 @@ impl Latency {
         self.at_least.record_n(ns / 1_000, n);
     }
 
-    /// No answer at all.
-    pub fn beyond(&mut self) {
-        self.beyond += 1;
+    /// One without any time.
+    pub fn beyond(&mut self, why: Untimed) {
+        self.beyond_n(why, 1);
     }
 
-    /// `n` that never happened.
-    pub fn beyond_n(&mut self, n: u64) {
-        self.beyond += n;
+    /// `n` without any time.
+    pub fn beyond_n(&mut self, why: Untimed, n: u64) {
+        self.beyond[why as usize] += n;
+    }
+
+    /// How many have no time at all, for this reason.
+    pub fn untimed(&self, why: Untimed) -> u64 {
+        self.beyond[why as usize]
     }
 
     /// Adds all of another.
     pub fn merge(&mut self, other: &Self) {
         self.answered.merge(&other.answered);
         self.at_least.merge(&other.at_least);
-        self.beyond += other.beyond;
+        self.beyond.iter_mut().zip(&other.beyond).for_each(|(mine, theirs)| *mine += theirs);
     }
 
     /// What is left when `part` is taken out, whose calls are all recorded here.
@@ -74,7 +112,7 @@ impl Latency {
         Self {
             answered: self.answered.without(&part.answered),
             at_least: self.at_least.without(&part.at_least),
-            beyond: self.beyond.saturating_sub(part.beyond),
+            beyond: std::array::from_fn(|why| self.beyond[why].saturating_sub(part.beyond[why])),
         }
     }
 
@@ -85,7 +123,7 @@ impl Latency {
 
     /// Those whose duration is not known.
     pub fn censored(&self) -> u64 {
-        self.at_least.count() + self.beyond
+        self.at_least.count() + self.beyond.iter().sum::<u64>()
     }
 
     /// The answered part.
@@ -114,7 +152,7 @@ impl Latency {
         if rank <= self.answered.count() {
             return Some(Quantile { us: self.answered.at_rank(rank), at_least: false, thin });
         }
-        let us = if rank > count - self.beyond {
+        let us = if rank > self.answered.count() + self.at_least.count() {
             self.answered.max_us().max(self.at_least.max_us())
         } else {
             let mut both = self.answered.clone();
@@ -165,7 +203,7 @@ mod tests {
         let mut latency = Latency::default();
         answers_ms.iter().for_each(|ms| latency.answered(ms * 1_000_000));
         timeouts_ms.iter().for_each(|ms| latency.at_least(ms * 1_000_000));
-        latency.beyond_n(beyond);
+        latency.beyond_n(Untimed::NoResponse, beyond);
         latency
     }
 

@@ -3,6 +3,7 @@
 //! The engine records, the run absorbs, verdicts and sinks read.
 //! Invariant: merging is exact and free of order; a percentile is never averaged.
 
+mod cause;
 pub mod counts;
 pub mod delta;
 pub mod dial;
@@ -14,6 +15,7 @@ pub mod latency;
 pub mod notice;
 pub mod outcome;
 pub mod own_delay;
+mod part;
 pub mod pool;
 pub mod recorder;
 pub mod sample;
@@ -31,7 +33,7 @@ pub use dial::{Dial, Unit, Whose};
 pub use guarded::{BreakerUse, Circuit, Guarded};
 pub use heat::Heat;
 pub use histogram::Histogram;
-pub use latency::{Latency, Quantile};
+pub use latency::{Latency, Quantile, Untimed};
 pub use notice::{Notice, Notices, Topic};
 pub use outcome::{Cause, Fate, Kind, Outcome, OwnFault, Phase};
 pub use own_delay::{Delayed, OwnDelay};

@@ -3,9 +3,13 @@
 //! `wire` says the Outcome of an attempt, `engine` the Fate of a call.
 //! Invariant: nothing that happens to a request is an `Err`; each ending has a phase and a kind.
 
+pub use super::cause::Cause;
+
 /// The part of an attempt in which it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
+    /// Making the request: nothing was sent.
+    Prepare,
     /// Looking up the name.
     Dns,
     /// TCP connect.
@@ -24,7 +28,8 @@ pub enum Phase {
 
 impl Phase {
     /// In the order of an attempt.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
+        Self::Prepare,
         Self::Dns,
         Self::Connect,
         Self::Tls,
@@ -42,6 +47,7 @@ impl Phase {
     /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Prepare => "prepare",
             Self::Dns => "dns",
             Self::Connect => "connect",
             Self::Tls => "tls",
@@ -84,13 +90,17 @@ pub enum Kind {
     RedirectNotAllowed,
     /// A safety limit forbids to go there.
     Forbidden,
+    /// A value that a capture took from an earlier response cannot stand in the request.
+    UnusableValue,
+    /// A capture or check would take more work on the response than it may.
+    TooComplex,
     /// An error of the system that has no name here.
     Other,
 }
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 17] = [
         Self::NoSuchName,
         Self::Refused,
         Self::Reset,
@@ -105,6 +115,8 @@ impl Kind {
         Self::TooManyRedirects,
         Self::RedirectNotAllowed,
         Self::Forbidden,
+        Self::UnusableValue,
+        Self::TooComplex,
         Self::Other,
     ];
 
@@ -125,6 +137,8 @@ impl Kind {
             Self::TooManyRedirects => "too_many_redirects",
             Self::RedirectNotAllowed => "redirect_not_allowed",
             Self::Forbidden => "forbidden",
+            Self::UnusableValue => "unusable_value",
+            Self::TooComplex => "too_complex",
             Self::Other => "other",
         }
     }
@@ -146,6 +160,8 @@ impl Kind {
             Self::TooManyRedirects => "raise `redirects` of the step if so many are wanted",
             Self::RedirectNotAllowed => "declare that origin under `services:` if it is wanted",
             Self::Forbidden => "a safety limit; say `--authorised HOST`, or add it to `hosts`",
+            Self::UnusableValue => "a captured value does not fit where the request uses it",
+            Self::TooComplex => "a capture or check met more nodes or depth than its limit",
             Self::Other => "see the system's own logs",
         }
     }
@@ -160,10 +176,14 @@ pub enum OwnFault {
     NoPort,
     /// No memory or no buffer left in the kernel.
     NoMemory,
+    /// A body was to be kept for a check or capture, and all that kept bodies may take was in use.
+    KeptBodies,
     /// A template needs a variable that nothing has set.
     UnsetVariable,
     /// A template failed.
     BadTemplate,
+    /// An expression or a value ran into a limit.
+    ExpressionLimit,
     /// A loop goes round without ever making a call or a pause.
     EndlessLoop,
     /// A safety limit denies the request.
@@ -172,12 +192,14 @@ pub enum OwnFault {
 
 impl OwnFault {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 9] = [
         Self::NoDescriptor,
         Self::NoPort,
         Self::NoMemory,
+        Self::KeptBodies,
         Self::UnsetVariable,
         Self::BadTemplate,
+        Self::ExpressionLimit,
         Self::EndlessLoop,
         Self::Denied,
     ];
@@ -188,8 +210,10 @@ impl OwnFault {
             Self::NoDescriptor => "no_descriptor",
             Self::NoPort => "no_port",
             Self::NoMemory => "no_memory",
+            Self::KeptBodies => "kept_bodies",
             Self::UnsetVariable => "unset_variable",
             Self::BadTemplate => "bad_template",
+            Self::ExpressionLimit => "expression_limit",
             Self::EndlessLoop => "endless_loop",
             Self::Denied => "denied",
         }
@@ -201,78 +225,12 @@ impl OwnFault {
             Self::NoDescriptor => "raise `ulimit -n` or lower the number of users",
             Self::NoPort => "widen net.ipv4.ip_local_port_range or use more target addresses",
             Self::NoMemory => "lower the number of users or give this machine more memory",
+            Self::KeptBodies => "lower `max_body` or the users, or raise `memory: { budget }`",
             Self::UnsetVariable => "the capture that sets it found nothing or came too late",
             Self::BadTemplate => "an expression failed on the value it met",
+            Self::ExpressionLimit => "make the value smaller, or set it in fewer steps",
             Self::EndlessLoop => "put a call or a pause into the loop, or bound it",
             Self::Denied => "`deny` under `safety` forbids such requests",
-        }
-    }
-}
-
-/// Why a call was held back: sent late, or not at all.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cause {
-    /// A circuit breaker is open.
-    Breaker,
-    /// No connection of its pool was free.
-    Pool,
-    /// A rate limit of our own.
-    Limit,
-    /// The wait before another attempt.
-    Retry,
-    /// The target takes no connections, and is left alone for a while.
-    Connect,
-    /// The target is in trouble, and this is not important enough.
-    Degradation,
-    /// The generator itself is in trouble.
-    Admission,
-    /// Somebody muted the step.
-    Muted,
-    /// A paced user was still waiting for the target.
-    Pace,
-}
-
-impl Cause {
-    /// All of them.
-    pub const ALL: [Self; 9] = [
-        Self::Breaker,
-        Self::Pool,
-        Self::Limit,
-        Self::Retry,
-        Self::Connect,
-        Self::Degradation,
-        Self::Admission,
-        Self::Muted,
-        Self::Pace,
-    ];
-
-    /// The name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Breaker => "breaker",
-            Self::Pool => "pool",
-            Self::Limit => "limit",
-            Self::Retry => "retry",
-            Self::Connect => "connect",
-            Self::Degradation => "degradation",
-            Self::Admission => "admission",
-            Self::Muted => "muted",
-            Self::Pace => "pace",
-        }
-    }
-
-    /// What a person may do about it.
-    pub const fn hint(self) -> &'static str {
-        match self {
-            Self::Breaker => "a circuit breaker was open: see its events for what it had seen",
-            Self::Pool => "raise the pool's `connections` if the target can take more",
-            Self::Limit => "raise the rate under `limits`, or lower the load",
-            Self::Retry => "the wait before another attempt; see `retries`",
-            Self::Connect => "the target took no connections: is it up?",
-            Self::Degradation => "the target was in trouble; raise the step's `priority`",
-            Self::Admission => "the generator was in trouble: use more cores or less load",
-            Self::Muted => "somebody muted the step while the run went on",
-            Self::Pace => "the target is slower than the pace: an iteration outlasts it",
         }
     }
 }
@@ -322,6 +280,8 @@ pub enum Fate {
     Own,
     /// Never sent, by policy.
     Suppressed,
+    /// Left out, since its step is muted.
+    Muted,
 }
 
 /// The number of different errors an attempt can have, for dense counting.

@@ -73,7 +73,7 @@ mod tests {
             whole.answered(ms * 1_000_000);
         }
         whole.at_least(500_000_000);
-        whole.beyond();
+        whole.beyond(crate::stats::Untimed::NoResponse);
         let mut delayed = Delayed::default();
         for ms in [170, 171] {
             delayed.measured.answered(ms * 1_000_000);

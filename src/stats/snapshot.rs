@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::counts::{Attempts, Calls, Connections, Departures, Iterations};
-use super::delta::{StepWindow, Window};
+use super::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use super::exemplar::Exemplar;
 use super::guarded::Guarded;
 use super::latency::Latency;
@@ -117,9 +117,9 @@ impl Window {
     }
 
     /// The response times of the series that `choose` picks; `lost` starts rank above all.
-    pub fn response(&self, choose: impl Fn(usize) -> bool, lost: u64) -> Latency {
+    pub fn response(&self, choose: impl Fn(usize) -> bool, lost: LostStarts) -> Latency {
         let mut all = self.merged(choose, |step| &step.response);
-        all.beyond_n(lost);
+        lost.rank_in(&mut all);
         all
     }
 
@@ -137,13 +137,14 @@ impl Window {
             whole.response.merge(&step.response);
             whole.service.merge(&step.service);
         });
-        whole.response.beyond_n(self.workloads[workload].lost);
+        self.workloads[workload].lost_starts().rank_in(&mut whole.response);
         whole
     }
 
     /// Starts due that were never made, over all workloads.
-    pub fn lost(&self) -> u64 {
-        self.workloads.iter().map(|workload| workload.lost).sum()
+    pub fn lost(&self) -> LostStarts {
+        let lost = self.workloads.iter().map(LoadWindow::lost_starts);
+        lost.fold(LostStarts::default(), LostStarts::and)
     }
 
     fn merged(

@@ -165,7 +165,7 @@ impl Point {
             whole.response.merge(&step.response);
             whole.service.merge(&step.service);
         }
-        whole.response.beyond_n(window.lost());
+        window.lost().rank_in(&mut whole.response);
         Self {
             second: window.second,
             measured: window.measured,

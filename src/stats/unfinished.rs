@@ -120,6 +120,7 @@ fn ended_calls(age_ns: u64, count: u64) -> StepWindow {
 
 #[cfg(test)]
 mod tests {
+    use super::super::part::LostStarts;
     use super::*;
     use crate::clock::Time;
     use crate::stats::{Recorder, Tally};
@@ -145,7 +146,7 @@ mod tests {
         assert_eq!((calls.made, calls.unfinished), (3, 3));
         assert_eq!(snapshot.iterations().interrupted, 3);
         assert_eq!(snapshot.health.ledger, Vec::<String>::new());
-        let response = snapshot.measured.response(|_| true, 0);
+        let response = snapshot.measured.response(|_| true, LostStarts::default());
         let longest = response.longest().unwrap();
         assert!(longest.at_least && longest.us.abs_diff(2_000_000) < 2_000, "{longest:?}");
         assert_eq!(response.censored(), 3);

@@ -6,7 +6,7 @@
 
 use super::scope::Subjects;
 use super::threshold::{Metric, Op, Stat, Threshold, Time};
-use crate::stats::delta::{LoadWindow, StepWindow, Window};
+use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use crate::stats::{Calls, Delayed, Histogram, Latency, OwnDelay, Quantile, Snapshot};
 
 /// A rule as it was judged.
@@ -20,6 +20,8 @@ pub struct Judgement {
     pub at_least: bool,
     /// The percentile rests on fewer than ten calls above it.
     pub thin: bool,
+    /// What has no known time and so makes `observed` a bound; all zero where it is none.
+    pub unknown: Unknown,
     /// Where the window begins that `observed` is of, seconds after the run's start; `None` for a
     /// rule over the whole run.
     pub worst_at_s: Option<u32>,
@@ -30,6 +32,17 @@ pub struct Judgement {
     pub rests_on_own_delay: bool,
     /// Whether it holds.
     pub passed: bool,
+}
+
+/// What a time statistic rests on that has no known time: it ranks above every response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Unknown {
+    /// Starts that were dropped or suppressed: their calls were never made.
+    pub starts: u64,
+    /// Calls or iterations without a response, a timeout or a cut one among them.
+    pub calls: u64,
+    /// All that was ranked.
+    pub all: u64,
 }
 
 /// What a rule is judged on: the whole run, or one window of it.
@@ -49,6 +62,7 @@ struct Observed {
     value: f64,
     at_least: bool,
     thin: bool,
+    unknown: Unknown,
 }
 
 /// Judges every rule on the run; those over windows have to hold in each, which is for
@@ -78,6 +92,7 @@ pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) ->
         observed: observed.map(|observed| observed.value),
         at_least: observed.is_some_and(|observed| observed.at_least),
         thin: observed.is_some_and(|observed| observed.thin),
+        unknown: observed.map_or(Unknown::default(), |observed| observed.unknown),
         worst_at_s: None,
         without_own_delay: less.map(|less| less.value),
         rests_on_own_delay: !passed && less.as_ref().is_some_and(holds),
@@ -88,7 +103,7 @@ pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) ->
 /// Whether the rule looks at times that the generator delayed some of.
 fn is_delayed(threshold: &Threshold, part: Part<'_>) -> bool {
     match threshold.metric {
-        Metric::Time(Time::Response | Time::Service, _) => {
+        Metric::Time(Time::Response | Time::OkResponse | Time::Service | Time::OkService, _) => {
             part.window.steps.iter().flatten().any(|step| step.own_delay.is_some())
         }
         Metric::Time(Time::Iteration, _) => {
@@ -99,14 +114,43 @@ fn is_delayed(threshold: &Threshold, part: Part<'_>) -> bool {
 }
 
 impl Judgement {
-    /// How far it is from its limit, in the metric's unit: below zero it is missed.
+    /// How far it is from its limit, in the metric's unit: zero or below if it is missed. `None` if
+    /// nothing was observed, or if it is missed because the observed value is only a bound.
     pub fn margin(&self) -> Option<f64> {
         let (observed, limit) = (self.observed?, self.threshold.limit);
-        Some(match self.threshold.op {
+        let margin = match self.threshold.op {
             Op::Less | Op::AtMost => limit - observed,
             Op::More | Op::AtLeast => observed - limit,
             Op::Equal => -(observed - limit).abs(),
-        })
+        };
+        (self.passed || margin <= 0.0 && !self.rests_on_bound()).then_some(margin)
+    }
+
+    /// Whether it is missed although the bound that was observed is within its limit.
+    pub fn rests_on_bound(&self) -> bool {
+        let holds = |value| self.threshold.op.holds(value, self.threshold.limit);
+        !self.passed && self.at_least && self.observed.is_some_and(holds)
+    }
+
+    /// Whether not even a bound is known: no call was answered and none has an age.
+    pub fn is_unknown(&self) -> bool {
+        self.at_least && self.observed == Some(0.0)
+    }
+}
+
+impl Observed {
+    const fn known(value: f64) -> Self {
+        let unknown = Unknown { starts: 0, calls: 0, all: 0 };
+        Self { value, at_least: false, thin: false, unknown }
+    }
+
+    /// Tells starts that were lost from calls without a response.
+    fn without_starts(mut self, lost: u64) -> Self {
+        if self.at_least {
+            self.unknown.starts = lost;
+            self.unknown.calls -= lost;
+        }
+        self
     }
 }
 
@@ -129,42 +173,14 @@ fn observe(
     };
     let mut calls = Calls::default();
     steps().for_each(|(_, step)| calls.add(&step.calls));
-    let exact = |value: f64| Some(Observed { value, at_least: false, thin: false });
+    let exact = |value: f64| Some(Observed::known(value));
     let counted = |count: u64| (calls.made > 0).then_some(count as f64).and_then(exact);
     let sum = |part: fn(&LoadWindow) -> u64| loads().map(part).sum::<u64>();
     match threshold.metric {
-        Metric::Time(Time::Response, stat) => {
-            let mut all = merged(steps(), |step| &step.response);
-            if less {
-                all = taken_off(&all, steps(), |own| &own.response);
-            }
+        Metric::Time(time, stat) => {
+            let looked_at = LookedAt { steps: steps().collect(), loads: loads().collect() };
             // A start that was lost belongs to its workload, and to none of its steps.
-            if !scope.is_within_workloads() {
-                all.beyond_n(sum(|load| load.lost));
-            }
-            statistic(&all, stat)
-        }
-        Metric::Time(Time::Service, stat) => {
-            let mut all = merged(steps(), |step| &step.service);
-            if less {
-                all = taken_off(&all, steps(), |own| &own.service);
-            }
-            statistic(&all, stat)
-        }
-        Metric::Time(Time::Iteration, stat) => {
-            let mut all = Latency::default();
-            loads().for_each(|load| all.merge(&load.iteration));
-            if less {
-                let delayed = loads().filter_map(|load| load.iteration_delayed.as_deref());
-                delayed.for_each(|delayed| all = delayed.taken_off(&all));
-            }
-            statistic(&all, stat)
-        }
-        Metric::Time(time @ (Time::Lag | Time::Blocked), stat) => {
-            let mut all = Histogram::default();
-            let lag = time == Time::Lag;
-            loads().for_each(|load| all.merge(if lag { &load.lag } else { &load.blocked }));
-            statistic(&Latency::from(all), stat)
+            looked_at.observe(time, stat, !scope.is_within_workloads(), less)
         }
         Metric::Errors => calls.error_share().and_then(exact),
         Metric::Achieved => share_achieved(loads()).and_then(exact),
@@ -198,6 +214,76 @@ fn observe(
     }
 }
 
+/// What a rule on times looks at.
+struct LookedAt<'a> {
+    steps: Vec<(usize, &'a StepWindow)>,
+    loads: Vec<&'a LoadWindow>,
+}
+
+impl LookedAt<'_> {
+    /// A statistic of a time; `with_lost`: starts that were never made rank above every response.
+    fn observe(&self, time: Time, stat: Stat, with_lost: bool, less: bool) -> Option<Observed> {
+        match time {
+            Time::Response => {
+                let mut all = self.calls(|step| step.response.clone());
+                if less {
+                    all = self.taken_off(&all, |own| &own.response);
+                }
+                let lost = self.loads.iter().map(|load| load.lost_starts());
+                let lost = lost.fold(LostStarts::default(), LostStarts::and);
+                let lost = if with_lost { lost } else { LostStarts::default() };
+                lost.rank_in(&mut all);
+                statistic(&all, stat).map(|observed| observed.without_starts(lost.count()))
+            }
+            // Delayed calls that were not ok lower these, too: they are lower bounds all the same.
+            Time::OkResponse => {
+                let all = self.calls(|step| step.ok_response().into());
+                statistic(&if less { self.taken_off(&all, |own| &own.response) } else { all }, stat)
+            }
+            Time::OkService => {
+                let all = self.calls(|step| step.ok_service().into());
+                statistic(&if less { self.taken_off(&all, |own| &own.service) } else { all }, stat)
+            }
+            Time::Service => {
+                let all = self.calls(|step| step.service.clone());
+                statistic(&if less { self.taken_off(&all, |own| &own.service) } else { all }, stat)
+            }
+            Time::Iteration => {
+                let mut all = Latency::default();
+                self.loads.iter().for_each(|load| all.merge(&load.iteration));
+                if less {
+                    let loads = self.loads.iter();
+                    let delayed = loads.filter_map(|load| load.iteration_delayed.as_deref());
+                    delayed.for_each(|delayed| all = delayed.taken_off(&all));
+                }
+                statistic(&all, stat)
+            }
+            Time::Lag | Time::Blocked => {
+                let mut all = Histogram::default();
+                let lag = time == Time::Lag;
+                for load in &self.loads {
+                    all.merge(if lag { &load.lag } else { &load.blocked });
+                }
+                statistic(&Latency::from(all), stat)
+            }
+        }
+    }
+
+    fn calls(&self, part: impl Fn(&StepWindow) -> Latency) -> Latency {
+        let mut all = Latency::default();
+        self.steps.iter().for_each(|(_, step)| all.merge(&part(step)));
+        all
+    }
+
+    /// All calls, those that the generator delayed at their lower bounds.
+    fn taken_off(&self, all: &Latency, part: impl Fn(&OwnDelay) -> &Delayed) -> Latency {
+        let mut delayed = Delayed::default();
+        let own = self.steps.iter().filter_map(|(_, step)| step.own_delay.as_deref());
+        own.for_each(|own| delayed.merge(part(own)));
+        delayed.taken_off(all)
+    }
+}
+
 fn share_passed<'a>(
     steps: impl Iterator<Item = (usize, &'a StepWindow)>,
     looked_at: impl Fn(usize, usize) -> bool,
@@ -212,27 +298,6 @@ fn share_passed<'a>(
         }
     }
     (all > 0).then(|| passed as f64 / all as f64)
-}
-
-fn merged<'a>(
-    steps: impl Iterator<Item = (usize, &'a StepWindow)>,
-    part: impl Fn(&StepWindow) -> &Latency,
-) -> Latency {
-    let mut all = Latency::default();
-    steps.for_each(|(_, step)| all.merge(part(step)));
-    all
-}
-
-fn taken_off<'a>(
-    all: &Latency,
-    steps: impl Iterator<Item = (usize, &'a StepWindow)>,
-    part: impl Fn(&OwnDelay) -> &Delayed,
-) -> Latency {
-    let mut delayed = Delayed::default();
-    steps
-        .filter_map(|(_, step)| step.own_delay.as_deref())
-        .for_each(|own| delayed.merge(part(own)));
-    delayed.taken_off(all)
 }
 
 fn answers<'a>(steps: impl Iterator<Item = (usize, &'a StepWindow)>, low: u16, high: u16) -> u64 {
@@ -267,12 +332,14 @@ fn share_of_users<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Option<f64
 }
 
 fn statistic(latency: &Latency, stat: Stat) -> Option<Observed> {
+    let unknown = Unknown { starts: 0, calls: latency.censored(), all: latency.count() };
     let of = |quantile: Quantile| Observed {
         value: quantile.us as f64,
         at_least: quantile.at_least,
         thin: quantile.thin,
+        unknown: if quantile.at_least { unknown } else { Unknown::default() },
     };
-    let known = |value: f64| Observed { value, at_least: false, thin: false };
+    let known = Observed::known;
     match stat {
         Stat::Min => latency.shortest_us().map(|us| known(us as f64)),
         // A mean over answers alone would make a run with timeouts look fast.
@@ -280,6 +347,7 @@ fn statistic(latency: &Latency, stat: Stat) -> Option<Observed> {
             value: us,
             at_least: latency.censored() > 0,
             thin: false,
+            unknown,
         }),
         Stat::Percentile(percent) => latency.quantile(percent / 100.0).map(of),
         Stat::Max => latency.longest().map(of),
@@ -287,66 +355,5 @@ fn statistic(latency: &Latency, stat: Stat) -> Option<Observed> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::stats::sample::Shape;
-    use crate::stats::{Delta, Recorder, Tally};
-
-    fn run(fill: impl FnOnce(&mut Recorder)) -> Snapshot {
-        let shape = Shape { workloads: 1, checks: vec![0], groups: 0, pools: 0, warmup_ns: 0 };
-        let mut recorder = Recorder::new(shape.clone(), 0, crate::clock::Time(0));
-        fill(&mut recorder);
-        let delta: Delta =
-            recorder.shed(crate::stats::Gauges::default(), crate::clock::Time(1_000_000_000));
-        let mut tally = Tally::new(&shape, 1, vec![true]);
-        tally.absorb(&delta);
-        tally.snapshot(None)
-    }
-
-    fn on(threshold: &Threshold, snapshot: &Snapshot) -> Judgement {
-        let rules = std::slice::from_ref(threshold);
-        judge(rules, &Subjects::default(), snapshot).remove(0)
-    }
-
-    #[test]
-    fn an_empty_run_passes_nothing() {
-        let snapshot = run(|_| {});
-        for rule in [
-            "response.p95 < 1h",
-            "errors < 100%",
-            "achieved > 0%",
-            "achieved.users >= 0%",
-            "checks >= 0%",
-            "rate >= 0/s",
-            "rate < 1000/s",
-            "failed == 0",
-            "timeouts <= 0",
-            "dropped == 0",
-            "calls >= 0",
-            "iterations < 5",
-            "bytes < 1MB",
-            "status(5xx) == 0",
-            "status(200) > 0%",
-            "generator_errors == 0",
-        ] {
-            let threshold = Threshold::parse(rule).unwrap();
-            assert!(!on(&threshold, &snapshot).passed, "{rule}");
-        }
-    }
-
-    #[test]
-    fn dropped_starts_rank_above_every_answer() {
-        let snapshot = run(|recorder| {
-            for k in 0..100 {
-                recorder.due(0, k);
-                recorder.dropped(0, k, 0);
-            }
-        });
-        let threshold = Threshold::parse("response.p50 < 1h").unwrap();
-        let judged = on(&threshold, &snapshot);
-        assert!(judged.at_least && !judged.passed);
-        assert!(!on(&Threshold::parse("achieved > 1%").unwrap(), &snapshot).passed);
-        assert!(!on(&Threshold::parse("dropped < 100").unwrap(), &snapshot).passed);
-        assert!(on(&Threshold::parse("dropped <= 100").unwrap(), &snapshot).passed);
-    }
-}
+#[path = "judge_tests.rs"]
+mod tests;

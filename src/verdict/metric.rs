@@ -49,8 +49,12 @@ pub enum Metric {
 pub enum Time {
     /// From the intended start of a call to the end of its last attempt.
     Response,
+    /// The same of ok calls alone.
+    OkResponse,
     /// From dispatch to the last byte of an attempt.
     Service,
+    /// The same of ok calls alone.
+    OkService,
     /// Our own lateness.
     Lag,
     /// Waits that policy asked for.
@@ -74,7 +78,9 @@ pub enum Stat {
 
 const TIMES: &[(&str, Time)] = &[
     ("response", Time::Response),
+    ("response(ok)", Time::OkResponse),
     ("service", Time::Service),
+    ("service(ok)", Time::OkService),
     ("lag", Time::Lag),
     ("blocked", Time::Blocked),
     ("iteration", Time::Iteration),
@@ -122,6 +128,11 @@ impl Metric {
         }
     }
 
+    /// Whether it is a share of one.
+    pub fn is_share(self) -> bool {
+        matches!(self, Self::Errors | Self::Achieved | Self::Checks | Self::StatusShare(..))
+    }
+
     pub(super) fn limits(self) -> &'static str {
         match self {
             Self::Time(..) => "a duration such as 250ms or 1.5s",
@@ -145,7 +156,7 @@ impl Metric {
     /// Whether it is kept by series; the others are kept by workload, bytes for the run alone.
     pub fn is_of_calls(self) -> bool {
         match self {
-            Self::Time(time, _) => matches!(time, Time::Response | Time::Service),
+            Self::Time(time, _) => !matches!(time, Time::Lag | Time::Blocked | Time::Iteration),
             Self::Achieved
             | Self::AchievedUsers
             | Self::Dropped
@@ -219,6 +230,9 @@ impl fmt::Display for Metric {
 /// Parses a metric.
 pub(super) fn metric(text: &str) -> Result<Metric, RuleError> {
     let text = text.strip_prefix("http_req_duration.").unwrap_or(text);
+    if let Some(stat) = text.strip_prefix("http_req_duration{expected_response:true}.") {
+        return metric(&format!("response(ok).{stat}"));
+    }
     if let Some(inner) = text.strip_prefix("status(").and_then(|rest| rest.strip_suffix(')')) {
         return statuses(inner.trim()).ok_or_else(|| RuleError {
             message: format!("`{}` is no status", short(inner)),
@@ -295,6 +309,9 @@ pub(super) fn is_k6(metric: &str) -> bool {
         || metric.starts_with("http_req_duration")
         || metric.ends_with("avg")
         || metric.ends_with("med")
+        // Alone, as k6 lists rules below the name of a metric.
+        || metric == "max"
+        || metric == "min"
 }
 
 /// A word cut to what a message can hold.
@@ -303,8 +320,10 @@ pub(super) fn short(word: &str) -> String {
 }
 
 pub(super) fn known_metrics() -> String {
-    "response, service, lag, blocked or iteration with a statistic (`response.p95`), \
-     or errors, achieved, achieved.users, checks, dropped, failed, timeouts, rate, calls, iterations, bytes, \
+    "response, service, lag, blocked or iteration with a statistic (`response.p95`, \
+     of ok calls alone `response(ok).p95`), \
+     or errors, achieved, achieved.users, checks, dropped, failed, timeouts, rate, calls, \
+     iterations, bytes, \
      generator_errors, status(5xx)"
         .to_owned()
 }

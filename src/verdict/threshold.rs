@@ -8,6 +8,13 @@ use super::metric::{is_k6, known_metrics, metric, short};
 use super::scope::Scope;
 use crate::units::{nanos, parse_duration, parse_share};
 
+/// Whether a limit is a whole number where a percentage must be meant: `errors < 1` holds as long
+/// as one call in all is answered, and 5 is no share at all.
+fn is_bare_percentage(value: &str, op: Op) -> bool {
+    let is_above = matches!(op, Op::Less | Op::AtMost);
+    value.parse::<u64>().is_ok_and(|number| number > 1 || number == 1 && is_above)
+}
+
 /// One rule: `[SELECTOR.]… METRIC OP LIMIT [over D] [after D] [abort]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Threshold {
@@ -91,6 +98,11 @@ impl Threshold {
         let (value, when) = value.split_once(char::is_whitespace).unwrap_or((value, ""));
         if value.ends_with('%') || value.contains('.') && parse_share(value).is_ok() {
             metric = metric.as_share();
+        }
+        if metric.is_share() && op != Op::Equal && is_bare_percentage(value, op) {
+            let message = format!("`{}` alone is {} %", short(value), short(value) + "00");
+            let help = format!("did you mean `{left} {} {value}%`?", op.symbol());
+            return error(message, "a share with its sign, such as 1% or 0.01", Some(help));
         }
         let Some(limit) = metric.limit(value, is_k6(left)) else {
             let message = if value.is_empty() {

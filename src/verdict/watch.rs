@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::judge::{self, Judgement, Part};
+use super::judge::{self, Judgement, Part, Unknown};
 use super::scope::{Scope, Subjects};
 use super::threshold::{Metric, Op, Threshold, Time};
 use crate::stats::delta::{LoadWindow, Window};
@@ -211,6 +211,7 @@ impl Watch {
                 observed: None,
                 at_least: false,
                 thin: false,
+                unknown: Unknown::default(),
                 worst_at_s,
                 without_own_delay: None,
                 rests_on_own_delay: false,
@@ -243,7 +244,10 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         load.target_user_ns += theirs.target_user_ns;
         load.present_user_ns += theirs.present_user_ns;
         // A start that was lost belongs to its workload, and to none of its steps.
-        load.lost += if scope.is_within_workloads() { 0 } else { theirs.lost };
+        if !scope.is_within_workloads() {
+            load.lost += theirs.lost;
+            load.suppressed += theirs.suppressed;
+        }
         match metric {
             Metric::Time(Time::Lag, _) => load.lag.merge(&theirs.lag),
             Metric::Time(Time::Blocked, _) => load.blocked.merge(&theirs.blocked),
@@ -264,12 +268,20 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         let step = part.steps[0].get_or_insert_default();
         step.calls.add(&theirs.calls);
         theirs.statuses.iter().for_each(|&(status, count)| step.count_status(status, count));
-        if let Metric::Time(Time::Response | Time::Service, _) = metric {
+        if let Metric::Time(
+            Time::Response | Time::OkResponse | Time::Service | Time::OkService,
+            _,
+        ) = metric
+        {
             merge_boxed(&mut step.own_delay, theirs.own_delay.as_deref(), OwnDelay::merge);
         }
         match metric {
             Metric::Time(Time::Response, _) => step.response.merge(&theirs.response),
             Metric::Time(Time::Service, _) => step.service.merge(&theirs.service),
+            Metric::Time(Time::OkResponse, _) => {
+                step.response.merge(&theirs.ok_response().into());
+            }
+            Metric::Time(Time::OkService, _) => step.service.merge(&theirs.ok_service().into()),
             Metric::Checks => {
                 step.checks.resize(1, [0; 2]);
                 for (index, [good, bad]) in theirs.checks.iter().enumerate() {
@@ -289,7 +301,7 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
 /// that still runs has missed it; a second for what is no time.
 fn patience_s(threshold: &Threshold) -> u32 {
     match threshold.metric {
-        Metric::Time(Time::Response | Time::Service | Time::Iteration, _) => {
+        Metric::Time(time, _) if !matches!(time, Time::Lag | Time::Blocked) => {
             let limit = (threshold.limit / 1e6).ceil().clamp(0.0, f64::from(MAX_PATIENCE_S));
             (limit as u32 + 1).min(MAX_PATIENCE_S)
         }

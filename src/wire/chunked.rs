@@ -40,7 +40,7 @@ enum State {
     LastEnd,
 }
 
-const MALFORMED: Broken = Broken(Phase::Body, Kind::Malformed);
+const MALFORMED: Broken = Broken::Response(Phase::Body, Kind::Malformed);
 
 impl Chunked {
     /// Reads up to the end of the next stretch of data: how many bytes were used, the data among

@@ -6,14 +6,21 @@
 
 use std::io::{self, Read};
 
+use super::bodies::Body;
+use super::framing::Broken;
 use super::kept::Kept;
-use crate::stats::Kind;
+use crate::stats::{Kind, Phase};
 
 /// The most codings in a row.
 const MAX_CODINGS: usize = 4;
 
 /// The largest window of zstd (RFC 9659).
 const MAX_WINDOW: u64 = 8 << 20;
+
+/// Decoded at a time.
+const PIECE: usize = 8 << 10;
+
+const MALFORMED: Broken = Broken::Response(Phase::Body, Kind::Malformed);
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,8 +35,9 @@ enum Coding {
 /// came.
 ///
 /// # Errors
-/// `BodyTooLarge` when more than `max` bytes come out, `Malformed` when it is not so encoded.
-pub fn decode(kept: &mut Kept, max: u64) -> Result<(), Kind> {
+/// `BodyTooLarge` when more than `max` bytes come out, `Malformed` when it is not so encoded;
+/// `KeptBodies` when there is no memory for what comes out.
+pub fn decode(kept: &mut Kept, max: u64) -> Result<(), Broken> {
     let Some(codings) = codings(&kept.head)? else { return Ok(()) };
     for coding in codings.into_iter().rev() {
         // An answer without a body says how it would have been encoded.
@@ -41,7 +49,7 @@ pub fn decode(kept: &mut Kept, max: u64) -> Result<(), Kind> {
 }
 
 /// The codings in the order they were applied; `None` when one is unknown.
-fn codings(head: &[u8]) -> Result<Option<Vec<Coding>>, Kind> {
+fn codings(head: &[u8]) -> Result<Option<Vec<Coding>>, Broken> {
     let mut found = Vec::new();
     for line in head.split(|&byte| byte == b'\n') {
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
@@ -59,22 +67,28 @@ fn codings(head: &[u8]) -> Result<Option<Vec<Coding>>, Kind> {
                 _ => return Ok(None),
             });
             if found.len() > MAX_CODINGS {
-                return Err(Kind::Malformed);
+                return Err(MALFORMED);
             }
         }
     }
     Ok(Some(found))
 }
 
-fn undo(coding: Coding, body: &[u8], max: u64) -> Result<Vec<u8>, Kind> {
+fn undo(coding: Coding, body: &[u8], max: u64) -> Result<Body, Broken> {
+    let mut out = Body::default();
     match coding {
-        Coding::Gzip => drain(flate2::read::MultiGzDecoder::new(body), max),
+        Coding::Gzip => drain(flate2::read::MultiGzDecoder::new(body), max, &mut out)?,
         // Meant is zlib (RFC 9110 §8.4.1.2); some servers send what it wraps, as browsers know.
-        Coding::Deflate if is_zlib(body) => drain(flate2::read::ZlibDecoder::new(body), max),
-        Coding::Deflate => drain(flate2::read::DeflateDecoder::new(body), max),
-        Coding::Brotli => drain(brotli_decompressor::Decompressor::new(body, 4 << 10), max),
-        Coding::Zstd => unzstd(body, max),
+        Coding::Deflate if is_zlib(body) => {
+            drain(flate2::read::ZlibDecoder::new(body), max, &mut out)?;
+        }
+        Coding::Deflate => drain(flate2::read::DeflateDecoder::new(body), max, &mut out)?,
+        Coding::Brotli => {
+            drain(brotli_decompressor::Decompressor::new(body, 4 << 10), max, &mut out)?;
+        }
+        Coding::Zstd => unzstd(body, max, &mut out)?,
     }
+    Ok(out)
 }
 
 fn is_zlib(body: &[u8]) -> bool {
@@ -83,25 +97,29 @@ fn is_zlib(body: &[u8]) -> bool {
 }
 
 /// Frame after frame (RFC 8878 §3.1).
-fn unzstd(mut body: &[u8], max: u64) -> Result<Vec<u8>, Kind> {
-    let mut out = Vec::new();
+fn unzstd(mut body: &[u8], max: u64, out: &mut Body) -> Result<(), Broken> {
     while !body.is_empty() {
         let frame =
             ruzstd::decoding::StreamingDecoder::new_with_max_window_size(&mut body, MAX_WINDOW);
-        let frame = frame.map_err(|_| Kind::Malformed)?;
-        out.extend(drain(frame, max - out.len() as u64)?);
+        drain(frame.map_err(|_| MALFORMED)?, max, out)?;
     }
-    Ok(out)
+    Ok(())
 }
 
-fn drain(from: impl Read, max: u64) -> Result<Vec<u8>, Kind> {
-    let mut out = Vec::new();
-    let read: io::Result<usize> = from.take(max.saturating_add(1)).read_to_end(&mut out);
-    if out.len() as u64 > max {
-        return Err(Kind::BodyTooLarge);
+/// Adds all that comes; at most `max` bytes in all.
+fn drain(mut from: impl Read, max: u64, out: &mut Body) -> Result<(), Broken> {
+    let mut piece = [0; PIECE];
+    loop {
+        match from.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(count) if out.len() as u64 + count as u64 > max => {
+                return Err(Broken::Response(Phase::Body, Kind::BodyTooLarge));
+            }
+            Ok(count) => out.push(&piece[..count])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return Err(MALFORMED),
+        }
     }
-    read.map_err(|_| Kind::Malformed)?;
-    Ok(out)
 }
 
 #[cfg(test)]
@@ -139,8 +157,12 @@ mod tests {
 
     fn decoded(codings: &str, body: Vec<u8>, max: u64) -> Result<Vec<u8>, Kind> {
         let head = format!("A: b\r\nContent-Encoding: {codings}\r\n\r\n").into_bytes();
-        let mut kept = Kept { head, body, ..Kept::default() };
-        decode(&mut kept, max).map(|()| kept.body)
+        let mut kept = Kept { head, body: body.into(), ..Kept::default() };
+        match decode(&mut kept, max) {
+            Ok(()) => Ok(kept.body.to_vec()),
+            Err(Broken::Response(Phase::Body, kind)) => Err(kind),
+            Err(other) => panic!("{other:?}"),
+        }
     }
 
     #[test]

@@ -151,7 +151,7 @@ impl Target {
         let size = if outgoing.way.is_some() { script.law.size(&arrival) } else { 0 };
         kept.spent = Spent { sent: reply != Reply::Refuse, ..Spent::default() };
         if outgoing.wanted.keep_body {
-            kept.body = script.law.body(&arrival);
+            kept.body = script.law.body(&arrival).into();
         }
         if reply != Reply::Refuse {
             script.count += 1;

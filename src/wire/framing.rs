@@ -6,9 +6,10 @@
 
 use std::mem::MaybeUninit;
 
+use super::bodies::NoRoom;
 use super::chunked::Chunked;
 use super::kept::{Kept, Wanted};
-use crate::stats::{Kind, Phase};
+use crate::stats::{Kind, Outcome, OwnFault, Phase};
 
 /// The longest head accepted.
 pub const MAX_HEAD: usize = 64 << 10;
@@ -47,9 +48,30 @@ enum State {
     Done,
 }
 
-/// An answer that cannot be read on.
+/// Why a response is not read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Broken(pub Phase, pub Kind);
+pub enum Broken {
+    /// It breaks the rules of HTTP, or a bound.
+    Response(Phase, Kind),
+    /// Its body was to be kept, and there is no memory for it.
+    NoRoom,
+}
+
+impl Broken {
+    /// What it means for the attempt.
+    pub const fn outcome(self) -> Outcome {
+        match self {
+            Self::Response(phase, kind) => Outcome::Failed(phase, kind),
+            Self::NoRoom => Outcome::Own(OwnFault::KeptBodies),
+        }
+    }
+}
+
+impl From<NoRoom> for Broken {
+    fn from(_: NoRoom) -> Self {
+        Self::NoRoom
+    }
+}
 
 /// What the head says about the body.
 struct Head {
@@ -188,19 +210,19 @@ impl Reader {
 
     fn carry_on(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         if self.carry.len() + bytes.len() > MAX_HEAD + (64 << 10) {
-            return Err(Broken(Phase::FirstByte, Kind::HeadTooLarge));
+            return Err(Broken::Response(Phase::FirstByte, Kind::HeadTooLarge));
         }
         self.carry.extend_from_slice(bytes);
         if self.carry.len() > MAX_HEAD && parse(&self.carry)?.is_none() {
-            return Err(Broken(Phase::FirstByte, Kind::HeadTooLarge));
+            return Err(Broken::Response(Phase::FirstByte, Kind::HeadTooLarge));
         }
         Ok(())
     }
 
     fn begin_body(&mut self, head: &Head, bytes: &[u8], kept: &mut Kept) -> Result<(), Broken> {
-        let malformed = Broken(Phase::FirstByte, Kind::Malformed);
+        let malformed = Broken::Response(Phase::FirstByte, Kind::Malformed);
         if head.length > MAX_HEAD {
-            return Err(Broken(Phase::FirstByte, Kind::HeadTooLarge));
+            return Err(Broken::Response(Phase::FirstByte, Kind::HeadTooLarge));
         }
         if head.status / 100 == 1 {
             self.interim += 1;
@@ -223,7 +245,7 @@ impl Reader {
             match head.framing {
                 Framing::Length(0) => State::Done,
                 Framing::Length(length) if length > self.wanted.max_body => {
-                    return Err(Broken(Phase::Body, Kind::BodyTooLarge));
+                    return Err(Broken::Response(Phase::Body, Kind::BodyTooLarge));
                 }
                 Framing::Length(length) => State::Length(length),
                 Framing::Chunked => State::Chunked(Chunked::default()),
@@ -239,10 +261,10 @@ impl Reader {
     fn take_body(&mut self, data: &[u8], kept: &mut Kept) -> Result<(), Broken> {
         self.body += data.len() as u64;
         if self.body > self.wanted.max_body {
-            return Err(Broken(Phase::Body, Kind::BodyTooLarge));
+            return Err(Broken::Response(Phase::Body, Kind::BodyTooLarge));
         }
         if self.wanted.keep_body {
-            kept.body.extend_from_slice(data);
+            kept.body.push(data)?;
         }
         Ok(())
     }
@@ -253,7 +275,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Broken> {
     if bytes.iter().take(MAX_BLANK + 1).all(|byte| matches!(byte, b'\r' | b'\n'))
         && bytes.len() > MAX_BLANK
     {
-        return Err(Broken(Phase::FirstByte, Kind::Malformed));
+        return Err(Broken::Response(Phase::FirstByte, Kind::Malformed));
     }
     let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
     let mut response = httparse::Response::new(&mut []);
@@ -262,7 +284,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Broken> {
         Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length).map(Some),
         Ok(httparse::Status::Partial) => Ok(None),
         Err(httparse::Error::TooManyHeaders) => parse_many(bytes),
-        Err(_) => Err(Broken(Phase::FirstByte, Kind::Malformed)),
+        Err(_) => Err(Broken::Response(Phase::FirstByte, Kind::Malformed)),
     }
 }
 
@@ -272,8 +294,10 @@ fn parse_many(bytes: &[u8]) -> Result<Option<Head>, Broken> {
     match response.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length).map(Some),
         Ok(httparse::Status::Partial) => Ok(None),
-        Err(httparse::Error::TooManyHeaders) => Err(Broken(Phase::FirstByte, Kind::HeadTooLarge)),
-        Err(_) => Err(Broken(Phase::FirstByte, Kind::Malformed)),
+        Err(httparse::Error::TooManyHeaders) => {
+            Err(Broken::Response(Phase::FirstByte, Kind::HeadTooLarge))
+        }
+        Err(_) => Err(Broken::Response(Phase::FirstByte, Kind::Malformed)),
     }
 }
 
@@ -283,7 +307,7 @@ fn understand(
     bytes: &[u8],
     length: usize,
 ) -> Result<Head, Broken> {
-    let malformed = Broken(Phase::FirstByte, Kind::Malformed);
+    let malformed = Broken::Response(Phase::FirstByte, Kind::Malformed);
     let mut keep_alive = response.version == Some(1);
     let mut close = false;
     let mut content_length: Option<u64> = None;

@@ -273,7 +273,7 @@ pub(super) fn read_piece(
             Some(Ended::Answered(reader.status()))
         }
         Ok(false) => None,
-        Err(broken) => Some(Ended::Failed(Outcome::Failed(broken.0, broken.1))),
+        Err(broken) => Some(Ended::Failed(broken.outcome())),
     })
 }
 

@@ -27,7 +27,7 @@ use super::{Endpoint, Line, Outgoing, fault, message};
 use crate::clock::{self, Time};
 use crate::plan::reach::Version;
 use crate::stats::sample::{Exchange, Opening};
-use crate::stats::{Kind, Outcome, Phase};
+use crate::stats::{Kind, Outcome, OwnFault, Phase};
 
 /// What a target may send before we have read it, on a stream and on a connection.
 const WINDOW: u32 = 256 << 10;
@@ -279,7 +279,8 @@ impl Http2 {
                 return Err(Outcome::Failed(Phase::Body, Kind::BodyTooLarge));
             }
             if outgoing.wanted.keep_body {
-                kept.body.extend_from_slice(&piece);
+                let no_room = |_| Outcome::Own(OwnFault::KeptBodies);
+                kept.body.push(&piece).map_err(no_room)?;
             }
             let _ = data.flow_control().release_capacity(piece.len());
         }

@@ -3,6 +3,8 @@
 //! `engine` says what it wants, the readers of both versions of HTTP fill it in.
 //! Invariant: nothing is kept that nobody asked for; buffers are reused from call to call.
 
+use super::bodies::Body;
+
 /// What is asked of the reader for one answer.
 #[derive(Clone, Copy, Debug)]
 pub struct Wanted {
@@ -28,7 +30,7 @@ pub struct Kept {
     /// The header block after the status line.
     pub head: Vec<u8>,
     /// The body, unchunked.
-    pub body: Vec<u8>,
+    pub body: Body,
     /// The answer sets a cookie, and somebody wants it.
     pub sets_cookie: bool,
     /// The body was kept and is encoded.

@@ -105,7 +105,7 @@ mod tests {
             location: false,
             retry_after: false,
         };
-        let mut kept = Kept { body: vec![1], ..Kept::default() };
+        let mut kept = Kept { body: vec![1].into(), ..Kept::default() };
         keep_head(&headers, 200, &wanted, &mut kept);
         assert_eq!(kept.head, b"set-cookie: a=1\r\nset-cookie: b=2\r\n\r\n");
         assert!(kept.sets_cookie && !kept.encoded && kept.body.is_empty());

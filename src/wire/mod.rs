@@ -3,6 +3,7 @@
 //! `engine::attempt` hands it rendered requests and gets Exchanges back.
 //! Invariant: a wire belongs to one shard; what it opens is counted by whoever asked.
 
+pub mod bodies;
 mod chunked;
 pub mod coding;
 mod connection;

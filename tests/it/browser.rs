@@ -38,7 +38,7 @@ fn run(services: &str, flow: &str, iterations: u32) -> Value {
         "seed: 1\nservices: {{ {services} }}\nworkloads:\n  w:\n    users: 1\n    \
          iterations: {iterations}\n    flow: {flow}\n"
     );
-    Manada::run(&text, &["--shards", "1"]).go().report(0)
+    Manada::run(&text, &["--shards", "1"]).go().measured()
 }
 
 fn url(server: &Server) -> String {

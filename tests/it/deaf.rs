@@ -13,7 +13,7 @@ const LONG: usize = 16 << 20;
 
 fn post(server: &Server) -> Value {
     let words = ["-n", "2", "-c", "2", "--timeout", "500ms", "-m", "POST", "-b", "@body.bin"];
-    Manada::hit(&server.url(), &words).file("body.bin", vec![b'x'; LONG]).go().report(0)
+    Manada::hit(&server.url(), &words).file("body.bin", vec![b'x'; LONG]).go().measured()
 }
 
 fn errors(report: &Value) -> Vec<(String, String, u64)> {
@@ -98,7 +98,7 @@ fn a_target_that_accepts_nobody() {
     socket.listen(0).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     let words = ["-n", "6", "-c", "6", "--timeout", "400ms"];
-    let report = Manada::hit(&format!("http://{address}/"), &words).go().report(0);
+    let report = Manada::hit(&format!("http://{address}/"), &words).go().measured();
     assert_eq!(count(&report, "calls.timeout"), 6, "{report}");
     let errors = errors(&report);
     assert!(errors.iter().any(|(phase, ..)| phase == "connect"), "{report}");

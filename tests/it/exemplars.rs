@@ -148,7 +148,7 @@ workloads:
     let curl = big["curl"].as_str().unwrap();
     assert!(curl.contains("authorization: ***") && curl.contains("cookie: ***"), "{curl}");
     assert!(curl.contains("--data-raw '***é") && !curl.contains("t0p"), "{curl}");
-    let dead = Manada::hit("http://127.0.0.1:1/", &["-c", "1", "-n", "2"]).go().report(0);
+    let dead = Manada::hit("http://127.0.0.1:1/", &["-c", "1", "-n", "2"]).go().measured();
     assert_eq!(dead["exemplars"][0]["error"]["kind"], "refused", "{dead}");
     let good = Server::answering(&b"HTTP/1.1 204 No\r\n\r\n"[..], Then::Next);
     let good = Manada::hit(&good.url(), &["-c", "1", "-n", "2"]).go().report(0);

@@ -30,7 +30,8 @@ fn read<'a>(wanted: Wanted, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Read
     let mut reader = Reader::new(wanted);
     let mut kept = Kept::default();
     for piece in pieces {
-        if let Err(Broken(phase, kind)) = reader.feed(piece, &mut kept) {
+        if let Err(broken) = reader.feed(piece, &mut kept) {
+            let Broken::Response(phase, kind) = broken else { panic!("{broken:?}") };
             return (Read::Broken(phase, kind), kept);
         }
     }

@@ -22,6 +22,10 @@ pub(crate) const MANADA: &str = env!("CARGO_BIN_EXE_manada");
 /// The longest any run here may take; it fails what hangs and measures nothing.
 pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 
+/// A rule that holds in every run with a call, and that no lateness of a busy machine puts in doubt.
+/// Without a rule a run that cannot be trusted is inconclusive, and tests run on any machine.
+const STANDS: &[&str] = &["--threshold", "calls > 0"];
+
 /// A call of the program, being put together.
 pub(crate) struct Manada {
     words: Vec<OsString>,
@@ -31,6 +35,8 @@ pub(crate) struct Manada {
     stdout: Option<Stdio>,
     /// The control group that it joins before it begins.
     group: Option<PathBuf>,
+    /// A signal that is ignored when it begins.
+    ignored: Option<&'static str>,
 }
 
 /// A program that was started; it ends with its handle.
@@ -70,24 +76,25 @@ impl Manada {
             folder: tempfile::tempdir().unwrap(),
             stdout: None,
             group: None,
+            ignored: None,
         }
     }
 
     /// `manada hit URL WORDS --json`, with no screen.
     pub(crate) fn hit(url: &str, words: &[&str]) -> Self {
-        Self::new(&["hit", url, "--json", "--ui", "none", "--seed", "7"]).words(words)
+        Self::new(&["hit", url, "--json", "--ui", "none", "--seed", "7"]).words(STANDS).words(words)
     }
 
     /// `manada run` of a scenario with this text; the report is in `out`.
     pub(crate) fn run(scenario: &str, words: &[&str]) -> Self {
         let words_first = ["run", "scenario.yaml", "--json", "--ui", "none", "--out", "out"];
-        Self::new(&words_first).words(words).file("scenario.yaml", scenario)
+        Self::new(&words_first).words(STANDS).words(words).file("scenario.yaml", scenario)
     }
 
     /// The same, which tells its events on standard error.
     pub(crate) fn telling(scenario: &str, words: &[&str]) -> Self {
         let words_first = ["run", "scenario.yaml", "--json", "--ui", "plain", "-v", "--out", "out"];
-        Self::new(&words_first).words(words).file("scenario.yaml", scenario)
+        Self::new(&words_first).words(STANDS).words(words).file("scenario.yaml", scenario)
     }
 
     /// More words.
@@ -127,10 +134,22 @@ impl Manada {
         self
     }
 
+    /// It begins with this signal ignored, as under `nohup`.
+    pub(crate) fn ignoring(mut self, signal: &'static str) -> Self {
+        self.ignored = Some(signal);
+        self
+    }
+
     /// Starts it.
     pub(crate) fn start(self) -> Running {
         let read = self.stdout.is_none();
         let mut command = match &self.group {
+            None if self.ignored.is_some() => {
+                let mut shell = Command::new("/bin/sh");
+                shell.args(["-c", "trap '' $0 && exec \"$@\""]);
+                shell.args([self.ignored.unwrap_or_default(), MANADA]);
+                shell
+            }
             None => Command::new(MANADA),
             Some(members) => {
                 let mut shell = Command::new("/bin/sh");
@@ -268,12 +287,20 @@ impl Done {
     }
 
     /// The document, of a run that ended like this and whose ledgers add up.
+    #[track_caller]
     pub(crate) fn report(&self, code: i32) -> Value {
         assert_eq!(self.code, Some(code), "{self}");
         let report = self.json();
         let wrong = wrong_sums(&report);
         assert!(wrong.is_empty(), "{wrong:?}\n{self}");
         report
+    }
+
+    /// The document of a run whose verdict rests on whether anything came: without a single complete
+    /// response it has failed.
+    #[track_caller]
+    pub(crate) fn measured(&self) -> Value {
+        self.report(if answered(&self.json()) == 0 { 4 } else { 0 })
     }
 
     /// A path in its folder.
@@ -319,6 +346,7 @@ fn wrong_sums(report: &Value) -> Vec<String> {
                 "calls.failed",
                 "calls.timeout",
                 "calls.suppressed",
+                "calls.muted",
                 "calls.cancelled",
                 "calls.generator_errors",
                 "calls.unfinished",

@@ -58,7 +58,7 @@ fn what_may_not_be_sent_twice_is_not() {
          }}\nworkloads: {{ w: {{ users: 1, iterations: 1, flow: [ {{ post: / }} ] }} }}\n",
         server.address()
     );
-    let report = Manada::run(&scenario, &["--seed", "1"]).go().report(0);
+    let report = Manada::run(&scenario, &["--seed", "1"]).go().measured();
     assert_eq!(count(&report, "calls.timeout"), 1, "{report}");
     assert_eq!(count(&report, "attempts.hedges"), 0, "{report}");
     assert_eq!(server.seen(), (1, 1));

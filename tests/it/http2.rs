@@ -13,7 +13,7 @@ fn run(url: &str, keys: &str, flow: &str, words: &[&str]) -> Value {
         "seed: 1\nservices: {{ it: {{ url: \"{url}\", timeout: 5s, tls: {{ insecure: true }}, \
          {keys} }} }}\nworkloads: {{ w: {{ users: 4, iterations: 40, flow: {flow} }} }}\n"
     );
-    Manada::run(&text, &["--shards", "1"]).words(words).go().report(0)
+    Manada::run(&text, &["--shards", "1"]).words(words).go().measured()
 }
 
 const FLOW: &str = "[ { get: /page, check: { body: { contains: nginx } } }, { get: /fail }, \
@@ -97,7 +97,7 @@ fn a_window_that_never_opens_runs_out_of_time() {
         server.address(),
         "x".repeat(200_000)
     );
-    let report = Manada::run(&text, &[]).go().report(0);
+    let report = Manada::run(&text, &[]).go().measured();
     assert_eq!(count(&report, "calls.timeout"), 1, "{report}");
     assert_eq!(count(&report, "attempts.sent"), 0, "{report}");
     assert!(count(&report, "bytes.sent") < 70_000, "{report}");
@@ -254,7 +254,7 @@ fn what_a_broken_peer_does_has_a_name() {
              flow: [ {{ get: /a, max_body: 2KiB }} ] }} }}\n",
             server.address()
         );
-        let report = Manada::run(&text, &[]).go().report(0);
+        let report = Manada::run(&text, &[]).go().measured();
         assert_eq!(count(&report, "calls.ok"), 0, "{name}: {report}");
         assert_eq!(report["errors"][0]["kind"], kind, "{name}: {report}");
         assert_eq!(count(&report, "attempts.sent"), 1, "{name}: {report}");

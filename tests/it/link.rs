@@ -50,7 +50,7 @@ workloads:
 ",
         )
         .go()
-        .report(0);
+        .measured();
     assert_eq!(count(&report, "calls.timeout"), 1, "{report}");
     assert_eq!(report["errors"][0]["phase"], "body", "{report}");
     let received = count(&report, "bytes.received");

@@ -3,12 +3,14 @@
 
 mod again; // a finished run shown, judged and written again
 mod answers; // raw answers, good and hostile, and what must come of each
+mod bounds; // work, memory and numbers within their bounds
 mod browser; // cookies, redirects, compressed answers
 mod budgets; // memory that is bounded from within and from outside
 mod builtin; // `manada target` as a process, and what it counted
 mod chrome; // a real Chromium, driven over the WebDriver protocol
 mod control; // live control: the socket, and who may use it
 mod deaf; // targets that do not listen to the end, and long requests
+mod ends; // signals, and what hangs at the end
 mod exemplars; // failing exchanges, kept and sent again by curl
 mod files; // which files a scenario may read
 mod folders; // whose a folder is, and what a run writes in it
@@ -28,6 +30,7 @@ mod page; // the report and the dashboard in a real browser
 mod peer; // a raw TCP server that does what a script says
 mod planning; // `plan`, `doctor` and `schema`
 mod pools; // connections as the target sees them
+mod population; // closed users and their connections, as a real server counts them
 mod prometheus; // a real Prometheus of our own
 mod reach; // stand-ins, sockets, sources, proxies, client certificates
 mod report; // the folder and the document a run leaves behind

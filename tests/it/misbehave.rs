@@ -49,7 +49,7 @@ fn says(
 
 fn check(row: &Row) {
     let done = Manada::hit(&row.server.url(), &WORDS).go();
-    let report = done.report(0);
+    let report = done.measured();
     let context = format!("{}\n{done}", row.name);
     assert_eq!(count(&report, "calls.made"), 4, "{context}");
     assert_eq!(count(&report, &format!("calls.{}", row.fate)), 4, "{context}");
@@ -200,11 +200,11 @@ fn a_body_without_end_stops_at_the_bound_or_the_deadline() {
                 server.url().trim_end_matches('/')
             )
         };
-        let report = Manada::run(&scenario("max_body: 100KiB"), &[]).go().report(0);
+        let report = Manada::run(&scenario("max_body: 100KiB"), &[]).go().measured();
         assert_eq!(count(&report, "calls.failed"), 4, "{report}");
         assert_eq!(report["errors"][0]["kind"], "body_too_large", "{report}");
         assert_nothing_is_fast(&report, "endless");
-        let report = Manada::run(&scenario("max_body: 1000GiB"), &[]).go().report(0);
+        let report = Manada::run(&scenario("max_body: 1000GiB"), &[]).go().measured();
         let expect = if head.ends_with(b"999\r\n\r\n") { "failed" } else { "timeout" };
         assert_eq!(count(&report, &format!("calls.{expect}")), 4, "{report}");
         assert_nothing_is_fast(&report, "endless");
@@ -228,7 +228,7 @@ fn a_port_where_nobody_listens() {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
-    let report = Manada::hit(&format!("http://{address}/"), &WORDS).go().report(0);
+    let report = Manada::hit(&format!("http://{address}/"), &WORDS).go().measured();
     assert_eq!(count(&report, "calls.failed"), 4, "{report}");
     assert_eq!(count(&report, "attempts.sent"), 0, "{report}");
     assert_eq!(count(&report, "connections.failed"), 4, "{report}");

@@ -52,6 +52,7 @@ impl Nginx {
              ssl_certificate {at}/cert.pem; ssl_certificate_key {at}/key.pem;\n\
              location = /old {{ add_header Set-Cookie 'seen=1; Path=/' always;\n\
              return 302 /page; }}\n\
+             location = /status {{ stub_status; }}\n\
              location = /me {{ return 200 $http_cookie; }}\n\
              location = /few {{ limit_req zone=few; try_files /page =404; }}\n\
              location = /fail {{ return 503; }} location = /upload {{ return 204; }} }} }}\n"

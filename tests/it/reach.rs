@@ -43,7 +43,7 @@ fn scenario(service: &str, users: u32) -> Manada {
 }
 
 fn run(service: &str, users: u32) -> Value {
-    scenario(service, users).go().report(0)
+    scenario(service, users).go().measured()
 }
 
 fn all_ok(report: &Value, calls: u64) {
@@ -229,7 +229,7 @@ fn a_client_certificate_is_shown_and_a_private_root_trusted() {
     };
     let report = with("ca: ca.pem, cert: me.pem, key: me.key").report(0);
     all_ok(&report, 2);
-    let report = with("ca: ca.pem").report(0);
+    let report = with("ca: ca.pem").measured();
     assert_eq!(count(&report, "calls.failed"), 2, "no certificate, no answer: {report}");
     let done = with("ca: nowhere.pem, cert: me.pem, key: other.key");
     assert_eq!(done.code, Some(3), "{done}");

@@ -57,7 +57,7 @@ fn once(url: &str, call: &str, retries: &str) -> Value {
         "services: {{ it: {{ url: \"{url}\", timeout: 5s }} }}\nretries: {retries}\n\
          workloads: {{ w: {{ users: 1, iterations: 1, flow: [ {call} ] }} }}\n"
     );
-    Manada::run(&scenario, &["--seed", "1"]).go().report(0)
+    Manada::run(&scenario, &["--seed", "1"]).go().measured()
 }
 
 /// A server that says so to the first request and is well from then on.

@@ -60,7 +60,7 @@ fn check_partial(done: &Done, code: i32) -> serde_json::Value {
 
 #[test]
 fn one_drains_and_reports() {
-    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143), (Signal::HUP, 129)] {
         for load in [OPEN, CLOSED] {
             let (server, told) = server(true);
             let running = start(&server, &told, load);
@@ -101,6 +101,16 @@ fn two_stop_now() {
         assert_eq!(report["errors"][0]["kind"], "unfinished", "{report}");
         assert_eq!(answered(&report), 0, "{report}");
     }
+}
+
+#[test]
+fn quit_stops_at_once() {
+    let (server, told) = server(false);
+    let running = start(&server, &told, CLOSED);
+    running.signal(Signal::QUIT);
+    let report = check_partial(&running.wait(), 131);
+    assert_eq!(report["stopped"], "SIGQUIT", "{report}");
+    assert_eq!(count(&report, "calls.unfinished"), count(&report, "calls.made"), "{report}");
 }
 
 #[test]

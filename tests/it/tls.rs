@@ -82,7 +82,7 @@ pub(crate) fn over_tls(config: Arc<ServerConfig>) -> Server {
 
 fn hit(url: &str, words: &[&str], trust: &str) -> Value {
     let hit = Manada::hit(url, &["-n", "4", "-c", "2", "--timeout", "5s"]);
-    hit.words(words).env("SSL_CERT_FILE", trust).go().report(0)
+    hit.words(words).env("SSL_CERT_FILE", trust).go().measured()
 }
 
 #[test]
@@ -146,7 +146,7 @@ fn a_handshake_that_never_ends_runs_out_of_time() {
     let server = Server::start(Peer::hold);
     let url = format!("https://{}/", server.address());
     let words = ["-n", "2", "-c", "2", "--timeout", "300ms", "-k"];
-    let report = Manada::hit(&url, &words).go().report(0);
+    let report = Manada::hit(&url, &words).go().measured();
     assert_eq!(count(&report, "calls.timeout"), 2, "{report}");
     assert_eq!(report["errors"][0]["phase"], "tls", "{report}");
     assert_eq!(count(&report, "attempts.sent"), 0, "{report}");

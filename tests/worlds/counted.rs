@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use manada::event::Report;
-use manada::stats::{Cause, Outcome, outcome};
+use manada::stats::{Cause, Histogram, Outcome, outcome};
 use serde::Deserialize;
 
 /// A count as it has to be.
@@ -36,6 +36,11 @@ pub fn counts(report: &Report) -> BTreeMap<String, u64> {
         let count = errors.filter(|(at, _)| Some(*at) == index).map(|(_, count)| count).sum();
         (format!("by_{}", cause.name()), count)
     }));
+    // Calls that policy made wait, by what: `waits_pool`, `waits_parallel`, …
+    counts.extend(Cause::ALL.map(|cause| {
+        let waits = report.snapshot.measured.waits.get(&cause);
+        (format!("waits_{}", cause.name()), waits.map_or(0, Histogram::count))
+    }));
     counts
 }
 
@@ -57,6 +62,7 @@ fn ledgers(report: &Report) -> BTreeMap<&'static str, u64> {
         ("failed", calls.failed),
         ("timeout", calls.timeout),
         ("suppressed", calls.suppressed),
+        ("muted", calls.muted),
         ("unfinished", calls.unfinished),
         ("generator_errors", calls.generator_errors),
         ("attempts", attempts.started),

@@ -23,17 +23,19 @@ use crate::verdict::{Kind, Threshold};
 listed! {
     Topic: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control;
     Circuit: Closed, Open, HalfOpen;
-    Cause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace;
+    Cause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
     Unit: Percent, Bytes, Count, Micros, Plain;
     Whose: Generator, Target;
-    Interrupt: Int, Term, Wish;
+    Interrupt: Int, Term, Wish, Hup, Quit;
 }
 
 packed! {
     Iterations {
         due, started, completed, ended_early, interrupted, dropped, suppressed, not_reached,
     }
-    Calls { made, ok, failed, timeout, suppressed, cancelled, generator_errors, unfinished }
+    Calls {
+        made, ok, failed, timeout, suppressed, muted, cancelled, generator_errors, unfinished
+    }
     Departures { start_failed, out_of_rows }
     Attempts {
         started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied,
@@ -41,13 +43,15 @@ packed! {
     Connections { opened, reused, failed, bytes_sent, bytes_received }
     Gauges {
         seated, running_iterations, running_calls, users, users_peak, connections, cpu_ns,
-        run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns, last_done_ns, in_flight_integral, call_time, running_call_time,
+        run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns, last_done_ns,
+        in_flight_integral, call_time, running_call_time,
     }
     Latency { answered, at_least, beyond }
     LoadWindow {
-        due, on_time, started, lost, lost_to_us, target_user_ns, present_user_ns, late_user_ns, lag, start_lag, blocked, stall, iteration, iteration_delayed,
+        due, on_time, started, lost, suppressed, lost_to_us, target_user_ns, present_user_ns,
+        late_user_ns, lag, start_lag, blocked, stall, iteration, iteration_delayed,
     }
-    StepWindow { calls, response, service, own_delay, checks, statuses }
+    StepWindow { calls, response, service, unwanted, own_delay, checks, statuses }
     Delayed { measured, less }
     OwnDelay { response, service }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
@@ -70,14 +74,14 @@ packed! {
         scenario, description, seed, services, archetypes, workloads, steps, groups, checks,
         thresholds, warmup, grace, kind, client, sources,
     }
-    Strand { name, open, start, end, archetypes }
+    Strand { name, open, start, end, archetypes, max_users }
     Series { name, archetype, workload, tags }
     Client { kind, parts, pools, breakers, endpoints, timeouts_from, degrades }
     Source { name, text }
     Kind { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
-        shard, workloads, departures, attempts, connections, statuses, odd_statuses, errors, unset, ran_out,
-        lines, lines_lost, halt, failures, notices, pools, guarded, windows, gauges, last,
+        shard, workloads, departures, attempts, connections, statuses, odd_statuses, errors, unset,
+        ran_out, lines, lines_lost, halt, failures, notices, pools, guarded, windows, gauges, last,
     }
 }
 

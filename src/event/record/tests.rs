@@ -29,6 +29,7 @@ pub(crate) fn opening(shards: usize) -> Arc<Opening> {
             start: Duration::ZERO,
             end: Some(Duration::from_secs(9)),
             archetypes: vec![("buyer".into(), 0.5)],
+            max_users: 100,
         }],
         steps: vec![series("home"), series("cart")],
         groups: Vec::new(),
@@ -137,7 +138,7 @@ fn a_record_that_was_cut_off_is_whole_up_to_there() {
 
 #[test]
 fn bytes_of_others_are_refused() {
-    for bytes in [&b""[..], b"manada record 1\nxxxx", b"PK\x03\x04 something else entirely"] {
+    for bytes in [&b""[..], b"manada record 2\nxxxx", b"PK\x03\x04 something else entirely"] {
         assert!(matches!(read(bytes), Err(Unreadable::Foreign)), "{bytes:?}");
     }
     let bytes = written();

@@ -5,18 +5,15 @@
 use rand::RngExt;
 use regex::bytes::Regex;
 use serde_json::Value as Json;
-use serde_json_path::JsonPath;
 
-use super::{MAX_CAPTURE, Reading, to_value};
+#[cfg(feature = "css")]
+use super::Css;
+use super::{MAX_CAPTURE, MAX_SEARCHES, Path, Reading, TooComplex, to_value};
 use crate::plan::template::Value;
 use crate::seed::Rng;
 
 /// The most finds in one body that are looked at.
 const MAX_FINDS: usize = 10_000;
-
-/// The most nodes of a page that are looked at for the texts of one capture.
-#[cfg(feature = "css")]
-const MAX_NODES: usize = 200_000;
 
 /// A value kept from an answer.
 #[derive(Clone, Debug)]
@@ -40,13 +37,13 @@ pub enum Source {
     /// A cookie by name: as this answer sets it, else as the user has it.
     Cookie(String),
     /// The nodes a JSONPath finds in the body (RFC 9535).
-    Json(JsonPath),
+    Json(Path),
     /// A group of a regular expression in the body; group 0 is all of it.
     Regex(Regex, usize),
     /// The elements of an HTML body that a CSS selector finds: an attribute of theirs, or their
     /// text.
     #[cfg(feature = "css")]
-    Css(scraper::Selector, Option<String>),
+    Css(Css, Option<String>),
 }
 
 /// Which of several finds is kept.
@@ -75,27 +72,20 @@ impl Capture {
                 self.text(if set.is_empty() { had.collect() } else { set }, rng)
             }
             Source::Json(path) => {
-                let found = path.query(reading.json()?).all();
+                let found = reading.at(path)?;
                 self.pick.of(&found, rng, |node| weight(node), |node| to_value(node))
             }
             Source::Regex(regex, group) => {
-                let finds = regex.captures_iter(reading.answer.body).take(MAX_FINDS);
-                let found = finds.filter_map(|find| {
-                    let bytes = find.get(*group)?.as_bytes();
-                    std::str::from_utf8(bytes).ok()
-                });
-                self.text(found.collect(), rng)
+                let body = reading.searched()?;
+                let most = if self.pick == Pick::First { 1 } else { MAX_FINDS };
+                let found = reading.within(finds(regex, body, most, *group))?;
+                self.text(found, rng)
             }
             #[cfg(feature = "css")]
             Source::Css(selector, attribute) => {
-                let mut budget = MAX_NODES;
-                let elements = reading.html()?.select(selector).take(MAX_FINDS);
-                let found: Vec<String> = elements
-                    .filter_map(|element| match attribute {
-                        Some(name) => element.value().attr(name).map(str::to_owned),
-                        None => text_of(element, &mut budget),
-                    })
-                    .collect();
+                let page = reading.html()?;
+                let most = if self.pick == Pick::First { 1 } else { MAX_FINDS };
+                let found = reading.within(selector.find(page, attribute.as_deref(), most))?;
                 self.text(found.iter().map(String::as_str).collect(), rng)
             }
         }
@@ -107,21 +97,25 @@ impl Capture {
     }
 }
 
-/// The text of an element; nothing more once so many nodes were looked at for one capture: a page
-/// of nested elements would else be read once for each of them.
-#[cfg(feature = "css")]
-fn text_of(element: scraper::ElementRef<'_>, budget: &mut usize) -> Option<String> {
-    let mut text = String::new();
-    for node in element.descendants() {
-        *budget = budget.checked_sub(1)?;
-        if let Some(part) = node.value().as_text() {
-            text.push_str(part);
-        }
-        if text.len() > 2 * MAX_CAPTURE {
+/// What a group holds in each find of an expression, at most `most` of them. Each search may look
+/// at all of the body that is left, so that is what it counts.
+fn finds<'b>(
+    regex: &Regex,
+    body: &'b [u8],
+    most: usize,
+    group: usize,
+) -> Result<Vec<&'b str>, TooComplex> {
+    let (mut found, mut searches) = (Vec::new(), MAX_SEARCHES);
+    for find in regex.captures_iter(body).take(MAX_FINDS) {
+        let end = find.get(0).map_or(0, |whole| whole.end());
+        searches = searches.checked_sub(body.len() - end).ok_or(TooComplex)?;
+        let text = find.get(group).and_then(|bytes| std::str::from_utf8(bytes.as_bytes()).ok());
+        found.extend(text);
+        if found.len() == most {
             break;
         }
     }
-    Some(text.trim().to_owned())
+    Ok(found)
 }
 
 impl Source {

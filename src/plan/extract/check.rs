@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use regex::bytes::Regex;
 use serde_json::Value as Json;
-use serde_json_path::JsonPath;
 
-use super::Reading;
+use super::{Path, Reading};
 use crate::verdict::Op;
 
 /// A condition on an answer.
@@ -30,7 +29,7 @@ pub enum What {
     /// The body matches.
     Body(Text),
     /// The first node the path finds equals the value.
-    Json(JsonPath, Json),
+    Json(Path, Json),
     /// The decoded body has so many bytes.
     Size(Op, u64),
     /// A time of the exchange compares so.
@@ -71,11 +70,14 @@ impl Check {
             What::Header(name, text) => {
                 reading.headers(name).any(|value| text.matches(value.as_bytes()))
             }
+            What::Body(text @ Text::Matches(_)) => {
+                reading.searched().is_some_and(|body| text.matches(body))
+            }
             What::Body(text) => text.matches(answer.body),
-            What::Json(path, wanted) => reading
-                .json()
-                .and_then(|json| path.query(json).first())
-                .is_some_and(|node| same(node, wanted)),
+            What::Json(path, wanted) => {
+                let found = reading.at(path).unwrap_or_default();
+                found.first().is_some_and(|node| same(node, wanted))
+            }
             What::Size(op, limit) => op.holds(answer.body.len() as f64, *limit as f64),
             What::Time(timing, op, limit) => {
                 let time = match timing {

@@ -1,12 +1,18 @@
 //! What is looked for in an answer: captures and checks.
 //!
 //! `scenario` compiles them, the engine applies them to a kept answer with [`apply`].
-//! Invariant: an answer is hostile input: nothing here trusts its size, encoding or shape.
+//! Invariant: an answer is hostile input: nothing here trusts its size, encoding or shape, and the
+//! work on it is bounded (ARCHITECTURE.md, the table of bounds).
 
 mod capture;
 mod check;
+#[cfg(feature = "css")]
+mod counted;
+#[cfg(feature = "css")]
+mod page;
+mod path;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -17,13 +23,22 @@ use crate::seed::Rng;
 
 pub use capture::{Capture, Pick, Source};
 pub use check::{Check, Text, Timing, What};
+#[cfg(feature = "css")]
+pub use page::Css;
+pub use path::Path;
 
 /// The most bytes a captured value may take; a larger one counts as not found.
 pub const MAX_CAPTURE: usize = 64 << 10;
 
-/// The longest page that is parsed for a selector: 4 MiB.
-#[cfg(feature = "css")]
-const MAX_HTML: usize = 4 << 20;
+/// The longest body that a regular expression is looked for in: 8 MiB.
+const MAX_SEARCHED: usize = 8 << 20;
+
+/// The most bytes that one capture searches with a regular expression, all its finds together:
+/// each may search to the end of the body.
+const MAX_SEARCHES: usize = 1 << 30;
+
+/// The most values of a body of JSON: each takes 72 bytes of memory, and may take one of the body.
+const MAX_JSON: usize = 2_000_000;
 
 /// A complete answer, as far as it was kept.
 #[derive(Clone, Copy, Debug)]
@@ -47,8 +62,24 @@ pub struct Answer<'a> {
 pub struct Reading<'a> {
     answer: Answer<'a>,
     json: OnceCell<Option<Json>>,
+    levels: OnceCell<path::Levels>,
     #[cfg(feature = "css")]
-    html: OnceCell<scraper::Html>,
+    html: OnceCell<Option<scraper::Html>>,
+    /// Something went beyond its limit.
+    is_too_complex: Cell<bool>,
+}
+
+/// Work on a response, or the response, goes beyond a limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct TooComplex;
+
+/// What came of looking at a response.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Applied {
+    /// All expects held.
+    pub as_expected: bool,
+    /// Some check or capture would have taken more work than it may; it counts as failed.
+    pub too_complex: bool,
 }
 
 /// Which part of a call a verdict is about, by its index in the call's own list.
@@ -63,15 +94,15 @@ pub enum Part {
 }
 
 /// Looks at a complete answer: expects, then checks, then captures, each told to `each` with
-/// whether it held. Returns whether all expects held; when one did not the call failed, and its
-/// captures are left alone. A capture that finds nothing leaves its variable unset.
+/// whether it held. When an expect did not hold the call failed, and its captures are left alone.
+/// A capture that finds nothing leaves its variable unset.
 pub fn apply(
     call: &Call,
     answer: Answer<'_>,
     variables: &mut [Option<Value>],
     rng: &mut Rng,
     mut each: impl FnMut(Part, bool),
-) -> bool {
+) -> Applied {
     let reading = Reading::new(answer);
     let mut as_expected = true;
     for (index, check) in call.expects.iter().enumerate() {
@@ -91,7 +122,7 @@ pub fn apply(
             }
         }
     }
-    as_expected
+    Applied { as_expected, too_complex: reading.is_too_complex.get() }
 }
 
 impl<'a> Reading<'a> {
@@ -100,24 +131,44 @@ impl<'a> Reading<'a> {
         Self {
             answer,
             json: OnceCell::new(),
+            levels: OnceCell::new(),
             #[cfg(feature = "css")]
             html: OnceCell::new(),
+            is_too_complex: Cell::new(false),
         }
+    }
+
+    /// What was found; `None`, and noted, when that took too much work.
+    fn within<T>(&self, found: Result<T, TooComplex>) -> Option<T> {
+        self.is_too_complex.set(self.is_too_complex.get() || found.is_err());
+        found.ok()
     }
 
     /// The body as JSON; `None` when it is none.
     fn json(&self) -> Option<&Json> {
-        self.json.get_or_init(|| serde_json::from_slice(self.answer.body).ok()).as_ref()
+        let parse = || {
+            self.within(few_values(self.answer.body))?;
+            serde_json::from_slice(self.answer.body).ok()
+        };
+        self.json.get_or_init(parse).as_ref()
     }
 
-    /// The body as HTML; any text is some, but not a very long one.
+    /// The nodes that a path finds in the body.
+    fn at(&self, path: &Path) -> Option<Vec<&Json>> {
+        let json = self.json()?;
+        self.within(path.query(json, || self.levels.get_or_init(|| path::Levels::of(json))))
+    }
+
+    /// The body as HTML; any text is some, but not a very long or deep one.
     #[cfg(feature = "css")]
     fn html(&self) -> Option<&scraper::Html> {
-        if self.answer.body.len() > MAX_HTML {
-            return None;
-        }
-        let text = || String::from_utf8_lossy(self.answer.body);
-        Some(self.html.get_or_init(|| scraper::Html::parse_document(&text())))
+        self.html.get_or_init(|| self.within(page::parse(self.answer.body))).as_ref()
+    }
+
+    /// The body for a regular expression; `None` when it is too long.
+    fn searched(&self) -> Option<&'a [u8]> {
+        let body = self.answer.body;
+        self.within(if body.len() > MAX_SEARCHED { Err(TooComplex) } else { Ok(body) })
     }
 
     /// The values of all headers of this name that are UTF-8, in order.
@@ -139,6 +190,29 @@ impl<'a> Reading<'a> {
             (own.trim() == name).then(|| value.trim())
         })
     }
+}
+
+/// Whether a body of JSON has few enough values to be kept in memory.
+fn few_values(body: &[u8]) -> Result<(), TooComplex> {
+    if body.len() <= MAX_JSON {
+        return Ok(());
+    }
+    // Each value but the first follows one of these, outside texts; `{` and `[` begin one too.
+    let (mut values, mut at) = (1, 0);
+    while let Some(&byte) = body.get(at) {
+        values += usize::from(matches!(byte, b',' | b'[' | b'{'));
+        at += 1;
+        if byte == b'"' {
+            while let Some(found) = memchr::memchr2(b'"', b'\\', &body[at.min(body.len())..]) {
+                at += found + 1;
+                if body[at - 1] == b'"' {
+                    break;
+                }
+                at += 1;
+            }
+        }
+    }
+    if values > MAX_JSON { Err(TooComplex) } else { Ok(()) }
 }
 
 /// A JSON value as a template sees it; every type keeps its own.

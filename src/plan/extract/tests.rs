@@ -1,7 +1,6 @@
 //! Captures and checks against answers that are right, wrong and hostile.
 
 use regex::bytes::Regex;
-use serde_json_path::JsonPath;
 
 use super::*;
 use crate::seed::{Seed, Stream};
@@ -17,8 +16,8 @@ fn answer<'a>(head: &'a [u8], body: &'a [u8]) -> Answer<'a> {
     Answer { status: 200, head, body, cookies: &[], service, first_byte }
 }
 
-fn path(text: &str) -> JsonPath {
-    JsonPath::parse(text).unwrap()
+fn path(text: &str) -> Path {
+    text.parse().unwrap()
 }
 
 fn find(source: Source, pick: Pick, head: &[u8], body: &[u8]) -> Option<String> {
@@ -151,7 +150,7 @@ fn expressions_and_selectors_find_texts() {
 #[test]
 fn selectors_find_attributes_and_texts() {
     let css = |text: &str, attribute: Option<&str>, pick| {
-        let selector = scraper::Selector::parse(text).unwrap();
+        let selector = Css::parse(text).unwrap();
         find(Source::Css(selector, attribute.map(str::to_owned)), pick, HEAD, PAGE)
     };
     for (found, expect) in [
@@ -164,9 +163,102 @@ fn selectors_find_attributes_and_texts() {
         assert_eq!(found.as_deref(), expect);
     }
     // What is no HTML is a text in a page; depth costs no stack.
-    let selector = || scraper::Selector::parse("b").unwrap();
+    let selector = || Css::parse("b").unwrap();
     let deep = "<b>".repeat(50_000);
     for body in [&b"\xff\x00"[..], b"", b"{}", deep.as_bytes()] {
         find(Source::Css(selector(), None), Pick::First, HEAD, body);
+    }
+}
+
+/// Whether a capture of `body` is given up as too much work.
+fn is_too_complex(source: Source, pick: Pick, body: &[u8]) -> bool {
+    let mut rng = Seed::new(3).unwrap().rng(Stream::Content, 0, 0);
+    let capture = Capture { variable: 0, name: "capture x".into(), source, pick };
+    let reading = Reading::new(answer(HEAD, body));
+    let found = capture.find(&reading, &mut rng);
+    let is_too_complex = reading.is_too_complex.get();
+    assert!(found.is_none() || !is_too_complex);
+    is_too_complex
+}
+
+#[test]
+fn captures_beyond_the_work_they_may_take_are_given_up() {
+    let json = |text: &str| Source::Json(path(text));
+    let regex = |text: &str| Source::Regex(Regex::new(text).unwrap(), 0);
+    let deep = format!("{}1{}", "[0,".repeat(120), "]".repeat(120)).into_bytes();
+    let values = format!("[{}1]", "1,".repeat(MAX_JSON)).into_bytes();
+    let commas = format!("[\"{}\\\\\",\"{}\"]", ",".repeat(MAX_JSON), "[".repeat(9)).into_bytes();
+    let long = vec![b'x'; MAX_SEARCHED + 1];
+    let page = "<a>".repeat(400_000).into_bytes();
+    for (source, pick, body, expect) in [
+        (json("$..*..*..*..*..*"), Pick::All, &deep, true),
+        (json("$..*"), Pick::First, &deep, false),
+        (json("$[0]"), Pick::First, &values, true),
+        (json("$[1]"), Pick::First, &commas, false),
+        (regex("x"), Pick::First, &long, true),
+        // Each find searches all that is left, and is one letter.
+        (regex("(?s).*Z|<"), Pick::All, &page, true),
+        (regex("(?s).*Z|<"), Pick::First, &page, false),
+    ] {
+        assert_eq!(is_too_complex(source.clone(), pick, body), expect, "{source:?} {pick:?}");
+    }
+}
+
+#[cfg(feature = "css")]
+#[test]
+fn pages_beyond_their_limits_are_given_up() {
+    use super::page::{MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_NODES};
+    let page = |body: String| {
+        is_too_complex(Source::Css(Css::parse("i").unwrap(), None), Pick::First, body.as_bytes())
+    };
+    let attributes = |count: usize| {
+        let all: Vec<String> = (0..count).map(|index| format!("a{index}='>\"'")).collect();
+        format!("<p {}><i>x", all.join(" "))
+    };
+    let nodes = MAX_NODES as usize;
+    let formatting = |count: usize| {
+        let tags: Vec<String> = (0..count).map(|i| format!("<b a={i}>")).collect();
+        tags.concat()
+    };
+    for (body, expect) in [
+        ("<div>".repeat(MAX_DEPTH - 10) + "<i>x", false),
+        ("<div>".repeat(MAX_DEPTH + 1), true),
+        ("<div>".repeat(80_000), true),
+        ("<b><i><a>".repeat(1_000) + &"</b></i></a>".repeat(1_000), true),
+        // Formatting elements are made anew in each paragraph.
+        (format!("<p>{}</p>{}", formatting(200), "<p>x</p>".repeat(2_000)), true),
+        (format!("<p>{}</p>{}", formatting(20), "<p>x</p>".repeat(2_000)), false),
+        (attributes(MAX_ATTRIBUTES - 1), false),
+        (attributes(MAX_ATTRIBUTES + 1), true),
+        (format!("<i>x</i><script>if (a <b) {{ {} }}</script>", "c ".repeat(1_000)), false),
+        ("<br>".repeat(nodes / 2), false),
+        ("<br>".repeat(nodes + 1), true),
+        (" ".repeat(MAX_BYTES + 1), true),
+    ] {
+        let shown = format!("{} bytes {}", body.len(), &body[..body.len().min(60)]);
+        assert_eq!(page(body), expect, "{shown}");
+    }
+}
+
+#[cfg(feature = "css")]
+#[test]
+fn visits_of_a_selector_are_counted_and_bounded() {
+    use super::page::{self, MAX_VISITS};
+    let page = page::parse("<p><u></u><!---->".repeat(20_000).as_bytes()).unwrap();
+    let visits = |text: &str, left: u64| {
+        let left = Cell::new(left);
+        let found = Css::parse(text).unwrap().select(&page, None, usize::MAX, &left);
+        (found.len(), left.get())
+    };
+    // A visit or two for each element, and for each text that is found.
+    let (found, left) = visits("u", MAX_VISITS);
+    assert_eq!(found, 20_000);
+    assert!((40_000..200_000).contains(&(MAX_VISITS - left)), "{}", MAX_VISITS - left);
+    // Each paragraph looks at all before it: 20,000² / 2.
+    for text in ["i ~ p", "p:has(~ i)", "p:not(i ~ p):has(i)"] {
+        let (_, left) = visits(text, MAX_VISITS);
+        assert_eq!(left, 0, "{text}");
+        let css = || Source::Css(Css::parse(text).unwrap(), None);
+        assert!(is_too_complex(css(), Pick::First, "<p><u></u>".repeat(20_000).as_bytes()));
     }
 }

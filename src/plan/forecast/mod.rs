@@ -20,7 +20,7 @@ use visits::View;
 use crate::curve::Curve;
 use crate::plan::load::OPEN_END;
 use crate::plan::{Load, Plan};
-use crate::units::nanos;
+use crate::units::{Rate, nanos};
 
 /// Columns of a picture of a load.
 pub const COLUMNS: usize = 60;
@@ -172,7 +172,9 @@ fn loading(plan: &Plan, index: usize, made: &Made, assumed: &Assumed, end_s: f64
         (workload.start.as_secs_f64(), InFlight::of(plan, index, View::EXPECTED, assumed));
     let (curve, unit, exact) = match &workload.load {
         Load::Closed(users) => (&users.curve, 1.0, made.spread == 0.0),
-        Load::Open(arrivals) => (&arrivals.curve, 1e-9, made.spread == 0.0),
+        Load::Open(arrivals) => {
+            (&arrivals.curve, 1.0 / Rate::UNITS_PER_S as f64, made.spread == 0.0)
+        }
     };
     let parts = || made.parts.iter().flatten();
     let calls = |part: &load::Part| {

@@ -120,7 +120,7 @@ pub enum HedgeAfter {
 /// The most attempts per second; waiting for a turn is blocked time.
 #[derive(Clone, Debug, Default)]
 pub struct Limits {
-    /// All of the run, nano-attempts per second.
+    /// All of the run, in units of a `Rate`.
     pub global: Option<u64>,
     /// Each user, by its number.
     pub per_user: Option<u64>,

@@ -59,6 +59,11 @@ impl Policies {
         Pattern::best(patterns, endpoint)
     }
 
+    /// Whether the scenario says how much memory the run may take.
+    pub fn has_own_memory_budget(&self) -> bool {
+        self.memory.is_some_and(|memory| memory.budget.is_some())
+    }
+
     /// The shared pool with the fewest connections: each shard needs one of them.
     pub fn smallest_pool(&self) -> Option<&Pool> {
         let shared = self.pools.iter().filter(|pool| pool.strategy == Strategy::Shared);

@@ -8,7 +8,7 @@ use std::io::Write as _;
 
 use minijinja::value::ValueKind;
 
-use super::{MAX_OUTPUT, RenderError, Value};
+use super::{MAX_DEPTH, MAX_OUTPUT, RenderError, Value};
 
 /// Where a slot stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,9 +27,6 @@ pub enum Encoding {
     /// Inside the quotes of a JSON string.
     JsonText,
 }
-
-/// The deepest nesting written; JSON from an answer is not deeper.
-const MAX_DEPTH: usize = 130;
 
 /// Writes `value` as `encoding` says.
 pub(super) fn value(
@@ -61,7 +58,7 @@ pub(super) fn value(
 /// Writes `text` as `encoding` says.
 pub(super) fn text(text: &str, encoding: Encoding, out: &mut Vec<u8>) -> Result<(), RenderError> {
     if text.len() > MAX_OUTPUT {
-        return Err(RenderError::Invalid("a text of more than 16 MiB".to_owned()));
+        return Err(RenderError::Limit("a text of more than 16 MiB".to_owned()));
     }
     match encoding {
         Encoding::Plain => out.extend_from_slice(text.as_bytes()),
@@ -143,7 +140,7 @@ fn json_text(text: &str, out: &mut Vec<u8>) {
 fn json(value: &Value, depth: usize, out: &mut Vec<u8>) -> Result<(), RenderError> {
     let invalid = |what: &str| Err(RenderError::Invalid(what.to_owned()));
     if depth == 0 || out.len() > MAX_OUTPUT {
-        return invalid("a value that is too deep or too long");
+        return Err(RenderError::Limit("a value that is too deep or too long".to_owned()));
     }
     match value.kind() {
         ValueKind::None => out.extend_from_slice(b"null"),

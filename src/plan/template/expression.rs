@@ -9,7 +9,7 @@ use minijinja::{Error, ErrorKind, Value};
 
 use super::calls::{PREFIX, Rewritten};
 use super::functions::{ENVIRONMENT, lending};
-use super::{RESERVED, RenderError, Scope};
+use super::{RESERVED, RenderError, Scope, operators, work};
 use crate::seed::Rng;
 
 /// A compiled expression and the variables it reads.
@@ -40,6 +40,7 @@ pub(super) fn compile(
     names: &[String],
 ) -> Result<(Expression, Vec<String>), minijinja::Error> {
     let Rewritten { source: code, words, constants } = rewritten;
+    let code = operators::counted(&code)?.unwrap_or(code);
     let code = ENVIRONMENT.compile_expression_owned(code)?;
     let mut reads = Vec::new();
     let mut unknown = Vec::new();
@@ -81,10 +82,20 @@ impl Expression {
         });
         let constants = self.0.constants.iter().cloned();
         let context = Value::from_pairs(variables.chain(user).chain(constants));
-        let value = lending(scope.rng, scope.now_ms, || self.0.code.eval(context));
+        if *scope.work == 0 {
+            let message = "the expressions of this iteration did all the work that one may do";
+            return Err(RenderError::Limit(message.to_owned()));
+        }
+        let value = lending(scope.rng, scope.now_ms, scope.work, || {
+            work::charge(work::ITEM)?;
+            self.0.code.eval(context)
+        });
         match value {
             Ok(value) if !value.is_undefined() => Ok(value),
             Ok(_) => Err(self.blame(scope, "is not defined")),
+            Err(error) if error.kind() == ErrorKind::OutOfFuel => {
+                Err(RenderError::Limit(format!("{self:?}: {}", show(&error))))
+            }
             Err(error) => Err(self.blame(scope, &show(&error))),
         }
     }
@@ -111,7 +122,10 @@ impl Expression {
         let constants = self.0.constants.iter().cloned();
         let known = constants.chain([(Value::from("user"), user)]);
         let context = Value::from_pairs(guesses.chain(known));
-        let Err(error) = lending(rng, 0, || self.0.code.eval(context)) else { return Ok(()) };
+        let work = &mut work::MAX_WORK.clone();
+        let Err(error) = lending(rng, 0, work, || self.0.code.eval(context)) else {
+            return Ok(());
+        };
         let certain = matches!(
             error.kind(),
             ErrorKind::UnknownFilter
@@ -120,6 +134,10 @@ impl Expression {
                 | ErrorKind::TooManyArguments
                 | ErrorKind::MissingArgument
         );
+        // A guess may cost more than what it stands for.
+        if error.kind() == ErrorKind::OutOfFuel && !self.0.reads.is_empty() {
+            return Ok(());
+        }
         if certain || self.0.reads.is_empty() { Err(show(&error)) } else { Ok(()) }
     }
 }

@@ -12,7 +12,8 @@ use rand::RngExt;
 use rand_xoshiro::rand_core::SeedableRng;
 
 use super::calls::PREFIX;
-use super::{calendar, codec, people};
+use super::work::{self, charge, charge_value};
+use super::{calendar, codec, filters, operators, people};
 use crate::seed::Rng;
 
 /// The functions an expression may call.
@@ -46,7 +47,7 @@ pub const RESERVED: &[&str] = &[
     "True", "False", "None", "not", "and", "or", "in", "is", "if", "else",
 ];
 
-/// Instructions one evaluation may take: a bound on loops over captured lists.
+/// Instructions one evaluation may take; `work` counts what they do.
 const FUEL: u64 = 100_000;
 
 /// The longest list `choice` draws from.
@@ -57,7 +58,16 @@ const MAX_LETTERS: usize = 65_536;
 
 const ALNUM: &[u8] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
+/// What expressions are compiled for.
 pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut env = BUILTIN.clone();
+    filters::add_to(&mut env);
+    operators::add_to(&mut env);
+    env
+});
+
+/// minijinja's own functions and filters, and ours, whose work is not counted.
+pub(super) static BUILTIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut env = Environment::new();
     env.set_undefined_behavior(UndefinedBehavior::Strict);
     env.set_fuel(Some(FUEL));
@@ -82,13 +92,16 @@ pub(super) static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(||
     env.add_function(own("hex"), |count: usize| letters(b"0123456789abcdef", count));
     env.add_function(own("digits"), |count: usize| letters(b"0123456789", count));
     env.add_function(own("alnum"), |count: usize| letters(ALNUM, count));
-    env.add_function(own("hash"), hash);
+    env.add_function(own("hash"), |value: &Value, law: Option<&str>| {
+        charge_value(value)?;
+        hash(value, law)
+    });
     env.add_filter("hash", hash);
-    env.add_function(own("base64"), codec::base64);
+    env.add_function(own("base64"), |value: &Value| counted(codec::base64, value));
     env.add_filter("base64", codec::base64);
-    env.add_function(own("urlencode"), codec::urlencode);
+    env.add_function(own("urlencode"), |value: &Value| counted(codec::urlencode, value));
     env.add_filter("urlencode", codec::urlencode);
-    env.add_function(own("json"), codec::json);
+    env.add_function(own("json"), |value: &Value| counted(codec::json, value));
     env.add_filter("json", codec::json);
     env
 });
@@ -101,12 +114,17 @@ thread_local! {
 }
 
 /// Runs `evaluation` at a moment with `rng` lent to the functions, and takes it back as they left
-/// it.
-pub(super) fn lending<T>(rng: &mut Rng, now_ms: u64, evaluation: impl FnOnce() -> T) -> T {
+/// it; what it works is taken off `work`.
+pub(super) fn lending<T>(
+    rng: &mut Rng,
+    now_ms: u64,
+    work: &mut u64,
+    evaluation: impl FnOnce() -> T,
+) -> T {
     NOW.set(now_ms);
     let swap = |rng: &mut Rng| LENT.with_borrow_mut(|lent| std::mem::swap(lent, rng));
     swap(rng);
-    let result = evaluation();
+    let result = work::within(work, evaluation);
     swap(rng);
     result
 }
@@ -180,11 +198,20 @@ fn hash(text: &Value, law: Option<&str>) -> Result<String, Error> {
     codec::hash(text, law)
 }
 
+/// A text made of a value, with what goes in and comes out charged.
+fn counted(make: impl Fn(&Value) -> Result<String, Error>, value: &Value) -> Result<String, Error> {
+    charge_value(value)?;
+    let text = make(value)?;
+    charge(text.len() as u64)?;
+    Ok(text)
+}
+
 /// So many characters of an alphabet.
 fn letters(alphabet: &[u8], count: usize) -> Result<String, Error> {
     if count > MAX_LETTERS {
         return Err(invalid(format!("at most {MAX_LETTERS} characters at a time")));
     }
+    charge(count as u64)?;
     let draw = |rng: &mut Rng| char::from(alphabet[rng.random_range(0..alphabet.len())]);
     Ok(with_rng(|rng| (0..count).map(|_| draw(rng)).collect()))
 }

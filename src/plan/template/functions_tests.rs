@@ -8,8 +8,16 @@ const NOW_MS: u64 = 1_763_690_583_042;
 fn draw(template: &Template, rng: &mut Rng) -> Result<String, RenderError> {
     let names = ["name".to_owned()];
     let variables = [Some(Value::from("x y"))];
-    let mut scope =
-        Scope { variables: &variables, names: &names, rng, user: 7, iteration: 2, now_ms: NOW_MS };
+    let mut scope = Scope {
+        variables: &variables,
+        names: &names,
+        rng,
+        user: 7,
+        iteration: 2,
+        now_ms: NOW_MS,
+        work: &mut super::super::MAX_ITERATION_WORK.clone(),
+        from_responses: &[],
+    };
     let mut out = Vec::new();
     template.render(&mut scope, &mut out)?;
     Ok(String::from_utf8(out).unwrap())

@@ -9,12 +9,15 @@ mod calls;
 mod codec;
 mod encode;
 mod expression;
+mod filters;
 mod functions;
+mod operators;
 mod parse;
 mod people;
 #[cfg(test)]
 mod tests;
 mod typed;
+mod work;
 
 use std::io::Write as _;
 
@@ -24,6 +27,7 @@ pub use encode::Encoding;
 pub use functions::{FUNCTIONS, RESERVED};
 pub use parse::{Builder, ParseError, ParseErrorKind};
 pub use typed::Typed;
+pub use work::{MAX_DEPTH, MAX_ITERATION_WORK, MAX_VALUE, MAX_WORK};
 
 use crate::seed::Rng;
 use expression::Expression;
@@ -80,6 +84,11 @@ pub struct Scope<'a> {
     pub iteration: u64,
     /// When the call is intended, by the wall clock: ms since the epoch.
     pub now_ms: u64,
+    /// The work that expressions may still do in this iteration; begins with
+    /// [`MAX_ITERATION_WORK`].
+    pub work: &'a mut u64,
+    /// For each slot, whether its value comes from a response.
+    pub from_responses: &'a [bool],
 }
 
 /// Why a template could not be rendered; the call is not made and counts as a generator error.
@@ -91,9 +100,25 @@ pub enum RenderError {
     /// An expression that failed, or a value that may not stand there.
     #[error("{0}")]
     Invalid(String),
+    /// A value or an evaluation that ran into a limit.
+    #[error("{0}")]
+    Limit(String),
+    /// A value from a response that cannot stand there: the target's failure, not ours.
+    #[error("a value from a response cannot be used: {0}")]
+    Response(String),
     /// A request that a safety limit forbids.
     #[error("{0}")]
     Denied(String),
+}
+
+impl RenderError {
+    /// The same, blamed on the target if what was rendered reads a value from a response.
+    fn blamed(self, from_responses: &[bool], reads: impl FnOnce(&mut dyn FnMut(usize))) -> Self {
+        let (Self::Invalid(message) | Self::Limit(message)) = &self else { return self };
+        let mut is_from_response = false;
+        reads(&mut |slot| is_from_response |= from_responses.get(slot) == Some(&true));
+        if is_from_response { Self::Response(message.clone()) } else { self }
+    }
 }
 
 impl Template {
@@ -148,6 +173,11 @@ impl Template {
 
     /// Appends the rendered text to `out`; after an error `out` holds what came before it.
     pub fn render(&self, scope: &mut Scope<'_>, out: &mut Vec<u8>) -> Result<(), RenderError> {
+        let rendered = self.render_all(scope, out);
+        rendered.map_err(|error| error.blamed(scope.from_responses, |each| self.reads(each)))
+    }
+
+    fn render_all(&self, scope: &mut Scope<'_>, out: &mut Vec<u8>) -> Result<(), RenderError> {
         let start = out.len();
         for segment in &self.segments {
             match segment {
@@ -155,7 +185,7 @@ impl Template {
                 Segment::Slot(slot, encoding) => slot.render(*encoding, scope, out)?,
             }
             if out.len() - start > MAX_OUTPUT {
-                return Err(RenderError::Invalid("a text of more than 16 MiB".to_owned()));
+                return Err(RenderError::Limit("a text of more than 16 MiB".to_owned()));
             }
         }
         if self.is_path && out.get(start) != Some(&b'/') {

@@ -9,6 +9,15 @@ fn names() -> Vec<String> {
 }
 
 fn render_with(template: &Template, x: Value) -> Result<String, RenderError> {
+    render_within(template, x, &mut MAX_ITERATION_WORK.clone(), &[])
+}
+
+fn render_within(
+    template: &Template,
+    x: Value,
+    work: &mut u64,
+    from_responses: &[bool],
+) -> Result<String, RenderError> {
     let names = names();
     let mut rng = Seed::new(1).unwrap().rng(Stream::Content, 0, 0);
     let variables = [Some(x), Some(Value::from("p 1")), None];
@@ -19,6 +28,8 @@ fn render_with(template: &Template, x: Value) -> Result<String, RenderError> {
         user: 7,
         iteration: 2,
         now_ms: 1_763_690_583_042,
+        work,
+        from_responses,
     };
     let mut out = Vec::new();
     template.render(&mut scope, &mut out)?;

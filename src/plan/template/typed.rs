@@ -3,7 +3,10 @@
 //! `scenario` compiles it, `engine` evaluates it for each step.
 //! Invariant: pure and bounded, as every template.
 
-use super::{Encoding, RenderError, Scope, Slot, Template, Value, parse};
+use super::{Encoding, MAX_DEPTH, RenderError, Scope, Slot, Template, Value, parse, work};
+
+/// The most bytes of a value in a message.
+const SHOWN: usize = 100;
 
 /// A value known beforehand, one whole `{{ }}` with its own type, or a text.
 #[derive(Clone, Debug)]
@@ -49,6 +52,36 @@ impl Typed {
     /// # Errors
     /// When it reads an unset variable, or an expression fails.
     pub fn evaluate(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
+        let value = self.value(scope);
+        value.map_err(|error| self.blame(scope, error))
+    }
+
+    /// Its value now, to be kept in a variable.
+    ///
+    /// # Errors
+    /// As `evaluate`, and when it is larger or deeper than a variable may be.
+    pub fn kept(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
+        let value = self.evaluate(scope)?;
+        if self.as_fixed().is_some() {
+            return Ok(value);
+        }
+        let mut left = work::MAX_VALUE;
+        let weighed = work::weigh(&value, MAX_DEPTH, &mut left);
+        let weight = work::MAX_VALUE - left;
+        *scope.work = scope.work.saturating_sub(weight);
+        match weighed {
+            Ok(()) => Ok(value),
+            Err(limit) => {
+                Err(self.blame(scope, RenderError::Limit(format!("a variable: {limit}"))))
+            }
+        }
+    }
+
+    fn blame(&self, scope: &Scope<'_>, error: RenderError) -> RenderError {
+        error.blamed(scope.from_responses, |each| self.reads(each))
+    }
+
+    fn value(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
         match &self.0 {
             Form::Fixed(value) => Ok(value.clone()),
             Form::Slot(slot) => slot.value(scope),
@@ -81,7 +114,10 @@ impl Typed {
             None => u64::try_from(value.clone()).ok(),
         };
         number.filter(|number| *number <= most).ok_or_else(|| {
-            RenderError::Invalid(format!("`{value}` is no whole number from 0 to {most}"))
+            let mut shown = value.to_string();
+            shown.truncate(shown.floor_char_boundary(SHOWN));
+            let message = format!("`{shown}` is no whole number from 0 to {most}");
+            self.blame(scope, RenderError::Invalid(message))
         })
     }
 

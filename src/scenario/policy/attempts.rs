@@ -186,10 +186,10 @@ fn per_endpoint(
     limits
 }
 
-/// A rate above zero, in nano-attempts per second.
+/// A rate above zero, in units of a `Rate`.
 fn some_rate(review: &mut Review, node: &Node) -> Option<u64> {
-    match shape::rate(review, node)?.nano_per_s() {
+    match shape::rate(review, node)?.units() {
         0 => wrong(review, node, "a rate above zero, such as 100/s"),
-        nano => Some(nano),
+        units => Some(units),
     }
 }

@@ -1,11 +1,13 @@
 //! Workflow commands as GitHub's runners read them from a log: a line per rule that failed, per
 //! reason not to trust the numbers, and what stopped the run.
 //!
+//! `::error` for what failed, `::warning` for what is inconclusive or degraded.
 //! Invariant: what others wrote can neither end a line nor begin another command.
 
 use std::fmt::Write;
 
 use crate::event::Report;
+use crate::exit::Ending;
 use crate::sinks::judged;
 use crate::sinks::paint::plain;
 use crate::verdict::trust::Level;
@@ -17,18 +19,23 @@ pub(super) fn render(report: &Report) -> String {
         let _ = writeln!(out, "::{level} title={title}::{text}");
     };
     let scenario = &report.opening.plan.scenario;
+    // A rule that was missed on numbers that cannot be trusted says nothing about a change.
+    let level = match report.ending {
+        Ending::Inconclusive => "warning",
+        _ => "error",
+    };
     for judgement in report.judgements.iter().filter(|judgement| !judgement.passed) {
         let words = judged::words(judgement);
         let (rule, seen, note) = (&judgement.threshold.rule, &words.observed, words.note(", "));
         let note = if note.is_empty() { note } else { format!(", {note}") };
         let title = format!("{scenario}: threshold failed");
-        say("error", &title, &format!("{rule}: observed {seen}{note}"));
+        let limit = judged::limit(judgement);
+        say(level, &title, &format!("{rule}: observed {seen}, limit {limit}{note}"));
     }
     for reason in &report.trust.reasons {
-        let level = if reason.level == Level::No { "error" } else { "warning" };
         let affects = reason.affects().join(", ");
         let text = format!("{} (affects {affects}): {}", reason.check, reason.hint);
-        say(level, &format!("{scenario}: trust {}", reason.level.name()), &text);
+        say("warning", &format!("{scenario}: trust {}", reason.level.name()), &text);
     }
     if let Some(why) = &report.stopped {
         say("error", &format!("{scenario}: stopped"), why);
@@ -38,7 +45,12 @@ pub(super) fn render(report: &Report) -> String {
     }
     let verdict = judged::verdict(report);
     let code = report.ending.code();
-    say("notice", scenario, &format!("{verdict}, exit code {code}"));
+    let level = match report.ending {
+        Ending::Pass if report.trust.level == Level::Yes => "notice",
+        Ending::Pass | Ending::Inconclusive => "warning",
+        _ => "error",
+    };
+    say(level, scenario, &format!("{verdict}, exit code {code}"));
     out
 }
 

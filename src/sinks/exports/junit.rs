@@ -10,7 +10,7 @@ use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, 
 
 use crate::event::Report;
 use crate::exit::Ending;
-use crate::sinks::judged::{self, Judged};
+use crate::sinks::judged;
 use crate::sinks::paint::plain;
 use crate::units::show_count;
 use crate::verdict::Judgement;
@@ -61,9 +61,10 @@ fn run(report: &Report, took: Duration) -> TestSuite {
 
 fn thresholds(report: &Report) -> TestSuite {
     let failure = |judgement: &Judgement| {
-        let Judged { observed, margin, .. } = judged::words(judgement);
-        let margin = if margin.is_empty() { margin } else { format!(" ({margin})") };
-        (NonSuccessKind::Failure, plain(&format!("observed {observed}{margin}")))
+        let words = judged::words(judgement);
+        let (observed, note, limit) = (&words.observed, words.note(", "), judged::limit(judgement));
+        let note = if note.is_empty() { note } else { format!(" ({note})") };
+        (NonSuccessKind::Failure, plain(&format!("observed {observed}, limit {limit}{note}")))
     };
     let mut suite = TestSuite::new("thresholds");
     suite.add_test_cases(report.judgements.iter().map(|judgement| {

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use crate::event::Report;
 use crate::sinks::judged;
 use crate::sinks::paint::plain;
-use crate::sinks::steps::{quantile, show_quantile};
+use crate::sinks::steps::{lost_note, quantile, show_quantile};
 use crate::stats::outcome;
 use crate::units::{show_count, show_duration, show_rate, show_us};
 
@@ -83,7 +83,7 @@ fn load(out: &mut String, report: &Report) {
             ("closed".to_owned(), format!("{}/s", show_rate(window.started as f64 / seconds)))
         };
         let own = |step: usize| plan.steps[step].workload == at;
-        let response = snapshot.measured.response(own, window.lost);
+        let response = snapshot.measured.response(own, window.lost_starts());
         let errors = snapshot.measured.of_workload(at, own).calls.error_share();
         let _ = writeln!(
             out,
@@ -131,6 +131,9 @@ fn steps(out: &mut String, report: &Report) {
     let more = all.len().saturating_sub(SHOWN);
     if more > 0 {
         let _ = writeln!(out, "\n{more} steps more in steps.csv.");
+    }
+    if let Some(note) = lost_note(report) {
+        let _ = writeln!(out, "\n{note}.");
     }
 }
 

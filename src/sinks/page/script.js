@@ -62,7 +62,7 @@ const page = (() => {
   const read = (series, column, unit) => {
     const value = series.values[column];
     const open = Boolean(series.bounds) && series.bounds.includes(column);
-    if (value === null || value === undefined) return open ? "no answer" : "–";
+    if (value === null || value === undefined) return open ? "no response" : "–";
     const bound = open ? "≥ " : "";
     const thin = series.thin && series.thin.includes(column) ? "~" : "";
     return bound + thin + units[unit](value);

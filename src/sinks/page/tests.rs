@@ -15,7 +15,10 @@ use crate::stats::delta::StepWindow;
 use crate::stats::dial::{Unit, Whose};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::timeline::{Starts, Timeline, band};
-use crate::stats::{BreakerUse, Calls, Circuit, Dial, Heat, Moment, Notice, Point, Tally, Topic};
+use crate::stats::{
+    BreakerUse, Calls, Circuit, Dial, Heat, Moment, Notice, Point, Tally, Topic, Untimed,
+};
+use crate::verdict::judge::Unknown;
 use crate::verdict::{Judgement, Kind, Threshold, Trust, trust};
 
 /// A run of so many seconds in which every text is this one.
@@ -43,6 +46,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         observed: Some(300_000.0),
         at_least: true,
         thin: true,
+        unknown: Unknown { starts: 30, calls: 70, all: 1_000 },
         without_own_delay: None,
         rests_on_own_delay: false,
         worst_at_s: Some(3),
@@ -81,6 +85,7 @@ fn outline(text: &str) -> Outline {
         start: Duration::ZERO,
         end: None,
         archetypes: vec![(own(), 1.0)],
+        max_users: 100,
     };
     let breaker = BreakerName { name: own(), level: "system", is_there: true };
     Outline {
@@ -119,7 +124,7 @@ fn latency() -> Latency {
     let mut latency = Latency::default();
     (1..=100).for_each(|ms| latency.answered(ms * 1_000_000));
     latency.at_least(250_000_000);
-    latency.beyond_n(2);
+    latency.beyond_n(Untimed::NoResponse, 2);
     latency
 }
 
@@ -130,6 +135,7 @@ fn snapshot(plan: &Outline, seconds: u32, text: &str) -> Snapshot {
         calls,
         response: latency(),
         service: latency(),
+        unwanted: None,
         own_delay: None,
         checks: vec![[90, 10]],
         statuses: vec![(200, 100)],

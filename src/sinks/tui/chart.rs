@@ -64,7 +64,7 @@ impl Measure {
     pub(super) fn show(self, value: f64) -> String {
         let value = value.max(0.0);
         match self {
-            _ if value.is_infinite() => "no answer".to_owned(),
+            _ if value.is_infinite() => "no response".to_owned(),
             Self::Time => show_us(value.round() as u64),
             Self::PerSecond => format!("{}/s", show_rate(value)),
             Self::Number if value < 10.0 && value.fract() > 0.0 => format!("{value:.1}"),

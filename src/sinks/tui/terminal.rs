@@ -97,6 +97,19 @@ pub(super) fn leave() {
     let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
 }
 
+/// Gives it back in the middle of whatever is being drawn: the process ends. A thread that hangs in
+/// drawing keeps it.
+pub fn give_back_now() {
+    let is_free = || GATE.try_lock().is_ok();
+    // A screen is drawn within milliseconds, unless the terminal takes nothing any more.
+    for _ in 0..20 {
+        if is_free() {
+            return leave();
+        }
+        std::thread::park_timeout(std::time::Duration::from_millis(10));
+    }
+}
+
 /// Shows a screen: what differs from the one before, all of it without one.
 ///
 /// # Errors

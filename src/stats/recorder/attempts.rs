@@ -6,7 +6,7 @@
 use super::Recorder;
 use crate::stats::outcome::error_index;
 use crate::stats::sample::Opening;
-use crate::stats::{Cause, Exchange, Outcome};
+use crate::stats::{Cause, Exchange, Outcome, Untimed};
 
 /// Why an attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Recorder {
         match exchange.outcome {
             Outcome::Answered(_) => service.answered(ns),
             Outcome::Timeout(_) | Outcome::Unfinished(_) => service.at_least(ns),
-            _ => service.beyond(),
+            _ => service.beyond(Untimed::NoResponse),
         }
     }
 

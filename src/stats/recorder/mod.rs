@@ -4,16 +4,15 @@
 //! Invariant: what is recorded is in exactly one Delta.
 
 mod attempts;
+mod remarks;
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use super::counts::Gauges;
-use super::delta::{Delta, Halt, LINES, LoadWindow, StepWindow, Window, add_name};
-use super::exemplar::{Exemplar, Failing, MOST};
-use super::latency::Latency;
-use super::notice::{NOTICES, Notice};
-use super::outcome::{Fate, Outcome, OwnFault, error_index};
+use super::delta::{Delta, LoadWindow, StepWindow, Window, add_name};
+use super::exemplar::Failing;
+use super::latency::{Latency, Untimed};
+use super::outcome::{Fate, Outcome, OwnFault, Phase, error_index};
 use super::own_delay::Delayed;
 use super::sample::{IterationEnd, Sample, Shape};
 use super::stall::LoopStalls;
@@ -97,6 +96,7 @@ impl Recorder {
         self.delta.workloads[workload].0.suppressed += 1;
         let window = self.load(workload, intended_ns);
         window.lost += 1;
+        window.suppressed += 1;
         window.lost_to_us += 1;
     }
 
@@ -159,7 +159,7 @@ impl Recorder {
             IterationEnd::Completed => latency.answered(ns),
             IterationEnd::Interrupted => latency.at_least(ns),
             // It never came to its end: no duration of it is a duration of an iteration.
-            IterationEnd::Early => latency.beyond(),
+            IterationEnd::Early => latency.beyond(Untimed::NoResponse),
         };
         enter(&mut load.iteration, took_ns);
         if delay_ns > NOTABLE_LAG_NS {
@@ -215,6 +215,11 @@ impl Recorder {
         step.calls.end(sample.fate);
         if let Outcome::Answered(status) = sample.outcome {
             step.count_status(status, 1);
+            if sample.fate == Fate::Failed {
+                let unwanted = step.unwanted.get_or_insert_default();
+                unwanted[0].record_ns(sample.response_ns);
+                unwanted[1].record_ns(sample.service_ns);
+            }
         }
         enter(&mut step.response, sample, sample.response_ns);
         enter(&mut step.service, sample, sample.service_ns);
@@ -289,47 +294,7 @@ impl Recorder {
         let latency = &mut self.window(intended_ns).groups[group];
         match took_ns {
             Some(ns) => latency.answered(ns),
-            None => latency.beyond(),
-        }
-    }
-
-    /// A line of a `log` step; `line` is only called when there is room for it.
-    pub fn say(&mut self, line: impl FnOnce() -> String) {
-        if self.delta.lines.len() < LINES {
-            self.delta.lines.push(line());
-        } else {
-            self.delta.lines_lost += 1;
-        }
-    }
-
-    /// Something changed, and why.
-    pub fn notice(&mut self, notice: Notice) {
-        self.delta.notices.push(notice, NOTICES);
-    }
-
-    /// The run has to stop: the first reason counts.
-    pub fn halt(&mut self, why: impl FnOnce() -> Halt) {
-        if self.delta.halt.is_none() {
-            self.delta.halt = Some(why());
-        }
-    }
-
-    /// From now on failures are counted, and nothing more is kept of them.
-    pub fn keep_no_more(&mut self) {
-        self.keeps = false;
-    }
-
-    /// A call failed so; what is kept of it is made only for the first of its kind.
-    pub fn failure(&mut self, step: usize, failing: Failing, make: impl FnOnce() -> Exemplar) {
-        let kind = (step, failing);
-        let known = self.kinds.contains(&kind);
-        if !known && (self.kinds.len() == MOST || !self.keeps) {
-            return;
-        }
-        self.delta.failures.count(kind);
-        if !known {
-            self.kinds.insert(kind);
-            self.delta.failures.keep(Arc::new(make()));
+            None => latency.beyond(Untimed::NoResponse),
         }
     }
 
@@ -399,6 +364,12 @@ fn enter(latency: &mut Latency, sample: &Sample, ns: u64) {
     match (sample.fate, sample.outcome) {
         (Fate::Ok | Fate::Failed, Outcome::Answered(_)) => latency.answered(ns),
         (Fate::Timeout | Fate::Unfinished, _) => latency.at_least(ns),
-        _ => latency.beyond(),
+        // It was left out on purpose: there is nothing to rank.
+        (Fate::Muted, _) => {}
+        (Fate::Suppressed, _) => latency.beyond(Untimed::Suppressed),
+        (Fate::Own, _) | (_, Outcome::Failed(Phase::Prepare, _)) => {
+            latency.beyond(Untimed::NotMade);
+        }
+        _ => latency.beyond(Untimed::NoResponse),
     }
 }

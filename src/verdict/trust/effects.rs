@@ -19,7 +19,8 @@ pub enum Moves {
     Any,
 }
 
-/// Late starts of a schedule: all of it is made up for later, so times only grow.
+/// Lateness of the generator, to starts, calls or responses: it is in the times, which only grow,
+/// and in what could not be begun.
 pub(super) const LATE: &[Effect] = &[
     ("response", Up),
     ("service", Up),
@@ -28,16 +29,6 @@ pub(super) const LATE: &[Effect] = &[
     ("achieved", Down),
     ("rate", Down),
     ("dropped", Up),
-];
-
-/// Late users of a closed workload ask less of the target, which may answer faster for it.
-pub(super) const LATE_CLOSED: &[Effect] = &[
-    ("response", Any),
-    ("service", Any),
-    ("iteration", Any),
-    ("lag", Up),
-    ("achieved", Down),
-    ("rate", Down),
 ];
 
 pub(super) const LOST_STARTS: &[Effect] =
@@ -64,8 +55,8 @@ pub(super) const ALL: &[Effect] = &[("all", Any)];
 /// The name of what a metric looks at, as reasons name it.
 pub(super) fn figure(metric: Metric) -> &'static str {
     match metric {
-        Metric::Time(Time::Response, _) => "response",
-        Metric::Time(Time::Service, _) => "service",
+        Metric::Time(Time::Response | Time::OkResponse, _) => "response",
+        Metric::Time(Time::Service | Time::OkService, _) => "service",
         Metric::Time(Time::Lag, _) => "lag",
         Metric::Time(Time::Blocked, _) => "blocked",
         Metric::Time(Time::Iteration, _) => "iteration",
@@ -80,5 +71,106 @@ pub(super) fn figure(metric: Metric) -> &'static str {
         Metric::AchievedUsers => "users",
         Metric::Dropped => "dropped",
         Metric::Rate | Metric::Calls | Metric::Iterations | Metric::Bytes => "rate",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::trust::{Level, Reason, Trust};
+    use crate::verdict::{Judgement, Threshold};
+
+    /// By cause, as METHODOLOGY names it.
+    const CAUSES: &[(&str, &[Effect])] = &[
+        ("`lag`; `stalls`; `run_queue`; `run_queue_wait`", LATE),
+        ("`lost_starts`", LOST_STARTS),
+        ("`generator_errors`", NOT_MADE),
+        ("`late_users`", MISSING_USERS),
+        ("`generator_bound`", BOUND),
+        ("`ledger`, `littles_law`", ALL),
+    ];
+
+    /// By figure, as METHODOLOGY names it: a rule with an upper limit on it.
+    const RULES: &[(&str, &[&str])] = &[
+        ("response", &["response.p95 < 1s"]),
+        ("service", &["service.p95 < 1s"]),
+        ("iteration", &["iteration.p95 < 1s"]),
+        ("lag", &["lag.p95 < 1s"]),
+        ("checks, errors", &["checks < 50%", "errors < 1%", "timeouts < 9", "status(5xx) < 9"]),
+        ("achieved", &["achieved < 50%"]),
+        ("rate", &["rate < 9/s", "iterations < 9", "calls < 9", "bytes < 9MB"]),
+        ("dropped", &["dropped < 9"]),
+        ("achieved.users", &["achieved.users < 50%"]),
+    ];
+
+    fn judged(rule: &str, passed: bool) -> Judgement {
+        Judgement {
+            threshold: Threshold::parse(rule).unwrap(),
+            observed: Some(1.0),
+            at_least: false,
+            thin: false,
+            worst_at_s: None,
+            without_own_delay: None,
+            rests_on_own_delay: false,
+            unknown: crate::verdict::judge::Unknown::default(),
+            passed,
+        }
+    }
+
+    /// METHODOLOGY's table is what is judged, cell by cell, for limits on both sides.
+    #[test]
+    fn each_cell_of_the_documented_table_holds() {
+        let page = include_str!("../../../METHODOLOGY.md");
+        let cells = |line: &str| -> Vec<String> {
+            line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect()
+        };
+        let rows: Vec<Vec<String>> =
+            page.lines().filter(|line| line.starts_with('|')).map(cells).collect();
+        let head = rows.iter().find(|row| row[0] == "cause").expect("the table's head");
+        let mut looked_at = 0;
+        for (cause, effects) in CAUSES {
+            let row = rows
+                .iter()
+                .find(|row| row[0] == *cause && row.len() == head.len())
+                .unwrap_or_else(|| panic!("{cause}"));
+            let reason = |level| Reason {
+                check: "test",
+                level,
+                observed: 1.0,
+                limit: 0.0,
+                unit: "us",
+                effects,
+                hint: String::new(),
+            };
+            let trust = |level| Trust { level, reasons: vec![reason(level)] };
+            for (at, figure) in head.iter().enumerate().skip(1) {
+                let (_, rules) = RULES.iter().find(|(name, _)| name == figure).unwrap();
+                // Is an upper limit in doubt when it fails, and when it holds?
+                let wanted = match row[at].as_str() {
+                    "↑" => [true, false],
+                    "↓" => [false, true],
+                    "↕" => [true, true],
+                    "" => [false, false],
+                    other => panic!("{other}"),
+                };
+                for upper in *rules {
+                    let lower = upper.replace('<', ">");
+                    for passed in [false, true] {
+                        let doubts = |rule: &str, level| trust(level).doubts(&judged(rule, passed));
+                        let is_wanted = wanted[usize::from(passed)];
+                        assert_eq!(doubts(upper, Level::No), is_wanted, "{cause} {upper} {passed}");
+                        let is_wanted = wanted[usize::from(!passed)];
+                        assert_eq!(
+                            doubts(&lower, Level::No),
+                            is_wanted,
+                            "{cause} {lower} {passed}"
+                        );
+                        assert!(!doubts(upper, Level::Degraded), "degraded alone decides nothing");
+                        looked_at += 1;
+                    }
+                }
+            }
+        }
+        assert!(looked_at > 100, "{looked_at}");
     }
 }

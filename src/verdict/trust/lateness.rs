@@ -3,7 +3,7 @@
 //! Invariant: one slow moment among few values condemns nothing: the quantile that is judged has
 //! ten values above it.
 
-use super::effects::{LATE, LATE_CLOSED, MISSING_USERS};
+use super::effects::{LATE, MISSING_USERS};
 use super::{Kind, LAG, LATE_USERS, Level, RUN_QUEUE, Reason, WAKE_UP_US, saturated};
 use crate::stats::latency::rank;
 use crate::stats::{Histogram, Snapshot};
@@ -21,6 +21,14 @@ pub(super) fn worst(
     workloads.filter_map(|workload| check(snapshot, kind, workload)).max_by(|one, other| {
         one.level.cmp(&other.level).then(one.observed.total_cmp(&other.observed))
     })
+}
+
+/// Lateness at a quantile of so many values.
+#[derive(Clone, Copy)]
+struct Late {
+    us: f64,
+    quantile: f64,
+    count: u64,
 }
 
 /// The quantile that `count` values are judged at: p99, or the one with ten values above it where
@@ -41,20 +49,19 @@ pub(super) fn lag_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Optio
     let window = &snapshot.measured.workloads[workload];
     let late = |lag: &Histogram| {
         let quantile = judged_quantile(lag.count());
-        (lag.at_rank(rank(quantile, lag.count())) as f64, quantile)
+        Late { us: lag.at_rank(rank(quantile, lag.count())) as f64, quantile, count: lag.count() }
     };
-    let (observed, quantile) = [late(&window.start_lag), late(&window.lag)]
-        .into_iter()
-        .fold((0.0, 0.99), |one, other| if other.0 > one.0 { other } else { one });
-    let (level, limit) = lateness(snapshot, kind, workload, (observed, quantile))?;
-    let is_scheduled = kind.scheduled.get(workload).copied().unwrap_or(true);
+    let (starts, calls) = (late(&window.start_lag), late(&window.lag));
+    let late = if starts.us > calls.us { starts } else { calls };
+    let (level, limit) = lateness(snapshot, kind, workload, late)?;
+    let Late { us: observed, quantile, .. } = late;
     Some(Reason {
         check: "lag",
         level,
         observed,
         limit,
         unit: "us",
-        effects: if is_scheduled { LATE } else { LATE_CLOSED },
+        effects: LATE,
         hint: format!(
             "the generator made starts or calls late ({}): give it more cores (--shards), or ask \
              for less",
@@ -76,7 +83,8 @@ pub(super) fn stalls_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Op
         Some(rank) if rank > 0 => window.stall.at_rank(rank) as f64,
         _ => return None,
     };
-    let (level, limit) = lateness(snapshot, kind, workload, (observed, quantile))?;
+    let late = Late { us: observed, quantile, count: calls };
+    let (level, limit) = lateness(snapshot, kind, workload, late)?;
     // Asked for as much as it can make, a generator at full CPU is late for each response: that is
     // `generator_bound`, and its throughput stands.
     let unthrottled = kind.unthrottled.get(workload).copied().unwrap_or(false);
@@ -87,7 +95,7 @@ pub(super) fn stalls_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Op
         observed,
         limit,
         unit: "us",
-        effects: LATE_CLOSED,
+        effects: LATE,
         hint: format!(
             "the generator's event loop stood still while calls were under way ({} over calls): \
              stop other work on its cores, use more shards, or make captures and templates cheaper",
@@ -101,16 +109,17 @@ fn lateness(
     snapshot: &Snapshot,
     kind: &Kind,
     workload: usize,
-    (observed, quantile): (f64, f64),
+    Late { us: observed, quantile, count }: Late,
 ) -> Option<(Level, f64)> {
     let measured = &snapshot.measured;
     let own = |step: usize| kind.workload_of.get(step) == Some(&workload);
-    let response = measured.response(own, measured.workloads[workload].lost);
+    let response = measured.response(own, measured.workloads[workload].lost_starts());
     let response_us = response.quantile(quantile).map_or(0.0, |quantile| quantile.us as f64);
     let limit = |(us, share): (f64, f64)| us.max(share * response_us);
     let (degraded, no) = (limit(LAG[0]), limit(LAG[1]));
     match observed {
-        _ if observed > no => Some((Level::No, no)),
+        // Of so few values no quantile has enough above it.
+        _ if observed > no && count >= 2 * ABOVE => Some((Level::No, no)),
         _ if observed > degraded => Some((Level::Degraded, degraded)),
         _ => None,
     }
@@ -121,7 +130,10 @@ pub(super) fn late_users(snapshot: &Snapshot) -> Option<Reason> {
     let loads = &snapshot.measured.workloads;
     let late: u64 = loads.iter().map(|load| load.late_user_ns).sum();
     let target: u64 = loads.iter().map(|load| load.target_user_ns).sum();
-    let observed = late as f64 / target.max(1) as f64;
+    if target == 0 {
+        return None;
+    }
+    let observed = late as f64 / target as f64;
     let (level, limit) = match observed {
         _ if observed > LATE_USERS[1] => (Level::No, LATE_USERS[1]),
         _ if observed > LATE_USERS[0] => (Level::Degraded, LATE_USERS[0]),
@@ -148,7 +160,7 @@ pub(super) fn run_queue(snapshot: &Snapshot) -> Option<Reason> {
         observed,
         limit: RUN_QUEUE,
         unit: "share",
-        effects: LATE_CLOSED,
+        effects: LATE,
         hint: "other work shares the shards' cores: stop it, or use fewer shards".to_owned(),
     })
 }
@@ -162,7 +174,7 @@ pub(super) fn wake_ups(snapshot: &Snapshot) -> Option<Reason> {
         observed,
         limit: WAKE_UP_US,
         unit: "us",
-        effects: LATE_CLOSED,
+        effects: LATE,
         hint: "a shard's thread waits this long for a core each time it wakes: stop other work on \
                its cores, or use fewer shards"
             .to_owned(),

@@ -10,7 +10,7 @@ use super::super::chart::path::Path;
 use super::super::chart::scale::Scale;
 use super::super::chart::{Key, Plot, Unit, WIDTH, figure};
 use crate::stats::heat::{BEYOND, row_us};
-use crate::stats::{Heat, Latency};
+use crate::stats::{Heat, Latency, Untimed};
 use crate::units::{show_count, show_us};
 
 pub fn render(view: &View<'_>) -> Markup {
@@ -87,7 +87,7 @@ fn percentiles(view: &View<'_>) -> Markup {
     let mut keys: Vec<Key> =
         (all.iter()).map(|(name, class, _)| Key { class, name: (*name).to_owned() }).collect();
     if walks.iter().any(|(ranks, _)| !ranks.bounds.is_empty()) {
-        keys.push(Key { class: "open", name: "not below: no answer".to_owned() });
+        keys.push(Key { class: "open", name: "not below: without a known time".to_owned() });
     }
     let note = "of all calls after the warm-up; both scales are logarithmic";
     figure("Percentiles", note, plot, &across, &keys)
@@ -111,17 +111,23 @@ fn curve(plot: &Plot, ranks: &[(u64, u64)], count: u64, deepest: f64) -> Path {
 /// Bars of a quarter of an octave each.
 fn histogram(response: &Latency) -> Markup {
     let heat = Heat::of(response);
-    let rows: Vec<(u8, u32)> = heat.0.iter().copied().filter(|(row, _)| *row != BEYOND).collect();
-    let silent = response.count() - rows.iter().map(|(_, count)| u64::from(*count)).sum::<u64>();
+    let rows: Vec<(u8, u32)> = heat.0.iter().copied().filter(|(row, _)| *row < BEYOND).collect();
+    let without: Vec<(&str, u64)> = (Untimed::ALL.iter())
+        .map(|why| (why.name(), response.untimed(*why)))
+        .filter(|(_, count)| *count > 0)
+        .collect();
     let (low, high) = match (rows.first(), rows.last()) {
         (Some(first), Some(last)) => (first.0.saturating_sub(2), last.0 + 2),
         _ => (0, 4),
     };
-    // What got no answer stands apart, to the right of all.
-    let apart = if silent > 0 { 3 } else { 0 };
-    let bars = f64::from(high - low + 1 + apart);
+    // What has no time stands apart, to the right of all, a bar for each reason.
+    let apart = if without.is_empty() { 0.0 } else { 1.0 + 2.0 * without.len() as f64 };
+    let bars = f64::from(high - low + 1) + apart;
     let width = WIDTH / bars;
-    let most = rows.iter().map(|(_, count)| f64::from(*count)).chain([silent as f64]);
+    let most = rows
+        .iter()
+        .map(|(_, count)| f64::from(*count))
+        .chain(without.iter().map(|(_, count)| *count as f64));
     let scale = Scale::linear(most);
     let mut plot = Plot::new("Response times of all calls", 260, scale, Unit::Count);
     let base = f64::from(plot.height);
@@ -130,9 +136,10 @@ fn histogram(response: &Latency) -> Markup {
         let y = plot.down(f64::from(*count)).min(base - 1.0);
         known.add_bar(f64::from(row - low) * width, y, (width - 1.5).max(0.5), base - y);
     }
-    if silent > 0 {
-        let y = plot.down(silent as f64).min(base - 1.0);
-        none.add_bar(WIDTH - width * 2.0, y, width * 1.8, base - y);
+    for (place, (_, count)) in without.iter().rev().enumerate() {
+        let y = plot.down(*count as f64).min(base - 1.0);
+        let x = WIDTH - width * 2.0 * (place as f64 + 1.0);
+        none.add_bar(x, y, width * 1.8, base - y);
     }
     plot.draw("fill c0", known);
     plot.draw("fill bad", none);
@@ -145,8 +152,9 @@ fn histogram(response: &Latency) -> Markup {
         ticks.into_iter().step_by(every).map(|us| (place(us), Unit::Micros.tick(us))).collect();
     let mut keys =
         vec![Key { class: "c0", name: "calls with a known duration, or a timeout".into() }];
-    if silent > 0 {
-        keys.push(Key { class: "bad", name: format!("no answer: {}", show_count(silent)) });
+    // From the left to the right.
+    for (name, count) in without {
+        keys.push(Key { class: "bad", name: format!("{name}: {}", show_count(count)) });
     }
     let shortest = response.shortest_us().map_or("–".to_owned(), show_us);
     let note = format!("{} calls, the shortest {shortest}", show_count(response.count()));
@@ -165,7 +173,7 @@ mod tests {
         }
         latency.at_least(5_000_000);
         latency.at_least(20_000_000);
-        latency.beyond_n(3);
+        latency.beyond_n(Untimed::NoResponse, 3);
         let ranks = Ranks::of(&latency);
         assert_eq!(
             ranks.known,

@@ -1,7 +1,7 @@
 //! The heat map of response times: time across, magnitude upwards, coloured by count.
 //!
 //! `latency` puts it below its lines.
-//! Invariant: what got no answer has a row of its own on top; every call is in one cell.
+//! Invariant: each reason to have no time has a row of its own on top; every call is in one cell.
 
 use maud::{Markup, html};
 use serde_json::json;
@@ -11,15 +11,15 @@ use super::super::chart::path::Path;
 use super::super::chart::scale::Scale;
 use super::super::chart::{Key, Plot, Unit, WIDTH, tenth, time};
 use crate::event::Report;
-use crate::stats::Heat;
-use crate::stats::heat::{BEYOND, row_us};
+use crate::stats::heat::{BEYOND, row_us, untimed};
+use crate::stats::{Heat, Untimed};
 use crate::units::show_count;
 
 /// Colours.
 const LEVELS: usize = 7;
 /// Height of a row, pixels.
 const ROW: f64 = 8.0;
-/// Height of the row of what got no answer.
+/// Height of a row of what has no time.
 const TOP: f64 = 14.0;
 
 /// Cells by level: one path for each colour.
@@ -28,7 +28,7 @@ type Cells = [Path; LEVELS];
 /// The figure; nothing where there was no call.
 pub fn render(report: &Report, axis: &Axis) -> Markup {
     let columns = columns(report, axis);
-    let rows = || columns.iter().flat_map(|heat| &heat.0).filter(|(row, _)| *row != BEYOND);
+    let rows = || columns.iter().flat_map(|heat| &heat.0).filter(|(row, _)| *row < BEYOND);
     let silent: Vec<u32> = columns.iter().map(beyond).collect();
     let silent_most = silent.iter().copied().max().unwrap_or(0);
     let low = rows().map(|one| one.0).min();
@@ -39,26 +39,33 @@ pub fn render(report: &Report, axis: &Axis) -> Markup {
     let most = rows().map(|one| one.1).max().unwrap_or(1);
     // Some rows around what there is: a target of one speed is a line, not a bar.
     let (low, high) = (low.saturating_sub(3), high + 3);
-    let above = if silent_most > 0 { TOP + 3.0 } else { 0.0 };
+    // The reasons there are, from the top down: what is furthest from a response is highest.
+    let is_there = |why: &Untimed| columns.iter().any(|heat| untimed_count(heat, *why) > 0);
+    let reasons: Vec<Untimed> = Untimed::ALL.into_iter().rev().filter(is_there).collect();
+    let above = if reasons.is_empty() { 0.0 } else { TOP * reasons.len() as f64 + 3.0 };
     let height = f64::from(high - low + 1) * ROW + above;
     let scale = Scale::Log(row_us(low).max(1.0), row_us(high + 1));
     let label = "Response times: how many calls, by time and magnitude";
     let mut plot = Plot::new(label, height as u32, scale, Unit::Micros);
     plot.above = above;
-    if silent_most > 0 {
-        plot.names.push((TOP / 2.0, "no answer".to_owned()));
+    for (place, why) in reasons.iter().enumerate() {
+        plot.names.push((TOP * (place as f64 + 0.5), why.name().to_owned()));
     }
     // To the tenth that is written: neighbours touch, or a gap of a pixel shows between them.
     let edge = |column: usize| tenth(column as f64 * axis.span(WIDTH));
     let (mut cells, mut tops) = (Cells::default(), Cells::default());
-    for (at, (heat, silent)) in columns.iter().zip(&silent).enumerate() {
+    for (at, heat) in columns.iter().enumerate() {
         let (x, width) = (edge(at), edge(at + 1) - edge(at));
         for (from, to, level) in runs(heat, most) {
             let y = height - f64::from(to - low + 1) * ROW;
             cells[level].add_bar(x, y, width, f64::from(to - from + 1) * ROW);
         }
-        if *silent > 0 {
-            tops[level_of(*silent, silent_most)].add_bar(x, 0.0, width, TOP);
+        for (place, why) in reasons.iter().enumerate() {
+            let count = untimed_count(heat, *why);
+            if count > 0 {
+                let y = TOP * place as f64;
+                tops[level_of(count, silent_most)].add_bar(x, y, width, TOP - 1.0);
+            }
         }
     }
     for (kind, paths) in [("heat", cells), ("silent", tops)] {
@@ -70,10 +77,11 @@ pub fn render(report: &Report, axis: &Axis) -> Markup {
         columns.iter().map(|heat| heat.0.iter().map(|one| u64::from(one.1)).sum()).collect();
     let keys = [
         Key { class: "heat5", name: "calls in the column".to_owned() },
-        Key { class: "silent5", name: "of them without an answer".to_owned() },
+        Key { class: "silent5", name: "of them without any time".to_owned() },
     ];
     let values = json!({ "unit": "count", "series": [{ "values": calls }, { "values": silent }] });
-    let note = "response times by magnitude; a timeout stands at its age, no answer at all on top";
+    let note =
+        "response times by magnitude; a timeout stands at its age; what has no time at all on top";
     html! {
         (time::figure(report, axis, "Heat map", note, plot, &keys, &values))
         (levels(most))
@@ -90,13 +98,17 @@ fn columns(report: &Report, axis: &Axis) -> Vec<Heat> {
 }
 
 fn beyond(heat: &Heat) -> u32 {
-    heat.0.iter().filter(|(row, _)| *row == BEYOND).map(|one| one.1).sum()
+    heat.0.iter().filter(|(row, _)| *row >= BEYOND).map(|one| one.1).sum()
+}
+
+fn untimed_count(heat: &Heat, why: Untimed) -> u32 {
+    heat.0.iter().filter(|(row, _)| untimed(*row) == Some(why)).map(|one| one.1).sum()
 }
 
 /// Rows of one level that lie upon each other: the lowest, the highest, their level.
 fn runs(heat: &Heat, most: u32) -> Vec<(u8, u8, usize)> {
     let mut runs: Vec<(u8, u8, usize)> = Vec::new();
-    for (row, count) in heat.0.iter().filter(|(row, _)| *row != BEYOND) {
+    for (row, count) in heat.0.iter().filter(|(row, _)| *row < BEYOND) {
         let level = level_of(*count, most);
         match runs.last_mut() {
             Some((_, to, same)) if *same == level && *to + 1 == *row => *to = *row,

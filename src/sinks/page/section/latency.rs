@@ -63,7 +63,7 @@ fn note(from: &str, axis: &Axis, thin: usize, bounds: usize) -> String {
         parts.push(format!("p99 thin (~, few calls) in {thin} of {all} columns"));
     }
     if bounds > 0 {
-        parts.push("○ lower bound (≥), at the top no answer at all".to_owned());
+        parts.push("○ lower bound (≥), at the top no time at all".to_owned());
     }
     parts.join("; ")
 }

@@ -51,7 +51,7 @@ pub fn render(view: &View<'_>) -> Markup {
             p.note { (plan.steps.len() - ROWS) " steps more are in steps.csv." }
         }
         (groups(view))
-        p.note { "Of what was due after the warm-up. ≥ is a lower bound: some calls got no answer; "
+        p.note { "Of what was due after the warm-up. ≥ is a lower bound: a call has no known time; "
             "~ rests on fewer than ten calls and may move." }
     }
 }
@@ -82,14 +82,15 @@ fn workload(view: &View<'_>, at: usize) -> Markup {
     }
 }
 
-const STEPS: [(&str, bool); 14] = [
+const STEPS: [(&str, bool); 15] = [
     ("step", false),
     ("of", false),
     ("calls", true),
     ("rate", true),
     ("errors", true),
     ("timeouts", true),
-    ("not sent", true),
+    ("suppressed", true),
+    ("muted", true),
     ("response p50", true),
     ("p95", true),
     ("p99", true),
@@ -111,6 +112,7 @@ fn step(view: &View<'_>, series: &Series, window: &StepWindow) -> Markup {
             (errors(calls.error_share()))
             (count(calls.timeout))
             (count(calls.suppressed))
+            (count(calls.muted))
             @for one in spread(&window.response, &AT) { (time(one)) }
             @for one in spread(&window.service, &[0.5, 0.99]) { (time(one)) }
         }

@@ -68,6 +68,7 @@ fn measured(
         ("failed", calls.failed),
         ("timeout", calls.timeout),
         ("suppressed", calls.suppressed),
+        ("muted", calls.muted),
         ("cancelled", calls.cancelled),
         ("unfinished", calls.unfinished),
         ("our own fault", calls.generator_errors),

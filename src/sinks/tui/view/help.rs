@@ -17,11 +17,12 @@ const READING: [&str; 7] = [
     "Response counts from when a call was due, service from when it was sent.",
     "Time axes are of intended time. Of several seconds in a column, a rate is their mean; of \
      percentiles and gauges the worst is shown: no percentile is ever averaged.",
-    "▲ on a curve, and ≥ before a number: a bound, since some calls got no answer. ~ : it rests \
-     on fewer than ten calls and may move.",
+    "▲ on a curve, and ≥ before a number: a bound, since some calls have no known time. ~ : it \
+     rests on fewer than ten calls and may move.",
     "┄ on a time axis: the warm-up, which counts as load and not in the results. ◆ : something \
      was changed or marked.",
-    "Heat maps are coloured by the logarithm of the count; their top row is what got no answer.",
+    "Heat maps are coloured by the logarithm of the count; their top rows are calls without a \
+     time.",
     "Without colours (NO_COLOR) curves have signs of their own, and heat is ░▒▓█.",
 ];
 

@@ -1,6 +1,6 @@
 //! Times: a heat map, percentiles of each second, a table of all kinds of time, phases.
 //!
-//! Invariant: what got no answer has a row of its own in the map, above all that did.
+//! Invariant: each reason to have no time has a row of its own in the map, above all times.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -16,8 +16,8 @@ use crate::sinks::tui::series::Span as Seconds;
 use crate::sinks::tui::table::{Cell, Table, numbers, words};
 use crate::sinks::tui::text::width;
 use crate::sinks::tui::theme::{Colours, Theme};
-use crate::stats::heat::{BEYOND, row_us};
-use crate::stats::{Histogram, Latency, Window};
+use crate::stats::heat::{row_us, untimed};
+use crate::stats::{Histogram, Latency, Untimed, Window};
 use crate::units::{show_count, show_us};
 
 /// Percentiles of the table.
@@ -70,7 +70,7 @@ pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
 pub(super) fn heat_map(page: &mut Buffer, area: Rect, look: &Look<'_>) {
     let theme = look.theme;
     let span_s = Seconds::of(look.report, look.desk.zoom);
-    let grid = Grid::of(look, span_s);
+    let mut grid = Grid::of(look, span_s);
     let scale = [0.1, 0.4, 0.7, 1.0].map(|share| {
         let (sign, style) = theme.heat(share);
         span(sign.to_string(), style)
@@ -87,16 +87,17 @@ pub(super) fn heat_map(page: &mut Buffer, area: Rect, look: &Look<'_>) {
         return;
     };
     let rows = inner.height - 1;
-    let has_none = grid.beyond;
-    let top = u16::from(has_none);
+    // Where there is little room, times come first.
+    grid.reasons.truncate(usize::from(inner.height / 4));
+    let top = grid.reasons.len() as u16;
     let label = |row: u16| {
         let from = Grid::row(row - top, rows - top, low, high);
         show_us(row_us(from) as u64)
     };
-    let room = 10.min(inner.width / 4);
+    let room = 11.min(inner.width / 4);
     for row in 0..rows {
         let text = match row {
-            0 if has_none => "no answer".to_owned(),
+            row if row < top => grid.reasons[usize::from(row)].name().to_owned(),
             row if row == top || row == rows - 1 || (row - top).is_multiple_of(3) => label(row),
             _ => String::new(),
         };
@@ -122,30 +123,33 @@ pub(super) fn heat_map(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 struct Grid {
     /// The lowest and the highest row of `stats::heat` that has a call.
     rows: Option<(u8, u8)>,
-    /// Some calls got no answer.
-    beyond: bool,
+    /// Why calls have no time, from the top down.
+    reasons: Vec<Untimed>,
     /// The most calls in a row of a second.
     hottest: u32,
 }
 
 impl Grid {
     fn of(look: &Look<'_>, span: Seconds) -> Self {
-        let mut grid = Self { rows: None, beyond: false, hottest: 0 };
+        let mut grid = Self { rows: None, reasons: Vec::new(), hottest: 0 };
+        let mut is_there = [false; Untimed::ALL.len()];
         for point in look.report.timeline.points() {
             if f64::from(point.second + look.report.timeline.width_s) <= span.from {
                 continue;
             }
             for &(row, count) in &point.heat.0 {
                 grid.hottest = grid.hottest.max(count);
-                if row == BEYOND {
-                    grid.beyond = true;
+                if let Some(why) = untimed(row) {
+                    is_there[why as usize] = true;
                 } else {
                     let (low, high) = grid.rows.unwrap_or((row, row));
                     grid.rows = Some((low.min(row), high.max(row)));
                 }
             }
         }
-        if grid.beyond {
+        grid.reasons =
+            Untimed::ALL.into_iter().rev().filter(|why| is_there[*why as usize]).collect();
+        if !grid.reasons.is_empty() {
             grid.rows = grid.rows.or(Some((40, 60)));
         }
         // A map of a single row would say nothing of what is near.
@@ -175,7 +179,7 @@ impl Grid {
         let halves = if look.theme.colours == Colours::Many && look.theme.unicode { 2 } else { 1 };
         let (columns, places) = (usize::from(plot.width), (plot.height - top) * halves);
         let mut heat = vec![0_u64; columns * usize::from(places)];
-        let mut none = vec![0_u64; columns];
+        let mut none = vec![0_u64; columns * self.reasons.len()];
         let width = look.report.timeline.width_s;
         for point in look.report.timeline.points() {
             let (from, to) = (f64::from(point.second), f64::from(point.second + width));
@@ -184,9 +188,13 @@ impl Grid {
             let end = ((to - span.from) * scale).ceil().max(0.0) as usize;
             for column in first..end.min(columns).max(first) {
                 for &(row, count) in &point.heat.0 {
-                    match row {
-                        BEYOND => none[column.min(columns - 1)] += u64::from(count),
-                        row if column < columns => {
+                    let reason = untimed(row);
+                    let place = self.reasons.iter().position(|why| Some(*why) == reason);
+                    match (place, reason) {
+                        (Some(place), _) => {
+                            none[place * columns + column.min(columns - 1)] += u64::from(count);
+                        }
+                        (None, None) if column < columns => {
                             for place in self.places(row, places) {
                                 heat[place * columns + column] += u64::from(count);
                             }
@@ -199,9 +207,12 @@ impl Grid {
         let hottest = heat.iter().chain(&none).copied().max().unwrap_or(1).max(1);
         let share = |count: u64| ((count + 1) as f64).ln() / ((hottest + 1) as f64).ln();
         for column in 0..columns {
-            if top > 0 && none[column] > 0 {
-                let (sign, style) = look.theme.heat(share(none[column]));
-                put(page, plot, (column as u16, 0), &sign.to_string(), style);
+            for row in 0..top {
+                let count = none[usize::from(row) * columns + column];
+                if count > 0 {
+                    let (sign, style) = look.theme.heat(share(count));
+                    put(page, plot, (column as u16, row), &sign.to_string(), style);
+                }
             }
             for row in 0..plot.height - top {
                 let at = |half: u16| heat[usize::from(row * halves + half) * columns + column];

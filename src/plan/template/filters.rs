@@ -1,0 +1,122 @@
+//! The filters, with their work counted.
+//!
+//! Each filter of minijinja and of `functions` stands in the environment of expressions behind
+//! [`guarded`], which charges what goes in and what comes out, and beforehand what it would make.
+//! Invariant: no filter makes more than it was charged for.
+
+use minijinja::value::{Kwargs, Rest};
+use minijinja::{Environment, Error, Value};
+
+use super::functions::{BUILTIN, invalid};
+use super::work::{ITEM, charge_product, charge_value};
+
+/// All filters that an expression may use.
+const FILTERS: &[&str] = &[
+    "abs",
+    "attr",
+    "base64",
+    "batch",
+    "bool",
+    "capitalize",
+    "chain",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "first",
+    "float",
+    "groupby",
+    "hash",
+    "int",
+    "items",
+    "join",
+    "json",
+    "last",
+    "length",
+    "lines",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "split",
+    "string",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "unique",
+    "upper",
+    "urlencode",
+    "zip",
+];
+
+/// Puts them into the environment of expressions.
+pub(super) fn add_to(env: &mut Environment<'static>) {
+    for name in FILTERS {
+        env.add_filter(*name, move |args: Rest<Value>, named: Kwargs| {
+            let mut args = args.0;
+            if named.args().next().is_some() {
+                args.push(named.into());
+            }
+            guarded(name, &args)
+        });
+    }
+}
+
+/// Applies a filter; its value comes first in `args`.
+fn guarded(name: &str, args: &[Value]) -> Result<Value, Error> {
+    args.iter().try_for_each(charge_value)?;
+    if name == "map"
+        && let [list, inner, rest @ ..] = args
+        && let Some(inner) = inner.as_str().filter(|inner| FILTERS.contains(inner))
+    {
+        // Each of its applications has a guard of its own.
+        let apply = |item| guarded(inner, &[&[item], rest].concat());
+        return list.try_iter()?.map(apply).collect::<Result<Vec<_>, _>>().map(Value::from);
+    }
+    foresee(name, args)?;
+    let value = BUILTIN.empty_state().apply_filter(name, args)?;
+    charge_value(&value)?;
+    Ok(value)
+}
+
+/// Charges what a filter would make out of little.
+fn foresee(name: &str, args: &[Value]) -> Result<(), Error> {
+    let text = |index: usize| args.get(index).and_then(|value| value.as_str()).unwrap_or_default();
+    let count = || args.get(1).and_then(Value::as_usize).unwrap_or(0) as u64;
+    match name {
+        // A row is filled up to its length; as many lists as are wanted, however few items.
+        "batch" | "slice" => charge_product(count(), ITEM),
+        "replace" => {
+            let (whole, from, to) = (text(0), text(1), text(2));
+            let times = if from.is_empty() { whole.len() + 1 } else { whole.matches(from).count() };
+            charge_product(times as u64, to.len() as u64)
+        }
+        "join" => {
+            let items = args.first().and_then(Value::len).unwrap_or(0);
+            charge_product(items as u64, text(1).len() as u64)
+        }
+        "sum" if args.first().is_some_and(|list| list.try_iter().is_ok_and(has_others)) => {
+            Err(invalid("sum adds numbers"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Whether some item is no number: texts and lists would grow with each that is added.
+fn has_others(mut items: impl Iterator<Item = Value>) -> bool {
+    items.any(|item| !item.is_number())
+}

@@ -1,0 +1,136 @@
+//! The work of expressions, counted.
+//!
+//! `expression` opens a budget for each evaluation; `operators`, `filters` and `functions` charge
+//! it before they do work that grows with their operands.
+//! Invariant: an evaluation does at most [`MAX_WORK`] units of work, an iteration
+//! [`MAX_ITERATION_WORK`]; a value that is kept has at most [`MAX_VALUE`] and [`MAX_DEPTH`].
+
+use std::cell::Cell;
+
+use minijinja::value::ValueKind;
+use minijinja::{Error, ErrorKind, Value};
+
+/// The most work of one evaluation. A unit is a byte read or made; each item counts [`ITEM`].
+pub const MAX_WORK: u64 = 64 << 20;
+
+/// The most work of all expressions of one iteration, in the same units.
+pub const MAX_ITERATION_WORK: u64 = 1 << 30;
+
+/// The largest value that a variable may hold: 1 MiB, in the same units.
+pub const MAX_VALUE: u64 = 1 << 20;
+
+/// The deepest nesting of a value; JSON from a response is not deeper.
+pub const MAX_DEPTH: usize = 130;
+
+/// What an item of a list or map counts, beside its own bytes.
+pub const ITEM: u64 = 16;
+
+thread_local! {
+    /// What is left to the evaluation under way on this thread.
+    static LEFT: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A limit that a value or an evaluation ran into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Limit {
+    Work,
+    Depth,
+}
+
+/// Runs an evaluation with at most [`MAX_WORK`] of what is left to its iteration, and takes what
+/// it used off `left`.
+pub(super) fn within<T>(left: &mut u64, evaluation: impl FnOnce() -> T) -> T {
+    let allowed = (*left).min(MAX_WORK);
+    LEFT.set(allowed);
+    let result = evaluation();
+    *left -= allowed - LEFT.get();
+    result
+}
+
+/// Takes `units` off the evaluation's budget, before the work is done.
+///
+/// # Errors
+/// [`ErrorKind::OutOfFuel`] if less is left.
+pub(super) fn charge(units: u64) -> Result<(), Error> {
+    match LEFT.get().checked_sub(units) {
+        Some(left) => {
+            LEFT.set(left);
+            Ok(())
+        }
+        None => {
+            LEFT.set(0);
+            Err(Limit::Work.into())
+        }
+    }
+}
+
+/// Charges `count` times `each`.
+///
+/// # Errors
+/// As [`charge`].
+pub(super) fn charge_product(count: u64, each: u64) -> Result<(), Error> {
+    charge(count.saturating_mul(each))
+}
+
+/// Charges the weight of a value: what it takes to write it once.
+///
+/// # Errors
+/// As [`charge`], and if the value is nested too deep.
+pub(super) fn charge_value(value: &Value) -> Result<(), Error> {
+    let mut left = LEFT.get();
+    let weighed = weigh(value, 2 * MAX_DEPTH, &mut left);
+    LEFT.set(left);
+    Ok(weighed?)
+}
+
+/// Takes the weight of `value` off `left`; stops as soon as that does not suffice.
+pub(super) fn weigh(value: &Value, depth: usize, left: &mut u64) -> Result<(), Limit> {
+    let bytes = match value.kind() {
+        ValueKind::String => value.as_str().map_or(0, str::len) as u64,
+        ValueKind::Bytes => value.len().unwrap_or(0) as u64,
+        _ => 0,
+    };
+    match left.checked_sub(ITEM + bytes) {
+        Some(rest) => *left = rest,
+        None => {
+            *left = 0;
+            return Err(Limit::Work);
+        }
+    }
+    let kind = value.kind();
+    if !matches!(kind, ValueKind::Seq | ValueKind::Iterable | ValueKind::Map) {
+        return Ok(());
+    }
+    if depth == 0 {
+        return Err(Limit::Depth);
+    }
+    let Ok(items) = value.try_iter() else { return Ok(()) };
+    for item in items {
+        weigh(&item, depth - 1, left)?;
+        if kind == ValueKind::Map
+            && let Ok(item) = value.get_item(&item)
+        {
+            weigh(&item, depth - 1, left)?;
+        }
+    }
+    Ok(())
+}
+
+impl std::fmt::Display for Limit {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Work => f.write_str("more work or a larger value than an expression may have"),
+            Self::Depth => f.write_str("a value that is nested too deep"),
+        }
+    }
+}
+
+impl From<Limit> for Error {
+    fn from(limit: Limit) -> Self {
+        Self::new(ErrorKind::OutOfFuel, limit.to_string())
+    }
+}
+
+#[cfg(test)]
+#[path = "work_tests.rs"]
+mod tests;

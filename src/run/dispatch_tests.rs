@@ -1,0 +1,74 @@
+//! The end of a run whose shards do not end.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::super::fold::Fold;
+use super::*;
+use crate::event::{Generator, Opening, Report};
+use crate::exit::Ending;
+use crate::scenario::{self, Overrides};
+use crate::verdict::trust::Level;
+
+fn plan() -> Arc<Plan> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("scenario.yaml");
+    let text = "services: { it: builtin }\nworkloads: { w: { flow: [ { get: / } ], users: 1, duration: 5s } }\ngrace: 3s\n";
+    std::fs::write(&file, text).unwrap();
+    Arc::new(scenario::load(&file, &Overrides::default()).unwrap_or_else(|e| panic!("{e}")).0)
+}
+
+/// A run on one shard that says nothing and hears nothing; when it was given up, s, and its report.
+fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Report) {
+    let plan = plan();
+    clock::block_on_virtual(async {
+        let (shard, deltas) = mpsc::channel(1);
+        let (commands, _told) = mpsc::channel(64);
+        let source = Source { deltas, commands: vec![commands] };
+        let (sender, interrupts) = mpsc::channel(4);
+        let (_wisher, wishes) = mpsc::channel(1);
+        for signal in signals {
+            sender.send(*signal).await.unwrap();
+        }
+        let generator =
+            Generator { tier: String::new(), shards: 1, reason: String::new(), remarks: vec![] };
+        let opening = Opening {
+            plan: Arc::new(plan.outline()),
+            started_at: clock::wall(),
+            generator,
+            command: Vec::new(),
+            machine: Vec::new(),
+            dials: Vec::new(),
+        };
+        let mut fold = Fold::new(Arc::new(opening), 1);
+        if stops_itself {
+            let mut delta = Delta::new(&plan.shape(), 0);
+            delta.halt = Some(crate::stats::delta::Halt::DataEnd("rows".to_owned()));
+            shard.send(delta).await.unwrap();
+        }
+        let mut audience = Audience::default();
+        let vitals = Vitals { rss: &mut || None, limit: None, dials: &mut Vec::new };
+        let folds = Folds { fold: &mut fold, audience: &mut audience, vitals };
+        let outside = Outside { interrupts, wishes };
+        let stuck = dispatch(&plan, clock::now(), source, folds, outside).await;
+        stuck.iter().for_each(|shard| fold.lose(*shard));
+        (clock::now().0 / SECOND_NS, stuck, fold.conclude(Vec::new(), None))
+    })
+}
+
+#[test]
+fn a_shard_that_does_not_stop_is_given_up_and_named() {
+    let (gave_up_s, stuck, report) = deaf_shard(&[Interrupt::Int, Interrupt::Int], false);
+    assert_eq!((gave_up_s, stuck), (2, vec![0]));
+    assert_eq!((report.ending, report.trust.level), (Ending::Interrupted, Level::No));
+    let reason = &report.trust.reasons[0].hint;
+    assert!(reason.contains("shard 0 did not stop"), "{reason}");
+
+    let (gave_up_s, _, report) = deaf_shard(&[Interrupt::Quit], false);
+    assert_eq!((gave_up_s, report.ending), (2, Ending::Quit));
+
+    // With nobody there to hurry it: the grace of 3 s, and 10 s more.
+    let (gave_up_s, stuck, report) = deaf_shard(&[], true);
+    assert_eq!((gave_up_s, stuck, report.trust.level), (13, vec![0], Level::No));
+}

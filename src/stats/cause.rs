@@ -1,0 +1,77 @@
+//! Why policy made a call wait, or kept it from being sent.
+//!
+//! `engine` counts waits and suppressed calls by it, `sinks` name them.
+//! Invariant: each cause has a name and a hint of its own.
+
+/// Why a call was held back: sent late, or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Cause {
+    /// A circuit breaker is open.
+    Breaker,
+    /// No connection of its pool was free.
+    Pool,
+    /// A rate limit of our own.
+    Limit,
+    /// The wait before another attempt.
+    Retry,
+    /// The target takes no connections, and is left alone for a while.
+    Connect,
+    /// The target is in trouble, and this is not important enough.
+    Degradation,
+    /// The generator itself is in trouble.
+    Admission,
+    /// Somebody muted the step.
+    Muted,
+    /// A paced user was still waiting for the target.
+    Pace,
+    /// As many calls of its user were under way as one user may have.
+    Parallel,
+}
+
+impl Cause {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Breaker,
+        Self::Pool,
+        Self::Limit,
+        Self::Retry,
+        Self::Connect,
+        Self::Degradation,
+        Self::Admission,
+        Self::Muted,
+        Self::Pace,
+        Self::Parallel,
+    ];
+
+    /// The name in reports.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Breaker => "breaker",
+            Self::Pool => "pool",
+            Self::Limit => "limit",
+            Self::Retry => "retry",
+            Self::Connect => "connect",
+            Self::Degradation => "degradation",
+            Self::Admission => "admission",
+            Self::Muted => "muted",
+            Self::Pace => "pace",
+            Self::Parallel => "parallel",
+        }
+    }
+
+    /// What a person may do about it.
+    pub const fn hint(self) -> &'static str {
+        match self {
+            Self::Breaker => "a circuit breaker was open: see its events for what it had seen",
+            Self::Pool => "raise the pool's `connections` if the target can take more",
+            Self::Limit => "raise the rate under `limits`, or lower the load",
+            Self::Retry => "the wait before another attempt; see `retries`",
+            Self::Connect => "the target took no connections: is it up?",
+            Self::Degradation => "the target was in trouble; raise the step's `priority`",
+            Self::Admission => "the generator was in trouble: use more cores or less load",
+            Self::Muted => "somebody muted the step while the run went on",
+            Self::Parallel => "a user makes at most six calls at once, as browsers do",
+            Self::Pace => "the target is slower than the pace: an iteration outlasts it",
+        }
+    }
+}

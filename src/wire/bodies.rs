@@ -1,0 +1,172 @@
+//! The bodies that are kept for checks and captures: one budget of memory for the process.
+//!
+//! The readers of both versions of HTTP and the decoders of content codings add to a [`Body`];
+//! `run` sets the budget.
+//! Invariant: the bodies that are kept at one time take at most the budget, and [`FREE`] each.
+
+use std::ops::Deref;
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// What a body may take without being counted: most bodies, so that these share no counter.
+const FREE: usize = 16 << 10;
+
+/// The budget before a run sets its own: 1 GiB.
+const DEFAULT: u64 = 1 << 30;
+
+/// Memory that bodies share.
+#[derive(Debug)]
+pub struct BodyBudget {
+    limit: AtomicU64,
+    used: AtomicU64,
+}
+
+/// The budget of this process.
+static PROCESS: BodyBudget = BodyBudget::new(DEFAULT);
+
+/// Sets how many bytes all kept bodies of this process may take at one time.
+pub fn set_budget(bytes: u64) {
+    PROCESS.limit.store(bytes, Relaxed);
+}
+
+/// The budget has no room for more of a body, or the system has no memory for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoRoom;
+
+impl BodyBudget {
+    /// Of so many bytes.
+    pub const fn new(bytes: u64) -> Self {
+        Self { limit: AtomicU64::new(bytes), used: AtomicU64::new(0) }
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        self.used.load(Relaxed)
+    }
+
+    fn take(&self, bytes: u64) -> Result<(), NoRoom> {
+        let limit = self.limit.load(Relaxed);
+        let add = |used: u64| used.checked_add(bytes).filter(|used| *used <= limit);
+        self.used.fetch_update(Relaxed, Relaxed, add).map(drop).map_err(|_| NoRoom)
+    }
+
+    fn give_back(&self, bytes: u64) {
+        self.used.fetch_sub(bytes, Relaxed);
+    }
+}
+
+/// A body as far as it was kept.
+#[derive(Debug)]
+pub struct Body {
+    bytes: Vec<u8>,
+    /// What it takes of the budget.
+    held: u64,
+    budget: &'static BodyBudget,
+}
+
+impl Body {
+    /// An empty one that counts for `budget`.
+    pub const fn of(budget: &'static BodyBudget) -> Self {
+        Self { bytes: Vec::new(), held: 0, budget }
+    }
+
+    /// Adds what came.
+    ///
+    /// # Errors
+    /// When there is no room for it; then nothing is kept, and what was held is given back.
+    pub fn push(&mut self, data: &[u8]) -> Result<(), NoRoom> {
+        let needed = self.bytes.len() + data.len();
+        if needed > self.bytes.capacity() && self.grow(needed).is_err() {
+            *self = Self::of(self.budget);
+            return Err(NoRoom);
+        }
+        self.bytes.extend_from_slice(data);
+        Ok(())
+    }
+
+    #[cold]
+    fn grow(&mut self, needed: usize) -> Result<(), NoRoom> {
+        let capacity = needed.max(2 * self.bytes.capacity()).max(256);
+        let more = capacity - self.bytes.len();
+        if capacity > FREE {
+            let own = (capacity - FREE) as u64 - self.held;
+            self.budget.take(own)?;
+            self.held += own;
+        }
+        self.bytes.try_reserve_exact(more).map_err(|_| NoRoom)
+    }
+
+    /// Forgets the bytes, and keeps the room for others.
+    pub fn clear(&mut self) {
+        self.bytes.clear();
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::of(&PROCESS)
+    }
+}
+
+impl PartialEq for Body {
+    fn eq(&self, other: &Self) -> bool {
+        self.bytes == other.bytes
+    }
+}
+
+impl Eq for Body {}
+
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.held > 0 {
+            self.budget.give_back(self.held);
+        }
+    }
+}
+
+impl Deref for Body {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl From<Vec<u8>> for Body {
+    /// A body that was made here, not read; it is not counted.
+    fn from(bytes: Vec<u8>) -> Self {
+        Self { bytes, ..Self::default() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_share_their_budget_and_give_it_back() {
+        let budget: &'static BodyBudget = Box::leak(Box::new(BodyBudget::new(120_000)));
+        let body = |bytes: usize| {
+            let mut body = Body::of(budget);
+            let pushed = (0..bytes / 1_000).try_for_each(|_| body.push(&[7; 1_000]));
+            (pushed, body)
+        };
+        let small: Vec<_> = (0..100).map(|_| body(8_000)).collect();
+        assert!(small.iter().all(|(pushed, _)| pushed.is_ok()));
+        assert_eq!(budget.used(), 0);
+        // Room doubles: 64,000 bytes of room, of which FREE are not counted.
+        let (one, first) = body(60_000);
+        assert_eq!((one, first.len(), budget.used()), (Ok(()), 60_000, 64_000 - FREE as u64));
+        let (two, second) = body(80_000);
+        assert_eq!((two, second.len(), budget.used()), (Err(NoRoom), 0, 64_000 - FREE as u64));
+        drop(first);
+        assert_eq!(budget.used(), 0);
+        let (three, mut third) = body(80_000);
+        assert_eq!(three, Ok(()));
+        let used = budget.used();
+        third.clear();
+        assert_eq!((third.push(&vec![1; 80_000]), budget.used()), (Ok(()), used));
+        drop(third);
+        assert_eq!(budget.used(), 0);
+    }
+}

@@ -1,0 +1,167 @@
+//! What a target or a scenario may cost: work, memory and numbers within their bounds, and each
+//! failure on the account of the one who caused it.
+//!
+//! Invariant: what is counted here is counted by the program, never by a clock of the test.
+
+use serde_json::Value;
+
+use crate::builtin::Builtin;
+use crate::harness::{Done, Manada, count};
+use crate::peer::{Server, Then};
+
+fn answer(body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
+}
+
+/// One user that does `flow` once, at a server that gives this body to every request. How it ends
+/// is not looked at: a single short iteration beside other tests may cost trust.
+fn walk(body: &[u8], flow: &str, keys: &str) -> (Value, Done) {
+    let server = Server::answering(answer(body), Then::Next);
+    let scenario = format!(
+        "services: {{ t: \"{}\" }}\n{keys}\nworkloads:\n  w:\n    users: 1\n    iterations: 1\n    \
+         flow:\n{flow}",
+        server.url().trim_end_matches('/')
+    );
+    let done = Manada::run(&scenario, &["--shards", "1"]).go();
+    (done.json(), done)
+}
+
+/// How often an error of this phase and kind was counted.
+fn errors(report: &Value, phase: &str, kind: &str) -> u64 {
+    let all = report["errors"].as_array().unwrap();
+    let one = all.iter().find(|error| error["phase"] == phase && error["kind"] == kind);
+    one.map_or(0, |error| error["count"].as_u64().unwrap())
+}
+
+#[test]
+fn values_of_responses_that_cannot_be_used_are_failures_of_the_target() {
+    let body = br#"{"token": "a\r\nX: y", "count": 1000000000000}"#;
+    for (flow, made) in [
+        (
+            "      - { get: /, capture: { t: { json: $.token } } }\n      \
+             - { get: /next, headers: { x-token: \"{{ t }}\" } }\n",
+            2,
+        ),
+        (
+            "      - { get: /, capture: { n: { json: $.count } } }\n      \
+             - { post: /next, body: \"{{ 'x' * n }}\" }\n",
+            2,
+        ),
+        (
+            "      - { get: /, capture: { n: { json: $.count } } }\n      \
+             - repeat: { times: \"{{ n }}\", do: [ { get: /next } ] }\n",
+            1,
+        ),
+        (
+            "      - { get: /, capture: { n: { json: $.token } } }\n      \
+             - set: { twice: \"{{ n ~ n }}\" }\n      \
+             - { get: /next, headers: { x-token: \"{{ twice }}\" } }\n",
+            2,
+        ),
+    ] {
+        let (report, done) = walk(body, flow, "");
+        assert_eq!(errors(&report, "prepare", "unusable_value"), 1, "{done}");
+        assert_eq!(count(&report, "calls.made"), made, "{done}");
+        assert_eq!(count(&report, "calls.failed"), made - 1, "{done}");
+        assert_eq!(count(&report, "calls.generator_errors"), 0, "{done}");
+        assert_eq!(count(&report, "iterations.ended_early"), 1, "{done}");
+        let reasons = report["trust"]["reasons"].as_array().unwrap();
+        assert!(reasons.iter().all(|reason| reason["check"] != "generator_errors"), "{done}");
+    }
+}
+
+#[test]
+fn values_of_our_own_that_grow_beyond_their_limit_are_generator_errors() {
+    let flow = "      - set: { k: aaaaaaaaaaaaaaaa }\n      \
+                - repeat: { times: 60, do: [ { set: { k: \"{{ k ~ k }}\" } } ] }\n      \
+                - { get: /, headers: { x: \"{{ k }}\" } }\n";
+    let (report, done) = walk(b"", flow, "");
+    assert_eq!(errors(&report, "generator", "expression_limit"), 1, "{done}");
+    assert_eq!(count(&report, "calls.made"), 0, "{done}");
+    let batch = "workloads:\n  w:\n    users: 1\n    iterations: 1\n    flow:\n      \
+                 - { post: /, body: \"{{ [1]|batch(1000000000,0)|list }}\" }\n";
+    let done = Manada::run(&format!("services: {{ t: builtin }}\n{batch}"), &[]).go();
+    assert!(done.stderr.contains("more work or a larger value"), "{done}");
+    assert_eq!(done.code, Some(3), "{done}");
+}
+
+#[test]
+fn a_response_that_costs_too_much_fails_its_captures() {
+    let deep = format!("{}1{}", "[0,".repeat(120), "]".repeat(120));
+    let (page, json) = ("<div>".repeat(80_000), "$..*..*..*..*..*");
+    for (body, source) in [
+        (page.as_bytes(), "css: b".to_owned()),
+        (deep.as_bytes(), format!("json: \"{json}\", pick: all")),
+    ] {
+        let flow = format!("      - {{ get: /, capture: {{ _v: {{ {source} }} }} }}\n");
+        let (report, done) = walk(body, &flow, "");
+        assert_eq!(errors(&report, "body", "too_complex"), 1, "{done}");
+        assert_eq!(
+            (count(&report, "calls.ok"), report["checks"][0]["failed"].as_u64().unwrap()),
+            (1, 1),
+            "{done}"
+        );
+    }
+}
+
+#[test]
+fn a_body_that_has_no_room_is_an_error_of_its_own_and_no_abort() {
+    // Half of the budget is for bodies.
+    let body = vec![b'x'; 40 << 20];
+    let flow = "      - { get: /, check: { body: { contains: y } } }\n";
+    let (report, done) = walk(&body, flow, "memory: { budget: 64MiB }");
+    assert_eq!(errors(&report, "generator", "kept_bodies"), 1, "{done}");
+    assert_eq!(count(&report, "calls.generator_errors"), 1, "{done}");
+    assert!(count(&report, "generator.rss_bytes_peak") < 64 << 20, "{done}");
+    assert!(done.stderr.contains("kept_bodies") || done.stdout.contains("kept_bodies"), "{done}");
+    let (report, done) = walk(&body[..20 << 20], flow, "memory: { budget: 64MiB }");
+    assert_eq!((errors(&report, "generator", "kept_bodies"), count(&report, "calls.ok")), (0, 1));
+    assert_eq!(report["checks"][0]["failed"].as_u64().unwrap(), 1, "{done}");
+}
+
+#[test]
+fn a_rate_gets_the_users_that_it_needs() {
+    // By Little's law 100/s × 0.8 s = 80 users.
+    let target = Builtin::start(&["--latency", "800ms"]);
+    let done = Manada::hit(&target.url("/"), &["-r", "100/s", "-d", "1500ms"]).go();
+    let report = done.report(0);
+    assert_eq!(count(&report, "iterations.dropped"), 0, "{done}");
+    assert!(count(&report, "users.peak") > 50, "{done}");
+    let words = ["hit", &target.url("/"), "-r", "100/s", "-d", "1s", "-c", "5", "--ui", "none"];
+    let few = Manada::new(&words).go();
+    assert!(few.stdout.contains("raise `-c`") && few.stdout.contains("dropped"), "{few}");
+    assert!(!few.stdout.contains("no answer"), "{few}");
+    assert!(few.stdout.contains("in no step's"), "{few}");
+}
+
+#[test]
+fn low_rates_are_exact_in_the_document() {
+    let target = Builtin::start(&[]);
+    // At 0 and 1.2 s.
+    let done = Manada::hit(&target.url("/"), &["-r", "50/m", "-d", "1300ms"]).go();
+    let report = done.report(0);
+    assert_eq!(count(&report, "iterations.due"), 2, "{done}");
+    let due = report["rate"]["due_per_s"].as_f64().unwrap();
+    assert!((due - 2.0 / 1.3).abs() < 1e-6, "{done}");
+}
+
+#[test]
+fn a_rule_missed_for_want_of_responses_has_no_margin_in_any_form() {
+    let garbage = Server::answering(b"garbage\r\n", Then::Hold);
+    let words = ["-n", "3", "-c", "1", "--threshold", "response.p99 < 10s"];
+    let forms = ["--report", "junit.xml", "--report", "r.md", "--report", "github:annotations"];
+    let done = Manada::hit(&garbage.url(), &words).words(&forms).go();
+    let rule = &done.report(4)["thresholds"][0];
+    assert_eq!((&rule["margin"], &rule["observed"]), (&Value::Null, &Value::Null), "{done}");
+    let why = "100.0 % of calls got no response: they rank above every response";
+    assert_eq!(rule["bound_reason"], why, "{done}");
+    for (file, part) in [
+        ("junit.xml", "observed no response, limit 10.0 s (100.0 % of calls"),
+        ("r.md", "100.0 % of calls got no response"),
+        ("annotations", "::error title=hit%3A threshold failed::response.p99 < 10s: observed no"),
+    ] {
+        let text = done.read(file);
+        assert!(text.contains(part) && !text.contains("margin 100"), "{file}: {text}");
+    }
+}
