@@ -112,6 +112,7 @@ mod tests {
             worst_at_s: None,
             without_own_delay: None,
             rests_on_own_delay: false,
+            unknown: crate::verdict::judge::Unknown::default(),
             passed,
         }
     }
