@@ -139,6 +139,7 @@ impl User {
         self.first_group = share.first_group.into();
         self.number = shard.user_number(who);
         self.backoff_ns = 0;
+        self.work = MAX_ITERATION_WORK;
         self.jar = None;
         let own = shard.plan.policies.limits.per_user;
         self.limiter = own.map(|rate| Rc::new(Limiter::new(rate)));

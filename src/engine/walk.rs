@@ -15,7 +15,7 @@ use super::{gathering, parallel};
 use crate::clock::{self, Time};
 use crate::curve::Distribution;
 use crate::plan::flow::{MAX_ROUNDS, Step};
-use crate::plan::template::RenderError;
+use crate::plan::template::{MAX_ITERATION_WORK, RenderError};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{Fate, OwnFault};
 
@@ -355,6 +355,8 @@ pub(super) async fn say_goodbye(shard: &Shard, user: &mut User) {
         let now = clock::now();
         // Also who was cut at the end of its grace says goodbye, and has as long again for it.
         user.patience.set_hard_end(now + shard.plan.grace);
+        // What its last iteration worked is behind it.
+        user.work = MAX_ITERATION_WORK;
         let turn = Turn::at_once(now, now);
         Walk::new(shard, user, turn).section(on_stop).await;
     }

@@ -8,6 +8,7 @@ use super::super::View;
 use super::super::words::{Say, percent, spread};
 use super::{count, errors, sortable, time};
 use crate::plan::Series;
+use crate::sinks::steps::lost_note;
 use crate::stats::delta::StepWindow;
 use crate::units::show_rate;
 
@@ -53,6 +54,7 @@ pub fn render(view: &View<'_>) -> Markup {
         (groups(view))
         p.note { "Of what was due after the warm-up. ≥ is a lower bound: a call has no known time; "
             "~ rests on fewer than ten calls and may move." }
+        @if let Some(note) = lost_note(view.report) { p.note { (note) "." } }
     }
 }
 
