@@ -54,7 +54,15 @@ impl<'a> Life<'a> {
         // Who was held out was ready when the door was opened.
         let ready = due.max(shard.doors.opened());
         let cause = if ready > due { Cause::Admission } else { Cause::Pace };
-        let first = Turn { intended: due, ready, picked_up: clock::now().max(ready), cause };
+        let picked_up = clock::now().max(ready);
+        // Without a pace nothing but its coming says when a user begins: that it came late is told
+        // as such (`late_users`), and is no lateness of its first call.
+        let is_free = ready == due && !shard.has_pace(workload, stay.number);
+        let first = if is_free {
+            Turn::at_once(picked_up, picked_up)
+        } else {
+            Turn { intended: due, ready, picked_up, cause }
+        };
         Self {
             presence: Presence::new(stay, user.patience.end_cell()),
             walk: Walk::new(shard, user, first),

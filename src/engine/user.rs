@@ -315,6 +315,13 @@ impl Shard {
         (taken < most).then_some(taken)
     }
 
+    /// Whether a user of the closed model is paced.
+    pub(super) fn has_pace(&self, index: usize, number: u64) -> bool {
+        let workload = &self.plan.workloads[index];
+        let share = workload.share_of(self.plan.seed, index, number);
+        self.flows[share.archetype].pace_ns.is_some()
+    }
+
     /// The number of a user: its place in the herd, and later sessions count on from there. Who has
     /// a place that was not planned must not have the number of a later session.
     pub(super) fn user_number(&self, who: &Identity) -> u64 {

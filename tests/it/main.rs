@@ -44,6 +44,7 @@ mod seed; // same seed, same traffic, whatever the shards
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod stale; // kept connections that the target closed
 mod terminal; // a terminal of its own for the program
+mod timing; // what is lateness of ours, and what the target's time
 mod tls; // certificates good and bad
 #[cfg(feature = "tui")]
 mod tui; // the dashboard, and how it leaves the terminal

@@ -85,13 +85,9 @@ pub(super) fn stalls_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Op
     };
     let late = Late { us: observed, quantile, count: calls };
     let (level, limit) = lateness(snapshot, kind, workload, late)?;
-    // Asked for as much as it can make, a generator at full CPU is late for each response: that is
-    // `generator_bound`, and its throughput stands.
-    let unthrottled = kind.unthrottled.get(workload).copied().unwrap_or(false);
-    let is_bound = unthrottled && saturated(snapshot).is_some();
     Some(Reason {
         check: "stalls",
-        level: if is_bound { Level::Degraded } else { level },
+        level,
         observed,
         limit,
         unit: "us",
@@ -117,7 +113,12 @@ fn lateness(
     let response_us = response.quantile(quantile).map_or(0.0, |quantile| quantile.us as f64);
     let limit = |(us, share): (f64, f64)| us.max(share * response_us);
     let (degraded, no) = (limit(LAG[0]), limit(LAG[1]));
+    // Asked for as much as it can make, a generator at full CPU is late for each response: that is
+    // `generator_bound`, and its throughput stands.
+    let unthrottled = kind.unthrottled.get(workload).copied().unwrap_or(false);
+    let is_bound = unthrottled && saturated(snapshot).is_some();
     match observed {
+        _ if observed > no && is_bound => Some((Level::Degraded, degraded)),
         // Of so few values no quantile has enough above it.
         _ if observed > no && count >= 2 * ABOVE => Some((Level::No, no)),
         _ if observed > degraded => Some((Level::Degraded, degraded)),
@@ -126,7 +127,7 @@ fn lateness(
 }
 
 /// Users that came late, or were held back, because of the generator.
-pub(super) fn late_users(snapshot: &Snapshot) -> Option<Reason> {
+pub(super) fn late_users(snapshot: &Snapshot, kind: &Kind) -> Option<Reason> {
     let loads = &snapshot.measured.workloads;
     let late: u64 = loads.iter().map(|load| load.late_user_ns).sum();
     let target: u64 = loads.iter().map(|load| load.target_user_ns).sum();
@@ -134,8 +135,11 @@ pub(super) fn late_users(snapshot: &Snapshot) -> Option<Reason> {
         return None;
     }
     let observed = late as f64 / target as f64;
+    let mut late_loads = (0..loads.len()).filter(|load| loads[*load].late_user_ns > 0);
+    let unthrottled = |load: usize| kind.unthrottled.get(load).copied().unwrap_or(false);
+    let is_bound = saturated(snapshot).is_some() && late_loads.all(unthrottled);
     let (level, limit) = match observed {
-        _ if observed > LATE_USERS[1] => (Level::No, LATE_USERS[1]),
+        _ if observed > LATE_USERS[1] && !is_bound => (Level::No, LATE_USERS[1]),
         _ if observed > LATE_USERS[0] => (Level::Degraded, LATE_USERS[0]),
         _ => return None,
     };

@@ -90,7 +90,7 @@ impl Trust {
         let mut reasons = Vec::new();
         reasons.extend(worst(snapshot, kind, lag_of));
         reasons.extend(worst(snapshot, kind, stalls_of));
-        reasons.extend(late_users(snapshot));
+        reasons.extend(late_users(snapshot, kind));
         reasons.extend(lost(snapshot));
         reasons.extend(own_errors(snapshot));
         reasons.extend(run_queue(snapshot));
