@@ -154,6 +154,14 @@ pub struct Report {
 }
 
 impl Report {
+    /// The same run, whose report could not be written for this reason.
+    #[must_use]
+    pub fn unwritten(&self, why: String) -> Self {
+        let mut broken = self.broken.clone();
+        broken.push(why);
+        Self { broken, ending: Ending::Broken, ..self.clone() }
+    }
+
     /// The line for a shell that does the same again, with the same seed.
     pub fn command_line(&self) -> String {
         let (words, seed) = (&self.opening.command, self.opening.plan.seed.value().to_string());

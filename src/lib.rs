@@ -3,12 +3,13 @@
 //! The modules, floor by floor; ARCHITECTURE.md says why.
 //! Invariant: a module imports only from floors below its own (`tests/tidy.rs` proves it).
 
-// 0: numbers, time, randomness, this machine, endings
+// 0: numbers, time, randomness, this machine, endings, what may be shown
 pub mod clock;
 pub mod exit;
 pub mod host;
-pub mod mask;
 mod near;
+pub mod printable;
+pub mod redact;
 pub mod seed;
 pub mod units;
 // 1: what was measured; load curves, distributions, queues

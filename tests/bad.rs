@@ -71,6 +71,7 @@ fn each_bad_file_gets_its_exact_message() {
 fn flags_get_their_exact_message() {
     let overrides = Overrides {
         safety: None,
+        files: Vec::new(),
         once: false,
         authorised: vec!["a b".to_owned()],
         environment: None,

@@ -9,15 +9,17 @@ use manada::scenario::{Overrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistake no schema can see, and why.
-const BEYOND: [(&str, &str); 17] = [
+const BEYOND: [(&str, &str); 19] = [
     ("bad-threshold", "rules are a language of their own"),
     ("broken-inline-used", "which variables are set is known when all steps are read"),
     ("environment", "templates are a language, and the environment is elsewhere"),
+    ("files-outside", "where a file lies"),
     ("missing-archetype-file", "whether a file is there"),
     ("network-http2", "which services an archetype calls"),
     ("safety-ceilings", "what a load comes to"),
     ("safety-denied", "what a request asks for is judged by another part"),
     ("safety-hosts", "which hosts are named where"),
+    ("secret-short", "templates are a language, and the environment is elsewhere"),
     ("selectors-miss", "what a rule selects is a name that stands elsewhere"),
     ("service-header-variable", "which variables are known where"),
     ("service-tls-file", "what is in a file"),

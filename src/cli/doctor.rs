@@ -7,7 +7,7 @@ use std::io::Write;
 use super::output::finish;
 use crate::exit::Ending;
 use crate::host::{Facts, checkup};
-use crate::mask;
+use crate::redact;
 use crate::sinks;
 
 #[derive(Debug, clap::Args)]
@@ -28,5 +28,5 @@ pub(super) fn run(args: &Args) -> Ending {
     } else {
         sinks::checkup::render(&found)
     };
-    finish(anstream::stdout().write_all(mask::hide(&text).as_bytes()), Ending::Pass)
+    finish(anstream::stdout().write_all(redact::secrets(&text).as_bytes()), Ending::Pass)
 }

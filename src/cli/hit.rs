@@ -5,7 +5,7 @@
 use std::fs;
 use std::time::Duration;
 
-use super::launch::{self, Folder};
+use super::launch::{self, Leaves};
 use super::limits::{self, Limits};
 use super::output::{complain, remark};
 use super::words::{self, Common};
@@ -89,7 +89,7 @@ pub(super) fn run(args: Args) -> Ending {
         Ok(plan) => {
             let hosts = &args.limits.authorised;
             match hit::within(plan, limits::file().as_deref(), hosts) {
-                Ok(plan) => launch::launch(plan, &args.common, Folder::IfAsked),
+                Ok(plan) => launch::launch(plan, &args.common, Leaves::IfAsked),
                 Err(mistakes) => {
                     remark(&mistakes.render(true));
                     if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario }

@@ -6,6 +6,7 @@
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::door;
 use super::output::{complain, finish};
@@ -16,18 +17,19 @@ use crate::clock;
 use crate::event::Report;
 use crate::event::wish::Remote;
 use crate::exit::Ending;
-use crate::mask;
 use crate::plan::Plan;
+use crate::redact::{self, MASK, Names, Redactor};
 use crate::run::{self, Beside, Kept, Levers, Watched};
 use crate::sinks::exports::{Export, Exports, Streams};
 use crate::sinks::files::Files;
+use crate::sinks::folder::Folder;
 #[cfg(feature = "web")]
 use crate::sinks::web;
 use crate::sinks::{Audience, Full, json, summary};
 
 /// Whether a run leaves a folder behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Folder {
+pub(super) enum Leaves {
     /// Always: the one asked for, or one named after scenario and time.
     Always,
     /// Only when one is asked for.
@@ -35,12 +37,7 @@ pub(super) enum Folder {
 }
 
 /// Carries a plan out.
-pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
-    let folder = match (&common.out, folder) {
-        (Some(folder), _) => Some(folder.clone()),
-        (None, Folder::Always) => Some(free_folder(&plan.scenario)),
-        (None, Folder::IfAsked) => None,
-    };
+pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
     let watch = match Watched::parse(&common.watch) {
         Ok(watch) => watch,
         Err(why) => {
@@ -55,6 +52,13 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
             return Ending::Broken;
         }
     };
+    let folder = match claim(&plan, common, leaves) {
+        Ok(folder) => folder,
+        Err(error) => {
+            complain(&error);
+            return Ending::Broken;
+        }
+    };
     let mut audience = Audience::default();
     audience.set_hurry(signals.hurry());
     // Nobody who may not change the run has a way to it.
@@ -64,12 +68,12 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         Err(error) => {
             complain(&error);
             let _ = audience.leave();
-            folder.as_deref().map(Files::sweep);
+            folder.as_deref().map(Folder::sweep);
             return Ending::Broken;
         }
     };
     let beside = Beside {
-        command: told(std::env::args_os()),
+        command: told(std::env::args_os(), &plan.safety.names),
         shards: common.shards.map(|shards| shards as usize),
         watch,
     };
@@ -80,37 +84,62 @@ pub(super) fn launch(plan: Plan, common: &Common, folder: Folder) -> Ending {
         Err(trouble) => {
             // What had the terminal gives it back before anything is said on it.
             let _ = audience.leave();
-            let _ = streams.write();
+            let _ = streams.write(None);
             complain(&trouble);
-            // Files that were made but never written are no report; what was measured stays.
-            folder.as_deref().map(Files::sweep);
+            // What was measured stays.
+            folder.as_deref().map(Folder::sweep);
             return trouble.ending();
         }
     };
-    let written = leave(audience, &streams);
-    let paths = paths(folder.as_deref(), &common.output.report);
-    let ending = finish(print(&report, &common.output, &paths), report.ending);
-    after(written, ending)
+    let paths = paths(folder.as_ref().map(|folder| folder.path()), &common.output.report);
+    tell(audience, &streams, report, &common.output, &paths)
 }
 
-/// Waits for all sinks, then writes what waited for them.
-pub(super) fn leave(
+/// Claims the folder that a run leaves behind, before anything else of it is done.
+fn claim(plan: &Plan, common: &Common, leaves: Leaves) -> io::Result<Option<Arc<Folder>>> {
+    match (&common.out, leaves) {
+        (Some(path), _) => claim_folder(path, common.force).map(Some),
+        (None, Leaves::Always) => {
+            let first = default_folder(&plan.scenario);
+            Folder::claim_free(&first).map(Some).map_err(|error| unwritable(&first, &error))
+        }
+        (None, Leaves::IfAsked) => Ok(None),
+    }
+}
+
+/// Claims the folder at `path`.
+///
+/// # Errors
+/// When another run has it, or it cannot be written; the text names it.
+pub(super) fn claim_folder(path: &Path, force: bool) -> io::Result<Arc<Folder>> {
+    Files::claim(path, force).map_err(|error| unwritable(path, &error))
+}
+
+fn unwritable(folder: &Path, error: &io::Error) -> io::Error {
+    let place = folder.display();
+    io::Error::new(error.kind(), format!("cannot write the report to {place}: {error}"))
+}
+
+/// Waits for all sinks, writes what waited for them, and shows the summary. What could not be
+/// written is said in all of it.
+pub(super) fn tell(
     audience: Audience,
     streams: &Streams,
-) -> Result<(), (&'static str, io::Error)> {
-    let written = audience.leave();
-    written.and(streams.write().map_err(|error| ("reports", error)))
-}
-
-/// How the program ends once all sinks have left.
-pub(super) fn after(written: Result<(), (&'static str, io::Error)>, ending: Ending) -> Ending {
-    match written {
-        Ok(()) => ending,
-        Err((name, error)) => {
-            complain(&format_args!("the report ({name}) could not be written: {error}"));
-            Ending::Broken
-        }
+    mut report: Arc<Report>,
+    output: &Output,
+    paths: &[PathBuf],
+) -> Ending {
+    let failed = audience.leave().err().map(|(name, error)| {
+        let why = format!("the report ({name}) could not be written: {error}");
+        complain(&why);
+        report = Arc::new(report.unwritten(why.clone()));
+        why
+    });
+    if let Err(error) = streams.write(failed) {
+        complain(&format_args!("the report could not be written: {error}"));
+        return Ending::Broken;
     }
+    finish(print(&report, output, paths), report.ending)
 }
 
 /// All that a run wrote: its folder's files, then what else was asked for.
@@ -123,10 +152,10 @@ pub(super) fn paths(folder: Option<&Path>, reports: &[Export]) -> Vec<PathBuf> {
 fn seat(
     audience: &mut Audience,
     common: &Common,
-    folder: Option<&PathBuf>,
+    folder: Option<&Arc<Folder>>,
     remote: Option<&Remote>,
 ) -> io::Result<(Screen, Streams)> {
-    seat_files(audience, folder.map(PathBuf::as_path), common.force)?;
+    seat_files(audience, folder)?;
     let streams = seat_exports(audience, &common.output.report)?;
     let told = dashboard(audience, common, remote)?;
     let screen = Screen::seat(audience, common, remote)?;
@@ -164,16 +193,10 @@ fn dashboard(_: &mut Audience, _: &Common, _: Option<&Remote>) -> io::Result<Vec
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) fn seat_files(
-    audience: &mut Audience,
-    folder: Option<&Path>,
-    force: bool,
-) -> io::Result<()> {
+pub(super) fn seat_files(audience: &mut Audience, folder: Option<&Arc<Folder>>) -> io::Result<()> {
     let Some(folder) = folder else { return Ok(()) };
-    let files = Files::open(folder, force).map_err(|error| {
-        let place = folder.display();
-        io::Error::new(error.kind(), format!("cannot write the report to {place}: {error}"))
-    })?;
+    let files =
+        Files::open(Arc::clone(folder)).map_err(|error| unwritable(folder.path(), &error))?;
     audience.seat("files", Full::Wait, files)
 }
 
@@ -223,21 +246,23 @@ pub(super) fn print(report: &Report, output: &Output, paths: &[PathBuf]) -> io::
         return Ok(());
     }
     let text = summary::render(report, paths);
-    anstream::stdout().write_all(mask::hide(&text).as_bytes())
+    anstream::stdout().write_all(redact::secrets(&text).as_bytes())
 }
 
-/// The words of the command line as a report may show them: without what headers that carry logins
-/// say, and what else names a login.
-fn told(words: impl Iterator<Item = OsString>) -> Vec<String> {
+/// The words of the command line as a report may show them: without the values of headers and
+/// keys with sensitive names.
+fn told(words: impl Iterator<Item = OsString>, names: &Names) -> Vec<String> {
+    let redactor = Redactor::new(names);
     let hide = |word: OsString| {
         // A path may be no text.
         let word = word.to_string_lossy();
         let (name, _) = word.split_once(':').unwrap_or((&word, ""));
         let plain = name.trim_start_matches("--header=").trim_start_matches("-H");
-        if mask::is_login(plain) {
-            return format!("{name}: ***");
+        let is_header = plain.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+        if is_header && name.len() < word.len() && redactor.is_sensitive(plain) {
+            return format!("{name}: {MASK}");
         }
-        mask::hide_words(&word).into_owned()
+        redactor.word(&word).into_owned()
     };
     words.map(hide).collect()
 }
@@ -252,14 +277,6 @@ fn default_folder(scenario: &str) -> PathBuf {
     let time = humantime::format_rfc3339_seconds(clock::wall()).to_string();
     let time = time.replace([':', '-'], "").replace('Z', "");
     PathBuf::from("reports").join(format!("{name}-{time}"))
-}
-
-/// The first folder of that name that does not exist yet: runs may begin in the same second.
-fn free_folder(scenario: &str) -> PathBuf {
-    let first = default_folder(scenario);
-    let numbered = (2..).map(|n| PathBuf::from(format!("{}-{n}", first.display())));
-    let all = std::iter::once(first.clone()).chain(numbered);
-    all.into_iter().find(|folder| !folder.exists()).unwrap_or(first)
 }
 
 #[cfg(test)]
@@ -279,7 +296,8 @@ mod tests {
             (b"http://u:p@127.0.0.1:9090", "http://***@127.0.0.1:9090"),
             (b"http://127.0.0.1:8080/", "http://127.0.0.1:8080/"),
         ] {
-            assert_eq!(told([OsString::from_vec(word.to_vec())].into_iter()), [shown]);
+            let words = [OsString::from_vec(word.to_vec())];
+            assert_eq!(told(words.into_iter(), &Names::default()), [shown]);
         }
     }
 }

@@ -21,12 +21,15 @@ mod signals;
 mod target;
 mod words;
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::exit::Ending;
+use crate::redact::{Names, Redactor};
 use crate::scenario::schema::{Of, document};
+use output::remark;
 
 /// A load-testing traffic simulator: a herd of believable users, and numbers that can be trusted.
 #[derive(Debug, Parser)]
@@ -107,7 +110,13 @@ pub fn main() -> Ending {
         Err(error) => {
             let asked = !error.use_stderr();
             // Help into a closed pipe is nobody's mistake.
-            let _ = error.print();
+            let text = error.render().to_string();
+            let names = Names::default();
+            match Redactor::new(&names).text(&text) {
+                // It quotes the word that is wrong, which may be half a login.
+                Cow::Owned(hidden) if !asked => remark(&hidden),
+                _ => drop(error.print()),
+            }
             return if asked { Ending::Pass } else { Ending::Usage };
         }
     };

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use crate::exit::Ending;
 use crate::host;
-use crate::mask;
+use crate::printable::printable_lines;
+use crate::redact::{self, Names, Redactor};
 
 /// What a pipe that takes something takes at least (PIPE_BUF, pipe(7)).
 const PIECE: usize = 4_096;
@@ -31,7 +32,9 @@ pub(super) fn finish(written: io::Result<()>, ending: Ending) -> Ending {
 
 /// Says what is wrong, on standard error.
 pub(super) fn complain(what: &dyn Display) {
-    say(&format!("manada: {what}"));
+    let names = Names::default();
+    let text = printable_lines(&Redactor::new(&names).sentence(&what.to_string()));
+    say(&format!("manada: {text}"));
 }
 
 /// Says something by the way, on standard error.
@@ -42,7 +45,7 @@ pub(super) fn remark(what: &dyn Display) {
 /// Writes a line to standard error, as far as somebody takes it: a reader that has stopped reading
 /// holds nothing up.
 fn say(text: &str) {
-    let line = format!("{}\n", mask::hide(text));
+    let line = format!("{}\n", redact::secrets(text));
     let mut out = anstream::stderr();
     for piece in line.as_bytes().chunks(PIECE) {
         if !host::takes_more(&io::stderr(), PATIENCE) || out.write_all(piece).is_err() {

@@ -15,10 +15,10 @@ use super::words::{self, Changes, Load};
 use crate::engine::tier;
 use crate::exit::Ending;
 use crate::host;
-use crate::mask;
 use crate::plan::Plan;
 use crate::plan::forecast::needs::short_of;
 use crate::plan::forecast::{Assumed, Forecast, Refusal, refuse};
+use crate::redact;
 use crate::run;
 use crate::scenario::{self, Overrides};
 use crate::seed::Seed;
@@ -121,7 +121,7 @@ fn show(args: &Args, plan: &Plan, assumed: &Assumed) -> Ending {
         complain(refusal);
     }
     let ending = if refused.is_empty() { Ending::Pass } else { Ending::Scenario };
-    finish(anstream::stdout().write_all(mask::hide(&text).as_bytes()), ending)
+    finish(anstream::stdout().write_all(redact::secrets(&text).as_bytes()), ending)
 }
 
 /// What calls took in an earlier run, seconds: of each series of the plan, and of all.

@@ -3,16 +3,20 @@
 //! Invariant: nothing is sent anywhere; the run's own files stay as they are.
 
 use std::fs::File;
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
+
 use super::launch;
-use super::output::{complain, finish};
+use super::output::complain;
 use super::words::{self, Output};
 use crate::event::record;
 use crate::exit::Ending;
 use crate::run::replay;
 use crate::sinks::Audience;
-use crate::sinks::files::Files;
+use crate::sinks::folder::Folder;
 use crate::verdict::Threshold;
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +47,7 @@ pub(super) fn run(args: &Args) -> Ending {
         if args.folder.is_dir() { args.folder.join(record::FILE) } else { args.folder.clone() };
     let rules = args.threshold.iter().filter_map(|rule| Threshold::parse(rule).ok());
     let rules: Option<Vec<Threshold>> = (!args.threshold.is_empty()).then(|| rules.collect());
-    let file = match File::open(&path) {
+    let file = match open(&path) {
         Ok(file) => file,
         Err(error) => {
             complain(&format_args!(
@@ -59,15 +63,23 @@ pub(super) fn run(args: &Args) -> Ending {
         complain(&"the record lies in this very folder: choose another for --out");
         return Ending::Usage;
     }
+    let claimed = args.out.as_deref().map(|out| launch::claim_folder(out, args.force)).transpose();
+    let out = match claimed {
+        Ok(out) => out,
+        Err(error) => {
+            complain(&error);
+            return Ending::Broken;
+        }
+    };
     let mut audience = Audience::default();
-    let seated = launch::seat_files(&mut audience, args.out.as_deref(), args.force)
+    let seated = launch::seat_files(&mut audience, out.as_ref())
         .and_then(|()| launch::seat_exports(&mut audience, &args.output.report));
     let streams = match seated {
         Ok(streams) => streams,
         Err(error) => {
             complain(&error);
             let _ = audience.leave();
-            args.out.as_deref().map(Files::sweep);
+            out.as_deref().map(Folder::sweep);
             return Ending::Broken;
         }
     };
@@ -76,14 +88,20 @@ pub(super) fn run(args: &Args) -> Ending {
         Err(error) => {
             complain(&format_args!("cannot read {}: {error}", path.display()));
             let _ = audience.leave();
-            args.out.as_deref().map(Files::sweep);
+            out.as_deref().map(Folder::sweep);
             return Ending::Scenario;
         }
     };
-    let written = launch::leave(audience, &streams);
     let paths = launch::paths(args.out.as_deref(), &args.output.report);
-    let ending = finish(launch::print(&report, &args.output, &paths), report.ending);
-    launch::after(written, ending)
+    launch::tell(audience, &streams, report, &args.output, &paths)
+}
+
+/// Opens a record. A pipe or a device is none: opening or reading it might never end.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let file = File::options().read(true).custom_flags(flags).open(path)?;
+    let is_file = file.metadata()?.is_file();
+    if is_file { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
 /// Whether the record lies in this folder.

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use super::launch::{self, Folder};
+use super::launch::{self, Leaves};
 use super::limits::Limits;
 use super::output::remark;
 use super::words::{self, Changes, Common, Load};
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> Ending {
             for warning in &warnings {
                 remark(&warning.render(true));
             }
-            launch::launch(plan, &args.common, Folder::Always)
+            launch::launch(plan, &args.common, Leaves::Always)
         }
         Err(mistakes) => {
             remark(&mistakes.render(true));

@@ -1,8 +1,8 @@
 //! Signals that end a run: heard on a thread of its own, from the first moment to the last.
 //!
 //! `launch` starts it and says who takes them; setup, load and teardown do in turn.
-//! Invariant: whatever else hangs (a disk, a pipe that nobody reads, a resolver), signals are heard:
-//! the first ends what runs in good order, the second at once, and after that the process ends.
+//! Invariant: whatever else hangs (a disk, a pipe that is not read, a resolver), signals are heard:
+//! the first ends what runs in good order, the second at once, and then the process ends.
 //!
 //! A signal that the parent process ignores (`nohup`) stays ignored.
 

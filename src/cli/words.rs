@@ -84,6 +84,9 @@ pub(super) struct Changes {
     /// Another value in the scenario, e.g. workloads.api.arrivals.max_users=100; again for more
     #[arg(long, value_name = "PATH=VALUE", help_heading = "Scenario")]
     pub(super) set: Vec<String>,
+    /// A folder whose files the scenario may read, beside its own; again for more
+    #[arg(long, value_name = "DIR", help_heading = "Scenario")]
+    pub(super) allow_files: Vec<PathBuf>,
 }
 
 /// What `run` and `plan` change of a scenario's loads.
@@ -111,6 +114,7 @@ pub(super) fn overrides(changes: &Changes, load: &Load, limits: &Limits) -> Over
         rate: load.rate.clone(),
         duration: load.duration,
         safety: limits::file(),
+        files: changes.allow_files.clone(),
         authorised: limits.authorised.clone(),
         ..Overrides::default()
     }

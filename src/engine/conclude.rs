@@ -188,7 +188,7 @@ pub(super) fn refuse(
     if let Some(witness) = &shard.witness {
         let series = &shard.plan.archetypes[user.archetype].series;
         let name = &series[usize::from(prepared.call.series)];
-        witness.fault(Some(name), &error.to_string());
+        witness.fault((shard, user), Some(name), &error.to_string());
     }
     let held = Held { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
     let exchange = unsent(outcome, turn.picked_up);

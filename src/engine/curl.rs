@@ -5,9 +5,10 @@
 //! cut; it is one line without control characters, whatever the bytes.
 
 use super::request::{split_line, target_of};
-use crate::mask;
 use crate::plan::reach::{ProxyKind, Version};
 use crate::plan::{Address, Service};
+use crate::printable::is_printable;
+use crate::redact::{MASK, Redactor};
 
 /// The longest line.
 const MAX: usize = 4 << 10;
@@ -15,18 +16,22 @@ const MAX: usize = 4 << 10;
 /// The most bytes of a body that are looked at.
 const MAX_BODY: usize = 16 << 10;
 
-/// What stands where a value is not shown.
-const MASK: &str = "***";
-
 /// A line being put together.
-struct Line {
+struct Line<'r> {
+    redactor: &'r Redactor<'r>,
     text: String,
     cut: bool,
 }
 
 /// The line for a request, and whether something of it had no room.
-pub(super) fn line(service: &Service, address: &Address, bytes: &[u8]) -> (String, bool) {
-    let mut line = Line { text: "curl -sS -i -g --path-as-is".to_owned(), cut: false };
+pub(super) fn line(
+    service: &Service,
+    address: &Address,
+    bytes: &[u8],
+    redactor: &Redactor<'_>,
+) -> (String, bool) {
+    let text = "curl -sS -i -g --path-as-is".to_owned();
+    let mut line = Line { redactor, text, cut: false };
     way(&mut line, service, address);
     let (first, mut rest) = split_line(bytes).unwrap_or((bytes, b""));
     let method = String::from_utf8_lossy(first.split(|&byte| byte == b' ').next().unwrap_or(b""));
@@ -51,7 +56,7 @@ pub(super) fn line(service: &Service, address: &Address, bytes: &[u8]) -> (Strin
     let scheme = if address.tls { "https" } else { "http" };
     let target = target_of(first).unwrap_or("/");
     let url = format!("{scheme}://{}{target}", address.authority());
-    line.add(&quoted(mask::hide(&url).as_bytes()));
+    line.add(&quoted(redactor.text(&url).as_bytes()));
     for (name, value) in &headers {
         line.header(name, value, address);
     }
@@ -65,13 +70,15 @@ pub(super) fn line(service: &Service, address: &Address, bytes: &[u8]) -> (Strin
         line.add("-H 'Expect:'");
     }
     if sends {
-        line.body(rest);
+        let of_type = headers.iter().find(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+        let content_type = of_type.map(|(_, value)| String::from_utf8_lossy(value));
+        line.body(rest, &content_type.unwrap_or_default());
     }
     (line.text, line.cut)
 }
 
 /// How the service is reached, where the URL alone does not say it.
-fn way(line: &mut Line, service: &Service, address: &Address) {
+fn way(line: &mut Line<'_>, service: &Service, address: &Address) {
     let reach = &service.reach;
     match (address.tls, reach.version) {
         (true, Version::Http1) => line.add("--http1.1"),
@@ -97,7 +104,7 @@ fn way(line: &mut Line, service: &Service, address: &Address) {
     }
 }
 
-impl Line {
+impl Line<'_> {
     fn add(&mut self, words: &str) {
         if self.text.len() + 1 + words.len() > MAX {
             self.cut = true;
@@ -119,13 +126,14 @@ impl Line {
             header.push(b';');
         } else {
             header.extend_from_slice(b": ");
-            header.extend(if mask::is_login(name) { MASK.into() } else { hidden(value) });
+            let is_hidden = self.redactor.is_sensitive(name);
+            header.extend(if is_hidden { MASK.into() } else { self.redactor.body(value, "") });
         }
         self.add(&format!("-H {}", quoted(&header)));
     }
 
-    fn body(&mut self, body: &[u8]) {
-        let shown = hidden(&body[..body.len().min(MAX_BODY)]);
+    fn body(&mut self, body: &[u8], content_type: &str) {
+        let shown = self.redactor.body(&body[..body.len().min(MAX_BODY)], content_type);
         self.cut |= body.len() > MAX_BODY;
         let is_text = std::str::from_utf8(&shown).is_ok();
         let mut length = shown.len();
@@ -151,26 +159,9 @@ impl Line {
     }
 }
 
-/// Bytes with every secret in their text replaced.
-pub(super) fn hidden(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    for chunk in bytes.utf8_chunks() {
-        out.extend_from_slice(mask::hide(chunk.valid()).as_bytes());
-        out.extend_from_slice(chunk.invalid());
-    }
-    out
-}
-
 /// A text that a terminal shows as it is.
 fn plain(bytes: &[u8]) -> Option<&str> {
-    std::str::from_utf8(bytes).ok().filter(|text| text.chars().all(shows))
-}
-
-/// Whether a character shows, and changes nothing of what stands beside it.
-fn shows(c: char) -> bool {
-    let moves = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{61c}' | '\u{feff}');
-    !c.is_control() && !moves
+    std::str::from_utf8(bytes).ok().filter(|text| text.chars().all(is_printable))
 }
 
 /// Bytes as one word of a POSIX shell.
@@ -193,7 +184,7 @@ fn octal(bytes: &[u8]) -> String {
                 '\'' => out.push_str(r"'\''"),
                 // A format that begins with it would be an option.
                 '-' if out.is_empty() => out.push_str(r"\055"),
-                c if shows(c) => out.push(c),
+                c if is_printable(c) => out.push(c),
                 c => {
                     for byte in c.encode_utf8(&mut [0; 4]).bytes() {
                         let _ = write!(out, "\\{byte:03o}");

@@ -1,14 +1,17 @@
 //! What is kept of a call that failed, the first time one of its series failed so.
 //!
 //! `attempt` comes here when it has judged a call, and only when it failed.
-//! Invariant: logins and secrets are not in it; what a target sent is bounded and can be shown.
+//! Invariant: credentials and secrets are not in it; what a target sent is bounded, and can be
+//! shown.
 
 use super::attempt::Turn;
 use super::checks::Failed;
 use super::curl;
 use super::prepared::PreparedCall;
+use super::redacted::redactor;
 use super::shard::Shard;
 use super::user::User;
+use crate::redact::{MASK, Redactor};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::{Exchange, Outcome, outcome};
 use crate::wire::Kept;
@@ -44,7 +47,9 @@ pub(super) fn keep(
     let intended_ns = turn.intended.since(shard.start);
     shard.recorder.borrow_mut().failure(step, failing, || {
         let index = prepared.call.service;
-        let (curl, cut) = curl::line(&shard.plan.services[index], &shard.addresses[index], bytes);
+        let redactor = redactor(shard, user);
+        let (service, address) = (&shard.plan.services[index], &shard.addresses[index]);
+        let (curl, cut) = curl::line(service, address, bytes, &redactor);
         // Without an answer nothing is its own: what was kept is an earlier attempt's.
         let answered = status.is_some();
         let part = |keeps: bool, text: String| if keeps && answered { text } else { String::new() };
@@ -64,23 +69,21 @@ pub(super) fn keep(
                 .filter(|(at, _)| failed.has(*at))
                 .map(|(_, name)| name)
                 .collect(),
-            head: part(prepared.wanted.keep_head, head(&kept.head)),
-            body: part(prepared.wanted.keep_body, text(&kept.body, MAX_BODY)),
+            head: part(prepared.wanted.keep_head, head(&redactor, &kept.head)),
+            body: part(prepared.wanted.keep_body, text(&redactor, &kept.body, MAX_BODY)),
         }
     });
 }
 
-/// A head without its logins, a header to a line.
-pub(super) fn head(head: &[u8]) -> String {
+/// A head without its credentials, a header to a line.
+fn head(redactor: &Redactor<'_>, head: &[u8]) -> String {
     let mut shown = String::new();
     for line in head.split(|&byte| byte == b'\n') {
         let line = line.trim_ascii();
         if line.is_empty() {
             continue;
         }
-        let line = text(line, MAX_HEAD);
-        let name = line.split(':').next().unwrap_or_default();
-        let line = if crate::mask::is_login(name) { format!("{name}: ***") } else { line };
+        let line = header(redactor, line, MAX_HEAD);
         if shown.len() + line.len() > MAX_HEAD {
             break;
         }
@@ -90,11 +93,33 @@ pub(super) fn head(head: &[u8]) -> String {
     shown
 }
 
-/// The beginning of bytes as a text: secrets hidden, what is no UTF-8 as `\xNN`.
-pub(super) fn text(bytes: &[u8], most: usize) -> String {
+/// A line of a head; the value of a header with a sensitive name is not shown.
+pub(super) fn header(redactor: &Redactor<'_>, line: &[u8], most: usize) -> String {
+    let colon = line.iter().position(|&byte| byte == b':');
+    let name = colon.map(|at| String::from_utf8_lossy(&line[..at]));
+    // A request's own line is no header, whatever stands in its path.
+    let is_header = |name: &str| !name.contains([' ', '/']) && redactor.is_sensitive(name);
+    match name.filter(|name| is_header(name)) {
+        Some(name) => format!("{name}: {MASK}"),
+        None => text(redactor, line, most),
+    }
+}
+
+/// The beginning of bytes as a text: credentials hidden, what is no UTF-8 as `\xNN`.
+pub(super) fn text(redactor: &Redactor<'_>, bytes: &[u8], most: usize) -> String {
+    body(redactor, bytes, "", most)
+}
+
+/// The same of a body whose head says what it is.
+pub(super) fn body(
+    redactor: &Redactor<'_>,
+    bytes: &[u8],
+    content_type: &str,
+    most: usize,
+) -> String {
     use std::fmt::Write;
-    // A secret at the end of what is shown is hidden whole.
-    let whole = curl::hidden(&bytes[..bytes.len().min(most + (64 << 10))]);
+    // A credential at the end of what is shown is hidden whole.
+    let whole = redactor.body(&bytes[..bytes.len().min(most + (64 << 10))], content_type);
     let mut shown = String::new();
     for chunk in whole[..whole.len().min(most)].utf8_chunks() {
         shown.push_str(chunk.valid());

@@ -129,7 +129,8 @@ async fn walk(
         if let Some(witness) = &shard.witness {
             let scheme = if way.at.tls { "https" } else { "http" };
             let Location { host, port, target, .. } = &way.at;
-            witness.redirect(prepared, status, &format!("{scheme}://{host}:{port}{target}"));
+            let to = format!("{scheme}://{host}:{port}{target}");
+            witness.redirect((shard, user), prepared, status, &to);
         }
         if prepared.cookies
             && let Some(dressed) = with_cookies(shard, user, way.service, &way.bytes)

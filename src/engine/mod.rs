@@ -21,6 +21,7 @@ pub mod once;
 mod parallel;
 mod prepared;
 mod provision;
+mod redacted;
 mod request;
 mod rows;
 mod seat;

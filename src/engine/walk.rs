@@ -8,6 +8,7 @@ use rand::RngExt;
 
 use super::attempt::{self, CallEnd, Turn};
 use super::prepared::Flow;
+use super::redacted::redactor;
 use super::shard::Shard;
 use super::user::{Group, User};
 use super::{gathering, parallel};
@@ -274,9 +275,13 @@ impl<'a> Walk<'a> {
                     text.render(&mut self.user.scope(self.shard, self.turn.intended), &mut line);
                 self.or_fault(rendered)?;
                 if let Some(witness) = &self.shard.witness {
-                    witness.said(&line);
+                    witness.said((self.shard, self.user), &line);
                 }
-                let line = || String::from_utf8_lossy(&line).into_owned();
+                // Within the bound alone: most lines of a busy step are only counted.
+                let line = || {
+                    let line = String::from_utf8_lossy(&line);
+                    redactor(self.shard, self.user).text(&line).into_owned()
+                };
                 self.shard.recorder.borrow_mut().say(line);
                 Ok(at + 1)
             }
@@ -322,7 +327,7 @@ impl<'a> Walk<'a> {
         result.map_err(|error| {
             self.shard.template_error(&error);
             if let Some(witness) = &self.shard.witness {
-                witness.fault(None, &error.to_string());
+                witness.fault((self.shard, self.user), None, &error.to_string());
             }
             IterationEnd::Early
         })

@@ -9,10 +9,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::checks::{Failed, Judged};
 use super::exemplar;
 use super::prepared::PreparedCall;
+use super::redacted::redactor;
 use super::request::split_line;
 use super::shard::Shard;
 use super::user::User;
 use crate::event::{SEEN, Seen, SeenCall};
+use crate::redact::{MASK, Redactor};
 use crate::stats::{Exchange, Fate, Outcome, outcome};
 
 /// The most bytes of a body, a header or a value.
@@ -49,22 +51,29 @@ impl Witness {
 
     /// A redirect is followed.
     #[cold]
-    pub(super) fn redirect(&self, prepared: &PreparedCall, status: u16, to: &str) {
+    pub(super) fn redirect(
+        &self,
+        (shard, user): (&Shard, &User),
+        prepared: &PreparedCall,
+        status: u16,
+        to: &str,
+    ) {
         let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let hops = notes.redirects.entry(std::ptr::from_ref(prepared) as usize).or_default();
-        hops.push((status, exemplar::text(to.as_bytes(), MAX)));
+        hops.push((status, exemplar::text(&redactor(shard, user), to.as_bytes(), MAX)));
     }
 
     /// Something could not be done.
     #[cold]
-    pub(super) fn fault(&self, call: Option<&str>, why: &str) {
-        self.note(Seen::Fault(call.map(str::to_owned), exemplar::text(why.as_bytes(), MAX)));
+    pub(super) fn fault(&self, (shard, user): (&Shard, &User), call: Option<&str>, why: &str) {
+        let why = exemplar::text(&redactor(shard, user), why.as_bytes(), MAX);
+        self.note(Seen::Fault(call.map(str::to_owned), why));
     }
 
     /// A `log` step said it.
     #[cold]
-    pub(super) fn said(&self, line: &[u8]) {
-        self.note(Seen::Said(exemplar::text(line, MAX)));
+    pub(super) fn said(&self, (shard, user): (&Shard, &User), line: &[u8]) {
+        self.note(Seen::Said(exemplar::text(&redactor(shard, user), line, MAX)));
     }
 
     /// A call has ended; `bytes` is its first request.
@@ -82,12 +91,16 @@ impl Witness {
         let looked_at = call.checks.len() + call.expects.len();
         let held = |place: usize| !judged.failed.has(place);
         let names = call.checked().enumerate();
+        let redactor = redactor(shard, user);
         let value = |slot: usize| {
             let value = user.variables[slot].as_ref()?;
+            if redactor.is_sensitive(&kind.variables[slot]) {
+                return Some(MASK.to_owned());
+            }
             let shown = serde_json::to_string(value).unwrap_or_else(|_| value.to_string());
-            Some(exemplar::text(shown.as_bytes(), MAX))
+            Some(exemplar::text(&redactor, shown.as_bytes(), MAX))
         };
-        let (request, body) = shown(bytes);
+        let (request, body) = shown(&redactor, bytes);
         let key = std::ptr::from_ref(prepared) as usize;
         let redirects = {
             let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -119,17 +132,22 @@ impl Witness {
 }
 
 /// A request as people read it: line and headers, the length of the body and its beginning.
-fn shown(bytes: &[u8]) -> (Vec<String>, Option<(usize, String)>) {
-    let (mut lines, mut rest) = (Vec::new(), bytes);
+fn shown(redactor: &Redactor<'_>, bytes: &[u8]) -> (Vec<String>, Option<(usize, String)>) {
+    let (mut lines, mut rest, mut content_type) = (Vec::new(), bytes, String::new());
     while let Some((line, after)) = split_line(rest) {
         rest = after;
         if line.len() <= 2 {
             break;
         }
-        let text = exemplar::text(line.trim_ascii_end(), MAX);
-        let name = text.split(':').next().unwrap_or_default();
-        lines.push(if crate::mask::is_login(name) { format!("{name}: ***") } else { text });
+        let text = exemplar::header(redactor, line.trim_ascii_end(), MAX);
+        if let Some((name, value)) = text.split_once(':')
+            && name.eq_ignore_ascii_case("content-type")
+        {
+            value.clone_into(&mut content_type);
+        }
+        lines.push(text);
     }
-    let body = (!rest.is_empty()).then(|| (rest.len(), exemplar::text(rest, MAX)));
+    let body = (!rest.is_empty())
+        .then(|| (rest.len(), exemplar::body(redactor, rest, &content_type, MAX)));
     (lines, body)
 }

@@ -9,11 +9,14 @@ use std::time::Duration;
 use super::flow::Step;
 use super::policy::{BreakerName, Strategy};
 use super::{Endpoints, Load, Plan, Series, Service, Target, Workload};
-use crate::mask;
+use crate::redact::Redactor;
 use crate::seed::Seed;
 use crate::stats::sample::Shape;
 use crate::units::nanos;
 use crate::verdict::{Kind, Subject, Subjects, Threshold};
+
+/// The most bytes of files that are kept.
+const MAX_SOURCES: usize = 16 << 20;
 
 /// What a run was.
 #[derive(Clone, Debug, PartialEq)]
@@ -110,9 +113,21 @@ impl Plan {
             archetypes: names(load),
             max_users: load.peak_users(),
         };
+        let redactor = Redactor::new(&self.safety.names);
+        let mut room = MAX_SOURCES;
+        let shown = |source: &Source| {
+            let text = match room.checked_sub(source.text.len()) {
+                Some(less) => {
+                    room = less;
+                    redactor.yaml(&source.text).into_owned()
+                }
+                None => "# (left out: the files before it take 16 MiB)".to_owned(),
+            };
+            Source { name: source.name.clone(), text }
+        };
         Outline {
             scenario: self.scenario.clone(),
-            description: self.description.clone(),
+            description: self.description.as_ref().map(|text| redactor.text(text).into_owned()),
             seed: self.seed,
             services: self.services.iter().map(|one| (one.name.clone(), place(one))).collect(),
             archetypes: self.archetypes.iter().map(|one| one.name.clone()).collect(),
@@ -177,11 +192,6 @@ impl Plan {
             degrades: policies.degradation.is_some(),
         }
     }
-}
-
-/// A file as others may see it.
-fn shown(source: &Source) -> Source {
-    Source { name: source.name.clone(), text: mask::hide_logins(&source.text).into_owned() }
 }
 
 /// Where a service is, in words.

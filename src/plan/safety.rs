@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::glob;
 use super::realm::{self, Realm};
+use crate::redact::Names;
 use crate::units::Rate;
 
 /// The most users with which a public host may be tried without an explicit word.
@@ -38,6 +39,8 @@ pub struct Safety {
     pub trial: bool,
     /// The value of the header that names the run to its target.
     pub mark: Option<String>,
+    /// Names of keys whose values are credentials.
+    pub names: Names,
 }
 
 /// Hosts by name or by address.

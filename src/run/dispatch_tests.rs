@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::super::fold::Fold;
 use super::*;
 use crate::event::{Generator, Opening, Report};
 use crate::exit::Ending;
+use crate::run::fold::Fold;
 use crate::scenario::{self, Overrides};
 use crate::verdict::trust::Level;
 
 fn plan() -> Arc<Plan> {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scenario.yaml");
-    let text = "services: { it: builtin }\nworkloads: { w: { flow: [ { get: / } ], users: 1, duration: 5s } }\ngrace: 3s\n";
+    let text = "services: { it: builtin }\ngrace: 3s\n\
+                workloads: { w: { flow: [ { get: / } ], users: 1, duration: 5s } }\n";
     std::fs::write(&file, text).unwrap();
     Arc::new(scenario::load(&file, &Overrides::default()).unwrap_or_else(|e| panic!("{e}")).0)
 }

@@ -26,7 +26,7 @@ impl From<Ending> for Ended {
 
 /// `answers` is what came of the calls; `None` while the run goes on.
 pub(super) fn of<'a>(
-    judgements: impl Iterator<Item = &'a Judgement> + Clone,
+    judgements: &(impl Iterator<Item = &'a Judgement> + Clone),
     trust: &Trust,
     stopped: Option<&Stop>,
     answers: Option<Answers>,
@@ -171,7 +171,7 @@ mod tests {
             (vec![], &all_is_well, Some(Stop::Signal(Interrupt::Term)), SOME, Ending::Terminated),
         ] {
             assert_eq!(
-                of(judgements.iter(), trust, stopped.as_ref(), answers).ending,
+                of(&judgements.iter(), trust, stopped.as_ref(), answers).ending,
                 ending,
                 "{judgements:?} {trust:?} {answers:?}"
             );

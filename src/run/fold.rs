@@ -146,7 +146,7 @@ impl Fold {
         let has_steps = !self.opening.plan.steps.is_empty();
         let answers = (!goes_on).then(|| Answers::of(&snapshot, has_steps));
         let judged = judgements.iter().filter(judged);
-        let Ended { ending, why } = ending::of(judged, &trust, self.stopped.as_ref(), answers);
+        let Ended { ending, why } = ending::of(&judged, &trust, self.stopped.as_ref(), answers);
         Report {
             opening: Arc::clone(&self.opening),
             snapshot,

@@ -231,7 +231,7 @@ fn foresee(
                     () = patient.wait_until(slow), if !is_slow => {
                         is_slow = true;
                         let name = &service.name;
-                        let note = format!("service `{name}`: waiting for its name to be looked up");
+                        let note = format!("service `{name}`: waiting for a name server");
                         audience.tell(&RunEvent::Note(note));
                     }
                 }

@@ -1,9 +1,11 @@
 //! A finished run again, from its record: the same report, or judged by other rules.
 //!
 //! `manada report` calls it; the audience hears what it would have heard, but for what only people
-//! looked at while it went on.
+//! looked at while it went on. Of a run that was killed the report ends with the last second that
+//! all shards brought; what was under way then is unfinished.
 //! Invariant: nothing is measured here: what the record does not hold is not in the report.
 
+use std::collections::VecDeque;
 use std::io::Read;
 use std::sync::Arc;
 
@@ -11,7 +13,15 @@ use super::fold::Fold;
 use crate::event::record::{End, Entry, Reader, Unreadable};
 use crate::event::{Opening, Report, RunEvent, Stop};
 use crate::sinks::Audience;
+use crate::stats::Unfinished;
+use crate::stats::sample::Shape;
 use crate::verdict::Threshold;
+
+/// The most entries of a shard that wait for those of the others.
+const MAX_WAITING: usize = 32;
+
+/// How far the sheds of one second may lie apart, ns.
+const APART_NS: u64 = 500_000_000;
 
 /// Makes the report of a record. `rules`: judged in place of the run's own.
 ///
@@ -25,44 +35,141 @@ pub fn replay(
     let (opening, mut reader) = Reader::new(record)?;
     let opening = rules.map_or_else(|| Arc::clone(&opening), |rules| judged_by(&opening, rules));
     audience.tell(&RunEvent::Began(Arc::clone(&opening)));
-    let shards = opening.generator.shards;
-    let (mut fold, mut end) = (Fold::new(opening, shards), None);
-    let mut elapsed_ns = 0;
+    let (shape, shards) = (opening.plan.shape(), opening.generator.shards);
+    let mut replay = Replay {
+        fold: Fold::new(Arc::clone(&opening), shards),
+        audience,
+        unfinished: (0..shards).map(|shard| Unfinished::new(&shape, shard)).collect(),
+    };
+    let (mut waiting, mut end) = (Waiting::new(shards), None);
     while let Some(entry) = reader.entry()? {
         match entry {
             Entry::Began(_) => return Err(Unreadable::Damaged("by a second beginning")),
-            Entry::Measured(delta) => {
-                elapsed_ns = elapsed_ns.max(delta.gauges.elapsed_ns);
-                let closed = fold.absorb(&delta);
-                audience.tell(&RunEvent::Measured(delta));
-                if !closed.is_empty() {
-                    audience.tell(&RunEvent::Closed(Arc::new(closed)));
-                }
-            }
-            Entry::Stands(moment) => {
-                fold.second((*moment).clone());
-                audience.tell(&RunEvent::Stands(moment));
-            }
-            Entry::Entered(notice) => {
-                fold.notice((*notice).clone());
-                audience.tell(&RunEvent::Entered(notice));
-            }
-            Entry::Stopped(stop, at_ns) => {
-                fold.stop(stop.clone(), at_ns);
-                audience.tell(&RunEvent::Stopped(stop, at_ns));
-            }
             Entry::Ended(known) => end = Some(known),
+            entry => waiting.add(entry),
+        }
+        while let Some(entry) = waiting.next() {
+            replay.take(entry);
         }
     }
-    if end.is_none() {
+    match &end {
+        Some(_) => waiting.rest(u64::MAX).for_each(|entry| replay.take(entry)),
         // It was killed, or goes on: what there is was all until here.
-        fold.stop(Stop::Lost, elapsed_ns);
+        None => {
+            let open: Vec<bool> = opening.plan.workloads.iter().map(|load| load.open).collect();
+            replay.cut(waiting, &shape, &open);
+        }
     }
+    let Replay { mut fold, audience, .. } = replay;
     audience.tell(&RunEvent::Closed(Arc::new(fold.finish())));
     let End { broken, rss_peak } = end.unwrap_or_default();
     let report = Arc::new(fold.conclude(broken, rss_peak));
     audience.tell(&RunEvent::Ended(Arc::clone(&report)));
     Ok(report)
+}
+
+/// A run that comes together again.
+struct Replay<'a> {
+    fold: Fold,
+    audience: &'a mut Audience,
+    /// What is under way, by shard.
+    unfinished: Vec<Unfinished>,
+}
+
+impl Replay<'_> {
+    fn take(&mut self, entry: Entry) {
+        match entry {
+            Entry::Measured(delta) => {
+                if let Some(unfinished) = self.unfinished.get_mut(delta.shard) {
+                    unfinished.absorb(&delta);
+                }
+                let closed = self.fold.absorb(&delta);
+                self.audience.tell(&RunEvent::Measured(delta));
+                if !closed.is_empty() {
+                    self.audience.tell(&RunEvent::Closed(Arc::new(closed)));
+                }
+            }
+            Entry::Stands(moment) => {
+                self.fold.second((*moment).clone());
+                self.audience.tell(&RunEvent::Stands(moment));
+            }
+            Entry::Entered(notice) => {
+                self.fold.notice((*notice).clone());
+                self.audience.tell(&RunEvent::Entered(notice));
+            }
+            Entry::Stopped(stop, at_ns) => {
+                self.fold.stop(stop.clone(), at_ns);
+                self.audience.tell(&RunEvent::Stopped(stop, at_ns));
+            }
+            Entry::Began(_) | Entry::Ended(_) => {}
+        }
+    }
+
+    /// Ends the run with the last second that all shards brought.
+    fn cut(&mut self, waiting: Waiting, shape: &Shape, open: &[bool]) {
+        let at_ns = waiting.complete_ns();
+        waiting.rest(at_ns).for_each(|entry| self.take(entry));
+        self.take(Entry::Stopped(Stop::Lost, at_ns));
+        for unfinished in std::mem::take(&mut self.unfinished) {
+            self.take(Entry::Measured(Arc::new(unfinished.cut(shape, open, at_ns))));
+        }
+    }
+}
+
+/// Entries that wait until every shard has brought their second: if the record ends before, they
+/// are not counted.
+struct Waiting {
+    /// Each with its time, ns after the run's start.
+    entries: VecDeque<(u64, Entry)>,
+    /// How far each shard has come, ns after the run's start; `None` if it has ended.
+    shards: Vec<Option<u64>>,
+    /// How far the shard has come that is furthest.
+    latest_ns: u64,
+}
+
+impl Waiting {
+    fn new(shards: usize) -> Self {
+        Self { entries: VecDeque::new(), shards: vec![Some(0); shards], latest_ns: 0 }
+    }
+
+    fn add(&mut self, entry: Entry) {
+        let at_ns = match &entry {
+            Entry::Measured(delta) => {
+                let elapsed_ns = delta.gauges.elapsed_ns;
+                self.latest_ns = self.latest_ns.max(elapsed_ns);
+                if let Some(shard) = self.shards.get_mut(delta.shard) {
+                    *shard = (!delta.last).then_some(elapsed_ns);
+                }
+                elapsed_ns
+            }
+            Entry::Stands(moment) => (u64::from(moment.second) + 1) * 1_000_000_000,
+            Entry::Entered(notice) => notice.at_ns,
+            Entry::Stopped(_, at_ns) => *at_ns,
+            Entry::Began(_) | Entry::Ended(_) => 0,
+        };
+        self.entries.push_back((at_ns, entry));
+    }
+
+    /// How far all shards have come.
+    fn complete_ns(&self) -> u64 {
+        self.shards.iter().flatten().copied().min().unwrap_or(self.latest_ns)
+    }
+
+    /// The next entry that every shard has come to; a shard that brings nothing for long holds up
+    /// none of the others.
+    fn next(&mut self) -> Option<Entry> {
+        let until_ns = self.complete_ns().saturating_add(APART_NS);
+        let is_full = self.entries.len() > MAX_WAITING * self.shards.len();
+        let (at_ns, _) = self.entries.front()?;
+        (is_full || *at_ns <= until_ns).then(|| self.entries.pop_front())?.map(|(_, entry)| entry)
+    }
+
+    /// What is left, up to a time.
+    fn rest(self, at_ns: u64) -> impl Iterator<Item = Entry> {
+        let until_ns = at_ns.saturating_add(APART_NS);
+        let entries = self.entries.into_iter().filter(move |(at_ns, _)| *at_ns <= until_ns);
+        entries.map(|(_, entry)| entry)
+    }
 }
 
 /// The same run with other rules.
@@ -71,3 +178,7 @@ fn judged_by(opening: &Opening, rules: Vec<Threshold>) -> Arc<Opening> {
     plan.thresholds = rules;
     Arc::new(Opening { plan: Arc::new(plan), ..opening.clone() })
 }
+
+#[cfg(test)]
+#[path = "replay_tests.rs"]
+mod tests;

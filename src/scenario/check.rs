@@ -74,14 +74,14 @@ fn header(review: &mut Review, key: &Key, node: &Node, checks: &mut Vec<Check>) 
     let name = &key.name;
     if !matches!(node.kind, Kind::Map(_)) {
         if let Some(text) = shape::fixed(review, node, "a header's value") {
-            let label = format!("header {name} is \"{}\"", shape::short(text));
+            let label = format!("header {name} is \"{}\"", review.shown(name, text));
             let text = Text::Equals(text.to_owned());
             checks.push(Check { name: label, what: What::Header(name.clone(), text) });
         }
         return;
     }
     let Some(mut fields) = Fields::of(review, node, "a header's check") else { return };
-    for (label, text) in texts(review, &mut fields, "a header's value") {
+    for (label, text) in texts(review, &mut fields, (name, "a header's value")) {
         let label = format!("header {name} {label}");
         checks.push(Check { name: label, what: What::Header(name.clone(), text) });
     }
@@ -93,7 +93,7 @@ fn body(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
         "`{ contains: \"text\" }`, `{ matches: \"id=\\d+\" }` or `{ json: { \"$.ok\": true } }`";
     let Some(mut fields) = Fields::like(review, node, "a body's check", expected) else { return };
     let before = checks.len();
-    for (label, text) in texts(review, &mut fields, "the body") {
+    for (label, text) in texts(review, &mut fields, ("", "the body")) {
         checks.push(Check { name: format!("body {label}"), what: What::Body(text) });
     }
     if let Some(node) = fields.take("json") {
@@ -106,8 +106,13 @@ fn body(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
     }
 }
 
-/// The conditions on a text that are there, each with its part of the check's name.
-fn texts(review: &mut Review, fields: &mut Fields<'_>, what: &str) -> Vec<(String, Text)> {
+/// The conditions on a text that are there, each with its part of the check's name; `key`: what the
+/// text is the value of.
+fn texts(
+    review: &mut Review,
+    fields: &mut Fields<'_>,
+    (key, what): (&str, &str),
+) -> Vec<(String, Text)> {
     type Make = fn(String) -> Text;
     let kinds: [(&str, &str, Make); 3] = [
         ("equals", "is", Text::Equals),
@@ -119,13 +124,16 @@ fn texts(review: &mut Review, fields: &mut Fields<'_>, what: &str) -> Vec<(Strin
         if let Some(node) = fields.take(key)
             && let Some(text) = shape::fixed(review, node, what)
         {
-            found.push((format!("{verb} \"{}\"", shape::short(text)), make(text.to_owned())));
+            found.push((format!("{verb} \"{}\"", review.shown(key, text)), make(text.to_owned())));
         }
     }
     if let Some(node) = fields.take("matches")
         && let Some(regex) = regex(review, node)
     {
-        found.push((format!("matches /{}/", shape::short(regex.as_str())), Text::Matches(regex)));
+        found.push((
+            format!("matches /{}/", review.shown(key, regex.as_str())),
+            Text::Matches(regex),
+        ));
     }
     found
 }
@@ -144,7 +152,9 @@ fn json(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
             }
         };
         let wanted = to_json(node);
-        let shown = shape::short(&wanted.to_string());
+        let says_nothing = wanted.is_boolean() || wanted.is_null();
+        let of = if says_nothing { "" } else { key.name.as_str() };
+        let shown = review.shown(of, &wanted.to_string());
         let name = format!("json {} is {shown}", key.name);
         checks.push(Check { name, what: What::Json(path, wanted) });
     }

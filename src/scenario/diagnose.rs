@@ -11,9 +11,11 @@ use annotate_snippets::{
     AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
 };
 
-use crate::mask;
+use super::files::Readable;
 pub(crate) use crate::near::nearest;
 use crate::plan::Source;
+use crate::printable::printable;
+use crate::redact::{self, MASK, Names, Redactor};
 
 /// The most mistakes kept; the rest is counted.
 const MAX_MISTAKES: usize = 100;
@@ -74,6 +76,10 @@ pub(crate) struct Span {
 #[derive(Debug, Default)]
 pub(crate) struct Review {
     sources: Vec<Source>,
+    /// Names of keys whose values no message shows.
+    names: Names,
+    /// What the scenario may read.
+    pub(crate) readable: Readable,
     mistakes: Vec<(Option<Span>, Mistake)>,
     warnings: Vec<Warning>,
     more: usize,
@@ -141,7 +147,7 @@ impl Mistake {
             group = group.element(Level::HELP.message(normalize_untrusted_str(help)));
         }
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        mask::hide(&renderer.render(&[group])).into_owned()
+        redact::secrets(&renderer.render(&[group])).into_owned()
     }
 }
 
@@ -181,6 +187,18 @@ impl Review {
     pub(crate) fn open(&mut self, name: String, text: String) -> usize {
         self.sources.push(Source { name, text });
         self.sources.len() - 1
+    }
+
+    /// Says whose values no message shows, of what was reported before, too.
+    pub(crate) fn hide(&mut self, names: &Names) {
+        self.names = names.clone();
+    }
+
+    /// A value as a name may hold it: not under a sensitive key.
+    pub(crate) fn shown(&self, key: &str, value: &str) -> String {
+        let redactor = Redactor::new(&self.names);
+        let text = redactor.text(value);
+        if redactor.is_sensitive(key) { MASK.to_owned() } else { super::shape::short(&text) }
     }
 
     /// The files that were read.
@@ -250,6 +268,7 @@ impl Review {
 
     /// The mistakes, in the order of the files; or, when there are none, `value` and the warnings.
     pub(crate) fn close<T>(mut self, value: Option<T>) -> Result<(T, Vec<Warning>), Mistakes> {
+        self.redact();
         match value {
             Some(value) if self.count() == 0 => Ok((value, self.warnings)),
             _ => {
@@ -257,6 +276,47 @@ impl Review {
                 self.mistakes.sort_by_key(|(span, _)| place(span));
                 let list = self.mistakes.into_iter().map(|(_, mistake)| mistake).collect();
                 Err(Mistakes { list, more: self.more })
+            }
+        }
+    }
+
+    /// Takes credentials out of all that was reported. A line alone does not tell what it belongs
+    /// to, so whole files are looked through.
+    fn redact(&mut self) {
+        let redactor = Redactor::new(&self.names);
+        if self.mistakes.is_empty() && self.warnings.is_empty() {
+            return;
+        }
+        let shown: Vec<String> =
+            self.sources.iter().map(|source| redactor.yaml_in_place(&source.text)).collect();
+        let line = |text: &str, number: usize| {
+            let line = text.split('\n').nth(number - 1)?;
+            Some(line.trim_end_matches('\r').to_owned())
+        };
+        let warnings = self.warnings.iter_mut().map(|Warning(mistake)| mistake);
+        for mistake in self.mistakes.iter_mut().map(|(_, mistake)| mistake).chain(warnings) {
+            let Some(place) = &mut mistake.place else { continue };
+            // Settings of the command line have one name, all of them.
+            let from = self.sources.iter().zip(&shown).find(|(source, _)| {
+                clean(&source.name) == mistake.file
+                    && line(&source.text, place.line).as_ref() == Some(&place.snippet)
+            });
+            let line = from.and_then(|(_, shown)| line(shown, place.line));
+            let Some(line) = line.filter(|line| *line != place.snippet) else { continue };
+            // What is quoted of the line stands in the message, too.
+            let marked = place.marked.clone();
+            let meant = place.snippet.get(marked.clone()).unwrap_or_default().to_owned();
+            let hidden = line.get(marked).unwrap_or_default().to_owned();
+            place.snippet = line;
+            let quotes = ['"', '\''];
+            let (meant, hidden) = (meant.trim_matches(quotes), hidden.trim_matches(quotes));
+            let hidden = if hidden.chars().all(|c| c == '*') { MASK } else { hidden };
+            if hidden != meant && !meant.is_empty() {
+                let texts = mistake.help.iter_mut().chain(&mut mistake.expected);
+                for text in texts.chain([&mut mistake.message]) {
+                    *text =
+                        text.replace(meant, hidden).replace(&super::shape::short(meant), hidden);
+                }
             }
         }
     }
@@ -293,9 +353,9 @@ impl Review {
     }
 }
 
-/// A text on one line that cannot command a terminal.
+/// A text on one line, without what may not be shown.
 fn clean(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+    printable(text)
 }
 
 /// The last boundary between two characters at or before `at`.

@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::diagnose::Review;
+use super::files;
 use super::node::{Kind, Node};
 use super::shape::{self, Fields, wrong};
 use crate::curve::{Distribution, Empirical, Law, SHAPES};
@@ -158,7 +159,11 @@ fn empirical(review: &mut Review, node: &Node) -> Option<Law> {
     };
     let folders = review.folders(node.span);
     let paths: Vec<_> = folders.iter().map(|folder| folder.join(file)).collect();
-    let path = paths.iter().find(|path| path.is_file()).unwrap_or(&paths[0]);
+    let there = paths.iter().find(|path| path.exists() && !path.is_dir());
+    if there.is_some_and(|path| !files::allowed(review, node.span, path)) {
+        return None;
+    }
+    let path = there.unwrap_or(&paths[0]);
     match Empirical::read(path, name, unit) {
         Ok(empirical) => Some(Law::Empirical(empirical)),
         Err(problem) => {

@@ -8,6 +8,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::diagnose::{Review, Span, nearest};
+use super::files;
 use super::node::{Node, parse};
 
 /// The largest file accepted: 4 MiB.
@@ -63,6 +64,9 @@ impl Library {
                 let path = folder.join(format!("{name}.{ending}"));
                 // The scenario itself may stand where an archetype of its name would.
                 if path.is_file() {
+                    if !files::allowed(review, span, &path) {
+                        return None;
+                    }
                     return read(review, &path, Some(span));
                 }
             }

@@ -12,6 +12,7 @@ mod control;
 mod data;
 mod diagnose;
 mod doubt;
+mod files;
 mod flow;
 mod header;
 pub mod hit;
@@ -59,6 +60,10 @@ use library::Library;
 pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
     let mut review = Review::default();
     let limits = safety::of_user(&mut review, overrides.safety.as_deref());
+    // Beside the scenario, and where archetypes are looked up.
+    review.readable.add(path.parent().unwrap_or(Path::new("")));
+    review.readable.add(Path::new("archetypes"));
+    overrides.files.iter().chain(&limits.files).for_each(|folder| review.readable.add(folder));
     let document = library::read(&mut review, path, None);
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let plan = document

@@ -21,6 +21,8 @@ use crate::units::{Rate, show_duration};
 pub struct Overrides {
     /// The user's own limits: a file that has to be there.
     pub safety: Option<PathBuf>,
+    /// Folders whose files the scenario may read, beside its own.
+    pub files: Vec<PathBuf>,
     /// `--authorised`: public hosts that the user answers for.
     pub authorised: Vec<String>,
     /// One user is going to walk it, whatever its load.

@@ -3,7 +3,7 @@
 //! `load` and `hit` call it: before the scenario is compiled, and when its load is known.
 //! Invariant: a scenario can only tighten what the user's file says, and authorises nothing.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::diagnose::Review;
@@ -15,6 +15,7 @@ use super::step::METHODS;
 use crate::plan::realm::Realm;
 use crate::plan::safety::{Host, PathGlob, Safety, Storm, TRIAL_RATE, TRIAL_USERS};
 use crate::plan::{Load, Plan, Service, Target};
+use crate::redact::Names;
 use crate::units::Rate;
 
 /// The longest stretch that a storm is looked for in.
@@ -27,6 +28,8 @@ const MAX_ENTRIES: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct Limits {
     pub safety: Safety,
+    /// Folders whose files scenarios may read.
+    pub files: Vec<PathBuf>,
     /// The built-in limit on errors was switched off.
     calm: bool,
     /// The target is told which run it is.
@@ -35,7 +38,7 @@ pub(super) struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { safety: Safety::default(), calm: false, marked: true }
+        Self { safety: Safety::default(), files: Vec::new(), calm: false, marked: true }
     }
 }
 
@@ -53,6 +56,9 @@ pub(super) fn of_user(review: &mut Review, path: Option<&Path>) -> Limits {
         _ => &document.node,
     };
     limits.read(review, inner, &document.name, true);
+    // They stand beside the file that names them, wherever the program is started.
+    let folder = path.parent().unwrap_or(Path::new(""));
+    limits.files.iter_mut().for_each(|files| *files = folder.join(&files));
     limits
 }
 
@@ -80,6 +86,18 @@ impl Limits {
             }
             None => {}
         }
+        match fields.entry("files") {
+            Some((_, node)) if own => {
+                let read = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
+                self.files.extend(each(review, node, "a folder, such as /data/feeds", read));
+            }
+            Some((key, _)) => {
+                review
+                    .mistake(key.span, "a scenario cannot allow itself files")
+                    .expected("`files` in your own safety file, or `--allow-files DIR`");
+            }
+            None => {}
+        }
         if let Some(node) = fields.take("deny") {
             deny(review, node, by, safety);
         }
@@ -99,7 +117,45 @@ impl Limits {
         if let Some(node) = fields.take("run_header") {
             self.marked &= shape::truth(review, node).unwrap_or(true);
         }
+        self.redacted(review, &mut fields);
         fields.finish(review);
+    }
+
+    /// Reads whose values reports do not show. What the user's own file adds stays.
+    fn redacted(&mut self, review: &mut Review, fields: &mut Fields<'_>) {
+        let (node, former) = (fields.entry("redact"), fields.entry("mask"));
+        if let Some((key, _)) = former {
+            review.warn(key.span, "`mask` is called `redact` now", "write `redact:`");
+        }
+        if let (Some(_), Some((key, _))) = (node, former) {
+            review.mistake(key.span, "`redact` and `mask` are the same: write `redact` alone");
+        }
+        let Some((_, node)) = node.or(former) else { return };
+        let what = "`redact`";
+        let expected = "what it adds and removes, such as `{ add: [ customer_number ] }`";
+        let Some(mut fields) = Fields::like(review, node, what, expected) else { return };
+        let names = &mut self.safety.names;
+        if let Some(node) = fields.take("add") {
+            let add = |text: &str| names.add(text).then_some(());
+            each(review, node, "the name of a key, such as `customer_number`", add);
+        }
+        if let Some(node) = fields.take("remove") {
+            for item in shape::one_or_more(node) {
+                let Some(name) = shape::text(review, item, "the name of a key") else { continue };
+                if !names.remove(name) {
+                    let known = || Names::built_in();
+                    review
+                        .mistake(
+                            item.span,
+                            format!("`{}` is none of the names", shape::short(name)),
+                        )
+                        .expected(format!("one of {}", known().collect::<Vec<_>>().join(", ")))
+                        .did_you_mean(name, known());
+                }
+            }
+        }
+        fields.finish(review);
+        review.hide(&self.safety.names);
     }
 }
 
@@ -119,7 +175,7 @@ fn each<T>(
     review: &mut Review,
     node: &Node,
     expected: &str,
-    read: impl Fn(&str) -> Option<T>,
+    mut read: impl FnMut(&str) -> Option<T>,
 ) -> Vec<T> {
     let items = shape::one_or_more(node);
     if items.len() > MAX_ENTRIES {
@@ -128,7 +184,7 @@ fn each<T>(
     }
     let mut found = Vec::new();
     for item in items {
-        match shape::scalar(item).and_then(&read) {
+        match shape::scalar(item).and_then(&mut read) {
             Some(entry) => found.push(entry),
             None => drop(wrong::<()>(review, item, expected)),
         }
@@ -182,7 +238,7 @@ pub(super) fn judge(
     authorised: &[String],
     once: bool,
 ) {
-    let Limits { mut safety, calm, marked } = limits;
+    let Limits { mut safety, calm, marked, .. } = limits;
     for text in authorised {
         match Host::parse(text) {
             Some(host) => safety.authorised.push(host),

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::diagnose::{Review, Span, nearest};
+use super::files;
 use super::node::{Key, Kind, Node};
 use crate::units::{self, NotAQuantity, Rate};
 
@@ -276,8 +277,8 @@ pub(crate) fn file(review: &mut Review, node: &Node) -> Option<PathBuf> {
     let name = fixed(review, node, "the name of a file")?;
     let places: Vec<PathBuf> =
         review.folders(node.span).iter().map(|folder| folder.join(name)).collect();
-    if let Some(found) = places.iter().find(|path| path.is_file()) {
-        return Some(found.clone());
+    if let Some(found) = places.iter().find(|path| path.exists() && !path.is_dir()) {
+        return files::allowed(review, node.span, found).then(|| found.clone());
     }
     let looked: Vec<String> = places.iter().map(|path| format!("`{}`", path.display())).collect();
     review

@@ -81,7 +81,8 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
     let before = review.count();
     fields.finish(review);
     let (method, path) = one_method(review, node, &methods, before)?;
-    let default_name = format!("{method} {}", shape::scalar(path).unwrap_or_default());
+    let written = shape::scalar(path).unwrap_or_default();
+    let default_name = format!("{method} {}", without_query(written));
     let request = Request {
         method: method.to_owned(),
         path: self::path(review, path, setting)?,
@@ -109,6 +110,21 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
             rescued: fallback.is_some(),
         },
     })
+}
+
+/// A path without its query, which may hold credentials: `/items/{{ id }}?key=…` is one endpoint.
+fn without_query(path: &str) -> &str {
+    let mut at = 0;
+    while let Some(found) = path[at..].find(['?', '{']) {
+        at += found;
+        if path[at..].starts_with('?') {
+            return &path[..at];
+        }
+        // What stands between the braces of a template is no query.
+        let inner = path[at..].starts_with("{{").then(|| path[at..].find("}}")).flatten();
+        at += inner.map_or(1, |length| length + 2);
+    }
+    path
 }
 
 fn one_method<'n>(

@@ -93,7 +93,7 @@ workloads:
 ",
     );
     let calls = calls(&plan, 0);
-    assert_eq!(plan.archetypes[0].series, ["GET /p?q=a b", "cart", "POST /form"]);
+    assert_eq!(plan.archetypes[0].series, ["GET /p", "cart", "POST /form"]);
     assert_eq!(calls.iter().map(|call| call.series).collect::<Vec<_>>(), [0, 1, 2, 1]);
     assert_eq!(plan.archetypes[0].variables, ["id", "all"]);
     assert_eq!(calls[0].request.path.as_static(), Some(&b"/p?q=a%20b"[..]));

@@ -5,21 +5,22 @@
 //! `cli` opens it before the run, so that a path that cannot be written fails in the first second.
 //! Invariant: an existing report is never overwritten unless it was asked for.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::endpoints::{self, Guards};
 use super::events;
+use super::folder::{Folder, ReportFile};
 use super::health::{self, Health};
 use super::hlog::Hlog;
 use super::pools::{self, Pools};
 use super::standing::{Stand, Standings};
-use super::timeline::Timeline;
+use super::timeline::{self, Timeline};
 use super::{Sink, json, page};
 use crate::event::{Opening, Report, RunEvent, record};
-use crate::mask;
+use crate::printable::printable;
+use crate::redact;
 use crate::stats::Closed;
 use crate::stats::delta::StepWindow;
 
@@ -44,47 +45,40 @@ fn names() -> impl Iterator<Item = &'static str> {
 
 /// Writes the folder.
 pub struct Files {
-    folder: PathBuf,
+    folder: Arc<Folder>,
+    /// Shows before the run that something can be written; the run's begin takes it.
+    record: Option<ReportFile>,
     standings: Standings,
     open: Option<Open>,
 }
 
 /// The files that grow while the run goes on.
 struct Open {
-    timeline: Timeline<BufWriter<File>>,
-    hlog: Hlog<BufWriter<File>>,
-    health: Health<BufWriter<File>>,
-    record: record::Writer<BufWriter<File>>,
-    pools: Option<Pools<BufWriter<File>>>,
-    guards: Option<Guards<BufWriter<File>>>,
+    timeline: Timeline<ReportFile>,
+    hlog: Hlog<ReportFile>,
+    health: Health<ReportFile>,
+    record: record::Writer<ReportFile>,
+    pools: Option<Pools<ReportFile>>,
+    guards: Option<Guards<ReportFile>>,
 }
 
 impl Files {
-    /// Makes the folder and sees that it can be written.
+    /// Claims the folder at `path` for a run's files; what is there may be replaced with `force`.
     ///
     /// # Errors
-    /// When it cannot be made or written, or holds a report already and `force` is not set.
-    pub fn open(folder: &Path, force: bool) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
-        let taken = names().map(|name| folder.join(name)).find(|path| path.exists());
-        if let Some(path) = taken
-            && !force
-        {
-            return Err(io::Error::new(
-                io::ErrorKind::AlreadyExists,
-                format!("{} exists; choose another folder, or --force to replace", path.display()),
-            ));
-        }
-        // The largest question first: can anything be written here at all?
-        for name in NAMES {
-            File::create(folder.join(name))?;
-        }
-        // What an older run left there must not look like this one's.
-        for path in SOME.map(|name| folder.join(name)).iter().filter(|path| path.exists()) {
-            fs::remove_file(path)?;
-        }
-        let folder = folder.to_owned();
-        Ok(Self { folder, standings: Standings::default(), open: None })
+    /// As [`Folder::claim`].
+    pub fn claim(path: &Path, force: bool) -> io::Result<Arc<Folder>> {
+        let names: Vec<&str> = names().collect();
+        Folder::claim(path, &names, force)
+    }
+
+    /// Sees that the folder can be written.
+    ///
+    /// # Errors
+    /// If it cannot be.
+    pub fn open(folder: Arc<Folder>) -> io::Result<Self> {
+        let record = Some(folder.create(record::FILE)?);
+        Ok(Self { folder, record, standings: Standings::default(), open: None })
     }
 
     /// The paths of what was written.
@@ -92,29 +86,21 @@ impl Files {
         names().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
     }
 
-    /// Removes the files that were made and never written, and the folder if nothing is left in it.
-    pub fn sweep(folder: &Path) {
-        for path in Self::paths(folder) {
-            if fs::metadata(&path).is_ok_and(|file| file.len() == 0) {
-                let _ = fs::remove_file(path);
-            }
-        }
-        // Refuses when something is in it, which is just what is wanted.
-        let _ = fs::remove_dir(folder);
-    }
-
     fn begin(&mut self, opening: &Opening) -> io::Result<()> {
-        let file = |name| File::create(self.folder.join(name)).map(BufWriter::new);
+        // What grows has its name at once: a run that is killed leaves it behind.
+        let placed = |mut output: ReportFile| output.place().map(|()| output);
+        let file = |name: &str| self.folder.create(name).and_then(placed);
         let plan = &opening.plan;
+        let record = self.record.take().map_or_else(|| self.folder.create(record::FILE), Ok);
+        let record = record::Writer::new(record.and_then(placed)?)?;
         let timeline = Timeline::new(file("timeline.csv")?, Arc::clone(plan))?;
         let hlog = Hlog::new(file("latency.hlog")?, opening.started_at)?;
         let health = Health::new(file(health::FILE)?, opening)?;
-        let record = record::Writer::new(file(record::FILE)?)?;
         let (mut pools, mut guards) = (None, None);
-        if Pools::<File>::wanted(plan) {
+        if Pools::<ReportFile>::wanted(plan) {
             pools = Some(Pools::new(file(pools::FILE)?, Arc::clone(plan))?);
         }
-        if Guards::<File>::wanted(plan) {
+        if Guards::<ReportFile>::wanted(plan) {
             guards = Some(Guards::new(file(endpoints::FILE)?, plan)?);
         }
         self.open = Some(Open { timeline, hlog, health, record, pools, guards });
@@ -151,17 +137,20 @@ impl Files {
         let rest = self.standings.finish();
         self.write_standings(&rest)?;
         if !report.snapshot.notices.list.is_empty() {
-            let file = File::create(self.folder.join(events::FILE))?;
-            events::write(BufWriter::new(file), report)?;
+            let mut file = self.folder.create(events::FILE)?;
+            events::write(&mut file, report)?;
+            file.place()?;
         }
-        let mut steps = File::create(self.folder.join("steps.csv")).map(BufWriter::new)?;
+        let mut steps = self.folder.create("steps.csv")?;
         write_steps(&mut steps, report)?;
-        steps.flush()?;
-        fs::write(self.folder.join("report.html"), page::document(report))?;
-        let mut summary = File::create(self.folder.join("summary.json")).map(BufWriter::new)?;
+        steps.place()?;
+        let mut html = self.folder.create("report.html")?;
+        html.write_all(page::document(report).as_bytes())?;
+        html.place()?;
+        let mut summary = self.folder.create("summary.json")?;
         serde_json::to_writer_pretty(&mut summary, &json::document(report))?;
         writeln!(summary)?;
-        summary.flush()
+        summary.place()
     }
 }
 
@@ -192,7 +181,7 @@ impl Sink for Files {
     }
 }
 
-const STEPS: [&str; 26] = [
+const STEPS: [&str; 27] = [
     "id",
     "workload",
     "archetype",
@@ -219,6 +208,7 @@ const STEPS: [&str; 26] = [
     "service_max_us",
     "suppressed",
     "muted",
+    "at_least",
 ];
 
 pub(super) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
@@ -249,23 +239,25 @@ pub(super) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
         let rate = if seconds > 0.0 { calls.made as f64 / seconds } else { 0.0 };
         row.push(format!("{rate:.3}"));
         row.push(step.response.censored().to_string());
-        for latency in [&step.response, &step.service] {
-            for (_, p) in json::PERCENTILES {
-                row.push(latency.quantile(p).map_or(String::new(), |found| found.us.to_string()));
+        let mut at_least = Vec::new();
+        for (kind, latency) in [("response", &step.response), ("service", &step.service)] {
+            for (name, p) in json::PERCENTILES {
+                let name = format!("{kind}_{name}");
+                row.push(timeline::cell(&name, latency.quantile(p), &mut at_least));
             }
-            row.push(latency.longest().map_or(String::new(), |found| found.us.to_string()));
+            row.push(timeline::cell(&format!("{kind}_max"), latency.longest(), &mut at_least));
         }
-        row.push(calls.suppressed.to_string());
-        row.push(calls.muted.to_string());
+        row.extend([calls.suppressed, calls.muted].map(|n| n.to_string()));
+        row.push(at_least.join(" "));
         csv.write_record(&row)?;
     }
     csv.flush()
 }
 
-/// A text without secrets that no spreadsheet takes for a formula: names come from files that
-/// others wrote.
+/// A text that may be shown, without secrets, that no spreadsheet takes for a formula: names come
+/// from files that others wrote.
 pub(super) fn harmless(text: &str) -> String {
-    let text = mask::hide(text);
-    let risky = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-    if risky { format!("'{text}") } else { text.into_owned() }
+    let text = printable(&redact::secrets(text));
+    let risky = text.starts_with(['=', '+', '-', '@']);
+    if risky { format!("'{text}") } else { text }
 }

@@ -27,7 +27,7 @@ pub fn document(outlook: &Outlook<'_>) -> Value {
         })
     });
     let (tier, shards, reason) = outlook.tier;
-    json!({
+    let mut document = json!({
         "version": 1,
         "scenario": plan.scenario,
         "seed": plan.seed.value(),
@@ -52,7 +52,9 @@ pub fn document(outlook: &Outlook<'_>) -> Value {
         "assumptions": forecast.assumptions,
         "warnings": forecast.warnings,
         "refused": refused.collect::<Vec<_>>(),
-    })
+    });
+    super::json::hide(&mut document);
+    document
 }
 
 fn workload(one: &Loading) -> Value {

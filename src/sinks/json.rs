@@ -4,16 +4,15 @@
 //! Invariant: durations in whole µs with suffix `_us`, counts are integers, what does not exist is
 //! null, and every string of a target's making is just a string.
 
-use std::borrow::Cow;
-
 use serde_json::{Map, Value, json};
 
 use super::{client, failures, health, judged};
 use crate::event::Report;
-use crate::mask;
 use crate::plan::Series;
+use crate::printable::printable_lines;
+use crate::redact;
 use crate::stats::delta::{LoadWindow, StepWindow};
-use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot, outcome};
+use crate::stats::{Calls, Histogram, Iterations, Latency, Quantile, Snapshot, outcome};
 use crate::verdict::{Judgement, Trust, judge};
 
 /// The document.
@@ -26,16 +25,20 @@ pub fn document(report: &Report) -> Value {
     document
 }
 
-/// Takes secrets out of every text.
+/// Takes secrets, and what may not be shown, out of every text: readers print what they find.
 pub(super) fn hide(value: &mut Value) {
     match value {
         Value::String(text) => {
-            if let Cow::Owned(hidden) = mask::hide(text) {
-                *text = hidden;
-            }
+            *text = printable_lines(&redact::secrets(text));
         }
         Value::Array(items) => items.iter_mut().for_each(hide),
-        Value::Object(entries) => entries.values_mut().for_each(hide),
+        Value::Object(entries) => {
+            let old = std::mem::take(entries);
+            entries.extend(old.into_iter().map(|(key, mut inner)| {
+                hide(&mut inner);
+                (printable_lines(&redact::secrets(&key)), inner)
+            }));
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -135,7 +138,7 @@ pub(super) fn latency(latency: &Latency) -> Value {
     let (mut at_least, mut thin) = (Vec::new(), Vec::new());
     for (name, p) in PERCENTILES {
         let quantile = latency.quantile(p);
-        out.insert(name.into(), json!(quantile.map(|quantile| quantile.us)));
+        out.insert(name.into(), json!(quantile.and_then(Quantile::known_us)));
         if quantile.is_some_and(|quantile| quantile.at_least) {
             at_least.push(name);
         }
@@ -144,7 +147,7 @@ pub(super) fn latency(latency: &Latency) -> Value {
         }
     }
     let longest = latency.longest();
-    out.insert("max".into(), json!(longest.map(|longest| longest.us)));
+    out.insert("max".into(), json!(longest.and_then(Quantile::known_us)));
     if longest.is_some_and(|longest| longest.at_least) {
         at_least.push("max");
     }

@@ -13,6 +13,7 @@ pub mod exports;
 mod failures;
 mod few;
 pub mod files;
+pub mod folder;
 pub mod forecast;
 pub mod forecast_json;
 mod health;

@@ -5,7 +5,8 @@
 
 use anstyle::{AnsiColor, Style};
 
-use crate::mask;
+use crate::printable::printable;
+use crate::redact;
 
 /// All is well.
 pub(super) const GOOD: Style = AnsiColor::Green.on_default().bold();
@@ -23,10 +24,9 @@ pub(super) fn paint(style: Style, text: &str) -> String {
     if text.is_empty() { String::new() } else { format!("{style}{text}{style:#}") }
 }
 
-/// A text without control characters, secrets, and what runners of a CI obey anywhere in a line.
+/// A text without secrets, what may not be shown, and what runners of a CI obey anywhere in a line.
 pub(super) fn plain(text: &str) -> String {
-    let shown: String =
-        mask::hide(text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect();
+    let shown = printable(&redact::secrets(text));
     ORDERS.iter().fold(shown, |shown, (order, harmless)| shown.replace(order, harmless))
 }
 

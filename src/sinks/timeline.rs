@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::plan::Outline;
 use crate::stats::delta::StepWindow;
-use crate::stats::{Closed, Latency};
+use crate::stats::{Closed, Latency, Quantile};
 
 /// Writes `timeline.csv`.
 pub(super) struct Timeline<W: Write> {
@@ -125,10 +125,15 @@ fn percentiles(kind: &str, latency: &Latency, at_least: &mut Vec<String>) -> [St
     let named = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)];
     named.map(|(name, p)| {
         let quantile = if p < 1.0 { latency.quantile(p) } else { latency.longest() };
-        let Some(quantile) = quantile else { return String::new() };
-        if quantile.at_least {
-            at_least.push(format!("{kind}_{name}"));
-        }
-        quantile.us.to_string()
+        cell(&format!("{kind}_{name}"), quantile, at_least)
     })
+}
+
+/// A percentile in a table of numbers: µs, or nothing if not even a bound is known. The column's
+/// name is added to `at_least` if the value is not below what stands there.
+pub(super) fn cell(name: &str, quantile: Option<Quantile>, at_least: &mut Vec<String>) -> String {
+    if quantile.is_some_and(|quantile| quantile.at_least) {
+        at_least.push(name.to_owned());
+    }
+    quantile.and_then(Quantile::known_us).map_or(String::new(), |us| us.to_string())
 }

@@ -59,6 +59,14 @@ pub struct Quantile {
     pub thin: bool,
 }
 
+impl Quantile {
+    /// The value or bound in µs; `None` if not even a bound is known: no call got an answer, none
+    /// had an age.
+    pub fn known_us(self) -> Option<u64> {
+        (!self.at_least || self.us > 0).then_some(self.us)
+    }
+}
+
 impl Latency {
     /// A complete answer after `ns`.
     #[inline]
@@ -230,6 +238,15 @@ mod tests {
         let found = latency(&[100; 80], &[1; 20], 0);
         let (known, bound) = (found.quantile(0.8).unwrap(), found.quantile(0.81).unwrap());
         assert!(!known.at_least && bound.at_least && bound.us >= 100_000);
+    }
+
+    #[test]
+    fn an_outage_has_no_value_and_no_bound() {
+        let outage = latency(&[], &[], 20);
+        assert_eq!(outage.quantile(0.5).unwrap().known_us(), None);
+        assert_eq!(outage.longest().unwrap().known_us(), None);
+        assert_eq!(latency(&[0; 20], &[], 0).quantile(0.5).unwrap().known_us(), Some(0));
+        assert!(latency(&[], &[9], 1).longest().unwrap().known_us().is_some());
     }
 
     #[test]

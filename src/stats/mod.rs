@@ -24,6 +24,7 @@ pub mod snapshot;
 pub mod stall;
 pub mod tally;
 pub mod timeline;
+pub mod unfinished;
 pub mod user_levels;
 
 pub use counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
@@ -43,4 +44,5 @@ pub use seconds::{Closed, Seconds};
 pub use snapshot::Snapshot;
 pub use tally::Tally;
 pub use timeline::{Moment, Point, Timeline};
+pub use unfinished::Unfinished;
 pub use user_levels::WorstUsers;

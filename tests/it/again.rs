@@ -117,6 +117,21 @@ fn what_is_no_record_is_refused_with_a_cure() {
         assert_eq!(found, Some(code), "{words:?}: {stderr}");
         assert!(stderr.contains(says), "{words:?}: {stderr}");
     }
+    // A single bit that is another is damage, wherever it is.
+    let whole = std::fs::read(done.path("out/run.record")).unwrap();
+    for at in (0..whole.len()).step_by(whole.len() / 25) {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        std::fs::write(done.path("damaged"), damaged).unwrap();
+        let (found, json, stderr) = again(&done, &["damaged", "--json"]);
+        assert!(found == Some(3) && json.is_empty(), "byte {at}: {found:?} {stderr}");
+    }
+    // What never ends is no record.
+    assert!(Command::new("mkfifo").arg(done.path("pipe")).status().unwrap().success());
+    for path in ["pipe", "/dev/zero"] {
+        let (found, _, stderr) = again(&done, &[path]);
+        assert!(found == Some(3) && stderr.contains("no regular file"), "{path}: {stderr}");
+    }
 }
 
 #[test]
@@ -175,8 +190,10 @@ fn forms_for_ci_say_what_failed() {
 
 #[test]
 fn what_others_wrote_is_text_in_every_form() {
-    const EVIL: &str =
-        "=cmd()|'`<script>alert(1)</script>[x](javascript:y)]]>&\\u0007\\u202e\\n::error::";
+    const EVIL: &str = concat!(
+        "=cmd()|'`<script>alert(1)</script>[x](javascript:y)]]>&",
+        "\\u0007\\u202e\\ufffe\\uffff\\u200b\\n::error::"
+    );
     let server = Server::start(|peer| {
         while peer.head().is_some() {
             let body = "<script>alert(2)</script>";
@@ -200,6 +217,15 @@ fn what_others_wrote_is_text_in_every_form() {
     let files = ["--report", "j.xml", "--report", "m.md", "--report", "b.svg", "--report", "s.csv"];
     let done = Manada::run(&scenario, &files).words(&["--report", "github"]).go();
     assert_eq!(done.code, Some(4), "{done}");
+    let csv = ["s.csv", "out/timeline.csv", "out/health.csv", "out/steps.csv"];
+    let files = ["j.xml", "m.md", "b.svg", "out/summary.json", "out/report.html"];
+    let texts = files.into_iter().chain(csv).map(|name| (name, done.read(name)));
+    for (name, text) in
+        texts.chain([("stdout", done.stdout.clone()), ("stderr", done.stderr.clone())])
+    {
+        let unseen = |c: char| "\u{7}\u{1b}\u{202e}\u{fffe}\u{ffff}\u{200b}".contains(c);
+        assert!(!text.contains(unseen), "{name}: {text}");
+    }
     for name in ["j.xml", "m.md", "b.svg"] {
         let text = done.read(name);
         assert!(!text.contains("<script") && !text.contains("<img"), "{name}: {text}");

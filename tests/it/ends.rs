@@ -78,8 +78,8 @@ fn a_signal_in_teardown_leaves_the_report_whole() {
 fn a_signal_that_the_parent_ignores_stays_ignored() {
     let (server, told) = server("/none");
     let text = format!(
-        "scenario: ends\nservices: {{ it: \"http://{}\" }}\nworkloads: {{ w: {{ flow: [ {{ get: / }} ], \
-         think: 10ms, users: 1, duration: 10m }} }}\n",
+        "scenario: ends\nservices: {{ it: \"http://{}\" }}\n\
+         workloads: {{ w: {{ flow: [ {{ get: / }} ], think: 10ms, users: 1, duration: 10m }} }}\n",
         server.address()
     );
     let running = Manada::run(&text, &[]).ignoring("HUP").start();

@@ -22,7 +22,7 @@ pub(crate) const MANADA: &str = env!("CARGO_BIN_EXE_manada");
 /// The longest any run here may take; it fails what hangs and measures nothing.
 pub(crate) const LIMIT: Duration = Duration::from_secs(40);
 
-/// A rule that holds in every run with a call, and that no lateness of a busy machine puts in doubt.
+/// A rule that holds in every run with a call, and that no busy machine puts in doubt.
 /// Without a rule a run that cannot be trusted is inconclusive, and tests run on any machine.
 const STANDS: &[&str] = &["--threshold", "calls > 0"];
 
@@ -115,6 +115,11 @@ impl Manada {
     pub(crate) fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
         self
+    }
+
+    /// A path in its folder.
+    pub(crate) fn path(&self, name: impl AsRef<Path>) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Its standard output goes there, unread.
@@ -291,7 +296,7 @@ impl Done {
         report
     }
 
-    /// The document of a run whose verdict rests on whether anything came: without a single complete
+    /// The document of a run whose verdict rests on whether anything came: without a complete
     /// response it has failed.
     #[track_caller]
     pub(crate) fn measured(&self) -> Value {

@@ -12,6 +12,8 @@ mod control; // live control: the socket, and who may use it
 mod deaf; // targets that do not listen to the end, and long requests
 mod ends; // signals, and what hangs at the end
 mod exemplars; // failing exchanges, kept and sent again by curl
+mod files; // which files a scenario may read
+mod folders; // whose a folder is, and what a run writes in it
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in a folder of its own, within bounds
 mod hedges; // second attempts beside slow first ones

@@ -4,6 +4,9 @@
 use crate::harness::Manada;
 use crate::nginx::Nginx;
 
+/// What nginx says of them: more than fifty.
+const SEEN: &str = "Active connections: 5[1-9]";
+
 #[test]
 fn users_that_think_keep_their_connections_to_the_end_of_the_load() {
     let nginx = Nginx::start();
@@ -12,8 +15,9 @@ fn users_that_think_keep_their_connections_to_the_end_of_the_load() {
     let scenario = format!(
         "services: {{ it: \"http://{}\" }}\nworkloads:\n  holders:\n    think: 60s\n    \
          users: [ {{ ramp: 50, over: 1s }}, {{ hold: 5s }} ]\n    flow: [ {{ get: /page }} ]\n  \
-         prober:\n    start: 3s\n    duration: 2500ms\n    arrivals: {{ rate: 4/s, max_users: 1 }}\n    \
-         flow: [ {{ get: /status, check: {{ body: {{ matches: \"Active connections: 5[1-9]\" }} }} }} ]\n\
+         prober:\n    start: 3s\n    duration: 2500ms\n    \
+         arrivals: {{ rate: 4/s, max_users: 1 }}\n    \
+         flow: [ {{ get: /status, check: {{ body: {{ matches: \"{SEEN}\" }} }} }} ]\n\
          thresholds: [ checks == 100%, achieved.users > 95%, errors == 0% ]\n",
         nginx.plain
     );

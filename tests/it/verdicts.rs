@@ -37,6 +37,36 @@ fn nobody_answers() {
 }
 
 #[test]
+fn outage_has_no_times() {
+    let words = ["-n", "6", "-c", "2", "--out", "out", "--threshold", "response.p99 < 1s"];
+    let done = Manada::hit("http://127.0.0.1:1/", &words).go();
+    let report = done.report(4);
+    for latency in [&report["response_us"], &report["steps"][0]["service_us"]] {
+        assert_eq!((count(latency, "count"), count(latency, "censored")), (6, 6), "{latency}");
+        for key in ["min", "mean", "p50", "p99", "max"] {
+            assert!(latency[key].is_null(), "{key}: {latency}");
+        }
+        assert_eq!(latency["at_least"].as_array().unwrap().len(), 6, "{latency}");
+    }
+    let thresholds = report["thresholds"].as_array().unwrap();
+    let threshold = thresholds.iter().find(|one| one["rule"] == "response.p99 < 1s").unwrap();
+    assert!(threshold["observed"].is_null() && threshold["passed"] == false, "{threshold}");
+    for (name, columns) in [("steps.csv", 12), ("timeline.csv", 8)] {
+        let text = done.read(&format!("out/{name}"));
+        let mut rows = csv::Reader::from_reader(text.as_bytes());
+        let names = rows.headers().unwrap().clone();
+        for row in rows.records() {
+            let row = row.unwrap();
+            let times = names.iter().zip(&row).filter(|(name, _)| name.ends_with("_us"));
+            let times = times.filter(|(name, _)| !name.starts_with("blocked"));
+            assert!(times.clone().all(|(_, cell)| cell.is_empty()), "{name}: {row:?}");
+            assert_eq!(times.count(), columns, "{name}");
+            assert!(names.iter().any(|name| name == "at_least"), "{name}");
+        }
+    }
+}
+
+#[test]
 fn one_of_ten_hangs() {
     let target = Builtin::start(&["--fail", "10%:hang"]);
     let load = ["-n", "300", "-c", "30", "--timeout", "250ms"];

@@ -4,18 +4,18 @@
 //! `sinks::files` writes `run.record`, `run::replay` reads it.
 //! Invariant: a run that was killed leaves a record that is whole up to its last seconds.
 //!
-//! A line with the version, then one deflate stream (RFC 1951) of frames: the length of what
-//! follows, a tag, a value.
+//! A line with the version, then frames: a head of 17 bytes (kind; length as it stands, and
+//! inflated; checksum of what follows; checksum of the head), then the piece of one deflate stream
+//! (RFC 1951) that holds the value. So a flipped bit is damage, and only an end is an end.
 
+mod frame;
 mod packed;
 mod shapes;
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::sync::Arc;
 
-use flate2::Compression;
-use flate2::read::DeflateDecoder;
-use flate2::write::DeflateEncoder;
+use frame::{Deflater, Inflater};
 use packed::{Packed, packed};
 
 use super::{Opening, RunEvent, Stop};
@@ -27,10 +27,18 @@ use crate::stats::{Delta, Moment, Notice};
 pub const FILE: &str = "run.record";
 
 /// What a record begins with. The number changes with what its frames hold.
-const VERSION: &str = "manada record 2\n";
+const VERSION: &str = "manada record 3\n";
 
-/// The longest frame: a delta of 4,096 series over many seconds is a few dozen MB.
-const MAX_FRAME: u64 = 1 << 30;
+/// The longest opening: the scenario's files are 16 MiB at most.
+const MAX_OPENING: usize = 64 << 20;
+
+/// The longest entry that holds nothing but a few texts and numbers.
+const MAX_SMALL: usize = 1 << 20;
+
+/// The longest delta, and how much of it a workload, a series or a group of the plan takes: four
+/// histograms, each bucket used in more than one second.
+const MAX_DELTA: usize = 1 << 30;
+const MAX_SERIES: usize = 1 << 20;
 
 /// Something that a record holds.
 #[derive(Clone, Debug)]
@@ -93,22 +101,31 @@ impl Entry {
         })
     }
 
-    fn pack(&self, out: &mut Vec<u8>) {
+    /// Its kind, as a frame's head has it.
+    fn kind(&self) -> u8 {
         match self {
-            Self::Began(opening) => (0u8, Arc::clone(opening)).pack(out),
-            Self::Measured(delta) => (1u8, Arc::clone(delta)).pack(out),
-            Self::Stands(moment) => (2u8, Arc::clone(moment)).pack(out),
-            Self::Entered(notice) => (3u8, Arc::clone(notice)).pack(out),
-            Self::Stopped(stop, at_ns) => (4u8, (stop.clone(), *at_ns)).pack(out),
-            Self::Ended(end) => {
-                5u8.pack(out);
-                end.pack(out);
-            }
+            Self::Began(_) => 0,
+            Self::Measured(_) => 1,
+            Self::Stands(_) => 2,
+            Self::Entered(_) => 3,
+            Self::Stopped(..) => 4,
+            Self::Ended(_) => 5,
         }
     }
 
-    fn unpack(from: &mut &[u8]) -> Option<Self> {
-        Some(match u8::unpack(from)? {
+    fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Began(opening) => opening.pack(out),
+            Self::Measured(delta) => delta.pack(out),
+            Self::Stands(moment) => moment.pack(out),
+            Self::Entered(notice) => notice.pack(out),
+            Self::Stopped(stop, at_ns) => (stop.clone(), *at_ns).pack(out),
+            Self::Ended(end) => end.pack(out),
+        }
+    }
+
+    fn unpack(kind: u8, from: &mut &[u8]) -> Option<Self> {
+        Some(match kind {
             0 => Self::Began(Packed::unpack(from)?),
             1 => Self::Measured(Packed::unpack(from)?),
             2 => Self::Stands(Packed::unpack(from)?),
@@ -123,10 +140,25 @@ impl Entry {
     }
 }
 
+/// The most bytes that an entry of a kind can need; `None` if there is no such kind, or not yet.
+fn longest(kind: u8, shape: Option<&Shape>) -> Option<usize> {
+    match (kind, shape) {
+        (0, _) => Some(MAX_OPENING),
+        (1, Some(shape)) => {
+            let parts = shape.workloads + shape.checks.len() + shape.groups + shape.pools;
+            Some(parts.saturating_mul(MAX_SERIES).saturating_add(MAX_SMALL).min(MAX_DELTA))
+        }
+        (2..=5, Some(_)) => Some(MAX_SMALL),
+        _ => None,
+    }
+}
+
 /// Writes a record.
 pub struct Writer<W: Write> {
-    out: DeflateEncoder<W>,
-    frame: Vec<u8>,
+    out: W,
+    deflater: Deflater,
+    value: Vec<u8>,
+    shape: Option<Shape>,
 }
 
 impl<W: Write> Writer<W> {
@@ -136,32 +168,32 @@ impl<W: Write> Writer<W> {
     /// When `out` cannot be written.
     pub fn new(mut out: W) -> io::Result<Self> {
         out.write_all(VERSION.as_bytes())?;
-        Ok(Self { out: DeflateEncoder::new(out, Compression::fast()), frame: Vec::new() })
+        Ok(Self { out, deflater: Deflater::default(), value: Vec::new(), shape: None })
     }
 
-    /// Adds an entry; the end of a second, and of the run, reach the file at once.
+    /// Adds an entry, which reaches the file at once: a run that is killed loses what waits.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// When it cannot be written, or is longer than any reader takes.
     pub fn write(&mut self, entry: &Entry) -> io::Result<()> {
-        self.frame.clear();
-        entry.pack(&mut self.frame);
-        self.out.write_all(&(self.frame.len() as u64).to_le_bytes())?;
-        self.out.write_all(&self.frame)?;
-        match entry {
-            Entry::Ended(_) => {
-                self.out.try_finish()?;
-                self.out.get_mut().flush()
-            }
-            Entry::Measured(_) => Ok(()),
-            _ => self.out.flush(),
+        if let Entry::Began(opening) = entry {
+            self.shape = Some(opening.plan.shape());
         }
+        self.value.clear();
+        entry.pack(&mut self.value);
+        let kind = entry.kind();
+        if longest(kind, self.shape.as_ref()).is_none_or(|most| self.value.len() > most) {
+            return Err(io::Error::other("an entry of the record is too long"));
+        }
+        self.deflater.write(&mut self.out, kind, &self.value)?;
+        self.out.flush()
     }
 }
 
 /// Reads a record.
 pub struct Reader<R: Read> {
-    from: DeflateDecoder<BufReader<R>>,
+    from: BufReader<R>,
+    inflater: Inflater,
     /// What the deltas have to fit.
     shape: Option<Shape>,
 }
@@ -178,8 +210,7 @@ impl<R: Read> Reader<R> {
         if first != VERSION.as_bytes() {
             return Err(Unreadable::Foreign);
         }
-        let from = DeflateDecoder::new(from);
-        let mut reader = Self { from, shape: None };
+        let mut reader = Self { from, inflater: Inflater::default(), shape: None };
         match reader.entry()? {
             Some(Entry::Began(opening)) if is_whole(&opening) => {
                 reader.shape = Some(opening.plan.shape());
@@ -194,36 +225,17 @@ impl<R: Read> Reader<R> {
     /// # Errors
     /// When it cannot be read.
     pub fn entry(&mut self) -> Result<Option<Entry>, Unreadable> {
-        let mut length = [0; 8];
-        if !self.fill(&mut length)? {
-            return Ok(None);
-        }
-        let length = u64::from_le_bytes(length);
-        if length > MAX_FRAME {
-            return Err(Unreadable::Damaged("in the length of an entry"));
-        }
-        let mut frame = Vec::new();
-        match self.from.by_ref().take(length).read_to_end(&mut frame) {
-            Ok(read) if (read as u64) < length => return Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-            done => done?,
-        };
-        let entry = Entry::unpack(&mut frame.as_slice());
+        let shape = self.shape.as_ref();
+        let frame = self.inflater.read(&mut self.from, |kind| longest(kind, shape))?;
+        let Some((kind, value)) = frame else { return Ok(None) };
+        let mut left = value;
+        let entry = Entry::unpack(kind, &mut left).filter(|_| left.is_empty());
         let entry = entry.ok_or(Unreadable::Damaged("in an entry"))?;
         match (&entry, &self.shape) {
             (Entry::Measured(delta), Some(shape)) if !delta.fits(shape) => {
                 Err(Unreadable::Damaged("in what a shard measured"))
             }
             _ => Ok(Some(entry)),
-        }
-    }
-
-    /// Fills `bytes`; false when there are no more.
-    fn fill(&mut self, bytes: &mut [u8]) -> io::Result<bool> {
-        match self.from.read_exact(bytes) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-            Err(error) => Err(error),
         }
     }
 }
@@ -245,4 +257,4 @@ fn is_whole(opening: &Opening) -> bool {
 
 #[cfg(test)]
 #[path = "tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::mask;
+use crate::redact;
 
 /// Something that has a form in bytes.
 pub(super) trait Packed: Sized {
@@ -109,7 +109,7 @@ impl Packed for f64 {
 /// Without secrets: a record is a file that others may see.
 impl Packed for String {
     fn pack(&self, out: &mut Vec<u8>) {
-        let shown = mask::hide(self);
+        let shown = redact::secrets(self);
         shown.len().pack(out);
         out.extend_from_slice(shown.as_bytes());
     }

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use super::{FUNCTIONS, ParseErrorKind, RESERVED, Value};
-use crate::mask;
+use crate::redact;
 
 /// What a call of a function is renamed to, before its name.
 pub(super) const PREFIX: &str = "fn__";
@@ -118,9 +118,11 @@ fn read(function: &str, names: &[String]) -> Result<Value, ParseErrorKind> {
         (Err(std::env::VarError::NotPresent), Some(default)) => default.clone(),
         (Err(_), _) => return Err(ParseErrorKind::Environment(names[0].clone())),
     };
-    if function == "secret" && !mask::learn(&value) {
-        let message = format!("more than {} different secrets", mask::MAX);
-        return Err(ParseErrorKind::Syntax(message));
+    if function == "secret"
+        && let Err(refused) = redact::learn(&value)
+    {
+        let message = format!("the secret `{}` cannot be used: {refused}", names[0]);
+        return Err(ParseErrorKind::Misplaced(message));
     }
     Ok(Value::from(value))
 }
@@ -160,6 +162,6 @@ mod tests {
             assert_eq!(range.start, 0);
         }
         rewrite("secret('NO_SUCH', 'calls-hidden-77')").unwrap();
-        assert_eq!(mask::hide("a calls-hidden-77"), "a ***");
+        assert_eq!(redact::secrets("a calls-hidden-77"), "a ***");
     }
 }

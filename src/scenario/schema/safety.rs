@@ -14,6 +14,13 @@ pub(super) fn safety() -> Value {
         ("methods", "Methods that are never sent.", one_or_more()),
         ("paths", "Paths that are never asked for, such as /admin/*.", one_or_more()),
     ];
+    let redact = || {
+        let keys = vec![
+            ("add", "Further names of keys.", one_or_more()),
+            ("remove", "Built-in names that hide nothing.", one_or_more()),
+        ];
+        object("`redact`", &[], keys)
+    };
     let storm = vec![
         (
             "errors",
@@ -27,6 +34,7 @@ pub(super) fn safety() -> Value {
     let keys = vec![
         ("hosts", "The hosts and networks that may be reached.", one_or_more()),
         ("authorised", "Only in your own safety file.", json!(false)),
+        ("files", "Only in your own safety file.", json!(false)),
         ("deny", "What is never sent.", object("`deny`", &[], deny)),
         ("max_rate", "The most starts per second.", refer("rate")),
         ("max_users", "The most users at once.", count(1, u64::MAX / 2)),
@@ -35,6 +43,8 @@ pub(super) fn safety() -> Value {
             "The errors that stop a run; false: none.",
             any_of(vec![json!({ "const": false }), storm]),
         ),
+        ("redact", "Whose values reports do not show.", redact()),
+        ("mask", "The former name of `redact`.", redact()),
         ("run_header", "Whether requests name their run.", json!({ "type": "boolean" })),
     ];
     object("`safety`", &[], keys)

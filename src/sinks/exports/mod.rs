@@ -5,20 +5,22 @@
 
 mod annotations;
 mod badge;
+mod export_file;
 mod junit;
 mod markdown;
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use export_file::ExportFile;
+
 use super::files::write_steps;
 use super::{Sink, json, page};
 use crate::event::{Report, RunEvent};
-use crate::mask;
 use crate::near::nearest;
+use crate::redact;
 
 /// A form of report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +71,7 @@ impl Form {
             Self::Badge => badge::render(report),
             Self::Github => annotations::render(report),
         };
-        Ok(mask::hide(&text).into_owned())
+        Ok(redact::secrets(&text).into_owned())
     }
 }
 
@@ -131,14 +133,20 @@ impl Export {
 /// Writes what was asked for, when the run is over.
 #[derive(Debug)]
 pub struct Exports {
-    wanted: Vec<(Form, Option<File>)>,
+    wanted: Vec<(Form, ExportFile)>,
     streams: Streams,
 }
 
 /// What goes to standard streams. It waits until no screen has the terminal any more: on that of a
-/// dashboard it would be gone with it.
+/// dashboard it would be gone with it; and until it is known whether all files could be written.
 #[derive(Clone, Debug, Default)]
-pub struct Streams(Arc<Mutex<Vec<(Form, String)>>>);
+pub struct Streams(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    forms: Vec<Form>,
+    report: Option<Arc<Report>>,
+}
 
 impl Exports {
     /// Opens the files, so that one that cannot be written is known now.
@@ -146,33 +154,21 @@ impl Exports {
     /// # Errors
     /// When a file cannot be made; the text says which.
     pub fn open(wanted: &[Export]) -> io::Result<Self> {
-        let open = |export: &Export| {
-            let file = export.path.as_ref().map(|path| {
-                // What an earlier run wrote stays until there is something in its place.
-                let open = File::options().write(true).create(true).truncate(false).open(path);
-                open.map_err(|error| {
-                    let place = path.display();
-                    io::Error::new(error.kind(), format!("cannot write {place}: {error}"))
-                })
-            });
-            Ok((export.form, file.transpose()?))
-        };
-        let wanted = wanted.iter().map(open).collect::<io::Result<_>>()?;
-        Ok(Self { wanted, streams: Streams::default() })
+        let streams = Streams::default();
+        let mut files = Vec::new();
+        for Export { form, path } in wanted {
+            match path {
+                None => streams.lock().forms.push(*form),
+                Some(path) => files.push((*form, ExportFile::open(path, files.len())?)),
+            }
+        }
+        Ok(Self { wanted: files, streams })
     }
 
     /// What will go to standard streams.
     pub fn streams(&self) -> Streams {
         self.streams.clone()
     }
-}
-
-/// Puts something else into a file; a device or a pipe has nothing that could be in the way.
-fn replace(file: &mut File, bytes: &[u8]) -> io::Result<()> {
-    if file.metadata()?.is_file() {
-        file.set_len(0)?;
-    }
-    file.write_all(bytes)
 }
 
 impl Sink for Exports {
@@ -183,14 +179,9 @@ impl Sink for Exports {
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         let RunEvent::Ended(report) = event else { return Ok(()) };
         let mut result = Ok(());
-        for (form, file) in &mut self.wanted {
-            let written = form.render(report).and_then(|text| match file {
-                Some(file) => replace(file, text.as_bytes()),
-                None => {
-                    self.streams.lock().push((*form, text));
-                    Ok(())
-                }
-            });
+        self.streams.lock().report = Some(Arc::clone(report));
+        for (form, place) in &mut self.wanted {
+            let written = form.render(report).and_then(|text| place.write(text.as_bytes()));
             // One that cannot be written takes none of the others with it.
             result = result.and(written);
         }
@@ -199,16 +190,20 @@ impl Sink for Exports {
 }
 
 impl Streams {
-    fn lock(&self) -> MutexGuard<'_, Vec<(Form, String)>> {
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Writes it, once.
+    /// Writes it, once, if the run came to a report. `failed`: why some file could not be written.
     ///
     /// # Errors
     /// When a stream cannot be written.
-    pub fn write(&self) -> io::Result<()> {
-        for (form, text) in self.lock().drain(..) {
+    pub fn write(&self, failed: Option<String>) -> io::Result<()> {
+        let Waiting { forms, report } = std::mem::take(&mut *self.lock());
+        let Some(report) = report else { return Ok(()) };
+        let report = failed.map_or_else(|| Report::clone(&report), |why| report.unwritten(why));
+        for form in forms {
+            let text = form.render(&report)?;
             // A runner reads annotations from either stream; this one is for remarks.
             if form == Form::Github {
                 io::stderr().write_all(text.as_bytes())?;
@@ -246,7 +241,7 @@ mod tests {
         assert!(std::fs::read_to_string(path).unwrap().contains("</testsuites>"));
         // A screen may still have the terminal.
         let waiting = streams.lock();
-        assert!(matches!(&waiting[..], [(Form::Github, text)] if text.starts_with("::")));
+        assert!(waiting.forms == [Form::Github] && waiting.report.is_some());
     }
 
     #[test]

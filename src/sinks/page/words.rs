@@ -7,7 +7,8 @@
 use maud::Render;
 use serde_json::Value;
 
-use crate::mask;
+use crate::printable::{REPLACED, is_printable};
+use crate::redact;
 use crate::stats::{Latency, Quantile};
 
 /// The longest name or sentence.
@@ -40,9 +41,9 @@ pub fn short(text: &str) -> String {
 
 fn harmless(text: &str, most: usize, stays: impl Fn(char) -> bool) -> String {
     // A secret may not be cut in two before it is hidden.
-    let hidden = mask::hide(text);
+    let hidden = redact::secrets(text);
     let mut chars = hidden.chars();
-    let show = |c: char| if is_shown(c) || stays(c) { c } else { '\u{fffd}' };
+    let show = |c: char| if is_printable(c) || stays(c) { c } else { REPLACED };
     let mut shown: String = chars.by_ref().take(most).map(show).collect();
     let more = chars.count();
     if more > 0 {
@@ -50,13 +51,6 @@ fn harmless(text: &str, most: usize, stays: impl Fn(char) -> bool) -> String {
         let _ = write!(shown, "… ({more} characters more)");
     }
     shown
-}
-
-/// Controls do something; what turns the direction of writing makes a text look like another one.
-fn is_shown(c: char) -> bool {
-    let turns = matches!(c,
-        '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    !c.is_control() && !turns
 }
 
 /// JSON that can stand within a script element.

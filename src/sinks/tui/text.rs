@@ -10,16 +10,7 @@ use crate::sinks::paint;
 
 /// A text without control characters, secrets, and marks that are not seen but change what is.
 pub(super) fn clean(text: &str) -> String {
-    let seen = |c: char| if is_unseen(c) { '\u{fffd}' } else { c };
-    paint::plain(text).chars().map(seen).collect()
-}
-
-/// Marks without width: joiners, directions, and what only changes its neighbours.
-fn is_unseen(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{fffb}'
-        | '\u{e0000}'..='\u{e0fff}')
+    paint::plain(text)
 }
 
 /// How many columns a text takes.
@@ -84,12 +75,13 @@ pub(super) fn wrap(text: &str, columns: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::printable::is_printable;
 
     #[test]
     fn what_is_not_seen_is_shown() {
         let hostile = "a\u{1b}[2J\u{202e}b\u{200b}c\r\n\u{feff}\t\u{9b}31m";
         let cleaned = clean(hostile);
-        assert!(!cleaned.chars().any(|c| c.is_control() || is_unseen(c)), "{cleaned:?}");
+        assert!(cleaned.chars().all(is_printable), "{cleaned:?}");
         assert_eq!(cleaned.chars().count(), hostile.chars().count(), "each leaves its mark");
         assert_eq!(clean("größe 世界 ≥ 5 µs"), "größe 世界 ≥ 5 µs");
     }

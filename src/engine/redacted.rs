@@ -1,0 +1,55 @@
+//! What must not show of a user: the values of its variables that have sensitive names.
+//!
+//! `exemplar`, `witness` and `walk` ask for it when they make a text that people read.
+//! Invariant: bounded, and never on the path of a call that goes well.
+
+use minijinja::value::ValueKind;
+
+use super::shard::Shard;
+use super::user::User;
+use crate::plan::template::Value;
+use crate::redact::Redactor;
+
+/// The most values that are looked at in a user's variables: a row may be wide.
+const MAX_LOOKED: usize = 1_000;
+
+/// How deep maps and lists in them are looked through.
+const MAX_DEPTH: usize = 4;
+
+/// What redacts texts of a user's calls: by names, and the values of its variables that have such
+/// names, or stand under such names in them.
+pub(super) fn redactor<'s>(shard: &'s Shard, user: &User) -> Redactor<'s> {
+    let mut redactor = Redactor::new(&shard.plan.safety.names);
+    let names = &shard.plan.archetypes[user.archetype].variables;
+    let mut left = MAX_LOOKED;
+    for (name, value) in names.iter().zip(&user.variables) {
+        let Some(value) = value else { continue };
+        let is_sensitive = redactor.is_sensitive(name);
+        add(&mut redactor, value, is_sensitive, MAX_DEPTH, &mut left);
+    }
+    redactor
+}
+
+fn add(redactor: &mut Redactor<'_>, value: &Value, hides: bool, depth: usize, left: &mut usize) {
+    let Some(less) = left.checked_sub(1) else { return };
+    *left = less;
+    match value.kind() {
+        ValueKind::String | ValueKind::Number if hides => redactor.add_value(&value.to_string()),
+        ValueKind::Map | ValueKind::Seq | ValueKind::Iterable if depth > 0 => {
+            let is_map = value.kind() == ValueKind::Map;
+            let Ok(items) = value.try_iter() else { return };
+            for item in items {
+                if *left == 0 {
+                    return;
+                }
+                if !is_map {
+                    add(redactor, &item, hides, depth - 1, left);
+                } else if let Ok(inner) = value.get_item(&item) {
+                    let hides = hides || redactor.is_sensitive(&item.to_string());
+                    add(redactor, &inner, hides, depth - 1, left);
+                }
+            }
+        }
+        _ => {}
+    }
+}

@@ -1,0 +1,250 @@
+//! Names of keys whose values are credentials: `password`, `api_key`, `Authorization` and the like.
+//!
+//! `scan` and `values` ask it for each key that they find.
+//! Invariant: how a key is spelt does not matter: `apiKey`, `X-Api-Key`, `user%5Bapi_key%5D`.
+
+use std::collections::BTreeSet;
+
+/// Names that hide a key also as the end of one of its words (`authtoken`). docs/secrets.md lists
+/// them, and a test compares.
+const ENDINGS: [&str; 15] = [
+    "password",
+    "passwd",
+    "passphrase",
+    "passcode",
+    "secret",
+    "token",
+    "apikey",
+    "accesskey",
+    "privatekey",
+    "credential",
+    "authorization",
+    "cookie",
+    "sessionid",
+    "sessid",
+    "creditcard",
+];
+
+/// Names that hide a key only as a whole word of it: `pin`, but not `spin`.
+const WORDS: [&str; 20] = [
+    "pwd",
+    "pass",
+    "pin",
+    "otp",
+    "auth",
+    "bearer",
+    "jwt",
+    "saml",
+    "sid",
+    "csrf",
+    "xsrf",
+    "signature",
+    "card",
+    "cvv",
+    "cvc",
+    "pan",
+    "iban",
+    "ssn",
+    "session",
+    "clientkey",
+];
+
+/// The names of one run: the built-in ones, with what its safety files add and remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names {
+    added: BTreeSet<String>,
+    removed: BTreeSet<String>,
+}
+
+impl Names {
+    /// Adds a name; it stays even where [`Self::remove`] names it. False if it has no letter or
+    /// digit.
+    pub fn add(&mut self, name: &str) -> bool {
+        let name = joined(name);
+        let is_name = !name.is_empty();
+        if is_name {
+            self.added.insert(name);
+        }
+        is_name
+    }
+
+    /// Removes a built-in name. False if there is none of this name.
+    pub fn remove(&mut self, name: &str) -> bool {
+        let name = joined(name);
+        let known = Self::built_in().any(|own| own == name);
+        if known {
+            self.removed.insert(name);
+        }
+        known
+    }
+
+    /// Whether the values of a key are credentials.
+    pub fn is_sensitive(&self, key: &str) -> bool {
+        let words = words(key);
+        // A run of neighbouring words is compared as one, so `api-key` is `apikey`.
+        (0..words.len()).any(|from| {
+            let mut run = String::new();
+            words[from..].iter().take(MAX_RUN).any(|word| {
+                run.push_str(word);
+                self.has(&run) || run.strip_suffix('s').is_some_and(|one| self.has(one))
+            })
+        })
+    }
+
+    /// All built-in names.
+    pub fn built_in() -> impl Iterator<Item = &'static str> {
+        ENDINGS.into_iter().chain(WORDS)
+    }
+
+    fn has(&self, run: &str) -> bool {
+        let stays = |name: &&&str| !self.removed.contains(**name);
+        self.added.contains(run)
+            || WORDS.iter().filter(stays).any(|name| run == *name)
+            || ENDINGS.iter().filter(stays).any(|name| run.ends_with(name))
+    }
+}
+
+/// The most neighbouring words of a key that are compared as one.
+const MAX_RUN: usize = 3;
+
+/// Letters and digits of a name, in lower case.
+fn joined(name: &str) -> String {
+    words(name).concat()
+}
+
+/// The words of a key in lower case: what stands between signs, digits and changes to upper case;
+/// percent-encoded signs are signs.
+fn words(key: &str) -> Vec<String> {
+    let decoded = percent_decoded(key);
+    let (mut words, mut word, mut was_lower) = (Vec::new(), String::new(), false);
+    for c in decoded.chars() {
+        let begins = c.is_uppercase() && was_lower;
+        if (begins || !c.is_alphabetic()) && !word.is_empty() {
+            words.push(std::mem::take(&mut word));
+        }
+        if c.is_alphabetic() {
+            word.extend(c.to_lowercase());
+        }
+        was_lower = c.is_lowercase();
+    }
+    if !word.is_empty() {
+        words.push(word);
+    }
+    words
+}
+
+fn percent_decoded(key: &str) -> String {
+    let bytes = key.as_bytes();
+    let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
+    while at < bytes.len() {
+        let digits = bytes.get(at + 1..at + 3).and_then(|two| std::str::from_utf8(two).ok());
+        let byte = digits.and_then(|two| u8::from_str_radix(two, 16).ok());
+        match byte.filter(|_| bytes[at] == b'%') {
+            Some(byte) => {
+                out.push(byte);
+                at += 3;
+            }
+            None => {
+                out.push(bytes[at]);
+                at += 1;
+            }
+        }
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_recognised_however_they_are_spelt() {
+        let names = Names::default();
+        for key in [
+            "password",
+            "Password",
+            "user_password",
+            "userPassword",
+            "passwords",
+            "new-passwd",
+            "user[password]",
+            "user%5Bpassword%5D",
+            "password2",
+            "PASSWORD_CONFIRMATION",
+            "pwd",
+            "secret",
+            "clientSecret",
+            "token",
+            "access_token",
+            "authtoken",
+            "refreshToken",
+            "tokens",
+            "api_key",
+            "apiKey",
+            "apikey",
+            "X-Api-Key",
+            "api key",
+            "Authorization",
+            "Proxy-Authorization",
+            "Cookie",
+            "Set-Cookie",
+            "session",
+            "PHPSESSIONID",
+            "session_id",
+            "credentials",
+            "card",
+            "cardNumber",
+            "credit_card",
+            "cvv",
+            "pin",
+            "jwt",
+            "X-Auth",
+            "AWS_SECRET_ACCESS_KEY",
+            "private_key",
+            "csrf-token",
+        ] {
+            assert!(names.is_sensitive(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn other_keys_stay() {
+        let names = Names::default();
+        for key in [
+            "",
+            "user",
+            "name",
+            "author",
+            "authored",
+            "spin",
+            "pinned",
+            "key",
+            "Idempotency-Key",
+            "Accept",
+            "cardinality",
+            "discard",
+            "passed",
+            "compass",
+            "span",
+            "id",
+            "bytes",
+            "tokenizer",
+            "secretary",
+            "company",
+            "page",
+        ] {
+            assert!(!names.is_sensitive(key), "{key}");
+        }
+    }
+
+    #[test]
+    fn names_are_added_and_removed() {
+        let mut names = Names::default();
+        assert!(names.add("Kunden-Nummer") && !names.add("-") && !names.is_sensitive("-"));
+        assert!(names.is_sensitive("kundenNummer") && names.is_sensitive("x-kunden_nummer"));
+        assert!(names.remove("Session") && !names.remove("no-such"));
+        assert!(!names.is_sensitive("session") && names.is_sensitive("session_token"));
+        // What one file adds, no other file takes away.
+        assert!(names.add("pin") && names.remove("pin") && names.is_sensitive("pin"));
+    }
+}

@@ -1,0 +1,83 @@
+//! Records of runs that were killed.
+
+use super::*;
+use crate::clock::Time;
+use crate::event::record::Writer;
+use crate::event::record::tests::opening;
+use crate::stats::sample::IterationEnd;
+use crate::stats::{Gauges, Moment, Recorder};
+
+const SECOND_NS: u64 = 1_000_000_000;
+
+/// Ten starts of each shard in each second, of which the last is under way when the shard sheds.
+fn entries(seconds: u64) -> Vec<Entry> {
+    let opening = opening(2);
+    let mut recorders: Vec<Recorder> =
+        (0..2).map(|shard| Recorder::new(opening.plan.shape(), shard, Time(0))).collect();
+    let mut entries = vec![Entry::Began(opening)];
+    for second in 0..seconds {
+        for recorder in &mut recorders {
+            for k in 0..10 {
+                let at_ns = second * SECOND_NS + k * SECOND_NS / 10;
+                if second + k > 0 {
+                    let before_ns = at_ns - SECOND_NS / 10;
+                    recorder.end_iteration(
+                        0,
+                        before_ns,
+                        IterationEnd::Completed,
+                        (1_000, 0),
+                        at_ns,
+                    );
+                }
+                recorder.due(0, at_ns);
+                recorder.begin_start(0, at_ns, 0);
+            }
+            // Shards do not shed at the same moment.
+            let elapsed_ns = (second + 1) * SECOND_NS + 3_000_000;
+            let gauges = Gauges { elapsed_ns, ..Gauges::default() };
+            let delta = recorder.shed(gauges, Time(elapsed_ns));
+            entries.push(Entry::Measured(Arc::new(delta)));
+        }
+        let moment = Moment { second: second as u32, asked: vec![20.0], ..Moment::default() };
+        entries.push(Entry::Stands(Arc::new(moment)));
+    }
+    entries
+}
+
+fn replayed(entries: &[Entry]) -> Arc<Report> {
+    let mut bytes = Vec::new();
+    let mut writer = Writer::new(&mut bytes).unwrap();
+    entries.iter().for_each(|entry| writer.write(entry).unwrap());
+    drop(writer);
+    replay(bytes.as_slice(), None, &mut Audience::default()).unwrap()
+}
+
+#[test]
+fn killed_run_ends_with_the_last_second_of_all_shards() {
+    let all = entries(4);
+    // After the opening a second is two deltas and how things stood.
+    for end in 1..=all.len() {
+        let report = replayed(&all[..end]);
+        let snapshot = &report.snapshot;
+        let whole = (end as u64 - 1) / 3 + u64::from((end - 1) % 3 == 2);
+        let iterations = snapshot.iterations();
+        assert_eq!(iterations.due, 20 * whole, "cut after {end}");
+        assert_eq!(iterations.started, iterations.due);
+        assert_eq!(iterations.interrupted, 2 * whole.min(1), "one of each shard was under way");
+        assert_eq!(snapshot.elapsed_ns / SECOND_NS, whole);
+        assert_eq!(snapshot.health.ledger, Vec::<String>::new(), "cut after {end}");
+        assert_eq!(report.stopped, Some(Stop::Lost.to_string()));
+    }
+}
+
+#[test]
+fn run_that_ended_is_replayed_whole() {
+    let mut all = entries(3);
+    let ended = Entry::Ended(End::default());
+    // The second shard's last delta is missing: its end was told all the same.
+    all.truncate(all.len() - 2);
+    all.push(ended);
+    let report = replayed(&all);
+    assert_eq!(report.snapshot.iterations().due, 50);
+    assert_eq!(report.stopped, None);
+}

@@ -1,0 +1,69 @@
+//! Which files a scenario may read: those below its own folder, and below folders that its user
+//! allows.
+//!
+//! Everything that opens a file which a scenario names asks here first.
+//! Invariant: a scenario of others cannot read what its user did not put beside it: paths are
+//! judged where they really lead, and only regular files are read.
+
+use std::path::{Path, PathBuf};
+
+use super::diagnose::{Review, Span};
+
+/// The file systems whose files a kernel makes up as they are read: reading one may never end
+/// (Linux, `statfs(2)`): proc, sysfs, debugfs, tracefs, cgroup, cgroup2, securityfs.
+const MADE_UP: [u64; 7] =
+    [0x9fa0, 0x6265_6572, 0x6462_6720, 0x7472_6163, 0x0027_e0eb, 0x6367_7270, 0x7363_6673];
+
+/// The folders whose files a scenario may read.
+#[derive(Debug, Default)]
+pub(crate) struct Readable {
+    /// As they really lie; with what messages call them.
+    roots: Vec<(PathBuf, String)>,
+}
+
+impl Readable {
+    /// Adds a folder; one that is not there holds nothing.
+    pub(crate) fn add(&mut self, folder: &Path) {
+        let here = Path::new(".");
+        let folder = if folder.as_os_str().is_empty() { here } else { folder };
+        if let Ok(real) = folder.canonicalize() {
+            self.roots.push((real, folder.display().to_string()));
+        }
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        let real = path.canonicalize();
+        real.is_ok_and(|real| self.roots.iter().any(|(root, _)| real.starts_with(root)))
+    }
+}
+
+/// Whether a file that is there may be read; what speaks against it is reported at `span`.
+pub(super) fn allowed(review: &mut Review, span: Span, path: &Path) -> bool {
+    let shown = path.display();
+    if !is_regular(path) {
+        review
+            .mistake(span, format!("`{shown}` is no regular file"))
+            .help("a pipe, a device or a file of /proc may never end");
+        return false;
+    }
+    if review.readable.has(path) {
+        return true;
+    }
+    let roots: Vec<String> =
+        review.readable.roots.iter().map(|(_, name)| format!("`{name}`")).collect();
+    let folder = path.parent().unwrap_or(path).display().to_string();
+    review
+        .mistake(span, format!("`{shown}` is in none of the folders that a scenario may read"))
+        .expected(format!("a file below {}", roots.join(" or ")))
+        .help(format!(
+            "allow its folder with `--allow-files {folder}`, or `files:` in your safety file"
+        ));
+    false
+}
+
+/// Whether a path leads to a file whose bytes lie somewhere.
+pub(super) fn is_regular(path: &Path) -> bool {
+    let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
+    let kind = rustix::fs::statfs(path).map(|system| system.f_type as u64 & 0xffff_ffff);
+    is_file && kind.is_ok_and(|kind| !MADE_UP.contains(&kind))
+}

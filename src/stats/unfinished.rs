@@ -1,0 +1,154 @@
+//! What is under way on a shard by what it shed: needed where a shard says nothing more.
+//!
+//! `run::replay` follows each shard of a record, and ends what a killed run left open.
+//! Invariant: after its last delta every ledger of the shard holds, and nothing is under way.
+
+use std::collections::BTreeMap;
+
+use super::counts::{Calls, Gauges, Iterations};
+use super::delta::{Delta, LoadWindow, StepWindow, Window};
+use super::sample::Shape;
+
+/// What a shard has begun and not ended.
+#[derive(Debug)]
+pub struct Unfinished {
+    shard: usize,
+    counts: Vec<(Iterations, Calls)>,
+    /// By second and whether it is measured; gone once nothing of it is under way.
+    windows: BTreeMap<(u32, bool), UnderWay>,
+    gauges: Gauges,
+}
+
+/// What of one second is under way.
+#[derive(Debug)]
+struct UnderWay {
+    /// Iterations, by workload.
+    iterations: Vec<u64>,
+    /// Calls, by series.
+    calls: Vec<u64>,
+}
+
+impl Unfinished {
+    /// A shard that has begun nothing.
+    pub fn new(shape: &Shape, shard: usize) -> Self {
+        let counts = vec![Default::default(); shape.workloads];
+        Self { shard, counts, windows: BTreeMap::new(), gauges: Gauges::default() }
+    }
+
+    /// Takes in what the shard shed.
+    pub fn absorb(&mut self, delta: &Delta) {
+        for (mine, theirs) in self.counts.iter_mut().zip(&delta.workloads) {
+            mine.0.add(&theirs.0);
+            mine.1.add(&theirs.1);
+        }
+        for window in &delta.windows {
+            let key = (window.second, window.measured);
+            let open = self.windows.entry(key).or_insert_with(|| UnderWay {
+                iterations: vec![0; window.workloads.len()],
+                calls: vec![0; window.begun.len()],
+            });
+            for (left, load) in open.iterations.iter_mut().zip(&window.workloads) {
+                *left = (*left + load.started).saturating_sub(load.iteration.count());
+            }
+            for ((left, begun), step) in open.calls.iter_mut().zip(&window.begun).zip(&window.steps)
+            {
+                let ended = step.as_ref().map_or(0, |step| step.calls.made);
+                *left = (*left + begun).saturating_sub(ended);
+            }
+            if open.iterations.iter().chain(&open.calls).all(|left| *left == 0) {
+                self.windows.remove(&key);
+            }
+        }
+        self.gauges = delta.gauges;
+    }
+
+    /// The delta that ends all of it `at_ns` after the run's start: cut as at the hard end of a
+    /// run. `open` says which workloads have a schedule.
+    pub fn cut(self, shape: &Shape, open: &[bool], at_ns: u64) -> Delta {
+        let mut delta = Delta::new(shape, self.shard);
+        for ((cut, sum), open) in delta.workloads.iter_mut().zip(&self.counts).zip(open) {
+            let (iterations, calls) = sum;
+            let given = iterations.started
+                + iterations.dropped
+                + iterations.suppressed
+                + iterations.not_reached;
+            if *open {
+                cut.0.not_reached = iterations.due.saturating_sub(given);
+            }
+            cut.0.interrupted = iterations.started.saturating_sub(iterations.ended());
+            cut.1.unfinished = calls.made.saturating_sub(calls.ended());
+        }
+        for ((second, measured), left) in self.windows {
+            let mut window = Window::new(second, measured, shape);
+            // It was intended within its second: its age is no less than from the second's end.
+            let age_ns = at_ns.saturating_sub((u64::from(second) + 1) * 1_000_000_000);
+            for (load, count) in window.workloads.iter_mut().zip(left.iterations) {
+                end_iterations(load, age_ns, count);
+            }
+            for (step, count) in window.steps.iter_mut().zip(left.calls) {
+                *step = (count > 0).then(|| Box::new(ended_calls(age_ns, count)));
+            }
+            delta.windows.push(window);
+        }
+        let gauges = self.gauges;
+        delta.gauges = Gauges {
+            seated: 0,
+            running_iterations: 0,
+            running_calls: 0,
+            call_time: gauges.call_time + gauges.running_call_time,
+            running_call_time: 0,
+            ..gauges
+        };
+        delta.last = true;
+        delta
+    }
+}
+
+fn end_iterations(load: &mut LoadWindow, age_ns: u64, count: u64) {
+    if count > 0 {
+        load.iteration.at_least_n(age_ns, count);
+    }
+}
+
+fn ended_calls(age_ns: u64, count: u64) -> StepWindow {
+    let calls = Calls { made: count, unfinished: count, ..Calls::default() };
+    let mut step = StepWindow { calls, ..StepWindow::default() };
+    step.response.at_least_n(age_ns, count);
+    step.service.at_least_n(age_ns, count);
+    step
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::part::LostStarts;
+    use super::*;
+    use crate::clock::Time;
+    use crate::stats::{Recorder, Tally};
+
+    #[test]
+    fn what_was_under_way_is_cut_and_all_ledgers_hold() {
+        let shape = Shape { workloads: 1, checks: vec![0], groups: 0, pools: 0, warmup_ns: 0 };
+        let mut recorder = Recorder::new(shape.clone(), 0, Time(0));
+        let mut tally = Tally::new(&shape, 1, vec![true]);
+        let mut unfinished = Unfinished::new(&shape, 0);
+        let second = 1_000_000_000u64;
+        for k in 0..3 {
+            recorder.due(0, k * second);
+            recorder.begin_start(0, k * second, 0);
+            recorder.begin_call(0, 0, k * second, Time(k * second));
+            let delta = recorder.shed(Gauges::default(), Time((k + 1) * second));
+            unfinished.absorb(&delta);
+            tally.absorb(&delta);
+        }
+        tally.absorb(&unfinished.cut(&shape, &[true], 3 * second));
+        let snapshot = tally.snapshot(None);
+        let calls = snapshot.calls();
+        assert_eq!((calls.made, calls.unfinished), (3, 3));
+        assert_eq!(snapshot.iterations().interrupted, 3);
+        assert_eq!(snapshot.health.ledger, Vec::<String>::new());
+        let response = snapshot.measured.response(|_| true, LostStarts::default());
+        let longest = response.longest().unwrap();
+        assert!(longest.at_least && longest.us.abs_diff(2_000_000) < 2_000, "{longest:?}");
+        assert_eq!(response.censored(), 3);
+    }
+}

@@ -1,0 +1,66 @@
+//! Which files a scenario may read.
+
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::harness::{Done, Manada};
+use crate::peer::{Server, Then};
+
+/// A run of `sub/s.yaml`, whose rows are in the file of this name.
+fn rows(name: &str) -> (Server, Manada) {
+    let server = Server::answering(&b"HTTP/1.1 204 No\r\n\r\n"[..], Then::Next);
+    let scenario = format!(
+        "services: {{ it: \"{}\" }}\nworkloads:\n  w:\n    users: 1\n    iterations: 1\n    \
+         data: {{ row: {{ csv: {name} }} }}\n    flow: [ {{ get: \"/{{{{ row.a }}}}\" }} ]\n",
+        server.url()
+    );
+    let words = ["run", "sub/s.yaml", "--ui", "none", "--out", "out", "--shards", "1"];
+    let manada = Manada::new(&words).file("sub/s.yaml", &scenario).file("sub/own.csv", "a\n1\n");
+    (server, manada.file("data/rows.csv", "a\n1\n"))
+}
+
+fn refused(done: &Done, says: &str) {
+    assert_eq!(done.code, Some(3), "{done}");
+    assert!(done.stderr.contains(says), "{done}");
+}
+
+#[test]
+fn scenario_reads_beside_itself_and_where_its_user_allows() {
+    let outside = "is in none of the folders that a scenario may read";
+    let (_server, manada) = rows("own.csv");
+    assert_eq!(manada.go().code, Some(0));
+    refused(&rows("../data/rows.csv").1.go(), outside);
+    for folder in ["data", "data/../data/", "."] {
+        let (_server, manada) = rows("../data/rows.csv");
+        let done = manada.words(&["--allow-files", folder]).go();
+        assert_eq!(done.code, Some(0), "{folder}: {done}");
+    }
+    // The user's own file says it relative to itself.
+    let own = "files: [ ../../data ]";
+    let (_server, manada) = rows("../data/rows.csv");
+    let done = manada.file(".config/manada/safety.yaml", own).go();
+    assert_eq!(done.code, Some(0), "{done}");
+    // A link is judged by where it leads.
+    for (target, code) in [("../data/rows.csv", 3), ("own.csv", 0)] {
+        let (_server, manada) = rows("link.csv");
+        symlink(target, manada.path("sub/link.csv")).unwrap();
+        assert_eq!(manada.go().code, Some(code), "{target}");
+    }
+    // So is an archetype, which messages would quote.
+    let scenario = "services: { it: builtin }\n\
+                    workloads: { w: { users: 1, archetypes: { away: 1 } } }\n";
+    let manada = Manada::new(&["check", "sub/s.yaml"]).file("sub/s.yaml", scenario);
+    let manada = manada.file("data/away.yaml", "archetype: away\nflow: [ { get: / } ]\n");
+    symlink("../data/away.yaml", manada.path("sub/away.yaml")).unwrap();
+    refused(&manada.go(), outside);
+}
+
+#[test]
+fn scenario_reads_only_files_that_end() {
+    let (_server, manada) = rows("pipe");
+    assert!(Command::new("mkfifo").arg(manada.path("sub/pipe")).status().unwrap().success());
+    refused(&manada.go(), "is no regular file");
+    for path in ["/dev/zero", "/proc/self/maps", "/sys/kernel/uevent_seqnum"] {
+        refused(&rows(path).1.words(&["--allow-files", "/"]).go(), "is no regular file");
+    }
+}

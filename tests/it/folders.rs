@@ -1,0 +1,121 @@
+//! Whose a folder is: two runs never share one, and a run touches nothing that it did not make.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::{Command, Stdio};
+
+use rustix::process::Signal;
+
+use crate::builtin::Builtin;
+use crate::harness::{MANADA, Manada};
+
+/// The names in a folder.
+fn names(path: &std::path::Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(path).unwrap();
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+}
+
+#[test]
+fn second_run_leaves_the_first_ones_files_alone() {
+    let target = Builtin::start(&[]);
+    let url = target.url("/");
+    let words = ["hit", &url, "-c", "1", "-d", "30s", "--out", "r", "--ui", "plain", "-v"];
+    let running = Manada::new(&words).start();
+    running.hear("    1s of 30s");
+    let before = names(&running.path("r"));
+    assert!(before.contains("run.record"), "{before:?}");
+    for force in [&[][..], &["--force"]] {
+        let mut command = Command::new(MANADA);
+        command.args(["hit", &url, "-c", "1", "-n", "1", "--out", "r"]).args(force);
+        let second = command.current_dir(running.path("")).output().unwrap();
+        let said = String::from_utf8_lossy(&second.stderr).into_owned();
+        assert_eq!(second.status.code(), Some(1), "{said}");
+        assert!(said.contains("another run is writing its report there"), "{said}");
+        assert_eq!(names(&running.path("r")), before);
+    }
+    running.signal(Signal::INT);
+    let done = running.wait();
+    assert_eq!(done.code, Some(130), "{done}");
+    let after = names(&done.path("r"));
+    assert!(after.contains("summary.json") && after.contains("report.html"), "{after:?}");
+    assert!(!after.iter().any(|name| name.contains(".part")), "{after:?}");
+}
+
+#[test]
+fn runs_that_begin_together_have_a_folder_each() {
+    let scenario = "scenario: many\nservices: { it: builtin }\nworkloads:\n  w:\n    users: 1\n    \
+                    iterations: 3\n    flow: [ { get: / } ]\n";
+    let root = tempfile::tempdir().unwrap();
+    fs::write(root.path().join("s.yaml"), scenario).unwrap();
+    let start = || {
+        let mut command = Command::new(MANADA);
+        command.args(["run", "s.yaml", "--ui", "none", "-qq", "--shards", "1"]);
+        command.current_dir(root.path()).stdout(Stdio::null()).spawn().unwrap()
+    };
+    let children: Vec<_> = (0..8).map(|_| start()).collect();
+    for mut child in children {
+        assert_eq!(child.wait().unwrap().code(), Some(0));
+    }
+    let folders = names(&root.path().join("reports"));
+    assert_eq!(folders.len(), 8, "{folders:?}");
+    for folder in folders {
+        let files = names(&root.path().join("reports").join(&folder));
+        assert!(files.contains("summary.json") && files.contains("run.record"), "{files:?}");
+    }
+}
+
+#[test]
+fn no_link_in_a_folder_is_followed() {
+    let target = Builtin::start(&[]);
+    let url = target.url("/");
+    let hit = |words: &[&str]| Manada::hit(&url, &["-c", "1", "-n", "2"]).words(words);
+    let manada = hit(&["--out", "r", "--force", "--report", "m.md"]).file("precious", "kept");
+    let running = manada.file("r/other", "x").file("elsewhere/x", "x");
+    let root = running.path("");
+    for name in ["r/summary.json", "r/run.record", "r/report.html", "m.md"] {
+        symlink(root.join("precious"), root.join(name)).unwrap();
+    }
+    symlink(root.join("elsewhere"), root.join("link")).unwrap();
+    let done = running.go();
+    assert_eq!(done.code, Some(0), "{done}");
+    assert_eq!((done.read("precious").as_str(), done.read("r/other").as_str()), ("kept", "x"));
+    for name in ["r/summary.json", "r/run.record", "r/report.html", "m.md"] {
+        assert!(!done.path(name).is_symlink(), "{name}");
+    }
+    let mut command = Command::new(MANADA);
+    command.args(["hit", &url, "-n", "1", "-c", "1", "--out", "link"]);
+    let output = command.current_dir(done.path("")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("symbolic link"), "{said}");
+    assert_eq!(names(&done.path("elsewhere")).len(), 1);
+}
+
+#[test]
+fn full_disk_names_the_file_and_the_document_says_so() {
+    let target = Builtin::start(&[]);
+    let url = target.url("/");
+    // No file may be longer than 8 KiB: a page is.
+    let limited = format!(
+        "trap '' XFSZ; ulimit -f 16; exec {MANADA} hit {url} -c 1 -n 5 --ui none --json --out r"
+    );
+    let root = tempfile::tempdir().unwrap();
+    let mut command = Command::new("sh");
+    let output = command.args(["-c", &limited]).current_dir(root.path()).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("r/report.html: "), "{said}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["exit_code"], 1, "{report}");
+    let files = names(&root.path().join("r"));
+    assert!(!files.contains("report.html") && !files.contains("summary.json"), "{files:?}");
+    assert!(!files.iter().any(|name| name.contains(".part")), "{files:?}");
+    // A device is written to as it is.
+    for words in [&["--json"][..], &["--report", "json:-"]] {
+        let words = [&["-c", "1", "-n", "2", "--report", "junit:/dev/full"], words].concat();
+        let done = Manada::new(&["hit", &url, "--ui", "none"]).words(&words).go();
+        assert_eq!(done.code, Some(1), "{done}");
+        assert!(done.stderr.contains("/dev/full: "), "{done}");
+        assert_eq!(done.json()["exit_code"], 1, "{done}");
+    }
+}
