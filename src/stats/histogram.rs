@@ -65,7 +65,7 @@ impl Histogram {
         self.max_us = self.max_us.max(us);
         self.count += n;
         self.sum_us += us * n;
-        if self.count > BUSY {
+        if self.count > BUSY && self.counts.is_list() {
             self.counts.turn_into_pages();
         }
         self.counts.add(bucket_of(us), n);
@@ -80,7 +80,7 @@ impl Histogram {
         self.max_us = self.max_us.max(other.max_us);
         self.count += other.count;
         self.sum_us += other.sum_us;
-        if self.count > BUSY {
+        if self.count > BUSY && self.counts.is_list() {
             self.counts.turn_into_pages();
         }
         self.counts.merge(&other.counts);
@@ -205,6 +205,13 @@ impl Counts {
     }
 
     #[inline]
+    fn is_list(&self) -> bool {
+        matches!(self, Self::Few(..))
+    }
+
+    /// Once in the life of a histogram: kept out of line, since all that record would carry it.
+    #[cold]
+    #[inline(never)]
     fn turn_into_pages(&mut self) {
         if let Self::Few(list, _) = self {
             let list = std::mem::take(list);
