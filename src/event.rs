@@ -154,6 +154,16 @@ pub struct Report {
 }
 
 impl Report {
+    /// Connections open in the last whole second of the load, at most; `None` if it was shorter.
+    pub fn connections_at_load_end(&self) -> Option<u64> {
+        let seconds = self.snapshot.until_ns / 1_000_000_000;
+        let moments = self.timeline.moments.iter().rev();
+        moments
+            .into_iter()
+            .find(|moment| u64::from(moment.second) < seconds)
+            .map(|one| one.connections)
+    }
+
     /// The same run, whose report could not be written for this reason.
     #[must_use]
     pub fn unwritten(&self, why: String) -> Self {

@@ -69,6 +69,7 @@ fn whole(report: &Report) -> Value {
         "connections": {
             "opened": snapshot.connections.opened, "reused": snapshot.connections.reused,
             "failed": snapshot.connections.failed, "peak": snapshot.connections_peak,
+            "at_load_end": report.connections_at_load_end(),
         },
         "bytes": {
             "sent": snapshot.connections.bytes_sent,

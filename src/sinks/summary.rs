@@ -280,16 +280,21 @@ fn answers(out: &mut String, report: &Report) {
 fn traffic(out: &mut String, report: &Report) {
     let snapshot = &report.snapshot;
     let connections = &snapshot.connections;
+    let held = report.connections_at_load_end();
     let _ = writeln!(out);
     label(
         out,
         "connections",
         &format!(
-            "{} opened, {} failed, {} uses of a kept one, {} at once",
+            "{} opened, {} failed, {} reused, {} peak{}",
             show_count(connections.opened),
             show_count(connections.failed),
             show_count(connections.reused),
-            show_count(snapshot.connections_peak)
+            show_count(snapshot.connections_peak),
+            held.map_or(String::new(), |count| format!(
+                ", {} at the end of the load",
+                show_count(count)
+            ))
         ),
     );
     label(

@@ -144,8 +144,12 @@ fn nothing_answered_is_a_failure() {
     // A port that nothing listens on any more.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for words in [&["-n", "5"][..], &["-n", "5", "--threshold", "lag.p99 < 1h"]] {
-        let done = Manada::hit(&format!("http://{free}/"), words).go();
+        let forms = ["--report", "junit.xml", "--report", "r.md", "--report", "github:said"];
+        let done = Manada::hit(&format!("http://{free}/"), words).words(&forms).go();
         let report = done.report(4);
+        for file in ["junit.xml", "r.md", "said"] {
+            assert!(done.read(file).contains("no call got a complete response"), "{file} {done}");
+        }
         assert_eq!(report["verdict"], "fail", "{done}");
         assert_eq!(report["reason"], "no call got a complete response", "{done}");
     }

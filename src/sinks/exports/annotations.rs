@@ -37,6 +37,10 @@ pub(super) fn render(report: &Report) -> String {
         let text = format!("{} (affects {affects}): {}", reason.check, reason.hint);
         say("warning", &format!("{scenario}: trust {}", reason.level.name()), &text);
     }
+    if let Some(why) = &report.why {
+        let kind = if report.ending == Ending::Fail { "error" } else { "warning" };
+        say(kind, &format!("{scenario}: verdict"), why);
+    }
     if let Some(why) = &report.stopped {
         say("error", &format!("{scenario}: stopped"), why);
     }

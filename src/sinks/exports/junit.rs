@@ -50,12 +50,21 @@ fn run(report: &Report, took: Duration) -> TestSuite {
     carried.set_time(took);
     let doubt = (report.ending == Ending::Inconclusive).then(|| {
         let reasons = report.trust.reasons.iter().filter(|reason| reason.level == Level::No);
-        let words: Vec<String> =
-            reasons.map(|reason| format!("{}: {}", reason.check, reason.hint)).collect();
+        let words = reasons.map(|reason| format!("{}: {}", reason.check, reason.hint));
+        let mut words: Vec<String> = report.why.iter().cloned().chain(words).collect();
+        if words.is_empty() {
+            words.push("thresholds fail only because of the generator's own delays".to_owned());
+        }
         (NonSuccessKind::Error, plain(&words.join("; ")))
     });
+    let nothing = report.why.as_deref().filter(|_| report.ending == Ending::Fail);
+    let nothing = nothing.map(|why| (NonSuccessKind::Failure, plain(why)));
     let mut suite = TestSuite::new("run");
-    suite.add_test_cases([carried, case("numbers can be trusted", scenario, doubt)]);
+    suite.add_test_cases([
+        carried,
+        case("numbers can be trusted", scenario, doubt),
+        case("responses came", scenario, nothing),
+    ]);
     suite
 }
 

@@ -43,6 +43,9 @@ fn head(out: &mut String, report: &Report) {
     let (code, seed) = (report.ending.code(), plan.seed.value());
     let trust = report.trust.level.name();
     let _ = writeln!(out, "{took} · exit code {code} · seed {seed} · trust **{trust}**\n");
+    if let Some(why) = &report.why {
+        let _ = writeln!(out, "Why: {}\n", text(why));
+    }
     if let Some(why) = &report.stopped {
         let _ = writeln!(out, "Stopped: {}\n", text(why));
     }

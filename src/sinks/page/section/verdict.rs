@@ -51,6 +51,7 @@ pub fn render(view: &View<'_>) -> Markup {
                 p.word.(colour(report)) { (word(report)) }
                 h1 { (Say(&plan.scenario)) }
                 @if let Some(description) = &plan.description { p.about { (Say(description)) } }
+                @if let Some(why) = &report.why { p.stopped { "Why: " (Say(why)) } }
                 @if let Some(why) = &report.stopped { p.stopped { "Stopped: " (Say(why)) } }
                 @if let Some(verdict) = stands { p.note { "As it stands: " (verdict) } }
             }
