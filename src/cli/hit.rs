@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::launch::{self, Leaves};
 use super::limits::{self, Limits};
-use super::output::{complain, remark};
+use super::output::{fail, remark, report_failure};
 use super::words::{self, Common};
 use crate::exit::Ending;
 use crate::scenario::hit::{self, Hit};
@@ -63,12 +63,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> Ending {
+    let (reports, url) = (args.common.output.report.clone(), args.url.clone());
     let body = match args.body.as_deref().map(read_body).transpose() {
         Ok(body) => body,
-        Err(message) => {
-            complain(&message);
-            return Ending::Scenario;
-        }
+        Err(message) => return fail(&reports, &url, &message, Ending::Scenario),
     };
     let hit = Hit {
         url: args.url,
@@ -92,14 +90,16 @@ pub(super) fn run(args: Args) -> Ending {
                 Ok(plan) => launch::launch(plan, &args.common, Leaves::IfAsked),
                 Err(mistakes) => {
                     remark(&mistakes.render(true));
-                    if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario }
+                    let ending =
+                        if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario };
+                    report_failure(&reports, &url, &mistakes.lines(), ending)
                 }
             }
         }
         Err(mistakes) => {
             // What is wrong here was wrong on the command line.
             remark(&mistakes.render(true));
-            Ending::Usage
+            report_failure(&reports, &url, &mistakes.lines(), Ending::Usage)
         }
     }
 }

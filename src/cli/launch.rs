@@ -4,12 +4,13 @@
 //! Invariant: what can fail before the run fails before the run.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::door;
-use super::output::{complain, finish};
+use super::output::{complain, fail, finish};
 use super::screen::Screen;
 use super::signals::Signals;
 use super::words::{Common, Output};
@@ -38,26 +39,22 @@ pub(super) enum Leaves {
 
 /// Carries a plan out.
 pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
+    let scenario = plan.scenario.clone();
+    // Each way not to carry it out replaces an earlier run's report.
+    let fail = |why: &dyn Display, ending| fail(&common.output.report, &scenario, why, ending);
     let watch = match Watched::parse(&common.watch) {
         Ok(watch) => watch,
-        Err(why) => {
-            complain(&why);
-            return Ending::Usage;
-        }
+        Err(why) => return fail(&why, Ending::Usage),
     };
     let signals = match Signals::hear() {
         Ok(signals) => signals,
         Err(error) => {
-            complain(&format_args!("no thread for signals: {error}"));
-            return Ending::Broken;
+            return fail(&format_args!("no thread for signals: {error}"), Ending::Broken);
         }
     };
     let folder = match claim(&plan, common, leaves) {
         Ok(folder) => folder,
-        Err(error) => {
-            complain(&error);
-            return Ending::Broken;
-        }
+        Err(error) => return fail(&error, Ending::Broken),
     };
     let mut audience = Audience::default();
     audience.set_hurry(signals.hurry());
@@ -66,10 +63,9 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
     let (screen, streams) = match seat(&mut audience, common, folder.as_ref(), remote.as_ref()) {
         Ok(seated) => seated,
         Err(error) => {
-            complain(&error);
             let _ = audience.leave();
             folder.as_deref().map(Folder::sweep);
-            return Ending::Broken;
+            return fail(&error, Ending::Broken);
         }
     };
     let beside = Beside {
@@ -84,10 +80,13 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
         Err(trouble) => {
             // What had the terminal gives it back before anything is said on it.
             let _ = audience.leave();
-            let _ = streams.write(None);
-            complain(&trouble);
             // What was measured stays.
             folder.as_deref().map(Folder::sweep);
+            if !streams.has_report() {
+                return fail(&trouble, trouble.ending());
+            }
+            let _ = streams.write(None);
+            complain(&trouble);
             return trouble.ending();
         }
     };

@@ -11,6 +11,7 @@ use crate::exit::Ending;
 use crate::host;
 use crate::printable::printable_lines;
 use crate::redact::{self, Names, Redactor};
+use crate::sinks::exports::{Export, NotCarriedOut};
 
 /// What a pipe that takes something takes at least (PIPE_BUF, pipe(7)).
 const PIECE: usize = 4_096;
@@ -35,6 +36,34 @@ pub(super) fn complain(what: &dyn Display) {
     let names = Names::default();
     let text = printable_lines(&Redactor::new(&names).sentence(&what.to_string()));
     say(&format!("manada: {text}"));
+}
+
+/// Says why a run was not carried out, and writes it to all that `--report` names.
+pub(super) fn fail(
+    reports: &[Export],
+    scenario: &str,
+    why: &dyn Display,
+    ending: Ending,
+) -> Ending {
+    complain(why);
+    report_failure(reports, scenario, &why.to_string(), ending)
+}
+
+/// Writes why a run was not carried out to all that `--report` names.
+pub(super) fn report_failure(
+    reports: &[Export],
+    scenario: &str,
+    why: &str,
+    ending: Ending,
+) -> Ending {
+    let written = NotCarriedOut::new(scenario, why, ending).write(reports);
+    // Where a report's place was the reason, it has been said.
+    if let Err(error) = written.map_err(|error| error.to_string())
+        && !why.contains(&error)
+    {
+        complain(&format_args!("the report could not be written: {error}"));
+    }
+    ending
 }
 
 /// Says something by the way, on standard error.

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing is sent anywhere; the run's own files stay as they are.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 use super::launch;
-use super::output::complain;
+use super::output::fail;
 use super::words::{self, Output};
 use crate::event::record;
 use crate::exit::Ending;
@@ -45,31 +46,30 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Ending {
     let path =
         if args.folder.is_dir() { args.folder.join(record::FILE) } else { args.folder.clone() };
+    let shown = path.display().to_string();
+    // Each way not to read it replaces an earlier report.
+    let fail = |why: &dyn Display, ending| fail(&args.output.report, &shown, why, ending);
     let rules = args.threshold.iter().filter_map(|rule| Threshold::parse(rule).ok());
     let rules: Option<Vec<Threshold>> = (!args.threshold.is_empty()).then(|| rules.collect());
     let file = match open(&path) {
         Ok(file) => file,
         Err(error) => {
-            complain(&format_args!(
-                "no record of a run at {}: {error}; expected a folder that `manada run` left \
+            let why = format!(
+                "no record of a run at {shown}: {error}; expected a folder that `manada run` left \
                  behind, with its {}",
-                path.display(),
                 record::FILE
-            ));
-            return Ending::Scenario;
+            );
+            return fail(&why, Ending::Scenario);
         }
     };
     if args.out.as_deref().is_some_and(|out| same(out, &path)) {
-        complain(&"the record lies in this very folder: choose another for --out");
-        return Ending::Usage;
+        let why = "the record lies in this very folder: choose another for --out";
+        return fail(&why, Ending::Usage);
     }
     let claimed = args.out.as_deref().map(|out| launch::claim_folder(out, args.force)).transpose();
     let out = match claimed {
         Ok(out) => out,
-        Err(error) => {
-            complain(&error);
-            return Ending::Broken;
-        }
+        Err(error) => return fail(&error, Ending::Broken),
     };
     let mut audience = Audience::default();
     let seated = launch::seat_files(&mut audience, out.as_ref())
@@ -77,19 +77,17 @@ pub(super) fn run(args: &Args) -> Ending {
     let streams = match seated {
         Ok(streams) => streams,
         Err(error) => {
-            complain(&error);
             let _ = audience.leave();
             out.as_deref().map(Folder::sweep);
-            return Ending::Broken;
+            return fail(&error, Ending::Broken);
         }
     };
     let report = match replay::replay(file, rules, &mut audience) {
         Ok(report) => report,
         Err(error) => {
-            complain(&format_args!("cannot read {}: {error}", path.display()));
             let _ = audience.leave();
             out.as_deref().map(Folder::sweep);
-            return Ending::Scenario;
+            return fail(&format!("cannot read {shown}: {error}"), Ending::Scenario);
         }
     };
     let paths = launch::paths(args.out.as_deref(), &args.output.report);

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use super::launch::{self, Leaves};
 use super::limits::Limits;
-use super::output::remark;
+use super::output::{remark, report_failure};
 use super::words::{self, Changes, Common, Load};
 use crate::exit::Ending;
 use crate::scenario::{self, Overrides};
@@ -46,7 +46,9 @@ pub(super) fn run(args: &Args) -> Ending {
         }
         Err(mistakes) => {
             remark(&mistakes.render(true));
-            if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario }
+            let ending = if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario };
+            let file = args.scenario.display().to_string();
+            report_failure(&args.common.output.report, &file, &mistakes.lines(), ending)
         }
     }
 }

@@ -164,6 +164,21 @@ impl Mistakes {
         self.list.iter().any(|mistake| mistake.file.starts_with("--"))
     }
 
+    /// A line for each, without the text of the files: `file:line:column: message`.
+    pub fn lines(&self) -> String {
+        let line = |one: &Mistake| match &one.place {
+            Some(place) => {
+                format!("{}:{}:{}: {}", one.file, place.line, place.column, one.message)
+            }
+            None => format!("{}: {}", one.file, one.message),
+        };
+        let mut lines: Vec<String> = self.list.iter().map(line).collect();
+        if self.more > 0 {
+            lines.push(format!("and {} more", self.more));
+        }
+        lines.join("\n")
+    }
+
     /// As text for a terminal, a blank line between two.
     pub fn render(&self, colour: bool) -> String {
         let mut parts: Vec<String> = self.list.iter().map(|one| one.render(colour)).collect();

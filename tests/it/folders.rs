@@ -119,3 +119,41 @@ fn full_disk_names_the_file_and_the_document_says_so() {
         assert_eq!(done.json()["exit_code"], 1, "{done}");
     }
 }
+
+/// Yesterday's reports, in every form that has a file.
+const OLD: [&str; 6] = ["junit.xml", "r.json", "r.md", "r.svg", "r.html", "steps.csv"];
+
+/// A run that is not carried out leaves no report of an earlier one, and none that is empty.
+fn replaces_reports(mut manada: Manada, code: i32, why: &str) {
+    for name in OLD {
+        manada = manada.words(&["--report", name]).file(name, "yesterday: all is well");
+    }
+    let done = manada.words(&["--report", "github"]).go();
+    assert_eq!(done.code, Some(code), "{done}");
+    let junit = done.read("junit.xml");
+    assert!(junit.contains("errors=\"1\"") && junit.contains("</testsuites>"), "{junit}");
+    let json: serde_json::Value = serde_json::from_str(&done.read("r.json")).unwrap();
+    assert_eq!(json["exit_code"], code, "{json}");
+    assert!(json["verdict"].is_null(), "{json}");
+    assert!(json["error"].as_str().unwrap().contains(why), "{json}");
+    for name in ["junit.xml", "r.md", "r.svg", "r.html"] {
+        let text = done.read(name);
+        assert!(text.contains("not carried out"), "{name}: {text}");
+        assert!(name == "r.svg" || text.contains(why), "{name}: {text}");
+    }
+    assert!(!done.path("steps.csv").exists(), "{done}");
+    assert!(done.stderr.contains("not carried out::"), "{done}");
+}
+
+#[test]
+fn run_that_is_not_carried_out_replaces_yesterdays_reports() {
+    // Nothing listens there.
+    let refused = "scenario: td\nservices: { it: 'http://127.0.0.1:9' }\n\
+                   setup: [ { get: /login } ]\n\
+                   workloads: { w: { users: 1, iterations: 1, flow: [ { get: / } ] } }\n";
+    let mistake = refused.replace("users: 1", "user: 1");
+    replaces_reports(Manada::run(refused, &[]), 1, "setup did not go through");
+    replaces_reports(Manada::run(&mistake, &[]), 3, "scenario.yaml:");
+    replaces_reports(Manada::new(&["hit", "no address", "--ui", "none"]), 2, "no address");
+    replaces_reports(Manada::new(&["report", "nowhere"]), 3, "no record of a run");
+}

@@ -58,6 +58,12 @@ pub(super) fn render(report: &Report) -> String {
     out
 }
 
+/// The line of a run that was not carried out.
+pub(super) fn not_carried_out(scenario: &str, why: &str) -> String {
+    let title = property(&format!("{scenario}: not carried out"));
+    format!("::error title={title}::{}\n", data(why))
+}
+
 /// The text of a command.
 fn data(text: &str) -> String {
     plain(text).replace('%', "%25")

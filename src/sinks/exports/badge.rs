@@ -16,7 +16,6 @@ const CHAR: f64 = 6.6;
 pub(super) fn render(report: &Report) -> String {
     let measured = &report.snapshot.measured;
     let response = measured.response(|_| true, measured.lost());
-    let name: String = plain(&report.opening.plan.scenario).chars().take(40).collect();
     let verdict = judged::verdict(report);
     let value = match report.ending {
         Ending::Pass | Ending::Fail => format!("{verdict} · p95 {}", quantile(&response, 0.95)),
@@ -29,8 +28,18 @@ pub(super) fn render(report: &Report) -> String {
         Ending::Fail | Ending::Aborted | Ending::Broken => "#c62828",
         _ => "#8a5a00",
     };
+    draw(&report.opening.plan.scenario, &value, colour)
+}
+
+/// The badge of a run that was not carried out.
+pub(super) fn not_carried_out(scenario: &str) -> String {
+    draw(scenario, "not carried out", "#c62828")
+}
+
+fn draw(scenario: &str, value: &str, colour: &str) -> String {
+    let name: String = plain(scenario).chars().take(40).collect();
     let wide = |text: &str| (text.chars().count() as f64 * CHAR + 12.0).round();
-    let (left, right) = (wide(&name), wide(&value));
+    let (left, right) = (wide(&name), wide(value));
     let whole = left + right;
     html! {
         svg xmlns="http://www.w3.org/2000/svg" width=(whole) height="20" role="img"

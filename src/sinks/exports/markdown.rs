@@ -25,6 +25,11 @@ pub(super) fn render(report: &Report) -> String {
     out
 }
 
+/// A run that was not carried out, in a line.
+pub(super) fn not_carried_out(scenario: &str, why: &str) -> String {
+    format!("❌ **{}: not carried out**: {}\n", text(scenario), text(why))
+}
+
 fn head(out: &mut String, report: &Report) {
     let plan = &report.opening.plan;
     let verdict = judged::verdict(report);

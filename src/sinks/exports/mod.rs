@@ -8,6 +8,7 @@ mod badge;
 mod export_file;
 mod junit;
 mod markdown;
+mod not_carried_out;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -15,6 +16,7 @@ use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use export_file::ExportFile;
+pub use not_carried_out::NotCarriedOut;
 
 use super::files::write_steps;
 use super::{Sink, json, page};
@@ -204,19 +206,28 @@ impl Streams {
         let report = failed.map_or_else(|| Report::clone(&report), |why| report.unwritten(why));
         for form in forms {
             let text = form.render(&report)?;
-            // A runner reads annotations from either stream; this one is for remarks.
-            if form == Form::Github {
-                io::stderr().write_all(text.as_bytes())?;
-                continue;
-            }
-            let mut out = io::stdout().lock();
-            // A reader that has gone (`| head`) is no error.
-            match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-                done => done?,
-            }
+            write_stream(form, &text)?;
         }
         Ok(())
+    }
+
+    /// Whether the run came to a report.
+    pub fn has_report(&self) -> bool {
+        self.lock().report.is_some()
+    }
+}
+
+/// Writes a form to its standard stream.
+fn write_stream(form: Form, text: &str) -> io::Result<()> {
+    // A runner reads annotations from either stream; this one is for remarks.
+    if form == Form::Github {
+        return io::stderr().write_all(text.as_bytes());
+    }
+    let mut out = io::stdout().lock();
+    // A reader that has gone (`| head`) is no error.
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        done => done,
     }
 }
 

@@ -94,18 +94,28 @@ pub fn document(report: &Report) -> String {
     let mut parts = sections(report);
     parts.retain(|part| part.inner.is_some());
     let title = title(report);
-    let policy = format!(
-        "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
-        hash(STYLE),
-        hash(SCRIPT)
-    );
-    let policy = html! { meta http-equiv="Content-Security-Policy" content=(policy); };
     let body = html! {
         (bar(&title, &parts))
         main { @for part in &parts { (place(part)) } }
         footer { "Made by manada " (env!("CARGO_PKG_VERSION")) ". This file needs no network." }
     };
-    page(&title, &policy, &body, SCRIPT)
+    page(&title, &policy(), &body, SCRIPT)
+}
+
+/// A page that says why a run was not carried out.
+pub fn not_carried_out(scenario: &str, exit_code: u8, why: &[&str]) -> String {
+    let title = format!("not carried out · {}", short(scenario));
+    let inner = html! {
+        p { "Exit code " (exit_code) ". The run was not carried out:" }
+        pre { (words::Lines(&why.join("\n"))) }
+    };
+    let part = Part { id: "verdict", title: "Verdict", inner: Some(inner) };
+    let body = html! {
+        (bar(&title, &[]))
+        main { (place(&part)) }
+        footer { "Made by manada " (env!("CARGO_PKG_VERSION")) ". This file needs no network." }
+    };
+    page(&title, &policy(), &body, SCRIPT)
 }
 
 /// A page of the same look that has no numbers yet, with `live` above its sections.
@@ -133,6 +143,16 @@ pub fn sections(report: &Report) -> Vec<Part> {
         Part { id, title, inner: (!inner.0.is_empty()).then_some(inner) }
     };
     SECTIONS.iter().map(part).collect()
+}
+
+/// The policy of a page in a file: nothing runs or loads but its own two blocks.
+fn policy() -> Markup {
+    let policy = format!(
+        "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    );
+    html! { meta http-equiv="Content-Security-Policy" content=(policy); }
 }
 
 /// The source of a policy that lets this block run, or style.

@@ -1,0 +1,136 @@
+//! The forms of `--report` of a run that was not carried out: what is known of it, in place of an
+//! earlier run's report.
+//!
+//! `cli` calls it where a run ends without a Report.
+//! Invariant: no file of `--report` is left that says of this run what another one did.
+
+use std::io;
+use std::path::Path;
+
+use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
+use serde_json::json;
+
+use super::export_file::ExportFile;
+use super::{Export, Form, annotations, badge, markdown};
+use crate::exit::Ending;
+use crate::printable::printable_lines;
+use crate::redact::{self, Names, Redactor};
+use crate::sinks::page;
+use crate::sinks::paint::plain;
+
+/// A run that was not carried out.
+#[derive(Clone, Debug)]
+pub struct NotCarriedOut {
+    /// The scenario's name; its file where the name is not known.
+    pub scenario: String,
+    /// Why; may have several lines.
+    pub why: String,
+    /// How the program ends.
+    pub ending: Ending,
+}
+
+impl NotCarriedOut {
+    /// A run of `scenario`, with credentials redacted in both texts.
+    pub fn new(scenario: &str, why: &str, ending: Ending) -> Self {
+        let names = Names::default();
+        let redactor = Redactor::new(&names);
+        let shown = |text: &str| redact::secrets(&redactor.sentence(text)).into_owned();
+        Self { scenario: shown(scenario), why: shown(why), ending }
+    }
+
+    /// Writes it in each form to where that goes; a file of a form that has no place for it (CSV)
+    /// is removed. One that cannot be written keeps none of the others from being written.
+    ///
+    /// # Errors
+    /// The first place that cannot be written; the text names it.
+    pub fn write(&self, exports: &[Export]) -> io::Result<()> {
+        let mut result = Ok(());
+        for (number, Export { form, path }) in exports.iter().enumerate() {
+            let written = self.render(*form).and_then(|text| match (path, text) {
+                (Some(path), Some(text)) => ExportFile::open(path, number)?.write(text.as_bytes()),
+                (Some(path), None) => remove(path),
+                (None, Some(text)) => super::write_stream(*form, &text),
+                (None, None) => Ok(()),
+            });
+            result = result.and(written);
+        }
+        result
+    }
+
+    /// The text of a form; `None` where the form has no place for it.
+    fn render(&self, form: Form) -> io::Result<Option<String>> {
+        let lines = self.lines();
+        let text = match form {
+            Form::Csv => return Ok(None),
+            Form::Html => page::not_carried_out(&self.scenario, self.ending.code(), &lines),
+            Form::Json => format!("{:#}\n", self.document()),
+            Form::Junit => self.junit(&lines)?,
+            Form::Markdown => markdown::not_carried_out(&self.scenario, &lines.join("; ")),
+            Form::Badge => badge::not_carried_out(&self.scenario),
+            Form::Github => annotations::not_carried_out(&self.scenario, &lines.join("; ")),
+        };
+        Ok(Some(text))
+    }
+
+    /// Why, without empty lines.
+    fn lines(&self) -> Vec<&str> {
+        self.why.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect()
+    }
+
+    fn document(&self) -> serde_json::Value {
+        json!({
+            "version": 1,
+            "scenario": self.scenario,
+            "verdict": self.ending.verdict(),
+            "exit_code": self.ending.code(),
+            "error": printable_lines(&self.why),
+        })
+    }
+
+    fn junit(&self, lines: &[&str]) -> io::Result<String> {
+        let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+        status.set_message(plain(&format!("not carried out: {}", lines.join("; "))));
+        let mut case = TestCase::new("carried out", status);
+        case.set_classname(plain(&self.scenario));
+        let mut suite = TestSuite::new("run");
+        suite.add_test_case(case);
+        let mut document = Document::new(plain(&self.scenario));
+        document.add_test_suite(suite);
+        document.to_string().map_err(io::Error::other)
+    }
+}
+
+/// Removes an earlier report; a device or a pipe is left as it is.
+fn remove(path: &Path) -> io::Result<()> {
+    let is_file = path.symlink_metadata().is_ok_and(|there| there.is_file() || there.is_symlink());
+    if !is_file || path.metadata().is_ok_and(|there| !there.is_file()) {
+        return Ok(());
+    }
+    std::fs::remove_file(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_has_the_reason_as_text() {
+        let why = "step `a`: <b> http://u:pw@h/ 5%\n\n::error::x";
+        let run = NotCarriedOut::new("s<i>", why, Ending::Broken);
+        for (form, parts) in [
+            (Form::Json, &["\"exit_code\": 1", "\"verdict\": null", "step `a`: <b>"][..]),
+            (Form::Junit, &["errors=\"1\"", "name=\"carried out\"", "&lt;b&gt;"]),
+            (Form::Markdown, &["not carried out", "&lt;b&gt;"]),
+            (Form::Badge, &["not carried out", "s&lt;i&gt;"]),
+            (Form::Github, &["::error title=s<i>%3A not carried out::step `a`", "5%25; ::error"]),
+            (Form::Html, &["not carried out", "&lt;b&gt;", "Content-Security-Policy"]),
+        ] {
+            let text = run.render(form).unwrap().unwrap();
+            assert!(parts.iter().all(|part| text.contains(part)), "{form:?}: {text}");
+            assert!(!text.contains("u:pw"), "{form:?}: {text}");
+        }
+        assert_eq!(run.render(Form::Github).unwrap().unwrap().lines().count(), 1);
+        assert_eq!(run.render(Form::Csv).unwrap(), None);
+    }
+}
