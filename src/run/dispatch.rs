@@ -288,13 +288,23 @@ impl Dispatch<'_> {
         let second = now_ns.saturating_sub(SECOND_NS + SHED_NS) / SECOND_NS;
         Moment {
             second: second as u32,
-            // Within the second still: what a load asks at its very end is nothing.
-            asked: self.control.asked((second + 1) * SECOND_NS - 1),
+            asked: self.asked_in(second, gauges.elapsed_ns),
             users: gauges.users,
             running: gauges.running_calls,
             connections: gauges.connections,
             dials: (self.folds.vitals.dials)(),
         }
+    }
+
+    /// What is asked of each workload at the instant at which the shards read their gauges, so that
+    /// a rising ramp is not ahead of its users; `measured_ns` since the run's start.
+    fn asked_in(&self, second: u64, measured_ns: u64) -> Vec<f64> {
+        let (begin, end) = (second * SECOND_NS, (second + 1) * SECOND_NS);
+        let measured = self.control.asked(measured_ns.clamp(begin, end + SHED_NS));
+        // Within the second still: what a load asks at its very end is nothing.
+        let within = self.control.asked(end - 1);
+        let pairs = measured.into_iter().zip(within);
+        pairs.map(|(level, within)| if level > 0.0 { level } else { within }).collect()
     }
 
     /// Writes a change down that is no shard's.

@@ -81,7 +81,8 @@ fn whole(report: &Report) -> Value {
             .collect::<Map<_, _>>(),
         "errors": snapshot.errors.iter().map(|(index, count)| {
             let (phase, kind, hint) = outcome::error_at(*index);
-            json!({ "phase": phase, "kind": kind, "count": count, "hint": hint })
+            let of = outcome::counted_as(*index);
+            json!({ "phase": phase, "kind": kind, "count": count, "of": of, "hint": hint })
         }).collect::<Vec<_>>(),
         "exemplars": failures::document(report),
         "response_us": latency(&measured.response(|_| true, measured.lost())),

@@ -266,7 +266,8 @@ fn answers(out: &mut String, report: &Report) {
     for (index, count) in &snapshot.errors {
         let (phase, kind, hint) = outcome::error_at(*index);
         let text = format!("{} × {phase}: {kind}", show_count(*count));
-        label(out, "error", &format!("{}  {}", paint(BAD, &text), paint(DIM, hint)));
+        let hint = format!("{}; {hint}", outcome::counted_as(*index));
+        label(out, "error", &format!("{}  {}", paint(BAD, &text), paint(DIM, &hint)));
     }
     for (name, count) in &snapshot.unset {
         label(out, "unset", &format!("{} × {}", show_count(*count), plain(name)));

@@ -301,6 +301,12 @@ pub fn error_index(outcome: Outcome) -> Option<usize> {
     })
 }
 
+/// What an error's count is a number of: `calls` where none was sent, `attempts` where each failed
+/// one of a call counts, retries among them.
+pub fn counted_as(index: usize) -> &'static str {
+    if index < Phase::ALL.len() * (Kind::ALL.len() + 2) { "attempts" } else { "calls" }
+}
+
 /// Phase, kind and hint of an error's place in the table.
 pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
     let row = Kind::ALL.len() + 2;
@@ -324,6 +330,18 @@ pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_calls_that_were_not_sent_count_calls() {
+        for (outcome, of) in [
+            (Outcome::Failed(Phase::Connect, Kind::Refused), "attempts"),
+            (Outcome::Timeout(Phase::Connect), "attempts"),
+            (Outcome::Own(OwnFault::UnsetVariable), "calls"),
+            (Outcome::Suppressed(Cause::ALL[0]), "calls"),
+        ] {
+            assert_eq!(counted_as(error_index(outcome).unwrap()), of, "{outcome:?}");
+        }
+    }
 
     #[test]
     fn every_error_has_its_own_place_and_name() {

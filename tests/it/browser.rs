@@ -182,6 +182,7 @@ fn a_redirect_that_leads_nowhere_fails_the_call() {
         let report = run(&service(&server), &format!("[ {{ get: {path}, redirects: 3 }} ]"), 1);
         assert_eq!(count(&report, "calls.failed"), 1, "{path} {report}");
         let error = &report["errors"][0];
+        assert!(error["of"].is_string(), "{report}");
         assert_eq!(error["phase"], "redirect", "{path} {report}");
         assert_eq!(error["kind"], kind, "{path} {report}");
         assert_eq!(heads.lock().unwrap().len(), asked, "{path}");
