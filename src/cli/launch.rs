@@ -90,8 +90,8 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
             return trouble.ending();
         }
     };
-    let paths = paths(folder.as_ref().map(|folder| folder.path()), &common.output.report);
-    tell(audience, &streams, report, &common.output, &paths)
+    let folder = folder.as_ref().map(|folder| folder.path());
+    tell(audience, &streams, report, &common.output, folder)
 }
 
 /// Claims the folder that a run leaves behind, before anything else of it is done.
@@ -126,7 +126,7 @@ pub(super) fn tell(
     streams: &Streams,
     mut report: Arc<Report>,
     output: &Output,
-    paths: &[PathBuf],
+    folder: Option<&Path>,
 ) -> Ending {
     let failed = audience.leave().err().map(|(name, error)| {
         let why = format!("the report ({name}) could not be written: {error}");
@@ -138,11 +138,13 @@ pub(super) fn tell(
         complain(&format_args!("the report could not be written: {error}"));
         return Ending::Broken;
     }
-    finish(print(&report, output, paths), report.ending)
+    // Files have their names only now.
+    let paths = paths(folder, &output.report);
+    finish(print(&report, output, &paths), report.ending)
 }
 
 /// All that a run wrote: its folder's files, then what else was asked for.
-pub(super) fn paths(folder: Option<&Path>, reports: &[Export]) -> Vec<PathBuf> {
+fn paths(folder: Option<&Path>, reports: &[Export]) -> Vec<PathBuf> {
     let mut paths = folder.map(Files::paths).unwrap_or_default();
     paths.extend(reports.iter().filter_map(|export| export.path.clone()));
     paths

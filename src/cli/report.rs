@@ -90,8 +90,7 @@ pub(super) fn run(args: &Args) -> Ending {
             return fail(&format!("cannot read {shown}: {error}"), Ending::Scenario);
         }
     };
-    let paths = launch::paths(args.out.as_deref(), &args.output.report);
-    launch::tell(audience, &streams, report, &args.output, &paths)
+    launch::tell(audience, &streams, report, &args.output, args.out.as_deref())
 }
 
 /// Opens a record. A pipe or a device is none: opening or reading it might never end.

@@ -161,6 +161,12 @@ fn load(out: &mut String, report: &Report) {
             label(out, "", &paint(BAD, &why));
         }
     }
+    let (warmup, measured) = (snapshot.warmup.calls(), snapshot.measured.calls());
+    if measured.made == 0 && warmup.made > 0 {
+        let calls = show_count(warmup.made);
+        let text = format!("all {calls} calls were due in the warm-up: nothing was measured");
+        label(out, "", &paint(BAD, &text));
+    }
     for remark in &report.opening.generator.remarks {
         label(out, "", &paint(DIM, &plain(remark)));
     }
@@ -314,18 +320,18 @@ fn generator(out: &mut String, report: &Report) {
     let generator = &report.opening.generator;
     let mut lag = crate::stats::Histogram::default();
     snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
+    let lag = match lag.count() {
+        0 => String::new(),
+        _ => format!(", lag p99 {}", quantile(&lag.into(), 0.99)),
+    };
     let memory = report.rss_peak.map_or(String::new(), |bytes| format!(", {}", show_bytes(bytes)));
     let shards = if generator.shards == 1 { "shard" } else { "shards" };
     label(
         out,
         "generator",
         &format!(
-            "{}, {} {shards} ({}), busiest {:.0} % of a core, lag p99 {}{memory}",
-            generator.tier,
-            generator.shards,
-            generator.reason,
-            snapshot.health.cpu_percent_max,
-            quantile(&lag.into(), 0.99),
+            "{}, {} {shards} ({}), busiest {:.0} % of a core{lag}{memory}",
+            generator.tier, generator.shards, generator.reason, snapshot.health.cpu_percent_max,
         ),
     );
 }

@@ -2,7 +2,7 @@
 //!
 //! The readers of both versions of HTTP and the decoders of content codings add to a [`Body`];
 //! `run` sets the budget.
-//! Invariant: the bodies that are kept at one time take at most the budget, and [`FREE`] each.
+//! Invariant: the bodies that are kept at one time take at most the budget, and `FREE` each.
 
 use std::ops::Deref;
 use std::sync::atomic::AtomicU64;

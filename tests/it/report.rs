@@ -354,5 +354,7 @@ fn a_run_names_its_folder_and_its_files() {
     let name = folder.file_name().into_string().unwrap();
     assert!(name.starts_with("a-b.c-20"), "{name}");
     let last = done.stdout.trim_end().lines().last().unwrap_or_default();
-    assert!(last.contains("latency.hlog") || last.contains(&name), "{done}");
+    for file in ["summary.json", "report.html", "steps.csv", "timeline.csv", "latency.hlog"] {
+        assert!(last.contains(&format!("{name}/{file}")), "{file}: {done}");
+    }
 }

@@ -10,7 +10,7 @@ use std::cell::Cell;
 use minijinja::value::ValueKind;
 use minijinja::{Error, ErrorKind, Value};
 
-/// The most work of one evaluation. A unit is a byte read or made; each item counts [`ITEM`].
+/// The most work of one evaluation. A unit is a byte read or made; each item counts `ITEM`.
 pub const MAX_WORK: u64 = 64 << 20;
 
 /// The most work of all expressions of one iteration, in the same units.
