@@ -125,8 +125,9 @@ impl Facts {
     }
 }
 
-/// What the control group that allows the least memory is charged, less what the kernel can take
-/// back from it (pages of files), bytes. All processes of the group are in it.
+/// What the control group that allows the least memory is charged, less what the kernel takes back
+/// first (pages of files that were not used lately), bytes: the working set, as Kubernetes counts
+/// it. All processes of the group are in it.
 pub fn group_memory() -> Option<u64> {
     let charge = |controller: &str, limit: &str, usage: &str, prefix: &str| {
         let allows = |folder: &PathBuf| {
@@ -137,8 +138,8 @@ pub fn group_memory() -> Option<u64> {
         let (_, folder) = groups.iter().filter_map(allows).min()?;
         let usage = number(&folder.join(usage).to_string_lossy())?;
         let stat = text(&folder.join("memory.stat").to_string_lossy())?;
-        let pages = |name: &str| texts::keyed(&stat, &format!("{prefix}{name}")).unwrap_or(0);
-        Some(usage.saturating_sub(pages("inactive_file") + pages("active_file")))
+        let idle = texts::keyed(&stat, &format!("{prefix}inactive_file")).unwrap_or(0);
+        Some(usage.saturating_sub(idle))
     };
     charge("", "memory.max", "memory.current", "")
         .or_else(|| charge("memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_"))

@@ -150,7 +150,13 @@ impl Manada {
                 shell.args([self.ignored.unwrap_or_default(), MANADA]);
                 shell
             }
-            None => Command::new(MANADA),
+            // Whatever runs the tests may ignore signals, as a shell does for what it starts in the
+            // background; the program would leave them ignored.
+            None => {
+                let mut env = Command::new("env");
+                env.args(["--default-signal", MANADA]);
+                env
+            }
             Some(members) => {
                 let mut shell = Command::new("/bin/sh");
                 shell.args(["-c", "echo $$ > \"$0\" && exec \"$@\""]).arg(members).arg(MANADA);
