@@ -296,15 +296,12 @@ impl Dispatch<'_> {
         }
     }
 
-    /// What is asked of each workload at the instant at which the shards read their gauges, so that
-    /// a rising ramp is not ahead of its users; `measured_ns` since the run's start.
+    /// What is asked of each workload at the instant at which the shards read their gauges,
+    /// `measured_ns` since the run's start, and within the second still: what a load asks at its
+    /// very end is nothing.
     fn asked_in(&self, second: u64, measured_ns: u64) -> Vec<f64> {
         let (begin, end) = (second * SECOND_NS, (second + 1) * SECOND_NS);
-        let measured = self.control.asked(measured_ns.clamp(begin, end + SHED_NS));
-        // Within the second still: what a load asks at its very end is nothing.
-        let within = self.control.asked(end - 1);
-        let pairs = measured.into_iter().zip(within);
-        pairs.map(|(level, within)| if level > 0.0 { level } else { within }).collect()
+        self.control.asked(measured_ns.clamp(begin, end - 1))
     }
 
     /// Writes a change down that is no shard's.
