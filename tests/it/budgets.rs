@@ -18,7 +18,7 @@ fn scenario(target: &Builtin, keys: &str, over: &str) -> String {
     let kept: Vec<String> = (0..5).map(kept).collect();
     format!(
         "services: {{ it: {{ url: \"{}\", timeout: 5s }} }}\ngrace: 100ms\n{keys}\nworkloads:\n  \
-         w:\n    users: [ {{ ramp: 300, over: {over} }}, {{ hold: 1s }} ]\n    flow:\n      \
+         w:\n    users: [ {{ ramp: 300, over: {over} }}, {{ hold: 4s }} ]\n    flow:\n      \
          - {{ get: /bytes/60000, think: 20s, capture: {{ {} }} }}\n      \
          - {{ get: /n/1, name: never }}\n",
         target.url(""),
@@ -74,9 +74,10 @@ fn a_run_stays_near_its_budget() {
     let (held, done) = run(&target, "memory: 64MiB", "9s");
     let peak = |report: &Value| count(report, "generator.rss_bytes_peak");
     let context = format!("{} without, {} with: {done}", peak(&free), peak(&held));
-    assert!(peak(&free) > 90 << 20, "{context}");
+    // 90 MB of captures and the program itself; a busy machine may not get through all of them.
+    assert!(peak(&free) > 68 << 20, "{context}");
     // Looked at once a second, while 10 MB come in one.
-    assert!(peak(&held) < 80 << 20, "{context}");
+    assert!(peak(&held) < (80 << 20).min(peak(&free)), "{context}");
     for event in ["memory: what can be spared is let go (", "memory: no more users are let in ("] {
         assert!(done.stderr.contains(event), "{event} {context}");
     }
@@ -98,7 +99,8 @@ fn a_run_lives_in_half_of_what_it_wants() {
     let limit = format!("{} MiB", (wants / 2) >> 20);
     assert!(doctor.stdout.contains(&format!("{limit} allowed")), "{limit}: {doctor}");
     let words = ["--seed", "1", "--shards", "1"];
-    let text = scenario(&target, "client: resilient", "9s");
+    // Slowly: the kernel kills at once, and a busy machine looks at memory late.
+    let text = scenario(&target, "client: resilient", "18s");
     let done = Manada::telling(&text, &words).within(&group.0).go();
     let report = done.report(0);
     assert!(done.stderr.contains("memory: no more users are let in ("), "{done}");
