@@ -53,7 +53,7 @@ fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns:
         blocked_ns: 0,
         service_ns: took_ns,
         response_ns: took_ns + 40_000,
-        stall_ns: 0,
+        stalled_ns: 0,
         in_flight_ns: took_ns,
         outcome: exchange.outcome,
         fate: Fate::Ok,

@@ -86,8 +86,9 @@ pub struct Sample {
     pub response_ns: u64,
     /// Done − picked up: what the in-flight gauge saw.
     pub in_flight_ns: u64,
-    /// How long the shard's event loop stood still while the call was under way, at most.
-    pub stall_ns: u64,
+    /// How long the shard's event loop had stood still when the call was picked up, ns, since the
+    /// run's start: what [`Recorder::begin_call`](super::recorder::Recorder::begin_call) gave.
+    pub stalled_ns: u64,
     /// How its last attempt ended.
     pub outcome: Outcome,
     /// How it ended.

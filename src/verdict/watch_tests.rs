@@ -52,7 +52,7 @@ impl World {
                 blocked_ns: 0,
                 service_ns: took,
                 response_ns: took,
-                stall_ns: 0,
+                stalled_ns: 0,
                 in_flight_ns: took,
                 outcome: Outcome::Answered(if fate == Fate::Ok { 200 } else { 503 }),
                 fate,

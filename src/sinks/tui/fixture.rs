@@ -178,7 +178,7 @@ fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended
         blocked_ns: if at.is_multiple_of(7) { 2 * MS } else { 0 },
         service_ns,
         response_ns: service_ns + lag_ns + if troubled(second) { 20 * MS } else { 0 },
-        stall_ns: 0,
+        stalled_ns: 0,
         in_flight_ns: 0,
         outcome,
         fate,
