@@ -143,6 +143,11 @@ impl Plan {
             groups: self.groups.len(),
             pools: self.policies.pools.len(),
             warmup_ns: nanos(self.warmup),
+            load_ends_ns: self
+                .workloads
+                .iter()
+                .map(|load| load.end().map_or(u64::MAX, nanos))
+                .collect(),
         }
     }
 

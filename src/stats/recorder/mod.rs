@@ -170,6 +170,13 @@ impl Recorder {
         }
     }
 
+    /// The load of all workloads ends `at_ns` after the run's start, if it has not ended before.
+    pub fn load_ends(&mut self, at_ns: u64) {
+        let ends = &mut self.shape.load_ends_ns;
+        ends.resize(self.shape.workloads, u64::MAX);
+        ends.iter_mut().for_each(|end_ns| *end_ns = at_ns.min(*end_ns));
+    }
+
     /// The event loop of this shard begins its work at `now`.
     pub fn loop_begins(&mut self, now: Time) {
         self.stalls = LoopStalls::new(now);
@@ -209,12 +216,15 @@ impl Recorder {
         self.delta.workloads[sample.workload].1.end(sample.fate);
 
         let workload = sample.workload;
+        let end_ns = self.shape.load_ends_ns.get(workload);
+        let is_drain = end_ns.is_some_and(|end_ns| sample.intended_ns >= *end_ns);
         let window = self.window(sample.intended_ns);
         window.workloads[workload].lag.record_ns(sample.lag_ns);
         window.workloads[workload].blocked.record_ns(sample.blocked_ns);
         let step = window.steps[sample.step].get_or_insert_default();
         step.calls.made += 1;
         step.calls.end(sample.fate);
+        step.in_drain += u64::from(is_drain);
         if let Outcome::Answered(status) = sample.outcome {
             step.count_status(status, 1);
             if sample.fate == Fate::Failed {
