@@ -47,6 +47,8 @@ pub struct Delta {
     pub unset: BTreeMap<String, u64>,
     /// Whole run: users or iterations that found no row left, by the feed's name.
     pub ran_out: BTreeMap<String, u64>,
+    /// Expressions that failed on the values they met: the expression, why, and its step.
+    pub failed_expressions: BTreeMap<String, u64>,
     /// What `log` steps said, oldest first; at most [`LINES`].
     pub lines: Vec<String>,
     /// Lines beyond those, counted.
@@ -186,6 +188,7 @@ impl Delta {
             errors: Box::new([0; ERRORS]),
             unset: BTreeMap::new(),
             ran_out: BTreeMap::new(),
+            failed_expressions: BTreeMap::new(),
             lines: Vec::new(),
             lines_lost: 0,
             halt: None,
@@ -256,6 +259,8 @@ impl Delta {
         self.errors.iter_mut().zip(other.errors.iter()).for_each(|(mine, n)| *mine += n);
         other.unset.iter().for_each(|(name, n)| add_name(&mut self.unset, name, *n));
         other.ran_out.iter().for_each(|(name, n)| add_name(&mut self.ran_out, name, *n));
+        let failed = &mut self.failed_expressions;
+        other.failed_expressions.iter().for_each(|(text, n)| add_name(failed, text, *n));
     }
 }
 

@@ -43,6 +43,8 @@ pub struct Snapshot {
     pub unset: Vec<(String, u64)>,
     /// Users or iterations that found no row left, by the feed's name.
     pub ran_out: Vec<(String, u64)>,
+    /// Expressions that failed on the values they met: the expression, why, and its step.
+    pub failed_expressions: Vec<(String, u64)>,
     /// What was due after the warm-up; its `second` means nothing.
     pub measured: Window,
     /// What was due before.

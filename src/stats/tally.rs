@@ -135,6 +135,7 @@ impl Tally {
             guarded: self.guarded(),
             unset: self.total.unset.clone().into_iter().collect(),
             ran_out: self.total.ran_out.clone().into_iter().collect(),
+            failed_expressions: self.total.failed_expressions.clone().into_iter().collect(),
             measured: self.measured.clone(),
             warmup: self.warmup.clone(),
             worst_users: self.user_levels.worst(),

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::threshold::RuleError;
+use crate::foreign;
 use crate::near::nearest;
 use crate::units::{parse_duration, parse_rate, parse_share, parse_size};
 
@@ -253,7 +254,8 @@ pub(super) fn metric(text: &str) -> Result<Metric, RuleError> {
         return Err(RuleError {
             message: format!("unknown metric `{}`", short(name)),
             expected: known_metrics(),
-            help: nearest(name, known).map(|near| format!("did you mean `{near}`?")),
+            help: foreign::metric(text)
+                .or_else(|| nearest(name, known).map(|near| format!("did you mean `{near}`?"))),
         });
     };
     let Some(written) = rest else {

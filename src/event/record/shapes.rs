@@ -81,7 +81,8 @@ packed! {
     Kind { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
         shard, workloads, departures, attempts, connections, statuses, odd_statuses, errors, unset,
-        ran_out, lines, lines_lost, halt, failures, notices, pools, guarded, windows, gauges, last,
+        ran_out, failed_expressions, lines, lines_lost, halt, failures, notices, pools, guarded,
+        windows, gauges, last,
     }
 }
 

@@ -80,6 +80,9 @@ fn kinds(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
         let kind = format!("unset {}", clean(name));
         row(*count, "generator", &kind, "calls needed this variable, and nothing had set it");
     }
+    for (text, count) in &snapshot.failed_expressions {
+        row(*count, "generator", "expression", &clean(text));
+    }
     if errors.is_empty() {
         let what =
             if look.filter().is_empty() { "every attempt got an answer" } else { "none like it" };
