@@ -1,0 +1,88 @@
+//! The kinds of failures that are the target's or the network's: name and cure of each.
+//!
+//! `wire` finds them, an `Outcome` carries one, reports show its name and hint.
+//! Invariant: a name that was given stays; a hint says what to do.
+
+/// Makes the enum and its tables from one row per kind: variant, name, hint.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident, $name:literal, $hint:literal;)*) => {
+        /// What went wrong with the target or the way to it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$kind),*];
+
+            /// The name in reports.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+
+            /// What a person may do about it.
+            pub const fn hint(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $hint,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The name has no address.
+    NoSuchName, "no_such_name",
+        "check the host's name; the resolver does not know it";
+    /// Nobody listens.
+    Refused, "refused",
+        "nothing listens there: is the target up, is the port right?";
+    /// The connection was reset.
+    Reset, "reset",
+        "the target or a device before it dropped the connection";
+    /// The network has no way there.
+    Unreachable, "unreachable",
+        "there is no route to the target";
+    /// The connection was closed before the answer was complete.
+    Closed, "closed",
+        "the target closed before its answer was complete; look at its log";
+    /// The answer is not HTTP.
+    Malformed, "malformed",
+        "the answer breaks the rules of HTTP: is this an HTTP port?";
+    /// The head is longer than we read.
+    HeadTooLarge, "head_too_large",
+        "the answer's head is over 64 KiB";
+    /// The body is longer than we accept.
+    BodyTooLarge, "body_too_large",
+        "raise `max_body` of the step if such bodies are wanted";
+    /// The certificate cannot be verified.
+    Certificate, "certificate",
+        "trust the target's CA, or accept any with `insecure` (-k)";
+    /// The TLS handshake failed for another reason.
+    TlsProtocol, "tls_protocol",
+        "does the target speak TLS 1.2 or 1.3 on this port?";
+    /// The proxy opened no way to the target.
+    Proxy, "proxy",
+        "the proxy refused, or is no proxy; look at its log and its login";
+    /// More redirects than the step allows.
+    TooManyRedirects, "too_many_redirects",
+        "raise `redirects` of the step if so many are wanted";
+    /// A redirect to where no service of the plan is.
+    RedirectNotAllowed, "redirect_not_allowed",
+        "declare that origin under `services:` if it is wanted";
+    /// A safety limit forbids to go there.
+    Forbidden, "forbidden",
+        "a safety limit; say `--authorised HOST`, or add it to `hosts`";
+    /// A value that a capture took from an earlier response cannot stand in the request.
+    UnusableValue, "unusable_value",
+        "a captured value does not fit where the request uses it";
+    /// A capture or check would take more work on the response than it may.
+    TooComplex, "too_complex",
+        "a capture or check met more nodes or depth than its limit";
+    /// An error of the system that has no name here.
+    Other, "other",
+        "see the system's own logs";
+}
