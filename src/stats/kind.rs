@@ -52,6 +52,24 @@ kinds! {
     /// The answer is not HTTP.
     Malformed, "malformed",
         "the answer breaks the rules of HTTP: is this an HTTP port?";
+    /// The target refused the HTTP/2 stream before it did anything for it.
+    RefusedStream, "refused_stream",
+        "the target takes no more HTTP/2 streams; lower the load, or raise its limit";
+    /// The target sent GOAWAY before it did anything for the request.
+    GoingAway, "going_away",
+        "the target ends connections before their requests (GOAWAY); look at its log";
+    /// The target says that this client broke the rules of HTTP/2.
+    Http2Protocol, "http2_protocol",
+        "the target says that a frame broke HTTP/2; look at its log, or use HTTP/1.1";
+    /// The target failed inside.
+    Http2Internal, "http2_internal",
+        "the target failed inside (HTTP/2 INTERNAL_ERROR); look at its log";
+    /// The load is over a limit that the target sets for a client.
+    EnhanceYourCalm, "enhance_your_calm",
+        "over a limit that the target has for a client; lower the load, or raise that limit";
+    /// The target answers this request over HTTP/1.1 alone.
+    Http11Required, "http_1_1_required",
+        "the target wants HTTP/1.1 for this request; set `http: { version: 1.1 }`";
     /// The head is longer than we read.
     HeadTooLarge, "head_too_large",
         "the answer's head is over 64 KiB";

@@ -145,6 +145,13 @@ pub enum Outcome {
     Suppressed(Cause),
 }
 
+impl Outcome {
+    /// Whether the target has said that it did nothing for the request.
+    pub const fn is_unprocessed(self) -> bool {
+        matches!(self, Self::Failed(_, Kind::RefusedStream | Kind::GoingAway))
+    }
+}
+
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {

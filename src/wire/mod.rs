@@ -22,8 +22,11 @@ mod patience;
 mod pipe;
 pub mod pool;
 mod proxy;
+mod reason;
+mod resend;
 mod socket;
 pub mod tls;
+mod traffic;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -38,6 +41,7 @@ pub use endpoint::Endpoint;
 pub use kept::{Kept, Spent, Wanted};
 pub use link::Way;
 pub use patience::{GaveUp, Patience};
+pub use resend::Resend;
 
 /// A request ready to go, and what is wanted of its answer.
 #[derive(Clone, Copy, Debug)]
@@ -111,8 +115,8 @@ impl Wire {
         Line { connection: None, two: None, opened: Time::NEVER, requests: 0, open }
     }
 
-    /// One exchange on `line`, dispatched at `now`. True beside it: a kept connection proved stale
-    /// before any byte of an answer, and the request may be sent again on a fresh one.
+    /// One exchange on `line`, dispatched at `now`, and whether its request may be sent again on a
+    /// fresh connection.
     #[inline]
     pub async fn exchange(
         &self,
@@ -121,7 +125,7 @@ impl Wire {
         now: Time,
         patience: &Patience,
         kept: &mut Kept,
-    ) -> (Exchange, bool) {
+    ) -> (Exchange, Resend) {
         match &self.kind {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[outgoing.endpoint];
@@ -132,7 +136,9 @@ impl Wire {
                 }
                 http1.exchange(endpoint, line, outgoing, now, patience, kept).await
             }
-            WireKind::Fake(target) => (target.exchange(outgoing, now, patience, kept).await, false),
+            WireKind::Fake(target) => {
+                (target.exchange(outgoing, now, patience, kept).await, Resend::No)
+            }
         }
     }
 

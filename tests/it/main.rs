@@ -48,6 +48,7 @@ mod timing; // what is lateness of ours, and what the target's time
 mod tls; // certificates good and bad
 #[cfg(feature = "tui")]
 mod tui; // the dashboard, and how it leaves the terminal
+mod unprocessed; // streams of HTTP/2 that the target refuses or ends, and their reasons
 mod verdicts; // what a dead or slow target means for thresholds
 mod watching; // dials beside the run: the generator's, the target's
 mod words; // wrong words, missing files, closed pipes
