@@ -246,7 +246,7 @@ pub(super) fn print(report: &Report, output: &Output, paths: &[PathBuf]) -> io::
     if output.quiet > 1 {
         return Ok(());
     }
-    let text = summary::render(report, paths);
+    let text = summary::render(report, paths, output.verbose);
     anstream::stdout().write_all(redact::secrets(&text).as_bytes())
 }
 

@@ -76,9 +76,48 @@ kinds! {
     /// The body is longer than we accept.
     BodyTooLarge, "body_too_large",
         "raise `max_body` of the step if such bodies are wanted";
-    /// The certificate cannot be verified.
+    /// The target's certificate has expired.
+    CertificateExpired, "certificate_expired",
+        "the target's certificate has expired; renew it, and check this machine's clock";
+    /// The target's certificate is not valid yet.
+    CertificateNotYetValid, "certificate_not_yet_valid",
+        "the target's certificate is not valid yet; check this machine's clock";
+    /// The target's certificate is for other names.
+    CertificateWrongHost, "certificate_wrong_host",
+        "the certificate is for other hosts; correct the URL, or set `server_name` under `tls`";
+    /// The issuer of the target's certificate is not trusted.
+    CertificateUnknownIssuer, "certificate_unknown_issuer",
+        "its CA is not trusted here: give it as `ca`, or let the target send its whole chain";
+    /// The target's certificate is its own issuer.
+    CertificateSelfSigned, "certificate_self_signed",
+        "it is signed by itself: give it as `ca`, or accept any with `insecure` (-k)";
+    /// The target's certificate has been revoked.
+    CertificateRevoked, "certificate_revoked",
+        "its CA has revoked the target's certificate; give the target another one";
+    /// The target shows a certificate that is for signing others.
+    CertificateOfCa, "certificate_of_ca",
+        "the target shows a CA's certificate as its own; give it one for servers";
+    /// The target's certificate cannot be verified for another reason.
     Certificate, "certificate",
-        "trust the target's CA, or accept any with `insecure` (-k)";
+        "the target's certificate is not fit for a server; `-v` shows why";
+    /// There is no version of TLS in common.
+    TlsVersion, "tls_version",
+        "the target speaks no TLS 1.2 or 1.3; enable one of them there";
+    /// There is no cipher suite, key exchange or signature in common.
+    TlsCipher, "tls_cipher",
+        "no cipher suite or key exchange in common; compare the target's TLS settings";
+    /// The target does not know the name that it was asked for.
+    TlsUnknownName, "tls_unknown_name",
+        "the target has no certificate for this name; check the host, or `server_name`";
+    /// The target wants a client certificate, and none was shown.
+    ClientCertificateWanted, "client_certificate_wanted",
+        "the target wants a client certificate: give `cert` and `key` under `tls`";
+    /// The target does not accept the client certificate.
+    ClientCertificateRefused, "client_certificate_refused",
+        "the target does not accept the client certificate; was it issued by a CA it trusts?";
+    /// The target does not offer HTTP/2 in the TLS handshake.
+    NoHttp2, "no_http2",
+        "the target offers no HTTP/2 here; set `http: { version: auto }`, or 1.1";
     /// The TLS handshake failed for another reason.
     TlsProtocol, "tls_protocol",
         "does the target speak TLS 1.2 or 1.3 on this port?";

@@ -44,6 +44,14 @@ pub(super) enum Ended {
     Failed(Outcome),
 }
 
+impl Ended {
+    /// Whether an alert of TLS ended it.
+    fn is_told_by_tls(&self) -> bool {
+        let (Self::Failed(outcome) | Self::Silent(outcome)) = self else { return false };
+        matches!(outcome, Outcome::Failed(_, kind) if fault::is_alert(*kind))
+    }
+}
+
 /// The running account of one exchange.
 pub(super) struct Account {
     pub(super) first_byte: Time,
@@ -211,13 +219,15 @@ pub(super) async fn converse(
     let ended = poll_fn(|cx| {
         if !kept.spent.sent && reset.is_none() {
             match write(connection, cx, outgoing.bytes, &mut kept.spent) {
-                Some(error) if is_reset(&error) => reset = Some(error),
+                Some(error) if fault::is_reset(&error) => reset = Some(error),
                 Some(error) => return Poll::Ready(write_error(&reader, &error)),
                 None => {}
             }
         }
         let read = source.poll(connection, cx, &mut reader, kept, account);
         match (patience.poll(cx, read), &reset) {
+            // The target said why before it reset the connection.
+            (Poll::Ready(Ok(ended)), Some(_)) if ended.is_told_by_tls() => Poll::Ready(ended),
             (Poll::Ready(Ok(Ended::Failed(_) | Ended::Silent(_)) | Err(_)), Some(error)) => {
                 Poll::Ready(write_error(&reader, error))
             }
@@ -298,10 +308,6 @@ fn write(
             Poll::Ready(Err(error)) => return Some(error),
         }
     }
-}
-
-fn is_reset(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 fn write_error(reader: &Reader, error: &io::Error) -> Ended {

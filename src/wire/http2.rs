@@ -188,7 +188,7 @@ pub(super) async fn open(
         line.open_two(Http2::over(connection, endpoint, patience).await?);
     } else if endpoint.version == Version::Http2 {
         times.open = false;
-        return Err(Outcome::Failed(Phase::Tls, Kind::TlsProtocol));
+        return Err(Outcome::Failed(Phase::Tls, Kind::NoHttp2));
     } else {
         line.open(connection);
     }
@@ -203,7 +203,7 @@ impl Http2 {
     ) -> Result<Box<Self>, Outcome> {
         let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let traffic = Rc::<Traffic>::default();
-        let io = Counted { connection, traffic: Rc::clone(&traffic) };
+        let io = Counted { connection, traffic: Rc::clone(&traffic), broken: None };
         let handshake = client::Builder::new()
             .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
@@ -243,7 +243,8 @@ impl Http2 {
             Ok(Err(Broken::Protocol(error))) => {
                 let (phase, go_away) = (progress.phase, self.go_away());
                 let received = self.traffic.received.get() - before;
-                let circumstances = Circumstances { phase, is_first, go_away, received };
+                let tls = self.traffic.fault.take();
+                let circumstances = Circumstances { phase, is_first, go_away, received, tls };
                 Some(Failure::of(&error, circumstances))
             }
             Err(why) => Some(gave_up(why, progress.phase).into()),

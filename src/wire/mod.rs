@@ -25,8 +25,10 @@ mod proxy;
 mod reason;
 mod resend;
 mod socket;
-pub mod tls;
+mod tls;
+mod tls_fault;
 mod traffic;
+mod verifier;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -34,6 +36,7 @@ use std::task::{Context, Waker};
 
 use crate::clock::Time;
 use crate::plan::reach::Version;
+use crate::stats::Outcome;
 use crate::stats::sample::{Exchange, Opening};
 
 use connection::Connection;
@@ -145,6 +148,12 @@ impl Wire {
     /// Why a safety limit kept a connection from being opened, if one did.
     pub fn refusal(&self) -> Option<String> {
         self.endpoints.iter().find_map(Endpoint::refusal)
+    }
+
+    /// What a library said of the connection to an endpoint that could not be opened, if that was
+    /// how the last one failed.
+    pub fn said(&self, endpoint: usize, outcome: Outcome) -> Option<String> {
+        self.endpoints.get(endpoint).and_then(|endpoint| endpoint.said(outcome))
     }
 
     /// Opens a line's connection before it is needed; how that went, where there was one to open.

@@ -30,12 +30,14 @@ pub(super) struct Circumstances {
     pub(super) go_away: Option<Reason>,
     /// Bytes that came in meanwhile.
     pub(super) received: u64,
+    /// What TLS says of the end of the connection, which h2 does not pass on.
+    pub(super) tls: Option<Kind>,
 }
 
 impl Circumstances {
     /// Those of a connection that is being opened.
     pub(super) const OPENING: Self =
-        Self { phase: Phase::Send, is_first: true, go_away: None, received: 0 };
+        Self { phase: Phase::Send, is_first: true, go_away: None, received: 0, tls: None };
 }
 
 impl From<Outcome> for Failure {
@@ -61,11 +63,12 @@ impl Failure {
 }
 
 fn outcome(error: &h2::Error, circumstances: Circumstances) -> Outcome {
-    let Circumstances { phase, go_away, received, .. } = circumstances;
+    let Circumstances { phase, go_away, received, tls, .. } = circumstances;
     let before_response = matches!(phase, Phase::Send | Phase::FirstByte);
     let kind = match (error.get_io(), error.reason()) {
         // The target said why before it closed.
         (Some(_), _) if let Some(kind) = go_away.and_then(kind_of) => kind,
+        (Some(_), _) if let Some(kind) = tls => kind,
         (Some(io), _) if io.raw_os_error().is_some() => return fault::outcome(phase, io),
         (Some(io), _) => match io.kind() {
             io::ErrorKind::ConnectionReset => Kind::Reset,

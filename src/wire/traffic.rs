@@ -12,6 +12,8 @@ use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Connection;
+use super::fault;
+use crate::stats::Kind;
 
 /// What went over a connection, frames and all.
 #[derive(Debug, Default)]
@@ -20,12 +22,17 @@ pub(super) struct Traffic {
     pub(super) received: Cell<u64>,
     /// What of it exchanges have been told.
     told: Cell<(u64, u64)>,
+    /// What TLS said when it failed.
+    pub(super) fault: Cell<Option<Kind>>,
 }
 
 /// A connection whose bytes are counted.
 pub(super) struct Counted {
     pub(super) connection: Connection,
     pub(super) traffic: Rc<Traffic>,
+    /// Why nothing more can be written. What the target sent before can still be read, as on
+    /// HTTP/1.1; h2 would end all streams at once.
+    pub(super) broken: Option<io::Error>,
 }
 
 impl Traffic {
@@ -34,6 +41,15 @@ impl Traffic {
         let now = (self.sent.get(), self.received.get());
         let told = self.told.replace(now);
         (now.0 - told.0, now.1 - told.1)
+    }
+
+    /// Keeps what TLS said first: what comes after it only ends the connection.
+    fn note_fault<T>(&self, poll: &Poll<io::Result<T>>) {
+        if let Poll::Ready(Err(error)) = poll
+            && let Some(kind) = fault::of_tls(error)
+        {
+            self.fault.set(self.fault.get().or(Some(kind)));
+        }
     }
 }
 
@@ -45,9 +61,17 @@ impl AsyncRead for Counted {
     ) -> Poll<io::Result<()>> {
         let before = buffer.filled().len();
         let poll = self.connection.poll_fill(cx, buffer);
+        self.traffic.note_fault(&poll);
         let read = (buffer.filled().len() - before) as u64;
         self.traffic.received.set(self.traffic.received.get() + read);
-        poll
+        // The end: what was found first is what ended it.
+        match self.broken.take() {
+            Some(error) if read == 0 && poll.is_ready() => Poll::Ready(Err(error)),
+            broken => {
+                self.broken = broken;
+                poll
+            }
+        }
     }
 }
 
@@ -57,15 +81,30 @@ impl AsyncWrite for Counted {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let poll = self.connection.poll_write(cx, bytes);
-        if let Poll::Ready(Ok(count)) = poll {
-            self.traffic.sent.set(self.traffic.sent.get() + count as u64);
+        if self.broken.is_some() {
+            return Poll::Ready(Ok(bytes.len()));
         }
-        poll
+        match self.connection.poll_write(cx, bytes) {
+            Poll::Ready(Ok(count)) => {
+                self.traffic.sent.set(self.traffic.sent.get() + count as u64);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) if fault::is_reset(&error) => {
+                self.broken = Some(error);
+                Poll::Ready(Ok(bytes.len()))
+            }
+            other => other,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.poll_flush(cx)
+        match self.connection.poll_flush(cx) {
+            Poll::Ready(Err(error)) if fault::is_reset(&error) => {
+                self.broken = Some(error);
+                Poll::Ready(Ok(()))
+            }
+            other => other,
+        }
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {

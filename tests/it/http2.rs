@@ -253,7 +253,7 @@ fn a_target_that_does_not_speak_it_is_named() {
     let flow = "[ { get: /a } ]";
     let report = run(&url, "http: { version: 2 }", flow, &[]);
     assert_eq!(report["errors"][0]["phase"], "tls", "{report}");
-    assert_eq!(report["errors"][0]["kind"], "tls_protocol", "{report}");
+    assert_eq!(report["errors"][0]["kind"], "no_http2", "{report}");
     let report = run(&url, "http: { version: auto }", flow, &[]);
     assert_eq!(count(&report, "calls.ok"), 40, "{report}");
     assert_eq!(count(&report, "phases_us.tls.count"), 4, "{report}");

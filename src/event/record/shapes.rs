@@ -56,7 +56,7 @@ packed! {
     OwnDelay { response, service }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
     Exemplar {
-        step, failing, intended_ns, user, curl, cut, status, error, failed, head, body,
+        step, failing, intended_ns, user, curl, cut, status, error, said, failed, head, body,
     }
     Failures { counts, first }
     Notice { at_ns, topic, subject, change, cause }
