@@ -60,11 +60,8 @@ pub(super) async fn call(
     let Turn { intended, picked_up, .. } = *turn;
     let intended_ns = intended.since(shard.start);
     let step = user.step(prepared.call.series);
-    let stalled_ns = {
-        let mut recorder = shard.recorder.borrow_mut();
-        recorder.begin_call(user.workload, step, intended_ns, picked_up);
-        recorder.stalled_ns()
-    };
+    let stalled_ns =
+        shard.recorder.borrow_mut().begin_call(user.workload, step, intended_ns, picked_up);
     let careful = !shard.caution.is_quiet();
 
     // Refuse first: what will not be sent is not rendered, and waits for nobody.

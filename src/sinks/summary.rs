@@ -122,6 +122,15 @@ fn trust(out: &mut String, trust: &Trust) {
     }
 }
 
+/// How to keep the whole report of a run that leaves no folder.
+pub fn nothing_kept() -> String {
+    let mut out = String::new();
+    let text = "only this summary is kept; `--out DIR` keeps the report too: report.html, \
+                summary.json, steps.csv, timeline.csv, latency.hlog, health.csv, run.record";
+    label(&mut out, "files", &paint(DIM, text));
+    out
+}
+
 /// What was asked for and what came of it, a line per workload.
 fn load(out: &mut String, report: &Report) {
     let (plan, snapshot) = (&report.opening.plan, &report.snapshot);

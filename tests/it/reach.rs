@@ -19,10 +19,10 @@ use crate::tls::{self, Authority};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-type Heads = Arc<Mutex<Vec<String>>>;
+pub(crate) type Heads = Arc<Mutex<Vec<String>>>;
 
 /// A server that answers every request and remembers its head.
-fn listening() -> (Server, Heads) {
+pub(crate) fn listening() -> (Server, Heads) {
     let heads = Heads::default();
     let own = Arc::clone(&heads);
     let server = Server::start(move |peer| {
@@ -32,6 +32,18 @@ fn listening() -> (Server, Heads) {
         }
     });
     (server, heads)
+}
+
+/// Answers every request on a socket of the file system.
+pub(crate) fn serve_unix(listener: &UnixListener) {
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        thread::spawn(move || {
+            while matches!(stream.read(&mut [0; 4096]), Ok(read) if read > 0) {
+                stream.write_all(OK).unwrap();
+            }
+        });
+    }
 }
 
 /// A run of `users` that call once, of a service that is said so.
@@ -93,16 +105,7 @@ fn a_stand_in_keeps_host_and_a_unix_socket_serves() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            thread::spawn(move || {
-                while matches!(stream.read(&mut [0; 4096]), Ok(read) if read > 0) {
-                    stream.write_all(OK).unwrap();
-                }
-            });
-        }
-    });
+    thread::spawn(move || serve_unix(&listener));
     let path = path.to_str().unwrap();
     let report = run(&format!("{{ url: \"http://app\", unix: \"{path}\" }}"), 3);
     all_ok(&report, 3);
@@ -271,7 +274,7 @@ fn a_client_certificate_that_is_wanted_or_refused_is_named() {
 }
 
 /// A server for shop.example that wants a certificate of the same authority.
-fn asking_for_certificates(
+pub(crate) fn asking_for_certificates(
     authority: &Authority,
     versions: &[&'static SupportedProtocolVersion],
 ) -> Arc<ServerConfig> {
