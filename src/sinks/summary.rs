@@ -11,7 +11,7 @@ use super::judged;
 use super::paint::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::steps::quantile;
 use super::table::{Align, Table};
-use super::{bars, failures, held, steps};
+use super::{addresses, bars, failures, held, steps};
 use crate::event::Report;
 use crate::exit::Ending;
 use crate::stats::{Latency, outcome};
@@ -314,6 +314,7 @@ fn traffic(out: &mut String, report: &Report) {
             ))
         ),
     );
+    addresses::render(out, report);
     label(
         out,
         "bytes",

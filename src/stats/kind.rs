@@ -34,9 +34,27 @@ macro_rules! kinds {
 }
 
 kinds! {
-    /// The name has no address.
+    /// There is no such name.
     NoSuchName, "no_such_name",
         "check the host's name; the resolver does not know it";
+    /// The name exists, and has no address.
+    NoAddress, "no_address",
+        "the name exists but has no address; check its records";
+    /// The name has addresses of the other family alone.
+    NoAddressOfFamily, "no_address_of_family",
+        "the name has no address of that family; see `family` under `dns`";
+    /// A name server failed (SERVFAIL).
+    DnsServfail, "dns_servfail",
+        "the name server failed to answer (SERVFAIL); look at it, or at the zone";
+    /// A name server refused the question.
+    DnsRefused, "dns_refused",
+        "the name server refuses to answer this machine (REFUSED); check /etc/resolv.conf";
+    /// No name server answered.
+    DnsTimeout, "dns_timeout",
+        "no name server answered; check /etc/resolv.conf and the way to them";
+    /// The look-up failed for another reason.
+    DnsFailed, "dns_failed",
+        "the resolver failed; see /etc/resolv.conf, and what `-v` shows";
     /// Nobody listens.
     Refused, "refused",
         "nothing listens there: is the target up, is the port right?";

@@ -221,7 +221,12 @@ pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
     match Kind::ALL.get(index % row) {
         Some(kind) => (phase, kind.name(), kind.hint()),
         None if index % row == Kind::ALL.len() => {
-            (phase, "timeout", "no answer in time: the target is too slow or has lost the call")
+            let hint = match phase {
+                "dns" => "no name server answered in time; check /etc/resolv.conf",
+                "connect" => "no address accepted in time: is it down, or behind a firewall?",
+                _ => "no answer in time: the target is too slow or has lost the call",
+            };
+            (phase, "timeout", hint)
         }
         None => (phase, "unfinished", "cut at the end of the run: allow more `grace`"),
     }

@@ -5,7 +5,6 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -18,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::patience::{GaveUp, Patience};
 use super::proxy::{self, NoWay};
-use super::{Endpoint, Outgoing, Way, fault, socket, tls};
+use super::{Endpoint, Outgoing, fault, race, tls};
 use crate::clock::{self, Time};
 use crate::plan::reach::{Proxy, Version};
 use crate::stats::sample::Opening;
@@ -69,7 +68,7 @@ impl Connection {
                     found
                 }
             };
-            let mut tcp = connect(endpoint, &addresses, outgoing, patience).await?;
+            let mut tcp = race::connect(endpoint, &addresses, outgoing, patience).await?;
             if let Some(proxy) = &endpoint.proxy {
                 pass(endpoint, proxy, &mut tcp, patience).await?;
             }
@@ -168,7 +167,7 @@ fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
 }
 
 /// Waits as much longer as a round trip takes on the user's own way.
-async fn farther(
+pub(super) async fn farther(
     outgoing: &Outgoing<'_>,
     phase: Phase,
     patience: &Patience,
@@ -191,37 +190,6 @@ fn without_choice<'a>(
     let mut alone = ClientConfig::clone(tls);
     alone.alpn_protocols.clear();
     Cow::Owned(Arc::new(alone))
-}
-
-/// Connects to the first address that answers.
-async fn connect(
-    endpoint: &Endpoint,
-    addresses: &[SocketAddr],
-    outgoing: &Outgoing<'_>,
-    patience: &Patience,
-) -> Result<TcpStream, Outcome> {
-    let user = outgoing.user;
-    let buffer = outgoing.way.and_then(Way::buffer);
-    let mut last = Outcome::Failed(Phase::Connect, Kind::Other);
-    let first = endpoint.first_of(addresses.len(), user);
-    for index in 0..addresses.len() {
-        let address = addresses[(first + index) % addresses.len()];
-        let source = endpoint.source(user, address);
-        let connected = patience.wait(socket::connect(address, source, buffer)).await;
-        let connected = connected.map_err(|why| gave_up(why, Phase::Connect))?;
-        let tried = connected.map_err(|error| fault::outcome(Phase::Connect, &error));
-        // What we lack ourselves the next address will not give us.
-        if let Err(Outcome::Own(_)) = tried {
-            return tried;
-        }
-        // A refusal comes from as far away as a connection.
-        farther(outgoing, Phase::Connect, patience).await?;
-        match tried {
-            Ok(tcp) => return Ok(tcp),
-            Err(outcome) => last = outcome,
-        }
-    }
-    Err(last)
 }
 
 /// Asks the proxy that was connected to for the way to the target.

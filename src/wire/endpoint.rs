@@ -4,6 +4,7 @@
 //! Invariant: an answer of the resolver is used no longer than the service's `ttl` says.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -13,18 +14,22 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rustls::pki_types::ServerName;
+use tokio::sync::Mutex;
 
 use super::connection::gave_up;
 use super::patience::Patience;
-use super::{fault, tls};
+use super::{dns, fault, tls};
 use crate::clock::{self, Time};
 use crate::plan::reach::{Dns, Pick, Proxy, Reach, Ttl, Version};
 use crate::plan::{Address, Safety};
 use crate::seed::{Seed, Stream};
-use crate::stats::{Kind, Outcome, Phase};
+use crate::stats::{AddressUse, Kind, Outcome, Phase};
 
 /// How long a look-up before the load may take.
 const FORESIGHT: Duration = Duration::from_secs(5);
+
+/// How long the reason of a failed look-up is taken for that of the next ones, ns.
+const WHY_NS: u64 = 10_000_000_000;
 
 /// The most addresses of one name that are kept.
 const MAX_ADDRESSES: usize = 256;
@@ -50,6 +55,14 @@ pub struct Endpoint {
     seed: Seed,
     /// Connections opened so far: whose turn it is among the addresses.
     turn: Cell<u64>,
+    /// The address that answered last: it is tried first.
+    answered: Cell<Option<SocketAddr>>,
+    /// What came of each address since it was last asked.
+    uses: RefCell<BTreeMap<SocketAddr, AddressUse>>,
+    /// Why look-ups fail, and until when that is not asked again.
+    why: Cell<Option<(Kind, Time)>>,
+    /// One call at a time asks why.
+    asking: Mutex<()>,
     /// What the resolver said last, and until when that is good.
     known: RefCell<Option<Known>>,
     safety: Arc<Safety>,
@@ -113,6 +126,10 @@ impl Endpoint {
             dns: reach.dns,
             seed,
             said: RefCell::default(),
+            answered: Cell::default(),
+            uses: RefCell::default(),
+            why: Cell::default(),
+            asking: Mutex::default(),
             turn: Cell::new(0),
             known: RefCell::new(known),
         })
@@ -179,20 +196,15 @@ impl Endpoint {
 
     /// Looks its name up.
     pub(super) async fn look_up(&self, patience: &Patience) -> Result<Arc<[SocketAddr]>, Outcome> {
-        let lookup = tokio::net::lookup_host((self.next_hop.0.as_str(), self.next_hop.1));
-        let found: Arc<[SocketAddr]> = match patience.wait(lookup).await {
-            Ok(Ok(found)) => {
-                let all = found.filter(|found| self.dns.admits(found.ip())).take(MAX_ADDRESSES);
-                self.allowed(all)?
+        let (host, port) = &self.next_hop;
+        let found = patience.wait(dns::look_up(host, *port, self.dns.family)).await;
+        let found = match found.map_err(|why| gave_up(why, Phase::Dns))? {
+            Ok(found) => self.allowed(found.into_iter().take(MAX_ADDRESSES))?,
+            Err(failed) => {
+                let kind = if failed.is_vague { self.why(patience).await? } else { failed.kind };
+                return Err(self.hear(Outcome::Failed(Phase::Dns, kind), &failed.error));
             }
-            Ok(Err(error)) => {
-                return Err(self.hear(fault::outcome(Phase::Dns, &error), &error));
-            }
-            Err(why) => return Err(gave_up(why, Phase::Dns)),
         };
-        if found.is_empty() {
-            return Err(Outcome::Failed(Phase::Dns, Kind::NoSuchName));
-        }
         let until = match self.dns.ttl {
             Ttl::Run => Time::NEVER,
             Ttl::For(ttl) => clock::now() + ttl,
@@ -201,6 +213,23 @@ impl Endpoint {
         };
         *self.known.borrow_mut() = Some(Known { addresses: Arc::clone(&found), until });
         Ok(found)
+    }
+
+    /// Why the resolver has no address. A name server is asked once in a while, not for each call.
+    async fn why(&self, patience: &Patience) -> Result<Kind, Outcome> {
+        let explain = async {
+            let _turn = self.asking.lock().await;
+            match self.why.get().filter(|(_, until)| clock::now() < *until) {
+                Some((kind, _)) => kind,
+                None => {
+                    let kind = dns::explain(&self.next_hop.0).await;
+                    self.why.set(Some((kind, clock::now().after(WHY_NS))));
+                    kind
+                }
+            }
+        };
+        let kind = patience.wait(explain).await.map_err(|why| gave_up(why, Phase::Dns))?;
+        Ok(kind)
     }
 
     /// Those addresses that may be connected to: load goes nowhere else, whatever is resolved.
@@ -224,14 +253,35 @@ impl Endpoint {
         }
     }
 
-    /// Which of `count` addresses the next connection tries first.
-    pub(super) fn first_of(&self, count: usize, user: u64) -> usize {
+    /// Which of its addresses the next connection tries first.
+    pub(super) fn first_of(&self, addresses: &[SocketAddr], user: u64) -> usize {
         let turn = self.turn.replace(self.turn.get() + 1);
+        let count = addresses.len();
         match self.dns.pick {
-            Pick::First => 0,
-            Pick::Rotate => (turn % count as u64) as usize,
-            Pick::Random => self.seed.rng(Stream::Address, user, turn).random_range(0..count),
+            Pick::First => {
+                let answered = self.answered.get();
+                addresses.iter().position(|one| Some(*one) == answered).unwrap_or(0)
+            }
+            Pick::Rotate => (turn % count.max(1) as u64) as usize,
+            Pick::Random => {
+                self.seed.rng(Stream::Address, user, turn).random_range(0..count.max(1))
+            }
         }
+    }
+
+    /// An address has answered: the next connection tries it first, unless they take turns.
+    pub(super) fn prefer(&self, address: SocketAddr) {
+        self.answered.set(Some(address));
+    }
+
+    /// Counts what came of an address.
+    pub(super) fn count(&self, address: SocketAddr, used: &AddressUse) {
+        self.uses.borrow_mut().entry(address).or_default().add(used);
+    }
+
+    /// What came of each address since the last call of this.
+    pub(super) fn take_uses(&self) -> BTreeMap<SocketAddr, AddressUse> {
+        std::mem::take(&mut self.uses.borrow_mut())
     }
 }
 

@@ -26,9 +26,6 @@ pub(super) fn outcome(phase: Phase, error: &io::Error) -> Outcome {
             _ => Outcome::Failed(phase, Kind::Other),
         };
     }
-    if phase == Phase::Dns {
-        return Outcome::Failed(phase, Kind::NoSuchName);
-    }
     let kind = match (of_tls(error), error.kind()) {
         (Some(kind), _) => kind,
         (None, io::ErrorKind::UnexpectedEof) => Kind::Closed,

@@ -7,6 +7,7 @@ pub mod bodies;
 mod chunked;
 pub mod coding;
 mod connection;
+mod dns;
 mod endpoint;
 pub mod fake;
 mod fault;
@@ -22,6 +23,7 @@ mod patience;
 mod pipe;
 pub mod pool;
 mod proxy;
+mod race;
 mod reason;
 mod resend;
 mod socket;
@@ -36,8 +38,8 @@ use std::task::{Context, Waker};
 
 use crate::clock::Time;
 use crate::plan::reach::Version;
-use crate::stats::Outcome;
 use crate::stats::sample::{Exchange, Opening};
+use crate::stats::{Addresses, Outcome};
 
 use connection::Connection;
 pub use endpoint::Endpoint;
@@ -185,6 +187,17 @@ impl Wire {
         if line.two.as_mut().is_some_and(|two| !two.is_fresh()) {
             line.close();
         }
+    }
+
+    /// What came of each address since the last call of this.
+    pub fn take_addresses(&self) -> Addresses {
+        let mut all = Addresses::default();
+        for (service, endpoint) in self.endpoints.iter().enumerate() {
+            for (address, used) in endpoint.take_uses() {
+                all.add(service, address, &used);
+            }
+        }
+        all
     }
 
     /// A service's name is looked up again before the next connection.
