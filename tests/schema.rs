@@ -37,6 +37,34 @@ fn validator(of: Of) -> Validator {
     jsonschema::draft202012::new(&schema).unwrap()
 }
 
+/// Every pattern in a schema.
+fn patterns(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(entries) => {
+            if let Some(Value::String(pattern)) = entries.get("pattern") {
+                found.push(pattern.clone());
+            }
+            entries.values().for_each(|inner| patterns(inner, found));
+        }
+        Value::Array(items) => items.iter().for_each(|inner| patterns(inner, found)),
+        _ => {}
+    }
+}
+
+/// Python's `re`, JavaScript with and without its `u` flag, and RE2 read them alike: no classes by
+/// Unicode property, no groups with a mark, no escapes but of ASCII.
+#[test]
+fn patterns_are_read_by_every_validator() {
+    let mut found = Vec::new();
+    [Of::Scenario, Of::Archetype].into_iter().for_each(|of| patterns(&document(of), &mut found));
+    assert!(found.len() > 20, "{found:?}");
+    for pattern in found {
+        for unknown in ["\\p", "\\P", "(?", "\\u", "\\A", "\\Z", "\\z", "[[:", "&&", "\\h", "\\R"] {
+            assert!(!pattern.contains(unknown), "`{unknown}` in {pattern}");
+        }
+    }
+}
+
 /// A file as an editor sees it: YAML read as JSON; `None` when it is no YAML.
 fn json(text: &str) -> Option<Value> {
     serde_saphyr::from_str(text).ok()

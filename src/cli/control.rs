@@ -18,6 +18,9 @@ use crate::near::nearest;
 /// How long a run may take to answer; its dispatcher may be writing files.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// The same where all runs are listed.
+const LIST_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The longest answer that is read: a status of thousands of workloads.
 const LONGEST: u64 = 16 << 20;
 
@@ -68,7 +71,7 @@ pub(super) fn run(args: &Args) -> Ending {
         return Ending::Usage;
     }
     let answer = choose(&found, wanted).and_then(|run| {
-        let asked = ask(run, &words);
+        let asked = ask(run, &words, PATIENCE);
         asked.map_err(|error| format!("{} ({}) does not answer: {error}", run.name, run.pid))?
     });
     match answer {
@@ -86,10 +89,20 @@ fn list(found: &[Reachable]) -> Ending {
     }
     let widest = found.iter().map(|run| run.name.len()).max().unwrap_or(0);
     let mut out = io::stdout().lock();
-    let mut lines = found.iter().map(|run| writeln!(out, "{:<widest$}  {}", run.name, run.pid));
+    let mut lines = found.iter().map(|run| {
+        let state = if is_paused(run) { "  paused" } else { "" };
+        writeln!(out, "{:<widest$}  {}{state}", run.name, run.pid)
+    });
     let written = lines.try_for_each(|line| line);
     drop(lines);
     finish(written, Ending::Pass)
+}
+
+/// Whether a run says that all its load is paused; one that does not answer in time does not say.
+fn is_paused(run: &Reachable) -> bool {
+    let status = ask(run, "status", LIST_PATIENCE).ok().and_then(Result::ok);
+    let status = status.and_then(|text| serde_json::from_str::<Value>(&text).ok());
+    status.is_some_and(|status| status["paused"] == true)
 }
 
 /// The run that is meant.
@@ -118,11 +131,12 @@ fn choose<'r>(found: &'r [Reachable], wanted: &str) -> Result<&'r Reachable, Str
     }
 }
 
-/// Sends the wish; the answer in words, or why it was refused.
-fn ask(run: &Reachable, words: &str) -> io::Result<Result<String, String>> {
+/// Sends a command and waits for the reply at most `patience`; the reply in words, or why it was
+/// refused.
+fn ask(run: &Reachable, words: &str, patience: Duration) -> io::Result<Result<String, String>> {
     let mut stream = UnixStream::connect(&run.socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     stream.write_all(format!("{words}\n").as_bytes())?;
     let mut line = String::new();
     BufReader::new(stream.take(LONGEST)).read_line(&mut line)?;

@@ -6,9 +6,10 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 
-use rustix::process::{Pid, getuid, test_kill_process};
+use rustix::process::getuid;
 
 /// The longest path of a socket, bytes: what the kernel takes is 108 with an end.
 const LONGEST: usize = 100;
@@ -84,10 +85,10 @@ impl Reachable {
         Some(Self { name, pid, socket })
     }
 
+    /// Whether a run listens there. The number of its process says less: a process that has ended
+    /// and was not waited for still has it, and another process may have taken it.
     fn lives(&self) -> bool {
-        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
-        // One of somebody else's, that took the number: not ours to ask, and no run of ours.
-        pid.is_some_and(|pid| test_kill_process(pid).is_ok())
+        UnixStream::connect(&self.socket).is_ok()
     }
 }
 
@@ -95,6 +96,7 @@ impl Reachable {
 mod tests {
     use super::*;
     use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::os::unix::net::UnixListener;
 
     #[test]
     fn a_folder_that_others_may_enter_is_refused() {
@@ -118,10 +120,11 @@ mod tests {
     fn what_the_dead_left_is_removed_and_the_living_are_found() {
         let place = tempfile::tempdir().unwrap();
         let mine = own(place.path(), ".a shop/2");
-        let dead = place.path().join("shop-4194305.sock");
-        for file in [&mine, &dead, &place.path().join("notes.txt")] {
-            fs::write(file, "").unwrap();
-        }
+        // The number of a process that lives, at a socket that its owner has left.
+        let dead = place.path().join(format!("shop-{}.sock", std::process::id()));
+        drop(UnixListener::bind(&dead).unwrap());
+        let _listens = UnixListener::bind(&mine).unwrap();
+        fs::write(place.path().join("notes.txt"), "").unwrap();
         let found = all(place.path());
         let name = "a-shop-2".to_owned();
         assert_eq!(found, [Reachable { name, pid: std::process::id(), socket: mine }]);

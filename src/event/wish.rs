@@ -145,7 +145,14 @@ impl Wish {
                 let (value, of) = last().ok_or_else(|| expected(share))?;
                 scale(value, of).ok_or_else(|| match parse_share(value) {
                     Ok(0.0) => "`scale`: nothing at all is `pause`".to_owned(),
-                    _ => format!("{}, not `{value}`", expected(share)),
+                    _ => {
+                        // A plain number above one is nearly always a percentage.
+                        let percent = format!("{value}%");
+                        let near = scale(&percent, None).filter(|_| !value.ends_with('%'));
+                        let near =
+                            near.map_or(String::new(), |_| format!("; did you mean `{percent}`?"));
+                        format!("{}, not `{value}`{near}", expected(share))
+                    }
                 })
             }
             "rate" => {
@@ -203,6 +210,8 @@ fn scale(value: &str, of: Option<String>) -> Option<Wish> {
     let permille = permille as u32;
     Some(match sign {
         None => Wish::Scale(of, permille),
+        // `-5` is a percentage without its sign: five times the plan less is never meant.
+        Some('-') if permille >= 1_000 && !value.ends_with('%') => return None,
         Some('-') => Wish::Nudge(of, -permille.cast_signed()),
         Some(_) => Wish::Nudge(of, permille.cast_signed()),
     })
@@ -267,7 +276,8 @@ mod tests {
             ("scale 0", "`scale`: nothing at all is `pause`"),
             ("scale much", "such as 0.5, 150% or +10%, not `much`"),
             ("scale 0.0001", "not `0.0001`"),
-            ("scale 101", "not `101`"),
+            ("scale 101", "not `101`; did you mean `101%`?"),
+            ("scale shop -5", "not `-5`; did you mean `-5%`?"),
             ("scale NaN", "not `NaN`"),
             ("rate 200", "`rate`: expected a rate above zero, such as 200/s, 90/m or 1000/h"),
             ("rate 0/s", "not `0/s`"),

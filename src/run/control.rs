@@ -139,7 +139,8 @@ impl<'a> Control<'a> {
         let mut steered = Vec::new();
         for index in meant {
             let (workload, asks) = (&self.plan.workloads[index], &self.helms[index]);
-            let course = changed(asks.course, wish, all_paused);
+            let course = changed(asks.course, wish, all_paused)
+                .map_err(|why| format!("workload {}: {why}", workload.name))?;
             let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns)
                 || self.plan.uncounted.is_zero()
                     && count_of(workload).is_some_and(|most| self.standing.made(index) >= most);
@@ -285,23 +286,27 @@ impl Done {
 }
 
 /// What a wish makes of what is asked.
-fn changed(course: Course, wish: &Wish, all_paused: bool) -> Course {
+fn changed(course: Course, wish: &Wish, all_paused: bool) -> Result<Course, String> {
     let held = |base| Course { base, permille: 1_000, ..course };
-    match wish {
+    Ok(match wish {
         Wish::Pause(_) => Course { paused: true, ..course },
         Wish::Resume(_) => Course { paused: false, ..course },
         Wish::Toggle(_) => Course { paused: !all_paused, ..course },
         Wish::Scale(_, permille) => Course { permille: *permille, ..course },
         Wish::Nudge(_, by) => match course.permille.saturating_add_signed(*by) {
-            // Down ends above zero: nothing at all is a pause.
-            0 => course,
+            0 => {
+                let (now, less) = (f64::from(course.permille) / 10.0, f64::from(-*by) / 10.0);
+                return Err(format!(
+                    "{now} % less {less} % leaves no load: use a smaller step, or `pause`"
+                ));
+            }
             permille => Course { permille: permille.min(MAX_PERMILLE), ..course },
         },
         Wish::Rate(_, rate) => held(Base::Rate(*rate)),
         Wish::Users(_, users) => held(Base::Users(*users)),
         Wish::Plan(_) => Course::PLANNED,
         _ => course,
-    }
+    })
 }
 
 fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> String {

@@ -89,7 +89,7 @@ fn each_wish_changes_what_it_names_and_nothing_twice() {
             "workload closed: 100 % → 200 %\nworkload late: 100 % → 200 %",
             "the load of `open` is over",
             "workload closed: 200 % → 100 %\nworkload late: 200 % → 100 %",
-            "nothing to change: it is so already",
+            "workload closed: 100 % less 100 % leaves no load: use a smaller step, or `pause`",
         ]
     );
 }

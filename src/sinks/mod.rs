@@ -22,7 +22,8 @@ mod held;
 mod hlog;
 pub mod json;
 mod judged;
-pub mod page;
+mod overrides;
+mod page;
 mod paint;
 mod pools;
 pub mod progress;
@@ -239,8 +240,8 @@ fn waited_for(thread: &JoinHandle<io::Result<()>>, is_screen: bool, hurry: &Atom
 
 /// What screens are made for.
 fn on_screen(event: &RunEvent) -> bool {
-    use RunEvent::{Began, Ended, Note, Noticed, Said, Second};
-    matches!(event, Began(_) | Second(_) | Note(_) | Noticed(_) | Said(..) | Ended(_))
+    use RunEvent::{Began, Ended, Entered, Note, Noticed, Said, Second};
+    matches!(event, Began(_) | Second(_) | Note(_) | Noticed(_) | Entered(_) | Said(..) | Ended(_))
 }
 
 /// What a later one makes needless.

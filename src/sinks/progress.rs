@@ -10,6 +10,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::few::Few;
+use super::overrides::Overrides;
 use super::paint::plain;
 use super::steps::show_quantile;
 use super::{Sink, on_screen};
@@ -93,6 +94,7 @@ pub struct Bars {
     lines: MultiProgress,
     drawn: Vec<ProgressBar>,
     opening: Option<Arc<Opening>>,
+    overrides: Overrides,
     pulses: Pulses,
     few: Few,
 }
@@ -102,7 +104,8 @@ impl Bars {
     pub fn new() -> Self {
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let (pulses, few) = (Pulses::default(), Few::default());
-        Self { lines, drawn: Vec::new(), opening: None, pulses, few }
+        let overrides = Overrides::default();
+        Self { lines, drawn: Vec::new(), opening: None, overrides, pulses, few }
     }
 
     fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
@@ -123,6 +126,7 @@ impl Bars {
             bar.set_prefix(format!("{:<widest$}", plain(&load.name)));
             self.drawn.push(bar);
         }
+        self.overrides = Overrides::new(&opening.plan);
         self.opening = Some(Arc::clone(opening));
         Ok(())
     }
@@ -130,7 +134,8 @@ impl Bars {
     fn draw(&mut self, snapshot: &Snapshot) {
         let Some(opening) = &self.opening else { return };
         let pulses = self.pulses.next(&opening.plan, snapshot);
-        for ((bar, pulse), load) in self.drawn.iter().zip(pulses).zip(&opening.plan.workloads) {
+        let drawn = self.drawn.iter().zip(pulses).zip(&opening.plan.workloads);
+        for (at, ((bar, pulse), load)) in drawn.enumerate() {
             let elapsed = Duration::from_nanos(snapshot.elapsed_ns);
             if load.end.is_some() {
                 bar.set_position(elapsed.as_millis() as u64);
@@ -138,8 +143,9 @@ impl Bars {
                 bar.tick();
             }
             bar.set_message(format!(
-                "{}  {} users  {}/s  p95 {}  errors {:.1} %",
+                "{}  {}{} users  {}/s  p95 {}  errors {:.1} %",
                 show_duration(Duration::from_secs(elapsed.as_secs())),
+                self.overrides.of(at).map_or(String::new(), |to| format!("{to}  ")),
                 show_count(pulse.users),
                 show_rate(pulse.rate),
                 pulse.p95,
@@ -170,6 +176,11 @@ impl Sink for Bars {
                 self.draw(&report.snapshot);
             }
             RunEvent::Note(text) => self.lines.println(plain(text))?,
+            RunEvent::Entered(notice) => {
+                if let Some(opening) = &self.opening {
+                    self.overrides.take(&opening.plan, notice);
+                }
+            }
             RunEvent::Noticed(notices) => {
                 for notice in self.few.take(notices) {
                     self.lines.println(notice)?;
@@ -189,6 +200,7 @@ impl Sink for Bars {
 /// A line every few seconds, for logs.
 pub struct Lines {
     opening: Option<Arc<Opening>>,
+    overrides: Overrides,
     pulses: Pulses,
     seconds: u64,
     every: [u64; 2],
@@ -200,10 +212,12 @@ impl Lines {
     pub fn new(verbose: bool) -> Self {
         let every = if verbose { [1; 2] } else { PLAIN_EVERY };
         let (pulses, few) = (Pulses::default(), Few::default());
-        Self { opening: None, pulses, seconds: 0, every, few }
+        let overrides = Overrides::default();
+        Self { opening: None, overrides, pulses, seconds: 0, every, few }
     }
 
     fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
+        self.overrides = Overrides::new(&opening.plan);
         self.opening = Some(Arc::clone(opening));
         let (plan, generator) = (&opening.plan, &opening.generator);
         let end = plan.load_end().map_or("until its iterations are made".to_owned(), |end| {
@@ -237,11 +251,12 @@ impl Lines {
             format!(" of {}", show_duration(Duration::from_secs(end.as_secs_f64().ceil() as u64)))
         });
         write!(err, "{elapsed:>6}{end}")?;
-        for (pulse, load) in pulses.iter().zip(&opening.plan.workloads) {
+        for (at, (pulse, load)) in pulses.iter().zip(&opening.plan.workloads).enumerate() {
             write!(
                 err,
-                "  | {}: {} users, {}/s, p95 {}, errors {:.1} %",
+                "  | {}: {}{} users, {}/s, p95 {}, errors {:.1} %",
                 plain(&load.name),
+                self.overrides.of(at).map_or(String::new(), |to| format!("{to}, ")),
                 show_count(pulse.users),
                 show_rate(pulse.rate),
                 pulse.p95,
@@ -267,6 +282,12 @@ impl Sink for Lines {
                 self.line(&report.snapshot)
             }
             RunEvent::Note(text) => writeln!(io::stderr(), "{}", plain(text)),
+            RunEvent::Entered(notice) => {
+                if let Some(opening) = &self.opening {
+                    self.overrides.take(&opening.plan, notice);
+                }
+                Ok(())
+            }
             RunEvent::Noticed(notices) => {
                 let mut err = io::stderr().lock();
                 self.few.take(notices).iter().try_for_each(|notice| writeln!(err, "{notice}"))

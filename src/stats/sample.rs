@@ -21,8 +21,8 @@ pub struct Shape {
     pub pools: usize,
     /// What is due before this, ns after the run's start, is warm-up.
     pub warmup_ns: u64,
-    /// By workload: what is due from then on, ns after the run's start, is drain. A workload that is
-    /// not named here, or that only a count ends, has none.
+    /// By workload: what is due from then on, ns after the run's start, is drain. A workload that
+    /// is not named here, or that only a count ends, has none.
     pub load_ends_ns: Vec<u64>,
 }
 

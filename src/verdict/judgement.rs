@@ -36,8 +36,8 @@ pub struct Judgement {
 pub struct StoppedRun {
     /// When, seconds after the run's start.
     pub at_s: u64,
-    /// What was observed at the end, after iterations drained, in the metric's unit; `None` if there
-    /// was nothing to look at.
+    /// What was observed at the end, after iterations drained, in the metric's unit; `None` if
+    /// there was nothing to look at.
     pub observed_at_end: Option<f64>,
     /// The true value at the end is not below it and may be anything above.
     pub at_least_at_end: bool,

@@ -71,6 +71,9 @@ fn a_run_is_paused_and_goes_on() {
     assert_eq!(obeyed(&running, &["steered", "pause"]), "workload api: 100 % → paused");
     running.hear("workload api: 100 % → paused (control socket)");
 
+    running.hear("| api: paused, ");
+    assert_eq!(obeyed(&running, &[]).trim_end(), format!("steered  {pid}  paused"));
+
     // From the second after the one in which it was paused nothing more is due.
     let first = status(&running, |now| {
         now["paused"] == true && now["rate"]["started_per_s"] == 0.0 && now["users"] == 0
@@ -105,6 +108,8 @@ fn what_cannot_be_obeyed_is_refused_with_its_cure() {
         (&["-"][..], 2, "expected one of pause"),
         (&["-", "scale", "lots"][..], 2, "a share from"),
         (&["-", "scale", "-10%"][..], 0, ""),
+        (&["-", "scale", "-5"][..], 2, "did you mean `-5%`?"),
+        (&["-", "scale", "-95%"][..], 1, "90 % less 95 % leaves no load"),
         (&["-", "pause", "apy"][..], 1, "there is no workload `apy`: expected one of api; did you"),
         (&["-", "users", "9"][..], 1, "no workload of this run is closed: expected `rate`"),
         (&["-", "users", "api", "9"][..], 1, "workload `api` is open: expected `rate api`"),

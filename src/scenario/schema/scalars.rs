@@ -6,6 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Definition, Property, any_of, exactly_one, object, refer};
 
+/// A name: no ASCII punctuation but `_`, `-` and blanks, and `.` within it. What is told apart is
+/// ASCII alone: classes such as `\p{L}` are not known to Python's `re`, and to JavaScript without
+/// its `u` flag.
+const NAME: &str =
+    concat!("^[^\\x00-\\x1f!-,./:-@\\[-^`{-\\x7f]", "[^\\x00-\\x1f!-,/:-@\\[-^`{-\\x7f]*$");
+
 /// Those that all parts use.
 pub(super) fn definitions() -> Vec<Definition> {
     let scalar = json!({ "type": ["string", "number", "boolean"] });
@@ -32,7 +38,7 @@ pub(super) fn definitions() -> Vec<Definition> {
             json!({
                 "type": ["string", "number", "boolean"],
                 "maxLength": 100,
-                "pattern": "^[\\p{L}\\p{N}_ -][\\p{L}\\p{N}_. -]*$",
+                "pattern": NAME,
             }),
         ),
         ("truth", json!({ "type": "boolean" })),

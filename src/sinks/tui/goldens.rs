@@ -15,7 +15,9 @@ use super::theme::{Colours, Theme};
 use super::view::VIEWS;
 use super::*;
 use crate::sinks::tui::prompt::{Asks, Prompt};
+use crate::stats::{Notice, Topic};
 use ratatui::style::{Color, Modifier};
+use std::sync::Arc;
 
 const MANY: Theme = Theme { colours: Colours::Many, unicode: true };
 const SIXTEEN: Theme = Theme { colours: Colours::Sixteen, unicode: true };
@@ -30,7 +32,15 @@ fn running() -> State {
     let said = vec![format!("bought 3 of it {}", fixture::HOSTILE)];
     state.fold(&RunEvent::Said(said, 2));
     state.fold(&RunEvent::Note(format!("teardown did not go through {}", fixture::HOSTILE)));
-    state.courses[1] = Some("110 %".to_owned());
+    let notice = Notice {
+        at_ns: 0,
+        topic: Topic::Control,
+        subject: format!("workload {}", state.plan().unwrap().workloads[1].name),
+        change: "100 % → 110 %".to_owned(),
+        cause: String::new(),
+    };
+    let plan = Arc::clone(&state.opening.as_ref().unwrap().plan);
+    state.overrides.take(&plan, &notice);
     state
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::event::{Opening, Report, RunEvent};
 use crate::exit::Ending;
 use crate::plan::Outline;
-use crate::stats::{Notice, Topic};
+use crate::sinks::overrides::Overrides;
 use crate::units::nanos;
 
 /// The most lines told once that are kept: the last ones; the log says how many are gone.
@@ -26,8 +26,8 @@ pub(super) struct State {
     pub(super) told: VecDeque<Told>,
     /// How many lines had no room any more.
     pub(super) gone: u64,
-    /// By workload, what somebody made of its load: `110 %`, `paused`; none: as planned.
-    pub(super) courses: Vec<Option<String>>,
+    /// What live control made of the load of each workload.
+    pub(super) overrides: Overrides,
     /// What stops it before its load is over.
     pub(super) stopped: Option<String>,
     /// Counts what came in, so that nothing is drawn twice.
@@ -65,7 +65,7 @@ impl State {
     pub(super) fn fold(&mut self, event: &RunEvent) {
         match event {
             RunEvent::Began(opening) => {
-                self.courses = vec![None; opening.plan.workloads.len()];
+                self.overrides = Overrides::new(&opening.plan);
                 self.opening = Some(Arc::clone(opening));
             }
             RunEvent::Second(report) | RunEvent::Ended(report) => {
@@ -78,7 +78,11 @@ impl State {
                     self.tell(&format!("… and {more} lines more in this second"), true);
                 }
             }
-            RunEvent::Entered(notice) => self.enter(notice),
+            RunEvent::Entered(notice) => {
+                if let Some(opening) = &self.opening {
+                    self.overrides.take(&opening.plan, notice);
+                }
+            }
             RunEvent::Stopped(stop, _) => self.stopped = Some(stop.to_string()),
             _ => return,
         }
@@ -95,17 +99,6 @@ impl State {
         self.told.push_back(Told { at_ns, said, text: text.to_owned() });
     }
 
-    /// What is asked of a workload has changed: `workload api`, `100 % → paused`.
-    fn enter(&mut self, notice: &Notice) {
-        let (Some(opening), Topic::Control) = (&self.opening, notice.topic) else { return };
-        let name = notice.subject.strip_prefix("workload ");
-        let loads = &opening.plan.workloads;
-        let at = name.and_then(|name| loads.iter().position(|load| load.name == name));
-        if let (Some(at), Some((_, to))) = (at, notice.change.split_once(" → ")) {
-            self.courses[at] = (to != "100 %").then(|| to.to_owned());
-        }
-    }
-
     /// The plan of the run.
     pub(super) fn plan(&self) -> Option<&Outline> {
         self.opening.as_ref().map(|opening| &*opening.plan)
@@ -116,11 +109,12 @@ impl State {
         let Some(report) = &self.report else { return Phase::Begins };
         let end = report.opening.plan.load_end();
         let over = end.is_some_and(|end| report.snapshot.elapsed_ns >= nanos(end));
-        let paused = |course: &Option<String>| course.as_deref() == Some("paused");
+        let paused = |at: usize| self.overrides.is_paused(at);
+        let mut all = 0..report.opening.plan.workloads.len();
         match () {
             () if self.stopped.is_some() || over => Phase::Drains,
-            () if self.courses.iter().all(paused) => Phase::Paused,
-            () if self.courses.iter().any(paused) => Phase::Partly,
+            () if all.clone().all(paused) => Phase::Paused,
+            () if all.any(paused) => Phase::Partly,
             () => Phase::Runs,
         }
     }
@@ -128,11 +122,12 @@ impl State {
     /// What somebody made of the load, in words; none: it goes as planned.
     pub(super) fn course(&self) -> Option<String> {
         let plan = self.plan()?;
-        let changed: Vec<(&str, &str)> = (plan.workloads.iter().zip(&self.courses))
-            .filter_map(|(load, course)| Some((load.name.as_str(), course.as_deref()?)))
+        let changed: Vec<(&str, &str)> = (plan.workloads.iter().zip(self.overrides.iter()))
+            .filter_map(|(load, course)| Some((load.name.as_str(), course?)))
             .collect();
         let (_, first) = *changed.first()?;
-        let alike = changed.len() == self.courses.len() && changed.iter().all(|one| one.1 == first);
+        let alike =
+            changed.len() == plan.workloads.len() && changed.iter().all(|one| one.1 == first);
         if alike {
             return Some(first.to_owned());
         }
@@ -154,6 +149,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::sinks::tui::fixture;
+    use crate::stats::{Notice, Topic};
 
     fn notice(subject: &str, change: &str) -> RunEvent {
         let (subject, change) = (subject.to_owned(), change.to_owned());

@@ -69,7 +69,7 @@ fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], column
         };
         let whole = whole(look, at);
         let errors = whole.calls.error_share().unwrap_or(0.0);
-        let course = look.state.courses.get(at).cloned().flatten();
+        let course = look.state.overrides.of(at).map(str::to_owned);
         let end = strand.end.map_or("its count".to_owned(), show_duration);
         loads.row(vec![
             Cell(clean(&strand.name), theme.bold()),

@@ -1,0 +1,50 @@
+//! What live control made of each workload's load, as the events of a run tell it.
+//!
+//! Screens keep one and show it beside a workload's name.
+//! Invariant: it says only what differs from the plan.
+
+use crate::plan::Outline;
+use crate::stats::{Notice, Topic};
+
+/// The load of a workload that goes as planned, in the words of an event.
+const PLANNED: &str = "100 %";
+
+/// By workload, what live control made of its load.
+#[derive(Debug, Default)]
+pub(super) struct Overrides {
+    /// `110 %`, `paused`, `200/s`; `None` if it goes as planned.
+    list: Vec<Option<String>>,
+}
+
+impl Overrides {
+    /// Of a run of which nothing was changed yet.
+    pub(super) fn new(plan: &Outline) -> Self {
+        Self { list: vec![None; plan.workloads.len()] }
+    }
+
+    /// Takes in an event: only one of live control, such as `workload api: 100 % → paused`, counts.
+    pub(super) fn take(&mut self, plan: &Outline, notice: &Notice) {
+        let name = notice.subject.strip_prefix("workload ");
+        let name = name.filter(|_| notice.topic == Topic::Control);
+        let at = name.and_then(|name| plan.workloads.iter().position(|load| load.name == name));
+        let own = at.and_then(|at| self.list.get_mut(at));
+        if let (Some(own), Some((_, to))) = (own, notice.change.split_once(" → ")) {
+            *own = (to != PLANNED).then(|| to.to_owned());
+        }
+    }
+
+    /// What it is of a workload; `None` if it goes as planned.
+    pub(super) fn of(&self, workload: usize) -> Option<&str> {
+        self.list.get(workload)?.as_deref()
+    }
+
+    /// Of all workloads.
+    pub(super) fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+        self.list.iter().map(Option::as_deref)
+    }
+
+    /// Whether a workload is paused.
+    pub(super) fn is_paused(&self, workload: usize) -> bool {
+        self.of(workload) == Some("paused")
+    }
+}
