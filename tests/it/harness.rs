@@ -158,10 +158,11 @@ impl Manada {
         let mut command = match &self.group {
             None if !self.mounts.is_empty() => {
                 let mut unshare = Command::new("unshare");
-                let mounts: String = (self.mounts.iter())
-                    .map(|(name, path)| format!("mount --bind {name} {path} && "))
-                    .collect();
-                let line = format!("{mounts} exec \"$0\" \"$@\"");
+                let mut line = String::new();
+                for (name, path) in &self.mounts {
+                    line.extend(["mount --bind ", name, " ", path, " && "]);
+                }
+                line += "exec \"$0\" \"$@\"";
                 unshare.args(["--mount", "/bin/sh", "-c", &line, MANADA]);
                 unshare
             }
