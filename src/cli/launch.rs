@@ -261,7 +261,7 @@ fn print(report: &Report, output: &Output, paths: &[PathBuf], kept: &str) -> io:
     if output.quiet > 1 {
         return Ok(());
     }
-    let mut text = summary::render(report, paths);
+    let mut text = summary::render(report, paths, output.verbose);
     if paths.is_empty() {
         text.push_str(kept);
     }

@@ -56,9 +56,6 @@ pub(super) struct Common {
     /// no controls in the dashboards
     #[arg(long, help_heading = "Output")]
     pub(super) no_control: bool,
-    /// A line each second, and how the run is made
-    #[arg(short, long, conflicts_with = "quiet", help_heading = "Output")]
-    pub(super) verbose: bool,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -76,6 +73,9 @@ pub(super) struct Output {
     /// Nothing but the summary; twice: nothing but the exit code
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     pub(super) quiet: u8,
+    /// A line each second, how the run is made, and what libraries said of failures
+    #[arg(short, long, conflicts_with = "quiet", help_heading = "Output")]
+    pub(super) verbose: bool,
 }
 
 impl Output {

@@ -134,6 +134,7 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
         };
         let mut fresh = shard.recorder.borrow_mut().shed(gauges, now);
         shard.caution.shed(&shard.shared.board, &mut fresh, now);
+        fresh.addresses = shard.wire.take_addresses();
         let mut delta = match kept.take() {
             None => fresh,
             Some(mut kept) => {

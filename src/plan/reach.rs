@@ -145,17 +145,6 @@ pub enum Version {
     Http2,
 }
 
-impl Dns {
-    /// Whether an address is of the kind that is wanted.
-    pub fn admits(&self, ip: IpAddr) -> bool {
-        match self.family {
-            Family::Any => true,
-            Family::V4 => ip.is_ipv4(),
-            Family::V6 => ip.is_ipv6(),
-        }
-    }
-}
-
 impl Proxy {
     /// The value of Proxy-Authorization, when it has a login.
     pub fn authorization(&self) -> Option<String> {

@@ -19,6 +19,7 @@ pub mod dials;
 pub mod dispatch;
 mod ending;
 pub mod fold;
+mod look_up;
 pub mod rehearsal;
 pub mod replay;
 mod standing;
@@ -32,7 +33,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use crate::clock::{self, Timer};
+use crate::clock;
 use crate::engine::once::Once;
 use crate::engine::{self, Variables, tier};
 use crate::event::wish::WISHES;
@@ -55,9 +56,6 @@ use fold::Fold;
 
 /// Threads need a moment to start; the run begins for all of them at the same time.
 const HEAD_START: Duration = Duration::from_millis(20);
-
-/// A look-up that takes longer than this before the load is told of.
-const LOOK_UP: Duration = Duration::from_secs(1);
 
 /// What somebody outside may do to a run under way.
 #[derive(Debug)]
@@ -137,7 +135,7 @@ pub fn run(
     let plan = Arc::new(plan);
     check_machine(&plan)?;
     let (addresses, targets) = start_targets(&plan)?;
-    foresee(&plan, &addresses, audience, &interrupts)?;
+    look_up::before_load(&plan, &addresses, audience, &interrupts)?;
     let globals = set_up(&plan, &addresses, &interrupts)?;
     let tier = tier::choose(&plan, host::cores().len(), beside.shards);
     let dials = Dials::new(&beside.watch).map_err(Trouble::Unwatched)?;
@@ -203,46 +201,6 @@ pub fn run(
         Some(error) => Err(Trouble::World("a shard failed", error)),
         None => Ok(report),
     }
-}
-
-/// Looks up where the load would go, before any of it goes there.
-fn foresee(
-    plan: &Plan,
-    addresses: &[Address],
-    audience: &mut Audience,
-    interrupts: &impl Fn(mpsc::Sender<Interrupt>),
-) -> Result<(), Trouble> {
-    let endpoints =
-        engine::endpoints(plan, addresses).map_err(|e| Trouble::World("cannot set up TLS", e))?;
-    let (sender, mut signals) = mpsc::channel(4);
-    interrupts(sender);
-    let looked_up = clock::block_on(async {
-        for (endpoint, service) in endpoints.iter().zip(&plan.services) {
-            let patient = Timer::new();
-            let slow = clock::now() + LOOK_UP;
-            let mut answer = std::pin::pin!(endpoint.foresee());
-            let mut is_slow = false;
-            let refused = loop {
-                tokio::select! {
-                    refused = &mut answer => break refused,
-                    Some(interrupt) = signals.recv() => {
-                        return Err(Trouble::Interrupted(interrupt));
-                    }
-                    () = patient.wait_until(slow), if !is_slow => {
-                        is_slow = true;
-                        let name = &service.name;
-                        let note = format!("service `{name}`: waiting for a name server");
-                        audience.tell(&RunEvent::Note(note));
-                    }
-                }
-            };
-            if let Some(why) = refused {
-                return Err(Trouble::Forbidden(format!("service `{}`: {why}", service.name)));
-            }
-        }
-        Ok(())
-    });
-    looked_up.map_err(|e| Trouble::World("cannot look names up", e))?
 }
 
 /// Carries out the scenario's `setup`: the variables it leaves are every user's. A signal stops it;

@@ -3,7 +3,7 @@
 //! `cli` calls it; it uses the same targets, wire and engine as a run.
 //! Invariant: nothing is walked that a failed `setup` was needed for.
 
-use super::{Trouble, foresee, start_targets};
+use super::{Trouble, look_up, start_targets};
 use crate::clock;
 use crate::engine::once::{Once, witnessed};
 use crate::engine::{self, Variables};
@@ -39,7 +39,7 @@ struct Sum {
 /// When the built-in target or TLS cannot be set up, or a service may not be reached.
 pub fn rehearse(plan: &Plan, only: Option<&str>) -> Result<Rehearsal, Trouble> {
     let (addresses, _targets) = start_targets(plan)?;
-    foresee(plan, &addresses, &mut Audience::default(), &|_| {})?;
+    look_up::before_load(plan, &addresses, &mut Audience::default(), &|_| {})?;
     let (mut walks, mut sum) = (Vec::new(), Sum::default());
     let mut globals = Variables::default();
     let mut walk = |archetype: &Archetype, globals: &Variables| -> Result<_, Trouble> {

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{client, failures, health, judged};
+use super::{addresses, client, failures, health, judged};
 use crate::event::Report;
 use crate::plan::Series;
 use crate::printable::printable_lines;
@@ -71,6 +71,7 @@ fn whole(report: &Report) -> Value {
             "failed": snapshot.connections.failed, "peak": snapshot.connections_peak,
             "at_load_end": report.connections_at_load_end(),
         },
+        "addresses": addresses::document(report),
         "bytes": {
             "sent": snapshot.connections.bytes_sent,
             "received": snapshot.connections.bytes_received,

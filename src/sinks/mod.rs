@@ -4,6 +4,7 @@
 //! Invariant: no sink can slow the engine. A screen that lags loses frames of its own, counted; a
 //! file loses nothing; the last event reaches everybody.
 
+mod addresses;
 mod bars;
 pub mod checkup;
 mod client;

@@ -11,7 +11,7 @@ use super::judged;
 use super::paint::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::steps::quantile;
 use super::table::{Align, Table};
-use super::{bars, failures, held, steps};
+use super::{addresses, bars, failures, held, steps};
 use crate::event::Report;
 use crate::exit::Ending;
 use crate::stats::{Latency, outcome};
@@ -20,7 +20,8 @@ use crate::verdict::Trust;
 use crate::verdict::trust::Level;
 
 /// The whole summary, with ANSI colours; whoever prints it strips them where they do not belong.
-pub fn render(report: &Report, files: &[PathBuf]) -> String {
+/// `is_verbose`: with what libraries said of failures.
+pub fn render(report: &Report, files: &[PathBuf], is_verbose: bool) -> String {
     let mut out = String::new();
     verdict(&mut out, report);
     trust(&mut out, &report.trust);
@@ -29,7 +30,7 @@ pub fn render(report: &Report, files: &[PathBuf]) -> String {
     steps::render(&mut out, report);
     phases(&mut out, report);
     answers(&mut out, report);
-    failures::render(&mut out, report);
+    failures::render(&mut out, report, is_verbose);
     let measured = &report.snapshot.measured;
     let response = measured.response(|_| true, measured.lost());
     bars::render(&mut out, &response, &measured.calls());
@@ -316,6 +317,7 @@ fn traffic(out: &mut String, report: &Report) {
             ))
         ),
     );
+    addresses::render(out, report);
     label(
         out,
         "bytes",

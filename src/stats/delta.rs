@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use super::addresses::Addresses;
 use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
 use super::exemplar::Failures;
 use super::guarded::Guarded;
@@ -37,6 +38,8 @@ pub struct Delta {
     pub attempts: Attempts,
     /// Whole run.
     pub connections: Connections,
+    /// Whole run: what connections went to.
+    pub addresses: Addresses,
     /// Whole run: answers by status code − 100.
     pub statuses: Box<[u64; STATUSES]>,
     /// Whole run: answers with a status outside 100 to 599.
@@ -183,6 +186,7 @@ impl Delta {
             departures: vec![Departures::default(); shape.workloads],
             attempts: Attempts::default(),
             connections: Connections::default(),
+            addresses: Addresses::default(),
             statuses: Box::new([0; STATUSES]),
             odd_statuses: 0,
             errors: Box::new([0; ERRORS]),
@@ -254,6 +258,7 @@ impl Delta {
         }
         self.attempts.add(&other.attempts);
         self.connections.add(&other.connections);
+        self.addresses.merge(&other.addresses);
         self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
         self.odd_statuses += other.odd_statuses;
         self.errors.iter_mut().zip(other.errors.iter()).for_each(|(mine, n)| *mine += n);

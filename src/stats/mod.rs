@@ -3,6 +3,7 @@
 //! The engine records, the run absorbs, verdicts and sinks read.
 //! Invariant: merging is exact and free of order; a percentile is never averaged.
 
+pub mod addresses;
 mod cause;
 pub mod counts;
 pub mod delta;
@@ -11,6 +12,7 @@ pub mod exemplar;
 pub mod guarded;
 pub mod heat;
 pub mod histogram;
+mod kind;
 pub mod latency;
 pub mod notice;
 pub mod outcome;
@@ -27,6 +29,7 @@ pub mod timeline;
 pub mod unfinished;
 pub mod user_levels;
 
+pub use addresses::{AddressUse, Addresses};
 pub use counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
 pub use delta::{Delta, Window};
 pub use dial::{Dial, Unit, Whose};

@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::addresses::Addresses;
 use super::counts::{Attempts, Calls, Connections, Departures, Iterations};
 use super::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use super::exemplar::Exemplar;
@@ -27,6 +28,8 @@ pub struct Snapshot {
     pub attempts: Attempts,
     /// Whole run.
     pub connections: Connections,
+    /// Whole run: what connections went to.
+    pub addresses: Addresses,
     /// Answers by status code, ascending; 0 stands for codes outside 100 to 599.
     pub statuses: Vec<(u16, u64)>,
     /// Attempts without an answer: `outcome::error_at` index and count, most frequent first.

@@ -127,6 +127,7 @@ impl Tally {
             departures: self.total.departures.clone(),
             attempts: self.total.attempts,
             connections: self.total.connections,
+            addresses: self.total.addresses.clone(),
             statuses,
             errors,
             exemplars: self.total.failures.list(),

@@ -5,13 +5,11 @@
 
 use std::borrow::Cow;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -19,7 +17,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::patience::{GaveUp, Patience};
 use super::proxy::{self, NoWay};
-use super::{Endpoint, Outgoing, Way, fault, socket};
+use super::{Endpoint, Outgoing, fault, race, tls};
 use crate::clock::{self, Time};
 use crate::plan::reach::{Proxy, Version};
 use crate::stats::sample::Opening;
@@ -70,7 +68,7 @@ impl Connection {
                     found
                 }
             };
-            let mut tcp = connect(endpoint, &addresses, outgoing, patience).await?;
+            let mut tcp = race::connect(endpoint, &addresses, outgoing, patience).await?;
             if let Some(proxy) = &endpoint.proxy {
                 pass(endpoint, proxy, &mut tcp, patience).await?;
             }
@@ -78,9 +76,9 @@ impl Connection {
             opening.connect_ns = Opening::took(connected.since(connecting));
             match &endpoint.tls {
                 None => Io::Tcp(tcp),
-                Some((tls, name)) => {
-                    let tls = without_choice(endpoint, outgoing, tls);
-                    let stream = shake_hands(&tls, name.clone(), tcp, patience).await?;
+                Some(tls) => {
+                    let config = without_choice(endpoint, outgoing, &tls.config);
+                    let stream = shake_hands(endpoint, tls, &config, tcp, patience).await?;
                     farther(outgoing, Phase::Tls, patience).await?;
                     opening.tls_ns = Opening::took(clock::now().since(connected));
                     Io::Tls(stream)
@@ -169,7 +167,7 @@ fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
 }
 
 /// Waits as much longer as a round trip takes on the user's own way.
-async fn farther(
+pub(super) async fn farther(
     outgoing: &Outgoing<'_>,
     phase: Phase,
     patience: &Patience,
@@ -194,37 +192,6 @@ fn without_choice<'a>(
     Cow::Owned(Arc::new(alone))
 }
 
-/// Connects to the first address that answers.
-async fn connect(
-    endpoint: &Endpoint,
-    addresses: &[SocketAddr],
-    outgoing: &Outgoing<'_>,
-    patience: &Patience,
-) -> Result<TcpStream, Outcome> {
-    let user = outgoing.user;
-    let buffer = outgoing.way.and_then(Way::buffer);
-    let mut last = Outcome::Failed(Phase::Connect, Kind::Other);
-    let first = endpoint.first_of(addresses.len(), user);
-    for index in 0..addresses.len() {
-        let address = addresses[(first + index) % addresses.len()];
-        let source = endpoint.source(user, address);
-        let connected = patience.wait(socket::connect(address, source, buffer)).await;
-        let connected = connected.map_err(|why| gave_up(why, Phase::Connect))?;
-        let tried = connected.map_err(|error| fault::outcome(Phase::Connect, &error));
-        // What we lack ourselves the next address will not give us.
-        if let Err(Outcome::Own(_)) = tried {
-            return tried;
-        }
-        // A refusal comes from as far away as a connection.
-        farther(outgoing, Phase::Connect, patience).await?;
-        match tried {
-            Ok(tcp) => return Ok(tcp),
-            Err(outcome) => last = outcome,
-        }
-    }
-    Err(last)
-}
-
 /// Asks the proxy that was connected to for the way to the target.
 async fn pass(
     endpoint: &Endpoint,
@@ -241,15 +208,16 @@ async fn pass(
 }
 
 async fn shake_hands(
-    tls: &Arc<ClientConfig>,
-    name: ServerName<'static>,
+    endpoint: &Endpoint,
+    tls: &tls::Client,
+    config: &Arc<ClientConfig>,
     tcp: TcpStream,
     patience: &Patience,
 ) -> Result<Box<TlsStream<TcpStream>>, Outcome> {
-    let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
+    let handshake = TlsConnector::from(Arc::clone(config)).connect(tls.name.clone(), tcp);
     match patience.wait(handshake).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => Err(fault::outcome(Phase::Tls, &error)),
+        Ok(Err(error)) => Err(endpoint.hear(tls.failure(&error), &error)),
         Err(why) => Err(gave_up(why, Phase::Tls)),
     }
 }

@@ -4,6 +4,7 @@
 //! Invariant: an answer of the resolver is used no longer than the service's `ttl` says.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -12,20 +13,23 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use tokio::sync::Mutex;
 
 use super::connection::gave_up;
 use super::patience::Patience;
-use super::{fault, tls};
+use super::{dns, fault, tls};
 use crate::clock::{self, Time};
 use crate::plan::reach::{Dns, Pick, Proxy, Reach, Ttl, Version};
 use crate::plan::{Address, Safety};
 use crate::seed::{Seed, Stream};
-use crate::stats::{Kind, Outcome, Phase};
+use crate::stats::{AddressUse, Kind, Outcome, Phase};
 
 /// How long a look-up before the load may take.
 const FORESIGHT: Duration = Duration::from_secs(5);
+
+/// How long the reason of a failed look-up is taken for that of the next ones, ns.
+const WHY_NS: u64 = 10_000_000_000;
 
 /// The most addresses of one name that are kept.
 const MAX_ADDRESSES: usize = 256;
@@ -37,8 +41,8 @@ pub struct Endpoint {
     pub(super) host: String,
     /// And the port.
     pub(super) port: u16,
-    /// TLS settings and the name to verify; none for plain TCP.
-    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// TLS settings; `None` for plain TCP.
+    pub(super) tls: Option<tls::Client>,
     /// A socket of the file system to connect to instead.
     pub(super) unix: Option<PathBuf>,
     pub(super) proxy: Option<Proxy>,
@@ -51,11 +55,21 @@ pub struct Endpoint {
     seed: Seed,
     /// Connections opened so far: whose turn it is among the addresses.
     turn: Cell<u64>,
+    /// The address that answered last: it is tried first.
+    answered: Cell<Option<SocketAddr>>,
+    /// What came of each address since it was last asked.
+    uses: RefCell<BTreeMap<SocketAddr, AddressUse>>,
+    /// Why look-ups fail, and until when that is not asked again.
+    why: Cell<Option<(Kind, Time)>>,
+    /// One call at a time asks why.
+    asking: Mutex<()>,
     /// What the resolver said last, and until when that is good.
     known: RefCell<Option<Known>>,
     safety: Arc<Safety>,
     /// Why it may not be reached.
     refusal: RefCell<Option<String>>,
+    /// The last failure to open a connection that a library has words for, and these.
+    said: RefCell<Option<(Outcome, String)>>,
 }
 
 /// What the resolver said.
@@ -77,9 +91,9 @@ impl Endpoint {
         safety: Arc<Safety>,
     ) -> io::Result<Self> {
         let tls = if address.tls {
-            let config = tls::config(&reach.tls, reach.version).map_err(io::Error::other)?;
             let name = reach.tls.server_name.as_ref().unwrap_or(&address.host).clone();
-            Some((config, ServerName::try_from(name).map_err(io::Error::other)?))
+            let name = ServerName::try_from(name).map_err(io::Error::other)?;
+            Some(tls::Client::new(&reach.tls, reach.version, name).map_err(io::Error::other)?)
         } else {
             None
         };
@@ -111,6 +125,11 @@ impl Endpoint {
             next_hop,
             dns: reach.dns,
             seed,
+            said: RefCell::default(),
+            answered: Cell::default(),
+            uses: RefCell::default(),
+            why: Cell::default(),
+            asking: Mutex::default(),
             turn: Cell::new(0),
             known: RefCell::new(known),
         })
@@ -134,6 +153,18 @@ impl Endpoint {
     /// Why it may not be reached, if that is so.
     pub fn refusal(&self) -> Option<String> {
         self.refusal.borrow().clone()
+    }
+
+    /// Remembers what a library said of a failure; the outcome.
+    pub(super) fn hear(&self, outcome: Outcome, error: &io::Error) -> Outcome {
+        *self.said.borrow_mut() = Some((outcome, fault::words(error)));
+        outcome
+    }
+
+    /// What a library said of a connection that could not be opened, if the last failure was this.
+    pub(super) fn said(&self, outcome: Outcome) -> Option<String> {
+        let said = self.said.borrow();
+        said.as_ref().filter(|(last, _)| *last == outcome).map(|(_, words)| words.clone())
     }
 
     /// Looks its name up before the load begins; why it may not be reached, if that is so. A name
@@ -165,18 +196,15 @@ impl Endpoint {
 
     /// Looks its name up.
     pub(super) async fn look_up(&self, patience: &Patience) -> Result<Arc<[SocketAddr]>, Outcome> {
-        let lookup = tokio::net::lookup_host((self.next_hop.0.as_str(), self.next_hop.1));
-        let found: Arc<[SocketAddr]> = match patience.wait(lookup).await {
-            Ok(Ok(found)) => {
-                let all = found.filter(|found| self.dns.admits(found.ip())).take(MAX_ADDRESSES);
-                self.allowed(all)?
+        let (host, port) = &self.next_hop;
+        let found = patience.wait(dns::look_up(host, *port, self.dns.family)).await;
+        let found = match found.map_err(|why| gave_up(why, Phase::Dns))? {
+            Ok(found) => self.allowed(found.into_iter().take(MAX_ADDRESSES))?,
+            Err(failed) => {
+                let kind = if failed.is_vague { self.why(patience).await? } else { failed.kind };
+                return Err(self.hear(Outcome::Failed(Phase::Dns, kind), &failed.error));
             }
-            Ok(Err(error)) => return Err(fault::outcome(Phase::Dns, &error)),
-            Err(why) => return Err(gave_up(why, Phase::Dns)),
         };
-        if found.is_empty() {
-            return Err(Outcome::Failed(Phase::Dns, Kind::NoSuchName));
-        }
         let until = match self.dns.ttl {
             Ttl::Run => Time::NEVER,
             Ttl::For(ttl) => clock::now() + ttl,
@@ -185,6 +213,23 @@ impl Endpoint {
         };
         *self.known.borrow_mut() = Some(Known { addresses: Arc::clone(&found), until });
         Ok(found)
+    }
+
+    /// Why the resolver has no address. A name server is asked once in a while, not for each call.
+    async fn why(&self, patience: &Patience) -> Result<Kind, Outcome> {
+        let explain = async {
+            let _turn = self.asking.lock().await;
+            match self.why.get().filter(|(_, until)| clock::now() < *until) {
+                Some((kind, _)) => kind,
+                None => {
+                    let kind = dns::explain(&self.next_hop.0).await;
+                    self.why.set(Some((kind, clock::now().after(WHY_NS))));
+                    kind
+                }
+            }
+        };
+        let kind = patience.wait(explain).await.map_err(|why| gave_up(why, Phase::Dns))?;
+        Ok(kind)
     }
 
     /// Those addresses that may be connected to: load goes nowhere else, whatever is resolved.
@@ -208,14 +253,35 @@ impl Endpoint {
         }
     }
 
-    /// Which of `count` addresses the next connection tries first.
-    pub(super) fn first_of(&self, count: usize, user: u64) -> usize {
+    /// Which of its addresses the next connection tries first.
+    pub(super) fn first_of(&self, addresses: &[SocketAddr], user: u64) -> usize {
         let turn = self.turn.replace(self.turn.get() + 1);
+        let count = addresses.len();
         match self.dns.pick {
-            Pick::First => 0,
-            Pick::Rotate => (turn % count as u64) as usize,
-            Pick::Random => self.seed.rng(Stream::Address, user, turn).random_range(0..count),
+            Pick::First => {
+                let answered = self.answered.get();
+                addresses.iter().position(|one| Some(*one) == answered).unwrap_or(0)
+            }
+            Pick::Rotate => (turn % count.max(1) as u64) as usize,
+            Pick::Random => {
+                self.seed.rng(Stream::Address, user, turn).random_range(0..count.max(1))
+            }
         }
+    }
+
+    /// An address has answered: the next connection tries it first, unless they take turns.
+    pub(super) fn prefer(&self, address: SocketAddr) {
+        self.answered.set(Some(address));
+    }
+
+    /// Counts what came of an address.
+    pub(super) fn count(&self, address: SocketAddr, used: &AddressUse) {
+        self.uses.borrow_mut().entry(address).or_default().add(used);
+    }
+
+    /// What came of each address since the last call of this.
+    pub(super) fn take_uses(&self) -> BTreeMap<SocketAddr, AddressUse> {
+        std::mem::take(&mut self.uses.borrow_mut())
     }
 }
 

@@ -5,8 +5,9 @@ use std::net::{Ipv4Addr, SocketAddr};
 use serde_json::Value;
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::{Manada, answered, count};
+use crate::harness::{Manada, count};
 use crate::peer::{Peer, Server, Then};
+use crate::sums::answered;
 
 /// More than the buffers of both sides take in.
 const LONG: usize = 16 << 20;

@@ -16,6 +16,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::sums::{answered, wrong_sums};
+
 /// The program under test.
 pub(crate) const MANADA: &str = env!("CARGO_BIN_EXE_manada");
 
@@ -37,6 +39,8 @@ pub(crate) struct Manada {
     group: Option<PathBuf>,
     /// A signal that is ignored when it begins.
     ignored: Option<&'static str>,
+    /// Files of its folder that it sees in place of the system's.
+    mounts: Vec<(&'static str, &'static str)>,
 }
 
 /// A program that was started; it ends with its handle.
@@ -77,6 +81,7 @@ impl Manada {
             stdout: None,
             group: None,
             ignored: None,
+            mounts: Vec::new(),
         }
     }
 
@@ -134,6 +139,13 @@ impl Manada {
         self
     }
 
+    /// It sees a file of this text in place of the system's `path`; needs root.
+    pub(crate) fn instead_of(mut self, path: &'static str, text: &str) -> Self {
+        let name = path.rsplit('/').next().unwrap();
+        self.mounts.push((name, path));
+        self.file(name, text)
+    }
+
     /// It begins with this signal ignored, as under `nohup`.
     pub(crate) fn ignoring(mut self, signal: &'static str) -> Self {
         self.ignored = Some(signal);
@@ -144,6 +156,16 @@ impl Manada {
     pub(crate) fn start(self) -> Running {
         let read = self.stdout.is_none();
         let mut command = match &self.group {
+            None if !self.mounts.is_empty() => {
+                let mut unshare = Command::new("unshare");
+                let mut line = String::new();
+                for (name, path) in &self.mounts {
+                    line.extend(["mount --bind ", name, " ", path, " && "]);
+                }
+                line += "exec \"$0\" \"$@\"";
+                unshare.args(["--mount", "/bin/sh", "-c", &line, MANADA]);
+                unshare
+            }
             None if self.ignored.is_some() => {
                 let mut shell = Command::new("/bin/sh");
                 shell.args(["-c", "trap '' $0 && exec \"$@\""]);
@@ -331,60 +353,4 @@ impl std::fmt::Display for Done {
 pub(crate) fn count(report: &Value, path: &str) -> u64 {
     let found = path.split('.').fold(report, |value, key| &value[key]);
     found.as_u64().unwrap_or_else(|| panic!("{path} is {found}"))
-}
-
-/// Complete answers of a run, whatever their status.
-pub(crate) fn answered(report: &Value) -> u64 {
-    report["status"].as_object().unwrap().values().map(|count| count.as_u64().unwrap()).sum()
-}
-
-/// The ledgers' sums that do not hold (MEASURING, "Nothing vanishes").
-fn wrong_sums(report: &Value) -> Vec<String> {
-    let sums: [(&str, &[&str]); 3] = [
-        (
-            "iterations.started",
-            &["iterations.completed", "iterations.ended_early", "iterations.interrupted"],
-        ),
-        (
-            "calls.made",
-            &[
-                "calls.ok",
-                "calls.failed",
-                "calls.timeout",
-                "calls.suppressed",
-                "calls.muted",
-                "calls.cancelled",
-                "calls.generator_errors",
-                "calls.unfinished",
-            ],
-        ),
-        (
-            "attempts.started",
-            &[
-                "attempts.first",
-                "attempts.retries",
-                "attempts.hedges",
-                "attempts.redirects",
-                "attempts.stale_resends",
-            ],
-        ),
-    ];
-    let mut wrong: Vec<String> = sums
-        .iter()
-        .filter_map(|(whole, parts)| {
-            let sum: u64 = parts.iter().map(|part| count(report, part)).sum();
-            (count(report, whole) != sum).then(|| format!("{whole} ≠ {sum}"))
-        })
-        .collect();
-    if report["iterations"]["due"].is_u64() {
-        let parts = ["started", "dropped", "suppressed", "not_reached"];
-        let sum: u64 = parts.iter().map(|part| count(&report["iterations"], part)).sum();
-        if count(report, "iterations.due") != sum {
-            wrong.push(format!("iterations.due ≠ {sum}"));
-        }
-    }
-    if report["trust"].to_string().contains("ledger") {
-        wrong.push("the run itself found its ledgers wrong".to_owned());
-    }
-    wrong
 }

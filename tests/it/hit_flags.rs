@@ -27,7 +27,8 @@ fn first(heads: &Heads) -> String {
 #[test]
 fn certificates_logins_and_other_addresses_are_those_of_a_service() {
     let authority = tls::authority();
-    let server = tls::over_tls(reach::asking_for_certificates(&authority));
+    let server =
+        tls::over_tls(reach::asking_for_certificates(&authority, rustls::DEFAULT_VERSIONS));
     let (to, key) = (server.address().to_string(), KeyPair::generate().unwrap());
     let params = CertificateParams::new(vec!["user".to_owned()]).unwrap();
     let own = params.signed_by(&key, &authority).unwrap().pem();

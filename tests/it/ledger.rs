@@ -4,7 +4,8 @@
 use serde_json::Value;
 
 use crate::builtin::Builtin;
-use crate::harness::{Manada, answered, count};
+use crate::harness::{Manada, count};
+use crate::sums::answered;
 
 const CLOSED: [&str; 4] = ["-c", "20", "-d", "1s"];
 const COUNTED: [&str; 4] = ["-c", "20", "-n", "1500"];

@@ -1,6 +1,7 @@
 //! The program as its users meet it: the real binary against scripted servers, the built-in target
 //! and hostile files. Each run lasts a second or two and goes to 127.0.0.1 alone.
 
+mod addresses; // names with several addresses, and names without any
 mod again; // a finished run shown, judged and written again
 mod answers; // raw answers, good and hostile, and what must come of each
 mod bounds; // work, memory and numbers within their bounds
@@ -44,11 +45,13 @@ mod secrets; // what must show nowhere
 mod seed; // same seed, same traffic, whatever the shards
 mod signals; // Ctrl-C once and twice, SIGTERM
 mod stale; // kept connections that the target closed
+mod sums; // the sums that hold in every report
 mod terminal; // a terminal of its own for the program
 mod timing; // what is lateness of ours, and what the target's time
 mod tls; // certificates good and bad
 #[cfg(feature = "tui")]
 mod tui; // the dashboard, and how it leaves the terminal
+mod unprocessed; // streams of HTTP/2 that the target refuses or ends, and their reasons
 mod verdicts; // what a dead or slow target means for thresholds
 mod watching; // dials beside the run: the generator's, the target's
 mod words; // wrong words, missing files, closed pipes

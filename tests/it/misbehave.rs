@@ -6,8 +6,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use socket2::{Domain, Socket, Type};
 
-use crate::harness::{Manada, answered, count};
+use crate::harness::{Manada, count};
 use crate::peer::{Peer, Server, Then};
+use crate::sums::answered;
 
 /// Four requests by two users, none of which may take longer than this.
 const WORDS: [&str; 6] = ["-n", "4", "-c", "2", "--timeout", "400ms"];

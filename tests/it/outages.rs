@@ -8,8 +8,9 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::builtin::Builtin;
-use crate::harness::{Done, Manada, Running, answered, count};
+use crate::harness::{Done, Manada, Running, count};
 use crate::nginx::Nginx;
+use crate::sums::answered;
 
 /// How many users there are.
 const USERS: u64 = 2_000;

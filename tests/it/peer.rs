@@ -38,7 +38,15 @@ pub(crate) struct Peer {
 impl Server {
     /// Starts it; each connection gets a thread that runs `script`.
     pub(crate) fn start(script: impl Fn(&mut Peer) + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        Self::start_at((Ipv4Addr::LOCALHOST, 0).into(), script)
+    }
+
+    /// The same at an address of its own.
+    pub(crate) fn start_at(
+        at: SocketAddr,
+        script: impl Fn(&mut Peer) + Send + Sync + 'static,
+    ) -> Self {
+        let listener = TcpListener::bind(at).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared::default());
         let (script, own) = (Arc::new(script), Arc::clone(&shared));

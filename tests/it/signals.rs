@@ -4,8 +4,9 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use rustix::process::Signal;
 
-use crate::harness::{Done, LIMIT, Manada, Running, answered, count};
+use crate::harness::{Done, LIMIT, Manada, Running, count};
 use crate::peer::Server;
+use crate::sums::answered;
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 

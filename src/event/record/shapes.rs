@@ -2,6 +2,7 @@
 //!
 //! Invariant: whoever changes a type here, or the order of its parts, changes `record::VERSION`.
 
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::packed::{Packed, listed, packed};
@@ -14,9 +15,9 @@ use crate::stats::delta::{Halt, LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, Failing, Failures};
 use crate::stats::outcome::ERRORS;
 use crate::stats::{
-    Attempts, BreakerUse, Calls, Cause, Circuit, Connections, Delayed, Delta, Departures, Dial,
-    Gauges, Guarded, Histogram, Iterations, Latency, Moment, Notice, Notices, OwnDelay, PoolUse,
-    Topic, Unit, Whose, Window,
+    AddressUse, Addresses, Attempts, BreakerUse, Calls, Cause, Circuit, Connections, Delayed,
+    Delta, Departures, Dial, Gauges, Guarded, Histogram, Iterations, Latency, Moment, Notice,
+    Notices, OwnDelay, PoolUse, Topic, Unit, Whose, Window,
 };
 use crate::verdict::{Kind, Threshold};
 
@@ -40,6 +41,8 @@ packed! {
     Attempts {
         started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied,
     }
+    AddressUse { connected, failed, slower }
+    Addresses { known, others }
     Connections { opened, reused, failed, bytes_sent, bytes_received }
     Gauges {
         seated, running_iterations, running_calls, users, users_peak, connections, cpu_ns,
@@ -56,7 +59,7 @@ packed! {
     OwnDelay { response, service }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
     Exemplar {
-        step, failing, intended_ns, user, curl, cut, status, error, failed, head, body,
+        step, failing, intended_ns, user, curl, cut, status, error, said, failed, head, body,
     }
     Failures { counts, first }
     Notice { at_ns, topic, subject, change, cause }
@@ -80,9 +83,9 @@ packed! {
     Source { name, text }
     Kind { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
-        shard, workloads, departures, attempts, connections, statuses, odd_statuses, errors, unset,
-        ran_out, failed_expressions, lines, lines_lost, halt, failures, notices, pools, guarded,
-        windows, gauges, last,
+        shard, workloads, departures, attempts, connections, addresses, statuses, odd_statuses,
+        errors, unset, ran_out, failed_expressions, lines, lines_lost, halt, failures, notices,
+        pools, guarded, windows, gauges, last,
     }
 }
 
@@ -99,6 +102,16 @@ impl Packed for Histogram {
         // No run counts so far; sums stay within their numbers.
         let sane = buckets.len() < 1 << 16 && buckets.iter().all(|(_, count)| *count < 1 << 30);
         sane.then(|| Self::restored(&buckets, sum_us, min_us, max_us))
+    }
+}
+
+impl Packed for SocketAddr {
+    fn pack(&self, out: &mut Vec<u8>) {
+        self.to_string().pack(out);
+    }
+
+    fn unpack(from: &mut &[u8]) -> Option<Self> {
+        String::unpack(from)?.parse().ok()
     }
 }
 

@@ -158,6 +158,7 @@ fn snapshot(plan: &Outline, seconds: u32, text: &str) -> Snapshot {
         cut: true,
         status: Some(200),
         error: None,
+        said: text.to_owned(),
         failed: vec![text.to_owned()],
         head: text.to_owned(),
         body: text.to_owned(),

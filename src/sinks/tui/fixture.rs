@@ -210,6 +210,7 @@ fn exemplar(step: usize, intended_ns: u64) -> Exemplar {
         cut: false,
         status: Some(503),
         error: None,
+        said: String::new(),
         failed: Vec::new(),
         head: format!("HTTP/1.1 503 Service Unavailable\r\nserver: {HOSTILE}"),
         body: "{\"error\": \"out of stock\"}".to_owned(),

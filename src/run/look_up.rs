@@ -1,0 +1,78 @@
+//! Looks up where the load would go before it begins: what the safety limits forbid is found here.
+//!
+//! `run` and the dry run begin with it.
+//! Invariant: a signal ends it; what it waits for is told.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::Trouble;
+use crate::clock::{self, Timer};
+use crate::engine;
+use crate::event::{Interrupt, RunEvent};
+use crate::plan::{Address, Plan};
+use crate::sinks::Audience;
+
+/// A look-up that takes longer than this before the load is told of.
+const LOOK_UP: Duration = Duration::from_secs(1);
+
+/// The index of a service and its look-up: why the service may not be reached, if so.
+type Pending<'a> = (usize, Pin<Box<dyn Future<Output = Option<String>> + 'a>>);
+
+/// Looks up where the load would go, before any of it goes there.
+pub(super) fn before_load(
+    plan: &Plan,
+    addresses: &[Address],
+    audience: &mut Audience,
+    interrupts: &impl Fn(mpsc::Sender<Interrupt>),
+) -> Result<(), Trouble> {
+    let endpoints =
+        engine::endpoints(plan, addresses).map_err(|e| Trouble::World("cannot set up TLS", e))?;
+    let (sender, mut signals) = mpsc::channel(4);
+    interrupts(sender);
+    let looked_up = clock::block_on(async {
+        // All at once: a resolver that does not answer costs its time once.
+        let mut pending: Vec<Pending<'_>> = Vec::new();
+        for (at, endpoint) in endpoints.iter().enumerate() {
+            pending.push((at, Box::pin(endpoint.foresee())));
+        }
+        let (patient, slow) = (Timer::new(), clock::now() + LOOK_UP);
+        let mut is_slow = false;
+        while !pending.is_empty() {
+            let (at, refused) = tokio::select! {
+                ended = poll_fn(|cx| first_ended(&mut pending, cx)) => ended,
+                Some(interrupt) = signals.recv() => return Err(Trouble::Interrupted(interrupt)),
+                () = patient.wait_until(slow), if !is_slow => {
+                    is_slow = true;
+                    for (at, _) in &pending {
+                        let name = &plan.services[*at].name;
+                        let note = format!("service `{name}`: waiting for a name server");
+                        audience.tell(&RunEvent::Note(note));
+                    }
+                    continue;
+                }
+            };
+            let (service, _) = pending.swap_remove(at);
+            if let Some(why) = refused {
+                let name = &plan.services[service].name;
+                return Err(Trouble::Forbidden(format!("service `{name}`: {why}")));
+            }
+        }
+        Ok(())
+    });
+    looked_up.map_err(|e| Trouble::World("cannot look names up", e))?
+}
+
+/// The first look-up that has ended, by its place.
+fn first_ended(pending: &mut [Pending<'_>], cx: &mut Context<'_>) -> Poll<(usize, Option<String>)> {
+    for (at, (_, look_up)) in pending.iter_mut().enumerate() {
+        if let Poll::Ready(refused) = look_up.as_mut().poll(cx) {
+            return Poll::Ready((at, refused));
+        }
+    }
+    Poll::Pending
+}

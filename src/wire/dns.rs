@@ -1,0 +1,245 @@
+//! Looks names up as the system does, and finds out why that failed.
+//!
+//! `endpoint` asks it for addresses.
+//! Invariant: what the system's resolver tells (files, name servers, whatever it is set up with) is
+//! what counts; a question of our own only explains a failure, and finds no address.
+
+use std::future::poll_fn;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::task::Poll;
+
+use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
+use tokio::net::UdpSocket;
+
+use crate::clock::{self, Timer};
+use crate::plan::reach::Family;
+use crate::stats::Kind;
+
+/// How long a name server has to explain a failure, ns.
+const EXPLAIN_NS: u64 = 500_000_000;
+
+/// The most name servers that the system's resolver asks (resolv.conf(5), `MAXNS`).
+const SERVERS: usize = 3;
+
+/// Where the system's name servers are written.
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// A look-up that found no address.
+#[derive(Debug)]
+pub(super) struct NotFound {
+    pub(super) kind: Kind,
+    /// What the system said.
+    pub(super) error: io::Error,
+    /// The system does not tell why: a name server may.
+    pub(super) is_vague: bool,
+}
+
+/// The addresses of a name, in the order in which the system would use them.
+pub(super) async fn look_up(
+    host: &str,
+    port: u16,
+    family: Family,
+) -> Result<Vec<SocketAddr>, NotFound> {
+    let host = host.to_owned();
+    let found = tokio::task::spawn_blocking(move || system(&host, port));
+    let found = match found.await {
+        Ok(found) => found?,
+        Err(error) => {
+            let error = io::Error::other(error);
+            return Err(NotFound { kind: Kind::Other, error, is_vague: false });
+        }
+    };
+    let wanted = |address: &SocketAddr| match family {
+        Family::Any => true,
+        Family::V4 => address.is_ipv4(),
+        Family::V6 => address.is_ipv6(),
+    };
+    let of_family: Vec<SocketAddr> = found.iter().copied().filter(wanted).collect();
+    if of_family.is_empty() {
+        let error = io::Error::other("the name has only addresses of the other family");
+        return Err(NotFound { kind: Kind::NoAddressOfFamily, error, is_vague: false });
+    }
+    Ok(of_family)
+}
+
+fn system(host: &str, port: u16) -> Result<Vec<SocketAddr>, NotFound> {
+    let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
+    let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(not_found)?;
+    let found = found.filter_map(Result::ok).map(|info| {
+        let mut address = info.sockaddr;
+        address.set_port(port);
+        address
+    });
+    Ok(found.collect())
+}
+
+/// What an error of getaddrinfo(3) means. glibc says `EAI_AGAIN` for every answer of a name server
+/// that is no answer, and for none.
+fn not_found(error: LookupError) -> NotFound {
+    let kind = match error.kind() {
+        LookupErrorKind::NoName => Kind::NoSuchName,
+        LookupErrorKind::NoData | LookupErrorKind::Family => Kind::NoAddress,
+        LookupErrorKind::Again | LookupErrorKind::Fail => Kind::DnsFailed,
+        LookupErrorKind::Memory | LookupErrorKind::System => Kind::Other,
+        _ => Kind::NoSuchName,
+    };
+    NotFound { kind, is_vague: kind == Kind::DnsFailed, error: error.into() }
+}
+
+/// Why the system's name servers have no address for a name: the first that answers tells.
+pub(super) async fn explain(host: &str) -> Kind {
+    let servers = servers(&std::fs::read_to_string(RESOLV_CONF).unwrap_or_default());
+    let mut kind = Kind::DnsTimeout;
+    for server in servers {
+        match ask(host, SocketAddr::new(server, 53)).await {
+            Some(Kind::DnsTimeout) => {}
+            // It has an answer by now; the next one may have none.
+            None => kind = Kind::DnsFailed,
+            Some(told) => return told,
+        }
+    }
+    kind
+}
+
+/// The name servers of a resolv.conf(5).
+fn servers(text: &str) -> Vec<IpAddr> {
+    let server = |line: &str| {
+        let mut words = line.split_whitespace();
+        words.next().filter(|word| *word == "nameserver")?;
+        words.next()?.parse().ok()
+    };
+    text.lines().filter_map(server).take(SERVERS).collect()
+}
+
+/// What a name server says of a name; `None` if the name cannot be asked for, or it answered after
+/// all.
+async fn ask(host: &str, server: SocketAddr) -> Option<Kind> {
+    let question = question(host)?;
+    let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
+    let timer = Timer::new();
+    timer.set(clock::now().after(EXPLAIN_NS));
+    let asking = async {
+        let socket = UdpSocket::bind(SocketAddr::new(any, 0)).await?;
+        socket.connect(server).await?;
+        socket.send(&question).await?;
+        let mut answer = [0; 512];
+        loop {
+            let length = socket.recv(&mut answer).await?;
+            if let Some(code) = code(&question, &answer[..length]) {
+                return io::Result::Ok(code);
+            }
+        }
+    };
+    let mut asking = std::pin::pin!(asking);
+    let told = poll_fn(|cx| match asking.as_mut().poll(cx) {
+        Poll::Ready(told) => Poll::Ready(told.ok()),
+        Poll::Pending => timer.poll(cx).map(|()| None),
+    });
+    match told.await {
+        None => Some(Kind::DnsTimeout),
+        Some(2) => Some(Kind::DnsServfail),
+        Some(3) => Some(Kind::NoSuchName),
+        Some(5) => Some(Kind::DnsRefused),
+        Some(0) => None,
+        Some(NO_RECORDS) => Some(Kind::NoAddress),
+        Some(_) => Some(Kind::DnsFailed),
+    }
+}
+
+/// A question for a name's IPv4 addresses (RFC 1035 §4.1), with an id of its own; `None` if no name
+/// of DNS can be so.
+fn question(host: &str) -> Option<Vec<u8>> {
+    let id = clock::now().0 as u16;
+    let mut question = id.to_be_bytes().to_vec();
+    // Recursion desired; one question.
+    question.extend([1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+    for label in host.trim_end_matches('.').split('.') {
+        let length = u8::try_from(label.len()).ok().filter(|length| (1..=63).contains(length))?;
+        question.push(length);
+        question.extend_from_slice(label.as_bytes());
+    }
+    question.extend([0, 0, 1, 0, 1]);
+    (question.len() <= 12 + 255 + 4).then_some(question)
+}
+
+/// In place of code 0 where there are no records: codes have four bits.
+const NO_RECORDS: u8 = 16;
+
+/// The code of an answer (RFC 1035 §4.1.1); `None` if it is no answer to the question.
+fn code(question: &[u8], answer: &[u8]) -> Option<u8> {
+    let is_answer = answer.len() >= 12 && answer[..2] == question[..2] && answer[2] & 0x80 != 0;
+    is_answer.then(|| match answer[3] & 0x0f {
+        0 if answer[6..8] == [0, 0] => NO_RECORDS,
+        code => code,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn questions_are_those_of_rfc_1035() {
+        let question = question("shop.example.").unwrap();
+        assert_eq!(question[2..12], [1, 0, 0, 1, 0, 0, 0, 0, 0, 0]);
+        assert_eq!(&question[12..], b"\x04shop\x07example\x00\x00\x01\x00\x01");
+        assert!(super::question("a..b").is_none());
+        assert!(super::question(&"x".repeat(64)).is_none());
+        assert!(super::question(&["x".repeat(63).as_str(); 5].join(".")).is_none());
+    }
+
+    #[test]
+    fn answers_have_the_id_of_their_question() {
+        let question = [7, 8, 1, 0];
+        let answer =
+            |id: u8, flags: u8, code: u8| [&[id, 8, flags, 0x80 | code], &[0; 8][..]].concat();
+        assert_eq!(code(&question, &answer(7, 0x81, 5)), Some(5));
+        assert_eq!(code(&question, &answer(6, 0x81, 5)), None);
+        assert_eq!(code(&question, &answer(7, 0x81, 0)), Some(NO_RECORDS));
+        let mut full = answer(7, 0x81, 0);
+        full[7] = 1;
+        assert_eq!(code(&question, &full), Some(0));
+        assert_eq!(code(&question, &answer(7, 0x01, 5)), None);
+        assert_eq!(code(&question, &answer(7, 0x81, 2)[..11]), None);
+    }
+
+    #[test]
+    fn servers_are_the_first_three_of_the_file() {
+        let text = "# nameserver 1.1.1.1\nsearch a\nnameserver 10.0.0.1\n nameserver ::1 # x\n\
+            nameserver x\nnameserver 10.0.0.3\nnameserver 10.0.0.4\n";
+        let expected: Vec<IpAddr> =
+            ["10.0.0.1", "::1", "10.0.0.3"].map(|text| text.parse().unwrap()).into();
+        assert_eq!(servers(text), expected);
+    }
+
+    #[test]
+    fn what_a_name_server_says_has_a_kind() {
+        for (said, expected) in [
+            (Some(0), Some(Kind::NoAddress)),
+            (Some(1), Some(Kind::DnsFailed)),
+            (Some(2), Some(Kind::DnsServfail)),
+            (Some(3), Some(Kind::NoSuchName)),
+            (Some(5), Some(Kind::DnsRefused)),
+            (None, Some(Kind::DnsTimeout)),
+        ] {
+            let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+            let at = server.local_addr().unwrap();
+            let answering = std::thread::spawn(move || {
+                let mut question = [0; 512];
+                let (length, from) = server.recv_from(&mut question).unwrap();
+                let Some(code) = said else { return };
+                // One that is not for us, then the answer.
+                for id in [question[0] ^ 1, question[0]] {
+                    question[0] = id;
+                    question[2] |= 0x80;
+                    question[3] = code;
+                    server.send_to(&question[..length], from).unwrap();
+                }
+            });
+            let told = clock::block_on(ask("shop.example", at)).unwrap();
+            answering.join().unwrap();
+            assert_eq!(told, expected, "{said:?}");
+        }
+    }
+}

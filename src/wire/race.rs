@@ -1,0 +1,201 @@
+//! Connects to whichever of a name's addresses answers first (RFC 8305, Happy Eyeballs).
+//!
+//! `connection` comes here with what the resolver said.
+//! Invariant: at most [`AT_ONCE`] attempts of one connection are under way; when one has connected,
+//! the others are closed.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::net::TcpStream;
+
+use super::connection::{farther, gave_up};
+use super::patience::{GaveUp, Patience};
+use super::{Endpoint, Outgoing, Way, fault, socket};
+use crate::clock::{self, Timer};
+use crate::stats::{AddressUse, Kind, Outcome, Phase};
+
+/// How long an address has before the next one is tried beside it, ns (RFC 8305 §5: 250 ms).
+const DELAY_NS: u64 = 250_000_000;
+
+/// The most attempts at once. When one more is due the oldest is given up, which has had a second.
+const AT_ONCE: usize = 4;
+
+/// What came of an attempt that is over.
+const CONNECTED: AddressUse = AddressUse { connected: 1, failed: 0, slower: 0 };
+const FAILED: AddressUse = AddressUse { connected: 0, failed: 1, slower: 0 };
+const SLOWER: AddressUse = AddressUse { connected: 0, failed: 0, slower: 1 };
+
+/// Connects to the first of these addresses that answers.
+pub(super) async fn connect(
+    endpoint: &Endpoint,
+    addresses: &[SocketAddr],
+    outgoing: &Outgoing<'_>,
+    patience: &Patience,
+) -> Result<TcpStream, Outcome> {
+    let mut race = Race {
+        endpoint,
+        user: outgoing.user,
+        buffer: outgoing.way.and_then(Way::buffer),
+        waiting: in_turn(addresses, endpoint.first_of(addresses, outgoing.user)),
+        running: VecDeque::new(),
+        is_due: true,
+        timer: Timer::new(),
+    };
+    let mut last = Outcome::Failed(Phase::Connect, Kind::Other);
+    while race.is_open() {
+        let (address, connected) = match patience.wait(poll_fn(|cx| race.poll(cx))).await {
+            Ok(ended) => ended,
+            Err(why) => {
+                race.end(if why == GaveUp::Timeout { &FAILED } else { &SLOWER });
+                return Err(gave_up(why, Phase::Connect));
+            }
+        };
+        if connected.is_ok() {
+            endpoint.count(address, &CONNECTED);
+            endpoint.prefer(address);
+            race.end(&SLOWER);
+        }
+        let tried = connected
+            .map_err(|error| endpoint.hear(fault::outcome(Phase::Connect, &error), &error));
+        // What we lack ourselves the next address will not give us.
+        if let Err(Outcome::Own(_)) = tried
+            && race.running.is_empty()
+        {
+            return tried;
+        }
+        // A refusal comes from as far away as a connection.
+        farther(outgoing, Phase::Connect, patience).await?;
+        match tried {
+            Ok(tcp) => return Ok(tcp),
+            Err(outcome) => {
+                endpoint.count(address, &FAILED);
+                (last, race.is_due) = (outcome, true);
+            }
+        }
+    }
+    Err(last)
+}
+
+/// Attempts to connect, one beside the other.
+struct Race<'a> {
+    endpoint: &'a Endpoint,
+    user: u64,
+    buffer: Option<u32>,
+    /// Addresses that are still to be tried.
+    waiting: VecDeque<SocketAddr>,
+    /// The oldest first.
+    running: VecDeque<Attempt<'a>>,
+    /// The next one is tried now.
+    is_due: bool,
+    timer: Timer,
+}
+
+struct Attempt<'a> {
+    address: SocketAddr,
+    connecting: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + 'a>>,
+}
+
+impl Race<'_> {
+    /// Whether an address can still answer.
+    fn is_open(&self) -> bool {
+        !self.waiting.is_empty() || !self.running.is_empty()
+    }
+
+    /// Ready with the next attempt that has ended.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(SocketAddr, io::Result<TcpStream>)> {
+        loop {
+            if self.is_due
+                && let Some(address) = self.waiting.pop_front()
+            {
+                self.begin(address);
+            }
+            self.is_due = false;
+            for at in 0..self.running.len() {
+                let attempt = &mut self.running[at];
+                if let Poll::Ready(connected) = attempt.connecting.as_mut().poll(cx) {
+                    let address = attempt.address;
+                    self.running.remove(at);
+                    return Poll::Ready((address, connected));
+                }
+            }
+            if self.waiting.is_empty() || self.timer.poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            self.is_due = true;
+        }
+    }
+
+    fn begin(&mut self, address: SocketAddr) {
+        if self.running.len() == AT_ONCE
+            && let Some(oldest) = self.running.pop_front()
+        {
+            self.endpoint.count(oldest.address, &FAILED);
+        }
+        let source = self.endpoint.source(self.user, address);
+        let connecting = Box::pin(socket::connect(address, source, self.buffer));
+        self.running.push_back(Attempt { address, connecting });
+        if self.waiting.is_empty() {
+            self.timer.clear();
+        } else {
+            self.timer.set(clock::now().after(DELAY_NS));
+        }
+    }
+
+    /// Gives up what is under way.
+    fn end(&mut self, used: &AddressUse) {
+        for attempt in self.running.drain(..) {
+            self.endpoint.count(attempt.address, used);
+        }
+        self.waiting.clear();
+        self.timer.clear();
+    }
+}
+
+/// The addresses from place `first` on, IPv6 and IPv4 taking turns (RFC 8305 §4).
+fn in_turn(addresses: &[SocketAddr], first: usize) -> VecDeque<SocketAddr> {
+    let (behind, from) = addresses.split_at(first.min(addresses.len()));
+    let all = || from.iter().chain(behind).copied();
+    let is_v4 = from.first().is_some_and(SocketAddr::is_ipv4);
+    let mut own = all().filter(|address| address.is_ipv4() == is_v4);
+    let mut other = all().filter(|address| address.is_ipv4() != is_v4);
+    let mut turns = VecDeque::with_capacity(addresses.len());
+    while turns.len() < addresses.len() {
+        turns.extend(own.next());
+        turns.extend(other.next());
+    }
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns_from_the_first_on() {
+        let of = |text: &str| -> Vec<SocketAddr> {
+            let parse = |name: &str| match name.as_bytes() {
+                [b'6', n] => SocketAddr::from(([0, 0, 0, 0, 0, 0, 0, u16::from(n - b'0')], 80)),
+                [_, n] => SocketAddr::from(([10, 0, 0, n - b'0'], 80)),
+                _ => unreachable!(),
+            };
+            text.split_whitespace().map(parse).collect()
+        };
+        for (addresses, first, expected) in [
+            ("61", 0, "61"),
+            ("61 62 41 42", 0, "61 41 62 42"),
+            ("61 62 41 42", 2, "41 61 42 62"),
+            ("41 42 43", 1, "42 43 41"),
+            ("61 62 63 41", 1, "62 41 63 61"),
+            ("41 61", 1, "61 41"),
+        ] {
+            let turns = Vec::from(in_turn(&of(addresses), first));
+            assert_eq!(turns, of(expected), "{addresses} from {first}");
+        }
+        assert!(in_turn(&[], 0).is_empty());
+    }
+}
