@@ -80,7 +80,7 @@ packed! {
     Source { name, text }
     Kind { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
-        shard, workloads, departures, attempts, connections, statuses, odd_statuses, errors, unset,
+        shard, workloads, departures, attempts, connections, statuses, errors, unset,
         ran_out, lines, lines_lost, halt, failures, notices, pools, guarded, windows, gauges, last,
     }
 }
