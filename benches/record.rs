@@ -41,7 +41,7 @@ fn exchange(dispatched: Time, took_ns: u64) -> Exchange {
 
 /// All that attempt.rs asks of the Recorder for one good call; steps alternate.
 fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns: u64) {
-    recorder.begin_call(0, number % steps, at.0, at);
+    let stalled_ns = recorder.begin_call(0, number % steps, at.0, at);
     recorder.begin_attempt(Attempt::First);
     let exchange = exchange(at, took_ns);
     recorder.end_attempt(&exchange, at.0, false);
@@ -53,7 +53,7 @@ fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns:
         blocked_ns: 0,
         service_ns: took_ns,
         response_ns: took_ns + 40_000,
-        stall_ns: 0,
+        stalled_ns,
         in_flight_ns: took_ns,
         outcome: exchange.outcome,
         fate: Fate::Ok,
@@ -64,7 +64,7 @@ fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns:
 /// One call, at 10,000 calls per second of the run, with a shed each second.
 #[divan::bench(args = [1, 20], sample_size = 10_000)]
 fn begin_call_to_end_call(bencher: Bencher<'_, '_>, steps: usize) {
-    let shape = Shape { workloads: 1, checks: vec![0; steps], groups: 0, pools: 0, warmup_ns: 0 };
+    let shape = Shape { workloads: 1, checks: vec![0; steps], pools: 0, ..Shape::default() };
     let mut recorder = Recorder::new(shape, 0, Time(0));
     let (mut number, mut next) = (0, latencies());
     bencher.bench_local(move || {
@@ -83,7 +83,7 @@ fn shed(bencher: Bencher<'_, '_>, steps: usize) {
     bencher
         .with_inputs(|| {
             let shape =
-                Shape { workloads: 1, checks: vec![0; steps], groups: 0, pools: 0, warmup_ns: 0 };
+                Shape { workloads: 1, checks: vec![0; steps], pools: 0, ..Shape::default() };
             let mut recorder = Recorder::new(shape, 0, Time(0));
             let mut next = latencies();
             for number in 0..10_000 {

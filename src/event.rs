@@ -164,6 +164,29 @@ impl Report {
             .map(|one| one.connections)
     }
 
+    /// Calls of step `step` per second of the time in which its workload's load was measured. Calls
+    /// of the drain are left out: nothing asked for them any more. `None` if no time was measured.
+    pub fn calls_per_s(&self, step: usize) -> Option<f64> {
+        let (plan, snapshot) = (&self.opening.plan, &self.snapshot);
+        let ns = plan.measured_ns(plan.steps[step].workload, snapshot.until_ns);
+        let made = snapshot.measured.steps[step].as_ref().map_or(0, |step| step.in_load());
+        (ns > 0).then(|| made as f64 * 1e9 / ns as f64)
+    }
+
+    /// Calls of all steps per second of the time in which load was measured, the drain left out;
+    /// `None` if no time was measured.
+    pub fn all_calls_per_s(&self) -> Option<f64> {
+        let steps = self.snapshot.measured.steps.iter().flatten();
+        let made: u64 = steps.map(|step| step.in_load()).sum();
+        let ns = self.snapshot.measured_ns;
+        (ns > 0).then(|| made as f64 * 1e9 / ns as f64)
+    }
+
+    /// Measured calls that were due in the drain: they are in every figure but the rates.
+    pub fn calls_in_drain(&self) -> u64 {
+        self.snapshot.measured.steps.iter().flatten().map(|step| step.in_drain).sum()
+    }
+
     /// The same run, whose report could not be written for this reason.
     #[must_use]
     pub fn unwritten(&self, why: String) -> Self {

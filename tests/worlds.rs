@@ -57,6 +57,9 @@ struct World {
     /// Calls of each series that is named: from, to.
     #[serde(default)]
     steps: BTreeMap<String, [u64; 2]>,
+    /// Calls per second of each series that is named, and how many of its calls the drain made.
+    #[serde(default)]
+    rates: BTreeMap<String, (f64, u64)>,
     /// Durations of each group that is named, all of them: from, to in µs.
     #[serde(default)]
     groups: BTreeMap<String, [u64; 2]>,
@@ -160,6 +163,14 @@ fn wrong_flows(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
             .sum();
         if !(from..=to).contains(&&made) {
             wrong.push(format!("step {name}: {made} calls"));
+        }
+    }
+    for (name, wanted) in &world.rates {
+        let index = plan.steps.iter().position(|series| series.name == *name).unwrap();
+        let drained = measured.steps[index].as_ref().map_or(0, |step| step.in_drain);
+        let found = (lived.report.calls_per_s(index).unwrap_or_default(), drained);
+        if (found.0 - wanted.0).abs() > 1e-9 || found.1 != wanted.1 {
+            wrong.push(format!("rate of {name}, calls in the drain: {found:?}, not {wanted:?}"));
         }
     }
     for (name, [from, to]) in &world.groups {
@@ -317,6 +328,7 @@ worlds![
     pause_and_resume_closed,
     pause_and_resume_open,
     poisson_partition,
+    rates_leave_the_drain_out,
     rows_are_dealt_once,
     rows_run_out,
     scale_up_and_down_open,

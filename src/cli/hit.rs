@@ -1,8 +1,10 @@
-//! `manada hit`: one URL, no scenario; the same plan and the same path as `run`.
+//! `manada hit`: one URL or several, no scenario; the same plan and the same path as `run`.
 //!
 //! Invariant: there is no shortcut: what it measures, `run` would measure the same.
 
-use std::fs;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::launch::{self, Leaves};
@@ -10,78 +12,175 @@ use super::limits::{self, Limits};
 use super::output::{fail, remark, report_failure};
 use super::words::{self, Common};
 use crate::exit::Ending;
-use crate::scenario::hit::{self, Hit};
+use crate::scenario::hit::{self, Client, Hit};
 use crate::units::Rate;
+
+/// How many redirects `--location` follows, as a flag's value.
+const REDIRECTS: &str = "10";
+
+/// The largest body, in bytes: each shard keeps one rendered request per URL.
+const MAX_BODY: u64 = 256 << 20;
+
+/// The largest file of URLs, in bytes.
+const MAX_URLS: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   manada hit http://127.0.0.1:8080/ -c 50 -d 30s
-  manada hit http://127.0.0.1:8080/ -n 10k -c 100
+  manada hit http://127.0.0.1:8080/ -n 10k -c 100 --warmup 2s
   manada hit http://127.0.0.1:8080/ -r 500/s -d 1m --threshold 'response.p99 < 50ms'
   manada hit http://127.0.0.1:8080/cart -m POST -b '{\"id\": 7}' \
--H 'content-type: application/json'")]
+-H 'content-type: application/json'
+  manada hit https://shop.test/ --http2 --cacert ca.pem --connect-to 127.0.0.1:8443
+  manada hit http://127.0.0.1:8080/a http://127.0.0.1:8080/b -u me:secret
+
+Response times count from the moment that a request was due, so there is no flag to correct them
+for coordinated omission. `hit` prints its summary; `--out DIR` keeps the whole report.")]
 pub(super) struct Args {
-    /// Where to, e.g. http://127.0.0.1:8080/
-    url: String,
-    /// Users, each with a connection of its own, e.g. 200 (default: 50); with a rate the most users
-    /// at once (default: as many as it takes, at most 10000)
-    #[arg(short, long, value_parser = words::count, help_heading = "Load")]
-    connections: Option<u64>,
-    /// How long, e.g. 30s; left out: 10s, or until all requests are made
-    #[arg(short, long, value_parser = words::duration, help_heading = "Load")]
-    duration: Option<Duration>,
-    /// How many requests in all, e.g. 10k
-    #[arg(short = 'n', long, value_parser = words::count, help_heading = "Load")]
-    requests: Option<u64>,
-    /// Requests per second, whatever the target does, e.g. 500/s
-    #[arg(short, long, value_parser = words::rate, help_heading = "Load")]
-    rate: Option<Rate>,
-    /// What is due before this counts as load, not in the results, e.g. 2s
-    #[arg(long, default_value = "0", value_parser = words::zero_or_more, help_heading = "Load")]
-    warmup: Duration,
-    /// The method, e.g. POST
-    #[arg(short, long, default_value = "GET", help_heading = "Request")]
-    method: String,
-    /// A header, e.g. -H 'accept: text/html'; may be given more than once
-    #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header,
-        help_heading = "Request")]
-    headers: Vec<(String, String)>,
-    /// The body, or @FILE to read it from there
-    #[arg(short, long, value_name = "BODY|@FILE", help_heading = "Request")]
-    body: Option<String>,
-    /// How long a request may take, e.g. 5s; left out: 30s
-    #[arg(long, value_parser = words::duration, help_heading = "Request")]
-    timeout: Option<Duration>,
-    /// Accept any certificate, e.g. a self-signed one; the report says so
-    #[arg(short = 'k', long, help_heading = "Request")]
-    insecure: bool,
+    /// The URLs, e.g. http://127.0.0.1:8080/; of several each request takes one at random
+    #[arg(value_name = "URL", required_unless_present = "urls")]
+    url: Vec<String>,
+    /// Read URLs from FILE, one in a line; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    urls: Option<PathBuf>,
+    #[command(flatten)]
+    load: Load,
+    #[command(flatten)]
+    request: Request,
+    #[command(flatten)]
+    connection: Connection,
     #[command(flatten)]
     limits: Limits,
     #[command(flatten)]
     common: Common,
 }
 
-pub(super) fn run(args: Args) -> Ending {
-    let (reports, url) = (args.common.output.report.clone(), args.url.clone());
-    let body = match args.body.as_deref().map(read_body).transpose() {
-        Ok(body) => body,
-        Err(message) => return fail(&reports, &url, &message, Ending::Scenario),
-    };
-    let hit = Hit {
-        url: args.url,
-        connections: args.connections,
-        duration: args.duration,
-        requests: args.requests,
-        rate: args.rate,
-        method: args.method,
-        headers: args.headers,
-        body,
-        insecure: args.insecure,
-        timeout: args.timeout,
-        seed: args.common.seed,
-        thresholds: args.common.threshold.clone(),
-        warmup: args.warmup,
+/// How much is sent, and for how long.
+#[derive(Debug, clap::Args)]
+struct Load {
+    /// Users, each with a connection of its own, e.g. 200 (default: 50); with a rate the most users
+    /// at once (default: as many as it takes, at most 10000)
+    #[arg(short, long, value_parser = words::count, help_heading = "Load")]
+    connections: Option<u64>,
+    /// Duration, e.g. 30s (default: 10s, or until all requests are made)
+    #[arg(short, long, visible_short_alias = 'z', value_parser = words::duration,
+        help_heading = "Load")]
+    duration: Option<Duration>,
+    /// Number of requests, after the warm-up, e.g. 10k
+    #[arg(short = 'n', long, value_parser = words::count, help_heading = "Load")]
+    requests: Option<u64>,
+    /// Requests per second of all connections together, whatever the target does, e.g. 500/s
+    #[arg(short, long, value_parser = rate, help_heading = "Load")]
+    rate: Option<Rate>,
+    /// Warm-up, not in the results, e.g. 2s
+    #[arg(long, default_value = "0", value_parser = words::zero_or_more, help_heading = "Load")]
+    warmup: Duration,
+}
+
+/// What is sent.
+#[derive(Debug, clap::Args)]
+struct Request {
+    /// Method, e.g. POST
+    #[arg(short, long, default_value = "GET", help_heading = "Request")]
+    method: String,
+    /// Header, e.g. -H 'accept: text/html'; repeatable
+    #[arg(short = 'H', long = "header", value_name = "K: V", value_parser = header,
+        help_heading = "Request")]
+    headers: Vec<(String, String)>,
+    /// Body, or @FILE to read it from there, @- from standard input
+    #[arg(short, long, value_name = "BODY|@FILE", help_heading = "Request")]
+    body: Option<String>,
+    /// User and password for Basic authentication, e.g. me:secret
+    #[arg(short, long, value_name = "USER:PASSWORD", help_heading = "Request")]
+    user: Option<String>,
+    /// Follow redirects, at most N of them for a request
+    #[arg(short = 'L', long, value_name = "N", num_args = 0..=1, require_equals = true,
+        default_missing_value = REDIRECTS, value_parser = clap::value_parser!(u32).range(0..=100),
+        help_heading = "Request")]
+    location: Option<u32>,
+    /// Timeout of a request, e.g. 5s (default: 30s)
+    #[arg(long, value_parser = words::duration, help_heading = "Request")]
+    timeout: Option<Duration>,
+}
+
+/// How the target is reached.
+#[derive(Debug, clap::Args)]
+struct Connection {
+    /// Speak HTTP/2: with prior knowledge over http, by ALPN over https
+    #[arg(long, help_heading = "Connection")]
+    http2: bool,
+    /// Open a connection for each request
+    #[arg(long, help_heading = "Connection")]
+    disable_keepalive: bool,
+    /// Accept any certificate, e.g. a self-signed one; the report says so
+    #[arg(short = 'k', long, help_heading = "Connection")]
+    insecure: bool,
+    /// PEM file of certificates to trust instead of the system's
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    cacert: Option<PathBuf>,
+    /// PEM file with the client's certificate
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    cert: Option<PathBuf>,
+    /// PEM file with the private key of --cert (default: the same file)
+    #[arg(long, value_name = "FILE", help_heading = "Connection")]
+    key: Option<PathBuf>,
+    /// Connect to HOST:PORT instead, or, in curl's form HOST1:PORT1:HOST2:PORT2, to the second
+    /// instead of the first; repeatable
+    #[arg(long, value_name = "HOST:PORT", help_heading = "Connection")]
+    connect_to: Vec<String>,
+    /// Connect to a Unix domain socket instead
+    #[arg(long, value_name = "PATH", visible_alias = "unix-socket", help_heading = "Connection")]
+    unix: Option<PathBuf>,
+    /// Proxy, e.g. http://proxy:3128 or socks5://proxy:1080
+    #[arg(short = 'x', long, value_name = "URL", help_heading = "Connection")]
+    proxy: Option<String>,
+}
+
+impl Args {
+    /// The hit that these words ask for; the error names a file that cannot be read.
+    fn hit(&self) -> Result<Hit, String> {
+        let (load, request, connection) = (&self.load, &self.request, &self.connection);
+        let mut urls = self.url.clone();
+        if let Some(path) = &self.urls {
+            urls.extend(read_urls(path)?);
+        }
+        Ok(Hit {
+            urls,
+            connections: load.connections,
+            duration: load.duration,
+            requests: load.requests,
+            rate: load.rate,
+            warmup: load.warmup,
+            method: request.method.clone(),
+            headers: request.headers.clone(),
+            body: request.body.as_deref().map(read_body).transpose()?,
+            timeout: request.timeout,
+            client: Client {
+                http2: connection.http2,
+                insecure: connection.insecure,
+                ca: connection.cacert.clone(),
+                cert: connection.cert.clone(),
+                key: connection.key.clone(),
+                login: request.user.clone(),
+                redirects: request.location,
+                keep_alive: !connection.disable_keepalive,
+                connect_to: connection.connect_to.clone(),
+                unix: connection.unix.clone(),
+                proxy: connection.proxy.clone(),
+            },
+            seed: self.common.seed,
+            thresholds: self.common.threshold.clone(),
+        })
+    }
+}
+
+pub(super) fn run(args: &Args) -> Ending {
+    let reports = &args.common.output.report;
+    let name = args.url.first().map_or("--urls", String::as_str);
+    let hit = match args.hit() {
+        Ok(hit) => hit,
+        Err(message) => return fail(reports, name, &message, Ending::Scenario),
     };
     match hit::plan(&hit) {
         Ok(plan) => {
@@ -92,16 +191,22 @@ pub(super) fn run(args: Args) -> Ending {
                     remark(&mistakes.render(true));
                     let ending =
                         if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario };
-                    report_failure(&reports, &url, &mistakes.lines(), ending)
+                    report_failure(reports, name, &mistakes.lines(), ending)
                 }
             }
         }
         Err(mistakes) => {
             // What is wrong here was wrong on the command line.
             remark(&mistakes.render(true));
-            report_failure(&reports, &url, &mistakes.lines(), Ending::Usage)
+            report_failure(reports, name, &mistakes.lines(), Ending::Usage)
         }
     }
+}
+
+/// A rate; as in other tools a plain number is one per second.
+fn rate(text: &str) -> Result<Rate, String> {
+    let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    if is_number { words::rate(&format!("{text}/s")) } else { words::rate(text) }
 }
 
 fn header(text: &str) -> Result<(String, String), String> {
@@ -112,8 +217,38 @@ fn header(text: &str) -> Result<(String, String), String> {
 fn read_body(body: &str) -> Result<Vec<u8>, String> {
     match body.strip_prefix('@') {
         None => Ok(body.as_bytes().to_vec()),
-        Some(path) => {
-            fs::read(path).map_err(|error| format!("cannot read the body {path}: {error}"))
-        }
+        Some(path) => read(path, MAX_BODY, "the body"),
     }
+}
+
+/// The URLs of a file: one in a line; empty lines and lines that begin with `#` are left out.
+fn read_urls(path: &std::path::Path) -> Result<Vec<String>, String> {
+    let shown = path.display().to_string();
+    let bytes = read(&shown, MAX_URLS, "URLs")?;
+    let text = String::from_utf8(bytes).map_err(|_| format!("{shown} is no text in UTF-8"))?;
+    let lines = text.trim_start_matches('\u{feff}').lines().map(str::trim);
+    let urls: Vec<String> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(str::to_owned)
+        .collect();
+    if urls.is_empty() {
+        return Err(format!("there is no URL in {shown}: expected one in a line"));
+    }
+    Ok(urls)
+}
+
+/// All of a file, or of standard input as `-`, if it has at most `most` bytes.
+fn read(path: &str, most: u64, what: &str) -> Result<Vec<u8>, String> {
+    let unreadable = |error: io::Error| format!("cannot read {what} from {path}: {error}");
+    let mut bytes = Vec::new();
+    let mut limited: Box<dyn Read> = if path == "-" {
+        Box::new(io::stdin().lock().take(most + 1))
+    } else {
+        Box::new(File::open(path).map_err(unreadable)?.take(most + 1))
+    };
+    limited.read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(format!("{what} in {path}: more than {} MiB", most >> 20));
+    }
+    Ok(bytes)
 }

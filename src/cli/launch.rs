@@ -13,6 +13,7 @@ use super::door;
 use super::output::{complain, fail, finish};
 use super::screen::Screen;
 use super::signals::Signals;
+use super::spellings::SEPARATOR;
 use super::words::{Common, Output};
 use crate::clock;
 use crate::event::Report;
@@ -42,7 +43,10 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
     let scenario = plan.scenario.clone();
     // Each way not to carry it out replaces an earlier run's report.
     let fail = |why: &dyn Display, ending| fail(&common.output.report, &scenario, why, ending);
-    let watch = match Watched::parse(&common.watch) {
+    if let Err(ending) = common.output.has_a_place_each(&scenario) {
+        return ending;
+    }
+    let watch = match watched(&common.watch) {
         Ok(watch) => watch,
         Err(why) => return fail(&why, Ending::Usage),
     };
@@ -91,7 +95,17 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
         }
     };
     let folder = folder.as_ref().map(|folder| folder.path());
-    tell(audience, &streams, report, &common.output, folder)
+    let kept = if leaves == Leaves::IfAsked { summary::nothing_kept() } else { String::new() };
+    tell(audience, &streams, report, &common.output, (folder, &kept))
+}
+
+/// What `--watch` names: its words come joined, or in one word with blanks between them.
+fn watched(values: &[String]) -> Result<Vec<Watched>, String> {
+    let words = |value: &String| -> Vec<String> {
+        let split = if value.contains(SEPARATOR) { SEPARATOR } else { ' ' };
+        value.splitn(3, split).map(str::to_owned).collect()
+    };
+    Watched::parse(&values.iter().flat_map(words).collect::<Vec<String>>())
 }
 
 /// Claims the folder that a run leaves behind, before anything else of it is done.
@@ -119,14 +133,14 @@ fn unwritable(folder: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write the report to {place}: {error}"))
 }
 
-/// Waits for all sinks, writes what waited for them, and shows the summary. What could not be
-/// written is said in all of it.
+/// Waits for all sinks, writes what waited for them, and shows the summary, with `kept` at its end
+/// if there is no file. What could not be written is said in all of it.
 pub(super) fn tell(
     audience: Audience,
     streams: &Streams,
     mut report: Arc<Report>,
     output: &Output,
-    folder: Option<&Path>,
+    (folder, kept): (Option<&Path>, &str),
 ) -> Ending {
     let failed = audience.leave().err().map(|(name, error)| {
         let why = format!("the report ({name}) could not be written: {error}");
@@ -140,7 +154,7 @@ pub(super) fn tell(
     }
     // Files have their names only now.
     let paths = paths(folder, &output.report);
-    finish(print(&report, output, &paths), report.ending)
+    finish(print(&report, output, &paths, kept), report.ending)
 }
 
 /// All that a run wrote: its folder's files, then what else was asked for.
@@ -233,8 +247,9 @@ fn control(levers: Levers, common: &Common, screen: &Screen, remote: Option<&Rem
     kept
 }
 
-/// The summary, or the document, unless something else takes standard output.
-pub(super) fn print(report: &Report, output: &Output, paths: &[PathBuf]) -> io::Result<()> {
+/// The summary, with `kept` at its end if there is no file, or the document, unless something else
+/// takes standard output.
+fn print(report: &Report, output: &Output, paths: &[PathBuf], kept: &str) -> io::Result<()> {
     if output.report.iter().any(Export::takes_output) {
         return Ok(());
     }
@@ -246,7 +261,10 @@ pub(super) fn print(report: &Report, output: &Output, paths: &[PathBuf]) -> io::
     if output.quiet > 1 {
         return Ok(());
     }
-    let text = summary::render(report, paths);
+    let mut text = summary::render(report, paths, output.verbose);
+    if paths.is_empty() {
+        text.push_str(kept);
+    }
     anstream::stdout().write_all(redact::secrets(&text).as_bytes())
 }
 
@@ -254,9 +272,19 @@ pub(super) fn print(report: &Report, output: &Output, paths: &[PathBuf]) -> io::
 /// keys with sensitive names.
 fn told(words: impl Iterator<Item = OsString>, names: &Names) -> Vec<String> {
     let redactor = Redactor::new(names);
+    let mut is_login = false;
     let hide = |word: OsString| {
         // A path may be no text.
         let word = word.to_string_lossy();
+        let was_login = std::mem::replace(&mut is_login, word == "-u" || word == "--user");
+        if was_login {
+            return MASK.to_owned();
+        }
+        for flag in ["--user=", "-u"] {
+            if word.len() > flag.len() && word.starts_with(flag) {
+                return format!("{flag}{MASK}");
+            }
+        }
         let (name, _) = word.split_once(':').unwrap_or((&word, ""));
         let plain = name.trim_start_matches("--header=").trim_start_matches("-H");
         let is_header = plain.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
@@ -300,5 +328,8 @@ mod tests {
             let words = [OsString::from_vec(word.to_vec())];
             assert_eq!(told(words.into_iter(), &Names::default()), [shown]);
         }
+        let words = ["hit", "-u", "me:pw", "--user", "a:b", "--user=c:d", "-ue:f", "-U"];
+        let told = told(words.into_iter().map(OsString::from), &Names::default());
+        assert_eq!(told, ["hit", "-u", "***", "--user", "***", "--user=***", "-u***", "-U"]);
     }
 }

@@ -18,6 +18,7 @@ mod run;
 mod runs;
 mod screen;
 mod signals;
+mod spellings;
 mod target;
 mod words;
 
@@ -60,7 +61,7 @@ enum Command {
     /// Run a scenario.
     Run(run::Args),
     /// Load one URL, without a scenario.
-    Hit(hit::Args),
+    Hit(Box<hit::Args>),
     /// Find every mistake in a scenario, without running it; or walk it once.
     Check(check::Args),
     /// Say what a scenario would do and need, without sending anything.
@@ -105,7 +106,8 @@ enum Kind {
 
 /// Does what the command line says.
 pub fn main() -> Ending {
-    let words = match Words::try_parse() {
+    let (words, notes) = spellings::rewritten(std::env::args_os());
+    let words = match Words::try_parse_from(words) {
         Ok(words) => words,
         Err(error) => {
             let asked = !error.use_stderr();
@@ -120,9 +122,12 @@ pub fn main() -> Ending {
             return if asked { Ending::Pass } else { Ending::Usage };
         }
     };
+    for note in notes {
+        remark(&format!("note: {note}\n"));
+    }
     match words.command {
         Command::Run(args) => run::run(&args),
-        Command::Hit(args) => hit::run(args),
+        Command::Hit(args) => hit::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Report(args) => report::run(&args),

@@ -49,6 +49,9 @@ pub(super) fn run(args: &Args) -> Ending {
     let shown = path.display().to_string();
     // Each way not to read it replaces an earlier report.
     let fail = |why: &dyn Display, ending| fail(&args.output.report, &shown, why, ending);
+    if let Err(ending) = args.output.has_a_place_each(&shown) {
+        return ending;
+    }
     let rules = args.threshold.iter().filter_map(|rule| Threshold::parse(rule).ok());
     let rules: Option<Vec<Threshold>> = (!args.threshold.is_empty()).then(|| rules.collect());
     let file = match open(&path) {
@@ -90,7 +93,7 @@ pub(super) fn run(args: &Args) -> Ending {
             return fail(&format!("cannot read {shown}: {error}"), Ending::Scenario);
         }
     };
-    launch::tell(audience, &streams, report, &args.output, args.out.as_deref())
+    launch::tell(audience, &streams, report, &args.output, (args.out.as_deref(), ""))
 }
 
 /// Opens a record. A pipe or a device is none: opening or reading it might never end.

@@ -39,7 +39,7 @@ impl Screen {
         }
         match ui {
             Ui::Bar => audience.seat("bar", Full::Drop, Bars::new())?,
-            Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.verbose))?,
+            Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.output.verbose))?,
             #[cfg(feature = "tui")]
             Ui::Tui => {
                 let tui = Tui::new(remote.cloned());
@@ -117,7 +117,7 @@ const NO_TERMINAL: &str = "`--ui tui` needs a terminal: standard input and stand
 fn choose(common: &Common) -> Ui {
     match common.ui {
         _ if common.output.quiet > 0 => Ui::None,
-        Ui::Auto if common.verbose => Ui::Plain,
+        Ui::Auto if common.output.verbose => Ui::Plain,
         #[cfg(feature = "tui")]
         Ui::Auto if terminal::there_is() && is_able() => Ui::Tui,
         Ui::Auto if io::stderr().is_terminal() => Ui::Bar,

@@ -10,6 +10,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::limits::{self, Limits};
+use super::output::fail;
+use crate::exit::Ending;
 use crate::scenario::Overrides;
 use crate::seed::Seed;
 use crate::sinks::exports::Export;
@@ -38,9 +40,10 @@ pub(super) struct Common {
     /// What is shown while it runs: auto is tui on a terminal, bar on a simple one, plain elsewhere
     #[arg(long, value_enum, default_value_t = Ui::Auto, help_heading = "Output")]
     pub(super) ui: Ui,
-    /// What of the target is drawn beside the run, after the scenario or URL, e.g. pid 4711, or
-    /// prometheus http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; again for more
-    #[arg(long, value_names = ["WHAT", "WHICH"], num_args = 2..=3, help_heading = "Output")]
+    /// Record a metric of the target during the run: `pid PID`, or `prometheus URL QUERY`, e.g.
+    /// prometheus http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; repeatable
+    // Its words come as one: `spellings` joins them.
+    #[arg(long, value_name = "pid PID|prometheus URL QUERY", help_heading = "Output")]
     pub(super) watch: Vec<String>,
     /// Show it in a browser while it runs, e.g. --web, or --web=127.0.0.1:9000; the address is
     /// printed
@@ -53,9 +56,6 @@ pub(super) struct Common {
     /// no controls in the dashboards
     #[arg(long, help_heading = "Output")]
     pub(super) no_control: bool,
-    /// A line each second, and how the run is made
-    #[arg(short, long, conflicts_with = "quiet", help_heading = "Output")]
-    pub(super) verbose: bool,
     #[command(flatten)]
     pub(super) output: Output,
 }
@@ -73,6 +73,39 @@ pub(super) struct Output {
     /// Nothing but the summary; twice: nothing but the exit code
     #[arg(short, long, action = clap::ArgAction::Count, help_heading = "Output")]
     pub(super) quiet: u8,
+    /// A line each second, how the run is made, and what libraries said of failures
+    #[arg(short, long, conflicts_with = "quiet", help_heading = "Output")]
+    pub(super) verbose: bool,
+}
+
+impl Output {
+    /// Whether each form has a place of its own. Two that would share one are told, and files of
+    /// an earlier run replaced; `scenario` is what was to be carried out.
+    pub(super) fn has_a_place_each(&self, scenario: &str) -> Result<(), Ending> {
+        let Some(why) = self.shared_place() else { return Ok(()) };
+        // Standard output would get two of them.
+        let files = |export: &&Export| export.path.is_some();
+        let files: Vec<Export> = self.report.iter().filter(files).cloned().collect();
+        Err(fail(&files, scenario, &why, Ending::Usage))
+    }
+
+    /// Which place two forms would share, and what to do.
+    fn shared_place(&self) -> Option<String> {
+        let taken = self.report.iter().filter(|export| export.takes_output()).count();
+        if taken + usize::from(self.json) > 1 {
+            let forms = if self.json { "`--json` and `--report FORM:-`" } else { "two forms" };
+            return Some(format!(
+                "{forms} would be mixed on standard output: write one of them to a file, \
+                 such as `--report summary.json`"
+            ));
+        }
+        let paths: Vec<_> = self.report.iter().filter_map(|export| export.path.as_ref()).collect();
+        let twice = paths.iter().enumerate().find(|(at, path)| paths[..*at].contains(path));
+        let place = |(_, path): (usize, &&PathBuf)| path.display().to_string();
+        twice.map(place).map(|path| {
+            format!("two reports would be written to {path}: name a file of its own for each")
+        })
+    }
 }
 
 /// What `run`, `plan` and `check` lay over a scenario before they read it.

@@ -123,6 +123,14 @@ impl Curve {
         self.pieces.last().map_or(0, |piece| piece.before + piece.area(piece.length))
     }
 
+    /// How many evenly spaced starts are due before `t`: start k is due where the integral reaches
+    /// k times [`ONE_START`].
+    pub fn starts_before(&self, t: u64) -> u64 {
+        let Some(last) = t.checked_sub(1) else { return 0 };
+        let starts = self.integral(last) / ONE_START + 1;
+        u64::try_from(starts.min(self.total().div_ceil(ONE_START))).unwrap_or(u64::MAX)
+    }
+
     /// The integral from zero to `t` ns.
     pub fn integral(&self, t: u64) -> u128 {
         let index = self.pieces.partition_point(|piece| piece.end() <= t);

@@ -60,11 +60,8 @@ pub(super) async fn call(
     let Turn { intended, picked_up, .. } = *turn;
     let intended_ns = intended.since(shard.start);
     let step = user.step(prepared.call.series);
-    let stalled_ns = {
-        let mut recorder = shard.recorder.borrow_mut();
-        recorder.begin_call(user.workload, step, intended_ns, picked_up);
-        recorder.stalled_ns()
-    };
+    let stalled_ns =
+        shard.recorder.borrow_mut().begin_call(user.workload, step, intended_ns, picked_up);
     let careful = !shard.caution.is_quiet();
 
     // Refuse first: what will not be sent is not rendered, and waits for nobody.
@@ -115,6 +112,7 @@ pub(super) async fn call(
         at,
         picked_up,
         led_on: false,
+        resends: 0,
         ended: unsent(Outcome::Unfinished(Phase::Connect), at),
     };
     if careful {
@@ -149,6 +147,8 @@ pub(super) struct Attempts<'a> {
     picked_up: Time,
     /// An answer pointed elsewhere, and it was followed: what was asked first has been done.
     pub(super) led_on: bool,
+    /// How often it was sent again on a fresh connection.
+    resends: u8,
     /// How the last one ended; before the first: cut before anything was sent.
     pub(super) ended: Exchange,
 }
@@ -217,7 +217,7 @@ impl Attempts<'_> {
         user.patience.begin(self.at.after(limit_ns));
         loop {
             shard.recorder.borrow_mut().begin_attempt(self.why);
-            let (exchange, stale) = match hedge {
+            let (exchange, resend) = match hedge {
                 // Boxed: it is rare, and has room for two.
                 Some(after_ns) => Box::pin(hedge::race(self, user, after_ns)).await,
                 None => {
@@ -230,10 +230,11 @@ impl Attempts<'_> {
             if self.kept.encoded {
                 hop::decode(prepared, &mut self.ended, &mut self.kept);
             }
-            // Measure each attempt, also the one that found a stale connection.
+            // Measure each attempt, also one that is sent again on a fresh connection.
             let intended_ns = self.outgoing.intended_ns;
-            shard.recorder.borrow_mut().end_attempt(&self.ended, intended_ns, stale);
-            if !stale {
+            let again = resend.is_due(&mut self.resends);
+            shard.recorder.borrow_mut().end_attempt(&self.ended, intended_ns, again);
+            if !again {
                 break;
             }
             (self.why, self.at) = (Attempt::StaleResend, self.ended.done);

@@ -118,8 +118,6 @@ fn record(
     let (Turn { intended, ready, picked_up, cause }, done) = (*turn, exchange.done);
     let unready_ns = ready.since(intended);
     let mut recorder = shard.recorder.borrow_mut();
-    // What ends late because the loop stood still is seen before the call is counted.
-    recorder.loop_runs(held.left);
     let sample = Sample {
         workload: user.workload,
         step: user.step(prepared.call.series),
@@ -129,7 +127,7 @@ fn record(
         service_ns: done.since(exchange.dispatched),
         response_ns: done.since(intended),
         in_flight_ns: held.left.since(picked_up),
-        stall_ns: recorder.stalled_ns() - held.own.stalled_ns,
+        stalled_ns: held.own.stalled_ns,
         outcome: exchange.outcome,
         fate,
     };

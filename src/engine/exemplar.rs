@@ -19,6 +19,8 @@ use crate::wire::Kept;
 /// The most bytes of a head, and of a body, that are kept.
 const MAX_HEAD: usize = 2 << 10;
 const MAX_BODY: usize = 512;
+/// The most bytes of what a library said that are kept.
+const MAX_SAID: usize = 512;
 
 /// Counts the failure, and keeps it when it is the first of its kind. `failed` are the places of
 /// what did not hold, `bytes` is the call's first request.
@@ -62,6 +64,10 @@ pub(super) fn keep(
             cut,
             status,
             error,
+            said: shard
+                .wire
+                .said(index, exchange.outcome)
+                .map_or_else(String::new, |said| text(&redactor, said.as_bytes(), MAX_SAID)),
             failed: prepared
                 .call
                 .checked()

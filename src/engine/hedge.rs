@@ -17,10 +17,10 @@ use crate::clock::{self, Time};
 use crate::stats::recorder::Attempt;
 use crate::stats::sample::Opening;
 use crate::stats::{Exchange, Outcome, Phase};
-use crate::wire::{Kept, Line};
+use crate::wire::{Kept, Line, Resend};
 
-/// How an exchange ended, and whether it found a stale connection.
-type Ended = (Exchange, bool);
+/// How an exchange ended, and whether its request may be sent again.
+type Ended = (Exchange, Resend);
 
 /// How a race ended.
 struct Won {
@@ -73,7 +73,10 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     }
     let mut recorder = shard.recorder.borrow_mut();
     match won.other {
-        Some((exchange, stale)) => recorder.end_attempt(&exchange, outgoing.intended_ns, stale),
+        Some((exchange, resend)) => {
+            let stale = resend == Resend::Stale;
+            recorder.end_attempt(&exchange, outgoing.intended_ns, stale);
+        }
         None => {
             let begun = if won.by_second { at } else { hedged_at };
             recorder.cancel_attempt(&given_up(&kept, begun));

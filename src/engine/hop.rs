@@ -142,7 +142,7 @@ async fn walk(
     exchange
 }
 
-/// One hop, sent again when a kept connection proves stale.
+/// One hop, sent again on a fresh connection where [`crate::wire::Resend`] says so.
 async fn attempt(
     shard: &Shard,
     user: &mut User,
@@ -157,19 +157,20 @@ async fn attempt(
     let idempotent = request::is_idempotent(&way.method);
     let outgoing =
         Outgoing { endpoint: way.service, bytes: &way.bytes, wanted, idempotent, ..first };
-    let (mut kind, mut dispatched) = (Attempt::Redirect, before.done);
+    let (mut kind, mut dispatched, mut resends) = (Attempt::Redirect, before.done, 0);
     loop {
         shard.recorder.borrow_mut().begin_attempt(kind);
         // What the answer before had is not this one's.
         (kept.sets_cookie, kept.encoded) = (false, false);
         let line = &mut user.lines[way.service];
-        let (mut exchange, stale) =
+        let (mut exchange, resend) =
             shard.wire.exchange(line, &outgoing, dispatched, &user.patience, kept).await;
         if kept.encoded {
             decode(prepared, &mut exchange, kept);
         }
-        shard.recorder.borrow_mut().end_attempt(&exchange, first.intended_ns, stale);
-        if !stale {
+        let again = resend.is_due(&mut resends);
+        shard.recorder.borrow_mut().end_attempt(&exchange, first.intended_ns, again);
+        if !again {
             if kept.sets_cookie {
                 keep_cookies(shard, user, way.service, &way.bytes, kept);
             }

@@ -224,7 +224,7 @@ impl<'a> Life<'a> {
 
     /// Which item the next iteration is; `None` when there is none left.
     fn next_item(&self, iteration: u64) -> Option<Item> {
-        let (shard, who) = (self.walk.shard, &self.who);
+        let (shard, who, intended) = (self.walk.shard, &self.who, self.walk.turn.intended);
         let workload = &shard.plan.workloads[who.workload];
         let Load::Closed(users) = &workload.load else { return None };
         // A later session's user has a number of its own.
@@ -233,7 +233,7 @@ impl<'a> Life<'a> {
             Bound::Time => Some(Item::Of(number)),
             Bound::Once => (iteration == 0 && who.session == 0).then_some(Item::Of(number)),
             Bound::Iterations(most) => {
-                shard.take_iteration(who.workload, most).map(Item::Iteration)
+                shard.take_iteration(who.workload, most, intended).map(Item::Iteration)
             }
         }
     }

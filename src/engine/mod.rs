@@ -62,6 +62,8 @@ pub struct Shared {
     pub users: Vec<AtomicU64>,
     /// Iterations handed out, by workload.
     pub iterations: Vec<AtomicU64>,
+    /// Those of them that come on top of the count that ends their workload, by workload.
+    pub uncounted: Vec<AtomicU64>,
     /// Users of workloads that a count ends, by workload.
     pub herds: Vec<Herd>,
     /// Users at work over all workloads and shards.
@@ -148,6 +150,7 @@ impl Shared {
         Self {
             users: zeros(),
             iterations: zeros(),
+            uncounted: zeros(),
             herds: plan.workloads.iter().map(Herd::of).collect(),
             present: AtomicU64::new(0),
             peak: AtomicU64::new(0),

@@ -287,6 +287,7 @@ impl Shard {
     /// From now on nothing new begins, and no user is due.
     fn drain(&self) {
         self.count_all_users();
+        self.recorder.borrow_mut().load_ends(clock::now().since(self.start));
         self.draining.set(true);
     }
 

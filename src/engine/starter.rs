@@ -150,7 +150,10 @@ impl Shard {
     /// Whether all iterations of a workload that a count ends have been handed out.
     fn is_spent(&self, index: usize, users: &Users) -> bool {
         match users.bound {
-            Bound::Iterations(most) => self.shared.iterations[index].load(Relaxed) >= most,
+            Bound::Iterations(most) => {
+                let uncounted = self.shared.uncounted[index].load(Relaxed);
+                self.shared.iterations[index].load(Relaxed) >= most.saturating_add(uncounted)
+            }
             Bound::Time | Bound::Once => false,
         }
     }

@@ -305,10 +305,17 @@ impl User {
 }
 
 impl Shard {
-    /// The next iteration of a workload that is bound by their count; `None` when all are taken.
-    pub(super) fn take_iteration(&self, workload: usize, most: u64) -> Option<u64> {
+    /// The next iteration, intended at `intended`, of a workload that is bound by their count;
+    /// `None` if all are taken.
+    pub(super) fn take_iteration(&self, workload: usize, most: u64, intended: Time) -> Option<u64> {
+        let shared = &self.shared;
+        // First: another user must not find all taken in between.
+        if intended.since(self.start) < nanos(self.plan.uncounted) {
+            shared.uncounted[workload].fetch_add(1, Relaxed);
+        }
+        let most = most.saturating_add(shared.uncounted[workload].load(Relaxed));
         // One count for the whole run: whoever is free takes the next.
-        let taken = self.shared.iterations[workload].fetch_add(1, Relaxed);
+        let taken = shared.iterations[workload].fetch_add(1, Relaxed);
         if taken + 1 >= most {
             self.shared.herds[workload].over.notify_waiters();
         }

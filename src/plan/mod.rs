@@ -75,6 +75,9 @@ pub struct Plan {
     pub thresholds: Vec<Threshold>,
     /// What is due before this offset counts in the ledgers alone.
     pub warmup: Duration,
+    /// Iterations that are intended before this offset come on top of a closed workload's
+    /// [`Bound::Iterations`].
+    pub uncounted: Duration,
     /// How long whole iterations may go on after the end of the load.
     pub grace: Duration,
     /// Where it may go and how far.
@@ -140,6 +143,11 @@ impl Plan {
             groups: self.groups.len(),
             pools: self.policies.pools.len(),
             warmup_ns: nanos(self.warmup),
+            load_ends_ns: self
+                .workloads
+                .iter()
+                .map(|load| load.end().map_or(u64::MAX, nanos))
+                .collect(),
         }
     }
 
@@ -167,6 +175,7 @@ impl Plan {
             teardown: None,
             thresholds: Vec::new(),
             warmup: Duration::ZERO,
+            uncounted: Duration::ZERO,
             grace: self.grace,
             safety: Arc::clone(&self.safety),
             // What is done once, before or after, is no client's behaviour.

@@ -233,6 +233,11 @@ impl Outline {
             groups: self.groups.len(),
             pools: self.client.pools.len(),
             warmup_ns: nanos(self.warmup),
+            load_ends_ns: self
+                .workloads
+                .iter()
+                .map(|load| load.end.map_or(u64::MAX, nanos))
+                .collect(),
         }
     }
 
@@ -247,6 +252,14 @@ impl Outline {
         };
         Subjects {
             workloads: self.workloads.iter().map(|workload| workload.name.clone()).collect(),
+            measured_ns: self
+                .workloads
+                .iter()
+                .map(|load| {
+                    let from = nanos(load.start.max(self.warmup));
+                    (from, load.end.map_or(u64::MAX, nanos))
+                })
+                .collect(),
             series: self.steps.iter().zip(&self.checks).map(subject).collect(),
         }
     }

@@ -141,7 +141,8 @@ impl<'a> Control<'a> {
             let (workload, asks) = (&self.plan.workloads[index], &self.helms[index]);
             let course = changed(asks.course, wish, all_paused);
             let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns)
-                || count_of(workload).is_some_and(|most| self.standing.made(index) >= most);
+                || self.plan.uncounted.is_zero()
+                    && count_of(workload).is_some_and(|most| self.standing.made(index) >= most);
             if course == asks.course || is_over && of.is_none() {
                 continue;
             }

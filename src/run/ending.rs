@@ -93,22 +93,12 @@ mod tests {
     use super::*;
     use crate::event::Interrupt;
     use crate::verdict::Threshold;
-    use crate::verdict::judge::Unknown;
     use crate::verdict::trust::{Effect, Moves, Reason};
 
     fn judgement(rule: &str, passed: bool) -> Judgement {
         let threshold = Threshold::parse(rule).unwrap();
-        Judgement {
-            threshold,
-            observed: Some(1.0),
-            at_least: false,
-            thin: false,
-            unknown: Unknown::default(),
-            worst_at_s: None,
-            without_own_delay: None,
-            rests_on_own_delay: false,
-            passed,
-        }
+        let observed = Some(1.0);
+        Judgement { observed, passed, ..Judgement::nothing_observed(&threshold) }
     }
 
     fn trust(level: Level, effects: &'static [Effect]) -> Trust {

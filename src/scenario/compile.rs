@@ -106,6 +106,7 @@ pub(super) fn scenario(
         teardown,
         thresholds: rules,
         warmup: warmup.and_then(|(_, warmup)| warmup).unwrap_or_default(),
+        uncounted: Duration::ZERO,
         grace: grace.flatten().unwrap_or(GRACE),
         safety: Arc::default(),
         policies,

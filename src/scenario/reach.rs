@@ -4,20 +4,15 @@
 //! Invariant: a certificate and a key that come out fit each other; files are read here, once.
 
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
-use rustls::sign::CertifiedKey;
 
 use super::diagnose::Review;
 use super::library;
 use super::node::{Kind, Node};
 use super::shape::{self, Fields, wrong};
-use super::texts;
-use crate::plan::reach::{
-    Auth, Dns, Family, Identity, Pick, Proxy, ProxyKind, Reach, Tls, Ttl, Version,
-};
+use super::{pem, reach_text, texts};
+use crate::plan::reach::{Auth, Dns, Family, Identity, Pick, Proxy, Reach, Tls, Ttl, Version};
 use crate::plan::template::{Builder, Encoding, Template};
 
 /// The most local addresses a service may go out from.
@@ -116,39 +111,21 @@ fn tls(review: &mut Review, node: &Node) -> Option<Tls> {
     Some(Tls { insecure: insecure.unwrap_or(false), roots, identity, server_name })
 }
 
-fn pem(review: &mut Review, node: &Node, what: &str) -> Option<Vec<u8>> {
+fn file(review: &mut Review, node: &Node, what: &str) -> Option<Vec<u8>> {
     shape::fixed(review, node, what)?;
     let path = shape::file(review, node)?;
     library::bytes(review, &path, node.span)
 }
 
 fn certificates(review: &mut Review, node: &Node) -> Option<Vec<CertificateDer<'static>>> {
-    let expected = "a PEM file of certificates";
-    let bytes = pem(review, node, expected)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&bytes).collect();
-    match found {
-        Ok(found) if !found.is_empty() => Some(found),
-        Ok(_) => {
-            review.mistake(node.span, "there is no certificate in this file").expected(expected);
-            None
-        }
-        Err(error) => {
-            review.mistake(node.span, format!("no PEM file: {error}")).expected(expected);
-            None
-        }
-    }
+    let bytes = file(review, node, pem::CERTIFICATES)?;
+    let found = pem::certificates(&bytes);
+    found.map_err(|error| review.mistake(node.span, error).expected(pem::CERTIFICATES)).ok()
 }
 
 fn key(review: &mut Review, node: &Node) -> Option<PrivateKeyDer<'static>> {
-    let expected = "a PEM file with one private key, not encrypted";
-    let bytes = pem(review, node, expected)?;
-    match PrivateKeyDer::from_pem_slice(&bytes) {
-        Ok(key) => Some(key),
-        Err(_) => {
-            review.mistake(node.span, "there is no private key in this file").expected(expected);
-            None
-        }
-    }
+    let bytes = file(review, node, pem::KEY)?;
+    pem::key(&bytes).map_err(|error| review.mistake(node.span, error).expected(pem::KEY)).ok()
 }
 
 fn identity(
@@ -157,16 +134,9 @@ fn identity(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Option<Identity> {
-    let provider = rustls::crypto::ring::default_provider();
-    match CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider) {
-        Ok(_) => Some(Identity { chain, key: Arc::new(key) }),
-        Err(error) => {
-            review
-                .mistake(node.span, format!("this key does not fit the certificate: {error}"))
-                .expected("the key that the first certificate of `cert` was made for");
-            None
-        }
-    }
+    let expected = "the key that the first certificate of `cert` was made for";
+    let paired = pem::identity(chain, key);
+    paired.map_err(|error| review.mistake(node.span, error).expected(expected)).ok()
 }
 
 fn server_name(review: &mut Review, node: &Node) -> Option<String> {
@@ -180,15 +150,8 @@ fn server_name(review: &mut Review, node: &Node) -> Option<String> {
 
 /// `host:port`, IPv6 in brackets.
 fn connect_to(review: &mut Review, node: &Node) -> Option<(String, u16)> {
-    let expected = "`host:port`, such as 127.0.0.1:8080";
-    let text = shape::fixed(review, node, expected)?;
-    let parsed = super::service::parse_url(&format!("http://{text}"));
-    match (parsed, text.rsplit_once(':')) {
-        (Ok(address), Some((_, port))) if port.parse() == Ok(address.port) => {
-            Some((address.host, address.port))
-        }
-        _ => wrong(review, node, expected),
-    }
+    let text = shape::fixed(review, node, reach_text::ADDRESS)?;
+    reach_text::address(text).or_else(|| wrong(review, node, reach_text::ADDRESS))
 }
 
 fn sources(review: &mut Review, node: &Node) -> Option<Vec<IpAddr>> {
@@ -210,47 +173,8 @@ fn sources(review: &mut Review, node: &Node) -> Option<Vec<IpAddr>> {
 }
 
 fn proxy(review: &mut Review, node: &Node) -> Option<Proxy> {
-    let expected = "a URL such as \"http://proxy:3128\" or \"socks5://proxy:1080\"";
-    let text = shape::fixed(review, node, expected)?;
-    let Some((scheme, rest)) = text.split_once("://") else { return wrong(review, node, expected) };
-    let kind = match scheme {
-        "http" => ProxyKind::Http,
-        "socks5" | "socks5h" => ProxyKind::Socks5,
-        _ => return wrong(review, node, expected),
-    };
-    let (login, rest) = match rest.rsplit_once('@') {
-        Some((login, rest)) => (Some(login.split_once(':').unwrap_or((login, ""))), rest),
-        None => (None, rest),
-    };
-    let own = |text: &str| decode(text).filter(|text| text.len() <= 255);
-    let login = match login {
-        Some((user, password)) => match (own(user), own(password)) {
-            (Some(user), Some(password)) => Some((user, password)),
-            _ => return wrong(review, node, expected),
-        },
-        None => None,
-    };
-    match super::service::parse_url(&format!("http://{rest}")) {
-        Ok(address) if address.prefix.is_empty() => {
-            let named = rest.trim_end_matches('/').rsplit_once(':');
-            let named = named.is_some_and(|(_, port)| port.parse() == Ok(address.port));
-            let usual = if kind == ProxyKind::Http { 80 } else { 1_080 };
-            let port = if named { address.port } else { usual };
-            Some(Proxy { kind, host: address.host, port, login })
-        }
-        _ => wrong(review, node, expected),
-    }
-}
-
-/// Percent-decoded; `None` when that is no text for a header.
-fn decode(text: &str) -> Option<String> {
-    let mut out = Vec::new();
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let mut digit = || (bytes.next()? as char).to_digit(16);
-        out.push(if byte == b'%' { (digit()? * 16 + digit()?) as u8 } else { byte });
-    }
-    String::from_utf8(out).ok().filter(|text| super::header::is_value(text))
+    let text = shape::fixed(review, node, reach_text::PROXY)?;
+    reach_text::proxy(text).or_else(|| wrong(review, node, reach_text::PROXY))
 }
 
 fn dns(review: &mut Review, node: &Node) -> Option<Dns> {

@@ -14,8 +14,9 @@ use crate::units::{show_count, show_us};
 /// How many kinds the summary shows.
 const SHOWN: usize = 3;
 
-/// The most frequent kinds, each with a line to see it again.
-pub(super) fn render(out: &mut String, report: &Report) {
+/// The most frequent kinds, each with a line to see it again; `is_verbose`: and with what a library
+/// said of it.
+pub(super) fn render(out: &mut String, report: &Report, is_verbose: bool) {
     use std::fmt::Write;
     let exemplars = &report.snapshot.exemplars;
     if exemplars.is_empty() {
@@ -28,6 +29,9 @@ pub(super) fn render(out: &mut String, report: &Report) {
         let at = show_us(one.intended_ns / 1_000);
         let place = format!("{}, first at {at}, user {}", plan.steps[one.step].name, one.user);
         let _ = writeln!(out, "  {}  {}", paint(BAD, &plain(&what)), plain(&place));
+        if is_verbose && !one.said.is_empty() {
+            let _ = writeln!(out, "    {}", plain(&one.said));
+        }
         let cut = if one.cut { "  # cut" } else { "" };
         let _ = writeln!(out, "    {}", paint(DIM, &plain(&format!("{}{cut}", one.curl))));
     }
@@ -55,7 +59,8 @@ pub(super) fn document(report: &Report) -> Value {
             "status": one.status,
             "error": one.error.map(|index| {
                 let (phase, kind, hint) = outcome::error_at(index);
-                json!({ "phase": phase, "kind": kind, "hint": hint })
+                let said = Some(&one.said).filter(|said| !said.is_empty());
+                json!({ "phase": phase, "kind": kind, "hint": hint, "said": said })
             }),
             "failed_checks": one.failed,
             "head": one.head,

@@ -235,9 +235,8 @@ pub(super) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
             calls.unfinished,
         ];
         row.extend(counts.map(|n| n.to_string()));
-        let seconds = snapshot.calls_ns as f64 / 1e9;
-        let rate = if seconds > 0.0 { calls.made as f64 / seconds } else { 0.0 };
-        row.push(format!("{rate:.3}"));
+        // Empty where no time was measured; six digits, also of one call in an hour.
+        row.push(report.calls_per_s(index).map_or(String::new(), |rate| format!("{rate:.6}")));
         row.push(step.response.censored().to_string());
         let mut at_least = Vec::new();
         for (kind, latency) in [("response", &step.response), ("service", &step.service)] {

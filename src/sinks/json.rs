@@ -274,7 +274,8 @@ fn steps(report: &Report) -> Vec<Value> {
                 "workload": plan.workloads[series.workload].name,
                 "tags": tags(&series.tags),
                 "calls": calls(&step.calls),
-                "rate_per_s": per_second(step.calls.made, snapshot.calls_ns),
+                "rate_per_s": report.calls_per_s(index),
+                "calls_in_drain": step.in_drain,
                 "response_us": latency(&step.response),
                 "service_us": latency(&step.service),
             })
@@ -325,6 +326,10 @@ fn threshold(judgement: &Judgement) -> Value {
         "margin": judgement.margin(), "worst_at_s": judgement.worst_at_s,
         "bound_reason": judged::bound(judgement),
         "without_own_delay": judgement.without_own_delay,
+        "stopped_run": judgement.stopped.map(|stopped| json!({
+            "at_s": stopped.at_s, "observed_at_end": stopped.observed_at_end,
+            "at_least_at_end": stopped.at_least_at_end,
+        })),
     })
 }
 

@@ -6,6 +6,7 @@ use crate::event::Report;
 use crate::exit::Ending;
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Judgement;
+use crate::verdict::judge::StoppedRun;
 use crate::verdict::threshold::{Metric, Time};
 
 /// Its parts in words.
@@ -51,9 +52,19 @@ pub(super) fn words(judgement: &Judgement) -> Judged {
     });
     let window = judgement.worst_at_s.map(|at| format!("worst window at {at}s"));
     let thin = judgement.thin.then(|| "~ few calls: it may move".to_owned());
-    let parts = [bound(judgement), window, thin, without_own_delay(judgement)];
+    let parts = [stopped(judgement), bound(judgement), window, thin, without_own_delay(judgement)];
     let remark = parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
     Judged { observed, margin, remark }
+}
+
+/// When a rule stopped the run, and what was observed at the end.
+fn stopped(judgement: &Judgement) -> Option<String> {
+    let StoppedRun { at_s, observed_at_end, at_least_at_end } = judgement.stopped?;
+    let end = observed_at_end.map_or(String::new(), |value| {
+        let bound = if at_least_at_end { "≥ " } else { "" };
+        format!(", {bound}{} at the end", in_unit(judgement.threshold.metric, value))
+    });
+    Some(format!("observed at {at_s}s, when it stopped the run{end}"))
 }
 
 /// Why a rule is missed whose bound is within its limit.
@@ -138,6 +149,20 @@ mod tests {
         judgement.observed = Some(12_000_000.0);
         let shown = words(&judgement);
         assert_eq!((&*shown.margin, &*shown.remark), ("margin 20 % missed", ""));
+    }
+
+    #[test]
+    fn a_rule_that_stopped_the_run_shows_both_values() {
+        let threshold = Threshold::parse("errors < 10% abort").unwrap();
+        let at = StoppedRun { at_s: 12, observed_at_end: Some(0.41), at_least_at_end: false };
+        let judgement = Judgement {
+            observed: Some(0.34),
+            stopped: Some(at),
+            ..Judgement::nothing_observed(&threshold)
+        };
+        let shown = words(&judgement);
+        assert_eq!(shown.observed, "34.00 %");
+        assert_eq!(shown.remark, "observed at 12s, when it stopped the run, 41.00 % at the end");
     }
 
     #[test]

@@ -101,7 +101,7 @@ mod tests {
 
     /// What a shard with a pool of `size` sheds at so many ms.
     fn delta(shard: usize, ms: u64, size: u64, leases: u64, last: bool) -> Delta {
-        let shape = Shape { workloads: 1, checks: vec![0], groups: 0, pools: 1, warmup_ns: 0 };
+        let shape = Shape { workloads: 1, checks: vec![0], pools: 1, ..Shape::default() };
         let mut delta = Delta::new(&shape, shard);
         (delta.gauges.elapsed_ns, delta.last) = (ms * 1_000_000, last);
         (delta.pools[0].size, delta.pools[0].leases) = (size, leases);

@@ -18,14 +18,13 @@ pub(super) fn render(out: &mut String, report: &Report) {
     } else {
         format!(", after a warm-up of {}", show_duration(plan.warmup))
     };
-    heading(out, &format!("Steps  ({} measured{warmup})", show_us(snapshot.calls_ns / 1_000)));
+    heading(out, &format!("Steps  ({} measured{warmup})", show_us(snapshot.measured_ns / 1_000)));
     let mut aligns = [Align::Right; 9];
     aligns[0] = Align::Left;
     let mut table = Table::new(&aligns);
     table.head(["", "calls", "rate", "errors", "service p50", "p95", "p99", "max", "response p99"]);
     let mut group = (usize::MAX, usize::MAX);
-    let seconds = (snapshot.calls_ns as f64 / 1e9).max(1e-9);
-    for (series, step) in plan.steps.iter().zip(&snapshot.measured.steps) {
+    for (index, (series, step)) in plan.steps.iter().zip(&snapshot.measured.steps).enumerate() {
         if group != (series.workload, series.archetype) {
             group = (series.workload, series.archetype);
             let workload = plain(&plan.workloads[series.workload].name);
@@ -48,7 +47,9 @@ pub(super) fn render(out: &mut String, report: &Report) {
         table.row([
             format!("  {}", plain(&series.name)),
             show_count(step.calls.made),
-            format!("{}/s", show_rate(step.calls.made as f64 / seconds)),
+            report
+                .calls_per_s(index)
+                .map_or(String::new(), |rate| format!("{}/s", show_rate(rate))),
             errors,
             quantile(&step.service, 0.5),
             quantile(&step.service, 0.95),
@@ -58,7 +59,7 @@ pub(super) fn render(out: &mut String, report: &Report) {
         ]);
     }
     table.render(out, 2);
-    if let Some(note) = lost_note(report) {
+    for note in [lost_note(report), drain_note(report)].into_iter().flatten() {
         label(out, "", &paint(DIM, &note));
     }
     for (series, step) in plan.steps.iter().zip(&snapshot.measured.steps) {
@@ -80,6 +81,18 @@ pub(super) fn lost_note(report: &Report) -> Option<String> {
             "{} starts were never made: they rank above every response of the run and its \
              workloads, and are in no step's",
             show_count(lost)
+        )
+    })
+}
+
+/// What the calls of the drain count in: iterations that go on after the load makes them.
+pub(super) fn drain_note(report: &Report) -> Option<String> {
+    let calls = report.calls_in_drain();
+    (calls > 0).then(|| {
+        format!(
+            "{} calls were due after the end of the load, while iterations drained: they are in \
+             every column but the rate",
+            show_count(calls)
         )
     })
 }

@@ -20,7 +20,8 @@ use crate::verdict::Trust;
 use crate::verdict::trust::Level;
 
 /// The whole summary, with ANSI colours; whoever prints it strips them where they do not belong.
-pub fn render(report: &Report, files: &[PathBuf]) -> String {
+/// `is_verbose`: with what libraries said of failures.
+pub fn render(report: &Report, files: &[PathBuf], is_verbose: bool) -> String {
     let mut out = String::new();
     verdict(&mut out, report);
     trust(&mut out, &report.trust);
@@ -29,7 +30,7 @@ pub fn render(report: &Report, files: &[PathBuf]) -> String {
     steps::render(&mut out, report);
     phases(&mut out, report);
     answers(&mut out, report);
-    failures::render(&mut out, report);
+    failures::render(&mut out, report, is_verbose);
     let measured = &report.snapshot.measured;
     let response = measured.response(|_| true, measured.lost());
     bars::render(&mut out, &response, &measured.calls());
@@ -119,6 +120,15 @@ fn trust(out: &mut String, trust: &Trust) {
         );
         label(out, "", &text);
     }
+}
+
+/// How to keep the whole report of a run that leaves no folder.
+pub fn nothing_kept() -> String {
+    let mut out = String::new();
+    let text = "only this summary is kept; `--out DIR` keeps the report too: report.html, \
+                summary.json, steps.csv, timeline.csv, latency.hlog, health.csv, run.record";
+    label(&mut out, "files", &paint(DIM, text));
+    out
 }
 
 /// What was asked for and what came of it, a line per workload.

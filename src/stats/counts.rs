@@ -76,7 +76,8 @@ pub struct Attempts {
     pub hedges: u64,
     /// Made because an answer pointed elsewhere.
     pub redirects: u64,
-    /// Made again because a kept connection turned out to be closed.
+    /// Made again on a fresh connection: the kept one proved closed, or the target had not
+    /// processed the request.
     pub stale_resends: u64,
     /// Given up because another attempt of the same call was answered first; among the above.
     pub cancelled: u64,

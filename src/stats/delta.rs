@@ -153,6 +153,9 @@ pub struct LoadWindow {
 pub struct StepWindow {
     /// What became of its calls; `made` counts ended ones.
     pub calls: Calls,
+    /// Those of them that were due after the end of their workload's load, while iterations
+    /// drained.
+    pub in_drain: u64,
     /// From intended to the last byte.
     pub response: Latency,
     /// From dispatch to the last byte.
@@ -334,9 +337,15 @@ impl StepWindow {
         }
     }
 
+    /// Calls that were due while the load lasted.
+    pub const fn in_load(&self) -> u64 {
+        self.calls.made.saturating_sub(self.in_drain)
+    }
+
     /// Adds the counts of another window or series.
     pub fn merge(&mut self, other: &Self) {
         self.calls.add(&other.calls);
+        self.in_drain += other.in_drain;
         self.response.merge(&other.response);
         self.service.merge(&other.service);
         if let Some(theirs) = &other.unwanted {

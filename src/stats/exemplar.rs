@@ -39,6 +39,8 @@ pub struct Exemplar {
     pub status: Option<u16>,
     /// What it got instead of an answer: `outcome::error_index`.
     pub error: Option<usize>,
+    /// What a library said of that error, where it has words of its own.
+    pub said: String,
     /// The names of what did not hold.
     pub failed: Vec<String>,
     /// The head of its answer, where it was kept.
@@ -113,6 +115,7 @@ mod tests {
             cut: false,
             status: Some(500),
             error: None,
+            said: String::new(),
             failed: Vec::new(),
             head: String::new(),
             body: String::new(),

@@ -11,6 +11,7 @@ pub mod exemplar;
 pub mod guarded;
 pub mod heat;
 pub mod histogram;
+mod kind;
 pub mod latency;
 pub mod notice;
 pub mod outcome;

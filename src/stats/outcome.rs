@@ -4,6 +4,7 @@
 //! Invariant: nothing that happens to a request is an `Err`; each ending has a phase and a kind.
 
 pub use super::cause::Cause;
+pub use super::kind::Kind;
 
 /// The part of an attempt in which it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -55,114 +56,6 @@ impl Phase {
             Self::FirstByte => "first_byte",
             Self::Body => "body",
             Self::Redirect => "redirect",
-        }
-    }
-}
-
-/// What went wrong with the target or the way to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// The name has no address.
-    NoSuchName,
-    /// Nobody listens.
-    Refused,
-    /// The connection was reset.
-    Reset,
-    /// The network has no way there.
-    Unreachable,
-    /// The connection was closed before the answer was complete.
-    Closed,
-    /// The answer is not HTTP.
-    Malformed,
-    /// The head is longer than we read.
-    HeadTooLarge,
-    /// The body is longer than we accept.
-    BodyTooLarge,
-    /// The certificate cannot be verified.
-    Certificate,
-    /// The TLS handshake failed for another reason.
-    TlsProtocol,
-    /// The proxy opened no way to the target.
-    Proxy,
-    /// More redirects than the step allows.
-    TooManyRedirects,
-    /// A redirect to where no service of the plan is.
-    RedirectNotAllowed,
-    /// A safety limit forbids to go there.
-    Forbidden,
-    /// A value that a capture took from an earlier response cannot stand in the request.
-    UnusableValue,
-    /// A capture or check would take more work on the response than it may.
-    TooComplex,
-    /// An error of the system that has no name here.
-    Other,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Self; 17] = [
-        Self::NoSuchName,
-        Self::Refused,
-        Self::Reset,
-        Self::Unreachable,
-        Self::Closed,
-        Self::Malformed,
-        Self::HeadTooLarge,
-        Self::BodyTooLarge,
-        Self::Certificate,
-        Self::TlsProtocol,
-        Self::Proxy,
-        Self::TooManyRedirects,
-        Self::RedirectNotAllowed,
-        Self::Forbidden,
-        Self::UnusableValue,
-        Self::TooComplex,
-        Self::Other,
-    ];
-
-    /// The name in reports.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::NoSuchName => "no_such_name",
-            Self::Refused => "refused",
-            Self::Reset => "reset",
-            Self::Unreachable => "unreachable",
-            Self::Closed => "closed",
-            Self::Malformed => "malformed",
-            Self::HeadTooLarge => "head_too_large",
-            Self::BodyTooLarge => "body_too_large",
-            Self::Certificate => "certificate",
-            Self::TlsProtocol => "tls_protocol",
-            Self::Proxy => "proxy",
-            Self::TooManyRedirects => "too_many_redirects",
-            Self::RedirectNotAllowed => "redirect_not_allowed",
-            Self::Forbidden => "forbidden",
-            Self::UnusableValue => "unusable_value",
-            Self::TooComplex => "too_complex",
-            Self::Other => "other",
-        }
-    }
-
-    /// What a person may do about it.
-    pub const fn hint(self) -> &'static str {
-        match self {
-            Self::NoSuchName => "check the host's name; the resolver does not know it",
-            Self::Refused => "nothing listens there: is the target up, is the port right?",
-            Self::Reset => "the target or a device before it dropped the connection",
-            Self::Unreachable => "there is no route to the target",
-            Self::Closed => "the target closed before its answer was complete; look at its log",
-            Self::Malformed => "the answer breaks the rules of HTTP: is this an HTTP port?",
-            Self::HeadTooLarge => "the answer's head is over 64 KiB",
-            Self::BodyTooLarge => "raise `max_body` of the step if such bodies are wanted",
-            Self::Certificate => "trust the target's CA, or accept any with `insecure` (-k)",
-            Self::TlsProtocol => "does the target speak TLS 1.2 or 1.3 on this port?",
-            Self::Proxy => "the proxy refused, or is no proxy; look at its log and its login",
-            Self::TooManyRedirects => "raise `redirects` of the step if so many are wanted",
-            Self::RedirectNotAllowed => "declare that origin under `services:` if it is wanted",
-            Self::Forbidden => "a safety limit; say `--authorised HOST`, or add it to `hosts`",
-            Self::UnusableValue => "a captured value does not fit where the request uses it",
-            Self::TooComplex => "a capture or check met more nodes or depth than its limit",
-            Self::Other => "see the system's own logs",
         }
     }
 }
@@ -250,6 +143,13 @@ pub enum Outcome {
     Own(OwnFault),
     /// Never sent, by policy.
     Suppressed(Cause),
+}
+
+impl Outcome {
+    /// Whether the target has said that it did nothing for the request.
+    pub const fn is_unprocessed(self) -> bool {
+        matches!(self, Self::Failed(_, Kind::RefusedStream | Kind::GoingAway))
+    }
 }
 
 impl std::fmt::Display for Outcome {

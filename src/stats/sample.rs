@@ -9,7 +9,7 @@ use super::outcome::{Fate, Outcome};
 use crate::clock::Time;
 
 /// How many workloads, steps and checks a recorder has to tell apart.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shape {
     /// Workloads of the plan.
     pub workloads: usize,
@@ -21,6 +21,9 @@ pub struct Shape {
     pub pools: usize,
     /// What is due before this, ns after the run's start, is warm-up.
     pub warmup_ns: u64,
+    /// By workload: what is due from then on, ns after the run's start, is drain. A workload that is
+    /// not named here, or that only a count ends, has none.
+    pub load_ends_ns: Vec<u64>,
 }
 
 /// One attempt on the wire.
@@ -86,8 +89,9 @@ pub struct Sample {
     pub response_ns: u64,
     /// Done − picked up: what the in-flight gauge saw.
     pub in_flight_ns: u64,
-    /// How long the shard's event loop stood still while the call was under way, at most.
-    pub stall_ns: u64,
+    /// How long the shard's event loop had stood still when the call was picked up, ns, since the
+    /// run's start: what [`Recorder::begin_call`](super::recorder::Recorder::begin_call) gave.
+    pub stalled_ns: u64,
     /// How its last attempt ended.
     pub outcome: Outcome,
     /// How it ended.

@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn seconds_close_in_order_and_latecomers_get_rows_of_their_own() {
-        let shape = Shape { workloads: 1, checks: vec![0], groups: 0, pools: 0, warmup_ns: 0 };
+        let shape = Shape { workloads: 1, checks: vec![0], pools: 0, ..Shape::default() };
         let mut recorder = Recorder::new(shape, 0, Time(0));
         let mut seconds = Seconds::default();
         let (mut written, mut starts) = (Vec::new(), 0);

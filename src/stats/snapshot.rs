@@ -52,9 +52,6 @@ pub struct Snapshot {
     pub worst_users: Vec<Option<WorstUsers>>,
     /// Time measured: from the end of the warm-up to the last planned second, or to now, ns.
     pub measured_ns: u64,
-    /// Time in which measured calls were made: to the end of the drain, ns. Rates of calls are over
-    /// it, since calls of the last iterations are made in the drain too.
-    pub calls_ns: u64,
     /// When the load ended or was stopped, or now, ns after the start.
     pub until_ns: u64,
     /// When the last iteration so far was done, ns after the start.

@@ -134,7 +134,6 @@ impl Tally {
             warmup: self.warmup.clone(),
             worst_users: self.user_levels.worst(),
             measured_ns: until.saturating_sub(self.warmup_ns),
-            calls_ns: gauges.elapsed_ns.saturating_sub(self.warmup_ns),
             until_ns: until,
             last_done_ns: gauges.last_done_ns,
             running_iterations: gauges.running_iterations,

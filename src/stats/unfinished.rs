@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn what_was_under_way_is_cut_and_all_ledgers_hold() {
-        let shape = Shape { workloads: 1, checks: vec![0], groups: 0, pools: 0, warmup_ns: 0 };
+        let shape = Shape { workloads: 1, checks: vec![0], pools: 0, ..Shape::default() };
         let mut recorder = Recorder::new(shape.clone(), 0, Time(0));
         let mut tally = Tally::new(&shape, 1, vec![true]);
         let mut unfinished = Unfinished::new(&shape, 0);

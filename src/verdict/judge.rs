@@ -4,46 +4,11 @@
 //! Invariant: a percentile that is only a lower bound fails every upper bound; a rule with nothing
 //! to look at does not pass.
 
+pub use super::judgement::{Judgement, StoppedRun, Unknown};
 use super::scope::Subjects;
-use super::threshold::{Metric, Op, Stat, Threshold, Time};
+use super::threshold::{Metric, Stat, Threshold, Time};
 use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use crate::stats::{Calls, Delayed, Histogram, Latency, OwnDelay, Quantile, Snapshot};
-
-/// A rule as it was judged.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Judgement {
-    /// The rule.
-    pub threshold: Threshold,
-    /// What was observed, in the metric's unit; `None` when there was nothing to look at.
-    pub observed: Option<f64>,
-    /// The true value is not below `observed` and may be anything above it.
-    pub at_least: bool,
-    /// The percentile rests on fewer than ten calls above it.
-    pub thin: bool,
-    /// What has no known time and so makes `observed` a bound; all zero where it is none.
-    pub unknown: Unknown,
-    /// Where the window begins that `observed` is of, seconds after the run's start; `None` for a
-    /// rule over the whole run.
-    pub worst_at_s: Option<u32>,
-    /// What would have been observed at least, had the generator not delayed calls itself, in the
-    /// metric's unit; `None` if that is no other value.
-    pub without_own_delay: Option<f64>,
-    /// It fails only because the generator delayed calls itself: it holds without these delays.
-    pub rests_on_own_delay: bool,
-    /// Whether it holds.
-    pub passed: bool,
-}
-
-/// What a time statistic rests on that has no known time: it ranks above every response.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unknown {
-    /// Starts that were dropped or suppressed: their calls were never made.
-    pub starts: u64,
-    /// Calls or iterations without a response, a timeout or a cut one among them.
-    pub calls: u64,
-    /// All that was ranked.
-    pub all: u64,
-}
 
 /// What a rule is judged on: the whole run, or one window of it.
 #[derive(Clone, Copy, Debug)]
@@ -68,12 +33,24 @@ struct Observed {
 /// Judges every rule on the run; those over windows have to hold in each, which is for
 /// [`super::Watch`] to say.
 pub fn judge(thresholds: &[Threshold], subjects: &Subjects, snapshot: &Snapshot) -> Vec<Judgement> {
-    let part = Part {
+    let part = |threshold| Part {
         window: &snapshot.measured,
-        seconds: snapshot.measured_ns as f64 / 1e9,
+        seconds: measured_ns(threshold, subjects, snapshot) as f64 / 1e9,
         bytes: snapshot.connections.bytes_received,
     };
-    thresholds.iter().map(|threshold| one(threshold, subjects, part)).collect()
+    thresholds.iter().map(|threshold| one(threshold, subjects, part(threshold))).collect()
+}
+
+/// How long the load of what a rule selects was measured, ns: from its first start or the end of
+/// the warm-up to its last end, or to where the load was stopped.
+fn measured_ns(threshold: &Threshold, subjects: &Subjects, snapshot: &Snapshot) -> u64 {
+    let spans = subjects.measured_ns.iter().enumerate();
+    let spans = spans.filter(|(index, _)| threshold.scope.has_workload(subjects, *index));
+    let span = spans.fold(None, |span: Option<(u64, u64)>, (_, &(from, to))| {
+        let to = to.min(snapshot.until_ns);
+        Some(span.map_or((from, to), |(first, last)| (first.min(from), last.max(to))))
+    });
+    span.map_or(snapshot.measured_ns, |(from, to)| to.saturating_sub(from))
 }
 
 /// Judges a rule on a part of the run.
@@ -94,6 +71,7 @@ pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) ->
         thin: observed.is_some_and(|observed| observed.thin),
         unknown: observed.map_or(Unknown::default(), |observed| observed.unknown),
         worst_at_s: None,
+        stopped: None,
         without_own_delay: less.map(|less| less.value),
         rests_on_own_delay: !passed && less.as_ref().is_some_and(holds),
         passed,
@@ -110,31 +88,6 @@ fn is_delayed(threshold: &Threshold, part: Part<'_>) -> bool {
             part.window.workloads.iter().any(|load| load.iteration_delayed.is_some())
         }
         _ => false,
-    }
-}
-
-impl Judgement {
-    /// How far it is from its limit, in the metric's unit: zero or below if it is missed. `None` if
-    /// nothing was observed, or if it is missed because the observed value is only a bound.
-    pub fn margin(&self) -> Option<f64> {
-        let (observed, limit) = (self.observed?, self.threshold.limit);
-        let margin = match self.threshold.op {
-            Op::Less | Op::AtMost => limit - observed,
-            Op::More | Op::AtLeast => observed - limit,
-            Op::Equal => -(observed - limit).abs(),
-        };
-        (self.passed || margin <= 0.0 && !self.rests_on_bound()).then_some(margin)
-    }
-
-    /// Whether it is missed although the bound that was observed is within its limit.
-    pub fn rests_on_bound(&self) -> bool {
-        let holds = |value| self.threshold.op.holds(value, self.threshold.limit);
-        !self.passed && self.at_least && self.observed.is_some_and(holds)
-    }
-
-    /// Whether not even a bound is known: no call was answered and none has an age.
-    pub fn is_unknown(&self) -> bool {
-        self.at_least && self.observed == Some(0.0)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::stats::sample::Shape;
 use crate::stats::{Delta, Recorder, Tally};
 
 fn run(fill: impl FnOnce(&mut Recorder)) -> Snapshot {
-    let shape = Shape { workloads: 1, checks: vec![0], groups: 0, pools: 0, warmup_ns: 0 };
+    let shape = Shape { workloads: 1, checks: vec![0], pools: 0, ..Shape::default() };
     let mut recorder = Recorder::new(shape.clone(), 0, crate::clock::Time(0));
     fill(&mut recorder);
     let delta: Delta =

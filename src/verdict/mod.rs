@@ -4,6 +4,7 @@
 //! Invariant: judged in one place, from counts and histograms that travel in the Snapshot.
 
 pub mod judge;
+mod judgement;
 pub mod metric;
 pub mod scope;
 pub mod threshold;

@@ -34,6 +34,9 @@ pub enum Selector {
 pub struct Subjects {
     /// The workloads' names.
     pub workloads: Vec<String>,
+    /// From when to when each workload's load is measured, ns after the run's start; the second is
+    /// `u64::MAX` if only a count ends it.
+    pub measured_ns: Vec<(u64, u64)>,
     /// All series.
     pub series: Vec<Subject>,
 }

@@ -134,6 +134,7 @@ fn selectors_narrow_and_say_what_they_miss() {
             series("pay", "buyer", 1, "checkout"),
             series("poll", "poller", 0, "web"),
         ],
+        ..Subjects::default()
     };
     for (rule, expect) in [
         ("errors < 1%", &[0, 1, 2][..]),

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use super::judge::{self, Judgement, Part, Unknown};
+use super::judge::{self, Judgement, Part, StoppedRun};
 use super::scope::{Scope, Subjects};
 use super::threshold::{Metric, Op, Threshold, Time};
 use crate::stats::delta::{LoadWindow, Window};
@@ -116,7 +116,14 @@ impl Watch {
                     if judged.observed.is_some() && !judged.passed {
                         stop.get_or_insert_with(|| threshold.rule.clone());
                         self.rules[index].stopped = true;
-                        self.rules[index].worst = Some(judged);
+                        self.rules[index].worst = Some(Judgement {
+                            stopped: Some(StoppedRun {
+                                at_s: elapsed_s,
+                                observed_at_end: None,
+                                at_least_at_end: false,
+                            }),
+                            ..judged
+                        });
                     }
                 }
                 continue;
@@ -201,22 +208,22 @@ impl Watch {
         };
         let found = |rule: &Rule| match (&rule.worst, rule.empty_at_s) {
             // What stopped the run stays failed, whatever the drain brought.
-            (Some(stopped), _) if rule.threshold.over_s.is_none() => stopped.clone(),
+            (Some(stopped), _) if rule.threshold.over_s.is_none() => {
+                let end = whole(rule);
+                let with_end = |stopped| StoppedRun {
+                    observed_at_end: end.observed,
+                    at_least_at_end: end.at_least,
+                    ..stopped
+                };
+                Judgement { stopped: stopped.stopped.map(with_end), ..stopped.clone() }
+            }
             (None, _) if rule.threshold.over_s.is_none() => whole(rule),
             // An empty window is never a pass, and more than a window that holds.
             (Some(worst), None) => worst.clone(),
             (Some(worst), Some(_)) if !worst.passed => worst.clone(),
-            (_, worst_at_s) => Judgement {
-                threshold: rule.threshold.clone(),
-                observed: None,
-                at_least: false,
-                thin: false,
-                unknown: Unknown::default(),
-                worst_at_s,
-                without_own_delay: None,
-                rests_on_own_delay: false,
-                passed: false,
-            },
+            (_, worst_at_s) => {
+                Judgement { worst_at_s, ..Judgement::nothing_observed(&rule.threshold) }
+            }
         };
         self.rules.iter().map(found).collect()
     }

@@ -19,13 +19,14 @@ struct World {
 
 impl World {
     fn new(rules: &[&str]) -> Self {
-        let shape = Shape { workloads: 1, checks: vec![0, 0], groups: 0, pools: 0, warmup_ns: 0 };
+        let shape = Shape { workloads: 1, checks: vec![0, 0], pools: 0, ..Shape::default() };
         let rules: Vec<Threshold> =
             rules.iter().map(|rule| Threshold::parse(rule).unwrap()).collect();
         let series = |step: &str| Subject { step: step.to_owned(), ..Subject::default() };
         let subjects = Subjects {
             workloads: vec!["w".to_owned()],
             series: vec![series("home"), series("pay")],
+            ..Subjects::default()
         };
         Self {
             recorder: Recorder::new(shape.clone(), 0, At(0)),
@@ -44,6 +45,8 @@ impl World {
                 continue;
             }
             let took = took_ms * 1_000_000;
+            // Other work showed all the time that the loop ran.
+            self.recorder.loop_begins(At(intended_ns + took));
             let sample = Sample {
                 workload: 0,
                 step,
@@ -52,7 +55,7 @@ impl World {
                 blocked_ns: 0,
                 service_ns: took,
                 response_ns: took,
-                stall_ns: 0,
+                stalled_ns: 0,
                 in_flight_ns: took,
                 outcome: Outcome::Answered(if fate == Fate::Ok { 200 } else { 503 }),
                 fate,

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use rustls::ClientConfig;
-use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
@@ -19,7 +18,7 @@ use tokio_rustls::client::TlsStream;
 
 use super::patience::{GaveUp, Patience};
 use super::proxy::{self, NoWay};
-use super::{Endpoint, Outgoing, Way, fault, socket};
+use super::{Endpoint, Outgoing, Way, fault, socket, tls};
 use crate::clock::{self, Time};
 use crate::plan::reach::{Proxy, Version};
 use crate::stats::sample::Opening;
@@ -78,9 +77,9 @@ impl Connection {
             opening.connect_ns = Opening::took(connected.since(connecting));
             match &endpoint.tls {
                 None => Io::Tcp(tcp),
-                Some((tls, name)) => {
-                    let tls = without_choice(endpoint, outgoing, tls);
-                    let stream = shake_hands(&tls, name.clone(), tcp, patience).await?;
+                Some(tls) => {
+                    let config = without_choice(endpoint, outgoing, &tls.config);
+                    let stream = shake_hands(endpoint, tls, &config, tcp, patience).await?;
                     farther(outgoing, Phase::Tls, patience).await?;
                     opening.tls_ns = Opening::took(clock::now().since(connected));
                     Io::Tls(stream)
@@ -241,15 +240,16 @@ async fn pass(
 }
 
 async fn shake_hands(
-    tls: &Arc<ClientConfig>,
-    name: ServerName<'static>,
+    endpoint: &Endpoint,
+    tls: &tls::Client,
+    config: &Arc<ClientConfig>,
     tcp: TcpStream,
     patience: &Patience,
 ) -> Result<Box<TlsStream<TcpStream>>, Outcome> {
-    let handshake = TlsConnector::from(Arc::clone(tls)).connect(name, tcp);
+    let handshake = TlsConnector::from(Arc::clone(config)).connect(tls.name.clone(), tcp);
     match patience.wait(handshake).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
-        Ok(Err(error)) => Err(fault::outcome(Phase::Tls, &error)),
+        Ok(Err(error)) => Err(endpoint.hear(tls.failure(&error), &error)),
         Err(why) => Err(gave_up(why, Phase::Tls)),
     }
 }

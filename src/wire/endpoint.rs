@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::connection::gave_up;
@@ -37,8 +36,8 @@ pub struct Endpoint {
     pub(super) host: String,
     /// And the port.
     pub(super) port: u16,
-    /// TLS settings and the name to verify; none for plain TCP.
-    pub(super) tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    /// TLS settings; `None` for plain TCP.
+    pub(super) tls: Option<tls::Client>,
     /// A socket of the file system to connect to instead.
     pub(super) unix: Option<PathBuf>,
     pub(super) proxy: Option<Proxy>,
@@ -56,6 +55,8 @@ pub struct Endpoint {
     safety: Arc<Safety>,
     /// Why it may not be reached.
     refusal: RefCell<Option<String>>,
+    /// The last failure to open a connection that a library has words for, and these.
+    said: RefCell<Option<(Outcome, String)>>,
 }
 
 /// What the resolver said.
@@ -77,9 +78,9 @@ impl Endpoint {
         safety: Arc<Safety>,
     ) -> io::Result<Self> {
         let tls = if address.tls {
-            let config = tls::config(&reach.tls, reach.version).map_err(io::Error::other)?;
             let name = reach.tls.server_name.as_ref().unwrap_or(&address.host).clone();
-            Some((config, ServerName::try_from(name).map_err(io::Error::other)?))
+            let name = ServerName::try_from(name).map_err(io::Error::other)?;
+            Some(tls::Client::new(&reach.tls, reach.version, name).map_err(io::Error::other)?)
         } else {
             None
         };
@@ -111,6 +112,7 @@ impl Endpoint {
             next_hop,
             dns: reach.dns,
             seed,
+            said: RefCell::default(),
             turn: Cell::new(0),
             known: RefCell::new(known),
         })
@@ -134,6 +136,18 @@ impl Endpoint {
     /// Why it may not be reached, if that is so.
     pub fn refusal(&self) -> Option<String> {
         self.refusal.borrow().clone()
+    }
+
+    /// Remembers what a library said of a failure; the outcome.
+    pub(super) fn hear(&self, outcome: Outcome, error: &io::Error) -> Outcome {
+        *self.said.borrow_mut() = Some((outcome, fault::words(error)));
+        outcome
+    }
+
+    /// What a library said of a connection that could not be opened, if the last failure was this.
+    pub(super) fn said(&self, outcome: Outcome) -> Option<String> {
+        let said = self.said.borrow();
+        said.as_ref().filter(|(last, _)| *last == outcome).map(|(_, words)| words.clone())
     }
 
     /// Looks its name up before the load begins; why it may not be reached, if that is so. A name
@@ -171,7 +185,9 @@ impl Endpoint {
                 let all = found.filter(|found| self.dns.admits(found.ip())).take(MAX_ADDRESSES);
                 self.allowed(all)?
             }
-            Ok(Err(error)) => return Err(fault::outcome(Phase::Dns, &error)),
+            Ok(Err(error)) => {
+                return Err(self.hear(fault::outcome(Phase::Dns, &error), &error));
+            }
             Err(why) => return Err(gave_up(why, Phase::Dns)),
         };
         if found.is_empty() {

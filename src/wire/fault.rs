@@ -6,6 +6,7 @@ use std::io;
 
 use rustix::io::Errno;
 
+use super::tls_fault;
 use crate::stats::{Kind, Outcome, OwnFault, Phase};
 
 /// The outcome of an attempt that ended in `phase` with `error`.
@@ -28,13 +29,36 @@ pub(super) fn outcome(phase: Phase, error: &io::Error) -> Outcome {
     if phase == Phase::Dns {
         return Outcome::Failed(phase, Kind::NoSuchName);
     }
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    let kind = match (inner, error.kind()) {
-        (Some(rustls::Error::InvalidCertificate(_)), _) => Kind::Certificate,
-        (Some(_), _) => Kind::TlsProtocol,
+    let kind = match (of_tls(error), error.kind()) {
+        (Some(kind), _) => kind,
         (None, io::ErrorKind::UnexpectedEof) => Kind::Closed,
         _ if phase == Phase::Tls => Kind::TlsProtocol,
         _ => Kind::Other,
     };
     Outcome::Failed(phase, kind)
+}
+
+/// What the library or the system says of an error.
+pub(super) fn words(error: &io::Error) -> String {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+    inner.map_or_else(|| error.to_string(), tls_fault::words)
+}
+
+/// The kind of an error that TLS made; `None` for any other.
+pub(super) fn of_tls(error: &io::Error) -> Option<Kind> {
+    error.get_ref().and_then(|inner| inner.downcast_ref()).map(tls_fault::kind)
+}
+
+/// Whether the target has reset the connection: nothing more can be written, and the end of what
+/// can be read is near.
+pub(super) fn is_reset(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
+}
+
+/// Whether a kind is one that a target's alert gives after the handshake.
+pub(super) const fn is_alert(kind: Kind) -> bool {
+    matches!(
+        kind,
+        Kind::ClientCertificateWanted | Kind::ClientCertificateRefused | Kind::TlsProtocol
+    )
 }

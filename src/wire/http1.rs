@@ -17,7 +17,7 @@ use super::fault;
 use super::framing::Reader;
 use super::kept::{Kept, Spent};
 use super::patience::{GaveUp, Patience};
-use super::{Endpoint, Line, Outgoing, link};
+use super::{Endpoint, Line, Outgoing, Resend, link};
 use crate::clock::{self, Time};
 use crate::stats::sample::{Exchange, Opening};
 use crate::stats::{Kind, Outcome, Phase};
@@ -42,6 +42,14 @@ pub(super) enum Ended {
     /// Failed before any byte of an answer, in a way that a stale connection would.
     Silent(Outcome),
     Failed(Outcome),
+}
+
+impl Ended {
+    /// Whether an alert of TLS ended it.
+    fn is_told_by_tls(&self) -> bool {
+        let (Self::Failed(outcome) | Self::Silent(outcome)) = self else { return false };
+        matches!(outcome, Outcome::Failed(_, kind) if fault::is_alert(*kind))
+    }
 }
 
 /// The running account of one exchange.
@@ -88,8 +96,7 @@ impl Http1 {
         Self { buffer: RefCell::new(vec![0; READ_BUFFER].into_boxed_slice()) }
     }
 
-    /// One exchange. `now` is when it was dispatched. When a kept connection proves stale, the
-    /// exchange ends with `stale` set and the caller may begin another.
+    /// One exchange. `now` is when it was dispatched.
     pub(super) async fn exchange(
         &self,
         endpoint: &Endpoint,
@@ -98,7 +105,7 @@ impl Http1 {
         now: Time,
         patience: &Patience,
         kept: &mut Kept,
-    ) -> (Exchange, bool) {
+    ) -> (Exchange, Resend) {
         let mut opening = None;
         kept.spent = Spent::default();
         if line.connection.is_some() {
@@ -115,7 +122,7 @@ impl Http1 {
                         kept.spent.opening = Some(true);
                         line.open(connection);
                     }
-                    Err(outcome) => return (never_sent(now, outcome, opening), false),
+                    Err(outcome) => return (never_sent(now, outcome, opening), Resend::No),
                 }
                 0
             }
@@ -130,12 +137,11 @@ impl Http1 {
         if account.done == Time::NEVER {
             account.done = clock::now();
         }
-        let (outcome, stale) = match ended {
-            Ended::Answered(status) => (Outcome::Answered(status), false),
-            Ended::Silent(outcome) => {
-                (outcome, outgoing.idempotent && opening.is_none() && idle_ns >= STALE_NS)
-            }
-            Ended::Failed(outcome) => (outcome, false),
+        let is_old = opening.is_none() && idle_ns >= STALE_NS;
+        let (outcome, resend) = match ended {
+            Ended::Answered(status) => (Outcome::Answered(status), Resend::No),
+            Ended::Silent(outcome) if outgoing.idempotent && is_old => (outcome, Resend::Stale),
+            Ended::Silent(outcome) | Ended::Failed(outcome) => (outcome, Resend::No),
         };
         if !matches!(outcome, Outcome::Answered(_)) {
             line.close();
@@ -151,7 +157,7 @@ impl Http1 {
             bytes_sent: kept.spent.bytes_sent,
             bytes_received: kept.spent.bytes_received,
         };
-        (exchange, stale)
+        (exchange, resend)
     }
 
     /// What is read into; whoever asks gives it back before the next task runs.
@@ -213,13 +219,15 @@ pub(super) async fn converse(
     let ended = poll_fn(|cx| {
         if !kept.spent.sent && reset.is_none() {
             match write(connection, cx, outgoing.bytes, &mut kept.spent) {
-                Some(error) if is_reset(&error) => reset = Some(error),
+                Some(error) if fault::is_reset(&error) => reset = Some(error),
                 Some(error) => return Poll::Ready(write_error(&reader, &error)),
                 None => {}
             }
         }
         let read = source.poll(connection, cx, &mut reader, kept, account);
         match (patience.poll(cx, read), &reset) {
+            // The target said why before it reset the connection.
+            (Poll::Ready(Ok(ended)), Some(_)) if ended.is_told_by_tls() => Poll::Ready(ended),
             (Poll::Ready(Ok(Ended::Failed(_) | Ended::Silent(_)) | Err(_)), Some(error)) => {
                 Poll::Ready(write_error(&reader, error))
             }
@@ -300,10 +308,6 @@ fn write(
             Poll::Ready(Err(error)) => return Some(error),
         }
     }
-}
-
-fn is_reset(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe)
 }
 
 fn write_error(reader: &Reader, error: &io::Error) -> Ended {

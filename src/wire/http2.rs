@@ -4,9 +4,7 @@
 //! Invariant: every way an exchange can end is an Outcome, named as HTTP/1.1 would; what a target
 //! sends is bounded by windows and by what the step accepts.
 
-use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -15,7 +13,6 @@ use bytes::Bytes;
 use h2::Reason;
 use h2::client::{self, SendRequest};
 use http::uri::Scheme;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::JoinHandle;
 
 use super::connection::{Connection, gave_up};
@@ -23,11 +20,17 @@ use super::framing::{MAX_HEAD, MAX_INTERIM};
 use super::http1::{Http1, STALE_NS, never_sent};
 use super::kept::{Kept, Spent};
 use super::patience::Patience;
-use super::{Endpoint, Line, Outgoing, fault, message};
+use super::reason::{Circumstances, Failure};
+use super::traffic::{Counted, Traffic};
+use super::{Endpoint, Line, Outgoing, Resend, message};
 use crate::clock::{self, Time};
 use crate::plan::reach::Version;
 use crate::stats::sample::{Exchange, Opening};
 use crate::stats::{Kind, Outcome, OwnFault, Phase};
+
+/// What h2 decodes of a head before it gives up. More than is accepted, so that a head over
+/// [`MAX_HEAD`] is told from nonsense, which h2 reports with the same code.
+const MAX_DECODED_HEAD: u32 = 4 * MAX_HEAD as u32;
 
 /// What a target may send before we have read it, on a stream and on a connection.
 const WINDOW: u32 = 256 << 10;
@@ -44,26 +47,31 @@ pub(super) struct Http2 {
     idle_since: Time,
 }
 
-/// What went over a connection, frames and all.
-#[derive(Debug, Default)]
-struct Traffic {
-    sent: Cell<u64>,
-    received: Cell<u64>,
-    /// What of it exchanges have been told.
-    told: Cell<(u64, u64)>,
-}
-
-/// A connection whose bytes are counted.
-struct Counted {
-    connection: Connection,
-    traffic: Rc<Traffic>,
-}
-
 /// How far an exchange has come.
 struct Progress {
     phase: Phase,
     first_byte: Time,
     status: u16,
+}
+
+/// Why no complete response came.
+enum Broken {
+    /// Found here.
+    Here(Outcome),
+    /// Found by h2, or told by the target.
+    Protocol(h2::Error),
+}
+
+impl From<Outcome> for Broken {
+    fn from(outcome: Outcome) -> Self {
+        Self::Here(outcome)
+    }
+}
+
+impl From<h2::Error> for Broken {
+    fn from(error: h2::Error) -> Self {
+        Self::Protocol(error)
+    }
 }
 
 /// [`exchange`], boxed: users of HTTP/1.1 do not carry room for it.
@@ -76,7 +84,7 @@ pub(super) fn boxed<'a>(
     now: Time,
     patience: &'a Patience,
     kept: &'a mut Kept,
-) -> Pin<Box<dyn Future<Output = (Exchange, bool)> + 'a>> {
+) -> Pin<Box<dyn Future<Output = (Exchange, Resend)> + 'a>> {
     Box::pin(exchange(http1, endpoint, line, outgoing, now, patience, kept))
 }
 
@@ -89,7 +97,7 @@ async fn exchange(
     now: Time,
     patience: &Patience,
     kept: &mut Kept,
-) -> (Exchange, bool) {
+) -> (Exchange, Resend) {
     if line.connection.is_some() {
         http1.drop_if_dead(line).await;
     }
@@ -102,7 +110,7 @@ async fn exchange(
         kept.spent.opening = Some(false);
         let times = opening.insert(Opening::default());
         if let Err(outcome) = open(endpoint, line, outgoing, patience, times).await {
-            return (never_sent(now, outcome, opening), false);
+            return (never_sent(now, outcome, opening), Resend::No);
         }
         kept.spent.opening = Some(true);
     }
@@ -124,7 +132,7 @@ async fn exchange(
     let sent = two.traffic.sent.get() > before + body;
     let (bytes_sent, bytes_received) = two.traffic.take();
     let exchange = Exchange {
-        outcome: spoken.unwrap_or(Outcome::Answered(progress.status)),
+        outcome: spoken.map_or(Outcome::Answered(progress.status), |failure| failure.outcome),
         dispatched: now,
         first_byte: progress.first_byte,
         done,
@@ -134,20 +142,33 @@ async fn exchange(
         bytes_sent,
         bytes_received,
     };
-    let silent = matches!(
-        exchange.outcome,
+    let is_old = opening.is_none() && idle_ns >= STALE_NS;
+    let resend = match exchange.outcome {
+        _ if spoken.is_some_and(|failure| failure.is_unprocessed) => Resend::Unprocessed,
         Outcome::Failed(Phase::Send | Phase::FirstByte, Kind::Closed | Kind::Reset)
-    );
-    let stale = silent && outgoing.idempotent && opening.is_none() && idle_ns >= STALE_NS;
-    // A stream that failed leaves the connection as it was. After silence it is as doubtful as one
-    // of HTTP/1.1: a way that is dead would else time out for ever.
-    if matches!(exchange.outcome, Outcome::Timeout(_) | Outcome::Unfinished(_))
-        || silent
-        || !two.is_fresh()
-    {
+            if outgoing.idempotent && is_old =>
+        {
+            Resend::Stale
+        }
+        _ => Resend::No,
+    };
+    if is_doubtful(exchange.outcome) || !two.is_fresh() {
         line.close();
     }
-    (exchange, stale)
+    (exchange, resend)
+}
+
+/// Whether a connection is not used again after an exchange that ended so. A response that broke a
+/// rule or a limit of ours leaves it as it was. After silence, or a target that gave the stream up,
+/// it is as doubtful as one of HTTP/1.1: a way that is dead would else time out for ever.
+fn is_doubtful(outcome: Outcome) -> bool {
+    match outcome {
+        Outcome::Timeout(_) | Outcome::Unfinished(_) => true,
+        Outcome::Failed(Phase::Send | Phase::FirstByte, kind) => {
+            !matches!(kind, Kind::Malformed | Kind::HeadTooLarge)
+        }
+        _ => false,
+    }
 }
 
 /// Opens a connection, and finds out what is spoken on it.
@@ -167,7 +188,7 @@ pub(super) async fn open(
         line.open_two(Http2::over(connection, endpoint, patience).await?);
     } else if endpoint.version == Version::Http2 {
         times.open = false;
-        return Err(Outcome::Failed(Phase::Tls, Kind::TlsProtocol));
+        return Err(Outcome::Failed(Phase::Tls, Kind::NoHttp2));
     } else {
         line.open(connection);
     }
@@ -182,11 +203,11 @@ impl Http2 {
     ) -> Result<Box<Self>, Outcome> {
         let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let traffic = Rc::<Traffic>::default();
-        let io = Counted { connection, traffic: Rc::clone(&traffic) };
+        let io = Counted { connection, traffic: Rc::clone(&traffic), broken: None };
         let handshake = client::Builder::new()
             .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
-            .max_header_list_size(MAX_HEAD as u32)
+            .max_header_list_size(MAX_DECODED_HEAD)
             .enable_push(false)
             .handshake(io);
         match patience.wait(handshake).await {
@@ -195,7 +216,7 @@ impl Http2 {
                 let driver = tokio::task::spawn_local(async move { drop(connection.await) });
                 Ok(Box::new(Self { sender, driver, traffic, scheme, idle_since: Time::NEVER }))
             }
-            Ok(Err(error)) => Err(outcome(Phase::Send, &error)),
+            Ok(Err(error)) => Err(Failure::of(&error, Circumstances::OPENING).outcome),
             Err(why) => Err(gave_up(why, Phase::Send)),
         }
     }
@@ -214,12 +235,28 @@ impl Http2 {
         patience: &Patience,
         kept: &mut Kept,
         progress: &mut Progress,
-    ) -> Option<Outcome> {
-        let ended = patience.wait(self.speak(outgoing, kept, progress)).await;
-        match ended {
+    ) -> Option<Failure> {
+        let (is_first, before) = (self.idle_since == Time::NEVER, self.traffic.received.get());
+        match patience.wait(self.speak(outgoing, kept, progress)).await {
             Ok(Ok(())) => None,
-            Ok(Err(outcome)) => Some(outcome),
-            Err(why) => Some(gave_up(why, progress.phase)),
+            Ok(Err(Broken::Here(outcome))) => Some(outcome.into()),
+            Ok(Err(Broken::Protocol(error))) => {
+                let (phase, go_away) = (progress.phase, self.go_away());
+                let received = self.traffic.received.get() - before;
+                let tls = self.traffic.fault.take();
+                let circumstances = Circumstances { phase, is_first, go_away, received, tls };
+                Some(Failure::of(&error, circumstances))
+            }
+            Err(why) => Some(gave_up(why, progress.phase).into()),
+        }
+    }
+
+    /// The reason of the GOAWAY that the target has sent, if it has.
+    fn go_away(&mut self) -> Option<Reason> {
+        let mut cx = Context::from_waker(std::task::Waker::noop());
+        match self.sender.poll_ready(&mut cx) {
+            Poll::Ready(Err(error)) if error.is_remote() => error.reason(),
+            _ => None,
         }
     }
 
@@ -228,18 +265,15 @@ impl Http2 {
         outgoing: &Outgoing<'_>,
         kept: &mut Kept,
         progress: &mut Progress,
-    ) -> Result<(), Outcome> {
+    ) -> Result<(), Broken> {
         let Some((request, body)) = message::request(outgoing.bytes, self.scheme.clone()) else {
-            return Err(Outcome::Failed(Phase::Send, Kind::Other));
+            return Err(Outcome::Failed(Phase::Send, Kind::Other).into());
         };
-        poll_fn(|cx| self.sender.poll_ready(cx)).await.map_err(|e| outcome(Phase::Send, &e))?;
-        let (mut answer, mut stream) = self
-            .sender
-            .send_request(request, body.is_empty())
-            .map_err(|error| outcome(Phase::Send, &error))?;
+        poll_fn(|cx| self.sender.poll_ready(cx)).await?;
+        let (mut answer, mut stream) = self.sender.send_request(request, body.is_empty())?;
         if !body.is_empty() {
             // It waits inside for the target's window; an early answer need not wait for it.
-            stream.send_data(body, true).map_err(|error| outcome(Phase::Send, &error))?;
+            stream.send_data(body, true)?;
         }
         // As far as anybody can tell who gives it up from here on.
         kept.spent.sent = true;
@@ -251,17 +285,19 @@ impl Http2 {
                 interim += 1;
                 if interim > MAX_INTERIM {
                     let malformed = Outcome::Failed(Phase::FirstByte, Kind::Malformed);
-                    return Poll::Ready(Err(malformed));
+                    return Poll::Ready(Err(malformed.into()));
                 }
             }
-            let answer = Pin::new(&mut answer).poll(cx);
-            answer.map_err(|error| outcome(Phase::FirstByte, &error))
+            Pin::new(&mut answer).poll(cx).map_err(Broken::from)
         })
         .await?;
         progress.first_byte = clock::now();
         progress.status = answer.status().as_u16();
         progress.phase = Phase::Body;
         let (head, mut data) = answer.into_parts();
+        if message::head_length(&head.headers) > MAX_HEAD {
+            return Err(Outcome::Failed(Phase::FirstByte, Kind::HeadTooLarge).into());
+        }
         message::keep_head(&head.headers, progress.status, &outgoing.wanted, kept);
         let mut length = 0;
         while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
@@ -270,16 +306,16 @@ impl Http2 {
                 // It wants no more of our body and has said all it had to say (RFC 9113 §8.1).
                 Err(error) if error.is_reset() && error.reason() == Some(Reason::NO_ERROR) => {
                     let whole = message::length_of(&head.headers).is_none_or(|all| all == length);
-                    return if whole { Ok(()) } else { Err(outcome(Phase::Body, &error)) };
+                    return if whole { Ok(()) } else { Err(error.into()) };
                 }
-                Err(error) => return Err(outcome(Phase::Body, &error)),
+                Err(error) => return Err(error.into()),
             };
             length += piece.len() as u64;
             if length > outgoing.wanted.max_body {
-                return Err(Outcome::Failed(Phase::Body, Kind::BodyTooLarge));
+                return Err(Outcome::Failed(Phase::Body, Kind::BodyTooLarge).into());
             }
             if outgoing.wanted.keep_body {
-                let no_room = |_| Outcome::Own(OwnFault::KeptBodies);
+                let no_room = |_| Broken::Here(Outcome::Own(OwnFault::KeptBodies));
                 kept.body.push(&piece).map_err(no_room)?;
             }
             let _ = data.flow_control().release_capacity(piece.len());
@@ -291,70 +327,5 @@ impl Http2 {
 impl Drop for Http2 {
     fn drop(&mut self) {
         self.driver.abort();
-    }
-}
-
-/// What an error of the protocol means, in the words of HTTP/1.1.
-fn outcome(phase: Phase, error: &h2::Error) -> Outcome {
-    let kind = match error.get_io() {
-        Some(io) if io.raw_os_error().is_some() => return fault::outcome(phase, io),
-        Some(io) => match io.kind() {
-            io::ErrorKind::ConnectionReset => Kind::Reset,
-            io::ErrorKind::InvalidData => Kind::Malformed,
-            _ => Kind::Closed,
-        },
-        // Told by the target: one stream was given up, or all of them.
-        None if error.is_remote() && error.is_reset() => Kind::Reset,
-        None if error.is_remote() => Kind::Closed,
-        // Found by us: these were no frames, or not where they may be.
-        None if error.reason().is_some() => Kind::Malformed,
-        None => Kind::Closed,
-    };
-    Outcome::Failed(phase, kind)
-}
-
-impl Traffic {
-    /// What went over since the last look.
-    fn take(&self) -> (u64, u64) {
-        let now = (self.sent.get(), self.received.get());
-        let told = self.told.replace(now);
-        (now.0 - told.0, now.1 - told.1)
-    }
-}
-
-impl AsyncRead for Counted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let before = buffer.filled().len();
-        let poll = self.connection.poll_fill(cx, buffer);
-        let read = (buffer.filled().len() - before) as u64;
-        self.traffic.received.set(self.traffic.received.get() + read);
-        poll
-    }
-}
-
-impl AsyncWrite for Counted {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        let poll = self.connection.poll_write(cx, bytes);
-        if let Poll::Ready(Ok(count)) = poll {
-            self.traffic.sent.set(self.traffic.sent.get() + count as u64);
-        }
-        poll
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // Dropping the connection closes it.
-        Poll::Ready(Ok(()))
     }
 }

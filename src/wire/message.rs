@@ -49,6 +49,11 @@ pub(super) fn request(bytes: &[u8], scheme: Scheme) -> Option<(Request<()>, Byte
     Some((request, Bytes::copy_from_slice(&bytes[length..])))
 }
 
+/// The length of a head as a header block of HTTP/1.1, bytes.
+pub(super) fn head_length(headers: &HeaderMap) -> usize {
+    headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
+}
+
 /// The length that an answer's head declares.
 pub(super) fn length_of(headers: &HeaderMap) -> Option<u64> {
     headers.get(http::header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()

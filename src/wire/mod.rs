@@ -22,8 +22,13 @@ mod patience;
 mod pipe;
 pub mod pool;
 mod proxy;
+mod reason;
+mod resend;
 mod socket;
-pub mod tls;
+mod tls;
+mod tls_fault;
+mod traffic;
+mod verifier;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -31,6 +36,7 @@ use std::task::{Context, Waker};
 
 use crate::clock::Time;
 use crate::plan::reach::Version;
+use crate::stats::Outcome;
 use crate::stats::sample::{Exchange, Opening};
 
 use connection::Connection;
@@ -38,6 +44,7 @@ pub use endpoint::Endpoint;
 pub use kept::{Kept, Spent, Wanted};
 pub use link::Way;
 pub use patience::{GaveUp, Patience};
+pub use resend::Resend;
 
 /// A request ready to go, and what is wanted of its answer.
 #[derive(Clone, Copy, Debug)]
@@ -111,8 +118,8 @@ impl Wire {
         Line { connection: None, two: None, opened: Time::NEVER, requests: 0, open }
     }
 
-    /// One exchange on `line`, dispatched at `now`. True beside it: a kept connection proved stale
-    /// before any byte of an answer, and the request may be sent again on a fresh one.
+    /// One exchange on `line`, dispatched at `now`, and whether its request may be sent again on a
+    /// fresh connection.
     #[inline]
     pub async fn exchange(
         &self,
@@ -121,7 +128,7 @@ impl Wire {
         now: Time,
         patience: &Patience,
         kept: &mut Kept,
-    ) -> (Exchange, bool) {
+    ) -> (Exchange, Resend) {
         match &self.kind {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[outgoing.endpoint];
@@ -132,13 +139,21 @@ impl Wire {
                 }
                 http1.exchange(endpoint, line, outgoing, now, patience, kept).await
             }
-            WireKind::Fake(target) => (target.exchange(outgoing, now, patience, kept).await, false),
+            WireKind::Fake(target) => {
+                (target.exchange(outgoing, now, patience, kept).await, Resend::No)
+            }
         }
     }
 
     /// Why a safety limit kept a connection from being opened, if one did.
     pub fn refusal(&self) -> Option<String> {
         self.endpoints.iter().find_map(Endpoint::refusal)
+    }
+
+    /// What a library said of the connection to an endpoint that could not be opened, if that was
+    /// how the last one failed.
+    pub fn said(&self, endpoint: usize, outcome: Outcome) -> Option<String> {
+        self.endpoints.get(endpoint).and_then(|endpoint| endpoint.said(outcome))
     }
 
     /// Opens a line's connection before it is needed; how that went, where there was one to open.

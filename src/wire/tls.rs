@@ -3,40 +3,100 @@
 //! Invariant: certificates are verified unless a service says `insecure`, and that is said aloud
 //! in the report.
 
+use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{ResolvesClientCert, WebPkiServerVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
-use rustls_platform_verifier::BuilderVerifierExt;
 
+use super::fault;
+use super::verifier::Verifier;
 use crate::plan::reach::{Identity, Tls, Version};
+use crate::stats::{Kind, Outcome, Phase};
 
-/// The client's side of TLS, as a service wants it.
-///
-/// # Errors
-/// When the system's trust store cannot be read, or a root of the service's is no certificate.
-pub fn config(tls: &Tls, version: Version) -> Result<Arc<ClientConfig>, Error> {
+/// The client's side of TLS for a service.
+#[derive(Clone, Debug)]
+pub(super) struct Client {
+    pub(super) config: Arc<ClientConfig>,
+    /// The name asked for and verified.
+    pub(super) name: ServerName<'static>,
+    /// Whether a target wanted a certificate; `None` where the service has one to show.
+    wanted: Option<Arc<Unanswered>>,
+}
+
+/// Has no certificate to show, and remembers that one was wanted.
+#[derive(Debug, Default)]
+struct Unanswered(AtomicBool);
+
+impl Client {
+    /// The client of a service with these settings, which asks for `name`.
+    ///
+    /// # Errors
+    /// If the system's trust store cannot be read, or a root of the service is no certificate.
+    pub(super) fn new(
+        tls: &Tls,
+        version: Version,
+        name: ServerName<'static>,
+    ) -> Result<Self, Error> {
+        let wanted = tls.identity.is_none().then(Arc::<Unanswered>::default);
+        let config = config(tls, version, wanted.clone())?;
+        Ok(Self { config, name, wanted })
+    }
+
+    /// The outcome of a handshake that failed. A target that wanted a certificate and got none may
+    /// say so in the words of any failure: TLS 1.2 has no alert for it.
+    pub(super) fn failure(&self, error: &io::Error) -> Outcome {
+        let outcome = fault::outcome(Phase::Tls, error);
+        let Some(wanted) = &self.wanted else { return outcome };
+        match (outcome, wanted.0.load(Relaxed)) {
+            (Outcome::Failed(phase, Kind::TlsCipher | Kind::ClientCertificateRefused), true) => {
+                Outcome::Failed(phase, Kind::ClientCertificateWanted)
+            }
+            // There was none to refuse.
+            (Outcome::Failed(phase, Kind::ClientCertificateRefused), false) => {
+                Outcome::Failed(phase, Kind::TlsProtocol)
+            }
+            (outcome, _) => outcome,
+        }
+    }
+}
+
+impl ResolvesClientCert for Unanswered {
+    fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
+        self.0.store(true, Relaxed);
+        None
+    }
+
+    fn has_certs(&self) -> bool {
+        false
+    }
+}
+
+fn config(
+    tls: &Tls,
+    version: Version,
+    wanted: Option<Arc<Unanswered>>,
+) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()?;
-    let builder = if tls.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-    } else if tls.roots.is_empty() {
-        builder.with_platform_verifier()?
+    let verifier: Arc<dyn ServerCertVerifier> = if tls.insecure {
+        Arc::new(AcceptAny(provider))
     } else {
-        let mut roots = RootCertStore::empty();
-        for root in &tls.roots {
-            roots.add(root.clone())?;
-        }
-        builder.with_root_certificates(roots)
+        Arc::new(Verifier { inner: inner(tls, provider)?, given: tls.roots.clone() })
     };
-    let mut config = match &tls.identity {
-        Some(Identity { chain, key }) => {
+    let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
+    let mut config = match (&tls.identity, wanted) {
+        (Some(Identity { chain, key }), _) => {
             builder.with_client_auth_cert(chain.clone(), key.clone_key())?
         }
-        None => builder.with_no_client_auth(),
+        (None, Some(wanted)) => builder.with_client_cert_resolver(wanted),
+        (None, None) => builder.with_no_client_auth(),
     };
     let offered: &[&[u8]] = match version {
         Version::Http1 => &[],
@@ -45,6 +105,19 @@ pub fn config(tls: &Tls, version: Version) -> Result<Arc<ClientConfig>, Error> {
     };
     config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
+}
+
+/// Verifies by the service's own roots, or by the system's where it has none.
+fn inner(tls: &Tls, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+    if tls.roots.is_empty() {
+        return Ok(Arc::new(rustls_platform_verifier::Verifier::new(provider)?));
+    }
+    let mut roots = RootCertStore::empty();
+    for root in &tls.roots {
+        roots.add(root.clone())?;
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider);
+    Ok(verifier.build().map_err(|error| Error::General(error.to_string()))?)
 }
 
 /// Accepts any certificate; signatures are still checked, so a broken peer shows.

@@ -17,6 +17,7 @@ mod folders; // whose a folder is, and what a run writes in it
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in a folder of its own, within bounds
 mod hedges; // second attempts beside slow first ones
+mod hit_flags; // what the flags of `hit` do, and spellings of other tools
 mod http2; // HTTP/2 against nginx and against peers that break it
 mod keys; // the keys of a terminal, and how they leave it
 mod ledger; // what the generator says against what the target saw
@@ -48,6 +49,7 @@ mod timing; // what is lateness of ours, and what the target's time
 mod tls; // certificates good and bad
 #[cfg(feature = "tui")]
 mod tui; // the dashboard, and how it leaves the terminal
+mod unprocessed; // streams of HTTP/2 that the target refuses or ends, and their reasons
 mod verdicts; // what a dead or slow target means for thresholds
 mod watching; // dials beside the run: the generator's, the target's
 mod words; // wrong words, missing files, closed pipes

@@ -9,7 +9,8 @@ use std::thread;
 
 use rcgen::{CertificateParams, KeyPair};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::version::{TLS12, TLS13};
+use rustls::{RootCertStore, ServerConfig, SupportedProtocolVersion};
 use serde_json::Value;
 
 use crate::harness::{Manada, count};
@@ -18,10 +19,10 @@ use crate::tls::{self, Authority};
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
 
-type Heads = Arc<Mutex<Vec<String>>>;
+pub(crate) type Heads = Arc<Mutex<Vec<String>>>;
 
 /// A server that answers every request and remembers its head.
-fn listening() -> (Server, Heads) {
+pub(crate) fn listening() -> (Server, Heads) {
     let heads = Heads::default();
     let own = Arc::clone(&heads);
     let server = Server::start(move |peer| {
@@ -31,6 +32,18 @@ fn listening() -> (Server, Heads) {
         }
     });
     (server, heads)
+}
+
+/// Answers every request on a socket of the file system.
+pub(crate) fn serve_unix(listener: &UnixListener) {
+    for stream in listener.incoming() {
+        let mut stream = stream.unwrap();
+        thread::spawn(move || {
+            while matches!(stream.read(&mut [0; 4096]), Ok(read) if read > 0) {
+                stream.write_all(OK).unwrap();
+            }
+        });
+    }
 }
 
 /// A run of `users` that call once, of a service that is said so.
@@ -92,16 +105,7 @@ fn a_stand_in_keeps_host_and_a_unix_socket_serves() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("app.sock");
     let listener = UnixListener::bind(&path).unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            thread::spawn(move || {
-                while matches!(stream.read(&mut [0; 4096]), Ok(read) if read > 0) {
-                    stream.write_all(OK).unwrap();
-                }
-            });
-        }
-    });
+    thread::spawn(move || serve_unix(&listener));
     let path = path.to_str().unwrap();
     let report = run(&format!("{{ url: \"http://app\", unix: \"{path}\" }}"), 3);
     all_ok(&report, 3);
@@ -213,7 +217,7 @@ fn relay(peer: &Peer, to: TcpStream) {
 #[test]
 fn a_client_certificate_is_shown_and_a_private_root_trusted() {
     let authority = tls::authority();
-    let config = asking_for_certificates(&authority);
+    let config = asking_for_certificates(&authority, rustls::DEFAULT_VERSIONS);
     let server = tls::over_tls(config);
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["user".to_owned()]).unwrap();
@@ -229,8 +233,6 @@ fn a_client_certificate_is_shown_and_a_private_root_trusted() {
     };
     let report = with("ca: ca.pem, cert: me.pem, key: me.key").report(0);
     all_ok(&report, 2);
-    let report = with("ca: ca.pem").measured();
-    assert_eq!(count(&report, "calls.failed"), 2, "no certificate, no answer: {report}");
     let done = with("ca: nowhere.pem, cert: me.pem, key: other.key");
     assert_eq!(done.code, Some(3), "{done}");
     for text in ["there is no file `nowhere.pem`", "this key does not fit"] {
@@ -238,8 +240,44 @@ fn a_client_certificate_is_shown_and_a_private_root_trusted() {
     }
 }
 
+#[test]
+fn a_client_certificate_that_is_wanted_or_refused_is_named() {
+    let (authority, stranger) = (tls::authority(), tls::authority());
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["user".to_owned()]).unwrap();
+    let strange = params.signed_by(&key, &stranger).unwrap();
+    let tls12 = ServerConfig::clone(&asking_for_certificates(&authority, &[&TLS12]));
+    let mut offering = ServerConfig::clone(&asking_for_certificates(&authority, &[&TLS13]));
+    offering.alpn_protocols = vec![b"h2".to_vec()];
+    for (config, version) in [
+        (asking_for_certificates(&authority, &[&TLS13]), "1.1"),
+        (Arc::new(offering), "2"),
+        (Arc::new(tls12), "1.1"),
+    ] {
+        let server = tls::over_tls(config);
+        for (own, kind) in [
+            ("", "client_certificate_wanted"),
+            (", cert: me.pem, key: me.key", "client_certificate_refused"),
+        ] {
+            let service = format!(
+                "{{ url: \"https://{}\", http: {{ version: {version} }}, \
+                 tls: {{ server_name: shop.example, ca: ca.pem{own} }} }}",
+                server.address()
+            );
+            let run = scenario(&service, 2).file("ca.pem", authority.pem());
+            let run = run.file("me.pem", strange.pem()).file("me.key", key.serialize_pem());
+            let report = run.go().measured();
+            assert_eq!(count(&report, "calls.failed"), 2, "{version} {report}");
+            assert_eq!(report["errors"][0]["kind"], kind, "{version} {report}");
+        }
+    }
+}
+
 /// A server for shop.example that wants a certificate of the same authority.
-fn asking_for_certificates(authority: &Authority) -> Arc<ServerConfig> {
+pub(crate) fn asking_for_certificates(
+    authority: &Authority,
+    versions: &[&'static SupportedProtocolVersion],
+) -> Arc<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
     roots.add(authority.der().clone()).unwrap();
@@ -248,7 +286,7 @@ fn asking_for_certificates(authority: &Authority) -> Arc<ServerConfig> {
         WebPkiClientVerifier::builder_with_provider(clients, Arc::clone(&provider)).build();
     let (chain, key) = tls::certificate(Some(authority), "shop.example", (2020, 2100));
     let config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .unwrap()
         .with_client_cert_verifier(verifier.unwrap())
         .with_single_cert(chain, key)

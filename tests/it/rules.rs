@@ -33,6 +33,25 @@ thresholds:
 }
 
 #[test]
+fn a_rule_over_the_run_that_stopped_it_shows_both_values() {
+    let target = Builtin::start(&["--fail", "100%:503"]);
+    let scenario = format!(
+        "services: {{ shop: \"{}\" }}\nworkloads: {{ api: {{ arrivals: {{ rate: 50/s }}, \
+         duration: 10m, flow: [ {{ get: / }} ] }} }}\nthresholds: [ errors < 10% abort ]\n",
+        target.url("")
+    );
+    let done = Manada::run(&scenario, &["--report", "r.md"]).go();
+    let report = done.report(4);
+    let rules = report["thresholds"].as_array().unwrap();
+    let stopped = rules.iter().find(|rule| rule["rule"] == "errors < 10% abort").unwrap();
+    assert_eq!(stopped["observed"], 1.0, "{report}");
+    assert_eq!(stopped["stopped_run"]["observed_at_end"], 1.0, "{report}");
+    let at_s = stopped["stopped_run"]["at_s"].as_u64().unwrap();
+    let said = format!("observed at {at_s}s, when it stopped the run, 100.00 % at the end");
+    assert!(done.read("r.md").contains(&said), "{done}");
+}
+
+#[test]
 fn environments_and_settings_reach_the_run() {
     let target = Builtin::start(&[]);
     let scenario = format!(

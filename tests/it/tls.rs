@@ -4,7 +4,9 @@
 
 use std::sync::Arc;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd,
+};
 use rustls::crypto::ring::default_provider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
@@ -19,20 +21,35 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello";
 pub(crate) type Authority = CertifiedIssuer<'static, KeyPair>;
 
 pub(crate) fn authority() -> Authority {
+    named_authority("authority")
+}
+
+fn named_authority(name: &str) -> Authority {
     let mut params = CertificateParams::new(Vec::new()).unwrap();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params.distinguished_name.push(DnType::CommonName, name);
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// A certificate with its key: for which years it is good, and for whom.
-pub(crate) fn certificate(
-    authority: Option<&Authority>,
-    name: &str,
-    years: (i32, i32),
-) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+/// A certificate with its key.
+pub(crate) type Shown = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);
+
+/// A server's certificate: issued by whom, for whom, and for which years.
+pub(crate) fn certificate(authority: Option<&Authority>, name: &str, years: (i32, i32)) -> Shown {
+    made(authority, name, years, IsCa::NoCa)
+}
+
+/// The same, which may sign others: what a CA has.
+fn signing_others(authority: Option<&Authority>, name: &str, years: (i32, i32)) -> Shown {
+    made(authority, name, years, IsCa::Ca(BasicConstraints::Unconstrained))
+}
+
+fn made(authority: Option<&Authority>, name: &str, years: (i32, i32), is_ca: IsCa) -> Shown {
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.not_before = date_time_ymd(years.0, 1, 1);
     params.not_after = date_time_ymd(years.1, 1, 1);
+    params.is_ca = is_ca;
+    params.distinguished_name.push(DnType::CommonName, name);
     let key = KeyPair::generate().unwrap();
     let certificate = match authority {
         Some(authority) => params.signed_by(&key, authority).unwrap(),
@@ -48,7 +65,10 @@ pub(crate) fn leaf(
     name: &str,
     years: (i32, i32),
 ) -> Arc<ServerConfig> {
-    let (chain, key) = certificate(authority, name, years);
+    with_key(certificate(authority, name, years))
+}
+
+fn with_key((chain, key): Shown) -> Arc<ServerConfig> {
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -87,40 +107,163 @@ fn hit(url: &str, words: &[&str], trust: &str) -> Value {
 
 #[test]
 fn certificates_are_verified_unless_asked_otherwise() {
-    let (authority, stranger) = (authority(), authority());
+    let (authority, stranger, made_anew) = (authority(), named_authority("other"), authority());
     let folder = tempfile::tempdir().unwrap();
     let trust = folder.path().join("ca.pem");
     std::fs::write(&trust, authority.pem()).unwrap();
     let trust = trust.to_str().unwrap();
     let now = (2020, 2100);
-    for (name, config, good) in [
-        ("good", leaf(Some(&authority), "127.0.0.1", now), true),
-        ("expired", leaf(Some(&authority), "127.0.0.1", (2000, 2001)), false),
-        ("not yet", leaf(Some(&authority), "127.0.0.1", (2090, 2100)), false),
-        ("for another name", leaf(Some(&authority), "shop.example", now), false),
-        ("from a stranger", leaf(Some(&stranger), "127.0.0.1", now), false),
-        ("self-signed", leaf(None, "127.0.0.1", now), false),
+    let of_ca = with_key(signing_others(Some(&authority), "127.0.0.1", now));
+    for (config, kind, said) in [
+        (leaf(Some(&authority), "127.0.0.1", now), None, ""),
+        (leaf(Some(&authority), "127.0.0.1", (2000, 2001)), Some("certificate_expired"), "expired"),
+        (
+            leaf(Some(&authority), "127.0.0.1", (2090, 2100)),
+            Some("certificate_not_yet_valid"),
+            "not valid yet",
+        ),
+        (
+            leaf(Some(&authority), "shop.example", now),
+            Some("certificate_wrong_host"),
+            "shop.example",
+        ),
+        (
+            leaf(Some(&stranger), "127.0.0.1", now),
+            Some("certificate_unknown_issuer"),
+            "UnknownIssuer",
+        ),
+        (
+            leaf(Some(&made_anew), "127.0.0.1", now),
+            Some("certificate_unknown_issuer"),
+            "BadSignature",
+        ),
+        (leaf(None, "127.0.0.1", now), Some("certificate_self_signed"), "signed by itself"),
+        (of_ca, Some("certificate_of_ca"), "CaUsedAsEndEntity"),
     ] {
         let server = over_tls(config);
         let url = format!("https://{}/", server.address());
         let report = hit(&url, &[], trust);
-        if good {
-            assert_eq!(count(&report, "calls.ok"), 4, "{name}: {report}");
-            assert_eq!(count(&report, "phases_us.tls.count"), 2, "{name}: {report}");
-        } else {
-            assert_eq!(count(&report, "calls.failed"), 4, "{name}: {report}");
+        if let Some(kind) = kind {
+            assert_eq!(count(&report, "calls.failed"), 4, "{report}");
             let error = &report["errors"][0];
-            assert_eq!(error["phase"], "tls", "{name}: {report}");
-            assert_eq!(error["kind"], "certificate", "{name}: {report}");
-            assert_eq!(count(error, "count"), 4, "{name}: {report}");
-            assert!(error["hint"].as_str().unwrap().contains("-k"), "{name}: {report}");
-            assert_eq!(count(&report, "attempts.sent"), 0, "{name}: {report}");
+            assert_eq!(error["phase"], "tls", "{report}");
+            assert_eq!(error["kind"], kind, "{report}");
+            assert_eq!(count(error, "count"), 4, "{report}");
+            assert_eq!(count(&report, "attempts.sent"), 0, "{report}");
+            let words = report["exemplars"][0]["error"]["said"].as_str().unwrap();
+            assert!(words.contains(said), "{words}");
+        } else {
+            assert_eq!(count(&report, "calls.ok"), 4, "{report}");
+            assert_eq!(count(&report, "phases_us.tls.count"), 2, "{report}");
         }
         let report = hit(&url, &["-k"], trust);
-        assert_eq!(count(&report, "calls.ok"), 4, "{name} -k: {report}");
+        assert_eq!(count(&report, "calls.ok"), 4, "{kind:?} -k: {report}");
         let remarks = report["generator"]["remarks"].to_string();
-        assert!(remarks.contains("certificates are not verified"), "{name}: {remarks}");
+        assert!(remarks.contains("certificates are not verified"), "{kind:?}: {remarks}");
     }
+}
+
+/// Runs four calls against a server with this certificate, which trusts the one in `ca`.
+fn trusting(server: &Server, ca: &CertificateDer<'static>) -> Value {
+    let text = format!(
+        "services: {{ it: {{ url: \"https://{}\", timeout: 5s, tls: {{ ca: ca.pem }} }} }}\n\
+         workloads: {{ w: {{ users: 2, iterations: 4, flow: [ {{ get: /a }} ] }} }}\n",
+        server.address()
+    );
+    let run = Manada::run(&text, &["--shards", "1"]).file("ca.pem", pem(ca));
+    run.go().measured()
+}
+
+fn pem(certificate: &CertificateDer<'static>) -> String {
+    use base64::Engine;
+    let text = base64::engine::general_purpose::STANDARD.encode(certificate);
+    format!("-----BEGIN CERTIFICATE-----\n{text}\n-----END CERTIFICATE-----\n")
+}
+
+#[test]
+fn a_certificate_given_as_ca_is_trusted_also_as_the_targets_own() {
+    let stranger = named_authority("stranger");
+    let now = (2020, 2100);
+    // What `openssl req -x509` makes is for signing others, too.
+    for (made, kind) in [
+        (signing_others(None, "127.0.0.1", now), None),
+        (certificate(None, "127.0.0.1", now), None),
+        (certificate(Some(&stranger), "127.0.0.1", now), None),
+        (signing_others(None, "shop.example", now), Some("certificate_wrong_host")),
+        (certificate(Some(&stranger), "shop.example", now), Some("certificate_wrong_host")),
+        (signing_others(None, "127.0.0.1", (2000, 2001)), Some("certificate_expired")),
+        (certificate(Some(&stranger), "127.0.0.1", (2000, 2001)), Some("certificate_expired")),
+    ] {
+        let given = made.0[0].clone();
+        let server = over_tls(with_key(made));
+        let report = trusting(&server, &given);
+        match kind {
+            None => assert_eq!(count(&report, "calls.ok"), 4, "{report}"),
+            Some(kind) => assert_eq!(report["errors"][0]["kind"], kind, "{report}"),
+        }
+    }
+    // Another one of the same name is not it.
+    let server = over_tls(with_key(signing_others(None, "127.0.0.1", now)));
+    let other = signing_others(None, "127.0.0.1", now).0[0].clone();
+    let report = trusting(&server, &other);
+    assert_eq!(report["errors"][0]["kind"], "certificate_self_signed", "{report}");
+}
+
+#[test]
+fn what_the_library_said_is_shown_to_who_asks() {
+    let server = over_tls(leaf(None, "127.0.0.1", (2020, 2100)));
+    let url = format!("https://{}/", server.address());
+    for (words, shown) in [(&["-v"][..], true), (&[], false)] {
+        let hit = Manada::new(&["hit", &url, "-n", "1"]).words(words).go();
+        let said = hit.stdout.contains("signed by itself and was not given as trusted");
+        assert_eq!(said, shown, "{hit}");
+        assert!(hit.stdout.contains("give it as `ca`"), "{hit}");
+    }
+}
+
+/// Answers a hello with an alert, by its number in RFC 8446 §6.
+fn alerting(number: u8) -> Server {
+    Server::start(move |peer| {
+        use std::io::Read;
+        let mut head = [0; 5];
+        if peer.stream.read_exact(&mut head).is_ok() {
+            let mut hello = vec![0; usize::from(head[3]) << 8 | usize::from(head[4])];
+            peer.stream.read_exact(&mut hello).unwrap();
+            peer.send(&[21, 3, 3, 0, 2, 2, number]);
+            peer.hold();
+        }
+    })
+}
+
+#[test]
+fn alerts_of_the_target_are_named() {
+    for (number, kind) in [
+        (40, "tls_cipher"),
+        (42, "tls_protocol"),
+        (70, "tls_version"),
+        (71, "tls_cipher"),
+        (80, "tls_protocol"),
+        (112, "tls_unknown_name"),
+        (120, "no_http2"),
+    ] {
+        let server = alerting(number);
+        let report = hit(&format!("https://{}/", server.address()), &[], "/dev/null");
+        assert_eq!(report["errors"][0]["phase"], "tls", "{number}: {report}");
+        assert_eq!(report["errors"][0]["kind"], kind, "{number}: {report}");
+    }
+    // A hello of TLS 1.1, of which the client never said a word.
+    let server = Server::start(|peer| {
+        use std::io::Read;
+        let mut head = [0; 5];
+        if peer.stream.read_exact(&mut head).is_ok() {
+            let random = [7; 32];
+            let hello = [&[2, 0, 0, 38, 3, 2], &random[..], &[0, 0, 0x2f, 0]].concat();
+            peer.send(&[&[22, 3, 2, 0, 42], &hello[..]].concat());
+            peer.hold();
+        }
+    });
+    let report = hit(&format!("https://{}/", server.address()), &[], "/dev/null");
+    assert_eq!(report["errors"][0]["kind"], "tls_version", "{report}");
 }
 
 #[test]

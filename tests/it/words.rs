@@ -22,7 +22,7 @@ fn what_is_refused_and_with_which_code() {
     let server = Server::answering(OK, Then::Next);
     let url = server.url();
     let url = url.as_str();
-    let rows: [(i32, &[&str], &str); 30] = [
+    let rows: [(i32, &[&str], &str); 34] = [
         (2, &[], "Usage"),
         (2, &["runn", "x.yaml"], "run"),
         (2, &["run"], "SCENARIO"),
@@ -46,6 +46,10 @@ fn what_is_refused_and_with_which_code() {
         (2, &["run", "good.yaml", "--users", "0"], "above zero"),
         (2, &["run", "good.yaml", "--users", "nobody=5"], "no workload"),
         (2, &["run", "good.yaml", "--threshold", "nonsense"], "nonsense"),
+        (2, &["hit", url, "--json", "--report", "junit:-"], "mixed on standard output"),
+        (2, &["hit", url, "--report", "csv:-", "--report", "json:-"], "two forms would be mixed"),
+        (2, &["hit", url, "--report", "x.md", "--report", "x.md"], "two reports"),
+        (3, &["hit", "--urls", "/nowhere/u"], "cannot read URLs from /nowhere/u"),
         (3, &["run", "bad.yaml", "--threshold", "errors < 1%"], "did you mean"),
         (3, &["hit", url, "-b", "@none.bin"], "none.bin"),
         (3, &["run", "none.yaml"], "no such file"),

@@ -29,7 +29,8 @@ impl Caution {
         // It may have had its effect, and must not have it twice. Where it was never sent, or was
         // turned away, it has not; where an answer led on, it has, whatever came of that.
         let turned_away = matches!(outcome, Outcome::Answered(429 | 503));
-        let untouched = !attempts.led_on && (!kept.spent.sent || turned_away);
+        let unprocessed = outcome.is_unprocessed();
+        let untouched = !attempts.led_on && (!kept.spent.sent || turned_away || unprocessed);
         let safe = prepared.idempotent || law.unsafe_methods || untouched;
         if !safe {
             return None;

@@ -51,12 +51,12 @@ packed! {
         due, on_time, started, lost, suppressed, lost_to_us, target_user_ns, present_user_ns,
         late_user_ns, lag, start_lag, blocked, stall, iteration, iteration_delayed,
     }
-    StepWindow { calls, response, service, unwanted, own_delay, checks, statuses }
+    StepWindow { calls, in_drain, response, service, unwanted, own_delay, checks, statuses }
     Delayed { measured, less }
     OwnDelay { response, service }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
     Exemplar {
-        step, failing, intended_ns, user, curl, cut, status, error, failed, head, body,
+        step, failing, intended_ns, user, curl, cut, status, error, said, failed, head, body,
     }
     Failures { counts, first }
     Notice { at_ns, topic, subject, change, cause }

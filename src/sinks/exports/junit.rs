@@ -60,25 +60,39 @@ fn run(report: &Report, took: Duration) -> TestSuite {
     let nothing = report.why.as_deref().filter(|_| report.ending == Ending::Fail);
     let nothing = nothing.map(|why| (NonSuccessKind::Failure, plain(why)));
     let mut suite = TestSuite::new("run");
-    suite.add_test_cases([
-        carried,
-        case("numbers can be trusted", scenario, doubt),
-        case("responses came", scenario, nothing),
-    ]);
+    let mut trusted = case("numbers can be trusted", scenario, doubt);
+    let words = report.trust.reasons.iter().map(|reason| {
+        format!("{} (affects {}): {}", reason.check, reason.affects().join(", "), reason.hint)
+    });
+    let words = plain(&words.collect::<Vec<_>>().join("; "));
+    if !words.is_empty() {
+        if matches!(trusted.status, TestCaseStatus::Success { .. }) {
+            // Neither passed nor failed: nothing that was judged rests on it.
+            let mut skipped = TestCaseStatus::skipped();
+            skipped.set_message(format!("trust {}: {words}", report.trust.level.name()));
+            trusted.status = skipped;
+        }
+        trusted.set_system_out(words);
+    }
+    suite.add_test_cases([carried, trusted, case("responses came", scenario, nothing)]);
     suite
 }
 
 fn thresholds(report: &Report) -> TestSuite {
-    let failure = |judgement: &Judgement| {
+    let values = |judgement: &Judgement| {
         let words = judged::words(judgement);
         let (observed, note, limit) = (&words.observed, words.note(", "), judged::limit(judgement));
         let note = if note.is_empty() { note } else { format!(" ({note})") };
-        (NonSuccessKind::Failure, plain(&format!("observed {observed}, limit {limit}{note}")))
+        plain(&format!("observed {observed}, limit {limit}{note}"))
     };
     let mut suite = TestSuite::new("thresholds");
     suite.add_test_cases(report.judgements.iter().map(|judgement| {
-        let failed = (!judgement.passed).then(|| failure(judgement));
-        case(&judgement.threshold.rule, &report.opening.plan.scenario, failed)
+        let values = values(judgement);
+        let failed = (!judgement.passed).then(|| (NonSuccessKind::Failure, values.clone()));
+        let mut case = case(&judgement.threshold.rule, &report.opening.plan.scenario, failed);
+        // A case that passed has no message; its values are of interest all the same.
+        case.set_system_out(values);
+        case
     }));
     suite
 }
@@ -111,4 +125,43 @@ fn checks(report: &Report) -> TestSuite {
         }
     }
     suite
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sinks::page::tests::made_up;
+
+    fn cases(report: &Report) -> Vec<TestCase> {
+        let text = render(report).unwrap();
+        let document = Document::deserialize_from_str(&text).unwrap();
+        document.test_suites.into_iter().flat_map(|suite| suite.test_cases).collect()
+    }
+
+    #[test]
+    fn degraded_numbers_are_no_pass_and_every_rule_shows_its_values() {
+        let mut report = made_up(3, "shop");
+        report.ending = Ending::Pass;
+        report.judgements[0].passed = true;
+        assert_eq!(report.trust.level, Level::Degraded);
+        let named = |report: &Report, name: &str| {
+            cases(report).into_iter().find(|case| case.name.as_str() == name).unwrap()
+        };
+        let trusted = named(&report, "numbers can be trusted");
+        let TestCaseStatus::Skipped { message, .. } = &trusted.status else { panic!() };
+        let message = message.as_ref().unwrap().as_str();
+        assert!(message.starts_with("trust degraded: lag (affects response): "), "{message}");
+        let rule = named(&report, &report.judgements[0].threshold.rule);
+        assert!(matches!(rule.status, TestCaseStatus::Success { .. }));
+        let values = rule.system_out.unwrap();
+        assert!(values.as_str().starts_with("observed ≥ 300 ms, limit 250 ms"), "{values:?}");
+        // What makes a run inconclusive is an error, as before.
+        report.ending = Ending::Inconclusive;
+        let trusted = named(&report, "numbers can be trusted");
+        assert!(matches!(trusted.status, TestCaseStatus::NonSuccess { .. }));
+        report.trust.reasons.clear();
+        report.ending = Ending::Pass;
+        let trusted = named(&report, "numbers can be trusted");
+        assert!(matches!(trusted.status, TestCaseStatus::Success { .. }));
+    }
 }

@@ -110,24 +110,25 @@ fn load(out: &mut String, report: &Report) {
 
 fn steps(out: &mut String, report: &Report) {
     let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
-    let seconds = (snapshot.calls_ns as f64 / 1e9).max(1e-9);
     let _ = writeln!(
         out,
         "\n| step | calls | rate | errors | service p50 | p95 | p99 | max | response p99 |\n\
          |---|--:|--:|--:|--:|--:|--:|--:|--:|"
     );
     let all = plan.steps.iter().zip(&snapshot.measured.steps);
-    for (series, step) in all.clone().take(SHOWN) {
+    for (index, (series, step)) in all.clone().enumerate().take(SHOWN) {
         let Some(step) = step else {
             let _ = writeln!(out, "| {} | 0 | | | | | | | |", text(&series.name));
             continue;
         };
         let _ = writeln!(
             out,
-            "| {} | {} | {}/s | {:.2} % | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {:.2} % | {} | {} | {} | {} | {} |",
             text(&series.name),
             show_count(step.calls.made),
-            show_rate(step.calls.made as f64 / seconds),
+            report
+                .calls_per_s(index)
+                .map_or(String::new(), |rate| format!("{}/s", show_rate(rate))),
             step.calls.error_share().unwrap_or(0.0) * 100.0,
             quantile(&step.service, 0.5),
             quantile(&step.service, 0.95),

@@ -49,6 +49,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         unknown: Unknown { starts: 30, calls: 70, all: 1_000 },
         without_own_delay: None,
         rests_on_own_delay: false,
+        stopped: None,
         worst_at_s: Some(3),
         passed: false,
     };
@@ -135,13 +136,12 @@ fn snapshot(plan: &Outline, seconds: u32, text: &str) -> Snapshot {
         calls,
         response: latency(),
         service: latency(),
-        unwanted: None,
-        own_delay: None,
         checks: vec![[90, 10]],
         statuses: vec![(200, 100)],
+        ..StepWindow::default()
     };
     snapshot.elapsed_ns = u64::from(seconds) * 1_000_000_000;
-    (snapshot.measured_ns, snapshot.calls_ns) = (snapshot.elapsed_ns, snapshot.elapsed_ns);
+    snapshot.measured_ns = snapshot.elapsed_ns;
     snapshot.measured.steps[0] = Some(Box::new(step));
     snapshot.measured.phases[3].record_n(5_000, 100);
     snapshot.statuses = vec![(0, 1), (200, 100), (503, 2)];
@@ -157,6 +157,7 @@ fn snapshot(plan: &Outline, seconds: u32, text: &str) -> Snapshot {
         cut: true,
         status: Some(200),
         error: None,
+        said: text.to_owned(),
         failed: vec![text.to_owned()],
         head: text.to_owned(),
         body: text.to_owned(),

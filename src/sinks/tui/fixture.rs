@@ -169,7 +169,7 @@ fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended
     let (outcome, fate, service_ns) = ending(step, at, second);
     let lag_ns = noise(at, 90) * 1_000;
     let now = Time(intended_ns + lag_ns);
-    recorder.begin_call(workload, step, intended_ns, now);
+    let stalled_ns = recorder.begin_call(workload, step, intended_ns, now);
     let sample = Sample {
         workload,
         step,
@@ -178,7 +178,7 @@ fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended
         blocked_ns: if at.is_multiple_of(7) { 2 * MS } else { 0 },
         service_ns,
         response_ns: service_ns + lag_ns + if troubled(second) { 20 * MS } else { 0 },
-        stall_ns: 0,
+        stalled_ns,
         in_flight_ns: 0,
         outcome,
         fate,
@@ -210,6 +210,7 @@ fn exemplar(step: usize, intended_ns: u64) -> Exemplar {
         cut: false,
         status: Some(503),
         error: None,
+        said: String::new(),
         failed: Vec::new(),
         head: format!("HTTP/1.1 503 Service Unavailable\r\nserver: {HOSTILE}"),
         body: "{\"error\": \"out of stock\"}".to_owned(),

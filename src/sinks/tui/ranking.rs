@@ -101,9 +101,13 @@ pub(super) fn is_warm(report: &Report) -> bool {
     report.opening.plan.warmup.is_zero() || report.snapshot.measured.calls().made > 0
 }
 
-/// Calls per second of a step in the time that [`window`] covers.
-pub(super) fn rate(report: &Report, calls: u64) -> f64 {
-    let ns = if is_warm(report) { report.snapshot.calls_ns } else { report.snapshot.elapsed_ns };
+/// Calls per second of a step in the time that [`window`] covers, the drain left out.
+pub(super) fn rate(report: &Report, step: usize) -> f64 {
+    if is_warm(report) {
+        return report.calls_per_s(step).unwrap_or_default();
+    }
+    let (calls, ns) =
+        (window(report, step).map_or(0, StepWindow::in_load), report.snapshot.until_ns);
     calls as f64 / (ns as f64 / 1e9).max(1e-9)
 }
 

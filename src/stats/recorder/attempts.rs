@@ -13,7 +13,7 @@ use crate::stats::{Cause, Exchange, Outcome, Untimed};
 pub enum Attempt {
     /// The first of its call.
     First,
-    /// Its kept connection proved closed.
+    /// Its connection proved closed, or the target did not process it.
     StaleResend,
     /// The answer before it pointed there.
     Redirect,
@@ -38,10 +38,10 @@ impl Recorder {
         }
     }
 
-    /// An attempt has ended; `intended_ns` is its call's. A `stale` one found its kept connection
-    /// closed and is made again: it is no error.
+    /// An attempt has ended; `intended_ns` is its call's. One whose request is `sent_again` on a
+    /// fresh connection is no error.
     #[inline]
-    pub fn end_attempt(&mut self, exchange: &Exchange, intended_ns: u64, stale: bool) {
+    pub fn end_attempt(&mut self, exchange: &Exchange, intended_ns: u64, sent_again: bool) {
         let delta = &mut self.delta;
         delta.attempts.sent += u64::from(exchange.sent);
         delta.connections.bytes_sent += exchange.bytes_sent;
@@ -63,7 +63,7 @@ impl Recorder {
             }
             outcome => {
                 if let Some(index) = error_index(outcome)
-                    && !stale
+                    && !sent_again
                 {
                     delta.errors[index] += 1;
                 }

@@ -170,6 +170,13 @@ impl Recorder {
         }
     }
 
+    /// The load of all workloads ends `at_ns` after the run's start, if it has not ended before.
+    pub fn load_ends(&mut self, at_ns: u64) {
+        let ends = &mut self.shape.load_ends_ns;
+        ends.resize(self.shape.workloads, u64::MAX);
+        ends.iter_mut().for_each(|end_ns| *end_ns = at_ns.min(*end_ns));
+    }
+
     /// The event loop of this shard begins its work at `now`.
     pub fn loop_begins(&mut self, now: Time) {
         self.stalls = LoopStalls::new(now);
@@ -182,37 +189,42 @@ impl Recorder {
     }
 
     /// How long the event loop has stood still so far, ns.
-    #[inline]
     pub fn stalled_ns(&self) -> u64 {
         self.stalls.total_ns()
     }
 
-    /// A call is picked up.
+    /// A call is picked up. Returns how long the event loop has stood still so far, ns.
     #[inline]
-    pub fn begin_call(&mut self, workload: usize, step: usize, intended_ns: u64, now: Time) {
+    pub fn begin_call(&mut self, workload: usize, step: usize, intended_ns: u64, now: Time) -> u64 {
         self.flow(now);
         self.running_calls += 1;
         self.running_since += u128::from(now.0);
         self.delta.workloads[workload].1.made += 1;
         self.window(intended_ns).begun[step] += 1;
+        self.stalls.total_ns()
     }
 
     /// A call has ended at `now`.
     #[inline]
     pub fn end_call(&mut self, sample: &Sample, now: Time) {
+        // First: what ends late because the loop stood still is counted with that stall.
         self.flow(now);
+        let stall_ns = self.stalls.total_ns() - sample.stalled_ns;
         self.running_calls -= 1;
         self.running_since -= u128::from(now.0 - sample.in_flight_ns);
         self.call_time += u128::from(sample.in_flight_ns);
         self.delta.workloads[sample.workload].1.end(sample.fate);
 
         let workload = sample.workload;
+        let end_ns = self.shape.load_ends_ns.get(workload);
+        let is_drain = end_ns.is_some_and(|end_ns| sample.intended_ns >= *end_ns);
         let window = self.window(sample.intended_ns);
         window.workloads[workload].lag.record_ns(sample.lag_ns);
         window.workloads[workload].blocked.record_ns(sample.blocked_ns);
         let step = window.steps[sample.step].get_or_insert_default();
         step.calls.made += 1;
         step.calls.end(sample.fate);
+        step.in_drain += u64::from(is_drain);
         if let Outcome::Answered(status) = sample.outcome {
             step.count_status(status, 1);
             if sample.fate == Fate::Failed {
@@ -223,28 +235,29 @@ impl Recorder {
         }
         enter(&mut step.response, sample, sample.response_ns);
         enter(&mut step.service, sample, sample.service_ns);
-        if sample.stall_ns > 0 || sample.lag_ns > NOTABLE_LAG_NS {
-            self.own_delay(sample);
+        if stall_ns > 0 || sample.lag_ns > NOTABLE_LAG_NS {
+            self.own_delay(sample, stall_ns);
         }
     }
 
-    /// The generator itself delayed a call: it is kept beside the others with that taken off.
+    /// The generator itself delayed a call, `stall_ns` of it while it was under way: it is kept
+    /// beside the others with its delays taken off.
     #[cold]
-    fn own_delay(&mut self, sample: &Sample) {
+    fn own_delay(&mut self, sample: &Sample, stall_ns: u64) {
         let window = self.window(sample.intended_ns);
-        if sample.stall_ns > 0 {
-            window.workloads[sample.workload].stall.record_ns(sample.stall_ns);
+        if stall_ns > 0 {
+            window.workloads[sample.workload].stall.record_ns(stall_ns);
         }
         let step = window.steps[sample.step].get_or_insert_default();
         let own = step.own_delay.get_or_insert_default();
         // A resend or a retry has a service time of its own, which may be shorter than the stall.
         let less = |ns: u64, delay_ns: u64| ns.saturating_sub(delay_ns);
-        let response_delay_ns = sample.lag_ns + sample.stall_ns;
+        let response_delay_ns = sample.lag_ns + stall_ns;
         let (response, service) = (sample.response_ns, sample.service_ns);
         enter(&mut own.response.measured, sample, response);
         enter(&mut own.response.less, sample, less(response, response_delay_ns));
         enter(&mut own.service.measured, sample, service);
-        enter(&mut own.service.less, sample, less(service, sample.stall_ns));
+        enter(&mut own.service.less, sample, less(service, stall_ns));
     }
 
     /// A user of the closed model left for good because its `on_start` failed.

@@ -104,17 +104,9 @@ mod tests {
     ];
 
     fn judged(rule: &str, passed: bool) -> Judgement {
-        Judgement {
-            threshold: Threshold::parse(rule).unwrap(),
-            observed: Some(1.0),
-            at_least: false,
-            thin: false,
-            worst_at_s: None,
-            without_own_delay: None,
-            rests_on_own_delay: false,
-            unknown: crate::verdict::judge::Unknown::default(),
-            passed,
-        }
+        let threshold = Threshold::parse(rule).unwrap();
+        let observed = Some(1.0);
+        Judgement { observed, passed, ..Judgement::nothing_observed(&threshold) }
     }
 
     /// METHODOLOGY's table is what is judged, cell by cell, for limits on both sides.

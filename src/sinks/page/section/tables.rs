@@ -8,7 +8,7 @@ use super::super::View;
 use super::super::words::{Say, percent, spread};
 use super::{count, errors, sortable, time};
 use crate::plan::Series;
-use crate::sinks::steps::lost_note;
+use crate::sinks::steps::{drain_note, lost_note};
 use crate::stats::delta::StepWindow;
 use crate::units::show_rate;
 
@@ -39,8 +39,8 @@ pub fn render(view: &View<'_>) -> Markup {
     let steps = plan.steps.iter().zip(&snapshot.measured.steps).take(ROWS);
     let nothing = StepWindow::default();
     let steps = html! {
-        @for (series, window) in steps {
-            (step(view, series, window.as_deref().unwrap_or(&nothing)))
+        @for (index, (series, window)) in steps.enumerate() {
+            (step(view, (index, series), window.as_deref().unwrap_or(&nothing)))
         }
     };
     html! {
@@ -54,7 +54,9 @@ pub fn render(view: &View<'_>) -> Markup {
         (groups(view))
         p.note { "Of what was due after the warm-up. ≥ is a lower bound: a call has no known time; "
             "~ rests on fewer than ten calls and may move." }
-        @if let Some(note) = lost_note(view.report) { p.note { (note) "." } }
+        @for note in [lost_note(view.report), drain_note(view.report)].into_iter().flatten() {
+            p.note { (note) "." }
+        }
     }
 }
 
@@ -102,9 +104,9 @@ const STEPS: [(&str, bool); 15] = [
     ("max", true),
 ];
 
-fn step(view: &View<'_>, series: &Series, window: &StepWindow) -> Markup {
+fn step(view: &View<'_>, (index, series): (usize, &Series), window: &StepWindow) -> Markup {
     let calls = &window.calls;
-    let rate = calls.made as f64 / (view.snapshot.calls_ns as f64 / 1e9).max(1e-9);
+    let rate = view.report.calls_per_s(index).unwrap_or_default();
     html! {
         tr.never[calls.made == 0] {
             th scope="row" { (Say(&series.name)) }

@@ -104,8 +104,7 @@ fn tiles(view: &View<'_>) -> Markup {
     let View { report, snapshot, .. } = view;
     let calls = snapshot.calls();
     let measured = &snapshot.measured;
-    let seconds = (snapshot.calls_ns as f64 / 1e9).max(1e-9);
-    let rate = measured.calls().made as f64 / seconds;
+    let rate = report.all_calls_per_s().unwrap_or_default();
     let errors = measured.calls().error_share();
     let achieved = crate::verdict::judge::achieved(snapshot);
     let tile = |name: &str, value: &str, more: &str| {

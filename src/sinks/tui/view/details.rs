@@ -80,7 +80,7 @@ fn measured(
     }
     lines.push(Line::from(parts));
     let errors = show_share(calls.error_share().unwrap_or(0.0));
-    let rate = show_rate(ranking::rate(report, calls.made));
+    let rate = show_rate(ranking::rate(report, step));
     lines.push(Line::from(format!("  {rate}/s, {errors} not ok")));
 
     lines.push(title("Times", columns, theme));

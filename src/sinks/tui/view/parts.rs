@@ -163,7 +163,7 @@ pub(super) fn exemplar(
     lines.push(Line::from(vec![Span::raw("  "), span(what, theme.bad()), Span::raw(place)]));
     let cut = if one.cut { "  # cut" } else { "" };
     wrapped(lines, &format!("{}{cut}", one.curl), 4, columns, theme.accent());
-    for text in [&one.head, &one.body] {
+    for text in [&one.said, &one.head, &one.body] {
         for line in text.lines().take(12).filter(|line| !line.trim().is_empty()) {
             wrapped(lines, line, 4, columns, theme.dim());
         }

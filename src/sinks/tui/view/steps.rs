@@ -100,7 +100,7 @@ fn row(look: &Look<'_>, step: usize) -> Vec<Cell> {
     let errors = window.calls.error_share().unwrap_or(0.0);
     let response = time(&window.response, 0.99);
     cells.push(Cell::plain(show_count(window.calls.made)));
-    cells.push(Cell::plain(format!("{}/s", show_rate(rate(report, window.calls.made)))));
+    cells.push(Cell::plain(format!("{}/s", show_rate(rate(report, step)))));
     cells.push(Cell(show_share(errors), share_style(errors, theme)));
     cells.extend([0.5, 0.95, 0.99, 1.0].map(|p| Cell::plain(time(&window.service, p))));
     cells.push(Cell(response, theme.bold()));

@@ -1,0 +1,91 @@
+//! Spellings that clap alone cannot read: those of other tools, and flags of two and three words.
+//!
+//! Invariant: what is not one of them stays as it was; what changes its meaning is told in a note.
+
+use std::ffi::OsString;
+
+use crate::units::parse_rate;
+
+/// Stands between the words of one `--watch`: no word holds it.
+pub(super) const SEPARATOR: char = '\u{1f}';
+
+/// The words as clap reads them, and what to tell of those that were changed.
+pub(super) fn rewritten(words: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<String>) {
+    let mut words = words.peekable();
+    let (mut out, mut notes) = (Vec::new(), Vec::new());
+    out.extend(words.next());
+    let is_hit = words.peek().is_some_and(|word| word == "hit");
+    while let Some(word) = words.next() {
+        if word == "--" {
+            out.push(word);
+            out.extend(words);
+            break;
+        }
+        let text = word.to_str().unwrap_or_default();
+        let next = words.peek().and_then(|next| next.to_str());
+        match (text, next) {
+            ("--watch", Some("pid")) => out.push(joined(&mut words, 2)),
+            ("--watch", Some("prometheus")) => out.push(joined(&mut words, 3)),
+            ("-q", Some(rate)) if is_hit && is_rate(rate) => {
+                let unit = if rate.contains('/') { "" } else { "/s" };
+                notes.push(format!(
+                    "`-q {rate}` is read as `--rate {rate}{unit}`, for all connections together; \
+                     the flag for less output is `--quiet`"
+                ));
+                out.push(format!("--rate={rate}{unit}").into());
+                words.next();
+            }
+            ("--latency-correction", _) if is_hit => notes.push(
+                "`--latency-correction` changes nothing: response times always count from the \
+                 moment that a request was due"
+                    .to_owned(),
+            ),
+            _ => out.push(word),
+        }
+    }
+    (out, notes)
+}
+
+/// `--watch` and its next `count` words as one.
+fn joined(words: &mut impl Iterator<Item = OsString>, count: usize) -> OsString {
+    let mut one = OsString::from("--watch=");
+    for (index, word) in words.take(count).enumerate() {
+        if index > 0 {
+            one.push(SEPARATOR.to_string());
+        }
+        one.push(word);
+    }
+    one
+}
+
+/// Whether a word is a rate, or a plain number of requests per second.
+fn is_rate(text: &str) -> bool {
+    parse_rate(text).is_ok() || parse_rate(&format!("{text}/s")).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_spellings_of_others_and_watches_are_changed() {
+        for (line, expect, notes) in [
+            ("manada hit -q 500 u", "manada hit --rate=500/s u", 1),
+            ("manada hit -q 5/m u", "manada hit --rate=5/m u", 1),
+            ("manada hit -q u", "manada hit -q u", 0),
+            ("manada run -q 500", "manada run -q 500", 0),
+            ("manada hit --latency-correction u", "manada hit u", 1),
+            ("manada hit --watch pid 1 u", "manada hit --watch=pid|1 u", 0),
+            ("manada run --watch prometheus a b u", "manada run --watch=prometheus|a|b u", 0),
+            ("manada run --watch x u", "manada run --watch x u", 0),
+            ("manada hit -- -q 500 --watch pid 1", "manada hit -- -q 500 --watch pid 1", 0),
+            ("manada hit --watch pid", "manada hit --watch=pid", 0),
+            ("manada", "manada", 0),
+        ] {
+            let (words, told) = rewritten(line.split(' ').map(OsString::from));
+            let words: Vec<String> =
+                words.iter().map(|word| word.to_str().unwrap().replace(SEPARATOR, "|")).collect();
+            assert_eq!((words.join(" ").as_str(), told.len()), (expect, notes), "{line}");
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! Whether the words of a hit make sense, each under the name of its flag.
+//!
+//! Invariant: what passes can be sent and measures something.
+
+use std::time::Duration;
+
+use super::super::diagnose::Review;
+use super::super::load::MAX_USERS;
+use super::super::{header, shape};
+use super::{DURATION, Hit};
+use crate::plan::load::OPEN_END;
+
+/// The methods of RFC 9110 §9 and RFC 5789, which are known in any case of letters.
+const METHODS: [&str; 9] =
+    ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
+
+/// The method that is sent: a known one in capitals, another as it is written.
+pub(super) fn method(text: &str) -> String {
+    let known = METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(text));
+    known.unwrap_or(text).to_owned()
+}
+
+/// Reports what cannot be.
+pub(super) fn check(review: &mut Review, hit: &Hit) {
+    let mut refuse = |flag: &str, message: String, expected: &str| {
+        review.general(flag, message).expected(expected);
+    };
+    if let Some(connections) = hit.connections.filter(|count| !(1..=MAX_USERS).contains(count)) {
+        let message = format!("{connections} is no number of connections");
+        refuse("--connections", message, "a whole number from 1 to 10000000");
+    }
+    let too_long = |duration: Duration| duration >= Duration::from_nanos(OPEN_END);
+    if hit.duration.is_some_and(|duration| duration.is_zero() || too_long(duration)) {
+        refuse("--duration", "no such length".to_owned(), "a duration above zero, such as 10s");
+    }
+    if hit.requests == Some(0) {
+        refuse("--requests", "no requests, no measurement".to_owned(), "a number above zero");
+    }
+    if hit.rate.is_some_and(|rate| rate.units() == 0) {
+        refuse("--rate", "no such rate".to_owned(), "a rate above zero, such as 500/s");
+    }
+    if hit.timeout.is_some_and(|timeout| timeout.is_zero()) {
+        refuse("--timeout", "no such timeout".to_owned(), "a duration above zero, such as 30s");
+    }
+    let end = hit.duration.or(hit.requests.is_none().then_some(DURATION));
+    if end.is_some_and(|end| hit.warmup >= end && !end.is_zero()) {
+        let message = "nothing would be measured: the warm-up covers the whole run".to_owned();
+        refuse("--warmup", message, "a warm-up shorter than the run");
+    }
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
+    if hit.method.is_empty() || !hit.method.bytes().all(token) {
+        let message = format!("`{}` is no method", shape::short(&hit.method));
+        refuse("--method", message, "a method such as GET or POST");
+    }
+    let hosts = hit.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host"));
+    if hosts.count() > 1 {
+        // RFC 9112 §3.2: a server answers such a request with 400.
+        refuse("--header", "a second `host`".to_owned(), "one `Host` header");
+    }
+    for (name, value) in &hit.headers {
+        if let Err(problem) = header::check_name(name) {
+            refuse("--header", problem, "a header such as 'accept: text/html'");
+        }
+        if !header::is_value(value) {
+            let message = format!("a line break or control character in the value of `{name}`");
+            refuse("--header", message, "one line of text");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! How a hit reaches its target: TLS, proxy, other addresses, the version of HTTP, a login.
+//!
+//! Invariant: each flag means what the key of a service of the same kind means.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::super::diagnose::Review;
+use super::super::{header, pem, reach_text, shape};
+use crate::plan::Address;
+use crate::plan::reach::{Auth, Reach, Tls, Version};
+use crate::plan::template::Template;
+
+/// The largest file of certificates or keys that is read.
+const MAX_PEM: u64 = 16 << 20;
+
+/// The longest path of a socket, in bytes: the kernel's own bound.
+const MAX_SOCKET_PATH: usize = 107;
+
+/// How the client of a hit behaves.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// Whether HTTP/2 is spoken: prior knowledge over plain TCP, ALPN over TLS.
+    pub http2: bool,
+    /// Whether a certificate that cannot be verified is accepted.
+    pub insecure: bool,
+    /// A PEM file of certificates to trust instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// A PEM file with the client's certificate.
+    pub cert: Option<PathBuf>,
+    /// A PEM file with its private key; none: in the same file.
+    pub key: Option<PathBuf>,
+    /// `user:password` for Basic authentication (RFC 7617).
+    pub login: Option<String>,
+    /// How many redirects are followed; none: a redirect is a response like others.
+    pub redirects: Option<u32>,
+    /// Whether a connection carries more than one request.
+    pub keep_alive: bool,
+    /// Where to connect instead: `HOST:PORT`, or curl's `HOST1:PORT1:HOST2:PORT2`.
+    pub connect_to: Vec<String>,
+    /// A Unix domain socket to connect to instead.
+    pub unix: Option<PathBuf>,
+    /// The URL of a proxy.
+    pub proxy: Option<String>,
+}
+
+impl Default for Client {
+    fn default() -> Self {
+        Self {
+            http2: false,
+            insecure: false,
+            ca: None,
+            cert: None,
+            key: None,
+            login: None,
+            redirects: None,
+            keep_alive: true,
+            connect_to: Vec::new(),
+            unix: None,
+            proxy: None,
+        }
+    }
+}
+
+/// How all origins are reached; `None` if a flag is wrong: that is reported.
+pub(super) fn reach(review: &mut Review, client: &Client) -> Option<Reach> {
+    let before = review.count();
+    let tls = tls(review, client);
+    let mut refuse = |flag: &str, message: String, expected: &str| {
+        review.general(flag, message).expected(expected);
+    };
+    let auth = client.login.as_ref().and_then(|login| {
+        if !login.contains(':') || !header::is_value(login) {
+            refuse("--user", "no login".to_owned(), "USER:PASSWORD in one line");
+            return None;
+        }
+        Some(Auth::Basic(Template::literal(login.as_bytes())))
+    });
+    for text in &client.connect_to {
+        if connect_to(text).is_none() {
+            let message = format!("`{}` is no address", shape::short(text));
+            refuse("--connect-to", message, "HOST:PORT or HOST1:PORT1:HOST2:PORT2");
+        }
+    }
+    let fits = |path: &&PathBuf| (1..=MAX_SOCKET_PATH).contains(&path.as_os_str().len());
+    if client.unix.as_ref().is_some_and(|path| !fits(&path)) {
+        let message = "no path of a socket".to_owned();
+        refuse("--unix", message, "a path of 1 to 107 bytes, such as /run/app.sock");
+    }
+    let proxy = client.proxy.as_ref().and_then(|text| {
+        let proxy = reach_text::proxy(text);
+        if proxy.is_none() {
+            // The text may hold a password.
+            refuse("--proxy", "no proxy".to_owned(), reach_text::PROXY);
+        }
+        proxy
+    });
+    if client.unix.is_some() && client.proxy.is_some() {
+        let message = "given beside `--unix`".to_owned();
+        refuse("--proxy", message, "either a socket or a proxy");
+    }
+    if client.http2 && !client.keep_alive {
+        let message = "given beside `--http2`".to_owned();
+        refuse("--disable-keepalive", message, "one of them: HTTP/2 keeps its connection");
+    }
+    (review.count() == before).then(|| Reach {
+        auth,
+        tls,
+        unix: client.unix.clone(),
+        proxy,
+        version: if client.http2 { Version::Http2 } else { Version::Http1 },
+        ..Reach::default()
+    })
+}
+
+/// The same for one origin: `--connect-to` may name the one that it is for.
+pub(super) fn for_origin(reach: &Reach, client: &Client, address: &Address) -> Reach {
+    let found = client.connect_to.iter().find_map(|text| {
+        let (only, to) = connect_to(text)?;
+        let is_for = only.is_none_or(|(host, port)| {
+            (host.is_empty() || host.eq_ignore_ascii_case(&address.host))
+                && (port.is_empty() || port.parse() == Ok(address.port))
+        });
+        is_for.then_some(to)
+    });
+    Reach { connect_to: found, ..reach.clone() }
+}
+
+/// Host and port of the origins that it is for, empty for any; where to connect for these.
+type ConnectTo<'t> = (Option<(&'t str, &'t str)>, (String, u16));
+
+/// Reads `HOST:PORT`, or `HOST1:PORT1:HOST2:PORT2` in which HOST1 and PORT1 may be empty.
+fn connect_to(text: &str) -> Option<ConnectTo<'_>> {
+    if let Some(address) = reach_text::address(text) {
+        return Some((None, address));
+    }
+    let (host, rest) = match text.strip_prefix('[') {
+        Some(inner) => inner.split_once("]:")?,
+        None => text.split_once(':')?,
+    };
+    let (port, address) = rest.split_once(':')?;
+    let is_port = port.is_empty() || port.parse::<u16>().is_ok();
+    is_port.then_some(())?;
+    Some((Some((host, port)), reach_text::address(address)?))
+}
+
+fn tls(review: &mut Review, client: &Client) -> Tls {
+    let mut refuse = |flag: &str, path: &Path, problem: &str, expected: &str| {
+        review.general(flag, format!("`{}`: {problem}", path.display())).expected(expected);
+    };
+    let mut read = |flag: &str, path: &Path, expected: &str| match bytes(path) {
+        Ok(bytes) => Some(bytes),
+        Err(problem) => {
+            refuse(flag, path, &problem, expected);
+            None
+        }
+    };
+    let ca = client.ca.as_deref().map(|path| (path, read("--cacert", path, pem::CERTIFICATES)));
+    let cert = client.cert.as_deref().map(|path| (path, read("--cert", path, pem::CERTIFICATES)));
+    let key_path = client.key.as_deref().or(client.cert.as_deref());
+    let key = key_path.map(|path| (path, read("--key", path, pem::KEY)));
+    let roots = ca.and_then(|(path, bytes)| {
+        let found = pem::certificates(&bytes?);
+        found.map_err(|problem| refuse("--cacert", path, &problem, pem::CERTIFICATES)).ok()
+    });
+    let identity = match (cert, key) {
+        (Some((cert_path, cert)), Some((key_path, key))) => {
+            let (cert, key) = (cert.map(|b| pem::certificates(&b)), key.map(|b| pem::key(&b)));
+            match (cert, key) {
+                (Some(Ok(chain)), Some(Ok(key))) => pem::identity(chain, key)
+                    .map_err(|problem| refuse("--key", key_path, &problem, pem::KEY))
+                    .ok(),
+                (cert, key) => {
+                    if let Some(Err(problem)) = cert {
+                        refuse("--cert", cert_path, &problem, pem::CERTIFICATES);
+                    }
+                    if let Some(Err(problem)) = key {
+                        refuse("--key", key_path, &problem, pem::KEY);
+                    }
+                    None
+                }
+            }
+        }
+        (None, Some((path, _))) => {
+            refuse("--key", path, "a key without a certificate", "`--cert FILE` beside it");
+            None
+        }
+        _ => None,
+    };
+    let roots = roots.unwrap_or_default();
+    Tls { insecure: client.insecure, roots, identity, server_name: None }
+}
+
+/// The bytes of a regular file of at most [`MAX_PEM`] bytes.
+fn bytes(path: &Path) -> Result<Vec<u8>, String> {
+    let file = File::open(path).map_err(|error| error.to_string())?;
+    if !file.metadata().is_ok_and(|about| about.is_file()) {
+        return Err("no regular file".to_owned());
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_PEM + 1).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.len() as u64 > MAX_PEM {
+        return Err(format!("more than {} MiB", MAX_PEM >> 20));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connect_to_names_an_address_and_the_origin_that_it_is_for() {
+        let to = |host: &str, port| (host.to_owned(), port);
+        for (text, expect) in [
+            ("127.0.0.1:81", Some((None, to("127.0.0.1", 81)))),
+            ("[::1]:81", Some((None, to("::1", 81)))),
+            ("a.test:80:127.0.0.1:81", Some((Some(("a.test", "80")), to("127.0.0.1", 81)))),
+            ("::127.0.0.1:81", Some((Some(("", "")), to("127.0.0.1", 81)))),
+            ("a.test::[::1]:81", Some((Some(("a.test", "")), to("::1", 81)))),
+            ("[::2]:80:[::1]:81", Some((Some(("::2", "80")), to("::1", 81)))),
+            ("a.test", None),
+            ("a.test:x:b.test:1", None),
+            ("a.test:1:b.test", None),
+        ] {
+            assert_eq!(connect_to(text), expect, "{text}");
+        }
+        let client = Client {
+            connect_to: vec!["a.test::[::1]:81".to_owned(), "127.0.0.1:82".to_owned()],
+            ..Client::default()
+        };
+        let of = |host: &str| {
+            let address =
+                Address { tls: false, host: host.to_owned(), port: 80, prefix: String::new() };
+            for_origin(&Reach::default(), &client, &address).connect_to
+        };
+        assert_eq!(of("A.test"), Some(to("::1", 81)));
+        assert_eq!(of("b.test"), Some(to("127.0.0.1", 82)));
+    }
+}

@@ -1,0 +1,220 @@
+//! One URL or several, without a file: the zero-configuration form.
+//!
+//! `cli` fills it in; it becomes a plan like any other, so there is one way to measure.
+//! Invariant: nothing in it is a template; what was given is what is sent.
+
+mod check;
+mod client;
+mod urls;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::diagnose::{Mistakes, Review};
+use super::load::DEFAULT_MAX_USERS;
+use super::{compile, rules, safety};
+use crate::curve::Curve;
+use crate::plan::flow::Choice;
+use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
+use crate::plan::policy::{Pool, Strategy};
+use crate::plan::template::Template;
+use crate::plan::{
+    Address, Archetype, Body, Call, Load, OnFail, Pattern, Plan, Policies, Request, Series,
+    Service, Step, Target, Workload,
+};
+use crate::seed::Seed;
+use crate::units::{Rate, nanos};
+pub use client::Client;
+use urls::{Aim, Aims};
+
+/// How long a hit lasts where neither a length nor a count is given.
+pub const DURATION: Duration = Duration::from_secs(10);
+
+/// How many users there are where nothing is said, and no rate.
+pub const CONNECTIONS: u64 = 50;
+
+/// The words of `manada hit`.
+#[derive(Clone, Debug)]
+pub struct Hit {
+    /// The URLs, queries included: each request takes one of them at random, one that is there
+    /// twice twice as often.
+    pub urls: Vec<String>,
+    /// How many connections, each with one user: [`CONNECTIONS`] if not given. With a rate the most
+    /// users at once: as many as the rate takes if not given, at most 10,000.
+    pub connections: Option<u64>,
+    /// How long; none: [`DURATION`], or until the requests are made.
+    pub duration: Option<Duration>,
+    /// How many requests in all, after the warm-up.
+    pub requests: Option<u64>,
+    /// How many requests per second, whatever the target does.
+    pub rate: Option<Rate>,
+    /// The method; one of RFC 9110 or 5789 is sent in capitals, another as it is written.
+    pub method: String,
+    /// Headers, as name and value.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Option<Vec<u8>>,
+    /// How the target is reached.
+    pub client: Client,
+    /// How long a request may take; none: [`Service::TIMEOUT`].
+    pub timeout: Option<Duration>,
+    /// The seed; none: drawn.
+    pub seed: Option<Seed>,
+    /// Rules to judge by.
+    pub thresholds: Vec<String>,
+    /// What is due before this offset counts in the ledgers alone.
+    pub warmup: Duration,
+}
+
+/// The plan of a hit: one workload, one archetype, a step for each path.
+///
+/// # Errors
+///
+/// Every word that is no URL, header, method, number, file or rule, each under the name of its
+/// flag.
+pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
+    let mut review = Review::default();
+    let method = check::method(&hit.method);
+    let aims = urls::aims(&mut review, &hit.urls, &method);
+    check::check(&mut review, hit);
+    let client = client::reach(&mut review, &hit.client);
+    let thresholds = rules::of_flag(&mut review, &hit.thresholds);
+    let plan = aims.zip(client).map(|(aims, reach)| {
+        let workload = Workload::alone("hit", load(hit));
+        let series = |name: &String| Series {
+            name: name.clone(),
+            archetype: 0,
+            workload: 0,
+            tags: Vec::new(),
+        };
+        let service = |(name, address): &(String, Address)| {
+            let mut service = Service::plain(name, Target::Url(address.clone()));
+            service.timeout = hit.timeout.unwrap_or(Service::TIMEOUT);
+            service.reach = client::for_origin(&reach, &hit.client, address);
+            // A hit repeats its requests: what a target remembers of a visitor is not part of it.
+            service.cookies = false;
+            service.redirects = hit.client.redirects;
+            service
+        };
+        Plan {
+            scenario: "hit".to_owned(),
+            description: None,
+            seed: hit.seed.unwrap_or_else(Seed::draw),
+            services: aims.origins.iter().map(service).collect(),
+            archetypes: vec![archetype(hit, &method, &aims)],
+            workloads: vec![workload],
+            steps: aims.names.iter().map(series).collect(),
+            groups: Vec::new(),
+            setup: None,
+            teardown: None,
+            thresholds,
+            warmup: hit.warmup,
+            uncounted: hit.warmup,
+            grace: compile::GRACE,
+            safety: Arc::default(),
+            policies: policies(hit),
+            sources: Vec::new(),
+        }
+    });
+    if let Some(plan) = &plan {
+        rules::matched(&mut review, plan, &[]);
+    }
+    review.close(plan).map(|(plan, _)| plan)
+}
+
+/// The same plan within the user's limits: its own safety file, and the hosts it answers for.
+///
+/// # Errors
+///
+/// Mistakes in that file, and whatever of the plan is beyond it.
+pub fn within(mut plan: Plan, file: Option<&Path>, hosts: &[String]) -> Result<Plan, Mistakes> {
+    let mut review = Review::default();
+    let limits = safety::of_user(&mut review, file);
+    safety::denied(&mut review, "hit", &plan, &limits.safety);
+    safety::judge(&mut review, "hit", &mut plan, limits, hosts, false);
+    review.close(Some(plan)).map(|(plan, _)| plan)
+}
+
+fn load(hit: &Hit) -> Load {
+    let length = match (hit.duration, hit.requests) {
+        (Some(duration), _) => duration,
+        (None, Some(_)) => Duration::from_nanos(OPEN_END),
+        (None, None) => DURATION,
+    };
+    let Some(rate) = hit.rate else {
+        return Load::Closed(Users {
+            curve: Curve::constant(hit.connections.unwrap_or(CONNECTIONS), length),
+            bound: hit.requests.map_or(Bound::Time, Bound::Iterations),
+        });
+    };
+    let curve = Curve::constant(rate.units(), length);
+    // The starts of the warm-up come on top of those that are counted.
+    let uncounted = curve.starts_before(nanos(hit.warmup));
+    Load::Open(Arrivals {
+        process: Process::Constant,
+        curve,
+        iterations: hit.requests.map(|requests| requests.saturating_add(uncounted)),
+        max_users: hit.connections.unwrap_or(DEFAULT_MAX_USERS),
+        fresh_connections: false,
+    })
+}
+
+/// Without keep-alive each request opens a connection of its own and closes it.
+fn policies(hit: &Hit) -> Policies {
+    if hit.client.keep_alive {
+        return Policies::default();
+    }
+    let users = if hit.rate.is_some() { DEFAULT_MAX_USERS } else { CONNECTIONS };
+    let patterns = Pattern::parse("*").into_iter().collect();
+    let pool = Pool::plain("hit", patterns, hit.connections.unwrap_or(users));
+    Policies { pools: vec![Pool { strategy: Strategy::PerRequest, ..pool }], ..Policies::default() }
+}
+
+/// A user that sends one request in each iteration: the only one, or one drawn by weight.
+fn archetype(hit: &Hit, method: &str, aims: &Aims) -> Archetype {
+    let headers: Vec<(String, Template)> = hit
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), Template::literal(value.trim())))
+        .collect();
+    let body = hit.body.clone().map_or(Body::None, Body::Bytes);
+    let call = |aim: &Aim| Call {
+        series: aim.series,
+        service: aim.origin,
+        request: Request {
+            method: method.to_owned(),
+            path: aim.path.clone(),
+            headers: headers.clone(),
+            body: body.clone(),
+        },
+        timeout: None,
+        think: None,
+        captures: Vec::new(),
+        checks: Vec::new(),
+        expects: Vec::new(),
+        on_fail: OnFail::Count,
+        // Nothing looks at the bodies: they are read and dropped, whatever their size.
+        max_body: u64::MAX,
+        redirects: None,
+        priority: None,
+        rescued: false,
+    };
+    let calls = aims.list.iter().map(call).collect();
+    let mut archetype = Archetype::of_calls("hit", calls, aims.names.clone());
+    if let [_, _, ..] = aims.list.as_slice() {
+        let (count, end) = (aims.list.len(), aims.list.len() * 2 + 1);
+        let way = |(index, aim): (usize, &Aim)| (aim.weight, 1 + 2 * index);
+        let ways = aims.list.iter().enumerate().map(way).collect();
+        let branches = (0..count).flat_map(|index| [Step::Call(index), Step::Jump(end)]);
+        archetype.steps = [Step::Choose(Choice { ways })]
+            .into_iter()
+            .chain(branches)
+            .chain([Step::End])
+            .collect();
+    }
+    archetype
+}
+
+#[cfg(test)]
+mod tests;

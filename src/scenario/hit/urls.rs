@@ -1,0 +1,111 @@
+//! The URLs of a hit: their origins, their paths, the names of their steps.
+//!
+//! Invariant: a query, which may hold credentials, is in no name.
+
+use super::super::diagnose::Review;
+use super::super::{service, shape};
+use crate::plan::Address;
+use crate::plan::template::{Encoding, Template};
+
+/// The most different URLs of one hit: each is prepared once per shard, and a draw passes over all
+/// of them.
+pub(super) const MOST: usize = 1_000;
+
+/// All that a hit is aimed at.
+#[derive(Debug)]
+pub(super) struct Aims {
+    /// The different origins, with the names of their services.
+    pub origins: Vec<(String, Address)>,
+    /// The names of the steps.
+    pub names: Vec<String>,
+    /// The different URLs.
+    pub list: Vec<Aim>,
+}
+
+/// One URL.
+#[derive(Debug)]
+pub(super) struct Aim {
+    /// Index into [`Aims::origins`].
+    pub origin: usize,
+    /// Path and query.
+    pub path: Template,
+    /// Index into [`Aims::names`].
+    pub series: u16,
+    /// How often it was named.
+    pub weight: f64,
+}
+
+/// Reads the URLs; `None` if one of them cannot be read or there are too many: that is reported.
+pub(super) fn aims(review: &mut Review, urls: &[String], method: &str) -> Option<Aims> {
+    // The order of their first mention, each once.
+    let mut counted: Vec<(&str, f64)> = Vec::new();
+    let mut known = std::collections::HashMap::new();
+    for url in urls {
+        let index = *known.entry(url.as_str()).or_insert(counted.len());
+        match counted.get_mut(index) {
+            Some((_, count)) => *count += 1.0,
+            None => counted.push((url, 1.0)),
+        }
+    }
+    if counted.is_empty() || counted.len() > MOST {
+        let message = match counted.len() {
+            0 => "there is no URL".to_owned(),
+            count => format!("{count} different URLs"),
+        };
+        review
+            .general("URL", message)
+            .expected(format!("1 to {MOST} different URLs"))
+            .help("for more, write a scenario whose paths come from `data:`");
+        return None;
+    }
+    let mut origins: Vec<(String, Address)> = Vec::new();
+    let mut parts = Vec::new();
+    for (url, weight) in counted {
+        let (address, rest) = split(review, url)?;
+        let origin =
+            origins.iter().position(|(_, known)| *known == address).unwrap_or(origins.len());
+        if origin == origins.len() {
+            origins.push((address.authority(), address));
+        }
+        parts.push((origin, rest, weight));
+    }
+    if let [(name, _)] = origins.as_mut_slice() {
+        "target".clone_into(name);
+    }
+    let several = origins.len() > 1;
+    let (mut names, mut list) = (Vec::new(), Vec::new());
+    for (origin, rest, weight) in parts {
+        let bare = shape::short(rest.split('?').next().unwrap_or(&rest));
+        let host = if several { origins[origin].1.origin() } else { String::new() };
+        let name = format!("{method} {host}{bare}");
+        let series = names.iter().position(|known| *known == name).unwrap_or(names.len());
+        if series == names.len() {
+            names.push(name);
+        }
+        let path = Template::encoded(&rest, Encoding::Url).ok()?;
+        list.push(Aim { origin, path, series: u16::try_from(series).ok()?, weight });
+    }
+    Some(Aims { origins, names, list })
+}
+
+/// The origin of a URL, and its path with its query.
+fn split(review: &mut Review, url: &str) -> Option<(Address, String)> {
+    // As browsers and curl do: no scheme means http, and a fragment is never sent.
+    let plain = url.split('#').next().unwrap_or(url);
+    let full = if plain.contains("://") { plain.to_owned() } else { format!("http://{plain}") };
+    let from = full.find("://").map_or(0, |at| at + 3);
+    let origin_end = full[from..].find(['/', '?']).map_or(full.len(), |at| from + at);
+    let (origin, rest) = full.split_at(origin_end);
+    match service::parse_url(origin) {
+        Ok(address) => {
+            let slash = if rest.starts_with('/') { "" } else { "/" };
+            Some((address, format!("{slash}{rest}")))
+        }
+        Err(problem) => {
+            review
+                .general("URL", format!("`{}` {problem}", shape::short(url)))
+                .expected("a URL such as http://127.0.0.1:8080/products?page=1");
+            None
+        }
+    }
+}

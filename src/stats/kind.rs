@@ -1,0 +1,145 @@
+//! The kinds of failures that are the target's or the network's: name and cure of each.
+//!
+//! `wire` finds them, an `Outcome` carries one, reports show its name and hint.
+//! Invariant: a name that was given stays; a hint says what to do.
+
+/// Makes the enum and its tables from one row per kind: variant, name, hint.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident, $name:literal, $hint:literal;)*) => {
+        /// What went wrong with the target or the way to it.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[$doc])* $kind,)*
+        }
+
+        impl Kind {
+            /// All of them.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$kind),*];
+
+            /// The name in reports.
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $name,)*
+                }
+            }
+
+            /// What a person may do about it.
+            pub const fn hint(self) -> &'static str {
+                match self {
+                    $(Self::$kind => $hint,)*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The name has no address.
+    NoSuchName, "no_such_name",
+        "check the host's name; the resolver does not know it";
+    /// Nobody listens.
+    Refused, "refused",
+        "nothing listens there: is the target up, is the port right?";
+    /// The connection was reset.
+    Reset, "reset",
+        "the target or a device before it dropped the connection";
+    /// The network has no way there.
+    Unreachable, "unreachable",
+        "there is no route to the target";
+    /// The connection was closed before the answer was complete.
+    Closed, "closed",
+        "the target closed before its answer was complete; look at its log";
+    /// The answer is not HTTP.
+    Malformed, "malformed",
+        "the answer breaks the rules of HTTP: is this an HTTP port?";
+    /// The target refused the HTTP/2 stream before it did anything for it.
+    RefusedStream, "refused_stream",
+        "the target takes no more HTTP/2 streams; lower the load, or raise its limit";
+    /// The target sent GOAWAY before it did anything for the request.
+    GoingAway, "going_away",
+        "the target ends connections before their requests (GOAWAY); look at its log";
+    /// The target says that this client broke the rules of HTTP/2.
+    Http2Protocol, "http2_protocol",
+        "the target says that a frame broke HTTP/2; look at its log, or use HTTP/1.1";
+    /// The target failed inside.
+    Http2Internal, "http2_internal",
+        "the target failed inside (HTTP/2 INTERNAL_ERROR); look at its log";
+    /// The load is over a limit that the target sets for a client.
+    EnhanceYourCalm, "enhance_your_calm",
+        "over a limit that the target has for a client; lower the load, or raise that limit";
+    /// The target answers this request over HTTP/1.1 alone.
+    Http11Required, "http_1_1_required",
+        "the target wants HTTP/1.1 for this request; set `http: { version: 1.1 }`";
+    /// The head is longer than we read.
+    HeadTooLarge, "head_too_large",
+        "the answer's head is over 64 KiB";
+    /// The body is longer than we accept.
+    BodyTooLarge, "body_too_large",
+        "raise `max_body` of the step if such bodies are wanted";
+    /// The target's certificate has expired.
+    CertificateExpired, "certificate_expired",
+        "the target's certificate has expired; renew it, and check this machine's clock";
+    /// The target's certificate is not valid yet.
+    CertificateNotYetValid, "certificate_not_yet_valid",
+        "the target's certificate is not valid yet; check this machine's clock";
+    /// The target's certificate is for other names.
+    CertificateWrongHost, "certificate_wrong_host",
+        "the certificate is for other hosts; correct the URL, or set `server_name` under `tls`";
+    /// The issuer of the target's certificate is not trusted.
+    CertificateUnknownIssuer, "certificate_unknown_issuer",
+        "its CA is not trusted here: give it as `ca`, or let the target send its whole chain";
+    /// The target's certificate is its own issuer.
+    CertificateSelfSigned, "certificate_self_signed",
+        "it is signed by itself: give it as `ca`, or accept any with `insecure` (-k)";
+    /// The target's certificate has been revoked.
+    CertificateRevoked, "certificate_revoked",
+        "its CA has revoked the target's certificate; give the target another one";
+    /// The target shows a certificate that is for signing others.
+    CertificateOfCa, "certificate_of_ca",
+        "the target shows a CA's certificate as its own; give it one for servers";
+    /// The target's certificate cannot be verified for another reason.
+    Certificate, "certificate",
+        "the target's certificate is not fit for a server; `-v` shows why";
+    /// There is no version of TLS in common.
+    TlsVersion, "tls_version",
+        "the target speaks no TLS 1.2 or 1.3; enable one of them there";
+    /// There is no cipher suite, key exchange or signature in common.
+    TlsCipher, "tls_cipher",
+        "no cipher suite or key exchange in common; compare the target's TLS settings";
+    /// The target does not know the name that it was asked for.
+    TlsUnknownName, "tls_unknown_name",
+        "the target has no certificate for this name; check the host, or `server_name`";
+    /// The target wants a client certificate, and none was shown.
+    ClientCertificateWanted, "client_certificate_wanted",
+        "the target wants a client certificate: give `cert` and `key` under `tls`";
+    /// The target does not accept the client certificate.
+    ClientCertificateRefused, "client_certificate_refused",
+        "the target does not accept the client certificate; was it issued by a CA it trusts?";
+    /// The target does not offer HTTP/2 in the TLS handshake.
+    NoHttp2, "no_http2",
+        "the target offers no HTTP/2 here; set `http: { version: auto }`, or 1.1";
+    /// The TLS handshake failed for another reason.
+    TlsProtocol, "tls_protocol",
+        "does the target speak TLS 1.2 or 1.3 on this port?";
+    /// The proxy opened no way to the target.
+    Proxy, "proxy",
+        "the proxy refused, or is no proxy; look at its log and its login";
+    /// More redirects than the step allows.
+    TooManyRedirects, "too_many_redirects",
+        "raise `redirects` of the step if so many are wanted";
+    /// A redirect to where no service of the plan is.
+    RedirectNotAllowed, "redirect_not_allowed",
+        "declare that origin under `services:` if it is wanted";
+    /// A safety limit forbids to go there.
+    Forbidden, "forbidden",
+        "a safety limit; say `--authorised HOST`, or add it to `hosts`";
+    /// A value that a capture took from an earlier response cannot stand in the request.
+    UnusableValue, "unusable_value",
+        "a captured value does not fit where the request uses it";
+    /// A capture or check would take more work on the response than it may.
+    TooComplex, "too_complex",
+        "a capture or check met more nodes or depth than its limit";
+    /// An error of the system that has no name here.
+    Other, "other",
+        "see the system's own logs";
+}

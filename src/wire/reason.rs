@@ -1,0 +1,121 @@
+//! What an error of HTTP/2 means: its kind, and whether the target has processed the request.
+//!
+//! `http2` asks it for each exchange that failed.
+//! Invariant: what the target says in a frame wins over how the connection then ended.
+
+use std::io;
+
+use h2::Reason;
+
+use super::fault;
+use super::framing::MAX_HEAD;
+use crate::stats::{Kind, Outcome, Phase};
+
+/// Why an exchange over HTTP/2 failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Failure {
+    pub(super) outcome: Outcome,
+    /// The target has said that it did not process the request.
+    pub(super) is_unprocessed: bool,
+}
+
+/// What is known of an exchange beside the error that ended it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Circumstances {
+    /// Where it stood.
+    pub(super) phase: Phase,
+    /// It was the first of its connection.
+    pub(super) is_first: bool,
+    /// The reason of the GOAWAY that came over its connection, if one did.
+    pub(super) go_away: Option<Reason>,
+    /// Bytes that came in meanwhile.
+    pub(super) received: u64,
+    /// What TLS says of the end of the connection, which h2 does not pass on.
+    pub(super) tls: Option<Kind>,
+}
+
+impl Circumstances {
+    /// Those of a connection that is being opened.
+    pub(super) const OPENING: Self =
+        Self { phase: Phase::Send, is_first: true, go_away: None, received: 0, tls: None };
+}
+
+impl From<Outcome> for Failure {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, is_unprocessed: false }
+    }
+}
+
+impl Failure {
+    /// What `error` means for an exchange under these circumstances.
+    pub(super) fn of(error: &h2::Error, circumstances: Circumstances) -> Self {
+        let Circumstances { phase, is_first, .. } = circumstances;
+        let before_response = matches!(phase, Phase::Send | Phase::FirstByte);
+        let outcome = outcome(error, circumstances);
+        // A GOAWAY is an error of streams above its last one alone. With an error code on a new
+        // connection another one would most likely meet the same; net/http does not try either.
+        let refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
+        let above_last =
+            error.is_go_away() && !(is_first && error.reason() != Some(Reason::NO_ERROR));
+        let is_unprocessed = before_response && error.is_remote() && (refused || above_last);
+        Self { outcome, is_unprocessed }
+    }
+}
+
+fn outcome(error: &h2::Error, circumstances: Circumstances) -> Outcome {
+    let Circumstances { phase, go_away, received, tls, .. } = circumstances;
+    let before_response = matches!(phase, Phase::Send | Phase::FirstByte);
+    let kind = match (error.get_io(), error.reason()) {
+        // The target said why before it closed.
+        (Some(_), _) if let Some(kind) = go_away.and_then(kind_of) => kind,
+        (Some(_), _) if let Some(kind) = tls => kind,
+        (Some(io), _) if io.raw_os_error().is_some() => return fault::outcome(phase, io),
+        (Some(io), _) => match io.kind() {
+            io::ErrorKind::ConnectionReset => Kind::Reset,
+            io::ErrorKind::InvalidData => Kind::Malformed,
+            _ => Kind::Closed,
+        },
+        // Told by the target: one stream was given up, or all above the last.
+        (None, Some(reason)) if error.is_remote() => match kind_of(reason) {
+            // What was answered in part was processed.
+            Some(Kind::RefusedStream) if !before_response => Kind::Reset,
+            Some(kind) => kind,
+            None if error.is_reset() => Kind::Reset,
+            None if before_response => Kind::GoingAway,
+            None => Kind::Closed,
+        },
+        // Found by h2: a head over its limit, which it tells from nonsense only where it is far
+        // over it.
+        (None, Some(Reason::ENHANCE_YOUR_CALM | Reason::COMPRESSION_ERROR))
+            if phase == Phase::FirstByte =>
+        {
+            Kind::HeadTooLarge
+        }
+        (None, Some(_)) if phase == Phase::FirstByte && received > MAX_HEAD as u64 => {
+            Kind::HeadTooLarge
+        }
+        // These were no frames, or not where they may be.
+        (None, Some(_)) => Kind::Malformed,
+        (None, None) => Kind::Closed,
+    };
+    Outcome::Failed(phase, kind)
+}
+
+/// What a reason of the target's is called (RFC 9113 §7); `None` for one that only ends.
+fn kind_of(reason: Reason) -> Option<Kind> {
+    Some(match reason {
+        Reason::PROTOCOL_ERROR
+        | Reason::FLOW_CONTROL_ERROR
+        | Reason::SETTINGS_TIMEOUT
+        | Reason::STREAM_CLOSED
+        | Reason::FRAME_SIZE_ERROR
+        | Reason::COMPRESSION_ERROR
+        | Reason::CONNECT_ERROR
+        | Reason::INADEQUATE_SECURITY => Kind::Http2Protocol,
+        Reason::INTERNAL_ERROR => Kind::Http2Internal,
+        Reason::REFUSED_STREAM => Kind::RefusedStream,
+        Reason::ENHANCE_YOUR_CALM => Kind::EnhanceYourCalm,
+        Reason::HTTP_1_1_REQUIRED => Kind::Http11Required,
+        _ => return None,
+    })
+}

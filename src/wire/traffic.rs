@@ -1,0 +1,114 @@
+//! A connection of HTTP/2 whose bytes are counted, frames and all.
+//!
+//! `http2` gives it to h2, and asks after each exchange what went over it.
+//! Invariant: each byte is told to one exchange.
+
+use std::cell::Cell;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use super::connection::Connection;
+use super::fault;
+use crate::stats::Kind;
+
+/// What went over a connection, frames and all.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    pub(super) sent: Cell<u64>,
+    pub(super) received: Cell<u64>,
+    /// What of it exchanges have been told.
+    told: Cell<(u64, u64)>,
+    /// What TLS said when it failed.
+    pub(super) fault: Cell<Option<Kind>>,
+}
+
+/// A connection whose bytes are counted.
+pub(super) struct Counted {
+    pub(super) connection: Connection,
+    pub(super) traffic: Rc<Traffic>,
+    /// Why nothing more can be written. What the target sent before can still be read, as on
+    /// HTTP/1.1; h2 would end all streams at once.
+    pub(super) broken: Option<io::Error>,
+}
+
+impl Traffic {
+    /// What went over since the last look.
+    pub(super) fn take(&self) -> (u64, u64) {
+        let now = (self.sent.get(), self.received.get());
+        let told = self.told.replace(now);
+        (now.0 - told.0, now.1 - told.1)
+    }
+
+    /// Keeps what TLS said first: what comes after it only ends the connection.
+    fn note_fault<T>(&self, poll: &Poll<io::Result<T>>) {
+        if let Poll::Ready(Err(error)) = poll
+            && let Some(kind) = fault::of_tls(error)
+        {
+            self.fault.set(self.fault.get().or(Some(kind)));
+        }
+    }
+}
+
+impl AsyncRead for Counted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        let poll = self.connection.poll_fill(cx, buffer);
+        self.traffic.note_fault(&poll);
+        let read = (buffer.filled().len() - before) as u64;
+        self.traffic.received.set(self.traffic.received.get() + read);
+        // The end: what was found first is what ended it.
+        match self.broken.take() {
+            Some(error) if read == 0 && poll.is_ready() => Poll::Ready(Err(error)),
+            broken => {
+                self.broken = broken;
+                poll
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Counted {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.broken.is_some() {
+            return Poll::Ready(Ok(bytes.len()));
+        }
+        match self.connection.poll_write(cx, bytes) {
+            Poll::Ready(Ok(count)) => {
+                self.traffic.sent.set(self.traffic.sent.get() + count as u64);
+                Poll::Ready(Ok(count))
+            }
+            Poll::Ready(Err(error)) if fault::is_reset(&error) => {
+                self.broken = Some(error);
+                Poll::Ready(Ok(bytes.len()))
+            }
+            other => other,
+        }
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.connection.poll_flush(cx) {
+            Poll::Ready(Err(error)) if fault::is_reset(&error) => {
+                self.broken = Some(error);
+                Poll::Ready(Ok(()))
+            }
+            other => other,
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // Dropping the connection closes it.
+        Poll::Ready(Ok(()))
+    }
+}

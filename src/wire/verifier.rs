@@ -1,0 +1,98 @@
+//! Verifies a target's certificate, and says of one that does not hold what it is.
+//!
+//! `tls` puts it into a service's settings, unless the service accepts any.
+//! Invariant: a certificate is accepted only if its dates and its names hold, and if it was issued
+//! by what is trusted or was itself given as trusted.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::verify_server_name;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, OtherError, SignatureScheme,
+};
+
+use super::tls_fault;
+
+/// The certificate is its own issuer.
+#[derive(Debug, thiserror::Error)]
+#[error("the certificate is signed by itself and was not given as trusted")]
+pub(super) struct SelfSigned;
+
+/// A verifier with certificates that are trusted as they are.
+#[derive(Debug)]
+pub(super) struct Verifier {
+    /// The rules of the web's PKI.
+    pub(super) inner: Arc<dyn ServerCertVerifier>,
+    /// What was given as `ca`: trusted also when it is the target's own, as curl does.
+    pub(super) given: Vec<CertificateDer<'static>>,
+}
+
+impl Verifier {
+    /// Accepts a certificate that was given as trusted, byte for byte, if its names hold too; else
+    /// says why it does not hold.
+    fn reconsider(
+        &self,
+        error: Error,
+        certificate: &CertificateDer<'_>,
+        name: &ServerName<'_>,
+    ) -> Result<ServerCertVerified, Error> {
+        if !tls_fault::is_untrusted(&error) {
+            return Err(error);
+        }
+        if self.given.contains(certificate) {
+            verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        let signs_itself = webpki::EndEntityCert::try_from(certificate)
+            .is_ok_and(|parsed| parsed.issuer() == parsed.subject());
+        if signs_itself {
+            let why = CertificateError::Other(OtherError(Arc::new(SelfSigned)));
+            return Err(Error::InvalidCertificate(why));
+        }
+        Err(error)
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let verified =
+            self.inner.verify_server_cert(end_entity, intermediates, server_name, ocsp, now);
+        verified.or_else(|error| self.reconsider(error, end_entity, server_name))
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.inner.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.inner.supported_verify_schemes()
+    }
+
+    fn root_hint_subjects(&self) -> Option<&[DistinguishedName]> {
+        self.inner.root_hint_subjects()
+    }
+}
