@@ -30,7 +30,7 @@ pub struct Snapshot {
     pub connections: Connections,
     /// Whole run: what connections went to.
     pub addresses: Addresses,
-    /// Answers by status code, ascending; 0 stands for codes outside 100 to 599.
+    /// Answers by status code, ascending.
     pub statuses: Vec<(u16, u64)>,
     /// Attempts without an answer: `outcome::error_at` index and count, most frequent first.
     pub errors: Vec<(usize, u64)>,

@@ -33,7 +33,7 @@ fn statuses(view: &View<'_>) -> Markup {
                     tbody { @for (status, n) in &view.snapshot.statuses {
                         @let share = *n as f64 / all as f64;
                         tr {
-                            th scope="row" { @if *status == 0 { "other" } @else { (status) } }
+                            th scope="row" { (status) }
                             (count(*n))
                             td.n { (percent(share)) }
                             (share_bar(colour(*status), share))
