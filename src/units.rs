@@ -254,9 +254,10 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_nanos(ns)), "{text}");
         }
-        for text in ["", "5", "-5s", "5 s", "s", "1..5s", "1e3s", "5x", "999999999999999999d"] {
+        for text in ["", "5", "-5s", "5 s", "s", "1..5s", "1e3s", "5x"] {
             assert_eq!(parse_duration(text), Err(DURATION), "{text}");
         }
+        assert_eq!(parse_duration("999999999999999999d"), Err(TOO_LONG));
     }
 
     #[test]
@@ -273,9 +274,10 @@ mod tests {
             assert_eq!(parse_rate(text), Ok(Rate((per_hour * 1e7) as u64)), "{text}");
         }
         assert_eq!(parse_rate("100000000/s"), Ok(Rate::MAX));
-        for text in ["200", "-1/s", "5/x", "/s", "200000000/s"] {
+        for text in ["200", "-1/s", "5/x", "/s"] {
             assert_eq!(parse_rate(text), Err(RATE), "{text}");
         }
+        assert_eq!(parse_rate("200000000/s"), Err(TOO_FAST));
     }
 
     #[test]

@@ -65,9 +65,7 @@ impl FromStr for Failure {
                 .ok()
                 .filter(|code| (200..1_000).contains(code))
                 .map(Fault::Status)
-                .ok_or_else(|| {
-                wrong("expected a status from 200 to 999, reset, hang or close")
-            })?,
+                .ok_or_else(|| wrong("expected a status from 200 to 999, reset, hang or close"))?,
         };
         Ok(Self { share, fault })
     }
