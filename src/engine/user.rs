@@ -308,18 +308,25 @@ impl Shard {
     /// The next iteration, intended at `intended`, of a workload that is bound by their count;
     /// `None` if all are taken.
     pub(super) fn take_iteration(&self, workload: usize, most: u64, intended: Time) -> Option<u64> {
-        let shared = &self.shared;
         // First: another user must not find all taken in between.
-        if intended.since(self.start) < nanos(self.plan.uncounted) {
-            shared.uncounted[workload].fetch_add(1, Relaxed);
-        }
-        let most = most.saturating_add(shared.uncounted[workload].load(Relaxed));
+        let counts_all = self.plan.uncounted.is_zero();
+        let most = if counts_all { most } else { self.with_uncounted(workload, most, intended) };
         // One count for the whole run: whoever is free takes the next.
-        let taken = shared.iterations[workload].fetch_add(1, Relaxed);
+        let taken = self.shared.iterations[workload].fetch_add(1, Relaxed);
         if taken + 1 >= most {
             self.shared.herds[workload].over.notify_waiters();
         }
         (taken < most).then_some(taken)
+    }
+
+    /// How many iterations may be taken in all, with those that come on top of `most`.
+    #[cold]
+    fn with_uncounted(&self, workload: usize, most: u64, intended: Time) -> u64 {
+        let uncounted = &self.shared.uncounted[workload];
+        if intended.since(self.start) < nanos(self.plan.uncounted) {
+            uncounted.fetch_add(1, Relaxed);
+        }
+        most.saturating_add(uncounted.load(Relaxed))
     }
 
     /// Whether a user of the closed model is paced.
