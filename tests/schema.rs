@@ -26,6 +26,7 @@ const BEYOND: [(&str, &str); 19] = [
     ("service-tls-name", "whether a name can be in a certificate"),
     ("template-syntax", "templates are a language of their own"),
     ("undefined-variable", "which variables are set is known when all steps are read"),
+    ("request-outside-headers", "what an expression may read depends on where it stands"),
     ("unknown-archetype", "archetypes stand elsewhere, and in files"),
     ("unknown-service", "services stand elsewhere"),
     ("warmup-too-long", "durations are texts: no schema adds them up"),
