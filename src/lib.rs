@@ -6,6 +6,7 @@
 // 0: numbers, time, randomness, this machine, endings, what may be shown
 pub mod clock;
 pub mod exit;
+mod foreign;
 pub mod host;
 mod near;
 pub mod printable;

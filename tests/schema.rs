@@ -9,9 +9,10 @@ use manada::scenario::{Overrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistake no schema can see, and why.
-const BEYOND: [(&str, &str); 19] = [
+const BEYOND: [(&str, &str); 21] = [
     ("bad-threshold", "rules are a language of their own"),
     ("broken-inline-used", "which variables are set is known when all steps are read"),
+    ("data-columns", "what is in a file"),
     ("environment", "templates are a language, and the environment is elsewhere"),
     ("files-outside", "where a file lies"),
     ("missing-archetype-file", "whether a file is there"),

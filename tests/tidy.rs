@@ -10,7 +10,7 @@ use manada::exit::Ending;
 
 /// Which module stands on which floor; it may name only modules on lower ones.
 const FLOORS: [&[&str]; 9] = [
-    &["units", "clock", "seed", "host", "exit", "redact", "printable", "near"],
+    &["units", "clock", "seed", "host", "exit", "redact", "printable", "near", "foreign"],
     &["stats", "curve", "store"],
     &["verdict"],
     &["plan"],

@@ -343,6 +343,7 @@ worlds![
     too_few_users,
     two_kinds_share_a_count_of_rows,
     two_workloads_with_offsets,
+    unique_rows_are_shared_when_they_do_not_suffice,
     users_are_ready_before_they_are_due,
     users_begin_and_end,
     users_gather,

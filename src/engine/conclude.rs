@@ -182,10 +182,10 @@ pub(super) fn refuse(
     turn: &Turn,
     error: &RenderError,
 ) -> CallEnd {
-    let outcome = shard.template_error(error);
+    let series = &shard.plan.archetypes[user.archetype].series;
+    let name = &series[usize::from(prepared.call.series)];
+    let outcome = shard.template_error(Some(name), error);
     if let Some(witness) = &shard.witness {
-        let series = &shard.plan.archetypes[user.archetype].series;
-        let name = &series[usize::from(prepared.call.series)];
         witness.fault((shard, user), Some(name), &error.to_string());
     }
     let held = Held { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };

@@ -8,16 +8,35 @@ use crate::plan::template::RenderError;
 use crate::stats::delta::Halt;
 use crate::stats::{Kind, Outcome, OwnFault, Phase};
 
+/// The longest text kept of an expression that failed, bytes.
+const MAX_TEXT: usize = 300;
+
 impl Shard {
     /// Counts an error of a template, and says what it comes to: the target's failure when a value
     /// from a response cannot be used, else our own.
-    pub(super) fn template_error(&self, error: &RenderError) -> Outcome {
+    pub(super) fn template_error(&self, step: Option<&str>, error: &RenderError) -> Outcome {
+        self.tell_expression(step, error);
         if matches!(error, RenderError::Response(_)) {
             let outcome = Outcome::Failed(Phase::Prepare, Kind::UnusableValue);
             self.recorder.borrow_mut().error(outcome);
             return outcome;
         }
         Outcome::Own(self.own_fault(error))
+    }
+
+    /// Keeps which expression failed, why and in which step: values decide it, so that no kind of
+    /// error can say it.
+    fn tell_expression(&self, step: Option<&str>, error: &RenderError) {
+        let (RenderError::Invalid(_) | RenderError::Limit(_) | RenderError::Response(_)) = error
+        else {
+            return;
+        };
+        let mut text = error.to_string();
+        text.truncate(text.floor_char_boundary(MAX_TEXT));
+        if let Some(step) = step {
+            text = format!("{text} (step `{step}`)");
+        }
+        self.recorder.borrow_mut().failed_expression(&text);
     }
 
     /// Something of ours failed outside a call.

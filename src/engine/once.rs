@@ -125,6 +125,7 @@ impl Once {
         for (name, _) in &self.snapshot.unset {
             why.push(format!("the variable `{name}` was never set"));
         }
+        why.extend(self.snapshot.failed_expressions.iter().map(|(text, _)| text.clone()));
         if why.is_empty() {
             why.push("an `expect` did not hold".to_owned());
         }

@@ -49,7 +49,7 @@ impl User {
                 }
                 Err(error) => {
                     let why = format!("{}: {error}", feed.source);
-                    shard.template_error(&RenderError::Invalid(why));
+                    shard.template_error(None, &RenderError::Invalid(why));
                     return Err(RanOut);
                 }
             }

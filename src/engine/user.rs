@@ -157,7 +157,7 @@ impl User {
                 Ok(value) => self.variables[*slot] = Some(value),
                 // It stays unset: the first call that needs it is not made, and says so.
                 Err(error) => {
-                    shard.template_error(&error);
+                    shard.template_error(None, &error);
                 }
             }
         }

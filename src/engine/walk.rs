@@ -325,7 +325,7 @@ impl<'a> Walk<'a> {
 
     fn or_fault<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {
         result.map_err(|error| {
-            self.shard.template_error(&error);
+            self.shard.template_error(None, &error);
             if let Some(witness) = &self.shard.witness {
                 witness.fault((self.shard, self.user), None, &error.to_string());
             }

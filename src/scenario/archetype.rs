@@ -12,8 +12,8 @@ use super::flow::{Assembly, STEPS, Setting, Way};
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
 use super::tags;
-use super::{control, data, law, network};
-use crate::plan::flow::Session;
+use super::{columns, control, data, law, network};
+use crate::plan::flow::{Draw, Session};
 use crate::plan::template::RESERVED;
 use crate::plan::{Archetype, Safety};
 
@@ -71,16 +71,16 @@ pub(super) fn archetype(
     let before = review.count();
     let setting = Setting { around, services: &around.services, names: &names, alone: true };
     let mut flow = Assembly::new(setting);
-    let sections = flow.sections(review, on_start, way, on_stop);
-    let vars = vars.map(|node| control::values(review, node, &names)).unwrap_or_default();
-    let data_node = data;
-    let data = data.map(|node| data::draws(review, node, &names));
+    let bounds = flow.sections(review, on_start, way, on_stop);
+    let set = vars.map(|node| control::values(review, node, &names)).unwrap_or_default();
+    let draws = data.map(|node| data::draws(review, node, &names)).unwrap_or_default();
+    read_columns(review, &names, &draws, (&sections, vars));
     if review.count() > before {
         return None;
     }
     let marks = Marks {
         variables: places,
-        feeds: data_places(data_node),
+        feeds: data_places(data),
         pace: pace_span,
         session: session_span,
         network: network_span,
@@ -93,7 +93,7 @@ pub(super) fn archetype(
         pace: pace.flatten(),
         link: link.flatten(),
         session: session.unwrap_or(Some(Session::Endless))?,
-        sections,
+        sections: bounds,
         calls: flow.calls,
         steps: flow.steps,
         tags: flow.tags.iter().map(|own| tags::all(&own_tags, own)).collect(),
@@ -101,12 +101,24 @@ pub(super) fn archetype(
         groups: flow.groups,
         counters: flow.counters,
         gatherings: flow.gatherings,
-        vars,
+        vars: set,
         status,
-        data: data.unwrap_or_default(),
+        data: draws,
         variables: names,
     };
     Some((made, marks))
+}
+
+/// Reports columns that sections and variables read and feeds have not.
+fn read_columns(
+    review: &mut Review,
+    names: &[String],
+    draws: &[Draw],
+    (sections, vars): (&[&Node], Option<&Node>),
+) {
+    let nodes: Vec<&Node> = sections.iter().copied().chain(vars).collect();
+    let is_set = |name: &str| sections.iter().any(|node| sets(node, name));
+    columns::check(review, names, draws, &nodes, is_set);
 }
 
 /// Where each feed stands.
@@ -215,6 +227,21 @@ impl Names {
 
 /// The variable that holds the status of the last answer.
 const STATUS: &str = "status";
+
+/// Whether a capture or `set` below `node` sets `name`.
+fn sets(node: &Node, name: &str) -> bool {
+    match &node.kind {
+        Kind::List(items) => items.iter().any(|item| sets(item, name)),
+        Kind::Map(entries) => entries.iter().any(|(key, value)| match key.name.as_str() {
+            "capture" | "set" => {
+                matches!(&value.kind, Kind::Map(set) if set.iter().any(|(key, _)| key.name == name))
+            }
+            key if BODIES.contains(&key) => false,
+            _ => sets(value, name),
+        }),
+        _ => false,
+    }
+}
 
 /// Whether a template below `node` may read `name`.
 fn mentions(node: &Node, name: &str) -> bool {

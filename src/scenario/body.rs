@@ -61,6 +61,13 @@ pub(super) fn body(
         }
     };
     let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if named && kind == "multipart" {
+        // Only we know the boundary: one that is written would not be that of the body.
+        let headers = fields.entry("headers").map_or(node.span, |(key, _)| key.span);
+        review
+            .mistake(headers, "a `content-type` beside `multipart`: its boundary is made here")
+            .help("leave `content-type` out: `multipart` brings its own");
+    }
     if let (Some(content_type), false) = (content_type, named) {
         headers.push(("content-type".to_owned(), Template::literal(content_type)));
     }

@@ -47,12 +47,12 @@ fn status(review: &mut Review, node: &Node) -> Option<Check> {
     for item in items {
         let class = shape::scalar(item).and_then(|text| text.strip_suffix("xx"));
         match class.and_then(|class| class.parse::<u16>().ok()) {
-            Some(class @ 1..=5) => {
+            Some(class @ 1..=9) => {
                 wanted.extend(class * 100..class * 100 + 100);
                 shown.push(format!("{class}xx"));
             }
             _ => {
-                let status = shape::count(review, item, 100, 599);
+                let status = shape::count(review, item, 100, 999);
                 wanted.push(u16::try_from(status?).ok()?);
                 shown.push(status?.to_string());
             }

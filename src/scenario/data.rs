@@ -71,11 +71,17 @@ fn draw(review: &mut Review, key: &Key, node: &Node, names: &[String]) -> Option
 fn file(review: &mut Review, node: &Node, format: Format) -> Option<(Rows, String)> {
     let path = shape::file(review, node)?;
     match Rows::open(&path, format) {
-        Ok(rows) => Some((rows, identity(&path))),
+        Ok(rows) => {
+            separated(review, node, format, &rows);
+            Some((rows, identity(&path)))
+        }
         Err(problem) => {
             let message = format!("{}: {problem}", path.display());
             let mistake = review.mistake(node.span, message);
             match (&problem, format) {
+                (NotRows::SameColumn(_), _) => {
+                    mistake.expected("a name of its own for each column");
+                }
                 (NotRows::TooLarge, _) => {
                     mistake.help("write one object per line: such files are read where they stand");
                 }
@@ -88,6 +94,17 @@ fn file(review: &mut Review, node: &Node, format: Format) -> Option<(Rows, Strin
             }
             None
         }
+    }
+}
+
+/// Warns of a file whose one column has a separator in its name that is not the comma.
+fn separated(review: &mut Review, node: &Node, format: Format, rows: &Rows) {
+    let columns = rows.columns().filter(|_| format == Format::Csv);
+    if let Some([only]) = columns.as_deref()
+        && only.contains([';', '\t', '|'])
+    {
+        let message = format!("this file has one column, `{}`", shape::short(only));
+        review.warn(node.span, message, "columns are separated by commas (RFC 4180)");
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::diagnose::{Review, Span};
 use super::node::{Kind, Node};
 use super::policy::Placed;
+use crate::plan::data::{AtEnd, ShortSource, short_sources as short_sources_of};
 use crate::plan::flow::Session;
 use crate::plan::forecast::feeds::{Feeding, feeds};
 use crate::plan::forecast::load::{Made, made};
@@ -72,6 +73,7 @@ pub(super) fn all(review: &mut Review, plan: &Plan, marked: &Marked) {
     unused_services(review, plan, marked);
     unread(review, plan, marked);
     rows(review, plan, marked);
+    short_sources(review, plan, marked);
     manners(review, plan, marked);
     lengths(review, plan, marked);
     rules(review, plan, marked);
@@ -173,6 +175,32 @@ fn rows(review: &mut Review, plan: &Plan, marked: &Marked) {
                 review.warn(*span, message, &help);
             }
         }
+    }
+}
+
+/// Sources of `unique` rows that do not suffice: those who need them take turns.
+fn short_sources(review: &mut Review, plan: &Plan, marked: &Marked) {
+    for ShortSource { feeds, takers } in short_sources_of(plan) {
+        let place = |(load, share, draw): &(usize, usize, usize)| {
+            let archetype = plan.workloads[*load].shares[*share].archetype;
+            let span = *marked.archetypes[archetype].feeds.get(*draw)?;
+            Some((span, &plan.archetypes[archetype].data[*draw].feed))
+        };
+        let Some((span, feed)) = feeds.iter().find_map(place) else { continue };
+        if feed.at_end == AtEnd::Wrap {
+            continue;
+        }
+        let rows = feed.rows.len();
+        review.warn(
+            span,
+            format!(
+                "the {rows} unique rows of `{}` do not suffice for all {takers} that take them: \
+                 each gets {} of them",
+                feed.name,
+                rows / takers as u64
+            ),
+            "add rows, or say `pick: circular` or `at_end: wrap`",
+        );
     }
 }
 

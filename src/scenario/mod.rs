@@ -7,6 +7,7 @@ mod archetype;
 mod body;
 mod capture;
 mod check;
+mod columns;
 mod compile;
 mod control;
 mod data;

@@ -109,10 +109,12 @@ impl<'n> Fields<'n> {
                 continue;
             }
             let message = format!("unknown key `{}` in {}", short(&key.name), self.what);
-            review
-                .mistake(key.span, message)
-                .did_you_mean(&key.name, self.asked.iter().copied())
-                .help(format!("{} may have {}", self.what, list_names(&self.asked)));
+            let mistake = review.mistake(key.span, message);
+            match crate::foreign::key(&key.name) {
+                Some(native) => mistake.help(native),
+                None => mistake.did_you_mean(&key.name, self.asked.iter().copied()),
+            };
+            mistake.help(format!("{} may have {}", self.what, list_names(&self.asked)));
         }
     }
 }
@@ -268,7 +270,7 @@ pub(crate) fn word<T: Copy>(
 pub(crate) fn weight(review: &mut Review, node: &Node) -> Option<f64> {
     match &node.kind {
         Kind::Number(_, weight) if *weight > 0.0 && *weight <= 1e9 => Some(*weight),
-        _ => wrong(review, node, "a weight above zero, such as 80"),
+        _ => wrong(review, node, "a weight above zero and at most 1000000000, such as 80"),
     }
 }
 

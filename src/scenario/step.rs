@@ -4,7 +4,7 @@
 //! Invariant: a step that comes out has one method, a path, and a service that exists.
 
 use super::diagnose::{Review, nearest};
-use super::flow::Setting;
+use super::flow::{Setting, value_of};
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields};
 use super::tags::{self, Tags};
@@ -138,6 +138,14 @@ fn one_method<'n>(
         [] => {
             // An unknown key is most often the method, misspelt: then that was the mistake.
             if review.count() == before {
+                if let Some(think) = value_of(node, "think") {
+                    let law = shape::scalar(think).unwrap_or("5s");
+                    review
+                        .mistake(node.span, "`think` alone is no step: it follows a request")
+                        .expected("a request beside it, or `pause`")
+                        .help(format!("write `- pause: {}`", shape::short(law)));
+                    return None;
+                }
                 review
                     .mistake(node.span, "this step has no request")
                     .expected("one of `get`, `post`, `put`, `patch`, `delete`, `head`, `options`")

@@ -176,6 +176,15 @@ fn report(review: &mut Review, node: &Node, text: &str, error: &ParseError, name
     }
 }
 
+/// The place in the file of a part of a template, or of all of it if the part stands elsewhere.
+pub(super) fn place(review: &Review, span: Span, text: &str, part: &str) -> Span {
+    let error = |start: usize| ParseError {
+        kind: ParseErrorKind::Misplaced(String::new()),
+        range: start..start + part.len(),
+    };
+    text.find(part).map_or(span, |start| locate(review, span, text, &error(start)))
+}
+
 /// The place of a mistake in the file: exact where the text stands there as it is (no escapes),
 /// else where the same words stand, else the whole value.
 fn locate(review: &Review, span: Span, text: &str, error: &ParseError) -> Span {

@@ -124,6 +124,7 @@ fn generator(report: &Report) -> Value {
         "run_queue_share": snapshot.health.run_queue_share,
         "rss_bytes_peak": report.rss_peak,
         "unset_variables": names(&snapshot.unset),
+        "failed_expressions": names(&snapshot.failed_expressions),
     })
 }
 

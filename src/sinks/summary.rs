@@ -288,6 +288,9 @@ fn answers(out: &mut String, report: &Report) {
     for (name, count) in &snapshot.unset {
         label(out, "unset", &format!("{} × {}", show_count(*count), plain(name)));
     }
+    for (text, count) in &snapshot.failed_expressions {
+        label(out, "expression", &format!("{} × {}", show_count(*count), plain(text)));
+    }
     for (name, count) in &snapshot.ran_out {
         let text = format!("`{}` had no row left for {}", plain(name), show_count(*count));
         label(out, "data", &text);

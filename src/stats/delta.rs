@@ -19,8 +19,9 @@ use super::sample::Shape;
 
 pub use super::part::LostStarts;
 
-/// Status codes are counted densely from 100 to 599; others count as 0.
-pub const STATUSES: usize = 500;
+/// The status codes, from 100 to 999: RFC 9110 defines those below 600, and the readers of both
+/// versions of HTTP take any other of three digits as it came.
+pub const STATUSES: usize = 900;
 
 /// The most distinct unset variables remembered by name; the rest count under "…".
 const NAMES: usize = 32;
@@ -42,14 +43,14 @@ pub struct Delta {
     pub addresses: Addresses,
     /// Whole run: answers by status code − 100.
     pub statuses: Box<[u64; STATUSES]>,
-    /// Whole run: answers with a status outside 100 to 599.
-    pub odd_statuses: u64,
     /// Whole run: attempts that ended without an answer, by `outcome::error_index`.
     pub errors: Box<[u64; ERRORS]>,
     /// Whole run: calls not made because a variable was unset, by its name.
     pub unset: BTreeMap<String, u64>,
     /// Whole run: users or iterations that found no row left, by the feed's name.
     pub ran_out: BTreeMap<String, u64>,
+    /// Expressions that failed on the values they met: the expression, why, and its step.
+    pub failed_expressions: BTreeMap<String, u64>,
     /// What `log` steps said, oldest first; at most [`LINES`].
     pub lines: Vec<String>,
     /// Lines beyond those, counted.
@@ -171,7 +172,7 @@ pub struct StepWindow {
     pub own_delay: Option<Box<OwnDelay>>,
     /// Passed and failed, by check.
     pub checks: Vec<[u64; 2]>,
-    /// Answers by status, in the order they came up; as many as the target thinks of, at most 500.
+    /// Answers by status, in the order they came up; as many as the target thinks of, at most [`STATUSES`].
     pub statuses: Vec<(u16, u64)>,
 }
 
@@ -186,10 +187,10 @@ impl Delta {
             connections: Connections::default(),
             addresses: Addresses::default(),
             statuses: Box::new([0; STATUSES]),
-            odd_statuses: 0,
             errors: Box::new([0; ERRORS]),
             unset: BTreeMap::new(),
             ran_out: BTreeMap::new(),
+            failed_expressions: BTreeMap::new(),
             lines: Vec::new(),
             lines_lost: 0,
             halt: None,
@@ -257,10 +258,11 @@ impl Delta {
         self.connections.add(&other.connections);
         self.addresses.merge(&other.addresses);
         self.statuses.iter_mut().zip(other.statuses.iter()).for_each(|(mine, n)| *mine += n);
-        self.odd_statuses += other.odd_statuses;
         self.errors.iter_mut().zip(other.errors.iter()).for_each(|(mine, n)| *mine += n);
         other.unset.iter().for_each(|(name, n)| add_name(&mut self.unset, name, *n));
         other.ran_out.iter().for_each(|(name, n)| add_name(&mut self.ran_out, name, *n));
+        let failed = &mut self.failed_expressions;
+        other.failed_expressions.iter().for_each(|(text, n)| add_name(failed, text, *n));
     }
 }
 
@@ -336,10 +338,9 @@ impl LoadWindow {
 }
 
 impl StepWindow {
-    /// Counts answers of a status; those outside 100 to 599 are one.
+    /// Counts answers of a status.
     #[inline]
     pub fn count_status(&mut self, status: u16, count: u64) {
-        let status = if (100..600).contains(&status) { status } else { 0 };
         match self.statuses.iter_mut().find(|(known, _)| *known == status) {
             Some((_, mine)) => *mine += count,
             None => self.statuses.push((status, count)),

@@ -30,7 +30,7 @@ pub struct Snapshot {
     pub connections: Connections,
     /// Whole run: what connections went to.
     pub addresses: Addresses,
-    /// Answers by status code, ascending; 0 stands for codes outside 100 to 599.
+    /// Answers by status code, ascending.
     pub statuses: Vec<(u16, u64)>,
     /// Attempts without an answer: `outcome::error_at` index and count, most frequent first.
     pub errors: Vec<(usize, u64)>,
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub unset: Vec<(String, u64)>,
     /// Users or iterations that found no row left, by the feed's name.
     pub ran_out: Vec<(String, u64)>,
+    /// Expressions that failed on the values they met: the expression, why, and its step.
+    pub failed_expressions: Vec<(String, u64)>,
     /// What was due after the warm-up; its `second` means nothing.
     pub measured: Window,
     /// What was due before.

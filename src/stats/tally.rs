@@ -110,13 +110,8 @@ impl Tally {
         let mut errors: Vec<(usize, u64)> =
             (0..ERRORS).map(|i| (i, self.total.errors[i])).filter(|(_, n)| *n > 0).collect();
         errors.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        let mut statuses: Vec<(u16, u64)> = Vec::new();
-        if self.total.odd_statuses > 0 {
-            statuses.push((0, self.total.odd_statuses));
-        }
-        statuses.extend(
-            (100u16..).zip(self.total.statuses.iter().copied()).filter(|(_, count)| *count > 0),
-        );
+        let counts = self.total.statuses.iter().copied();
+        let statuses = (100u16..).zip(counts).filter(|(_, count)| *count > 0).collect();
         // What only a count ends is over with its last iteration; what follows are goodbyes.
         let counted = (gauges.running_iterations == 0).then_some(gauges.last_done_ns);
         let end = load_end_ns.or(counted).unwrap_or(u64::MAX).min(self.stopped_ns);
@@ -136,6 +131,7 @@ impl Tally {
             guarded: self.guarded(),
             unset: self.total.unset.clone().into_iter().collect(),
             ran_out: self.total.ran_out.clone().into_iter().collect(),
+            failed_expressions: self.total.failed_expressions.clone().into_iter().collect(),
             measured: self.measured.clone(),
             warmup: self.warmup.clone(),
             worst_users: self.user_levels.worst(),

@@ -29,7 +29,7 @@ pub(super) struct Counts {
     held: AtomicU64,
     routes: [AtomicU64; Route::ALL.len()],
     /// By status, from 100.
-    statuses: [AtomicU64; 500],
+    statuses: [AtomicU64; 900],
     opened: AtomicU64,
     closed: AtomicU64,
     /// Accepts that failed, for want of descriptors.
@@ -46,7 +46,7 @@ impl Counts {
             requests: AtomicU64::new(0),
             held: AtomicU64::new(0),
             routes: [const { AtomicU64::new(0) }; Route::ALL.len()],
-            statuses: [const { AtomicU64::new(0) }; 500],
+            statuses: [const { AtomicU64::new(0) }; 900],
             opened: AtomicU64::new(0),
             closed: AtomicU64::new(0),
             refused: AtomicU64::new(0),
@@ -66,7 +66,7 @@ impl Counts {
     /// A request ended.
     pub fn ended(&self, answer: Answer) {
         let count = match answer {
-            Answer::Status(status) => &self.statuses[usize::from(status.clamp(100, 599)) - 100],
+            Answer::Status(status) => &self.statuses[usize::from(status.clamp(100, 999)) - 100],
             Answer::Reset => &self.faults[1],
             Answer::Close => &self.faults[2],
             Answer::Hang => &self.faults[3],

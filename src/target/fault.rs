@@ -63,11 +63,9 @@ impl FromStr for Failure {
             code => code
                 .parse()
                 .ok()
-                .filter(|code| (200..600).contains(code))
+                .filter(|code| (200..1_000).contains(code))
                 .map(Fault::Status)
-                .ok_or_else(|| {
-                wrong("expected a status from 200 to 599, reset, hang or close")
-            })?,
+                .ok_or_else(|| wrong("expected a status from 200 to 999, reset, hang or close"))?,
         };
         Ok(Self { share, fault })
     }
@@ -131,8 +129,8 @@ mod tests {
         for (text, part) in [
             ("503", "expected SHARE:FAULT such as 1%:503"),
             ("101%:503", "from 0% to 100%"),
-            ("1%:999", "expected a status from 200 to 599, reset, hang or close"),
-            ("1%:explode", "expected a status from 200 to 599, reset, hang or close"),
+            ("1%:1000", "expected a status from 200 to 999, reset, hang or close"),
+            ("1%:explode", "expected a status from 200 to 999, reset, hang or close"),
         ] {
             let message = text.parse::<Failure>().unwrap_err().to_string();
             assert!(message.contains(part), "{message}");

@@ -247,7 +247,7 @@ impl<'a> Asked<'a> {
             }
             Route::Echo => self.echo(reply),
             Route::Status => match self.last_number() {
-                Some(status @ 200..=599) => {
+                Some(status @ 200..=999) => {
                     reply.only(status as u16);
                     if status / 100 == 3 {
                         reply.header("location", "/");

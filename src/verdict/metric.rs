@@ -6,6 +6,7 @@
 use std::fmt;
 
 use super::threshold::RuleError;
+use crate::foreign;
 use crate::near::nearest;
 use crate::units::{parse_duration, parse_rate, parse_share, parse_size};
 
@@ -253,7 +254,8 @@ pub(super) fn metric(text: &str) -> Result<Metric, RuleError> {
         return Err(RuleError {
             message: format!("unknown metric `{}`", short(name)),
             expected: known_metrics(),
-            help: nearest(name, known).map(|near| format!("did you mean `{near}`?")),
+            help: foreign::metric(text)
+                .or_else(|| nearest(name, known).map(|near| format!("did you mean `{near}`?"))),
         });
     };
     let Some(written) = rest else {
@@ -272,9 +274,9 @@ pub(super) fn metric(text: &str) -> Result<Metric, RuleError> {
 }
 
 fn statuses(text: &str) -> Option<Metric> {
-    let known = |status: u16| (100..600).contains(&status);
+    let known = |status: u16| (100..1_000).contains(&status);
     if let Some(class) = text.strip_suffix("xx") {
-        let low = class.parse::<u16>().ok().filter(|class| (1..=5).contains(class))? * 100;
+        let low = class.parse::<u16>().ok().filter(|class| (1..=9).contains(class))? * 100;
         return Some(Metric::Statuses(low, low + 99));
     }
     let status = text.parse().ok().filter(|status| known(*status))?;

@@ -48,7 +48,7 @@ fn mistakes_say_what_was_expected() {
         ("step(\"pay\").lag.p99 < 1s", "`lag.p99` is not kept for what is selected here", None),
         ("step(\"a\").dropped == 0", "`dropped` is not kept for what is selected here", None),
         ("check(\"a\").errors < 1%", "`errors` is not kept for what is selected here", None),
-        ("status(6xx) < 1%", "`6xx` is no status", None),
+        ("status(0xx) < 1%", "`0xx` is no status", None),
         ("status(5xx) < 1s", "`1s` is no limit for `status(5xx)`", None),
         ("< 1s", "no metric before the comparison", None),
     ] {
@@ -98,6 +98,8 @@ fn the_full_grammar() {
     assert_eq!((full.metric, full.op), (p99, Op::Less));
     for (rule, metric, limit) in [
         ("status(404) == 0", Metric::Statuses(404, 404), 0.0),
+        ("status(799) == 0", Metric::Statuses(799, 799), 0.0),
+        ("status(9xx) == 0", Metric::Statuses(900, 999), 0.0),
         ("status(5xx) < 1%", Metric::StatusShare(500, 599), 0.01),
         ("status(5xx) < 0.5", Metric::StatusShare(500, 599), 0.5),
         ("calls > 100", Metric::Calls, 100.0),

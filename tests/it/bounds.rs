@@ -165,3 +165,26 @@ fn a_rule_missed_for_want_of_responses_has_no_margin_in_any_form() {
         assert!(text.contains(part) && !text.contains("margin 100"), "{file}: {text}");
     }
 }
+
+#[test]
+fn an_expression_that_fails_names_itself_its_value_and_its_step() {
+    let server = Server::answering(answer(b"{}"), Then::Next);
+    let scenario = format!(
+        "services: {{ t: \"{}\" }}\nworkloads:\n  w:\n    users: 1\n    iterations: 2\n    \
+         vars: {{ row: {{ id: 1, city: Olinda }} }}\n    flow:\n      \
+         - {{ get: \"/{{{{ row.idd }}}}\", name: first }}\n",
+        server.url().trim_end_matches('/')
+    );
+    let done = Manada::run(&scenario, &["--shards", "1"]).go();
+    let report = done.json();
+    let failed = &report["generator"]["failed_expressions"];
+    let said = "`row` has no `idd`; it has `city`, `id` (step `first`)";
+    assert_eq!(failed[said], 2, "{report}");
+    let hints = report["trust"]["reasons"].to_string();
+    assert!(hints.contains("expressions failed: `row` has no `idd`"), "{hints}");
+    // In an expression, too.
+    let scenario = scenario.replace("row.idd }}", "row.idd + 1 }}");
+    let done = Manada::run(&scenario, &["--shards", "1"]).go();
+    let failed = done.json()["generator"]["failed_expressions"].to_string();
+    assert!(failed.contains("{{ row.idd + 1 }}: `row` has no `idd`; it has"), "{failed}");
+}

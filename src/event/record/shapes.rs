@@ -83,9 +83,9 @@ packed! {
     Source { name, text }
     Kind { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
-        shard, workloads, departures, attempts, connections, addresses,
-        statuses, odd_statuses, errors, unset,
-        ran_out, lines, lines_lost, halt, failures, notices, pools, guarded, windows, gauges, last,
+        shard, workloads, departures, attempts, connections, addresses, statuses, errors, unset,
+        ran_out, failed_expressions, lines, lines_lost, halt, failures, notices, pools, guarded,
+        windows, gauges, last,
     }
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::{Pick, Ranks};
 use crate::curve::ONE_START;
 use crate::plan::flow::{Draw, Session};
-use crate::plan::load::Bound;
+use crate::plan::load::{Bound, Share};
 use crate::plan::{Arrivals, Load, Plan, Process, Workload};
 
 /// One workload's part of the items of a source: its item i is item `base + i × stride`.
@@ -31,15 +31,38 @@ impl Claim {
 }
 
 /// The claims of a plan by workload, share and draw. Those whose number of items is known come
-/// first, one after the other; the others take turns after them.
+/// first, one after the other; the others take turns after them. Where the rows do not suffice for
+/// that, all take turns: none is left without a row because another may need them all.
 pub fn claims(plan: &Plan) -> Vec<Vec<Vec<Claim>>> {
-    let mut found: Vec<Vec<Vec<Claim>>> = Vec::new();
+    let sources = sources(plan);
+    let draws = |workload: &Workload| -> Vec<Vec<Claim>> {
+        let draws = |share: &Share| plan.archetypes[share.archetype].data.len();
+        workload.shares.iter().map(|share| vec![Claim::ALL; draws(share)]).collect()
+    };
+    let mut found: Vec<Vec<Vec<Claim>>> = plan.workloads.iter().map(draws).collect();
+    for claimants in sources.values() {
+        let takers = takers(plan, claimants);
+        let is_short = is_short(plan, claimants, &takers);
+        let open_ended = takers.iter().filter(|taker| taker.items.is_none() || is_short).count();
+        let (mut base, mut turn) = (0, 0);
+        for taker in takers.iter().filter(|taker| taker.items.is_some() && !is_short) {
+            taker.claim(&mut found, Claim { base, stride: 1 });
+            base += taker.items.unwrap_or_default();
+        }
+        for taker in takers.iter().filter(|taker| taker.items.is_none() || is_short) {
+            taker.claim(&mut found, Claim { base: base + turn, stride: open_ended as u64 });
+            turn += 1;
+        }
+    }
+    found
+}
+
+/// Who takes `unique` rows of each source.
+fn sources(plan: &Plan) -> BTreeMap<&str, Vec<Claimant>> {
     let mut sources: BTreeMap<&str, Vec<Claimant>> = BTreeMap::new();
     for (load, workload) in plan.workloads.iter().enumerate() {
-        let mut shares = Vec::new();
         for (share, of) in workload.shares.iter().enumerate() {
             let archetype = &plan.archetypes[of.archetype];
-            shares.push(vec![Claim::ALL; archetype.data.len()]);
             for (index, draw) in archetype.data.iter().enumerate() {
                 if draw.feed.pick == Pick::Unique {
                     let known = known(plan, load, share, draw, &archetype.session);
@@ -47,32 +70,82 @@ pub fn claims(plan: &Plan) -> Vec<Vec<Vec<Claim>>> {
                 }
             }
         }
-        found.push(shares);
     }
-    for claimants in sources.values() {
-        let open_ended = claimants.iter().filter(|claimant| claimant.3.is_none()).count() as u64;
-        let mut base = 0;
-        // By workload and the how-manyeth draw of a share: where the rows of a count begin.
-        let mut counts: BTreeMap<(usize, usize), u64> = BTreeMap::new();
-        for (place, (load, share, index, items)) in claimants.iter().enumerate() {
-            let Some(items) = items else { continue };
-            let earlier = |other: &&Claimant| (other.0, other.1) == (*load, *share);
-            let nth = claimants[..place].iter().filter(earlier).count();
-            let shared = by_count(plan, *load, *share, *index).then(|| counts.get(&(*load, nth)));
-            let mine = shared.flatten().copied().unwrap_or(base);
-            found[*load][*share][*index] = Claim { base: mine, stride: 1 };
-            if mine == base {
-                counts.insert((*load, nth), base);
-                base += items;
+    sources
+}
+
+/// A source whose `unique` rows do not suffice for those whose number of takes is known: all take
+/// turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ShortSource {
+    /// The feeds that take its rows: workload, share and draw.
+    pub feeds: Vec<(usize, usize, usize)>,
+    /// How many take turns; each gets that part of the rows.
+    pub takers: usize,
+}
+
+/// All sources of a plan whose rows do not suffice.
+pub fn short_sources(plan: &Plan) -> Vec<ShortSource> {
+    let sources = sources(plan);
+    let short = sources.values().filter_map(|claimants| {
+        let takers = takers(plan, claimants);
+        let feeds = claimants.iter().map(|(load, share, draw, _)| (*load, *share, *draw));
+        (takers.len() > 1 && is_short(plan, claimants, &takers))
+            .then(|| ShortSource { feeds: feeds.collect(), takers: takers.len() })
+    });
+    short.collect()
+}
+
+/// Feeds that take the same rows in turn, and how many items when that is known.
+struct Taker {
+    feeds: Vec<(usize, usize, usize)>,
+    items: Option<u64>,
+}
+
+impl Taker {
+    fn claim(&self, found: &mut [Vec<Vec<Claim>>], claim: Claim) {
+        for (load, share, draw) in &self.feeds {
+            found[*load][*share][*draw] = claim;
+        }
+    }
+}
+
+/// Who takes rows of a source: the shares of a workload that a count ends take from the same, since
+/// each of its iterations is one share's.
+fn takers(plan: &Plan, claimants: &[Claimant]) -> Vec<Taker> {
+    let mut takers: Vec<Taker> = Vec::new();
+    // By workload and the how-manyeth draw of a share.
+    let mut counts: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    for (place, &(load, share, draw, items)) in claimants.iter().enumerate() {
+        let earlier = |other: &&Claimant| (other.0, other.1) == (load, share);
+        let nth = claimants[..place].iter().filter(earlier).count();
+        let feed = (load, share, draw);
+        if by_count(plan, load, share, draw) {
+            match counts.get(&(load, nth)) {
+                Some(first) => takers[*first].feeds.push(feed),
+                None => {
+                    counts.insert((load, nth), takers.len());
+                    takers.push(Taker { feeds: vec![feed], items });
+                }
             }
-        }
-        let rest = claimants.iter().filter(|claimant| claimant.3.is_none());
-        for (turn, (load, share, index, _)) in rest.enumerate() {
-            let claim = Claim { base: base + turn as u64, stride: open_ended };
-            found[*load][*share][*index] = claim;
+        } else {
+            takers.push(Taker { feeds: vec![feed], items });
         }
     }
-    found
+    takers
+}
+
+/// Whether those whose number of takes is known would leave too few rows: none to others, or not
+/// enough for themselves.
+fn is_short(plan: &Plan, claimants: &[Claimant], takers: &[Taker]) -> bool {
+    let rows = claimants.iter().map(|&(load, share, draw, _)| {
+        let kind = &plan.archetypes[plan.workloads[load].shares[share].archetype];
+        kind.data[draw].feed.rows.len()
+    });
+    let rows = rows.min().unwrap_or(u64::MAX);
+    let known = takers.iter().filter_map(|taker| taker.items).fold(0, u64::saturating_add);
+    let has_others = takers.iter().any(|taker| taker.items.is_none());
+    known > rows || (known == rows && has_others)
 }
 
 /// Workload, share and draw of who takes rows in turn, and how many, when that is known.

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-pub use claim::{Claim, claims};
+pub use claim::{Claim, ShortSource, claims, short_sources};
 pub use rank::Ranks;
 pub use rows::{Format, NotRows, Rows};
 

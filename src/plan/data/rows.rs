@@ -3,8 +3,9 @@
 //! `scenario` opens them; a row is read when a user takes it.
 //! Invariant: memory is bounded whatever the file's size; a row is a map from column to value.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Seek};
+use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -21,6 +22,9 @@ const STRIDE: u64 = 32;
 
 /// The longest stretch of a file that `STRIDE` rows may take: 16 MiB.
 const MAX_STRETCH: usize = 16 << 20;
+
+/// The byte order mark of UTF-8, with which some programs begin a file.
+const MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// How a file of rows is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +70,9 @@ pub enum NotRows {
         /// What is wrong with it.
         message: String,
     },
+    /// Two columns have the same name: rows would have only one of them.
+    #[error("the column `{0}` is there twice")]
+    SameColumn(String),
     /// There are none.
     #[error("it has no rows")]
     Empty,
@@ -118,12 +125,20 @@ impl Rows {
         }
     }
 
-    /// The names of the columns, as the first row has them.
-    pub fn columns(&self) -> Vec<String> {
+    /// All names that a row may have, those of the first row first; `None` for large files of JSON,
+    /// whose rows may all differ.
+    pub fn columns(&self) -> Option<Vec<String>> {
         match &self.0 {
-            Held::File(Stretches { columns: Some(columns), .. }) => columns.clone(),
-            Held::File(_) => self.get(0).map(|row| names(&row)).unwrap_or_default(),
-            Held::Memory(rows) => rows.first().map(names).unwrap_or_default(),
+            Held::File(held) => held.columns.clone(),
+            Held::Memory(rows) => {
+                let (mut all, mut seen) = (Vec::new(), HashSet::new());
+                for name in rows.iter().flat_map(names) {
+                    if seen.insert(name.clone()) {
+                        all.push(name);
+                    }
+                }
+                Some(all)
+            }
         }
     }
 
@@ -163,11 +178,13 @@ impl Stretches {
 
 /// The rows of a CSV text; `columns` are known when it is a part of a file.
 fn csv_rows(text: &[u8], columns: Option<&[String]>) -> Result<Vec<Value>, NotRows> {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let text = text.strip_prefix(MARK).unwrap_or(text);
     let mut reader = csv_reader(text, columns.is_none());
     let columns = match columns {
         Some(columns) => columns.to_vec(),
-        None => reader.headers().map_err(malformed)?.iter().map(str::to_owned).collect(),
+        None => {
+            named_once(reader.headers().map_err(malformed)?.iter().map(str::to_owned).collect())?
+        }
     };
     let row = |record: csv::Result<csv::StringRecord>| {
         let record = record.map_err(malformed)?;
@@ -239,7 +256,7 @@ fn object(row: &Json, number: u64, what: &str) -> Result<Value, NotRows> {
 
 fn index_csv(file: File) -> Result<Stretches, NotRows> {
     let mut reader = csv_reader(BufReader::with_capacity(1 << 20, file), true);
-    let columns: Vec<String> = reader.headers().map_err(malformed)?.iter().map(bare).collect();
+    let columns = named_once(reader.headers().map_err(malformed)?.iter().map(bare).collect())?;
     let (mut record, mut rows, mut begins) = (csv::StringRecord::new(), 0, Vec::new());
     loop {
         let begin = reader.position().byte();
@@ -256,16 +273,29 @@ fn index_csv(file: File) -> Result<Stretches, NotRows> {
     Ok(Stretches { file: reader.into_inner().into_inner(), columns: Some(columns), begins, rows })
 }
 
+/// The names of columns, if each is there once.
+fn named_once(columns: Vec<String>) -> Result<Vec<String>, NotRows> {
+    let mut seen = HashSet::new();
+    match columns.iter().find(|column| !seen.insert(column.as_str())) {
+        Some(twice) => Err(NotRows::SameColumn(twice.clone())),
+        None => Ok(columns),
+    }
+}
+
 fn bare(column: &str) -> String {
     column.strip_prefix('\u{feff}').unwrap_or(column).to_owned()
 }
 
 fn index_lines(file: File) -> Result<Stretches, NotRows> {
     let mut reader = BufReader::with_capacity(1 << 20, file);
-    if first_byte(&mut reader)? == Some(b'[') {
+    let mark = if reader.fill_buf()?.starts_with(MARK) { MARK.len() } else { 0 };
+    reader.consume(mark);
+    let first = reader.fill_buf()?.iter().find(|byte| !byte.is_ascii_whitespace());
+    if first == Some(&b'[') {
         return Err(NotRows::TooLarge);
     }
-    let (mut line, mut at, mut rows, mut begins) = (String::new(), 0u64, 0, Vec::new());
+    let (mut line, mut at, mut rows) = (String::new(), mark as u64, 0);
+    let mut begins = Vec::new();
     for number in 1.. {
         line.clear();
         let read = io::Read::take(&mut reader, MAX_STRETCH as u64).read_line(&mut line)? as u64;
@@ -281,13 +311,6 @@ fn index_lines(file: File) -> Result<Stretches, NotRows> {
         at += read;
     }
     Ok(Stretches { file: reader.into_inner(), columns: None, begins, rows })
-}
-
-/// The first byte that is not white space.
-fn first_byte(reader: &mut BufReader<File>) -> io::Result<Option<u8>> {
-    let start = reader.fill_buf()?.iter().copied().find(|byte| !byte.is_ascii_whitespace());
-    reader.rewind()?;
-    Ok(start)
 }
 
 /// Row `row` begins at `begin`: kept when it is the first of a stretch.

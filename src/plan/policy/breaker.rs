@@ -93,9 +93,10 @@ pub struct Failures {
 }
 
 impl Failures {
-    /// No complete answer, or one that says the target failed (5xx).
+    /// No complete answer, or one that says the target failed: 5xx, and what no status is defined
+    /// for (RFC 9110 §15: to be taken as 5xx).
     pub fn of_target() -> Self {
-        Self { connect: true, timeout: true, broken: true, statuses: vec![(500, 599)] }
+        Self { connect: true, timeout: true, broken: true, statuses: vec![(500, 999)] }
     }
 
     /// Whether `outcome` is one; what we did ourselves never is.

@@ -22,6 +22,8 @@ struct Inner {
     code: minijinja::Expression<'static, 'static>,
     /// Name and slot of each variable.
     reads: Vec<(Value, usize)>,
+    /// The parts of variables that it reads: a slot and a name, such as `id` in `row.id`.
+    parts: Vec<(usize, String)>,
     reads_user: bool,
     reads_run: bool,
     reads_request: bool,
@@ -74,9 +76,27 @@ pub(super) fn compile(
         }
     }
     unknown.sort();
+    let mut parts: Vec<(usize, String)> = code
+        .undeclared_variables(true)
+        .iter()
+        .filter_map(|path| path.split_once('.'))
+        .filter_map(|(name, rest)| {
+            let slot = names.iter().position(|known| known == name)?;
+            Some((slot, rest.split('.').next().unwrap_or(rest).to_owned()))
+        })
+        .collect();
+    parts.sort();
     let constants = constants.into_iter().map(|(name, value)| (Value::from(name), value)).collect();
-    let source = source.to_owned();
-    let inner = Inner { source, code, reads, reads_user, reads_run, reads_request, constants };
+    let inner = Inner {
+        source: source.to_owned(),
+        code,
+        reads,
+        parts,
+        reads_user,
+        reads_run,
+        reads_request,
+        constants,
+    };
     Ok((Expression(Arc::new(inner)), unknown))
 }
 
@@ -125,12 +145,26 @@ impl Expression {
         self.0.reads.iter().for_each(|(_, slot)| each(*slot));
     }
 
+    /// Calls `each` with the slot of every variable of which it reads a part, and the part's name.
+    pub(super) fn parts(&self, each: &mut dyn FnMut(usize, &str)) {
+        self.0.parts.iter().for_each(|(slot, name)| each(*slot, name));
+    }
+
     /// Most often a capture found nothing: then the variable's name says more than the error.
     fn blame(&self, scope: &Scope<'_>, otherwise: &str) -> RenderError {
         let unset = |slot: &usize| scope.variables.get(*slot).is_none_or(Option::is_none);
         match self.0.reads.iter().find(|(_, slot)| unset(slot)) {
             Some((_, slot)) => super::unset(scope, *slot),
-            None => RenderError::Invalid(format!("{self:?}: {otherwise}")),
+            None => {
+                let missing = self.0.parts.iter().find_map(|(slot, part)| {
+                    let value = scope.variables.get(*slot)?.as_ref()?;
+                    let is_there = value.get_attr(part).is_ok_and(|part| !part.is_undefined());
+                    let name = scope.names.get(*slot).map_or("", String::as_str);
+                    (!is_there).then(|| super::no_part(name, part, value))
+                });
+                let why = missing.unwrap_or_else(|| otherwise.to_owned());
+                RenderError::Invalid(format!("{self:?}: {why}"))
+            }
         }
     }
 

@@ -185,6 +185,18 @@ impl Template {
         self.segments.iter().any(|one| matches!(one, Segment::Slot(slot, _) if reads(slot)))
     }
 
+    /// Calls `each` with the slot of every variable of which it reads a part, and the part's name,
+    /// such as `id` in `row.id`.
+    pub fn parts(&self, each: &mut dyn FnMut(usize, &str)) {
+        for segment in &self.segments {
+            match segment {
+                Segment::Slot(Slot::Field(slot, name), _) => each(*slot, name),
+                Segment::Slot(Slot::Expression(expression), _) => expression.parts(each),
+                _ => {}
+            }
+        }
+    }
+
     /// Appends the rendered text to `out`; after an error `out` holds what came before it.
     pub fn render(&self, scope: &mut Scope<'_>, out: &mut Vec<u8>) -> Result<(), RenderError> {
         let rendered = self.render_all(scope, out);
@@ -248,7 +260,7 @@ impl Slot {
                     Ok(part) if !part.is_undefined() => Ok(part),
                     _ => {
                         let whole = scope.names.get(*slot).map_or("", String::as_str);
-                        Err(RenderError::Invalid(format!("`{whole}` has no `{name}`")))
+                        Err(RenderError::Invalid(no_part(whole, name, value)))
                     }
                 }
             }
@@ -271,6 +283,21 @@ impl Slot {
 
 fn digits(number: impl std::fmt::Display, out: &mut Vec<u8>) -> Result<(), RenderError> {
     write!(out, "{number}").map_err(|error| RenderError::Invalid(error.to_string()))
+}
+
+/// That a value has no part of this name, and which it has.
+fn no_part(whole: &str, name: &str, value: &Value) -> String {
+    /// More names are no help.
+    const SHOWN: usize = 12;
+    let keys: Vec<String> = match value.kind() {
+        minijinja::value::ValueKind::Map => {
+            let keys = value.try_iter().into_iter().flatten().take(SHOWN);
+            keys.map(|key| format!("`{key}`")).collect()
+        }
+        _ => Vec::new(),
+    };
+    let has = if keys.is_empty() { String::new() } else { format!("; it has {}", keys.join(", ")) };
+    format!("`{whole}` has no `{name}`{has}")
 }
 
 fn unset(scope: &Scope<'_>, slot: usize) -> RenderError {

@@ -104,12 +104,12 @@ pub(super) fn failures_of(review: &mut Review, node: &Node) -> Option<Failures> 
 /// `503`, `5xx` or `500-504`, from one status to another.
 fn statuses(text: &str) -> Option<(u16, u16)> {
     if let Some(class) = text.strip_suffix("xx") {
-        let class: u16 = class.parse().ok().filter(|class| (1..=5).contains(class))?;
+        let class: u16 = class.parse().ok().filter(|class| (1..=9).contains(class))?;
         return Some((class * 100, class * 100 + 99));
     }
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     let status = |text: &str| -> Option<u16> {
-        text.trim().parse().ok().filter(|status| (100..=599).contains(status))
+        text.trim().parse().ok().filter(|status| (100..=999).contains(status))
     };
     Some((status(from)?, status(to)?)).filter(|(from, to)| from <= to)
 }
@@ -125,7 +125,10 @@ mod tests {
             ("5xx", Some((500, 599))),
             ("500-504", Some((500, 504))),
             ("500 - 504", Some((500, 504))),
-            ("6xx", None),
+            ("6xx", Some((600, 699))),
+            ("799", Some((799, 799))),
+            ("0xx", None),
+            ("1000", None),
             ("504-500", None),
             ("99", None),
             ("500-", None),

@@ -148,6 +148,7 @@ fn snapshot(plan: &Outline, seconds: u32, text: &str) -> Snapshot {
     snapshot.statuses = vec![(0, 1), (200, 100), (503, 2)];
     snapshot.errors = vec![(3, 2)];
     snapshot.unset = vec![(text.to_owned(), 3)];
+    snapshot.failed_expressions = vec![(text.to_owned(), 2)];
     snapshot.ran_out = vec![(text.to_owned(), 4)];
     let exemplar = Exemplar {
         step: 0,

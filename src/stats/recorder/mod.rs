@@ -297,6 +297,11 @@ impl Recorder {
         add_name(&mut self.delta.unset, name, 1);
     }
 
+    /// An expression failed on the values it met; `text` says which, why and where.
+    pub fn failed_expression(&mut self, text: &str) {
+        add_name(&mut self.delta.failed_expressions, text, 1);
+    }
+
     /// A user or an iteration found no row left in the feed `name`.
     pub fn ran_out(&mut self, name: &str) {
         add_name(&mut self.delta.ran_out, name, 1);

@@ -170,7 +170,10 @@ fn own_errors(snapshot: &Snapshot) -> Option<Reason> {
     let all = calls.made + own - calls.generator_errors;
     share("generator_errors", own, all, NOT_MADE, || {
         let unset: Vec<&str> = snapshot.unset.iter().map(|(name, _)| name.as_str()).collect();
-        if unset.is_empty() {
+        let failed = snapshot.failed_expressions.iter().max_by_key(|(_, count)| *count);
+        if let (true, Some((text, _))) = (unset.is_empty(), failed) {
+            format!("expressions failed: {text}")
+        } else if unset.is_empty() {
             "see the errors of phase `generator`: each says what to do".to_owned()
         } else {
             format!("calls needed variables that were not set: {}", unset.join(", "))

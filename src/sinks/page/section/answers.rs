@@ -12,7 +12,11 @@ use crate::stats::outcome;
 pub fn render(view: &View<'_>) -> Markup {
     let snapshot = view.snapshot;
     let nothing = snapshot.statuses.is_empty() && snapshot.errors.is_empty();
-    if nothing && snapshot.unset.is_empty() && snapshot.ran_out.is_empty() {
+    if nothing
+        && snapshot.unset.is_empty()
+        && snapshot.failed_expressions.is_empty()
+        && snapshot.ran_out.is_empty()
+    {
         return html! {};
     }
     html! { div.grid { (statuses(view)) (errors(view)) } (names(view)) }
@@ -29,7 +33,7 @@ fn statuses(view: &View<'_>) -> Markup {
                     tbody { @for (status, n) in &view.snapshot.statuses {
                         @let share = *n as f64 / all as f64;
                         tr {
-                            th scope="row" { @if *status == 0 { "other" } @else { (status) } }
+                            th scope="row" { (status) }
                             (count(*n))
                             td.n { (percent(share)) }
                             (share_bar(colour(*status), share))
@@ -91,6 +95,7 @@ fn names(view: &View<'_>) -> Markup {
     };
     html! {
         (list("Variables that were not set", &view.snapshot.unset))
+        (list("Expressions that failed", &view.snapshot.failed_expressions))
         (list("Data that was used up", &view.snapshot.ran_out))
     }
 }

@@ -97,7 +97,7 @@ fn measured(
         statuses.sort_unstable();
         let mut parts = vec![Span::raw("  ")];
         for (status, count) in statuses {
-            let bad = status == 0 || status >= 400;
+            let bad = status >= 400;
             let style = if bad { theme.bad() } else { Style::new() };
             parts.push(span(format!("{status} × {}   ", show_count(count)), style));
         }

@@ -35,9 +35,9 @@ fn statuses(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     let answers: u64 = snapshot.statuses.iter().map(|(_, count)| count).sum();
     let mut parts: Vec<Span<'static>> = Vec::new();
     for (status, count) in &snapshot.statuses {
-        let bad = *status == 0 || *status >= 400;
+        let bad = *status >= 400;
         let share = show_share(*count as f64 / answers as f64);
-        let name = if *status == 0 { "other".to_owned() } else { status.to_string() };
+        let name = status.to_string();
         let text = format!("  {name} × {} ({share})", show_count(*count));
         let used: usize = parts.iter().map(Span::width).sum();
         if used + text.chars().count() > usize::from(columns) && !parts.is_empty() {
@@ -79,6 +79,9 @@ fn kinds(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     for (name, count) in &snapshot.unset {
         let kind = format!("unset {}", clean(name));
         row(*count, "generator", &kind, "calls needed this variable, and nothing had set it");
+    }
+    for (text, count) in &snapshot.failed_expressions {
+        row(*count, "generator", "expression", &clean(text));
     }
     if errors.is_empty() {
         let what =

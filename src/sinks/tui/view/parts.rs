@@ -124,13 +124,10 @@ pub(super) fn wrongs(report: &Report) -> Vec<Wrong> {
     };
     let status = |(status, count): &(u16, u64)| Wrong {
         count: *count,
-        what: match status {
-            0 => "status outside 100 to 599".to_owned(),
-            status => format!("status {status}"),
-        },
+        what: format!("status {status}"),
         hint: "",
     };
-    let bad = snapshot.statuses.iter().filter(|(status, _)| *status == 0 || *status >= 400);
+    let bad = snapshot.statuses.iter().filter(|(status, _)| *status >= 400);
     let mut all: Vec<Wrong> = snapshot.errors.iter().map(error).chain(bad.map(status)).collect();
     for (step, check, [_, failed]) in checks(report).filter(|(_, _, counts)| counts[1] > 0) {
         let what = format!("check {}: {}", clean(step), clean(check));

@@ -1,13 +1,16 @@
 //! YAML as spanned nodes: parsed once, within tight bounds.
 //!
 //! `library` feeds it the text of a file, `shape` reads the nodes.
-//! Invariant: no input, however hostile, costs more than the budget below; the only place that
-//! knows the YAML crate.
+//! Invariant: no input, however hostile, costs more than a few times the budget below; the only
+//! place that knows the YAML crate.
 
+mod errors;
+
+use std::collections::HashMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::{Error, Location, Options, Spanned, UserMessageFormatter};
+use serde_saphyr::{DuplicateKeyPolicy, Error, Location, Options, Spanned};
 
 use super::diagnose::{Review, Span};
 
@@ -60,19 +63,32 @@ pub(crate) fn parse(review: &mut Review, source: usize, text: &str) -> Option<No
 
 /// Parses a text that may be any value.
 pub(crate) fn value(review: &mut Review, source: usize, text: &str) -> Option<Node> {
-    let root = match serde_saphyr::from_str_with_options::<Spanned<Raw>>(text, options()) {
-        Ok(root) => root,
+    match read(text, DuplicateKeyPolicy::Error) {
+        Ok(root) => Some(Converter { review, source, text }.node(root)),
         Err(error) => {
-            report(review, source, text, &error);
-            return None;
+            // A key that is there twice: read on, and find all of them and what else is wrong.
+            if errors::is_duplicate(&error)
+                && let Ok(root) = read(text, DuplicateKeyPolicy::LastWins)
+            {
+                let before = review.count();
+                let node = Converter { review, source, text }.node(root);
+                if review.count() > before {
+                    return Some(node);
+                }
+            }
+            errors::report_all(review, source, text, &error);
+            None
         }
-    };
-    let mut converter = Converter { review, source, text };
-    Some(converter.node(root))
+    }
 }
 
-fn options() -> Options {
+fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Spanned<Raw>, Error> {
+    serde_saphyr::from_str_with_options(text, options(duplicate_keys))
+}
+
+fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
     serde_saphyr::options! {
+        duplicate_keys: duplicate_keys,
         budget: serde_saphyr::budget! {
             max_events: 200_000,
             max_nodes: 100_000,
@@ -187,15 +203,45 @@ impl Converter<'_> {
                 let written = self.text.get(span.start..span.end).unwrap_or_default().trim();
                 let plain = written.bytes().all(|b| b.is_ascii_digit() || b"-.eE".contains(&b));
                 let keep = plain && !written.is_empty();
-                Kind::Number(if keep { written.to_owned() } else { shown }, value)
+                match without_zeros(written) {
+                    Some(digits) => {
+                        self.review.warn(
+                            span,
+                            format!("this is the number {digits}, without its leading zeros"),
+                            &format!("quote it if the zeros matter: `\"{written}\"`"),
+                        );
+                        Kind::Number(digits, value)
+                    }
+                    None => Kind::Number(if keep { written.to_owned() } else { shown }, value),
+                }
             }
             Raw::Text(text) => Kind::Text(text),
             Raw::List(items) => Kind::List(items.into_iter().map(|item| self.node(item)).collect()),
-            Raw::Map(entries) => Kind::Map(
-                entries.into_iter().filter_map(|(key, value)| self.entry(key, value)).collect(),
-            ),
+            Raw::Map(entries) => Kind::Map(self.entries(entries)),
         };
         Node { span, kind }
+    }
+
+    /// The entries of a map. Of a key that is there twice the first counts, and the second is
+    /// reported with the place of the first.
+    fn entries(&mut self, entries: Vec<(Spanned<Raw>, Spanned<Raw>)>) -> Vec<(Key, Node)> {
+        let mut first: HashMap<String, usize> = HashMap::new();
+        let mut kept = Vec::new();
+        for (key, value) in entries {
+            let Some((key, value)) = self.entry(key, value) else { continue };
+            if let Some(at) = first.get(&key.name) {
+                let line = self.text[..*at].matches('\n').count() + 1;
+                self.review
+                    .mistake(key.span, format!("the key `{}` is there twice", key.name))
+                    .help(format!(
+                        "the first is on line {line}: keep one of the two, or rename one"
+                    ));
+                continue;
+            }
+            first.insert(key.name.clone(), key.span.start);
+            kept.push((key, value));
+        }
+        kept
     }
 
     fn entry(&mut self, key: Spanned<Raw>, value: Spanned<Raw>) -> Option<(Key, Node)> {
@@ -217,6 +263,18 @@ impl Converter<'_> {
     }
 }
 
+/// A whole number that was written with leading zeros, without them; `None` for other texts.
+fn without_zeros(written: &str) -> Option<String> {
+    let (sign, digits) = match written.strip_prefix('-') {
+        Some(digits) => ("-", digits),
+        None => ("", written),
+    };
+    let is_whole = digits.len() > 1 && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let bare = digits.trim_start_matches('0');
+    (is_whole && digits.starts_with('0'))
+        .then(|| format!("{sign}{}", if bare.is_empty() { "0" } else { bare }))
+}
+
 /// A location as a range of bytes; nodes of several lines are marked on their first.
 fn span_of(source: usize, text: &str, location: &Location) -> Span {
     let span = location.span();
@@ -236,56 +294,4 @@ fn offset_of(text: &str, line: u64, column: u64) -> usize {
     let rest = &text[start..];
     let column = column.saturating_sub(1) as usize;
     start + rest.char_indices().nth(column).map_or(rest.len(), |(at, _)| at)
-}
-
-fn report(review: &mut Review, source: usize, text: &str, error: &Error) {
-    let span = error
-        .location()
-        .map_or(Span { source, start: 0, end: 0 }, |location| span_of(source, text, &location));
-    let (message, help) = explain(error);
-    let mistake = review.mistake(span, message);
-    if let Some(help) = help {
-        mistake.help(help);
-    }
-}
-
-const TOO_MUCH: &str = "this YAML unfolds to more than a scenario may have";
-const LIMITS: &str = "at most 100 000 values, 64 levels deep, with `*aliases` written out";
-
-fn explain(error: &Error) -> (String, Option<&'static str>) {
-    let templates = "a value with `{{ }}`, `: `, ` #` or a leading `*`, `&`, `%`, `@` needs quotes";
-    match error {
-        Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => explain(error),
-        Error::DuplicateMappingKey { key, .. } => (
-            match key {
-                Some(key) => format!("the key `{key}` is there twice"),
-                None => "a key is there twice".to_owned(),
-            },
-            Some("keep one of the two, or rename one"),
-        ),
-        Error::Budget { .. }
-        | Error::AliasReplayLimitExceeded { .. }
-        | Error::AliasExpansionLimitExceeded { .. }
-        | Error::AliasReplayStackDepthExceeded { .. }
-        | Error::AliasReplayCounterOverflow { .. } => (TOO_MUCH.to_owned(), Some(LIMITS)),
-        Error::RecursiveReferencesRequireWeakTypes { .. } => {
-            ("an alias refers to itself".to_owned(), None)
-        }
-        Error::MultipleDocuments { .. } => (
-            "a second document begins here".to_owned(),
-            Some("one scenario or archetype per file: remove the `---` and what follows"),
-        ),
-        Error::UnknownAnchor { .. } => {
-            ("this alias has no anchor before it".to_owned(), Some(templates))
-        }
-        other => {
-            let text = other.render_with_formatter(&UserMessageFormatter);
-            let text = text.split(" at line ").next().unwrap_or(&text);
-            if text.contains("recursion limit") || text.contains("nesting") {
-                return (TOO_MUCH.to_owned(), Some(LIMITS));
-            }
-            let help = if text.contains("tabs") { "indent with spaces" } else { templates };
-            (format!("this is not YAML: {text}"), Some(help))
-        }
-    }
 }

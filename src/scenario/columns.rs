@@ -1,0 +1,79 @@
+//! Whether the columns that templates read are in the feeds.
+//!
+//! `archetype` asks when its steps and feeds are read.
+//! Invariant: only what is certain is a mistake: the columns are known, and nothing but the feed
+//! sets its variable.
+
+use super::diagnose::{Review, nearest};
+use super::node::{Kind, Node};
+use super::texts;
+use crate::plan::flow::Draw;
+use crate::plan::template::{Encoding, Template};
+
+/// The most columns that a message names.
+const SHOWN: usize = 12;
+
+/// A feed's variable, and its columns.
+struct Known<'d> {
+    draw: &'d Draw,
+    columns: Vec<String>,
+}
+
+/// Reports each column below `nodes` that its feed has not. `names` are the variables, `is_set`
+/// whether a step sets one, too.
+pub(super) fn check(
+    review: &mut Review,
+    names: &[String],
+    draws: &[Draw],
+    nodes: &[&Node],
+    is_set: impl Fn(&str) -> bool,
+) {
+    let known: Vec<Known<'_>> = draws
+        .iter()
+        .filter(|draw| !is_set(&names[draw.variable]))
+        .filter_map(|draw| Some(Known { draw, columns: draw.feed.rows.columns()? }))
+        .collect();
+    if !known.is_empty() {
+        nodes.iter().for_each(|node| check_node(review, names, &known, node));
+    }
+}
+
+fn check_node(review: &mut Review, names: &[String], known: &[Known<'_>], node: &Node) {
+    match &node.kind {
+        Kind::Text(text) if text.contains("{{") => check_text(review, names, known, node, text),
+        Kind::List(items) => items.iter().for_each(|item| check_node(review, names, known, item)),
+        Kind::Map(entries) => {
+            entries.iter().for_each(|(_, value)| check_node(review, names, known, value));
+        }
+        _ => {}
+    }
+}
+
+fn check_text(review: &mut Review, names: &[String], known: &[Known<'_>], node: &Node, text: &str) {
+    // What does not parse was reported where its step is read.
+    let Ok(template) = Template::parse(text, Encoding::Plain, names) else { return };
+    let mut missing = Vec::new();
+    template.parts(&mut |slot, name| {
+        let feed = known.iter().find(|known| known.draw.variable == slot);
+        if let Some(feed) = feed.filter(|feed| !feed.columns.iter().any(|own| own == name)) {
+            missing.push((feed, name.to_owned()));
+        }
+    });
+    for (feed, name) in missing {
+        let variable = &feed.draw.feed.name;
+        let span = texts::place(review, node.span, text, &format!("{variable}.{name}"));
+        let shown: Vec<String> =
+            feed.columns.iter().take(SHOWN).map(|column| format!("`{column}`")).collect();
+        let more = if feed.columns.len() > SHOWN { ", …" } else { "" };
+        let mistake = review.mistake(span, format!("`{variable}` has no column `{name}`"));
+        mistake.expected(format!("one of {}{more}", shown.join(", ")));
+        if let Some(near) = nearest(&name, feed.columns.iter().map(String::as_str)) {
+            mistake.help(format!("did you mean `{variable}.{near}`?"));
+        }
+        if let [only] = feed.columns.as_slice()
+            && only.contains([';', '\t', '|'])
+        {
+            mistake.help("columns are separated by commas (RFC 4180): write the file so");
+        }
+    }
+}
