@@ -246,13 +246,17 @@ pub enum RunEvent {
 #[derive(Clone, Debug)]
 pub struct Walked {
     /// `setup`, an archetype, or `teardown`.
-    pub name: String,
+    pub kind: String,
+    /// Which walk of it, from 1: an archetype with choices is walked more than once.
+    pub number: usize,
     /// What happened, in order.
     pub seen: Vec<Seen>,
     /// What happened beyond what is kept.
     pub more: u64,
     /// Why it did not go through, in words.
     pub failure: Option<String>,
+    /// Steps of its archetype that no walk came to, and why.
+    pub unreached: Vec<(String, String)>,
 }
 
 /// Something that happened on a walk. Secrets and logins are hidden in all of it.
@@ -283,8 +287,12 @@ pub struct SeenCall {
     pub service_ns: u64,
     /// Bytes read in its last attempt.
     pub bytes: u64,
-    /// Names of checks and expects, and whether they held.
-    pub checks: Vec<(String, bool)>,
+    /// The head of the response, a line each.
+    pub response: Vec<String>,
+    /// The length of the response's body as it was kept, and its beginning.
+    pub response_body: Option<(usize, String)>,
+    /// Names of checks and expects, whether they held, and what was found instead.
+    pub checks: Vec<(String, bool, Option<String>)>,
     /// Variables that were captured, and their values; none: unset.
     pub captures: Vec<(String, Option<String>)>,
     /// It was wanted as it came.

@@ -8,11 +8,12 @@ use std::path::PathBuf;
 
 use super::limits::{self, Limits};
 use super::output::{self, remark};
-use super::words::Changes;
+use super::words::{self, Changes};
 use crate::exit::Ending;
 use crate::plan::Plan;
 use crate::run::rehearsal::{self, Rehearsal};
 use crate::scenario::{self, Overrides};
+use crate::seed::Seed;
 use crate::sinks;
 use crate::units::show_duration;
 
@@ -21,6 +22,7 @@ use crate::units::show_duration;
 Examples:
   manada check scenarios/quickstart.yaml
   manada check scenarios/quickstart.yaml --once
+  manada check scenarios/quickstart.yaml --once --random --seed 7
   manada check shop.yaml --once --archetype buyer --json | jq .walks")]
 pub(super) struct Args {
     /// The scenario's file
@@ -29,9 +31,17 @@ pub(super) struct Args {
     changes: Changes,
     #[command(flatten)]
     limits: Limits,
-    /// Walk setup, each archetype and teardown once, and show what happens
+    /// Walk setup, each archetype and teardown once, and show what happens: an archetype with
+    /// choices as often as it takes to come to each of their ways
     #[arg(long, help_heading = "Once")]
     once: bool,
+    /// Walk each archetype one time, with the ways that are drawn
+    #[arg(long, requires = "once", help_heading = "Once")]
+    random: bool,
+    /// Random seed, e.g. 42 (default: that of the scenario, or random)
+    #[arg(long, value_name = "N", value_parser = words::seed, requires = "once",
+        help_heading = "Once")]
+    seed: Option<Seed>,
     /// Walk only this archetype, e.g. buyer
     #[arg(long, value_name = "NAME", requires = "once", help_heading = "Once")]
     archetype: Option<String>,
@@ -58,7 +68,8 @@ pub(super) fn run(args: &Args) -> Ending {
                 remark(&warning.render(true));
             }
             if args.once {
-                return once(&plan, args);
+                let seed = args.seed.unwrap_or(plan.seed);
+                return once(&Plan { seed, ..plan }, args);
             }
             let length = plan.load_end().map_or("until its iterations are made".into(), |end| {
                 format!("{} of load", show_duration(end))
@@ -103,7 +114,7 @@ fn once(plan: &Plan, args: &Args) -> Ending {
         output::complain(&format_args!("no workload has an archetype `{name}`: one of {names}"));
         return Ending::Usage;
     }
-    let Rehearsal { walks, ending } = match rehearsal::rehearse(plan, only) {
+    let Rehearsal { walks, ending } = match rehearsal::rehearse(plan, only, args.random) {
         Ok(rehearsal) => rehearsal,
         Err(trouble) => {
             output::complain(&trouble);

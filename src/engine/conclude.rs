@@ -96,7 +96,7 @@ fn look_at(
     (exchange, kept, bytes): (&Exchange, &Kept, &[u8]),
 ) {
     if let Some(witness) = &shard.witness {
-        witness.call((shard, user), prepared, exchange, judged, bytes);
+        witness.call((shard, user), prepared, (exchange, kept), judged, bytes);
     }
     let failed = judged.fate != Fate::Ok || judged.failed != Failed::NONE;
     // Of what was never sent or cut there is nothing to show.

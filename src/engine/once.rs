@@ -48,15 +48,16 @@ pub async fn witnessed(
     addresses: Vec<Address>,
     wire: Wire,
     globals: Variables,
+    witness: &Witness,
 ) -> (Once, Walked) {
-    let witness = Witness::default();
     // Nobody listens: a signal ends the process at once.
     let never = std::future::pending();
     let seen = Some(witness.clone());
     let once = walk(plan, archetype, addresses, wire, globals, seen, never).await;
     let notes = witness.take();
-    let (name, failure) = (archetype.name.clone(), once.failure());
-    (once, Walked { name, seen: notes.seen, more: notes.more, failure })
+    let (kind, failure) = (archetype.name.clone(), once.failure());
+    let unreached = Vec::new();
+    (once, Walked { kind, number: 1, seen: notes.seen, more: notes.more, failure, unreached })
 }
 
 async fn walk(

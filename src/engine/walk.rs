@@ -240,7 +240,11 @@ impl<'a> Walk<'a> {
         match step {
             Step::Jump(to) => Ok(*to),
             Step::Rescue { to } => Ok(if self.was_ok { *to } else { at + 1 }),
-            Step::Choose(choice) => Ok(choice.way(self.user.rng.random())),
+            Step::Choose(choice) => {
+                let drawn = choice.way(self.user.rng.random());
+                let witness = self.shard.witness.as_ref();
+                Ok(witness.map_or(drawn, |witness| witness.way(at, choice, drawn)))
+            }
             Step::If { condition, to } => {
                 let holds = condition.holds(&mut self.user.scope(self.shard, self.turn.intended));
                 self.or_fault(holds).map(|holds| if holds { at + 1 } else { *to })

@@ -3,8 +3,8 @@
 //! `once` brings it for `check --once`; a run has none, and pays one look at an `Option` per call.
 //! Invariant: what it takes down is bounded and shows no secrets.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::checks::{Failed, Judged};
 use super::exemplar;
@@ -14,11 +14,17 @@ use super::request::split_line;
 use super::shard::Shard;
 use super::user::User;
 use crate::event::{SEEN, Seen, SeenCall};
+use crate::plan::extract::{Answer, Reading};
+use crate::plan::flow::Choice;
 use crate::redact::{MASK, Redactor};
 use crate::stats::{Exchange, Fate, Outcome, outcome};
+use crate::wire::Kept;
 
 /// The most bytes of a body, a header or a value.
 const MAX: usize = 512;
+
+/// The most lines of a response's head.
+const MAX_LINES: usize = 64;
 
 /// What was taken down.
 #[derive(Debug, Default)]
@@ -30,18 +36,81 @@ pub(super) struct Notes {
     redirects: HashMap<usize, Vec<(u16, String)>>,
 }
 
-/// Whoever looks on.
-#[derive(Clone, Debug, Default)]
-pub struct Witness(Arc<Mutex<Notes>>);
+/// Where walks of an archetype have been.
+#[derive(Debug, Default)]
+struct Branches {
+    /// How often each way of a choice was taken, by the place of the choice.
+    ways: HashMap<usize, Vec<u32>>,
+    /// Walks since one took a way that no walk had taken before.
+    repeats: usize,
+    /// The names of the steps that were made, or tried.
+    steps: HashSet<String>,
+}
+
+/// Takes down the walks of one archetype.
+#[derive(Clone, Debug)]
+pub struct Witness {
+    notes: Arc<Mutex<Notes>>,
+    branches: Arc<Mutex<Branches>>,
+    /// Of the ways of a choice the one is taken that was taken least, not the one that is drawn.
+    takes_each_way: bool,
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 impl Witness {
+    /// Of walks that take each way of a choice in turn, or the way that is drawn.
+    pub fn new(takes_each_way: bool) -> Self {
+        Self { notes: Arc::default(), branches: Arc::default(), takes_each_way }
+    }
+
     /// What was taken down so far; nothing is left.
     pub(super) fn take(&self) -> Notes {
-        std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        std::mem::take(&mut *lock(&self.notes))
+    }
+
+    /// Whether another walk may come to more: some way was not taken yet, and it is not so that a
+    /// round through all known ways came to nothing new. Asked after each walk.
+    pub fn has_more(&self) -> bool {
+        let mut branches = lock(&self.branches);
+        let ways: usize = branches.ways.values().map(Vec::len).sum();
+        let is_open = branches.ways.values().flatten().any(|taken| *taken == 0);
+        let repeats = branches.repeats;
+        branches.repeats += 1;
+        self.takes_each_way && is_open && repeats <= ways
+    }
+
+    /// Whether a step of this name was made or tried.
+    pub fn came_to(&self, step: &str) -> bool {
+        lock(&self.branches).steps.contains(step)
+    }
+
+    /// Which way is taken at a choice; `drawn` is what chance says.
+    #[cold]
+    pub(super) fn way(&self, at: usize, choice: &Choice, drawn: usize) -> usize {
+        if !self.takes_each_way {
+            return drawn;
+        }
+        let mut branches = lock(&self.branches);
+        let ways = branches.ways.entry(at).or_insert_with(|| vec![0; choice.ways.len()]);
+        let Some(least) = (0..ways.len()).min_by_key(|way| ways[*way]) else { return drawn };
+        ways[least] += 1;
+        if ways[least] == 1 {
+            branches.repeats = 0;
+        }
+        choice.ways[least].1
     }
 
     fn note(&self, seen: Seen) {
-        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let step = match &seen {
+            Seen::Call(call) => Some(call.step.clone()),
+            Seen::Fault(step, _) => step.clone(),
+            Seen::Said(_) => None,
+        };
+        lock(&self.branches).steps.extend(step);
+        let mut notes = lock(&self.notes);
         if notes.seen.len() < SEEN {
             notes.seen.push(seen);
         } else {
@@ -58,7 +127,7 @@ impl Witness {
         status: u16,
         to: &str,
     ) {
-        let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut notes = lock(&self.notes);
         let hops = notes.redirects.entry(std::ptr::from_ref(prepared) as usize).or_default();
         hops.push((status, exemplar::text(&redactor(shard, user), to.as_bytes(), MAX)));
     }
@@ -82,7 +151,7 @@ impl Witness {
         &self,
         (shard, user): (&Shard, &User),
         prepared: &PreparedCall,
-        exchange: &Exchange,
+        (exchange, kept): (&Exchange, &Kept),
         judged: &Judged,
         bytes: &[u8],
     ) {
@@ -92,6 +161,20 @@ impl Witness {
         let held = |place: usize| !judged.failed.has(place);
         let names = call.checked().enumerate();
         let redactor = redactor(shard, user);
+        let found = |place: usize| {
+            let Outcome::Answered(status) = exchange.outcome else { return None };
+            let check = call.checks.iter().chain(&call.expects).nth(place)?;
+            let answer = Answer {
+                status,
+                cookies: &[],
+                head: &kept.head,
+                body: &kept.body,
+                service: exchange.done - exchange.dispatched,
+                first_byte: exchange.first_byte - exchange.dispatched,
+            };
+            let text = check.found(&Reading::new(answer)).filter(|_| !held(place))?;
+            Some(exemplar::text(&redactor, text.as_bytes(), MAX))
+        };
         let value = |slot: usize| {
             let value = user.variables[slot].as_ref()?;
             if redactor.is_sensitive(&kind.variables[slot]) {
@@ -101,9 +184,14 @@ impl Witness {
             Some(exemplar::text(&redactor, shown.as_bytes(), MAX))
         };
         let (request, body) = shown(&redactor, bytes);
+        // Without a response nothing is its own: what was kept is an earlier attempt's.
+        let response = match exchange.outcome {
+            Outcome::Answered(_) => response(&redactor, kept),
+            _ => (Vec::new(), None),
+        };
         let key = std::ptr::from_ref(prepared) as usize;
         let redirects = {
-            let mut notes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut notes = lock(&self.notes);
             notes.redirects.remove(&key).unwrap_or_default()
         };
         self.note(Seen::Call(Box::new(SeenCall {
@@ -115,11 +203,13 @@ impl Witness {
                 Outcome::Answered(status) => Ok(status),
                 other => Err(outcome::error_index(other).unwrap_or_default()),
             },
+            response: response.0,
+            response_body: response.1,
             service_ns: exchange.done.since(exchange.dispatched),
             bytes: exchange.bytes_received,
             checks: names
                 .take_while(|(place, _)| *place < looked_at)
-                .map(|(place, name)| (name, held(place)))
+                .map(|(place, name)| (name, held(place), found(place)))
                 .collect(),
             captures: call
                 .captures
@@ -129,6 +219,22 @@ impl Witness {
             ok: judged.fate == Fate::Ok && judged.failed == Failed::NONE,
         })));
     }
+}
+
+/// A response as people read it: its headers, the length of its body and its beginning.
+fn response(redactor: &Redactor<'_>, kept: &Kept) -> (Vec<String>, Option<(usize, String)>) {
+    let lines = kept.head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let lines = lines.filter(|line| !line.is_empty()).take(MAX_LINES);
+    let lines: Vec<String> = lines.map(|line| exemplar::header(redactor, line, MAX)).collect();
+    let content_type = lines.iter().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-type").then(|| value.trim().to_owned())
+    });
+    let body = (!kept.body.is_empty()).then(|| {
+        let content_type = content_type.unwrap_or_default();
+        (kept.body.len(), exemplar::body(redactor, &kept.body, &content_type, MAX))
+    });
+    (lines, body)
 }
 
 /// A request as people read it: line and headers, the length of the body and its beginning.

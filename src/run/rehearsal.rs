@@ -6,10 +6,10 @@
 use super::{Trouble, look_up, start_targets};
 use crate::clock;
 use crate::engine::once::{Once, witnessed};
-use crate::engine::{self, Variables};
+use crate::engine::{self, Variables, Witness};
 use crate::event::Walked;
 use crate::exit::Ending;
-use crate::plan::{Address, Archetype, Plan};
+use crate::plan::{Address, Archetype, Plan, Step};
 use crate::sinks::Audience;
 use crate::stats::delta::Halt;
 use crate::stats::outcome;
@@ -33,20 +33,37 @@ struct Sum {
     unreached: u64,
 }
 
-/// Walks a plan once; `only` names the one archetype to walk.
+/// The most walks of one archetype.
+const WALKS: usize = 32;
+
+/// Walks a plan once; `only` names the one archetype to walk. With `is_random` each archetype is
+/// walked once, as chance has it; else as often as it takes to come to each way of its choices.
 ///
 /// # Errors
 /// When the built-in target or TLS cannot be set up, or a service may not be reached.
-pub fn rehearse(plan: &Plan, only: Option<&str>) -> Result<Rehearsal, Trouble> {
+pub fn rehearse(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<Rehearsal, Trouble> {
     let (addresses, _targets) = start_targets(plan)?;
     look_up::before_load(plan, &addresses, &mut Audience::default(), &|_| {})?;
     let (mut walks, mut sum) = (Vec::new(), Sum::default());
     let mut globals = Variables::default();
     let mut walk = |archetype: &Archetype, globals: &Variables| -> Result<_, Trouble> {
-        let (once, walked) = alone(plan, archetype, &addresses, globals)?;
-        let held = sum.add(&once);
-        walks.push(walked);
-        Ok((once.variables, held))
+        let witness = Witness::new(!is_random);
+        let first = walks.len();
+        let (mut left, mut held) = (Variables::default(), true);
+        for number in 1..=WALKS {
+            let (once, mut walked) = alone(plan, archetype, &addresses, globals, &witness)?;
+            held &= sum.add(&once);
+            walked.number = number;
+            walks.push(walked);
+            left = once.variables;
+            if !witness.has_more() {
+                break;
+            }
+        }
+        if let Some(last) = walks[first..].last_mut().filter(|_| !is_random) {
+            last.unreached = unreached(archetype, &witness, held);
+        }
+        Ok((left, held))
     };
     let mut may_go_on = true;
     if let Some(setup) = &plan.setup {
@@ -70,14 +87,57 @@ fn alone(
     archetype: &Archetype,
     addresses: &[Address],
     globals: &Variables,
+    witness: &Witness,
 ) -> Result<(Once, Walked), Trouble> {
     let endpoints = engine::endpoints(plan, addresses);
     let wire = Wire::real(endpoints.map_err(|e| Trouble::World("cannot set up TLS", e))?);
     let (addresses, globals) = (addresses.to_vec(), Variables::clone(globals));
     // Nobody waits for a person who reads.
     let archetype = &archetype.clone().without_waits();
-    clock::block_on(witnessed(plan, archetype, addresses, wire, globals))
+    clock::block_on(witnessed(plan, archetype, addresses, wire, globals, witness))
         .map_err(|e| Trouble::World("cannot start a shard", e))
+}
+
+/// The steps that no walk came to, and what stood before each. `held`: all walks went through.
+fn unreached(archetype: &Archetype, witness: &Witness, held: bool) -> Vec<(String, String)> {
+    let names = archetype.series.iter().enumerate();
+    let missed = names.filter(|(_, name)| !witness.came_to(name));
+    missed
+        .map(|(series, name)| {
+            let ended = if held { "no walk came to it" } else { "the walk ended before it" };
+            let why = guard(archetype, series).unwrap_or(ended);
+            (name.clone(), why.to_owned())
+        })
+        .collect()
+}
+
+/// What decides whether the first call of a series is made, of all steps around it the innermost.
+fn guard(archetype: &Archetype, series: usize) -> Option<&'static str> {
+    let is_it = |call: usize| usize::from(archetype.calls[call].series) == series;
+    let steps = &archetype.steps;
+    let at = steps.iter().position(|step| match step {
+        Step::Call(call) => is_it(*call),
+        Step::Parallel(parallel) => parallel.branches.iter().any(|branch| is_it(branch.call)),
+        _ => false,
+    })?;
+    let within = |from: usize, to: usize| from < at && at < to;
+    steps[..at].iter().enumerate().rev().find_map(|(from, step)| match step {
+        Step::If { to, .. } if within(from, *to) => {
+            Some("the condition of the `if` or `while` around it did not hold")
+        }
+        // The steps that hold end with a jump beyond those of `else`.
+        Step::If { to, .. } if *to <= at => match steps.get(to.wrapping_sub(1)) {
+            Some(Step::Jump(end)) if at < *end => {
+                Some("the condition of the `if` before it held, and it stands in `else`")
+            }
+            _ => None,
+        },
+        Step::Round { to, .. } if within(from, *to) => Some("the loop around it made no round"),
+        Step::Rescue { to } if within(from, *to) => {
+            Some("it is a `fallback`, and the step before it did not fail")
+        }
+        _ => None,
+    })
 }
 
 impl Sum {

@@ -305,7 +305,8 @@ impl<'a> Steward<'a> {
 }
 
 /// How many calls of a series were sent and have ended, and how many of them the target failed: no
-/// answer, or one that says so (500 and above, 429). What it refuses with reason is no trouble of its.
+/// answer, or one that says so (500 and above, 429). What it refuses with reason is no trouble of
+/// its.
 fn trouble(step: &StepWindow) -> (u64, u64) {
     let calls = &step.calls;
     let (mut answered, mut bad) = (0, 0);

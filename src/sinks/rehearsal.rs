@@ -17,7 +17,9 @@ use crate::units::{show_bytes, show_us};
 pub fn render(scenario: &str, walks: &[Walked], ending: Ending) -> String {
     let mut out = String::new();
     for walk in walks {
-        let _ = writeln!(out, "{}", paint(BOLD, &plain(&walk.name)));
+        let number =
+            if walk.number > 1 { format!(" (walk {})", walk.number) } else { String::new() };
+        let _ = writeln!(out, "{}", paint(BOLD, &plain(&format!("{}{number}", walk.kind))));
         for seen in &walk.seen {
             match seen {
                 Seen::Call(one) => call(&mut out, one),
@@ -35,6 +37,10 @@ pub fn render(scenario: &str, walks: &[Walked], ending: Ending) -> String {
         if let Some(why) = &walk.failure {
             let _ = writeln!(out, "  {} {}", paint(BAD, "did not go through:"), plain(why));
         }
+        for (step, why) in &walk.unreached {
+            let text = plain(&format!("{step}: {why}"));
+            let _ = writeln!(out, "  {} {text}", paint(DIM, "not reached:"));
+        }
         out.push('\n');
     }
     let word = match ending {
@@ -45,7 +51,8 @@ pub fn render(scenario: &str, walks: &[Walked], ending: Ending) -> String {
     };
     let calls = walks.iter().flat_map(|walk| &walk.seen);
     let calls = calls.filter(|seen| matches!(seen, Seen::Call(_))).count();
-    let names: Vec<&str> = walks.iter().map(|walk| walk.name.as_str()).collect();
+    let mut names: Vec<&str> = walks.iter().map(|walk| walk.kind.as_str()).collect();
+    names.dedup();
     let names = plain(&names.join(", "));
     let code = ending.code();
     let _ = writeln!(out, "{word}  {}  {calls} calls, {names}, exit code {code}", plain(scenario));
@@ -77,9 +84,17 @@ fn call(out: &mut String, call: &SeenCall) {
     let answer = paint(if call.ok { GOOD } else { BAD }, &answer);
     let (took, bytes) = (show_us(call.service_ns / 1_000), show_bytes(call.bytes));
     let _ = writeln!(out, "    → {answer}  {took}  {bytes}");
-    for (name, held) in &call.checks {
+    for header in &call.response {
+        let _ = writeln!(out, "      {}", paint(DIM, &plain(header)));
+    }
+    if let Some((length, begin)) = &call.response_body {
+        let length = show_bytes(*length as u64);
+        let _ = writeln!(out, "      {}", paint(DIM, &plain(&format!("{length}: {begin}"))));
+    }
+    for (name, held, found) in &call.checks {
         let mark = if *held { paint(GOOD, "✓") } else { paint(BAD, "✗") };
-        let _ = writeln!(out, "      {mark} {}", plain(name));
+        let found = found.as_ref().map_or(String::new(), |found| format!(": found {found}"));
+        let _ = writeln!(out, "      {mark} {}", plain(&format!("{name}{found}")));
     }
     for (name, value) in &call.captures {
         let value = value.as_deref().map_or_else(|| paint(BAD, "nothing"), plain);
@@ -95,10 +110,14 @@ pub fn document(scenario: &str, walks: &[Walked], ending: Ending) -> Value {
         "verdict": ending.verdict(),
         "exit_code": ending.code(),
         "walks": walks.iter().map(|walk| json!({
-            "name": walk.name,
+            "name": walk.kind,
+            "walk": walk.number,
             "failure": walk.failure,
             "seen": walk.seen.iter().map(seen).collect::<Vec<_>>(),
             "more": walk.more,
+            "unreached": walk.unreached.iter()
+                .map(|(step, why)| json!({ "step": step, "reason": why }))
+                .collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
     });
     super::json::hide(&mut document);
@@ -123,10 +142,16 @@ fn seen(seen: &Seen) -> Value {
                 let (phase, kind, hint) = outcome::error_at(index);
                 json!({ "phase": phase, "kind": kind, "hint": hint })
             }),
+            "response": call.response,
+            "response_body": call.response_body.as_ref().map(|(length, begin)| {
+                json!({ "bytes": length, "begins": begin })
+            }),
             "service_us": call.service_ns / 1_000,
             "bytes": call.bytes,
             "checks": call.checks.iter()
-                .map(|(name, held)| json!({ "name": name, "passed": held }))
+                .map(|(name, held, found)| {
+                    json!({ "name": name, "passed": held, "found": found })
+                })
                 .collect::<Vec<_>>(),
             "captures": call.captures.iter()
                 .map(|(name, value)| json!({ "name": name, "value": value }))

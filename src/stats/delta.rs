@@ -172,7 +172,8 @@ pub struct StepWindow {
     pub own_delay: Option<Box<OwnDelay>>,
     /// Passed and failed, by check.
     pub checks: Vec<[u64; 2]>,
-    /// Answers by status, in the order they came up; as many as the target thinks of, at most [`STATUSES`].
+    /// Answers by status, in the order they came up; as many as the target thinks of, at most
+    /// [`STATUSES`].
     pub statuses: Vec<(u16, u64)>,
 }
 

@@ -127,6 +127,99 @@ fn what_does_not_hold_is_shown_and_fails() {
     assert!(nobody.stdout.contains("UNREACHABLE"), "{nobody}");
 }
 
+const BRANCHES: &str = r#"
+scenario: branches
+services: { shop: builtin }
+archetypes:
+  a:
+    vars: { n: 3 }
+    flow:
+      - choose:
+          - { weight: 90, do: [ { get: /products?page=1, name: list } ] }
+          - weight: 9
+            do:
+              - get: /cart
+              - choose:
+                  - { weight: 1, do: [ { get: /recommended } ] }
+                  - { weight: 1, do: [ { get: /bargains } ] }
+          - { weight: 1, do: [ { get: /search?q=x } ] }
+      - { if: "{{ n > 5 }}", do: [ { get: /n/9 } ], else: [ { get: /n/1 } ] }
+      - { if: "{{ n > 1 }}", do: [ { get: /n/2 } ], else: [ { get: /n/3 } ] }
+      - { get: /cart, fallback: [ { get: /n/4 } ] }
+      - repeat: { times: 0, do: [ { get: /n/5 } ] }
+workloads: { w: { archetypes: { a: 1, browser: 1 }, users: 5, duration: 1h } }
+"#;
+
+#[test]
+fn every_way_is_walked_and_what_no_walk_came_to_is_named() {
+    let done = check(BRANCHES, &["--json"]);
+    assert_eq!(done.code, Some(0), "{done}");
+    let report = done.json();
+    let walks = report["walks"].as_array().unwrap();
+    let steps = |name: &str| -> Vec<&str> {
+        let own = walks.iter().filter(|walk| walk["name"] == name);
+        let seen = own.flat_map(|walk| walk["seen"].as_array().unwrap());
+        seen.map(|seen| seen["step"].as_str().unwrap()).collect()
+    };
+    for step in ["list", "GET /cart", "GET /recommended", "GET /bargains", "GET /search"] {
+        assert!(steps("a").contains(&step), "{step}: {:?}", steps("a"));
+    }
+    // A Markov chain is walked until each of its transitions was taken.
+    for step in ["home", "catalogue", "product page", "search"] {
+        assert!(steps("browser").contains(&step), "{step}: {:?}", steps("browser"));
+    }
+    let last = walks.iter().rfind(|walk| walk["name"] == "a").unwrap();
+    let unreached: Vec<(&str, &str)> = last["unreached"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (one["step"].as_str().unwrap(), one["reason"].as_str().unwrap()))
+        .collect();
+    let expect = [
+        ("GET /n/9", "the condition of the `if` or `while` around it did not hold"),
+        ("GET /n/3", "the condition of the `if` before it held, and it stands in `else`"),
+        ("GET /n/4", "it is a `fallback`, and the step before it did not fail"),
+        ("GET /n/5", "the loop around it made no round"),
+    ];
+    assert_eq!(unreached, expect, "{done}");
+    // As chance has it: one walk, the same with the same seed.
+    let draw = |seed: &str| {
+        let done =
+            check(BRANCHES, &["--json", "--random", "--seed", seed, "--archetype", "browser"]);
+        let walks = done.json()["walks"].as_array().unwrap().clone();
+        assert_eq!(walks.len(), 1, "{done}");
+        let seen = walks[0]["seen"].as_array().unwrap().clone();
+        seen.iter().map(|seen| seen["request"][0].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(draw("3"), draw("3"));
+    assert!((4..9).any(|seed| draw(&seed.to_string()) != draw("3")));
+}
+
+#[test]
+fn responses_are_shown_and_what_failed_checks_found_instead() {
+    let answer = "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-Kind: b\r\n\
+                  Set-Cookie: session=abc123secret\r\nContent-Length: 36\r\n\r\n\
+                  {\"id\": 7, \"password\": \"pass-s3cret\"}";
+    let server = Server::answering(answer, Then::Next);
+    let flow = "[ { get: /x, check: { status: 201, header: { x-kind: a, x-none: b }, \
+                json: { $.id: 8, $.no: 1 }, size: \"< 10B\" } } ]";
+    let done = check(&peer(&format!("\"{}\"", server.url()), flow), &[]);
+    assert_eq!(done.code, Some(4), "{done}");
+    for text in [
+        "      X-Kind: b\n",
+        "      36 B: {\"id\": 7, \"password\": \"***\"}\n",
+        "✗ status is 201: found status 200\n",
+        "✗ header x-kind is \"a\": found b\n",
+        "✗ header x-none is \"b\": found no header `x-none`\n",
+        "✗ json $.id is 8: found 7\n",
+        "✗ json $.no is 1: found nothing at this path\n",
+        "✗ size < 10B: found 36 bytes\n",
+    ] {
+        assert!(done.stdout.contains(text), "{text:?}\n{done}");
+    }
+    assert!(!done.stdout.contains("s3cret") && !done.stdout.contains("abc123secret"), "{done}");
+}
+
 #[test]
 fn safety_holds_for_it_too() {
     let server = Server::answering(

@@ -8,6 +8,7 @@ use regex::bytes::Regex;
 use serde_json::Value as Json;
 
 use super::{Path, Reading};
+use crate::units::show_us;
 use crate::verdict::Op;
 
 /// A condition on an answer.
@@ -85,6 +86,38 @@ impl Check {
                     Timing::FirstByte => answer.first_byte,
                 };
                 op.holds(time.as_secs_f64() * 1e6, limit.as_secs_f64() * 1e6)
+            }
+        }
+    }
+}
+
+impl Check {
+    /// What a check that did not hold found instead, in words; `None` where the body says it.
+    pub fn found(&self, reading: &Reading<'_>) -> Option<String> {
+        let answer = &reading.answer;
+        match &self.what {
+            What::Status(_) => Some(format!("status {}", answer.status)),
+            What::Header(name, _) => {
+                let values: Vec<&str> = reading.headers(name).collect();
+                Some(match values.as_slice() {
+                    [] => format!("no header `{name}`"),
+                    values => values.join(", "),
+                })
+            }
+            What::Body(_) => None,
+            What::Json(path, _) => Some(match reading.at(path) {
+                None => "a body that is no JSON".to_owned(),
+                Some(nodes) => {
+                    nodes.first().map_or("nothing at this path".to_owned(), ToString::to_string)
+                }
+            }),
+            What::Size(..) => Some(format!("{} bytes", answer.body.len())),
+            What::Time(timing, ..) => {
+                let time = match timing {
+                    Timing::Service => answer.service,
+                    Timing::FirstByte => answer.first_byte,
+                };
+                Some(show_us(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
             }
         }
     }
