@@ -14,7 +14,7 @@ use super::request::split_line;
 use super::shard::Shard;
 use super::user::User;
 use crate::event::{SEEN, Seen, SeenCall};
-use crate::plan::extract::{Answer, Reading};
+use crate::plan::extract::{Answer, Check, Reading, What};
 use crate::plan::flow::Choice;
 use crate::redact::{MASK, Redactor};
 use crate::stats::{Exchange, Fate, Outcome, outcome};
@@ -173,7 +173,11 @@ impl Witness {
                 first_byte: exchange.first_byte - exchange.dispatched,
             };
             let text = check.found(&Reading::new(answer)).filter(|_| !held(place))?;
-            Some(exemplar::text(&redactor, text.as_bytes(), MAX))
+            if is_sensitive(&redactor, check) {
+                return Some(MASK.to_owned());
+            }
+            // A node of JSON may hold credentials under their keys.
+            Some(exemplar::body(&redactor, text.as_bytes(), "application/json", MAX))
         };
         let value = |slot: usize| {
             let value = user.variables[slot].as_ref()?;
@@ -218,6 +222,18 @@ impl Witness {
                 .collect(),
             ok: judged.fate == Fate::Ok && judged.failed == Failed::NONE,
         })));
+    }
+}
+
+/// Whether what a check looks at has a sensitive name: a header, or a key of a path.
+fn is_sensitive(redactor: &Redactor<'_>, check: &Check) -> bool {
+    match &check.what {
+        What::Header(name, _) => redactor.is_sensitive(name),
+        What::Json(..) => {
+            let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
+            check.name.split(|c| !is_part(c)).any(|word| redactor.is_sensitive(word))
+        }
+        _ => false,
     }
 }
 
