@@ -35,6 +35,8 @@ fn render(bencher: Bencher<'_, '_>, texts: &[(&str, Encoding)]) {
             iteration: 3,
             now_ms: 0,
             work: &mut MAX_ITERATION_WORK.clone(),
+            run_id: "1-1",
+            request: None,
             from_responses: &[],
         };
         for template in &templates {

@@ -9,7 +9,7 @@ use manada::scenario::{Overrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistake no schema can see, and why.
-const BEYOND: [(&str, &str); 20] = [
+const BEYOND: [(&str, &str); 21] = [
     ("bad-threshold", "rules are a language of their own"),
     ("broken-inline-used", "which variables are set is known when all steps are read"),
     ("data-columns", "what is in a file"),
@@ -27,6 +27,7 @@ const BEYOND: [(&str, &str); 20] = [
     ("service-tls-name", "whether a name can be in a certificate"),
     ("template-syntax", "templates are a language of their own"),
     ("undefined-variable", "which variables are set is known when all steps are read"),
+    ("request-outside-headers", "what an expression may read depends on where it stands"),
     ("unknown-archetype", "archetypes stand elsewhere, and in files"),
     ("unknown-service", "services stand elsewhere"),
     ("warmup-too-long", "durations are texts: no schema adds them up"),

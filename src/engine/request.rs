@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::plan::reach::{Auth, Proxy, ProxyKind, base64};
-use crate::plan::template::{RenderError, Scope, Template};
+use crate::plan::template::{RenderError, Scope, Template, Value};
 use crate::plan::{Address, Body, Call, Safety, Service};
 
 /// What names us to the target.
@@ -40,6 +40,8 @@ pub(super) enum Prepared {
         has_body: bool,
         /// Looked at once it is rendered, where paths are denied.
         denied: Option<Arc<Safety>>,
+        /// Where a header reads the request: how many of the parts are its first line.
+        line_of_signed: Option<usize>,
     },
 }
 
@@ -57,6 +59,14 @@ impl Prepared {
         head.text(&format!("{} {}{}", request.method, form(service, address), address.prefix));
         head.template(&request.path);
         head.text(" HTTP/1.1\r\n");
+        let reads = |(_, value): &(_, Template)| value.reads_request();
+        let auth = match &service.reach.auth {
+            Some(Auth::Basic(value) | Auth::Bearer(value)) => value.reads_request(),
+            None => false,
+        };
+        let is_signed =
+            auth || service.headers.iter().any(reads) || request.headers.iter().any(reads);
+        let line_of_signed = is_signed.then(|| head.split());
         let own =
             |name: &str| request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name));
         let served =
@@ -120,7 +130,7 @@ impl Prepared {
             _ => {
                 let looks = safety.looks_at_paths() && request.path.as_static().is_none();
                 let denied = looks.then(|| Arc::clone(safety));
-                Self::Dynamic { head: parts, body, fixed_body, has_body, denied }
+                Self::Dynamic { head: parts, body, fixed_body, has_body, denied, line_of_signed }
             }
         }
     }
@@ -132,21 +142,20 @@ impl Prepared {
         buffer: &'b mut Vec<u8>,
         scratch: &mut Vec<u8>,
     ) -> Result<&'b [u8], RenderError> {
-        let Self::Dynamic { head, body, fixed_body, has_body, denied } = self else {
+        let Self::Dynamic { head, body, fixed_body, has_body, denied, line_of_signed } = self
+        else {
             let Self::Static(bytes) = self else { return Ok(&[]) };
             return Ok(bytes);
         };
         buffer.clear();
-        for part in head {
-            match part {
-                Part::Text(text) => text.render(scope, buffer)?,
-                Part::Base64(text) => {
-                    scratch.clear();
-                    text.render(scope, scratch)?;
-                    base64(scratch, buffer);
-                }
-            }
-        }
+        let (line, headers) = head.split_at(line_of_signed.unwrap_or(0));
+        render_parts(line, scope, buffer, scratch)?;
+        let signed = match line_of_signed {
+            // Its headers read what they stand before.
+            Some(_) => Some(render_signed(body.as_ref(), fixed_body, scope, buffer)?),
+            None => None,
+        };
+        render_parts(headers, scope, buffer, scratch)?;
         if let Some(safety) = denied {
             let target = split_line(buffer).and_then(|(line, _)| target_of(line));
             if let Some(why) = safety.denies_path(target.unwrap_or("/")) {
@@ -154,17 +163,64 @@ impl Prepared {
             }
         }
         // The body first, apart: its length stands before it.
-        let body = match body {
-            Some(template) => {
+        let body = match (&signed, body) {
+            (Some(body), _) => body.as_slice(),
+            (None, Some(template)) => {
                 scratch.clear();
                 template.render(scope, scratch)?;
                 scratch.as_slice()
             }
-            None => fixed_body,
+            (None, None) => fixed_body,
         };
         finish(buffer, *has_body, body);
         Ok(buffer)
     }
+}
+
+fn render_parts(
+    parts: &[Part],
+    scope: &mut Scope<'_>,
+    buffer: &mut Vec<u8>,
+    scratch: &mut Vec<u8>,
+) -> Result<(), RenderError> {
+    for part in parts {
+        match part {
+            Part::Text(text) => text.render(scope, buffer)?,
+            Part::Base64(text) => {
+                scratch.clear();
+                text.render(scope, scratch)?;
+                base64(scratch, buffer);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The body of a request whose headers read it, and its first line in `buffer`.
+#[cold]
+fn render_signed(
+    body: Option<&Template>,
+    fixed_body: &[u8],
+    scope: &mut Scope<'_>,
+    buffer: &[u8],
+) -> Result<Vec<u8>, RenderError> {
+    let mut bytes = fixed_body.to_vec();
+    if let Some(template) = body {
+        template.render(scope, &mut bytes)?;
+    }
+    let line = split_line(buffer).map_or(buffer, |(line, _)| line);
+    let method = line.split(|byte| *byte == b' ').next().unwrap_or_default();
+    let method = String::from_utf8_lossy(method);
+    let text = match std::str::from_utf8(&bytes) {
+        Ok(text) => Value::from(text),
+        Err(_) => Value::from_bytes(bytes.clone()),
+    };
+    scope.request = Some(Value::from_pairs([
+        ("method", Value::from(method.as_ref())),
+        ("path", Value::from(target_of(line).unwrap_or("/"))),
+        ("body", text),
+    ]));
+    Ok(bytes)
 }
 
 /// What stands before a target's path: nothing, or the origin where a proxy reads the request.
@@ -264,6 +320,12 @@ impl Head {
             }
         }
         self.text("\r\n");
+    }
+
+    /// Begins another part; how many there are before it.
+    fn split(&mut self) -> usize {
+        self.flush();
+        self.parts.len()
     }
 
     fn flush(&mut self) {

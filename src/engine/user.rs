@@ -205,6 +205,8 @@ impl User {
             rng: &mut self.rng,
             user: self.number,
             iteration: self.iteration,
+            run_id: &shard.plan.run_id,
+            request: None,
             now_ms: shard.started_ms + at.since(shard.start) / 1_000_000,
             work: &mut self.work,
             from_responses: &shard.flows[self.archetype].from_responses,

@@ -55,6 +55,8 @@ pub struct Plan {
     pub scenario: String,
     /// What the scenario says about itself.
     pub description: Option<String>,
+    /// What tells this run from all others; see [`run_id`].
+    pub run_id: String,
     /// Everything random follows from it.
     pub seed: Seed,
     /// Where calls go; never empty, the first is the default.
@@ -86,6 +88,13 @@ pub struct Plan {
     pub policies: Policies,
     /// The files it was written in, for the report.
     pub sources: Vec<Source>,
+}
+
+/// An id for a run that begins now, of digits, letters and `-`: when, and in which process.
+pub fn run_id() -> String {
+    let since_epoch =
+        crate::clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", since_epoch.as_millis(), std::process::id())
 }
 
 /// What a statistics series is about.
@@ -165,6 +174,7 @@ impl Plan {
         Self {
             scenario: archetype.name.clone(),
             description: None,
+            run_id: self.run_id.clone(),
             seed: self.seed,
             services: self.services.clone(),
             steps: archetype.series.iter().map(series).collect(),

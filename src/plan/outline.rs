@@ -25,6 +25,8 @@ pub struct Outline {
     pub scenario: String,
     /// What the scenario says about itself.
     pub description: Option<String>,
+    /// What tells the run from all others.
+    pub run_id: String,
     /// Everything random followed from it.
     pub seed: Seed,
     /// Names of services, and where they are.
@@ -128,6 +130,7 @@ impl Plan {
         Outline {
             scenario: self.scenario.clone(),
             description: self.description.as_ref().map(|text| redactor.text(text).into_owned()),
+            run_id: self.run_id.clone(),
             seed: self.seed,
             services: self.services.iter().map(|one| (one.name.clone(), place(one))).collect(),
             archetypes: self.archetypes.iter().map(|one| one.name.clone()).collect(),

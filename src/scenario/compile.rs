@@ -94,6 +94,7 @@ pub(super) fn scenario(
         patterns,
     };
     let plan = Plan {
+        run_id: crate::plan::run_id(),
         scenario: name.flatten().unwrap_or(stem).to_owned(),
         description: description.map(str::to_owned),
         seed: seed.flatten().unwrap_or_else(Seed::draw),

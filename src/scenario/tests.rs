@@ -132,6 +132,8 @@ fn render(
         iteration: 0,
         now_ms: 0,
         work: &mut crate::plan::template::MAX_ITERATION_WORK.clone(),
+        run_id: "1-1",
+        request: None,
         from_responses: &[],
     };
     let mut out = Vec::new();

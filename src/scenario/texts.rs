@@ -132,9 +132,17 @@ pub(super) fn form(review: &mut Review, node: &Node, names: &[String]) -> Option
 fn report(review: &mut Review, node: &Node, text: &str, error: &ParseError, names: &[String]) {
     let span = locate(review, node.span, text, error);
     match &error.kind {
+        ParseErrorKind::UnknownVariable(name) if name == "request" => {
+            review
+                .mistake(span, "`request` can be read in headers alone")
+                .expected(
+                    "a header's value, such as `x-signature: \"{{ request.body | hmac(key) }}\"`",
+                )
+                .help("headers are rendered last: only they know the request's path and body");
+        }
         ParseErrorKind::UnknownVariable(name) => {
             let declared: Vec<&str> =
-                names.iter().map(String::as_str).chain(["user.number"]).collect();
+                names.iter().map(String::as_str).chain(["user.number", "run.id"]).collect();
             review
                 .mistake(span, format!("nothing sets the variable `{name}`"))
                 .expected(format!("one of {}", declared.join(", ")))

@@ -51,6 +51,7 @@ fn whole(report: &Report) -> Value {
         "version": 1,
         "scenario": plan.scenario,
         "description": plan.description,
+        "run_id": plan.run_id,
         "seed": plan.seed.value(),
         "started_at": humantime::format_rfc3339_seconds(report.opening.started_at).to_string(),
         "duration_s": seconds(snapshot.elapsed_ns),

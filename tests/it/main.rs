@@ -44,6 +44,7 @@ mod scenarios; // what is shipped, and what the language page shows
 mod secrets; // what must show nowhere
 mod seed; // same seed, same traffic, whatever the shards
 mod signals; // Ctrl-C once and twice, SIGTERM
+mod signing; // signatures of requests, tokens, and the id of the run
 mod stale; // kept connections that the target closed
 mod sums; // the sums that hold in every report
 mod terminal; // a terminal of its own for the program

@@ -74,7 +74,7 @@ packed! {
     Generator { tier, shards, reason, remarks }
     Opening { plan, started_at, generator, command, machine, dials }
     Outline {
-        scenario, description, seed, services, archetypes, workloads, steps, groups, checks,
+        scenario, description, run_id, seed, services, archetypes, workloads, steps, groups, checks,
         thresholds, warmup, grace, kind, client, sources,
     }
     Strand { name, open, start, end, archetypes, max_users }

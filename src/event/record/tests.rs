@@ -18,6 +18,7 @@ pub(crate) fn opening(shards: usize) -> Arc<Opening> {
     let series =
         |name: &str| Series { name: name.into(), archetype: 0, workload: 0, tags: Vec::new() };
     let plan = Outline {
+        run_id: "1-1".to_owned(),
         scenario: "été".into(),
         description: None,
         seed: Seed::new(7).unwrap(),

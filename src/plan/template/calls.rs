@@ -22,8 +22,19 @@ pub(super) struct Rewritten {
     pub constants: Vec<(String, Value)>,
 }
 
-/// Finds the calls; an error names the part of `source` that it is about.
-pub(super) fn rewrite(source: &str) -> Result<Rewritten, (ParseErrorKind, Range<usize>)> {
+/// What can be read without being a variable, and its parts.
+const KNOWN: [(&str, &[&str]); 3] = [
+    ("user", &["number", "iteration"]),
+    ("run", &["id"]),
+    ("request", &["method", "path", "body"]),
+];
+
+/// Finds the calls; an error names the part of `source` that it is about. `names` are the variables
+/// that exist.
+pub(super) fn rewrite(
+    source: &str,
+    names: &[String],
+) -> Result<Rewritten, (ParseErrorKind, Range<usize>)> {
     let mut out = Rewritten {
         source: String::with_capacity(source.len()),
         words: Vec::new(),
@@ -54,7 +65,12 @@ pub(super) fn rewrite(source: &str) -> Result<Rewritten, (ParseErrorKind, Range<
             _ if called && FUNCTIONS.contains(&word) && !RESERVED.contains(&word) => {
                 out.source.push_str(PREFIX);
             }
-            _ if is_word(word) && !matches!(before, b'.' | b'|') => out.words.push(word.to_owned()),
+            _ if is_word(word) && !matches!(before, b'.' | b'|') => {
+                if !names.iter().any(|name| name == word) {
+                    check_part(source, word, end)?;
+                }
+                out.words.push(word.to_owned());
+            }
             _ => {}
         }
         out.source.push_str(word);
@@ -64,6 +80,18 @@ pub(super) fn rewrite(source: &str) -> Result<Rewritten, (ParseErrorKind, Range<
         at = end;
     }
     Ok(out)
+}
+
+/// Whether what follows `.` after a word that is no variable is a part of it.
+fn check_part(source: &str, word: &str, end: usize) -> Result<(), (ParseErrorKind, Range<usize>)> {
+    let Some((_, parts)) = KNOWN.iter().find(|(known, _)| *known == word) else { return Ok(()) };
+    let Some(rest) = source[end..].strip_prefix('.') else { return Ok(()) };
+    let part = &rest[..token(rest)];
+    if parts.contains(&part) {
+        return Ok(());
+    }
+    let message = format!("`{word}` has no `{part}`; it has {}", parts.join(", "));
+    Err((ParseErrorKind::Syntax(message), end + 1..end + 1 + part.len()))
 }
 
 fn is_word(token: &str) -> bool {
@@ -142,26 +170,27 @@ mod tests {
             ("'unclosed name()", "'unclosed name()"),
             ("é ~ email()", "é ~ fn__email()"),
         ] {
-            assert_eq!(rewrite(source).unwrap().source, expect);
+            assert_eq!(rewrite(source, &[]).unwrap().source, expect);
         }
     }
 
     #[test]
     fn the_environment_is_read_once_and_stays_out_of_the_source() {
         // Cargo sets this one for its tests.
-        let found = rewrite("env('CARGO_PKG_NAME') ~ env(\"NO_SUCH\", 'a ) b') ~ env").unwrap();
+        let found =
+            rewrite("env('CARGO_PKG_NAME') ~ env(\"NO_SUCH\", 'a ) b') ~ env", &[]).unwrap();
         assert_eq!(found.source, "fn__0 ~ fn__1 ~ env");
         let values: Vec<String> = found.constants.iter().map(|(_, v)| v.to_string()).collect();
         assert_eq!(values, ["manada", "a ) b"]);
-        let missing = rewrite("x ~ env('NO_SUCH')").unwrap_err();
+        let missing = rewrite("x ~ env('NO_SUCH')", &[]).unwrap_err();
         assert_eq!(missing, (ParseErrorKind::Environment("NO_SUCH".to_owned()), 4..18));
         for source in ["env()", "env(x)", "env('a', 'b', 'c')", "secret('a' ~ 'b')", "env('a\\n')"]
         {
-            let (kind, range) = rewrite(source).unwrap_err();
+            let (kind, range) = rewrite(source, &[]).unwrap_err();
             assert!(matches!(kind, ParseErrorKind::Syntax(_)), "{source}");
             assert_eq!(range.start, 0);
         }
-        rewrite("secret('NO_SUCH', 'calls-hidden-77')").unwrap();
+        rewrite("secret('NO_SUCH', 'calls-hidden-77')", &[]).unwrap();
         assert_eq!(redact::secrets("a calls-hidden-77"), "a ***");
     }
 }

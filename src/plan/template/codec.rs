@@ -6,7 +6,9 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
+use minijinja::value::ValueKind;
 use minijinja::{Error, Value};
+use ring::digest::SHA1_FOR_LEGACY_USE_ONLY;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::Encoding;
@@ -14,8 +16,11 @@ use super::encode;
 use super::functions::invalid;
 
 /// A value's own text: what would be written where it stands alone.
-fn text(value: &Value) -> Result<Vec<u8>, Error> {
+pub(super) fn text(value: &Value) -> Result<Vec<u8>, Error> {
     let mut out = Vec::new();
+    if value.kind() == ValueKind::Bytes {
+        return Ok(value.as_bytes().unwrap_or_default().to_vec());
+    }
     encode::value(value, Encoding::Plain, &mut out).map_err(|error| invalid(error.to_string()))?;
     Ok(out)
 }
@@ -25,16 +30,17 @@ pub(super) fn hash(value: &Value, law: Option<&str>) -> Result<String, Error> {
     let text = text(value)?;
     Ok(match law.unwrap_or("sha256") {
         "sha256" => hex(&Sha256::digest(&text)),
+        "sha1" => hex(ring::digest::digest(&SHA1_FOR_LEGACY_USE_ONLY, &text).as_ref()),
         "sha512" => hex(&Sha512::digest(&text)),
         "md5" => hex(&Md5::digest(&text)),
         other => {
-            let message = format!("hash() knows \"sha256\", \"sha512\" and \"md5\", not {other:?}");
-            return Err(invalid(message));
+            let known = "\"sha256\", \"sha512\", \"sha1\" and \"md5\"";
+            return Err(invalid(format!("hash() knows {known}, not {other:?}")));
         }
     })
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]);
     digits.map(|digit| char::from(DIGITS[usize::from(digit)])).collect()

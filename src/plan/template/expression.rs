@@ -1,6 +1,7 @@
 //! A slot that is more than a name: an expression of minijinja's language.
 //!
-//! Invariant: it sees the variables it names, `user`, and the functions; nothing else.
+//! Invariant: it sees the variables it names, `user`, `run`, in a header `request`, and the
+//! functions; nothing else.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ struct Inner {
     /// The parts of variables that it reads: a slot and a name, such as `id` in `row.id`.
     parts: Vec<(usize, String)>,
     reads_user: bool,
+    reads_run: bool,
+    reads_request: bool,
     /// What the environment held.
     constants: Vec<(Value, Value)>,
 }
@@ -40,18 +43,23 @@ pub(super) fn compile(
     source: &str,
     rewritten: Rewritten,
     names: &[String],
+    knows_request: bool,
 ) -> Result<(Expression, Vec<String>), minijinja::Error> {
     let Rewritten { source: code, words, constants } = rewritten;
     let code = operators::counted(&code)?.unwrap_or(code);
     let code = ENVIRONMENT.compile_expression_owned(code)?;
     let mut reads = Vec::new();
     let mut unknown = Vec::new();
-    let mut reads_user = false;
+    let (mut reads_user, mut reads_run, mut reads_request) = (false, false, false);
     for name in code.undeclared_variables(false) {
         if let Some(slot) = names.iter().position(|known| *known == name) {
             reads.push((Value::from(name), slot));
         } else if name == "user" {
             reads_user = true;
+        } else if name == "run" {
+            reads_run = true;
+        } else if name == "request" && knows_request {
+            reads_request = true;
         } else if !name.starts_with(PREFIX) && !RESERVED.contains(&name.as_str()) {
             unknown.push(name);
         }
@@ -61,8 +69,10 @@ pub(super) fn compile(
         let known = names.iter().position(|known| *known == word);
         if let Some(slot) = known.filter(|slot| !reads.iter().any(|(_, read)| read == slot)) {
             reads.push((Value::from(word), slot));
-        } else if word == "user" {
-            reads_user = true;
+        } else {
+            reads_user |= word == "user";
+            reads_run |= word == "run" && known.is_none();
+            reads_request |= word == "request" && known.is_none() && knows_request;
         }
     }
     unknown.sort();
@@ -77,7 +87,16 @@ pub(super) fn compile(
         .collect();
     parts.sort();
     let constants = constants.into_iter().map(|(name, value)| (Value::from(name), value)).collect();
-    let inner = Inner { source: source.to_owned(), code, reads, parts, reads_user, constants };
+    let inner = Inner {
+        source: source.to_owned(),
+        code,
+        reads,
+        parts,
+        reads_user,
+        reads_run,
+        reads_request,
+        constants,
+    };
     Ok((Expression(Arc::new(inner)), unknown))
 }
 
@@ -93,7 +112,11 @@ impl Expression {
             (Value::from("user"), Value::from_pairs(user))
         });
         let constants = self.0.constants.iter().cloned();
-        let context = Value::from_pairs(variables.chain(user).chain(constants));
+        let run = self.0.reads_run.then(|| (Value::from("run"), run_value(scope.run_id)));
+        let request = self.0.reads_request.then(|| scope.request.clone()).flatten();
+        let request = request.map(|request| (Value::from("request"), request));
+        let known = user.into_iter().chain(run).chain(request);
+        let context = Value::from_pairs(variables.chain(known).chain(constants));
         if *scope.work == 0 {
             let message = "the expressions of this iteration did all the work that one may do";
             return Err(RenderError::Limit(message.to_owned()));
@@ -110,6 +133,11 @@ impl Expression {
             }
             Err(error) => Err(self.blame(scope, &show(&error))),
         }
+    }
+
+    /// Whether it reads the request whose header it is in.
+    pub(super) fn reads_request(&self) -> bool {
+        self.0.reads_request
     }
 
     /// Calls `each` with the slot of every variable that it reads.
@@ -146,7 +174,12 @@ impl Expression {
         let guesses = self.0.reads.iter().map(|(name, _)| (name.clone(), Value::from(1)));
         let user = Value::from_pairs([("number", 1u64), ("iteration", 0)]);
         let constants = self.0.constants.iter().cloned();
-        let known = constants.chain([(Value::from("user"), user)]);
+        let request = ["method", "path", "body"].map(|part| (part, "/"));
+        let known = constants.chain([
+            (Value::from("user"), user),
+            (Value::from("run"), run_value("1-1")),
+            (Value::from("request"), Value::from_pairs(request)),
+        ]);
         let context = Value::from_pairs(guesses.chain(known));
         let work = &mut work::MAX_WORK.clone();
         let Err(error) = lending(rng, 0, work, || self.0.code.eval(context)) else {
@@ -166,6 +199,11 @@ impl Expression {
         }
         if certain || self.0.reads.is_empty() { Err(show(&error)) } else { Ok(()) }
     }
+}
+
+/// What is known of the run.
+fn run_value(id: &str) -> Value {
+    Value::from_pairs([("id", id)])
 }
 
 /// An error of the expression language without the name of its made-up template.

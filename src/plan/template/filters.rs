@@ -29,6 +29,7 @@ const FILTERS: &[&str] = &[
     "float",
     "groupby",
     "hash",
+    "hmac",
     "int",
     "items",
     "join",

@@ -13,7 +13,7 @@ use rand_xoshiro::rand_core::SeedableRng;
 
 use super::calls::PREFIX;
 use super::work::{self, charge, charge_value};
-use super::{calendar, codec, filters, operators, people};
+use super::{calendar, codec, filters, operators, people, sign};
 use crate::seed::Rng;
 
 /// The functions an expression may call.
@@ -29,8 +29,10 @@ pub const FUNCTIONS: &[&str] = &[
     "float",
     "hash",
     "hex",
+    "hmac",
     "int",
     "json",
+    "jwt",
     "name",
     "now",
     "range",
@@ -97,6 +99,13 @@ pub(super) static BUILTIN: LazyLock<Environment<'static>> = LazyLock::new(|| {
         hash(value, law)
     });
     env.add_filter("hash", hash);
+    env.add_function(own("hmac"), |value: &Value, key: &Value, rest: Rest<Value>| {
+        charge_value(value)?;
+        charge_value(key)?;
+        hmac(value, key, rest)
+    });
+    env.add_filter("hmac", hmac);
+    env.add_function(own("jwt"), jwt);
     env.add_function(own("base64"), |value: &Value| counted(codec::base64, value));
     env.add_filter("base64", codec::base64);
     env.add_function(own("urlencode"), |value: &Value| counted(codec::urlencode, value));
@@ -196,6 +205,30 @@ fn date(pattern: Option<&str>, offset: Option<&str>) -> Result<String, Error> {
 
 fn hash(text: &Value, law: Option<&str>) -> Result<String, Error> {
     codec::hash(text, law)
+}
+
+fn hmac(value: &Value, key: &Value, rest: Rest<Value>) -> Result<String, Error> {
+    let Rest(rest) = rest;
+    let options: Option<Vec<&str>> = rest.iter().map(Value::as_str).collect();
+    let options = options.ok_or_else(|| invalid("hmac() takes its options as texts"))?;
+    let option = |at: usize| options.get(at).copied();
+    if options.len() > 3 {
+        return Err(ErrorKind::TooManyArguments.into());
+    }
+    sign::hmac(value, key, option(0), option(1), option(2))
+}
+
+fn jwt(
+    claims: &Value,
+    key: &Value,
+    law: Option<&str>,
+    header: Option<Value>,
+) -> Result<String, Error> {
+    charge_value(claims)?;
+    charge_value(key)?;
+    let header = header.unwrap_or_default();
+    charge_value(&header)?;
+    sign::jwt(claims, key, law, &header)
 }
 
 /// A text made of a value, with what goes in and comes out charged.

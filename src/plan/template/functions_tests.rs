@@ -16,6 +16,8 @@ fn draw(template: &Template, rng: &mut Rng) -> Result<String, RenderError> {
         iteration: 2,
         now_ms: NOW_MS,
         work: &mut super::super::MAX_ITERATION_WORK.clone(),
+        run_id: "1-1",
+        request: None,
         from_responses: &[],
     };
     let mut out = Vec::new();

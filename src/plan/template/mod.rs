@@ -14,6 +14,7 @@ mod functions;
 mod operators;
 mod parse;
 mod people;
+mod sign;
 #[cfg(test)]
 mod tests;
 mod typed;
@@ -63,6 +64,8 @@ enum Slot {
     Int(i64, i64),
     /// The number of the user or arrival.
     UserNumber,
+    /// The id of the run.
+    RunId,
     /// What the environment held when the text was compiled.
     Constant(Value),
     /// Everything else.
@@ -82,6 +85,11 @@ pub struct Scope<'a> {
     pub user: u64,
     /// The number of the iteration within its user.
     pub iteration: u64,
+    /// The id of the run.
+    pub run_id: &'a str,
+    /// The request as far as it is rendered, for its own headers: a map of `method`, `path` and
+    /// `body`.
+    pub request: Option<Value>,
     /// When the call is intended, by the wall clock: ms since the epoch.
     pub now_ms: u64,
     /// The work that expressions may still do in this iteration; begins with
@@ -171,6 +179,12 @@ impl Template {
         }
     }
 
+    /// Whether it reads the request whose header it is.
+    pub fn reads_request(&self) -> bool {
+        let reads = |slot: &Slot| matches!(slot, Slot::Expression(one) if one.reads_request());
+        self.segments.iter().any(|one| matches!(one, Segment::Slot(slot, _) if reads(slot)))
+    }
+
     /// Calls `each` with the slot of every variable of which it reads a part, and the part's name,
     /// such as `id` in `row.id`.
     pub fn parts(&self, each: &mut dyn FnMut(usize, &str)) {
@@ -223,6 +237,11 @@ impl Slot {
             // Digits and a sign need no encoding anywhere.
             Self::Int(low, high) => digits(scope.rng.random_range(*low..=*high), out),
             Self::UserNumber => digits(scope.user, out),
+            // Digits, letters and `-`.
+            Self::RunId => {
+                out.extend_from_slice(scope.run_id.as_bytes());
+                Ok(())
+            }
             Self::Constant(value) => encode::value(value, encoding, out),
             Self::Expression(expression) => {
                 encode::value(&expression.evaluate(scope)?, encoding, out)
@@ -247,6 +266,7 @@ impl Slot {
             }
             Self::Int(low, high) => Ok(Value::from(scope.rng.random_range(*low..=*high))),
             Self::UserNumber => Ok(Value::from(scope.user)),
+            Self::RunId => Ok(Value::from(scope.run_id)),
             Self::Constant(value) => Ok(value.clone()),
             Self::Expression(expression) => expression.evaluate(scope),
         }
@@ -256,7 +276,7 @@ impl Slot {
         match self {
             Self::Variable(slot) | Self::Field(slot, _) => each(*slot),
             Self::Expression(expression) => expression.reads(each),
-            Self::Int(..) | Self::UserNumber | Self::Constant(_) => {}
+            Self::Int(..) | Self::UserNumber | Self::RunId | Self::Constant(_) => {}
         }
     }
 }

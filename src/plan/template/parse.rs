@@ -71,7 +71,10 @@ impl<'a> Builder<'a> {
                     kind: ParseErrorKind::Syntax("`{{` is never closed with `}}`".to_owned()),
                     range: open..inner,
                 })?;
-            self.segments.push(Segment::Slot(self.slot(text, inner..close)?, encoding));
+            // A header is rendered last, and may sign the rest.
+            let knows_request = encoding == Encoding::Header;
+            let slot = self.slot(text, inner..close, knows_request)?;
+            self.segments.push(Segment::Slot(slot, encoding));
             at = close + 2;
         }
         self.encoded(text, at..text.len(), encoding)
@@ -121,7 +124,12 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn slot(&self, text: &str, range: Range<usize>) -> Result<Slot, ParseError> {
+    fn slot(
+        &self,
+        text: &str,
+        range: Range<usize>,
+        knows_request: bool,
+    ) -> Result<Slot, ParseError> {
         let padded = &text[range.clone()];
         let source = padded.trim();
         let start = range.start + (padded.len() - padded.trim_start().len());
@@ -146,6 +154,9 @@ impl<'a> Builder<'a> {
         if source == "user.number" {
             return Ok(Slot::UserNumber);
         }
+        if source == "run.id" {
+            return Ok(Slot::RunId);
+        }
         if let Some((low, high)) = int_range(source)
             && low <= high
         {
@@ -155,14 +166,14 @@ impl<'a> Builder<'a> {
             let message = format!("an expression of more than {MAX_EXPRESSION} bytes");
             return Err(error(ParseErrorKind::Syntax(message), here.start..here.start + 1));
         }
-        let rewritten = calls::rewrite(source)
+        let rewritten = calls::rewrite(source, self.names)
             .map_err(|(kind, range)| error(kind, start + range.start..start + range.end))?;
         if let [(name, value)] = rewritten.constants.as_slice()
             && *name == rewritten.source
         {
             return Ok(Slot::Constant(value.clone()));
         }
-        let compiled = expression::compile(source, rewritten, self.names);
+        let compiled = expression::compile(source, rewritten, self.names, knows_request);
         let (expression, unknown) = compiled.map_err(|problem| {
             error(ParseErrorKind::Syntax(expression::show(&problem)), here.clone())
         })?;
@@ -193,7 +204,7 @@ pub(super) fn whole_slot(text: &str, names: &[String]) -> Option<Result<Slot, Pa
         return None;
     }
     let start = text.len() - text.trim_start().len();
-    Some(Builder::new(names).slot(text, start + 2..start + whole.len() - 2))
+    Some(Builder::new(names).slot(text, start + 2..start + whole.len() - 2, false))
 }
 
 /// `int(1, 20)` with two whole numbers.

@@ -29,6 +29,8 @@ fn render_within(
         iteration: 2,
         now_ms: 1_763_690_583_042,
         work,
+        run_id: "1-1",
+        request: None,
         from_responses,
     };
     let mut out = Vec::new();

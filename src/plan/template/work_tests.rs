@@ -19,6 +19,8 @@ fn worked(text: &str, k: Value, left: u64) -> (Result<Value, RenderError>, u64) 
         iteration: 2,
         now_ms: 0,
         work: &mut work,
+        run_id: "1-1",
+        request: None,
         from_responses: &[],
     };
     let value = typed.kept(&mut scope);
@@ -162,6 +164,8 @@ fn what_a_response_brought_is_the_targets_failure() {
             iteration: 2,
             now_ms: 0,
             work: &mut MAX_ITERATION_WORK.clone(),
+            run_id: "1-1",
+            request: None,
             from_responses: &[true, false],
         };
         let error = template.render(&mut scope, &mut Vec::new()).unwrap_err();

@@ -98,6 +98,7 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
             service
         };
         Plan {
+            run_id: crate::plan::run_id(),
             scenario: "hit".to_owned(),
             description: None,
             seed: hit.seed.unwrap_or_else(Seed::draw),

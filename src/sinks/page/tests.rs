@@ -90,6 +90,7 @@ fn outline(text: &str) -> Outline {
     };
     let breaker = BreakerName { name: own(), level: "system", is_there: true };
     Outline {
+        run_id: "1-1".to_owned(),
         scenario: own(),
         description: Some(own()),
         seed: Seed::new(7).unwrap(),
