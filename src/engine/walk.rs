@@ -152,7 +152,8 @@ impl<'a> Walk<'a> {
                     in_a_row += 1;
                     let left = self.user.work;
                     let went = self.control(step, at);
-                    let has_worked = left / WORK_IN_A_ROW != self.user.work / WORK_IN_A_ROW;
+                    let done = |left: u64| (MAX_ITERATION_WORK - left) / WORK_IN_A_ROW;
+                    let has_worked = done(left) != done(self.user.work);
                     if (in_a_row.is_multiple_of(STEPS_IN_A_ROW) || has_worked)
                         && let Err(end) = self.breathe(in_a_row).await
                     {
@@ -344,8 +345,13 @@ impl<'a> Walk<'a> {
             self.shard.recorder.borrow_mut().own_fault(OwnFault::EndlessLoop);
             return Err(IterationEnd::Early);
         }
+        let before = clock::now();
         tokio::task::yield_now().await;
         let in_time = self.user.patience.pause_until(clock::now()).await;
+        // Other users had their turn: the next call is picked up now, later than it was ready.
+        let now = clock::now();
+        self.late_ns += now.since(before);
+        self.turn.picked_up = self.turn.picked_up.max(now);
         in_time.map_err(|_| IterationEnd::Interrupted)
     }
 }

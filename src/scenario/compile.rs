@@ -15,7 +15,7 @@ use super::node::{Key, Kind, Node};
 use super::safety::Limits;
 use super::shape::{self, Fields, wrong};
 use super::workload::Compiler;
-use super::{load, policy, rules, service};
+use super::{include, load, policy, rules, service};
 use crate::plan::{Archetype, Plan, Service, Target, Workload};
 use crate::seed::Seed;
 
@@ -71,8 +71,8 @@ pub(super) fn scenario(
     let warmup = fields.take("warmup").map(|node| (node.span, load::bounded(review, node)));
     let grace = fields.take("grace").map(|node| load::bounded(review, node));
     let (policies, patterns) = policy::client(review, &mut fields);
-    // What is in them was laid over the scenario before.
-    fields.take("environments");
+    // What is in them was laid over the scenario, or put into it, before.
+    ["environments", include::KEY].map(|key| fields.take(key));
     let thresholds = fields.take("thresholds").map(|node| rules::listed(review, node));
     fields.finish(review);
 

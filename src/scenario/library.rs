@@ -8,8 +8,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::diagnose::{Review, Span, nearest};
-use super::files;
 use super::node::{Node, parse};
+use super::{files, include};
 
 /// The largest file accepted: 4 MiB.
 pub(super) const MAX_FILE: u64 = 4 << 20;
@@ -206,6 +206,7 @@ pub(super) fn decode(review: &mut Review, shown: String, bytes: Vec<u8>) -> Opti
 pub(super) fn document(review: &mut Review, name: String, text: String) -> Option<Document> {
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     let source = review.open(name.clone(), text.clone());
-    let node = parse(review, source, &text)?;
+    let mut node = parse(review, source, &text)?;
+    include::expand(review, &name, &mut node);
     Some(Document { node, name })
 }

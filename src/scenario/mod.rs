@@ -17,6 +17,7 @@ mod files;
 mod flow;
 mod header;
 pub mod hit;
+mod include;
 mod k6;
 mod law;
 mod library;

@@ -8,7 +8,7 @@ use super::flow::{Setting, value_of};
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields};
 use super::tags::{self, Tags};
-use super::{body, capture, check, control, header, law, service, texts};
+use super::{body, capture, check, control, header, include, law, service, texts};
 use crate::plan::policy::Priority;
 use crate::plan::template::Encoding;
 use crate::plan::{Call, OnFail, Request};
@@ -46,7 +46,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
         .collect();
     // A step that has one of these does not come here; they are asked for so that a misspelt one is
     // recognised.
-    for (kind, _) in control::KINDS {
+    for kind in control::KINDS.map(|(kind, _)| kind).into_iter().chain([include::KEY]) {
         fields.take(kind);
     }
     let name = fields.take("name").map(|node| shape::fixed(review, node, "a step's name"));

@@ -3,7 +3,8 @@
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use crate::harness::{Done, Manada};
+use crate::builtin::Builtin;
+use crate::harness::{Done, Manada, count};
 use crate::peer::{Server, Then};
 
 /// A run of `sub/s.yaml`, whose rows are in the file of this name.
@@ -63,4 +64,43 @@ fn scenario_reads_only_files_that_end() {
     for path in ["/dev/zero", "/proc/self/maps", "/sys/kernel/uevent_seqnum"] {
         refused(&rows(path).1.words(&["--allow-files", "/"]).go(), "is no regular file");
     }
+}
+
+#[test]
+fn steps_and_archetypes_of_included_files_stand_in_their_place() {
+    let target = Builtin::start(&[]);
+    let scenario = format!(
+        "services: {{ shop: \"{}\" }}\ninclude: lib/users.yaml\nworkloads:\n  \
+         w: {{ archetypes: {{ reader: 1 }}, users: 1, iterations: 3 }}\n  \
+         x: {{ users: 1, iterations: 2, flow: [ {{ include: lib/login.yaml }}, {{ get: / }} ] }}\n",
+        target.url("")
+    );
+    let done = Manada::run(&scenario, &["--shards", "1"])
+        .file(
+            "lib/users.yaml",
+            "archetypes:\n  reader:\n    on_start: [ { include: login.yaml } ]\n    \
+             flow: [ { if: \"{{ user_name == 'ada' }}\", do: [ { include: deep/read.yaml } ] } ]\n",
+        )
+        .file(
+            "lib/login.yaml",
+            "- post: /login\n  json: { user: ada }\n  \
+             capture: { user_name: { json: $.user } }\n",
+        )
+        .file("lib/deep/read.yaml", "- get: /products?page=1\n- include: ../page.yaml\n")
+        .file("lib/page.yaml", "- get: /products/7\n")
+        .go();
+    let report = done.measured();
+    let steps = report["steps"].as_array().unwrap();
+    let made: Vec<(&str, u64)> = steps
+        .iter()
+        .map(|step| (step["name"].as_str().unwrap(), count(step, "calls.ok")))
+        .collect();
+    let expect = [
+        ("POST /login", 1),
+        ("GET /products", 3),
+        ("GET /products/7", 3),
+        ("POST /login", 2),
+        ("GET /", 2),
+    ];
+    assert_eq!(made, expect, "{report}");
 }

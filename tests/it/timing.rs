@@ -25,3 +25,22 @@ fn what_is_rendered_is_lateness_and_no_service_time() {
     assert!(lag > service, "lag {lag} µs, service {service} µs: {done}");
     assert!(count(&report, "response_us.min") >= lag, "{done}");
 }
+
+#[test]
+fn users_that_compute_between_calls_keep_littles_law() {
+    let server = Server::answering("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", Then::Next);
+    // One loop of so much work that it lets other users go first, and conditions of next to none.
+    let scenario = format!(
+        "services: {{ it: \"{}\" }}\nworkloads:\n  w:\n    users: 4\n    iterations: 200\n    \
+         vars: {{ n: 0 }}\n    flow:\n      - {{ get: /a }}\n      \
+         - {{ if: \"{{{{ n < 9 }}}}\", do: [ {{ get: /b }} ] }}\n      \
+         - repeat: {{ times: 1500, do: [ {{ set: {{ n: \"{{{{ n + 1 }}}}\" }} }} ] }}\n      \
+         - {{ get: /c }}\n",
+        server.url().trim_end_matches('/')
+    );
+    let done = Manada::run(&scenario, &["--shards", "1"]).go();
+    let report = done.json();
+    assert_eq!(count(&report, "calls.made"), 200 * 2 + 4, "{report}");
+    let reasons = report["trust"]["reasons"].to_string();
+    assert!(!reasons.contains("littles_law"), "{reasons}");
+}

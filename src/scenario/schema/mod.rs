@@ -155,6 +155,11 @@ fn run() -> Vec<Property> {
         ("setup", "Steps done once before the load.", refer("steps")),
         ("teardown", "Steps done once after the load.", refer("steps")),
         ("archetypes", "Kinds of user, written inline.", named(map_of(refer("archetype")))),
+        (
+            "include",
+            "Files with more archetypes.",
+            any_of(vec![refer("fixed"), list_of(refer("fixed"))]),
+        ),
         ("workloads", "Who makes how much load, when.", named(some_of(refer("workload")))),
         ("warmup", "What is due before it counts in the ledgers alone.", refer("duration")),
         ("grace", "So long may iterations go on after the end.", refer("duration")),

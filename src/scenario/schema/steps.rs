@@ -93,6 +93,16 @@ fn control(key: &'static str, about: &'static str, value: Value, beside: Vec<Pro
     object("this step", &needs, keys)
 }
 
+/// Steps that stand in another file: replaced before steps are read, so no reader asks for its key.
+fn object_of_include() -> Value {
+    json!({
+        "type": "object",
+        "properties": { "include": { "type": "string", "description": "A file of steps." } },
+        "required": ["include"],
+        "additionalProperties": false,
+    })
+}
+
 fn controls() -> Vec<Value> {
     let steps = || refer("steps");
     let way = vec![("weight", "", refer("weight")), ("do", "", steps())];
@@ -111,6 +121,7 @@ fn controls() -> Vec<Value> {
     let think = vec![("think", "Instead of the archetype's.", refer("distribution"))];
     let map = || map_of(json!(true));
     vec![
+        object_of_include(),
         control("choose", "One of several ways, by weight.", list_of(way), Vec::new()),
         control("repeat", "Steps so often.", repeat, Vec::new()),
         control("while", "Steps as long as something holds.", while_loop, Vec::new()),

@@ -1,0 +1,194 @@
+//! `include:` — steps and archetypes that stand in other files.
+//!
+//! `library` expands each file that it reads, before anything looks at its keys.
+//! Invariant: what is put in place of an `include` keeps its own places, so that a mistake shows
+//! the line of the file where it was made; cycles and what unfolds to too much are mistakes.
+
+use std::path::{Path, PathBuf};
+
+use super::diagnose::{Review, Span};
+use super::library;
+use super::node::{Key, Kind, Node, value};
+use super::shape;
+
+/// The key.
+pub(super) const KEY: &str = "include";
+
+/// How deep files may include each other.
+const MAX_DEPTH: usize = 16;
+
+/// The most steps that a file may come to through its includes.
+const MAX_INCLUDED: usize = 10_000;
+
+/// Keys under which nothing is a step: what stands there may look like one.
+const BODIES: [&str; 7] = ["json", "form", "body", "multipart", "headers", "data", "vars"];
+
+/// The files that are being included, from the first to the last, and how much they brought.
+struct Includes {
+    /// Where each really lies, and what messages call it.
+    open: Vec<(PathBuf, String)>,
+    steps: usize,
+}
+
+/// Puts the steps and archetypes of included files in place.
+pub(super) fn expand(review: &mut Review, name: &str, node: &mut Node) {
+    let own = Path::new(name).canonicalize().map(|real| (real, name.to_owned()));
+    let mut includes = Includes { open: own.into_iter().collect(), steps: 0 };
+    archetypes(review, node);
+    includes.walk(review, node);
+}
+
+impl Includes {
+    fn walk(&mut self, review: &mut Review, node: &mut Node) {
+        match &mut node.kind {
+            Kind::List(items) => {
+                if items.iter().any(|item| included(item).is_some()) {
+                    let old = std::mem::take(items);
+                    for mut item in old {
+                        match included(&item) {
+                            Some((key, file, alone)) => {
+                                let (key, file) = (key.span, file.clone());
+                                items.extend(self.steps_of(review, key, &file, alone));
+                            }
+                            None => {
+                                self.walk(review, &mut item);
+                                items.push(item);
+                            }
+                        }
+                    }
+                } else {
+                    items.iter_mut().for_each(|item| self.walk(review, item));
+                }
+            }
+            Kind::Map(entries) => {
+                let steps = |key: &Key| !BODIES.contains(&key.name.as_str());
+                let entries = entries.iter_mut().filter(|(key, _)| steps(key));
+                entries.for_each(|(_, value)| self.walk(review, value));
+            }
+            _ => {}
+        }
+    }
+
+    /// The steps of a file, with those that it includes itself.
+    fn steps_of(
+        &mut self,
+        review: &mut Review,
+        key: Span,
+        node: &Node,
+        is_alone: bool,
+    ) -> Vec<Node> {
+        if !is_alone {
+            review
+                .mistake(key, "`include` stands alone in its step")
+                .help("the steps of the file take its place: write other keys in that file");
+            return Vec::new();
+        }
+        let Some(path) = shape::file(review, node) else { return Vec::new() };
+        let real = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let includes_itself = self.open.iter().any(|(open, _)| *open == real);
+        if includes_itself || self.open.len() > MAX_DEPTH {
+            let shown: Vec<String> =
+                self.open.iter().map(|(_, shown)| format!("`{shown}`")).collect();
+            let message = if includes_itself {
+                "this file includes itself".to_owned()
+            } else {
+                format!("files include each other more than {MAX_DEPTH} deep")
+            };
+            review
+                .mistake(node.span, message)
+                .help(format!("the files that include each other: {}", shown.join(", ")));
+            return Vec::new();
+        }
+        let expected = "a list of steps, such as `- get: /products`";
+        let Some(mut steps) = parsed(review, &path, node.span) else { return Vec::new() };
+        if !matches!(steps.kind, Kind::List(_)) {
+            review.mistake(steps.span, "an included file has steps").expected(expected);
+            return Vec::new();
+        }
+        self.open.push((real, path.display().to_string()));
+        self.walk(review, &mut steps);
+        self.open.pop();
+        let Kind::List(items) = steps.kind else { return Vec::new() };
+        self.steps += items.len();
+        if self.steps > MAX_INCLUDED {
+            let message = format!("more than {MAX_INCLUDED} steps come from included files");
+            review.mistake(node.span, message).expected("fewer files that include others");
+            return Vec::new();
+        }
+        items
+    }
+}
+
+/// The file that a step includes, with the key, and whether it is all of the step.
+fn included(step: &Node) -> Option<(&Key, &Node, bool)> {
+    let Kind::Map(entries) = &step.kind else { return None };
+    let (key, file) = entries.iter().find(|(key, _)| key.name == KEY)?;
+    Some((key, file, entries.len() == 1))
+}
+
+/// Adds the archetypes of the files under a scenario's `include:` to its own.
+fn archetypes(review: &mut Review, root: &mut Node) {
+    let Kind::Map(entries) = &mut root.kind else { return };
+    let Some(at) = entries.iter().position(|(key, _)| key.name == KEY) else { return };
+    let (key, files) = entries.remove(at);
+    let mut found: Vec<(Key, Node)> = Vec::new();
+    for file in shape::one_or_more(&files) {
+        found.extend(archetypes_of(review, file));
+    }
+    let own = entries.iter_mut().find(|(key, _)| key.name == "archetypes");
+    let (_, own) = match own {
+        Some(own) => own,
+        None => {
+            let name = "archetypes".to_owned();
+            let kind = Kind::Map(Vec::new());
+            let key = Key { name, span: key.span };
+            entries.push((key, Node { span: files.span, kind }));
+            let Some(last) = entries.last_mut() else { return };
+            last
+        }
+    };
+    // What is no map is reported where archetypes are read.
+    let Kind::Map(own) = &mut own.kind else { return };
+    for (key, node) in found {
+        if own.iter().any(|(known, _)| known.name == key.name) {
+            let message = format!("a second archetype `{}`", shape::short(&key.name));
+            review.mistake(key.span, message).help("rename one of the two");
+        } else {
+            own.push((key, node));
+        }
+    }
+}
+
+/// The archetypes of an included file.
+fn archetypes_of(review: &mut Review, file: &Node) -> Vec<(Key, Node)> {
+    let expected = "`archetypes:` and a map of them";
+    let Some(path) = shape::file(review, file) else { return Vec::new() };
+    let Some(root) = parsed(review, &path, file.span) else { return Vec::new() };
+    let Kind::Map(entries) = root.kind else {
+        review.mistake(root.span, "an included file has archetypes").expected(expected);
+        return Vec::new();
+    };
+    let mut found = Vec::new();
+    for (key, node) in entries {
+        match (key.name.as_str(), node.kind) {
+            ("archetypes", Kind::Map(archetypes)) => found.extend(archetypes),
+            _ => {
+                let message = format!("`{}` in an included file", shape::short(&key.name));
+                review.mistake(key.span, message).expected(expected);
+            }
+        }
+    }
+    found
+}
+
+/// A file that is named at `span`, as a value.
+fn parsed(review: &mut Review, path: &Path, span: Span) -> Option<Node> {
+    let bytes = library::bytes(review, path, span)?;
+    let Ok(text) = String::from_utf8(bytes) else {
+        review.mistake(span, format!("{} is not UTF-8 text", path.display()));
+        return None;
+    };
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    let source = review.open(path.display().to_string(), text.clone());
+    value(review, source, &text)
+}
