@@ -21,7 +21,7 @@ fn read<'a>(wanted: Wanted, pieces: impl Iterator<Item = &'a [u8]>) -> Option<An
     }
     assert!(kept.body.len() as u64 <= wanted.max_body, "more kept than accepted");
     let complete = complete || reader.end();
-    complete.then(|| (reader.status(), reader.may_reuse(), kept.head, kept.body))
+    complete.then(|| (reader.status(), reader.may_reuse(), kept.head, kept.body.to_vec()))
 }
 
 fuzz_target!(|data: &[u8]| {

@@ -227,7 +227,7 @@ impl Attempts<'_> {
                 }
             };
             self.ended = exchange;
-            if self.kept.encoded {
+            if prepared.wanted.keep_body {
                 hop::decode(prepared, &mut self.ended, &mut self.kept);
             }
             // Measure each attempt, also one that is sent again on a fresh connection.

@@ -8,7 +8,7 @@ use super::hop;
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
-use crate::plan::extract::{self, Answer, Part};
+use crate::plan::extract::{self, Answer, BodyOf, Part};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;
 use crate::stats::{Exchange, Fate, Kind, Outcome, Phase};
@@ -69,14 +69,7 @@ pub(super) fn judge(
     }
     let cookies =
         if call.looks_at_cookies() { hop::cookies(shard, user, call.service) } else { Vec::new() };
-    let answer = Answer {
-        status,
-        cookies: &cookies,
-        head: &kept.head,
-        body: &kept.body,
-        service: exchange.done - exchange.dispatched,
-        first_byte: exchange.first_byte - exchange.dispatched,
-    };
+    let answer = Answer { cookies: &cookies, ..answer(status, exchange, kept) };
     let step = user.step(call.series);
     let (mut failed, mut first) = (Failed::NONE, None);
     let applied =
@@ -88,14 +81,33 @@ pub(super) fn judge(
                 first.get_or_insert(place);
             }
         });
-    if applied.too_complex {
-        // Beside the failed checks: why they failed.
-        let outcome = Outcome::Failed(Phase::Body, Kind::TooComplex);
-        shard.recorder.borrow_mut().error(outcome);
+    // Beside the failed checks: why they failed.
+    let undecodable = undecodable(call, kept);
+    let why = undecodable.or(applied.too_complex.then_some(Kind::TooComplex));
+    if let Some(kind) = why {
+        shard.recorder.borrow_mut().error(Outcome::Failed(Phase::Body, kind));
     }
+    let wanted = wanted && undecodable.is_none();
     let fate = if wanted && applied.as_expected { Fate::Ok } else { Fate::Failed };
     let goes_on = first.is_none_or(|place| goes_on(shard, user, prepared, place));
     Judged { fate, goes_on, failed }
+}
+
+/// Why what looks at the body of a response finds none; `None` also where nothing does.
+pub(super) fn undecodable(call: &Call, kept: &Kept) -> Option<Kind> {
+    kept.undecodable.filter(|_| call.looks_at_body())
+}
+
+/// A response as checks look at it, without the user's cookies.
+pub(super) fn answer<'a>(status: u16, exchange: &Exchange, kept: &'a Kept) -> Answer<'a> {
+    Answer {
+        status,
+        cookies: &[],
+        head: &kept.head,
+        body: kept.undecodable.is_none().then(|| BodyOf { bytes: &kept.body, text: kept.text() }),
+        service: exchange.done - exchange.dispatched,
+        first_byte: exchange.first_byte - exchange.dispatched,
+    }
 }
 
 /// A call that got no answer: nothing that was looked for is there, and what an earlier answer left

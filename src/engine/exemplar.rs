@@ -5,7 +5,7 @@
 //! shown.
 
 use super::attempt::Turn;
-use super::checks::Failed;
+use super::checks::{self, Failed};
 use super::curl;
 use super::prepared::PreparedCall;
 use super::redacted::redactor;
@@ -13,7 +13,7 @@ use super::shard::Shard;
 use super::user::User;
 use crate::redact::{MASK, Redactor};
 use crate::stats::exemplar::{Exemplar, Failing};
-use crate::stats::{Exchange, Outcome, outcome};
+use crate::stats::{Exchange, Outcome, Phase, outcome};
 use crate::wire::Kept;
 
 /// The most bytes of a head, and of a body, that are kept.
@@ -37,7 +37,11 @@ pub(super) fn keep(
         Outcome::Answered(status) => Some(status),
         _ => None,
     };
-    let error = outcome::error_index(exchange.outcome);
+    let undecodable = checks::undecodable(&prepared.call, kept).filter(|_| status.is_some());
+    let error = match undecodable {
+        Some(kind) => outcome::error_index(Outcome::Failed(Phase::Body, kind)),
+        None => outcome::error_index(exchange.outcome),
+    };
     let wanted = status.is_some_and(|status| status < 400 || prepared.call.asks_for(status));
     let failing = match (error, status, failed.first()) {
         (Some(error), ..) => Failing::Error(error),
@@ -64,10 +68,11 @@ pub(super) fn keep(
             cut,
             status,
             error,
-            said: shard
-                .wire
-                .said(index, exchange.outcome)
-                .map_or_else(String::new, |said| text(&redactor, said.as_bytes(), MAX_SAID)),
+            said: match (&kept.not_followed, exchange.outcome) {
+                (Some(why), Outcome::Failed(Phase::Redirect, _)) => Some((**why).clone()),
+                _ => shard.wire.said(index, exchange.outcome),
+            }
+            .map_or_else(String::new, |said| text(&redactor, said.as_bytes(), MAX_SAID)),
             failed: prepared
                 .call
                 .checked()
@@ -76,7 +81,7 @@ pub(super) fn keep(
                 .map(|(_, name)| name)
                 .collect(),
             head: part(prepared.wanted.keep_head, head(&redactor, &kept.head)),
-            body: part(prepared.wanted.keep_body, text(&redactor, &kept.body, MAX_BODY)),
+            body: part(prepared.wanted.keep_body, text(&redactor, kept.text(), MAX_BODY)),
         }
     });
 }

@@ -16,9 +16,10 @@ use crate::plan::realm::Realm;
 use crate::plan::{Address, Service};
 use crate::stats::recorder::Attempt;
 use crate::stats::{Exchange, Kind, Outcome, Phase};
+use crate::wire::framing::Broken;
 use crate::wire::jar::{Jar, Origin};
 use crate::wire::location::Location;
-use crate::wire::{Kept, Outgoing, coding};
+use crate::wire::{Kept, Outgoing, charset, coding};
 
 /// Whether an answer of this status points elsewhere (RFC 9110 §15.4, Fetch).
 pub(super) const fn is_redirect(status: u16) -> bool {
@@ -44,7 +45,7 @@ pub(super) fn with_cookies(
     let (line, rest) = request::split_line(bytes)?;
     let origin = origin(&shard.addresses[service], request::target_of(line)?);
     let value = jar.header(origin, crate::clock::now())?;
-    Some([line, b"Cookie: ", value.as_bytes(), b"\r\n", rest].concat())
+    Some([line, b"Cookie: ", &value, b"\r\n", rest].concat())
 }
 
 /// Takes the cookies that an answer to `bytes` sets into the user's jar.
@@ -72,13 +73,21 @@ fn origin<'a>(address: &'a Address, target: &'a str) -> Origin<'a> {
     Origin { host: &address.host, target, secure: address.tls }
 }
 
-/// Undoes the content codings of a kept body; one that cannot be undone is no complete answer.
+/// Makes a kept body readable: undoes its content codings, then its charset. One that is not what
+/// it claims is noted: the response is complete and keeps its status, and what looks at its body
+/// fails.
 #[cold]
 pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut Kept) {
-    if let Outcome::Answered(_) = exchange.outcome
-        && let Err(broken) = coding::decode(kept, prepared.wanted.max_body)
-    {
-        exchange.outcome = broken.outcome();
+    (kept.undecodable, kept.text) = (None, None);
+    let Outcome::Answered(_) = exchange.outcome else { return };
+    let decoded =
+        if kept.encoded { coding::decode(kept, prepared.wanted.max_body) } else { Ok(()) };
+    match decoded.and_then(|()| Ok(charset::decode(kept)?)) {
+        Ok(()) => {}
+        Err(Broken::Response(_, kind @ (Kind::Undecodable | Kind::TooManyCodings))) => {
+            kept.undecodable = Some(kind);
+        }
+        Err(broken) => exchange.outcome = broken.outcome(),
     }
 }
 
@@ -116,20 +125,26 @@ async fn walk(
     kept: &mut Kept,
 ) -> Exchange {
     let Some(mut way) = Way::begin(shard, &first, prepared.cookies) else { return exchange };
+    kept.not_followed = None;
     for hop in 0.. {
         let Outcome::Answered(status) = exchange.outcome else { break };
-        // Without a Location it is an answer like any other.
-        let Some(location) = kept.header("location").filter(|_| is_redirect(status)) else { break };
+        // Without a Location, or with one that leads nowhere else, it is an answer like any other.
+        let leads_on = |to: &&[u8]| is_redirect(status) && !Location::is_here(to);
+        let Some(location) = kept.header("location").filter(leads_on) else { break };
         if hop == prepared.redirects {
             return nowhere(shard, exchange, Kind::TooManyRedirects);
         }
-        if let Err(kind) = way.go_on(shard, status, location) {
-            return nowhere(shard, exchange, kind);
+        if let Err(refusal) = way.go_on(shard, status, location) {
+            kept.not_followed = refusal.why.clone().map(Box::new);
+            if let (Some(witness), Some(why)) = (&shard.witness, &refusal.why) {
+                let series = &shard.plan.archetypes[user.archetype].series;
+                let step = &series[usize::from(prepared.call.series)];
+                witness.fault((shard, user), Some(step), why);
+            }
+            return nowhere(shard, exchange, refusal.kind);
         }
         if let Some(witness) = &shard.witness {
-            let scheme = if way.at.tls { "https" } else { "http" };
-            let Location { host, port, target, .. } = &way.at;
-            let to = format!("{scheme}://{host}:{port}{target}");
+            let to = format!("{}{}", way.at.origin(), way.at.target);
             witness.redirect((shard, user), prepared, status, &to);
         }
         if prepared.cookies
@@ -165,7 +180,7 @@ async fn attempt(
         let line = &mut user.lines[way.service];
         let (mut exchange, resend) =
             shard.wire.exchange(line, &outgoing, dispatched, &user.patience, kept).await;
-        if kept.encoded {
+        if prepared.wanted.keep_body {
             decode(prepared, &mut exchange, kept);
         }
         let again = resend.is_due(&mut resends);
@@ -187,6 +202,19 @@ fn nowhere(shard: &Shard, exchange: Exchange, kind: Kind) -> Exchange {
     Exchange { outcome, ..exchange }
 }
 
+/// Why a redirect is not followed.
+struct Refusal {
+    kind: Kind,
+    /// In words, where the kind does not say it all.
+    why: Option<String>,
+}
+
+impl From<Kind> for Refusal {
+    fn from(kind: Kind) -> Self {
+        Self { kind, why: None }
+    }
+}
+
 impl Way {
     fn begin(shard: &Shard, first: &Outgoing<'_>, from_jar: bool) -> Option<Self> {
         let (line, _) = request::split_line(first.bytes)?;
@@ -201,17 +229,26 @@ impl Way {
     }
 
     /// Turns to where an answer of `status` points.
-    fn go_on(&mut self, shard: &Shard, status: u16, location: &[u8]) -> Result<(), Kind> {
-        let to = self.at.resolve(location)?;
+    fn go_on(&mut self, shard: &Shard, status: u16, location: &[u8]) -> Result<(), Refusal> {
+        let to = self.at.resolve(location).map_err(|kind| Refusal {
+            kind,
+            why: Some(match kind {
+                Kind::RedirectNotAllowed => "the response points to no URL of HTTP".to_owned(),
+                _ => "the Location of the response is no URL".to_owned(),
+            }),
+        })?;
         let addresses = &shard.addresses;
         let forbid = |why: &str| {
             shard.forbid(Some(&format!("a redirect to {}: {why}", to.host)));
             Kind::Forbidden
         };
         if Realm::of_host(&to.host) == Some(Realm::Metadata) {
-            return Err(forbid("that is a cloud's metadata service"));
+            return Err(forbid("that is a cloud's metadata service").into());
         }
-        let service = may_follow(addresses, self.service, &to).ok_or(Kind::RedirectNotAllowed)?;
+        let service = may_follow(addresses, self.service, &to).ok_or_else(|| Refusal {
+            kind: Kind::RedirectNotAllowed,
+            why: Some(format!("the response points to {}, where no service is", to.origin())),
+        })?;
         let to_get = match status {
             301 | 302 => self.method == b"POST",
             303 => self.method != b"HEAD" && self.method != b"GET",
@@ -222,7 +259,7 @@ impl Way {
         }
         let method = String::from_utf8_lossy(&self.method);
         if let Some(why) = shard.plan.safety.denies(&method, &to.target) {
-            return Err(forbid(&why));
+            return Err(forbid(&why).into());
         }
         let elsewhere = !to.is_at(&addresses[self.service]);
         let next = &shard.plan.services[service];

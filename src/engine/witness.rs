@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::checks::{Failed, Judged};
+use super::checks::{self, Failed, Judged};
 use super::exemplar;
 use super::prepared::PreparedCall;
 use super::redacted::redactor;
@@ -14,7 +14,7 @@ use super::request::split_line;
 use super::shard::Shard;
 use super::user::User;
 use crate::event::{SEEN, Seen, SeenCall};
-use crate::plan::extract::{Answer, Check, Reading, What};
+use crate::plan::extract::{Check, Reading, What};
 use crate::plan::flow::Choice;
 use crate::redact::{MASK, Redactor};
 use crate::stats::{Exchange, Fate, Outcome, outcome};
@@ -164,14 +164,7 @@ impl Witness {
         let found = |place: usize| {
             let Outcome::Answered(status) = exchange.outcome else { return None };
             let check = call.checks.iter().chain(&call.expects).nth(place)?;
-            let answer = Answer {
-                status,
-                cookies: &[],
-                head: &kept.head,
-                body: &kept.body,
-                service: exchange.done - exchange.dispatched,
-                first_byte: exchange.first_byte - exchange.dispatched,
-            };
+            let answer = checks::answer(status, exchange, kept);
             let text = check.found(&Reading::new(answer)).filter(|_| !held(place))?;
             if is_sensitive(&redactor, check) {
                 return Some(MASK.to_owned());
@@ -248,7 +241,7 @@ fn response(redactor: &Redactor<'_>, kept: &Kept) -> (Vec<String>, Option<(usize
     });
     let body = (!kept.body.is_empty()).then(|| {
         let content_type = content_type.unwrap_or_default();
-        (kept.body.len(), exemplar::body(redactor, &kept.body, &content_type, MAX))
+        (kept.body.len(), exemplar::body(redactor, kept.text(), &content_type, MAX))
     });
     (lines, body)
 }

@@ -11,7 +11,7 @@ use super::capture::{parse_path, regex};
 use super::diagnose::Review;
 use super::node::{Key, Kind, Node};
 use super::shape::{self, Fields, wrong};
-use crate::plan::extract::{Check, Text, Timing, What};
+use crate::plan::extract::{Check, Text, Timing, What, exact};
 use crate::units;
 use crate::verdict::Op;
 
@@ -154,7 +154,7 @@ fn json(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
         let wanted = to_json(node);
         let says_nothing = wanted.is_boolean() || wanted.is_null();
         let of = if says_nothing { "" } else { key.name.as_str() };
-        let shown = review.shown(of, &wanted.to_string());
+        let shown = review.shown(of, &exact::show(&wanted));
         let name = format!("json {} is {shown}", key.name);
         checks.push(Check { name, what: What::Json(path, wanted) });
     }
@@ -166,7 +166,7 @@ pub(super) fn to_json(node: &Node) -> Json {
         Kind::Null => Json::Null,
         Kind::Bool(truth) => Json::from(*truth),
         Kind::Number(written, value) => {
-            serde_json::from_str(written).unwrap_or_else(|_| Json::from(*value))
+            exact::parse(written.as_bytes()).unwrap_or_else(|_| Json::from(*value))
         }
         Kind::Text(text) => Json::from(text.as_str()),
         Kind::List(items) => items.iter().map(to_json).collect(),

@@ -8,7 +8,7 @@ use super::paint::{BAD, DIM, paint, plain};
 use super::summary::heading;
 use crate::event::Report;
 use crate::stats::exemplar::{Exemplar, Failing};
-use crate::stats::outcome;
+use crate::stats::outcome::{self, Phase};
 use crate::units::{show_count, show_us};
 
 /// How many kinds the summary shows.
@@ -29,7 +29,10 @@ pub(super) fn render(out: &mut String, report: &Report, is_verbose: bool) {
         let at = show_us(one.intended_ns / 1_000);
         let place = format!("{}, first at {at}, user {}", plan.steps[one.step].name, one.user);
         let _ = writeln!(out, "  {}  {}", paint(BAD, &plain(&what)), plain(&place));
-        if is_verbose && !one.said.is_empty() {
+        // Where a redirect points is ours to say; a library's words are for those who ask.
+        let error = one.error.map(outcome::error_at);
+        let is_ours = error.is_some_and(|(phase, ..)| phase == Phase::Redirect.name());
+        if (is_verbose || is_ours) && !one.said.is_empty() {
             let _ = writeln!(out, "    {}", plain(&one.said));
         }
         let cut = if one.cut { "  # cut" } else { "" };

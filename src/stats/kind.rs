@@ -67,9 +67,12 @@ kinds! {
     /// The connection was closed before the answer was complete.
     Closed, "closed",
         "the target closed before its answer was complete; look at its log";
-    /// The answer is not HTTP.
+    /// What came instead of a response is not HTTP.
+    NotHttp, "not_http",
+        "what came is no HTTP: is this an HTTP port, and is it plain or TLS?";
+    /// The response breaks the rules of HTTP.
     Malformed, "malformed",
-        "the answer breaks the rules of HTTP: is this an HTTP port?";
+        "the response breaks the rules of HTTP; look at it with `curl -v --raw`";
     /// The target refused the HTTP/2 stream before it did anything for it.
     RefusedStream, "refused_stream",
         "the target takes no more HTTP/2 streams; lower the load, or raise its limit";
@@ -90,7 +93,22 @@ kinds! {
         "the target wants HTTP/1.1 for this request; set `http: { version: 1.1 }`";
     /// The head is longer than we read.
     HeadTooLarge, "head_too_large",
-        "the answer's head is over 64 KiB";
+        "the response's head is over 64 KiB; let the target send less of it";
+    /// The head has more lines than we read.
+    TooManyHeaders, "too_many_headers",
+        "the response has over 256 header lines; let the target send fewer";
+    /// More interim (1xx) responses than we read come before the response.
+    TooManyInterim, "too_many_interim",
+        "over 16 interim (1xx) responses before the response; look at the target's log";
+    /// The extensions and trailers of a chunked body are longer than we read.
+    ChunkExtrasTooLarge, "chunk_extras_too_large",
+        "chunk extensions and trailers are over 16 KiB; let the target send less of them";
+    /// The body has more content codings than we undo.
+    TooManyCodings, "too_many_codings",
+        "over 4 content codings in a row; let the target apply fewer";
+    /// The body is not of the content coding that the response claims.
+    Undecodable, "undecodable",
+        "the body is not what its Content-Encoding says, or is cut; look at the target";
     /// The body is longer than we accept.
     BodyTooLarge, "body_too_large",
         "raise `max_body` of the step if such bodies are wanted";
@@ -139,9 +157,18 @@ kinds! {
     /// The TLS handshake failed for another reason.
     TlsProtocol, "tls_protocol",
         "does the target speak TLS 1.2 or 1.3 on this port?";
-    /// The proxy opened no way to the target.
+    /// The proxy wants a login, or does not accept the one that it was given.
+    ProxyLogin, "proxy_login",
+        "the proxy wants a login, or another one (407): `proxy: http://USER:PASSWORD@HOST`";
+    /// The proxy's rules do not allow the way to the target.
+    ProxyForbidden, "proxy_forbidden",
+        "the proxy's rules do not allow this target and port (403); have it allowed there";
+    /// The proxy could not connect to the target.
+    ProxyCannotReach, "proxy_cannot_reach",
+        "the proxy cannot reach the target (502 to 504): is that up, does the proxy find it?";
+    /// The proxy opened no way to the target for another reason.
     Proxy, "proxy",
-        "the proxy refused, or is no proxy; look at its log and its login";
+        "the proxy refused, or is no proxy; look at its log";
     /// More redirects than the step allows.
     TooManyRedirects, "too_many_redirects",
         "raise `redirects` of the step if so many are wanted";

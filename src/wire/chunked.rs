@@ -6,7 +6,7 @@
 use super::framing::Broken;
 use crate::stats::{Kind, Phase};
 
-/// The most bytes of chunk extensions and trailers in one answer.
+/// The most bytes of chunk extensions and trailers in one answer, and digits of one size.
 const MAX_EXTRA: u32 = 16 << 10;
 
 /// Where in a chunked body the reader stands.
@@ -16,7 +16,7 @@ pub(super) struct Chunked {
     /// The size being read, or the bytes left of the chunk.
     left: u64,
     /// Digits of the size so far.
-    digits: u8,
+    digits: u32,
     /// Bytes of extensions and trailers so far.
     extra: u32,
 }
@@ -25,7 +25,9 @@ pub(super) struct Chunked {
 enum State {
     #[default]
     Size,
-    /// Whitespace or an extension after the size.
+    /// Whitespace after the size: an extension or the end of the line may follow.
+    AfterSize,
+    /// An extension after the size.
     Extension,
     /// The line feed after the size line.
     SizeEnd,
@@ -41,6 +43,7 @@ enum State {
 }
 
 const MALFORMED: Broken = Broken::Response(Phase::Body, Kind::Malformed);
+const TOO_LARGE: Broken = Broken::Response(Phase::Body, Kind::ChunkExtrasTooLarge);
 
 impl Chunked {
     /// Reads up to the end of the next stretch of data: how many bytes were used, the data among
@@ -72,16 +75,23 @@ impl Chunked {
     fn step(&mut self, byte: u8) -> Result<State, Broken> {
         Ok(match (self.state, byte) {
             (State::Size, _) if byte.is_ascii_hexdigit() => {
-                if self.digits == 15 {
+                // Over 64 bits. Zeros before a size are only bounded as extensions are.
+                if self.left >> 60 != 0 {
                     return Err(MALFORMED);
                 }
                 self.digits += 1;
+                if self.digits > MAX_EXTRA {
+                    return Err(TOO_LARGE);
+                }
                 let digit = (byte as char).to_digit(16).unwrap_or_default();
                 self.left = self.left << 4 | u64::from(digit);
                 State::Size
             }
-            (State::Size, b'\r') if self.digits > 0 => State::SizeEnd,
-            (State::Size, b' ' | b'\t' | b';') if self.digits > 0 => {
+            (State::Size | State::AfterSize, b'\r') if self.digits > 0 => State::SizeEnd,
+            (State::Size | State::AfterSize, b' ' | b'\t') if self.digits > 0 => {
+                self.extra(State::AfterSize)?
+            }
+            (State::Size | State::AfterSize, b';') if self.digits > 0 => {
                 self.extra(State::Extension)?
             }
             (State::Extension, b'\r') => State::SizeEnd,
@@ -104,6 +114,6 @@ impl Chunked {
 
     fn extra(&mut self, next: State) -> Result<State, Broken> {
         self.extra += 1;
-        if self.extra > MAX_EXTRA { Err(MALFORMED) } else { Ok(next) }
+        if self.extra > MAX_EXTRA { Err(TOO_LARGE) } else { Ok(next) }
     }
 }

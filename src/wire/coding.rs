@@ -20,7 +20,8 @@ const MAX_WINDOW: u64 = 8 << 20;
 /// Decoded at a time.
 const PIECE: usize = 8 << 10;
 
-const MALFORMED: Broken = Broken::Response(Phase::Body, Kind::Malformed);
+const UNDECODABLE: Broken = Broken::Response(Phase::Body, Kind::Undecodable);
+const TOO_MANY: Broken = Broken::Response(Phase::Body, Kind::TooManyCodings);
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,8 +36,9 @@ enum Coding {
 /// came.
 ///
 /// # Errors
-/// `BodyTooLarge` when more than `max` bytes come out, `Malformed` when it is not so encoded;
-/// `KeptBodies` when there is no memory for what comes out.
+/// `BodyTooLarge` when more than `max` bytes come out, `Undecodable` when it is not so encoded,
+/// `TooManyCodings` when it is so too often; `KeptBodies` when there is no memory for what comes
+/// out.
 pub fn decode(kept: &mut Kept, max: u64) -> Result<(), Broken> {
     let Some(codings) = codings(&kept.head)? else { return Ok(()) };
     for coding in codings.into_iter().rev() {
@@ -67,7 +69,7 @@ fn codings(head: &[u8]) -> Result<Option<Vec<Coding>>, Broken> {
                 _ => return Ok(None),
             });
             if found.len() > MAX_CODINGS {
-                return Err(MALFORMED);
+                return Err(TOO_MANY);
             }
         }
     }
@@ -101,7 +103,7 @@ fn unzstd(mut body: &[u8], max: u64, out: &mut Body) -> Result<(), Broken> {
     while !body.is_empty() {
         let frame =
             ruzstd::decoding::StreamingDecoder::new_with_max_window_size(&mut body, MAX_WINDOW);
-        drain(frame.map_err(|_| MALFORMED)?, max, out)?;
+        drain(frame.map_err(|_| UNDECODABLE)?, max, out)?;
     }
     Ok(())
 }
@@ -117,7 +119,7 @@ fn drain(mut from: impl Read, max: u64, out: &mut Body) -> Result<(), Broken> {
             }
             Ok(count) => out.push(&piece[..count])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(MALFORMED),
+            Err(_) => return Err(UNDECODABLE),
         }
     }
 }
@@ -183,7 +185,7 @@ mod tests {
             // The row whose first coding was not applied is the one that must fail.
             let got = decoded(codings, body, 100);
             if codings.starts_with("gzip, identity") {
-                assert_eq!(got, Err(Kind::Malformed));
+                assert_eq!(got, Err(Kind::Undecodable));
             } else {
                 assert_eq!(got.as_deref(), Ok(TEXT), "{codings}");
             }
@@ -201,9 +203,9 @@ mod tests {
         assert_eq!(decoded("gzip", bomb.clone(), 1 << 20), Err(Kind::BodyTooLarge));
         assert_eq!(decoded("gzip, gzip", gzip(&bomb), 1 << 20), Err(Kind::BodyTooLarge));
         assert_eq!(decoded("zstd", ZSTD.repeat(2), 15), Err(Kind::BodyTooLarge));
-        assert_eq!(decoded("gzip, gzip, gzip, gzip, gzip", bomb, 1), Err(Kind::Malformed));
+        assert_eq!(decoded("gzip, gzip, gzip, gzip, gzip", bomb, 1), Err(Kind::TooManyCodings));
         for coding in ["gzip", "deflate", "br", "zstd"] {
-            assert_eq!(decoded(coding, vec![255; 20], 100), Err(Kind::Malformed), "{coding}");
+            assert_eq!(decoded(coding, vec![255; 20], 100), Err(Kind::Undecodable), "{coding}");
         }
         for (coding, whole) in [
             ("gzip", gzip(TEXT)),
@@ -212,7 +214,7 @@ mod tests {
             ("zstd", ZSTD.to_vec()),
         ] {
             let cut = whole[..whole.len() - 2].to_vec();
-            assert_eq!(decoded(coding, cut, 100), Err(Kind::Malformed), "{coding}");
+            assert_eq!(decoded(coding, cut, 100), Err(Kind::Undecodable), "{coding}");
         }
     }
 

@@ -201,7 +201,7 @@ async fn pass(
 ) -> Result<(), Outcome> {
     match patience.wait(proxy::tunnel(endpoint, proxy, tcp)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(NoWay::Refused)) => Err(Outcome::Failed(Phase::Connect, Kind::Proxy)),
+        Ok(Err(NoWay::Refused(kind))) => Err(Outcome::Failed(Phase::Connect, kind)),
         Ok(Err(NoWay::Io(error))) => Err(fault::outcome(Phase::Connect, &error)),
         Err(why) => Err(gave_up(why, Phase::Connect)),
     }

@@ -9,6 +9,7 @@ use std::mem::MaybeUninit;
 use super::bodies::NoRoom;
 use super::chunked::Chunked;
 use super::kept::{Kept, Wanted};
+use super::plain;
 use crate::stats::{Kind, Outcome, OwnFault, Phase};
 
 /// The longest head accepted.
@@ -65,6 +66,10 @@ impl Broken {
             Self::NoRoom => Outcome::Own(OwnFault::KeptBodies),
         }
     }
+
+    const fn head(kind: Kind) -> Self {
+        Self::Response(Phase::FirstByte, kind)
+    }
 }
 
 impl From<NoRoom> for Broken {
@@ -85,6 +90,8 @@ struct Head {
     sets_cookie: bool,
     /// It has a Content-Encoding.
     encoded: bool,
+    /// Its bytes as they are read, where they came otherwise; as many as came.
+    plain: Option<Vec<u8>>,
 }
 
 enum Framing {
@@ -184,7 +191,7 @@ impl Reader {
     /// Parses the head; the number of bytes of `bytes` it took, or `None` when more must come.
     fn head(&mut self, bytes: &[u8], kept: &mut Kept) -> Result<Option<usize>, Broken> {
         if self.carry.is_empty() {
-            return match parse(bytes)? {
+            return match self.parse(bytes)? {
                 Some(head) => self.begin_body(&head, bytes, kept).map(|()| Some(head.length)),
                 None => {
                     self.carry_on(bytes)?;
@@ -200,7 +207,7 @@ impl Reader {
             return Ok(None);
         }
         let carry = std::mem::take(&mut self.carry);
-        let Some(head) = parse(&carry)? else {
+        let Some(head) = self.parse(&carry)? else {
             self.carry = carry;
             return Ok(None);
         };
@@ -208,28 +215,41 @@ impl Reader {
         Ok(Some(head.length.saturating_sub(before)))
     }
 
+    /// After an interim response it is HTTP that came, whatever follows.
+    fn parse(&self, bytes: &[u8]) -> Result<Option<Head>, Broken> {
+        parse(bytes).map_err(|broken| match broken {
+            Broken::Response(phase, Kind::NotHttp) if self.interim > 0 => {
+                Broken::Response(phase, Kind::Malformed)
+            }
+            other => other,
+        })
+    }
+
     fn carry_on(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         if self.carry.len() + bytes.len() > MAX_HEAD + (64 << 10) {
-            return Err(Broken::Response(Phase::FirstByte, Kind::HeadTooLarge));
+            return Err(Broken::head(Kind::HeadTooLarge));
         }
         self.carry.extend_from_slice(bytes);
-        if self.carry.len() > MAX_HEAD && parse(&self.carry)?.is_none() {
-            return Err(Broken::Response(Phase::FirstByte, Kind::HeadTooLarge));
+        if self.carry.len() > MAX_HEAD && self.parse(&self.carry)?.is_none() {
+            return Err(Broken::head(Kind::HeadTooLarge));
         }
         Ok(())
     }
 
     fn begin_body(&mut self, head: &Head, bytes: &[u8], kept: &mut Kept) -> Result<(), Broken> {
-        let malformed = Broken::Response(Phase::FirstByte, Kind::Malformed);
         if head.length > MAX_HEAD {
-            return Err(Broken::Response(Phase::FirstByte, Kind::HeadTooLarge));
+            return Err(Broken::head(Kind::HeadTooLarge));
         }
         if head.status / 100 == 1 {
             self.interim += 1;
-            // 101 would switch to a protocol nobody asked for.
-            let ok = head.status != 101 && self.interim <= MAX_INTERIM;
-            return if ok { Ok(()) } else { Err(malformed) };
+            // 101 would switch to a protocol that no request asked for.
+            return match head.status {
+                101 => Err(Broken::head(Kind::Malformed)),
+                _ if self.interim > MAX_INTERIM => Err(Broken::head(Kind::TooManyInterim)),
+                _ => Ok(()),
+            };
         }
+        let bytes = head.plain.as_deref().unwrap_or(bytes);
         self.status = head.status;
         self.keep_alive = head.keep_alive;
         kept.sets_cookie = head.sets_cookie && self.wanted.cookies;
@@ -275,7 +295,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Broken> {
     if bytes.iter().take(MAX_BLANK + 1).all(|byte| matches!(byte, b'\r' | b'\n'))
         && bytes.len() > MAX_BLANK
     {
-        return Err(Broken::Response(Phase::FirstByte, Kind::Malformed));
+        return Err(Broken::head(Kind::NotHttp));
     }
     let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
     let mut response = httparse::Response::new(&mut []);
@@ -283,22 +303,25 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Broken> {
     match config.parse_response_with_uninit_headers(&mut response, bytes, &mut few) {
         Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length).map(Some),
         Ok(httparse::Status::Partial) => Ok(None),
-        Err(httparse::Error::TooManyHeaders) => parse_many(bytes),
-        Err(_) => Err(Broken::Response(Phase::FirstByte, Kind::Malformed)),
+        Err(_) => parse_odd(bytes),
     }
 }
 
-fn parse_many(bytes: &[u8]) -> Result<Option<Head>, Broken> {
+/// A head that is longer than most, or written as HTTP allows only a reader to take it.
+#[cold]
+fn parse_odd(bytes: &[u8]) -> Result<Option<Head>, Broken> {
+    let plain = plain::head(bytes);
+    let bytes = plain.as_deref().unwrap_or(bytes);
     let mut many = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut many);
-    match response.parse(bytes) {
-        Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length).map(Some),
-        Ok(httparse::Status::Partial) => Ok(None),
-        Err(httparse::Error::TooManyHeaders) => {
-            Err(Broken::Response(Phase::FirstByte, Kind::HeadTooLarge))
-        }
-        Err(_) => Err(Broken::Response(Phase::FirstByte, Kind::Malformed)),
-    }
+    let head = match response.parse(bytes) {
+        Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length)?,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(Broken::head(Kind::TooManyHeaders)),
+        Err(_) if plain::is_http(bytes) => return Err(Broken::head(Kind::Malformed)),
+        Err(_) => return Err(Broken::head(Kind::NotHttp)),
+    };
+    Ok(Some(Head { plain, ..head }))
 }
 
 /// What the parsed head says about the connection and the body (RFC 9112 §6.3, §9.3).
@@ -307,7 +330,7 @@ fn understand(
     bytes: &[u8],
     length: usize,
 ) -> Result<Head, Broken> {
-    let malformed = Broken::Response(Phase::FirstByte, Kind::Malformed);
+    let malformed = Broken::head(Kind::Malformed);
     let mut keep_alive = response.version == Some(1);
     let mut close = false;
     let mut content_length: Option<u64> = None;
@@ -333,8 +356,11 @@ fn understand(
                 content_length = Some(value);
             }
             17 if header.name.eq_ignore_ascii_case("transfer-encoding") => {
-                let last = header.value.rsplit(|b| *b == b',').next().unwrap_or_default();
-                transfer = Some(last.trim_ascii().eq_ignore_ascii_case(b"chunked"));
+                // Empty elements of a list count for nothing (RFC 9110 §5.6.1).
+                let codings = header.value.rsplit(|b| *b == b',').map(<[u8]>::trim_ascii);
+                let last = codings.into_iter().find(|coding| !coding.is_empty());
+                let chunked = last.map(|coding| coding.eq_ignore_ascii_case(b"chunked"));
+                transfer = chunked.or(transfer).or(Some(false));
             }
             _ => {}
         }
@@ -355,15 +381,16 @@ fn understand(
     let line = memchr::memchr(b'\n', bytes).map_or(length, |at| at + 1).min(length);
     // The parser takes any three digits; there is no status below 100 (RFC 9110 §15).
     let status = response.code.filter(|code| *code >= 100).ok_or(malformed)?;
-    Ok(Head { length, status, keep_alive, framing, line, sets_cookie, encoded })
+    Ok(Head { length, status, keep_alive, framing, line, sets_cookie, encoded, plain: None })
 }
 
 /// A Content-Length: digits alone, the same number when it is a list (RFC 9112 §6.3).
 fn digits(value: &[u8]) -> Option<u64> {
     let mut all = value.split(|b| *b == b',').map(|one| {
         let one = one.trim_ascii();
-        let plain = !one.is_empty() && one.len() <= 19 && one.iter().all(u8::is_ascii_digit);
-        plain.then(|| one.iter().fold(0, |sum: u64, digit| sum * 10 + u64::from(digit - b'0')))
+        let plain = !one.is_empty() && one.iter().all(u8::is_ascii_digit);
+        let add = |sum: u64, digit: &u8| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0'));
+        plain.then(|| one.iter().try_fold(0, add)).flatten()
     });
     let first = all.next()??;
     all.all(|other| other == Some(first)).then_some(first)

@@ -284,8 +284,8 @@ impl Http2 {
             while let Poll::Ready(Some(Ok(_))) = answer.poll_informational(cx) {
                 interim += 1;
                 if interim > MAX_INTERIM {
-                    let malformed = Outcome::Failed(Phase::FirstByte, Kind::Malformed);
-                    return Poll::Ready(Err(malformed.into()));
+                    let many = Outcome::Failed(Phase::FirstByte, Kind::TooManyInterim);
+                    return Poll::Ready(Err(many.into()));
                 }
             }
             Pin::new(&mut answer).poll(cx).map_err(Broken::from)

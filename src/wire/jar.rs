@@ -5,16 +5,20 @@
 //! most [`MAX_OF_DOMAIN`], none longer than [`MAX_LENGTH`]; the oldest make room.
 
 use std::net::IpAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
+use super::cookie_date;
 use crate::clock::{self, Time};
+use crate::plan::extract::text_of;
 
 /// The most cookies of one user.
 pub const MAX_COOKIES: usize = 300;
 /// The most of one domain.
 pub const MAX_OF_DOMAIN: usize = 50;
-/// The longest Set-Cookie value kept.
+/// The most octets of a cookie's name and value together (RFC 6265bis §5.6).
 pub const MAX_LENGTH: usize = 4 << 10;
+/// The most octets of an attribute's value; a longer one is left out (RFC 6265bis §5.6).
+const MAX_ATTRIBUTE: usize = 1 << 10;
 
 /// Where a request goes, as cookies see it.
 #[derive(Clone, Copy, Debug)]
@@ -36,13 +40,14 @@ pub struct Jar {
 
 #[derive(Debug)]
 struct Cookie {
-    name: String,
-    value: String,
+    /// Octets as they came, also what is no UTF-8.
+    name: Vec<u8>,
+    value: Vec<u8>,
     /// Lower case.
     domain: String,
     /// Only for the host that set it.
     host_only: bool,
-    path: String,
+    path: Vec<u8>,
     secure: bool,
     until: Time,
 }
@@ -50,10 +55,11 @@ struct Cookie {
 /// What the attributes of a Set-Cookie say; the last of a name counts.
 #[derive(Default)]
 struct Attributes<'a> {
-    domain: Option<&'a str>,
-    path: Option<&'a str>,
+    domain: Option<&'a [u8]>,
+    path: Option<&'a [u8]>,
     max_age: Option<i64>,
-    expires: Option<SystemTime>,
+    /// Seconds from 1970 on.
+    expires: Option<i64>,
     secure: bool,
 }
 
@@ -76,7 +82,7 @@ impl Jar {
     }
 
     /// One Set-Cookie (RFC 6265 §5.3).
-    fn set(&mut self, text: &str, origin: Origin<'_>, now: Time) {
+    fn set(&mut self, text: &[u8], origin: Origin<'_>, now: Time) {
         let Some((name, value)) = pair(text) else { return };
         let attributes = Attributes::read(text);
         let Some(cookie) = attributes.cookie(name, value, origin, now) else { return };
@@ -115,19 +121,20 @@ impl Jar {
 
     /// The value of the Cookie header of a request (RFC 6265 §5.4): longer paths first, then the
     /// older ones. `None` when there is nothing to send.
-    pub fn header(&self, origin: Origin<'_>, now: Time) -> Option<String> {
-        let path = path_of(origin.target);
+    pub fn header(&self, origin: Origin<'_>, now: Time) -> Option<Vec<u8>> {
+        let path = path_of(origin.target).as_bytes();
         let mut fitting: Vec<&Cookie> = self.of_host(origin, now).collect();
         fitting.retain(|cookie| path_matches(path, &cookie.path));
         fitting.sort_by_key(|cookie| std::cmp::Reverse(cookie.path.len()));
-        let pairs: Vec<String> =
-            fitting.iter().map(|cookie| format!("{}={}", cookie.name, cookie.value)).collect();
-        (!pairs.is_empty()).then(|| pairs.join("; "))
+        let pairs: Vec<_> =
+            fitting.iter().map(|cookie| [&*cookie.name, b"=", &*cookie.value].concat()).collect();
+        (!pairs.is_empty()).then(|| pairs.join(&b"; "[..]))
     }
 
     /// Name and value of all cookies of a host, whatever their path.
     pub fn pairs(&self, origin: Origin<'_>, now: Time) -> Vec<(String, String)> {
-        let pair = |cookie: &Cookie| (cookie.name.clone(), cookie.value.clone());
+        let text = |octets: &[u8]| text_of(octets).into_owned();
+        let pair = |cookie: &Cookie| (text(&cookie.name), text(&cookie.value));
         self.of_host(origin, now).map(pair).collect()
     }
 
@@ -145,20 +152,23 @@ impl Jar {
 }
 
 impl<'a> Attributes<'a> {
-    fn read(text: &'a str) -> Self {
+    fn read(text: &'a [u8]) -> Self {
         let mut read = Self::default();
-        for attribute in text.split(';').skip(1) {
-            let (name, value) = attribute.split_once('=').unwrap_or((attribute, ""));
-            let value = value.trim();
-            match name.trim().to_ascii_lowercase().as_str() {
-                "domain" => {
-                    let value = value.strip_prefix('.').unwrap_or(value);
+        for attribute in text.split(|&byte| byte == b';').skip(1) {
+            let (name, value) = split_once(attribute).unwrap_or((attribute, b""));
+            let value = value.trim_ascii();
+            if value.len() > MAX_ATTRIBUTE {
+                continue;
+            }
+            match name.trim_ascii().to_ascii_lowercase().as_slice() {
+                b"domain" => {
+                    let value = value.strip_prefix(b".").unwrap_or(value);
                     read.domain = (!value.is_empty()).then_some(value);
                 }
-                "path" => read.path = value.starts_with('/').then_some(value),
-                "max-age" => read.max_age = max_age(value).or(read.max_age),
-                "expires" => read.expires = date(value).or(read.expires),
-                "secure" => read.secure = true,
+                b"path" => read.path = value.starts_with(b"/").then_some(value),
+                b"max-age" => read.max_age = max_age(value).or(read.max_age),
+                b"expires" => read.expires = cookie_date::parse(value).or(read.expires),
+                b"secure" => read.secure = true,
                 _ => {}
             }
         }
@@ -166,24 +176,29 @@ impl<'a> Attributes<'a> {
     }
 
     /// The cookie they make; `None` when `origin` may not set it.
-    fn cookie(self, name: &str, value: &str, origin: Origin<'_>, now: Time) -> Option<Cookie> {
+    fn cookie(self, name: &[u8], value: &[u8], origin: Origin<'_>, now: Time) -> Option<Cookie> {
         let host = origin.host.to_ascii_lowercase();
-        let domain = self.domain.map(str::to_ascii_lowercase);
+        // What is no UTF-8 is no host's name.
+        let domain = match self.domain.map(std::str::from_utf8) {
+            Some(domain) => Some(domain.ok()?.to_ascii_lowercase()),
+            None => None,
+        };
         let host_only = domain.as_ref().is_none_or(|domain| *domain == host && !host.contains('.'))
             || host.parse::<IpAddr>().is_ok();
         match &domain {
             Some(domain) if *domain == host => {}
-            // A single label is a whole top-level domain; another host's is nobody's business.
-            Some(domain) if !domain.contains('.') || !domain_matches(&host, domain) => return None,
+            // A single label is a whole top-level domain, also with the dot of the root after it.
+            Some(domain) if !domain.trim_end_matches('.').contains('.') => return None,
+            Some(domain) if !domain_matches(&host, domain) => return None,
             _ => {}
         }
         // As browsers: a plain origin sets no secure cookie, and the prefixes mean what they say.
-        let of_host = name.starts_with("__Host-");
-        let prefixed = of_host || name.starts_with("__Secure-");
+        let of_host = name.starts_with(b"__Host-");
+        let prefixed = of_host || name.starts_with(b"__Secure-");
         if (self.secure && !origin.secure) || (prefixed && !self.secure) {
             return None;
         }
-        if of_host && (self.domain.is_some() || self.path != Some("/")) {
+        if of_host && (self.domain.is_some() || self.path != Some(b"/")) {
             return None;
         }
         let until = match (self.max_age, self.expires) {
@@ -192,7 +207,9 @@ impl<'a> Attributes<'a> {
                 Err(_) => Time(0),
             },
             (None, Some(date)) => {
-                date.duration_since(clock::wall()).map_or(Time(0), |left| now + left)
+                let today = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let date = Duration::from_secs(u64::try_from(date).unwrap_or_default());
+                date.checked_sub(today).map_or(Time(0), |left| now + left)
             }
             (None, None) => Time::NEVER,
         };
@@ -201,41 +218,41 @@ impl<'a> Attributes<'a> {
             value: value.to_owned(),
             domain: domain.unwrap_or(host),
             host_only,
-            path: self.path.unwrap_or(default_path(origin.target)).to_owned(),
+            path: self.path.unwrap_or(default_path(origin.target).as_bytes()).to_owned(),
             secure: self.secure,
             until,
         })
     }
 }
 
-/// The values of all Set-Cookie headers of a block that are text and not too long.
-fn set_cookies(head: &[u8]) -> impl Iterator<Item = &str> {
+/// The values of all Set-Cookie headers of a block that hold no control character but tabs.
+fn set_cookies(head: &[u8]) -> impl Iterator<Item = &[u8]> {
     head.split(|&byte| byte == b'\n').filter_map(|line| {
         let (name, value) = line.split_at_checked("set-cookie:".len())?;
-        let ours = name.eq_ignore_ascii_case(b"set-cookie:") && value.len() <= MAX_LENGTH;
-        let text = std::str::from_utf8(value).ok().filter(|_| ours)?.trim();
-        (!text.contains(|c: char| c.is_control() && c != '\t')).then_some(text)
+        let value = value.trim_ascii();
+        let is_text = || value.iter().all(|byte| *byte == b'\t' || !byte.is_ascii_control());
+        (name.eq_ignore_ascii_case(b"set-cookie:") && is_text()).then_some(value)
     })
 }
 
-/// Name and value of a Set-Cookie (RFC 6265 §5.2).
-fn pair(text: &str) -> Option<(&str, &str)> {
-    let pair = text.split(';').next().unwrap_or(text);
-    let (name, value) = pair.split_once('=')?;
-    let name = name.trim();
-    (!name.is_empty()).then_some((name, value.trim()))
+/// Name and value of a Set-Cookie (RFC 6265 §5.2) that are not too long together.
+fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (name, value) = split_once(text.split(|&byte| byte == b';').next()?)?;
+    let (name, value) = (name.trim_ascii(), value.trim_ascii());
+    (!name.is_empty() && name.len() + value.len() <= MAX_LENGTH).then_some((name, value))
 }
 
-fn max_age(text: &str) -> Option<i64> {
-    let digits = text.strip_prefix('-').unwrap_or(text);
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    plain.then(|| text.parse().unwrap_or(if text.starts_with('-') { -1 } else { i64::MAX }))
+/// What stands before and after the first `=`.
+fn split_once(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = memchr::memchr(b'=', text)?;
+    Some((&text[..at], &text[at + 1..]))
 }
 
-/// A date in one of the forms that servers write (RFC 9110 §5.6.7, and with dashes).
-fn date(text: &str) -> Option<SystemTime> {
-    let plain = httpdate::parse_http_date(text).ok();
-    plain.or_else(|| httpdate::parse_http_date(&text.replace('-', " ")).ok())
+fn max_age(text: &[u8]) -> Option<i64> {
+    let digits = text.strip_prefix(b"-").unwrap_or(text);
+    let plain = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let most = if text.starts_with(b"-") { -1 } else { i64::MAX };
+    plain.then(|| std::str::from_utf8(text).ok().and_then(|text| text.parse().ok()).unwrap_or(most))
 }
 
 /// RFC 6265 §5.1.3; both in lower case.
@@ -258,9 +275,9 @@ fn default_path(target: &str) -> &str {
     }
 }
 
-fn path_matches(path: &str, cookie: &str) -> bool {
+fn path_matches(path: &[u8], cookie: &[u8]) -> bool {
     path.strip_prefix(cookie)
-        .is_some_and(|rest| rest.is_empty() || cookie.ends_with('/') || rest.starts_with('/'))
+        .is_some_and(|rest| rest.is_empty() || cookie.ends_with(b"/") || rest.starts_with(b"/"))
 }
 
 #[cfg(test)]

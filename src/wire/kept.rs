@@ -4,6 +4,7 @@
 //! Invariant: nothing is kept that nobody asked for; buffers are reused from call to call.
 
 use super::bodies::Body;
+use crate::stats::Kind;
 
 /// What is asked of the reader for one answer.
 #[derive(Clone, Copy, Debug)]
@@ -14,7 +15,7 @@ pub struct Wanted {
     pub max_body: u64,
     /// Keep the header block.
     pub keep_head: bool,
-    /// Keep the body, and where it is encoded the header block too.
+    /// Keep the body, and the header block, which says how to read it.
     pub keep_body: bool,
     /// Keep the header block of an answer that sets a cookie.
     pub cookies: bool,
@@ -35,11 +36,22 @@ pub struct Kept {
     pub sets_cookie: bool,
     /// The body was kept and is encoded.
     pub encoded: bool,
+    /// Why the content codings of the body that was kept could not be undone: it is as it came.
+    pub undecodable: Option<Kind>,
+    /// The body that was kept as UTF-8, where it is in another charset or begins with a mark.
+    pub text: Option<Box<Body>>,
+    /// What is known of why a redirect was not followed, beside its kind.
+    pub not_followed: Option<Box<String>>,
     /// What the exchange has come to so far; told also of one that is given up half-way.
     pub spent: Spent,
 }
 
 impl Kept {
+    /// The body for what looks at it as text: UTF-8, or bytes of an unknown charset as they came.
+    pub fn text(&self) -> &[u8] {
+        self.text.as_ref().map_or(&self.body, |text| text)
+    }
+
     /// The value of the first header of this name (lower case) in what was kept of the head.
     pub fn header(&self, name: &str) -> Option<&[u8]> {
         self.head.split(|&byte| byte == b'\n').find_map(|line| {
@@ -78,6 +90,7 @@ impl Wanted {
     /// Whether the header block of an answer of this status is wanted for its status alone.
     pub fn head_of(&self, status: u16) -> bool {
         self.keep_head
+            || self.keep_body
             || self.location && status / 100 == 3
             || self.retry_after && matches!(status, 429 | 503)
     }

@@ -13,7 +13,7 @@ use crate::stats::Kind;
 pub struct Location {
     /// Whether it is `https`.
     pub tls: bool,
-    /// Lower case, without brackets.
+    /// Lower case, without brackets; an address of IPv6 in its one short form (RFC 5952).
     pub host: String,
     /// Given, or the scheme's own.
     pub port: u16,
@@ -24,15 +24,37 @@ pub struct Location {
 impl Location {
     /// The place of `target` at `address`.
     pub fn of(address: &Address, target: &str) -> Self {
-        let host = address.host.to_ascii_lowercase();
-        Self { tls: address.tls, host, port: address.port, target: target.to_owned() }
+        Self {
+            tls: address.tls,
+            host: one_host(&address.host),
+            port: address.port,
+            target: target.to_owned(),
+        }
     }
 
     /// Whether scheme, host and port are an address's.
     pub fn is_at(&self, address: &Address) -> bool {
         self.tls == address.tls
             && self.port == address.port
-            && self.host.eq_ignore_ascii_case(&address.host)
+            && (self.host.eq_ignore_ascii_case(&address.host)
+                || self.host.contains(':') && self.host == one_host(&address.host))
+    }
+
+    /// Scheme, host and port, as a URL begins.
+    pub fn origin(&self) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        let Self { host, port, .. } = self;
+        if host.contains(':') {
+            format!("{scheme}://[{host}]:{port}")
+        } else {
+            format!("{scheme}://{host}:{port}")
+        }
+    }
+
+    /// Whether a reference names no other place than where it was found: it is empty, or a bare
+    /// fragment, which stays with the client.
+    pub fn is_here(reference: &[u8]) -> bool {
+        matches!(reference.trim_ascii().first(), None | Some(b'#'))
     }
 
     /// Where a reference that was found here points to.
@@ -104,7 +126,15 @@ fn authority(text: &str, tls: bool) -> Option<(String, u16)> {
     }
     let own = if tls { 443 } else { 80 };
     let port = if port.is_empty() { own } else { port.parse().ok().filter(|port| *port > 0)? };
-    Some((host.to_ascii_lowercase(), port))
+    Some((one_host(host), port))
+}
+
+/// A host in one spelling: lower case, an address of IPv6 in its short form.
+fn one_host(host: &str) -> String {
+    match host.parse::<std::net::Ipv6Addr>() {
+        Ok(address) => address.to_string(),
+        Err(_) => host.to_ascii_lowercase(),
+    }
 }
 
 /// Path and query without dot segments (RFC 3986 §5.2.4), never empty.
@@ -179,6 +209,8 @@ mod tests {
             ("HTTPS://B.c/x y?é", "https://b.c:443/x%20y?%C3%A9"),
             ("http://u:p@h:8080?q", "http://h:8080/?q"),
             ("http://[::1]:99/x", "http://::1:99/x"),
+            ("http://[0:0::0:1]/x", "http://::1:80/x"),
+            ("http://[2001:DB8:0:0:8:800:200C:417A]/", "http://2001:db8::8:800:200c:417a:80/"),
             ("ftp://h/", "redirect_not_allowed"),
             ("javascript:alert(1)", "redirect_not_allowed"),
             ("http:g", "malformed"),
@@ -188,6 +220,41 @@ mod tests {
             ("/a\u{1}b", "malformed"),
         ] {
             assert_eq!(shown(reference), expect, "{reference}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_one_host_in_every_spelling() {
+        let address = |host: &str| Address {
+            tls: false,
+            host: host.to_owned(),
+            port: 80,
+            prefix: String::new(),
+        };
+        for (reference, host, same) in [
+            ("http://[::1]/", "::1", true),
+            ("http://[0:0::0:1]/", "::1", true),
+            ("http://[::1]/", "0:0:0:0:0:0:0:1", true),
+            ("http://[::2]/", "::1", false),
+            ("http://[::ffff:1.2.3.4]/", "::FFFF:102:304", true),
+            ("http://SHOP.example/", "shop.EXAMPLE", true),
+            ("http://shop.example./", "shop.example", false),
+        ] {
+            let to = base().resolve(reference.as_bytes()).unwrap();
+            assert_eq!(to.is_at(&address(host)), same, "{reference} at {host}");
+            assert_eq!(Location::of(&address(host), "/") == to, same, "{reference} of {host}");
+        }
+        let to = base().resolve(b"https://[0:0::0:1]:8443/x").unwrap();
+        assert_eq!(to.origin(), "https://[::1]:8443");
+        assert_eq!(base().origin(), "http://a:80");
+    }
+
+    #[test]
+    fn a_reference_to_where_it_was_found_leads_nowhere_else() {
+        for (reference, is_here) in
+            [("", true), (" \t", true), ("#", true), ("#top", true), ("?", false), (".", false)]
+        {
+            assert_eq!(Location::is_here(reference.as_bytes()), is_here, "{reference:?}");
         }
     }
 

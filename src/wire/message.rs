@@ -105,7 +105,7 @@ mod tests {
             head_request: false,
             max_body: 1,
             keep_head: false,
-            keep_body: true,
+            keep_body: false,
             cookies: true,
             location: false,
             retry_after: false,
@@ -116,5 +116,11 @@ mod tests {
         assert!(kept.sets_cookie && !kept.encoded && kept.body.is_empty());
         keep_head(&HeaderMap::new(), 302, &wanted, &mut kept);
         assert!(kept.head.is_empty() && !kept.sets_cookie);
+        // The head says how to read a body.
+        let wanted = Wanted { keep_body: true, ..wanted };
+        let mut headers = HeaderMap::new();
+        headers.append("content-encoding", HeaderValue::from_static("br"));
+        keep_head(&headers, 200, &wanted, &mut kept);
+        assert_eq!((kept.encoded, &*kept.head), (true, &b"content-encoding: br\r\n\r\n"[..]));
     }
 }

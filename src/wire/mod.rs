@@ -4,9 +4,11 @@
 //! Invariant: a wire belongs to one shard; what it opens is counted by whoever asked.
 
 pub mod bodies;
+pub mod charset;
 mod chunked;
 pub mod coding;
 mod connection;
+pub mod cookie_date;
 mod dns;
 mod endpoint;
 pub mod fake;
@@ -21,6 +23,7 @@ pub mod location;
 mod message;
 mod patience;
 mod pipe;
+mod plain;
 pub mod pool;
 mod proxy;
 mod race;

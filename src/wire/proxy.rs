@@ -10,9 +10,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use super::endpoint::Endpoint;
+use super::framing::MAX_INTERIM;
 use crate::plan::reach::{Proxy, ProxyKind};
+use crate::stats::Kind;
 
-/// The longest answer to CONNECT.
+/// The most bytes of answers to CONNECT, interim ones among them.
 const MAX_HEAD: usize = 8 << 10;
 
 /// Why there is no way through: the connection failed, or the proxy refused.
@@ -21,8 +23,11 @@ pub(super) enum NoWay {
     /// The connection to the proxy failed.
     Io(io::Error),
     /// It said no, or something that is no answer.
-    Refused,
+    Refused(Kind),
 }
+
+/// It said no without a reason that has a kind, or it is no proxy.
+const NO: NoWay = NoWay::Refused(Kind::Proxy);
 
 impl From<io::Error> for NoWay {
     fn from(error: io::Error) -> Self {
@@ -52,21 +57,39 @@ async fn connect(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Res
         .unwrap_or_default();
     let request = format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{login}\r\n");
     tcp.write_all(request.as_bytes()).await?;
+    let mut read = 0;
+    for _ in 0..=MAX_INTERIM {
+        let head = head(tcp, &mut read).await?;
+        let mut headers = [httparse::EMPTY_HEADER; 64];
+        let mut response = httparse::Response::new(&mut headers);
+        if !response.parse(&head).is_ok_and(|status| status.is_complete()) {
+            return Err(NO);
+        }
+        return match response.code {
+            Some(200..=299) => Ok(()),
+            // An interim response says nothing yet; 101 would be another protocol.
+            Some(100 | 102..=199) => continue,
+            Some(407) => Err(NoWay::Refused(Kind::ProxyLogin)),
+            Some(403) => Err(NoWay::Refused(Kind::ProxyForbidden)),
+            Some(502..=504) => Err(NoWay::Refused(Kind::ProxyCannotReach)),
+            _ => Err(NO),
+        };
+    }
+    Err(NO)
+}
+
+/// The next head that the proxy sends; `read` counts the bytes of all of them.
+async fn head(tcp: &mut TcpStream, read: &mut usize) -> Result<Vec<u8>, NoWay> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
-        if head.len() == MAX_HEAD {
-            return Err(NoWay::Refused);
+        if *read == MAX_HEAD {
+            return Err(NO);
         }
+        *read += 1;
         // Byte by byte: the next one after the head is the target's. It is rare and short.
         head.push(tcp.read_u8().await?);
     }
-    let mut headers = [httparse::EMPTY_HEADER; 64];
-    let mut response = httparse::Response::new(&mut headers);
-    let parsed = response.parse(&head).is_ok_and(|status| status.is_complete());
-    match response.code {
-        Some(200..=299) if parsed => Ok(()),
-        _ => Err(NoWay::Refused),
-    }
+    Ok(head)
 }
 
 async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Result<(), NoWay> {
@@ -74,19 +97,22 @@ async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Resul
     tcp.write_all(&[5, 1, method]).await?;
     let mut answer = [0; 2];
     tcp.read_exact(&mut answer).await?;
-    if answer != [5, method] {
-        return Err(NoWay::Refused);
+    match answer {
+        [5, chosen] if chosen == method => {}
+        // No method that was offered will do (RFC 1928 §3): it wants a login.
+        [5, 255] => return Err(NoWay::Refused(Kind::ProxyLogin)),
+        _ => return Err(NO),
     }
     if let Some((user, password)) = &proxy.login {
         let mut login = vec![1];
         for part in [user, password] {
-            login.push(u8::try_from(part.len()).map_err(|_| NoWay::Refused)?);
+            login.push(u8::try_from(part.len()).map_err(|_| NO)?);
             login.extend_from_slice(part.as_bytes());
         }
         tcp.write_all(&login).await?;
         tcp.read_exact(&mut answer).await?;
         if answer[1] != 0 {
-            return Err(NoWay::Refused);
+            return Err(NoWay::Refused(Kind::ProxyLogin));
         }
     }
     let mut request = vec![5, 1, 0];
@@ -101,7 +127,7 @@ async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Resul
         }
         Err(_) => {
             request.push(3);
-            request.push(u8::try_from(endpoint.host.len()).map_err(|_| NoWay::Refused)?);
+            request.push(u8::try_from(endpoint.host.len()).map_err(|_| NO)?);
             request.extend_from_slice(endpoint.host.as_bytes());
         }
     }
@@ -109,15 +135,19 @@ async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Resul
     tcp.write_all(&request).await?;
     let mut head = [0; 4];
     tcp.read_exact(&mut head).await?;
-    if head[..2] != [5, 0] {
-        return Err(NoWay::Refused);
+    match head {
+        [5, 0, ..] => {}
+        // RFC 1928 §6: not allowed by its rules; network or host unreachable, refused, expired.
+        [5, 2, ..] => return Err(NoWay::Refused(Kind::ProxyForbidden)),
+        [5, 3..=6, ..] => return Err(NoWay::Refused(Kind::ProxyCannotReach)),
+        _ => return Err(NO),
     }
     // The address it went out from, which nobody needs.
     let length = match head[3] {
         1 => 4,
         3 => usize::from(tcp.read_u8().await?),
         4 => 16,
-        _ => return Err(NoWay::Refused),
+        _ => return Err(NO),
     };
     let mut rest = [0; 257];
     tcp.read_exact(&mut rest[..length + 2]).await?;

@@ -3,15 +3,15 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::harness::{Manada, count};
 use crate::peer::Server;
 
-type Heads = Arc<Mutex<Vec<String>>>;
+pub(crate) type Heads = Arc<Mutex<Vec<String>>>;
 
 /// A server whose answers follow from the request's line, and what it was asked.
-fn serving(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> (Server, Heads) {
+pub(crate) fn serving(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> (Server, Heads) {
     let heads = Heads::default();
     let own = Arc::clone(&heads);
     let server = Server::start(move |peer| {
@@ -25,7 +25,7 @@ fn serving(answer: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> (Server,
 }
 
 /// An answer with these headers and this body.
-fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
     let body = body.as_ref();
     let length = body.len();
     let head = format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {length}\r\n\r\n");
@@ -33,7 +33,7 @@ fn answer(status: &str, headers: &str, body: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// A run of one user that goes through `flow` so many times.
-fn run(services: &str, flow: &str, iterations: u32) -> Value {
+pub(crate) fn run(services: &str, flow: &str, iterations: u32) -> Value {
     let text = format!(
         "seed: 1\nservices: {{ {services} }}\nworkloads:\n  w:\n    users: 1\n    \
          iterations: {iterations}\n    flow: {flow}\n"
@@ -45,7 +45,7 @@ fn url(server: &Server) -> String {
     format!("http://{}", server.address())
 }
 
-fn service(server: &Server) -> String {
+pub(crate) fn service(server: &Server) -> String {
     format!("it: \"{}\"", url(server))
 }
 
@@ -120,6 +120,8 @@ fn redirecting() -> (Server, Heads) {
         "/loop?again" => answer("301 Moved", "Location: /loop#x\r\n", ""),
         "/none" => answer("302 Found", "", "nowhere"),
         "/away" => answer("302 Found", "Location: http://elsewhere.example/\r\n", ""),
+        "/empty" => answer("302 Found", "Location:\r\n", "here"),
+        "/fragment" => answer("301 Moved", "Location:  #top\r\n", "here"),
         "/mail" => answer("302 Found", "Location: mailto:me\r\n", ""),
         "/broken" => answer("302 Found", "Location: http://[/\r\n", ""),
         "/a/303" => answer("303 See Other", "Location: ../end\r\nSet-Cookie: c=1; Path=/\r\n", ""),
@@ -191,6 +193,39 @@ fn a_redirect_that_leads_nowhere_fails_the_call() {
 }
 
 #[test]
+fn a_location_that_leads_nowhere_else_is_a_response() {
+    let (server, heads) = redirecting();
+    let flow = "[ { get: /empty, redirects: 3, check: { status: 302, body: { contains: here } } }, \
+                { get: /fragment, redirects: 3, check: { status: 301 } } ]";
+    let report = run(&service(&server), flow, 1);
+    assert_eq!(count(&report, "calls.ok"), 2, "{report}");
+    assert_eq!(count(&report, "attempts.redirects"), 0, "{report}");
+    assert_eq!(heads.lock().unwrap().len(), 2);
+    for check in report["checks"].as_array().unwrap() {
+        assert_eq!(check["passed"], 1, "{report}");
+    }
+}
+
+#[test]
+fn a_redirect_that_is_not_allowed_names_the_origin() {
+    let (server, _) = redirecting();
+    for (path, said) in [
+        ("/away", "the response points to http://elsewhere.example:80, where no service is"),
+        ("/mail", "the response points to no URL of HTTP"),
+    ] {
+        let text = format!(
+            "seed: 1\nservices: {{ {} }}\nworkloads:\n  w:\n    users: 1\n    iterations: 1\n    \
+             flow: [ {{ get: {path}, redirects: 1 }} ]\n",
+            service(&server)
+        );
+        let report = Manada::run(&text, &[]).go().measured();
+        assert_eq!(report["exemplars"][0]["error"]["said"], said, "{report}");
+        let shown = Manada::summary(&text).go().stdout;
+        assert!(shown.contains(said), "{shown}");
+    }
+}
+
+#[test]
 fn another_service_gets_no_login_and_its_own_host() {
     let (end, heads) = serving(|_| answer("200 OK", "", "there"));
     let to = url(&end);
@@ -237,11 +272,14 @@ fn compressed_bodies_are_looked_at_unpacked() {
     let report = look("/small");
     assert_eq!(report["checks"][0]["passed"], 1, "{report}");
     assert_eq!(sent(&heads, "Accept-Encoding"), ["gzip, deflate, br, zstd"]);
-    for (path, kind) in [("/bomb", "body_too_large"), ("/cut", "malformed")] {
+    // What cannot be unpacked was a response, and keeps its status; what is too large is none.
+    for (path, kind, status) in
+        [("/bomb", "body_too_large", json!({})), ("/cut", "undecodable", json!({ "200": 1 }))]
+    {
         let report = look(path);
         assert_eq!(count(&report, "calls.failed"), 1, "{path} {report}");
         assert_eq!(report["errors"][0]["kind"], kind, "{path} {report}");
-        assert!(report["status"].as_object().unwrap().is_empty(), "{path} {report}");
+        assert_eq!(report["status"], status, "{path} {report}");
     }
     // Nobody looks: nothing is unpacked, and the bomb is a small body.
     let report = run(&service(&server), "[ { get: /bomb } ]", 1);

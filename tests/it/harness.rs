@@ -102,6 +102,12 @@ impl Manada {
         Self::new(&words_first).words(STANDS).words(words).file("scenario.yaml", scenario)
     }
 
+    /// The same as a person runs it: the summary is on standard output.
+    pub(crate) fn summary(scenario: &str) -> Self {
+        let words_first = ["run", "scenario.yaml", "--ui", "none", "--out", "out"];
+        Self::new(&words_first).words(STANDS).file("scenario.yaml", scenario)
+    }
+
     /// More words.
     pub(crate) fn words(mut self, words: &[&str]) -> Self {
         self.words.extend(words.iter().map(OsString::from));

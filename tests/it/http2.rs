@@ -173,7 +173,7 @@ fn nonsense() -> Vec<Case> {
     vec![
         (
             "interim answers",
-            "malformed",
+            "too_many_interim",
             Box::new(|peer, id| {
                 let early = frame(1, 4, id, b"\x08\x03103");
                 while peer.send(&early) {}

@@ -4,6 +4,7 @@
 mod addresses; // names with several addresses, and names without any
 mod again; // a finished run shown, judged and written again
 mod answers; // raw answers, good and hostile, and what must come of each
+mod bodies; // bodies that are not what they claim, charsets, numbers with all their digits
 mod bounds; // work, memory and numbers within their bounds
 mod browser; // cookies, redirects, compressed answers
 mod budgets; // memory that is bounded from within and from outside

@@ -116,18 +116,21 @@ fn answers_that_end_too_early_or_never() {
 
 #[test]
 fn answers_that_are_none() {
+    const NO_HTTP: &[(&str, &str)] = &[("first_byte", "not_http")];
     const MALFORMED: &[(&str, &str)] = &[("first_byte", "malformed")];
+    const BAD_LINE: &[u8] = b"HTTP/1.1 200 OK\r\nwhatever\r\n\r\n";
     const BANNER: &[u8] = b"220 mail.example.org ESMTP ready\r\n";
     const BAD_CHUNK: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n";
     for row in [
-        says("a mail server", "failed", MALFORMED, 4, BANNER, Then::Hold),
-        says("HTTP/0.9", "failed", MALFORMED, 4, b"<html>hello</html>", Then::Close),
-        says("zeros", "failed", MALFORMED, 4, &[0; 4_096], Then::Hold),
+        says("a mail server", "failed", NO_HTTP, 4, BANNER, Then::Hold),
+        says("HTTP/0.9", "failed", NO_HTTP, 4, b"<html>hello</html>", Then::Close),
+        says("a head without a colon", "failed", MALFORMED, 4, BAD_LINE, Then::Hold),
+        says("zeros", "failed", NO_HTTP, 4, &[0; 4_096], Then::Hold),
         says("a bad chunk", "failed", &[("body", "malformed")], 4, BAD_CHUNK, Then::Hold),
-        row("1xx for ever", "failed", MALFORMED, 4, |peer| {
+        row("1xx for ever", "failed", &[("first_byte", "too_many_interim")], 4, |peer| {
             while peer.send(b"HTTP/1.1 100 Continue\r\n\r\n") {}
         }),
-        row("headers for ever", "failed", &[("first_byte", "head_too_large")], 4, |peer| {
+        row("headers for ever", "failed", &[("first_byte", "too_many_headers")], 4, |peer| {
             peer.request();
             peer.send(b"HTTP/1.1 200 OK\r\n");
             while peer.send(b"x-header: and another one, and another one\r\n") {}

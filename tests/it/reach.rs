@@ -191,17 +191,92 @@ fn a_proxy_gets_whole_urls_or_a_tunnel() {
         relay(peer, TcpStream::connect(to).unwrap());
     });
     all_ok(&through(&socks, "socks5"), 1);
-    let no = "HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n";
-    let no = Server::answering(no, Then::Next);
     let endless = Server::start(|peer| {
         peer.request();
         while peer.send(b"x: yyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyyy\r\n") {}
     });
     let deaf = Server::start(|peer| assert!(peer.send(b"\xff\xff\xff\xff")));
-    for (proxy, scheme) in [(&no, "http"), (&endless, "http"), (&deaf, "socks5")] {
-        let report = through(proxy, scheme);
-        assert_eq!(report["errors"][0]["kind"], "proxy", "{report}");
-        assert_eq!(count(&report, "attempts.sent"), 0, "{report}");
+    for (proxy, scheme) in [(&endless, "http"), (&deaf, "socks5")] {
+        refuses(&through(proxy, scheme), "proxy");
+    }
+}
+
+/// The proxy made no way, and that is why.
+fn refuses(report: &Value, kind: &str) {
+    assert_eq!(report["errors"][0]["phase"], "connect", "{kind}: {report}");
+    assert_eq!(report["errors"][0]["kind"], kind, "{report}");
+    assert!(!report["errors"][0]["hint"].as_str().unwrap().is_empty(), "{report}");
+    assert_eq!(count(report, "attempts.sent"), 0, "{kind}: {report}");
+}
+
+#[test]
+fn proxies_say_why_they_make_no_way() {
+    let target = tls::over_tls(tls::leaf(None, "127.0.0.1", (2020, 2100)));
+    let to = target.address();
+    let through = |proxy: &Server, scheme: &str, login: &str| {
+        run(
+            &format!(
+                "{{ url: \"https://{to}\", proxy: \"{scheme}://{login}{}\", \
+                 tls: {{ insecure: true }} }}",
+                proxy.address()
+            ),
+            1,
+        )
+    };
+    for (status, kind) in [
+        ("407 Proxy Authentication Required", "proxy_login"),
+        ("403 Forbidden", "proxy_forbidden"),
+        ("502 Bad Gateway", "proxy_cannot_reach"),
+        ("503 Service Unavailable", "proxy_cannot_reach"),
+        ("504 Gateway Timeout", "proxy_cannot_reach"),
+        ("500 Internal Server Error", "proxy"),
+        ("101 Switching Protocols", "proxy"),
+        ("302 Found", "proxy"),
+    ] {
+        let bytes = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n");
+        refuses(&through(&Server::answering(bytes, Then::Next), "http", ""), kind);
+    }
+    // Interim responses come before the one that counts, up to a bound.
+    let early = |count: usize| {
+        Server::start(move |peer| {
+            peer.request();
+            peer.send("HTTP/1.1 102 Processing\r\nX: y\r\n\r\n".repeat(count).as_bytes());
+            peer.send(b"HTTP/1.1 200 Connection established\r\n\r\n");
+            relay(peer, TcpStream::connect(to).unwrap());
+        })
+    };
+    all_ok(&through(&early(16), "http", ""), 1);
+    refuses(&through(&early(17), "http", ""), "proxy");
+    // SOCKS 5 says so with a byte (RFC 1928 §3, §6; RFC 1929 §2).
+    let socks = |method: u8, login: u8, reply: u8| {
+        Server::start(move |peer| {
+            let mut hello = [0; 3];
+            peer.stream.read_exact(&mut hello).unwrap();
+            peer.send(&[5, method]);
+            if method == 2 {
+                peer.stream.read_exact(&mut [0; 7]).unwrap();
+                peer.send(&[1, login]);
+            }
+            if method != 255 && login == 0 {
+                peer.stream.read_exact(&mut [0; 10]).unwrap();
+                peer.send(&[5, reply, 0, 1, 0, 0, 0, 0, 0, 0]);
+            }
+            peer.hold();
+        })
+    };
+    for (server, login, kind) in [
+        (socks(255, 0, 0), "", "proxy_login"),
+        (socks(2, 1, 0), "me:pw@", "proxy_login"),
+        (socks(0, 0, 2), "", "proxy_forbidden"),
+        (socks(0, 0, 3), "", "proxy_cannot_reach"),
+        (socks(0, 0, 4), "", "proxy_cannot_reach"),
+        (socks(2, 0, 5), "me:pw@", "proxy_cannot_reach"),
+        (socks(0, 0, 6), "", "proxy_cannot_reach"),
+        (socks(0, 0, 1), "", "proxy"),
+        (socks(0, 0, 7), "", "proxy"),
+        (socks(7, 0, 0), "", "proxy"),
+    ] {
+        refuses(&through(&server, "socks5", login), kind);
     }
 }
 

@@ -27,7 +27,7 @@ use crate::stats::{Delta, Moment, Notice};
 pub const FILE: &str = "run.record";
 
 /// What a record begins with. The number changes with what its frames hold.
-const VERSION: &str = "manada record 6\n";
+const VERSION: &str = "manada record 7\n";
 
 /// The longest opening: the scenario's files are 16 MiB at most.
 const MAX_OPENING: usize = 64 << 20;

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use crate::plan::extract::to_value;
+use crate::plan::extract::{exact, to_value};
 use crate::plan::template::Value;
 
 /// Files up to this size are held in memory: 32 MiB.
@@ -221,12 +221,14 @@ fn malformed(error: csv::Error) -> NotRows {
 fn json_rows(text: &str) -> Result<Vec<Value>, NotRows> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with('[') {
-        let rows: Vec<Json> = serde_json::from_str(text).map_err(|error| NotRows::Malformed {
+        let rows = exact::parse(text.as_bytes()).map_err(|error| NotRows::Malformed {
             line: error.line() as u64,
             message: error.to_string(),
         })?;
         return rows
-            .iter()
+            .as_array()
+            .into_iter()
+            .flatten()
             .enumerate()
             .map(|(index, row)| object(row, index as u64 + 1, "item"))
             .collect();
@@ -239,7 +241,7 @@ fn json_rows(text: &str) -> Result<Vec<Value>, NotRows> {
 }
 
 fn json_line(line: &str, number: u64) -> Result<Value, NotRows> {
-    let row: Json = serde_json::from_str(line)
+    let row = exact::parse(line.as_bytes())
         .map_err(|error| NotRows::Malformed { line: number, message: error.to_string() })?;
     object(&row, number, "line")
 }

@@ -64,11 +64,15 @@ impl Capture {
     /// What it finds; `None` is a failed check.
     pub fn find(&self, reading: &Reading<'_>, rng: &mut Rng) -> Option<Value> {
         match &self.source {
-            Source::Header(name) => self.text(reading.headers(name).collect(), rng),
+            Source::Header(name) => {
+                let found: Vec<_> = reading.headers(name).collect();
+                self.text(found.iter().map(|value| &**value).collect(), rng)
+            }
             Source::Cookie(name) => {
-                let set: Vec<&str> = reading.set_cookies(name).collect();
+                let set: Vec<String> = reading.set_cookies(name).collect();
                 let had = reading.answer.cookies.iter().filter(|(own, _)| own == name);
                 let had = had.map(|(_, value)| value.as_str());
+                let set: Vec<&str> = set.iter().map(String::as_str).collect();
                 self.text(if set.is_empty() { had.collect() } else { set }, rng)
             }
             Source::Json(path) => {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use regex::bytes::Regex;
 use serde_json::Value as Json;
 
-use super::{Path, Reading};
+use super::{Path, Reading, exact};
 use crate::units::show_us;
 use crate::verdict::Op;
 
@@ -74,12 +74,14 @@ impl Check {
             What::Body(text @ Text::Matches(_)) => {
                 reading.searched().is_some_and(|body| text.matches(body))
             }
-            What::Body(text) => text.matches(answer.body),
+            What::Body(text) => reading.text().is_some_and(|body| text.matches(body)),
             What::Json(path, wanted) => {
                 let found = reading.at(path).unwrap_or_default();
                 found.first().is_some_and(|node| same(node, wanted))
             }
-            What::Size(op, limit) => op.holds(answer.body.len() as f64, *limit as f64),
+            What::Size(op, limit) => {
+                answer.body.is_some_and(|body| op.holds(body.bytes.len() as f64, *limit as f64))
+            }
             What::Time(timing, op, limit) => {
                 let time = match timing {
                     Timing::Service => answer.service,
@@ -98,7 +100,7 @@ impl Check {
         match &self.what {
             What::Status(_) => Some(format!("status {}", answer.status)),
             What::Header(name, _) => {
-                let values: Vec<&str> = reading.headers(name).collect();
+                let values: Vec<_> = reading.headers(name).collect();
                 Some(match values.as_slice() {
                     [] => format!("no header `{name}`"),
                     values => values.join(", "),
@@ -107,11 +109,14 @@ impl Check {
             What::Body(_) => None,
             What::Json(path, _) => Some(match reading.at(path) {
                 None => "a body that is no JSON".to_owned(),
-                Some(nodes) => {
-                    nodes.first().map_or("nothing at this path".to_owned(), ToString::to_string)
-                }
+                Some(nodes) => nodes
+                    .first()
+                    .map_or("nothing at this path".to_owned(), |node| exact::show(node)),
             }),
-            What::Size(..) => Some(format!("{} bytes", answer.body.len())),
+            What::Size(..) => Some(match answer.body {
+                Some(body) => format!("{} bytes", body.bytes.len()),
+                None => "a body that could not be decoded".to_owned(),
+            }),
             What::Time(timing, ..) => {
                 let time = match timing {
                     Timing::Service => answer.service,

@@ -8,10 +8,12 @@ mod capture;
 mod check;
 #[cfg(feature = "css")]
 mod counted;
+pub mod exact;
 #[cfg(feature = "css")]
 mod page;
 mod path;
 
+use std::borrow::Cow;
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
 
@@ -47,14 +49,24 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The raw header block after the status line; empty when nobody asked for it.
     pub head: &'a [u8],
-    /// The decoded body; empty when nobody asked for it.
-    pub body: &'a [u8],
+    /// The decoded body, empty when nobody asked for it; `None` when it could not be decoded:
+    /// then what looks at it fails.
+    pub body: Option<BodyOf<'a>>,
     /// The user's cookies for this service, after this answer; empty when nobody asked for them.
     pub cookies: &'a [(String, String)],
     /// From dispatch to the last byte.
     pub service: Duration,
     /// From dispatch to the first byte.
     pub first_byte: Duration,
+}
+
+/// The body of an answer, its content codings undone.
+#[derive(Clone, Copy, Debug)]
+pub struct BodyOf<'a> {
+    /// As its target made it.
+    pub bytes: &'a [u8],
+    /// The same in UTF-8, or as it came where its charset is not known.
+    pub text: &'a [u8],
 }
 
 /// An answer whose body is parsed at most once, by whoever asks first.
@@ -144,11 +156,17 @@ impl<'a> Reading<'a> {
         found.ok()
     }
 
+    /// The body as text; `None` when it could not be decoded.
+    fn text(&self) -> Option<&'a [u8]> {
+        self.answer.body.map(|body| body.text)
+    }
+
     /// The body as JSON; `None` when it is none.
     fn json(&self) -> Option<&Json> {
         let parse = || {
-            self.within(few_values(self.answer.body))?;
-            serde_json::from_slice(self.answer.body).ok()
+            let body = self.text()?;
+            self.within(few_values(body))?;
+            exact::parse(body).ok()
         };
         self.json.get_or_init(parse).as_ref()
     }
@@ -162,33 +180,41 @@ impl<'a> Reading<'a> {
     /// The body as HTML; any text is some, but not a very long or deep one.
     #[cfg(feature = "css")]
     fn html(&self) -> Option<&scraper::Html> {
-        self.html.get_or_init(|| self.within(page::parse(self.answer.body))).as_ref()
+        self.html.get_or_init(|| self.within(page::parse(self.text()?))).as_ref()
     }
 
     /// The body for a regular expression; `None` when it is too long.
     fn searched(&self) -> Option<&'a [u8]> {
-        let body = self.answer.body;
+        let body = self.text()?;
         self.within(if body.len() > MAX_SEARCHED { Err(TooComplex) } else { Ok(body) })
     }
 
-    /// The values of all headers of this name that are UTF-8, in order.
-    fn headers(&self, name: &str) -> impl Iterator<Item = &'a str> {
+    /// The values of all headers of this name as [`text_of`] them, in order.
+    fn headers(&self, name: &str) -> impl Iterator<Item = Cow<'a, str>> {
         // The wire's parser has accepted the block; walking its lines needs no limit on their
         // number, which a table of headers would.
         self.answer.head.split(|&byte| byte == b'\n').filter_map(move |line| {
             let colon = line.iter().position(|&byte| byte == b':')?;
             let (key, value) = (&line[..colon], &line[colon + 1..]);
-            let value = key.eq_ignore_ascii_case(name.as_bytes()).then_some(value)?;
-            std::str::from_utf8(value).ok().map(str::trim)
+            let value = key.eq_ignore_ascii_case(name.as_bytes()).then_some(value)?.trim_ascii();
+            Some(text_of(value))
         })
     }
 
     /// The values that this answer gives a cookie of this name.
-    fn set_cookies(&self, name: &str) -> impl Iterator<Item = &'a str> {
+    fn set_cookies(&self, name: &str) -> impl Iterator<Item = String> {
         self.headers("set-cookie").filter_map(move |text| {
             let (own, value) = text.split(';').next()?.split_once('=')?;
-            (own.trim() == name).then(|| value.trim())
+            (own.trim() == name).then(|| value.trim().to_owned())
         })
+    }
+}
+
+/// The octets of a header as text: UTF-8, or ISO-8859-1 what is none (RFC 9110 §5.5).
+pub fn text_of(octets: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(octets) {
+        Ok(text) => text.into(),
+        Err(_) => octets.iter().copied().map(char::from).collect::<String>().into(),
     }
 }
 
@@ -225,7 +251,7 @@ pub fn to_value(node: &Json) -> Value {
             (None, Some(integer)) => Value::from(integer),
             (None, None) => Value::from(number.as_f64()),
         },
-        Json::String(text) => Value::from(text.as_str()),
+        Json::String(text) => exact::text(text),
         Json::Array(items) => items.iter().map(to_value).collect::<Vec<_>>().into(),
         Json::Object(map) => {
             Value::from_pairs(map.iter().map(|(key, item)| (key.as_str(), to_value(item))))

@@ -3,6 +3,7 @@
 //! `scenario` compiles it, `engine` evaluates it for each step.
 //! Invariant: pure and bounded, as every template.
 
+use super::super::extract::{exact, to_value};
 use super::{Encoding, MAX_DEPTH, RenderError, Scope, Slot, Template, Value, parse, work};
 
 /// The most bytes of a value in a message.
@@ -146,7 +147,7 @@ fn render(template: &Template, scope: &mut Scope<'_>) -> Result<Vec<u8>, RenderE
 }
 
 fn from_json(text: &[u8]) -> Result<Value, RenderError> {
-    serde_json::from_slice(text)
-        .map(|json| crate::plan::extract::to_value(&json))
+    exact::parse(text)
+        .map(|json| to_value(&json))
         .map_err(|error| RenderError::Invalid(error.to_string()))
 }

@@ -1,0 +1,208 @@
+//! Charsets: bodies in UTF-8 for what looks at text.
+//!
+//! `engine` comes here with a body that was kept, after its content codings were undone.
+//! Invariant: what comes out is at most three times what went in, and counts for the budget of
+//! kept bodies; bytes of an unknown charset stay as they came.
+
+use encoding_rs::{CoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
+
+use super::bodies::{Body, NoRoom};
+use super::kept::Kept;
+
+/// Decoded at a time: 8 KiB.
+const PIECE: usize = 8 << 10;
+
+/// How far a page's own word on its charset is looked for, as in browsers (HTML §4.2.5.4): 1 KiB.
+const MAX_SCAN: usize = 1 << 10;
+
+/// Sets the text of a kept body that is not plain UTF-8. Its charset is that of its byte order
+/// mark, else of Content-Type, else what HTML or XML say of themselves, else UTF-8: as browsers
+/// decide (Encoding §6). What is no character of the charset becomes U+FFFD.
+///
+/// # Errors
+/// When there is no memory for it.
+pub fn decode(kept: &mut Kept) -> Result<(), NoRoom> {
+    let found = match Encoding::for_bom(&kept.body) {
+        Some((encoding, mark)) => Some((encoding, mark)),
+        None => charset(kept).filter(|encoding| *encoding != UTF_8).map(|encoding| (encoding, 0)),
+    };
+    let Some((encoding, mark)) = found else { return Ok(()) };
+    kept.text = Some(Box::new(to_utf8(encoding, &kept.body[mark..])?));
+    Ok(())
+}
+
+/// The charset that the head or the body names; `None` when it names none that is known.
+fn charset(kept: &Kept) -> Option<&'static Encoding> {
+    let content_type = kept.header("content-type").unwrap_or_default();
+    let mut parts = content_type.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
+    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
+    let named = parts.find_map(|parameter| {
+        let (name, value) = parameter.split_at_checked("charset=".len())?;
+        name.eq_ignore_ascii_case(b"charset=").then_some(value)
+    });
+    if let Some(label) = named {
+        let label = label.trim_ascii();
+        let label =
+            label.strip_prefix(b"\"").and_then(|label| label.strip_suffix(b"\"")).unwrap_or(label);
+        return Encoding::for_label(label);
+    }
+    let start = &kept.body[..kept.body.len().min(MAX_SCAN)];
+    let found = match kind.as_slice() {
+        b"text/html" => of_html(start),
+        _ if kind.ends_with(b"/xml") || kind.ends_with(b"+xml") => of_xml(start),
+        _ => None,
+    };
+    // It was read as ASCII to get here, which UTF-16 is not (HTML §13.2.3.2).
+    found.map(|encoding| match encoding {
+        _ if encoding == UTF_16LE || encoding == UTF_16BE => UTF_8,
+        _ if encoding == X_USER_DEFINED => WINDOWS_1252,
+        other => other,
+    })
+}
+
+/// What the first `<meta>` of a page with a charset says.
+fn of_html(start: &[u8]) -> Option<&'static Encoding> {
+    let lower = start.to_ascii_lowercase();
+    let mut tags = memchr::memmem::find_iter(&lower, b"<meta").map(|at| &lower[at + 5..]);
+    tags.find_map(|rest| {
+        let tag = &rest[..rest.iter().position(|&byte| byte == b'>')?];
+        let after = memchr::memmem::find(tag, b"charset")? + "charset".len();
+        label(&tag[after..]).and_then(Encoding::for_label)
+    })
+}
+
+/// What the declaration of an XML document says.
+fn of_xml(start: &[u8]) -> Option<&'static Encoding> {
+    let rest = start.strip_prefix(b"<?xml")?;
+    let declaration = &rest[..memchr::memmem::find(rest, b"?>")?];
+    let after = memchr::memmem::find(declaration, b"encoding")? + "encoding".len();
+    label(&declaration[after..]).and_then(Encoding::for_label)
+}
+
+/// The word after `=`, in quotes or not.
+fn label(text: &[u8]) -> Option<&[u8]> {
+    let text = text.trim_ascii_start().strip_prefix(b"=")?.trim_ascii_start();
+    let text = match text.first()? {
+        b'"' | b'\'' => &text[1..],
+        _ => text,
+    };
+    let is_end =
+        |byte: &u8| matches!(byte, b'"' | b'\'' | b';' | b'/') || byte.is_ascii_whitespace();
+    Some(&text[..text.iter().position(is_end).unwrap_or(text.len())])
+}
+
+fn to_utf8(encoding: &'static Encoding, mut bytes: &[u8]) -> Result<Body, NoRoom> {
+    let mut decoder = encoding.new_decoder_without_bom_handling();
+    let (mut piece, mut out) = ([0; PIECE], Body::default());
+    loop {
+        let (result, read, written, _) = decoder.decode_to_utf8(bytes, &mut piece, true);
+        out.push(&piece[..written])?;
+        bytes = &bytes[read..];
+        if result == CoderResult::InputEmpty {
+            return Ok(out);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn text(content_type: &str, body: &[u8]) -> Vec<u8> {
+        let head = format!("A: b\r\nContent-Type: {content_type}\r\n\r\n").into_bytes();
+        let mut kept = Kept { head, body: body.to_vec().into(), ..Kept::default() };
+        decode(&mut kept).unwrap();
+        kept.text().to_vec()
+    }
+
+    fn utf16(text: &str, to: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        text.encode_utf16().flat_map(to).collect()
+    }
+
+    #[test]
+    fn mark_then_content_type_then_the_document_then_utf_8() {
+        let latin = b"caf\xe9 \x80";
+        let page = |meta: &str| [b"<html><head>", meta.as_bytes(), b"</head>caf\xe9"].concat();
+        let says =
+            |meta: &str| String::from_utf8_lossy(&text("text/html", &page(meta))).into_owned();
+        // ISO-8859-1 means windows-1252 to browsers (Encoding §4.2).
+        for content_type in [
+            "text/plain; charset=iso-8859-1",
+            "text/plain;CHARSET=\"Latin1\"",
+            "text/html; a=b; charset=windows-1252 ; c=d",
+        ] {
+            assert_eq!(
+                text(content_type, latin),
+                "caf\u{e9} \u{20ac}".as_bytes(),
+                "{content_type}"
+            );
+        }
+        for content_type in
+            ["text/plain", "", "text/plain; charset=klingon", "text/plain; charset=utf-8"]
+        {
+            assert_eq!(text(content_type, latin), latin, "{content_type}");
+        }
+        assert_eq!(
+            text("text/plain; charset=shift_jis", b"\x83e\x83X\x83g"),
+            "\u{30c6}\u{30b9}\u{30c8}".as_bytes()
+        );
+        assert_eq!(text("text/plain; charset=koi8-r", b"\xc4\xc1"), "\u{434}\u{430}".as_bytes());
+        let json = "{\"a\": \"\u{e9}\u{1f600}\"}";
+        let big = [b"\xfe\xff".to_vec(), utf16(json, u16::to_be_bytes)].concat();
+        let little = [b"\xff\xfe".to_vec(), utf16(json, u16::to_le_bytes)].concat();
+        for content_type in
+            ["application/json", "application/json; charset=utf-16", "a/b; charset=utf-8"]
+        {
+            assert_eq!(text(content_type, &big), json.as_bytes());
+            assert_eq!(text(content_type, &little), json.as_bytes());
+        }
+        assert_eq!(
+            text("application/json; charset=utf-16le", &utf16(json, u16::to_le_bytes)),
+            json.as_bytes()
+        );
+        assert_eq!(
+            text("application/json", &[b"\xef\xbb\xbf", json.as_bytes()].concat()),
+            json.as_bytes()
+        );
+        for (meta, known) in [
+            ("<meta charset=iso-8859-1>", true),
+            ("<META CHARSET = 'ISO-8859-1' />", true),
+            (
+                "<meta name=a><meta http-equiv=\"Content-Type\" \
+                 content=\"text/html; charset=latin1\">",
+                true,
+            ),
+            ("<meta charset=utf-8>", false),
+            ("<meta charset=utf-16>", false),
+            ("<meta charset=", false),
+            ("<meta name=charset>", false),
+            ("", false),
+        ] {
+            let whole = format!("<html><head>{meta}</head>caf\u{e9}");
+            let spoilt = format!("<html><head>{meta}</head>caf\u{fffd}");
+            assert_eq!(says(meta), if known { whole } else { spoilt }, "{meta}");
+        }
+        let xml = b"<?xml version='1.0' encoding='ISO-8859-1'?><a>\xe9</a>";
+        assert!(text("application/rss+xml", xml).ends_with("<a>\u{e9}</a>".as_bytes()));
+        assert!(text("text/xml;charset=utf-8", xml).ends_with(b"<a>\xe9</a>"));
+        assert!(text("text/plain", xml).ends_with(b"<a>\xe9</a>"));
+        // What is no character becomes U+FFFD.
+        assert_eq!(text("a/b; charset=utf-16le", b"a\0b"), "a\u{fffd}".as_bytes());
+    }
+
+    proptest! {
+        #[test]
+        fn anything_goes_in_and_at_most_three_times_as_much_comes_out(
+            content_type in proptest::sample::select(vec![
+                "text/html", "a/xml", "a/b; charset=gb18030", "a/b; charset=iso-2022-jp",
+                "a/b; charset=utf-16be", "a/b; charset=big5", "a/b; charset=replacement",
+            ]),
+            body in proptest::collection::vec(any::<u8>(), 0..20_000),
+        ) {
+            let out = text(content_type, &body);
+            prop_assert!(out.len() <= 3 * body.len());
+        }
+    }
+}
