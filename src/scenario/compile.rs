@@ -72,7 +72,7 @@ pub(super) fn scenario(
     let grace = fields.take("grace").map(|node| load::bounded(review, node));
     let (policies, patterns) = policy::client(review, &mut fields);
     // What is in them was laid over the scenario, or put into it, before.
-    ["environments", include::KEY].map(|key| fields.take(key));
+    let _ = (fields.take("environments"), fields.take(include::KEY));
     let thresholds = fields.take("thresholds").map(|node| rules::listed(review, node));
     fields.finish(review);
 
