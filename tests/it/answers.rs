@@ -268,9 +268,9 @@ fn heads() -> Vec<Row> {
         let lines = "\r\n".repeat(bytes / 2);
         format!("{lines}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").into_bytes()
     };
-    let interim = |count: usize, code: &str, read| {
+    let interim = |name, count: usize, code: &str, read| {
         let early = format!("HTTP/1.1 {code}\r\nLink: </a.css>\r\n\r\n").repeat(count);
-        raw("interim", format!("{early}HTTP/1.1 200 OK\r\n{HELLO}").as_bytes(), read)
+        raw(name, format!("{early}HTTP/1.1 200 OK\r\n{HELLO}").as_bytes(), read)
     };
     vec![
         ok("close", "Connection: close|Content-Length: 5", "hello", once(200, 5)),
@@ -310,11 +310,12 @@ fn heads() -> Vec<Row> {
         raw("HTTP/2 frames", b"\x00\x00\x12\x04\x00\x00\x00\x00\x00", NO_HTTP),
         raw("nothing", b"", Read::Cut),
         raw("a cut head", b"HTTP/1.1 200 OK\r\nContent-Le", Read::Cut),
-        interim(1, "100 Continue", whole(200, 5)),
-        interim(2, "103 Early Hints", whole(200, 5)),
-        interim(16, "102 Processing", whole(200, 5)),
-        interim(17, "102 Processing", MANY_INTERIM).differs("a flood of 1xx is bounded"),
-        interim(1, "101 Switching Protocols", BAD_HEAD)
+        interim("one interim", 1, "100 Continue", whole(200, 5)),
+        interim("two interim", 2, "103 Early Hints", whole(200, 5)),
+        interim("16 interim", 16, "102 Processing", whole(200, 5)),
+        interim("17 interim", 17, "102 Processing", MANY_INTERIM)
+            .differs("a flood of 1xx is bounded"),
+        interim("an upgrade", 1, "101 Switching Protocols", BAD_HEAD)
             .differs("nobody asked for another protocol; hyper hands the connection over"),
         raw("no HTTP after an interim one", b"HTTP/1.1 100 Continue\r\n\r\nhello", BAD_HEAD),
         raw("only interim", b"HTTP/1.1 100 Continue\r\n\r\n", Read::Cut),

@@ -1,6 +1,7 @@
 //! Where an answer ends: our reader, whole and in pieces, and hyper's over a real socket.
 
 use std::future::Future;
+use std::process::Command;
 use std::time::Duration;
 
 use manada::wire::Kept;
@@ -112,6 +113,86 @@ fn hyper_agrees_or_we_say_why_not() {
         }
         assert!(wrong.is_empty(), "{wrong:#?}");
     });
+}
+
+/// Where curl reads an answer in another way than we do, and why ours stands.
+const CURL_DIFFERS: [(&str, &str); 28] = [
+    (
+        "a list that ends empty",
+        "curl takes the first of several lengths; an empty one is no length",
+    ),
+    ("a folded length", "curl does not unfold (RFC 9112 §5.2 asks for it)"),
+    ("twice another", "curl takes the last of two lengths that differ (RFC 9112 §6.3 refuses)"),
+    ("a list of others", "the same in a list"),
+    ("with a plus", "curl reads a number with a sign as a length"),
+    ("in hex", "curl reads a length up to what is no digit"),
+    ("a fraction", "the same"),
+    ("a line feed alone", "curl ends lines of a head with a line feed alone"),
+    (
+        "a coding that is not chunked",
+        "curl knows no such coding; the body lasts to the end (RFC 9112 §6.3)",
+    ),
+    ("chunks from 1.0", "curl reads chunks of HTTP/1.0, whose framing is faulty (RFC 9112 §6.1)"),
+    ("a size after 18 zeros", "curl takes at most 16 digits"),
+    ("room within the size", "curl reads a size up to what is no digit"),
+    ("junk after the size", "the same"),
+    ("a folded Transfer-Encoding", "curl does not unfold: it takes the chunks for the body"),
+    ("2.0", "curl reads any version of one digit"),
+    ("1.2", "curl does not know it; a higher minor version is read as 1.1 (RFC 9110 §2.5)"),
+    (
+        "HTTP in small letters",
+        "curl takes any case of the name, which is sensitive to it (RFC 9112 §2.3)",
+    ),
+    ("room before the colon", "curl takes it (RFC 9112 §5.1 has proxies remove it)"),
+    ("no name", "curl takes a header without a name"),
+    ("an empty line before", "curl takes the response for HTTP/0.9"),
+    ("many empty lines before", "the same"),
+    ("a cut head", "curl takes a head that the end of the connection cuts for a whole one"),
+    ("17 interim", "curl has no limit of them"),
+    ("an upgrade", "curl takes an upgrade that was not asked for"),
+    ("256 and one", "curl has no limit of headers"),
+    ("a header of 70 kB", "curl's limit of a head is 300 kB"),
+    ("a long extension", "curl has no limit of extensions"),
+    ("5000 trailers", "curl has no limit of trailers"),
+];
+
+/// What curl makes of an answer: status and length of the body, or nothing.
+fn with_curl(row: &Row) -> Option<(u16, usize)> {
+    let server = Server::answering(row.bytes.clone(), Then::Close);
+    let mut curl = Command::new("curl");
+    curl.args(["-s", "--http1.1", "--max-time", "10", "--max-filesize", &MAX_BODY.to_string()]);
+    curl.args(["-w", "\n%{http_code}", "-o", "-", "--noproxy", "*"]);
+    if row.head_request {
+        curl.args(["--head", "-o", "/dev/null"]);
+    }
+    let done = curl.arg(server.url()).output().unwrap();
+    let text = done.stdout;
+    let (body, status) = text.split_at(text.len().checked_sub(4)?);
+    let status = std::str::from_utf8(&status[1..]).ok()?.parse().ok()?;
+    let length = if row.head_request { 0 } else { body.len() };
+    done.status.success().then_some((status, length))
+}
+
+#[test]
+fn curl_agrees_or_we_say_why_not() {
+    // An oracle beside hyper, which is always there: the differences are those of this version.
+    let version = Command::new("curl").arg("--version").output();
+    if !version.is_ok_and(|version| version.stdout.starts_with(b"curl 7.88.")) {
+        return;
+    }
+    let mut wrong = Vec::new();
+    for row in answers::rows() {
+        let ours = match row.read {
+            Read::Whole(status, length, _) => Some((status, length)),
+            Read::Cut | Read::Broken(..) => None,
+        };
+        let theirs = with_curl(&row);
+        let differs = CURL_DIFFERS.iter().any(|(name, _)| *name == row.name);
+        if (ours == theirs) == differs {
+            wrong.push(format!("{}: ours {ours:?}, curl's {theirs:?}", row.name));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
