@@ -43,7 +43,13 @@ impl User {
                     let mut recorder = shard.recorder.borrow_mut();
                     recorder.ran_out(&feed.name);
                     if feed.at_end == AtEnd::StopRun {
-                        recorder.halt(|| Halt::DataEnd(feed.name.clone()));
+                        // Of rows that several take in turn, others may have some left.
+                        let is_shared = claim.stride > 1;
+                        recorder.halt(|| {
+                            let of = format!(" for workload `{}`", workload.name);
+                            let of = if is_shared { of } else { String::new() };
+                            Halt::DataEnd(format!("`{}`{of}", feed.name))
+                        });
                     }
                     return Err(RanOut);
                 }

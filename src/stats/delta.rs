@@ -78,7 +78,8 @@ pub struct Delta {
 pub enum Halt {
     /// A check or expect with `on_fail: abort` did not hold.
     Check(String),
-    /// A feed with `at_end: stop run` has no more rows: the run ends as it was asked to.
+    /// A feed with `at_end: stop run` has no more rows: the run ends as it was asked to. Which rows,
+    /// such as "`account` for workload `api`".
     DataEnd(String),
     /// A safety limit stands in the way, and always will.
     Safety(String),
@@ -89,7 +90,7 @@ impl Halt {
     pub fn reason(&self) -> String {
         match self {
             Self::Check(what) | Self::Safety(what) => what.clone(),
-            Self::DataEnd(feed) => format!("the rows of `{feed}` are used up"),
+            Self::DataEnd(what) => format!("the rows of {what} are used up"),
         }
     }
 }
