@@ -71,10 +71,15 @@ pub(super) async fn call(
 
     // Render before anything goes out: a call that cannot be made is our fault, not the target's,
     // and must not open a connection.
-    let mut buffer = shard.take_buffer(prepared);
-    let rendered = {
-        let (mut scope, mut scratch) = (user.scope(shard, intended), shard.scratch.borrow_mut());
-        prepared.request.render(&mut scope, &mut buffer, &mut scratch)
+    let mut buffer = Vec::new();
+    let rendered = match prepared.request.as_static() {
+        Some(bytes) => Ok(bytes),
+        None => {
+            buffer = shard.take_buffer();
+            let (mut scope, mut scratch) =
+                (user.scope(shard, intended), shard.scratch.borrow_mut());
+            prepared.request.render(&mut scope, &mut buffer, &mut scratch)
+        }
     };
     let mut bytes = match rendered {
         Ok(bytes) => bytes,

@@ -95,7 +95,7 @@ pub(super) fn judge(
 
 /// Why what looks at the body of a response finds none; `None` also where nothing does.
 pub(super) fn undecodable(call: &Call, kept: &Kept) -> Option<Kind> {
-    kept.undecodable.filter(|_| call.looks_at_body())
+    kept.undecodable().filter(|_| call.looks_at_body())
 }
 
 /// A response as checks look at it, without the user's cookies.
@@ -104,7 +104,7 @@ pub(super) fn answer<'a>(status: u16, exchange: &Exchange, kept: &'a Kept) -> An
         status,
         cookies: &[],
         head: &kept.head,
-        body: kept.undecodable.is_none().then(|| BodyOf { bytes: &kept.body, text: kept.text() }),
+        body: kept.undecodable().is_none().then(|| BodyOf { bytes: &kept.body, text: kept.text() }),
         service: exchange.done - exchange.dispatched,
         first_byte: exchange.first_byte - exchange.dispatched,
     }

@@ -68,8 +68,8 @@ pub(super) fn keep(
             cut,
             status,
             error,
-            said: match (&kept.not_followed, exchange.outcome) {
-                (Some(why), Outcome::Failed(Phase::Redirect, _)) => Some((**why).clone()),
+            said: match (kept.not_followed(), exchange.outcome) {
+                (Some(why), Outcome::Failed(Phase::Redirect, _)) => Some(why.to_owned()),
                 _ => shard.wire.said(index, exchange.outcome),
             }
             .map_or_else(String::new, |said| text(&redactor, said.as_bytes(), MAX_SAID)),

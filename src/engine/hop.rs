@@ -78,14 +78,14 @@ fn origin<'a>(address: &'a Address, target: &'a str) -> Origin<'a> {
 /// fails.
 #[cold]
 pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut Kept) {
-    (kept.undecodable, kept.text) = (None, None);
+    kept.forget_body();
     let Outcome::Answered(_) = exchange.outcome else { return };
     let decoded =
         if kept.encoded { coding::decode(kept, prepared.wanted.max_body) } else { Ok(()) };
     match decoded.and_then(|()| Ok(charset::decode(kept)?)) {
         Ok(()) => {}
         Err(Broken::Response(_, kind @ (Kind::Undecodable | Kind::TooManyCodings))) => {
-            kept.undecodable = Some(kind);
+            kept.rare().undecodable = Some(kind);
         }
         Err(broken) => exchange.outcome = broken.outcome(),
     }
@@ -125,7 +125,7 @@ async fn walk(
     kept: &mut Kept,
 ) -> Exchange {
     let Some(mut way) = Way::begin(shard, &first, prepared.cookies) else { return exchange };
-    kept.not_followed = None;
+    kept.forget_redirect();
     for hop in 0.. {
         let Outcome::Answered(status) = exchange.outcome else { break };
         // Without a Location, or with one that leads nowhere else, it is an answer like any other.
@@ -135,7 +135,7 @@ async fn walk(
             return nowhere(shard, exchange, Kind::TooManyRedirects);
         }
         if let Err(refusal) = way.go_on(shard, status, location) {
-            kept.not_followed = refusal.why.clone().map(Box::new);
+            kept.rare().not_followed.clone_from(&refusal.why);
             if let (Some(witness), Some(why)) = (&shard.witness, &refusal.why) {
                 let series = &shard.plan.archetypes[user.archetype].series;
                 let step = &series[usize::from(prepared.call.series)];

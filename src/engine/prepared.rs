@@ -126,17 +126,17 @@ impl Flow {
 
 impl Shard {
     /// A buffer to render a templated request into; a static one needs none.
-    pub(super) fn take_buffer(&self, prepared: &PreparedCall) -> Vec<u8> {
-        match prepared.request {
-            Prepared::Static(_) => Vec::new(),
-            Prepared::Dynamic { .. } => self.buffers.borrow_mut().pop().unwrap_or_default(),
-        }
+    pub(super) fn take_buffer(&self) -> Vec<u8> {
+        self.buffers.borrow_mut().pop().unwrap_or_default()
     }
 
     /// Gives it back.
     pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
+        if buffer.capacity() == 0 {
+            return;
+        }
         let mut buffers = self.buffers.borrow_mut();
-        if buffer.capacity() > 0 && buffers.len() < BUFFERS {
+        if buffers.len() < BUFFERS {
             buffers.push(buffer);
         }
     }

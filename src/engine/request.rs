@@ -135,6 +135,15 @@ impl Prepared {
         }
     }
 
+    /// The bytes of a request that is the same for each call.
+    #[inline]
+    pub(super) fn as_static(&self) -> Option<&[u8]> {
+        match self {
+            Self::Static(bytes) => Some(bytes),
+            Self::Dynamic { .. } => None,
+        }
+    }
+
     /// The request for one call: the static bytes, or rendered into `buffer`.
     pub(super) fn render<'b>(
         &'b self,

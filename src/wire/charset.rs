@@ -27,7 +27,8 @@ pub fn decode(kept: &mut Kept) -> Result<(), NoRoom> {
         None => charset(kept).filter(|encoding| *encoding != UTF_8).map(|encoding| (encoding, 0)),
     };
     let Some((encoding, mark)) = found else { return Ok(()) };
-    kept.text = Some(Box::new(to_utf8(encoding, &kept.body[mark..])?));
+    let text = to_utf8(encoding, &kept.body[mark..])?;
+    kept.rare().text = Some(text);
     Ok(())
 }
 

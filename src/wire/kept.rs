@@ -36,20 +36,56 @@ pub struct Kept {
     pub sets_cookie: bool,
     /// The body was kept and is encoded.
     pub encoded: bool,
+    /// What few responses have. Boxed: every user's task has room for a `Kept`.
+    pub(super) rare: Option<Box<Rare>>,
+    /// What the exchange has come to so far; told also of one that is given up half-way.
+    pub spent: Spent,
+}
+
+/// What few responses have.
+#[derive(Debug, Default)]
+pub struct Rare {
     /// Why the content codings of the body that was kept could not be undone: it is as it came.
     pub undecodable: Option<Kind>,
     /// The body that was kept as UTF-8, where it is in another charset or begins with a mark.
-    pub text: Option<Box<Body>>,
+    pub text: Option<Body>,
     /// What is known of why a redirect was not followed, beside its kind.
-    pub not_followed: Option<Box<String>>,
-    /// What the exchange has come to so far; told also of one that is given up half-way.
-    pub spent: Spent,
+    pub not_followed: Option<String>,
 }
 
 impl Kept {
     /// The body for what looks at it as text: UTF-8, or bytes of an unknown charset as they came.
     pub fn text(&self) -> &[u8] {
-        self.text.as_ref().map_or(&self.body, |text| text)
+        self.rare.as_ref().and_then(|rare| rare.text.as_ref()).map_or(&self.body, |text| text)
+    }
+
+    /// Why the content codings of the body could not be undone.
+    pub fn undecodable(&self) -> Option<Kind> {
+        self.rare.as_ref()?.undecodable
+    }
+
+    /// What is known of why a redirect was not followed, beside its kind.
+    pub fn not_followed(&self) -> Option<&str> {
+        self.rare.as_ref()?.not_followed.as_deref()
+    }
+
+    /// What few responses have, to be set.
+    pub fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    /// Forgets what the body of an earlier response was.
+    pub fn forget_body(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            (rare.undecodable, rare.text) = (None, None);
+        }
+    }
+
+    /// Forgets why an earlier redirect was not followed.
+    pub fn forget_redirect(&mut self) {
+        if let Some(rare) = &mut self.rare {
+            rare.not_followed = None;
+        }
     }
 
     /// The value of the first header of this name (lower case) in what was kept of the head.
