@@ -78,8 +78,8 @@ pub struct Delta {
 pub enum Halt {
     /// A check or expect with `on_fail: abort` did not hold.
     Check(String),
-    /// A feed with `at_end: stop run` has no more rows: the run ends as it was asked to. Which rows,
-    /// such as "`account` for workload `api`".
+    /// A feed with `at_end: stop run` has no more rows: the run ends as it was asked to. Which
+    /// rows, such as "`account` for workload `api`".
     DataEnd(String),
     /// A safety limit stands in the way, and always will.
     Safety(String),
