@@ -14,6 +14,7 @@ pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
 use crate::plan::{Course, Outline};
 use crate::stats::{Closed, Delta, Dial, Moment, Notice, Notices, Snapshot, Timeline};
+use crate::units::per_second;
 use crate::verdict::{Judgement, Trust};
 pub use stop::{Interrupt, Stop};
 pub use wish::{Answer, Asked, Wish};
@@ -170,7 +171,7 @@ impl Report {
         let (plan, snapshot) = (&self.opening.plan, &self.snapshot);
         let ns = plan.measured_ns(plan.steps[step].workload, snapshot.until_ns);
         let made = snapshot.measured.steps[step].as_ref().map_or(0, |step| step.in_load());
-        (ns > 0).then(|| made as f64 * 1e9 / ns as f64)
+        per_second(made, ns)
     }
 
     /// Calls of all steps per second of the time in which load was measured, the drain left out;
@@ -178,8 +179,7 @@ impl Report {
     pub fn all_calls_per_s(&self) -> Option<f64> {
         let steps = self.snapshot.measured.steps.iter().flatten();
         let made: u64 = steps.map(|step| step.in_load()).sum();
-        let ns = self.snapshot.measured_ns;
-        (ns > 0).then(|| made as f64 * 1e9 / ns as f64)
+        per_second(made, self.snapshot.measured_ns)
     }
 
     /// Measured calls that were due in the drain: they are in every figure but the rates.

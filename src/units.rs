@@ -39,6 +39,11 @@ impl Rate {
     }
 }
 
+/// How often something happened a second; `None` if no time passed.
+pub fn per_second(count: u64, ns: u64) -> Option<f64> {
+    (ns > 0).then(|| count as f64 * 1e9 / ns as f64)
+}
+
 /// A duration in ns; what is longer than 584 years is that long.
 pub fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

@@ -153,8 +153,7 @@ impl Prepared {
     ) -> Result<&'b [u8], RenderError> {
         let Self::Dynamic { head, body, fixed_body, has_body, denied, line_of_signed } = self
         else {
-            let Self::Static(bytes) = self else { return Ok(&[]) };
-            return Ok(bytes);
+            return Ok(self.as_static().unwrap_or_default());
         };
         buffer.clear();
         let (line, headers) = head.split_at(line_of_signed.unwrap_or(0));

@@ -223,9 +223,14 @@ impl Outline {
     /// How long the load of a workload was measured, ns: from its start or the end of the warm-up
     /// to its end, or to `until_ns` when the load ended before.
     pub fn measured_ns(&self, workload: usize, until_ns: u64) -> u64 {
-        let load = &self.workloads[workload];
-        let from = nanos(load.start.max(self.warmup));
-        load.end.map_or(until_ns, |end| nanos(end).min(until_ns)).saturating_sub(from)
+        let (from, to) = self.measured_span(&self.workloads[workload]);
+        to.min(until_ns).saturating_sub(from)
+    }
+
+    /// From when to when the load of a workload is measured, ns after the run's start; the second
+    /// is `u64::MAX` if only a count ends it.
+    fn measured_span(&self, load: &Strand) -> (u64, u64) {
+        (nanos(load.start.max(self.warmup)), load.end.map_or(u64::MAX, nanos))
     }
 
     /// How much a recorder of this run had to tell apart.
@@ -255,14 +260,7 @@ impl Outline {
         };
         Subjects {
             workloads: self.workloads.iter().map(|workload| workload.name.clone()).collect(),
-            measured_ns: self
-                .workloads
-                .iter()
-                .map(|load| {
-                    let from = nanos(load.start.max(self.warmup));
-                    (from, load.end.map_or(u64::MAX, nanos))
-                })
-                .collect(),
+            measured_ns: self.workloads.iter().map(|load| self.measured_span(load)).collect(),
             series: self.steps.iter().zip(&self.checks).map(subject).collect(),
         }
     }

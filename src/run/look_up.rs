@@ -1,7 +1,7 @@
 //! Looks up where the load would go before it begins: what the safety limits forbid is found here.
 //!
 //! `run` and the dry run begin with it.
-//! Invariant: a signal ends it; what it waits for is told.
+//! Invariant: a signal ends it; a note names the services that are still looked up.
 
 use std::future::poll_fn;
 use std::pin::Pin;

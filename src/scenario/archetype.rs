@@ -166,7 +166,8 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// Keys under which nothing is a step: what stands there may look like one.
-const BODIES: [&str; 6] = ["json", "form", "body", "multipart", "headers", "data"];
+pub(super) const BODIES: [&str; 7] =
+    ["json", "form", "body", "multipart", "headers", "data", "vars"];
 
 /// The variables of an archetype, in the order of their slots.
 struct Names {

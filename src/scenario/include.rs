@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::archetype::BODIES;
 use super::diagnose::{Review, Span};
 use super::library;
 use super::node::{Key, Kind, Node, value};
@@ -19,9 +20,6 @@ const MAX_DEPTH: usize = 16;
 
 /// The most steps that a file may come to through its includes.
 const MAX_INCLUDED: usize = 10_000;
-
-/// Keys under which nothing is a step: what stands there may look like one.
-const BODIES: [&str; 7] = ["json", "form", "body", "multipart", "headers", "data", "vars"];
 
 /// The files that are being included, from the first to the last, and how much they brought.
 struct Includes {
@@ -183,12 +181,9 @@ fn archetypes_of(review: &mut Review, file: &Node) -> Vec<(Key, Node)> {
 
 /// A file that is named at `span`, as a value.
 fn parsed(review: &mut Review, path: &Path, span: Span) -> Option<Node> {
+    let shown = path.display().to_string();
     let bytes = library::bytes(review, path, span)?;
-    let Ok(text) = String::from_utf8(bytes) else {
-        review.mistake(span, format!("{} is not UTF-8 text", path.display()));
-        return None;
-    };
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    let source = review.open(path.display().to_string(), text.clone());
+    let text = library::text(review, &shown, bytes)?;
+    let (source, text) = library::open(review, &shown, text);
     value(review, source, &text)
 }

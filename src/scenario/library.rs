@@ -188,12 +188,18 @@ fn too_large(bytes: u64) -> Failure {
 
 /// Takes the bytes of a file in and parses them.
 pub(super) fn decode(review: &mut Review, shown: String, bytes: Vec<u8>) -> Option<Document> {
+    let text = text(review, &shown, bytes)?;
+    document(review, shown, text)
+}
+
+/// The bytes of a file as a text.
+pub(super) fn text(review: &mut Review, shown: &str, bytes: Vec<u8>) -> Option<String> {
     match String::from_utf8(bytes) {
-        Ok(text) => document(review, shown, text),
+        Ok(text) => Some(text),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let source = review.open(shown, text);
+            let source = review.open(shown.to_owned(), text);
             review
                 .mistake(Span { source, start: at, end: at + 1 }, "this is not UTF-8 text")
                 .expected("a YAML file saved as UTF-8");
@@ -204,9 +210,14 @@ pub(super) fn decode(review: &mut Review, shown: String, bytes: Vec<u8>) -> Opti
 
 /// Takes a text in under its name and parses it.
 pub(super) fn document(review: &mut Review, name: String, text: String) -> Option<Document> {
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    let source = review.open(name.clone(), text.clone());
+    let (source, text) = open(review, &name, text);
     let mut node = parse(review, source, &text)?;
     include::expand(review, &name, &mut node);
     Some(Document { node, name })
+}
+
+/// Takes a text in under its name: its number among the files, and it without a byte order mark.
+pub(super) fn open(review: &mut Review, name: &str, text: String) -> (usize, String) {
+    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
+    (review.open(name.to_owned(), text.clone()), text)
 }

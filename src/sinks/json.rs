@@ -13,6 +13,7 @@ use crate::printable::printable_lines;
 use crate::redact;
 use crate::stats::delta::{LoadWindow, StepWindow};
 use crate::stats::{Calls, Histogram, Iterations, Latency, Quantile, Snapshot, outcome};
+use crate::units::per_second;
 use crate::verdict::{Judgement, Trust, judge};
 
 /// The document.
@@ -346,10 +347,6 @@ fn iteration<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Latency {
     let mut sum = Latency::default();
     loads.for_each(|load| sum.merge(&load.iteration));
     sum
-}
-
-fn per_second(count: u64, ns: u64) -> Option<f64> {
-    (ns > 0).then(|| count as f64 * 1e9 / ns as f64)
 }
 
 fn seconds(ns: u64) -> f64 {

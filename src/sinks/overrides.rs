@@ -3,6 +3,8 @@
 //! Screens keep one and show it beside a workload's name.
 //! Invariant: it says only what differs from the plan.
 
+use std::sync::Arc;
+
 use crate::plan::Outline;
 use crate::stats::{Notice, Topic};
 
@@ -12,20 +14,22 @@ const PLANNED: &str = "100 %";
 /// By workload, what live control made of its load.
 #[derive(Debug, Default)]
 pub(super) struct Overrides {
+    /// `None` before the run begins.
+    plan: Option<Arc<Outline>>,
     /// `110 %`, `paused`, `200/s`; `None` if it goes as planned.
     list: Vec<Option<String>>,
 }
 
 impl Overrides {
     /// Of a run of which nothing was changed yet.
-    pub(super) fn new(plan: &Outline) -> Self {
-        Self { list: vec![None; plan.workloads.len()] }
+    pub(super) fn new(plan: &Arc<Outline>) -> Self {
+        Self { plan: Some(Arc::clone(plan)), list: vec![None; plan.workloads.len()] }
     }
 
     /// Takes in an event: only one of live control, such as `workload api: 100 % → paused`, counts.
-    pub(super) fn take(&mut self, plan: &Outline, notice: &Notice) {
+    pub(super) fn take(&mut self, notice: &Notice) {
+        let (Some(plan), Topic::Control) = (&self.plan, notice.topic) else { return };
         let name = notice.subject.strip_prefix("workload ");
-        let name = name.filter(|_| notice.topic == Topic::Control);
         let at = name.and_then(|name| plan.workloads.iter().position(|load| load.name == name));
         let own = at.and_then(|at| self.list.get_mut(at));
         if let (Some(own), Some((_, to))) = (own, notice.change.split_once(" → ")) {

@@ -176,11 +176,7 @@ impl Sink for Bars {
                 self.draw(&report.snapshot);
             }
             RunEvent::Note(text) => self.lines.println(plain(text))?,
-            RunEvent::Entered(notice) => {
-                if let Some(opening) = &self.opening {
-                    self.overrides.take(&opening.plan, notice);
-                }
-            }
+            RunEvent::Entered(notice) => self.overrides.take(notice),
             RunEvent::Noticed(notices) => {
                 for notice in self.few.take(notices) {
                     self.lines.println(notice)?;
@@ -283,9 +279,7 @@ impl Sink for Lines {
             }
             RunEvent::Note(text) => writeln!(io::stderr(), "{}", plain(text)),
             RunEvent::Entered(notice) => {
-                if let Some(opening) = &self.opening {
-                    self.overrides.take(&opening.plan, notice);
-                }
+                self.overrides.take(notice);
                 Ok(())
             }
             RunEvent::Noticed(notices) => {

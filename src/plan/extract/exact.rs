@@ -86,7 +86,8 @@ fn marked(text: &[u8]) -> Cow<'_, [u8]> {
     out.into()
 }
 
-/// Whether so many digits follow each other anywhere: of each such run one stands at a multiple.
+/// Whether [`FEWEST`] digits follow each other anywhere. Every run of that length covers a place
+/// that is a multiple of `FEWEST`, so only those places are looked at.
 fn has_long_run(text: &[u8]) -> bool {
     let digit = |byte: &&u8| byte.is_ascii_digit();
     (FEWEST - 1..text.len()).step_by(FEWEST).any(|at| {

@@ -49,7 +49,7 @@ pub struct Answer<'a> {
     pub status: u16,
     /// The raw header block after the status line; empty when nobody asked for it.
     pub head: &'a [u8],
-    /// The decoded body, empty when nobody asked for it; `None` when it could not be decoded:
+    /// The decoded body, empty if nothing looks at it; `None` when it could not be decoded:
     /// then what looks at it fails.
     pub body: Option<BodyOf<'a>>,
     /// The user's cookies for this service, after this answer; empty when nobody asked for them.

@@ -17,7 +17,6 @@ use super::*;
 use crate::sinks::tui::prompt::{Asks, Prompt};
 use crate::stats::{Notice, Topic};
 use ratatui::style::{Color, Modifier};
-use std::sync::Arc;
 
 const MANY: Theme = Theme { colours: Colours::Many, unicode: true };
 const SIXTEEN: Theme = Theme { colours: Colours::Sixteen, unicode: true };
@@ -39,8 +38,7 @@ fn running() -> State {
         change: "100 % → 110 %".to_owned(),
         cause: String::new(),
     };
-    let plan = Arc::clone(&state.opening.as_ref().unwrap().plan);
-    state.overrides.take(&plan, &notice);
+    state.overrides.take(&notice);
     state
 }
 

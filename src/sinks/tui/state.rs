@@ -78,11 +78,7 @@ impl State {
                     self.tell(&format!("… and {more} lines more in this second"), true);
                 }
             }
-            RunEvent::Entered(notice) => {
-                if let Some(opening) = &self.opening {
-                    self.overrides.take(&opening.plan, notice);
-                }
-            }
+            RunEvent::Entered(notice) => self.overrides.take(notice),
             RunEvent::Stopped(stop, _) => self.stopped = Some(stop.to_string()),
             _ => return,
         }
