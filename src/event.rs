@@ -3,9 +3,9 @@
 //! Shards send Deltas to `run`, `run` sends RunEvents to `sinks`, Commands go down to each shard.
 //! Invariant: this is all they share; the engine does not know that a screen exists.
 
+pub mod control;
 pub mod record;
 pub mod stop;
-pub mod wish;
 
 use std::sync::Arc;
 
@@ -16,8 +16,8 @@ use crate::plan::{Course, Outline};
 use crate::stats::{Closed, Delta, Dial, Moment, Notice, Notices, Snapshot, Timeline};
 use crate::units::per_second;
 use crate::verdict::{Judgement, Trust};
+pub use control::{ControlCommand, ControlReply, ControlRequest};
 pub use stop::{Interrupt, Stop};
-pub use wish::{Answer, Asked, Wish};
 
 /// What may be asked of running shards.
 #[derive(Clone, Debug, PartialEq)]

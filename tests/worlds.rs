@@ -13,7 +13,7 @@ use manada::plan::Plan;
 use manada::scenario::{self, Overrides};
 use manada::verdict::{Threshold, judge};
 use manada::wire::fake::Arrival;
-use onlookers::{Wished, changes};
+use onlookers::{TimedCommand, changes};
 use scripted::{Script, Window, line};
 use serde::Deserialize;
 
@@ -78,9 +78,9 @@ struct World {
     /// Lines that `log` steps said.
     #[serde(default)]
     said: Vec<String>,
-    /// What somebody wishes while it goes on.
+    /// Control commands, by their time.
     #[serde(default)]
-    steer: Vec<Wished>,
+    steer: Vec<TimedCommand>,
     /// All that was changed, in order: the seconds after the start, whose change, and what.
     #[serde(default)]
     changes: Vec<String>,

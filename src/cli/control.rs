@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use super::output::{complain, finish};
 use super::runs::{self, Reachable};
-use crate::event::Wish;
-use crate::event::wish::LINE;
+use crate::event::ControlCommand;
+use crate::event::control::MAX_LINE;
 use crate::exit::Ending;
 use crate::near::nearest;
 
@@ -36,7 +36,7 @@ Examples:
   manada control shop-peak mute 'product page'
   manada control shop-peak mark cache is off now
 
-Wishes (W: a workload; left out: all that it fits):
+Commands (W: a workload; left out: all that it fits):
   pause [W], resume [W], toggle [W], scale [W] 0.5|150%|+10%|-10%, rate [W] 200/s, users [W] 300,
   plan [W], breaker NAME open|close|reset, mute STEP, unmute STEP, mark TEXT, status, stop, help
 
@@ -46,8 +46,8 @@ pub(super) struct Args {
     /// are listed
     run: Option<String>,
     /// What it is to do, e.g. scale api 150%
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "WISH")]
-    wish: Vec<String>,
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+    command: Vec<String>,
 }
 
 pub(super) fn run(args: &Args) -> Ending {
@@ -61,13 +61,13 @@ pub(super) fn run(args: &Args) -> Ending {
         }
     };
     let Some(wanted) = &args.run else { return list(&found) };
-    let words = args.wish.join(" ");
-    if let Err(why) = Wish::parse(&words) {
+    let words = args.command.join(" ");
+    if let Err(why) = ControlCommand::parse(&words) {
         complain(&why);
         return Ending::Usage;
     }
-    if words.len() > LINE || words.contains(['\n', '\r']) {
-        complain(&format_args!("a wish is one line of at most {LINE} bytes"));
+    if words.len() > MAX_LINE || words.contains(['\n', '\r']) {
+        complain(&format_args!("a command is one line of at most {MAX_LINE} bytes"));
         return Ending::Usage;
     }
     let answer = choose(&found, wanted).and_then(|run| {

@@ -1,4 +1,4 @@
-//! The control socket of a run: a line with a wish in, a line of JSON out.
+//! The control socket of a run: a line with a command in, a line of JSON out.
 //!
 //! `launch` opens it beside the run, on the dispatcher's thread; `manada control` knocks.
 //! Invariant: whoever is not this user is not heard; nobody can make a run wait.
@@ -19,8 +19,8 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::runs;
 use crate::clock::{self, Timer};
-use crate::event::wish::LINE;
-use crate::event::{Answer, Asked, Wish};
+use crate::event::control::MAX_LINE;
+use crate::event::{ControlCommand, ControlReply, ControlRequest};
 
 /// Clients at once; more are sent away.
 const CLIENTS: usize = 8;
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// How long nobody is heard after one could not be.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Who wishes, for the report.
+/// The origin of its commands, as the report names it.
 const BY: &str = "control socket";
 
 /// An open door; it closes, and its file goes, when this is dropped.
@@ -48,7 +48,7 @@ impl Drop for Door {
 ///
 /// # Errors
 /// When the folder is not ours alone, or the socket cannot be made.
-pub(super) fn open(scenario: &str, wishes: &mpsc::Sender<Asked>) -> io::Result<Door> {
+pub(super) fn open(scenario: &str, commands: &mpsc::Sender<ControlRequest>) -> io::Result<Door> {
     let folder = runs::folder();
     runs::secure(&folder).map_err(|error| placed(&folder, &error))?;
     // What dead runs left goes with a look at it.
@@ -59,7 +59,7 @@ pub(super) fn open(scenario: &str, wishes: &mpsc::Sender<Asked>) -> io::Result<D
     let listener = UnixListener::bind(&place).map_err(|error| placed(&place, &error))?;
     let door = Door(place);
     fs::set_permissions(&door.0, fs::Permissions::from_mode(0o600))?;
-    tokio::task::spawn_local(serve(listener, wishes.clone()));
+    tokio::task::spawn_local(serve(listener, commands.clone()));
     Ok(door)
 }
 
@@ -67,7 +67,7 @@ fn placed(place: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", place.display()))
 }
 
-async fn serve(listener: UnixListener, wishes: mpsc::Sender<Asked>) {
+async fn serve(listener: UnixListener, commands: mpsc::Sender<ControlRequest>) {
     let clients = Rc::new(Cell::new(0));
     loop {
         let Ok((client, _)) = listener.accept().await else {
@@ -80,58 +80,60 @@ async fn serve(listener: UnixListener, wishes: mpsc::Sender<Asked>) {
             continue;
         }
         clients.set(clients.get() + 1);
-        let (clients, wishes) = (Rc::clone(&clients), wishes.clone());
+        let (clients, commands) = (Rc::clone(&clients), commands.clone());
         tokio::task::spawn_local(async move {
             // Whatever ended it, it is gone.
-            let _ = attend(client, &wishes).await;
+            let _ = attend(client, &commands).await;
             clients.set(clients.get() - 1);
         });
     }
 }
 
 /// Hears one client out.
-async fn attend(mut client: UnixStream, wishes: &mpsc::Sender<Asked>) -> io::Result<()> {
+async fn attend(mut client: UnixStream, commands: &mpsc::Sender<ControlRequest>) -> io::Result<()> {
     let mut heard = Vec::new();
     loop {
         let line = match line(&mut client, &mut heard).await? {
             Some(line) => line,
-            None if heard.len() > LINE => {
-                let answer = Err(format!("a wish has at most {LINE} bytes"));
+            None if heard.len() > MAX_LINE => {
+                let answer = Err(format!("a command has at most {MAX_LINE} bytes"));
                 return say(&mut client, &answer, false).await;
             }
             None => return Ok(()),
         };
-        let wish = match String::from_utf8(line) {
-            Ok(text) => Wish::parse(&text),
-            Err(_) => Err("a wish is UTF-8".to_owned()),
+        let command = match String::from_utf8(line) {
+            Ok(text) => ControlCommand::parse(&text),
+            Err(_) => Err("a command is UTF-8".to_owned()),
         };
-        let is_data = wish == Ok(Wish::Status);
-        let answer = match wish {
-            Ok(wish) => ask(wish, wishes).await,
+        let is_data = command == Ok(ControlCommand::Status);
+        let answer = match command {
+            Ok(command) => ask(command, commands).await,
             Err(why) => Err(why),
         };
         say(&mut client, &answer, is_data).await?;
     }
 }
 
-async fn ask(wish: Wish, wishes: &mpsc::Sender<Asked>) -> Answer {
+async fn ask(command: ControlCommand, commands: &mpsc::Sender<ControlRequest>) -> ControlReply {
     let gone = || "the run is over".to_owned();
     let (reply, answer) = oneshot::channel();
-    let asked = Asked { wish, by: BY, reply: Some(reply) };
-    wishes.send(asked).await.map_err(|_| gone())?;
+    let asked = ControlRequest { command, origin: BY, reply: Some(reply) };
+    commands.send(asked).await.map_err(|_| gone())?;
     answer.await.map_err(|_| gone())?
 }
 
 /// The next line, without its end; none when it has said all, or too much.
 async fn line(client: &mut UnixStream, heard: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     loop {
-        if let Some(end) = heard.iter().position(|byte| *byte == b'\n').filter(|end| *end <= LINE) {
+        if let Some(end) =
+            heard.iter().position(|byte| *byte == b'\n').filter(|end| *end <= MAX_LINE)
+        {
             let rest = heard.split_off(end + 1);
             let mut line = std::mem::replace(heard, rest);
             line.pop();
             return Ok(Some(line));
         }
-        if heard.len() > LINE {
+        if heard.len() > MAX_LINE {
             return Ok(None);
         }
         let mut bytes = [0; 1_024];
@@ -142,7 +144,7 @@ async fn line(client: &mut UnixStream, heard: &mut Vec<u8>) -> io::Result<Option
     }
 }
 
-async fn say(client: &mut UnixStream, answer: &Answer, is_data: bool) -> io::Result<()> {
+async fn say(client: &mut UnixStream, answer: &ControlReply, is_data: bool) -> io::Result<()> {
     let mut line = match answer {
         Ok(words) if is_data => {
             json!({ "ok": serde_json::from_str::<Value>(words).unwrap_or_default() })

@@ -19,7 +19,7 @@ use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
-use crate::event::{Asked, Interrupt, Wish};
+use crate::event::{ControlCommand, ControlRequest, Interrupt};
 use crate::run::Levers;
 
 /// How the terminal was; there while it is otherwise.
@@ -89,17 +89,17 @@ pub(super) fn mind(leave: impl Fn() + 'static, again: impl Fn() + 'static) -> Mi
     Minds([stops, tokio::task::spawn_local(mind_returns(returns, again))])
 }
 
-/// What a key wishes.
-fn wish(key: u8, marks: &mut u32) -> Option<Wish> {
+/// The command of a key.
+fn command(key: u8, marks: &mut u32) -> Option<ControlCommand> {
     Some(match key {
-        b'p' | b' ' => Wish::Toggle(None),
-        b'+' | b'=' => Wish::Nudge(None, 100),
-        b'-' => Wish::Nudge(None, -100),
+        b'p' | b' ' => ControlCommand::Toggle(None),
+        b'+' | b'=' => ControlCommand::Nudge(None, 100),
+        b'-' => ControlCommand::Nudge(None, -100),
         b'm' => {
             *marks += 1;
-            Wish::Mark(format!("mark {marks}"))
+            ControlCommand::Mark(format!("mark {marks}"))
         }
-        b'?' | b'h' => Wish::Keys,
+        b'?' | b'h' => ControlCommand::Keys,
         _ => return None,
     })
 }
@@ -117,8 +117,12 @@ async fn hear(fd: AsyncFd<OwnedFd>, levers: Rc<Levers>) {
             if *key == b'q' {
                 // As Ctrl-C: a queue that is full has been told.
                 let _ = levers.interrupts.try_send(Interrupt::Int);
-            } else if let Some(wish) = wish(*key, &mut marks) {
-                let _ = levers.wishes.try_send(Asked { wish, by: "key", reply: None });
+            } else if let Some(command) = command(*key, &mut marks) {
+                let _ = levers.commands.try_send(ControlRequest {
+                    command,
+                    origin: "key",
+                    reply: None,
+                });
             }
         }
     }

@@ -17,7 +17,7 @@ use super::spellings::SEPARATOR;
 use super::words::{Common, Output};
 use crate::clock;
 use crate::event::Report;
-use crate::event::wish::Remote;
+use crate::event::control::ControlClient;
 use crate::exit::Ending;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Names, Redactor};
@@ -63,7 +63,7 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
     let mut audience = Audience::default();
     audience.set_hurry(signals.hurry());
     // Nobody who may not change the run has a way to it.
-    let remote = (!common.no_control).then(Remote::default);
+    let remote = (!common.no_control).then(ControlClient::default);
     let (screen, streams) = match seat(&mut audience, common, folder.as_ref(), remote.as_ref()) {
         Ok(seated) => seated,
         Err(error) => {
@@ -168,7 +168,7 @@ fn seat(
     audience: &mut Audience,
     common: &Common,
     folder: Option<&Arc<Folder>>,
-    remote: Option<&Remote>,
+    remote: Option<&ControlClient>,
 ) -> io::Result<(Screen, Streams)> {
     seat_files(audience, folder)?;
     let streams = seat_exports(audience, &common.output.report)?;
@@ -183,7 +183,7 @@ fn seat(
 fn dashboard(
     audience: &mut Audience,
     common: &Common,
-    remote: Option<&Remote>,
+    remote: Option<&ControlClient>,
 ) -> io::Result<Vec<String>> {
     let Some(place) = common.web else { return Ok(Vec::new()) };
     let opened = web::open(place, remote.cloned()).map_err(|error| {
@@ -200,7 +200,7 @@ fn dashboard(
 }
 
 #[cfg(not(feature = "web"))]
-fn dashboard(_: &mut Audience, _: &Common, _: Option<&Remote>) -> io::Result<Vec<String>> {
+fn dashboard(_: &mut Audience, _: &Common, _: Option<&ControlClient>) -> io::Result<Vec<String>> {
     Ok(Vec::new())
 }
 
@@ -231,11 +231,16 @@ pub(super) fn seat_exports(audience: &mut Audience, reports: &[Export]) -> io::R
 
 /// Opens the ways to change the run while it goes on. A run that cannot be controlled is a run all
 /// the same.
-fn control(levers: Levers, common: &Common, screen: &Screen, remote: Option<&Remote>) -> Kept {
+fn control(
+    levers: Levers,
+    common: &Common,
+    screen: &Screen,
+    remote: Option<&ControlClient>,
+) -> Kept {
     let mut kept = Kept::new();
     if let Some(remote) = remote {
-        remote.connect(levers.wishes.clone());
-        match door::open(&levers.run, &levers.wishes) {
+        remote.connect(levers.commands.clone());
+        match door::open(&levers.run, &levers.commands) {
             Ok(door) => kept.push(Box::new(door)),
             Err(error) if common.output.quiet == 0 => {
                 screen.complain(&format!("no control socket: {error}"));

@@ -8,7 +8,7 @@ use std::io::{self, IsTerminal};
 use super::keys;
 use super::output::{complain, remark};
 use super::words::{Common, Ui};
-use crate::event::wish::Remote;
+use crate::event::control::ControlClient;
 use crate::run::{Kept, Levers};
 use crate::sinks::progress::{Bars, Lines};
 #[cfg(feature = "tui")]
@@ -30,7 +30,7 @@ impl Screen {
     pub(super) fn seat(
         audience: &mut Audience,
         common: &Common,
-        remote: Option<&Remote>,
+        remote: Option<&ControlClient>,
     ) -> io::Result<Self> {
         let ui = choose(common);
         #[cfg(feature = "tui")]

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     #[arg(long)]
     allow_remote: bool,
     /// The law of the service time: 5ms, exponential:5ms, lognormal:5ms,0.5, normal:5ms,1ms,
-    /// uniform:1ms,5ms or bimodal:1ms,50ms,5%; then, if wished, ,min=1ms and ,max=30ms.
+    /// uniform:1ms,5ms or bimodal:1ms,50ms,5%; then, optionally, ,min=1ms and ,max=30ms.
     #[arg(long, value_name = "LAW", value_parser = Distribution::parse_compact)]
     latency: Option<Distribution>,
     /// How many requests are worked on at once, first come, first served; without it, all.

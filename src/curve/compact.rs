@@ -23,7 +23,7 @@ pub const SHAPES: RangeInclusive<f64> = 0.1..=100.0;
 impl Distribution {
     /// Reads the compact form: `5ms`, `exponential:5ms`, `lognormal:5ms,0.5`, `normal:5ms,1ms`,
     /// `uniform:1ms,5ms`, `pareto:1ms,2.5`, `gamma:5ms,2`, `weibull:5ms,1.5`,
-    /// `bimodal:1ms,50ms,5%`, `empirical:FILE,COLUMN` (and `,unit=ms`); then, if wished,
+    /// `bimodal:1ms,50ms,5%`, `empirical:FILE,COLUMN` (and `,unit=ms`); then, optionally,
     /// `,min=1ms` and `,max=30ms`.
     pub fn parse_compact(text: &str) -> Result<Self, String> {
         let text = text.trim();

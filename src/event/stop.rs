@@ -16,7 +16,7 @@ pub enum Interrupt {
     /// SIGTERM.
     Term,
     /// `stop`, by live control.
-    Wish,
+    Control,
     /// SIGHUP: the terminal or the connection to it is gone.
     Hup,
     /// SIGQUIT: at once.
@@ -27,7 +27,7 @@ impl Interrupt {
     /// How the program ends for it.
     pub const fn ending(self) -> Ending {
         match self {
-            Self::Int | Self::Wish => Ending::Interrupted,
+            Self::Int | Self::Control => Ending::Interrupted,
             Self::Term => Ending::Terminated,
             Self::Hup => Ending::HungUp,
             Self::Quit => Ending::Quit,
@@ -40,7 +40,7 @@ impl fmt::Display for Interrupt {
         f.write_str(match self {
             Self::Int => "SIGINT",
             Self::Term => "SIGTERM",
-            Self::Wish => "live control",
+            Self::Control => "live control",
             Self::Hup => "SIGHUP",
             Self::Quit => "SIGQUIT",
         })

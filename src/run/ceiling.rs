@@ -6,7 +6,7 @@
 use super::control::{Asks, is_open};
 use crate::curve::Curve;
 use crate::event::Steer;
-use crate::event::wish::MAX_USERS;
+use crate::event::control::MAX_USERS;
 use crate::plan::data::Pick;
 use crate::plan::safety::{TRIAL_RATE, TRIAL_USERS};
 use crate::plan::{Load, Plan, Process, Target, Workload};

@@ -1,13 +1,13 @@
-//! Live control: what somebody wishes becomes commands to the shards, and events on the time axis.
+//! Live control: turns control commands into commands to the shards and events on the time axis.
 //!
-//! `dispatch` hands it wishes and writes down what it did.
+//! `dispatch` hands it commands and writes down what it did.
 //! Invariant: what is asked changes on all shards at the same point of the schedule, or on none.
 
 use super::ceiling;
 use super::standing::Standing;
 use crate::curve::Curve;
-use crate::event::wish::{KEYS, MAX_PERMILLE};
-use crate::event::{Command, Order, Source, Steer, Switch, Wish};
+use crate::event::control::{KEYS, MAX_PERMILLE};
+use crate::event::{Command, ControlCommand, Order, Source, Steer, Switch};
 use crate::near::nearest;
 use crate::plan::course::Base;
 use crate::plan::policy::BreakerName;
@@ -20,8 +20,8 @@ pub const LEAD_NS: u64 = 200_000_000;
 /// The most often what is asked of a workload may be changed: its curve grows by each.
 pub const CHANGES: u32 = 1_000;
 
-/// Some shard has not even taken in what was wished before.
-const BUSY: &str = "the shards are busy with earlier wishes: try again";
+/// Some shard has not even taken in what was received before.
+const BUSY: &str = "the shards are busy with earlier commands: try again";
 
 /// Whoever is in control of a run.
 pub(super) struct Control<'a> {
@@ -43,14 +43,14 @@ pub(super) struct Asks {
     changes: u32,
 }
 
-/// What was done about a wish.
+/// What was done about a command.
 #[derive(Default)]
 pub(super) struct Done {
     /// Whose change, what changed, and when, ns after the run's start.
     pub(super) changes: Vec<(String, String, u64)>,
     /// The run is to end.
     pub(super) stops: bool,
-    /// For who wished.
+    /// The reply to the sender.
     pub(super) answer: String,
 }
 
@@ -80,57 +80,62 @@ impl<'a> Control<'a> {
         loads.map(level).collect()
     }
 
-    /// Obeys a wish at `now_ns` after the run's start.
+    /// Obeys a command at `now_ns` after the run's start.
     ///
     /// # Errors
     /// Why it cannot be obeyed, and what could.
     pub(super) fn obey(
         &mut self,
-        wish: &Wish,
+        command: &ControlCommand,
         now_ns: u64,
         source: &Source,
     ) -> Result<Done, String> {
         let answered = |answer: String| Ok(Done { answer, ..Done::default() });
-        match wish {
-            Wish::Breaker(name, switch) => self.switch(name, *switch, now_ns, source),
-            Wish::Mute(step, mute) => self.mute(step, *mute, now_ns, source),
-            Wish::Mark(text) => {
+        match command {
+            ControlCommand::Breaker(name, switch) => self.switch(name, *switch, now_ns, source),
+            ControlCommand::Mute(step, mute) => self.mute(step, *mute, now_ns, source),
+            ControlCommand::Mark(text) => {
                 let changes = vec![("mark".to_owned(), text.clone(), now_ns)];
                 Ok(Done { changes, answer: "marked".to_owned(), ..Done::default() })
             }
-            Wish::Status => {
+            ControlCommand::Status => {
                 let muted = self.plan.steps.iter().zip(&self.muted).filter(|(_, muted)| **muted);
                 let muted: Vec<&str> = muted.map(|(series, _)| series.name.as_str()).collect();
                 answered(self.standing.json(self.plan, &self.helms, &muted, now_ns))
             }
-            Wish::Help => answered(Wish::help()),
-            Wish::Keys => answered(KEYS.to_owned()),
-            Wish::Stop => {
+            ControlCommand::Help => answered(ControlCommand::help()),
+            ControlCommand::Keys => answered(KEYS.to_owned()),
+            ControlCommand::Stop => {
                 let answer = "stopping: nothing new begins".to_owned();
                 Ok(Done { stops: true, answer, ..Done::default() })
             }
-            Wish::Pause(_)
-            | Wish::Resume(_)
-            | Wish::Toggle(_)
-            | Wish::Scale(..)
-            | Wish::Nudge(..)
-            | Wish::Rate(..)
-            | Wish::Users(..)
-            | Wish::Plan(_) => self.steer(wish, now_ns, source),
+            ControlCommand::Pause(_)
+            | ControlCommand::Resume(_)
+            | ControlCommand::Toggle(_)
+            | ControlCommand::Scale(..)
+            | ControlCommand::Nudge(..)
+            | ControlCommand::Rate(..)
+            | ControlCommand::Users(..)
+            | ControlCommand::Plan(_) => self.steer(command, now_ns, source),
         }
     }
 
     /// Asks something else of a workload, or of all of a model.
-    fn steer(&mut self, wish: &Wish, now_ns: u64, source: &Source) -> Result<Done, String> {
-        let (of, model) = match wish {
-            Wish::Rate(of, _) => (of, Some("open")),
-            Wish::Users(of, _) => (of, Some("closed")),
-            Wish::Pause(of)
-            | Wish::Resume(of)
-            | Wish::Toggle(of)
-            | Wish::Plan(of)
-            | Wish::Scale(of, _)
-            | Wish::Nudge(of, _) => (of, None),
+    fn steer(
+        &mut self,
+        command: &ControlCommand,
+        now_ns: u64,
+        source: &Source,
+    ) -> Result<Done, String> {
+        let (of, model) = match command {
+            ControlCommand::Rate(of, _) => (of, Some("open")),
+            ControlCommand::Users(of, _) => (of, Some("closed")),
+            ControlCommand::Pause(of)
+            | ControlCommand::Resume(of)
+            | ControlCommand::Toggle(of)
+            | ControlCommand::Plan(of)
+            | ControlCommand::Scale(of, _)
+            | ControlCommand::Nudge(of, _) => (of, None),
             _ => (&None, None),
         };
         let meant = self.meant(of.as_deref(), model)?;
@@ -139,7 +144,7 @@ impl<'a> Control<'a> {
         let mut steered = Vec::new();
         for index in meant {
             let (workload, asks) = (&self.plan.workloads[index], &self.helms[index]);
-            let course = changed(asks.course, wish, all_paused)
+            let course = changed(asks.course, command, all_paused)
                 .map_err(|why| format!("workload {}: {why}", workload.name))?;
             let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns)
                 || self.plan.uncounted.is_zero()
@@ -285,15 +290,15 @@ impl Done {
     }
 }
 
-/// What a wish makes of what is asked.
-fn changed(course: Course, wish: &Wish, all_paused: bool) -> Result<Course, String> {
+/// What a command makes of what is asked.
+fn changed(course: Course, command: &ControlCommand, all_paused: bool) -> Result<Course, String> {
     let held = |base| Course { base, permille: 1_000, ..course };
-    Ok(match wish {
-        Wish::Pause(_) => Course { paused: true, ..course },
-        Wish::Resume(_) => Course { paused: false, ..course },
-        Wish::Toggle(_) => Course { paused: !all_paused, ..course },
-        Wish::Scale(_, permille) => Course { permille: *permille, ..course },
-        Wish::Nudge(_, by) => match course.permille.saturating_add_signed(*by) {
+    Ok(match command {
+        ControlCommand::Pause(_) => Course { paused: true, ..course },
+        ControlCommand::Resume(_) => Course { paused: false, ..course },
+        ControlCommand::Toggle(_) => Course { paused: !all_paused, ..course },
+        ControlCommand::Scale(_, permille) => Course { permille: *permille, ..course },
+        ControlCommand::Nudge(_, by) => match course.permille.saturating_add_signed(*by) {
             0 => {
                 let (now, less) = (f64::from(course.permille) / 10.0, f64::from(-*by) / 10.0);
                 return Err(format!(
@@ -302,9 +307,9 @@ fn changed(course: Course, wish: &Wish, all_paused: bool) -> Result<Course, Stri
             }
             permille => Course { permille: permille.min(MAX_PERMILLE), ..course },
         },
-        Wish::Rate(_, rate) => held(Base::Rate(*rate)),
-        Wish::Users(_, users) => held(Base::Users(*users)),
-        Wish::Plan(_) => Course::PLANNED,
+        ControlCommand::Rate(_, rate) => held(Base::Rate(*rate)),
+        ControlCommand::Users(_, users) => held(Base::Users(*users)),
+        ControlCommand::Plan(_) => Course::PLANNED,
         _ => course,
     })
 }

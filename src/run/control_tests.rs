@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::control::{CHANGES, Control, LEAD_NS};
-use crate::event::{Command, Order, Source, Steer, Switch, Wish};
+use crate::event::{Command, ControlCommand, Order, Source, Steer, Switch};
 use crate::plan::course::Base;
 use crate::plan::policy::{Breaker, BreakerName};
 use crate::plan::safety::Safety;
@@ -40,26 +40,26 @@ fn source(room: usize) -> (Source, mpsc::Receiver<Command>) {
     (Source { deltas, commands: vec![sender] }, told)
 }
 
-/// What is wished at a second, one after the other: the answers.
-fn wishes(plan: &Plan, wishes: &[(u64, &str)]) -> Vec<Result<String, String>> {
+/// What is received at a second, one after the other: the answers.
+fn commands(plan: &Plan, commands: &[(u64, &str)]) -> Vec<Result<String, String>> {
     let (source, _told) = source(64);
     let mut control = Control::new(plan);
     let one = |(at, words): &(u64, &str)| {
-        let wish = Wish::parse(words).unwrap();
-        control.obey(&wish, at * S, &source).map(|done| done.answer)
+        let command = ControlCommand::parse(words).unwrap();
+        control.obey(&command, at * S, &source).map(|done| done.answer)
     };
-    wishes.iter().map(one).collect()
+    commands.iter().map(one).collect()
 }
 
 #[track_caller]
 fn refused(plan: &Plan, words: &str, says: &str) {
-    let answer = wishes(plan, &[(1, words)]).remove(0);
+    let answer = commands(plan, &[(1, words)]).remove(0);
     assert!(answer.as_ref().is_err_and(|why| why.contains(says)), "{words}: {answer:?}");
 }
 
 #[test]
-fn each_wish_changes_what_it_names_and_nothing_twice() {
-    let answers = wishes(
+fn each_command_changes_what_it_names_and_nothing_twice() {
+    let answers = commands(
         &plan(SHOP),
         &[
             (1, "pause open"),
@@ -99,7 +99,7 @@ fn all_shards_are_told_one_moment_that_is_still_to_come() {
     let plan = plan(SHOP);
     let (source, mut told) = source(64);
     let mut control = Control::new(&plan);
-    let done = control.obey(&Wish::parse("rate 7/s").unwrap(), 3 * S, &source).unwrap();
+    let done = control.obey(&ControlCommand::parse("rate 7/s").unwrap(), 3 * S, &source).unwrap();
     let base = Base::Rate(Rate::per_s(7));
     let course = Course { base, ..Course::PLANNED };
     let at_ns = 3 * S + LEAD_NS;
@@ -107,7 +107,7 @@ fn all_shards_are_told_one_moment_that_is_still_to_come() {
     assert_eq!(told.try_recv(), Ok(Command::Steer(vec![steer(1), steer(2)])));
     assert!(done.changes.iter().all(|(_, _, at)| *at == at_ns) && done.changes.len() == 2);
     // A clock that was asked a little earlier changes nothing before the change before it.
-    control.obey(&Wish::Pause(Some("open".into())), 3 * S - 1, &source).unwrap();
+    control.obey(&ControlCommand::Pause(Some("open".into())), 3 * S - 1, &source).unwrap();
     let Ok(Command::Steer(steers)) = told.try_recv() else { panic!("told") };
     assert_eq!(steers[0].at_ns, at_ns);
 }
@@ -117,12 +117,12 @@ fn shards_that_have_no_room_are_all_left_as_they_are() {
     let plan = plan(SHOP);
     let (source, _told) = source(1);
     let mut control = Control::new(&plan);
-    control.obey(&Wish::Pause(None), S, &source).unwrap();
+    control.obey(&ControlCommand::Pause(None), S, &source).unwrap();
     for words in ["resume", "mute cart"] {
-        let answer = control.obey(&Wish::parse(words).unwrap(), 2 * S, &source);
+        let answer = control.obey(&ControlCommand::parse(words).unwrap(), 2 * S, &source);
         assert!(answer.is_err_and(|why| why.contains("try again")), "{words}");
     }
-    let now = control.obey(&Wish::Status, 3 * S, &source).unwrap().answer;
+    let now = control.obey(&ControlCommand::Status, 3 * S, &source).unwrap().answer;
     let now: serde_json::Value = serde_json::from_str(&now).unwrap();
     assert_eq!(now["paused"], true);
     assert_eq!(now["rate"]["asked_per_s"], 0.0);
@@ -135,10 +135,10 @@ fn a_load_is_changed_so_often_and_no_more() {
     let mut control = Control::new(&plan);
     for turn in 0..CHANGES {
         let rate = Rate::per_s(1 + u64::from(turn % 2));
-        control.obey(&Wish::Rate(Some("open".into()), rate), S, &source).unwrap();
+        control.obey(&ControlCommand::Rate(Some("open".into()), rate), S, &source).unwrap();
         told.try_recv().unwrap();
     }
-    let answer = control.obey(&Wish::Pause(Some("open".into())), S, &source);
+    let answer = control.obey(&ControlCommand::Pause(Some("open".into())), S, &source);
     assert!(answer.is_err_and(|why| why.contains("changed 1000 times")));
 }
 
@@ -154,7 +154,7 @@ fn nobody_asks_later_for_what_could_not_have_been_asked() {
     refused(&limited, "scale open 1.5", "160/s: safety.yaml allows 150/s");
     refused(&limited, "users 51", "10101 users: safety.yaml allows 10100");
     let less = [(1, "users 50"), (2, "scale 1.3"), (3, "scale 0.5"), (31, "rate late 150/s")];
-    let answers = wishes(&limited, &less);
+    let answers = commands(&limited, &less);
     // The second is 65 users; once the open load is over its rate is nobody's.
     let refusals: Vec<bool> = answers.iter().map(Result::is_err).collect();
     assert_eq!(refusals, [false, true, false, false], "{answers:?}");
@@ -169,7 +169,7 @@ fn a_trial_stays_one() {
     );
     assert!(trial.safety.trial);
     refused(&trial, "users 11", "begin the run with `--authorised shop.test-target.com`");
-    assert!(wishes(&trial, &[(1, "users 10")])[0].is_ok());
+    assert!(commands(&trial, &[(1, "users 10")])[0].is_ok());
 }
 
 #[test]
@@ -183,9 +183,9 @@ fn rows_that_are_used_once_are_only_those_that_were_dealt() {
     };
     refused(&unique("users: 2, duration: 1m"), "users 3", "the rows of `row` are used once each");
     refused(&unique("arrivals: { rate: 3/m }, duration: 1m"), "scale 200%", "`row`");
-    assert!(wishes(&unique("users: 2, duration: 1m"), &[(1, "users 1")])[0].is_ok());
+    assert!(commands(&unique("users: 2, duration: 1m"), &[(1, "users 1")])[0].is_ok());
     let counted = unique("arrivals: { rate: 3/m }, iterations: 3");
-    assert!(wishes(&counted, &[(1, "scale 200%")])[0].is_ok());
+    assert!(commands(&counted, &[(1, "scale 200%")])[0].is_ok());
 }
 
 #[test]
@@ -204,8 +204,8 @@ fn breakers_are_counted_from_endpoints_to_the_system() {
     assert_eq!(names, expect);
     refused(&plan, "breaker endpoint shop: GET / open", "`breakers: { endpoint: {} }`");
     let (source, mut told) = source(8);
-    let wish = Wish::parse("breaker service api reset").unwrap();
-    let done = Control::new(&plan).obey(&wish, S, &source).unwrap();
+    let command = ControlCommand::parse("breaker service api reset").unwrap();
+    let done = Control::new(&plan).obey(&command, S, &source).unwrap();
     assert_eq!(done.answer, "service api: reset: follows what it sees");
     assert_eq!(told.try_recv(), Ok(Command::Order(Order::Breaker(4, Switch::Reset))));
 }
@@ -215,12 +215,12 @@ fn a_step_is_muted_wherever_it_is() {
     let plan = plan(SHOP);
     let (source, mut told) = source(8);
     let mut control = Control::new(&plan);
-    control.obey(&Wish::parse("mute cart").unwrap(), S, &source).unwrap();
+    control.obey(&ControlCommand::parse("mute cart").unwrap(), S, &source).unwrap();
     let orders: Vec<Command> = std::iter::from_fn(|| told.try_recv().ok()).collect();
     let muted = plan.steps.iter().enumerate().filter(|(_, series)| series.name == "cart");
     let expect: Vec<Command> = muted.map(|(at, _)| Command::Order(Order::Mute(at, true))).collect();
     assert_eq!((orders.len(), orders), (2, expect));
-    let now = control.obey(&Wish::Status, S, &source).unwrap().answer;
+    let now = control.obey(&ControlCommand::Status, S, &source).unwrap().answer;
     assert!(now.contains("\"muted\":[\"cart\",\"cart\"]"), "{now}");
 }
 
@@ -242,7 +242,7 @@ fn a_count_that_is_made_is_over() {
         let gauges = crate::stats::Gauges { elapsed_ns: S, ..Default::default() };
         tally.absorb(&recorder.shed(gauges, crate::clock::Time(S)));
         control.standing.second(&tally.snapshot(None));
-        let users = Wish::Users(Some("w".into()), 3 + made);
+        let users = ControlCommand::Users(Some("w".into()), 3 + made);
         let answer = control.obey(&users, S, &source);
         assert_eq!(answer.is_err_and(|why| why == "the load of `w` is over"), over);
     }

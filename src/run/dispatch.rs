@@ -11,7 +11,9 @@ use super::fold::Fold;
 use super::steward::Steward;
 use super::storm::Lookout;
 use crate::clock::{self, Time, Timer};
-use crate::event::{Answer, Asked, Command, Interrupt, RunEvent, Source, Stop, Wish};
+use crate::event::{
+    Command, ControlCommand, ControlReply, ControlRequest, Interrupt, RunEvent, Source, Stop,
+};
 use crate::plan::Plan;
 use crate::sinks::Audience;
 use crate::stats::{Delta, Moment, Notice, Notices, Topic};
@@ -23,14 +25,14 @@ pub struct Outside {
     /// To end it.
     pub interrupts: mpsc::Receiver<Interrupt>,
     /// To change what it asks.
-    pub wishes: mpsc::Receiver<Asked>,
+    pub commands: mpsc::Receiver<ControlRequest>,
 }
 
 /// What the loop woke up for.
 enum Happened {
     Measured(Box<Delta>),
     Interrupted(Interrupt),
-    Wished(Asked),
+    Control(ControlRequest),
     Second,
     /// No shard is left.
     Silence,
@@ -109,7 +111,7 @@ pub async fn dispatch<'a>(
                 delta.map_or(Happened::Silence, |delta| Happened::Measured(Box::new(delta)))
             }
             Some(interrupt) = outside.interrupts.recv() => Happened::Interrupted(interrupt),
-            Some(asked) = outside.wishes.recv() => Happened::Wished(asked),
+            Some(asked) = outside.commands.recv() => Happened::Control(asked),
             () = alarm.wait_until(next_second.min(run.cut_at).min(run.give_up_at)) => {
                 Happened::Second
             }
@@ -129,7 +131,7 @@ pub async fn dispatch<'a>(
             }
             Happened::Silence => return Vec::new(),
             Happened::Interrupted(interrupt) => run.interrupted(interrupt),
-            Happened::Wished(asked) => run.wished(asked),
+            Happened::Control(asked) => run.handle_control(asked),
             Happened::Second => {
                 let now = clock::now();
                 if now >= run.cut_at {
@@ -202,7 +204,7 @@ impl Dispatch<'_> {
     }
 
     /// Somebody outside wants something else to be asked.
-    fn wished(&mut self, asked: Asked) {
+    fn handle_control(&mut self, asked: ControlRequest) {
         let answer = self.obey(&asked);
         if let Some(reply) = asked.reply {
             // Who does not wait for it any more does not miss it.
@@ -213,30 +215,34 @@ impl Dispatch<'_> {
         }
     }
 
-    fn obey(&mut self, asked: &Asked) -> Answer {
+    fn obey(&mut self, asked: &ControlRequest) -> ControlReply {
         let speaks = matches!(
-            asked.wish,
-            Wish::Status | Wish::Help | Wish::Keys | Wish::Mark(_) | Wish::Stop
+            asked.command,
+            ControlCommand::Status
+                | ControlCommand::Help
+                | ControlCommand::Keys
+                | ControlCommand::Mark(_)
+                | ControlCommand::Stop
         );
         if self.folds.fold.stopped().is_some() && !speaks {
             return Err("the run is ending: nothing is asked any more".to_owned());
         }
         let now_ns = clock::now().since(self.start);
-        let done = self.control.obey(&asked.wish, now_ns, &self.source)?;
+        let done = self.control.obey(&asked.command, now_ns, &self.source)?;
         if asked.reply.is_some() && !done.changes.is_empty() {
             // Screens hear of it in one note, since they have room for few.
             let all: Vec<String> =
                 done.changes.iter().map(|(whose, what, _)| format!("{whose}: {what}")).collect();
-            let note = format!("{} ({})", all.join(", "), asked.by);
+            let note = format!("{} ({})", all.join(", "), asked.origin);
             self.folds.audience.tell(&RunEvent::Note(note));
         }
         for (subject, change, at_ns) in done.changes {
-            let cause = asked.by.to_owned();
+            let cause = asked.origin.to_owned();
             let notice = Notice { at_ns, topic: Topic::Control, subject, change, cause };
             self.enter(notice);
         }
         if done.stops {
-            self.interrupted(Interrupt::Wish);
+            self.interrupted(Interrupt::Control);
         }
         Ok(done.answer)
     }

@@ -28,7 +28,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
         let (commands, _told) = mpsc::channel(64);
         let source = Source { deltas, commands: vec![commands] };
         let (sender, interrupts) = mpsc::channel(4);
-        let (_wisher, wishes) = mpsc::channel(1);
+        let (_control, commands) = mpsc::channel(1);
         for signal in signals {
             sender.send(*signal).await.unwrap();
         }
@@ -51,7 +51,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
         let mut audience = Audience::default();
         let vitals = Vitals { rss: &mut || None, limit: None, dials: &mut Vec::new };
         let folds = Folds { fold: &mut fold, audience: &mut audience, vitals };
-        let outside = Outside { interrupts, wishes };
+        let outside = Outside { interrupts, commands };
         let stuck = dispatch(&plan, clock::now(), source, folds, outside).await;
         stuck.iter().for_each(|shard| fold.lose(*shard));
         (clock::now().0 / SECOND_NS, stuck, fold.conclude(Vec::new(), None))

@@ -36,8 +36,8 @@ use tokio::sync::mpsc;
 use crate::clock;
 use crate::engine::once::Once;
 use crate::engine::{self, Variables, tier};
-use crate::event::wish::WISHES;
-use crate::event::{Asked, Generator, Interrupt, Opening, Report, RunEvent};
+use crate::event::control::MAX_PENDING;
+use crate::event::{ControlRequest, Generator, Interrupt, Opening, Report, RunEvent};
 use crate::exit::Ending;
 use crate::host;
 use crate::plan::forecast::{self, Limits};
@@ -65,7 +65,7 @@ pub struct Levers {
     /// Ends it.
     pub interrupts: mpsc::Sender<Interrupt>,
     /// Changes what it asks.
-    pub wishes: mpsc::Sender<Asked>,
+    pub commands: mpsc::Sender<ControlRequest>,
 }
 
 /// What live control keeps for as long as the load lasts.
@@ -162,9 +162,9 @@ pub fn run(
     let mut fold = Fold::new(opening, tier.shards);
     let stuck = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
-        let (wishes, wished) = mpsc::channel(WISHES);
+        let (commands, received) = mpsc::channel(MAX_PENDING);
         interrupts(sender.clone());
-        let levers = Levers { interrupts: sender, wishes, run: plan.scenario.clone() };
+        let levers = Levers { interrupts: sender, commands, run: plan.scenario.clone() };
         let _kept = control(levers);
         let facts = host::Facts::read();
         // Against a control group's limit counts what the group is charged: pages of files that
@@ -177,9 +177,9 @@ pub fn run(
         let vitals =
             Vitals { rss: &mut held, limit: facts.memory(), dials: &mut || reading.take() };
         let folds = Folds { fold: &mut fold, audience, vitals };
-        let outside = Outside { interrupts: receiver, wishes: wished };
+        let outside = Outside { interrupts: receiver, commands: received };
         let stuck = dispatch::dispatch(&plan, start, source, folds, outside).await;
-        // Answers that are on their way get out: whoever wished for the end is told so.
+        // Answers that are on their way get out: a client that sent `stop` is told so.
         tokio::task::yield_now().await;
         stuck
     })

@@ -55,7 +55,7 @@ use crate::units::show_duration;
 use diagnose::Review;
 use library::Library;
 
-/// Reads the scenario at `path` with everything it names, and applies the command line's wishes.
+/// Reads the scenario at `path` with everything it names, and applies the command line's options.
 /// Paths in messages are shown as given here.
 ///
 /// # Errors

@@ -35,7 +35,7 @@ fn control(running: &Running, words: &[&str]) -> Done {
     Manada::new(&all).env("XDG_RUNTIME_DIR", running.path("")).go()
 }
 
-/// What a wish was answered with, which was obeyed.
+/// What a command was answered with, which was obeyed.
 fn obeyed(running: &Running, words: &[&str]) -> String {
     let done = control(running, words);
     assert_eq!(done.code, Some(0), "{words:?}: {done}");
@@ -143,11 +143,11 @@ fn the_socket_is_ours_alone_and_goes_with_the_run() {
     let mut answer = String::new();
     let mut reader = BufReader::new(client.try_clone().unwrap());
     reader.read_line(&mut answer).unwrap();
-    assert_eq!(answer, "{\"error\":\"a wish is UTF-8\"}\n");
+    assert_eq!(answer, "{\"error\":\"a command is UTF-8\"}\n");
     client.write_all(&[b'x'; 5_000]).unwrap();
     answer.clear();
     reader.read_to_string(&mut answer).unwrap();
-    assert_eq!(answer, "{\"error\":\"a wish has at most 4096 bytes\"}\n");
+    assert_eq!(answer, "{\"error\":\"a command has at most 4096 bytes\"}\n");
 
     // Nine that say nothing: the ninth is sent away, and there is room when one has gone.
     let mut silent: Vec<UnixStream> =

@@ -209,7 +209,7 @@ fn a_run_is_watched_and_steered_from_a_browser() {
     assert_eq!(chrome.run(shown), true);
 
     // Controls.
-    chrome.click("button[data-wish=pause]");
+    chrome.click("button[data-command=pause]");
     let answer = "return document.querySelector('.answer').textContent";
     chrome.until(answer, |answer| *answer == "workload api: 100 % → paused");
     let events = "return document.querySelector('#events').textContent";
@@ -235,7 +235,7 @@ fn get(place: SocketAddr, path: &str, headers: &str) -> Answer {
     ask(place, &format!("GET {path} HTTP/1.1\r\n{headers}"), b"", 1 << 20)
 }
 
-fn wish(place: SocketAddr, headers: &str, line: &[u8]) -> Answer {
+fn command(place: SocketAddr, headers: &str, line: &[u8]) -> Answer {
     ask(place, &format!("POST /control HTTP/1.1\r\nHost: {place}\r\n{headers}"), line, 1 << 20)
 }
 
@@ -278,16 +278,16 @@ fn nobody_else_sees_or_changes_anything() {
         (&bearer, &[b'x'; 5_000], 413),
         (&bearer, b"pause nobody", 409),
     ] {
-        let answer = wish(place, headers, line);
+        let answer = command(place, headers, line);
         assert_eq!(answer.status, status, "{headers}: {answer:?}");
         let said: Value = serde_json::from_str(&answer.body).unwrap();
         assert!(said["error"].is_string(), "{answer:?}");
     }
-    let marked = wish(place, &bearer, b"mark it was me");
+    let marked = command(place, &bearer, b"mark it was me");
     assert_eq!((marked.status, marked.body.as_str()), (200, "{\"ok\":\"marked\"}"));
-    let status = wish(place, &bearer, b"status");
+    let status = command(place, &bearer, b"status");
     assert!(status.body.contains("\"scenario\":\"watched\""), "{status:?}");
-    assert_eq!(wish(place, &bearer, b"stop").status, 200);
+    assert_eq!(command(place, &bearer, b"stop").status, 200);
     let report = running.wait().report(130);
     let events = report["events"].as_array().unwrap();
     assert!(events.iter().all(|event| event["change"] != "100 % → paused"), "{events:?}");
@@ -310,7 +310,7 @@ fn only_so_many_browsers_listen_at_once() {
     assert_eq!(listen().1, "HTTP/1.1 503");
     // Its first numbers are there: it can be stopped. Nobody reads on, and it ends all the same.
     all[0].0.read_exact(&mut [0; 2_000]).unwrap();
-    assert_eq!(wish(place, &format!("Authorization: Bearer {token}"), b"stop").status, 200);
+    assert_eq!(command(place, &format!("Authorization: Bearer {token}"), b"stop").status, 200);
     running.wait().report(130);
 }
 
@@ -318,7 +318,7 @@ fn only_so_many_browsers_listen_at_once() {
 fn a_run_that_is_not_to_be_changed_is_only_shown() {
     let (running, place, token) = watched(&["--no-control"]);
     assert_eq!(token, "");
-    let answer = wish(place, "Authorization: Bearer ", b"pause");
+    let answer = command(place, "Authorization: Bearer ", b"pause");
     assert_eq!(answer.status, 403, "{answer:?}");
     let own = format!("Host: {place}");
     assert_eq!(get(place, "/", &own).status, 200);

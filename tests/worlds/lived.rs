@@ -11,7 +11,7 @@ use manada::curve::{Distribution, Queue};
 use manada::engine;
 use manada::engine::Variables;
 use manada::engine::once::{Once, once};
-use manada::event::wish::WISHES;
+use manada::event::control::MAX_PENDING;
 use manada::event::{Generator, Opening, Report};
 use manada::plan::{Address, Archetype, Plan};
 use manada::run::dispatch::{Folds, Vitals};
@@ -24,7 +24,7 @@ use manada::wire::fake::Target;
 use tokio::sync::mpsc;
 
 use super::World;
-use super::onlookers::{Listener, Recorded, again, wish_all};
+use super::onlookers::{Listener, Recorded, again, send_commands};
 use super::scripted::{Window, World1, ns};
 
 /// What came of a world.
@@ -115,9 +115,9 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         });
         let mut fold = Fold::new(Arc::clone(&opening), shards);
         let (_keep, interrupts) = mpsc::channel(1);
-        let (control, wishes) = mpsc::channel(WISHES);
-        wish_all(&world.steer, start, control);
-        let outside = Outside { interrupts, wishes };
+        let (control, commands) = mpsc::channel(MAX_PENDING);
+        send_commands(&world.steer, start, control);
+        let outside = Outside { interrupts, commands };
         let mut audience = Audience::default();
         let said = Arc::new(Mutex::new(Vec::new()));
         audience.seat("said", Full::Wait, Listener(Arc::clone(&said))).unwrap();

@@ -1,13 +1,13 @@
-//! Who looks on in a world, and who meddles: a sink that takes down what is said, and wishes at
+//! Who looks on in a world, and who meddles: a sink that takes down what is said, and commands at
 //! their times.
 //!
-//! Invariant: a wish that is refused fails its world.
+//! Invariant: a command that is refused fails its world.
 
 use std::sync::{Arc, Mutex};
 
 use manada::clock::{self, Time};
 use manada::event::record::{End, Entry, Writer};
-use manada::event::{Asked, Opening, Report, RunEvent, Wish};
+use manada::event::{ControlCommand, ControlRequest, Opening, Report, RunEvent};
 use manada::run::control::LEAD_NS;
 use manada::run::replay::replay;
 use manada::sinks::{Audience, Sink};
@@ -60,25 +60,32 @@ pub fn again(opening: &Arc<Opening>, entries: &[Entry], rules: Option<Vec<Thresh
     Arc::unwrap_or_clone(report)
 }
 
-/// Something that somebody wishes.
+/// A control command of a world.
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Wished {
+pub struct TimedCommand {
     /// When it is to hold.
     at: String,
     /// In words.
     r#do: String,
 }
 
-/// Wishes everything at its time.
-pub fn wish_all(wishes: &[Wished], start: Time, control: mpsc::Sender<Asked>) {
-    let wishes = wishes.to_vec();
+/// Commands everything at its time.
+pub fn send_commands(
+    commands: &[TimedCommand],
+    start: Time,
+    control: mpsc::Sender<ControlRequest>,
+) {
+    let commands = commands.to_vec();
     tokio::task::spawn_local(async move {
-        for Wished { at, r#do: words } in wishes {
+        for TimedCommand { at, r#do: words } in commands {
             clock::sleep_until(start.after(ns(&at) - LEAD_NS)).await;
             let (reply, answer) = oneshot::channel();
-            let wish = Wish::parse(&words).unwrap();
-            control.send(Asked { wish, by: "world", reply: Some(reply) }).await.unwrap();
+            let command = ControlCommand::parse(&words).unwrap();
+            control
+                .send(ControlRequest { command, origin: "world", reply: Some(reply) })
+                .await
+                .unwrap();
             let answer = answer.await.unwrap();
             assert!(answer.is_ok(), "{words}: {answer:?}");
         }

@@ -27,7 +27,7 @@ listed! {
     Cause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
     Unit: Percent, Bytes, Count, Micros, Plain;
     Whose: Generator, Target;
-    Interrupt: Int, Term, Wish, Hup, Quit;
+    Interrupt: Int, Term, Control, Hup, Quit;
 }
 
 packed! {

@@ -13,7 +13,7 @@ use super::ranking::{Sort, order};
 use super::series::Zoom;
 use super::state::State;
 use super::view::{LOG, STEPS, VIEWS};
-use crate::event::{Answer, Wish};
+use crate::event::{ControlCommand, ControlReply};
 
 /// What lies over a view.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -38,8 +38,8 @@ pub(super) enum Layer {
 pub(super) enum Effect {
     /// Nothing.
     None,
-    /// A wish for the run.
-    Ask(Wish),
+    /// A command for the run.
+    Ask(ControlCommand),
     /// An interrupt: the first drains, the second cuts.
     Interrupt,
     /// Back to the shell.
@@ -74,7 +74,7 @@ pub(super) struct Desk {
     pub(super) filters: [String; VIEWS.len()],
     /// What lies over the view.
     pub(super) layer: Layer,
-    /// What became of the last wish: whether it was done, and in words.
+    /// What became of the last command: whether it was done, and in words.
     pub(super) said: Option<(bool, String)>,
     /// Values on logarithmic axes.
     pub(super) log: bool,
@@ -124,7 +124,7 @@ impl Desk {
     }
 
     /// The run has answered.
-    pub(super) fn answer(&mut self, answer: Answer) {
+    pub(super) fn answer(&mut self, answer: ControlReply) {
         match answer.map(readable) {
             Ok(text) if text.contains('\n') || text.len() > LONG => {
                 self.open(Layer::Answer(text));
@@ -177,9 +177,9 @@ impl Desk {
             Action::Open if self.place(state).is_some() => self.open(Layer::Details),
             Action::Open => {}
             Action::Filter => self.filter(),
-            Action::Toggle => return Effect::Ask(Wish::Toggle(None)),
-            Action::Nudge(by) => return Effect::Ask(Wish::Nudge(None, by)),
-            Action::Plan => return Effect::Ask(Wish::Plan(None)),
+            Action::Toggle => return Effect::Ask(ControlCommand::Toggle(None)),
+            Action::Nudge(by) => return Effect::Ask(ControlCommand::Nudge(None, by)),
+            Action::Plan => return Effect::Ask(ControlCommand::Plan(None)),
             Action::Users => self.open(Layer::Prompt(Prompt::new(Asks::Users, ""))),
             Action::Rate => self.open(Layer::Prompt(Prompt::new(Asks::Rate, ""))),
             Action::Command => self.open(Layer::Prompt(Prompt::new(Asks::Command, ""))),
@@ -249,11 +249,11 @@ impl Desk {
             }
             KeyCode::Enter if filters => self.layer = Layer::None,
             KeyCode::Enter if prompt.text().trim().is_empty() => self.layer = Layer::None,
-            KeyCode::Enter => match prompt.wish() {
-                Ok(wish) => {
+            KeyCode::Enter => match prompt.command() {
+                Ok(command) => {
                     self.marks += u32::from(prompt.asks == Asks::Mark);
                     self.layer = Layer::None;
-                    return Effect::Ask(wish);
+                    return Effect::Ask(command);
                 }
                 // The line stays: it can be mended.
                 Err(error) => self.said = Some((false, error)),

@@ -51,26 +51,26 @@ fn views_are_turned_to_by_number_and_in_turn() {
 }
 
 #[test]
-fn wishes_leave_it_and_wrong_ones_say_why() {
+fn commands_leave_it_and_wrong_ones_say_why() {
     let (mut desk, state) = (Desk::default(), state());
-    for (keys, wish) in [
-        ("p", Wish::Toggle(None)),
-        (" ", Wish::Toggle(None)),
-        ("+", Wish::Nudge(None, 100)),
-        ("-", Wish::Nudge(None, -100)),
-        ("u300\n", Wish::Users(None, 300)),
-        (":scale 150%\n", Wish::Scale(None, 1_500)),
-        ("m\n", Wish::Mark("mark 1".into())),
-        ("m⌫7\n", Wish::Mark("mark 7".into())),
+    for (keys, command) in [
+        ("p", ControlCommand::Toggle(None)),
+        (" ", ControlCommand::Toggle(None)),
+        ("+", ControlCommand::Nudge(None, 100)),
+        ("-", ControlCommand::Nudge(None, -100)),
+        ("u300\n", ControlCommand::Users(None, 300)),
+        (":scale 150%\n", ControlCommand::Scale(None, 1_500)),
+        ("m\n", ControlCommand::Mark("mark 1".into())),
+        ("m⌫7\n", ControlCommand::Mark("mark 7".into())),
     ] {
-        assert_eq!(press(&mut desk, &state, keys), Effect::Ask(wish), "{keys}");
+        assert_eq!(press(&mut desk, &state, keys), Effect::Ask(command), "{keys}");
         assert_eq!(desk.layer, Layer::None);
     }
     assert_eq!(press(&mut desk, &state, "t5\n"), Effect::None);
     let (good, why) = desk.said.clone().unwrap();
     assert!(!good && why.contains("such as 200/s"), "{why}");
     assert!(matches!(desk.layer, Layer::Prompt(_)), "it can be mended");
-    assert!(matches!(press(&mut desk, &state, "/s\n"), Effect::Ask(Wish::Rate(None, _))));
+    assert!(matches!(press(&mut desk, &state, "/s\n"), Effect::Ask(ControlCommand::Rate(None, _))));
     desk.answer(Err("there is no room".to_owned()));
     assert_eq!(desk.said, Some((false, "there is no room".to_owned())));
     desk.answer(Ok("a\nb".to_owned()));

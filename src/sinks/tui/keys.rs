@@ -45,7 +45,7 @@ pub(super) enum Action {
     Rate,
     /// Asks for the text of a mark.
     Mark,
-    /// Asks for a wish.
+    /// Asks for a command.
     Command,
     /// The other axis of values.
     Log,
@@ -159,7 +159,7 @@ pub(super) const GROUPS: [(&str, &[Binding]); 4] = [
             bind(Action::Users, &[c('u')], "u", "so many users"),
             bind(Action::Rate, &[c('t')], "t", "so many starts per second"),
             bind(Action::Mark, &[c('m')], "m", "a mark on the time axis"),
-            bind(Action::Command, &[c(':')], ":", "any wish: `:help` lists them"),
+            bind(Action::Command, &[c(':')], ":", "any command: `:help` lists them"),
         ],
     ),
     (

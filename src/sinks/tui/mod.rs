@@ -36,8 +36,8 @@ use tokio::sync::oneshot;
 use tokio::sync::oneshot::error::TryRecvError;
 
 use super::Sink;
-use crate::event::wish::Remote;
-use crate::event::{Answer, RunEvent, Wish};
+use crate::event::control::ControlClient;
+use crate::event::{ControlCommand, ControlReply, RunEvent};
 use desk::{Desk, Effect};
 use state::State;
 use theme::Theme;
@@ -62,7 +62,7 @@ struct Shared {
     /// Rings when the stage changes.
     bell: Condvar,
     /// A way to the run; none: nobody may change it.
-    remote: Option<Remote>,
+    remote: Option<ControlClient>,
     thread: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
@@ -86,7 +86,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Tui {
     /// Behind its curtain; without a remote nobody may change the run from here.
-    pub fn new(remote: Option<Remote>) -> Self {
+    pub fn new(remote: Option<ControlClient>) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
             stage: Mutex::new(Stage { still: true, ..Stage::default() }),
@@ -249,7 +249,7 @@ impl Shared {
         };
         match effect {
             Effect::None => return true,
-            Effect::Ask(wish) => self.ask(show, wish),
+            Effect::Ask(command) => self.ask(show, command),
             Effect::Redraw => {
                 show.before = None;
                 return true;
@@ -265,10 +265,10 @@ impl Shared {
         false
     }
 
-    fn ask(&self, show: &mut Show, wish: Wish) {
+    fn ask(&self, show: &mut Show, command: ControlCommand) {
         let said = match &self.remote {
             None => "this run cannot be changed (--no-control); q still ends it",
-            Some(remote) => match remote.ask(wish, "key") {
+            Some(remote) => match remote.ask(command, "key") {
                 Some(answer) => return show.answers.push(answer),
                 None => "the run hears nothing now: it begins, or is over",
             },
@@ -282,7 +282,7 @@ impl Shared {
 struct Show {
     desk: Desk,
     /// Answers that are on their way.
-    answers: Vec<oneshot::Receiver<Answer>>,
+    answers: Vec<oneshot::Receiver<ControlReply>>,
     /// Counts what was pressed and answered.
     touched: u64,
     /// What is on the terminal.

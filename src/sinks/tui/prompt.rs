@@ -1,17 +1,17 @@
-//! A line that somebody types: a wish, a text to filter by.
+//! A line that somebody types: a command, a text to filter by.
 //!
 //! `desk` opens it; the footer of the screen shows it.
-//! Invariant: it is never longer than a wish may be, and holds no control character.
+//! Invariant: it is never longer than a command may be, and holds no control character.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use crate::event::Wish;
-use crate::event::wish::{GRAMMAR, LINE};
+use crate::event::ControlCommand;
+use crate::event::control::{GRAMMAR, MAX_LINE};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Asks {
-    /// Any wish.
+    /// Any command.
     Command,
     /// `users …`.
     Users,
@@ -76,17 +76,17 @@ impl Prompt {
         }
     }
 
-    /// The wish that was typed.
+    /// The command that was typed.
     ///
     /// # Errors
     /// What is wrong with it, and what was expected.
-    pub(super) fn wish(&self) -> Result<Wish, String> {
+    pub(super) fn command(&self) -> Result<ControlCommand, String> {
         let text = self.text();
         match self.asks {
-            Asks::Users => Wish::parse(&format!("users {text}")),
-            Asks::Rate => Wish::parse(&format!("rate {text}")),
-            Asks::Mark => Wish::parse(&format!("mark {text}")),
-            Asks::Command | Asks::Filter => Wish::parse(&text),
+            Asks::Users => ControlCommand::parse(&format!("users {text}")),
+            Asks::Rate => ControlCommand::parse(&format!("rate {text}")),
+            Asks::Mark => ControlCommand::parse(&format!("mark {text}")),
+            Asks::Command | Asks::Filter => ControlCommand::parse(&text),
         }
     }
 
@@ -124,7 +124,7 @@ impl Prompt {
 
     /// Puts a sign in.
     pub(super) fn insert(&mut self, c: char) {
-        if !c.is_control() && self.text().len() + c.len_utf8() <= LINE / 2 {
+        if !c.is_control() && self.text().len() + c.len_utf8() <= MAX_LINE / 2 {
             self.text.insert(self.at, c);
             self.at += 1;
         }
@@ -157,12 +157,12 @@ mod tests {
     fn a_line_is_typed_and_mended() {
         use KeyCode::{Backspace, Char, Delete, Home, Left, Tab};
         let prompt = typed(Asks::Users, &[Char('3'), Char('x'), Backspace, Char('0'), Char('0')]);
-        assert_eq!(prompt.wish(), Ok(Wish::Users(None, 300)));
+        assert_eq!(prompt.command(), Ok(ControlCommand::Users(None, 300)));
         let prompt = typed(Asks::Command, &[Char('b'), Char('a'), Left, Char('x'), Home, Delete]);
         assert_eq!((prompt.text().as_str(), prompt.before().as_str()), ("xa", ""));
         let prompt = typed(Asks::Command, &[Char('b'), Char('r'), Tab]);
         assert_eq!((prompt.text().as_str(), prompt.hint()), ("breaker ", GRAMMAR[7].1));
-        assert!(prompt.wish().unwrap_err().contains("breaker service shop open"));
+        assert!(prompt.command().unwrap_err().contains("breaker service shop open"));
     }
 
     #[test]
@@ -178,6 +178,6 @@ mod tests {
         press(&mut prompt, 'w');
         (0..10_000).for_each(|_| prompt.insert('世'));
         prompt.insert('\u{1b}');
-        assert!(prompt.text().len() <= LINE / 2 && !prompt.text().contains('\u{1b}'));
+        assert!(prompt.text().len() <= MAX_LINE / 2 && !prompt.text().contains('\u{1b}'));
     }
 }

@@ -203,7 +203,7 @@ fn frame(screen: &mut Buffer, area: Rect, theme: Theme) {
     put(screen, area, (0, last), &format!("╰{rule}╯"), theme.accent());
 }
 
-/// The last line: what is typed, what became of a wish, or the keys that matter most.
+/// The last line: what is typed, what became of a command, or the keys that matter most.
 fn footer(screen: &mut Buffer, area: Rect, desk: &Desk, theme: Theme, size: (u16, u16)) {
     if area.height == 0 {
         return;
@@ -232,7 +232,7 @@ fn footer(screen: &mut Buffer, area: Rect, desk: &Desk, theme: Theme, size: (u16
         ("u", "users"),
         ("t", "rate"),
         ("m", "mark"),
-        (":", "wish"),
+        (":", "command"),
         ("/", "filter"),
         ("z", "zoom"),
         ("l", "log axis"),

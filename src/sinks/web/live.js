@@ -85,12 +85,12 @@
     answer.textContent = text;
     answer.className = "answer" + (bad ? " bad" : "");
   };
-  const ask = async (wish) => {
+  const ask = async (command) => {
     try {
       const response = await fetch("/control", {
         method: "POST",
         headers: { "Authorization": "Bearer " + given, "Content-Type": "text/plain" },
-        body: wish,
+        body: command,
       });
       const { ok, error } = await response.json();
       reply(error || (typeof ok === "string" ? ok : JSON.stringify(ok, null, 1)), Boolean(error));
@@ -101,10 +101,10 @@
 
   if (given) {
     form.hidden = false;
-    form.querySelectorAll("button[data-wish]").forEach((button) => {
+    form.querySelectorAll("button[data-command]").forEach((button) => {
       button.addEventListener("click", () => {
-        const { wish, value, from, whole } = button.dataset;
-        const words = [wish];
+        const { command, value, from, whole } = button.dataset;
+        const words = [command];
         // A mark is the whole run's.
         if (whole === undefined && workload.value) words.push(workload.value);
         if (value) words.push(value);

@@ -20,7 +20,7 @@ use tokio::sync::watch;
 
 use super::Sink;
 use crate::event::RunEvent;
-use crate::event::wish::Remote;
+use crate::event::control::ControlClient;
 use gate::Gate;
 use hub::Hub;
 use server::Shared;
@@ -53,7 +53,7 @@ pub struct Opened {
 ///
 /// # Errors
 /// When nothing can listen there, or there is no thread.
-pub fn open(place: Option<SocketAddr>, remote: Option<Remote>) -> io::Result<Opened> {
+pub fn open(place: Option<SocketAddr>, remote: Option<ControlClient>) -> io::Result<Opened> {
     let listener = match place {
         Some(place) => TcpListener::bind(place)?,
         None => TcpListener::bind(PLACE).or_else(|_| TcpListener::bind((PLACE.ip(), 0)))?,

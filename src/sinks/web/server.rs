@@ -26,10 +26,10 @@ use super::line::{LINES, Lines, attend};
 use super::shell::{PAGE, POLICY};
 use super::stream::Frames;
 use crate::clock;
-use crate::event::Wish;
-use crate::event::wish::{LINE, Remote};
+use crate::event::ControlCommand;
+use crate::event::control::{ControlClient, MAX_LINE};
 
-/// Who wishes, for the report.
+/// The origin of its commands, as the report names it.
 const BY: &str = "web";
 
 /// How long clients may take to hear that the run is over.
@@ -49,7 +49,7 @@ pub struct Shared {
     pub gate: Gate,
     pub hub: Arc<Hub>,
     /// The way to the run; none: nobody changes anything from here.
-    pub remote: Option<Remote>,
+    pub remote: Option<ControlClient>,
     pub is_over: watch::Receiver<bool>,
 }
 
@@ -117,7 +117,7 @@ async fn events(State(shared): State<Arc<Shared>>) -> Response {
     }
 }
 
-/// A line of the wishes' grammar.
+/// A line of the commands' grammar.
 async fn control(State(shared): State<Arc<Shared>>, request: Request) -> Response {
     let Some(remote) = &shared.remote else {
         return refuse(StatusCode::FORBIDDEN, "this run is not to be changed: --no-control");
@@ -125,20 +125,20 @@ async fn control(State(shared): State<Arc<Shared>>, request: Request) -> Respons
     if let Err((status, why)) = shared.gate.admit(request.headers()) {
         return refuse(status, why);
     }
-    let Ok(bytes) = to_bytes(request.into_body(), LINE).await else {
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a wish has at most 4096 bytes");
+    let Ok(bytes) = to_bytes(request.into_body(), MAX_LINE).await else {
+        return refuse(StatusCode::PAYLOAD_TOO_LARGE, "a command has at most 4096 bytes");
     };
-    let wish = match std::str::from_utf8(&bytes) {
-        Ok(line) if !line.trim().contains(['\n', '\r']) => Wish::parse(line),
-        _ => Err("a wish is one line of UTF-8".to_owned()),
+    let command = match std::str::from_utf8(&bytes) {
+        Ok(line) if !line.trim().contains(['\n', '\r']) => ControlCommand::parse(line),
+        _ => Err("a command is one line of UTF-8".to_owned()),
     };
-    let is_data = wish == Ok(Wish::Status);
-    let wish = match wish {
-        Ok(wish) => wish,
+    let is_data = command == Ok(ControlCommand::Status);
+    let command = match command {
+        Ok(command) => command,
         Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
     };
     let busy = "the run has not begun, is over, or hears too many others";
-    let Some(answer) = remote.ask(wish, BY) else {
+    let Some(answer) = remote.ask(command, BY) else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, busy);
     };
     match answer.await {

@@ -38,22 +38,22 @@ fn live() -> Markup {
                     select id="workload" { option value="" { "all" } }
                 }
                 div.group {
-                    button type="button" data-wish="pause" { "Pause" }
-                    button type="button" data-wish="resume" { "Resume" }
-                    button type="button" data-wish="scale" data-value="-10%" { "− 10 %" }
-                    button type="button" data-wish="scale" data-value="+10%" { "+ 10 %" }
-                    button type="button" data-wish="plan" { "As planned" }
+                    button type="button" data-command="pause" { "Pause" }
+                    button type="button" data-command="resume" { "Resume" }
+                    button type="button" data-command="scale" data-value="-10%" { "− 10 %" }
+                    button type="button" data-command="scale" data-value="+10%" { "+ 10 %" }
+                    button type="button" data-command="plan" { "As planned" }
                 }
                 div.group {
                     input.short id="amount" inputmode="numeric" placeholder="300, 200/s"
                         aria-label="Users, or starts per second";
-                    button type="button" data-wish="users" data-from="amount" { "Users" }
-                    button type="button" data-wish="rate" data-from="amount" { "Rate" }
+                    button type="button" data-command="users" data-from="amount" { "Users" }
+                    button type="button" data-command="rate" data-from="amount" { "Rate" }
                 }
                 div.group {
                     input.long id="words" placeholder="a mark, or: mute home"
                         aria-label="A mark, or a command";
-                    button type="button" data-wish="mark" data-from="words" data-whole { "Mark" }
+                    button type="button" data-command="mark" data-from="words" data-whole { "Mark" }
                     button type="submit" { "Command" }
                 }
                 div.group { button.stop type="button" { "Stop the run" } }

@@ -1,7 +1,7 @@
-//! What somebody may ask of a run while it goes on, in words: one grammar for keys and the socket.
+//! What somebody may ask of a run while it goes on, as text: one grammar for keys and the socket.
 //!
 //! Keys and the control socket read it, `run` obeys.
-//! Invariant: a wish that parsed is well-formed; whether the run has what it names `run` knows.
+//! Invariant: a command that parsed is well-formed; whether the run has what it names `run` knows.
 
 use std::sync::{Arc, OnceLock};
 
@@ -14,7 +14,7 @@ use crate::units::{Rate, parse_rate, parse_share};
 
 /// What somebody wants. A workload that is not named means all that it fits.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum ControlCommand {
     /// Nothing is asked until it is resumed.
     Pause(Option<String>),
     /// What was asked before is asked again.
@@ -39,56 +39,60 @@ pub enum Wish {
     Mark(String),
     /// How it stands.
     Status,
-    /// What may be wished.
+    /// What may be received.
     Help,
-    /// What the keys of a terminal wish.
+    /// The keys of a terminal and their commands.
     Keys,
     /// It ends: nothing new begins, what is under way may finish.
     Stop,
 }
 
-/// What became of a wish, in words.
-pub type Answer = Result<String, String>;
+/// What became of a command, in words.
+pub type ControlReply = Result<String, String>;
 
-/// A wish on its way to the run.
+/// A command on its way to the run.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ControlRequest {
     /// What is wanted.
-    pub wish: Wish,
+    pub command: ControlCommand,
     /// Who wants it: `key`, `control socket`.
-    pub by: &'static str,
+    pub origin: &'static str,
     /// Where the answer goes, if anybody waits for it.
-    pub reply: Option<oneshot::Sender<Answer>>,
+    pub reply: Option<oneshot::Sender<ControlReply>>,
 }
 
 /// A way to the run for who was there before it: a screen is seated before the load begins.
 #[derive(Clone, Debug, Default)]
-pub struct Remote(Arc<OnceLock<Sender<Asked>>>);
+pub struct ControlClient(Arc<OnceLock<Sender<ControlRequest>>>);
 
-impl Remote {
-    /// The run begins, and hears wishes.
-    pub fn connect(&self, wishes: Sender<Asked>) {
+impl ControlClient {
+    /// The run begins, and hears commands.
+    pub fn connect(&self, commands: Sender<ControlRequest>) {
         // It is connected once; a second run has a remote of its own.
-        let _ = self.0.set(wishes);
+        let _ = self.0.set(commands);
     }
 
     /// Asks for something; where the answer comes. None: the run has not begun, is over, or has
-    /// no room for one more wish.
-    pub fn ask(&self, wish: Wish, by: &'static str) -> Option<oneshot::Receiver<Answer>> {
+    /// no room for one more command.
+    pub fn ask(
+        &self,
+        command: ControlCommand,
+        by: &'static str,
+    ) -> Option<oneshot::Receiver<ControlReply>> {
         let (reply, answer) = oneshot::channel();
-        let asked = Asked { wish, by, reply: Some(reply) };
+        let asked = ControlRequest { command, origin: by, reply: Some(reply) };
         self.0.get()?.try_send(asked).ok()?;
         Some(answer)
     }
 }
 
-/// Wishes waiting for the run: more than its clients may have under way.
-pub const WISHES: usize = 16;
+/// Commands waiting for the run: more than its clients may have under way.
+pub const MAX_PENDING: usize = 16;
 
-/// The longest line of a wish, bytes.
-pub const LINE: usize = 4_096;
+/// The longest line of a command, bytes.
+pub const MAX_LINE: usize = 4_096;
 
-/// The most that anything may be scaled to: a hundred times.
+/// The most that load may be scaled to: a hundred times.
 pub const MAX_PERMILLE: u32 = 100_000;
 
 /// The most users that may be asked for.
@@ -116,12 +120,12 @@ pub const GRAMMAR: [(&str, &str, &str); 14] = [
     ("help", "help", "these words"),
 ];
 
-/// What each key of a terminal wishes.
+/// The command of each key of a terminal.
 pub const KEYS: &str = "keys: p or space pauses and resumes · + and - scale by 10 % of the plan · \
                         m puts a mark · q stops · ? says this";
 
-impl Wish {
-    /// Reads a wish.
+impl ControlCommand {
+    /// Reads a command.
     ///
     /// # Errors
     /// What is wrong, what was expected, and what may have been meant.
@@ -182,12 +186,12 @@ impl Wish {
             _ => {
                 let near = nearest(verb, GRAMMAR.map(|(word, ..)| word));
                 let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-                Err(format!("there is no wish `{verb}`: expected {}{near}", all_words()))
+                Err(format!("unknown command `{verb}`; expected {}{near}", all_words()))
             }
         }
     }
 
-    /// All that may be wished, a line each.
+    /// All that may be received, a line each.
     pub fn help() -> String {
         let line = |(_, form, what): &(&str, &str, &str)| format!("{form:<31}{what}");
         GRAMMAR.iter().map(line).collect::<Vec<_>>().join("\n")
@@ -199,7 +203,7 @@ fn all_words() -> String {
 }
 
 /// `0.5`, `150%`, `+10%`, `-0.1`, in whole thousandths.
-fn scale(value: &str, of: Option<String>) -> Option<Wish> {
+fn scale(value: &str, of: Option<String>) -> Option<ControlCommand> {
     let sign = value.chars().next().filter(|first| "+-".contains(*first));
     let share = parse_share(value.strip_prefix(['+', '-']).unwrap_or(value)).ok()?;
     let permille = (share * 1_000.0).round();
@@ -209,15 +213,15 @@ fn scale(value: &str, of: Option<String>) -> Option<Wish> {
     }
     let permille = permille as u32;
     Some(match sign {
-        None => Wish::Scale(of, permille),
+        None => ControlCommand::Scale(of, permille),
         // `-5` is a percentage without its sign: five times the plan less is never meant.
         Some('-') if permille >= 1_000 && !value.ends_with('%') => return None,
-        Some('-') => Wish::Nudge(of, -permille.cast_signed()),
-        Some(_) => Wish::Nudge(of, permille.cast_signed()),
+        Some('-') => ControlCommand::Nudge(of, -permille.cast_signed()),
+        Some(_) => ControlCommand::Nudge(of, permille.cast_signed()),
     })
 }
 
-fn breaker(last: Option<(&str, Option<String>)>) -> Option<Wish> {
+fn breaker(last: Option<(&str, Option<String>)>) -> Option<ControlCommand> {
     let (word, name) = last?;
     let switch = match word {
         "open" => Switch::Open,
@@ -225,7 +229,7 @@ fn breaker(last: Option<(&str, Option<String>)>) -> Option<Wish> {
         "reset" => Switch::Reset,
         _ => return None,
     };
-    Some(Wish::Breaker(name?, switch))
+    Some(ControlCommand::Breaker(name?, switch))
 }
 
 #[cfg(test)]
@@ -233,45 +237,45 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_wishes() {
+    fn texts_parse_as_commands() {
         let some = |name: &str| Some(name.to_owned());
-        for (text, wish) in [
-            ("pause", Wish::Pause(None)),
-            ("  pause   my  shop ", Wish::Pause(some("my shop"))),
-            ("resume shop", Wish::Resume(some("shop"))),
-            ("toggle shop", Wish::Toggle(some("shop"))),
-            ("plan", Wish::Plan(None)),
-            ("scale 0.5", Wish::Scale(None, 500)),
-            ("scale shop 150%", Wish::Scale(some("shop"), 1_500)),
-            ("scale 12.5%", Wish::Scale(None, 125)),
-            ("scale +10%", Wish::Nudge(None, 100)),
-            ("scale shop -0.1", Wish::Nudge(some("shop"), -100)),
-            ("rate 90/m", Wish::Rate(None, Rate::from_units(Rate::UNITS_PER_S * 3 / 2))),
-            ("rate api 200/s", Wish::Rate(some("api"), Rate::per_s(200))),
-            ("users 300", Wish::Users(None, 300)),
-            ("breaker system open", Wish::Breaker("system".into(), Switch::Open)),
+        for (text, command) in [
+            ("pause", ControlCommand::Pause(None)),
+            ("  pause   my  shop ", ControlCommand::Pause(some("my shop"))),
+            ("resume shop", ControlCommand::Resume(some("shop"))),
+            ("toggle shop", ControlCommand::Toggle(some("shop"))),
+            ("plan", ControlCommand::Plan(None)),
+            ("scale 0.5", ControlCommand::Scale(None, 500)),
+            ("scale shop 150%", ControlCommand::Scale(some("shop"), 1_500)),
+            ("scale 12.5%", ControlCommand::Scale(None, 125)),
+            ("scale +10%", ControlCommand::Nudge(None, 100)),
+            ("scale shop -0.1", ControlCommand::Nudge(some("shop"), -100)),
+            ("rate 90/m", ControlCommand::Rate(None, Rate::from_units(Rate::UNITS_PER_S * 3 / 2))),
+            ("rate api 200/s", ControlCommand::Rate(some("api"), Rate::per_s(200))),
+            ("users 300", ControlCommand::Users(None, 300)),
+            ("breaker system open", ControlCommand::Breaker("system".into(), Switch::Open)),
             (
                 "breaker endpoint GET /cart reset",
-                Wish::Breaker("endpoint GET /cart".into(), Switch::Reset),
+                ControlCommand::Breaker("endpoint GET /cart".into(), Switch::Reset),
             ),
-            ("mute product page", Wish::Mute("product page".into(), true)),
-            ("unmute home", Wish::Mute("home".into(), false)),
-            ("mark cache is off", Wish::Mark("cache is off".into())),
-            ("status", Wish::Status),
-            ("stop", Wish::Stop),
-            ("help", Wish::Help),
+            ("mute product page", ControlCommand::Mute("product page".into(), true)),
+            ("unmute home", ControlCommand::Mute("home".into(), false)),
+            ("mark cache is off", ControlCommand::Mark("cache is off".into())),
+            ("status", ControlCommand::Status),
+            ("stop", ControlCommand::Stop),
+            ("help", ControlCommand::Help),
         ] {
-            assert_eq!(Wish::parse(text), Ok(wish), "{text}");
+            assert_eq!(ControlCommand::parse(text), Ok(command), "{text}");
         }
     }
 
     #[test]
-    fn what_is_no_wish_says_what_was_expected() {
+    fn unknown_command_says_what_was_expected() {
         for (text, says) in [
             ("", "expected one of pause, resume"),
             ("puase", "did you mean `pause`?"),
             ("PAUSE", "did you mean `pause`?"),
-            ("explode", "there is no wish `explode`: expected one of pause"),
+            ("explode", "unknown command `explode`; expected one of pause"),
             ("scale", "`scale`: expected a share from"),
             ("scale 0", "`scale`: nothing at all is `pause`"),
             ("scale much", "such as 0.5, 150% or +10%, not `much`"),
@@ -292,7 +296,7 @@ mod tests {
             ("mark", "`mark`: expected a text"),
             ("status now", "`status`: expected nothing after it"),
         ] {
-            let error = Wish::parse(text).unwrap_err();
+            let error = ControlCommand::parse(text).unwrap_err();
             assert!(error.contains(says), "{text}: {error}");
         }
     }
@@ -302,7 +306,7 @@ mod tests {
         for (word, form, _) in GRAMMAR {
             let form = form.replace("[W] ", "").replace(" [W]", "").replace("open|close|", "");
             assert!(form.starts_with(word));
-            assert!(Wish::parse(&form).is_ok(), "{form}");
+            assert!(ControlCommand::parse(&form).is_ok(), "{form}");
         }
     }
 }
