@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::exit::Ending;
 pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
-use crate::plan::{Course, Outline};
+use crate::plan::{LoadOverride, Outline};
 use crate::stats::{Closed, Delta, Dial, Moment, Notice, Notices, Snapshot, Timeline};
 use crate::units::per_second;
 use crate::verdict::{Judgement, Trust};
@@ -21,27 +21,27 @@ pub use stop::{Interrupt, Stop};
 
 /// What may be asked of running shards.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Command {
+pub enum ShardCommand {
     /// Begin nothing new, let iterations finish within the grace.
     Drain,
     /// Cut everything now.
-    Cut,
+    Cancel,
     /// The client behaves otherwise from now on.
     Order(Order),
     /// Something else is asked of some workloads.
-    Steer(Vec<Steer>),
+    ChangeSchedule(Vec<ScheduleChange>),
 }
 
 /// A change of what is asked. It holds from a moment that is still to come, so that all shards
 /// change at the same point of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Steer {
+pub struct ScheduleChange {
     /// Index into `Plan::workloads`.
     pub workload: usize,
     /// From when on, ns after the run's start.
     pub at_ns: u64,
     /// What is asked from then on: all of it, so that each change stands by itself.
-    pub course: Course,
+    pub load: LoadOverride,
 }
 
 /// How the client is to behave from now on. Each order may be given twice without harm.
@@ -78,13 +78,13 @@ pub struct Source {
     /// All shards' deltas.
     pub deltas: tokio::sync::mpsc::Receiver<Delta>,
     /// A way down to each shard.
-    pub commands: Vec<tokio::sync::mpsc::Sender<Command>>,
+    pub commands: Vec<tokio::sync::mpsc::Sender<ShardCommand>>,
 }
 
 impl Source {
     /// Tells every shard. A shard whose queue is full has been told often enough; one that is gone
     /// needs no telling.
-    pub fn tell(&self, command: &Command) {
+    pub fn broadcast(&self, command: &ShardCommand) {
         for shard in &self.commands {
             let _ = shard.try_send(command.clone());
         }

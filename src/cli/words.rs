@@ -158,7 +158,7 @@ pub(super) fn overrides(changes: &Changes, load: &Load, limits: &Limits) -> Over
 pub(super) enum Ui {
     /// What suits the place.
     Auto,
-    /// The dashboard: all of the run on one screen, and keys to steer it.
+    /// The dashboard: all of the run on one screen, with keys that control it.
     #[cfg(feature = "tui")]
     Tui,
     /// A line per workload, drawn in place.

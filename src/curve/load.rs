@@ -201,7 +201,7 @@ impl Curve {
     /// This curve before `at` ns and another from there on. Whatever is asked about the time before
     /// has the answer it had.
     #[must_use]
-    pub fn steered(&self, at: u64, onto: &Self) -> Self {
+    pub fn overridden_from(&self, at: u64, onto: &Self) -> Self {
         if at >= self.end_ns() {
             return self.clone();
         }

@@ -1,4 +1,4 @@
-//! Curves that are steered: what was before stays, what follows is another's.
+//! Curves that are overridden from a moment on: before it they answer as before.
 
 use std::time::Duration;
 
@@ -14,26 +14,26 @@ fn secs(s: u64) -> Duration {
 }
 
 #[test]
-fn a_steered_curve_has_the_area_of_both_its_parts() {
+fn a_overridden_curve_has_the_area_of_both_its_parts() {
     // 10/s for 10 s; half of it from 4 s on, nothing from 6 s, all of it from 9 s: 40 + 10 + 10.
     let plan = Curve::constant(10 * PER_S, secs(10));
-    let half = plan.steered(4 * S, &plan.times(500));
-    let paused = half.steered(6 * S, &Curve::constant(0, secs(10)));
-    let back = paused.steered(9 * S, &plan);
+    let half = plan.overridden_from(4 * S, &plan.times(500));
+    let paused = half.overridden_from(6 * S, &Curve::constant(0, secs(10)));
+    let back = paused.overridden_from(9 * S, &plan);
     assert_eq!(back.total(), 60 * ONE_START);
     let levels = [0, 3, 4, 5, 6, 8, 9, 10].map(|s| back.level(s * S) / PER_S);
     assert_eq!(levels, [10, 10, 5, 5, 0, 0, 10, 0]);
     assert_eq!((back.end_ns(), back.peak()), (10 * S, 10 * PER_S));
-    assert_eq!(plan.steered(10 * S, &half), plan, "its end is its end");
+    assert_eq!(plan.overridden_from(10 * S, &half), plan, "its end is its end");
 }
 
 #[test]
-fn users_of_a_steered_curve_leave_and_come_where_it_bends() {
+fn users_of_a_overridden_curve_leave_and_come_where_it_bends() {
     let mut plan = Curve::default();
     plan.ramp(10, secs(10));
     plan.hold(secs(10));
     // Half of it from 7 s on: users 4, 5 and 6 leave, and 4 comes again at its level's time.
-    let half = plan.steered(7 * S, &plan.times(500));
+    let half = plan.overridden_from(7 * S, &plan.times(500));
     assert_eq!(half.stays(2), [(2 * S, 20 * S)]);
     assert_eq!(half.stays(4), [(4 * S, 7 * S), (8 * S, 20 * S)]);
     assert_eq!((half.stays(6), half.peak()), (vec![(6 * S, 7 * S)], 7));
@@ -41,7 +41,7 @@ fn users_of_a_steered_curve_leave_and_come_where_it_bends() {
 }
 
 proptest! {
-    /// Before the moment a steered curve answers as the old one did, to the ns; at any time its
+    /// Before the moment an overridden curve answers as the old one did, to the ns; at any time its
     /// level and its users are those of the part it is in.
     #[test]
     fn what_is_before_a_change_stays_as_it_was(
@@ -55,13 +55,13 @@ proptest! {
         }
         let at = (plan.end_ns() as f64 * share) as u64;
         let onto = plan.times(permille);
-        let steered = plan.steered(at, &onto);
-        prop_assert_eq!(steered.end_ns(), plan.end_ns());
+        let overridden = plan.overridden_from(at, &onto);
+        prop_assert_eq!(overridden.end_ns(), plan.end_ns());
         let rest = onto.total() - onto.integral(at);
-        prop_assert_eq!(steered.total(), plan.integral(at) + rest);
+        prop_assert_eq!(overridden.total(), plan.integral(at) + rest);
         for t in (0..100).map(|part| plan.end_ns() / 100 * part) {
             let of = if t < at { &plan } else { &onto };
-            prop_assert_eq!(steered.level(t), of.level(t));
+            prop_assert_eq!(overridden.level(t), of.level(t));
         }
         for k in 0..plan.peak().max(onto.peak()) {
             let inside = |curve: &Curve, t| {
@@ -69,13 +69,13 @@ proptest! {
             };
             for t in (0..50).map(|part| plan.end_ns() / 50 * part) {
                 let of = if t < at { &plan } else { &onto };
-                prop_assert_eq!(inside(&steered, t), inside(of, t));
+                prop_assert_eq!(inside(&overridden, t), inside(of, t));
             }
         }
         let whole = plan.total();
         for amount in (0..50).map(|part| whole / 50 * part) {
             if let Some(t) = plan.reaches(amount).filter(|t| *t < at) {
-                prop_assert_eq!(steered.reaches(amount), Some(t));
+                prop_assert_eq!(overridden.reaches(amount), Some(t));
             }
         }
     }

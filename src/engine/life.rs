@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use super::attempt::Turn;
-use super::helm::{Helm, Presence};
+use super::live_schedule::{LiveSchedule, Presence};
 use super::shard::Shard;
 use super::user::{Identity, Item, User};
 use super::walk::{Walk, Walked, say_goodbye};
@@ -67,22 +67,22 @@ impl<'a> Life<'a> {
             presence: Presence::new(stay, user.patience.end_cell()),
             walk: Walk::new(shard, user, first),
             who: Identity { workload, number: stay.number, session: 0 },
-            held_ns: shard.helms[workload].held_ns(due),
+            held_ns: shard.schedules[workload].paused_ns(due),
             over_at: Time::NEVER,
             most: u64::MAX,
             begun: false,
         }
     }
 
-    fn helm(&self) -> &'a Helm {
-        &self.walk.shard.helms[self.who.workload]
+    fn live_schedule(&self) -> &'a LiveSchedule {
+        &self.walk.shard.schedules[self.who.workload]
     }
 
     /// Lives it: one session after the other.
     pub(super) async fn live(&mut self) {
         loop {
             // Each of them: a goodbye has an end of its own.
-            self.helm().come(&self.presence);
+            self.live_schedule().arrive(&self.presence);
             let due = self.walk.turn.intended;
             if self.walk.user.become_somebody(self.walk.shard, &self.who, due).is_err() {
                 self.walk.shard.recorder.borrow_mut().out_of_rows(self.who.workload);
@@ -99,7 +99,7 @@ impl<'a> Life<'a> {
             self.who.session += 1;
             self.walk.user.hang_up();
         }
-        self.helm().go(&self.presence);
+        self.live_schedule().depart(&self.presence);
         // Its connections were its own; the next one in this seat is somebody else.
         self.walk.user.hang_up();
     }
@@ -141,7 +141,7 @@ impl<'a> Life<'a> {
             self.next_turn(intended, &walked);
         };
         if self.begun {
-            self.helm().go(&self.presence);
+            self.live_schedule().depart(&self.presence);
             // Boxed: most users have nothing to say, and their tasks should have no room for it.
             Box::pin(say_goodbye(shard, self.walk.user)).await;
         }
@@ -156,16 +156,16 @@ impl<'a> Life<'a> {
     /// While its workload is paused it stays as it is, and all that was to come comes later by as
     /// much: what is left of a think is thought afterwards, and nobody counts the pause as waiting.
     async fn come_to_turn(&mut self) -> bool {
-        let (shard, helm) = (self.walk.shard, self.helm());
+        let (shard, live) = (self.walk.shard, self.live_schedule());
         let ready = self.walk.turn.ready;
         let mut now = self.walk.turn.picked_up;
         let (mut waited, mut was_barred) = (false, false);
         let held_ns = loop {
-            let held_ns = helm.held_ns(now).saturating_sub(self.held_ns);
-            let (held, leave) = (helm.held_until(now), self.presence.leave());
+            let held_ns = live.paused_ns(now).saturating_sub(self.held_ns);
+            let (held, leave) = (live.paused_until(now), self.presence.leave());
             let at = match held {
                 Some(until) => until.min(leave),
-                None => ready.after(held_ns).min(helm.next_hold(now)).min(leave),
+                None => ready.after(held_ns).min(live.next_pause(now)).min(leave),
             };
             // A user that has just come begins its first iteration, however late it is.
             let may_leave = self.begun || waited || held.is_some();
@@ -178,16 +178,16 @@ impl<'a> Life<'a> {
             }
             was_barred |= barred;
             let at = if barred { leave } else { at };
-            let changes = helm.changes();
+            let changes = live.version();
             let over = || {
                 let let_in = barred && !shard.holds_back(self.who.workload);
-                let_in || shard.is_draining() || helm.changes() != changes
+                let_in || shard.is_draining() || live.version() != changes
             };
             // Whatever ended the wait, the world is looked at again.
             let _ = self.walk.user.patience.idle_until(at, over).await;
             (now, waited) = (clock::now(), true);
         };
-        self.held_ns = helm.held_ns(now);
+        self.held_ns = live.paused_ns(now);
         self.over_at = self.over_at.after(held_ns);
         let turn = &mut self.walk.turn;
         *turn = Turn {
@@ -253,7 +253,7 @@ impl<'a> Life<'a> {
         // stays intended: holding back is blocked time.
         let hold_ns = if self.walk.calls > 0 { user.backoff_ns() } else { IDLE_NS };
         let ready = due.max(walked.done.after(hold_ns.max(walked.pause_ns)));
-        self.held_ns = self.helm().held_ns(walked.done);
+        self.held_ns = self.live_schedule().paused_ns(walked.done);
         let picked_up = self.walk.turn.picked_up;
         self.walk.turn = Turn { intended: due, ready, picked_up, cause: Cause::Pace };
     }

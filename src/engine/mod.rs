@@ -14,9 +14,9 @@ mod exemplar;
 mod fault;
 mod gathering;
 mod hedge;
-mod helm;
 mod hop;
 mod life;
+mod live_schedule;
 pub mod once;
 mod parallel;
 mod prepared;
@@ -42,7 +42,7 @@ use std::time::UNIX_EPOCH;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::{self, Time};
-use crate::event::{COMMANDS, Command, DELTAS, Source};
+use crate::event::{COMMANDS, DELTAS, ShardCommand, Source};
 use crate::guard::{Board, Limits};
 use crate::host;
 use crate::plan::data::{Claim, claims};
@@ -133,7 +133,7 @@ pub struct Setup {
     /// Where its deltas go.
     pub deltas: mpsc::Sender<Delta>,
     /// What it is told.
-    pub commands: mpsc::Receiver<Command>,
+    pub commands: mpsc::Receiver<ShardCommand>,
 }
 
 /// Running shards.

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Variables, Witness, set_up, shard};
 use crate::clock;
-use crate::event::{Command, Walked};
+use crate::event::{ShardCommand, Walked};
 use crate::plan::{Address, Archetype, Plan};
 use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
@@ -84,7 +84,7 @@ async fn walk(
                 delta = source.deltas.recv() => delta,
                 () = &mut stop, if !stopped => {
                     stopped = true;
-                    source.tell(&Command::Cut);
+                    source.broadcast(&ShardCommand::Cancel);
                     continue;
                 }
             };

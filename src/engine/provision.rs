@@ -118,8 +118,8 @@ impl Shard {
     /// How many seats there are too few for the load to come: by Little's law as many users will be
     /// there as are now, times how much higher the rate will be.
     fn missing_seats(&self, index: usize, workload: &Workload, arrivals: &Arrivals) -> u64 {
-        let helm = self.helms[index].course();
-        let curve = helm.as_ref().map_or(&arrivals.curve, |(curve, _)| &**curve);
+        let live = self.schedules[index].curve_override();
+        let curve = live.as_ref().map_or(&arrivals.curve, |(curve, _)| &**curve);
         let at = clock::now().since(self.zero(workload));
         let (now, soon) = (curve.level(at), curve.level(at + self.ahead_ns()));
         if now == 0 || soon <= now {

@@ -15,13 +15,13 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::caution::Caution;
 use super::doors::Doors;
-use super::helm::Helm;
+use super::live_schedule::LiveSchedule;
 use super::prepared::Flow;
 use super::seat::Seat;
 use super::user_meter::UserMeter;
 use super::{Setup, Shared, Variables, Witness};
 use crate::clock::{self, Time, Timer};
-use crate::event::{Command, Order};
+use crate::event::{Order, ShardCommand};
 use crate::host;
 use crate::plan::data::{Claim, Ranks};
 use crate::plan::slots::Segment;
@@ -71,7 +71,7 @@ pub(super) struct Shard {
     /// Who may come in.
     pub(super) doors: Doors,
     /// What is asked, by workload.
-    pub(super) helms: Vec<Helm>,
+    pub(super) schedules: Vec<LiveSchedule>,
     /// Users that should be there and are, by workload.
     pub(super) user_meters: Vec<UserMeter>,
     /// The end of the warm-up, ns after the run's start.
@@ -188,8 +188,11 @@ impl Shard {
             scratch: RefCell::default(),
             cut: Rc::default(),
             doors: Doors::new(),
-            helms: (plan.workloads.iter().map(|load| Helm::new(&plan, load, setup.start)))
-                .collect(),
+            schedules: (plan
+                .workloads
+                .iter()
+                .map(|load| LiveSchedule::new(&plan, load, setup.start)))
+            .collect(),
             user_meters: (plan.workloads.iter())
                 .map(|load| UserMeter::new(load, setup.segment, setup.start))
                 .collect(),
@@ -247,9 +250,9 @@ impl Shard {
             tokio::select! {
                 biased;
                 command = setup.commands.recv() => match command {
-                    Some(command) => self.obey(&command),
+                    Some(command) => self.handle(&command),
                     // Whoever commanded is gone, and with it whoever reads the deltas.
-                    None => self.obey(&Command::Cut),
+                    None => self.handle(&ShardCommand::Cancel),
                 },
                 () = self.idle.notified() => return true,
                 () = alarm.wait_until(next_shed) => return false,
@@ -264,22 +267,24 @@ impl Shard {
         }
     }
 
-    fn obey(&self, command: &Command) {
+    fn handle(&self, command: &ShardCommand) {
         match command {
-            Command::Drain => self.drain(),
-            Command::Cut => {
+            ShardCommand::Drain => self.drain(),
+            ShardCommand::Cancel => {
                 self.drain();
                 self.cut.set(true);
             }
-            Command::Order(Order::Admit(least)) => self.doors.admit(*least),
-            Command::Order(Order::HoldUsers(held)) => self.doors.hold(*held),
-            Command::Order(order) => {
-                self.caution.obey(self, order);
+            ShardCommand::Order(Order::Admit(least)) => self.doors.admit(*least),
+            ShardCommand::Order(Order::HoldUsers(held)) => self.doors.hold(*held),
+            ShardCommand::Order(order) => {
+                self.caution.apply(self, order);
                 if *order == Order::Shed {
                     self.shed();
                 }
             }
-            Command::Steer(changes) => changes.iter().for_each(|steer| self.steer(steer)),
+            ShardCommand::ChangeSchedule(changes) => {
+                changes.iter().for_each(|change| self.change_schedule(change))
+            }
         }
         // Starters and pausing users look at the world again.
         clock::wake_all();

@@ -1,6 +1,6 @@
 //! Starters: one task of a shard for each workload, which lets its users in or makes its starts.
 //!
-//! `shard` begins them; `pace` tells them when, and `helm` what is asked by now.
+//! `shard` begins them; `pace` tells them when, and `live_schedule` the load now.
 //! Invariant: each owned number is let in, made, dropped or counted once, however often what is
 //! asked is changed.
 
@@ -9,11 +9,11 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
-use super::helm::Helm;
+use super::live_schedule::LiveSchedule;
 use super::seat::{self, Guest};
 use super::shard::Shard;
 use crate::clock::{self, Time, Timer};
-use crate::event::Steer;
+use crate::event::ScheduleChange;
 use crate::pace::{self, Schedule, Stay};
 use crate::plan::{Arrivals, Bound, Users};
 use crate::stats::notice::{Notice, Topic};
@@ -28,31 +28,31 @@ const COUNTED_AT_ONCE: u64 = 10_000;
 /// Why a starter lets nobody in any more.
 enum Ended {
     /// What is asked was changed.
-    Steered,
+    ScheduleChanged,
     /// Nobody is to come, whatever is asked.
     ForGood,
 }
 
 impl Shard {
     /// Something else is asked of a workload.
-    pub(super) fn steer(&self, steer: &Steer) {
-        let workload = &self.plan.workloads[steer.workload];
+    pub(super) fn change_schedule(&self, change: &ScheduleChange) {
+        let workload = &self.plan.workloads[change.workload];
         let now = clock::now();
-        if !self.helms[steer.workload].steer(&workload.load, self.start, steer, now) {
-            let late_ms = now.since(self.start.after(steer.at_ns)) / 1_000_000;
+        if !self.schedules[change.workload].apply(&workload.load, self.start, change, now) {
+            let late_ms = now.since(self.start.after(change.at_ns)) / 1_000_000;
             self.recorder.borrow_mut().notice(Notice {
                 at_ns: now.since(self.start),
                 topic: Topic::Control,
                 subject: format!("workload {}", workload.name),
                 change: format!(
                     "{} {late_ms} ms late on shard {}",
-                    steer.course, self.segment.shard
+                    change.load, self.segment.shard
                 ),
                 cause: "the shard was busy".to_owned(),
             });
         }
-        if let Some((curve, _)) = self.helms[steer.workload].course() {
-            self.retarget_users(steer.workload, &curve);
+        if let Some((curve, _)) = self.schedules[change.workload].curve_override() {
+            self.retarget_users(change.workload, &curve);
         }
     }
 
@@ -62,14 +62,14 @@ impl Shard {
         let mut stays = pace::stays(&users.curve, offset, self.segment);
         // How many of them came, and the last who did.
         let (mut at, mut last) = (0, None);
-        while let Ended::Steered = self.seat_all(index, users, &stays, &mut at).await {
-            let helm = &self.helms[index];
-            let Some((curve, from_ns)) = helm.course() else { continue };
+        while let Ended::ScheduleChanged = self.seat_all(index, users, &stays, &mut at).await {
+            let live = &self.schedules[index];
+            let Some((curve, from_ns)) = live.curve_override() else { continue };
             last = stays[..at].last().map(|stay| (stay.enter_ns, stay.number)).or(last);
             let is_new = |stay: &Stay| {
                 let is_next = last.is_none_or(|last| (stay.enter_ns, stay.number) > last);
                 // Somebody came while nobody here knew of the change yet.
-                is_next || stay.enter_ns >= from_ns && !helm.has(stay.number)
+                is_next || stay.enter_ns >= from_ns && !live.is_present(stay.number)
             };
             let mut to_come = pace::stays(&curve, offset, self.segment);
             to_come.retain(is_new);
@@ -91,18 +91,18 @@ impl Shard {
         stays: &[Stay],
         at: &mut usize,
     ) -> Ended {
-        let (workload, helm) = (&self.plan.workloads[index], &self.helms[index]);
-        let (zero, changes) = (self.zero(workload), helm.changes());
+        let (workload, live) = (&self.plan.workloads[index], &self.schedules[index]);
+        let (zero, changes) = (self.zero(workload), live.version());
         let timer = Timer::new();
         let end = zero.after(users.curve.end_ns());
         while let Some(stay) = stays.get(*at) {
             let due = zero.after(stay.enter_ns);
-            self.wait_while_asked(&timer, due.before(self.ahead_ns()), helm, changes).await;
+            self.wait_while_asked(&timer, due.before(self.ahead_ns()), live, changes).await;
             if self.is_draining() || self.is_spent(index, users) {
                 return Ended::ForGood;
             }
-            if helm.changes() != changes {
-                return Ended::Steered;
+            if live.version() != changes {
+                return Ended::ScheduleChanged;
             }
             if self.holds_out(index) {
                 // They stay asked for as long as the load lasts; the wait is theirs to tell.
@@ -133,15 +133,15 @@ impl Shard {
                 || counted && (herd.left.load(Relaxed) == 0 || self.is_spent(index, users))
         };
         while !is_over() {
-            if helm.changes() != changes {
-                return Ended::Steered;
+            if live.version() != changes {
+                return Ended::ScheduleChanged;
             }
             tokio::select! {
                 () = over.as_mut() => {
                     over.set(herd.over.notified());
                     over.as_mut().enable();
                 }
-                () = self.wait_while_asked(&timer, end, helm, changes) => {}
+                () = self.wait_while_asked(&timer, end, live, changes) => {}
             }
         }
         Ended::ForGood
@@ -169,7 +169,7 @@ impl Shard {
 
     /// The open model: makes each start when it is due, or as soon after as we can.
     pub(super) async fn make_starts(self: &Rc<Self>, index: usize, arrivals: &Arrivals) {
-        let (workload, helm) = (&self.plan.workloads[index], &self.helms[index]);
+        let (workload, live) = (&self.plan.workloads[index], &self.schedules[index]);
         let zero = self.zero(workload);
         let seed = self.plan.seed;
         let mut schedule = Schedule::new(arrivals, index, workload.slot_offset, seed, self.segment);
@@ -180,10 +180,10 @@ impl Shard {
                 self.count_rest(index, schedule).await;
                 return;
             }
-            if changes != helm.changes() {
-                changes = helm.changes();
-                if let Some((curve, _)) = helm.course() {
-                    schedule.steer(Rc::unwrap_or_clone(curve));
+            if changes != live.version() {
+                changes = live.version();
+                if let Some((curve, _)) = live.curve_override() {
+                    schedule.replace_curve(Rc::unwrap_or_clone(curve));
                 }
             }
             let Some(start) = schedule.peek() else {
@@ -194,18 +194,18 @@ impl Shard {
                 if schedule.is_spent() || clock::now() >= end {
                     return;
                 }
-                self.wait_while_asked(&timer, end, helm, changes).await;
+                self.wait_while_asked(&timer, end, live, changes).await;
                 continue;
             };
             let due = zero.after(start.due_ns);
             if due > clock::now() {
                 in_a_row = 0;
-                self.wait_while_asked(&timer, due, helm, changes).await;
+                self.wait_while_asked(&timer, due, live, changes).await;
             } else if in_a_row == LATE_STARTS {
                 in_a_row = 0;
                 tokio::task::yield_now().await;
             }
-            if self.is_draining() || helm.changes() != changes {
+            if self.is_draining() || live.version() != changes {
                 continue;
             }
             in_a_row += 1;
@@ -251,12 +251,15 @@ impl Shard {
         changes: u64,
     ) {
         timer.set(end);
-        let helm = &self.helms[index];
+        let live = &self.schedules[index];
         // Those who are in may take all that a count gives.
         let spent = self.shared.herds[index].over.notified();
         let over = || {
-            let steered = helm.changes() != changes;
-            steered || !self.holds_out(index) || self.is_draining() || self.is_spent(index, users)
+            let is_changed = live.version() != changes;
+            is_changed
+                || !self.holds_out(index)
+                || self.is_draining()
+                || self.is_spent(index, users)
         };
         tokio::select! {
             () = spent => {}
@@ -265,12 +268,12 @@ impl Shard {
     }
 
     /// Waits until then, or until nothing new is to begin or something else is asked.
-    async fn wait_while_asked(&self, timer: &Timer, at: Time, helm: &Helm, changes: u64) {
+    async fn wait_while_asked(&self, timer: &Timer, at: Time, live: &LiveSchedule, changes: u64) {
         if at <= clock::now() {
             return;
         }
         timer.set(at);
-        let over = || self.is_draining() || helm.changes() != changes;
+        let over = || self.is_draining() || live.version() != changes;
         poll_fn(|cx| if over() { Poll::Ready(()) } else { timer.poll(cx) }).await;
     }
 }

@@ -342,7 +342,7 @@ impl Shard {
     /// a place that was not planned must not have the number of a later session.
     pub(super) fn user_number(&self, who: &Identity) -> u64 {
         let workload = &self.plan.workloads[who.workload];
-        let herd = self.helms[who.workload].places;
+        let herd = self.schedules[who.workload].places;
         let is_extra = matches!(workload.load, Load::Closed(_)) && who.number >= herd;
         let kinds = workload.shares.iter().map(|share| &self.plan.archetypes[share.archetype]);
         if is_extra && kinds.into_iter().any(|kind| !matches!(kind.session, Session::Endless)) {

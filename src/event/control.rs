@@ -1,6 +1,6 @@
 //! What somebody may ask of a run while it goes on, as text: one grammar for keys and the socket.
 //!
-//! Keys and the control socket read it, `run` obeys.
+//! Keys and the control socket parse it, `run` executes it.
 //! Invariant: a command that parsed is well-formed; whether the run has what it names `run` knows.
 
 use std::sync::{Arc, OnceLock};

@@ -88,7 +88,7 @@ impl<'p> Schedule<'p> {
 impl Schedule<'_> {
     /// Another rate is asked, which is the old one up to now: starts that were not taken yet are
     /// due where its integral reaches them.
-    pub fn steer(&mut self, curve: Curve) {
+    pub fn replace_curve(&mut self, curve: Curve) {
         self.total = curve.total();
         self.curve = Cow::Owned(curve);
         self.next = None;
@@ -227,7 +227,7 @@ mod tests {
 
     /// All starts of a segment when the rate is changed at some moments: what was due before is
     /// taken before.
-    fn steered(
+    fn overridden(
         arrivals: &Arrivals,
         changes: &[(u64, u32)],
         segment: Segment,
@@ -243,8 +243,8 @@ mod tests {
                 schedule.advance();
                 starts.push(start);
             }
-            curve = curve.steered(*at, &arrivals.curve.times(*permille));
-            schedule.steer(curve.clone());
+            curve = curve.overridden_from(*at, &arrivals.curve.times(*permille));
+            schedule.replace_curve(curve.clone());
         }
         starts.extend(schedule.by_ref().take(count_after.unwrap_or(usize::MAX)));
         let (mut left, mut more) = (0, true);
@@ -277,25 +277,25 @@ mod tests {
                     (at, *permille)
                 })
                 .collect();
-            let (whole, none) = steered(&arrivals, &changes, Segment::WHOLE, None);
+            let (whole, none) = overridden(&arrivals, &changes, Segment::WHOLE, None);
             prop_assert_eq!(none, 0);
             prop_assert!(whole.is_sorted_by_key(|start| start.due_ns));
             prop_assert!(whole.iter().zip(0..).all(|(start, number)| start.number == number));
             let segments = (0..shards).map(|shard| Segment { shard, shards });
-            let parts = segments.map(|segment| steered(&arrivals, &changes, segment, None).0);
+            let parts = segments.map(|segment| overridden(&arrivals, &changes, segment, None).0);
             let mut parts: Vec<Start> = parts.flatten().collect();
             parts.sort_by_key(|start| start.number);
             prop_assert_eq!(&parts, &whole);
             let segments = (0..shards).map(|shard| Segment { shard, shards });
             let counted: u64 = segments
-                .map(|segment| steered(&arrivals, &changes, segment, taken))
+                .map(|segment| overridden(&arrivals, &changes, segment, taken))
                 .map(|(taken, left)| taken.len() as u64 + left)
                 .sum();
             prop_assert_eq!(counted, whole.len() as u64, "what is left is counted");
             if !poisson && count.is_none() {
                 let mut curve = arrivals.curve.clone();
                 for (at, permille) in &changes {
-                    curve = curve.steered(*at, &arrivals.curve.times(*permille));
+                    curve = curve.overridden_from(*at, &arrivals.curve.times(*permille));
                 }
                 prop_assert_eq!(whole.len() as u128, curve.total().div_ceil(ONE_START));
             }

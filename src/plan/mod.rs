@@ -4,13 +4,13 @@
 //! Invariant: whoever holds a Plan need not check it; every id in it names something.
 
 pub mod call;
-pub mod course;
 pub mod data;
 pub mod extract;
 pub mod flow;
 pub mod forecast;
 pub mod glob;
 pub mod load;
+pub mod load_override;
 pub mod mix;
 pub mod outline;
 pub mod policy;
@@ -26,10 +26,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use call::{Body, Call, OnFail, Request};
-pub use course::Course;
 pub use flow::{Archetype, Step};
 pub use glob::{Endpoint, Endpoints, Pattern};
 pub use load::{Arrivals, Bound, Load, OPEN_END, Process, Share, Users, Workload};
+pub use load_override::LoadOverride;
 pub use outline::{Outline, Source};
 pub use policy::Policies;
 pub use safety::Safety;

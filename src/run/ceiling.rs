@@ -3,9 +3,9 @@
 //! `control` asks it before a change is made.
 //! Invariant: asking for less is always allowed.
 
-use super::control::{Asks, is_open};
+use super::control::{WorkloadOverride, is_open};
 use crate::curve::Curve;
-use crate::event::Steer;
+use crate::event::ScheduleChange;
 use crate::event::control::MAX_USERS;
 use crate::plan::data::Pick;
 use crate::plan::safety::{TRIAL_RATE, TRIAL_USERS};
@@ -16,12 +16,16 @@ use crate::units::{Rate, nanos};
 ///
 /// # Errors
 /// Which limit stands against it, who set it, and what can be done.
-pub(super) fn allows(plan: &Plan, now: &[Asks], changes: &[(Steer, Curve)]) -> Result<(), String> {
-    let at_ns = changes.first().map_or(0, |(steer, _)| steer.at_ns);
+pub(super) fn allows(
+    plan: &Plan,
+    now: &[WorkloadOverride],
+    changes: &[(ScheduleChange, Curve)],
+) -> Result<(), String> {
+    let at_ns = changes.first().map_or(0, |(change, _)| change.at_ns);
     // The most users and rate (in its units) that are still to come.
     let (mut users, mut rate, mut more_users, mut more_rate) = (0u64, 0u64, false, false);
     for (index, (workload, asks)) in plan.workloads.iter().zip(now).enumerate() {
-        let change = changes.iter().find(|(steer, _)| steer.workload == index);
+        let change = changes.iter().find(|(change, _)| change.workload == index);
         let from = at_ns.saturating_sub(nanos(workload.start));
         let before = asks.curve.peak_after(from);
         let after = change.map_or(before, |(_, curve)| curve.peak_after(from));

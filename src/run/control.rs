@@ -7,26 +7,26 @@ use super::ceiling;
 use super::standing::Standing;
 use crate::curve::Curve;
 use crate::event::control::{KEYS, MAX_PERMILLE};
-use crate::event::{Command, ControlCommand, Order, Source, Steer, Switch};
+use crate::event::{ControlCommand, Order, ScheduleChange, ShardCommand, Source, Switch};
 use crate::near::nearest;
-use crate::plan::course::Base;
+use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::BreakerName;
-use crate::plan::{Bound, Course, Load, Plan, Workload};
+use crate::plan::{Bound, Load, LoadOverride, Plan, Workload};
 use crate::units::{Rate, nanos};
 
 /// A change of what is asked holds so long after it was asked for: every shard knows of it by then.
-pub const LEAD_NS: u64 = 200_000_000;
+pub const OVERRIDE_LEAD_NS: u64 = 200_000_000;
 
 /// The most often what is asked of a workload may be changed: its curve grows by each.
-pub const CHANGES: u32 = 1_000;
+pub const MAX_OVERRIDES: u32 = 1_000;
 
 /// Some shard has not even taken in what was received before.
 const BUSY: &str = "the shards are busy with earlier commands: try again";
 
 /// Whoever is in control of a run.
-pub(super) struct Control<'a> {
+pub(super) struct Controller<'a> {
     plan: &'a Plan,
-    helms: Vec<Asks>,
+    overrides: Vec<WorkloadOverride>,
     breakers: Vec<BreakerName>,
     /// By series.
     muted: Vec<bool>,
@@ -36,8 +36,8 @@ pub(super) struct Control<'a> {
 }
 
 /// What is asked of a workload.
-pub(super) struct Asks {
-    pub(super) course: Course,
+pub(super) struct WorkloadOverride {
+    pub(super) load: LoadOverride,
     /// From the workload's beginning to its end.
     pub(super) curve: Curve,
     changes: u32,
@@ -45,7 +45,7 @@ pub(super) struct Asks {
 
 /// What was done about a command.
 #[derive(Default)]
-pub(super) struct Done {
+pub(super) struct ControlOutcome {
     /// Whose change, what changed, and when, ns after the run's start.
     pub(super) changes: Vec<(String, String, u64)>,
     /// The run is to end.
@@ -54,14 +54,17 @@ pub(super) struct Done {
     pub(super) answer: String,
 }
 
-impl<'a> Control<'a> {
+impl<'a> Controller<'a> {
     /// Of a run that goes as planned.
     pub(super) fn new(plan: &'a Plan) -> Self {
-        let planned =
-            |curve: &Curve| Asks { course: Course::PLANNED, curve: curve.clone(), changes: 0 };
+        let planned = |curve: &Curve| WorkloadOverride {
+            load: LoadOverride::PLANNED,
+            curve: curve.clone(),
+            changes: 0,
+        };
         Self {
             plan,
-            helms: plan.workloads.iter().map(|load| planned(load.load.curve())).collect(),
+            overrides: plan.workloads.iter().map(|load| planned(load.load.curve())).collect(),
             breakers: BreakerName::all(plan),
             muted: vec![false; plan.steps.len()],
             last_ns: 0,
@@ -70,44 +73,50 @@ impl<'a> Control<'a> {
     }
 
     /// What is asked of each workload: users, or starts per second.
-    pub(super) fn asked(&self, now_ns: u64) -> Vec<f64> {
-        let loads = self.plan.workloads.iter().zip(&self.helms);
-        let level = |(load, asks): (&Workload, &Asks)| {
+    pub(super) fn target_levels(&self, now_ns: u64) -> Vec<f64> {
+        let loads = self.plan.workloads.iter().zip(&self.overrides);
+        let level = |(load, current): (&Workload, &WorkloadOverride)| {
             let since = now_ns.checked_sub(nanos(load.start));
-            let level = since.map_or(0, |since| asks.curve.level(since)) as f64;
+            let level = since.map_or(0, |since| current.curve.level(since)) as f64;
             if is_open(&load.load) { level / Rate::UNITS_PER_S as f64 } else { level }
         };
         loads.map(level).collect()
     }
 
-    /// Obeys a command at `now_ns` after the run's start.
+    /// Executes a command at `now_ns` after the run's start.
     ///
     /// # Errors
-    /// Why it cannot be obeyed, and what could.
-    pub(super) fn obey(
+    /// Why the command cannot be executed, and which could.
+    pub(super) fn handle(
         &mut self,
         command: &ControlCommand,
         now_ns: u64,
         source: &Source,
-    ) -> Result<Done, String> {
-        let answered = |answer: String| Ok(Done { answer, ..Done::default() });
+    ) -> Result<ControlOutcome, String> {
+        let answered = |answer: String| Ok(ControlOutcome { answer, ..ControlOutcome::default() });
         match command {
-            ControlCommand::Breaker(name, switch) => self.switch(name, *switch, now_ns, source),
-            ControlCommand::Mute(step, mute) => self.mute(step, *mute, now_ns, source),
+            ControlCommand::Breaker(name, switch) => {
+                self.switch_breaker(name, *switch, now_ns, source)
+            }
+            ControlCommand::Mute(step, mute) => self.mute_step(step, *mute, now_ns, source),
             ControlCommand::Mark(text) => {
                 let changes = vec![("mark".to_owned(), text.clone(), now_ns)];
-                Ok(Done { changes, answer: "marked".to_owned(), ..Done::default() })
+                Ok(ControlOutcome {
+                    changes,
+                    answer: "marked".to_owned(),
+                    ..ControlOutcome::default()
+                })
             }
             ControlCommand::Status => {
                 let muted = self.plan.steps.iter().zip(&self.muted).filter(|(_, muted)| **muted);
                 let muted: Vec<&str> = muted.map(|(series, _)| series.name.as_str()).collect();
-                answered(self.standing.json(self.plan, &self.helms, &muted, now_ns))
+                answered(self.standing.json(self.plan, &self.overrides, &muted, now_ns))
             }
             ControlCommand::Help => answered(ControlCommand::help()),
             ControlCommand::Keys => answered(KEYS.to_owned()),
             ControlCommand::Stop => {
                 let answer = "stopping: nothing new begins".to_owned();
-                Ok(Done { stops: true, answer, ..Done::default() })
+                Ok(ControlOutcome { stops: true, answer, ..ControlOutcome::default() })
             }
             ControlCommand::Pause(_)
             | ControlCommand::Resume(_)
@@ -116,17 +125,17 @@ impl<'a> Control<'a> {
             | ControlCommand::Nudge(..)
             | ControlCommand::Rate(..)
             | ControlCommand::Users(..)
-            | ControlCommand::Plan(_) => self.steer(command, now_ns, source),
+            | ControlCommand::Plan(_) => self.override_load(command, now_ns, source),
         }
     }
 
     /// Asks something else of a workload, or of all of a model.
-    fn steer(
+    fn override_load(
         &mut self,
         command: &ControlCommand,
         now_ns: u64,
         source: &Source,
-    ) -> Result<Done, String> {
+    ) -> Result<ControlOutcome, String> {
         let (of, model) = match command {
             ControlCommand::Rate(of, _) => (of, Some("open")),
             ControlCommand::Users(of, _) => (of, Some("closed")),
@@ -138,54 +147,60 @@ impl<'a> Control<'a> {
             | ControlCommand::Nudge(of, _) => (of, None),
             _ => (&None, None),
         };
-        let meant = self.meant(of.as_deref(), model)?;
-        let all_paused = meant.iter().all(|index| self.helms[*index].course.paused);
-        let at_ns = (now_ns + LEAD_NS).max(self.last_ns);
-        let mut steered = Vec::new();
+        let meant = self.select_workloads(of.as_deref(), model)?;
+        let all_paused = meant.iter().all(|index| self.overrides[*index].load.paused);
+        let at_ns = (now_ns + OVERRIDE_LEAD_NS).max(self.last_ns);
+        let mut changes = Vec::new();
         for index in meant {
-            let (workload, asks) = (&self.plan.workloads[index], &self.helms[index]);
-            let course = changed(asks.course, command, all_paused)
+            let (workload, current) = (&self.plan.workloads[index], &self.overrides[index]);
+            let load = apply_command(current.load, command, all_paused)
                 .map_err(|why| format!("workload {}: {why}", workload.name))?;
             let is_over = workload.end().is_some_and(|end| nanos(end) <= at_ns)
                 || self.plan.uncounted.is_zero()
                     && count_of(workload).is_some_and(|most| self.standing.made(index) >= most);
-            if course == asks.course || is_over && of.is_none() {
+            if load == current.load || is_over && of.is_none() {
                 continue;
             }
             if is_over {
                 return Err(format!("the load of `{}` is over", workload.name));
             }
-            if asks.changes == CHANGES {
+            if current.changes == MAX_OVERRIDES {
                 let name = &workload.name;
                 return Err(format!(
-                    "what is asked of `{name}` was changed {CHANGES} times: enough"
+                    "what is asked of `{name}` was changed {MAX_OVERRIDES} times: enough"
                 ));
             }
             let at = at_ns.saturating_sub(nanos(workload.start));
-            let curve = asks.curve.steered(at, &course.curve(&workload.load));
-            steered.push((Steer { workload: index, at_ns, course }, curve));
+            let curve = current.curve.overridden_from(at, &load.curve(&workload.load));
+            changes.push((ScheduleChange { workload: index, at_ns, load: load }, curve));
         }
-        ceiling::allows(self.plan, &self.helms, &steered)?;
+        ceiling::allows(self.plan, &self.overrides, &changes)?;
         if !source.has_room(1) {
             return Err(BUSY.to_owned());
         }
-        let mut done = Done::default();
-        if !steered.is_empty() {
-            source.tell(&Command::Steer(steered.iter().map(|(steer, _)| *steer).collect()));
+        let mut done = ControlOutcome::default();
+        if !changes.is_empty() {
+            source.broadcast(&ShardCommand::ChangeSchedule(
+                changes.iter().map(|(change, _)| *change).collect(),
+            ));
             self.last_ns = at_ns;
         }
-        for (steer, curve) in steered {
-            let asks = &mut self.helms[steer.workload];
-            let subject = format!("workload {}", self.plan.workloads[steer.workload].name);
-            let change = format!("{} → {}", asks.course, steer.course);
-            *asks = Asks { course: steer.course, curve, changes: asks.changes + 1 };
-            done.add(subject, change, at_ns);
+        for (change, curve) in changes {
+            let current = &mut self.overrides[change.workload];
+            let subject = format!("workload {}", self.plan.workloads[change.workload].name);
+            let text = format!("{} → {}", current.load, change.load);
+            *current = WorkloadOverride { load: change.load, curve, changes: current.changes + 1 };
+            done.add(subject, text, at_ns);
         }
         Ok(done.or("nothing to change: it is so already"))
     }
 
     /// The workloads that are meant.
-    fn meant(&self, of: Option<&str>, model: Option<&str>) -> Result<Vec<usize>, String> {
+    fn select_workloads(
+        &self,
+        of: Option<&str>,
+        model: Option<&str>,
+    ) -> Result<Vec<usize>, String> {
         let loads = &self.plan.workloads;
         let fits = |index: &usize| model.is_none_or(|model| loads[*index].model() == model);
         let lever = |model: &str| if model == "open" { "users" } else { "rate" };
@@ -211,13 +226,13 @@ impl<'a> Control<'a> {
         }
     }
 
-    fn switch(
+    fn switch_breaker(
         &mut self,
         name: &str,
         switch: Switch,
         now_ns: u64,
         source: &Source,
-    ) -> Result<Done, String> {
+    ) -> Result<ControlOutcome, String> {
         let Some(index) = self.breakers.iter().position(|breaker| breaker.name == name) else {
             let names = self.breakers.iter().map(|breaker| breaker.name.as_str());
             return Err(unknown("breaker", name, names));
@@ -231,24 +246,24 @@ impl<'a> Control<'a> {
         if !source.has_room(1) {
             return Err(BUSY.to_owned());
         }
-        source.tell(&Command::Order(Order::Breaker(index, switch)));
+        source.broadcast(&ShardCommand::Order(Order::Breaker(index, switch)));
         let change = match switch {
             Switch::Open => "held open",
             Switch::Close => "held closed",
             Switch::Reset => "reset: follows what it sees",
         };
-        let mut done = Done::default();
+        let mut done = ControlOutcome::default();
         done.add(name.to_owned(), change.to_owned(), now_ns);
         Ok(done)
     }
 
-    fn mute(
+    fn mute_step(
         &mut self,
         step: &str,
         mute: bool,
         now_ns: u64,
         source: &Source,
-    ) -> Result<Done, String> {
+    ) -> Result<ControlOutcome, String> {
         let named = |index: &usize| self.plan.steps[*index].name == step;
         let all: Vec<usize> = (0..self.plan.steps.len()).filter(named).collect();
         if all.is_empty() {
@@ -259,10 +274,10 @@ impl<'a> Control<'a> {
         if !source.has_room(orders.len()) {
             return Err(BUSY.to_owned());
         }
-        let mut done = Done::default();
+        let mut done = ControlOutcome::default();
         for index in orders {
             self.muted[index] = mute;
-            source.tell(&Command::Order(Order::Mute(index, mute)));
+            source.broadcast(&ShardCommand::Order(Order::Mute(index, mute)));
             let series = &self.plan.steps[index];
             let (load, kind) = (series.workload, series.archetype);
             let (load, kind) = (&self.plan.workloads[load].name, &self.plan.archetypes[kind].name);
@@ -273,7 +288,7 @@ impl<'a> Control<'a> {
     }
 }
 
-impl Done {
+impl ControlOutcome {
     fn add(&mut self, subject: String, change: String, at_ns: u64) {
         let line = [&subject, ": ", &change].concat();
         self.answer =
@@ -291,26 +306,30 @@ impl Done {
 }
 
 /// What a command makes of what is asked.
-fn changed(course: Course, command: &ControlCommand, all_paused: bool) -> Result<Course, String> {
-    let held = |base| Course { base, permille: 1_000, ..course };
+fn apply_command(
+    load: LoadOverride,
+    command: &ControlCommand,
+    all_paused: bool,
+) -> Result<LoadOverride, String> {
+    let held = |base| LoadOverride { base, permille: 1_000, ..load };
     Ok(match command {
-        ControlCommand::Pause(_) => Course { paused: true, ..course },
-        ControlCommand::Resume(_) => Course { paused: false, ..course },
-        ControlCommand::Toggle(_) => Course { paused: !all_paused, ..course },
-        ControlCommand::Scale(_, permille) => Course { permille: *permille, ..course },
-        ControlCommand::Nudge(_, by) => match course.permille.saturating_add_signed(*by) {
+        ControlCommand::Pause(_) => LoadOverride { paused: true, ..load },
+        ControlCommand::Resume(_) => LoadOverride { paused: false, ..load },
+        ControlCommand::Toggle(_) => LoadOverride { paused: !all_paused, ..load },
+        ControlCommand::Scale(_, permille) => LoadOverride { permille: *permille, ..load },
+        ControlCommand::Nudge(_, by) => match load.permille.saturating_add_signed(*by) {
             0 => {
-                let (now, less) = (f64::from(course.permille) / 10.0, f64::from(-*by) / 10.0);
+                let (now, less) = (f64::from(load.permille) / 10.0, f64::from(-*by) / 10.0);
                 return Err(format!(
                     "{now} % less {less} % leaves no load: use a smaller step, or `pause`"
                 ));
             }
-            permille => Course { permille: permille.min(MAX_PERMILLE), ..course },
+            permille => LoadOverride { permille: permille.min(MAX_PERMILLE), ..load },
         },
-        ControlCommand::Rate(_, rate) => held(Base::Rate(*rate)),
-        ControlCommand::Users(_, users) => held(Base::Users(*users)),
-        ControlCommand::Plan(_) => Course::PLANNED,
-        _ => course,
+        ControlCommand::Rate(_, rate) => held(OverrideBase::Rate(*rate)),
+        ControlCommand::Users(_, users) => held(OverrideBase::Users(*users)),
+        ControlCommand::Plan(_) => LoadOverride::PLANNED,
+        _ => load,
     })
 }
 

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::control::{CHANGES, Control, LEAD_NS};
-use crate::event::{Command, ControlCommand, Order, Source, Steer, Switch};
-use crate::plan::course::Base;
+use super::control::{Controller, MAX_OVERRIDES, OVERRIDE_LEAD_NS};
+use crate::event::{ControlCommand, Order, ScheduleChange, ShardCommand, Source, Switch};
+use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::{Breaker, BreakerName};
 use crate::plan::safety::Safety;
-use crate::plan::{Course, Plan};
+use crate::plan::{LoadOverride, Plan};
 use crate::scenario::{self, Overrides};
 use crate::units::Rate;
 
@@ -34,7 +34,7 @@ fn plan(text: &str) -> Plan {
 }
 
 /// A source of shards that take nothing in, and what they were told.
-fn source(room: usize) -> (Source, mpsc::Receiver<Command>) {
+fn source(room: usize) -> (Source, mpsc::Receiver<ShardCommand>) {
     let (_, deltas) = mpsc::channel(1);
     let (sender, told) = mpsc::channel(room);
     (Source { deltas, commands: vec![sender] }, told)
@@ -43,10 +43,10 @@ fn source(room: usize) -> (Source, mpsc::Receiver<Command>) {
 /// What is received at a second, one after the other: the answers.
 fn commands(plan: &Plan, commands: &[(u64, &str)]) -> Vec<Result<String, String>> {
     let (source, _told) = source(64);
-    let mut control = Control::new(plan);
+    let mut control = Controller::new(plan);
     let one = |(at, words): &(u64, &str)| {
         let command = ControlCommand::parse(words).unwrap();
-        control.obey(&command, at * S, &source).map(|done| done.answer)
+        control.handle(&command, at * S, &source).map(|done| done.answer)
     };
     commands.iter().map(one).collect()
 }
@@ -98,31 +98,31 @@ fn each_command_changes_what_it_names_and_nothing_twice() {
 fn all_shards_are_told_one_moment_that_is_still_to_come() {
     let plan = plan(SHOP);
     let (source, mut told) = source(64);
-    let mut control = Control::new(&plan);
-    let done = control.obey(&ControlCommand::parse("rate 7/s").unwrap(), 3 * S, &source).unwrap();
-    let base = Base::Rate(Rate::per_s(7));
-    let course = Course { base, ..Course::PLANNED };
-    let at_ns = 3 * S + LEAD_NS;
-    let steer = |workload| Steer { workload, at_ns, course };
-    assert_eq!(told.try_recv(), Ok(Command::Steer(vec![steer(1), steer(2)])));
+    let mut control = Controller::new(&plan);
+    let done = control.handle(&ControlCommand::parse("rate 7/s").unwrap(), 3 * S, &source).unwrap();
+    let base = OverrideBase::Rate(Rate::per_s(7));
+    let load = LoadOverride { base, ..LoadOverride::PLANNED };
+    let at_ns = 3 * S + OVERRIDE_LEAD_NS;
+    let change = |workload| ScheduleChange { workload, at_ns, load: load };
+    assert_eq!(told.try_recv(), Ok(ShardCommand::ChangeSchedule(vec![change(1), change(2)])));
     assert!(done.changes.iter().all(|(_, _, at)| *at == at_ns) && done.changes.len() == 2);
     // A clock that was asked a little earlier changes nothing before the change before it.
-    control.obey(&ControlCommand::Pause(Some("open".into())), 3 * S - 1, &source).unwrap();
-    let Ok(Command::Steer(steers)) = told.try_recv() else { panic!("told") };
-    assert_eq!(steers[0].at_ns, at_ns);
+    control.handle(&ControlCommand::Pause(Some("open".into())), 3 * S - 1, &source).unwrap();
+    let Ok(ShardCommand::ChangeSchedule(changes)) = told.try_recv() else { panic!("told") };
+    assert_eq!(changes[0].at_ns, at_ns);
 }
 
 #[test]
 fn shards_that_have_no_room_are_all_left_as_they_are() {
     let plan = plan(SHOP);
     let (source, _told) = source(1);
-    let mut control = Control::new(&plan);
-    control.obey(&ControlCommand::Pause(None), S, &source).unwrap();
+    let mut control = Controller::new(&plan);
+    control.handle(&ControlCommand::Pause(None), S, &source).unwrap();
     for words in ["resume", "mute cart"] {
-        let answer = control.obey(&ControlCommand::parse(words).unwrap(), 2 * S, &source);
+        let answer = control.handle(&ControlCommand::parse(words).unwrap(), 2 * S, &source);
         assert!(answer.is_err_and(|why| why.contains("try again")), "{words}");
     }
-    let now = control.obey(&ControlCommand::Status, 3 * S, &source).unwrap().answer;
+    let now = control.handle(&ControlCommand::Status, 3 * S, &source).unwrap().answer;
     let now: serde_json::Value = serde_json::from_str(&now).unwrap();
     assert_eq!(now["paused"], true);
     assert_eq!(now["rate"]["asked_per_s"], 0.0);
@@ -132,13 +132,13 @@ fn shards_that_have_no_room_are_all_left_as_they_are() {
 fn a_load_is_changed_so_often_and_no_more() {
     let plan = plan(SHOP);
     let (source, mut told) = source(64);
-    let mut control = Control::new(&plan);
-    for turn in 0..CHANGES {
+    let mut control = Controller::new(&plan);
+    for turn in 0..MAX_OVERRIDES {
         let rate = Rate::per_s(1 + u64::from(turn % 2));
-        control.obey(&ControlCommand::Rate(Some("open".into()), rate), S, &source).unwrap();
+        control.handle(&ControlCommand::Rate(Some("open".into()), rate), S, &source).unwrap();
         told.try_recv().unwrap();
     }
-    let answer = control.obey(&ControlCommand::Pause(Some("open".into())), S, &source);
+    let answer = control.handle(&ControlCommand::Pause(Some("open".into())), S, &source);
     assert!(answer.is_err_and(|why| why.contains("changed 1000 times")));
 }
 
@@ -205,22 +205,23 @@ fn breakers_are_counted_from_endpoints_to_the_system() {
     refused(&plan, "breaker endpoint shop: GET / open", "`breakers: { endpoint: {} }`");
     let (source, mut told) = source(8);
     let command = ControlCommand::parse("breaker service api reset").unwrap();
-    let done = Control::new(&plan).obey(&command, S, &source).unwrap();
+    let done = Controller::new(&plan).handle(&command, S, &source).unwrap();
     assert_eq!(done.answer, "service api: reset: follows what it sees");
-    assert_eq!(told.try_recv(), Ok(Command::Order(Order::Breaker(4, Switch::Reset))));
+    assert_eq!(told.try_recv(), Ok(ShardCommand::Order(Order::Breaker(4, Switch::Reset))));
 }
 
 #[test]
 fn a_step_is_muted_wherever_it_is() {
     let plan = plan(SHOP);
     let (source, mut told) = source(8);
-    let mut control = Control::new(&plan);
-    control.obey(&ControlCommand::parse("mute cart").unwrap(), S, &source).unwrap();
-    let orders: Vec<Command> = std::iter::from_fn(|| told.try_recv().ok()).collect();
+    let mut control = Controller::new(&plan);
+    control.handle(&ControlCommand::parse("mute cart").unwrap(), S, &source).unwrap();
+    let orders: Vec<ShardCommand> = std::iter::from_fn(|| told.try_recv().ok()).collect();
     let muted = plan.steps.iter().enumerate().filter(|(_, series)| series.name == "cart");
-    let expect: Vec<Command> = muted.map(|(at, _)| Command::Order(Order::Mute(at, true))).collect();
+    let expect: Vec<ShardCommand> =
+        muted.map(|(at, _)| ShardCommand::Order(Order::Mute(at, true))).collect();
     assert_eq!((orders.len(), orders), (2, expect));
-    let now = control.obey(&ControlCommand::Status, S, &source).unwrap().answer;
+    let now = control.handle(&ControlCommand::Status, S, &source).unwrap().answer;
     assert!(now.contains("\"muted\":[\"cart\",\"cart\"]"), "{now}");
 }
 
@@ -231,7 +232,7 @@ fn a_count_that_is_made_is_over() {
          workloads: { w: { flow: [ { get: / } ], users: 2, iterations: 5 } }\n",
     );
     let (source, _told) = source(8);
-    let mut control = Control::new(&plan);
+    let mut control = Controller::new(&plan);
     let mut tally = crate::stats::Tally::new(&plan.shape(), 1, vec![false; plan.workloads.len()]);
     let mut recorder = crate::stats::Recorder::new(plan.shape(), 0, crate::clock::Time(0));
     for (made, over) in [(4, false), (1, true)] {
@@ -243,7 +244,7 @@ fn a_count_that_is_made_is_over() {
         tally.absorb(&recorder.shed(gauges, crate::clock::Time(S)));
         control.standing.second(&tally.snapshot(None));
         let users = ControlCommand::Users(Some("w".into()), 3 + made);
-        let answer = control.obey(&users, S, &source);
+        let answer = control.handle(&users, S, &source);
         assert_eq!(answer.is_err_and(|why| why == "the load of `w` is over"), over);
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::control::Control;
+use super::control::Controller;
 use super::fold::Fold;
 use super::steward::Steward;
 use super::storm::Lookout;
 use crate::clock::{self, Time, Timer};
 use crate::event::{
-    Command, ControlCommand, ControlReply, ControlRequest, Interrupt, RunEvent, Source, Stop,
+    ControlCommand, ControlReply, ControlRequest, Interrupt, RunEvent, ShardCommand, Source, Stop,
 };
 use crate::plan::Plan;
 use crate::sinks::Audience;
@@ -65,7 +65,7 @@ struct Dispatch<'a> {
     source: Source,
     folds: Folds<'a>,
     lookout: Lookout,
-    control: Control<'a>,
+    control: Controller<'a>,
     steward: Steward<'a>,
     /// When the run was stopped, ns after its start.
     stopped_ns: u64,
@@ -95,7 +95,7 @@ pub async fn dispatch<'a>(
         source,
         folds,
         lookout: Lookout::new(&plan.safety.storms),
-        control: Control::new(plan),
+        control: Controller::new(plan),
         steward: Steward::new(plan, left, limit),
         stopped_ns: u64::MAX,
         cut_at: Time::NEVER,
@@ -205,7 +205,7 @@ impl Dispatch<'_> {
 
     /// Somebody outside wants something else to be asked.
     fn handle_control(&mut self, asked: ControlRequest) {
-        let answer = self.obey(&asked);
+        let answer = self.control(&asked);
         if let Some(reply) = asked.reply {
             // Who does not wait for it any more does not miss it.
             drop(reply.send(answer));
@@ -215,7 +215,7 @@ impl Dispatch<'_> {
         }
     }
 
-    fn obey(&mut self, asked: &ControlRequest) -> ControlReply {
+    fn control(&mut self, asked: &ControlRequest) -> ControlReply {
         let speaks = matches!(
             asked.command,
             ControlCommand::Status
@@ -228,7 +228,7 @@ impl Dispatch<'_> {
             return Err("the run is ending: nothing is asked any more".to_owned());
         }
         let now_ns = clock::now().since(self.start);
-        let done = self.control.obey(&asked.command, now_ns, &self.source)?;
+        let done = self.control.handle(&asked.command, now_ns, &self.source)?;
         if asked.reply.is_some() && !done.changes.is_empty() {
             // Screens hear of it in one note, since they have room for few.
             let all: Vec<String> =
@@ -263,7 +263,7 @@ impl Dispatch<'_> {
         self.control.standing.second(&snapshot);
         for act in self.steward.second(now_ns, (self.folds.vitals.rss)()) {
             if let Some(order) = act.order {
-                self.source.tell(&Command::Order(order));
+                self.source.broadcast(&ShardCommand::Order(order));
             }
             let mut noticed = Notices::default();
             noticed.push(act.notice.clone(), 1);
@@ -278,7 +278,7 @@ impl Dispatch<'_> {
     }
 
     /// The run is over: how it stood at the end of its last whole second, which was to be looked at
-    /// at `next_second`. There is nothing left to judge or to steer.
+    /// at `next_second`. There is nothing left to judge or to control.
     fn last_second(&mut self, next_second: Time) {
         let now = clock::now();
         if now.after(SHED_NS) >= next_second && now < next_second {
@@ -307,7 +307,7 @@ impl Dispatch<'_> {
     /// very end is nothing.
     fn asked_in(&self, second: u64, measured_ns: u64) -> Vec<f64> {
         let (begin, end) = (second * SECOND_NS, (second + 1) * SECOND_NS);
-        self.control.asked(measured_ns.clamp(begin, end - 1))
+        self.control.target_levels(measured_ns.clamp(begin, end - 1))
     }
 
     /// Writes a change down that is no shard's.
@@ -318,7 +318,7 @@ impl Dispatch<'_> {
 
     /// Ends everything now, and waits for shards until `give_up_at`.
     fn cut(&mut self, give_up_at: Time) {
-        self.source.tell(&Command::Cut);
+        self.source.broadcast(&ShardCommand::Cancel);
         self.give_up_at = self.give_up_at.min(give_up_at);
     }
 
@@ -335,7 +335,7 @@ impl Dispatch<'_> {
             self.cut_at = now + self.plan.grace;
             self.stopped_ns = now.since(self.start);
         }
-        self.source.tell(&Command::Drain);
+        self.source.broadcast(&ShardCommand::Drain);
         self.folds.audience.tell(&RunEvent::Note(note.to_owned()));
         self.folds.audience.tell(&RunEvent::Stopped(stop.clone(), self.stopped_ns));
         self.folds.fold.stop(stop, self.stopped_ns);

@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::control::{Asks, is_open};
+use super::control::{WorkloadOverride, is_open};
 use crate::plan::Plan;
 use crate::stats::{Calls, Iterations, Snapshot};
 use crate::units::{Rate, nanos};
@@ -39,7 +39,13 @@ impl Standing {
     }
 
     /// The line.
-    pub(super) fn json(&self, plan: &Plan, asks: &[Asks], muted: &[&str], now_ns: u64) -> String {
+    pub(super) fn json(
+        &self,
+        plan: &Plan,
+        asks: &[WorkloadOverride],
+        muted: &[&str],
+        now_ns: u64,
+    ) -> String {
         let (mut asked, mut started, mut calls) = (0.0, 0.0, Calls::default());
         let loads = plan.workloads.iter().zip(asks).enumerate();
         let workloads: Vec<Value> = loads
@@ -57,9 +63,11 @@ impl Standing {
                 json!({
                     "name": load.name,
                     "model": load.model(),
-                    "course": asks.course.to_string(),
-                    "factor": f64::from(asks.course.permille) / 1e3,
-                    "paused": asks.course.paused,
+                    "override": asks.load.to_string(),
+                    // Its name before version 0.2.
+                    "course": asks.load.to_string(),
+                    "factor": f64::from(asks.load.permille) / 1e3,
+                    "paused": asks.load.paused,
                     "asked_users": (!open).then_some(level),
                     "asked_per_s": rate,
                     "started_per_s": per_s,
@@ -76,7 +84,7 @@ impl Standing {
             "elapsed_s": now_ns as f64 / 1e9,
             "counted_s": self.last.elapsed_ns as f64 / 1e9,
             "users": self.last.users,
-            "paused": asks.iter().all(|asks| asks.course.paused),
+            "paused": asks.iter().all(|asks| asks.load.paused),
             "rate": { "asked_per_s": asked, "started_per_s": started },
             "calls": calls.made,
             "errors": calls.ended() - calls.ok - calls.cancelled,

@@ -13,14 +13,14 @@ const PLANNED: &str = "100 %";
 
 /// By workload, what live control made of its load.
 #[derive(Debug, Default)]
-pub(super) struct Overrides {
+pub(super) struct OverrideTimeline {
     /// `None` before the run begins.
     plan: Option<Arc<Outline>>,
     /// `110 %`, `paused`, `200/s`; `None` if it goes as planned.
     list: Vec<Option<String>>,
 }
 
-impl Overrides {
+impl OverrideTimeline {
     /// Of a run of which nothing was changed yet.
     pub(super) fn new(plan: &Arc<Outline>) -> Self {
         Self { plan: Some(Arc::clone(plan)), list: vec![None; plan.workloads.len()] }

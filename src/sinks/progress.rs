@@ -10,7 +10,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::few::Few;
-use super::overrides::Overrides;
+use super::overrides::OverrideTimeline;
 use super::paint::plain;
 use super::steps::show_quantile;
 use super::{Sink, on_screen};
@@ -94,7 +94,7 @@ pub struct Bars {
     lines: MultiProgress,
     drawn: Vec<ProgressBar>,
     opening: Option<Arc<Opening>>,
-    overrides: Overrides,
+    overrides: OverrideTimeline,
     pulses: Pulses,
     few: Few,
 }
@@ -104,7 +104,7 @@ impl Bars {
     pub fn new() -> Self {
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let (pulses, few) = (Pulses::default(), Few::default());
-        let overrides = Overrides::default();
+        let overrides = OverrideTimeline::default();
         Self { lines, drawn: Vec::new(), opening: None, overrides, pulses, few }
     }
 
@@ -126,7 +126,7 @@ impl Bars {
             bar.set_prefix(format!("{:<widest$}", plain(&load.name)));
             self.drawn.push(bar);
         }
-        self.overrides = Overrides::new(&opening.plan);
+        self.overrides = OverrideTimeline::new(&opening.plan);
         self.opening = Some(Arc::clone(opening));
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Sink for Bars {
 /// A line every few seconds, for logs.
 pub struct Lines {
     opening: Option<Arc<Opening>>,
-    overrides: Overrides,
+    overrides: OverrideTimeline,
     pulses: Pulses,
     seconds: u64,
     every: [u64; 2],
@@ -208,12 +208,12 @@ impl Lines {
     pub fn new(verbose: bool) -> Self {
         let every = if verbose { [1; 2] } else { PLAIN_EVERY };
         let (pulses, few) = (Pulses::default(), Few::default());
-        let overrides = Overrides::default();
+        let overrides = OverrideTimeline::default();
         Self { opening: None, overrides, pulses, seconds: 0, every, few }
     }
 
     fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
-        self.overrides = Overrides::new(&opening.plan);
+        self.overrides = OverrideTimeline::new(&opening.plan);
         self.opening = Some(Arc::clone(opening));
         let (plan, generator) = (&opening.plan, &opening.generator);
         let end = plan.load_end().map_or("until its iterations are made".to_owned(), |end| {

@@ -52,7 +52,7 @@ fn a_terminal_gets_the_dashboard_and_keys_steer_the_run() {
         ("1p", "‖ paused"),
         ("p", "▶ running"),
         ("+", "workload api: 100 % → 110 %"),
-        ("1", "course 110 %"),
+        ("1", "override 110 %"),
         ("trate\r", "✗ `rate`: expected a rate above zero"),
         ("\x7f\x7f\x7f\x7f80/s\r", "workload api: 110 % → 80/s"),
         ("mthe cache is off\r", "marked"),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use manada::clock::{self, Time};
 use manada::event::record::{End, Entry, Writer};
 use manada::event::{ControlCommand, ControlRequest, Opening, Report, RunEvent};
-use manada::run::control::LEAD_NS;
+use manada::run::control::OVERRIDE_LEAD_NS;
 use manada::run::replay::replay;
 use manada::sinks::{Audience, Sink};
 use manada::stats::{Snapshot, Topic};
@@ -79,7 +79,7 @@ pub fn send_commands(
     let commands = commands.to_vec();
     tokio::task::spawn_local(async move {
         for TimedCommand { at, r#do: words } in commands {
-            clock::sleep_until(start.after(ns(&at) - LEAD_NS)).await;
+            clock::sleep_until(start.after(ns(&at) - OVERRIDE_LEAD_NS)).await;
             let (reply, answer) = oneshot::channel();
             let command = ControlCommand::parse(&words).unwrap();
             control

@@ -149,7 +149,7 @@ impl Caution {
     }
 
     /// Does as it is told.
-    pub(super) fn obey(&self, shard: &Shard, order: &Order) {
+    pub(super) fn apply(&self, shard: &Shard, order: &Order) {
         let (wire, now) = (&shard.wire, crate::clock::now());
         match order {
             Order::Breaker(at, switch) => {

@@ -109,9 +109,9 @@ fn second_line(state: &State, theme: Theme) -> Line<'static> {
     if let Some(why) = &state.stopped {
         parts.push(span("  stopped ", theme.dim()));
         parts.push(span(clean(why), theme.warn()));
-    } else if let Some(course) = state.course() {
-        parts.push(span("  course ", theme.dim()));
-        parts.push(span(clean(&course), theme.warn()));
+    } else if let Some(load) = state.load_override() {
+        parts.push(span("  override ", theme.dim()));
+        parts.push(span(clean(&load), theme.warn()));
     }
     Line::from(parts)
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::event::{Opening, Report, RunEvent};
 use crate::exit::Ending;
 use crate::plan::Outline;
-use crate::sinks::overrides::Overrides;
+use crate::sinks::overrides::OverrideTimeline;
 use crate::units::nanos;
 
 /// The most lines told once that are kept: the last ones; the log says how many are gone.
@@ -27,7 +27,7 @@ pub(super) struct State {
     /// How many lines had no room any more.
     pub(super) gone: u64,
     /// What live control made of the load of each workload.
-    pub(super) overrides: Overrides,
+    pub(super) overrides: OverrideTimeline,
     /// What stops it before its load is over.
     pub(super) stopped: Option<String>,
     /// Counts what came in, so that nothing is drawn twice.
@@ -65,7 +65,7 @@ impl State {
     pub(super) fn fold(&mut self, event: &RunEvent) {
         match event {
             RunEvent::Began(opening) => {
-                self.overrides = Overrides::new(&opening.plan);
+                self.overrides = OverrideTimeline::new(&opening.plan);
                 self.opening = Some(Arc::clone(opening));
             }
             RunEvent::Second(report) | RunEvent::Ended(report) => {
@@ -116,10 +116,10 @@ impl State {
     }
 
     /// What somebody made of the load, in words; none: it goes as planned.
-    pub(super) fn course(&self) -> Option<String> {
+    pub(super) fn load_override(&self) -> Option<String> {
         let plan = self.plan()?;
         let changed: Vec<(&str, &str)> = (plan.workloads.iter().zip(self.overrides.iter()))
-            .filter_map(|(load, course)| Some((load.name.as_str(), course?)))
+            .filter_map(|(load, change)| Some((load.name.as_str(), change?)))
             .collect();
         let (_, first) = *changed.first()?;
         let alike =
@@ -157,25 +157,28 @@ mod tests {
     fn what_somebody_made_of_the_load_is_known() {
         let mut state = State::default();
         state.fold(&RunEvent::Began(fixture::opening()));
-        assert_eq!((state.course(), state.phase()), (None, Phase::Begins));
+        assert_eq!((state.load_override(), state.phase()), (None, Phase::Begins));
         state.fold(&RunEvent::Second(fixture::report()));
         assert_eq!(state.phase(), Phase::Runs);
         let names: Vec<String> =
             state.plan().unwrap().workloads.iter().map(|load| load.name.clone()).collect();
         state.fold(&notice(&format!("workload {}", names[0]), "100 % → 110 %"));
-        assert_eq!(state.course().unwrap(), format!("{} 110 %", names[0]));
+        assert_eq!(state.load_override().unwrap(), format!("{} 110 %", names[0]));
         state.fold(&notice(&format!("workload {}", names[0]), "110 % → paused"));
         assert_eq!(state.phase(), Phase::Partly);
         for name in &names {
             state.fold(&notice(&format!("workload {name}"), "110 % → paused"));
         }
-        assert_eq!((state.course().unwrap().as_str(), state.phase()), ("paused", Phase::Paused));
+        assert_eq!(
+            (state.load_override().unwrap().as_str(), state.phase()),
+            ("paused", Phase::Paused)
+        );
         for name in &names {
             state.fold(&notice(&format!("workload {name}"), "paused → 100 %"));
         }
-        assert_eq!((state.course(), state.phase()), (None, Phase::Runs));
+        assert_eq!((state.load_override(), state.phase()), (None, Phase::Runs));
         state.fold(&notice("mark", "a → b"));
-        assert_eq!(state.course(), None);
+        assert_eq!(state.load_override(), None);
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], column
         numbers("asked", 0),
         numbers("made", 0),
         numbers("users", 1),
-        words("course", 4),
+        words("override", 4),
         words("from – to", 6),
         numbers("errors", 2),
         numbers("resp. p95", 3),
@@ -69,7 +69,7 @@ fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], column
         };
         let whole = whole(look, at);
         let errors = whole.calls.error_share().unwrap_or(0.0);
-        let course = look.state.overrides.of(at).map(str::to_owned);
+        let load = look.state.overrides.of(at).map(str::to_owned);
         let end = strand.end.map_or("its count".to_owned(), show_duration);
         loads.row(vec![
             Cell(clean(&strand.name), theme.bold()),
@@ -77,7 +77,7 @@ fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], column
             Cell::plain(asked),
             Cell::plain(rate),
             Cell::plain(show_count(users)),
-            course.map_or(Cell("as planned".to_owned(), theme.dim()), |to| Cell(to, theme.warn())),
+            load.map_or(Cell("as planned".to_owned(), theme.dim()), |to| Cell(to, theme.warn())),
             Cell(format!("{} – {end}", show_time(strand.start)), theme.dim()),
             Cell(show_share(errors), share_style(errors, theme)),
             Cell::plain(time(&whole.response, 0.95)),

@@ -9,21 +9,21 @@ use std::rc::Rc;
 
 use crate::clock::Time;
 use crate::curve::Curve;
-use crate::event::Steer;
+use crate::event::ScheduleChange;
 use crate::pace::{Pauses, Stay};
 use crate::plan::{Load, Plan, Workload};
 use crate::units::nanos;
 
 /// What is asked of a workload.
 #[derive(Debug)]
-pub(super) struct Helm {
+pub(super) struct LiveSchedule {
     /// The workload's own zero, and how long its users may go on when they have to leave.
     zero: Time,
     grace_ns: u64,
     /// How many places its herd has by plan.
     pub(super) places: u64,
     /// How often it was changed.
-    changes: Cell<u64>,
+    version: Cell<u64>,
     /// The last change holds from then on, ns after the workload's zero.
     from_ns: Cell<u64>,
     /// What is asked, once it was changed.
@@ -60,14 +60,14 @@ impl Presence {
     }
 }
 
-impl Helm {
+impl LiveSchedule {
     /// Of a workload as it is planned.
     pub(super) fn new(plan: &Plan, workload: &Workload, start: Time) -> Self {
         Self {
             zero: start + workload.start,
             grace_ns: nanos(plan.grace),
             places: workload.peak_users(),
-            changes: Cell::default(),
+            version: Cell::default(),
             from_ns: Cell::default(),
             curve: RefCell::default(),
             pauses: RefCell::default(),
@@ -76,55 +76,61 @@ impl Helm {
     }
 
     /// Changes what is asked; true when the moment from which it holds was still to come.
-    pub(super) fn steer(&self, load: &Load, start: Time, steer: &Steer, now: Time) -> bool {
-        let at = start.after(steer.at_ns);
+    pub(super) fn apply(
+        &self,
+        load: &Load,
+        start: Time,
+        change: &ScheduleChange,
+        now: Time,
+    ) -> bool {
+        let at = start.after(change.at_ns);
         let at_ns = at.since(self.zero);
         let old = self.curve.borrow_mut().take();
         let old = old.as_deref().unwrap_or(load.curve());
-        let curve = Rc::new(old.steered(at_ns, &steer.course.curve(load)));
+        let curve = Rc::new(old.overridden_from(at_ns, &change.load.curve(load)));
         *self.curve.borrow_mut() = Some(curve);
         self.from_ns.set(at_ns);
-        self.changes.set(self.changes.get() + 1);
-        if steer.course.paused {
+        self.version.set(self.version.get() + 1);
+        if change.load.paused {
             self.pauses.borrow_mut().begin(at_ns);
         } else {
             self.pauses.borrow_mut().end(at_ns);
         }
         for presence in self.present.borrow().values() {
-            self.settle(presence);
+            self.update_leave(presence);
         }
         now <= at
     }
 
     /// How often it was changed: whoever waits for what is asked looks again when this moves.
-    pub(super) fn changes(&self) -> u64 {
-        self.changes.get()
+    pub(super) fn version(&self) -> u64 {
+        self.version.get()
     }
 
     /// What is asked now, and from when on that holds; none: as planned.
-    pub(super) fn course(&self) -> Option<(Rc<Curve>, u64)> {
+    pub(super) fn curve_override(&self) -> Option<(Rc<Curve>, u64)> {
         self.curve.borrow().as_ref().map(|curve| (Rc::clone(curve), self.from_ns.get()))
     }
 
     /// A user comes, or begins another session of its stay.
-    pub(super) fn come(&self, presence: &Rc<Presence>) {
-        self.settle(presence);
+    pub(super) fn arrive(&self, presence: &Rc<Presence>) {
+        self.update_leave(presence);
         self.present.borrow_mut().insert(presence.key(), Rc::clone(presence));
     }
 
     /// It goes: what is changed now is nothing to it.
-    pub(super) fn go(&self, presence: &Presence) {
+    pub(super) fn depart(&self, presence: &Presence) {
         self.present.borrow_mut().remove(&presence.key());
     }
 
     /// Whether a user of that number is there.
-    pub(super) fn has(&self, number: u64) -> bool {
+    pub(super) fn is_present(&self, number: u64) -> bool {
         let visits = (number, 0)..=(number, u64::MAX);
         self.present.borrow().range(visits).next().is_some()
     }
 
     /// Says when a user has to leave.
-    fn settle(&self, presence: &Presence) {
+    fn update_leave(&self, presence: &Presence) {
         let Stay { enter_ns, number, mut leave_ns, .. } = presence.stay;
         if let Some(curve) = &*self.curve.borrow() {
             let stays = curve.stays(number);
@@ -138,8 +144,8 @@ impl Helm {
 
     /// Until when users that are idle now are held.
     #[inline]
-    pub(super) fn held_until(&self, now: Time) -> Option<Time> {
-        if self.changes.get() == 0 {
+    pub(super) fn paused_until(&self, now: Time) -> Option<Time> {
+        if self.version.get() == 0 {
             return None;
         }
         let until = self.pauses.borrow().until(now.since(self.zero));
@@ -148,8 +154,8 @@ impl Helm {
 
     /// When users will be held next.
     #[inline]
-    pub(super) fn next_hold(&self, now: Time) -> Time {
-        if self.changes.get() == 0 {
+    pub(super) fn next_pause(&self, now: Time) -> Time {
+        if self.version.get() == 0 {
             return Time::NEVER;
         }
         self.zero.after(self.pauses.borrow().next(now.since(self.zero)))
@@ -157,8 +163,8 @@ impl Helm {
 
     /// For how long users have been held by then, ns.
     #[inline]
-    pub(super) fn held_ns(&self, at: Time) -> u64 {
-        if self.changes.get() == 0 {
+    pub(super) fn paused_ns(&self, at: Time) -> u64 {
+        if self.version.get() == 0 {
             return 0;
         }
         self.pauses.borrow().held_ns(at.since(self.zero))
@@ -168,9 +174,9 @@ impl Helm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::course::Base;
     use crate::plan::load::{Bound, Users};
-    use crate::plan::{Course, Load};
+    use crate::plan::load_override::OverrideBase;
+    use crate::plan::{Load, LoadOverride};
     use std::time::Duration;
 
     const S: u64 = 1_000_000_000;
@@ -179,11 +185,11 @@ mod tests {
     fn a_change_that_is_known_too_late_holds_from_now_on() {
         let curve = Curve::constant(3, Duration::from_secs(10));
         let load = Load::Closed(Users { curve, bound: Bound::Time });
-        let helm = Helm {
+        let live = LiveSchedule {
             zero: Time(S),
             grace_ns: S,
             places: 3,
-            changes: Cell::default(),
+            version: Cell::default(),
             from_ns: Cell::default(),
             curve: RefCell::default(),
             pauses: RefCell::default(),
@@ -192,29 +198,33 @@ mod tests {
         let stay = |number, enter_ns| Stay { enter_ns, number, leave_ns: 10 * S, visit: 0 };
         let come = |stay: &Stay| {
             let presence = Presence::new(stay, Rc::default());
-            helm.come(&presence);
+            live.arrive(&presence);
             presence
         };
         let users = [come(&stay(0, 0)), come(&stay(2, 0))];
         let leaves = || users.each_ref().map(|user| user.leave().0 / S);
-        assert_eq!((leaves(), helm.course().is_none()), ([11, 11], true));
+        assert_eq!((leaves(), live.curve_override().is_none()), ([11, 11], true));
 
         // Two users from 4 s of the run on, which is 3 s of the workload; known at 5 s.
-        let two = Course { base: Base::Users(2), ..Course::PLANNED };
-        let steer = Steer { workload: 0, at_ns: 4 * S, course: two };
-        assert!(!helm.steer(&load, Time(0), &steer, Time(5 * S)), "it is late");
-        assert_eq!((leaves(), helm.changes()), ([11, 4], 1));
+        let two = LoadOverride { base: OverrideBase::Users(2), ..LoadOverride::PLANNED };
+        let change = ScheduleChange { workload: 0, at_ns: 4 * S, load: two };
+        assert!(!live.apply(&load, Time(0), &change, Time(5 * S)), "it is late");
+        assert_eq!((leaves(), live.version()), ([11, 4], 1));
         assert_eq!(users[1].hard_end.get(), Time(5 * S));
         // Who comes by a plan that holds no more has to leave at once.
         assert_eq!(come(&stay(2, 3 * S + 1)).leave(), Time(4 * S));
 
         // Who has gone hears no more of it.
-        helm.go(&users[0]);
-        let none = Course { base: Base::Users(1), ..Course::PLANNED };
-        let steer = Steer { workload: 0, at_ns: 8 * S, course: Course { paused: true, ..none } };
-        assert!(helm.steer(&load, Time(0), &steer, Time(8 * S)));
-        assert_eq!((leaves(), helm.has(0), helm.has(2)), ([11, 4], false, true));
-        assert_eq!(helm.held_until(Time(8 * S)), Some(Time::NEVER));
-        assert_eq!((helm.held_ns(Time(9 * S)), helm.next_hold(Time(0))), (S, Time(8 * S)));
+        live.depart(&users[0]);
+        let none = LoadOverride { base: OverrideBase::Users(1), ..LoadOverride::PLANNED };
+        let change = ScheduleChange {
+            workload: 0,
+            at_ns: 8 * S,
+            load: LoadOverride { paused: true, ..none },
+        };
+        assert!(live.apply(&load, Time(0), &change, Time(8 * S)));
+        assert_eq!((leaves(), live.is_present(0), live.is_present(2)), ([11, 4], false, true));
+        assert_eq!(live.paused_until(Time(8 * S)), Some(Time::NEVER));
+        assert_eq!((live.paused_ns(Time(9 * S)), live.next_pause(Time(0))), (S, Time(8 * S)));
     }
 }
