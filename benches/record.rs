@@ -72,7 +72,7 @@ fn begin_call_to_end_call(bencher: Bencher<'_, '_>, steps: usize) {
         call(&mut recorder, at, steps, number, next());
         number += 1;
         if number.is_multiple_of(10_000) {
-            black_box(recorder.shed(Gauges::default(), at.after(50 * MS)));
+            black_box(recorder.take_interval(Gauges::default(), at.after(50 * MS)));
         }
     });
 }
@@ -91,7 +91,7 @@ fn shed(bencher: Bencher<'_, '_>, steps: usize) {
             }
             recorder
         })
-        .bench_local_refs(|recorder| recorder.shed(Gauges::default(), Time(2 * S)));
+        .bench_local_refs(|recorder| recorder.take_interval(Gauges::default(), Time(2 * S)));
 }
 
 #[divan::bench(sample_size = 10_000)]

@@ -56,11 +56,11 @@ pub enum Order {
     /// Iterations of workloads below this priority do not begin.
     Admit(Priority),
     /// No user is let in beside those that are at work.
-    HoldUsers(bool),
+    PauseAdmission(bool),
     /// A pool's connections over the whole run from now on.
     Resize(usize, u64),
     /// Let go what memory can be spared.
-    Shed,
+    TrimMemory,
     /// Close a service's idle connections and look its name up again.
     Refresh(usize),
 }
@@ -244,7 +244,7 @@ pub enum RunEvent {
 
 /// A walk of one user, as `check --once` shows it.
 #[derive(Clone, Debug)]
-pub struct Walked {
+pub struct DryRunTrace {
     /// `setup`, an archetype, or `teardown`.
     pub kind: String,
     /// Which walk of it, from 1: an archetype with choices is walked more than once.

@@ -6,7 +6,7 @@
 //! becomes of the attempt; the order of the heights is here and nowhere else.
 
 use super::caution::{Entry, Hold, Made};
-use super::conclude::{Held, OwnTimes, conclude, never_sent, refuse, unsent};
+use super::conclude::{BlockedTime, OwnTimes, conclude, never_sent, refuse, unsent};
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
@@ -31,7 +31,7 @@ pub(super) struct CallEnd {
 
 /// When a call was wanted, when it could be made, and when we turned to it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Turn {
+pub(super) struct CallTiming {
     /// When the schedule wanted it.
     pub(super) intended: Time,
     /// When its user was free for it: later than intended only when a paced user still waited for
@@ -43,7 +43,7 @@ pub(super) struct Turn {
     pub(super) cause: Cause,
 }
 
-impl Turn {
+impl CallTiming {
     /// Of what is free when it is intended, at that time or before.
     pub(super) fn at_once(intended: Time, picked_up: Time) -> Self {
         Self { intended, ready: intended, picked_up, cause: Cause::Pace }
@@ -55,9 +55,9 @@ pub(super) async fn call(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
-    turn: &Turn,
+    turn: &CallTiming,
 ) -> CallEnd {
-    let Turn { intended, picked_up, .. } = *turn;
+    let CallTiming { intended, picked_up, .. } = *turn;
     let intended_ns = intended.since(shard.start);
     let step = user.step(prepared.call.series);
     let stalled_ns =
@@ -131,7 +131,7 @@ pub(super) async fn call(
     // Outside any future that could be dropped half-way.
     let own = OwnTimes { prepared_ns: at.since(picked_up), stalled_ns };
     let Attempts { blocked_ns, at, kept, ended: exchange, .. } = &attempts;
-    let held = Held { blocked_ns: *blocked_ns, left: exchange.done.max(*at), own };
+    let held = BlockedTime { blocked_ns: *blocked_ns, left: exchange.done.max(*at), own };
     let ended = conclude(shard, user, prepared, turn, held, (exchange, kept), bytes);
     shard.give_buffer(buffer);
     ended

@@ -3,7 +3,7 @@
 //! `attempt` comes here once for each call, outside any future that could be dropped half-way.
 //! Invariant: a call that was begun is recorded exactly once, also when it is cut or never sent.
 
-use super::attempt::{CallEnd, Turn};
+use super::attempt::{CallEnd, CallTiming};
 use super::checks::{self, Failed, Judged};
 use super::exemplar;
 use super::prepared::PreparedCall;
@@ -16,7 +16,7 @@ use crate::wire::Kept;
 
 /// What a call's policy cost it.
 #[derive(Clone, Copy)]
-pub(super) struct Held {
+pub(super) struct BlockedTime {
     /// All its waits, ns.
     pub(super) blocked_ns: u64,
     /// When its user goes on: after its last attempt, and after a wait that led to none.
@@ -46,8 +46,8 @@ pub(super) fn conclude(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
-    turn: &Turn,
-    held: Held,
+    turn: &CallTiming,
+    held: BlockedTime,
     (exchange, kept): (&Exchange, &Kept),
     bytes: &[u8],
 ) -> CallEnd {
@@ -91,7 +91,7 @@ fn look_at(
     shard: &Shard,
     user: &User,
     prepared: &PreparedCall,
-    turn: &Turn,
+    turn: &CallTiming,
     judged: &Judged,
     (exchange, kept, bytes): (&Exchange, &Kept, &[u8]),
 ) {
@@ -110,12 +110,12 @@ fn record(
     shard: &Shard,
     user: &User,
     prepared: &PreparedCall,
-    turn: &Turn,
-    held: Held,
+    turn: &CallTiming,
+    held: BlockedTime,
     exchange: &Exchange,
     fate: Fate,
 ) -> CallEnd {
-    let (Turn { intended, ready, picked_up, cause }, done) = (*turn, exchange.done);
+    let (CallTiming { intended, ready, picked_up, cause }, done) = (*turn, exchange.done);
     let unready_ns = ready.since(intended);
     let mut recorder = shard.recorder.borrow_mut();
     let sample = Sample {
@@ -150,10 +150,10 @@ pub(super) fn never_sent(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
-    turn: &Turn,
+    turn: &CallTiming,
     outcome: Outcome,
 ) -> CallEnd {
-    let held = Held { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
+    let held = BlockedTime { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
     let exchange = unsent(outcome, turn.picked_up);
     conclude(shard, user, prepared, turn, held, (&exchange, &Kept::default()), &[])
 }
@@ -179,7 +179,7 @@ pub(super) fn refuse(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
-    turn: &Turn,
+    turn: &CallTiming,
     error: &RenderError,
 ) -> CallEnd {
     let series = &shard.plan.archetypes[user.archetype].series;
@@ -188,7 +188,7 @@ pub(super) fn refuse(
     if let Some(witness) = &shard.witness {
         witness.fault((shard, user), Some(name), &error.to_string());
     }
-    let held = Held { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
+    let held = BlockedTime { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
     let exchange = unsent(outcome, turn.picked_up);
     let fate = match outcome {
         Outcome::Failed(..) => {

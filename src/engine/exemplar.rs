@@ -4,7 +4,7 @@
 //! Invariant: credentials and secrets are not in it; what a target sent is bounded, and can be
 //! shown.
 
-use super::attempt::Turn;
+use super::attempt::CallTiming;
 use super::checks::{self, Failed};
 use super::curl;
 use super::prepared::PreparedCall;
@@ -29,7 +29,7 @@ pub(super) fn keep(
     shard: &Shard,
     user: &User,
     prepared: &PreparedCall,
-    turn: &Turn,
+    turn: &CallTiming,
     (exchange, kept): (&Exchange, &Kept),
     (failed, bytes): (Failed, &[u8]),
 ) {

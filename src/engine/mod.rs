@@ -4,34 +4,34 @@
 //! Invariant: one shard is one thread with its own runtime, users and recorder; shards share
 //! nothing but the run's counters.
 
+mod admission_gate;
 mod attempt;
 mod caution;
 mod checks;
+mod closed_user;
 mod conclude;
 mod curl;
-mod doors;
 mod exemplar;
 mod fault;
-mod gathering;
 mod hedge;
 mod hop;
-mod life;
+mod iteration;
 mod live_schedule;
 pub mod once;
 mod parallel;
 mod prepared;
-mod provision;
+mod prewarm;
 mod redacted;
+mod rendezvous;
 mod request;
 mod rows;
-mod seat;
 pub mod shard;
 mod starter;
 pub mod tier;
 mod user;
 mod user_meter;
-mod walk;
 mod witness;
+mod worker;
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -52,7 +52,7 @@ use crate::plan::template::Value;
 use crate::plan::{Address, Bound, Endpoints, Load, Plan, Target, Workload};
 use crate::stats::Delta;
 use crate::wire::{Endpoint, Wire};
-use gathering::Gathering;
+use rendezvous::RendezvousPoint;
 pub use witness::Witness;
 
 /// What all shards of a run share: counts that belong to the run as a whole.
@@ -65,13 +65,13 @@ pub struct Shared {
     /// Those of them that come on top of the count that ends their workload, by workload.
     pub uncounted: Vec<AtomicU64>,
     /// Users of workloads that a count ends, by workload.
-    pub herds: Vec<Herd>,
+    pub populations: Vec<ClosedPopulation>,
     /// Users at work over all workloads and shards.
     pub present: AtomicU64,
     /// The most of them at once.
     pub peak: AtomicU64,
     /// Where users wait for each other, by archetype.
-    pub gatherings: Vec<Vec<Gathering>>,
+    pub rendezvous: Vec<Vec<RendezvousPoint>>,
     /// Where calls go, told apart by method and path.
     pub endpoints: Endpoints,
     /// Their breakers, those of services, and that of all.
@@ -85,14 +85,14 @@ pub struct Shared {
 /// The users of a closed workload that a count ends: when nobody is left it is over, on all shards
 /// at once, and until then more may be asked for.
 #[derive(Debug)]
-pub struct Herd {
+pub struct ClosedPopulation {
     /// Users to come and at work, over all shards.
     pub left: AtomicU64,
     /// Told when nobody is left, or no iteration.
     pub over: Notify,
 }
 
-impl Herd {
+impl ClosedPopulation {
     fn of(workload: &Workload) -> Self {
         let stays = match &workload.load {
             Load::Closed(users) if users.bound != Bound::Time => {
@@ -151,13 +151,13 @@ impl Shared {
             users: zeros(),
             iterations: zeros(),
             uncounted: zeros(),
-            herds: plan.workloads.iter().map(Herd::of).collect(),
+            populations: plan.workloads.iter().map(ClosedPopulation::of).collect(),
             present: AtomicU64::new(0),
             peak: AtomicU64::new(0),
-            gatherings: plan
+            rendezvous: plan
                 .archetypes
                 .iter()
-                .map(|kind| (0..kind.gatherings).map(|_| Gathering::default()).collect())
+                .map(|kind| (0..kind.rendezvous).map(|_| RendezvousPoint::default()).collect())
                 .collect(),
             board: Board::new(plan, &endpoints),
             names: BreakerName::all(plan).into_iter().map(|breaker| breaker.name).collect(),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Variables, Witness, set_up, shard};
 use crate::clock;
-use crate::event::{ShardCommand, Walked};
+use crate::event::{DryRunTrace, ShardCommand};
 use crate::plan::{Address, Archetype, Plan};
 use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
@@ -49,7 +49,7 @@ pub async fn witnessed(
     wire: Wire,
     globals: Variables,
     witness: &Witness,
-) -> (Once, Walked) {
+) -> (Once, DryRunTrace) {
     // Nobody listens: a signal ends the process at once.
     let never = std::future::pending();
     let seen = Some(witness.clone());
@@ -57,7 +57,7 @@ pub async fn witnessed(
     let notes = witness.take();
     let (kind, failure) = (archetype.name.clone(), once.failure());
     let unreached = Vec::new();
-    (once, Walked { kind, number: 1, seen: notes.seen, more: notes.more, failure, unreached })
+    (once, DryRunTrace { kind, number: 1, seen: notes.seen, more: notes.more, failure, unreached })
 }
 
 async fn walk(

@@ -8,10 +8,10 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::Poll;
 
-use super::attempt::{self, CallEnd, Turn};
+use super::attempt::{self, CallEnd, CallTiming};
+use super::iteration::IterationRunner;
 use super::shard::Shard;
 use super::user::User;
-use super::walk::Walk;
 use crate::clock::{self, Time};
 use crate::plan::flow::{Branch, Parallel};
 use crate::stats::{Cause, Fate};
@@ -20,7 +20,7 @@ type Running<'a> = Pin<Box<dyn Future<Output = (usize, User, CallEnd)> + 'a>>;
 
 /// The branches of one step.
 struct Fork<'a, 'w> {
-    walk: &'w mut Walk<'a>,
+    walk: &'w mut IterationRunner<'a>,
     branches: &'a [Branch],
     /// How each branch that was begun has ended.
     ended: Vec<Option<CallEnd>>,
@@ -31,9 +31,9 @@ struct Fork<'a, 'w> {
 }
 
 /// Makes the calls of `parallel`; the end of all is the end of the last.
-pub(super) async fn calls<'a>(walk: &mut Walk<'a>, parallel: &'a Parallel) -> CallEnd {
+pub(super) async fn calls<'a>(walk: &mut IterationRunner<'a>, parallel: &'a Parallel) -> CallEnd {
     let count = parallel.branches.len();
-    let freed = walk.turn.ready;
+    let freed = walk.timing.ready;
     let mut fork = Fork {
         walk,
         branches: &parallel.branches,
@@ -54,7 +54,7 @@ pub(super) async fn calls<'a>(walk: &mut Walk<'a>, parallel: &'a Parallel) -> Ca
 impl Fork<'_, '_> {
     /// Begins every branch that can begin now, in order.
     fn begin(&mut self) {
-        let fork = self.walk.turn;
+        let fork = self.walk.timing;
         for (index, branch) in self.branches.iter().enumerate() {
             if self.running.len() == Parallel::AT_ONCE {
                 return;
@@ -76,7 +76,11 @@ impl Fork<'_, '_> {
             let (ready, cause) =
                 if waits { (self.freed, Cause::Parallel) } else { (ready, fork.cause) };
             self.begun[index] = true;
-            let turn = Turn { ready, cause, ..Turn::at_once(intended, clock::now().max(ready)) };
+            let turn = CallTiming {
+                ready,
+                cause,
+                ..CallTiming::at_once(intended, clock::now().max(ready))
+            };
             let shard = self.walk.shard;
             let mut child = self.child();
             let prepared = &self.walk.flow().calls[branch.call];
@@ -127,7 +131,7 @@ impl Fork<'_, '_> {
     /// All branches as one call: it goes on when all do and none was left out.
     fn whole(self) -> CallEnd {
         let all = || self.ended.iter().flatten();
-        let done = all().map(|end| end.done).fold(self.walk.turn.picked_up, Time::max);
+        let done = all().map(|end| end.done).fold(self.walk.timing.picked_up, Time::max);
         let goes_on = self.ended.iter().all(|end| end.is_some_and(|end| end.goes_on));
         let stopped = all().find(|end| end.fate == Fate::Unfinished);
         let stopped = stopped.or_else(|| all().find(|end| !end.goes_on));

@@ -13,12 +13,12 @@ use std::sync::{Arc, Mutex};
 use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 
+use super::admission_gate::AdmissionGate;
 use super::caution::Caution;
-use super::doors::Doors;
 use super::live_schedule::LiveSchedule;
 use super::prepared::Flow;
-use super::seat::Seat;
 use super::user_meter::UserMeter;
+use super::worker::UserTask;
 use super::{Setup, Shared, Variables, Witness};
 use crate::clock::{self, Time, Timer};
 use crate::event::{Order, ShardCommand};
@@ -61,15 +61,15 @@ pub(super) struct Shard {
     pub(super) ranks: RefCell<Vec<Ranks>>,
     /// Rows taken so far, by workload and user of the closed model.
     pub(super) rows_taken: RefCell<HashMap<(usize, u64), u64>>,
-    pub(super) free_seats: RefCell<Vec<Rc<Seat>>>,
+    pub(super) idle_tasks: RefCell<Vec<Rc<UserTask>>>,
     /// Seats whose connections are being opened: they will be free.
-    pub(super) warming: Cell<u64>,
+    pub(super) prewarming: Cell<u64>,
     /// Rendered bodies pass through it.
     pub(super) scratch: RefCell<Vec<u8>>,
     /// Cut everything now.
     pub(super) cut: Rc<Cell<bool>>,
     /// Who may come in.
-    pub(super) doors: Doors,
+    pub(super) admission: AdmissionGate,
     /// What is asked, by workload.
     pub(super) schedules: Vec<LiveSchedule>,
     /// Users that should be there and are, by workload.
@@ -112,7 +112,7 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
     let start = setup.start;
     let (cpu, (waited, turns)) = (clock::thread_cpu_ns(), run_queue());
     let shard = Rc::new(Shard::new(&setup, wire));
-    clock::sleep_until(start.before(shard.ahead_ns())).await;
+    clock::sleep_until(start.before(shard.prewarm_ns())).await;
     shard.begin();
 
     let mut kept: Option<Delta> = None;
@@ -132,8 +132,8 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
             elapsed_ns: now.since(start),
             ..Gauges::default()
         };
-        let mut fresh = shard.recorder.borrow_mut().shed(gauges, now);
-        shard.caution.shed(&shard.shared.board, &mut fresh, now);
+        let mut fresh = shard.recorder.borrow_mut().take_interval(gauges, now);
+        shard.caution.take_interval(&shard.shared.board, &mut fresh, now);
         fresh.addresses = shard.wire.take_addresses();
         let mut delta = match kept.take() {
             None => fresh,
@@ -183,11 +183,11 @@ impl Shard {
             wire,
             caution: Caution::new(setup),
             recorder: RefCell::new(Recorder::new(shape, index, setup.start)),
-            free_seats: RefCell::default(),
-            warming: Cell::default(),
+            idle_tasks: RefCell::default(),
+            prewarming: Cell::default(),
             scratch: RefCell::default(),
             cut: Rc::default(),
-            doors: Doors::new(),
+            admission: AdmissionGate::new(),
             schedules: (plan
                 .workloads
                 .iter()
@@ -231,9 +231,9 @@ impl Shard {
                 match &shard.plan.workloads[index].load {
                     Load::Closed(users) => shard.let_in(index, users).await,
                     Load::Open(arrivals) => {
-                        if shard.ahead_ns() > 0 {
+                        if shard.prewarm_ns() > 0 {
                             let ahead = Rc::clone(&shard);
-                            tokio::task::spawn_local(ahead.look_ahead(index));
+                            tokio::task::spawn_local(ahead.prewarm_arrivals(index));
                         }
                         shard.make_starts(index, arrivals).await;
                     }
@@ -274,12 +274,12 @@ impl Shard {
                 self.drain();
                 self.cut.set(true);
             }
-            ShardCommand::Order(Order::Admit(least)) => self.doors.admit(*least),
-            ShardCommand::Order(Order::HoldUsers(held)) => self.doors.hold(*held),
+            ShardCommand::Order(Order::Admit(least)) => self.admission.admit(*least),
+            ShardCommand::Order(Order::PauseAdmission(held)) => self.admission.set_closed(*held),
             ShardCommand::Order(order) => {
                 self.caution.apply(self, order);
-                if *order == Order::Shed {
-                    self.shed();
+                if *order == Order::TrimMemory {
+                    self.release_idle();
                 }
             }
             ShardCommand::ChangeSchedule(changes) => {

@@ -10,8 +10,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::task::Poll;
 
 use super::live_schedule::LiveSchedule;
-use super::seat::{self, Guest};
 use super::shard::Shard;
+use super::worker::{self, Assignment};
 use crate::clock::{self, Time, Timer};
 use crate::event::ScheduleChange;
 use crate::pace::{self, Schedule, Stay};
@@ -74,7 +74,7 @@ impl Shard {
             let mut to_come = pace::stays(&curve, offset, self.segment);
             to_come.retain(is_new);
             if users.bound != Bound::Time {
-                let left = &self.shared.herds[index].left;
+                let left = &self.shared.populations[index].left;
                 left.fetch_add(to_come.len() as u64, Relaxed);
                 left.fetch_sub((stays.len() - at) as u64, Relaxed);
             }
@@ -97,14 +97,14 @@ impl Shard {
         let end = zero.after(users.curve.end_ns());
         while let Some(stay) = stays.get(*at) {
             let due = zero.after(stay.enter_ns);
-            self.wait_while_asked(&timer, due.before(self.ahead_ns()), live, changes).await;
+            self.wait_while_asked(&timer, due.before(self.prewarm_ns()), live, changes).await;
             if self.is_draining() || self.is_spent(index, users) {
                 return Ended::ForGood;
             }
             if live.version() != changes {
                 return Ended::ScheduleChanged;
             }
-            if self.holds_out(index) {
+            if self.is_admission_closed(index) {
                 // They stay asked for as long as the load lasts; the wait is theirs to tell.
                 if clock::now() >= end {
                     return Ended::ForGood;
@@ -116,14 +116,14 @@ impl Shard {
             if clock::now() >= zero.after(stay.leave_ns) {
                 // It was held out for all of its stay.
                 self.user_never_came(index, stay);
-                self.has_gone(index);
+                self.departed(index);
                 continue;
             }
-            seat::take(self, Guest::User(index, *stay));
+            worker::assign(self, Assignment::User(index, *stay));
         }
         // The load lasts to its end, also when its users have nothing more to begin; one that a
         // count ends, until nobody is left who could begin anything.
-        let herd = &self.shared.herds[index];
+        let herd = &self.shared.populations[index];
         let counted = users.bound != Bound::Time;
         let mut over = std::pin::pin!(herd.over.notified());
         over.as_mut().enable();
@@ -159,8 +159,8 @@ impl Shard {
     }
 
     /// A user of the closed model has gone for good.
-    pub(super) fn has_gone(&self, index: usize) {
-        let herd = &self.shared.herds[index];
+    pub(super) fn departed(&self, index: usize) {
+        let herd = &self.shared.populations[index];
         let gone = herd.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
         if gone == Ok(1) {
             herd.over.notify_waiters();
@@ -212,10 +212,10 @@ impl Shard {
             schedule.advance();
             let due_ns = due.since(self.start);
             self.recorder.borrow_mut().due(index, due_ns);
-            if self.holds_out(index) {
+            if self.is_admission_closed(index) {
                 self.recorder.borrow_mut().held_back(index, due_ns);
             } else if self.may_have_one_more(index, arrivals.max_users) {
-                seat::take(self, Guest::Arrival(index, start));
+                worker::assign(self, Assignment::Arrival(index, start));
             } else {
                 let lag_ns = clock::now().since(due);
                 self.recorder.borrow_mut().dropped(index, due_ns, lag_ns);
@@ -253,11 +253,11 @@ impl Shard {
         timer.set(end);
         let live = &self.schedules[index];
         // Those who are in may take all that a count gives.
-        let spent = self.shared.herds[index].over.notified();
+        let spent = self.shared.populations[index].over.notified();
         let over = || {
             let is_changed = live.version() != changes;
             is_changed
-                || !self.holds_out(index)
+                || !self.is_admission_closed(index)
                 || self.is_draining()
                 || self.is_spent(index, users)
         };

@@ -124,7 +124,7 @@ impl User {
     ///
     /// # Errors
     /// When a feed has no row for this user.
-    pub(super) fn become_somebody(
+    pub(super) fn assume_identity(
         &mut self,
         shard: &Shard,
         who: &Identity,
@@ -258,7 +258,7 @@ impl User {
     pub(super) fn go_by(&mut self, link: Option<Link>) {
         let before = self.way().map(|way| way.link());
         if before != link {
-            self.hang_up();
+            self.close_connections();
         }
         if before.is_some() || link.is_some() {
             self.extras().way = link.map(|link| Rc::new(Way::new(link)));
@@ -280,7 +280,7 @@ impl User {
     }
 
     /// Its connections end: they were its own.
-    pub(super) fn hang_up(&mut self) {
+    pub(super) fn close_connections(&mut self) {
         self.lines.iter_mut().for_each(Line::close);
         if let Some(extras) = &mut self.extras {
             extras.branches.clear();
@@ -316,7 +316,7 @@ impl Shard {
         // One count for the whole run: whoever is free takes the next.
         let taken = self.shared.iterations[workload].fetch_add(1, Relaxed);
         if taken + 1 >= most {
-            self.shared.herds[workload].over.notify_waiters();
+            self.shared.populations[workload].over.notify_waiters();
         }
         (taken < most).then_some(taken)
     }

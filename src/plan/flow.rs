@@ -52,7 +52,7 @@ pub struct Archetype {
     /// How many loops count at once.
     pub counters: usize,
     /// How many places it has where users gather.
-    pub gatherings: usize,
+    pub rendezvous: usize,
 }
 
 /// Where an archetype's sections begin in its steps.
@@ -208,7 +208,7 @@ impl Archetype {
             status: None,
             data: Vec::new(),
             counters: 0,
-            gatherings: 0,
+            rendezvous: 0,
         }
     }
 

@@ -241,7 +241,7 @@ fn a_count_that_is_made_is_over() {
             recorder.end_iteration(0, 0, crate::stats::sample::IterationEnd::Completed, (1, 0), 1);
         }
         let gauges = crate::stats::Gauges { elapsed_ns: S, ..Default::default() };
-        tally.absorb(&recorder.shed(gauges, crate::clock::Time(S)));
+        tally.absorb(&recorder.take_interval(gauges, crate::clock::Time(S)));
         control.standing.second(&tally.snapshot(None));
         let users = ControlCommand::Users(Some("w".into()), 3 + made);
         let answer = control.handle(&users, S, &source);

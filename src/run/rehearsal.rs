@@ -7,7 +7,7 @@ use super::{Trouble, look_up, start_targets};
 use crate::clock;
 use crate::engine::once::{Once, witnessed};
 use crate::engine::{self, Variables, Witness};
-use crate::event::Walked;
+use crate::event::DryRunTrace;
 use crate::exit::Ending;
 use crate::plan::{Address, Archetype, Plan, Step};
 use crate::sinks::Audience;
@@ -19,7 +19,7 @@ use crate::wire::Wire;
 #[derive(Debug)]
 pub struct Rehearsal {
     /// Each walk, in order.
-    pub walks: Vec<Walked>,
+    pub walks: Vec<DryRunTrace>,
     /// How it ended.
     pub ending: Ending,
 }
@@ -88,7 +88,7 @@ fn alone(
     addresses: &[Address],
     globals: &Variables,
     witness: &Witness,
-) -> Result<(Once, Walked), Trouble> {
+) -> Result<(Once, DryRunTrace), Trouble> {
     let endpoints = engine::endpoints(plan, addresses);
     let wire = Wire::real(endpoints.map_err(|e| Trouble::World("cannot set up TLS", e))?);
     let (addresses, globals) = (addresses.to_vec(), Variables::clone(globals));

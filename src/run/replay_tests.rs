@@ -35,7 +35,7 @@ fn entries(seconds: u64) -> Vec<Entry> {
             // Shards do not shed at the same moment.
             let elapsed_ns = (second + 1) * SECOND_NS + 3_000_000;
             let gauges = Gauges { elapsed_ns, ..Gauges::default() };
-            let delta = recorder.shed(gauges, Time(elapsed_ns));
+            let delta = recorder.take_interval(gauges, Time(elapsed_ns));
             entries.push(Entry::Measured(Arc::new(delta)));
         }
         let moment = Moment { second: second as u32, asked: vec![20.0], ..Moment::default() };

@@ -154,9 +154,11 @@ impl<'a> Steward<'a> {
         let (Some(memory), Some(rss)) = (&mut self.memory, self.rss) else { return };
         for relief in memory.second(self.now_ns, rss, self.users.iter().sum()) {
             let (order, change, cause) = match relief {
-                Relief::Shed(why) => (Order::Shed, "what can be spared is let go", why),
-                Relief::Hold(why) => (Order::HoldUsers(true), "no more users are let in", why),
-                Relief::Release(why) => (Order::HoldUsers(false), "users are let in again", why),
+                Relief::Shed(why) => (Order::TrimMemory, "what can be spared is let go", why),
+                Relief::Hold(why) => (Order::PauseAdmission(true), "no more users are let in", why),
+                Relief::Release(why) => {
+                    (Order::PauseAdmission(false), "users are let in again", why)
+                }
             };
             self.act(Some(order), Topic::Memory, "memory".to_owned(), change.to_owned(), cause);
         }
@@ -276,7 +278,7 @@ impl<'a> Steward<'a> {
             }
             (Step::Helpless(..), _) => (None, "nothing to be done".to_owned()),
             (Step::Remedy(..), Issue::Memory) => {
-                (Some(Order::Shed), "what can be spared is let go".to_owned())
+                (Some(Order::TrimMemory), "what can be spared is let go".to_owned())
             }
             (Step::Remedy(..), Issue::Connections(at)) => {
                 let size = sizing::grown(&self.plan.policies.pools[*at], self.pools[*at].size);

@@ -100,7 +100,7 @@ pub(super) fn archetype(
         series: flow.series,
         groups: flow.groups,
         counters: flow.counters,
-        gatherings: flow.gatherings,
+        rendezvous: flow.gatherings,
         vars: set,
         status,
         data: draws,

@@ -8,13 +8,13 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::paint::{BAD, BOLD, DIM, GOOD, paint, plain};
-use crate::event::{Seen, SeenCall, Walked};
+use crate::event::{DryRunTrace, Seen, SeenCall};
 use crate::exit::Ending;
 use crate::stats::outcome;
 use crate::units::{show_bytes, show_us};
 
 /// All walks as text, with ANSI colours.
-pub fn render(scenario: &str, walks: &[Walked], ending: Ending) -> String {
+pub fn render(scenario: &str, walks: &[DryRunTrace], ending: Ending) -> String {
     let mut out = String::new();
     for walk in walks {
         let number =
@@ -103,7 +103,7 @@ fn call(out: &mut String, call: &SeenCall) {
 }
 
 /// The same as a document.
-pub fn document(scenario: &str, walks: &[Walked], ending: Ending) -> Value {
+pub fn document(scenario: &str, walks: &[DryRunTrace], ending: Ending) -> Value {
     let mut document = json!({
         "version": 1,
         "scenario": scenario,

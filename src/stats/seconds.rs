@@ -103,7 +103,7 @@ mod tests {
             if second == 25 {
                 recorder.begin_iteration(0, 2 * S, 0);
             }
-            let delta = recorder.shed(Gauges::default(), Time((second + 1) * S));
+            let delta = recorder.take_interval(Gauges::default(), Time((second + 1) * S));
             keep(seconds.absorb(&delta));
         }
         keep(seconds.finish());

@@ -136,7 +136,7 @@ mod tests {
             recorder.due(0, k * second);
             recorder.begin_start(0, k * second, 0);
             recorder.begin_call(0, 0, k * second, Time(k * second));
-            let delta = recorder.shed(Gauges::default(), Time((k + 1) * second));
+            let delta = recorder.take_interval(Gauges::default(), Time((k + 1) * second));
             unfinished.absorb(&delta);
             tally.absorb(&delta);
         }

@@ -9,7 +9,7 @@ fn run(fill: impl FnOnce(&mut Recorder)) -> Snapshot {
     let mut recorder = Recorder::new(shape.clone(), 0, crate::clock::Time(0));
     fill(&mut recorder);
     let delta: Delta =
-        recorder.shed(crate::stats::Gauges::default(), crate::clock::Time(1_000_000_000));
+        recorder.take_interval(crate::stats::Gauges::default(), crate::clock::Time(1_000_000_000));
     let mut tally = Tally::new(&shape, 1, vec![true]);
     tally.absorb(&delta);
     tally.snapshot(None)

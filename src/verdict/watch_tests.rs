@@ -69,7 +69,7 @@ impl World {
         self.second += 1;
         let now = self.second * S;
         let gauges = Gauges { elapsed_ns: now, ..Gauges::default() };
-        let delta = self.recorder.shed(gauges, At(now));
+        let delta = self.recorder.take_interval(gauges, At(now));
         self.tally.absorb(&delta);
         self.watch.absorb(&delta);
         let snapshot = self.tally.snapshot(None);

@@ -182,13 +182,13 @@ impl Caution {
                     pool.hang_up(Some(*service));
                 });
             }
-            Order::Shed => {
+            Order::TrimMemory => {
                 self.pools.iter().flatten().for_each(|pool| {
                     pool.hang_up(None);
                 });
             }
             // The shard's own.
-            Order::Admit(_) | Order::HoldUsers(_) => {}
+            Order::Admit(_) | Order::PauseAdmission(_) => {}
         }
     }
 }

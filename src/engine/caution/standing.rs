@@ -12,7 +12,7 @@ use crate::wire::pool::Pool;
 impl Caution {
     /// Puts what happened since the last call of this into a delta; idle connections are looked
     /// at.
-    pub(in crate::engine) fn shed(&self, board: &Board, delta: &mut Delta, now: Time) {
+    pub(in crate::engine) fn take_interval(&self, board: &Board, delta: &mut Delta, now: Time) {
         let used = |pool: &Option<Pool>| {
             pool.as_ref().map_or_else(PoolUse::default, |pool| {
                 pool.sweep(now);

@@ -69,7 +69,7 @@ fn delta(opening: &Opening) -> Delta {
         recorder.begin_iteration(0, k * 1_000, k * 7_919);
         recorder.end_iteration(0, k, crate::stats::sample::IterationEnd::Completed, (k * 31, 0), k);
     }
-    let mut delta = recorder.shed(Gauges::default(), Time(1_000_000_000));
+    let mut delta = recorder.take_interval(Gauges::default(), Time(1_000_000_000));
     delta.statuses[100] = 4_999;
     delta.halt = Some(crate::stats::delta::Halt::DataEnd("rows".into()));
     delta

@@ -15,12 +15,12 @@ pub enum Ranks {
     /// Closed: every number's rank, and how many users each share has.
     Table(Vec<u32>, Vec<u64>),
     /// Open: counted on from where it was asked last.
-    Walk(Walk),
+    Walk(RankCursor),
 }
 
 /// How far the numbers of an open workload were counted.
 #[derive(Debug, Default)]
-pub struct Walk {
+pub struct RankCursor {
     next: u64,
     counts: Vec<u64>,
     last: Option<(u64, u64)>,
@@ -35,7 +35,7 @@ impl Ranks {
         }
         let mut counts = vec![0; workload.shares.len()];
         match &workload.load {
-            Load::Open(_) => Self::Walk(Walk { counts, ..Walk::default() }),
+            Load::Open(_) => Self::Walk(RankCursor { counts, ..RankCursor::default() }),
             Load::Closed(users) => {
                 let rank = |number| count(workload, index, plan.seed, number, &mut counts) as u32;
                 Self::Table((0..users.curve.peak()).map(rank).collect(), counts)

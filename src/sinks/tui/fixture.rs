@@ -250,7 +250,7 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
         cpu_ns: (second + 1) * 200 * MS,
         ..Gauges::default()
     };
-    let mut delta = recorder.shed(gauges, Time((second + 1) * S));
+    let mut delta = recorder.take_interval(gauges, Time((second + 1) * S));
     for window in &mut delta.windows {
         for (phase, took) in window.phases.iter_mut().zip([0, 150, 0, 9_000, 40]) {
             (0..20).filter(|_| took > 0).for_each(|at| phase.record(took + noise(at, took)));

@@ -323,7 +323,7 @@ impl Recorder {
 
     /// Hands over everything since the last shed. `gauges` brings what the shard alone knows; the
     /// recorder adds its own.
-    pub fn shed(&mut self, mut gauges: Gauges, now: Time) -> Delta {
+    pub fn take_interval(&mut self, mut gauges: Gauges, now: Time) -> Delta {
         self.flow(now);
         gauges.seated = self.seated;
         gauges.running_iterations = self.running_iterations;

@@ -6,11 +6,11 @@
 
 use std::rc::Rc;
 
-use super::attempt::Turn;
+use super::attempt::CallTiming;
+use super::iteration::{IterationRunner, IterationSummary, run_on_stop};
 use super::live_schedule::{LiveSchedule, Presence};
 use super::shard::Shard;
 use super::user::{Identity, Item, User};
-use super::walk::{Walk, Walked, say_goodbye};
 use crate::clock::{self, Time};
 use crate::pace::Stay;
 use crate::pace::think::{Ended, next_iteration_ns};
@@ -25,8 +25,8 @@ const IDLE_NS: u64 = 1_000_000;
 
 /// A place in the herd for the length of a stay: all that is known of it, once, since every user's
 /// task holds one.
-pub(super) struct Life<'a> {
-    walk: Walk<'a>,
+pub(super) struct ClosedUser<'a> {
+    runner: IterationRunner<'a>,
     who: Identity,
     /// Its stay, and when it has to leave.
     presence: Rc<Presence>,
@@ -47,25 +47,25 @@ enum Stopped {
     ForGood,
 }
 
-impl<'a> Life<'a> {
+impl<'a> ClosedUser<'a> {
     /// Of who comes to stay.
     pub(super) fn new(shard: &'a Shard, user: &'a mut User, workload: usize, stay: &Stay) -> Self {
         let due = shard.zero(&shard.plan.workloads[workload]).after(stay.enter_ns);
         // Who was held out was ready when the door was opened.
-        let ready = due.max(shard.doors.opened());
+        let ready = due.max(shard.admission.opened());
         let cause = if ready > due { Cause::Admission } else { Cause::Pace };
         let picked_up = clock::now().max(ready);
         // Without a pace nothing but its coming says when a user begins: that it came late is told
         // as such (`late_users`), and is no lateness of its first call.
         let is_free = ready == due && !shard.has_pace(workload, stay.number);
         let first = if is_free {
-            Turn::at_once(picked_up, picked_up)
+            CallTiming::at_once(picked_up, picked_up)
         } else {
-            Turn { intended: due, ready, picked_up, cause }
+            CallTiming { intended: due, ready, picked_up, cause }
         };
         Self {
             presence: Presence::new(stay, user.patience.end_cell()),
-            walk: Walk::new(shard, user, first),
+            runner: IterationRunner::new(shard, user, first),
             who: Identity { workload, number: stay.number, session: 0 },
             held_ns: shard.schedules[workload].paused_ns(due),
             over_at: Time::NEVER,
@@ -75,56 +75,56 @@ impl<'a> Life<'a> {
     }
 
     fn live_schedule(&self) -> &'a LiveSchedule {
-        &self.walk.shard.schedules[self.who.workload]
+        &self.runner.shard.schedules[self.who.workload]
     }
 
     /// Lives it: one session after the other.
-    pub(super) async fn live(&mut self) {
+    pub(super) async fn run(&mut self) {
         loop {
             // Each of them: a goodbye has an end of its own.
             self.live_schedule().arrive(&self.presence);
-            let due = self.walk.turn.intended;
-            if self.walk.user.become_somebody(self.walk.shard, &self.who, due).is_err() {
-                self.walk.shard.recorder.borrow_mut().out_of_rows(self.who.workload);
+            let due = self.runner.timing.intended;
+            if self.runner.user.assume_identity(self.runner.shard, &self.who, due).is_err() {
+                self.runner.shard.recorder.borrow_mut().out_of_rows(self.who.workload);
                 break;
             }
             let stopped = self.session().await;
-            if !matches!(stopped, Stopped::SessionOver) || self.walk.shard.is_draining() {
+            if !matches!(stopped, Stopped::SessionOver) || self.runner.shard.is_draining() {
                 break;
             }
             // A goodbye that took its time keeps the next user waiting: for the target.
             let now = clock::now();
-            let turn = &mut self.walk.turn;
+            let turn = &mut self.runner.timing;
             (turn.ready, turn.picked_up) = (turn.ready.max(now), now);
             self.who.session += 1;
-            self.walk.user.hang_up();
+            self.runner.user.close_connections();
         }
         self.live_schedule().depart(&self.presence);
         // Its connections were its own; the next one in this seat is somebody else.
-        self.walk.user.hang_up();
+        self.runner.user.close_connections();
     }
 
     /// One user's iterations, and its goodbye.
     async fn session(&mut self) -> Stopped {
-        let shard = self.walk.shard;
-        let (length_ns, most) = self.walk.user.session(shard);
-        (self.over_at, self.most) = (self.walk.turn.intended.after(length_ns), most);
+        let shard = self.runner.shard;
+        let (length_ns, most) = self.runner.user.session(shard);
+        (self.over_at, self.most) = (self.runner.timing.intended.after(length_ns), most);
         self.begun = false;
         let stopped = loop {
             if !self.come_to_turn().await {
                 break Stopped::ForGood;
             }
             let is_over =
-                || self.iterations() >= self.most || self.walk.turn.intended >= self.over_at;
+                || self.iterations() >= self.most || self.runner.timing.intended >= self.over_at;
             if self.begun && is_over() {
                 break Stopped::SessionOver;
             }
             if !self.start_over() {
                 break Stopped::ForGood;
             }
-            let intended = self.walk.turn.intended;
-            shard.begin_iteration(self.who.workload, &self.walk.turn);
-            let (walked, could_start) = self.walk.iteration(!self.begun).await;
+            let intended = self.runner.timing.intended;
+            shard.begin_iteration(self.who.workload, &self.runner.timing);
+            let (walked, could_start) = self.runner.iteration(!self.begun).await;
             shard.end_iteration(self.who.workload, intended, &walked);
             if !could_start {
                 // A user whose `on_start` failed never was one: it has nothing to stop.
@@ -143,7 +143,7 @@ impl<'a> Life<'a> {
         if self.begun {
             self.live_schedule().depart(&self.presence);
             // Boxed: most users have nothing to say, and their tasks should have no room for it.
-            Box::pin(say_goodbye(shard, self.walk.user)).await;
+            Box::pin(run_on_stop(shard, self.runner.user)).await;
         }
         stopped
     }
@@ -156,9 +156,9 @@ impl<'a> Life<'a> {
     /// While its workload is paused it stays as it is, and all that was to come comes later by as
     /// much: what is left of a think is thought afterwards, and nobody counts the pause as waiting.
     async fn come_to_turn(&mut self) -> bool {
-        let (shard, live) = (self.walk.shard, self.live_schedule());
-        let ready = self.walk.turn.ready;
-        let mut now = self.walk.turn.picked_up;
+        let (shard, live) = (self.runner.shard, self.live_schedule());
+        let ready = self.runner.timing.ready;
+        let mut now = self.runner.timing.picked_up;
         let (mut waited, mut was_barred) = (false, false);
         let held_ns = loop {
             let held_ns = live.paused_ns(now).saturating_sub(self.held_ns);
@@ -172,7 +172,7 @@ impl<'a> Life<'a> {
             if may_leave && (now >= leave || shard.is_draining()) {
                 return false;
             }
-            let barred = at <= now && shard.holds_back(self.who.workload);
+            let barred = at <= now && shard.is_deprioritized(self.who.workload);
             if at <= now && !barred {
                 break held_ns;
             }
@@ -180,24 +180,24 @@ impl<'a> Life<'a> {
             let at = if barred { leave } else { at };
             let changes = live.version();
             let over = || {
-                let let_in = barred && !shard.holds_back(self.who.workload);
+                let let_in = barred && !shard.is_deprioritized(self.who.workload);
                 let_in || shard.is_draining() || live.version() != changes
             };
             // Whatever ended the wait, the world is looked at again.
-            let _ = self.walk.user.patience.idle_until(at, over).await;
+            let _ = self.runner.user.patience.idle_until(at, over).await;
             (now, waited) = (clock::now(), true);
         };
         self.held_ns = live.paused_ns(now);
         self.over_at = self.over_at.after(held_ns);
-        let turn = &mut self.walk.turn;
-        *turn = Turn {
+        let turn = &mut self.runner.timing;
+        *turn = CallTiming {
             intended: turn.intended.after(held_ns),
             ready: turn.ready.after(held_ns),
             picked_up: now,
             ..*turn
         };
         if was_barred {
-            turn.ready = turn.ready.max(shard.doors.opened());
+            turn.ready = turn.ready.max(shard.admission.opened());
             turn.cause = Cause::Admission;
         }
         true
@@ -207,7 +207,7 @@ impl<'a> Life<'a> {
     fn start_over(&mut self) -> bool {
         let iteration = if self.begun { self.iterations() } else { 0 };
         let Some(item) = self.next_item(iteration) else { return false };
-        let (shard, user) = (self.walk.shard, &mut *self.walk.user);
+        let (shard, user) = (self.runner.shard, &mut *self.runner.user);
         // A user that comes again goes on in its own stream, it does not begin anew.
         user.begin(shard.plan.seed, self.presence.stay.visit << 32 | iteration, item);
         let has_rows = user.take_rows(shard, &self.who, true).is_ok();
@@ -219,12 +219,12 @@ impl<'a> Life<'a> {
 
     /// How many iterations this user has begun in this stay.
     fn iterations(&self) -> u64 {
-        (self.walk.user.iteration & 0xffff_ffff) + 1
+        (self.runner.user.iteration & 0xffff_ffff) + 1
     }
 
     /// Which item the next iteration is; `None` when there is none left.
     fn next_item(&self, iteration: u64) -> Option<Item> {
-        let (shard, who, intended) = (self.walk.shard, &self.who, self.walk.turn.intended);
+        let (shard, who, intended) = (self.runner.shard, &self.who, self.runner.timing.intended);
         let workload = &shard.plan.workloads[who.workload];
         let Load::Closed(users) = &workload.load else { return None };
         // A later session's user has a number of its own.
@@ -239,8 +239,8 @@ impl<'a> Life<'a> {
     }
 
     /// When the next iteration is intended, and when the user is free for it.
-    fn next_turn(&mut self, intended: Time, walked: &Walked) {
-        let (shard, user) = (self.walk.shard, &*self.walk.user);
+    fn next_turn(&mut self, intended: Time, walked: &IterationSummary) {
+        let (shard, user) = (self.runner.shard, &*self.runner.user);
         let ended = Ended {
             intended_ns: intended.0,
             done_ns: walked.done.0,
@@ -251,10 +251,10 @@ impl<'a> Life<'a> {
         let due = Time(next_iteration_ns(ended, shard.flows[user.archetype].pace_ns));
         // A target that gives no answer is not hammered, whatever the pace. What the pace intended
         // stays intended: holding back is blocked time.
-        let hold_ns = if self.walk.calls > 0 { user.backoff_ns() } else { IDLE_NS };
+        let hold_ns = if self.runner.calls > 0 { user.backoff_ns() } else { IDLE_NS };
         let ready = due.max(walked.done.after(hold_ns.max(walked.pause_ns)));
         self.held_ns = self.live_schedule().paused_ns(walked.done);
-        let picked_up = self.walk.turn.picked_up;
-        self.walk.turn = Turn { intended: due, ready, picked_up, cause: Cause::Pace };
+        let picked_up = self.runner.timing.picked_up;
+        self.runner.timing = CallTiming { intended: due, ready, picked_up, cause: Cause::Pace };
     }
 }

@@ -6,12 +6,12 @@
 
 use rand::RngExt;
 
-use super::attempt::{self, CallEnd, Turn};
+use super::attempt::{self, CallEnd, CallTiming};
 use super::prepared::Flow;
 use super::redacted::redactor;
 use super::shard::Shard;
 use super::user::{Group, User};
-use super::{gathering, parallel};
+use super::{parallel, rendezvous};
 use crate::clock::{self, Time};
 use crate::curve::Distribution;
 use crate::plan::flow::{MAX_ROUNDS, Step};
@@ -30,7 +30,7 @@ const ENDLESS: u32 = 1_000_000;
 
 /// An iteration that has ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Walked {
+pub(super) struct IterationSummary {
     /// How it ended.
     pub(super) end: IterationEnd,
     /// When its last call was done.
@@ -49,11 +49,11 @@ pub(super) struct Walked {
 }
 
 /// A user's walks: one iteration after the other.
-pub(super) struct Walk<'a> {
+pub(super) struct IterationRunner<'a> {
     pub(super) shard: &'a Shard,
     pub(super) user: &'a mut User,
     /// The next step's turn, before what is owed.
-    pub(super) turn: Turn,
+    pub(super) timing: CallTiming,
     /// Owed before the next step that takes time, ns: the last call's think, pauses, and the wait
     /// after a call that got no answer.
     think_ns: u64,
@@ -73,13 +73,13 @@ pub(super) struct Walk<'a> {
     was_ok: bool,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> IterationRunner<'a> {
     /// Of a user that has somebody's identity.
-    pub(super) fn new(shard: &'a Shard, user: &'a mut User, first: Turn) -> Self {
+    pub(super) fn new(shard: &'a Shard, user: &'a mut User, first: CallTiming) -> Self {
         Self {
             shard,
             user,
-            turn: first,
+            timing: first,
             think_ns: 0,
             pause_ns: 0,
             hold_ns: 0,
@@ -100,11 +100,11 @@ impl<'a> Walk<'a> {
 
     /// Walks an iteration from `self.turn` on, with `on_start` before it for the first time; the
     /// second part says whether that held.
-    pub(super) async fn iteration(&mut self, is_first: bool) -> (Walked, bool) {
+    pub(super) async fn iteration(&mut self, is_first: bool) -> (IterationSummary, bool) {
         (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
         (self.thought_ns, self.thought_before_ns) = (0, 0);
-        (self.done, self.calls) = (self.turn.picked_up, 0);
-        self.late_ns = self.turn.picked_up.since(self.turn.ready);
+        (self.done, self.calls) = (self.timing.picked_up, 0);
+        self.late_ns = self.timing.picked_up.since(self.timing.ready);
         self.stalled_ns = self.shard.recorder.borrow().stalled_ns();
         if is_first && let Some(on_start) = self.flow().sections.on_start {
             // Boxed: it comes once, and would double the room of every user's task.
@@ -133,7 +133,7 @@ impl<'a> Walk<'a> {
                 Step::End => return IterationEnd::Completed,
                 Step::Call(index) => {
                     let prepared = &flow.calls[*index];
-                    let ended = attempt::call(self.shard, self.user, prepared, &self.turn).await;
+                    let ended = attempt::call(self.shard, self.user, prepared, &self.timing).await;
                     let think = prepared.call.think.as_ref().or(flow.think.as_ref());
                     let went = self.after(&ended, think);
                     let went = if prepared.call.rescued { self.rescue(&ended) } else { went };
@@ -146,7 +146,7 @@ impl<'a> Walk<'a> {
                     self.after(&ended, think).map(|()| at + 1)
                 }
                 Step::Rendezvous(rendezvous) => {
-                    Box::pin(gathering::join(self, *rendezvous)).await.map(|()| at + 1)
+                    Box::pin(rendezvous::join(self, *rendezvous)).await.map(|()| at + 1)
                 }
                 step => {
                     in_a_row += 1;
@@ -155,7 +155,7 @@ impl<'a> Walk<'a> {
                     let done = |left: u64| (MAX_ITERATION_WORK - left) / WORK_IN_A_ROW;
                     let has_worked = done(left) != done(self.user.work);
                     if (in_a_row.is_multiple_of(STEPS_IN_A_ROW) || has_worked)
-                        && let Err(end) = self.breathe(in_a_row).await
+                        && let Err(end) = self.yield_if_spinning(in_a_row).await
                     {
                         break end;
                     }
@@ -171,10 +171,10 @@ impl<'a> Walk<'a> {
         end
     }
 
-    fn walked(&self, end: IterationEnd) -> Walked {
+    fn walked(&self, end: IterationEnd) -> IterationSummary {
         // A `log`, a group or a rendezvous after the last call took what was owed by then.
-        let waited_ns = self.turn.intended.since(self.done);
-        Walked {
+        let waited_ns = self.timing.intended.since(self.done);
+        IterationSummary {
             end,
             done: self.done,
             thought_ns: self.thought_before_ns,
@@ -194,7 +194,7 @@ impl<'a> Walk<'a> {
         let own_ns = self.think_ns + self.pause_ns;
         let wait_ns = own_ns.max(self.hold_ns);
         (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
-        let intended = self.turn.intended.after(wait_ns);
+        let intended = self.timing.intended.after(wait_ns);
         if self.user.patience.pause_until(intended).await.is_err() {
             return Err(IterationEnd::Interrupted);
         }
@@ -205,7 +205,7 @@ impl<'a> Walk<'a> {
     /// The user waited on its own account until `intended`; the next step is due then.
     pub(super) fn go_on_at(&mut self, intended: Time, thought_ns: u64) {
         self.thought_ns += thought_ns;
-        self.turn = Turn::at_once(intended, clock::now());
+        self.timing = CallTiming::at_once(intended, clock::now());
     }
 
     /// A call has ended: each call but the first is ready when it is intended, at the end of the
@@ -214,7 +214,7 @@ impl<'a> Walk<'a> {
         let done = ended.done;
         (self.done, self.calls) = (done, self.calls + 1);
         self.thought_before_ns = self.thought_ns;
-        self.turn = Turn::at_once(done, done);
+        self.timing = CallTiming::at_once(done, done);
         self.think_ns = self.user.draw(think);
         self.hold_ns = self.user.hold_after(ended.answered);
         match ended.fate {
@@ -247,12 +247,12 @@ impl<'a> Walk<'a> {
                 Ok(witness.map_or(drawn, |witness| witness.way(at, choice, drawn)))
             }
             Step::If { condition, to } => {
-                let holds = condition.holds(&mut self.user.scope(self.shard, self.turn.intended));
+                let holds = condition.holds(&mut self.user.scope(self.shard, self.timing.intended));
                 self.or_fault(holds).map(|holds| if holds { at + 1 } else { *to })
             }
             Step::Count { counter, times } => {
                 let times =
-                    times.count(&mut self.user.scope(self.shard, self.turn.intended), MAX_ROUNDS);
+                    times.count(&mut self.user.scope(self.shard, self.timing.intended), MAX_ROUNDS);
                 *self.user.rounds(*counter) = self.or_fault(times)?;
                 Ok(at + 1)
             }
@@ -265,7 +265,7 @@ impl<'a> Walk<'a> {
             },
             Step::Set(values) => {
                 for (slot, value) in values {
-                    let value = value.kept(&mut self.user.scope(self.shard, self.turn.intended));
+                    let value = value.kept(&mut self.user.scope(self.shard, self.timing.intended));
                     self.user.variables[*slot] = Some(self.or_fault(value)?);
                 }
                 Ok(at + 1)
@@ -277,7 +277,7 @@ impl<'a> Walk<'a> {
             Step::Log(text) => {
                 let mut line = Vec::new();
                 let rendered =
-                    text.render(&mut self.user.scope(self.shard, self.turn.intended), &mut line);
+                    text.render(&mut self.user.scope(self.shard, self.timing.intended), &mut line);
                 self.or_fault(rendered)?;
                 if let Some(witness) = &self.shard.witness {
                     witness.said((self.shard, self.user), &line);
@@ -292,7 +292,7 @@ impl<'a> Walk<'a> {
             }
             Step::OpenGroup(group) => {
                 let (intended, thought_ns, calls) =
-                    (self.turn.intended, self.thought_ns, self.calls);
+                    (self.timing.intended, self.thought_ns, self.calls);
                 self.user.extras().groups.push(Group { id: *group, intended, thought_ns, calls });
                 Ok(at + 1)
             }
@@ -340,7 +340,7 @@ impl<'a> Walk<'a> {
 
     /// Lets others have a turn; ends a flow that goes round without ever taking time, or whose time
     /// is over.
-    async fn breathe(&mut self, in_a_row: u32) -> Result<(), IterationEnd> {
+    async fn yield_if_spinning(&mut self, in_a_row: u32) -> Result<(), IterationEnd> {
         if in_a_row >= ENDLESS {
             self.shard.recorder.borrow_mut().own_fault(OwnFault::EndlessLoop);
             return Err(IterationEnd::Early);
@@ -351,13 +351,13 @@ impl<'a> Walk<'a> {
         // Other users had their turn: the next call is picked up now, later than it was ready.
         let now = clock::now();
         self.late_ns += now.since(before);
-        self.turn.picked_up = self.turn.picked_up.max(now);
+        self.timing.picked_up = self.timing.picked_up.max(now);
         in_time.map_err(|_| IterationEnd::Interrupted)
     }
 }
 
 /// What a user does once more, after its last iteration; its calls belong to none.
-pub(super) async fn say_goodbye(shard: &Shard, user: &mut User) {
+pub(super) async fn run_on_stop(shard: &Shard, user: &mut User) {
     if let Some(on_stop) = shard.flows[user.archetype].sections.on_stop
         && !shard.cut.get()
         && !shard.plan.grace.is_zero()
@@ -367,8 +367,8 @@ pub(super) async fn say_goodbye(shard: &Shard, user: &mut User) {
         user.patience.set_hard_end(now + shard.plan.grace);
         // What its last iteration worked is behind it.
         user.work = MAX_ITERATION_WORK;
-        let turn = Turn::at_once(now, now);
-        Walk::new(shard, user, turn).section(on_stop).await;
+        let turn = CallTiming::at_once(now, now);
+        IterationRunner::new(shard, user, turn).section(on_stop).await;
     }
     if let Some(left) = &shard.left {
         left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone_from(&user.variables);

@@ -12,20 +12,20 @@ use crate::plan::policy::Priority;
 
 /// A shard's doors.
 #[derive(Debug)]
-pub(super) struct Doors {
+pub(super) struct AdmissionGate {
     /// Workloads below this priority begin nothing.
     least: Cell<Priority>,
     /// Nobody is let in.
-    shut: Cell<bool>,
+    closed: Cell<bool>,
     /// When they were opened last.
     opened: Cell<Time>,
 }
 
-impl Doors {
+impl AdmissionGate {
     /// Open ones.
     pub(super) fn new() -> Self {
         let (least, shut) = (Cell::new(Priority::Low), Cell::new(false));
-        Self { least, shut, opened: Cell::new(Time(0)) }
+        Self { least, closed: shut, opened: Cell::new(Time(0)) }
     }
 
     /// Only what is at least so important may begin.
@@ -35,8 +35,8 @@ impl Doors {
     }
 
     /// Nobody is let in, or everybody again.
-    pub(super) fn hold(&self, shut: bool) {
-        self.shut.set(shut);
+    pub(super) fn set_closed(&self, shut: bool) {
+        self.closed.set(shut);
         self.opened.set(clock::now());
     }
 
@@ -48,12 +48,12 @@ impl Doors {
 
 impl Shard {
     /// Whether a workload may begin nothing now.
-    pub(super) fn holds_back(&self, workload: usize) -> bool {
-        self.plan.workloads[workload].priority < self.doors.least.get()
+    pub(super) fn is_deprioritized(&self, workload: usize) -> bool {
+        self.plan.workloads[workload].priority < self.admission.least.get()
     }
 
     /// Whether no user of a workload may come now.
-    pub(super) fn holds_out(&self, workload: usize) -> bool {
-        self.doors.shut.get() || self.holds_back(workload)
+    pub(super) fn is_admission_closed(&self, workload: usize) -> bool {
+        self.admission.closed.get() || self.is_deprioritized(workload)
     }
 }

@@ -9,11 +9,11 @@ use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::task::{Poll, Waker};
 
-use super::attempt::Turn;
-use super::life::Life;
+use super::attempt::CallTiming;
+use super::closed_user::ClosedUser;
+use super::iteration::{IterationRunner, IterationSummary, run_on_stop};
 use super::shard::Shard;
 use super::user::{Identity, Item, User};
-use super::walk::{Walk, Walked, say_goodbye};
 use crate::clock::{self, Time};
 use crate::pace::{Start, Stay};
 use crate::plan::{Load, Workload};
@@ -21,40 +21,40 @@ use crate::stats::sample::IterationEnd;
 
 /// Who is to sit down.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Guest {
+pub(super) enum Assignment {
     /// A user of the closed model, for as long as it stays.
     User(usize, Stay),
     /// An arrival of the open model, for one iteration.
     Arrival(usize, Start),
 }
 
-impl Guest {
+impl Assignment {
     /// Whether it is seated before it is due, to be made ready.
     fn is_early(&self, shard: &Shard) -> bool {
-        matches!(self, Self::User(..)) && shard.ahead_ns() > 0
+        matches!(self, Self::User(..)) && shard.prewarm_ns() > 0
     }
 }
 
 /// A place for one user.
 #[derive(Debug, Default)]
-pub(super) struct Seat {
-    guest: Cell<Option<Guest>>,
+pub(super) struct UserTask {
+    assignment: Cell<Option<Assignment>>,
     waker: RefCell<Option<Waker>>,
     /// Nobody will sit in it any more.
     closed: Cell<bool>,
 }
 
-impl Seat {
-    fn give(&self, guest: Guest) {
-        self.guest.set(Some(guest));
+impl UserTask {
+    fn set(&self, guest: Assignment) {
+        self.assignment.set(Some(guest));
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
     }
 
     /// Whoever sits down next; none: the seat is taken away.
-    async fn next(&self) -> Option<Guest> {
-        poll_fn(|cx| match self.guest.take() {
+    async fn next(&self) -> Option<Assignment> {
+        poll_fn(|cx| match self.assignment.take() {
             Some(guest) => Poll::Ready(Some(guest)),
             None if self.closed.get() => Poll::Ready(None),
             None => {
@@ -68,87 +68,89 @@ impl Seat {
 
 /// Seats a guest: in the seat that was left last, whose memory and connections are warm, or in a
 /// new one. The caller has made sure that there may be one more.
-pub(super) fn take(shard: &Rc<Shard>, guest: Guest) {
-    let free = shard.free_seats.borrow_mut().pop();
+pub(super) fn assign(shard: &Rc<Shard>, guest: Assignment) {
+    let free = shard.idle_tasks.borrow_mut().pop();
     let seat = free.unwrap_or_else(|| {
-        let seat = Rc::new(Seat::default());
-        tokio::task::spawn_local(sit(Rc::clone(shard), Rc::clone(&seat), None));
+        let seat = Rc::new(UserTask::default());
+        tokio::task::spawn_local(run_task(Rc::clone(shard), Rc::clone(&seat), None));
         seat
     });
     if !guest.is_early(shard) {
         shard.enter();
-        if let Guest::User(workload, stay) = &guest {
+        if let Assignment::User(workload, stay) = &guest {
             shard.user_came(*workload, stay);
         }
     }
-    seat.give(guest);
+    seat.set(guest);
 }
 
 /// Makes a seat whose connections are open before anybody sits in it.
-pub(super) fn warm(shard: &Rc<Shard>, workload: usize) {
-    shard.warming.set(shard.warming.get() + 1);
-    tokio::task::spawn_local(sit(Rc::clone(shard), Rc::default(), Some(workload)));
+pub(super) fn prewarm_task(shard: &Rc<Shard>, workload: usize) {
+    shard.prewarming.set(shard.prewarming.get() + 1);
+    tokio::task::spawn_local(run_task(Rc::clone(shard), Rc::default(), Some(workload)));
 }
 
 /// One guest after the other; where a workload is named, connections to its services come first.
-async fn sit(shard: Rc<Shard>, seat: Rc<Seat>, warm: Option<usize>) {
+async fn run_task(shard: Rc<Shard>, seat: Rc<UserTask>, warm: Option<usize>) {
     let _alarm = Shard::alarm(&shard);
     // Made here: what is handed to a task is kept twice.
     let mut user = User::new(&shard);
     if let Some(workload) = warm {
         // Boxed: it comes once, and would double the room of every user's task.
-        Box::pin(shard.warm_up(&mut user, workload)).await;
-        shard.warming.set(shard.warming.get() - 1);
-        shard.free_seats.borrow_mut().push(Rc::clone(&seat));
+        Box::pin(shard.prewarm(&mut user, workload)).await;
+        shard.prewarming.set(shard.prewarming.get() - 1);
+        shard.idle_tasks.borrow_mut().push(Rc::clone(&seat));
     }
     while let Some(guest) = seat.next().await {
         match &guest {
-            Guest::User(workload, stay) => {
+            Assignment::User(workload, stay) => {
                 // What an arrival or another user left in this seat is not this one's.
-                user.hang_up();
+                user.close_connections();
                 if guest.is_early(&shard) {
                     // Boxed: it comes once, and would double the room of every user's task.
-                    if !Box::pin(shard.await_user(&mut user, *workload, stay)).await {
+                    if !Box::pin(shard.prewarm_user(&mut user, *workload, stay)).await {
                         if !shard.is_draining() {
                             shard.user_never_came(*workload, stay);
                         }
-                        shard.has_gone(*workload);
-                        shard.free_seats.borrow_mut().push(Rc::clone(&seat));
+                        shard.departed(*workload);
+                        shard.idle_tasks.borrow_mut().push(Rc::clone(&seat));
                         continue;
                     }
                     shard.enter();
                     shard.user_came(*workload, stay);
                 }
-                Life::new(&shard, &mut user, *workload, stay).live().await;
+                ClosedUser::new(&shard, &mut user, *workload, stay).run().await;
                 shard.user_left(*workload);
             }
-            Guest::Arrival(workload, start) => arrive(&shard, &mut user, *workload, start).await,
+            Assignment::Arrival(workload, start) => {
+                run_arrival(&shard, &mut user, *workload, start).await
+            }
         }
-        shard.free_seats.borrow_mut().push(Rc::clone(&seat));
+        shard.idle_tasks.borrow_mut().push(Rc::clone(&seat));
         shard.leave();
         match guest {
             // Last, so that nobody ever sees more users at work than are allowed.
-            Guest::Arrival(workload, _) => {
+            Assignment::Arrival(workload, _) => {
                 shard.shared.users[workload].fetch_sub(1, Relaxed);
             }
-            Guest::User(workload, _) => shard.has_gone(workload),
+            Assignment::User(workload, _) => shard.departed(workload),
         }
     }
 }
 
 /// One arrival: a new user for one iteration.
-async fn arrive(shard: &Shard, user: &mut User, index: usize, start: &Start) {
+async fn run_arrival(shard: &Shard, user: &mut User, index: usize, start: &Start) {
     let now = clock::now();
     let workload = &shard.plan.workloads[index];
     let due = shard.zero(workload).after(start.due_ns);
     let who = Identity { workload: index, number: start.number, session: 0 };
     if matches!(&workload.load, Load::Open(arrivals) if arrivals.fresh_connections) {
-        user.hang_up();
+        user.close_connections();
     }
-    let ready = user.become_somebody(shard, &who, due);
+    let ready = user.assume_identity(shard, &who, due);
     user.begin(shard.plan.seed, 0, Item::Of(start.number));
     user.patience.set_hard_end(shard.hard_end(workload));
-    let turn = Turn::at_once(due, now);
+    let turn = CallTiming::at_once(due, now);
     let due_ns = due.since(shard.start);
     shard.recorder.borrow_mut().begin_start(index, due_ns, now.since(due));
     if ready.is_err() || user.take_rows(shard, &who, true).is_err() {
@@ -156,7 +158,7 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: &Start) {
         recorder.end_iteration(index, due_ns, IterationEnd::Early, (0, 0), due_ns);
         return;
     }
-    let (walked, begun) = Walk::new(shard, user, turn).iteration(true).await;
+    let (walked, begun) = IterationRunner::new(shard, user, turn).iteration(true).await;
     shard.end_iteration(index, due, &walked);
     if walked.end != IterationEnd::Interrupted && walked.pause_ns > 0 {
         // A pause at the end of the flow: this user is still there, as long as it may be.
@@ -165,15 +167,15 @@ async fn arrive(shard: &Shard, user: &mut User, index: usize, start: &Start) {
     }
     if begun {
         // Boxed: most users have nothing to say, and their tasks should have no room for it.
-        Box::pin(say_goodbye(shard, user)).await;
+        Box::pin(run_on_stop(shard, user)).await;
     }
 }
 
 impl Shard {
     /// Lets go what can be spared: free seats with their connections, buffers, what would be kept
     /// of failures yet to come.
-    pub(super) fn shed(&self) {
-        for seat in std::mem::take(&mut *self.free_seats.borrow_mut()) {
+    pub(super) fn release_idle(&self) {
+        for seat in std::mem::take(&mut *self.idle_tasks.borrow_mut()) {
             seat.closed.set(true);
             if let Some(waker) = seat.waker.borrow_mut().take() {
                 waker.wake();
@@ -185,14 +187,14 @@ impl Shard {
     }
 
     /// An iteration begins.
-    pub(super) fn begin_iteration(&self, workload: usize, turn: &Turn) {
+    pub(super) fn begin_iteration(&self, workload: usize, turn: &CallTiming) {
         let due_ns = turn.intended.since(self.start);
         let lag_ns = turn.picked_up.since(turn.ready);
         self.recorder.borrow_mut().begin_iteration(workload, due_ns, lag_ns);
     }
 
     /// An iteration has ended.
-    pub(super) fn end_iteration(&self, workload: usize, due: Time, walked: &Walked) {
+    pub(super) fn end_iteration(&self, workload: usize, due: Time, walked: &IterationSummary) {
         let took = walked.done.since(due).saturating_sub(walked.thought_ns);
         let due_ns = due.since(self.start);
         let done_ns = walked.done.since(self.start);

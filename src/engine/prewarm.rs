@@ -8,9 +8,9 @@
 use std::rc::Rc;
 use std::sync::atomic::Ordering::Relaxed;
 
-use super::seat;
 use super::shard::Shard;
 use super::user::User;
+use super::worker;
 use crate::clock::{self, Time, Timer};
 use crate::pace::Stay;
 use crate::plan::policy::Strategy;
@@ -34,7 +34,7 @@ const SPREAD: u64 = 192;
 
 impl Shard {
     /// How long before they are due users are made ready, ns; zero: not at all.
-    pub(super) fn ahead_ns(&self) -> u64 {
+    pub(super) fn prewarm_ns(&self) -> u64 {
         self.plan.policies.provision.map_or(0, nanos)
     }
 
@@ -80,7 +80,7 @@ impl Shard {
 
     /// Makes a user of the closed model ready and waits until it is due; false when it is not to
     /// come any more.
-    pub(super) async fn await_user(&self, user: &mut User, index: usize, stay: &Stay) -> bool {
+    pub(super) async fn prewarm_user(&self, user: &mut User, index: usize, stay: &Stay) -> bool {
         let workload = &self.plan.workloads[index];
         let (seed, due) = (self.plan.seed, self.zero(workload).after(stay.enter_ns));
         let archetype = workload.share_of(seed, index, stay.number).archetype;
@@ -97,19 +97,19 @@ impl Shard {
         let _ = user.patience.idle_until(due, over).await;
         // Who is ready is held like everybody else, as long as it was to stay.
         user.patience.set_hard_end(self.zero(workload).after(stay.leave_ns));
-        let let_in = || self.is_draining() || !self.holds_out(index);
+        let let_in = || self.is_draining() || !self.is_admission_closed(index);
         let _ = user.patience.idle_until(Time::NEVER, let_in).await;
-        !self.is_draining() && !self.holds_out(index)
+        !self.is_draining() && !self.is_admission_closed(index)
     }
 
     /// Makes seats for a workload of the open model as its curve announces them, until it is over.
-    pub(super) async fn look_ahead(self: Rc<Self>, index: usize) {
+    pub(super) async fn prewarm_arrivals(self: Rc<Self>, index: usize) {
         let (workload, timer) = (&self.plan.workloads[index], Timer::new());
         let crate::plan::Load::Open(arrivals) = &workload.load else { return };
         let end = self.zero(workload).after(arrivals.curve.end_ns());
         while clock::now() < end && !self.is_draining() && !arrivals.fresh_connections {
             for _ in 0..self.missing_seats(index, workload, arrivals).min(AT_ONCE) {
-                seat::warm(&self, index);
+                worker::prewarm_task(&self, index);
             }
             timer.wait_until(clock::now().after(LOOK_NS).min(end)).await;
         }
@@ -121,7 +121,7 @@ impl Shard {
         let live = self.schedules[index].curve_override();
         let curve = live.as_ref().map_or(&arrivals.curve, |(curve, _)| &**curve);
         let at = clock::now().since(self.zero(workload));
-        let (now, soon) = (curve.level(at), curve.level(at + self.ahead_ns()));
+        let (now, soon) = (curve.level(at), curve.level(at + self.prewarm_ns()));
         if now == 0 || soon <= now {
             return 0;
         }
@@ -130,12 +130,12 @@ impl Shard {
         let more = (users as f64 * growth * SPARE / self.segment.shards as f64).ceil() as u64;
         let most = arrivals.max_users.saturating_sub(users) / self.segment.shards;
         // Where connections take long to open, or never do, those under way are enough.
-        let there = self.free_seats.borrow().len() as u64 + self.warming.get();
+        let there = self.idle_tasks.borrow().len() as u64 + self.prewarming.get();
         more.min(most).saturating_sub(there)
     }
 
     /// Opens the connections of a seat that nobody sits in yet.
-    pub(super) async fn warm_up(&self, user: &mut User, index: usize) {
+    pub(super) async fn prewarm(&self, user: &mut User, index: usize) {
         for share in &self.plan.workloads[index].shares {
             // A user with a way of its own opens its own.
             if self.plan.archetypes[share.archetype].link.is_none() {

@@ -8,7 +8,7 @@ use std::future::poll_fn;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use super::walk::Walk;
+use super::iteration::IterationRunner;
 use crate::clock::{self, Time, Timer};
 use crate::plan::flow::Rendezvous;
 use crate::stats::sample::IterationEnd;
@@ -16,7 +16,7 @@ use crate::units::nanos;
 
 /// A place where users of all shards wait for each other.
 #[derive(Debug, Default)]
-pub struct Gathering(Mutex<Waiting>);
+pub struct RendezvousPoint(Mutex<Waiting>);
 
 #[derive(Debug)]
 struct Waiting {
@@ -37,10 +37,13 @@ impl Default for Waiting {
 
 /// The user comes to a rendezvous and goes on with the others, or alone when its wait is over. The
 /// wait is the user's own, as a pause.
-pub(super) async fn join(walk: &mut Walk<'_>, at: Rendezvous) -> Result<(), IterationEnd> {
+pub(super) async fn join(
+    walk: &mut IterationRunner<'_>,
+    at: Rendezvous,
+) -> Result<(), IterationEnd> {
     let (shard, archetype) = (walk.shard, walk.user.archetype);
-    let gathering = &shard.shared.gatherings[archetype][at.gathering];
-    let came = walk.turn.intended;
+    let gathering = &shard.shared.rendezvous[archetype][at.gathering];
+    let came = walk.timing.intended;
     let alone_at = came.after(nanos(at.wait));
     let go_on = match gathering.come(at.users) {
         Came::Last(released) => released,
@@ -81,7 +84,7 @@ enum Came {
     Waits(u64, u64),
 }
 
-impl Gathering {
+impl RendezvousPoint {
     /// Somebody comes; `users` make it complete.
     fn come(&self, users: u64) -> Came {
         let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
