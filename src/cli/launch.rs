@@ -27,7 +27,7 @@ use crate::sinks::files::Files;
 use crate::sinks::folder::Folder;
 #[cfg(feature = "web")]
 use crate::sinks::web;
-use crate::sinks::{Audience, Full, json, summary};
+use crate::sinks::{SinkSet, WhenFull, json, summary};
 
 /// Whether a run leaves a folder behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,7 +60,7 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
         Ok(folder) => folder,
         Err(error) => return fail(&error, Ending::Broken),
     };
-    let mut audience = Audience::default();
+    let mut audience = SinkSet::default();
     audience.set_hurry(signals.hurry());
     // Nobody who may not change the run has a way to it.
     let remote = (!common.no_control).then(ControlClient::default);
@@ -136,7 +136,7 @@ fn unwritable(folder: &Path, error: &io::Error) -> io::Error {
 /// Waits for all sinks, writes what waited for them, and shows the summary, with `kept` at its end
 /// if there is no file. What could not be written is said in all of it.
 pub(super) fn tell(
-    audience: Audience,
+    audience: SinkSet,
     streams: &Streams,
     mut report: Arc<Report>,
     output: &Output,
@@ -165,7 +165,7 @@ fn paths(folder: Option<&Path>, reports: &[Export]) -> Vec<PathBuf> {
 }
 
 fn seat(
-    audience: &mut Audience,
+    audience: &mut SinkSet,
     common: &Common,
     folder: Option<&Arc<Folder>>,
     remote: Option<&ControlClient>,
@@ -181,7 +181,7 @@ fn seat(
 /// Opens the dashboard in the browser where one is asked for; what to say of it.
 #[cfg(feature = "web")]
 fn dashboard(
-    audience: &mut Audience,
+    audience: &mut SinkSet,
     common: &Common,
     remote: Option<&ControlClient>,
 ) -> io::Result<Vec<String>> {
@@ -195,12 +195,12 @@ fn dashboard(
     if opened.is_remote {
         told.push("the dashboard is not on loopback: whoever reaches it sees the run".to_owned());
     }
-    audience.seat("web", Full::Drop, opened.sink)?;
+    audience.seat("web", WhenFull::DropNewest, opened.sink)?;
     Ok(told)
 }
 
 #[cfg(not(feature = "web"))]
-fn dashboard(_: &mut Audience, _: &Common, _: Option<&ControlClient>) -> io::Result<Vec<String>> {
+fn dashboard(_: &mut SinkSet, _: &Common, _: Option<&ControlClient>) -> io::Result<Vec<String>> {
     Ok(Vec::new())
 }
 
@@ -208,24 +208,24 @@ fn dashboard(_: &mut Audience, _: &Common, _: Option<&ControlClient>) -> io::Res
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) fn seat_files(audience: &mut Audience, folder: Option<&Arc<Folder>>) -> io::Result<()> {
+pub(super) fn seat_files(audience: &mut SinkSet, folder: Option<&Arc<Folder>>) -> io::Result<()> {
     let Some(folder) = folder else { return Ok(()) };
     let files =
         Files::open(Arc::clone(folder)).map_err(|error| unwritable(folder.path(), &error))?;
-    audience.seat("files", Full::Wait, files)
+    audience.seat("files", WhenFull::Block, files)
 }
 
 /// Seats what writes other forms; what of it waits for the end of all screens.
 ///
 /// # Errors
 /// When one of their files cannot be written.
-pub(super) fn seat_exports(audience: &mut Audience, reports: &[Export]) -> io::Result<Streams> {
+pub(super) fn seat_exports(audience: &mut SinkSet, reports: &[Export]) -> io::Result<Streams> {
     if reports.is_empty() {
         return Ok(Streams::default());
     }
     let exports = Exports::open(reports)?;
     let streams = exports.streams();
-    audience.seat("reports", Full::Wait, exports)?;
+    audience.seat("reports", WhenFull::Block, exports)?;
     Ok(streams)
 }
 

@@ -16,7 +16,7 @@ use super::words::{self, Output};
 use crate::event::record;
 use crate::exit::Ending;
 use crate::run::replay;
-use crate::sinks::Audience;
+use crate::sinks::SinkSet;
 use crate::sinks::folder::Folder;
 use crate::verdict::Threshold;
 
@@ -74,7 +74,7 @@ pub(super) fn run(args: &Args) -> Ending {
         Ok(out) => out,
         Err(error) => return fail(&error, Ending::Broken),
     };
-    let mut audience = Audience::default();
+    let mut audience = SinkSet::default();
     let seated = launch::seat_files(&mut audience, out.as_ref())
         .and_then(|()| launch::seat_exports(&mut audience, &args.output.report));
     let streams = match seated {

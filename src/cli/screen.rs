@@ -13,7 +13,7 @@ use crate::run::{Kept, Levers};
 use crate::sinks::progress::{Bars, Lines};
 #[cfg(feature = "tui")]
 use crate::sinks::tui::{Curtain, Tui, terminal};
-use crate::sinks::{Audience, Full};
+use crate::sinks::{SinkSet, WhenFull};
 
 /// A screen that is seated.
 pub(super) struct Screen {
@@ -28,7 +28,7 @@ impl Screen {
     /// # Errors
     /// When the system gives no thread, or what was asked for needs a terminal.
     pub(super) fn seat(
-        audience: &mut Audience,
+        audience: &mut SinkSet,
         common: &Common,
         remote: Option<&ControlClient>,
     ) -> io::Result<Self> {
@@ -38,13 +38,15 @@ impl Screen {
             return Err(io::Error::other(NO_TERMINAL));
         }
         match ui {
-            Ui::Bar => audience.seat("bar", Full::Drop, Bars::new())?,
-            Ui::Plain => audience.seat("plain", Full::Drop, Lines::new(common.output.verbose))?,
+            Ui::Bar => audience.seat("bar", WhenFull::DropNewest, Bars::new())?,
+            Ui::Plain => {
+                audience.seat("plain", WhenFull::DropNewest, Lines::new(common.output.verbose))?
+            }
             #[cfg(feature = "tui")]
             Ui::Tui => {
                 let tui = Tui::new(remote.cloned());
                 let curtain = tui.curtain();
-                audience.seat("tui", Full::Drop, tui)?;
+                audience.seat("tui", WhenFull::DropNewest, tui)?;
                 return Ok(Self { ui, dashboard: Some(curtain) });
             }
             Ui::None | Ui::Auto => {}

@@ -15,7 +15,7 @@ use crate::event::{
     ControlCommand, ControlReply, ControlRequest, Interrupt, RunEvent, ShardCommand, Source, Stop,
 };
 use crate::plan::Plan;
-use crate::sinks::Audience;
+use crate::sinks::SinkSet;
 use crate::stats::{Delta, Moment, Notice, Notices, Topic};
 use crate::units::show_duration;
 
@@ -43,7 +43,7 @@ pub struct Folds<'a> {
     /// All numbers and rules.
     pub fold: &'a mut Fold,
     /// Who looks on.
-    pub audience: &'a mut Audience,
+    pub audience: &'a mut SinkSet,
     /// What is read off once a second.
     pub vitals: Vitals<'a>,
 }

@@ -48,7 +48,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
             delta.halt = Some(crate::stats::delta::Halt::DataEnd("rows".to_owned()));
             shard.send(delta).await.unwrap();
         }
-        let mut audience = Audience::default();
+        let mut audience = SinkSet::default();
         let vitals = Vitals { rss: &mut || None, limit: None, dials: &mut Vec::new };
         let folds = Folds { fold: &mut fold, audience: &mut audience, vitals };
         let outside = Outside { interrupts, commands };

@@ -15,7 +15,7 @@ use crate::clock::{self, Timer};
 use crate::engine;
 use crate::event::{Interrupt, RunEvent};
 use crate::plan::{Address, Plan};
-use crate::sinks::Audience;
+use crate::sinks::SinkSet;
 
 /// A look-up that takes longer than this before the load is told of.
 const LOOK_UP: Duration = Duration::from_secs(1);
@@ -27,7 +27,7 @@ type Pending<'a> = (usize, Pin<Box<dyn Future<Output = Option<String>> + 'a>>);
 pub(super) fn before_load(
     plan: &Plan,
     addresses: &[Address],
-    audience: &mut Audience,
+    audience: &mut SinkSet,
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
 ) -> Result<(), Trouble> {
     let endpoints =

@@ -42,7 +42,7 @@ use crate::exit::Ending;
 use crate::host;
 use crate::plan::forecast::{self, Limits};
 use crate::plan::{Address, Archetype, Load, Plan, Target};
-use crate::sinks::Audience;
+use crate::sinks::SinkSet;
 use crate::stats::delta::Halt;
 use crate::target::process::Process;
 use crate::units::{show_bytes, show_count};
@@ -128,7 +128,7 @@ pub struct Beside {
 pub fn run(
     plan: Plan,
     beside: &Beside,
-    audience: &mut Audience,
+    audience: &mut SinkSet,
     interrupts: impl Fn(mpsc::Sender<Interrupt>),
     control: impl FnOnce(Levers) -> Kept,
 ) -> Result<Arc<Report>, Trouble> {

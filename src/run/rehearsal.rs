@@ -10,7 +10,7 @@ use crate::engine::{self, Variables, Witness};
 use crate::event::DryRunTrace;
 use crate::exit::Ending;
 use crate::plan::{Address, Archetype, Plan, Step};
-use crate::sinks::Audience;
+use crate::sinks::SinkSet;
 use crate::stats::delta::Halt;
 use crate::stats::outcome;
 use crate::wire::Wire;
@@ -43,7 +43,7 @@ const WALKS: usize = 32;
 /// When the built-in target or TLS cannot be set up, or a service may not be reached.
 pub fn rehearse(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<Rehearsal, Trouble> {
     let (addresses, _targets) = start_targets(plan)?;
-    look_up::before_load(plan, &addresses, &mut Audience::default(), &|_| {})?;
+    look_up::before_load(plan, &addresses, &mut SinkSet::default(), &|_| {})?;
     let (mut walks, mut sum) = (Vec::new(), Sum::default());
     let mut globals = Variables::default();
     let mut walk = |archetype: &Archetype, globals: &Variables| -> Result<_, Trouble> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use super::fold::Fold;
 use crate::event::record::{End, Entry, Reader, Unreadable};
 use crate::event::{Opening, Report, RunEvent, Stop};
-use crate::sinks::Audience;
+use crate::sinks::SinkSet;
 use crate::stats::Unfinished;
 use crate::stats::sample::Shape;
 use crate::verdict::Threshold;
@@ -30,7 +30,7 @@ const APART_NS: u64 = 500_000_000;
 pub fn replay(
     record: impl Read,
     rules: Option<Vec<Threshold>>,
-    audience: &mut Audience,
+    audience: &mut SinkSet,
 ) -> Result<Arc<Report>, Unreadable> {
     let (opening, mut reader) = Reader::new(record)?;
     let opening = rules.map_or_else(|| Arc::clone(&opening), |rules| judged_by(&opening, rules));
@@ -71,7 +71,7 @@ pub fn replay(
 /// A run that comes together again.
 struct Replay<'a> {
     fold: Fold,
-    audience: &'a mut Audience,
+    audience: &'a mut SinkSet,
     /// What is under way, by shard.
     unfinished: Vec<Unfinished>,
 }

@@ -49,7 +49,7 @@ fn replayed(entries: &[Entry]) -> Arc<Report> {
     let mut writer = Writer::new(&mut bytes).unwrap();
     entries.iter().for_each(|entry| writer.write(entry).unwrap());
     drop(writer);
-    replay(bytes.as_slice(), None, &mut Audience::default()).unwrap()
+    replay(bytes.as_slice(), None, &mut SinkSet::default()).unwrap()
 }
 
 #[test]

@@ -73,11 +73,11 @@ pub trait Sink: Send + 'static {
 
 /// What happens when a sink's queue is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Full {
+pub enum WhenFull {
     /// The event is dropped and counted: the next frame shows more anyway.
-    Drop,
+    DropNewest,
     /// The dispatcher waits; shards keep their deltas and merge them meanwhile.
-    Wait,
+    Block,
 }
 
 /// How long a screen that takes nothing is waited for at the end.
@@ -89,18 +89,18 @@ const LOOK: Duration = Duration::from_millis(5);
 
 /// Everybody who watches a run.
 #[derive(Debug, Default)]
-pub struct Audience {
-    seats: Vec<Seat>,
+pub struct SinkSet {
+    seats: Vec<SinkHandle>,
     /// Set once nothing is to be waited for any more.
     hurry: Arc<AtomicBool>,
 }
 
 #[derive(Debug)]
-struct Seat {
+struct SinkHandle {
     name: &'static str,
     wants: fn(&RunEvent) -> bool,
     queue: Option<SyncSender<RunEvent>>,
-    full: Full,
+    full: WhenFull,
     /// Frames in its queue.
     frames: Arc<AtomicUsize>,
     dropped: u64,
@@ -109,7 +109,7 @@ struct Seat {
     thread: JoinHandle<io::Result<()>>,
 }
 
-impl Audience {
+impl SinkSet {
     /// Once `hurry` is set, no file is waited for any more that takes nothing.
     pub fn set_hurry(&mut self, hurry: Arc<AtomicBool>) {
         self.hurry = hurry;
@@ -119,8 +119,13 @@ impl Audience {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn seat<S: Sink>(&mut self, name: &'static str, full: Full, mut sink: S) -> io::Result<()> {
-        let bound = if full == Full::Drop { FRAMES + LINES } else { PAGES };
+    pub fn seat<S: Sink>(
+        &mut self,
+        name: &'static str,
+        full: WhenFull,
+        mut sink: S,
+    ) -> io::Result<()> {
+        let bound = if full == WhenFull::DropNewest { FRAMES + LINES } else { PAGES };
         let frames = Arc::new(AtomicUsize::new(0));
         let waiting = Arc::clone(&frames);
         let (queue, events): (_, Receiver<RunEvent>) = sync_channel(bound);
@@ -134,7 +139,7 @@ impl Audience {
         let wants = S::wants;
         let (dropped, is_stuck) = (0, false);
         let queue = Some(queue);
-        self.seats.push(Seat { name, wants, queue, full, frames, dropped, is_stuck, thread });
+        self.seats.push(SinkHandle { name, wants, queue, full, frames, dropped, is_stuck, thread });
         Ok(())
     }
 
@@ -143,14 +148,14 @@ impl Audience {
         let (last, frame) = (matches!(event, RunEvent::Ended(_)), is_frame(event));
         for seat in self.seats.iter_mut().filter(|seat| (seat.wants)(event)) {
             let Some(queue) = &seat.queue else { continue };
-            let waits = last || seat.full == Full::Wait;
+            let waits = last || seat.full == WhenFull::Block;
             if !waits && frame && seat.frames.load(Relaxed) >= FRAMES {
                 seat.dropped += 1;
                 continue;
             }
             seat.frames.fetch_add(usize::from(frame), Relaxed);
             let told = if waits {
-                let hurry = (seat.full == Full::Wait).then_some(&*self.hurry);
+                let hurry = (seat.full == WhenFull::Block).then_some(&*self.hurry);
                 send(queue, event.clone(), hurry).map_err(|stuck| seat.is_stuck = stuck)
             } else {
                 match queue.try_send(event.clone()) {
@@ -172,7 +177,7 @@ impl Audience {
 
     /// Whether there is a screen that shows each second.
     pub fn watches(&self) -> bool {
-        self.seats.iter().any(|seat| seat.full == Full::Drop && seat.queue.is_some())
+        self.seats.iter().any(|seat| seat.full == WhenFull::DropNewest && seat.queue.is_some())
     }
 
     /// Waits until everybody has taken in all they were told, screens for a moment only. The first
@@ -184,7 +189,7 @@ impl Audience {
         let mut result = Ok(());
         for seat in self.seats {
             drop(seat.queue);
-            let is_screen = seat.full == Full::Drop;
+            let is_screen = seat.full == WhenFull::DropNewest;
             let ended = if !seat.is_stuck && waited_for(&seat.thread, is_screen, &self.hurry) {
                 seat.thread.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")))
             } else {
@@ -271,23 +276,23 @@ mod tests {
     }
 
     /// Takes nothing until it is let go, which may be never.
-    fn stuck(full: Full) -> (Audience, SyncSender<()>) {
+    fn stuck(full: WhenFull) -> (SinkSet, SyncSender<()>) {
         let ((go, held), (tell, _)) = (sync_channel(0), sync_channel(20));
-        let mut audience = Audience::default();
+        let mut audience = SinkSet::default();
         audience.seat("stuck", full, Busy(held, tell)).unwrap();
         (audience, go)
     }
 
     #[test]
     fn a_screen_that_takes_nothing_holds_nothing_up_and_is_no_error() {
-        let (mut audience, _go) = stuck(Full::Drop);
+        let (mut audience, _go) = stuck(WhenFull::DropNewest);
         (0..999).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
         assert_eq!(audience.leave().map_err(|(name, _)| name), Ok(()));
     }
 
     #[test]
     fn a_file_that_takes_nothing_is_given_up_when_nothing_is_waited_for_any_more() {
-        let (mut audience, _go) = stuck(Full::Wait);
+        let (mut audience, _go) = stuck(WhenFull::Block);
         let hurry = Arc::new(AtomicBool::new(false));
         audience.set_hurry(Arc::clone(&hurry));
         (0..PAGES).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
@@ -300,8 +305,8 @@ mod tests {
     #[test]
     fn a_busy_screen_misses_nothing_that_is_told_once() {
         let ((go, held), (tell, told)) = (sync_channel(0), sync_channel(20));
-        let mut audience = Audience::default();
-        audience.seat("busy", Full::Drop, Busy(held, tell)).unwrap();
+        let mut audience = SinkSet::default();
+        audience.seat("busy", WhenFull::DropNewest, Busy(held, tell)).unwrap();
         (0..9).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
         drop(go);
         audience.leave().unwrap();

@@ -10,7 +10,7 @@ use manada::event::record::{End, Entry, Writer};
 use manada::event::{ControlCommand, ControlRequest, Opening, Report, RunEvent};
 use manada::run::control::OVERRIDE_LEAD_NS;
 use manada::run::replay::replay;
-use manada::sinks::{Audience, Sink};
+use manada::sinks::{Sink, SinkSet};
 use manada::stats::{Snapshot, Topic};
 use manada::verdict::Threshold;
 use serde::Deserialize;
@@ -56,7 +56,7 @@ pub fn again(opening: &Arc<Opening>, entries: &[Entry], rules: Option<Vec<Thresh
     let all = [&began].into_iter().chain(entries).chain([&end]);
     all.for_each(|entry| writer.write(entry).unwrap());
     drop(writer);
-    let report = replay(bytes.as_slice(), rules, &mut Audience::default()).unwrap();
+    let report = replay(bytes.as_slice(), rules, &mut SinkSet::default()).unwrap();
     Arc::unwrap_or_clone(report)
 }
 
