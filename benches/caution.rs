@@ -4,9 +4,9 @@
 
 use divan::{Bencher, black_box};
 use manada::clock::Time;
-use manada::guard::{AdaptiveTimeout, Board, Budget, Limiter, Recent};
 use manada::plan::Endpoints;
 use manada::plan::policy::Timeouts;
+use manada::resilience::{AdaptiveTimeout, Board, Budget, Limiter, Recent};
 use manada::scenario::{self, Overrides};
 use manada::stats::Outcome;
 

@@ -22,8 +22,8 @@ pub mod verdict;
 pub mod plan;
 // 4: laws of time; the edge to the target; what a run and its audience say to each other
 pub mod event;
-pub mod guard;
 pub mod pace;
+pub mod resilience;
 pub mod scenario;
 pub mod wire;
 // 5: drive, show, the built-in target

@@ -5,9 +5,9 @@
 //! Invariant: what is taken on the way to the wire is given back on the way from it, whatever
 //! becomes of the attempt; the order of the heights is here and nowhere else.
 
-use super::caution::{Entry, Hold, Made};
 use super::conclude::{BlockedTime, OwnTimes, conclude, never_sent, refuse, unsent};
 use super::prepared::PreparedCall;
+use super::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 use super::shard::Shard;
 use super::user::User;
 use super::{hedge, hop};
@@ -62,10 +62,12 @@ pub(super) async fn call(
     let step = user.step(prepared.call.series);
     let stalled_ns =
         shard.recorder.borrow_mut().begin_call(user.workload, step, intended_ns, picked_up);
-    let careful = !shard.caution.is_quiet();
+    let careful = !shard.resilience.is_passthrough();
 
     // Refuse first: what will not be sent is not rendered, and waits for nobody.
-    if careful && let Some(cause) = shard.caution.refuses(shard, prepared, step, picked_up) {
+    if careful
+        && let Some(cause) = shard.resilience.suppression_cause(shard, prepared, step, picked_up)
+    {
         return never_sent(shard, user, prepared, turn, Outcome::Suppressed(cause));
     }
 
@@ -161,15 +163,15 @@ pub(super) struct Attempts<'a> {
 impl Attempts<'_> {
     /// Makes them, from the first to the last: the stack of resilience, height by height.
     async fn make(&mut self, user: &mut User) {
-        let (shard, prepared, caution) = (self.shard, self.prepared, &self.shard.caution);
+        let (shard, prepared, caution) = (self.shard, self.prepared, &self.shard.resilience);
         loop {
             // Admit, then lease: a turn at each rate limit, a connection of the pool, the door of a
             // service that takes none; the breakers' leave last, for what they said before a wait
             // is old after it.
-            let mut entry = Entry::default();
-            while let Err(hold) = caution.enter(shard, user, prepared, &mut entry, self.at) {
+            let mut entry = AttemptPermit::default();
+            while let Err(hold) = caution.acquire(shard, user, prepared, &mut entry, self.at) {
                 if let Err(outcome) = self.wait(user, &mut entry, hold).await {
-                    caution.leave(shard, user, prepared, entry, None, self.at);
+                    caution.release(shard, user, prepared, entry, None, self.at);
                     // An attempt that was made is what the call came to.
                     if self.retries == 0 {
                         self.ended = unsent(outcome, self.at);
@@ -197,11 +199,11 @@ impl Attempts<'_> {
             // Observe each attempt, whatever becomes of the call: breakers, deadlines and pools
             // learn from attempts.
             let now = self.ended.done;
-            let made = Made { exchange: &self.ended, begun, limit_ns };
-            caution.leave(shard, user, prepared, entry, Some(made), now);
+            let made = CompletedAttempt { exchange: &self.ended, begun, limit_ns };
+            caution.release(shard, user, prepared, entry, Some(made), now);
 
             // Again? Only what failed in a way that may pass, may be sent twice, and is paid for.
-            let Some(wait_ns) = caution.again(self) else { return };
+            let Some(wait_ns) = caution.retry_after(self) else { return };
             self.at = now;
             let until = now.after(wait_ns);
             let pause = user.patience.pause_until(until).await;
@@ -262,13 +264,13 @@ impl Attempts<'_> {
     async fn wait(
         &mut self,
         user: &mut User,
-        entry: &mut Entry,
-        hold: Hold,
+        entry: &mut AttemptPermit,
+        hold: AdmissionDelay,
     ) -> Result<(), Outcome> {
         let times = (self.at, self.picked_up);
-        let waited = self.shard.caution.wait(user, self.prepared, entry, hold, times).await;
+        let waited = self.shard.resilience.wait(user, self.prepared, entry, hold, times).await;
         // What is not sent at all has waited for nothing.
-        if !matches!(hold, Hold::Never(_)) {
+        if !matches!(hold, AdmissionDelay::Suppress(_)) {
             self.blocked(hold.cause());
         }
         waited

@@ -84,7 +84,7 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     }
     drop(recorder);
     beside.close();
-    if let Some(pool) = shard.caution.pool_of(attempts.prepared).filter(|_| !afar) {
+    if let Some(pool) = shard.resilience.pool_of(attempts.prepared).filter(|_| !afar) {
         pool.give_back(service, beside, &shard.wire, false, clock::now());
     }
     user.lines[service] = line;
@@ -133,7 +133,7 @@ fn is_answer(ended: &Ended) -> bool {
 /// A line for a second attempt, if the budget pays for it, one is free, and each limit has a turn
 /// for it at once.
 fn second_line((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Option<Line> {
-    let (caution, wire, now) = (&shard.caution, &shard.wire, clock::now());
+    let (caution, wire, now) = (&shard.resilience, &shard.wire, clock::now());
     if !caution.may_hedge(shard) {
         return None;
     }
@@ -144,7 +144,7 @@ fn second_line((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Optio
         Some(pool) => pool.lease(service, wire, now),
     };
     // A turn is asked for last: one that is not used is lost.
-    let has_turn = line.is_some() && caution.has_turn(shard, user, prepared, now);
+    let has_turn = line.is_some() && caution.try_limits(shard, user, prepared, now);
     if has_turn {
         return line;
     }

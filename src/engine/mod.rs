@@ -6,7 +6,6 @@
 
 mod admission_gate;
 mod attempt;
-mod caution;
 mod checks;
 mod closed_user;
 mod conclude;
@@ -24,6 +23,7 @@ mod prewarm;
 mod redacted;
 mod rendezvous;
 mod request;
+mod resilience;
 mod rows;
 pub mod shard;
 mod starter;
@@ -43,13 +43,13 @@ use tokio::sync::{Notify, mpsc};
 
 use crate::clock::{self, Time};
 use crate::event::{COMMANDS, DELTAS, ShardCommand, Source};
-use crate::guard::{Board, Limits};
 use crate::host;
 use crate::plan::data::{Claim, claims};
 use crate::plan::policy::BreakerName;
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
 use crate::plan::{Address, Bound, Endpoints, Load, Plan, Target, Workload};
+use crate::resilience::{Board, Limits};
 use crate::stats::Delta;
 use crate::wire::{Endpoint, Wire};
 use rendezvous::RendezvousPoint;

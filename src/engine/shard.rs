@@ -14,9 +14,9 @@ use tokio::sync::Notify;
 use tokio::sync::mpsc::error::TrySendError;
 
 use super::admission_gate::AdmissionGate;
-use super::caution::Caution;
 use super::live_schedule::LiveSchedule;
 use super::prepared::Flow;
+use super::resilience::ResilienceState;
 use super::user_meter::UserMeter;
 use super::worker::UserTask;
 use super::{Setup, Shared, Variables, Witness};
@@ -46,7 +46,7 @@ pub(super) struct Shard {
     pub(super) wire: Wire,
     pub(super) recorder: RefCell<Recorder>,
     /// What the client holds back.
-    pub(super) caution: Caution,
+    pub(super) resilience: ResilienceState,
     /// By archetype.
     pub(super) flows: Vec<Flow>,
     /// What the scenario's `setup` left.
@@ -133,7 +133,7 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
             ..Gauges::default()
         };
         let mut fresh = shard.recorder.borrow_mut().take_interval(gauges, now);
-        shard.caution.take_interval(&shard.shared.board, &mut fresh, now);
+        shard.resilience.take_interval(&shard.shared.board, &mut fresh, now);
         fresh.addresses = shard.wire.take_addresses();
         let mut delta = match kept.take() {
             None => fresh,
@@ -181,7 +181,7 @@ impl Shard {
             started_ms: setup.started_ms,
             shared: Arc::clone(&setup.shared),
             wire,
-            caution: Caution::new(setup),
+            resilience: ResilienceState::new(setup),
             recorder: RefCell::new(Recorder::new(shape, index, setup.start)),
             idle_tasks: RefCell::default(),
             prewarming: Cell::default(),
@@ -277,7 +277,7 @@ impl Shard {
             ShardCommand::Order(Order::Admit(least)) => self.admission.admit(*least),
             ShardCommand::Order(Order::PauseAdmission(held)) => self.admission.set_closed(*held),
             ShardCommand::Order(order) => {
-                self.caution.apply(self, order);
+                self.resilience.apply(self, order);
                 if *order == Order::TrimMemory {
                     self.release_idle();
                 }

@@ -6,12 +6,12 @@
 use std::time::Duration;
 
 use crate::event::Order;
-use crate::guard::degrade::{Degrade, Seen};
-use crate::guard::heal::{Heal, Issue, Sign, Step};
-use crate::guard::memory::Relief;
-use crate::guard::{Admit, Memory, sizing};
 use crate::plan::Plan;
 use crate::plan::policy::{Level, Priority};
+use crate::resilience::degrade::{Degrade, Seen};
+use crate::resilience::heal::{Heal, Issue, Sign, Step};
+use crate::resilience::memory::Relief;
+use crate::resilience::{Admit, Memory, sizing};
 use crate::stats::delta::StepWindow;
 use crate::stats::{Delta, Histogram, Notice, PoolUse, Topic};
 use crate::units::{nanos, show_duration};

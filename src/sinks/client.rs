@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::events;
 use super::json::latency;
 use crate::event::Report;
-use crate::guard::sizing::WAIT_US;
 use crate::plan::policy::Level;
+use crate::resilience::sizing::WAIT_US;
 use crate::stats::{BreakerUse, Cause, Circuit, Notices, PoolUse, Topic, outcome};
 
 /// The keys, to be added to the document.

@@ -3,7 +3,7 @@
 //! `attempt` takes it through, and waits where it is told to.
 //! Invariant: each thing that [`Caution::enter`] takes is given back by [`Caution::leave`], once.
 
-use super::Caution;
+use super::ResilienceState;
 use crate::clock::Time;
 use crate::engine::prepared::PreparedCall;
 use crate::engine::shard::Shard;
@@ -15,20 +15,20 @@ use crate::wire::pool::{self, NoLine};
 
 /// How far an attempt has come towards being sent.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::engine) struct Entry {
+pub(in crate::engine) struct AttemptPermit {
     /// So many limits have given it a turn.
-    turns: u8,
+    limit_slots: u8,
     /// The user's line is lent by a pool.
     leased: bool,
     /// It tries a door for all.
-    tries: bool,
+    probes_connect: bool,
     /// Its leave from the breakers.
-    pass: Pass,
+    breakers: Pass,
 }
 
 /// An attempt that was made.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct Made<'a> {
+pub(in crate::engine) struct CompletedAttempt<'a> {
     /// How it ended.
     pub(in crate::engine) exchange: &'a Exchange,
     /// When it began. Its deadline runs from then on, over its hedge and redirects, so what it
@@ -40,61 +40,63 @@ pub(in crate::engine) struct Made<'a> {
 
 /// Why an attempt is not sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Hold {
+pub(in crate::engine) enum AdmissionDelay {
     /// It may go on then.
     Until(Time, Cause),
     /// It waits for a line of this pool.
-    Line(usize),
+    WaitForConnection(usize),
     /// It is not sent at all.
-    Never(Cause),
+    Suppress(Cause),
 }
 
-impl Entry {
+impl AttemptPermit {
     /// Whether it is a breaker's probe: one was promised, not two.
     pub(in crate::engine) fn is_probe(self) -> bool {
-        self.pass.is_probe()
+        self.breakers.is_probe()
     }
 }
 
-impl Hold {
+impl AdmissionDelay {
     /// What holds it.
     pub(in crate::engine) fn cause(self) -> Cause {
         match self {
-            Self::Until(_, cause) | Self::Never(cause) => cause,
-            Self::Line(_) => Cause::Pool,
+            Self::Until(_, cause) | Self::Suppress(cause) => cause,
+            Self::WaitForConnection(_) => Cause::Pool,
         }
     }
 }
 
-impl Caution {
+impl ResilienceState {
     /// Goes on towards sending: a turn at each limit, a line of its pool, the door of its service,
     /// and last the leave of the breakers, since what they said before a wait is old after it.
-    pub(in crate::engine) fn enter(
+    pub(in crate::engine) fn acquire(
         &self,
         shard: &Shard,
         user: &mut User,
         prepared: &PreparedCall,
-        entry: &mut Entry,
+        entry: &mut AttemptPermit,
         now: Time,
-    ) -> Result<(), Hold> {
+    ) -> Result<(), AdmissionDelay> {
         let (service, endpoint) = (prepared.call.service, prepared.endpoint);
-        if entry.turns == 0
+        if entry.limit_slots == 0
             && let Some(at) = shard.shared.board.refuses(endpoint, service, now)
         {
             // Nobody takes a turn that it has no use for.
             self.refused(at);
-            return Err(Hold::Never(Cause::Breaker));
+            return Err(AdmissionDelay::Suppress(Cause::Breaker));
         }
         let now_ns = now.since(self.start);
         let shared = shard.shared.limits.of(user.number, service, endpoint);
         let own = user.limiter.as_deref();
-        for limiter in [own, shared[0], shared[1], shared[2]].into_iter().skip(entry.turns.into()) {
-            entry.turns += 1;
+        for limiter in
+            [own, shared[0], shared[1], shared[2]].into_iter().skip(entry.limit_slots.into())
+        {
+            entry.limit_slots += 1;
             match limiter.map(|limiter| limiter.reserve(now_ns, self.limit_wait_ns)) {
                 Some(Some(turn)) if turn > now_ns => {
-                    return Err(Hold::Until(self.start.after(turn), Cause::Limit));
+                    return Err(AdmissionDelay::Until(self.start.after(turn), Cause::Limit));
                 }
-                Some(None) => return Err(Hold::Never(Cause::Limit)),
+                Some(None) => return Err(AdmissionDelay::Suppress(Cause::Limit)),
                 Some(Some(_)) | None => {}
             }
         }
@@ -104,14 +106,15 @@ impl Caution {
             && let Some(pool) = self.pool_of(prepared)
         {
             let line = pool.lease(service, &shard.wire, now);
-            user.lines[service] = line.ok_or(Hold::Line(prepared.pool.unwrap_or_default()))?;
+            user.lines[service] =
+                line.ok_or(AdmissionDelay::WaitForConnection(prepared.pool.unwrap_or_default()))?;
             entry.leased = true;
         }
         let line = &mut user.lines[service];
         if line.is_open() && line.opened() < self.refreshed.borrow()[service] {
             line.close();
         }
-        if !entry.tries
+        if !entry.probes_connect
             && let Some(gate) = self.gates.borrow_mut().get_mut(service)
             && !gate.is_open()
         {
@@ -119,7 +122,7 @@ impl Caution {
             shard.wire.drop_if_dead(line);
             match if line.is_open() { Ask::Go } else { gate.ask(now) } {
                 Ask::Go => {}
-                Ask::Try => entry.tries = true,
+                Ask::Try => entry.probes_connect = true,
                 Ask::Wait(at) => {
                     // Who waits at a door keeps no line from those who go elsewhere.
                     if std::mem::take(&mut entry.leased)
@@ -128,22 +131,22 @@ impl Caution {
                         let line = std::mem::replace(line, shard.wire.line());
                         pool.give_back(service, line, &shard.wire, false, now);
                     }
-                    return Err(Hold::Until(at, Cause::Connect));
+                    return Err(AdmissionDelay::Until(at, Cause::Connect));
                 }
             }
         }
-        let told = |changed| shard.tell_of_breaker(changed, None, now);
+        let told = |changed| shard.record_breaker_change(changed, None, now);
         let pass = shard.shared.board.admit(endpoint, service, now, told);
-        entry.pass = pass.map_err(|at| {
+        entry.breakers = pass.map_err(|at| {
             self.refused(at);
-            Hold::Never(Cause::Breaker)
+            AdmissionDelay::Suppress(Cause::Breaker)
         })?;
         Ok(())
     }
 
     /// Whether each limit has a turn for another attempt at once: none waits for one. Those are
     /// taken then; one that a wider limit refuses is lost, as it is to any attempt.
-    pub(in crate::engine) fn has_turn(
+    pub(in crate::engine) fn try_limits(
         &self,
         shard: &Shard,
         user: &User,
@@ -165,15 +168,15 @@ impl Caution {
         &self,
         user: &mut User,
         prepared: &PreparedCall,
-        entry: &mut Entry,
-        hold: Hold,
+        entry: &mut AttemptPermit,
+        hold: AdmissionDelay,
         (now, picked_up): (Time, Time),
     ) -> Result<(), Outcome> {
         // Never sent, and the run is over.
         const CUT: Outcome = Outcome::Unfinished(Phase::Connect);
         match hold {
-            Hold::Never(cause) => Err(Outcome::Suppressed(cause)),
-            Hold::Until(at, cause) => {
+            AdmissionDelay::Suppress(cause) => Err(Outcome::Suppressed(cause)),
+            AdmissionDelay::Until(at, cause) => {
                 // Who waits for a dead service gives up when it would have had no answer.
                 let patience = picked_up.after(prepared.timeout_ns);
                 let until = if cause == Cause::Connect { at.min(patience) } else { at };
@@ -181,7 +184,7 @@ impl Caution {
                 let too_long = cause == Cause::Connect && until == patience;
                 if too_long { Err(Outcome::Suppressed(cause)) } else { Ok(()) }
             }
-            Hold::Line(at) => {
+            AdmissionDelay::WaitForConnection(at) => {
                 let Some(pool) = &self.pools[at] else { return Ok(()) };
                 match pool.wait(prepared.call.service, &user.patience, now).await {
                     Ok(line) => {
@@ -197,26 +200,26 @@ impl Caution {
     }
 
     /// An attempt has ended that was let in; or it was not made, where there is no exchange.
-    pub(in crate::engine) fn leave(
+    pub(in crate::engine) fn release(
         &self,
         shard: &Shard,
         user: &mut User,
         prepared: &PreparedCall,
-        entry: Entry,
-        made: Option<Made<'_>>,
+        entry: AttemptPermit,
+        made: Option<CompletedAttempt<'_>>,
         now: Time,
     ) {
         let place = (prepared.endpoint, prepared.call.service);
         let outcome = made.map(|made| made.exchange.outcome);
         match outcome {
-            None => shard.shared.board.give_back(place.0, place.1, entry.pass, now),
+            None => shard.shared.board.give_back(place.0, place.1, entry.breakers, now),
             Some(outcome) => {
-                let told = |changed| shard.tell_of_breaker(changed, Some(outcome), now);
-                shard.shared.board.report(place, entry.pass, outcome, now, told);
+                let told = |changed| shard.record_breaker_change(changed, Some(outcome), now);
+                shard.shared.board.report(place, entry.breakers, outcome, now, told);
             }
         }
         // Who is far away has times of its own; what a target turns away it has not worked on.
-        if let Some(Made { exchange, begun, limit_ns }) = made
+        if let Some(CompletedAttempt { exchange, begun, limit_ns }) = made
             && !user.is_afar()
             && let Some(times) = self.times.borrow_mut().get_mut(prepared.endpoint)
         {
@@ -227,7 +230,7 @@ impl Caution {
                 _ => {}
             }
         }
-        self.see_door(shard, place.1, entry, made.map(|made| made.exchange), now);
+        self.observe_connect(shard, place.1, entry, made.map(|made| made.exchange), now);
         let line = &mut user.lines[place.1];
         if entry.leased
             && let Some(pool) = self.pool_of(prepared)
@@ -241,20 +244,22 @@ impl Caution {
     }
 
     /// What an attempt tells about whether its service takes connections.
-    fn see_door(
+    fn observe_connect(
         &self,
         shard: &Shard,
         service: usize,
-        entry: Entry,
+        entry: AttemptPermit,
         exchange: Option<&Exchange>,
         now: Time,
     ) {
         let mut gates = self.gates.borrow_mut();
         let Some(gate) = gates.get_mut(service) else { return };
-        let (news, change) = match exchange.and_then(|exchange| lets_in(exchange, entry.tries)) {
+        let (news, change) = match exchange
+            .and_then(|exchange| accepts_connections(exchange, entry.probes_connect))
+        {
             Some(false) => (gate.failed(now, &mut self.rng.borrow_mut()), "takes no connections"),
             Some(true) => (gate.opened(), "takes connections again"),
-            None if entry.tries => {
+            None if entry.probes_connect => {
                 gate.gave_up();
                 return;
             }
@@ -274,7 +279,7 @@ impl Caution {
 
 /// Whether a service takes connections, as far as an attempt tells; none: it was cut before that,
 /// could not be made for want of something of ours, or needed no connection.
-fn lets_in(exchange: &Exchange, tries: bool) -> Option<bool> {
+fn accepts_connections(exchange: &Exchange, tries: bool) -> Option<bool> {
     match exchange.outcome {
         Outcome::Failed(phase, _) | Outcome::Timeout(phase) if phase.opens() => Some(false),
         _ if exchange.opening.is_some_and(|opening| opening.open) => Some(true),
@@ -286,7 +291,7 @@ fn lets_in(exchange: &Exchange, tries: bool) -> Option<bool> {
 
 impl Shard {
     /// A breaker has changed its state; `outcome` is what the last attempt came to.
-    pub(in crate::engine) fn tell_of_breaker(
+    pub(in crate::engine) fn record_breaker_change(
         &self,
         (at, change): Changed,
         outcome: Option<Outcome>,
@@ -340,11 +345,11 @@ mod tests {
             (Outcome::Own(OwnFault::NoDescriptor), None, None),
         ] {
             let exchange = unsent(outcome, Time(0));
-            assert_eq!(lets_in(&exchange, true), tried, "{outcome}, who tries");
-            assert_eq!(lets_in(&exchange, false), seen, "{outcome}, who does not");
+            assert_eq!(accepts_connections(&exchange, true), tried, "{outcome}, who tries");
+            assert_eq!(accepts_connections(&exchange, false), seen, "{outcome}, who does not");
         }
         let open = Some(Opening { open: true, ..Opening::default() });
         let cut = unsent(Outcome::Unfinished(Phase::FirstByte), Time(0));
-        assert_eq!(lets_in(&Exchange { opening: open, ..cut }, false), Some(true));
+        assert_eq!(accepts_connections(&Exchange { opening: open, ..cut }, false), Some(true));
     }
 }

@@ -3,13 +3,13 @@
 //! `shard` puts it into each delta; what breakers do is counted here as it happens.
 //! Invariant: each transition of a breaker is counted by the shard that made it, and by no other.
 
-use super::Caution;
+use super::ResilienceState;
 use crate::clock::Time;
 use crate::guard::{AdaptiveTimeout, Board, State};
 use crate::stats::{BreakerUse, Circuit, Delta, Guarded, PoolUse};
 use crate::wire::pool::Pool;
 
-impl Caution {
+impl ResilienceState {
     /// Puts what happened since the last call of this into a delta; idle connections are looked
     /// at.
     pub(in crate::engine) fn take_interval(&self, board: &Board, delta: &mut Delta, now: Time) {

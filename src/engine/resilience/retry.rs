@@ -3,7 +3,7 @@
 //! `attempt` asks after each attempt, `hedge` while one is under way.
 //! Invariant: what a budget does not pay for is not made; what may not be sent twice is not.
 
-use super::Caution;
+use super::ResilienceState;
 use crate::engine::attempt::Attempts;
 use crate::engine::prepared::PreparedCall;
 use crate::engine::shard::Shard;
@@ -15,11 +15,11 @@ use crate::units::nanos;
 use crate::wire::Kept;
 
 /// Below so many times of an endpoint there is no tail to cut.
-const ENOUGH: usize = 20;
+const MIN_HEDGE_SAMPLES: usize = 20;
 
-impl Caution {
+impl ResilienceState {
     /// How long to wait before another attempt, ns; `None`: there is none.
-    pub(in crate::engine) fn again(&self, attempts: &Attempts<'_>) -> Option<u64> {
+    pub(in crate::engine) fn retry_after(&self, attempts: &Attempts<'_>) -> Option<u64> {
         let Attempts { shard, prepared, kept, retries, .. } = attempts;
         let (law, budget) = self.retries.as_ref()?;
         let outcome = attempts.ended.outcome;
@@ -91,7 +91,7 @@ impl Caution {
             HedgeAfter::Percentile(percentile) => {
                 let times = self.times.borrow();
                 let recent = times[prepared.endpoint].recent();
-                recent.percentile_ns(percentile).filter(|_| recent.len() >= ENOUGH)
+                recent.percentile_ns(percentile).filter(|_| recent.len() >= MIN_HEDGE_SAMPLES)
             }
         }
     }

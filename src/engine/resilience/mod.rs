@@ -4,13 +4,13 @@
 //! Invariant: where nothing is asked for it is quiet, and a call costs one look at that; what it
 //! lends (a line, a place at a door, a breaker's probe) comes back whatever becomes of the attempt.
 
-mod again;
-mod entry;
-mod standing;
+mod permit;
+mod retry;
+mod snapshot;
 
 use std::cell::{Cell, RefCell};
 
-pub(super) use entry::{Entry, Hold, Made};
+pub(super) use permit::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 
 use super::Setup;
 use super::prepared::PreparedCall;
@@ -27,7 +27,7 @@ use crate::wire::pool::Pool;
 
 /// A shard's caution.
 #[derive(Debug)]
-pub(super) struct Caution {
+pub(super) struct ResilienceState {
     /// Nothing is asked of it.
     quiet: Cell<bool>,
     /// Which shard, of how many.
@@ -58,7 +58,7 @@ pub(super) struct Caution {
     rng: RefCell<Rng>,
 }
 
-impl Caution {
+impl ResilienceState {
     pub(super) fn new(setup: &Setup) -> Self {
         let (plan, shared) = (&setup.plan, &setup.shared);
         let policies = &plan.policies;
@@ -106,12 +106,12 @@ impl Caution {
 
     /// Whether nothing is asked of it: then a call goes as it comes.
     #[inline]
-    pub(super) fn is_quiet(&self) -> bool {
+    pub(super) fn is_passthrough(&self) -> bool {
         self.quiet.get()
     }
 
     /// Why a call is not made at all, as things stand.
-    pub(super) fn refuses(
+    pub(super) fn suppression_cause(
         &self,
         shard: &Shard,
         prepared: &PreparedCall,
@@ -154,7 +154,7 @@ impl Caution {
         match order {
             Order::Breaker(at, switch) => {
                 if let Some(change) = shard.shared.board.tell(*at, *switch) {
-                    shard.tell_of_breaker((*at, change), None, now);
+                    shard.record_breaker_change((*at, change), None, now);
                 }
             }
             Order::Mute(step, muted) => {
