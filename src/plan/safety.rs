@@ -34,7 +34,7 @@ pub struct Safety {
     /// The most users at once, and who said so.
     pub max_users: Option<(u64, String)>,
     /// What stops the run.
-    pub storms: Vec<Storm>,
+    pub storms: Vec<ErrorRateLimit>,
     /// The load is so small that a public host may be tried with it.
     pub trial: bool,
     /// The value of the header that names the run to its target.
@@ -58,7 +58,7 @@ pub struct PathGlob(String);
 
 /// Errors that stop a run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Storm {
+pub struct ErrorRateLimit {
     /// The share of calls that failed, from which on it is one.
     pub errors: f64,
     /// Over so long.
@@ -69,7 +69,7 @@ pub struct Storm {
     pub by: String,
 }
 
-impl Storm {
+impl ErrorRateLimit {
     /// What holds where nothing else is said and the target is not on this machine.
     pub fn usual() -> Self {
         let by = "the built-in limit".to_owned();

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::control::Controller;
+use super::error_rate_abort::ErrorRateAbort;
 use super::fold::Fold;
-use super::steward::Steward;
-use super::storm::Lookout;
+use super::supervisor::ResilienceController;
 use crate::clock::{self, Time, Timer};
 use crate::event::{
     ControlCommand, ControlReply, ControlRequest, Interrupt, RunEvent, ShardCommand, Source, Stop,
@@ -64,9 +64,9 @@ struct Dispatch<'a> {
     start: Time,
     source: Source,
     folds: Folds<'a>,
-    lookout: Lookout,
+    lookout: ErrorRateAbort,
     control: Controller<'a>,
-    steward: Steward<'a>,
+    steward: ResilienceController<'a>,
     /// When the run was stopped, ns after its start.
     stopped_ns: u64,
     /// When a drain has lasted long enough.
@@ -94,9 +94,9 @@ pub async fn dispatch<'a>(
         start,
         source,
         folds,
-        lookout: Lookout::new(&plan.safety.storms),
+        lookout: ErrorRateAbort::new(&plan.safety.storms),
         control: Controller::new(plan),
-        steward: Steward::new(plan, left, limit),
+        steward: ResilienceController::new(plan, left, limit),
         stopped_ns: u64::MAX,
         cut_at: Time::NEVER,
         give_up_at: Time::NEVER,

@@ -18,13 +18,13 @@ mod control_tests;
 pub mod dials;
 pub mod dispatch;
 mod ending;
+mod error_rate_abort;
 pub mod fold;
 mod look_up;
 pub mod rehearsal;
 pub mod replay;
 mod standing;
-mod steward;
-mod storm;
+mod supervisor;
 
 use std::cell::Cell;
 use std::io;

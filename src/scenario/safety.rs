@@ -13,7 +13,7 @@ use super::node::{Kind, Node};
 use super::shape::{self, Fields, wrong};
 use super::step::METHODS;
 use crate::plan::realm::Realm;
-use crate::plan::safety::{Host, PathGlob, Safety, Storm, TRIAL_RATE, TRIAL_USERS};
+use crate::plan::safety::{ErrorRateLimit, Host, PathGlob, Safety, TRIAL_RATE, TRIAL_USERS};
 use crate::plan::{Load, Plan, Service, Target};
 use crate::redact::Names;
 use crate::units::Rate;
@@ -210,7 +210,7 @@ fn deny(review: &mut Review, node: &Node, by: &str, safety: &mut Safety) {
     fields.finish(review);
 }
 
-fn storm(review: &mut Review, node: &Node, by: &str) -> Option<Storm> {
+fn storm(review: &mut Review, node: &Node, by: &str) -> Option<ErrorRateLimit> {
     let expected = "`{ errors: 90%, for: 10s, min_calls: 50 }` or `false`";
     let mut fields = Fields::like(review, node, "`stop_on`", expected)?;
     let errors = fields.need("errors", "a share of the calls, such as 90%");
@@ -224,8 +224,8 @@ fn storm(review: &mut Review, node: &Node, by: &str) -> Option<Storm> {
     });
     let calls = fields.take("min_calls").map(|node| shape::count(review, node, 1, u64::MAX / 2));
     fields.finish(review);
-    let min_calls = calls.unwrap_or(Some(Storm::usual().min_calls))?;
-    Some(Storm { errors: errors?, over: over?, min_calls, by: by.to_owned() })
+    let min_calls = calls.unwrap_or(Some(ErrorRateLimit::usual().min_calls))?;
+    Some(ErrorRateLimit { errors: errors?, over: over?, min_calls, by: by.to_owned() })
 }
 
 /// Judges the load of a plan by its limits and completes them; mistakes stand under `label`. With
@@ -261,7 +261,7 @@ pub(super) fn judge(
         }
     }
     if safety.storms.is_empty() && !calm && !plan.services.iter().all(Service::is_local) {
-        safety.storms.push(Storm::usual());
+        safety.storms.push(ErrorRateLimit::usual());
     }
     let of_mark = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let name: String = plan.scenario.chars().map(of_mark).collect();

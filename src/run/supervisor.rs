@@ -21,7 +21,7 @@ const ENOUGH: u64 = 20;
 
 /// Something the steward does.
 #[derive(Debug)]
-pub(super) struct Act {
+pub(super) struct ControllerAction {
     /// What the shards are told, if anything.
     pub(super) order: Option<Order>,
     /// What is written down.
@@ -29,7 +29,7 @@ pub(super) struct Act {
 }
 
 /// A run's steward.
-pub(super) struct Steward<'a> {
+pub(super) struct ResilienceController<'a> {
     plan: &'a Plan,
     /// By series: the service that its calls go to.
     services: Vec<usize>,
@@ -38,7 +38,7 @@ pub(super) struct Steward<'a> {
     memory: Option<Memory>,
     heal: Option<(Heal, u64)>,
     /// By pool.
-    pools: Vec<Watched>,
+    pools: Vec<ResizablePool>,
     /// Seen since the last second, and since the last look of the healer.
     second: Seen,
     by_service: Vec<Seen>,
@@ -50,12 +50,12 @@ pub(super) struct Steward<'a> {
     /// CPU and elapsed time of each shard when it shed last, ns.
     before: Vec<(u64, u64)>,
     rss: Option<u64>,
-    acts: Vec<Act>,
+    acts: Vec<ControllerAction>,
     now_ns: u64,
 }
 
 /// A pool that is watched.
-struct Watched {
+struct ResizablePool {
     size: u64,
     /// When its size is looked at next, ns after the run's start.
     look_ns: u64,
@@ -64,7 +64,7 @@ struct Watched {
     healed: PoolUse,
 }
 
-impl<'a> Steward<'a> {
+impl<'a> ResilienceController<'a> {
     /// Of a run on so many shards; `limit` is the most memory that it can have.
     pub(super) fn new(plan: &'a Plan, shards: usize, limit: Option<u64>) -> Self {
         let policies = &plan.policies;
@@ -75,7 +75,7 @@ impl<'a> Steward<'a> {
                 services[share.step(call.series)] = call.service;
             }
         }
-        let watched = |pool: &crate::plan::policy::Pool| Watched {
+        let watched = |pool: &crate::plan::policy::Pool| ResizablePool {
             size: pool.connections,
             look_ns: pool.adaptive.map_or(u64::MAX, nanos),
             used: PoolUse::default(),
@@ -135,9 +135,9 @@ impl<'a> Steward<'a> {
     }
 
     /// A second has ended with so many bytes resident: what is done about it.
-    pub(super) fn second(&mut self, now_ns: u64, rss: Option<u64>) -> Vec<Act> {
+    pub(super) fn second(&mut self, now_ns: u64, rss: Option<u64>) -> Vec<ControllerAction> {
         (self.now_ns, self.rss) = (now_ns, rss);
-        self.relieve();
+        self.relieve_memory();
         self.degrade();
         self.admit();
         self.size();
@@ -150,7 +150,7 @@ impl<'a> Steward<'a> {
         Some(self.memory.as_ref()?.share(self.rss?))
     }
 
-    fn relieve(&mut self) {
+    fn relieve_memory(&mut self) {
         let (Some(memory), Some(rss)) = (&mut self.memory, self.rss) else { return };
         for relief in memory.second(self.now_ns, rss, self.users.iter().sum()) {
             let (order, change, cause) = match relief {
@@ -230,7 +230,7 @@ impl<'a> Steward<'a> {
         let Some((heal, look_ns)) = &mut self.heal else { return };
         *look_ns = self.now_ns + nanos(every);
         for step in heal.look(&signs) {
-            self.mend(&step);
+            self.apply_remedy(&step);
         }
     }
 
@@ -256,7 +256,7 @@ impl<'a> Steward<'a> {
         signs
     }
 
-    fn mend(&mut self, step: &Step) {
+    fn apply_remedy(&mut self, step: &Step) {
         let (Step::Remedy(issue, seen)
         | Step::Helpless(issue, seen)
         | Step::Outcome(issue, seen, _)) = step;
@@ -302,7 +302,7 @@ impl<'a> Steward<'a> {
         cause: String,
     ) {
         let notice = Notice { at_ns: self.now_ns, topic, subject, change, cause };
-        self.acts.push(Act { order, notice });
+        self.acts.push(ControllerAction { order, notice });
     }
 }
 

@@ -6,20 +6,20 @@
 
 use std::collections::VecDeque;
 
-use crate::plan::safety::Storm;
+use crate::plan::safety::ErrorRateLimit;
 use crate::stats::Calls;
 
 /// Looks out for storms.
 #[derive(Debug)]
-pub(super) struct Lookout {
-    storms: Vec<Storm>,
+pub(super) struct ErrorRateAbort {
+    storms: Vec<ErrorRateLimit>,
     /// Calls that ended and those that failed, up to each of the last seconds.
     seconds: VecDeque<(u64, u64)>,
     longest: usize,
 }
 
-impl Lookout {
-    pub(super) fn new(storms: &[Storm]) -> Self {
+impl ErrorRateAbort {
+    pub(super) fn new(storms: &[ErrorRateLimit]) -> Self {
         let longest = storms.iter().map(seconds).max().unwrap_or(0);
         let seconds = VecDeque::from([(0, 0)]);
         Self { storms: storms.to_vec(), seconds, longest }
@@ -50,7 +50,7 @@ impl Lookout {
     }
 }
 
-fn seconds(storm: &Storm) -> usize {
+fn seconds(storm: &ErrorRateLimit) -> usize {
     storm.over.as_secs().max(1) as usize
 }
 
@@ -75,7 +75,8 @@ mod tests {
         ] {
             let over = Duration::from_secs(3);
             let by = "it".to_owned();
-            let mut lookout = Lookout::new(&[Storm { errors: 0.9, over, min_calls: 9, by }]);
+            let mut lookout =
+                ErrorRateAbort::new(&[ErrorRateLimit { errors: 0.9, over, min_calls: 9, by }]);
             let mut calls = Calls::default();
             let stopped = seconds.iter().position(|(ok, failed)| {
                 calls.ok += ok;
