@@ -8,7 +8,7 @@ use manada::plan::Endpoints;
 use manada::plan::policy::Timeouts;
 use manada::resilience::{AdaptiveTimeout, Board, Budget, Limiter, Recent};
 use manada::scenario::{self, Overrides};
-use manada::stats::Outcome;
+use manada::stats::AttemptOutcome;
 
 fn main() {
     divan::main();
@@ -43,7 +43,7 @@ fn breakers_closed(bencher: Bencher<'_, '_>, trips: &str) {
     bencher.bench_local(|| {
         now = now.after(10_000);
         let pass = board.admit(0, 0, black_box(now), |_| ()).unwrap_or_default();
-        board.report((0, 0), pass, black_box(Outcome::Answered(200)), now, |_| ());
+        board.report((0, 0), pass, black_box(AttemptOutcome::Responded(200)), now, |_| ());
     });
 }
 

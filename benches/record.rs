@@ -5,7 +5,9 @@
 use divan::{Bencher, black_box};
 use manada::clock::Time;
 use manada::stats::recorder::Attempt;
-use manada::stats::{Exchange, Fate, Gauges, Histogram, Latency, Outcome, Recorder, Sample, Shape};
+use manada::stats::{
+    AttemptOutcome, CallResult, Exchange, Gauges, Histogram, Latency, Recorder, Sample, Shape,
+};
 
 const MS: u64 = 1_000_000;
 const S: u64 = 1_000 * MS;
@@ -27,7 +29,7 @@ fn latencies() -> impl FnMut() -> u64 {
 
 fn exchange(dispatched: Time, took_ns: u64) -> Exchange {
     Exchange {
-        outcome: Outcome::Answered(200),
+        outcome: AttemptOutcome::Responded(200),
         dispatched,
         first_byte: dispatched.after(took_ns - 1_000),
         done: dispatched.after(took_ns),
@@ -56,7 +58,7 @@ fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns:
         stalled_ns,
         in_flight_ns: took_ns,
         outcome: exchange.outcome,
-        fate: Fate::Ok,
+        fate: CallResult::Ok,
     };
     recorder.end_call(black_box(&sample), exchange.done);
 }

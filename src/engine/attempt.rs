@@ -13,18 +13,18 @@ use super::user::User;
 use super::{hedge, hop};
 use crate::clock::{self, Time};
 use crate::stats::recorder::Attempt;
-use crate::stats::{Cause, Exchange, Fate, Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Cause, Exchange};
 use crate::wire::{Kept, Outgoing};
 
 /// What the user needs to know to go on.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CallEnd {
     /// How it ended.
-    pub(super) fate: Fate,
+    pub(super) result: CallResult,
     /// When.
     pub(super) done: Time,
     /// An answer came, whatever it said.
-    pub(super) answered: bool,
+    pub(super) responded: bool,
     /// The iteration goes on.
     pub(super) goes_on: bool,
 }
@@ -68,7 +68,7 @@ pub(super) async fn call(
     if careful
         && let Some(cause) = shard.resilience.suppression_cause(shard, prepared, step, picked_up)
     {
-        return never_sent(shard, user, prepared, turn, Outcome::Suppressed(cause));
+        return never_sent(shard, user, prepared, turn, AttemptOutcome::Suppressed(cause));
     }
 
     // Render before anything goes out: a call that cannot be made is our fault, not the target's,
@@ -120,7 +120,7 @@ pub(super) async fn call(
         picked_up,
         led_on: false,
         resends: 0,
-        ended: unsent(Outcome::Unfinished(Phase::Connect), at),
+        ended: unsent(AttemptOutcome::Unfinished(AttemptPhase::Connect), at),
     };
     if careful {
         // Boxed: who only measures carries no room for it.
@@ -249,7 +249,7 @@ impl Attempts<'_> {
         if self.kept.sets_cookie {
             hop::keep_cookies(shard, user, service, self.outgoing.bytes, &self.kept);
         }
-        if let Outcome::Answered(status) = self.ended.outcome
+        if let AttemptOutcome::Responded(status) = self.ended.outcome
             && prepared.redirects > 0
             && hop::is_redirect(status)
         {
@@ -266,7 +266,7 @@ impl Attempts<'_> {
         user: &mut User,
         entry: &mut AttemptPermit,
         hold: AdmissionDelay,
-    ) -> Result<(), Outcome> {
+    ) -> Result<(), AttemptOutcome> {
         let times = (self.at, self.picked_up);
         let waited = self.shard.resilience.wait(user, self.prepared, entry, hold, times).await;
         // What is not sent at all has waited for nothing.

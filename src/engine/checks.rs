@@ -11,25 +11,25 @@ use super::user::User;
 use crate::plan::extract::{self, Answer, BodyOf, Part};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;
-use crate::stats::{Exchange, Fate, Kind, Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, Kind};
 use crate::wire::Kept;
 
 /// What was found of an answer.
 #[derive(Clone, Copy)]
-pub(super) struct Judged {
+pub(super) struct CheckedResponse {
     /// How the call ended.
-    pub(super) fate: Fate,
+    pub(super) result: CallResult,
     /// Whether a failed check lets the iteration go on.
     pub(super) goes_on: bool,
     /// What did not hold.
-    pub(super) failed: Failed,
+    pub(super) failed: FailedChecks,
 }
 
 /// The places of what did not hold, a bit for each; those beyond 63 share the last.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub(super) struct Failed(u64);
+pub(super) struct FailedChecks(u64);
 
-impl Failed {
+impl FailedChecks {
     /// Everything held.
     pub(super) const NONE: Self = Self(0);
 
@@ -57,21 +57,21 @@ pub(super) fn judge(
     status: u16,
     exchange: &Exchange,
     kept: &Kept,
-) -> Judged {
+) -> CheckedResponse {
     let call = &prepared.call;
     if let Some(slot) = shard.plan.archetypes[user.archetype].status {
         user.variables[slot] = Some(status.into());
     }
     let wanted = status < 400 || call.asks_for(status);
     if prepared.check_ids.is_empty() {
-        let fate = if wanted { Fate::Ok } else { Fate::Failed };
-        return Judged { fate, goes_on: true, failed: Failed::NONE };
+        let fate = if wanted { CallResult::Ok } else { CallResult::Failed };
+        return CheckedResponse { result: fate, goes_on: true, failed: FailedChecks::NONE };
     }
     let cookies =
         if call.looks_at_cookies() { hop::cookies(shard, user, call.service) } else { Vec::new() };
     let answer = Answer { cookies: &cookies, ..answer(status, exchange, kept) };
     let step = user.step(call.series);
-    let (mut failed, mut first) = (Failed::NONE, None);
+    let (mut failed, mut first) = (FailedChecks::NONE, None);
     let applied =
         extract::apply(call, answer, &mut user.variables, &mut user.rng, |part, passed| {
             let place = place(call, part);
@@ -85,12 +85,12 @@ pub(super) fn judge(
     let undecodable = undecodable(call, kept);
     let why = undecodable.or(applied.too_complex.then_some(Kind::TooComplex));
     if let Some(kind) = why {
-        shard.recorder.borrow_mut().error(Outcome::Failed(Phase::Body, kind));
+        shard.recorder.borrow_mut().error(AttemptOutcome::Failed(AttemptPhase::Body, kind));
     }
     let wanted = wanted && undecodable.is_none();
-    let fate = if wanted && applied.as_expected { Fate::Ok } else { Fate::Failed };
+    let fate = if wanted && applied.as_expected { CallResult::Ok } else { CallResult::Failed };
     let goes_on = first.is_none_or(|place| goes_on(shard, user, prepared, place));
-    Judged { fate, goes_on, failed }
+    CheckedResponse { result: fate, goes_on, failed }
 }
 
 /// Why what looks at the body of a response finds none; `None` also where nothing does.
@@ -117,17 +117,17 @@ pub(super) fn nothing_to_judge(
     user: &mut User,
     prepared: &PreparedCall,
     intended_ns: u64,
-    fate: Fate,
-) -> Judged {
+    fate: CallResult,
+) -> CheckedResponse {
     let step = user.step(prepared.call.series);
     for id in &prepared.check_ids {
         shard.recorder.borrow_mut().check(step, intended_ns, *id, false);
     }
     forget(shard, user, prepared);
     let goes_on = prepared.check_ids.is_empty() || goes_on(shard, user, prepared, 0);
-    let mut failed = Failed::NONE;
+    let mut failed = FailedChecks::NONE;
     (0..prepared.check_ids.len()).for_each(|place| failed.add(place));
-    Judged { fate, goes_on, failed }
+    CheckedResponse { result: fate, goes_on, failed }
 }
 
 /// Unsets what the call would have captured: an earlier response's values are not this one's.

@@ -4,14 +4,14 @@
 //! Invariant: a call that was begun is recorded exactly once, also when it is cut or never sent.
 
 use super::attempt::{CallEnd, CallTiming};
-use super::checks::{self, Failed, Judged};
+use super::checks::{self, CheckedResponse, FailedChecks};
 use super::exemplar;
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
 use crate::clock::Time;
 use crate::plan::template::RenderError;
-use crate::stats::{Cause, Exchange, Fate, Kind, Outcome, Phase, Sample};
+use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Cause, Exchange, Kind, Sample};
 use crate::wire::Kept;
 
 /// What a call's policy cost it.
@@ -52,33 +52,33 @@ pub(super) fn conclude(
     bytes: &[u8],
 ) -> CallEnd {
     let intended_ns = turn.intended.since(shard.start);
-    let none = |fate| Judged { fate, goes_on: false, failed: Failed::NONE };
+    let none = |fate| CheckedResponse { result: fate, goes_on: false, failed: FailedChecks::NONE };
     let judged = match exchange.outcome {
-        Outcome::Answered(status) => {
+        AttemptOutcome::Responded(status) => {
             checks::judge(shard, user, prepared, intended_ns, status, exchange, kept)
         }
-        Outcome::Failed(_, kind) => {
+        AttemptOutcome::Failed(_, kind) => {
             if kind == Kind::Forbidden {
                 shard.forbid(None);
             }
-            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Failed)
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, CallResult::Failed)
         }
-        Outcome::Timeout(_) => {
-            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Timeout)
+        AttemptOutcome::Timeout(_) => {
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, CallResult::Timeout)
         }
-        Outcome::Unfinished(_) => none(Fate::Unfinished),
-        Outcome::Own(_) => none(Fate::Own),
-        Outcome::Suppressed(Cause::Muted) => {
+        AttemptOutcome::Unfinished(_) => none(CallResult::Unfinished),
+        AttemptOutcome::Own(_) => none(CallResult::Own),
+        AttemptOutcome::Suppressed(Cause::Muted) => {
             checks::forget(shard, user, prepared);
-            Judged { fate: Fate::Muted, goes_on: true, failed: Failed::NONE }
+            CheckedResponse { result: CallResult::Muted, goes_on: true, failed: FailedChecks::NONE }
         }
-        Outcome::Suppressed(_) => {
+        AttemptOutcome::Suppressed(_) => {
             shard.recorder.borrow_mut().error(exchange.outcome);
-            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Suppressed)
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, CallResult::Suppressed)
         }
     };
-    let Judged { fate, goes_on, failed } = judged;
-    if fate != Fate::Ok || failed != Failed::NONE || shard.witness.is_some() {
+    let CheckedResponse { result: fate, goes_on, failed } = judged;
+    if fate != CallResult::Ok || failed != FailedChecks::NONE || shard.witness.is_some() {
         look_at(shard, user, prepared, turn, &judged, (exchange, kept, bytes));
     }
     let ended = record(shard, user, prepared, turn, held, exchange, fate);
@@ -92,15 +92,20 @@ fn look_at(
     user: &User,
     prepared: &PreparedCall,
     turn: &CallTiming,
-    judged: &Judged,
+    judged: &CheckedResponse,
     (exchange, kept, bytes): (&Exchange, &Kept, &[u8]),
 ) {
     if let Some(witness) = &shard.witness {
         witness.call((shard, user), prepared, (exchange, kept), judged, bytes);
     }
-    let failed = judged.fate != Fate::Ok || judged.failed != Failed::NONE;
+    let failed = judged.result != CallResult::Ok || judged.failed != FailedChecks::NONE;
     // Of what was never sent or cut there is nothing to show.
-    if failed && !matches!(judged.fate, Fate::Unfinished | Fate::Suppressed | Fate::Muted) {
+    if failed
+        && !matches!(
+            judged.result,
+            CallResult::Unfinished | CallResult::Suppressed | CallResult::Muted
+        )
+    {
         exemplar::keep(shard, user, prepared, turn, (exchange, kept), (judged.failed, bytes));
     }
 }
@@ -113,7 +118,7 @@ fn record(
     turn: &CallTiming,
     held: BlockedTime,
     exchange: &Exchange,
-    fate: Fate,
+    fate: CallResult,
 ) -> CallEnd {
     let (CallTiming { intended, ready, picked_up, cause }, done) = (*turn, exchange.done);
     let unready_ns = ready.since(intended);
@@ -136,12 +141,14 @@ fn record(
     }
     recorder.end_call(&sample, held.left);
     // A redirect that is not followed was an answer, too: the target is alive.
-    let answered =
-        matches!(exchange.outcome, Outcome::Answered(_) | Outcome::Failed(Phase::Redirect, _));
-    let broken_off = matches!(fate, Fate::Own | Fate::Unfinished);
-    let is_wanted = matches!(fate, Fate::Ok | Fate::Muted);
+    let answered = matches!(
+        exchange.outcome,
+        AttemptOutcome::Responded(_) | AttemptOutcome::Failed(AttemptPhase::Redirect, _)
+    );
+    let broken_off = matches!(fate, CallResult::Own | CallResult::Unfinished);
+    let is_wanted = matches!(fate, CallResult::Ok | CallResult::Muted);
     let expected = is_wanted || prepared.call.expects.is_empty();
-    CallEnd { fate, done: held.left, answered, goes_on: !broken_off && expected }
+    CallEnd { result: fate, done: held.left, responded: answered, goes_on: !broken_off && expected }
 }
 
 /// A call that is not sent at all, by policy: it keeps its place in the schedule, and is an error.
@@ -151,7 +158,7 @@ pub(super) fn never_sent(
     user: &mut User,
     prepared: &PreparedCall,
     turn: &CallTiming,
-    outcome: Outcome,
+    outcome: AttemptOutcome,
 ) -> CallEnd {
     let held = BlockedTime { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
     let exchange = unsent(outcome, turn.picked_up);
@@ -159,7 +166,7 @@ pub(super) fn never_sent(
 }
 
 /// The exchange of an attempt that was not made.
-pub(super) fn unsent(outcome: Outcome, now: Time) -> Exchange {
+pub(super) fn unsent(outcome: AttemptOutcome, now: Time) -> Exchange {
     Exchange {
         outcome,
         dispatched: now,
@@ -191,11 +198,11 @@ pub(super) fn refuse(
     let held = BlockedTime { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
     let exchange = unsent(outcome, turn.picked_up);
     let fate = match outcome {
-        Outcome::Failed(..) => {
+        AttemptOutcome::Failed(..) => {
             let intended_ns = turn.intended.since(shard.start);
-            checks::nothing_to_judge(shard, user, prepared, intended_ns, Fate::Failed).fate
+            checks::nothing_to_judge(shard, user, prepared, intended_ns, CallResult::Failed).result
         }
-        _ => Fate::Own,
+        _ => CallResult::Own,
     };
     // Without the value its user wanted it goes no further.
     CallEnd { goes_on: false, ..record(shard, user, prepared, turn, held, &exchange, fate) }

@@ -5,7 +5,7 @@
 //! shown.
 
 use super::attempt::CallTiming;
-use super::checks::{self, Failed};
+use super::checks::{self, FailedChecks};
 use super::curl;
 use super::prepared::PreparedCall;
 use super::redacted::redactor;
@@ -13,7 +13,7 @@ use super::shard::Shard;
 use super::user::User;
 use crate::redact::{MASK, Redactor};
 use crate::stats::exemplar::{Exemplar, Failing};
-use crate::stats::{Exchange, Outcome, Phase, outcome};
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, outcome};
 use crate::wire::Kept;
 
 /// The most bytes of a head, and of a body, that are kept.
@@ -31,15 +31,15 @@ pub(super) fn keep(
     prepared: &PreparedCall,
     turn: &CallTiming,
     (exchange, kept): (&Exchange, &Kept),
-    (failed, bytes): (Failed, &[u8]),
+    (failed, bytes): (FailedChecks, &[u8]),
 ) {
     let status = match exchange.outcome {
-        Outcome::Answered(status) => Some(status),
+        AttemptOutcome::Responded(status) => Some(status),
         _ => None,
     };
     let undecodable = checks::undecodable(&prepared.call, kept).filter(|_| status.is_some());
     let error = match undecodable {
-        Some(kind) => outcome::error_index(Outcome::Failed(Phase::Body, kind)),
+        Some(kind) => outcome::error_index(AttemptOutcome::Failed(AttemptPhase::Body, kind)),
         None => outcome::error_index(exchange.outcome),
     };
     let wanted = status.is_some_and(|status| status < 400 || prepared.call.asks_for(status));
@@ -69,7 +69,9 @@ pub(super) fn keep(
             status,
             error,
             said: match (kept.not_followed(), exchange.outcome) {
-                (Some(why), Outcome::Failed(Phase::Redirect, _)) => Some(why.to_owned()),
+                (Some(why), AttemptOutcome::Failed(AttemptPhase::Redirect, _)) => {
+                    Some(why.to_owned())
+                }
                 _ => shard.wire.said(index, exchange.outcome),
             }
             .map_or_else(String::new, |said| text(&redactor, said.as_bytes(), MAX_SAID)),

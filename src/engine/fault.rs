@@ -6,7 +6,7 @@
 use super::shard::Shard;
 use crate::plan::template::RenderError;
 use crate::stats::delta::Halt;
-use crate::stats::{Kind, Outcome, OwnFault, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, GeneratorError, Kind};
 
 /// The longest text kept of an expression that failed, bytes.
 const MAX_TEXT: usize = 300;
@@ -14,14 +14,14 @@ const MAX_TEXT: usize = 300;
 impl Shard {
     /// Counts an error of a template, and says what it comes to: the target's failure when a value
     /// from a response cannot be used, else our own.
-    pub(super) fn template_error(&self, step: Option<&str>, error: &RenderError) -> Outcome {
+    pub(super) fn template_error(&self, step: Option<&str>, error: &RenderError) -> AttemptOutcome {
         self.tell_expression(step, error);
         if matches!(error, RenderError::Response(_)) {
-            let outcome = Outcome::Failed(Phase::Prepare, Kind::UnusableValue);
+            let outcome = AttemptOutcome::Failed(AttemptPhase::Prepare, Kind::UnusableValue);
             self.recorder.borrow_mut().error(outcome);
             return outcome;
         }
-        Outcome::Own(self.own_fault(error))
+        AttemptOutcome::Own(self.own_fault(error))
     }
 
     /// Keeps which expression failed, why and in which step: values decide it, so that no kind of
@@ -40,18 +40,18 @@ impl Shard {
     }
 
     /// Something of ours failed outside a call.
-    fn own_fault(&self, error: &RenderError) -> OwnFault {
+    fn own_fault(&self, error: &RenderError) -> GeneratorError {
         let mut recorder = self.recorder.borrow_mut();
         let fault = match error {
             RenderError::Unset(name) => {
                 recorder.unset(name);
-                OwnFault::UnsetVariable
+                GeneratorError::UnsetVariable
             }
-            RenderError::Invalid(_) | RenderError::Response(_) => OwnFault::BadTemplate,
-            RenderError::Limit(_) => OwnFault::ExpressionLimit,
+            RenderError::Invalid(_) | RenderError::Response(_) => GeneratorError::BadTemplate,
+            RenderError::Limit(_) => GeneratorError::ExpressionLimit,
             RenderError::Denied(why) => {
                 recorder.halt(|| Halt::Safety(format!("safety: {why}")));
-                OwnFault::Denied
+                GeneratorError::Denied
             }
         };
         recorder.own_fault(fault);

@@ -16,7 +16,7 @@ use super::user::User;
 use crate::clock::{self, Time};
 use crate::stats::recorder::Attempt;
 use crate::stats::sample::Opening;
-use crate::stats::{Exchange, Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
 use crate::wire::{Kept, Line, Resend};
 
 /// How an exchange ended, and whether its request may be sent again.
@@ -127,7 +127,7 @@ async fn either(
 }
 
 fn is_answer(ended: &Ended) -> bool {
-    matches!(ended.0.outcome, Outcome::Answered(_))
+    matches!(ended.0.outcome, AttemptOutcome::Responded(_))
 }
 
 /// A line for a second attempt, if the budget pays for it, one is free, and each limit has a turn
@@ -159,7 +159,7 @@ fn second_line((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Optio
 fn given_up(kept: &Kept, begun: Time) -> Exchange {
     let opened = |open| Opening { open, ..Opening::default() };
     Exchange {
-        outcome: Outcome::Unfinished(Phase::FirstByte),
+        outcome: AttemptOutcome::Unfinished(AttemptPhase::FirstByte),
         dispatched: begun,
         first_byte: Time::NEVER,
         done: clock::now(),

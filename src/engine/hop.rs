@@ -15,7 +15,7 @@ use super::user::User;
 use crate::plan::realm::Realm;
 use crate::plan::{Address, Service};
 use crate::stats::recorder::Attempt;
-use crate::stats::{Exchange, Kind, Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, Kind};
 use crate::wire::framing::Broken;
 use crate::wire::jar::{Jar, Origin};
 use crate::wire::location::Location;
@@ -79,7 +79,7 @@ fn origin<'a>(address: &'a Address, target: &'a str) -> Origin<'a> {
 #[cold]
 pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut Kept) {
     kept.forget_body();
-    let Outcome::Answered(_) = exchange.outcome else { return };
+    let AttemptOutcome::Responded(_) = exchange.outcome else { return };
     let decoded =
         if kept.encoded { coding::decode(kept, prepared.wanted.max_body) } else { Ok(()) };
     match decoded.and_then(|()| Ok(charset::decode(kept)?)) {
@@ -127,7 +127,7 @@ async fn walk(
     let Some(mut way) = Way::begin(shard, &first, prepared.cookies) else { return exchange };
     kept.forget_redirect();
     for hop in 0.. {
-        let Outcome::Answered(status) = exchange.outcome else { break };
+        let AttemptOutcome::Responded(status) = exchange.outcome else { break };
         // Without a Location, or with one that leads nowhere else, it is an answer like any other.
         let leads_on = |to: &&[u8]| is_redirect(status) && !Location::is_here(to);
         let Some(location) = kept.header("location").filter(leads_on) else { break };
@@ -197,7 +197,7 @@ async fn attempt(
 
 /// An answer that points where the call does not go: no complete answer of the call.
 fn nowhere(shard: &Shard, exchange: Exchange, kind: Kind) -> Exchange {
-    let outcome = Outcome::Failed(Phase::Redirect, kind);
+    let outcome = AttemptOutcome::Failed(AttemptPhase::Redirect, kind);
     shard.recorder.borrow_mut().error(outcome);
     Exchange { outcome, ..exchange }
 }

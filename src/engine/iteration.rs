@@ -17,7 +17,7 @@ use crate::curve::Distribution;
 use crate::plan::flow::{MAX_ROUNDS, Step};
 use crate::plan::template::{MAX_ITERATION_WORK, RenderError};
 use crate::stats::sample::IterationEnd;
-use crate::stats::{Fate, OwnFault};
+use crate::stats::{CallResult, GeneratorError};
 
 /// So many steps in a row that take no time, and other users get a turn.
 const STEPS_IN_A_ROW: u32 = 1_000;
@@ -216,10 +216,10 @@ impl<'a> IterationRunner<'a> {
         self.thought_before_ns = self.thought_ns;
         self.timing = CallTiming::at_once(done, done);
         self.think_ns = self.user.draw(think);
-        self.hold_ns = self.user.hold_after(ended.answered);
-        match ended.fate {
+        self.hold_ns = self.user.hold_after(ended.responded);
+        match ended.result {
             _ if ended.goes_on => Ok(()),
-            Fate::Unfinished => Err(IterationEnd::Interrupted),
+            CallResult::Unfinished => Err(IterationEnd::Interrupted),
             _ => Err(IterationEnd::Early),
         }
     }
@@ -227,11 +227,11 @@ impl<'a> IterationRunner<'a> {
     /// Steps follow for a call that was not answered as wanted: they take its place.
     fn rescue(&mut self, ended: &CallEnd) -> Result<(), IterationEnd> {
         // A muted step needs no fallback.
-        self.was_ok = matches!(ended.fate, Fate::Ok | Fate::Muted) && ended.goes_on;
-        match ended.fate {
-            Fate::Unfinished => Err(IterationEnd::Interrupted),
+        self.was_ok = matches!(ended.result, CallResult::Ok | CallResult::Muted) && ended.goes_on;
+        match ended.result {
+            CallResult::Unfinished => Err(IterationEnd::Interrupted),
             // What we cannot make ourselves no fallback makes up for.
-            Fate::Own => Err(IterationEnd::Early),
+            CallResult::Own => Err(IterationEnd::Early),
             _ => Ok(()),
         }
     }
@@ -342,7 +342,7 @@ impl<'a> IterationRunner<'a> {
     /// is over.
     async fn yield_if_spinning(&mut self, in_a_row: u32) -> Result<(), IterationEnd> {
         if in_a_row >= ENDLESS {
-            self.shard.recorder.borrow_mut().own_fault(OwnFault::EndlessLoop);
+            self.shard.recorder.borrow_mut().own_fault(GeneratorError::EndlessLoop);
             return Err(IterationEnd::Early);
         }
         let before = clock::now();

@@ -14,7 +14,7 @@ use super::shard::Shard;
 use super::user::User;
 use crate::clock::{self, Time};
 use crate::plan::flow::{Branch, Parallel};
-use crate::stats::{Cause, Fate};
+use crate::stats::{CallResult, Cause};
 
 type Running<'a> = Pin<Box<dyn Future<Output = (usize, User, CallEnd)> + 'a>>;
 
@@ -133,12 +133,12 @@ impl Fork<'_, '_> {
         let all = || self.ended.iter().flatten();
         let done = all().map(|end| end.done).fold(self.walk.timing.picked_up, Time::max);
         let goes_on = self.ended.iter().all(|end| end.is_some_and(|end| end.goes_on));
-        let stopped = all().find(|end| end.fate == Fate::Unfinished);
+        let stopped = all().find(|end| end.result == CallResult::Unfinished);
         let stopped = stopped.or_else(|| all().find(|end| !end.goes_on));
         CallEnd {
-            fate: stopped.map_or(Fate::Ok, |end| end.fate),
+            result: stopped.map_or(CallResult::Ok, |end| end.result),
             done,
-            answered: all().all(|end| end.answered),
+            responded: all().all(|end| end.responded),
             goes_on,
         }
     }

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::checks::{self, Failed, Judged};
+use super::checks::{self, CheckedResponse, FailedChecks};
 use super::exemplar;
 use super::prepared::PreparedCall;
 use super::redacted::redactor;
@@ -17,7 +17,7 @@ use crate::event::{SEEN, Seen, SeenCall};
 use crate::plan::extract::{Check, Reading, What};
 use crate::plan::flow::Choice;
 use crate::redact::{MASK, Redactor};
-use crate::stats::{Exchange, Fate, Outcome, outcome};
+use crate::stats::{AttemptOutcome, CallResult, Exchange, outcome};
 use crate::wire::Kept;
 
 /// The most bytes of a body, a header or a value.
@@ -152,7 +152,7 @@ impl Witness {
         (shard, user): (&Shard, &User),
         prepared: &PreparedCall,
         (exchange, kept): (&Exchange, &Kept),
-        judged: &Judged,
+        judged: &CheckedResponse,
         bytes: &[u8],
     ) {
         let call = &prepared.call;
@@ -162,7 +162,7 @@ impl Witness {
         let names = call.checked().enumerate();
         let redactor = redactor(shard, user);
         let found = |place: usize| {
-            let Outcome::Answered(status) = exchange.outcome else { return None };
+            let AttemptOutcome::Responded(status) = exchange.outcome else { return None };
             let check = call.checks.iter().chain(&call.expects).nth(place)?;
             let answer = checks::answer(status, exchange, kept);
             let text = check.found(&Reading::new(answer)).filter(|_| !held(place))?;
@@ -183,7 +183,7 @@ impl Witness {
         let (request, body) = shown(&redactor, bytes);
         // Without a response nothing is its own: what was kept is an earlier attempt's.
         let response = match exchange.outcome {
-            Outcome::Answered(_) => response(&redactor, kept),
+            AttemptOutcome::Responded(_) => response(&redactor, kept),
             _ => (Vec::new(), None),
         };
         let key = std::ptr::from_ref(prepared) as usize;
@@ -197,7 +197,7 @@ impl Witness {
             body,
             redirects,
             answer: match exchange.outcome {
-                Outcome::Answered(status) => Ok(status),
+                AttemptOutcome::Responded(status) => Ok(status),
                 other => Err(outcome::error_index(other).unwrap_or_default()),
             },
             response: response.0,
@@ -213,7 +213,7 @@ impl Witness {
                 .iter()
                 .map(|capture| (kind.variables[capture.variable].clone(), value(capture.variable)))
                 .collect(),
-            ok: judged.fate == Fate::Ok && judged.failed == Failed::NONE,
+            ok: judged.result == CallResult::Ok && judged.failed == FailedChecks::NONE,
         })));
     }
 }

@@ -8,7 +8,7 @@ use super::paint::{BAD, DIM, paint, plain};
 use super::summary::heading;
 use crate::event::Report;
 use crate::stats::exemplar::{Exemplar, Failing};
-use crate::stats::outcome::{self, Phase};
+use crate::stats::outcome::{self, AttemptPhase};
 use crate::units::{show_count, show_us};
 
 /// How many kinds the summary shows.
@@ -31,7 +31,7 @@ pub(super) fn render(out: &mut String, report: &Report, is_verbose: bool) {
         let _ = writeln!(out, "  {}  {}", paint(BAD, &plain(&what)), plain(&place));
         // Where a redirect points is ours to say; a library's words are for those who ask.
         let error = one.error.map(outcome::error_at);
-        let is_ours = error.is_some_and(|(phase, ..)| phase == Phase::Redirect.name());
+        let is_ours = error.is_some_and(|(phase, ..)| phase == AttemptPhase::Redirect.name());
         if (is_verbose || is_ours) && !one.said.is_empty() {
             let _ = writeln!(out, "    {}", plain(&one.said));
         }

@@ -3,7 +3,7 @@
 //! Recorders count, deltas carry, tallies add and check.
 //! Invariant: each sum named here holds at every second, on every shard and over all of them.
 
-use super::outcome::Fate;
+use super::outcome::CallResult;
 
 /// What became of iterations. `due = started + dropped + suppressed + not_reached` where there is
 /// a schedule, and `started = completed + ended_early + interrupted + running`.
@@ -170,15 +170,15 @@ impl Iterations {
 impl Calls {
     /// Counts the end of one call.
     #[inline]
-    pub fn end(&mut self, fate: Fate) {
+    pub fn end(&mut self, fate: CallResult) {
         match fate {
-            Fate::Ok => self.ok += 1,
-            Fate::Failed => self.failed += 1,
-            Fate::Timeout => self.timeout += 1,
-            Fate::Unfinished => self.unfinished += 1,
-            Fate::Own => self.generator_errors += 1,
-            Fate::Suppressed => self.suppressed += 1,
-            Fate::Muted => self.muted += 1,
+            CallResult::Ok => self.ok += 1,
+            CallResult::Failed => self.failed += 1,
+            CallResult::Timeout => self.timeout += 1,
+            CallResult::Unfinished => self.unfinished += 1,
+            CallResult::Own => self.generator_errors += 1,
+            CallResult::Suppressed => self.suppressed += 1,
+            CallResult::Muted => self.muted += 1,
         }
     }
 

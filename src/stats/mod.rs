@@ -38,7 +38,7 @@ pub use heat::Heat;
 pub use histogram::Histogram;
 pub use latency::{Latency, Quantile, Untimed};
 pub use notice::{Notice, Notices, Topic};
-pub use outcome::{Cause, Fate, Kind, Outcome, OwnFault, Phase};
+pub use outcome::{AttemptOutcome, AttemptPhase, CallResult, Cause, GeneratorError, Kind};
 pub use own_delay::{Delayed, OwnDelay};
 pub use pool::PoolUse;
 pub use recorder::Recorder;

@@ -8,7 +8,7 @@ pub use super::kind::Kind;
 
 /// The part of an attempt in which it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Phase {
+pub enum AttemptPhase {
     /// Making the request: nothing was sent.
     Prepare,
     /// Looking up the name.
@@ -27,7 +27,7 @@ pub enum Phase {
     Redirect,
 }
 
-impl Phase {
+impl AttemptPhase {
     /// In the order of an attempt.
     pub const ALL: [Self; 8] = [
         Self::Prepare,
@@ -62,7 +62,7 @@ impl Phase {
 
 /// What went wrong on our own side: never the target's fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum OwnFault {
+pub enum GeneratorError {
     /// No file descriptor left.
     NoDescriptor,
     /// No local port left.
@@ -83,7 +83,7 @@ pub enum OwnFault {
     Denied,
 }
 
-impl OwnFault {
+impl GeneratorError {
     /// All of them.
     pub const ALL: [Self; 9] = [
         Self::NoDescriptor,
@@ -130,32 +130,32 @@ impl OwnFault {
 
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// A complete answer with this status.
-    Answered(u16),
+    Responded(u16),
     /// No complete answer.
-    Failed(Phase, Kind),
+    Failed(AttemptPhase, Kind),
     /// None within the time allowed.
-    Timeout(Phase),
+    Timeout(AttemptPhase),
     /// Cut at the hard end of the run.
-    Unfinished(Phase),
+    Unfinished(AttemptPhase),
     /// Not made or not finished through our own fault.
-    Own(OwnFault),
+    Own(GeneratorError),
     /// Never sent, by policy.
     Suppressed(Cause),
 }
 
-impl Outcome {
+impl AttemptOutcome {
     /// Whether the target has said that it did nothing for the request.
     pub const fn is_unprocessed(self) -> bool {
         matches!(self, Self::Failed(_, Kind::RefusedStream | Kind::GoingAway))
     }
 }
 
-impl std::fmt::Display for Outcome {
+impl std::fmt::Display for AttemptOutcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Answered(status) => write!(f, "{status}"),
+            Self::Responded(status) => write!(f, "{status}"),
             Self::Failed(phase, kind) => write!(f, "{} ({})", kind.name(), phase.name()),
             Self::Timeout(phase) => write!(f, "timeout ({})", phase.name()),
             Self::Unfinished(phase) => write!(f, "cut ({})", phase.name()),
@@ -167,7 +167,7 @@ impl std::fmt::Display for Outcome {
 
 /// How a call ended, by its last attempt and what was expected of the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum CallResult {
     /// A complete answer that is wanted.
     Ok,
     /// No complete answer, an unwanted status, or a failed `expect`.
@@ -186,38 +186,40 @@ pub enum Fate {
 
 /// The number of different errors an attempt can have, for dense counting.
 pub const ERRORS: usize =
-    Phase::ALL.len() * (Kind::ALL.len() + 2) + OwnFault::ALL.len() + Cause::ALL.len();
+    AttemptPhase::ALL.len() * (Kind::ALL.len() + 2) + GeneratorError::ALL.len() + Cause::ALL.len();
 
 /// An error's place in a dense table.
-pub fn error_index(outcome: Outcome) -> Option<usize> {
+pub fn error_index(outcome: AttemptOutcome) -> Option<usize> {
     let row = Kind::ALL.len() + 2;
     Some(match outcome {
-        Outcome::Answered(_) => return None,
-        Outcome::Failed(phase, kind) => phase as usize * row + kind as usize,
-        Outcome::Timeout(phase) => phase as usize * row + Kind::ALL.len(),
-        Outcome::Unfinished(phase) => phase as usize * row + Kind::ALL.len() + 1,
-        Outcome::Own(fault) => Phase::ALL.len() * row + fault as usize,
-        Outcome::Suppressed(cause) => Phase::ALL.len() * row + OwnFault::ALL.len() + cause as usize,
+        AttemptOutcome::Responded(_) => return None,
+        AttemptOutcome::Failed(phase, kind) => phase as usize * row + kind as usize,
+        AttemptOutcome::Timeout(phase) => phase as usize * row + Kind::ALL.len(),
+        AttemptOutcome::Unfinished(phase) => phase as usize * row + Kind::ALL.len() + 1,
+        AttemptOutcome::Own(fault) => AttemptPhase::ALL.len() * row + fault as usize,
+        AttemptOutcome::Suppressed(cause) => {
+            AttemptPhase::ALL.len() * row + GeneratorError::ALL.len() + cause as usize
+        }
     })
 }
 
 /// What an error's count is a number of: `calls` where none was sent, `attempts` where each failed
 /// one of a call counts, retries among them.
 pub fn counted_as(index: usize) -> &'static str {
-    if index < Phase::ALL.len() * (Kind::ALL.len() + 2) { "attempts" } else { "calls" }
+    if index < AttemptPhase::ALL.len() * (Kind::ALL.len() + 2) { "attempts" } else { "calls" }
 }
 
 /// Phase, kind and hint of an error's place in the table.
 pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
     let row = Kind::ALL.len() + 2;
-    let beyond = index.wrapping_sub(Phase::ALL.len() * row);
-    if let Some(fault) = OwnFault::ALL.get(beyond) {
+    let beyond = index.wrapping_sub(AttemptPhase::ALL.len() * row);
+    if let Some(fault) = GeneratorError::ALL.get(beyond) {
         return ("generator", fault.name(), fault.hint());
     }
-    if let Some(cause) = Cause::ALL.get(beyond.wrapping_sub(OwnFault::ALL.len())) {
+    if let Some(cause) = Cause::ALL.get(beyond.wrapping_sub(GeneratorError::ALL.len())) {
         return ("suppressed", cause.name(), cause.hint());
     }
-    let phase = Phase::ALL[(index / row).min(Phase::ALL.len() - 1)].name();
+    let phase = AttemptPhase::ALL[(index / row).min(AttemptPhase::ALL.len() - 1)].name();
     match Kind::ALL.get(index % row) {
         Some(kind) => (phase, kind.name(), kind.hint()),
         None if index % row == Kind::ALL.len() => {
@@ -239,10 +241,10 @@ mod tests {
     #[test]
     fn errors_of_calls_that_were_not_sent_count_calls() {
         for (outcome, of) in [
-            (Outcome::Failed(Phase::Connect, Kind::Refused), "attempts"),
-            (Outcome::Timeout(Phase::Connect), "attempts"),
-            (Outcome::Own(OwnFault::UnsetVariable), "calls"),
-            (Outcome::Suppressed(Cause::ALL[0]), "calls"),
+            (AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Refused), "attempts"),
+            (AttemptOutcome::Timeout(AttemptPhase::Connect), "attempts"),
+            (AttemptOutcome::Own(GeneratorError::UnsetVariable), "calls"),
+            (AttemptOutcome::Suppressed(Cause::ALL[0]), "calls"),
         ] {
             assert_eq!(counted_as(error_index(outcome).unwrap()), of, "{outcome:?}");
         }
@@ -250,18 +252,18 @@ mod tests {
 
     #[test]
     fn every_error_has_its_own_place_and_name() {
-        let mut outcomes: Vec<Outcome> = OwnFault::ALL.map(Outcome::Own).into();
-        outcomes.extend(Cause::ALL.map(Outcome::Suppressed));
-        for phase in Phase::ALL {
-            outcomes.push(Outcome::Timeout(phase));
-            outcomes.push(Outcome::Unfinished(phase));
-            outcomes.extend(Kind::ALL.map(|kind| Outcome::Failed(phase, kind)));
+        let mut outcomes: Vec<AttemptOutcome> = GeneratorError::ALL.map(AttemptOutcome::Own).into();
+        outcomes.extend(Cause::ALL.map(AttemptOutcome::Suppressed));
+        for phase in AttemptPhase::ALL {
+            outcomes.push(AttemptOutcome::Timeout(phase));
+            outcomes.push(AttemptOutcome::Unfinished(phase));
+            outcomes.extend(Kind::ALL.map(|kind| AttemptOutcome::Failed(phase, kind)));
         }
         let mut places: Vec<usize> = outcomes.into_iter().filter_map(error_index).collect();
         places.sort_unstable();
         assert!(places.into_iter().eq(0..ERRORS));
         let names: std::collections::HashSet<_> = (0..ERRORS).map(error_at).collect();
         assert_eq!(names.len(), ERRORS);
-        assert_eq!(error_index(Outcome::Answered(200)), None);
+        assert_eq!(error_index(AttemptOutcome::Responded(200)), None);
     }
 }

@@ -5,7 +5,7 @@
 
 use std::num::NonZero;
 
-use super::outcome::{Fate, Outcome};
+use super::outcome::{AttemptOutcome, CallResult};
 use crate::clock::Time;
 
 /// How many workloads, steps and checks a recorder has to tell apart.
@@ -30,7 +30,7 @@ pub struct Shape {
 #[derive(Clone, Copy, Debug)]
 pub struct Exchange {
     /// How it ended.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// The first act outside: DNS query, connect, or write.
     pub dispatched: Time,
     /// The first byte of the answer; `NEVER` without one.
@@ -93,9 +93,9 @@ pub struct Sample {
     /// run's start: what [`Recorder::begin_call`](super::recorder::Recorder::begin_call) gave.
     pub stalled_ns: u64,
     /// How its last attempt ended.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// How it ended.
-    pub fate: Fate,
+    pub fate: CallResult,
 }
 
 /// How an iteration ended.

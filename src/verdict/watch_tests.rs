@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::Time as At;
-use crate::stats::outcome::{Fate, Outcome};
+use crate::stats::outcome::{AttemptOutcome, CallResult};
 use crate::stats::sample::{Sample, Shape};
 use crate::stats::{Gauges, Recorder, Tally};
 use crate::verdict::scope::Subject;
@@ -37,7 +37,7 @@ impl World {
     }
 
     /// Ten calls of a series in the second under way, with this fate after so long.
-    fn calls(&mut self, step: usize, fate: Fate, took_ms: u64) {
+    fn calls(&mut self, step: usize, fate: CallResult, took_ms: u64) {
         for k in 0..10 {
             let intended_ns = self.second * S + k * S / 20;
             self.recorder.begin_call(0, step, intended_ns, At(intended_ns));
@@ -57,7 +57,7 @@ impl World {
                 response_ns: took,
                 stalled_ns: 0,
                 in_flight_ns: took,
-                outcome: Outcome::Answered(if fate == Fate::Ok { 200 } else { 503 }),
+                outcome: AttemptOutcome::Responded(if fate == CallResult::Ok { 200 } else { 503 }),
                 fate,
             };
             self.recorder.end_call(&sample, At(intended_ns + took));
@@ -97,8 +97,8 @@ fn every_window_has_to_hold_and_the_worst_is_shown() {
         "errors < 1% over 30s",
     ]);
     for second in 0..20 {
-        world.calls(0, if second == 7 { Fate::Failed } else { Fate::Ok }, 5);
-        world.calls(1, Fate::Ok, 5);
+        world.calls(0, if second == 7 { CallResult::Failed } else { CallResult::Ok }, 5);
+        world.calls(1, CallResult::Ok, 5);
         assert_eq!(world.tick(100), None);
     }
     let judged = world.end();
@@ -124,7 +124,7 @@ fn an_empty_window_is_no_pass_and_no_reason_to_stop() {
     let mut world = World::new(&["errors < 50% over 1s abort", "response.p95 < 1s over 3s"]);
     for second in 0..10 {
         if second != 4 {
-            world.calls(0, Fate::Ok, 5);
+            world.calls(0, CallResult::Ok, 5);
         }
         assert_eq!(world.tick(100), None);
     }
@@ -141,8 +141,8 @@ fn a_rule_stops_the_run_when_its_window_is_over_and_not_before_it_may() {
     let mut world = World::new(&["errors < 20% over 3s after 5s abort"]);
     let mut told = None;
     for second in 0..12 {
-        world.calls(0, if second < 4 { Fate::Failed } else { Fate::Ok }, 5);
-        world.calls(1, if second == 8 { Fate::Failed } else { Fate::Ok }, 5);
+        world.calls(0, if second < 4 { CallResult::Failed } else { CallResult::Ok }, 5);
+        world.calls(1, if second == 8 { CallResult::Failed } else { CallResult::Ok }, 5);
         if told.is_none() && world.tick(100).is_some() {
             told = Some(world.second);
         }
@@ -150,10 +150,10 @@ fn a_rule_stops_the_run_when_its_window_is_over_and_not_before_it_may() {
     // Seconds 0 to 4 are not judged; 10 of 60 in [6, 9) is 17 %: it holds to the end.
     assert_eq!(told, None);
     let mut world = World::new(&["errors < 20% over 3s after 5s abort", "errors < 10% abort"]);
-    world.calls(0, Fate::Failed, 5);
+    world.calls(0, CallResult::Failed, 5);
     assert_eq!(world.tick(100).as_deref(), Some("errors < 10% abort"));
     for second in 1..12 {
-        world.calls(0, if second == 8 { Fate::Failed } else { Fate::Ok }, 5);
+        world.calls(0, if second == 8 { CallResult::Failed } else { CallResult::Ok }, 5);
         if let Some(rule) = world.tick(100) {
             assert_eq!(rule, "errors < 20% over 3s after 5s abort");
             told = Some(world.second);
@@ -175,8 +175,8 @@ fn calls_that_hang_count_at_their_age() {
     ]);
     let mut told = None;
     for second in 0..12 {
-        world.calls(0, Fate::Ok, if second < 4 { 5 } else { HANGS });
-        world.calls(1, Fate::Ok, 5);
+        world.calls(0, CallResult::Ok, if second < 4 { 5 } else { HANGS });
+        world.calls(1, CallResult::Ok, 5);
         if let Some(rule) = world.tick(100) {
             told = Some((world.second, rule));
             break;
@@ -186,7 +186,7 @@ fn calls_that_hang_count_at_their_age() {
     assert_eq!(told, None);
     let mut world = World::new(&["response.p50 < 2s over 2s abort"]);
     for second in 0..12 {
-        world.calls(0, Fate::Ok, if second < 4 { 5 } else { HANGS });
+        world.calls(0, CallResult::Ok, if second < 4 { 5 } else { HANGS });
         if let Some(rule) = world.tick(100) {
             told = Some((world.second, rule));
             break;
@@ -203,11 +203,11 @@ fn calls_that_hang_count_at_their_age() {
 fn no_window_goes_beyond_the_load() {
     let mut world = World::new(&["errors < 50% over 2s"]);
     for _ in 0..5 {
-        world.calls(0, Fate::Ok, 5);
+        world.calls(0, CallResult::Ok, 5);
         world.tick(5);
     }
     for _ in 0..5 {
-        world.calls(0, Fate::Failed, 5);
+        world.calls(0, CallResult::Failed, 5);
         world.tick(5);
     }
     assert!(world.watch.rules[0].seconds.len() <= 9);

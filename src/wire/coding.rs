@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use super::bodies::Body;
 use super::framing::Broken;
 use super::kept::Kept;
-use crate::stats::{Kind, Phase};
+use crate::stats::{AttemptPhase, Kind};
 
 /// The most codings in a row.
 const MAX_CODINGS: usize = 4;
@@ -20,8 +20,8 @@ const MAX_WINDOW: u64 = 8 << 20;
 /// Decoded at a time.
 const PIECE: usize = 8 << 10;
 
-const UNDECODABLE: Broken = Broken::Response(Phase::Body, Kind::Undecodable);
-const TOO_MANY: Broken = Broken::Response(Phase::Body, Kind::TooManyCodings);
+const UNDECODABLE: Broken = Broken::Response(AttemptPhase::Body, Kind::Undecodable);
+const TOO_MANY: Broken = Broken::Response(AttemptPhase::Body, Kind::TooManyCodings);
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ fn drain(mut from: impl Read, max: u64, out: &mut Body) -> Result<(), Broken> {
         match from.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(count) if out.len() as u64 + count as u64 > max => {
-                return Err(Broken::Response(Phase::Body, Kind::BodyTooLarge));
+                return Err(Broken::Response(AttemptPhase::Body, Kind::BodyTooLarge));
             }
             Ok(count) => out.push(&piece[..count])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -162,7 +162,7 @@ mod tests {
         let mut kept = Kept { head, body: body.into(), ..Kept::default() };
         match decode(&mut kept, max) {
             Ok(()) => Ok(kept.body.to_vec()),
-            Err(Broken::Response(Phase::Body, kind)) => Err(kind),
+            Err(Broken::Response(AttemptPhase::Body, kind)) => Err(kind),
             Err(other) => panic!("{other:?}"),
         }
     }

@@ -21,7 +21,7 @@ use super::{Endpoint, Outgoing, fault, race, tls};
 use crate::clock::{self, Time};
 use crate::plan::reach::{Proxy, Version};
 use crate::stats::sample::Opening;
-use crate::stats::{Kind, Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
 
 /// An open connection.
 #[derive(Debug)]
@@ -46,18 +46,18 @@ impl Connection {
         outgoing: &Outgoing<'_>,
         patience: &Patience,
         opening: &mut Opening,
-    ) -> Result<Self, Outcome> {
+    ) -> Result<Self, AttemptOutcome> {
         let begun = clock::now();
         let io = if let Some(path) = &endpoint.unix {
             let unix = patience.wait(UnixStream::connect(path)).await;
-            let unix = unix.map_err(|why| gave_up(why, Phase::Connect))?;
-            farther(outgoing, Phase::Connect, patience).await?;
+            let unix = unix.map_err(|why| gave_up(why, AttemptPhase::Connect))?;
+            farther(outgoing, AttemptPhase::Connect, patience).await?;
             opening.connect_ns = Opening::took(clock::now().since(begun));
-            Io::Unix(unix.map_err(|error| fault::outcome(Phase::Connect, &error))?)
+            Io::Unix(unix.map_err(|error| fault::outcome(AttemptPhase::Connect, &error))?)
         } else {
             let mut connecting = begun;
             if endpoint.refusal().is_some() {
-                return Err(Outcome::Failed(Phase::Connect, Kind::Forbidden));
+                return Err(AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Forbidden));
             }
             let addresses = match endpoint.addresses() {
                 Some(addresses) => addresses,
@@ -79,7 +79,7 @@ impl Connection {
                 Some(tls) => {
                     let config = without_choice(endpoint, outgoing, &tls.config);
                     let stream = shake_hands(endpoint, tls, &config, tcp, patience).await?;
-                    farther(outgoing, Phase::Tls, patience).await?;
+                    farther(outgoing, AttemptPhase::Tls, patience).await?;
                     opening.tls_ns = Opening::took(clock::now().since(connected));
                     Io::Tls(stream)
                 }
@@ -169,9 +169,9 @@ fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
 /// Waits as much longer as a round trip takes on the user's own way.
 pub(super) async fn farther(
     outgoing: &Outgoing<'_>,
-    phase: Phase,
+    phase: AttemptPhase,
     patience: &Patience,
-) -> Result<(), Outcome> {
+) -> Result<(), AttemptOutcome> {
     match outgoing.way {
         None => Ok(()),
         Some(way) => way.round_trip(patience).await.map_err(|why| gave_up(why, phase)),
@@ -198,12 +198,12 @@ async fn pass(
     proxy: &Proxy,
     tcp: &mut TcpStream,
     patience: &Patience,
-) -> Result<(), Outcome> {
+) -> Result<(), AttemptOutcome> {
     match patience.wait(proxy::tunnel(endpoint, proxy, tcp)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(NoWay::Refused(kind))) => Err(Outcome::Failed(Phase::Connect, kind)),
-        Ok(Err(NoWay::Io(error))) => Err(fault::outcome(Phase::Connect, &error)),
-        Err(why) => Err(gave_up(why, Phase::Connect)),
+        Ok(Err(NoWay::Refused(kind))) => Err(AttemptOutcome::Failed(AttemptPhase::Connect, kind)),
+        Ok(Err(NoWay::Io(error))) => Err(fault::outcome(AttemptPhase::Connect, &error)),
+        Err(why) => Err(gave_up(why, AttemptPhase::Connect)),
     }
 }
 
@@ -213,19 +213,19 @@ async fn shake_hands(
     config: &Arc<ClientConfig>,
     tcp: TcpStream,
     patience: &Patience,
-) -> Result<Box<TlsStream<TcpStream>>, Outcome> {
+) -> Result<Box<TlsStream<TcpStream>>, AttemptOutcome> {
     let handshake = TlsConnector::from(Arc::clone(config)).connect(tls.name.clone(), tcp);
     match patience.wait(handshake).await {
         Ok(Ok(stream)) => Ok(Box::new(stream)),
         Ok(Err(error)) => Err(endpoint.hear(tls.failure(&error), &error)),
-        Err(why) => Err(gave_up(why, Phase::Tls)),
+        Err(why) => Err(gave_up(why, AttemptPhase::Tls)),
     }
 }
 
 /// The outcome of a wait that ended before its time.
-pub(super) const fn gave_up(why: GaveUp, phase: Phase) -> Outcome {
+pub(super) const fn gave_up(why: GaveUp, phase: AttemptPhase) -> AttemptOutcome {
     match why {
-        GaveUp::Timeout => Outcome::Timeout(phase),
-        GaveUp::Cut => Outcome::Unfinished(phase),
+        GaveUp::Timeout => AttemptOutcome::Timeout(phase),
+        GaveUp::Cut => AttemptOutcome::Unfinished(phase),
     }
 }

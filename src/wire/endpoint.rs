@@ -23,7 +23,7 @@ use crate::clock::{self, Time};
 use crate::plan::reach::{Dns, Pick, Proxy, Reach, Ttl, Version};
 use crate::plan::{Address, Safety};
 use crate::seed::{Seed, Stream};
-use crate::stats::{AddressUse, Kind, Outcome, Phase};
+use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, Kind};
 
 /// How long a look-up before the load may take.
 const FORESIGHT: Duration = Duration::from_secs(5);
@@ -69,7 +69,7 @@ pub struct Endpoint {
     /// Why it may not be reached.
     refusal: RefCell<Option<String>>,
     /// The last failure to open a connection that a library has words for, and these.
-    said: RefCell<Option<(Outcome, String)>>,
+    said: RefCell<Option<(AttemptOutcome, String)>>,
 }
 
 /// What the resolver said.
@@ -156,13 +156,13 @@ impl Endpoint {
     }
 
     /// Remembers what a library said of a failure; the outcome.
-    pub(super) fn hear(&self, outcome: Outcome, error: &io::Error) -> Outcome {
+    pub(super) fn hear(&self, outcome: AttemptOutcome, error: &io::Error) -> AttemptOutcome {
         *self.said.borrow_mut() = Some((outcome, fault::words(error)));
         outcome
     }
 
     /// What a library said of a connection that could not be opened, if the last failure was this.
-    pub(super) fn said(&self, outcome: Outcome) -> Option<String> {
+    pub(super) fn said(&self, outcome: AttemptOutcome) -> Option<String> {
         let said = self.said.borrow();
         said.as_ref().filter(|(last, _)| *last == outcome).map(|(_, words)| words.clone())
     }
@@ -195,14 +195,19 @@ impl Endpoint {
     }
 
     /// Looks its name up.
-    pub(super) async fn look_up(&self, patience: &Patience) -> Result<Arc<[SocketAddr]>, Outcome> {
+    pub(super) async fn look_up(
+        &self,
+        patience: &Patience,
+    ) -> Result<Arc<[SocketAddr]>, AttemptOutcome> {
         let (host, port) = &self.next_hop;
         let found = patience.wait(dns::look_up(host, *port, self.dns.family)).await;
-        let found = match found.map_err(|why| gave_up(why, Phase::Dns))? {
+        let found = match found.map_err(|why| gave_up(why, AttemptPhase::Dns))? {
             Ok(found) => self.allowed(found.into_iter().take(MAX_ADDRESSES))?,
             Err(failed) => {
                 let kind = if failed.is_vague { self.why(patience).await? } else { failed.kind };
-                return Err(self.hear(Outcome::Failed(Phase::Dns, kind), &failed.error));
+                return Err(
+                    self.hear(AttemptOutcome::Failed(AttemptPhase::Dns, kind), &failed.error)
+                );
             }
         };
         let until = match self.dns.ttl {
@@ -216,7 +221,7 @@ impl Endpoint {
     }
 
     /// Why the resolver has no address. A name server is asked once in a while, not for each call.
-    async fn why(&self, patience: &Patience) -> Result<Kind, Outcome> {
+    async fn why(&self, patience: &Patience) -> Result<Kind, AttemptOutcome> {
         let explain = async {
             let _turn = self.asking.lock().await;
             match self.why.get().filter(|(_, until)| clock::now() < *until) {
@@ -228,7 +233,7 @@ impl Endpoint {
                 }
             }
         };
-        let kind = patience.wait(explain).await.map_err(|why| gave_up(why, Phase::Dns))?;
+        let kind = patience.wait(explain).await.map_err(|why| gave_up(why, AttemptPhase::Dns))?;
         Ok(kind)
     }
 
@@ -236,7 +241,7 @@ impl Endpoint {
     fn allowed(
         &self,
         found: impl Iterator<Item = SocketAddr>,
-    ) -> Result<Arc<[SocketAddr]>, Outcome> {
+    ) -> Result<Arc<[SocketAddr]>, AttemptOutcome> {
         let (mut allowed, mut refusal) = (Vec::new(), None);
         for address in found {
             match self.safety.refuses(&self.next_hop.0, address.ip()) {
@@ -247,7 +252,7 @@ impl Endpoint {
         match refusal {
             Some(why) if allowed.is_empty() => {
                 *self.refusal.borrow_mut() = Some(why);
-                Err(Outcome::Failed(Phase::Connect, Kind::Forbidden))
+                Err(AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Forbidden))
             }
             _ => Ok(allowed.into()),
         }

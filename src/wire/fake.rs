@@ -15,7 +15,7 @@ use super::patience::{GaveUp, Patience};
 use super::{Outgoing, Way};
 use crate::clock::{Time, Timer};
 use crate::stats::sample::Exchange;
-use crate::stats::{Kind, Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
 
 /// A scripted target.
 #[derive(Clone)]
@@ -121,14 +121,14 @@ impl Target {
     ) -> Exchange {
         let out = way.out(now, outgoing.bytes.len() as u64);
         if let Err(why) = until(out, patience).await {
-            return ended(outgoing, now, gave_up(why, Phase::Send), false);
+            return ended(outgoing, now, gave_up(why, AttemptPhase::Send), false);
         }
         let (reply, size) = self.arrive(outgoing, out, kept);
         let (mut outcome, sent) = come(reply, patience).await;
-        if matches!(outcome, Outcome::Answered(_) | Outcome::Failed(..)) {
+        if matches!(outcome, AttemptOutcome::Responded(_) | AttemptOutcome::Failed(..)) {
             let through = way.through(crate::clock::now(), size, true);
             if let Err(why) = until(through.after(way.home_ns()), patience).await {
-                outcome = gave_up(why, Phase::Body);
+                outcome = gave_up(why, AttemptPhase::Body);
             }
         }
         ended(outgoing, now, outcome, sent)
@@ -164,7 +164,7 @@ impl Target {
 }
 
 /// An exchange that ends now.
-fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: Outcome, sent: bool) -> Exchange {
+fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: AttemptOutcome, sent: bool) -> Exchange {
     let done = crate::clock::now();
     Exchange {
         outcome,
@@ -180,16 +180,16 @@ fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: Outcome, sent: bool) -> Ex
 }
 
 /// What comes of it, and whether the request was sent.
-async fn come(reply: Reply, patience: &Patience) -> (Outcome, bool) {
+async fn come(reply: Reply, patience: &Patience) -> (AttemptOutcome, bool) {
     match reply {
         Reply::At(done, status) => (wait(done, patience, status).await, true),
-        Reply::Reset => (Outcome::Failed(Phase::FirstByte, Kind::Reset), true),
-        Reply::Refuse => (Outcome::Failed(Phase::Connect, Kind::Refused), false),
+        Reply::Reset => (AttemptOutcome::Failed(AttemptPhase::FirstByte, Kind::Reset), true),
+        Reply::Refuse => (AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Refused), false),
         Reply::Hang => (wait(Time::NEVER, patience, 0).await, true),
     }
 }
 
-async fn wait(done: Time, patience: &Patience, status: u16) -> Outcome {
+async fn wait(done: Time, patience: &Patience, status: u16) -> AttemptOutcome {
     let timer = Timer::new();
     timer.set(done);
     let answer = poll_fn(|cx| {
@@ -197,9 +197,9 @@ async fn wait(done: Time, patience: &Patience, status: u16) -> Outcome {
         patience.poll(cx, ready)
     });
     match answer.await {
-        Ok(()) => Outcome::Answered(status),
-        Err(GaveUp::Timeout) => Outcome::Timeout(Phase::FirstByte),
-        Err(GaveUp::Cut) => Outcome::Unfinished(Phase::FirstByte),
+        Ok(()) => AttemptOutcome::Responded(status),
+        Err(GaveUp::Timeout) => AttemptOutcome::Timeout(AttemptPhase::FirstByte),
+        Err(GaveUp::Cut) => AttemptOutcome::Unfinished(AttemptPhase::FirstByte),
     }
 }
 

@@ -7,32 +7,32 @@ use std::io;
 use rustix::io::Errno;
 
 use super::tls_fault;
-use crate::stats::{Kind, Outcome, OwnFault, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, GeneratorError, Kind};
 
 /// The outcome of an attempt that ended in `phase` with `error`.
-pub(super) fn outcome(phase: Phase, error: &io::Error) -> Outcome {
+pub(super) fn outcome(phase: AttemptPhase, error: &io::Error) -> AttemptOutcome {
     if let Some(errno) = Errno::from_io_error(error) {
         return match errno {
-            Errno::MFILE | Errno::NFILE => Outcome::Own(OwnFault::NoDescriptor),
-            Errno::ADDRNOTAVAIL => Outcome::Own(OwnFault::NoPort),
-            Errno::NOBUFS | Errno::NOMEM => Outcome::Own(OwnFault::NoMemory),
-            Errno::CONNREFUSED => Outcome::Failed(phase, Kind::Refused),
+            Errno::MFILE | Errno::NFILE => AttemptOutcome::Own(GeneratorError::NoDescriptor),
+            Errno::ADDRNOTAVAIL => AttemptOutcome::Own(GeneratorError::NoPort),
+            Errno::NOBUFS | Errno::NOMEM => AttemptOutcome::Own(GeneratorError::NoMemory),
+            Errno::CONNREFUSED => AttemptOutcome::Failed(phase, Kind::Refused),
             Errno::CONNRESET | Errno::PIPE | Errno::CONNABORTED => {
-                Outcome::Failed(phase, Kind::Reset)
+                AttemptOutcome::Failed(phase, Kind::Reset)
             }
             Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::NETDOWN | Errno::TIMEDOUT => {
-                Outcome::Failed(phase, Kind::Unreachable)
+                AttemptOutcome::Failed(phase, Kind::Unreachable)
             }
-            _ => Outcome::Failed(phase, Kind::Other),
+            _ => AttemptOutcome::Failed(phase, Kind::Other),
         };
     }
     let kind = match (of_tls(error), error.kind()) {
         (Some(kind), _) => kind,
         (None, io::ErrorKind::UnexpectedEof) => Kind::Closed,
-        _ if phase == Phase::Tls => Kind::TlsProtocol,
+        _ if phase == AttemptPhase::Tls => Kind::TlsProtocol,
         _ => Kind::Other,
     };
-    Outcome::Failed(phase, kind)
+    AttemptOutcome::Failed(phase, kind)
 }
 
 /// What the library or the system says of an error.

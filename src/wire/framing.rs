@@ -10,7 +10,7 @@ use super::bodies::NoRoom;
 use super::chunked::Chunked;
 use super::kept::{Kept, Wanted};
 use super::plain;
-use crate::stats::{Kind, Outcome, OwnFault, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, GeneratorError, Kind};
 
 /// The longest head accepted.
 pub const MAX_HEAD: usize = 64 << 10;
@@ -53,22 +53,22 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
     /// It breaks the rules of HTTP, or a bound.
-    Response(Phase, Kind),
+    Response(AttemptPhase, Kind),
     /// Its body was to be kept, and there is no memory for it.
     NoRoom,
 }
 
 impl Broken {
     /// What it means for the attempt.
-    pub const fn outcome(self) -> Outcome {
+    pub const fn outcome(self) -> AttemptOutcome {
         match self {
-            Self::Response(phase, kind) => Outcome::Failed(phase, kind),
-            Self::NoRoom => Outcome::Own(OwnFault::KeptBodies),
+            Self::Response(phase, kind) => AttemptOutcome::Failed(phase, kind),
+            Self::NoRoom => AttemptOutcome::Own(GeneratorError::KeptBodies),
         }
     }
 
     const fn head(kind: Kind) -> Self {
-        Self::Response(Phase::FirstByte, kind)
+        Self::Response(AttemptPhase::FirstByte, kind)
     }
 }
 
@@ -179,8 +179,8 @@ impl Reader {
     }
 
     /// Where in the answer it stands.
-    pub const fn phase(&self) -> Phase {
-        if matches!(self.state, State::Head) { Phase::FirstByte } else { Phase::Body }
+    pub const fn phase(&self) -> AttemptPhase {
+        if matches!(self.state, State::Head) { AttemptPhase::FirstByte } else { AttemptPhase::Body }
     }
 
     /// Whether any byte of the answer has come.
@@ -265,7 +265,7 @@ impl Reader {
             match head.framing {
                 Framing::Length(0) => State::Done,
                 Framing::Length(length) if length > self.wanted.max_body => {
-                    return Err(Broken::Response(Phase::Body, Kind::BodyTooLarge));
+                    return Err(Broken::Response(AttemptPhase::Body, Kind::BodyTooLarge));
                 }
                 Framing::Length(length) => State::Length(length),
                 Framing::Chunked => State::Chunked(Chunked::default()),
@@ -281,7 +281,7 @@ impl Reader {
     fn take_body(&mut self, data: &[u8], kept: &mut Kept) -> Result<(), Broken> {
         self.body += data.len() as u64;
         if self.body > self.wanted.max_body {
-            return Err(Broken::Response(Phase::Body, Kind::BodyTooLarge));
+            return Err(Broken::Response(AttemptPhase::Body, Kind::BodyTooLarge));
         }
         if self.wanted.keep_body {
             kept.body.push(data)?;

@@ -20,7 +20,7 @@ use super::patience::{GaveUp, Patience};
 use super::{Endpoint, Line, Outgoing, Resend, link};
 use crate::clock::{self, Time};
 use crate::stats::sample::{Exchange, Opening};
-use crate::stats::{Kind, Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
 
 /// A request on a connection idle for at least this long may be sent again on a fresh one: the
 /// target may have closed it just then. Younger ones were closed in our face.
@@ -40,15 +40,15 @@ pub(super) struct Http1 {
 pub(super) enum Ended {
     Answered(u16),
     /// Failed before any byte of an answer, in a way that a stale connection would.
-    Silent(Outcome),
-    Failed(Outcome),
+    Silent(AttemptOutcome),
+    Failed(AttemptOutcome),
 }
 
 impl Ended {
     /// Whether an alert of TLS ended it.
     fn is_told_by_tls(&self) -> bool {
         let (Self::Failed(outcome) | Self::Silent(outcome)) = self else { return false };
-        matches!(outcome, Outcome::Failed(_, kind) if fault::is_alert(*kind))
+        matches!(outcome, AttemptOutcome::Failed(_, kind) if fault::is_alert(*kind))
     }
 }
 
@@ -139,11 +139,11 @@ impl Http1 {
         }
         let is_old = opening.is_none() && idle_ns >= STALE_NS;
         let (outcome, resend) = match ended {
-            Ended::Answered(status) => (Outcome::Answered(status), Resend::No),
+            Ended::Answered(status) => (AttemptOutcome::Responded(status), Resend::No),
             Ended::Silent(outcome) if outgoing.idempotent && is_old => (outcome, Resend::Stale),
             Ended::Silent(outcome) | Ended::Failed(outcome) => (outcome, Resend::No),
         };
-        if !matches!(outcome, Outcome::Answered(_)) {
+        if !matches!(outcome, AttemptOutcome::Responded(_)) {
             line.close();
         }
         let exchange = Exchange {
@@ -191,7 +191,7 @@ pub(super) async fn open(
     outgoing: &Outgoing<'_>,
     patience: &Patience,
     times: &mut Opening,
-) -> Result<(), Outcome> {
+) -> Result<(), AttemptOutcome> {
     let mut connection = Connection::open(endpoint, outgoing, patience, times).await?;
     connection.idle_since = clock::now();
     line.open(connection);
@@ -209,7 +209,7 @@ pub(super) async fn converse(
 ) -> Ended {
     line.carry();
     let Some(connection) = line.connection.as_mut() else {
-        return Ended::Failed(Outcome::Failed(Phase::Send, Kind::Other));
+        return Ended::Failed(AttemptOutcome::Failed(AttemptPhase::Send, Kind::Other));
     };
     let mut reader = Reader::new(outgoing.wanted);
     // One future for both: a target may answer before it has read all of a long request.
@@ -311,7 +311,7 @@ fn write(
 }
 
 fn write_error(reader: &Reader, error: &io::Error) -> Ended {
-    let outcome = fault::outcome(Phase::Send, error);
+    let outcome = fault::outcome(AttemptPhase::Send, error);
     if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
 }
 
@@ -321,17 +321,17 @@ fn read_error(reader: &Reader, error: &io::Error) -> Ended {
 }
 
 fn broken_off(reader: &Reader, kind: Kind) -> Ended {
-    let outcome = Outcome::Failed(reader.phase(), kind);
+    let outcome = AttemptOutcome::Failed(reader.phase(), kind);
     if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
 }
 
 fn timed_out(why: GaveUp, reader: &Reader, spent: &Spent) -> Ended {
-    let phase = if spent.sent { reader.phase() } else { Phase::Send };
+    let phase = if spent.sent { reader.phase() } else { AttemptPhase::Send };
     Ended::Failed(gave_up(why, phase))
 }
 
 /// An exchange whose connection could not be opened.
-pub(super) fn never_sent(now: Time, outcome: Outcome, opening: Option<Opening>) -> Exchange {
+pub(super) fn never_sent(now: Time, outcome: AttemptOutcome, opening: Option<Opening>) -> Exchange {
     Exchange {
         outcome,
         dispatched: now,

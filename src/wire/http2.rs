@@ -26,7 +26,7 @@ use super::{Endpoint, Line, Outgoing, Resend, message};
 use crate::clock::{self, Time};
 use crate::plan::reach::Version;
 use crate::stats::sample::{Exchange, Opening};
-use crate::stats::{Kind, Outcome, OwnFault, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, GeneratorError, Kind};
 
 /// What h2 decodes of a head before it gives up. More than is accepted, so that a head over
 /// [`MAX_HEAD`] is told from nonsense, which h2 reports with the same code.
@@ -49,7 +49,7 @@ pub(super) struct Http2 {
 
 /// How far an exchange has come.
 struct Progress {
-    phase: Phase,
+    phase: AttemptPhase,
     first_byte: Time,
     status: u16,
 }
@@ -57,13 +57,13 @@ struct Progress {
 /// Why no complete response came.
 enum Broken {
     /// Found here.
-    Here(Outcome),
+    Here(AttemptOutcome),
     /// Found by h2, or told by the target.
     Protocol(h2::Error),
 }
 
-impl From<Outcome> for Broken {
-    fn from(outcome: Outcome) -> Self {
+impl From<AttemptOutcome> for Broken {
+    fn from(outcome: AttemptOutcome) -> Self {
         Self::Here(outcome)
     }
 }
@@ -123,7 +123,7 @@ async fn exchange(
         return (Exchange { opening: opening.or(spoken.0.opening), ..spoken.0 }, spoken.1);
     };
     let idle_ns = now.since(two.idle_since);
-    let mut progress = Progress { phase: Phase::Send, first_byte: Time::NEVER, status: 0 };
+    let mut progress = Progress { phase: AttemptPhase::Send, first_byte: Time::NEVER, status: 0 };
     let before = two.traffic.sent.get();
     let spoken = two.converse(outgoing, patience, kept, &mut progress).await;
     let done = clock::now();
@@ -132,7 +132,8 @@ async fn exchange(
     let sent = two.traffic.sent.get() > before + body;
     let (bytes_sent, bytes_received) = two.traffic.take();
     let exchange = Exchange {
-        outcome: spoken.map_or(Outcome::Answered(progress.status), |failure| failure.outcome),
+        outcome: spoken
+            .map_or(AttemptOutcome::Responded(progress.status), |failure| failure.outcome),
         dispatched: now,
         first_byte: progress.first_byte,
         done,
@@ -145,11 +146,10 @@ async fn exchange(
     let is_old = opening.is_none() && idle_ns >= STALE_NS;
     let resend = match exchange.outcome {
         _ if spoken.is_some_and(|failure| failure.is_unprocessed) => Resend::Unprocessed,
-        Outcome::Failed(Phase::Send | Phase::FirstByte, Kind::Closed | Kind::Reset)
-            if outgoing.idempotent && is_old =>
-        {
-            Resend::Stale
-        }
+        AttemptOutcome::Failed(
+            AttemptPhase::Send | AttemptPhase::FirstByte,
+            Kind::Closed | Kind::Reset,
+        ) if outgoing.idempotent && is_old => Resend::Stale,
         _ => Resend::No,
     };
     if is_doubtful(exchange.outcome) || !two.is_fresh() {
@@ -161,10 +161,10 @@ async fn exchange(
 /// Whether a connection is not used again after an exchange that ended so. A response that broke a
 /// rule or a limit of ours leaves it as it was. After silence, or a target that gave the stream up,
 /// it is as doubtful as one of HTTP/1.1: a way that is dead would else time out for ever.
-fn is_doubtful(outcome: Outcome) -> bool {
+fn is_doubtful(outcome: AttemptOutcome) -> bool {
     match outcome {
-        Outcome::Timeout(_) | Outcome::Unfinished(_) => true,
-        Outcome::Failed(Phase::Send | Phase::FirstByte, kind) => {
+        AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) => true,
+        AttemptOutcome::Failed(AttemptPhase::Send | AttemptPhase::FirstByte, kind) => {
             !matches!(kind, Kind::Malformed | Kind::HeadTooLarge)
         }
         _ => false,
@@ -178,7 +178,7 @@ pub(super) async fn open(
     outgoing: &Outgoing<'_>,
     patience: &Patience,
     times: &mut Opening,
-) -> Result<(), Outcome> {
+) -> Result<(), AttemptOutcome> {
     let connection = Connection::open(endpoint, outgoing, patience, times).await?;
     let two = match connection.picked() {
         Some(picked) => picked == b"h2",
@@ -188,7 +188,7 @@ pub(super) async fn open(
         line.open_two(Http2::over(connection, endpoint, patience).await?);
     } else if endpoint.version == Version::Http2 {
         times.open = false;
-        return Err(Outcome::Failed(Phase::Tls, Kind::NoHttp2));
+        return Err(AttemptOutcome::Failed(AttemptPhase::Tls, Kind::NoHttp2));
     } else {
         line.open(connection);
     }
@@ -200,7 +200,7 @@ impl Http2 {
         connection: Connection,
         endpoint: &Endpoint,
         patience: &Patience,
-    ) -> Result<Box<Self>, Outcome> {
+    ) -> Result<Box<Self>, AttemptOutcome> {
         let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let traffic = Rc::<Traffic>::default();
         let io = Counted { connection, traffic: Rc::clone(&traffic), broken: None };
@@ -217,7 +217,7 @@ impl Http2 {
                 Ok(Box::new(Self { sender, driver, traffic, scheme, idle_since: Time::NEVER }))
             }
             Ok(Err(error)) => Err(Failure::of(&error, Circumstances::OPENING).outcome),
-            Err(why) => Err(gave_up(why, Phase::Send)),
+            Err(why) => Err(gave_up(why, AttemptPhase::Send)),
         }
     }
 
@@ -267,7 +267,7 @@ impl Http2 {
         progress: &mut Progress,
     ) -> Result<(), Broken> {
         let Some((request, body)) = message::request(outgoing.bytes, self.scheme.clone()) else {
-            return Err(Outcome::Failed(Phase::Send, Kind::Other).into());
+            return Err(AttemptOutcome::Failed(AttemptPhase::Send, Kind::Other).into());
         };
         poll_fn(|cx| self.sender.poll_ready(cx)).await?;
         let (mut answer, mut stream) = self.sender.send_request(request, body.is_empty())?;
@@ -277,14 +277,15 @@ impl Http2 {
         }
         // As far as anybody can tell who gives it up from here on.
         kept.spent.sent = true;
-        progress.phase = Phase::FirstByte;
+        progress.phase = AttemptPhase::FirstByte;
         let mut interim = 0;
         let answer = poll_fn(|cx| {
             // What comes before the real answer is counted, as on HTTP/1.1.
             while let Poll::Ready(Some(Ok(_))) = answer.poll_informational(cx) {
                 interim += 1;
                 if interim > MAX_INTERIM {
-                    let many = Outcome::Failed(Phase::FirstByte, Kind::TooManyInterim);
+                    let many =
+                        AttemptOutcome::Failed(AttemptPhase::FirstByte, Kind::TooManyInterim);
                     return Poll::Ready(Err(many.into()));
                 }
             }
@@ -293,10 +294,10 @@ impl Http2 {
         .await?;
         progress.first_byte = clock::now();
         progress.status = answer.status().as_u16();
-        progress.phase = Phase::Body;
+        progress.phase = AttemptPhase::Body;
         let (head, mut data) = answer.into_parts();
         if message::head_length(&head.headers) > MAX_HEAD {
-            return Err(Outcome::Failed(Phase::FirstByte, Kind::HeadTooLarge).into());
+            return Err(AttemptOutcome::Failed(AttemptPhase::FirstByte, Kind::HeadTooLarge).into());
         }
         message::keep_head(&head.headers, progress.status, &outgoing.wanted, kept);
         let mut length = 0;
@@ -312,10 +313,10 @@ impl Http2 {
             };
             length += piece.len() as u64;
             if length > outgoing.wanted.max_body {
-                return Err(Outcome::Failed(Phase::Body, Kind::BodyTooLarge).into());
+                return Err(AttemptOutcome::Failed(AttemptPhase::Body, Kind::BodyTooLarge).into());
             }
             if outgoing.wanted.keep_body {
-                let no_room = |_| Broken::Here(Outcome::Own(OwnFault::KeptBodies));
+                let no_room = |_| Broken::Here(AttemptOutcome::Own(GeneratorError::KeptBodies));
                 kept.body.push(&piece).map_err(no_room)?;
             }
             let _ = data.flow_control().release_capacity(piece.len());

@@ -21,7 +21,7 @@ use super::pipe::Pipe;
 use super::{Line, Outgoing};
 use crate::clock::{self, Time, Timer};
 use crate::plan::reach::Link;
-use crate::stats::{Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase};
 use crate::units::nanos;
 
 /// The buffers asked of the kernel: what is on its way through a link, at least and at most. Above
@@ -111,7 +111,7 @@ pub(super) fn converse<'a>(
     Box::pin(async move {
         let arrives = way.out(clock::now(), outgoing.bytes.len() as u64);
         if let Err(why) = until(arrives, patience).await {
-            return Ended::Failed(gave_up(why, Phase::Send));
+            return Ended::Failed(gave_up(why, AttemptPhase::Send));
         }
         let mut answer = Answer { http1, way, timer: Timer::new(), through: None };
         let ended = http1::converse(&mut answer, line, outgoing, patience, kept, account).await;
@@ -138,7 +138,10 @@ async fn arrive(
     patience: &Patience,
     account: &mut Account,
 ) -> Ended {
-    if let Ended::Failed(Outcome::Timeout(_) | Outcome::Unfinished(_) | Outcome::Own(_)) = ended {
+    if let Ended::Failed(
+        AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) | AttemptOutcome::Own(_),
+    ) = ended
+    {
         return ended;
     }
     let home = through.unwrap_or(Time(0)).max(clock::now()).after(way.home_ns());
@@ -146,8 +149,8 @@ async fn arrive(
     account.done = clock::now();
     match waited {
         Ok(()) => ended,
-        Err(why) if through.is_some() => Ended::Failed(gave_up(why, Phase::Body)),
-        Err(why) => Ended::Failed(gave_up(why, Phase::FirstByte)),
+        Err(why) if through.is_some() => Ended::Failed(gave_up(why, AttemptPhase::Body)),
+        Err(why) => Ended::Failed(gave_up(why, AttemptPhase::FirstByte)),
     }
 }
 

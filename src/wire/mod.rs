@@ -42,7 +42,7 @@ use std::task::{Context, Waker};
 use crate::clock::Time;
 use crate::plan::reach::Version;
 use crate::stats::sample::{Exchange, Opening};
-use crate::stats::{Addresses, Outcome};
+use crate::stats::{Addresses, AttemptOutcome};
 
 use connection::Connection;
 pub use endpoint::Endpoint;
@@ -157,7 +157,7 @@ impl Wire {
 
     /// What a library said of the connection to an endpoint that could not be opened, if that was
     /// how the last one failed.
-    pub fn said(&self, endpoint: usize, outcome: Outcome) -> Option<String> {
+    pub fn said(&self, endpoint: usize, outcome: AttemptOutcome) -> Option<String> {
         self.endpoints.get(endpoint).and_then(|endpoint| endpoint.said(outcome))
     }
 

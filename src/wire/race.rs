@@ -17,7 +17,7 @@ use super::connection::{farther, gave_up};
 use super::patience::{GaveUp, Patience};
 use super::{Endpoint, Outgoing, Way, fault, socket};
 use crate::clock::{self, Timer};
-use crate::stats::{AddressUse, Kind, Outcome, Phase};
+use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, Kind};
 
 /// How long an address has before the next one is tried beside it, ns (RFC 8305 §5: 250 ms).
 const DELAY_NS: u64 = 250_000_000;
@@ -36,7 +36,7 @@ pub(super) async fn connect(
     addresses: &[SocketAddr],
     outgoing: &Outgoing<'_>,
     patience: &Patience,
-) -> Result<TcpStream, Outcome> {
+) -> Result<TcpStream, AttemptOutcome> {
     let mut race = Race {
         endpoint,
         user: outgoing.user,
@@ -46,13 +46,13 @@ pub(super) async fn connect(
         is_due: true,
         timer: Timer::new(),
     };
-    let mut last = Outcome::Failed(Phase::Connect, Kind::Other);
+    let mut last = AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Other);
     while race.is_open() {
         let (address, connected) = match patience.wait(poll_fn(|cx| race.poll(cx))).await {
             Ok(ended) => ended,
             Err(why) => {
                 race.end(if why == GaveUp::Timeout { &FAILED } else { &SLOWER });
-                return Err(gave_up(why, Phase::Connect));
+                return Err(gave_up(why, AttemptPhase::Connect));
             }
         };
         if connected.is_ok() {
@@ -61,15 +61,15 @@ pub(super) async fn connect(
             race.end(&SLOWER);
         }
         let tried = connected
-            .map_err(|error| endpoint.hear(fault::outcome(Phase::Connect, &error), &error));
+            .map_err(|error| endpoint.hear(fault::outcome(AttemptPhase::Connect, &error), &error));
         // What we lack ourselves the next address will not give us.
-        if let Err(Outcome::Own(_)) = tried
+        if let Err(AttemptOutcome::Own(_)) = tried
             && race.running.is_empty()
         {
             return tried;
         }
         // A refusal comes from as far away as a connection.
-        farther(outgoing, Phase::Connect, patience).await?;
+        farther(outgoing, AttemptPhase::Connect, patience).await?;
         match tried {
             Ok(tcp) => return Ok(tcp),
             Err(outcome) => {

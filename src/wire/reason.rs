@@ -9,12 +9,12 @@ use h2::Reason;
 
 use super::fault;
 use super::framing::MAX_HEAD;
-use crate::stats::{Kind, Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
 
 /// Why an exchange over HTTP/2 failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Failure {
-    pub(super) outcome: Outcome,
+    pub(super) outcome: AttemptOutcome,
     /// The target has said that it did not process the request.
     pub(super) is_unprocessed: bool,
 }
@@ -23,7 +23,7 @@ pub(super) struct Failure {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Circumstances {
     /// Where it stood.
-    pub(super) phase: Phase,
+    pub(super) phase: AttemptPhase,
     /// It was the first of its connection.
     pub(super) is_first: bool,
     /// The reason of the GOAWAY that came over its connection, if one did.
@@ -37,11 +37,11 @@ pub(super) struct Circumstances {
 impl Circumstances {
     /// Those of a connection that is being opened.
     pub(super) const OPENING: Self =
-        Self { phase: Phase::Send, is_first: true, go_away: None, received: 0, tls: None };
+        Self { phase: AttemptPhase::Send, is_first: true, go_away: None, received: 0, tls: None };
 }
 
-impl From<Outcome> for Failure {
-    fn from(outcome: Outcome) -> Self {
+impl From<AttemptOutcome> for Failure {
+    fn from(outcome: AttemptOutcome) -> Self {
         Self { outcome, is_unprocessed: false }
     }
 }
@@ -50,7 +50,7 @@ impl Failure {
     /// What `error` means for an exchange under these circumstances.
     pub(super) fn of(error: &h2::Error, circumstances: Circumstances) -> Self {
         let Circumstances { phase, is_first, .. } = circumstances;
-        let before_response = matches!(phase, Phase::Send | Phase::FirstByte);
+        let before_response = matches!(phase, AttemptPhase::Send | AttemptPhase::FirstByte);
         let outcome = outcome(error, circumstances);
         // A GOAWAY is an error of streams above its last one alone. With an error code on a new
         // connection another one would most likely meet the same; net/http does not try either.
@@ -62,9 +62,9 @@ impl Failure {
     }
 }
 
-fn outcome(error: &h2::Error, circumstances: Circumstances) -> Outcome {
+fn outcome(error: &h2::Error, circumstances: Circumstances) -> AttemptOutcome {
     let Circumstances { phase, go_away, received, tls, .. } = circumstances;
-    let before_response = matches!(phase, Phase::Send | Phase::FirstByte);
+    let before_response = matches!(phase, AttemptPhase::Send | AttemptPhase::FirstByte);
     let kind = match (error.get_io(), error.reason()) {
         // The target said why before it closed.
         (Some(_), _) if let Some(kind) = go_away.and_then(kind_of) => kind,
@@ -87,18 +87,18 @@ fn outcome(error: &h2::Error, circumstances: Circumstances) -> Outcome {
         // Found by h2: a head over its limit, which it tells from nonsense only where it is far
         // over it.
         (None, Some(Reason::ENHANCE_YOUR_CALM | Reason::COMPRESSION_ERROR))
-            if phase == Phase::FirstByte =>
+            if phase == AttemptPhase::FirstByte =>
         {
             Kind::HeadTooLarge
         }
-        (None, Some(_)) if phase == Phase::FirstByte && received > MAX_HEAD as u64 => {
+        (None, Some(_)) if phase == AttemptPhase::FirstByte && received > MAX_HEAD as u64 => {
             Kind::HeadTooLarge
         }
         // These were no frames, or not where they may be.
         (None, Some(_)) => Kind::Malformed,
         (None, None) => Kind::Closed,
     };
-    Outcome::Failed(phase, kind)
+    AttemptOutcome::Failed(phase, kind)
 }
 
 /// What a reason of the target's is called (RFC 9113 §7); `None` for one that only ends.

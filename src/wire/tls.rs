@@ -17,7 +17,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use super::fault;
 use super::verifier::Verifier;
 use crate::plan::reach::{Identity, Tls, Version};
-use crate::stats::{Kind, Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
 
 /// The client's side of TLS for a service.
 #[derive(Clone, Debug)]
@@ -50,16 +50,17 @@ impl Client {
 
     /// The outcome of a handshake that failed. A target that wanted a certificate and got none may
     /// say so in the words of any failure: TLS 1.2 has no alert for it.
-    pub(super) fn failure(&self, error: &io::Error) -> Outcome {
-        let outcome = fault::outcome(Phase::Tls, error);
+    pub(super) fn failure(&self, error: &io::Error) -> AttemptOutcome {
+        let outcome = fault::outcome(AttemptPhase::Tls, error);
         let Some(wanted) = &self.wanted else { return outcome };
         match (outcome, wanted.0.load(Relaxed)) {
-            (Outcome::Failed(phase, Kind::TlsCipher | Kind::ClientCertificateRefused), true) => {
-                Outcome::Failed(phase, Kind::ClientCertificateWanted)
-            }
+            (
+                AttemptOutcome::Failed(phase, Kind::TlsCipher | Kind::ClientCertificateRefused),
+                true,
+            ) => AttemptOutcome::Failed(phase, Kind::ClientCertificateWanted),
             // There was none to refuse.
-            (Outcome::Failed(phase, Kind::ClientCertificateRefused), false) => {
-                Outcome::Failed(phase, Kind::TlsProtocol)
+            (AttemptOutcome::Failed(phase, Kind::ClientCertificateRefused), false) => {
+                AttemptOutcome::Failed(phase, Kind::TlsProtocol)
             }
             (outcome, _) => outcome,
         }

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use manada::event::Report;
-use manada::stats::{Cause, Histogram, Outcome, outcome};
+use manada::stats::{AttemptOutcome, Cause, Histogram, outcome};
 use serde::Deserialize;
 
 /// A count as it has to be.
@@ -31,7 +31,7 @@ pub fn counts(report: &Report) -> BTreeMap<String, u64> {
         ledgers(report).into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
     // What was suppressed, by what: `by_breaker`, `by_pool`, …
     counts.extend(Cause::ALL.map(|cause| {
-        let index = outcome::error_index(Outcome::Suppressed(cause));
+        let index = outcome::error_index(AttemptOutcome::Suppressed(cause));
         let errors = report.snapshot.errors.iter();
         let count = errors.filter(|(at, _)| Some(*at) == index).map(|(_, count)| count).sum();
         (format!("by_{}", cause.name()), count)

@@ -10,7 +10,7 @@ use crate::engine::shard::Shard;
 use crate::engine::user::User;
 use crate::guard::board::Changed;
 use crate::guard::{Ask, Pass};
-use crate::stats::{Cause, Exchange, Notice, Outcome, Phase, Topic};
+use crate::stats::{AttemptOutcome, AttemptPhase, Cause, Exchange, Notice, Topic};
 use crate::wire::pool::{self, NoLine};
 
 /// How far an attempt has come towards being sent.
@@ -171,18 +171,18 @@ impl ResilienceState {
         entry: &mut AttemptPermit,
         hold: AdmissionDelay,
         (now, picked_up): (Time, Time),
-    ) -> Result<(), Outcome> {
+    ) -> Result<(), AttemptOutcome> {
         // Never sent, and the run is over.
-        const CUT: Outcome = Outcome::Unfinished(Phase::Connect);
+        const CUT: AttemptOutcome = AttemptOutcome::Unfinished(AttemptPhase::Connect);
         match hold {
-            AdmissionDelay::Suppress(cause) => Err(Outcome::Suppressed(cause)),
+            AdmissionDelay::Suppress(cause) => Err(AttemptOutcome::Suppressed(cause)),
             AdmissionDelay::Until(at, cause) => {
                 // Who waits for a dead service gives up when it would have had no answer.
                 let patience = picked_up.after(prepared.timeout_ns);
                 let until = if cause == Cause::Connect { at.min(patience) } else { at };
                 user.patience.pause_until(until).await.map_err(|_| CUT)?;
                 let too_long = cause == Cause::Connect && until == patience;
-                if too_long { Err(Outcome::Suppressed(cause)) } else { Ok(()) }
+                if too_long { Err(AttemptOutcome::Suppressed(cause)) } else { Ok(()) }
             }
             AdmissionDelay::WaitForConnection(at) => {
                 let Some(pool) = &self.pools[at] else { return Ok(()) };
@@ -192,7 +192,7 @@ impl ResilienceState {
                         entry.leased = true;
                         Ok(())
                     }
-                    Err(NoLine::TooLong) => Err(Outcome::Suppressed(Cause::Pool)),
+                    Err(NoLine::TooLong) => Err(AttemptOutcome::Suppressed(Cause::Pool)),
                     Err(NoLine::Cut) => Err(CUT),
                 }
             }
@@ -224,9 +224,9 @@ impl ResilienceState {
             && let Some(times) = self.times.borrow_mut().get_mut(prepared.endpoint)
         {
             match exchange.outcome {
-                Outcome::Answered(429 | 500..) => {}
-                Outcome::Answered(_) => times.answered(exchange.done.since(begun)),
-                Outcome::Timeout(_) => times.timed_out(limit_ns),
+                AttemptOutcome::Responded(429 | 500..) => {}
+                AttemptOutcome::Responded(_) => times.answered(exchange.done.since(begun)),
+                AttemptOutcome::Timeout(_) => times.timed_out(limit_ns),
                 _ => {}
             }
         }
@@ -267,7 +267,7 @@ impl ResilienceState {
         };
         if news {
             let cause = match exchange.map(|exchange| exchange.outcome) {
-                Some(Outcome::Answered(_)) => "a connection was opened".to_owned(),
+                Some(AttemptOutcome::Responded(_)) => "a connection was opened".to_owned(),
                 Some(outcome) => outcome.to_string(),
                 None => String::new(),
             };
@@ -281,11 +281,17 @@ impl ResilienceState {
 /// could not be made for want of something of ours, or needed no connection.
 fn accepts_connections(exchange: &Exchange, tries: bool) -> Option<bool> {
     match exchange.outcome {
-        Outcome::Failed(phase, _) | Outcome::Timeout(phase) if phase.opens() => Some(false),
+        AttemptOutcome::Failed(phase, _) | AttemptOutcome::Timeout(phase) if phase.opens() => {
+            Some(false)
+        }
         _ if exchange.opening.is_some_and(|opening| opening.open) => Some(true),
         // It needed one, and came further.
-        Outcome::Answered(_) | Outcome::Failed(..) | Outcome::Timeout(_) => tries.then_some(true),
-        Outcome::Unfinished(_) | Outcome::Own(_) | Outcome::Suppressed(_) => None,
+        AttemptOutcome::Responded(_) | AttemptOutcome::Failed(..) | AttemptOutcome::Timeout(_) => {
+            tries.then_some(true)
+        }
+        AttemptOutcome::Unfinished(_) | AttemptOutcome::Own(_) | AttemptOutcome::Suppressed(_) => {
+            None
+        }
     }
 }
 
@@ -294,7 +300,7 @@ impl Shard {
     pub(in crate::engine) fn record_breaker_change(
         &self,
         (at, change): Changed,
-        outcome: Option<Outcome>,
+        outcome: Option<AttemptOutcome>,
         now: Time,
     ) {
         let change_text = format!("{} → {}", change.from.name(), change.to.name());
@@ -330,26 +336,28 @@ mod tests {
     use super::*;
     use crate::engine::conclude::unsent;
     use crate::stats::sample::Opening;
-    use crate::stats::{Kind, OwnFault};
+    use crate::stats::{GeneratorError, Kind};
 
     #[test]
     fn who_is_cut_at_a_door_has_not_seen_it_open() {
-        let (refused, hung) =
-            (Outcome::Failed(Phase::Connect, Kind::Refused), Outcome::Timeout(Phase::Connect));
+        let (refused, hung) = (
+            AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Refused),
+            AttemptOutcome::Timeout(AttemptPhase::Connect),
+        );
         for (outcome, tried, seen) in [
             (refused, Some(false), Some(false)),
             (hung, Some(false), Some(false)),
-            (Outcome::Answered(200), Some(true), None),
-            (Outcome::Timeout(Phase::FirstByte), Some(true), None),
-            (Outcome::Unfinished(Phase::Connect), None, None),
-            (Outcome::Own(OwnFault::NoDescriptor), None, None),
+            (AttemptOutcome::Responded(200), Some(true), None),
+            (AttemptOutcome::Timeout(AttemptPhase::FirstByte), Some(true), None),
+            (AttemptOutcome::Unfinished(AttemptPhase::Connect), None, None),
+            (AttemptOutcome::Own(GeneratorError::NoDescriptor), None, None),
         ] {
             let exchange = unsent(outcome, Time(0));
             assert_eq!(accepts_connections(&exchange, true), tried, "{outcome}, who tries");
             assert_eq!(accepts_connections(&exchange, false), seen, "{outcome}, who does not");
         }
         let open = Some(Opening { open: true, ..Opening::default() });
-        let cut = unsent(Outcome::Unfinished(Phase::FirstByte), Time(0));
+        let cut = unsent(AttemptOutcome::Unfinished(AttemptPhase::FirstByte), Time(0));
         assert_eq!(accepts_connections(&Exchange { opening: open, ..cut }, false), Some(true));
     }
 }

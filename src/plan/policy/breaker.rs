@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use crate::stats::{Outcome, Phase};
+use crate::stats::{AttemptOutcome, AttemptPhase};
 
 /// The breakers of the three levels.
 #[derive(Clone, Debug, Default)]
@@ -101,16 +101,18 @@ impl Failures {
 
     /// Whether `outcome` is one; what we did ourselves never is.
     #[inline]
-    pub fn has(&self, outcome: Outcome) -> bool {
+    pub fn has(&self, outcome: AttemptOutcome) -> bool {
         match outcome {
-            Outcome::Answered(status) => {
+            AttemptOutcome::Responded(status) => {
                 self.statuses.iter().any(|(from, to)| (*from..=*to).contains(&status))
             }
-            Outcome::Timeout(phase) => self.timeout || self.connect && phase.opens(),
-            Outcome::Failed(phase, _) if phase.opens() => self.connect,
+            AttemptOutcome::Timeout(phase) => self.timeout || self.connect && phase.opens(),
+            AttemptOutcome::Failed(phase, _) if phase.opens() => self.connect,
             // The way a redirect points is no failure of who answered.
-            Outcome::Failed(phase, _) => self.broken && phase != Phase::Redirect,
-            Outcome::Unfinished(_) | Outcome::Own(_) | Outcome::Suppressed(_) => false,
+            AttemptOutcome::Failed(phase, _) => self.broken && phase != AttemptPhase::Redirect,
+            AttemptOutcome::Unfinished(_)
+            | AttemptOutcome::Own(_)
+            | AttemptOutcome::Suppressed(_) => false,
         }
     }
 }

@@ -14,8 +14,9 @@ use crate::scenario::{self, Overrides};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
-    BreakerUse, Cause, Circuit, Delta, Dial, Fate, Gauges, Guarded, Histogram, Moment, Notice,
-    Outcome, Point, PoolUse, Recorder, Sample, Seconds, Tally, Timeline, Topic, Unit, Whose,
+    AttemptOutcome, BreakerUse, CallResult, Cause, Circuit, Delta, Dial, Gauges, Guarded,
+    Histogram, Moment, Notice, Point, PoolUse, Recorder, Sample, Seconds, Tally, Timeline, Topic,
+    Unit, Whose,
 };
 use crate::units::nanos;
 use crate::verdict::{Trust, Watch};
@@ -149,18 +150,20 @@ fn troubled(second: u64) -> bool {
 }
 
 /// How a call ends, and after how long.
-fn ending(step: usize, at: u64, second: u64) -> (Outcome, Fate, u64) {
+fn ending(step: usize, at: u64, second: u64) -> (AttemptOutcome, CallResult, u64) {
     let took = (4 + noise(at, 30) + noise(at / 3, 9).pow(2)) * MS + step as u64 * 3 * MS;
     let took = if troubled(second) { took * 12 } else { took };
     match () {
         () if step == 6 && troubled(second) && at.is_multiple_of(3) => {
-            (Outcome::Suppressed(Cause::Breaker), Fate::Suppressed, 0)
+            (AttemptOutcome::Suppressed(Cause::Breaker), CallResult::Suppressed, 0)
         }
-        () if step == 6 && at.is_multiple_of(11) => (Outcome::Answered(503), Fate::Failed, took),
+        () if step == 6 && at.is_multiple_of(11) => {
+            (AttemptOutcome::Responded(503), CallResult::Failed, took)
+        }
         () if troubled(second) && at.is_multiple_of(41) => {
-            (Outcome::Timeout(crate::stats::Phase::FirstByte), Fate::Timeout, S)
+            (AttemptOutcome::Timeout(crate::stats::AttemptPhase::FirstByte), CallResult::Timeout, S)
         }
-        () => (Outcome::Answered(200), Fate::Ok, took),
+        () => (AttemptOutcome::Responded(200), CallResult::Ok, took),
     }
 }
 
@@ -184,14 +187,14 @@ fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended
         fate,
     };
     recorder.end_call(&sample, now);
-    if let Outcome::Answered(_) = outcome {
+    if let AttemptOutcome::Responded(_) = outcome {
         let checks = report_checks(step);
         (0..checks)
             .for_each(|check| recorder.check(step, intended_ns, check, !at.is_multiple_of(97)));
     } else {
         recorder.error(outcome);
     }
-    if fate == Fate::Failed {
+    if fate == CallResult::Failed {
         recorder.failure(step, Failing::Status(503), || exemplar(step, intended_ns));
     }
 }

@@ -6,7 +6,7 @@
 use super::Recorder;
 use crate::stats::outcome::error_index;
 use crate::stats::sample::Opening;
-use crate::stats::{Cause, Exchange, Outcome, Untimed};
+use crate::stats::{AttemptOutcome, Cause, Exchange, Untimed};
 
 /// Why an attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,7 @@ impl Recorder {
             Some(_) => connections.failed += 1,
         }
         match exchange.outcome {
-            Outcome::Answered(status) => {
+            AttemptOutcome::Responded(status) => {
                 // The readers let no status through that is not of three digits.
                 let place = usize::from(status).wrapping_sub(100);
                 debug_assert!(place < delta.statuses.len(), "status {status}");
@@ -72,7 +72,7 @@ impl Recorder {
         if let Some(opening) = exchange.opening {
             self.phases_of(&opening, intended_ns);
         }
-        if matches!(exchange.outcome, Outcome::Answered(_)) {
+        if matches!(exchange.outcome, AttemptOutcome::Responded(_)) {
             let phases = &mut self.window(intended_ns).phases;
             phases[3].record_ns(exchange.first_byte.since(exchange.dispatched));
             phases[4].record_ns(exchange.done.since(exchange.first_byte));
@@ -122,8 +122,8 @@ impl Recorder {
         let ns = exchange.done.since(exchange.dispatched);
         let service = &mut self.step(step, intended_ns).service;
         match exchange.outcome {
-            Outcome::Answered(_) => service.answered(ns),
-            Outcome::Timeout(_) | Outcome::Unfinished(_) => service.at_least(ns),
+            AttemptOutcome::Responded(_) => service.answered(ns),
+            AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) => service.at_least(ns),
             _ => service.beyond(Untimed::NoResponse),
         }
     }

@@ -12,7 +12,7 @@ use super::counts::Gauges;
 use super::delta::{Delta, LoadWindow, StepWindow, Window, add_name};
 use super::exemplar::Failing;
 use super::latency::{Latency, Untimed};
-use super::outcome::{Fate, Outcome, OwnFault, Phase, error_index};
+use super::outcome::{AttemptOutcome, AttemptPhase, CallResult, GeneratorError, error_index};
 use super::own_delay::Delayed;
 use super::sample::{IterationEnd, Sample, Shape};
 use super::stall::LoopStalls;
@@ -225,9 +225,9 @@ impl Recorder {
         step.calls.made += 1;
         step.calls.end(sample.fate);
         step.in_drain += u64::from(is_drain);
-        if let Outcome::Answered(status) = sample.outcome {
+        if let AttemptOutcome::Responded(status) = sample.outcome {
             step.count_status(status, 1);
-            if sample.fate == Fate::Failed {
+            if sample.fate == CallResult::Failed {
                 let unwanted = step.unwanted.get_or_insert_default();
                 unwanted[0].record_ns(sample.response_ns);
                 unwanted[1].record_ns(sample.service_ns);
@@ -281,12 +281,12 @@ impl Recorder {
     }
 
     /// A call was not made through our own fault.
-    pub fn own_fault(&mut self, fault: OwnFault) {
-        self.error(Outcome::Own(fault));
+    pub fn own_fault(&mut self, fault: GeneratorError) {
+        self.error(AttemptOutcome::Own(fault));
     }
 
     /// A call ended so, though its last attempt did not.
-    pub fn error(&mut self, outcome: Outcome) {
+    pub fn error(&mut self, outcome: AttemptOutcome) {
         if let Some(index) = error_index(outcome) {
             self.delta.errors[index] += 1;
         }
@@ -380,12 +380,12 @@ impl Recorder {
 #[inline]
 fn enter(latency: &mut Latency, sample: &Sample, ns: u64) {
     match (sample.fate, sample.outcome) {
-        (Fate::Ok | Fate::Failed, Outcome::Answered(_)) => latency.answered(ns),
-        (Fate::Timeout | Fate::Unfinished, _) => latency.at_least(ns),
+        (CallResult::Ok | CallResult::Failed, AttemptOutcome::Responded(_)) => latency.answered(ns),
+        (CallResult::Timeout | CallResult::Unfinished, _) => latency.at_least(ns),
         // It was left out on purpose: there is nothing to rank.
-        (Fate::Muted, _) => {}
-        (Fate::Suppressed, _) => latency.beyond(Untimed::Suppressed),
-        (Fate::Own, _) | (_, Outcome::Failed(Phase::Prepare, _)) => {
+        (CallResult::Muted, _) => {}
+        (CallResult::Suppressed, _) => latency.beyond(Untimed::Suppressed),
+        (CallResult::Own, _) | (_, AttemptOutcome::Failed(AttemptPhase::Prepare, _)) => {
             latency.beyond(Untimed::NotMade);
         }
         _ => latency.beyond(Untimed::NoResponse),
