@@ -13,7 +13,7 @@ use crate::exit::Ending;
 pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
 use crate::plan::{LoadOverride, Outline};
-use crate::stats::{Closed, Delta, Dial, Moment, Notice, Notices, Snapshot, Timeline};
+use crate::stats::{Closed, Delta, Dial, Moment, Snapshot, StateChange, StateChanges, Timeline};
 use crate::units::per_second;
 use crate::verdict::{Judgement, Trust};
 pub use control::{ControlCommand, ControlReply, ControlRequest};
@@ -231,9 +231,9 @@ pub enum RunEvent {
     /// Something a person should know now.
     Note(String),
     /// What changed, on one shard or by what the run itself saw.
-    Noticed(Arc<Notices>),
+    Noticed(Arc<StateChanges>),
     /// What is no shard's was written down among the changes.
-    Entered(Arc<Notice>),
+    Entered(Arc<StateChange>),
     /// Something stops it before its load is over, so many ns after its start.
     Stopped(Stop, u64),
     /// What users' `log` steps said, and how many lines more there were.

@@ -16,7 +16,7 @@ use crate::clock::{self, Time, Timer};
 use crate::event::ScheduleChange;
 use crate::pace::{self, Schedule, Stay};
 use crate::plan::{Arrivals, Bound, Users};
-use crate::stats::notice::{Notice, Topic};
+use crate::stats::state_change::{ChangeKind, StateChange};
 
 /// Starts made in a row when we are late, before users get a turn: those that finish are free for
 /// the next starts.
@@ -40,9 +40,9 @@ impl Shard {
         let now = clock::now();
         if !self.schedules[change.workload].apply(&workload.load, self.start, change, now) {
             let late_ms = now.since(self.start.after(change.at_ns)) / 1_000_000;
-            self.recorder.borrow_mut().notice(Notice {
+            self.recorder.borrow_mut().notice(StateChange {
                 at_ns: now.since(self.start),
-                topic: Topic::Control,
+                kind: ChangeKind::Control,
                 subject: format!("workload {}", workload.name),
                 change: format!(
                     "{} {late_ms} ms late on shard {}",

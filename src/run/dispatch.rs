@@ -16,7 +16,7 @@ use crate::event::{
 };
 use crate::plan::Plan;
 use crate::sinks::SinkSet;
-use crate::stats::{Delta, Moment, Notice, Notices, Topic};
+use crate::stats::{ChangeKind, Delta, Moment, StateChange, StateChanges};
 use crate::units::show_duration;
 
 /// What may come from outside while a run goes on.
@@ -166,7 +166,7 @@ impl Dispatch<'_> {
     fn measured(&mut self, delta: Box<Delta>) {
         let closed = self.folds.fold.absorb(&delta);
         self.steward.absorb(&delta);
-        if delta.notices != Notices::default() {
+        if delta.notices != StateChanges::default() {
             let noticed = RunEvent::Noticed(Arc::new(delta.notices.clone()));
             self.folds.audience.tell(&noticed);
         }
@@ -238,7 +238,7 @@ impl Dispatch<'_> {
         }
         for (subject, change, at_ns) in done.changes {
             let cause = asked.origin.to_owned();
-            let notice = Notice { at_ns, topic: Topic::Control, subject, change, cause };
+            let notice = StateChange { at_ns, kind: ChangeKind::Control, subject, change, cause };
             self.enter(notice);
         }
         if done.stops {
@@ -265,7 +265,7 @@ impl Dispatch<'_> {
             if let Some(order) = act.order {
                 self.source.broadcast(&ShardCommand::Order(order));
             }
-            let mut noticed = Notices::default();
+            let mut noticed = StateChanges::default();
             noticed.push(act.notice.clone(), 1);
             self.folds.audience.tell(&RunEvent::Noticed(Arc::new(noticed)));
             self.enter(act.notice);
@@ -311,9 +311,9 @@ impl Dispatch<'_> {
     }
 
     /// Writes a change down that is no shard's.
-    fn enter(&mut self, notice: Notice) {
+    fn enter(&mut self, notice: StateChange) {
         self.folds.audience.tell(&RunEvent::Entered(Arc::new(notice.clone())));
-        self.folds.fold.notice(notice);
+        self.folds.fold.record_change(notice);
     }
 
     /// Ends everything now, and waits for shards until `give_up_at`.

@@ -10,7 +10,7 @@ use crate::event::{Opening, Report, Stop};
 use crate::exit::Ending;
 use crate::plan::Outline;
 use crate::stats::{
-    Closed, Delta, Gauges, Moment, Notice, Point, Seconds, Snapshot, Tally, Timeline,
+    Closed, Delta, Gauges, Moment, Point, Seconds, Snapshot, StateChange, Tally, Timeline,
 };
 use crate::units::nanos;
 use crate::verdict::{Judgement, Trust, Watch};
@@ -58,7 +58,7 @@ impl Fold {
     }
 
     /// Something that is no shard's changed.
-    pub fn notice(&mut self, notice: Notice) {
+    pub fn record_change(&mut self, notice: StateChange) {
         self.tally.notice(notice);
     }
 

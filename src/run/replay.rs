@@ -94,7 +94,7 @@ impl Replay<'_> {
                 self.audience.tell(&RunEvent::Stands(moment));
             }
             Entry::Entered(notice) => {
-                self.fold.notice((*notice).clone());
+                self.fold.record_change((*notice).clone());
                 self.audience.tell(&RunEvent::Entered(notice));
             }
             Entry::Stopped(stop, at_ns) => {

@@ -13,7 +13,7 @@ use crate::resilience::heal::{Heal, Issue, Sign, Step};
 use crate::resilience::memory::Relief;
 use crate::resilience::{Admit, Memory, sizing};
 use crate::stats::delta::StepWindow;
-use crate::stats::{Delta, Histogram, Notice, PoolUse, Topic};
+use crate::stats::{ChangeKind, Delta, Histogram, PoolUse, StateChange};
 use crate::units::{nanos, show_duration};
 
 /// Fewer calls than this say nothing about a service.
@@ -25,7 +25,7 @@ pub(super) struct ControllerAction {
     /// What the shards are told, if anything.
     pub(super) order: Option<Order>,
     /// What is written down.
-    pub(super) notice: Notice,
+    pub(super) notice: StateChange,
 }
 
 /// A run's steward.
@@ -160,7 +160,13 @@ impl<'a> ResilienceController<'a> {
                     (Order::PauseAdmission(false), "users are let in again", why)
                 }
             };
-            self.act(Some(order), Topic::Memory, "memory".to_owned(), change.to_owned(), cause);
+            self.act(
+                Some(order),
+                ChangeKind::Memory,
+                "memory".to_owned(),
+                change.to_owned(),
+                cause,
+            );
         }
     }
 
@@ -177,7 +183,13 @@ impl<'a> ResilienceController<'a> {
             Level::Emergency => "only what is critical is sent",
         };
         let change = format!("{} → {}: {left_out}", before.name(), level.name());
-        self.act(Some(Order::Level(level)), Topic::Degradation, "client".to_owned(), change, cause);
+        self.act(
+            Some(Order::Level(level)),
+            ChangeKind::Degradation,
+            "client".to_owned(),
+            change,
+            cause,
+        );
     }
 
     fn admit(&mut self) {
@@ -190,7 +202,7 @@ impl<'a> ResilienceController<'a> {
             least => format!("only workloads of {} priority or higher may begin", least.name()),
         };
         let order = Order::Admit(least);
-        self.act(Some(order), Topic::Admission, "generator".to_owned(), change, cause);
+        self.act(Some(order), ChangeKind::Admission, "generator".to_owned(), change, cause);
     }
 
     fn size(&mut self) {
@@ -217,7 +229,7 @@ impl<'a> ResilienceController<'a> {
         let before = std::mem::replace(&mut self.pools[at].size, size);
         let subject = format!("pool {}", self.plan.policies.pools[at].name);
         let change = format!("{before} → {size} connections");
-        self.act(Some(Order::Resize(at, size)), Topic::Pool, subject, change, why);
+        self.act(Some(Order::Resize(at, size)), ChangeKind::Pool, subject, change, why);
     }
 
     fn heal(&mut self) {
@@ -290,18 +302,18 @@ impl<'a> ResilienceController<'a> {
                 (Some(Order::Refresh(*at)), change.to_owned())
             }
         };
-        self.act(order, Topic::Healing, subject, change, saw);
+        self.act(order, ChangeKind::Healing, subject, change, saw);
     }
 
     fn act(
         &mut self,
         order: Option<Order>,
-        topic: Topic,
+        topic: ChangeKind,
         subject: String,
         change: String,
         cause: String,
     ) {
-        let notice = Notice { at_ns: self.now_ns, topic, subject, change, cause };
+        let notice = StateChange { at_ns: self.now_ns, kind: topic, subject, change, cause };
         self.acts.push(ControllerAction { order, notice });
     }
 }

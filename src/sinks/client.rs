@@ -12,7 +12,7 @@ use super::json::latency;
 use crate::event::Report;
 use crate::plan::policy::Level;
 use crate::resilience::sizing::WAIT_US;
-use crate::stats::{BreakerUse, Cause, Circuit, Notices, PoolUse, Topic, outcome};
+use crate::stats::{BreakerUse, Cause, ChangeKind, Circuit, PoolUse, StateChanges, outcome};
 
 /// The keys, to be added to the document.
 pub(super) fn document(report: &Report) -> [(&'static str, Value); 9] {
@@ -105,13 +105,13 @@ pub(super) fn levels(report: &Report) -> Option<([u64; 4], Level)> {
     lasted(&report.snapshot.notices, report.snapshot.elapsed_ns)
 }
 
-fn lasted(notices: &Notices, elapsed_ns: u64) -> Option<([u64; 4], Level)> {
+fn lasted(notices: &StateChanges, elapsed_ns: u64) -> Option<([u64; 4], Level)> {
     if notices.lost > 0 {
         return None;
     }
     let (mut level, mut since, mut lasted) = (Level::Normal, 0, [0; 4]);
     let mut changes: Vec<(u64, Level)> = (notices.list.iter())
-        .filter(|notice| notice.topic == Topic::Degradation)
+        .filter(|notice| notice.kind == ChangeKind::Degradation)
         .filter_map(|notice| {
             let (_, to) = notice.change.split_once(" → ")?;
             let level = Level::ALL.into_iter().find(|level| to.starts_with(level.name()))?;
@@ -148,27 +148,27 @@ fn share(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::Notice;
+    use crate::stats::StateChange;
 
     const S: u64 = 1_000_000_000;
 
-    fn notices(changes: &[(u64, Topic, &str)], lost: u64) -> Notices {
-        let notice = |(at, topic, change): &(u64, Topic, &str)| Notice {
+    fn notices(changes: &[(u64, ChangeKind, &str)], lost: u64) -> StateChanges {
+        let notice = |(at, topic, change): &(u64, ChangeKind, &str)| StateChange {
             at_ns: at * S,
-            topic: *topic,
+            kind: *topic,
             subject: "client".to_owned(),
             change: (*change).to_owned(),
             cause: String::new(),
         };
-        Notices { list: changes.iter().map(notice).collect(), lost }
+        StateChanges { list: changes.iter().map(notice).collect(), lost }
     }
 
     #[test]
     fn each_second_is_at_one_level() {
-        let down = Topic::Degradation;
+        let down = ChangeKind::Degradation;
         let changes = [
             (5, down, "normal → light: nothing of low priority is sent"),
-            (6, Topic::Breaker, "closed → open"),
+            (6, ChangeKind::Breaker, "closed → open"),
             // Told later than what came after it.
             (20, down, "emergency → heavy: only what is of high priority is sent"),
             (8, down, "light → emergency: only what is critical is sent"),

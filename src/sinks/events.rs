@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::held::say;
 use super::json::hide;
 use crate::event::Report;
-use crate::stats::Notice;
+use crate::stats::StateChange;
 use crate::units::{show_count, show_us};
 
 /// How many the terminal shows.
@@ -22,14 +22,14 @@ const SHOWN: usize = 12;
 pub(super) const FILE: &str = "events.jsonl";
 
 /// All that were kept; shards tell each on its own, so they come in no order.
-fn in_order(report: &Report) -> Vec<&Notice> {
-    let mut notices: Vec<&Notice> = report.snapshot.notices.list.iter().collect();
+fn in_order(report: &Report) -> Vec<&StateChange> {
+    let mut notices: Vec<&StateChange> = report.snapshot.notices.list.iter().collect();
     notices.sort_by_key(|notice| notice.at_ns);
     notices
 }
 
-fn entry(notice: &Notice) -> Value {
-    let Notice { at_ns, topic, subject, change, cause } = notice;
+fn entry(notice: &StateChange) -> Value {
+    let StateChange { at_ns, kind: topic, subject, change, cause } = notice;
     json!({
         "at_s": (at_ns / 1_000_000) as f64 / 1e3,
         "topic": topic.name(), "subject": subject, "change": change, "cause": cause,

@@ -5,7 +5,7 @@
 //! a second, and what is not shown is counted.
 
 use super::paint::plain;
-use crate::stats::Notices;
+use crate::stats::StateChanges;
 use crate::units::show_count;
 
 /// How many are shown of a second.
@@ -20,7 +20,7 @@ pub(super) struct Few {
 
 impl Few {
     /// The lines that are shown of these.
-    pub(super) fn take(&mut self, notices: &Notices) -> Vec<String> {
+    pub(super) fn take(&mut self, notices: &StateChanges) -> Vec<String> {
         let room = FEW - self.shown;
         let lines: Vec<String> =
             notices.list.iter().take(room).map(|notice| plain(&notice.to_string())).collect();
@@ -40,17 +40,17 @@ impl Few {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::{Notice, Topic};
+    use crate::stats::{ChangeKind, StateChange};
 
-    fn notices(count: usize, lost: u64) -> Notices {
-        let notice = |at: usize| Notice {
+    fn notices(count: usize, lost: u64) -> StateChanges {
+        let notice = |at: usize| StateChange {
             at_ns: at as u64,
-            topic: Topic::Breaker,
+            kind: ChangeKind::Breaker,
             subject: format!("endpoint {at}"),
             change: "closed\u{1b} → open".to_owned(),
             cause: "why".to_owned(),
         };
-        Notices { list: (0..count).map(notice).collect(), lost }
+        StateChanges { list: (0..count).map(notice).collect(), lost }
     }
 
     #[test]

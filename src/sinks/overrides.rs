@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use crate::plan::Outline;
-use crate::stats::{Notice, Topic};
+use crate::stats::{ChangeKind, StateChange};
 
 /// The load of a workload that goes as planned, in the words of an event.
 const PLANNED: &str = "100 %";
@@ -27,8 +27,8 @@ impl OverrideTimeline {
     }
 
     /// Takes in an event: only one of live control, such as `workload api: 100 % → paused`, counts.
-    pub(super) fn take(&mut self, notice: &Notice) {
-        let (Some(plan), Topic::Control) = (&self.plan, notice.topic) else { return };
+    pub(super) fn take(&mut self, notice: &StateChange) {
+        let (Some(plan), ChangeKind::Control) = (&self.plan, notice.kind) else { return };
         let name = notice.subject.strip_prefix("workload ");
         let at = name.and_then(|name| plan.workloads.iter().position(|load| load.name == name));
         let own = at.and_then(|at| self.list.get_mut(at));

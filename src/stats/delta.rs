@@ -11,11 +11,11 @@ use super::exemplar::Failures;
 use super::guarded::Guarded;
 use super::histogram::Histogram;
 use super::latency::Latency;
-use super::notice::{NOTICES, Notices};
 use super::outcome::{Cause, ERRORS};
 use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
 use super::sample::Shape;
+use super::state_change::{NOTICES, StateChanges};
 
 pub use super::part::LostStarts;
 
@@ -60,7 +60,7 @@ pub struct Delta {
     /// Whole run: how calls failed, and the first of each kind.
     pub failures: Failures,
     /// What changed, oldest first; at most [`NOTICES`].
-    pub notices: Notices,
+    pub notices: StateChanges,
     /// By pool: since the last shed, and as they stand.
     pub pools: Vec<PoolUse>,
     /// Deadlines and breakers: since the last shed, and as they stand.
@@ -197,7 +197,7 @@ impl Delta {
             lines_lost: 0,
             halt: None,
             failures: Failures::default(),
-            notices: Notices::default(),
+            notices: StateChanges::default(),
             pools: vec![PoolUse::default(); shape.pools],
             guarded: Guarded::default(),
             windows: Vec::new(),

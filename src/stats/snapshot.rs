@@ -11,8 +11,8 @@ use super::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use super::exemplar::Exemplar;
 use super::guarded::Guarded;
 use super::latency::Latency;
-use super::notice::Notices;
 use super::pool::PoolUse;
+use super::state_change::StateChanges;
 use super::user_levels::WorstUsers;
 
 /// The run so far.
@@ -41,7 +41,7 @@ pub struct Snapshot {
     /// Deadlines and breakers: over the whole run, and as they stand.
     pub guarded: Guarded,
     /// What changed while it went on, in the order it became known.
-    pub notices: Notices,
+    pub notices: StateChanges,
     /// Calls not made because a variable was unset, by its name.
     pub unset: Vec<(String, u64)>,
     /// Users or iterations that found no row left, by the feed's name.

@@ -7,11 +7,11 @@
 use super::counts::Gauges;
 use super::delta::{Delta, Window};
 use super::guarded::Guarded;
-use super::notice::{KEPT, Notice};
 use super::outcome::ERRORS;
 use super::pool::PoolUse;
 use super::sample::Shape;
 use super::snapshot::{Health, Snapshot};
+use super::state_change::{KEPT, StateChange};
 use super::user_levels::UserLevels;
 
 /// The most broken ledgers told in words.
@@ -75,7 +75,7 @@ impl Tally {
     }
 
     /// Something that is no shard's changed, and why.
-    pub fn notice(&mut self, notice: Notice) {
+    pub fn notice(&mut self, notice: StateChange) {
         self.total.notices.push(notice, KEPT);
     }
 

@@ -95,7 +95,7 @@ pub fn wrong(wanted: &BTreeMap<String, Count>, report: &Report) -> Vec<String> {
 pub fn wrong_notices(wanted: &[String], report: &Report) -> Option<String> {
     let mut came: Vec<(u64, String)> = (report.snapshot.notices.list.iter())
         .map(|notice| {
-            let topic = notice.topic.name();
+            let topic = notice.kind.name();
             let line = format!("{topic} {}: {} ({})", notice.subject, notice.change, notice.cause);
             (notice.at_ns, line)
         })

@@ -11,7 +11,7 @@ use manada::event::{ControlCommand, ControlRequest, Opening, Report, RunEvent};
 use manada::run::control::OVERRIDE_LEAD_NS;
 use manada::run::replay::replay;
 use manada::sinks::{Sink, SinkSet};
-use manada::stats::{Snapshot, Topic};
+use manada::stats::{ChangeKind, Snapshot};
 use manada::verdict::Threshold;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
@@ -95,6 +95,6 @@ pub fn send_commands(
 /// All that was changed, as a world says it.
 pub fn changes(snapshot: &Snapshot) -> Vec<String> {
     let seconds = |ns: u64| ns as f64 / 1e9;
-    let notices = snapshot.notices.list.iter().filter(|one| one.topic == Topic::Control);
+    let notices = snapshot.notices.list.iter().filter(|one| one.kind == ChangeKind::Control);
     notices.map(|one| format!("{} {}: {}", seconds(one.at_ns), one.subject, one.change)).collect()
 }

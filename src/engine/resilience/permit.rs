@@ -10,7 +10,7 @@ use crate::engine::shard::Shard;
 use crate::engine::user::User;
 use crate::guard::board::Changed;
 use crate::guard::{Ask, Pass};
-use crate::stats::{AttemptOutcome, AttemptPhase, Cause, Exchange, Notice, Topic};
+use crate::stats::{AttemptOutcome, AttemptPhase, Cause, ChangeKind, Exchange, StateChange};
 use crate::wire::pool::{self, NoLine};
 
 /// How far an attempt has come towards being sent.
@@ -272,7 +272,7 @@ impl ResilienceState {
                 None => String::new(),
             };
             let subject = format!("service {}", shard.plan.services[service].name);
-            shard.notice(Topic::Connect, &subject, change, cause, now);
+            shard.notice(ChangeKind::Connect, &subject, change, cause, now);
         }
     }
 }
@@ -309,21 +309,21 @@ impl Shard {
             None => change.why.to_string(),
         };
         self.caution.changed(at, change.to);
-        self.notice(Topic::Breaker, &self.shared.names[at], &change_text, cause, now);
+        self.notice(ChangeKind::Breaker, &self.shared.names[at], &change_text, cause, now);
     }
 
     /// Something changed, and why.
     pub(in crate::engine) fn notice(
         &self,
-        topic: Topic,
+        topic: ChangeKind,
         subject: &str,
         change: &str,
         cause: String,
         now: Time,
     ) {
-        self.recorder.borrow_mut().notice(Notice {
+        self.recorder.borrow_mut().notice(StateChange {
             at_ns: now.since(self.start),
-            topic,
+            kind: topic,
             subject: subject.to_owned(),
             change: change.to_owned(),
             cause,

@@ -21,7 +21,7 @@ use packed::{Packed, packed};
 use super::{Opening, RunEvent, Stop};
 use crate::plan::Outline;
 use crate::stats::sample::Shape;
-use crate::stats::{Delta, Moment, Notice};
+use crate::stats::{Delta, Moment, StateChange};
 
 /// The name of the file.
 pub const FILE: &str = "run.record";
@@ -50,7 +50,7 @@ pub enum Entry {
     /// A second is over.
     Stands(Arc<Moment>),
     /// What is no shard's was written down among the changes.
-    Entered(Arc<Notice>),
+    Entered(Arc<StateChange>),
     /// Something stops it, so many ns after its start.
     Stopped(Stop, u64),
     /// It is over.

@@ -15,14 +15,14 @@ use crate::stats::delta::{Halt, LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, Failing, Failures};
 use crate::stats::outcome::ERRORS;
 use crate::stats::{
-    AddressUse, Addresses, Attempts, BreakerUse, Calls, Cause, Circuit, Connections, Delayed,
-    Delta, Departures, Dial, Gauges, Guarded, Histogram, Iterations, Latency, Moment, Notice,
-    Notices, OwnDelay, PoolUse, Topic, Unit, Whose, Window,
+    AddressUse, Addresses, Attempts, BreakerUse, Calls, Cause, ChangeKind, Circuit, Connections,
+    Delayed, Delta, Departures, Dial, Gauges, Guarded, Histogram, Iterations, Latency, Moment,
+    OwnDelay, PoolUse, StateChange, StateChanges, Unit, Whose, Window,
 };
 use crate::verdict::{Kind, Threshold};
 
 listed! {
-    Topic: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control;
+    ChangeKind: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control;
     Circuit: Closed, Open, HalfOpen;
     Cause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
     Unit: Percent, Bytes, Count, Micros, Plain;
@@ -62,8 +62,8 @@ packed! {
         step, failing, intended_ns, user, curl, cut, status, error, said, failed, head, body,
     }
     Failures { counts, first }
-    Notice { at_ns, topic, subject, change, cause }
-    Notices { list, lost }
+    StateChange { at_ns, kind, subject, change, cause }
+    StateChanges { list, lost }
     PoolUse {
         size, lent, idle, waiting, leases, gave_up, failed, waits, busy, room,
     }

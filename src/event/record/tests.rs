@@ -10,7 +10,7 @@ use crate::event::Generator;
 use crate::plan::outline::{Client, Strand};
 use crate::plan::{Series, Source};
 use crate::seed::Seed;
-use crate::stats::{Dial, Gauges, Recorder, Topic, Unit, Whose};
+use crate::stats::{ChangeKind, Dial, Gauges, Recorder, Unit, Whose};
 use crate::verdict::{Kind, Threshold};
 
 /// An opening of a run on so many shards.
@@ -77,9 +77,9 @@ fn delta(opening: &Opening) -> Delta {
 
 fn entries() -> Vec<Entry> {
     let opening = opening(1);
-    let notice = Notice {
+    let notice = StateChange {
         at_ns: 5,
-        topic: Topic::Control,
+        kind: ChangeKind::Control,
         subject: "mark".into(),
         change: "m".into(),
         cause: "key".into(),

@@ -6,7 +6,7 @@
 
 use crate::event::Report;
 use crate::stats::timeline::Band;
-use crate::stats::{Moment, Notice, Point, Quantile, Topic};
+use crate::stats::{ChangeKind, Moment, Point, Quantile, StateChange};
 
 /// The most columns of a chart: more cannot be told apart on a screen.
 pub const COLUMNS: usize = 1_000;
@@ -117,8 +117,8 @@ impl Axis {
 }
 
 /// What changed, oldest first.
-pub fn events(report: &Report) -> Vec<&Notice> {
-    let mut all: Vec<&Notice> = report.snapshot.notices.list.iter().collect();
+pub fn events(report: &Report) -> Vec<&StateChange> {
+    let mut all: Vec<&StateChange> = report.snapshot.notices.list.iter().collect();
     all.sort_by_key(|notice| notice.at_ns);
     all
 }
@@ -128,11 +128,11 @@ pub const MARKS: [(&str, &str); 3] =
     [("control", "somebody's change"), ("client", "the client's own"), ("trouble", "generator")];
 
 /// The kind of a topic, by its place in [`MARKS`].
-pub const fn mark(topic: Topic) -> usize {
+pub const fn mark(topic: ChangeKind) -> usize {
     match topic {
-        Topic::Control => 0,
-        Topic::Breaker | Topic::Pool | Topic::Connect | Topic::Degradation => 1,
-        Topic::Healing | Topic::Memory | Topic::Admission => 2,
+        ChangeKind::Control => 0,
+        ChangeKind::Breaker | ChangeKind::Pool | ChangeKind::Connect | ChangeKind::Degradation => 1,
+        ChangeKind::Healing | ChangeKind::Memory | ChangeKind::Admission => 2,
     }
 }
 

@@ -16,7 +16,7 @@ use crate::stats::dial::{Unit, Whose};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::timeline::{Starts, Timeline, band};
 use crate::stats::{
-    BreakerUse, Calls, Circuit, Dial, Heat, Moment, Notice, Point, Tally, Topic, Untimed,
+    BreakerUse, Calls, ChangeKind, Circuit, Dial, Heat, Moment, Point, StateChange, Tally, Untimed,
 };
 use crate::verdict::judge::Unknown;
 use crate::verdict::{Judgement, Kind, Threshold, Trust, trust};
@@ -169,11 +169,12 @@ fn snapshot(plan: &Outline, seconds: u32, text: &str) -> Snapshot {
     snapshot.guarded.breakers =
         vec![BreakerUse { state: Some(Circuit::Open), opened: 2, refused: 3 }];
     snapshot.pools[0].leases = 5;
-    let topics = [Topic::Control, Topic::Breaker, Topic::Memory];
+    let topics = [ChangeKind::Control, ChangeKind::Breaker, ChangeKind::Memory];
     for (at, topic) in topics.into_iter().enumerate() {
         let own = || text.to_owned();
         let at_ns = at as u64 * 1_000_000_000;
-        let notice = Notice { at_ns, topic, subject: own(), change: own(), cause: own() };
+        let notice =
+            StateChange { at_ns, kind: topic, subject: own(), change: own(), cause: own() };
         snapshot.notices.push(notice, 10);
     }
     snapshot

@@ -14,9 +14,9 @@ use crate::scenario::{self, Overrides};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
-    AttemptOutcome, BreakerUse, CallResult, Cause, Circuit, Delta, Dial, Gauges, Guarded,
-    Histogram, Moment, Notice, Point, PoolUse, Recorder, Sample, Seconds, Tally, Timeline, Topic,
-    Unit, Whose,
+    AttemptOutcome, BreakerUse, CallResult, Cause, ChangeKind, Circuit, Delta, Dial, Gauges,
+    Guarded, Histogram, Moment, Point, PoolUse, Recorder, Sample, Seconds, StateChange, Tally,
+    Timeline, Unit, Whose,
 };
 use crate::units::nanos;
 use crate::verdict::{Trust, Watch};
@@ -296,22 +296,32 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
     delta
 }
 
-fn notices(second: u64) -> Vec<Notice> {
-    let notice = |topic, subject: &str, change: &str, cause: &str| Notice {
+fn notices(second: u64) -> Vec<StateChange> {
+    let notice = |topic, subject: &str, change: &str, cause: &str| StateChange {
         at_ns: second * S + 400 * MS,
-        topic,
+        kind: topic,
         subject: subject.to_owned(),
         change: change.to_owned(),
         cause: cause.to_owned(),
     };
     match second {
-        10 => vec![notice(Topic::Control, "workload partners", "100 % → 110 %", "key")],
-        15 => vec![notice(Topic::Control, "mark", &format!("cache off {HOSTILE}"), "key")],
+        10 => vec![notice(ChangeKind::Control, "workload partners", "100 % → 110 %", "key")],
+        15 => vec![notice(ChangeKind::Control, "mark", &format!("cache off {HOSTILE}"), "key")],
         18 => vec![
-            notice(Topic::Breaker, "endpoint POST /cart", "closed → open", "5 failures in a row"),
-            notice(Topic::Degradation, "client", "normal → light: low is left out", "errors 31 %"),
+            notice(
+                ChangeKind::Breaker,
+                "endpoint POST /cart",
+                "closed → open",
+                "5 failures in a row",
+            ),
+            notice(
+                ChangeKind::Degradation,
+                "client",
+                "normal → light: low is left out",
+                "errors 31 %",
+            ),
         ],
-        26 => vec![notice(Topic::Degradation, "client", "light → normal", "errors 0.2 %")],
+        26 => vec![notice(ChangeKind::Degradation, "client", "light → normal", "errors 0.2 %")],
         _ => Vec::new(),
     }
 }

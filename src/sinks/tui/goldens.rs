@@ -15,7 +15,7 @@ use super::theme::{Colours, Theme};
 use super::view::VIEWS;
 use super::*;
 use crate::sinks::tui::prompt::{Asks, Prompt};
-use crate::stats::{Notice, Topic};
+use crate::stats::{ChangeKind, StateChange};
 use ratatui::style::{Color, Modifier};
 
 const MANY: Theme = Theme { colours: Colours::Many, unicode: true };
@@ -31,9 +31,9 @@ fn running() -> State {
     let said = vec![format!("bought 3 of it {}", fixture::HOSTILE)];
     state.fold(&RunEvent::Said(said, 2));
     state.fold(&RunEvent::Note(format!("teardown did not go through {}", fixture::HOSTILE)));
-    let notice = Notice {
+    let notice = StateChange {
         at_ns: 0,
-        topic: Topic::Control,
+        kind: ChangeKind::Control,
         subject: format!("workload {}", state.plan().unwrap().workloads[1].name),
         change: "100 % → 110 %".to_owned(),
         cause: String::new(),

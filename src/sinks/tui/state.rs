@@ -145,12 +145,12 @@ impl State {
 mod tests {
     use super::*;
     use crate::sinks::tui::fixture;
-    use crate::stats::{Notice, Topic};
+    use crate::stats::{ChangeKind, StateChange};
 
     fn notice(subject: &str, change: &str) -> RunEvent {
         let (subject, change) = (subject.to_owned(), change.to_owned());
-        let (at_ns, topic, cause) = (0, Topic::Control, "key".to_owned());
-        RunEvent::Entered(Arc::new(Notice { at_ns, topic, subject, change, cause }))
+        let (at_ns, topic, cause) = (0, ChangeKind::Control, "key".to_owned());
+        RunEvent::Entered(Arc::new(StateChange { at_ns, kind: topic, subject, change, cause }))
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Recorder;
 use crate::stats::delta::{Halt, LINES};
 use crate::stats::exemplar::{Exemplar, Failing, MOST};
-use crate::stats::notice::{NOTICES, Notice};
+use crate::stats::state_change::{NOTICES, StateChange};
 
 impl Recorder {
     /// A line of a `log` step; `line` is only called when there is room for it.
@@ -20,7 +20,7 @@ impl Recorder {
     }
 
     /// Something changed, and why.
-    pub fn notice(&mut self, notice: Notice) {
+    pub fn notice(&mut self, notice: StateChange) {
         self.delta.notices.push(notice, NOTICES);
     }
 

@@ -10,7 +10,7 @@ use super::super::View;
 use super::super::axis::{self, MARKS};
 use super::super::words::{Say, embedded, short};
 use super::sortable;
-use crate::stats::Notice;
+use crate::stats::StateChange;
 use crate::units::show_count;
 
 /// Rows: a long run's breakers may open thousands of times.
@@ -36,8 +36,8 @@ pub fn render(view: &View<'_>) -> Markup {
     }
 }
 
-fn row(notice: &Notice) -> Markup {
-    let Notice { at_ns, topic, subject, change, cause } = notice;
+fn row(notice: &StateChange) -> Markup {
+    let StateChange { at_ns, kind: topic, subject, change, cause } = notice;
     let (kind, _) = MARKS[axis::mark(*topic)];
     html! {
         tr {
@@ -57,8 +57,8 @@ fn seconds(ns: u64) -> String {
 }
 
 /// For the script, which shows what happened near the pointer.
-fn marks(events: &[&Notice]) -> Markup {
-    let one = |notice: &&Notice| {
+fn marks(events: &[&StateChange]) -> Markup {
+    let one = |notice: &&StateChange| {
         let text = format!("{}: {}", notice.subject, notice.change);
         json!([(notice.at_ns / 1_000_000) as f64 / 1e3, short(&text)])
     };

@@ -11,7 +11,7 @@ use super::parts::nothing;
 use crate::sinks::tui::pen::span;
 use crate::sinks::tui::text::{clean, wrap};
 use crate::sinks::tui::theme::Theme;
-use crate::stats::{Notice, Topic};
+use crate::stats::{ChangeKind, StateChange};
 use crate::units::show_count;
 
 /// A line of the log.
@@ -86,7 +86,7 @@ fn entries(look: &Look<'_>, filter: &str) -> Vec<Entry> {
         text: clean(&said(notice)),
     });
     // What somebody changed is told at once, and comes again as a notice with its cause.
-    let control: Vec<String> = (notices.iter().filter(|notice| notice.topic == Topic::Control))
+    let control: Vec<String> = (notices.iter().filter(|notice| notice.kind == ChangeKind::Control))
         .map(|notice| format!("{}: {}", notice.subject, notice.change))
         .collect();
     let again = |text: &str| control.iter().any(|known| text.starts_with(known));
@@ -110,10 +110,10 @@ pub(super) fn changes(look: &Look<'_>) -> Vec<Entry> {
     all
 }
 
-fn topic(notice: &Notice) -> &'static str {
-    if notice.subject == "mark" { "mark" } else { notice.topic.name() }
+fn topic(notice: &StateChange) -> &'static str {
+    if notice.subject == "mark" { "mark" } else { notice.kind.name() }
 }
 
-fn said(notice: &Notice) -> String {
+fn said(notice: &StateChange) -> String {
     if notice.subject == "mark" { notice.change.clone() } else { notice.to_string() }
 }

@@ -18,7 +18,7 @@ use crate::sinks::tui::table::{Cell, Table};
 use crate::sinks::tui::text::{clean, width, wrap};
 use crate::sinks::tui::theme::Theme;
 use crate::stats::exemplar::Exemplar;
-use crate::stats::{Latency, Topic, outcome};
+use crate::stats::{ChangeKind, Latency, outcome};
 use crate::units::{show_count, show_duration, show_us};
 use crate::verdict::Judgement;
 
@@ -173,6 +173,6 @@ pub(super) fn exemplar(
 /// When something was changed or marked, seconds after the run's start.
 pub(super) fn marks(report: &Report) -> Vec<f64> {
     let notices = report.snapshot.notices.list.iter();
-    let control = notices.filter(|notice| notice.topic == Topic::Control);
+    let control = notices.filter(|notice| notice.kind == ChangeKind::Control);
     control.map(|notice| notice.at_ns as f64 / 1e9).collect()
 }

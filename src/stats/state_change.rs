@@ -5,7 +5,7 @@
 
 /// What a notice is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Topic {
+pub enum ChangeKind {
     /// A circuit breaker changed its state.
     Breaker,
     /// A pool changed its size.
@@ -24,7 +24,7 @@ pub enum Topic {
     Control,
 }
 
-impl Topic {
+impl ChangeKind {
     /// The name in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -42,11 +42,11 @@ impl Topic {
 
 /// A change.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
+pub struct StateChange {
     /// When, ns after the run's start.
     pub at_ns: u64,
     /// What it is about.
-    pub topic: Topic,
+    pub kind: ChangeKind,
     /// Whose change: `endpoint GET /cart`, `pool auth`, `workload shoppers`.
     pub subject: String,
     /// What changed: `closed → open`, `50 → 60 connections`.
@@ -55,7 +55,7 @@ pub struct Notice {
     pub cause: String,
 }
 
-impl std::fmt::Display for Notice {
+impl std::fmt::Display for StateChange {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { subject, change, cause, .. } = self;
         write!(f, "{subject}: {change} ({cause})")
@@ -70,16 +70,16 @@ pub const KEPT: usize = 2_000;
 
 /// Notices in the order they came, as many as there is room for.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Notices {
+pub struct StateChanges {
     /// The first ones.
-    pub list: Vec<Notice>,
+    pub list: Vec<StateChange>,
     /// How many more there were.
     pub lost: u64,
 }
 
-impl Notices {
+impl StateChanges {
     /// Adds one, if there is room among `most`.
-    pub fn push(&mut self, notice: Notice, most: usize) {
+    pub fn push(&mut self, notice: StateChange, most: usize) {
         if self.list.len() < most {
             self.list.push(notice);
         } else {
