@@ -13,7 +13,9 @@ use crate::exit::Ending;
 pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
 use crate::plan::{LoadOverride, Outline};
-use crate::stats::{Closed, Delta, Dial, Moment, Snapshot, StateChange, StateChanges, Timeline};
+use crate::stats::{
+    CompletedSecond, Delta, Dial, Moment, Snapshot, StateChange, StateChanges, Timeline,
+};
 use crate::units::per_second;
 use crate::verdict::{Judgement, Trust};
 pub use control::{ControlCommand, ControlReply, ControlRequest};
@@ -99,24 +101,24 @@ impl Source {
 
 /// What the audience needs to know before the first number.
 #[derive(Clone, Debug)]
-pub struct Opening {
+pub struct RunInfo {
     /// The run.
     pub plan: Arc<Outline>,
     /// When it began, on the wall clock.
     pub started_at: std::time::SystemTime,
     /// Name of the tier, shards, and why.
-    pub generator: Generator,
+    pub generator: GeneratorInfo,
     /// The words that began it, program first.
     pub command: Vec<String>,
     /// What the machine is, by name: cores, memory, kernel, our own version.
     pub machine: Vec<(String, String)>,
     /// What is read once a second beside the run.
-    pub dials: Vec<Dial>,
+    pub monitors: Vec<Dial>,
 }
 
 /// Who makes the load.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Generator {
+pub struct GeneratorInfo {
     /// Name of the tier.
     pub tier: String,
     /// Shards in all.
@@ -131,7 +133,7 @@ pub struct Generator {
 #[derive(Clone, Debug)]
 pub struct Report {
     /// What it is.
-    pub opening: Arc<Opening>,
+    pub info: Arc<RunInfo>,
     /// All numbers.
     pub snapshot: Arc<Snapshot>,
     /// Them over time.
@@ -168,7 +170,7 @@ impl Report {
     /// Calls of step `step` per second of the time in which its workload's load was measured. Calls
     /// of the drain are left out: nothing asked for them any more. `None` if no time was measured.
     pub fn calls_per_s(&self, step: usize) -> Option<f64> {
-        let (plan, snapshot) = (&self.opening.plan, &self.snapshot);
+        let (plan, snapshot) = (&self.info.plan, &self.snapshot);
         let ns = plan.measured_ns(plan.steps[step].workload, snapshot.until_ns);
         let made = snapshot.measured.steps[step].as_ref().map_or(0, |step| step.in_load());
         per_second(made, ns)
@@ -197,7 +199,7 @@ impl Report {
 
     /// The line for a shell that does the same again, with the same seed.
     pub fn command_line(&self) -> String {
-        let (words, seed) = (&self.opening.command, self.opening.plan.seed.value().to_string());
+        let (words, seed) = (&self.info.command, self.info.plan.seed.value().to_string());
         let mut all: Vec<&str> = words.iter().map(String::as_str).collect();
         if !all.iter().any(|word| *word == "--seed" || word.starts_with("--seed=")) {
             all.extend(["--seed", &seed]);
@@ -219,25 +221,25 @@ fn quoted(word: &str) -> String {
 #[derive(Clone, Debug)]
 pub enum RunEvent {
     /// It begins.
-    Began(Arc<Opening>),
+    Started(Arc<RunInfo>),
     /// A shard's delta of about a second.
-    Measured(Arc<Delta>),
+    Delta(Arc<Delta>),
     /// Seconds that are complete, over all shards.
-    Closed(Arc<Vec<Closed>>),
+    SecondsCompleted(Arc<Vec<CompletedSecond>>),
     /// How things stand at the end of a second.
-    Stands(Arc<Moment>),
+    Gauges(Arc<Moment>),
     /// The run so far, once a second.
-    Second(Arc<Report>),
+    Tick(Arc<Report>),
     /// Something a person should know now.
     Note(String),
     /// What changed, on one shard or by what the run itself saw.
-    Noticed(Arc<StateChanges>),
+    StateChanges(Arc<StateChanges>),
     /// What is no shard's was written down among the changes.
-    Entered(Arc<StateChange>),
+    EventLogged(Arc<StateChange>),
     /// Something stops it before its load is over, so many ns after its start.
     Stopped(Stop, u64),
     /// What users' `log` steps said, and how many lines more there were.
-    Said(Vec<String>, u64),
+    LogLines(Vec<String>, u64),
     /// It is over.
     Ended(Arc<Report>),
 }
@@ -250,7 +252,7 @@ pub struct DryRunTrace {
     /// Which walk of it, from 1: an archetype with choices is walked more than once.
     pub number: usize,
     /// What happened, in order.
-    pub seen: Vec<Seen>,
+    pub events: Vec<TraceEvent>,
     /// What happened beyond what is kept.
     pub more: u64,
     /// Why it did not go through, in words.
@@ -261,9 +263,9 @@ pub struct DryRunTrace {
 
 /// Something that happened on a walk. Secrets and logins are hidden in all of it.
 #[derive(Clone, Debug)]
-pub enum Seen {
+pub enum TraceEvent {
     /// A call came to its end.
-    Call(Box<SeenCall>),
+    Call(Box<TracedCall>),
     /// A call or another step could not be made: its name, and why.
     Fault(Option<String>, String),
     /// A `log` step said it.
@@ -272,7 +274,7 @@ pub enum Seen {
 
 /// A call that came to its end.
 #[derive(Clone, Debug)]
-pub struct SeenCall {
+pub struct TracedCall {
     /// Its name.
     pub step: String,
     /// The request line, then the headers.
@@ -300,7 +302,7 @@ pub struct SeenCall {
 }
 
 /// Most of what is kept of a walk.
-pub const SEEN: usize = 1_000;
+pub const MAX_TRACE_EVENTS: usize = 1_000;
 
 #[cfg(test)]
 mod tests {

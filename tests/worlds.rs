@@ -96,7 +96,7 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     let snapshot = &report.snapshot;
     let rules: Vec<Threshold> =
         world.expect.iter().map(|rule| Threshold::parse(rule).unwrap()).collect();
-    for judged in judge::judge(&rules, &report.opening.plan.subjects(), snapshot) {
+    for judged in judge::judge(&rules, &report.info.plan.subjects(), snapshot) {
         if !judged.passed {
             wrong.push(format!("{}: {:?}", judged.threshold.rule, judged.observed));
         }

@@ -57,7 +57,10 @@ pub async fn witnessed(
     let notes = witness.take();
     let (kind, failure) = (archetype.name.clone(), once.failure());
     let unreached = Vec::new();
-    (once, DryRunTrace { kind, number: 1, seen: notes.seen, more: notes.more, failure, unreached })
+    (
+        once,
+        DryRunTrace { kind, number: 1, events: notes.seen, more: notes.more, failure, unreached },
+    )
 }
 
 async fn walk(

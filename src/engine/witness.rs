@@ -13,7 +13,7 @@ use super::redacted::redactor;
 use super::request::split_line;
 use super::shard::Shard;
 use super::user::User;
-use crate::event::{SEEN, Seen, SeenCall};
+use crate::event::{MAX_TRACE_EVENTS, TraceEvent, TracedCall};
 use crate::plan::extract::{Check, Reading, What};
 use crate::plan::flow::Choice;
 use crate::redact::{MASK, Redactor};
@@ -29,7 +29,7 @@ const MAX_LINES: usize = 64;
 /// What was taken down.
 #[derive(Debug, Default)]
 pub(super) struct Notes {
-    pub(super) seen: Vec<Seen>,
+    pub(super) seen: Vec<TraceEvent>,
     /// And how much more there was.
     pub(super) more: u64,
     /// Redirects of calls that have not ended, by where they are prepared.
@@ -103,15 +103,15 @@ impl Witness {
         choice.ways[least].1
     }
 
-    fn note(&self, seen: Seen) {
+    fn note(&self, seen: TraceEvent) {
         let step = match &seen {
-            Seen::Call(call) => Some(call.step.clone()),
-            Seen::Fault(step, _) => step.clone(),
-            Seen::Said(_) => None,
+            TraceEvent::Call(call) => Some(call.step.clone()),
+            TraceEvent::Fault(step, _) => step.clone(),
+            TraceEvent::Said(_) => None,
         };
         lock(&self.branches).steps.extend(step);
         let mut notes = lock(&self.notes);
-        if notes.seen.len() < SEEN {
+        if notes.seen.len() < MAX_TRACE_EVENTS {
             notes.seen.push(seen);
         } else {
             notes.more += 1;
@@ -136,13 +136,13 @@ impl Witness {
     #[cold]
     pub(super) fn fault(&self, (shard, user): (&Shard, &User), call: Option<&str>, why: &str) {
         let why = exemplar::text(&redactor(shard, user), why.as_bytes(), MAX);
-        self.note(Seen::Fault(call.map(str::to_owned), why));
+        self.note(TraceEvent::Fault(call.map(str::to_owned), why));
     }
 
     /// A `log` step said it.
     #[cold]
     pub(super) fn said(&self, (shard, user): (&Shard, &User), line: &[u8]) {
-        self.note(Seen::Said(exemplar::text(&redactor(shard, user), line, MAX)));
+        self.note(TraceEvent::Said(exemplar::text(&redactor(shard, user), line, MAX)));
     }
 
     /// A call has ended; `bytes` is its first request.
@@ -191,7 +191,7 @@ impl Witness {
             let mut notes = lock(&self.notes);
             notes.redirects.remove(&key).unwrap_or_default()
         };
-        self.note(Seen::Call(Box::new(SeenCall {
+        self.note(TraceEvent::Call(Box::new(TracedCall {
             step: kind.series[usize::from(call.series)].clone(),
             request,
             body,

@@ -167,19 +167,19 @@ impl Dispatch<'_> {
         let closed = self.folds.fold.absorb(&delta);
         self.steward.absorb(&delta);
         if delta.notices != StateChanges::default() {
-            let noticed = RunEvent::Noticed(Arc::new(delta.notices.clone()));
+            let noticed = RunEvent::StateChanges(Arc::new(delta.notices.clone()));
             self.folds.audience.tell(&noticed);
         }
         if !delta.lines.is_empty() {
-            let said = RunEvent::Said(delta.lines.clone(), delta.lines_lost);
+            let said = RunEvent::LogLines(delta.lines.clone(), delta.lines_lost);
             self.folds.audience.tell(&said);
         }
         if let (Some(halt), None) = (&delta.halt, self.folds.fold.stopped()) {
             self.stop(&format!("stopping: {}", halt.reason()), Stop::Flow(halt.clone()));
         }
-        self.folds.audience.tell(&RunEvent::Measured(Arc::from(delta)));
+        self.folds.audience.tell(&RunEvent::Delta(Arc::from(delta)));
         if !closed.is_empty() {
-            self.folds.audience.tell(&RunEvent::Closed(Arc::new(closed)));
+            self.folds.audience.tell(&RunEvent::SecondsCompleted(Arc::new(closed)));
         }
     }
 
@@ -251,7 +251,7 @@ impl Dispatch<'_> {
     fn second(&mut self) {
         let now_ns = clock::now().since(self.start);
         let moment = self.moment(now_ns);
-        self.folds.audience.tell(&RunEvent::Stands(Arc::new(moment.clone())));
+        self.folds.audience.tell(&RunEvent::Gauges(Arc::new(moment.clone())));
         let (snapshot, rule) = self.folds.fold.second(moment);
         if let (Some(rule), None) = (rule, self.folds.fold.stopped()) {
             self.stop(&format!("stopping: `{rule}` does not hold"), Stop::Rule(rule));
@@ -267,13 +267,13 @@ impl Dispatch<'_> {
             }
             let mut noticed = StateChanges::default();
             noticed.push(act.notice.clone(), 1);
-            self.folds.audience.tell(&RunEvent::Noticed(Arc::new(noticed)));
+            self.folds.audience.tell(&RunEvent::StateChanges(Arc::new(noticed)));
             self.enter(act.notice);
         }
         // To judge takes a moment, and is left out where nobody looks.
         if self.folds.audience.watches() {
             let report = self.folds.fold.so_far(snapshot);
-            self.folds.audience.tell(&RunEvent::Second(Arc::new(report)));
+            self.folds.audience.tell(&RunEvent::Tick(Arc::new(report)));
         }
     }
 
@@ -283,7 +283,7 @@ impl Dispatch<'_> {
         let now = clock::now();
         if now.after(SHED_NS) >= next_second && now < next_second {
             let moment = self.moment(next_second.since(self.start));
-            self.folds.audience.tell(&RunEvent::Stands(Arc::new(moment.clone())));
+            self.folds.audience.tell(&RunEvent::Gauges(Arc::new(moment.clone())));
             self.folds.fold.second(moment);
         }
     }
@@ -312,7 +312,7 @@ impl Dispatch<'_> {
 
     /// Writes a change down that is no shard's.
     fn enter(&mut self, notice: StateChange) {
-        self.folds.audience.tell(&RunEvent::Entered(Arc::new(notice.clone())));
+        self.folds.audience.tell(&RunEvent::EventLogged(Arc::new(notice.clone())));
         self.folds.fold.record_change(notice);
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::*;
-use crate::event::{Generator, Opening, Report};
+use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::Ending;
 use crate::run::fold::Fold;
 use crate::scenario::{self, Overrides};
@@ -32,15 +32,19 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
         for signal in signals {
             sender.send(*signal).await.unwrap();
         }
-        let generator =
-            Generator { tier: String::new(), shards: 1, reason: String::new(), remarks: vec![] };
-        let opening = Opening {
+        let generator = GeneratorInfo {
+            tier: String::new(),
+            shards: 1,
+            reason: String::new(),
+            remarks: vec![],
+        };
+        let opening = RunInfo {
             plan: Arc::new(plan.outline()),
             started_at: clock::wall(),
             generator,
             command: Vec::new(),
             machine: Vec::new(),
-            dials: Vec::new(),
+            monitors: Vec::new(),
         };
         let mut fold = Fold::new(Arc::new(opening), 1);
         if stops_itself {

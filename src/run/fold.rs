@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use super::ending::{self, Answers, Ended};
-use crate::event::{Opening, Report, Stop};
+use crate::event::{Report, RunInfo, Stop};
 use crate::exit::Ending;
 use crate::plan::Outline;
 use crate::stats::{
-    Closed, Delta, Gauges, Moment, Point, Seconds, Snapshot, StateChange, Tally, Timeline,
+    CompletedSecond, Delta, Gauges, Moment, Point, Seconds, Snapshot, StateChange, Tally, Timeline,
 };
 use crate::units::nanos;
 use crate::verdict::{Judgement, Trust, Watch};
@@ -18,7 +18,7 @@ use crate::verdict::{Judgement, Trust, Watch};
 /// A run so far.
 #[derive(Debug)]
 pub struct Fold {
-    opening: Arc<Opening>,
+    opening: Arc<RunInfo>,
     tally: Tally,
     watch: Watch,
     seconds: Seconds,
@@ -32,7 +32,7 @@ pub struct Fold {
 
 impl Fold {
     /// Of a run on so many shards that is about to begin.
-    pub fn new(opening: Arc<Opening>, shards: usize) -> Self {
+    pub fn new(opening: Arc<RunInfo>, shards: usize) -> Self {
         let plan = &*opening.plan;
         let scheduled = plan.workloads.iter().map(|load| load.open).collect();
         let warmup_ns = nanos(plan.warmup);
@@ -49,7 +49,7 @@ impl Fold {
     }
 
     /// Takes in what a shard shed; the seconds that are complete by now, oldest first.
-    pub fn absorb(&mut self, delta: &Delta) -> Vec<Closed> {
+    pub fn absorb(&mut self, delta: &Delta) -> Vec<CompletedSecond> {
         self.tally.absorb(delta);
         self.watch.absorb(delta);
         let closed = self.seconds.absorb(delta);
@@ -105,7 +105,7 @@ impl Fold {
     }
 
     /// The seconds that are not closed yet: nothing more will come.
-    pub fn finish(&mut self) -> Vec<Closed> {
+    pub fn finish(&mut self) -> Vec<CompletedSecond> {
         let closed = self.seconds.finish();
         self.timeline.open(Vec::new());
         closed.iter().for_each(|one| self.timeline.close(Point::of(&one.window)));
@@ -148,7 +148,7 @@ impl Fold {
         let judged = judgements.iter().filter(judged);
         let Ended { ending, why } = ending::of(&judged, &trust, self.stopped.as_ref(), answers);
         Report {
-            opening: Arc::clone(&self.opening),
+            info: Arc::clone(&self.opening),
             snapshot,
             timeline,
             judgements,

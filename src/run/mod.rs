@@ -37,7 +37,7 @@ use crate::clock;
 use crate::engine::once::Once;
 use crate::engine::{self, Variables, tier};
 use crate::event::control::MAX_PENDING;
-use crate::event::{ControlRequest, Generator, Interrupt, Opening, Report, RunEvent};
+use crate::event::{ControlRequest, GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::exit::Ending;
 use crate::host;
 use crate::plan::forecast::{self, Limits};
@@ -139,10 +139,10 @@ pub fn run(
     let globals = set_up(&plan, &addresses, &interrupts)?;
     let tier = tier::choose(&plan, host::cores().len(), beside.shards);
     let dials = Dials::new(&beside.watch).map_err(Trouble::Unwatched)?;
-    let opening = Arc::new(Opening {
+    let opening = Arc::new(RunInfo {
         plan: Arc::new(plan.outline()),
         started_at: clock::wall(),
-        generator: Generator {
+        generator: GeneratorInfo {
             tier: tier.name.to_owned(),
             shards: tier.shards,
             reason: tier.reason,
@@ -150,9 +150,9 @@ pub fn run(
         },
         command: beside.command.clone(),
         machine: machine(),
-        dials: dials.list(),
+        monitors: dials.list(),
     });
-    audience.tell(&RunEvent::Began(Arc::clone(&opening)));
+    audience.tell(&RunEvent::Started(Arc::clone(&opening)));
 
     wire::bodies::set_budget(body_budget(&plan));
     let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
@@ -191,7 +191,7 @@ pub fn run(
     }
     drop(targets);
 
-    audience.tell(&RunEvent::Closed(Arc::new(fold.finish())));
+    audience.tell(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
     let failed: Vec<String> =
         broken.iter().map(|error| format!("a shard failed: {error}")).collect();
     let report = Arc::new(fold.conclude(failed, host::peak_rss_bytes()));

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::fold::Fold;
 use crate::event::record::{End, Entry, Reader, Unreadable};
-use crate::event::{Opening, Report, RunEvent, Stop};
+use crate::event::{Report, RunEvent, RunInfo, Stop};
 use crate::sinks::SinkSet;
 use crate::stats::Unfinished;
 use crate::stats::sample::Shape;
@@ -34,7 +34,7 @@ pub fn replay(
 ) -> Result<Arc<Report>, Unreadable> {
     let (opening, mut reader) = Reader::new(record)?;
     let opening = rules.map_or_else(|| Arc::clone(&opening), |rules| judged_by(&opening, rules));
-    audience.tell(&RunEvent::Began(Arc::clone(&opening)));
+    audience.tell(&RunEvent::Started(Arc::clone(&opening)));
     let (shape, shards) = (opening.plan.shape(), opening.generator.shards);
     let mut replay = Replay {
         fold: Fold::new(Arc::clone(&opening), shards),
@@ -61,7 +61,7 @@ pub fn replay(
         }
     }
     let Replay { mut fold, audience, .. } = replay;
-    audience.tell(&RunEvent::Closed(Arc::new(fold.finish())));
+    audience.tell(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
     let End { broken, rss_peak } = end.unwrap_or_default();
     let report = Arc::new(fold.conclude(broken, rss_peak));
     audience.tell(&RunEvent::Ended(Arc::clone(&report)));
@@ -84,18 +84,18 @@ impl Replay<'_> {
                     unfinished.absorb(&delta);
                 }
                 let closed = self.fold.absorb(&delta);
-                self.audience.tell(&RunEvent::Measured(delta));
+                self.audience.tell(&RunEvent::Delta(delta));
                 if !closed.is_empty() {
-                    self.audience.tell(&RunEvent::Closed(Arc::new(closed)));
+                    self.audience.tell(&RunEvent::SecondsCompleted(Arc::new(closed)));
                 }
             }
             Entry::Stands(moment) => {
                 self.fold.second((*moment).clone());
-                self.audience.tell(&RunEvent::Stands(moment));
+                self.audience.tell(&RunEvent::Gauges(moment));
             }
             Entry::Entered(notice) => {
                 self.fold.record_change((*notice).clone());
-                self.audience.tell(&RunEvent::Entered(notice));
+                self.audience.tell(&RunEvent::EventLogged(notice));
             }
             Entry::Stopped(stop, at_ns) => {
                 self.fold.stop(stop.clone(), at_ns);
@@ -173,10 +173,10 @@ impl Waiting {
 }
 
 /// The same run with other rules.
-fn judged_by(opening: &Opening, rules: Vec<Threshold>) -> Arc<Opening> {
+fn judged_by(opening: &RunInfo, rules: Vec<Threshold>) -> Arc<RunInfo> {
     let mut plan = (*opening.plan).clone();
     plan.thresholds = rules;
-    Arc::new(Opening { plan: Arc::new(plan), ..opening.clone() })
+    Arc::new(RunInfo { plan: Arc::new(plan), ..opening.clone() })
 }
 
 #[cfg(test)]

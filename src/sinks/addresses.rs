@@ -18,7 +18,7 @@ const SHOWN: usize = 8;
 /// A line for each service that used several addresses.
 pub(super) fn render(out: &mut String, report: &Report) {
     let mut title = "addresses";
-    for (service, (name, _)) in report.opening.plan.services.iter().enumerate() {
+    for (service, (name, _)) in report.info.plan.services.iter().enumerate() {
         let all = || report.snapshot.addresses.list().filter(|(of, ..)| *of == service);
         let count = all().count();
         if count < 2 {
@@ -49,7 +49,7 @@ fn show(used: &AddressUse) -> String {
 /// All of them; an entry without an address is of those that had no room.
 pub(super) fn document(report: &Report) -> Value {
     let addresses = &report.snapshot.addresses;
-    let services = &report.opening.plan.services;
+    let services = &report.info.plan.services;
     let entry = |service: Option<usize>, address: Option<String>, used: &AddressUse| {
         json!({
             "service": service.and_then(|at| services.get(at)).map(|(name, _)| name),

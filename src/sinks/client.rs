@@ -16,7 +16,7 @@ use crate::stats::{BreakerUse, Cause, ChangeKind, Circuit, PoolUse, StateChanges
 
 /// The keys, to be added to the document.
 pub(super) fn document(report: &Report) -> [(&'static str, Value); 9] {
-    let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
+    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let waits = snapshot.measured.waits.iter();
     let blocked: Map<_, _> = waits
         .map(|(cause, waits)| (cause.name().to_owned(), latency(&waits.clone().into())))
@@ -51,7 +51,7 @@ pub(super) fn suppressed_by(report: &Report) -> Vec<(Cause, u64)> {
 
 /// The pools that users share.
 pub(super) fn shared_pools(report: &Report) -> impl Iterator<Item = (&str, &PoolUse)> {
-    let names = &report.opening.plan.client.pools;
+    let names = &report.info.plan.client.pools;
     let pools = names.iter().zip(&report.snapshot.pools);
     pools.filter(|((_, shared), _)| *shared).map(|((name, _), used)| (name.as_str(), used))
 }
@@ -73,7 +73,7 @@ fn pool(name: &str, used: &PoolUse) -> Value {
 
 /// All breakers there are, by name.
 pub(super) fn breakers(report: &Report) -> impl Iterator<Item = (String, BreakerUse)> {
-    let names = &report.opening.plan.client.breakers;
+    let names = &report.info.plan.client.breakers;
     let breakers = names.iter().zip(report.snapshot.guarded.breakers.iter().copied());
     breakers.filter(|(name, _)| name.is_there).map(|(name, used)| (name.name.clone(), used))
 }
@@ -87,7 +87,7 @@ fn breaker(name: &str, used: BreakerUse) -> Value {
 
 /// Deadlines that follow their endpoints, ns, by name.
 pub(super) fn timeouts(report: &Report) -> impl Iterator<Item = (String, u64)> {
-    let endpoints = &report.opening.plan.client.endpoints;
+    let endpoints = &report.info.plan.client.endpoints;
     let timeouts = report.snapshot.guarded.timeouts_ns.iter();
     endpoints.iter().zip(timeouts).map(|((name, _), ns)| (name.clone(), *ns))
 }
@@ -99,7 +99,7 @@ fn timeout((endpoint, ns): (String, u64)) -> Value {
 /// How long the client was at each level, ns, and the level it is at; none where it never goes
 /// down, or where too many notices were lost to know.
 pub(super) fn levels(report: &Report) -> Option<([u64; 4], Level)> {
-    if !report.opening.plan.client.degrades {
+    if !report.info.plan.client.degrades {
         return None;
     }
     lasted(&report.snapshot.notices, report.snapshot.elapsed_ns)
@@ -128,7 +128,7 @@ fn lasted(notices: &StateChanges, elapsed_ns: u64) -> Option<([u64; 4], Level)> 
 }
 
 fn degradation(report: &Report) -> Value {
-    if !report.opening.plan.client.degrades {
+    if !report.info.plan.client.degrades {
         return Value::Null;
     }
     let known = levels(report);

@@ -23,7 +23,7 @@ pub(super) fn render(out: &mut String, report: &Report, is_verbose: bool) {
         return;
     }
     heading(out, "Failures");
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     for (count, one) in exemplars.iter().take(SHOWN) {
         let what = format!("{} × {}", show_count(*count), kind(report, one));
         let at = show_us(one.intended_ns / 1_000);
@@ -46,7 +46,7 @@ pub(super) fn render(out: &mut String, report: &Report, is_verbose: bool) {
 
 /// All that were kept.
 pub(super) fn document(report: &Report) -> Value {
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let one = |(count, one): &(u64, std::sync::Arc<Exemplar>)| {
         let series = &plan.steps[one.step];
         json!({
@@ -82,7 +82,7 @@ pub(super) fn kind(report: &Report, one: &Exemplar) -> String {
             format!("{phase}: {kind}")
         }
         Failing::Check(index) => {
-            let names = &report.opening.plan.checks;
+            let names = &report.info.plan.checks;
             let name = names.get(one.step).and_then(|names| names.get(index));
             format!("check: {}", name.map_or("", String::as_str))
         }

@@ -18,10 +18,10 @@ use super::pools::{self, Pools};
 use super::standing::{Stand, Standings};
 use super::timeline::{self, Timeline};
 use super::{Sink, json, page};
-use crate::event::{Opening, Report, RunEvent, record};
+use crate::event::{Report, RunEvent, RunInfo, record};
 use crate::printable::printable;
 use crate::redact;
-use crate::stats::Closed;
+use crate::stats::CompletedSecond;
 use crate::stats::delta::StepWindow;
 
 /// The files of every run, in the order they are named at the end.
@@ -86,7 +86,7 @@ impl Files {
         names().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
     }
 
-    fn begin(&mut self, opening: &Opening) -> io::Result<()> {
+    fn begin(&mut self, opening: &RunInfo) -> io::Result<()> {
         // What grows has its name at once: a run that is killed leaves it behind.
         let placed = |mut output: ReportFile| output.place().map(|()| output);
         let file = |name: &str| self.folder.create(name).and_then(placed);
@@ -107,7 +107,7 @@ impl Files {
         Ok(())
     }
 
-    fn write(&mut self, closed: &[Closed]) -> io::Result<()> {
+    fn write(&mut self, closed: &[CompletedSecond]) -> io::Result<()> {
         let Some(Open { timeline, hlog, .. }) = &mut self.open else { return Ok(()) };
         for closed in closed {
             timeline.write(closed)?;
@@ -156,25 +156,25 @@ impl Files {
 
 impl Sink for Files {
     fn wants(event: &RunEvent) -> bool {
-        matches!(event, RunEvent::Closed(_)) || record::Entry::of(event).is_some()
+        matches!(event, RunEvent::SecondsCompleted(_)) || record::Entry::of(event).is_some()
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
-        if let RunEvent::Began(opening) = event {
+        if let RunEvent::Started(opening) = event {
             self.begin(opening)?;
         }
         if let (Some(open), Some(entry)) = (&mut self.open, record::Entry::of(event)) {
             open.record.write(&entry)?;
         }
         match event {
-            RunEvent::Stands(moment) => {
+            RunEvent::Gauges(moment) => {
                 self.open.as_mut().map_or(Ok(()), |open| open.health.write(moment))
             }
-            RunEvent::Measured(delta) => {
+            RunEvent::Delta(delta) => {
                 let closed = self.standings.absorb(delta);
                 self.write_standings(&closed)
             }
-            RunEvent::Closed(closed) => self.write(closed),
+            RunEvent::SecondsCompleted(closed) => self.write(closed),
             RunEvent::Ended(report) => self.conclude(report),
             _ => Ok(()),
         }
@@ -212,7 +212,7 @@ const STEPS: [&str; 27] = [
 ];
 
 pub(super) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
-    let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
+    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let mut csv = csv::Writer::from_writer(out);
     csv.write_record(STEPS)?;
     let nothing = StepWindow::default();

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::files::harmless;
-use crate::event::{Opening, Report};
+use crate::event::{Report, RunInfo};
 use crate::stats::{Dial, Moment, Unit};
 
 /// The file.
@@ -22,14 +22,14 @@ pub(super) struct Health<W: Write> {
 
 impl<W: Write> Health<W> {
     /// Begins the file.
-    pub(super) fn new(out: W, opening: &Opening) -> io::Result<Self> {
+    pub(super) fn new(out: W, opening: &RunInfo) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         let fixed = ["second", "users", "calls_in_flight", "connections"].map(str::to_owned);
         let asked = opening.plan.workloads.iter().map(|load| {
             let unit = if load.open { "per_s" } else { "users" };
             harmless(&format!("{} asked_{unit}", load.name))
         });
-        let dials = opening.dials.iter().map(column);
+        let dials = opening.monitors.iter().map(column);
         csv.write_record(fixed.into_iter().chain(asked).chain(dials))?;
         Ok(Self { csv })
     }
@@ -55,7 +55,7 @@ pub(super) fn document(report: &Report) -> Value {
             "max": readings().reduce(f64::max), "last": readings().next_back(),
         })
     };
-    report.opening.dials.iter().enumerate().map(dial).collect()
+    report.info.monitors.iter().enumerate().map(dial).collect()
 }
 
 /// The heading of a dial's column.

@@ -182,7 +182,7 @@ fn more(out: &mut String, all: usize) {
 
 /// Deadlines that have left where they began.
 fn timeouts(out: &mut String, report: &Report) {
-    let Some(start) = report.opening.plan.client.timeouts_from else { return };
+    let Some(start) = report.info.plan.client.timeouts_from else { return };
     let start = nanos(start);
     let mut moved: Vec<_> = client::timeouts(report).filter(|(_, ns)| *ns != start).collect();
     moved.sort_by_key(|(_, ns)| *ns);

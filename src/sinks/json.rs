@@ -45,7 +45,7 @@ pub(super) fn hide(value: &mut Value) {
 }
 
 fn whole(report: &Report) -> Value {
-    let (plan, snapshot) = (&report.opening.plan, &*report.snapshot);
+    let (plan, snapshot) = (&report.info.plan, &*report.snapshot);
     let (measured, warmup) = (&snapshot.measured, &snapshot.warmup);
     let open = plan.workloads.iter().all(|load| load.open);
     json!({
@@ -54,7 +54,7 @@ fn whole(report: &Report) -> Value {
         "description": plan.description,
         "run_id": plan.run_id,
         "seed": plan.seed.value(),
-        "started_at": humantime::format_rfc3339_seconds(report.opening.started_at).to_string(),
+        "started_at": humantime::format_rfc3339_seconds(report.info.started_at).to_string(),
         "duration_s": seconds(snapshot.elapsed_ns),
         "verdict": report.ending.verdict(),
         "reason": report.why,
@@ -117,7 +117,7 @@ fn whole(report: &Report) -> Value {
 }
 
 fn generator(report: &Report) -> Value {
-    let (generator, snapshot) = (&report.opening.generator, &report.snapshot);
+    let (generator, snapshot) = (&report.info.generator, &report.snapshot);
     json!({
         "tier": generator.tier, "shards": generator.shards, "processes": 1,
         "reason": generator.reason, "remarks": generator.remarks,
@@ -225,7 +225,7 @@ fn rate<'a>(loads: impl Iterator<Item = &'a LoadWindow>, measured_ns: u64) -> Va
 }
 
 fn workload(report: &Report, at: usize) -> Value {
-    let (plan, snapshot) = (&report.opening.plan, &*report.snapshot);
+    let (plan, snapshot) = (&report.info.plan, &*report.snapshot);
     let load = &plan.workloads[at];
     let (whole, made) = &snapshot.workloads[at];
     let window = &snapshot.measured.workloads[at];
@@ -265,7 +265,7 @@ fn users(snapshot: &Snapshot, at: usize) -> Option<Value> {
 }
 
 fn steps(report: &Report) -> Vec<Value> {
-    let (plan, snapshot) = (&report.opening.plan, &*report.snapshot);
+    let (plan, snapshot) = (&report.info.plan, &*report.snapshot);
     let nothing = StepWindow::default();
     let steps = plan.steps.iter().zip(&snapshot.measured.steps).enumerate();
     steps
@@ -288,7 +288,7 @@ fn steps(report: &Report) -> Vec<Value> {
 }
 
 fn groups(report: &Report) -> Vec<Value> {
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let groups = plan.groups.iter().zip(&report.snapshot.measured.groups);
     let group = |(series, duration): (&Series, &Latency)| {
         json!({
@@ -306,7 +306,7 @@ fn tags(tags: &[(String, String)]) -> Value {
 }
 
 fn checks(report: &Report) -> Vec<Value> {
-    let (plan, measured) = (&report.opening.plan, &report.snapshot.measured);
+    let (plan, measured) = (&report.info.plan, &report.snapshot.measured);
     let mut checks = Vec::new();
     for ((names, series), step) in plan.checks.iter().zip(&plan.steps).zip(&measured.steps) {
         for (at, name) in names.iter().enumerate() {

@@ -245,13 +245,16 @@ fn waited_for(thread: &JoinHandle<io::Result<()>>, is_screen: bool, hurry: &Atom
 
 /// What screens are made for.
 fn on_screen(event: &RunEvent) -> bool {
-    use RunEvent::{Began, Ended, Entered, Note, Noticed, Said, Second};
-    matches!(event, Began(_) | Second(_) | Note(_) | Noticed(_) | Entered(_) | Said(..) | Ended(_))
+    use RunEvent::{Ended, EventLogged, LogLines, Note, Started, StateChanges, Tick};
+    matches!(
+        event,
+        Started(_) | Tick(_) | Note(_) | StateChanges(_) | EventLogged(_) | LogLines(..) | Ended(_)
+    )
 }
 
 /// What a later one makes needless.
 fn is_frame(event: &RunEvent) -> bool {
-    matches!(event, RunEvent::Second(_) | RunEvent::Measured(_))
+    matches!(event, RunEvent::Tick(_) | RunEvent::Delta(_))
 }
 
 #[cfg(test)]

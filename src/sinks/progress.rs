@@ -14,7 +14,7 @@ use super::overrides::OverrideTimeline;
 use super::paint::plain;
 use super::steps::show_quantile;
 use super::{Sink, on_screen};
-use crate::event::{Generator, Opening, RunEvent};
+use crate::event::{GeneratorInfo, RunEvent, RunInfo};
 use crate::plan::Outline;
 use crate::stats::Snapshot;
 use crate::units::{show_count, show_duration, show_rate};
@@ -93,7 +93,7 @@ pub(super) fn users_of(plan: &Outline, snapshot: &Snapshot, workload: usize) -> 
 pub struct Bars {
     lines: MultiProgress,
     drawn: Vec<ProgressBar>,
-    opening: Option<Arc<Opening>>,
+    opening: Option<Arc<RunInfo>>,
     overrides: OverrideTimeline,
     pulses: Pulses,
     few: Few,
@@ -108,7 +108,7 @@ impl Bars {
         Self { lines, drawn: Vec::new(), opening: None, overrides, pulses, few }
     }
 
-    fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
+    fn begin(&mut self, opening: &Arc<RunInfo>) -> io::Result<()> {
         let names = opening.plan.workloads.iter().map(|load| load.name.chars().count());
         let widest = names.max().unwrap_or(0);
         for load in &opening.plan.workloads {
@@ -168,21 +168,21 @@ impl Sink for Bars {
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
-            RunEvent::Began(opening) => self.begin(opening)?,
-            RunEvent::Second(report) => {
+            RunEvent::Started(opening) => self.begin(opening)?,
+            RunEvent::Tick(report) => {
                 if let Some(more) = self.few.second() {
                     self.lines.println(more)?;
                 }
                 self.draw(&report.snapshot);
             }
             RunEvent::Note(text) => self.lines.println(plain(text))?,
-            RunEvent::Entered(notice) => self.overrides.take(notice),
-            RunEvent::Noticed(notices) => {
+            RunEvent::EventLogged(notice) => self.overrides.take(notice),
+            RunEvent::StateChanges(notices) => {
                 for notice in self.few.take(notices) {
                     self.lines.println(notice)?;
                 }
             }
-            RunEvent::Said(lines, more) => self.lines.println(said(lines, *more))?,
+            RunEvent::LogLines(lines, more) => self.lines.println(said(lines, *more))?,
             RunEvent::Ended(_) => {
                 self.drawn.iter().for_each(ProgressBar::finish_and_clear);
                 self.lines.clear()?;
@@ -195,7 +195,7 @@ impl Sink for Bars {
 
 /// A line every few seconds, for logs.
 pub struct Lines {
-    opening: Option<Arc<Opening>>,
+    opening: Option<Arc<RunInfo>>,
     overrides: OverrideTimeline,
     pulses: Pulses,
     seconds: u64,
@@ -212,7 +212,7 @@ impl Lines {
         Self { opening: None, overrides, pulses, seconds: 0, every, few }
     }
 
-    fn begin(&mut self, opening: &Arc<Opening>) -> io::Result<()> {
+    fn begin(&mut self, opening: &Arc<RunInfo>) -> io::Result<()> {
         self.overrides = OverrideTimeline::new(&opening.plan);
         self.opening = Some(Arc::clone(opening));
         let (plan, generator) = (&opening.plan, &opening.generator);
@@ -222,7 +222,7 @@ impl Lines {
         let mut err = io::stderr().lock();
         writeln!(err, "running {} (seed {}), {end}", plain(&plan.scenario), plan.seed.value())?;
         if self.every == [1; 2] {
-            let Generator { tier, shards, reason, .. } = generator;
+            let GeneratorInfo { tier, shards, reason, .. } = generator;
             writeln!(err, "{tier} engine, {shards} of its shards: {reason}")?;
             for remark in &generator.remarks {
                 writeln!(err, "{}", plain(remark))?;
@@ -270,23 +270,23 @@ impl Sink for Lines {
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
-            RunEvent::Began(opening) => self.begin(opening),
-            RunEvent::Second(report) => {
+            RunEvent::Started(opening) => self.begin(opening),
+            RunEvent::Tick(report) => {
                 if let Some(more) = self.few.second() {
                     writeln!(io::stderr(), "{more}")?;
                 }
                 self.line(&report.snapshot)
             }
             RunEvent::Note(text) => writeln!(io::stderr(), "{}", plain(text)),
-            RunEvent::Entered(notice) => {
+            RunEvent::EventLogged(notice) => {
                 self.overrides.take(notice);
                 Ok(())
             }
-            RunEvent::Noticed(notices) => {
+            RunEvent::StateChanges(notices) => {
                 let mut err = io::stderr().lock();
                 self.few.take(notices).iter().try_for_each(|notice| writeln!(err, "{notice}"))
             }
-            RunEvent::Said(lines, more) => writeln!(io::stderr(), "{}", said(lines, *more)),
+            RunEvent::LogLines(lines, more) => writeln!(io::stderr(), "{}", said(lines, *more)),
             _ => Ok(()),
         }
     }

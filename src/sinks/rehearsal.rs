@@ -8,7 +8,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::paint::{BAD, BOLD, DIM, GOOD, paint, plain};
-use crate::event::{DryRunTrace, Seen, SeenCall};
+use crate::event::{DryRunTrace, TraceEvent, TracedCall};
 use crate::exit::Ending;
 use crate::stats::outcome;
 use crate::units::{show_bytes, show_us};
@@ -20,11 +20,11 @@ pub fn render(scenario: &str, walks: &[DryRunTrace], ending: Ending) -> String {
         let number =
             if walk.number > 1 { format!(" (walk {})", walk.number) } else { String::new() };
         let _ = writeln!(out, "{}", paint(BOLD, &plain(&format!("{}{number}", walk.kind))));
-        for seen in &walk.seen {
+        for seen in &walk.events {
             match seen {
-                Seen::Call(one) => call(&mut out, one),
-                Seen::Said(line) => drop(writeln!(out, "  log: {}", plain(line))),
-                Seen::Fault(call, why) => {
+                TraceEvent::Call(one) => call(&mut out, one),
+                TraceEvent::Said(line) => drop(writeln!(out, "  log: {}", plain(line))),
+                TraceEvent::Fault(call, why) => {
                     let name = call.as_ref().map_or(String::new(), |name| format!("{name}: "));
                     let text = plain(&format!("{name}not made: {why}"));
                     let _ = writeln!(out, "  {} {text}", paint(BAD, "✗"));
@@ -49,8 +49,8 @@ pub fn render(scenario: &str, walks: &[DryRunTrace], ending: Ending) -> String {
         Ending::Broken => paint(BAD, "UNREACHABLE"),
         _ => paint(BAD, "FAIL"),
     };
-    let calls = walks.iter().flat_map(|walk| &walk.seen);
-    let calls = calls.filter(|seen| matches!(seen, Seen::Call(_))).count();
+    let calls = walks.iter().flat_map(|walk| &walk.events);
+    let calls = calls.filter(|seen| matches!(seen, TraceEvent::Call(_))).count();
     let mut names: Vec<&str> = walks.iter().map(|walk| walk.kind.as_str()).collect();
     names.dedup();
     let names = plain(&names.join(", "));
@@ -59,7 +59,7 @@ pub fn render(scenario: &str, walks: &[DryRunTrace], ending: Ending) -> String {
     out
 }
 
-fn call(out: &mut String, call: &SeenCall) {
+fn call(out: &mut String, call: &TracedCall) {
     let line = call.request.first().map_or("", String::as_str);
     let line = line.strip_suffix(" HTTP/1.1").unwrap_or(line);
     let name = if line == call.step { String::new() } else { format!("  ({})", call.step) };
@@ -113,7 +113,7 @@ pub fn document(scenario: &str, walks: &[DryRunTrace], ending: Ending) -> Value 
             "name": walk.kind,
             "walk": walk.number,
             "failure": walk.failure,
-            "seen": walk.seen.iter().map(seen).collect::<Vec<_>>(),
+            "seen": walk.events.iter().map(seen).collect::<Vec<_>>(),
             "more": walk.more,
             "unreached": walk.unreached.iter()
                 .map(|(step, why)| json!({ "step": step, "reason": why }))
@@ -124,11 +124,11 @@ pub fn document(scenario: &str, walks: &[DryRunTrace], ending: Ending) -> Value 
     document
 }
 
-fn seen(seen: &Seen) -> Value {
+fn seen(seen: &TraceEvent) -> Value {
     match seen {
-        Seen::Said(line) => json!({ "log": line }),
-        Seen::Fault(step, why) => json!({ "fault": why, "step": step }),
-        Seen::Call(call) => json!({
+        TraceEvent::Said(line) => json!({ "log": line }),
+        TraceEvent::Fault(step, why) => json!({ "fault": why, "step": step }),
+        TraceEvent::Call(call) => json!({
             "step": call.step,
             "request": call.request,
             "body": call.body.as_ref().map(|(length, begin)| {

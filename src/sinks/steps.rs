@@ -12,7 +12,7 @@ use crate::units::{show_count, show_duration, show_rate, show_us};
 
 /// A row per step, then the groups, then what did not hold.
 pub(super) fn render(out: &mut String, report: &Report) {
-    let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
+    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let warmup = if plan.warmup.is_zero() {
         String::new()
     } else {
@@ -100,7 +100,7 @@ pub(super) fn drain_note(report: &Report) -> Option<String> {
 /// Groups are timed as one: from their first call's intended time to their last call's end, thinks
 /// left out.
 fn groups(out: &mut String, report: &Report) {
-    let (plan, measured) = (&report.opening.plan, &report.snapshot.measured);
+    let (plan, measured) = (&report.info.plan, &report.snapshot.measured);
     if plan.groups.is_empty() {
         return;
     }
@@ -124,7 +124,7 @@ fn groups(out: &mut String, report: &Report) {
 }
 
 fn failed_checks(out: &mut String, report: &Report) {
-    let (plan, measured) = (&report.opening.plan, &report.snapshot.measured);
+    let (plan, measured) = (&report.info.plan, &report.snapshot.measured);
     for ((names, series), step) in plan.checks.iter().zip(&plan.steps).zip(&measured.steps) {
         let counts = step.iter().flat_map(|step| &step.checks);
         for (name, [passed, failed]) in names.iter().zip(counts) {

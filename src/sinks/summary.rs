@@ -53,7 +53,7 @@ pub(super) fn heading(out: &mut String, text: &str) {
 }
 
 fn verdict(out: &mut String, report: &Report) {
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let (word, style) = match report.ending {
         Ending::Pass => ("PASS", GOOD),
         Ending::Fail => ("FAIL", BAD),
@@ -133,7 +133,7 @@ pub fn nothing_kept() -> String {
 
 /// What was asked for and what came of it, a line per workload.
 fn load(out: &mut String, report: &Report) {
-    let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
+    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let mut name = "load";
     for (at, load) in plan.workloads.iter().enumerate() {
         let measured_ns = plan.measured_ns(at, snapshot.until_ns);
@@ -177,14 +177,14 @@ fn load(out: &mut String, report: &Report) {
         let text = format!("all {calls} calls were due in the warm-up: nothing was measured");
         label(out, "", &paint(BAD, &text));
     }
-    for remark in &report.opening.generator.remarks {
+    for remark in &report.info.generator.remarks {
         label(out, "", &paint(DIM, &plain(remark)));
     }
 }
 
 /// Why starts were dropped, and what this user can set.
 fn dropped_hint(report: &Report, at: usize) -> String {
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let load = &plan.workloads[at];
     // A hit has no file.
     let cure = if plan.sources.is_empty() {
@@ -331,7 +331,7 @@ fn traffic(out: &mut String, report: &Report) {
 
 fn generator(out: &mut String, report: &Report) {
     let snapshot = &report.snapshot;
-    let generator = &report.opening.generator;
+    let generator = &report.info.generator;
     let mut lag = crate::stats::Histogram::default();
     snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
     let lag = match lag.count() {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::plan::Outline;
 use crate::stats::delta::StepWindow;
-use crate::stats::{Closed, Latency, Quantile};
+use crate::stats::{CompletedSecond, Latency, Quantile};
 
 /// Writes `timeline.csv`.
 pub(super) struct Timeline<W: Write> {
@@ -59,7 +59,7 @@ impl<W: Write> Timeline<W> {
 
     /// Writes one second: a row for each workload as a whole (its step is `*`), then one for each
     /// of its steps.
-    pub(super) fn write(&mut self, closed: &Closed) -> io::Result<()> {
+    pub(super) fn write(&mut self, closed: &CompletedSecond) -> io::Result<()> {
         let plan = Arc::clone(&self.plan);
         for (at, load) in plan.workloads.iter().enumerate() {
             let own = |step: usize| plan.steps[step].workload == at;
@@ -89,7 +89,7 @@ impl<W: Write> Timeline<W> {
 
     fn row(
         &mut self,
-        closed: &Closed,
+        closed: &CompletedSecond,
         names: [&str; 3],
         (loads, blocked): ([String; 3], String),
         step: &StepWindow,

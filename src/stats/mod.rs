@@ -42,7 +42,7 @@ pub use own_delay::{Delayed, OwnDelay};
 pub use pool::PoolUse;
 pub use recorder::Recorder;
 pub use sample::{Exchange, Sample, Shape};
-pub use seconds::{Closed, Seconds};
+pub use seconds::{CompletedSecond, Seconds};
 pub use snapshot::Snapshot;
 pub use state_change::{ChangeKind, StateChange, StateChanges};
 pub use tally::Tally;

@@ -29,7 +29,7 @@ struct Open {
 
 /// A second as it is written: complete, or what came too late for it.
 #[derive(Clone, Debug)]
-pub struct Closed {
+pub struct CompletedSecond {
     /// What was intended in it.
     pub window: Window,
     /// It was closed before.
@@ -38,7 +38,7 @@ pub struct Closed {
 
 impl Seconds {
     /// Takes in a delta; the seconds that it completes, oldest first.
-    pub fn absorb(&mut self, delta: &Delta) -> Vec<Closed> {
+    pub fn absorb(&mut self, delta: &Delta) -> Vec<CompletedSecond> {
         let mut closed = Vec::new();
         for window in &delta.windows {
             let key = (window.second, window.measured);
@@ -46,7 +46,7 @@ impl Seconds {
                 open.window.merge(window);
                 open.point = None;
             } else if window.second.saturating_add(OPEN) < self.newest {
-                closed.push(Closed { window: window.clone(), late: true });
+                closed.push(CompletedSecond { window: window.clone(), late: true });
             } else {
                 self.open.insert(key, Open { window: window.clone(), point: None });
             }
@@ -55,7 +55,7 @@ impl Seconds {
         while let Some(oldest) = self.open.first_entry()
             && oldest.key().0.saturating_add(OPEN) < self.newest
         {
-            closed.push(Closed { window: oldest.remove().window, late: false });
+            closed.push(CompletedSecond { window: oldest.remove().window, late: false });
         }
         closed
     }
@@ -70,9 +70,9 @@ impl Seconds {
     }
 
     /// All that are left, at the end of the run.
-    pub fn finish(&mut self) -> Vec<Closed> {
+    pub fn finish(&mut self) -> Vec<CompletedSecond> {
         let all = std::mem::take(&mut self.open).into_values();
-        all.map(|open| Closed { window: open.window, late: false }).collect()
+        all.map(|open| CompletedSecond { window: open.window, late: false }).collect()
     }
 }
 
@@ -91,7 +91,7 @@ mod tests {
         let mut recorder = Recorder::new(shape, 0, Time(0));
         let mut seconds = Seconds::default();
         let (mut written, mut starts) = (Vec::new(), 0);
-        let mut keep = |closed: Vec<Closed>| {
+        let mut keep = |closed: Vec<CompletedSecond>| {
             for closed in closed {
                 starts += closed.window.workloads[0].started;
                 written.push((closed.window.second, closed.late));

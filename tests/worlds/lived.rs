@@ -12,7 +12,7 @@ use manada::engine;
 use manada::engine::Variables;
 use manada::engine::once::{Once, once};
 use manada::event::control::MAX_PENDING;
-use manada::event::{Generator, Opening, Report};
+use manada::event::{GeneratorInfo, Report, RunInfo};
 use manada::plan::{Address, Archetype, Plan};
 use manada::run::dispatch::{Folds, Vitals};
 use manada::run::fold::Fold;
@@ -100,10 +100,10 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             let wire = Wire::fake(target.clone());
             tokio::task::spawn_local(async move { engine::shard::run(setup, wire).await });
         }
-        let opening = Arc::new(Opening {
+        let opening = Arc::new(RunInfo {
             plan: Arc::new(plan.outline()),
             started_at: clock::wall(),
-            generator: Generator {
+            generator: GeneratorInfo {
                 tier: "world".to_owned(),
                 shards,
                 reason: String::new(),
@@ -111,7 +111,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             },
             command: Vec::new(),
             machine: Vec::new(),
-            dials: Vec::new(),
+            monitors: Vec::new(),
         });
         let mut fold = Fold::new(Arc::clone(&opening), shards);
         let (_keep, interrupts) = mpsc::channel(1);

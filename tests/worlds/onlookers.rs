@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use manada::clock::{self, Time};
 use manada::event::record::{End, Entry, Writer};
-use manada::event::{ControlCommand, ControlRequest, Opening, Report, RunEvent};
+use manada::event::{ControlCommand, ControlRequest, Report, RunEvent, RunInfo};
 use manada::run::control::OVERRIDE_LEAD_NS;
 use manada::run::replay::replay;
 use manada::sinks::{Sink, SinkSet};
@@ -23,11 +23,11 @@ pub struct Listener(pub Arc<Mutex<Vec<String>>>);
 
 impl Sink for Listener {
     fn wants(event: &RunEvent) -> bool {
-        matches!(event, RunEvent::Said(..))
+        matches!(event, RunEvent::LogLines(..))
     }
 
     fn take(&mut self, event: &RunEvent) -> std::io::Result<()> {
-        if let RunEvent::Said(lines, _) = event {
+        if let RunEvent::LogLines(lines, _) = event {
             self.0.lock().unwrap().extend(lines.iter().cloned());
         }
         Ok(())
@@ -49,7 +49,7 @@ impl Sink for Recorded {
 }
 
 /// The report that a record gives.
-pub fn again(opening: &Arc<Opening>, entries: &[Entry], rules: Option<Vec<Threshold>>) -> Report {
+pub fn again(opening: &Arc<RunInfo>, entries: &[Entry], rules: Option<Vec<Threshold>>) -> Report {
     let mut bytes = Vec::new();
     let mut writer = Writer::new(&mut bytes).unwrap();
     let (began, end) = (Entry::Began(Arc::clone(opening)), Entry::Ended(End::default()));

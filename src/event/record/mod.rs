@@ -18,7 +18,7 @@ use std::sync::Arc;
 use frame::{Deflater, Inflater};
 use packed::{Packed, packed};
 
-use super::{Opening, RunEvent, Stop};
+use super::{RunEvent, RunInfo, Stop};
 use crate::plan::Outline;
 use crate::stats::sample::Shape;
 use crate::stats::{Delta, Moment, StateChange};
@@ -44,7 +44,7 @@ const MAX_SERIES: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub enum Entry {
     /// It begins.
-    Began(Arc<Opening>),
+    Began(Arc<RunInfo>),
     /// A shard's delta.
     Measured(Arc<Delta>),
     /// A second is over.
@@ -88,10 +88,10 @@ impl Entry {
     /// What is kept of an event; none: it follows from the others.
     pub fn of(event: &RunEvent) -> Option<Self> {
         Some(match event {
-            RunEvent::Began(opening) => Self::Began(Arc::clone(opening)),
-            RunEvent::Measured(delta) => Self::Measured(Arc::clone(delta)),
-            RunEvent::Stands(moment) => Self::Stands(Arc::clone(moment)),
-            RunEvent::Entered(notice) => Self::Entered(Arc::clone(notice)),
+            RunEvent::Started(opening) => Self::Began(Arc::clone(opening)),
+            RunEvent::Delta(delta) => Self::Measured(Arc::clone(delta)),
+            RunEvent::Gauges(moment) => Self::Stands(Arc::clone(moment)),
+            RunEvent::EventLogged(notice) => Self::Entered(Arc::clone(notice)),
             RunEvent::Stopped(stop, at_ns) => Self::Stopped(stop.clone(), *at_ns),
             RunEvent::Ended(report) => {
                 let broken = report.broken.clone();
@@ -203,7 +203,7 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// When it cannot be read, or is none.
-    pub fn new(from: R) -> Result<(Arc<Opening>, Self), Unreadable> {
+    pub fn new(from: R) -> Result<(Arc<RunInfo>, Self), Unreadable> {
         let mut from = BufReader::new(from);
         let mut first = Vec::new();
         from.by_ref().take(VERSION.len() as u64).read_until(b'\n', &mut first)?;
@@ -241,7 +241,7 @@ impl<R: Read> Reader<R> {
 }
 
 /// Whether every number in it names something.
-fn is_whole(opening: &Opening) -> bool {
+fn is_whole(opening: &RunInfo) -> bool {
     let plan: &Outline = &opening.plan;
     let (loads, archetypes) = (plan.workloads.len(), plan.archetypes.len());
     let mut series = plan.steps.iter().chain(&plan.groups);

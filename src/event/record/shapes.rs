@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::packed::{Packed, listed, packed};
-use crate::event::{Generator, Interrupt, Opening, Stop};
+use crate::event::{GeneratorInfo, Interrupt, RunInfo, Stop};
 use crate::plan::outline::{Client, Strand};
 use crate::plan::policy::BreakerName;
 use crate::plan::{Outline, Series, Source};
@@ -71,8 +71,8 @@ packed! {
     Guarded { timeouts_ns, breakers }
     Moment { second, asked, users, running, connections, dials }
     Dial { name, unit, whose }
-    Generator { tier, shards, reason, remarks }
-    Opening { plan, started_at, generator, command, machine, dials }
+    GeneratorInfo { tier, shards, reason, remarks }
+    RunInfo { plan, started_at, generator, command, machine, monitors }
     Outline {
         scenario, description, run_id, seed, services, archetypes, workloads, steps, groups, checks,
         thresholds, warmup, grace, kind, client, sources,

@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::*;
 use crate::clock::Time;
-use crate::event::Generator;
+use crate::event::GeneratorInfo;
 use crate::plan::outline::{Client, Strand};
 use crate::plan::{Series, Source};
 use crate::seed::Seed;
@@ -14,7 +14,7 @@ use crate::stats::{ChangeKind, Dial, Gauges, Recorder, Unit, Whose};
 use crate::verdict::{Kind, Threshold};
 
 /// An opening of a run on so many shards.
-pub(crate) fn opening(shards: usize) -> Arc<Opening> {
+pub(crate) fn opening(shards: usize) -> Arc<RunInfo> {
     let series =
         |name: &str| Series { name: name.into(), archetype: 0, workload: 0, tags: Vec::new() };
     let plan = Outline {
@@ -47,10 +47,10 @@ pub(crate) fn opening(shards: usize) -> Arc<Opening> {
         client: Client::default(),
         sources: vec![Source { name: "a.yaml".into(), text: "scenario: été".into() }],
     };
-    Arc::new(Opening {
+    Arc::new(RunInfo {
         plan: Arc::new(plan),
         started_at: UNIX_EPOCH + Duration::from_secs(9),
-        generator: Generator {
+        generator: GeneratorInfo {
             tier: "micro".into(),
             shards,
             reason: String::new(),
@@ -58,11 +58,11 @@ pub(crate) fn opening(shards: usize) -> Arc<Opening> {
         },
         command: vec!["manada".into(), "run".into()],
         machine: vec![("cores".into(), "2".into())],
-        dials: vec![Dial { name: "cpu".into(), unit: Unit::Percent, whose: Whose::Generator }],
+        monitors: vec![Dial { name: "cpu".into(), unit: Unit::Percent, whose: Whose::Generator }],
     })
 }
 
-fn delta(opening: &Opening) -> Delta {
+fn delta(opening: &RunInfo) -> Delta {
     let mut recorder = Recorder::new(opening.plan.shape(), 0, Time(0));
     for k in 0..5_000u64 {
         recorder.due(0, k * 1_000);

@@ -18,7 +18,7 @@ pub(super) fn render(report: &Report) -> String {
         let (title, text) = (property(title), data(text));
         let _ = writeln!(out, "::{level} title={title}::{text}");
     };
-    let scenario = &report.opening.plan.scenario;
+    let scenario = &report.info.plan.scenario;
     // A rule that was missed on numbers that cannot be trusted says nothing about a change.
     let level = match report.ending {
         Ending::Inconclusive => "warning",

@@ -28,7 +28,7 @@ pub(super) fn render(report: &Report) -> String {
         Ending::Fail | Ending::Aborted | Ending::Broken => "#c62828",
         _ => "#8a5a00",
     };
-    draw(&report.opening.plan.scenario, &value, colour)
+    draw(&report.info.plan.scenario, &value, colour)
 }
 
 /// The badge of a run that was not carried out.

@@ -18,7 +18,7 @@ use crate::verdict::threshold::Metric;
 use crate::verdict::trust::Level;
 
 pub(super) fn render(report: &Report) -> io::Result<String> {
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let took = Duration::from_nanos(report.snapshot.elapsed_ns);
     let mut document = Document::new(plain(&plan.scenario));
     document.set_time(took);
@@ -39,7 +39,7 @@ fn case(name: &str, class: &str, failure: Option<(NonSuccessKind, String)>) -> T
 
 /// Whether it was carried out, and whether its numbers can be believed.
 fn run(report: &Report, took: Duration) -> TestSuite {
-    let scenario = &report.opening.plan.scenario;
+    let scenario = &report.info.plan.scenario;
     let whole = matches!(report.ending, Ending::Pass | Ending::Fail | Ending::Inconclusive);
     let stopped = || {
         let why = report.stopped.as_deref().or(report.broken.first().map(String::as_str));
@@ -89,7 +89,7 @@ fn thresholds(report: &Report) -> TestSuite {
     suite.add_test_cases(report.judgements.iter().map(|judgement| {
         let values = values(judgement);
         let failed = (!judgement.passed).then(|| (NonSuccessKind::Failure, values.clone()));
-        let mut case = case(&judgement.threshold.rule, &report.opening.plan.scenario, failed);
+        let mut case = case(&judgement.threshold.rule, &report.info.plan.scenario, failed);
         // A case that passed has no message; its values are of interest all the same.
         case.set_system_out(values);
         case
@@ -99,7 +99,7 @@ fn thresholds(report: &Report) -> TestSuite {
 
 /// A check that failed now and then is no failure where a rule that holds allows for it.
 fn checks(report: &Report) -> TestSuite {
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let subjects = plan.subjects();
     let allowed = |series: usize, index: usize| {
         report.judgements.iter().any(|judgement| {

@@ -31,7 +31,7 @@ pub(super) fn not_carried_out(scenario: &str, why: &str) -> String {
 }
 
 fn head(out: &mut String, report: &Report) {
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let verdict = judged::verdict(report);
     let mark = match report.ending.code() {
         // Nothing was judged: nothing is good.
@@ -77,7 +77,7 @@ fn thresholds(out: &mut String, report: &Report) {
 }
 
 fn load(out: &mut String, report: &Report) {
-    let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
+    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let _ = writeln!(out, "\n| workload | asked | made in time | response p95 | p99 | errors |");
     let _ = writeln!(out, "|---|--:|--:|--:|--:|--:|");
     for (at, load) in plan.workloads.iter().enumerate() {
@@ -109,7 +109,7 @@ fn load(out: &mut String, report: &Report) {
 }
 
 fn steps(out: &mut String, report: &Report) {
-    let (plan, snapshot) = (&report.opening.plan, &report.snapshot);
+    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let _ = writeln!(
         out,
         "\n| step | calls | rate | errors | service p50 | p95 | p99 | max | response p99 |\n\

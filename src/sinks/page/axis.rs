@@ -48,7 +48,7 @@ impl Axis {
             columns: seconds.div_ceil(step_s) as usize,
             step_s,
             width_s,
-            warmup_s: report.opening.plan.warmup.as_secs_f64(),
+            warmup_s: report.info.plan.warmup.as_secs_f64(),
         }
     }
 

@@ -68,7 +68,7 @@ impl<'a> View<'a> {
         let measured = &report.snapshot.measured;
         Self {
             report,
-            plan: &report.opening.plan,
+            plan: &report.info.plan,
             snapshot: &report.snapshot,
             axis: Axis::of(report, axis::COLUMNS),
             coarse: Axis::of(report, axis::FEW),
@@ -132,7 +132,7 @@ pub fn shell(live: &Markup, script: &str) -> String {
 
 /// What a report is called: how it ended, and of which scenario.
 pub fn title(report: &Report) -> String {
-    format!("{} · {}", section::verdict::word(report), short(&report.opening.plan.scenario))
+    format!("{} · {}", section::verdict::word(report), short(&report.info.plan.scenario))
 }
 
 /// The parts of a page, in their order.

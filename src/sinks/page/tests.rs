@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::event::{Generator, Opening};
+use crate::event::{GeneratorInfo, RunInfo};
 use crate::exit::Ending;
 use crate::plan::outline::{Client, Strand};
 use crate::plan::policy::BreakerName;
@@ -25,9 +25,9 @@ use crate::verdict::{Judgement, Kind, Threshold, Trust, trust};
 pub fn made_up(seconds: u32, text: &str) -> Report {
     let plan = Arc::new(outline(text));
     let dial = |whose| Dial { name: text.to_owned(), unit: Unit::Percent, whose };
-    let opening = Opening {
+    let opening = RunInfo {
         started_at: SystemTime::UNIX_EPOCH,
-        generator: Generator {
+        generator: GeneratorInfo {
             tier: "threads".into(),
             shards: 2,
             reason: text.to_owned(),
@@ -35,7 +35,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         },
         command: vec!["manada".to_owned(), "run".to_owned(), text.to_owned()],
         machine: vec![("kernel".to_owned(), text.to_owned())],
-        dials: vec![dial(Whose::Generator), dial(Whose::Target)],
+        monitors: vec![dial(Whose::Generator), dial(Whose::Target)],
         plan: Arc::clone(&plan),
     };
     let judgement = Judgement {
@@ -65,7 +65,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
     Report {
         broken: Vec::new(),
         snapshot: Arc::new(snapshot(&plan, seconds, text)),
-        opening: Arc::new(opening),
+        info: Arc::new(opening),
         timeline: timeline(seconds),
         judgements: vec![judgement],
         trust: Trust { level: trust::Level::Degraded, reasons: vec![reason] },
@@ -351,7 +351,7 @@ fn a_run_that_has_just_begun_is_a_page_too() {
     let mut report = made_up(0, "shop");
     report.timeline = Timeline::default();
     report.goes_on = true;
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let nothing = Tally::new(&plan.shape(), 1, vec![true, false]).snapshot(None);
     report.snapshot = Arc::new(nothing);
     report.judgements[0].observed = None;

@@ -11,8 +11,8 @@ use crate::sinks::tui::fixture;
 
 fn state() -> State {
     let mut state = State::default();
-    state.fold(&RunEvent::Began(fixture::opening()));
-    state.fold(&RunEvent::Second(fixture::report()));
+    state.fold(&RunEvent::Started(fixture::opening()));
+    state.fold(&RunEvent::Tick(fixture::report()));
     state
 }
 
@@ -108,7 +108,7 @@ fn the_end_is_asked_for_and_cut_by_the_next() {
 fn what_is_chosen_stays_chosen_whatever_its_place() {
     let (mut desk, state) = (Desk::default(), state());
     let report = state.report.clone().unwrap();
-    let steps = report.opening.plan.steps.len();
+    let steps = report.info.plan.steps.len();
     press(&mut desk, &state, "3↓↓");
     assert_eq!((desk.chosen, desk.place(&state)), (2, Some(2)));
     press(&mut desk, &state, "sssr");

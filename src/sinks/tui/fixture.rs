@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use crate::clock::Time;
-use crate::event::{Generator, Opening, Report};
+use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::Ending;
 use crate::plan::Outline;
 use crate::scenario::{self, Overrides};
@@ -72,8 +72,8 @@ thresholds:
 "#;
 
 /// What is known before the first number.
-pub(super) fn opening() -> Arc<Opening> {
-    static OPENING: OnceLock<Arc<Opening>> = OnceLock::new();
+pub(super) fn opening() -> Arc<RunInfo> {
+    static OPENING: OnceLock<Arc<RunInfo>> = OnceLock::new();
     Arc::clone(OPENING.get_or_init(|| Arc::new(make_opening())))
 }
 
@@ -112,12 +112,12 @@ fn outline() -> Outline {
     outline
 }
 
-fn make_opening() -> Opening {
+fn make_opening() -> RunInfo {
     let dial = |name: &str, unit, whose| Dial { name: name.to_owned(), unit, whose };
-    Opening {
+    RunInfo {
         plan: Arc::new(outline()),
         started_at: SystemTime::UNIX_EPOCH,
-        generator: Generator {
+        generator: GeneratorInfo {
             tier: "threads".to_owned(),
             shards: 2,
             reason: "one core would be 80 % busy".to_owned(),
@@ -128,7 +128,7 @@ fn make_opening() -> Opening {
             ("cores".to_owned(), "2".to_owned()),
             ("kernel".to_owned(), format!("Linux {HOSTILE}")),
         ],
-        dials: vec![
+        monitors: vec![
             dial("cpu", Unit::Percent, Whose::Generator),
             dial("memory", Unit::Bytes, Whose::Generator),
             dial("hiccup max", Unit::Micros, Whose::Generator),
@@ -367,7 +367,7 @@ fn make_report() -> Report {
     let judgements = watch.so_far(&snapshot);
     let trust = Trust::of(&snapshot, &plan.kind);
     Report {
-        opening: Arc::clone(&opening),
+        info: Arc::clone(&opening),
         snapshot,
         timeline,
         judgements,

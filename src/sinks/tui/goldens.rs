@@ -26,10 +26,10 @@ const ASCII: Theme = Theme { colours: Colours::None, unicode: false };
 /// A run of forty seconds that goes on.
 fn running() -> State {
     let mut state = State::default();
-    state.fold(&RunEvent::Began(fixture::opening()));
-    state.fold(&RunEvent::Second(fixture::report()));
+    state.fold(&RunEvent::Started(fixture::opening()));
+    state.fold(&RunEvent::Tick(fixture::report()));
     let said = vec![format!("bought 3 of it {}", fixture::HOSTILE)];
-    state.fold(&RunEvent::Said(said, 2));
+    state.fold(&RunEvent::LogLines(said, 2));
     state.fold(&RunEvent::Note(format!("teardown did not go through {}", fixture::HOSTILE)));
     let notice = StateChange {
         at_ns: 0,
@@ -114,9 +114,9 @@ fn every_view_looks_as_it_was_last_looked_at() {
 fn the_first_second_and_a_run_without_numbers_are_shown() {
     let mut state = State::default();
     let mut all = text(&draw(&state, &Desk::default(), PLAIN, (80, 24)).screen);
-    state.fold(&RunEvent::Began(fixture::opening()));
+    state.fold(&RunEvent::Started(fixture::opening()));
     all += &text(&draw(&state, &Desk::default(), PLAIN, (80, 24)).screen);
-    state.fold(&RunEvent::Second(fixture::empty()));
+    state.fold(&RunEvent::Tick(fixture::empty()));
     for (_, desk) in desks() {
         all += &text(&draw(&state, &desk, PLAIN, (80, 24)).screen);
     }
@@ -126,9 +126,9 @@ fn the_first_second_and_a_run_without_numbers_are_shown() {
 #[test]
 fn every_size_is_drawn() {
     let (state, mut begun, mut empty) = (running(), State::default(), State::default());
-    begun.fold(&RunEvent::Began(fixture::opening()));
-    empty.fold(&RunEvent::Began(fixture::opening()));
-    empty.fold(&RunEvent::Second(fixture::empty()));
+    begun.fold(&RunEvent::Started(fixture::opening()));
+    empty.fold(&RunEvent::Started(fixture::opening()));
+    empty.fold(&RunEvent::Tick(fixture::empty()));
     let sizes = |most: u16| (1..=most).flat_map(move |c| (1..=most).map(move |r| (c, r)));
     let small = sizes(12);
     let large = [(1, 100), (300, 1), (2, 24), (79, 23), (80, 24), (109, 33), (110, 34), (169, 49)];

@@ -154,10 +154,10 @@ impl Curtain {
 
 impl Sink for Tui {
     fn wants(event: &RunEvent) -> bool {
-        use RunEvent::{Began, Ended, Entered, Note, Said, Second, Stopped};
+        use RunEvent::{Ended, EventLogged, LogLines, Note, Started, Stopped, Tick};
         matches!(
             event,
-            Began(_) | Second(_) | Note(_) | Entered(_) | Stopped(..) | Said(..) | Ended(_)
+            Started(_) | Tick(_) | Note(_) | EventLogged(_) | Stopped(..) | LogLines(..) | Ended(_)
         )
     }
 

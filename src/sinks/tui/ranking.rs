@@ -46,7 +46,7 @@ impl Sort {
 /// The steps that are shown, in their order: indices into `Outline::steps`.
 pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<usize> {
     // A percentile is looked for once a step, not once a comparison.
-    let mut shown: Vec<(Key<'_>, usize)> = (0..report.opening.plan.steps.len())
+    let mut shown: Vec<(Key<'_>, usize)> = (0..report.info.plan.steps.len())
         .filter(|step| fits(report, *step, filter))
         .map(|step| (key(report, step, sort.by), step))
         .collect();
@@ -84,7 +84,7 @@ fn fits(report: &Report, step: usize, filter: &str) -> bool {
 
 /// Names of its workload, its archetype and itself.
 pub(super) fn names(report: &Report, step: usize) -> [&str; 3] {
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let series = &plan.steps[step];
     [&plan.workloads[series.workload].name, &plan.archetypes[series.archetype], &series.name]
 }
@@ -98,7 +98,7 @@ pub(super) fn window(report: &Report, step: usize) -> Option<&StepWindow> {
 
 /// Whether anything was measured after the warm-up.
 pub(super) fn is_warm(report: &Report) -> bool {
-    report.opening.plan.warmup.is_zero() || report.snapshot.measured.calls().made > 0
+    report.info.plan.warmup.is_zero() || report.snapshot.measured.calls().made > 0
 }
 
 /// Calls per second of a step in the time that [`window`] covers, the drain left out.
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn any_order_is_of_the_same_steps() {
         let report = fixture::report();
-        let all: Vec<usize> = (0..report.opening.plan.steps.len()).collect();
+        let all: Vec<usize> = (0..report.info.plan.steps.len()).collect();
         assert_eq!(order(&report, Sort::default(), ""), all);
         for by in 0..COLUMNS.len() {
             for falling in [false, true] {
@@ -165,8 +165,8 @@ mod tests {
     fn a_filter_lets_through_what_has_its_text() {
         let report = fixture::report();
         let found = order(&report, Sort::default(), "CART");
-        assert!(!found.is_empty() && found.len() < report.opening.plan.steps.len());
-        for step in 0..report.opening.plan.steps.len() {
+        assert!(!found.is_empty() && found.len() < report.info.plan.steps.len());
+        for step in 0..report.info.plan.steps.len() {
             let has = names(&report, step).iter().any(|name| name.to_lowercase().contains("cart"));
             assert_eq!(found.contains(&step), has);
         }

@@ -78,7 +78,7 @@ impl Span {
     /// What of a run is shown.
     pub(super) fn of(report: &Report, zoom: Zoom) -> Self {
         let now = (report.snapshot.elapsed_ns as f64 / 1e9).ceil().max(1.0);
-        let planned = report.opening.plan.load_end().filter(|end| *end <= SHORT);
+        let planned = report.info.plan.load_end().filter(|end| *end <= SHORT);
         let least = planned.map_or(60.0, |end| end.as_secs_f64().ceil());
         let window = match zoom {
             Zoom::Whole => return Self { from: 0.0, to: now.max(least) },
@@ -186,7 +186,7 @@ pub(super) fn gauge(report: &Report, read: impl Fn(&Moment) -> Option<f64>) -> V
 
 /// What is asked of all workloads of a model: starts per second of the open, users of the closed.
 pub(super) fn asked(report: &Report, open: bool) -> Vec<Reading> {
-    let strands = &report.opening.plan.workloads;
+    let strands = &report.info.plan.workloads;
     gauge(report, |moment| {
         let asked = strands.iter().zip(&moment.asked).filter(|(load, _)| load.open == open);
         Some(asked.map(|(_, asked)| asked).sum())
@@ -195,7 +195,7 @@ pub(super) fn asked(report: &Report, open: bool) -> Vec<Reading> {
 
 /// Starts that were made of all open workloads.
 pub(super) fn started(report: &Report) -> Vec<Reading> {
-    let strands = &report.opening.plan.workloads;
+    let strands = &report.info.plan.workloads;
     rate(report, |point| {
         let loads = strands.iter().zip(&point.loads).filter(|(load, _)| load.open);
         loads.map(|(_, load)| load.started).sum()

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::event::{Opening, Report, RunEvent};
+use crate::event::{Report, RunEvent, RunInfo};
 use crate::exit::Ending;
 use crate::plan::Outline;
 use crate::sinks::overrides::OverrideTimeline;
@@ -19,7 +19,7 @@ const LINES: usize = 2_000;
 #[derive(Debug, Default)]
 pub(super) struct State {
     /// What the run is; none before it begins.
-    pub(super) opening: Option<Arc<Opening>>,
+    pub(super) opening: Option<Arc<RunInfo>>,
     /// How it stands; none in its first second.
     pub(super) report: Option<Arc<Report>>,
     /// What was told once, oldest first.
@@ -64,21 +64,21 @@ impl State {
     /// Takes in an event.
     pub(super) fn fold(&mut self, event: &RunEvent) {
         match event {
-            RunEvent::Began(opening) => {
+            RunEvent::Started(opening) => {
                 self.overrides = OverrideTimeline::new(&opening.plan);
                 self.opening = Some(Arc::clone(opening));
             }
-            RunEvent::Second(report) | RunEvent::Ended(report) => {
+            RunEvent::Tick(report) | RunEvent::Ended(report) => {
                 self.report = Some(Arc::clone(report));
             }
             RunEvent::Note(text) => self.tell(text, false),
-            RunEvent::Said(lines, more) => {
+            RunEvent::LogLines(lines, more) => {
                 lines.iter().for_each(|line| self.tell(line, true));
                 if *more > 0 {
                     self.tell(&format!("… and {more} lines more in this second"), true);
                 }
             }
-            RunEvent::Entered(notice) => self.overrides.take(notice),
+            RunEvent::EventLogged(notice) => self.overrides.take(notice),
             RunEvent::Stopped(stop, _) => self.stopped = Some(stop.to_string()),
             _ => return,
         }
@@ -103,10 +103,10 @@ impl State {
     /// What it does.
     pub(super) fn phase(&self) -> Phase {
         let Some(report) = &self.report else { return Phase::Begins };
-        let end = report.opening.plan.load_end();
+        let end = report.info.plan.load_end();
         let over = end.is_some_and(|end| report.snapshot.elapsed_ns >= nanos(end));
         let paused = |at: usize| self.overrides.is_paused(at);
-        let mut all = 0..report.opening.plan.workloads.len();
+        let mut all = 0..report.info.plan.workloads.len();
         match () {
             () if self.stopped.is_some() || over => Phase::Drains,
             () if all.clone().all(paused) => Phase::Paused,
@@ -150,15 +150,15 @@ mod tests {
     fn notice(subject: &str, change: &str) -> RunEvent {
         let (subject, change) = (subject.to_owned(), change.to_owned());
         let (at_ns, topic, cause) = (0, ChangeKind::Control, "key".to_owned());
-        RunEvent::Entered(Arc::new(StateChange { at_ns, kind: topic, subject, change, cause }))
+        RunEvent::EventLogged(Arc::new(StateChange { at_ns, kind: topic, subject, change, cause }))
     }
 
     #[test]
     fn what_somebody_made_of_the_load_is_known() {
         let mut state = State::default();
-        state.fold(&RunEvent::Began(fixture::opening()));
+        state.fold(&RunEvent::Started(fixture::opening()));
         assert_eq!((state.load_override(), state.phase()), (None, Phase::Begins));
-        state.fold(&RunEvent::Second(fixture::report()));
+        state.fold(&RunEvent::Tick(fixture::report()));
         assert_eq!(state.phase(), Phase::Runs);
         let names: Vec<String> =
             state.plan().unwrap().workloads.iter().map(|load| load.name.clone()).collect();

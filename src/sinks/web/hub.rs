@@ -161,7 +161,7 @@ impl Shown {
 
 fn head(report: &Report, is_over: bool) -> Value {
     let workloads: Vec<String> =
-        report.opening.plan.workloads.iter().map(|load| page::short(&load.name)).collect();
+        report.info.plan.workloads.iter().map(|load| page::short(&load.name)).collect();
     json!({ "title": page::title(report), "over": is_over, "workloads": workloads })
 }
 

@@ -85,12 +85,12 @@ fn url(place: SocketAddr, token: Option<&String>) -> String {
 
 impl Sink for Web {
     fn wants(event: &RunEvent) -> bool {
-        matches!(event, RunEvent::Second(_) | RunEvent::Ended(_) | RunEvent::Note(_))
+        matches!(event, RunEvent::Tick(_) | RunEvent::Ended(_) | RunEvent::Note(_))
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
-            RunEvent::Second(report) => self.hub.show(report, false),
+            RunEvent::Tick(report) => self.hub.show(report, false),
             RunEvent::Ended(report) => self.hub.show(report, true),
             RunEvent::Note(text) => self.hub.note(text),
             _ => {}

@@ -22,7 +22,7 @@ pub fn render(view: &View<'_>) -> Markup {
         h3 { "Generator" }
         (generator(view))
         (dials(view, Whose::Generator))
-        @if view.report.opening.dials.iter().any(|dial| dial.whose == Whose::Target) {
+        @if view.report.info.monitors.iter().any(|dial| dial.whose == Whose::Target) {
             h3 { "Target" }
             (dials(view, Whose::Target))
         }
@@ -32,7 +32,7 @@ pub fn render(view: &View<'_>) -> Markup {
 /// What the generator went through, over the whole run.
 fn generator(view: &View<'_>) -> Markup {
     let View { report, snapshot, .. } = view;
-    let generator = &report.opening.generator;
+    let generator = &report.info.generator;
     let mut lag = Histogram::default();
     snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
     let health = &snapshot.health;
@@ -65,7 +65,7 @@ fn generator(view: &View<'_>) -> Markup {
 }
 
 fn dials(view: &View<'_>, whose: Whose) -> Markup {
-    let dials = view.report.opening.dials.iter().enumerate();
+    let dials = view.report.info.monitors.iter().enumerate();
     let own: Vec<_> = dials.filter(|(_, dial)| dial.whose == whose).collect();
     html! {
         @if !own.is_empty() {

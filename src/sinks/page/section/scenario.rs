@@ -23,7 +23,7 @@ pub fn render(view: &View<'_>) -> Markup {
         p.note { "Everything random follows from seed " (plan.seed.value()) "." }
         h3 { "Machine" }
         dl.facts.wide {
-            @for (name, what) in &report.opening.machine { (fact(name, &html! { (Say(what)) })) }
+            @for (name, what) in &report.info.machine { (fact(name, &html! { (Say(what)) })) }
             @for (name, place) in &plan.services {
                 (fact(&format!("service {}", short(name)), &html! { (Say(place)) }))
             }

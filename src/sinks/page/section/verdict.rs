@@ -16,7 +16,7 @@ use crate::verdict::trust::{Level, Reason};
 
 /// How it ended, or that it goes on, in a word.
 pub fn word(report: &Report) -> &'static str {
-    let judged = !report.opening.plan.thresholds.is_empty();
+    let judged = !report.info.plan.thresholds.is_empty();
     match report.ending {
         _ if report.goes_on => "RUNNING",
         Ending::Pass if !judged => "DONE",
@@ -33,7 +33,7 @@ pub fn word(report: &Report) -> &'static str {
 fn colour(report: &Report) -> &'static str {
     match report.ending {
         _ if report.goes_on => "running",
-        Ending::Pass if report.opening.plan.thresholds.is_empty() => "done",
+        Ending::Pass if report.info.plan.thresholds.is_empty() => "done",
         Ending::Pass => "good",
         Ending::Fail | Ending::Aborted | Ending::Broken => "bad",
         _ => "warn",
@@ -42,7 +42,7 @@ fn colour(report: &Report) -> &'static str {
 
 pub fn render(view: &View<'_>) -> Markup {
     let View { report, plan, snapshot, .. } = view;
-    let started = humantime::format_rfc3339_seconds(report.opening.started_at).to_string();
+    let started = humantime::format_rfc3339_seconds(report.info.started_at).to_string();
     let took = show_us(snapshot.elapsed_ns / 1_000);
     let stands = report.ending.verdict().filter(|_| report.goes_on);
     html! {
@@ -79,7 +79,7 @@ fn trust(report: &Report) -> Markup {
             @if !report.trust.reasons.is_empty() {
                 ul { @for reason in &report.trust.reasons { (why(reason)) } }
             }
-            @for remark in &report.opening.generator.remarks { p.note { (Say(remark)) } }
+            @for remark in &report.info.generator.remarks { p.note { (Say(remark)) } }
         }
     }
 }

@@ -37,7 +37,7 @@ fn label(name: &str, theme: Theme) -> Span<'static> {
 }
 
 fn kind(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
-    let (client, theme) = (&look.report.opening.plan.client, look.theme);
+    let (client, theme) = (&look.report.info.plan.client, look.theme);
     lines.push(title("Client", columns, theme));
     let parts = client.parts.join(", ");
     let parts = if parts.is_empty() { "it holds nothing back".to_owned() } else { parts };
@@ -47,7 +47,7 @@ fn kind(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
 
 fn level(lines: &mut Vec<Line<'static>>, look: &Look<'_>) {
     let theme = look.theme;
-    if !look.report.opening.plan.client.degrades {
+    if !look.report.info.plan.client.degrades {
         return;
     }
     let mut parts = vec![label("degradation", theme)];
@@ -239,7 +239,7 @@ fn pools(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
 
 fn timeouts(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     let theme = look.theme;
-    let Some(start) = look.report.opening.plan.client.timeouts_from else { return };
+    let Some(start) = look.report.info.plan.client.timeouts_from else { return };
     lines.push(Line::default());
     lines.push(title("Timeouts that follow their endpoints", columns, theme));
     let mut all = Table::new(&[words("endpoint", 0), numbers("limit", 0), words("", 1)]);

@@ -39,7 +39,7 @@ pub(in crate::sinks::tui) fn draw(look: &Look<'_>, columns: u16) -> (String, Vec
         span("  archetype ", theme.dim()),
         Span::raw(archetype),
     ])];
-    let tags = &report.opening.plan.steps[step].tags;
+    let tags = &report.info.plan.steps[step].tags;
     if !tags.is_empty() {
         let tags: Vec<String> =
             tags.iter().map(|(key, value)| clean(&format!("{key}={value}"))).collect();
@@ -122,7 +122,7 @@ fn checks(
     columns: u16,
 ) {
     let theme = look.theme;
-    let names = &look.report.opening.plan.checks[step];
+    let names = &look.report.info.plan.checks[step];
     if window.checks.is_empty() || names.is_empty() {
         return;
     }

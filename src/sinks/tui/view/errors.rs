@@ -136,7 +136,7 @@ fn failures(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     let report = look.report;
     let shown: Vec<_> = (report.snapshot.exemplars.iter())
         .filter(|(_, one)| {
-            let step = report.opening.plan.steps.get(one.step).map_or("", |step| &step.name);
+            let step = report.info.plan.steps.get(one.step).map_or("", |step| &step.name);
             look.lets(&kind(report, one)) || look.lets(step)
         })
         .collect();

@@ -65,7 +65,7 @@ pub(in crate::sinks::tui) fn level_style(level: Level, theme: Theme) -> Style {
 
 fn generator(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     let (report, theme) = (look.report, look.theme);
-    let (snapshot, generator) = (&report.snapshot, &report.opening.generator);
+    let (snapshot, generator) = (&report.snapshot, &report.info.generator);
     let health = &snapshot.health;
     lines.push(Line::default());
     lines.push(title("Generator", columns, theme));
@@ -144,7 +144,7 @@ fn dials(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     for (whose, name) in
         [(Whose::Generator, "Generator, over time"), (Whose::Target, "Target, over time")]
     {
-        let all = report.opening.dials.iter().enumerate();
+        let all = report.info.monitors.iter().enumerate();
         let own: Vec<_> = all.filter(|(_, dial)| dial.whose == whose).collect();
         if own.is_empty() {
             continue;
@@ -199,7 +199,7 @@ fn in_unit(unit: Unit, value: f64) -> String {
 }
 
 fn machine(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
-    let (opening, theme) = (&look.report.opening, look.theme);
+    let (opening, theme) = (&look.report.info, look.theme);
     lines.push(Line::default());
     lines.push(title("Where and what", columns, theme));
     for (name, place) in &opening.plan.services {

@@ -111,7 +111,7 @@ pub(super) fn heat_map(page: &mut Buffer, area: Rect, look: &Look<'_>) {
         curves: &[],
         width_s: look.report.timeline.width_s,
         span: span_s,
-        warmup_s: look.report.opening.plan.warmup.as_secs_f64(),
+        warmup_s: look.report.info.plan.warmup.as_secs_f64(),
         marks: &super::parts::marks(look.report),
         measure: Measure::Time,
         log: true,

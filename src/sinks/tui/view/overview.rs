@@ -110,7 +110,7 @@ pub(super) fn tile(
         curves,
         width_s: report.timeline.width_s,
         span: Seconds::of(report, look.desk.zoom),
-        warmup_s: report.opening.plan.warmup.as_secs_f64(),
+        warmup_s: report.info.plan.warmup.as_secs_f64(),
         marks: &super::parts::marks(report),
         measure,
         log: look.desk.log,
@@ -121,7 +121,7 @@ pub(super) fn tile(
 /// What is asked, and what comes of it.
 fn load(page: &mut Buffer, area: Rect, look: &Look<'_>) {
     let (report, theme) = (look.report, look.theme);
-    let loads = &report.opening.plan.workloads;
+    let loads = &report.info.plan.workloads;
     let curve = |name, readings, many, style| Curve { name, readings, many, style };
     let open = loads.iter().any(|load| load.open);
     let closed = loads.iter().any(|load| !load.open);
@@ -230,7 +230,7 @@ fn slowest(page: &mut Buffer, area: Rect, look: &Look<'_>) {
         let found = ranking::window(report, step)?.response.quantile(0.95)?;
         Some((found.us, found.at_least, step, found))
     };
-    let mut all: Vec<_> = (0..report.opening.plan.steps.len()).filter_map(time).collect();
+    let mut all: Vec<_> = (0..report.info.plan.steps.len()).filter_map(time).collect();
     all.sort_by_key(|(us, at_least, ..)| std::cmp::Reverse((*us, *at_least)));
     for (row, (.., step, found)) in all.into_iter().take(area.height.into()).enumerate() {
         let value = show_quantile(found);

@@ -139,7 +139,7 @@ pub(super) fn wrongs(report: &Report) -> Vec<Wrong> {
 
 /// Every check that was looked at: its step, its name, how often it held and did not.
 pub(super) fn checks(report: &Report) -> impl Iterator<Item = (&str, &str, [u64; 2])> {
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let steps = plan.checks.iter().zip(&plan.steps).zip(&report.snapshot.measured.steps);
     steps.flat_map(|((names, series), step)| {
         let counts = step.iter().flat_map(|step| &step.checks);
@@ -156,7 +156,7 @@ pub(super) fn exemplar(
     columns: u16,
 ) {
     let theme = look.theme;
-    let step = look.report.opening.plan.steps.get(one.step).map_or("", |step| &step.name);
+    let step = look.report.info.plan.steps.get(one.step).map_or("", |step| &step.name);
     let at = show_us(one.intended_ns / 1_000);
     let what = format!("{} × {}", show_count(count), clean(&kind(look.report, one)));
     let place = format!("  {}, first at {at}, user {}", clean(step), one.user);

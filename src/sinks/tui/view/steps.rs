@@ -43,8 +43,8 @@ pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
 /// What is shown, above the table.
 fn note(look: &Look<'_>, shown: usize) -> Line<'static> {
     let (report, theme) = (look.report, look.theme);
-    let all = report.opening.plan.steps.len();
-    let when = match (ranking::is_warm(report), report.opening.plan.warmup.is_zero()) {
+    let all = report.info.plan.steps.len();
+    let when = match (ranking::is_warm(report), report.info.plan.warmup.is_zero()) {
         (false, _) => ", in the warm-up",
         (true, false) => ", after the warm-up",
         (true, true) => "",
@@ -63,7 +63,7 @@ fn note(look: &Look<'_>, shown: usize) -> Line<'static> {
 
 fn table(look: &Look<'_>, shown: &[usize]) -> Table {
     let report = look.report;
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     // A column that says the same in each row says nothing.
     let one_name = plan
         .steps

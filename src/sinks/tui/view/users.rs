@@ -19,7 +19,7 @@ use crate::units::{show_count, show_duration, show_rate};
 /// Makes it.
 pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
     let (theme, mut lines) = (look.theme, Vec::new());
-    let loads = &look.report.opening.plan.workloads;
+    let loads = &look.report.info.plan.workloads;
     let shown: Vec<usize> = (0..loads.len())
         .filter(|at| {
             let archetypes = loads[*at].archetypes.iter().map(|(name, _)| name);
@@ -54,9 +54,9 @@ fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], column
     ]);
     let moment = report.timeline.moments.last();
     for &at in shown {
-        let strand = &report.opening.plan.workloads[at];
+        let strand = &report.info.plan.workloads[at];
         let asked = moment.and_then(|moment| moment.asked.get(at)).copied().unwrap_or(0.0);
-        let users = users_of(&report.opening.plan, &report.snapshot, at);
+        let users = users_of(&report.info.plan, &report.snapshot, at);
         let rate = series::last(&series::rate(report, |point| {
             point.loads.get(at).map_or(0, |load| load.started)
         }));
@@ -89,7 +89,7 @@ fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], column
 /// All steps of a workload as one, of the time that counts.
 fn whole(look: &Look<'_>, workload: usize) -> StepWindow {
     let report = look.report;
-    let own = |step: usize| report.opening.plan.steps[step].workload == workload;
+    let own = |step: usize| report.info.plan.steps[step].workload == workload;
     let warm = ranking::is_warm(report);
     let part = if warm { &report.snapshot.measured } else { &report.snapshot.warmup };
     part.of_workload(workload, own)
@@ -113,7 +113,7 @@ fn ledger(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], colu
         numbers("p95", 4),
     ]);
     for &at in shown {
-        let strand = &report.opening.plan.workloads[at];
+        let strand = &report.info.plan.workloads[at];
         let (all, _) = &report.snapshot.workloads[at];
         let part = &report.snapshot.measured.workloads[at].iteration;
         let count = |count: u64| Cell::plain(show_count(count));
@@ -140,7 +140,7 @@ fn ledger(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], colu
 /// The archetypes of each workload.
 fn archetypes(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], columns: u16) {
     let (report, theme) = (look.report, look.theme);
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     lines.push(Line::default());
     lines.push(title("Archetypes", columns, theme));
     let mut all = Table::new(&[
@@ -185,7 +185,7 @@ fn archetypes(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], 
 /// Groups are timed as one.
 fn groups(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     let (report, theme) = (look.report, look.theme);
-    let plan = &report.opening.plan;
+    let plan = &report.info.plan;
     let mut groups = Table::new(&[
         words("group", 0),
         words("workload", 3),
