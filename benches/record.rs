@@ -33,7 +33,7 @@ fn exchange(dispatched: Time, took_ns: u64) -> Exchange {
         dispatched,
         first_byte: dispatched.after(took_ns - 1_000),
         done: dispatched.after(took_ns),
-        opening: None,
+        connect: None,
         reuses: true,
         sent: true,
         bytes_sent: 100,

@@ -14,7 +14,7 @@ pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
 use crate::plan::{LoadOverride, Outline};
 use crate::stats::{
-    CompletedSecond, Delta, Dial, Moment, Snapshot, StateChange, StateChanges, Timeline,
+    CompletedSecond, Delta, GaugeSample, Monitor, Snapshot, StateChange, StateChanges, Timeline,
 };
 use crate::units::per_second;
 use crate::verdict::{Judgement, Trust};
@@ -113,7 +113,7 @@ pub struct RunInfo {
     /// What the machine is, by name: cores, memory, kernel, our own version.
     pub machine: Vec<(String, String)>,
     /// What is read once a second beside the run.
-    pub monitors: Vec<Dial>,
+    pub monitors: Vec<Monitor>,
 }
 
 /// Who makes the load.
@@ -160,7 +160,7 @@ impl Report {
     /// Connections open in the last whole second of the load, at most; `None` if it was shorter.
     pub fn connections_at_load_end(&self) -> Option<u64> {
         let seconds = self.snapshot.until_ns / 1_000_000_000;
-        let moments = self.timeline.moments.iter().rev();
+        let moments = self.timeline.gauges.iter().rev();
         moments
             .into_iter()
             .find(|moment| u64::from(moment.second) < seconds)
@@ -227,7 +227,7 @@ pub enum RunEvent {
     /// Seconds that are complete, over all shards.
     SecondsCompleted(Arc<Vec<CompletedSecond>>),
     /// How things stand at the end of a second.
-    Gauges(Arc<Moment>),
+    Gauges(Arc<GaugeSample>),
     /// The run so far, once a second.
     Tick(Arc<Report>),
     /// Something a person should know now.

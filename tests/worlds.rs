@@ -132,7 +132,7 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
         wrong.push(format!("what was changed: {changed:?}"));
     }
     for (second, asked) in &world.asked {
-        let found = report.timeline.moments.iter().find(|one| one.second == *second);
+        let found = report.timeline.gauges.iter().find(|one| one.second == *second);
         if found.map(|one| &one.asked) != Some(asked) {
             wrong.push(format!("asked in second {second}: {found:?}"));
         }

@@ -21,7 +21,7 @@ use crate::event::control::ControlClient;
 use crate::exit::Ending;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Names, Redactor};
-use crate::run::{self, Beside, Kept, Levers, Watched};
+use crate::run::{self, Beside, Kept, Levers, MonitorSource};
 use crate::sinks::exports::{Export, Exports, Streams};
 use crate::sinks::files::Files;
 use crate::sinks::folder::Folder;
@@ -100,12 +100,12 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
 }
 
 /// What `--watch` names: its words come joined, or in one word with blanks between them.
-fn watched(values: &[String]) -> Result<Vec<Watched>, String> {
+fn watched(values: &[String]) -> Result<Vec<MonitorSource>, String> {
     let words = |value: &String| -> Vec<String> {
         let split = if value.contains(SEPARATOR) { SEPARATOR } else { ' ' };
         value.splitn(3, split).map(str::to_owned).collect()
     };
-    Watched::parse(&values.iter().flat_map(words).collect::<Vec<String>>())
+    MonitorSource::parse(&values.iter().flat_map(words).collect::<Vec<String>>())
 }
 
 /// Claims the folder that a run leaves behind, before anything else of it is done.

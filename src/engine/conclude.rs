@@ -172,7 +172,7 @@ pub(super) fn unsent(outcome: AttemptOutcome, now: Time) -> Exchange {
         dispatched: now,
         first_byte: Time::NEVER,
         done: now,
-        opening: None,
+        connect: None,
         reuses: false,
         sent: false,
         bytes_sent: 0,

@@ -15,7 +15,7 @@ use super::shard::Shard;
 use super::user::User;
 use crate::clock::{self, Time};
 use crate::stats::recorder::Attempt;
-use crate::stats::sample::Opening;
+use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
 use crate::wire::{Kept, Line, Resend};
 
@@ -157,13 +157,13 @@ fn second_line((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Optio
 
 /// What an attempt that was given up has come to.
 fn given_up(kept: &Kept, begun: Time) -> Exchange {
-    let opened = |open| Opening { open, ..Opening::default() };
+    let opened = |open| ConnectTimings { open, ..ConnectTimings::default() };
     Exchange {
         outcome: AttemptOutcome::Unfinished(AttemptPhase::FirstByte),
         dispatched: begun,
         first_byte: Time::NEVER,
         done: clock::now(),
-        opening: kept.spent.opening.map(opened),
+        connect: kept.spent.opening.map(opened),
         reuses: kept.spent.opening.is_none() && kept.spent.sent,
         sent: kept.spent.sent,
         bytes_sent: kept.spent.bytes_sent,

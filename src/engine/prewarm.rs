@@ -15,7 +15,7 @@ use crate::clock::{self, Time, Timer};
 use crate::pace::Stay;
 use crate::plan::policy::Strategy;
 use crate::plan::{Arrivals, Workload};
-use crate::stats::sample::Opening;
+use crate::stats::sample::ConnectTimings;
 use crate::units::nanos;
 use crate::wire::{Outgoing, Wanted};
 
@@ -69,7 +69,7 @@ impl Shard {
                 intended_ns,
             };
             let line = &mut user.lines[service];
-            let opening: Option<Opening> =
+            let opening: Option<ConnectTimings> =
                 self.wire.make_ready(line, &outgoing, &user.patience).await;
             user.patience.end();
             if let Some(opening) = opening {

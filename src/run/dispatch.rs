@@ -16,7 +16,7 @@ use crate::event::{
 };
 use crate::plan::Plan;
 use crate::sinks::SinkSet;
-use crate::stats::{ChangeKind, Delta, Moment, StateChange, StateChanges};
+use crate::stats::{ChangeKind, Delta, GaugeSample, StateChange, StateChanges};
 use crate::units::show_duration;
 
 /// What may come from outside while a run goes on.
@@ -289,16 +289,16 @@ impl Dispatch<'_> {
     }
 
     /// How things stand at the end of the second that is over.
-    fn moment(&mut self, now_ns: u64) -> Moment {
+    fn moment(&mut self, now_ns: u64) -> GaugeSample {
         let gauges = self.folds.fold.gauges();
         let second = now_ns.saturating_sub(SECOND_NS + SHED_NS) / SECOND_NS;
-        Moment {
+        GaugeSample {
             second: second as u32,
             asked: self.asked_in(second, gauges.elapsed_ns),
             users: gauges.users,
             running: gauges.running_calls,
             connections: gauges.connections,
-            dials: (self.folds.vitals.dials)(),
+            monitors: (self.folds.vitals.dials)(),
         }
     }
 

@@ -10,7 +10,8 @@ use crate::event::{Report, RunInfo, Stop};
 use crate::exit::Ending;
 use crate::plan::Outline;
 use crate::stats::{
-    CompletedSecond, Delta, Gauges, Moment, Point, Seconds, Snapshot, StateChange, Tally, Timeline,
+    CompletedSecond, Delta, GaugeSample, Gauges, Point, Seconds, Snapshot, StateChange, Tally,
+    Timeline,
 };
 use crate::units::nanos;
 use crate::verdict::{Judgement, Trust, Watch};
@@ -75,8 +76,8 @@ impl Fold {
     }
 
     /// A second is over, and things stand so. All numbers, and a rule that stops the run.
-    pub fn second(&mut self, moment: Moment) -> (Arc<Snapshot>, Option<String>) {
-        self.timeline.stands(moment);
+    pub fn second(&mut self, moment: GaugeSample) -> (Arc<Snapshot>, Option<String>) {
+        self.timeline.record_gauges(moment);
         let snapshot = self.snapshot();
         // Of a load that only a count ends, windows are looked at as far as iterations have come:
         // nobody knows whether more will follow.

@@ -15,12 +15,12 @@ fn body_budget(plan: &Plan) -> u64 {
 
 #[cfg(test)]
 mod control_tests;
-pub mod dials;
 pub mod dispatch;
 mod ending;
 mod error_rate_abort;
 pub mod fold;
 mod look_up;
+pub mod monitors;
 pub mod rehearsal;
 pub mod replay;
 mod standing;
@@ -48,11 +48,11 @@ use crate::target::process::Process;
 use crate::units::{show_bytes, show_count};
 use crate::wire::{self, Wire};
 
-use dials::Dials;
-pub use dials::Watched;
 pub use dispatch::Outside;
 use dispatch::{Folds, Vitals};
 use fold::Fold;
+use monitors::MonitorSet;
+pub use monitors::MonitorSource;
 
 /// Threads need a moment to start; the run begins for all of them at the same time.
 const HEAD_START: Duration = Duration::from_millis(20);
@@ -117,7 +117,7 @@ pub struct Beside {
     /// How many shards; none: as many as it takes.
     pub shards: Option<usize>,
     /// What is read once a second of the target.
-    pub watch: Vec<Watched>,
+    pub watch: Vec<MonitorSource>,
 }
 
 /// Carries a plan out and judges it. `control` is called once the load begins, and may keep
@@ -138,7 +138,7 @@ pub fn run(
     look_up::before_load(&plan, &addresses, audience, &interrupts)?;
     let globals = set_up(&plan, &addresses, &interrupts)?;
     let tier = tier::choose(&plan, host::cores().len(), beside.shards);
-    let dials = Dials::new(&beside.watch).map_err(Trouble::Unwatched)?;
+    let dials = MonitorSet::new(&beside.watch).map_err(Trouble::Unwatched)?;
     let opening = Arc::new(RunInfo {
         plan: Arc::new(plan.outline()),
         started_at: clock::wall(),
@@ -150,14 +150,14 @@ pub fn run(
         },
         command: beside.command.clone(),
         machine: machine(),
-        monitors: dials.list(),
+        monitors: monitors.list(),
     });
     audience.tell(&RunEvent::Started(Arc::clone(&opening)));
 
     wire::bodies::set_budget(body_budget(&plan));
     let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
-    let reading = dials.begin(start).map_err(|e| Trouble::World("no thread for dials", e))?;
+    let reading = monitors.begin(start).map_err(|e| Trouble::World("no thread for dials", e))?;
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
     let mut fold = Fold::new(opening, tier.shards);
     let stuck = clock::block_on(async {

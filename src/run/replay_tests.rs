@@ -5,7 +5,7 @@ use crate::clock::Time;
 use crate::event::record::Writer;
 use crate::event::record::tests::opening;
 use crate::stats::sample::IterationEnd;
-use crate::stats::{Gauges, Moment, Recorder};
+use crate::stats::{GaugeSample, Gauges, Recorder};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -38,7 +38,8 @@ fn entries(seconds: u64) -> Vec<Entry> {
             let delta = recorder.take_interval(gauges, Time(elapsed_ns));
             entries.push(Entry::Measured(Arc::new(delta)));
         }
-        let moment = Moment { second: second as u32, asked: vec![20.0], ..Moment::default() };
+        let moment =
+            GaugeSample { second: second as u32, asked: vec![20.0], ..GaugeSample::default() };
         entries.push(Entry::Stands(Arc::new(moment)));
     }
     entries

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::files::harmless;
 use crate::event::{Report, RunInfo};
-use crate::stats::{Dial, Moment, Unit};
+use crate::stats::{GaugeSample, Monitor, MonitorUnit};
 
 /// The file.
 pub(super) const FILE: &str = "health.csv";
@@ -35,10 +35,10 @@ impl<W: Write> Health<W> {
     }
 
     /// Writes one second; a run that is killed leaves whole ones behind.
-    pub(super) fn write(&mut self, moment: &Moment) -> io::Result<()> {
+    pub(super) fn write(&mut self, moment: &GaugeSample) -> io::Result<()> {
         let fixed = [u64::from(moment.second), moment.users, moment.running, moment.connections];
         let asked = moment.asked.iter().map(|level| format!("{level:.3}"));
-        let dials = moment.dials.iter().map(|reading| reading.map_or(String::new(), shown));
+        let dials = moment.monitors.iter().map(|reading| reading.map_or(String::new(), shown));
         let row = fixed.map(|count| count.to_string()).into_iter().chain(asked).chain(dials);
         self.csv.write_record(row)?;
         self.csv.flush()
@@ -47,11 +47,11 @@ impl<W: Write> Health<W> {
 
 /// Each dial's highest and last reading; null where it had none.
 pub(super) fn document(report: &Report) -> Value {
-    let moments = &report.timeline.moments;
-    let dial = |(at, dial): (usize, &Dial)| {
-        let readings = || moments.iter().filter_map(|moment| *moment.dials.get(at)?);
+    let moments = &report.timeline.gauges;
+    let dial = |(at, dial): (usize, &Monitor)| {
+        let readings = || moments.iter().filter_map(|moment| *moment.monitors.get(at)?);
         json!({
-            "name": dial.name, "of": dial.whose.name(), "unit": dial.unit.name(),
+            "name": dial.name, "of": dial.owner.name(), "unit": dial.unit.name(),
             "max": readings().reduce(f64::max), "last": readings().next_back(),
         })
     };
@@ -59,9 +59,9 @@ pub(super) fn document(report: &Report) -> Value {
 }
 
 /// The heading of a dial's column.
-fn column(dial: &Dial) -> String {
-    let unit = if dial.unit == Unit::Plain { "" } else { dial.unit.name() };
-    harmless(format!("{} {} {unit}", dial.whose.name(), dial.name).trim())
+fn column(dial: &Monitor) -> String {
+    let unit = if dial.unit == MonitorUnit::Plain { "" } else { dial.unit.name() };
+    harmless(format!("{} {} {unit}", dial.owner.name(), dial.name).trim())
 }
 
 fn shown(reading: f64) -> String {
@@ -71,13 +71,17 @@ fn shown(reading: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::Whose;
+    use crate::stats::MonitorOwner;
 
     #[test]
     fn columns_have_their_owner_and_unit_and_no_formula() {
-        let dial = |name: &str, unit, whose| column(&Dial { name: name.into(), unit, whose });
-        assert_eq!(dial("cpu", Unit::Percent, Whose::Generator), "generator cpu percent");
-        assert_eq!(dial("=1+1", Unit::Plain, Whose::Target), "target =1+1");
+        let dial =
+            |name: &str, unit, whose| column(&Monitor { name: name.into(), unit, owner: whose });
+        assert_eq!(
+            dial("cpu", MonitorUnit::Percent, MonitorOwner::Generator),
+            "generator cpu percent"
+        );
+        assert_eq!(dial("=1+1", MonitorUnit::Plain, MonitorOwner::Target), "target =1+1");
         assert_eq!((shown(3.0), shown(0.25)), ("3".to_owned(), "0.250".to_owned()));
     }
 }

@@ -38,7 +38,7 @@ pub struct Exchange {
     /// Its end: the last byte of the answer, or the moment it failed.
     pub done: Time,
     /// The times of a connection opened for it.
-    pub opening: Option<Opening>,
+    pub connect: Option<ConnectTimings>,
     /// Whether it went over a connection that had carried one before.
     pub reuses: bool,
     /// Whether the last byte of the request was handed to the kernel.
@@ -52,7 +52,7 @@ pub struct Exchange {
 /// The times it took to open a connection, ns; `None` where there was no such phase. Never zero: an
 /// exchange is in every user's task, and so takes half the room.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Opening {
+pub struct ConnectTimings {
     /// Looking up the name.
     pub dns_ns: Option<NonZero<u64>>,
     /// TCP connect, up to success.
@@ -63,7 +63,7 @@ pub struct Opening {
     pub open: bool,
 }
 
-impl Opening {
+impl ConnectTimings {
     /// A phase took so long, ns.
     pub fn took(ns: u64) -> Option<NonZero<u64>> {
         NonZero::new(ns.max(1))

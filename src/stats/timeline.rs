@@ -8,9 +8,9 @@ use std::sync::Arc;
 
 use super::counts::Calls;
 use super::delta::{LoadWindow, StepWindow, Window};
-use super::dial::keep_most;
 use super::heat::Heat;
 use super::latency::{Latency, Quantile};
+use super::monitor::keep_most;
 
 /// The most points held of seconds that are complete: an hour is shown second by second.
 pub const POINTS: usize = 3_600;
@@ -29,7 +29,7 @@ pub struct Timeline {
     closed: Vec<Arc<Point>>,
     open: Vec<Arc<Point>>,
     /// By second, oldest first.
-    pub moments: Vec<Arc<Moment>>,
+    pub gauges: Vec<Arc<GaugeSample>>,
 }
 
 /// What was intended in a second, or in the `width_s` seconds from it on.
@@ -66,7 +66,7 @@ pub struct Starts {
 
 /// How things stood at the end of a second. Of several seconds the most.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Moment {
+pub struct GaugeSample {
     /// Seconds since the run's start.
     pub second: u32,
     /// By workload: what is asked, users or starts per second.
@@ -78,12 +78,12 @@ pub struct Moment {
     /// Connections open.
     pub connections: u64,
     /// The dials of the run's opening, in their order; none: there is no such reading.
-    pub dials: Vec<Option<f64>>,
+    pub monitors: Vec<Option<f64>>,
 }
 
 impl Default for Timeline {
     fn default() -> Self {
-        Self { width_s: 1, closed: Vec::new(), open: Vec::new(), moments: Vec::new() }
+        Self { width_s: 1, closed: Vec::new(), open: Vec::new(), gauges: Vec::new() }
     }
 }
 
@@ -109,12 +109,12 @@ impl Timeline {
     }
 
     /// How things stand at the end of a second.
-    pub fn stands(&mut self, moment: Moment) {
+    pub fn record_gauges(&mut self, moment: GaugeSample) {
         self.make_room(moment.second);
         let second = moment.second / self.width_s * self.width_s;
-        match self.moments.last_mut() {
+        match self.gauges.last_mut() {
             Some(last) if last.second >= second => Arc::make_mut(last).most(&moment),
-            _ => self.moments.push(Arc::new(Moment { second, ..moment })),
+            _ => self.gauges.push(Arc::new(GaugeSample { second, ..moment })),
         }
     }
 
@@ -122,7 +122,7 @@ impl Timeline {
         while second / self.width_s >= POINTS as u32 {
             self.width_s *= 2;
             fold(&mut self.closed, self.width_s, |point| &mut point.second, Point::add);
-            fold(&mut self.moments, self.width_s, |moment| &mut moment.second, Moment::most);
+            fold(&mut self.gauges, self.width_s, |moment| &mut moment.second, GaugeSample::most);
         }
     }
 }
@@ -204,14 +204,14 @@ impl Point {
     }
 }
 
-impl Moment {
+impl GaugeSample {
     fn most(&mut self, other: &Self) {
         let more = |mine: &mut f64, theirs: &f64| *mine = mine.max(*theirs);
         self.asked.iter_mut().zip(&other.asked).for_each(|(mine, theirs)| more(mine, theirs));
         self.users = self.users.max(other.users);
         self.running = self.running.max(other.running);
         self.connections = self.connections.max(other.connections);
-        let dials = self.dials.iter_mut().zip(&other.dials);
+        let dials = self.monitors.iter_mut().zip(&other.monitors);
         dials.for_each(|(mine, theirs)| keep_most(mine, *theirs));
     }
 }
@@ -254,17 +254,17 @@ mod tests {
         for second in 0..seconds {
             timeline.close(point(second, 2, u64::from(second % 7)));
             let users = u64::from(second % 5);
-            timeline.stands(Moment { second, users, ..Moment::default() });
+            timeline.record_gauges(GaugeSample { second, users, ..GaugeSample::default() });
         }
         assert_eq!(timeline.width_s, 4);
-        assert!(timeline.points().count() <= POINTS && timeline.moments.len() <= POINTS);
+        assert!(timeline.points().count() <= POINTS && timeline.gauges.len() <= POINTS);
         let calls: u64 = timeline.points().map(|point| point.calls.made).sum();
         assert_eq!(calls, u64::from(seconds) * 2);
         let first = timeline.points().next().unwrap();
         assert_eq!(first.response[0].unwrap().us, 3, "the worst of the seconds 0 to 3");
         assert_eq!(first.heat.0, [(3, 4)]);
         assert!(timeline.points().is_sorted_by_key(|point| point.second));
-        assert_eq!(timeline.moments[1].users, 4);
+        assert_eq!(timeline.gauges[1].users, 4);
     }
 
     #[test]

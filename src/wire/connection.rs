@@ -20,7 +20,7 @@ use super::proxy::{self, NoWay};
 use super::{Endpoint, Outgoing, fault, race, tls};
 use crate::clock::{self, Time};
 use crate::plan::reach::{Proxy, Version};
-use crate::stats::sample::Opening;
+use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
 
 /// An open connection.
@@ -45,14 +45,14 @@ impl Connection {
         endpoint: &Endpoint,
         outgoing: &Outgoing<'_>,
         patience: &Patience,
-        opening: &mut Opening,
+        opening: &mut ConnectTimings,
     ) -> Result<Self, AttemptOutcome> {
         let begun = clock::now();
         let io = if let Some(path) = &endpoint.unix {
             let unix = patience.wait(UnixStream::connect(path)).await;
             let unix = unix.map_err(|why| gave_up(why, AttemptPhase::Connect))?;
             farther(outgoing, AttemptPhase::Connect, patience).await?;
-            opening.connect_ns = Opening::took(clock::now().since(begun));
+            opening.connect_ns = ConnectTimings::took(clock::now().since(begun));
             Io::Unix(unix.map_err(|error| fault::outcome(AttemptPhase::Connect, &error))?)
         } else {
             let mut connecting = begun;
@@ -64,7 +64,7 @@ impl Connection {
                 None => {
                     let found = endpoint.look_up(patience).await?;
                     connecting = clock::now();
-                    opening.dns_ns = Opening::took(connecting.since(begun));
+                    opening.dns_ns = ConnectTimings::took(connecting.since(begun));
                     found
                 }
             };
@@ -73,14 +73,14 @@ impl Connection {
                 pass(endpoint, proxy, &mut tcp, patience).await?;
             }
             let connected = clock::now();
-            opening.connect_ns = Opening::took(connected.since(connecting));
+            opening.connect_ns = ConnectTimings::took(connected.since(connecting));
             match &endpoint.tls {
                 None => Io::Tcp(tcp),
                 Some(tls) => {
                     let config = without_choice(endpoint, outgoing, &tls.config);
                     let stream = shake_hands(endpoint, tls, &config, tcp, patience).await?;
                     farther(outgoing, AttemptPhase::Tls, patience).await?;
-                    opening.tls_ns = Opening::took(clock::now().since(connected));
+                    opening.tls_ns = ConnectTimings::took(clock::now().since(connected));
                     Io::Tls(stream)
                 }
             }

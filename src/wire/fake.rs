@@ -171,7 +171,7 @@ fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: AttemptOutcome, sent: bool
         dispatched: now,
         first_byte: done,
         done,
-        opening: None,
+        connect: None,
         reuses: sent,
         sent,
         bytes_sent: if sent { outgoing.bytes.len() as u64 } else { 0 },

@@ -19,7 +19,7 @@ use super::kept::{Kept, Spent};
 use super::patience::{GaveUp, Patience};
 use super::{Endpoint, Line, Outgoing, Resend, link};
 use crate::clock::{self, Time};
-use crate::stats::sample::{Exchange, Opening};
+use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
 
 /// A request on a connection idle for at least this long may be sent again on a fresh one: the
@@ -115,7 +115,7 @@ impl Http1 {
             Some(connection) => now.since(connection.idle_since),
             None => {
                 // Boxed: it is rare, and would make every user's task as large as itself.
-                let times = opening.insert(Opening::default());
+                let times = opening.insert(ConnectTimings::default());
                 kept.spent.opening = Some(false);
                 match Box::pin(Connection::open(endpoint, outgoing, patience, times)).await {
                     Ok(connection) => {
@@ -151,7 +151,7 @@ impl Http1 {
             dispatched: now,
             first_byte: account.first_byte,
             done: account.done,
-            opening,
+            connect: opening,
             reuses: opening.is_none() && line.requests() > 1,
             sent: kept.spent.sent,
             bytes_sent: kept.spent.bytes_sent,
@@ -190,7 +190,7 @@ pub(super) async fn open(
     line: &mut Line,
     outgoing: &Outgoing<'_>,
     patience: &Patience,
-    times: &mut Opening,
+    times: &mut ConnectTimings,
 ) -> Result<(), AttemptOutcome> {
     let mut connection = Connection::open(endpoint, outgoing, patience, times).await?;
     connection.idle_since = clock::now();
@@ -331,13 +331,17 @@ fn timed_out(why: GaveUp, reader: &Reader, spent: &Spent) -> Ended {
 }
 
 /// An exchange whose connection could not be opened.
-pub(super) fn never_sent(now: Time, outcome: AttemptOutcome, opening: Option<Opening>) -> Exchange {
+pub(super) fn never_sent(
+    now: Time,
+    outcome: AttemptOutcome,
+    opening: Option<ConnectTimings>,
+) -> Exchange {
     Exchange {
         outcome,
         dispatched: now,
         first_byte: Time::NEVER,
         done: clock::now(),
-        opening,
+        connect: opening,
         reuses: false,
         sent: false,
         bytes_sent: 0,

@@ -25,7 +25,7 @@ use super::traffic::{Counted, Traffic};
 use super::{Endpoint, Line, Outgoing, Resend, message};
 use crate::clock::{self, Time};
 use crate::plan::reach::Version;
-use crate::stats::sample::{Exchange, Opening};
+use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{AttemptOutcome, AttemptPhase, GeneratorError, Kind};
 
 /// What h2 decodes of a head before it gives up. More than is accepted, so that a head over
@@ -108,7 +108,7 @@ async fn exchange(
     kept.spent = Spent::default();
     if line.connection.is_none() && line.two.is_none() {
         kept.spent.opening = Some(false);
-        let times = opening.insert(Opening::default());
+        let times = opening.insert(ConnectTimings::default());
         if let Err(outcome) = open(endpoint, line, outgoing, patience, times).await {
             return (never_sent(now, outcome, opening), Resend::No);
         }
@@ -120,7 +120,7 @@ async fn exchange(
     let reuses = opening.is_none() && line.requests > 1;
     let Some(two) = &mut line.two else {
         let spoken = http1.exchange(endpoint, line, outgoing, now, patience, kept).await;
-        return (Exchange { opening: opening.or(spoken.0.opening), ..spoken.0 }, spoken.1);
+        return (Exchange { connect: opening.or(spoken.0.connect), ..spoken.0 }, spoken.1);
     };
     let idle_ns = now.since(two.idle_since);
     let mut progress = Progress { phase: AttemptPhase::Send, first_byte: Time::NEVER, status: 0 };
@@ -137,7 +137,7 @@ async fn exchange(
         dispatched: now,
         first_byte: progress.first_byte,
         done,
-        opening,
+        connect: opening,
         reuses,
         sent,
         bytes_sent,
@@ -177,7 +177,7 @@ pub(super) async fn open(
     line: &mut Line,
     outgoing: &Outgoing<'_>,
     patience: &Patience,
-    times: &mut Opening,
+    times: &mut ConnectTimings,
 ) -> Result<(), AttemptOutcome> {
     let connection = Connection::open(endpoint, outgoing, patience, times).await?;
     let two = match connection.picked() {

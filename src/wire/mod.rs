@@ -41,7 +41,7 @@ use std::task::{Context, Waker};
 
 use crate::clock::Time;
 use crate::plan::reach::Version;
-use crate::stats::sample::{Exchange, Opening};
+use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{Addresses, AttemptOutcome};
 
 use connection::Connection;
@@ -167,9 +167,9 @@ impl Wire {
         line: &mut Line,
         outgoing: &Outgoing<'_>,
         patience: &Patience,
-    ) -> Option<Opening> {
+    ) -> Option<ConnectTimings> {
         let endpoint = self.endpoints.get(outgoing.endpoint).filter(|_| !line.is_open())?;
-        let mut opening = Opening::default();
+        let mut opening = ConnectTimings::default();
         // What went wrong the first call will meet again, and tell.
         let _ = if endpoint.version == Version::Http1 || outgoing.way.is_some() {
             http1::open(endpoint, line, outgoing, patience, &mut opening).await

@@ -284,7 +284,7 @@ fn accepts_connections(exchange: &Exchange, tries: bool) -> Option<bool> {
         AttemptOutcome::Failed(phase, _) | AttemptOutcome::Timeout(phase) if phase.opens() => {
             Some(false)
         }
-        _ if exchange.opening.is_some_and(|opening| opening.open) => Some(true),
+        _ if exchange.connect.is_some_and(|opening| opening.open) => Some(true),
         // It needed one, and came further.
         AttemptOutcome::Responded(_) | AttemptOutcome::Failed(..) | AttemptOutcome::Timeout(_) => {
             tries.then_some(true)
@@ -335,7 +335,7 @@ impl Shard {
 mod tests {
     use super::*;
     use crate::engine::conclude::unsent;
-    use crate::stats::sample::Opening;
+    use crate::stats::sample::ConnectTimings;
     use crate::stats::{GeneratorError, Kind};
 
     #[test]
@@ -356,8 +356,8 @@ mod tests {
             assert_eq!(accepts_connections(&exchange, true), tried, "{outcome}, who tries");
             assert_eq!(accepts_connections(&exchange, false), seen, "{outcome}, who does not");
         }
-        let open = Some(Opening { open: true, ..Opening::default() });
+        let open = Some(ConnectTimings { open: true, ..ConnectTimings::default() });
         let cut = unsent(AttemptOutcome::Unfinished(AttemptPhase::FirstByte), Time(0));
-        assert_eq!(accepts_connections(&Exchange { opening: open, ..cut }, false), Some(true));
+        assert_eq!(accepts_connections(&Exchange { connect: open, ..cut }, false), Some(true));
     }
 }

@@ -21,7 +21,7 @@ use packed::{Packed, packed};
 use super::{RunEvent, RunInfo, Stop};
 use crate::plan::Outline;
 use crate::stats::sample::Shape;
-use crate::stats::{Delta, Moment, StateChange};
+use crate::stats::{Delta, GaugeSample, StateChange};
 
 /// The name of the file.
 pub const FILE: &str = "run.record";
@@ -48,7 +48,7 @@ pub enum Entry {
     /// A shard's delta.
     Measured(Arc<Delta>),
     /// A second is over.
-    Stands(Arc<Moment>),
+    Stands(Arc<GaugeSample>),
     /// What is no shard's was written down among the changes.
     Entered(Arc<StateChange>),
     /// Something stops it, so many ns after its start.

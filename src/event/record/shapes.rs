@@ -16,8 +16,8 @@ use crate::stats::exemplar::{Exemplar, Failing, Failures};
 use crate::stats::outcome::ERRORS;
 use crate::stats::{
     AddressUse, Addresses, Attempts, BreakerUse, Calls, Cause, ChangeKind, Circuit, Connections,
-    Delayed, Delta, Departures, Dial, Gauges, Guarded, Histogram, Iterations, Latency, Moment,
-    OwnDelay, PoolUse, StateChange, StateChanges, Unit, Whose, Window,
+    Delayed, Delta, Departures, GaugeSample, Gauges, Guarded, Histogram, Iterations, Latency,
+    Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, StateChange, StateChanges, Window,
 };
 use crate::verdict::{Kind, Threshold};
 
@@ -25,8 +25,8 @@ listed! {
     ChangeKind: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control;
     Circuit: Closed, Open, HalfOpen;
     Cause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
-    Unit: Percent, Bytes, Count, Micros, Plain;
-    Whose: Generator, Target;
+    MonitorUnit: Percent, Bytes, Count, Micros, Plain;
+    MonitorOwner: Generator, Target;
     Interrupt: Int, Term, Control, Hup, Quit;
 }
 
@@ -69,8 +69,8 @@ packed! {
     }
     BreakerUse { state, opened, refused }
     Guarded { timeouts_ns, breakers }
-    Moment { second, asked, users, running, connections, dials }
-    Dial { name, unit, whose }
+    GaugeSample { second, asked, users, running, connections, monitors }
+    Monitor { name, unit, owner }
     GeneratorInfo { tier, shards, reason, remarks }
     RunInfo { plan, started_at, generator, command, machine, monitors }
     Outline {

@@ -10,7 +10,7 @@ use crate::event::GeneratorInfo;
 use crate::plan::outline::{Client, Strand};
 use crate::plan::{Series, Source};
 use crate::seed::Seed;
-use crate::stats::{ChangeKind, Dial, Gauges, Recorder, Unit, Whose};
+use crate::stats::{ChangeKind, Gauges, Monitor, MonitorOwner, MonitorUnit, Recorder};
 use crate::verdict::{Kind, Threshold};
 
 /// An opening of a run on so many shards.
@@ -58,7 +58,11 @@ pub(crate) fn opening(shards: usize) -> Arc<RunInfo> {
         },
         command: vec!["manada".into(), "run".into()],
         machine: vec![("cores".into(), "2".into())],
-        monitors: vec![Dial { name: "cpu".into(), unit: Unit::Percent, whose: Whose::Generator }],
+        monitors: vec![Monitor {
+            name: "cpu".into(),
+            unit: MonitorUnit::Percent,
+            owner: MonitorOwner::Generator,
+        }],
     })
 }
 
@@ -84,7 +88,8 @@ fn entries() -> Vec<Entry> {
         change: "m".into(),
         cause: "key".into(),
     };
-    let moment = Moment { second: 0, asked: vec![1.5], dials: vec![None], ..Moment::default() };
+    let moment =
+        GaugeSample { second: 0, asked: vec![1.5], monitors: vec![None], ..GaugeSample::default() };
     vec![
         Entry::Began(Arc::clone(&opening)),
         Entry::Measured(Arc::new(delta(&opening))),

@@ -6,7 +6,7 @@
 
 use crate::event::Report;
 use crate::stats::timeline::Band;
-use crate::stats::{ChangeKind, Moment, Point, Quantile, StateChange};
+use crate::stats::{ChangeKind, GaugeSample, Point, Quantile, StateChange};
 
 /// The most columns of a chart: more cannot be told apart on a screen.
 pub const COLUMNS: usize = 1_000;
@@ -35,7 +35,7 @@ impl Axis {
         let timeline = &report.timeline;
         let width_s = timeline.width_s.max(1);
         let points = timeline.points().map(|point| point.second + width_s).max();
-        let moments = timeline.moments.iter().map(|moment| moment.second + width_s).max();
+        let moments = timeline.gauges.iter().map(|moment| moment.second + width_s).max();
         // A run is over some ms after its last second: that is no second more.
         let elapsed = (report.snapshot.elapsed_ns + 500_000_000) / 1_000_000_000;
         let elapsed = u32::try_from(elapsed).unwrap_or(u32::MAX / 2);
@@ -103,9 +103,13 @@ impl Axis {
     }
 
     /// Of what stood at the ends of seconds the most of each column.
-    pub fn most(&self, report: &Report, of: impl Fn(&Moment) -> Option<f64>) -> Vec<Option<f64>> {
+    pub fn most(
+        &self,
+        report: &Report,
+        of: impl Fn(&GaugeSample) -> Option<f64>,
+    ) -> Vec<Option<f64>> {
         let mut most: Vec<Option<f64>> = vec![None; self.columns];
-        for moment in &report.timeline.moments {
+        for moment in &report.timeline.gauges {
             let mine = &mut most[self.column(moment.second)];
             *mine = match (*mine, of(moment)) {
                 (Some(mine), Some(theirs)) => Some(mine.max(theirs)),

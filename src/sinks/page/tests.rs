@@ -12,11 +12,12 @@ use crate::plan::policy::BreakerName;
 use crate::plan::{Outline, Series, Source};
 use crate::seed::Seed;
 use crate::stats::delta::StepWindow;
-use crate::stats::dial::{Unit, Whose};
 use crate::stats::exemplar::{Exemplar, Failing};
+use crate::stats::monitor::{MonitorOwner, MonitorUnit};
 use crate::stats::timeline::{Starts, Timeline, band};
 use crate::stats::{
-    BreakerUse, Calls, ChangeKind, Circuit, Dial, Heat, Moment, Point, StateChange, Tally, Untimed,
+    BreakerUse, Calls, ChangeKind, Circuit, GaugeSample, Heat, Monitor, Point, StateChange, Tally,
+    Untimed,
 };
 use crate::verdict::judge::Unknown;
 use crate::verdict::{Judgement, Kind, Threshold, Trust, trust};
@@ -24,7 +25,7 @@ use crate::verdict::{Judgement, Kind, Threshold, Trust, trust};
 /// A run of so many seconds in which every text is this one.
 pub fn made_up(seconds: u32, text: &str) -> Report {
     let plan = Arc::new(outline(text));
-    let dial = |whose| Dial { name: text.to_owned(), unit: Unit::Percent, whose };
+    let dial = |whose| Monitor { name: text.to_owned(), unit: MonitorUnit::Percent, owner: whose };
     let opening = RunInfo {
         started_at: SystemTime::UNIX_EPOCH,
         generator: GeneratorInfo {
@@ -35,7 +36,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         },
         command: vec!["manada".to_owned(), "run".to_owned(), text.to_owned()],
         machine: vec![("kernel".to_owned(), text.to_owned())],
-        monitors: vec![dial(Whose::Generator), dial(Whose::Target)],
+        monitors: vec![dial(MonitorOwner::Generator), dial(MonitorOwner::Target)],
         plan: Arc::clone(&plan),
     };
     let judgement = Judgement {
@@ -196,13 +197,13 @@ fn timeline(seconds: u32) -> Timeline {
                 (20..60).map(|row| (row, 8u32.pow((u32::from(row) + second / 8) % 5))).collect(),
             ),
         });
-        timeline.stands(Moment {
+        timeline.record_gauges(GaugeSample {
             second,
             asked: vec![9.0, f64::from(second % 50)],
             users: 5,
             running: 4,
             connections: 3,
-            dials: vec![Some(f64::from(second % 97) + 0.5), None],
+            monitors: vec![Some(f64::from(second % 97) + 0.5), None],
         });
     }
     timeline

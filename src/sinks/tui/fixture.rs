@@ -14,9 +14,9 @@ use crate::scenario::{self, Overrides};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
-    AttemptOutcome, BreakerUse, CallResult, Cause, ChangeKind, Circuit, Delta, Dial, Gauges,
-    Guarded, Histogram, Moment, Point, PoolUse, Recorder, Sample, Seconds, StateChange, Tally,
-    Timeline, Unit, Whose,
+    AttemptOutcome, BreakerUse, CallResult, Cause, ChangeKind, Circuit, Delta, GaugeSample, Gauges,
+    Guarded, Histogram, Monitor, MonitorOwner, MonitorUnit, Point, PoolUse, Recorder, Sample,
+    Seconds, StateChange, Tally, Timeline,
 };
 use crate::units::nanos;
 use crate::verdict::{Trust, Watch};
@@ -113,7 +113,7 @@ fn outline() -> Outline {
 }
 
 fn make_opening() -> RunInfo {
-    let dial = |name: &str, unit, whose| Dial { name: name.to_owned(), unit, whose };
+    let dial = |name: &str, unit, whose| Monitor { name: name.to_owned(), unit, owner: whose };
     RunInfo {
         plan: Arc::new(outline()),
         started_at: SystemTime::UNIX_EPOCH,
@@ -129,11 +129,11 @@ fn make_opening() -> RunInfo {
             ("kernel".to_owned(), format!("Linux {HOSTILE}")),
         ],
         monitors: vec![
-            dial("cpu", Unit::Percent, Whose::Generator),
-            dial("memory", Unit::Bytes, Whose::Generator),
-            dial("hiccup max", Unit::Micros, Whose::Generator),
-            dial("pid 4711 cpu", Unit::Percent, Whose::Target),
-            dial(&format!("jobs_waiting {HOSTILE}"), Unit::Plain, Whose::Target),
+            dial("cpu", MonitorUnit::Percent, MonitorOwner::Generator),
+            dial("memory", MonitorUnit::Bytes, MonitorOwner::Generator),
+            dial("hiccup max", MonitorUnit::Micros, MonitorOwner::Generator),
+            dial("pid 4711 cpu", MonitorUnit::Percent, MonitorOwner::Target),
+            dial(&format!("jobs_waiting {HOSTILE}"), MonitorUnit::Plain, MonitorOwner::Target),
         ],
     }
 }
@@ -326,16 +326,16 @@ fn notices(second: u64) -> Vec<StateChange> {
     }
 }
 
-fn moment(second: u64) -> Moment {
+fn moment(second: u64) -> GaugeSample {
     let at = second as f64;
     let hiccup = if troubled(second) { 9_000.0 } else { 120.0 + noise(second, 80) as f64 };
-    Moment {
+    GaugeSample {
         second: second as u32,
         asked: vec![(at * 4.0).min(20.0), if second < 10 { 40.0 } else { 44.0 }],
         users: (second * 4).min(20),
         running: 3 + noise(second, 9) + if troubled(second) { 30 } else { 0 },
         connections: (second * 3).min(26),
-        dials: vec![
+        monitors: vec![
             Some(20.0 + noise(second, 15) as f64),
             Some(4e7 + at * 1e5),
             Some(hiccup),
@@ -360,7 +360,7 @@ fn make_report() -> Report {
         watch.absorb(&delta);
         let closed = seconds.absorb(&delta);
         closed.iter().for_each(|one| timeline.close(Point::of(&one.window)));
-        timeline.stands(moment(second));
+        timeline.record_gauges(moment(second));
     }
     timeline.open(seconds.points());
     let snapshot = Arc::new(tally.snapshot(Some(nanos(Duration::from_secs(90)))));

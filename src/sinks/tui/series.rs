@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::event::Report;
 use crate::stats::Quantile;
-use crate::stats::timeline::{Band, Moment, Point};
+use crate::stats::timeline::{Band, GaugeSample, Point};
 
 /// A reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -176,12 +176,12 @@ fn height(found: Quantile) -> f64 {
 }
 
 /// How something stood.
-pub(super) fn gauge(report: &Report, read: impl Fn(&Moment) -> Option<f64>) -> Vec<Reading> {
-    let one = |moment: &Moment| {
+pub(super) fn gauge(report: &Report, read: impl Fn(&GaugeSample) -> Option<f64>) -> Vec<Reading> {
+    let one = |moment: &GaugeSample| {
         let value = read(moment)?;
         Some(Reading { second: moment.second, value, at_least: false })
     };
-    report.timeline.moments.iter().filter_map(|moment| one(moment)).collect()
+    report.timeline.gauges.iter().filter_map(|moment| one(moment)).collect()
 }
 
 /// What is asked of all workloads of a model: starts per second of the open, users of the closed.

@@ -5,7 +5,7 @@
 
 use super::Recorder;
 use crate::stats::outcome::error_index;
-use crate::stats::sample::Opening;
+use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, Cause, Exchange, Untimed};
 
 /// Why an attempt is made.
@@ -47,7 +47,7 @@ impl Recorder {
         delta.connections.bytes_sent += exchange.bytes_sent;
         delta.connections.bytes_received += exchange.bytes_received;
         let connections = &mut delta.connections;
-        match exchange.opening {
+        match exchange.connect {
             None => connections.reused += u64::from(exchange.reuses),
             Some(opening) if opening.open => connections.opened += 1,
             Some(_) => connections.failed += 1,
@@ -69,7 +69,7 @@ impl Recorder {
                 }
             }
         }
-        if let Some(opening) = exchange.opening {
+        if let Some(opening) = exchange.connect {
             self.phases_of(&opening, intended_ns);
         }
         if matches!(exchange.outcome, AttemptOutcome::Responded(_)) {
@@ -80,7 +80,7 @@ impl Recorder {
     }
 
     /// The phases in which a connection was opened.
-    fn phases_of(&mut self, opening: &Opening, intended_ns: u64) {
+    fn phases_of(&mut self, opening: &ConnectTimings, intended_ns: u64) {
         let times = [opening.dns_ns, opening.connect_ns, opening.tls_ns];
         for (phase, ns) in self.window(intended_ns).phases.iter_mut().zip(times) {
             if let Some(ns) = ns {
@@ -97,7 +97,7 @@ impl Recorder {
         delta.attempts.sent += u64::from(exchange.sent);
         delta.connections.bytes_sent += exchange.bytes_sent;
         delta.connections.bytes_received += exchange.bytes_received;
-        match exchange.opening {
+        match exchange.connect {
             None => delta.connections.reused += u64::from(exchange.reuses),
             Some(opening) if opening.open => delta.connections.opened += 1,
             // Nobody knows whether it would have been opened.
@@ -107,7 +107,7 @@ impl Recorder {
 
     /// A connection was opened, or was not, for a user that is due `intended_ns` after the run's
     /// start, before it came.
-    pub fn made_ready(&mut self, opening: &Opening, intended_ns: u64) {
+    pub fn made_ready(&mut self, opening: &ConnectTimings, intended_ns: u64) {
         let connections = &mut self.delta.connections;
         if opening.open {
             connections.opened += 1;

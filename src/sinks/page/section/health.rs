@@ -10,8 +10,8 @@ use super::super::chart::time::{Chart, Look, Series};
 use super::super::words::Say;
 use super::fact;
 use crate::sinks::steps::quantile;
-use crate::stats::dial::{self, Whose};
-use crate::stats::{Dial, Histogram};
+use crate::stats::monitor::{self, MonitorOwner};
+use crate::stats::{Histogram, Monitor};
 use crate::units::{show_bytes, show_count};
 
 /// Charts of each side.
@@ -21,10 +21,10 @@ pub fn render(view: &View<'_>) -> Markup {
     html! {
         h3 { "Generator" }
         (generator(view))
-        (dials(view, Whose::Generator))
-        @if view.report.info.monitors.iter().any(|dial| dial.whose == Whose::Target) {
+        (dials(view, MonitorOwner::Generator))
+        @if view.report.info.monitors.iter().any(|dial| dial.owner == MonitorOwner::Target) {
             h3 { "Target" }
-            (dials(view, Whose::Target))
+            (dials(view, MonitorOwner::Target))
         }
     }
 }
@@ -64,9 +64,9 @@ fn generator(view: &View<'_>) -> Markup {
     }
 }
 
-fn dials(view: &View<'_>, whose: Whose) -> Markup {
+fn dials(view: &View<'_>, whose: MonitorOwner) -> Markup {
     let dials = view.report.info.monitors.iter().enumerate();
-    let own: Vec<_> = dials.filter(|(_, dial)| dial.whose == whose).collect();
+    let own: Vec<_> = dials.filter(|(_, dial)| monitor.owner == whose).collect();
     html! {
         @if !own.is_empty() {
             div.grid.small {
@@ -77,20 +77,20 @@ fn dials(view: &View<'_>, whose: Whose) -> Markup {
     }
 }
 
-fn chart(view: &View<'_>, at: usize, dial: &Dial) -> Markup {
+fn chart(view: &View<'_>, at: usize, dial: &Monitor) -> Markup {
     let View { report, coarse: axis, .. } = view;
-    let values = axis.most(report, |moment| moment.dials.get(at).copied().flatten());
-    let unit = match dial.unit {
-        dial::Unit::Percent => Unit::Percent,
-        dial::Unit::Bytes => Unit::Bytes,
-        dial::Unit::Count => Unit::Count,
-        dial::Unit::Micros => Unit::Micros,
-        dial::Unit::Plain => Unit::Plain,
+    let values = axis.most(report, |moment| moment.monitors.get(at).copied().flatten());
+    let unit = match monitor.unit {
+        monitor::MonitorUnit::Percent => Unit::Percent,
+        monitor::MonitorUnit::Bytes => Unit::Bytes,
+        monitor::MonitorUnit::Count => Unit::Count,
+        monitor::MonitorUnit::Micros => Unit::Micros,
+        monitor::MonitorUnit::Plain => Unit::Plain,
     };
-    let colour = if dial.whose == Whose::Target { "c2" } else { "c4" };
+    let colour = if monitor.owner == MonitorOwner::Target { "c2" } else { "c4" };
     let note = note(&values);
     let series = vec![Series::new(&dial.name, colour, Look::Line, values)];
-    Chart::linear(&dial.name, note, unit, 90, series).render(report, axis)
+    Chart::linear(&monitor.name, note, unit, 90, series).render(report, axis)
 }
 
 /// What a reader should know of the line: its axis begins at zero.

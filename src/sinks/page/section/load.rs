@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::super::View;
 use super::super::chart::Unit;
 use super::super::chart::time::{Chart, Look, Series};
-use crate::stats::Moment;
+use crate::stats::GaugeSample;
 use crate::stats::timeline::Starts;
 
 /// Workloads that have a chart of their own.
@@ -88,7 +88,8 @@ fn users(view: &View<'_>, closed: &[usize]) -> Markup {
     }
     let rest = &closed[closed.len().min(LINES)..];
     if !rest.is_empty() {
-        let sum = |moment: &Moment| Some(rest.iter().filter_map(|at| moment.asked.get(*at)).sum());
+        let sum =
+            |moment: &GaugeSample| Some(rest.iter().filter_map(|at| moment.asked.get(*at)).sum());
         series.push(Series::new("others asked", "c7", Look::Steps, axis.most(report, sum)));
     }
     Chart::linear("Users", "closed model; the most of a column", Unit::Count, 160, series)

@@ -12,7 +12,7 @@ use crate::sinks::tui::pen::span;
 use crate::sinks::tui::series::{self, Many, Span as Seconds, columns as laid};
 use crate::sinks::tui::text::{clean, fit, width};
 use crate::sinks::tui::theme::Theme;
-use crate::stats::{Histogram, Latency, Unit, Whose};
+use crate::stats::{Histogram, Latency, MonitorOwner, MonitorUnit};
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::trust::Level;
 
@@ -141,11 +141,12 @@ fn pair(
 /// Every dial over time, by whose it is.
 fn dials(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     let (report, theme) = (look.report, look.theme);
-    for (whose, name) in
-        [(Whose::Generator, "Generator, over time"), (Whose::Target, "Target, over time")]
-    {
+    for (whose, name) in [
+        (MonitorOwner::Generator, "Generator, over time"),
+        (MonitorOwner::Target, "Target, over time"),
+    ] {
         let all = report.info.monitors.iter().enumerate();
-        let own: Vec<_> = all.filter(|(_, dial)| dial.whose == whose).collect();
+        let own: Vec<_> = all.filter(|(_, dial)| dial.owner == whose).collect();
         if own.is_empty() {
             continue;
         }
@@ -154,7 +155,8 @@ fn dials(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
         let widest = own.iter().map(|(_, dial)| width(&clean(&dial.name))).max().unwrap_or(0);
         let room = widest.clamp(8, 28);
         for (at, dial) in own {
-            let readings = series::gauge(report, |moment| moment.dials.get(at).copied().flatten());
+            let readings =
+                series::gauge(report, |moment| moment.monitors.get(at).copied().flatten());
             let now = series::last(&readings).map(|one| one.value);
             let most = readings.iter().map(|one| one.value).fold(f64::NEG_INFINITY, f64::max);
             let text = |value: Option<f64>| value.map_or("-".to_owned(), |v| in_unit(dial.unit, v));
@@ -176,25 +178,25 @@ fn dials(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
 }
 
 /// Readings as bars of one line; gaps stay empty.
-fn spark(columns: &[Option<(f64, bool)>], unit: Unit, theme: Theme) -> String {
+fn spark(columns: &[Option<(f64, bool)>], unit: MonitorUnit, theme: Theme) -> String {
     const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     const PLAIN: [char; 8] = ['_', '.', ':', '-', '=', '+', '*', '#'];
     let bars = if theme.unicode { BARS } else { PLAIN };
     let most = columns.iter().flatten().map(|(value, _)| *value).fold(0.0, f64::max);
     // Of percent all is known: a tenth of it looks like a tenth.
-    let top = if unit == Unit::Percent { most.max(100.0) } else { most.max(1e-9) };
+    let top = if unit == MonitorUnit::Percent { most.max(100.0) } else { most.max(1e-9) };
     let bar = |value: f64| bars[((value.max(0.0) / top * 8.0) as usize).min(7)];
     columns.iter().map(|one| one.map_or(' ', |(value, _)| bar(value))).collect()
 }
 
-fn in_unit(unit: Unit, value: f64) -> String {
+fn in_unit(unit: MonitorUnit, value: f64) -> String {
     match unit {
-        Unit::Percent => format!("{value:.1} %"),
-        Unit::Bytes => show_bytes(value.max(0.0) as u64),
-        Unit::Count => show_count(value.max(0.0).round() as u64),
-        Unit::Micros => show_us(value.max(0.0) as u64),
-        Unit::Plain if value >= 0.0 => show_rate(value),
-        Unit::Plain => format!("{value:.2}"),
+        MonitorUnit::Percent => format!("{value:.1} %"),
+        MonitorUnit::Bytes => show_bytes(value.max(0.0) as u64),
+        MonitorUnit::Count => show_count(value.max(0.0).round() as u64),
+        MonitorUnit::Micros => show_us(value.max(0.0) as u64),
+        MonitorUnit::Plain if value >= 0.0 => show_rate(value),
+        MonitorUnit::Plain => format!("{value:.2}"),
     }
 }
 

@@ -188,7 +188,7 @@ fn calls(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 /// What is open and under way.
 fn gauges(page: &mut Buffer, area: Rect, look: &Look<'_>) {
     let (report, theme) = (look.report, look.theme);
-    let curve = |name, read: fn(&crate::stats::Moment) -> u64, style| Curve {
+    let curve = |name, read: fn(&crate::stats::GaugeSample) -> u64, style| Curve {
         name,
         readings: series::gauge(report, |moment| Some(read(moment) as f64)),
         many: Many::Worst,
@@ -252,7 +252,7 @@ fn key_figures(look: &Look<'_>) -> Vec<(&'static str, String, Style)> {
     let calls_now = last(series::rate(report, |point| point.calls.made));
     let starts_now = last(series::rate(report, |point| point.starts().started));
     let (connections, attempts) = (&snapshot.connections, &snapshot.attempts);
-    let open = report.timeline.moments.last().map_or(0, |moment| moment.connections);
+    let open = report.timeline.gauges.last().map_or(0, |moment| moment.connections);
     let warm = snapshot.measured.calls().made > 0;
     let part = if warm { &snapshot.measured } else { &snapshot.warmup };
     let errors = part.calls().error_share().unwrap_or(0.0);

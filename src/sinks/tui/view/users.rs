@@ -52,7 +52,7 @@ fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], column
         numbers("errors", 2),
         numbers("resp. p95", 3),
     ]);
-    let moment = report.timeline.moments.last();
+    let moment = report.timeline.gauges.last();
     for &at in shown {
         let strand = &report.info.plan.workloads[at];
         let asked = moment.and_then(|moment| moment.asked.get(at)).copied().unwrap_or(0.0);

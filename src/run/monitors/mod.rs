@@ -21,11 +21,11 @@ use std::time::Duration;
 
 use processes::{Own, Pid};
 use prometheus::Query;
-pub use watched::Watched;
+pub use watched::MonitorSource;
 
 use crate::clock::{self, Time};
-use crate::stats::Dial;
-use crate::stats::dial::keep_most;
+use crate::stats::Monitor;
+use crate::stats::monitor::keep_most;
 
 /// How often the thread looks whether it is woken in time. A pause of this process that is longer
 /// is seen; shorter ones by chance.
@@ -41,47 +41,49 @@ type Readings = Vec<Option<f64>>;
 
 /// All that is read.
 #[derive(Debug)]
-pub(super) struct Dials {
-    readers: Vec<Reader>,
+pub(super) struct MonitorSet {
+    readers: Vec<MonitorReader>,
 }
 
 /// Dials being read, until this is dropped.
 #[derive(Debug)]
-pub(super) struct Reading {
+pub(super) struct RunningMonitors {
     latest: Arc<Mutex<Readings>>,
     over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
-enum Reader {
+enum MonitorReader {
     Own(Own),
     Pid(Pid),
     Query(Query),
 }
 
-impl Dials {
+impl MonitorSet {
     /// The generator's own, and what is watched.
     ///
     /// # Errors
     /// What cannot be watched, and why.
-    pub(super) fn new(watched: &[Watched]) -> Result<Self, String> {
-        let mut readers = vec![Reader::Own(Own::new())];
+    pub(super) fn new(watched: &[MonitorSource]) -> Result<Self, String> {
+        let mut readers = vec![MonitorReader::Own(Own::new())];
         for one in watched {
             readers.push(match one {
-                Watched::Pid(pid) => Reader::Pid(Pid::new(*pid)?),
-                Watched::Prometheus { url, query } => Reader::Query(Query::new(url, query)?),
+                MonitorSource::Pid(pid) => MonitorReader::Pid(Pid::new(*pid)?),
+                MonitorSource::Prometheus { url, query } => {
+                    MonitorReader::Query(Query::new(url, query)?)
+                }
             });
         }
         Ok(Self { readers })
     }
 
     /// What they are, in the order of their readings.
-    pub(super) fn list(&self) -> Vec<Dial> {
-        let dials = |reader: &Reader| match reader {
-            Reader::Own(own) => own.dials(),
-            Reader::Pid(pid) => pid.dials(),
-            Reader::Query(query) => vec![query.dial()],
+    pub(super) fn list(&self) -> Vec<Monitor> {
+        let dials = |reader: &MonitorReader| match reader {
+            MonitorReader::Own(own) => own.dials(),
+            MonitorReader::Pid(pid) => pid.dials(),
+            MonitorReader::Query(query) => vec![query.dial()],
         };
         self.readers.iter().flat_map(dials).collect()
     }
@@ -90,7 +92,7 @@ impl Dials {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub(super) fn begin(mut self, start: Time) -> io::Result<Reading> {
+    pub(super) fn begin(mut self, start: Time) -> io::Result<RunningMonitors> {
         let none = vec![None; self.list().len()];
         let (latest, over) = (Arc::new(Mutex::new(none)), Arc::<AtomicBool>::default());
         let (out, end) = (Arc::clone(&latest), Arc::clone(&over));
@@ -98,7 +100,7 @@ impl Dials {
             // Without a descriptor for its clock there are no readings; the run says more.
             let _ = clock::block_on(self.keep(start, &out, &end));
         })?;
-        Ok(Reading { latest, over, thread: Some(thread) })
+        Ok(RunningMonitors { latest, over, thread: Some(thread) })
     }
 
     async fn keep(&mut self, start: Time, out: &Mutex<Readings>, over: &AtomicBool) {
@@ -109,7 +111,7 @@ impl Dials {
             let now = clock::now();
             hiccup = hiccup.max(now - at);
             if !asked && now + AHEAD >= next {
-                self.readers.iter_mut().for_each(Reader::ask);
+                self.readers.iter_mut().for_each(MonitorReader::ask);
                 asked = true;
             }
             if now >= next {
@@ -128,7 +130,7 @@ impl Dials {
     }
 }
 
-impl Reader {
+impl MonitorReader {
     fn ask(&mut self) {
         if let Self::Query(query) = self {
             query.ask();
@@ -144,7 +146,7 @@ impl Reader {
     }
 }
 
-impl Reading {
+impl RunningMonitors {
     /// The newest readings, one for each dial; they are taken once, and are none until the next.
     pub(super) fn take(&self) -> Readings {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
@@ -153,7 +155,7 @@ impl Reading {
     }
 }
 
-impl Drop for Reading {
+impl Drop for RunningMonitors {
     fn drop(&mut self) {
         self.over.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {

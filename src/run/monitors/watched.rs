@@ -5,7 +5,7 @@
 
 /// Something of the target that is watched.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Watched {
+pub enum MonitorSource {
     /// A process on this machine: CPU, memory, descriptors, threads.
     Pid(u32),
     /// The value of an instant query, once a second.
@@ -20,7 +20,7 @@ pub enum Watched {
 /// The most that may be watched.
 const MOST: usize = 16;
 
-impl Watched {
+impl MonitorSource {
     /// Reads the words after all `--watch` together: each begins with what it is.
     ///
     /// # Errors
@@ -59,12 +59,12 @@ mod tests {
     fn words_name_what_is_watched() {
         let parse = |words: &str| {
             let words: Vec<String> = words.split('|').map(str::to_owned).collect();
-            Watched::parse(&words)
+            MonitorSource::parse(&words)
         };
         let prometheus =
-            Watched::Prometheus { url: "http://h:9090".into(), query: "sum(up)".into() };
+            MonitorSource::Prometheus { url: "http://h:9090".into(), query: "sum(up)".into() };
         let both = parse("pid|7|prometheus|http://h:9090/|sum(up)");
-        assert_eq!(both, Ok(vec![Watched::Pid(7), prometheus]));
+        assert_eq!(both, Ok(vec![MonitorSource::Pid(7), prometheus]));
         for (words, says) in [
             ("pid|x", "`x` is no process number"),
             ("pid", "`pid` cannot be watched"),

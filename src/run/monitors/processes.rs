@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::clock::{self, Time};
 use crate::host::usage::{self, MachineUse, ProcessUse};
-use crate::stats::{Dial, Unit, Whose};
+use crate::stats::{Monitor, MonitorOwner, MonitorUnit};
 
 /// This process and its machine.
 #[derive(Debug)]
@@ -36,17 +36,21 @@ impl Own {
         }
     }
 
-    pub(super) fn dials(&self) -> Vec<Dial> {
-        let dial = |name: &str, unit| Dial { name: name.to_owned(), unit, whose: Whose::Generator };
+    pub(super) fn dials(&self) -> Vec<Monitor> {
+        let dial = |name: &str, unit| Monitor {
+            name: name.to_owned(),
+            unit,
+            owner: MonitorOwner::Generator,
+        };
         let mut all = vec![
-            dial("cpu", Unit::Percent),
-            dial("machine cpu", Unit::Percent),
-            dial("steal", Unit::Percent),
-            dial("memory", Unit::Bytes),
-            dial("descriptors", Unit::Count),
-            dial("hiccup", Unit::Micros),
+            dial("cpu", MonitorUnit::Percent),
+            dial("machine cpu", MonitorUnit::Percent),
+            dial("steal", MonitorUnit::Percent),
+            dial("memory", MonitorUnit::Bytes),
+            dial("descriptors", MonitorUnit::Count),
+            dial("hiccup", MonitorUnit::Micros),
         ];
-        all.extend(self.throttled_ns.map(|_| dial("throttled", Unit::Percent)));
+        all.extend(self.throttled_ns.map(|_| dial("throttled", MonitorUnit::Percent)));
         all
     }
 
@@ -86,17 +90,17 @@ impl Pid {
         Ok(Self { number: pid, at: clock::now(), before })
     }
 
-    pub(super) fn dials(&self) -> Vec<Dial> {
+    pub(super) fn dials(&self) -> Vec<Monitor> {
         let units = [
-            ("cpu", Unit::Percent),
-            ("memory", Unit::Bytes),
-            ("descriptors", Unit::Count),
-            ("threads", Unit::Count),
+            ("cpu", MonitorUnit::Percent),
+            ("memory", MonitorUnit::Bytes),
+            ("descriptors", MonitorUnit::Count),
+            ("threads", MonitorUnit::Count),
         ];
-        let dial = |(what, unit)| Dial {
+        let dial = |(what, unit)| Monitor {
             name: format!("pid {} {what}", self.number),
             unit,
-            whose: Whose::Target,
+            owner: MonitorOwner::Target,
         };
         units.map(dial).into()
     }

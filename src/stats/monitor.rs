@@ -6,18 +6,18 @@
 
 /// Something that has a reading each second.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Dial {
+pub struct Monitor {
     /// What it is called: `cpu`, `memory`, `hiccup max`, `pid 4711 cpu`, a query.
     pub name: String,
     /// Its unit.
-    pub unit: Unit,
+    pub unit: MonitorUnit,
     /// Whose it is.
-    pub whose: Whose,
+    pub owner: MonitorOwner,
 }
 
 /// The unit of a dial's readings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub enum MonitorUnit {
     /// 100 is all of it; of CPU, one core.
     Percent,
     /// Bytes.
@@ -32,7 +32,7 @@ pub enum Unit {
 
 /// Whose figures a dial shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
+pub enum MonitorOwner {
     /// This process, and the machine it is on.
     Generator,
     /// What is under load, by `--watch`.
@@ -47,14 +47,14 @@ pub fn keep_most(mine: &mut Option<f64>, other: Option<f64>) {
     };
 }
 
-impl Unit {
+impl MonitorUnit {
     /// Its name in reports.
     pub const fn name(self) -> &'static str {
         ["percent", "bytes", "count", "us", "plain"][self as usize]
     }
 }
 
-impl Whose {
+impl MonitorOwner {
     /// Its name in reports.
     pub const fn name(self) -> &'static str {
         ["generator", "target"][self as usize]

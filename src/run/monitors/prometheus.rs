@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::stats::{Dial, Unit, Whose};
+use crate::stats::{Monitor, MonitorOwner, MonitorUnit};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -47,8 +47,8 @@ impl Query {
         Ok(Self { text: query.to_owned(), ask, value })
     }
 
-    pub(super) fn dial(&self) -> Dial {
-        Dial { name: self.text.clone(), unit: Unit::Plain, whose: Whose::Target }
+    pub(super) fn dial(&self) -> Monitor {
+        Monitor { name: self.text.clone(), unit: MonitorUnit::Plain, owner: MonitorOwner::Target }
     }
 
     /// Lets the server be asked; it is still being asked when it is slow.
