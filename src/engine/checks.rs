@@ -11,7 +11,7 @@ use super::user::User;
 use crate::plan::extract::{self, Answer, BodyOf, Part};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;
-use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
 use crate::wire::Kept;
 
 /// What was found of an answer.
@@ -83,7 +83,7 @@ pub(super) fn judge(
         });
     // Beside the failed checks: why they failed.
     let undecodable = undecodable(call, kept);
-    let why = undecodable.or(applied.too_complex.then_some(Kind::TooComplex));
+    let why = undecodable.or(applied.too_complex.then_some(FailureKind::TooComplex));
     if let Some(kind) = why {
         shard.recorder.borrow_mut().error(AttemptOutcome::Failed(AttemptPhase::Body, kind));
     }
@@ -94,7 +94,7 @@ pub(super) fn judge(
 }
 
 /// Why what looks at the body of a response finds none; `None` also where nothing does.
-pub(super) fn undecodable(call: &Call, kept: &Kept) -> Option<Kind> {
+pub(super) fn undecodable(call: &Call, kept: &Kept) -> Option<FailureKind> {
     kept.undecodable().filter(|_| call.looks_at_body())
 }
 

@@ -11,7 +11,9 @@ use super::shard::Shard;
 use super::user::User;
 use crate::clock::Time;
 use crate::plan::template::RenderError;
-use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Cause, Exchange, Kind, Sample};
+use crate::stats::{
+    AttemptOutcome, AttemptPhase, CallResult, Cause, Exchange, FailureKind, Sample,
+};
 use crate::wire::Kept;
 
 /// What a call's policy cost it.
@@ -58,7 +60,7 @@ pub(super) fn conclude(
             checks::judge(shard, user, prepared, intended_ns, status, exchange, kept)
         }
         AttemptOutcome::Failed(_, kind) => {
-            if kind == Kind::Forbidden {
+            if kind == FailureKind::Forbidden {
                 shard.forbid(None);
             }
             checks::nothing_to_judge(shard, user, prepared, intended_ns, CallResult::Failed)

@@ -6,7 +6,7 @@
 use super::shard::Shard;
 use crate::plan::template::RenderError;
 use crate::stats::delta::Halt;
-use crate::stats::{AttemptOutcome, AttemptPhase, GeneratorError, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
 
 /// The longest text kept of an expression that failed, bytes.
 const MAX_TEXT: usize = 300;
@@ -17,7 +17,7 @@ impl Shard {
     pub(super) fn template_error(&self, step: Option<&str>, error: &RenderError) -> AttemptOutcome {
         self.tell_expression(step, error);
         if matches!(error, RenderError::Response(_)) {
-            let outcome = AttemptOutcome::Failed(AttemptPhase::Prepare, Kind::UnusableValue);
+            let outcome = AttemptOutcome::Failed(AttemptPhase::Prepare, FailureKind::UnusableValue);
             self.recorder.borrow_mut().error(outcome);
             return outcome;
         }

@@ -15,7 +15,7 @@ use super::user::User;
 use crate::plan::realm::Realm;
 use crate::plan::{Address, Service};
 use crate::stats::recorder::Attempt;
-use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
 use crate::wire::framing::Broken;
 use crate::wire::jar::{Jar, Origin};
 use crate::wire::location::Location;
@@ -84,7 +84,10 @@ pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mu
         if kept.encoded { coding::decode(kept, prepared.wanted.max_body) } else { Ok(()) };
     match decoded.and_then(|()| Ok(charset::decode(kept)?)) {
         Ok(()) => {}
-        Err(Broken::Response(_, kind @ (Kind::Undecodable | Kind::TooManyCodings))) => {
+        Err(Broken::Response(
+            _,
+            kind @ (FailureKind::Undecodable | FailureKind::TooManyCodings),
+        )) => {
             kept.rare().undecodable = Some(kind);
         }
         Err(broken) => exchange.outcome = broken.outcome(),
@@ -132,7 +135,7 @@ async fn walk(
         let leads_on = |to: &&[u8]| is_redirect(status) && !Location::is_here(to);
         let Some(location) = kept.header("location").filter(leads_on) else { break };
         if hop == prepared.redirects {
-            return nowhere(shard, exchange, Kind::TooManyRedirects);
+            return nowhere(shard, exchange, FailureKind::TooManyRedirects);
         }
         if let Err(refusal) = way.go_on(shard, status, location) {
             kept.rare().not_followed.clone_from(&refusal.why);
@@ -196,7 +199,7 @@ async fn attempt(
 }
 
 /// An answer that points where the call does not go: no complete answer of the call.
-fn nowhere(shard: &Shard, exchange: Exchange, kind: Kind) -> Exchange {
+fn nowhere(shard: &Shard, exchange: Exchange, kind: FailureKind) -> Exchange {
     let outcome = AttemptOutcome::Failed(AttemptPhase::Redirect, kind);
     shard.recorder.borrow_mut().error(outcome);
     Exchange { outcome, ..exchange }
@@ -204,13 +207,13 @@ fn nowhere(shard: &Shard, exchange: Exchange, kind: Kind) -> Exchange {
 
 /// Why a redirect is not followed.
 struct Refusal {
-    kind: Kind,
+    kind: FailureKind,
     /// In words, where the kind does not say it all.
     why: Option<String>,
 }
 
-impl From<Kind> for Refusal {
-    fn from(kind: Kind) -> Self {
+impl From<FailureKind> for Refusal {
+    fn from(kind: FailureKind) -> Self {
         Self { kind, why: None }
     }
 }
@@ -233,20 +236,22 @@ impl Way {
         let to = self.at.resolve(location).map_err(|kind| Refusal {
             kind,
             why: Some(match kind {
-                Kind::RedirectNotAllowed => "the response points to no URL of HTTP".to_owned(),
+                FailureKind::RedirectNotAllowed => {
+                    "the response points to no URL of HTTP".to_owned()
+                }
                 _ => "the Location of the response is no URL".to_owned(),
             }),
         })?;
         let addresses = &shard.addresses;
         let forbid = |why: &str| {
             shard.forbid(Some(&format!("a redirect to {}: {why}", to.host)));
-            Kind::Forbidden
+            FailureKind::Forbidden
         };
         if Realm::of_host(&to.host) == Some(Realm::Metadata) {
             return Err(forbid("that is a cloud's metadata service").into());
         }
         let service = may_follow(addresses, self.service, &to).ok_or_else(|| Refusal {
-            kind: Kind::RedirectNotAllowed,
+            kind: FailureKind::RedirectNotAllowed,
             why: Some(format!("the response points to {}, where no service is", to.origin())),
         })?;
         let to_get = match status {

@@ -8,7 +8,7 @@ use super::breaker::{Breaker, Change, End, State, Verdict};
 use crate::clock::Time;
 use crate::plan::policy::{self, Switch};
 use crate::plan::{Endpoints, Plan};
-use crate::stats::Outcome;
+use crate::stats::AttemptOutcome;
 
 /// All breakers, in the order of their names: endpoints, services, system.
 #[derive(Debug)]
@@ -112,14 +112,16 @@ impl Board {
         &self,
         (endpoint, service): (usize, usize),
         pass: Pass,
-        outcome: Outcome,
+        outcome: AttemptOutcome,
         now: Time,
         mut changed: impl FnMut(Changed),
     ) {
         for (level, at) in self.levels(endpoint, service).into_iter().enumerate() {
             let Some(breaker) = &self.breakers[at] else { continue };
             let end = match outcome {
-                Outcome::Unfinished(_) | Outcome::Own(_) | Outcome::Suppressed(_) => End::Unknown,
+                AttemptOutcome::Unfinished(_)
+                | AttemptOutcome::Own(_)
+                | AttemptOutcome::Suppressed(_) => End::Unknown,
                 outcome if breaker.when().has(outcome) => End::Failure,
                 _ => End::Success,
             };

@@ -54,8 +54,8 @@ pub struct Vitals<'a> {
     pub rss: &'a mut dyn FnMut() -> Option<u64>,
     /// How much it may hold.
     pub limit: Option<u64>,
-    /// The dials of the run's opening, in their order.
-    pub dials: &'a mut dyn FnMut() -> Vec<Option<f64>>,
+    /// The monitors of the run's opening, in their order.
+    pub monitors: &'a mut dyn FnMut() -> Vec<Option<f64>>,
 }
 
 /// A run under way.
@@ -298,7 +298,7 @@ impl Dispatch<'_> {
             users: gauges.users,
             running: gauges.running_calls,
             connections: gauges.connections,
-            monitors: (self.folds.vitals.dials)(),
+            monitors: (self.folds.vitals.monitors)(),
         }
     }
 

@@ -53,7 +53,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
             shard.send(delta).await.unwrap();
         }
         let mut audience = SinkSet::default();
-        let vitals = Vitals { rss: &mut || None, limit: None, dials: &mut Vec::new };
+        let vitals = Vitals { rss: &mut || None, limit: None, monitors: &mut Vec::new };
         let folds = Folds { fold: &mut fold, audience: &mut audience, vitals };
         let outside = Outside { interrupts, commands };
         let stuck = dispatch(&plan, clock::now(), source, folds, outside).await;

@@ -138,7 +138,7 @@ pub fn run(
     look_up::before_load(&plan, &addresses, audience, &interrupts)?;
     let globals = set_up(&plan, &addresses, &interrupts)?;
     let tier = tier::choose(&plan, host::cores().len(), beside.shards);
-    let dials = MonitorSet::new(&beside.watch).map_err(Trouble::Unwatched)?;
+    let monitors = MonitorSet::new(&beside.watch).map_err(Trouble::Unwatched)?;
     let opening = Arc::new(RunInfo {
         plan: Arc::new(plan.outline()),
         started_at: clock::wall(),
@@ -157,7 +157,7 @@ pub fn run(
     wire::bodies::set_budget(body_budget(&plan));
     let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
-    let reading = monitors.begin(start).map_err(|e| Trouble::World("no thread for dials", e))?;
+    let reading = monitors.begin(start).map_err(|e| Trouble::World("no thread for monitors", e))?;
     let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
     let mut fold = Fold::new(opening, tier.shards);
     let stuck = clock::block_on(async {
@@ -175,7 +175,7 @@ pub fn run(
             group.or_else(host::rss_bytes)
         };
         let vitals =
-            Vitals { rss: &mut held, limit: facts.memory(), dials: &mut || reading.take() };
+            Vitals { rss: &mut held, limit: facts.memory(), monitors: &mut || reading.take() };
         let folds = Folds { fold: &mut fold, audience, vitals };
         let outside = Outside { interrupts: receiver, commands: received };
         let stuck = dispatch::dispatch(&plan, start, source, folds, outside).await;

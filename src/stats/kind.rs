@@ -8,11 +8,11 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident, $name:literal, $hint:literal;)*) => {
         /// What went wrong with the target or the way to it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum Kind {
+        pub enum FailureKind {
             $($(#[$doc])* $kind,)*
         }
 
-        impl Kind {
+        impl FailureKind {
             /// All of them.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$kind),*];
 

@@ -37,7 +37,7 @@ pub use heat::Heat;
 pub use histogram::Histogram;
 pub use latency::{Latency, Quantile, Untimed};
 pub use monitor::{Monitor, MonitorOwner, MonitorUnit};
-pub use outcome::{AttemptOutcome, AttemptPhase, CallResult, Cause, GeneratorError, Kind};
+pub use outcome::{AttemptOutcome, AttemptPhase, CallResult, Cause, FailureKind, GeneratorError};
 pub use own_delay::{Delayed, OwnDelay};
 pub use pool::PoolUse;
 pub use recorder::Recorder;

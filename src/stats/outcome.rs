@@ -4,7 +4,7 @@
 //! Invariant: nothing that happens to a request is an `Err`; each ending has a phase and a kind.
 
 pub use super::cause::Cause;
-pub use super::kind::Kind;
+pub use super::kind::FailureKind;
 
 /// The part of an attempt in which it ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,7 +134,7 @@ pub enum AttemptOutcome {
     /// A complete answer with this status.
     Responded(u16),
     /// No complete answer.
-    Failed(AttemptPhase, Kind),
+    Failed(AttemptPhase, FailureKind),
     /// None within the time allowed.
     Timeout(AttemptPhase),
     /// Cut at the hard end of the run.
@@ -148,7 +148,7 @@ pub enum AttemptOutcome {
 impl AttemptOutcome {
     /// Whether the target has said that it did nothing for the request.
     pub const fn is_unprocessed(self) -> bool {
-        matches!(self, Self::Failed(_, Kind::RefusedStream | Kind::GoingAway))
+        matches!(self, Self::Failed(_, FailureKind::RefusedStream | FailureKind::GoingAway))
     }
 }
 
@@ -185,17 +185,18 @@ pub enum CallResult {
 }
 
 /// The number of different errors an attempt can have, for dense counting.
-pub const ERRORS: usize =
-    AttemptPhase::ALL.len() * (Kind::ALL.len() + 2) + GeneratorError::ALL.len() + Cause::ALL.len();
+pub const ERRORS: usize = AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2)
+    + GeneratorError::ALL.len()
+    + Cause::ALL.len();
 
 /// An error's place in a dense table.
 pub fn error_index(outcome: AttemptOutcome) -> Option<usize> {
-    let row = Kind::ALL.len() + 2;
+    let row = FailureKind::ALL.len() + 2;
     Some(match outcome {
         AttemptOutcome::Responded(_) => return None,
         AttemptOutcome::Failed(phase, kind) => phase as usize * row + kind as usize,
-        AttemptOutcome::Timeout(phase) => phase as usize * row + Kind::ALL.len(),
-        AttemptOutcome::Unfinished(phase) => phase as usize * row + Kind::ALL.len() + 1,
+        AttemptOutcome::Timeout(phase) => phase as usize * row + FailureKind::ALL.len(),
+        AttemptOutcome::Unfinished(phase) => phase as usize * row + FailureKind::ALL.len() + 1,
         AttemptOutcome::Own(fault) => AttemptPhase::ALL.len() * row + fault as usize,
         AttemptOutcome::Suppressed(cause) => {
             AttemptPhase::ALL.len() * row + GeneratorError::ALL.len() + cause as usize
@@ -206,12 +207,16 @@ pub fn error_index(outcome: AttemptOutcome) -> Option<usize> {
 /// What an error's count is a number of: `calls` where none was sent, `attempts` where each failed
 /// one of a call counts, retries among them.
 pub fn counted_as(index: usize) -> &'static str {
-    if index < AttemptPhase::ALL.len() * (Kind::ALL.len() + 2) { "attempts" } else { "calls" }
+    if index < AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2) {
+        "attempts"
+    } else {
+        "calls"
+    }
 }
 
 /// Phase, kind and hint of an error's place in the table.
 pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
-    let row = Kind::ALL.len() + 2;
+    let row = FailureKind::ALL.len() + 2;
     let beyond = index.wrapping_sub(AttemptPhase::ALL.len() * row);
     if let Some(fault) = GeneratorError::ALL.get(beyond) {
         return ("generator", fault.name(), fault.hint());
@@ -220,9 +225,9 @@ pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
         return ("suppressed", cause.name(), cause.hint());
     }
     let phase = AttemptPhase::ALL[(index / row).min(AttemptPhase::ALL.len() - 1)].name();
-    match Kind::ALL.get(index % row) {
+    match FailureKind::ALL.get(index % row) {
         Some(kind) => (phase, kind.name(), kind.hint()),
-        None if index % row == Kind::ALL.len() => {
+        None if index % row == FailureKind::ALL.len() => {
             let hint = match phase {
                 "dns" => "no name server answered in time; check /etc/resolv.conf",
                 "connect" => "no address accepted in time: is it down, or behind a firewall?",
@@ -241,7 +246,7 @@ mod tests {
     #[test]
     fn errors_of_calls_that_were_not_sent_count_calls() {
         for (outcome, of) in [
-            (AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Refused), "attempts"),
+            (AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Refused), "attempts"),
             (AttemptOutcome::Timeout(AttemptPhase::Connect), "attempts"),
             (AttemptOutcome::Own(GeneratorError::UnsetVariable), "calls"),
             (AttemptOutcome::Suppressed(Cause::ALL[0]), "calls"),
@@ -257,7 +262,7 @@ mod tests {
         for phase in AttemptPhase::ALL {
             outcomes.push(AttemptOutcome::Timeout(phase));
             outcomes.push(AttemptOutcome::Unfinished(phase));
-            outcomes.extend(Kind::ALL.map(|kind| AttemptOutcome::Failed(phase, kind)));
+            outcomes.extend(FailureKind::ALL.map(|kind| AttemptOutcome::Failed(phase, kind)));
         }
         let mut places: Vec<usize> = outcomes.into_iter().filter_map(error_index).collect();
         places.sort_unstable();

@@ -4,7 +4,7 @@
 //! Invariant: sizes, extensions and trailers are bounded; data passes through uncopied.
 
 use super::framing::Broken;
-use crate::stats::{AttemptPhase, Kind};
+use crate::stats::{AttemptPhase, FailureKind};
 
 /// The most bytes of chunk extensions and trailers in one answer, and digits of one size.
 const MAX_EXTRA: u32 = 16 << 10;
@@ -42,8 +42,8 @@ enum State {
     LastEnd,
 }
 
-const MALFORMED: Broken = Broken::Response(AttemptPhase::Body, Kind::Malformed);
-const TOO_LARGE: Broken = Broken::Response(AttemptPhase::Body, Kind::ChunkExtrasTooLarge);
+const MALFORMED: Broken = Broken::Response(AttemptPhase::Body, FailureKind::Malformed);
+const TOO_LARGE: Broken = Broken::Response(AttemptPhase::Body, FailureKind::ChunkExtrasTooLarge);
 
 impl Chunked {
     /// Reads up to the end of the next stretch of data: how many bytes were used, the data among

@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use super::bodies::Body;
 use super::framing::Broken;
 use super::kept::Kept;
-use crate::stats::{AttemptPhase, Kind};
+use crate::stats::{AttemptPhase, FailureKind};
 
 /// The most codings in a row.
 const MAX_CODINGS: usize = 4;
@@ -20,8 +20,8 @@ const MAX_WINDOW: u64 = 8 << 20;
 /// Decoded at a time.
 const PIECE: usize = 8 << 10;
 
-const UNDECODABLE: Broken = Broken::Response(AttemptPhase::Body, Kind::Undecodable);
-const TOO_MANY: Broken = Broken::Response(AttemptPhase::Body, Kind::TooManyCodings);
+const UNDECODABLE: Broken = Broken::Response(AttemptPhase::Body, FailureKind::Undecodable);
+const TOO_MANY: Broken = Broken::Response(AttemptPhase::Body, FailureKind::TooManyCodings);
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,7 @@ fn drain(mut from: impl Read, max: u64, out: &mut Body) -> Result<(), Broken> {
         match from.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(count) if out.len() as u64 + count as u64 > max => {
-                return Err(Broken::Response(AttemptPhase::Body, Kind::BodyTooLarge));
+                return Err(Broken::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
             }
             Ok(count) => out.push(&piece[..count])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -157,7 +157,7 @@ mod tests {
         encoder.finish().unwrap()
     }
 
-    fn decoded(codings: &str, body: Vec<u8>, max: u64) -> Result<Vec<u8>, Kind> {
+    fn decoded(codings: &str, body: Vec<u8>, max: u64) -> Result<Vec<u8>, FailureKind> {
         let head = format!("A: b\r\nContent-Encoding: {codings}\r\n\r\n").into_bytes();
         let mut kept = Kept { head, body: body.into(), ..Kept::default() };
         match decode(&mut kept, max) {
@@ -185,7 +185,7 @@ mod tests {
             // The row whose first coding was not applied is the one that must fail.
             let got = decoded(codings, body, 100);
             if codings.starts_with("gzip, identity") {
-                assert_eq!(got, Err(Kind::Undecodable));
+                assert_eq!(got, Err(FailureKind::Undecodable));
             } else {
                 assert_eq!(got.as_deref(), Ok(TEXT), "{codings}");
             }
@@ -200,12 +200,19 @@ mod tests {
     fn bombs_and_broken_bodies() {
         let bomb = gzip(&vec![0; 10 << 20]);
         assert!(bomb.len() < 20_000);
-        assert_eq!(decoded("gzip", bomb.clone(), 1 << 20), Err(Kind::BodyTooLarge));
-        assert_eq!(decoded("gzip, gzip", gzip(&bomb), 1 << 20), Err(Kind::BodyTooLarge));
-        assert_eq!(decoded("zstd", ZSTD.repeat(2), 15), Err(Kind::BodyTooLarge));
-        assert_eq!(decoded("gzip, gzip, gzip, gzip, gzip", bomb, 1), Err(Kind::TooManyCodings));
+        assert_eq!(decoded("gzip", bomb.clone(), 1 << 20), Err(FailureKind::BodyTooLarge));
+        assert_eq!(decoded("gzip, gzip", gzip(&bomb), 1 << 20), Err(FailureKind::BodyTooLarge));
+        assert_eq!(decoded("zstd", ZSTD.repeat(2), 15), Err(FailureKind::BodyTooLarge));
+        assert_eq!(
+            decoded("gzip, gzip, gzip, gzip, gzip", bomb, 1),
+            Err(FailureKind::TooManyCodings)
+        );
         for coding in ["gzip", "deflate", "br", "zstd"] {
-            assert_eq!(decoded(coding, vec![255; 20], 100), Err(Kind::Undecodable), "{coding}");
+            assert_eq!(
+                decoded(coding, vec![255; 20], 100),
+                Err(FailureKind::Undecodable),
+                "{coding}"
+            );
         }
         for (coding, whole) in [
             ("gzip", gzip(TEXT)),
@@ -214,7 +221,7 @@ mod tests {
             ("zstd", ZSTD.to_vec()),
         ] {
             let cut = whole[..whole.len() - 2].to_vec();
-            assert_eq!(decoded(coding, cut, 100), Err(Kind::Undecodable), "{coding}");
+            assert_eq!(decoded(coding, cut, 100), Err(FailureKind::Undecodable), "{coding}");
         }
     }
 

@@ -21,7 +21,7 @@ use super::{Endpoint, Outgoing, fault, race, tls};
 use crate::clock::{self, Time};
 use crate::plan::reach::{Proxy, Version};
 use crate::stats::sample::ConnectTimings;
-use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
 /// An open connection.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ impl Connection {
         } else {
             let mut connecting = begun;
             if endpoint.refusal().is_some() {
-                return Err(AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Forbidden));
+                return Err(AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Forbidden));
             }
             let addresses = match endpoint.addresses() {
                 Some(addresses) => addresses,

@@ -14,7 +14,7 @@ use tokio::net::UdpSocket;
 
 use crate::clock::{self, Timer};
 use crate::plan::reach::Family;
-use crate::stats::Kind;
+use crate::stats::FailureKind;
 
 /// How long a name server has to explain a failure, ns.
 const EXPLAIN_NS: u64 = 500_000_000;
@@ -28,7 +28,7 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 /// A look-up that found no address.
 #[derive(Debug)]
 pub(super) struct NotFound {
-    pub(super) kind: Kind,
+    pub(super) kind: FailureKind,
     /// What the system said.
     pub(super) error: io::Error,
     /// The system does not tell why: a name server may.
@@ -47,7 +47,7 @@ pub(super) async fn look_up(
         Ok(found) => found?,
         Err(error) => {
             let error = io::Error::other(error);
-            return Err(NotFound { kind: Kind::Other, error, is_vague: false });
+            return Err(NotFound { kind: FailureKind::Other, error, is_vague: false });
         }
     };
     let wanted = |address: &SocketAddr| match family {
@@ -58,7 +58,7 @@ pub(super) async fn look_up(
     let of_family: Vec<SocketAddr> = found.iter().copied().filter(wanted).collect();
     if of_family.is_empty() {
         let error = io::Error::other("the name has only addresses of the other family");
-        return Err(NotFound { kind: Kind::NoAddressOfFamily, error, is_vague: false });
+        return Err(NotFound { kind: FailureKind::NoAddressOfFamily, error, is_vague: false });
     }
     Ok(of_family)
 }
@@ -78,24 +78,24 @@ fn system(host: &str, port: u16) -> Result<Vec<SocketAddr>, NotFound> {
 /// that is no answer, and for none.
 fn not_found(error: LookupError) -> NotFound {
     let kind = match error.kind() {
-        LookupErrorKind::NoName => Kind::NoSuchName,
-        LookupErrorKind::NoData | LookupErrorKind::Family => Kind::NoAddress,
-        LookupErrorKind::Again | LookupErrorKind::Fail => Kind::DnsFailed,
-        LookupErrorKind::Memory | LookupErrorKind::System => Kind::Other,
-        _ => Kind::NoSuchName,
+        LookupErrorKind::NoName => FailureKind::NoSuchName,
+        LookupErrorKind::NoData | LookupErrorKind::Family => FailureKind::NoAddress,
+        LookupErrorKind::Again | LookupErrorKind::Fail => FailureKind::DnsFailed,
+        LookupErrorKind::Memory | LookupErrorKind::System => FailureKind::Other,
+        _ => FailureKind::NoSuchName,
     };
-    NotFound { kind, is_vague: kind == Kind::DnsFailed, error: error.into() }
+    NotFound { kind, is_vague: kind == FailureKind::DnsFailed, error: error.into() }
 }
 
 /// Why the system's name servers have no address for a name: the first that answers tells.
-pub(super) async fn explain(host: &str) -> Kind {
+pub(super) async fn explain(host: &str) -> FailureKind {
     let servers = servers(&std::fs::read_to_string(RESOLV_CONF).unwrap_or_default());
-    let mut kind = Kind::DnsTimeout;
+    let mut kind = FailureKind::DnsTimeout;
     for server in servers {
         match ask(host, SocketAddr::new(server, 53)).await {
-            Some(Kind::DnsTimeout) => {}
+            Some(FailureKind::DnsTimeout) => {}
             // It has an answer by now; the next one may have none.
-            None => kind = Kind::DnsFailed,
+            None => kind = FailureKind::DnsFailed,
             Some(told) => return told,
         }
     }
@@ -114,7 +114,7 @@ fn servers(text: &str) -> Vec<IpAddr> {
 
 /// What a name server says of a name; `None` if the name cannot be asked for, or it answered after
 /// all.
-async fn ask(host: &str, server: SocketAddr) -> Option<Kind> {
+async fn ask(host: &str, server: SocketAddr) -> Option<FailureKind> {
     let question = question(host)?;
     let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
     let timer = Timer::new();
@@ -137,13 +137,13 @@ async fn ask(host: &str, server: SocketAddr) -> Option<Kind> {
         Poll::Pending => timer.poll(cx).map(|()| None),
     });
     match told.await {
-        None => Some(Kind::DnsTimeout),
-        Some(2) => Some(Kind::DnsServfail),
-        Some(3) => Some(Kind::NoSuchName),
-        Some(5) => Some(Kind::DnsRefused),
+        None => Some(FailureKind::DnsTimeout),
+        Some(2) => Some(FailureKind::DnsServfail),
+        Some(3) => Some(FailureKind::NoSuchName),
+        Some(5) => Some(FailureKind::DnsRefused),
         Some(0) => None,
-        Some(NO_RECORDS) => Some(Kind::NoAddress),
-        Some(_) => Some(Kind::DnsFailed),
+        Some(NO_RECORDS) => Some(FailureKind::NoAddress),
+        Some(_) => Some(FailureKind::DnsFailed),
     }
 }
 
@@ -216,12 +216,12 @@ mod tests {
     #[test]
     fn what_a_name_server_says_has_a_kind() {
         for (said, expected) in [
-            (Some(0), Some(Kind::NoAddress)),
-            (Some(1), Some(Kind::DnsFailed)),
-            (Some(2), Some(Kind::DnsServfail)),
-            (Some(3), Some(Kind::NoSuchName)),
-            (Some(5), Some(Kind::DnsRefused)),
-            (None, Some(Kind::DnsTimeout)),
+            (Some(0), Some(FailureKind::NoAddress)),
+            (Some(1), Some(FailureKind::DnsFailed)),
+            (Some(2), Some(FailureKind::DnsServfail)),
+            (Some(3), Some(FailureKind::NoSuchName)),
+            (Some(5), Some(FailureKind::DnsRefused)),
+            (None, Some(FailureKind::DnsTimeout)),
         ] {
             let server = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
             let at = server.local_addr().unwrap();

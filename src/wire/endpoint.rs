@@ -23,7 +23,7 @@ use crate::clock::{self, Time};
 use crate::plan::reach::{Dns, Pick, Proxy, Reach, Ttl, Version};
 use crate::plan::{Address, Safety};
 use crate::seed::{Seed, Stream};
-use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, Kind};
+use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
 
 /// How long a look-up before the load may take.
 const FORESIGHT: Duration = Duration::from_secs(5);
@@ -60,7 +60,7 @@ pub struct Endpoint {
     /// What came of each address since it was last asked.
     uses: RefCell<BTreeMap<SocketAddr, AddressUse>>,
     /// Why look-ups fail, and until when that is not asked again.
-    why: Cell<Option<(Kind, Time)>>,
+    why: Cell<Option<(FailureKind, Time)>>,
     /// One call at a time asks why.
     asking: Mutex<()>,
     /// What the resolver said last, and until when that is good.
@@ -221,7 +221,7 @@ impl Endpoint {
     }
 
     /// Why the resolver has no address. A name server is asked once in a while, not for each call.
-    async fn why(&self, patience: &Patience) -> Result<Kind, AttemptOutcome> {
+    async fn why(&self, patience: &Patience) -> Result<FailureKind, AttemptOutcome> {
         let explain = async {
             let _turn = self.asking.lock().await;
             match self.why.get().filter(|(_, until)| clock::now() < *until) {
@@ -252,7 +252,7 @@ impl Endpoint {
         match refusal {
             Some(why) if allowed.is_empty() => {
                 *self.refusal.borrow_mut() = Some(why);
-                Err(AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Forbidden))
+                Err(AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Forbidden))
             }
             _ => Ok(allowed.into()),
         }

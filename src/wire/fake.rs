@@ -15,7 +15,7 @@ use super::patience::{GaveUp, Patience};
 use super::{Outgoing, Way};
 use crate::clock::{Time, Timer};
 use crate::stats::sample::Exchange;
-use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
 /// A scripted target.
 #[derive(Clone)]
@@ -183,8 +183,10 @@ fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: AttemptOutcome, sent: bool
 async fn come(reply: Reply, patience: &Patience) -> (AttemptOutcome, bool) {
     match reply {
         Reply::At(done, status) => (wait(done, patience, status).await, true),
-        Reply::Reset => (AttemptOutcome::Failed(AttemptPhase::FirstByte, Kind::Reset), true),
-        Reply::Refuse => (AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Refused), false),
+        Reply::Reset => (AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::Reset), true),
+        Reply::Refuse => {
+            (AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Refused), false)
+        }
         Reply::Hang => (wait(Time::NEVER, patience, 0).await, true),
     }
 }

@@ -7,7 +7,7 @@ use std::io;
 use rustix::io::Errno;
 
 use super::tls_fault;
-use crate::stats::{AttemptOutcome, AttemptPhase, GeneratorError, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
 
 /// The outcome of an attempt that ended in `phase` with `error`.
 pub(super) fn outcome(phase: AttemptPhase, error: &io::Error) -> AttemptOutcome {
@@ -16,21 +16,21 @@ pub(super) fn outcome(phase: AttemptPhase, error: &io::Error) -> AttemptOutcome 
             Errno::MFILE | Errno::NFILE => AttemptOutcome::Own(GeneratorError::NoDescriptor),
             Errno::ADDRNOTAVAIL => AttemptOutcome::Own(GeneratorError::NoPort),
             Errno::NOBUFS | Errno::NOMEM => AttemptOutcome::Own(GeneratorError::NoMemory),
-            Errno::CONNREFUSED => AttemptOutcome::Failed(phase, Kind::Refused),
+            Errno::CONNREFUSED => AttemptOutcome::Failed(phase, FailureKind::Refused),
             Errno::CONNRESET | Errno::PIPE | Errno::CONNABORTED => {
-                AttemptOutcome::Failed(phase, Kind::Reset)
+                AttemptOutcome::Failed(phase, FailureKind::Reset)
             }
             Errno::NETUNREACH | Errno::HOSTUNREACH | Errno::NETDOWN | Errno::TIMEDOUT => {
-                AttemptOutcome::Failed(phase, Kind::Unreachable)
+                AttemptOutcome::Failed(phase, FailureKind::Unreachable)
             }
-            _ => AttemptOutcome::Failed(phase, Kind::Other),
+            _ => AttemptOutcome::Failed(phase, FailureKind::Other),
         };
     }
     let kind = match (of_tls(error), error.kind()) {
         (Some(kind), _) => kind,
-        (None, io::ErrorKind::UnexpectedEof) => Kind::Closed,
-        _ if phase == AttemptPhase::Tls => Kind::TlsProtocol,
-        _ => Kind::Other,
+        (None, io::ErrorKind::UnexpectedEof) => FailureKind::Closed,
+        _ if phase == AttemptPhase::Tls => FailureKind::TlsProtocol,
+        _ => FailureKind::Other,
     };
     AttemptOutcome::Failed(phase, kind)
 }
@@ -42,7 +42,7 @@ pub(super) fn words(error: &io::Error) -> String {
 }
 
 /// The kind of an error that TLS made; `None` for any other.
-pub(super) fn of_tls(error: &io::Error) -> Option<Kind> {
+pub(super) fn of_tls(error: &io::Error) -> Option<FailureKind> {
     error.get_ref().and_then(|inner| inner.downcast_ref()).map(tls_fault::kind)
 }
 
@@ -53,9 +53,11 @@ pub(super) fn is_reset(error: &io::Error) -> bool {
 }
 
 /// Whether a kind is one that a target's alert gives after the handshake.
-pub(super) const fn is_alert(kind: Kind) -> bool {
+pub(super) const fn is_alert(kind: FailureKind) -> bool {
     matches!(
         kind,
-        Kind::ClientCertificateWanted | Kind::ClientCertificateRefused | Kind::TlsProtocol
+        FailureKind::ClientCertificateWanted
+            | FailureKind::ClientCertificateRefused
+            | FailureKind::TlsProtocol
     )
 }

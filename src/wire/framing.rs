@@ -10,7 +10,7 @@ use super::bodies::NoRoom;
 use super::chunked::Chunked;
 use super::kept::{Kept, Wanted};
 use super::plain;
-use crate::stats::{AttemptOutcome, AttemptPhase, GeneratorError, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
 
 /// The longest head accepted.
 pub const MAX_HEAD: usize = 64 << 10;
@@ -53,7 +53,7 @@ enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Broken {
     /// It breaks the rules of HTTP, or a bound.
-    Response(AttemptPhase, Kind),
+    Response(AttemptPhase, FailureKind),
     /// Its body was to be kept, and there is no memory for it.
     NoRoom,
 }
@@ -67,7 +67,7 @@ impl Broken {
         }
     }
 
-    const fn head(kind: Kind) -> Self {
+    const fn head(kind: FailureKind) -> Self {
         Self::Response(AttemptPhase::FirstByte, kind)
     }
 }
@@ -218,8 +218,8 @@ impl Reader {
     /// After an interim response it is HTTP that came, whatever follows.
     fn parse(&self, bytes: &[u8]) -> Result<Option<Head>, Broken> {
         parse(bytes).map_err(|broken| match broken {
-            Broken::Response(phase, Kind::NotHttp) if self.interim > 0 => {
-                Broken::Response(phase, Kind::Malformed)
+            Broken::Response(phase, FailureKind::NotHttp) if self.interim > 0 => {
+                Broken::Response(phase, FailureKind::Malformed)
             }
             other => other,
         })
@@ -227,25 +227,25 @@ impl Reader {
 
     fn carry_on(&mut self, bytes: &[u8]) -> Result<(), Broken> {
         if self.carry.len() + bytes.len() > MAX_HEAD + (64 << 10) {
-            return Err(Broken::head(Kind::HeadTooLarge));
+            return Err(Broken::head(FailureKind::HeadTooLarge));
         }
         self.carry.extend_from_slice(bytes);
         if self.carry.len() > MAX_HEAD && self.parse(&self.carry)?.is_none() {
-            return Err(Broken::head(Kind::HeadTooLarge));
+            return Err(Broken::head(FailureKind::HeadTooLarge));
         }
         Ok(())
     }
 
     fn begin_body(&mut self, head: &Head, bytes: &[u8], kept: &mut Kept) -> Result<(), Broken> {
         if head.length > MAX_HEAD {
-            return Err(Broken::head(Kind::HeadTooLarge));
+            return Err(Broken::head(FailureKind::HeadTooLarge));
         }
         if head.status / 100 == 1 {
             self.interim += 1;
             // 101 would switch to a protocol that no request asked for.
             return match head.status {
-                101 => Err(Broken::head(Kind::Malformed)),
-                _ if self.interim > MAX_INTERIM => Err(Broken::head(Kind::TooManyInterim)),
+                101 => Err(Broken::head(FailureKind::Malformed)),
+                _ if self.interim > MAX_INTERIM => Err(Broken::head(FailureKind::TooManyInterim)),
                 _ => Ok(()),
             };
         }
@@ -265,7 +265,7 @@ impl Reader {
             match head.framing {
                 Framing::Length(0) => State::Done,
                 Framing::Length(length) if length > self.wanted.max_body => {
-                    return Err(Broken::Response(AttemptPhase::Body, Kind::BodyTooLarge));
+                    return Err(Broken::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
                 }
                 Framing::Length(length) => State::Length(length),
                 Framing::Chunked => State::Chunked(Chunked::default()),
@@ -281,7 +281,7 @@ impl Reader {
     fn take_body(&mut self, data: &[u8], kept: &mut Kept) -> Result<(), Broken> {
         self.body += data.len() as u64;
         if self.body > self.wanted.max_body {
-            return Err(Broken::Response(AttemptPhase::Body, Kind::BodyTooLarge));
+            return Err(Broken::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
         }
         if self.wanted.keep_body {
             kept.body.push(data)?;
@@ -295,7 +295,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Broken> {
     if bytes.iter().take(MAX_BLANK + 1).all(|byte| matches!(byte, b'\r' | b'\n'))
         && bytes.len() > MAX_BLANK
     {
-        return Err(Broken::head(Kind::NotHttp));
+        return Err(Broken::head(FailureKind::NotHttp));
     }
     let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
     let mut response = httparse::Response::new(&mut []);
@@ -317,9 +317,11 @@ fn parse_odd(bytes: &[u8]) -> Result<Option<Head>, Broken> {
     let head = match response.parse(bytes) {
         Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length)?,
         Ok(httparse::Status::Partial) => return Ok(None),
-        Err(httparse::Error::TooManyHeaders) => return Err(Broken::head(Kind::TooManyHeaders)),
-        Err(_) if plain::is_http(bytes) => return Err(Broken::head(Kind::Malformed)),
-        Err(_) => return Err(Broken::head(Kind::NotHttp)),
+        Err(httparse::Error::TooManyHeaders) => {
+            return Err(Broken::head(FailureKind::TooManyHeaders));
+        }
+        Err(_) if plain::is_http(bytes) => return Err(Broken::head(FailureKind::Malformed)),
+        Err(_) => return Err(Broken::head(FailureKind::NotHttp)),
     };
     Ok(Some(Head { plain, ..head }))
 }
@@ -330,7 +332,7 @@ fn understand(
     bytes: &[u8],
     length: usize,
 ) -> Result<Head, Broken> {
-    let malformed = Broken::head(Kind::Malformed);
+    let malformed = Broken::head(FailureKind::Malformed);
     let mut keep_alive = response.version == Some(1);
     let mut close = false;
     let mut content_length: Option<u64> = None;

@@ -20,7 +20,7 @@ use super::patience::{GaveUp, Patience};
 use super::{Endpoint, Line, Outgoing, Resend, link};
 use crate::clock::{self, Time};
 use crate::stats::sample::{ConnectTimings, Exchange};
-use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
 /// A request on a connection idle for at least this long may be sent again on a fresh one: the
 /// target may have closed it just then. Younger ones were closed in our face.
@@ -209,7 +209,7 @@ pub(super) async fn converse(
 ) -> Ended {
     line.carry();
     let Some(connection) = line.connection.as_mut() else {
-        return Ended::Failed(AttemptOutcome::Failed(AttemptPhase::Send, Kind::Other));
+        return Ended::Failed(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other));
     };
     let mut reader = Reader::new(outgoing.wanted);
     // One future for both: a target may answer before it has read all of a long request.
@@ -264,7 +264,7 @@ pub(super) fn read_piece(
             account.done = clock::now();
             return Poll::Ready(Some(Ended::Answered(reader.status())));
         }
-        Ok(0) => return Poll::Ready(Some(broken_off(reader, Kind::Closed))),
+        Ok(0) => return Poll::Ready(Some(broken_off(reader, FailureKind::Closed))),
         Ok(count) => &buffer[..count],
         Err(error) => return Poll::Ready(Some(read_error(reader, &error))),
     };
@@ -320,7 +320,7 @@ fn read_error(reader: &Reader, error: &io::Error) -> Ended {
     if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
 }
 
-fn broken_off(reader: &Reader, kind: Kind) -> Ended {
+fn broken_off(reader: &Reader, kind: FailureKind) -> Ended {
     let outcome = AttemptOutcome::Failed(reader.phase(), kind);
     if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
 }

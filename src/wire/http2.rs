@@ -26,7 +26,7 @@ use super::{Endpoint, Line, Outgoing, Resend, message};
 use crate::clock::{self, Time};
 use crate::plan::reach::Version;
 use crate::stats::sample::{ConnectTimings, Exchange};
-use crate::stats::{AttemptOutcome, AttemptPhase, GeneratorError, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
 
 /// What h2 decodes of a head before it gives up. More than is accepted, so that a head over
 /// [`MAX_HEAD`] is told from nonsense, which h2 reports with the same code.
@@ -148,7 +148,7 @@ async fn exchange(
         _ if spoken.is_some_and(|failure| failure.is_unprocessed) => Resend::Unprocessed,
         AttemptOutcome::Failed(
             AttemptPhase::Send | AttemptPhase::FirstByte,
-            Kind::Closed | Kind::Reset,
+            FailureKind::Closed | FailureKind::Reset,
         ) if outgoing.idempotent && is_old => Resend::Stale,
         _ => Resend::No,
     };
@@ -165,7 +165,7 @@ fn is_doubtful(outcome: AttemptOutcome) -> bool {
     match outcome {
         AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) => true,
         AttemptOutcome::Failed(AttemptPhase::Send | AttemptPhase::FirstByte, kind) => {
-            !matches!(kind, Kind::Malformed | Kind::HeadTooLarge)
+            !matches!(kind, FailureKind::Malformed | FailureKind::HeadTooLarge)
         }
         _ => false,
     }
@@ -188,7 +188,7 @@ pub(super) async fn open(
         line.open_two(Http2::over(connection, endpoint, patience).await?);
     } else if endpoint.version == Version::Http2 {
         times.open = false;
-        return Err(AttemptOutcome::Failed(AttemptPhase::Tls, Kind::NoHttp2));
+        return Err(AttemptOutcome::Failed(AttemptPhase::Tls, FailureKind::NoHttp2));
     } else {
         line.open(connection);
     }
@@ -267,7 +267,7 @@ impl Http2 {
         progress: &mut Progress,
     ) -> Result<(), Broken> {
         let Some((request, body)) = message::request(outgoing.bytes, self.scheme.clone()) else {
-            return Err(AttemptOutcome::Failed(AttemptPhase::Send, Kind::Other).into());
+            return Err(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other).into());
         };
         poll_fn(|cx| self.sender.poll_ready(cx)).await?;
         let (mut answer, mut stream) = self.sender.send_request(request, body.is_empty())?;
@@ -284,8 +284,10 @@ impl Http2 {
             while let Poll::Ready(Some(Ok(_))) = answer.poll_informational(cx) {
                 interim += 1;
                 if interim > MAX_INTERIM {
-                    let many =
-                        AttemptOutcome::Failed(AttemptPhase::FirstByte, Kind::TooManyInterim);
+                    let many = AttemptOutcome::Failed(
+                        AttemptPhase::FirstByte,
+                        FailureKind::TooManyInterim,
+                    );
                     return Poll::Ready(Err(many.into()));
                 }
             }
@@ -297,7 +299,9 @@ impl Http2 {
         progress.phase = AttemptPhase::Body;
         let (head, mut data) = answer.into_parts();
         if message::head_length(&head.headers) > MAX_HEAD {
-            return Err(AttemptOutcome::Failed(AttemptPhase::FirstByte, Kind::HeadTooLarge).into());
+            return Err(
+                AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::HeadTooLarge).into()
+            );
         }
         message::keep_head(&head.headers, progress.status, &outgoing.wanted, kept);
         let mut length = 0;
@@ -313,7 +317,9 @@ impl Http2 {
             };
             length += piece.len() as u64;
             if length > outgoing.wanted.max_body {
-                return Err(AttemptOutcome::Failed(AttemptPhase::Body, Kind::BodyTooLarge).into());
+                return Err(
+                    AttemptOutcome::Failed(AttemptPhase::Body, FailureKind::BodyTooLarge).into()
+                );
             }
             if outgoing.wanted.keep_body {
                 let no_room = |_| Broken::Here(AttemptOutcome::Own(GeneratorError::KeptBodies));

@@ -4,7 +4,7 @@
 //! Invariant: nothing is kept that nobody asked for; buffers are reused from call to call.
 
 use super::bodies::Body;
-use crate::stats::Kind;
+use crate::stats::FailureKind;
 
 /// What is asked of the reader for one answer.
 #[derive(Clone, Copy, Debug)]
@@ -46,7 +46,7 @@ pub struct Kept {
 #[derive(Debug, Default)]
 pub struct Rare {
     /// Why the content codings of the body that was kept could not be undone: it is as it came.
-    pub undecodable: Option<Kind>,
+    pub undecodable: Option<FailureKind>,
     /// The body that was kept as UTF-8, where it is in another charset or begins with a mark.
     pub text: Option<Body>,
     /// What is known of why a redirect was not followed, beside its kind.
@@ -60,7 +60,7 @@ impl Kept {
     }
 
     /// Why the content codings of the body could not be undone.
-    pub fn undecodable(&self) -> Option<Kind> {
+    pub fn undecodable(&self) -> Option<FailureKind> {
         self.rare.as_ref()?.undecodable
     }
 

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use crate::plan::Address;
-use crate::stats::Kind;
+use crate::stats::FailureKind;
 
 /// A place that an answer pointed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,25 +61,25 @@ impl Location {
     ///
     /// # Errors
     /// `Malformed` when it is no reference, `RedirectNotAllowed` when it is not for HTTP.
-    pub fn resolve(&self, reference: &[u8]) -> Result<Self, Kind> {
-        let text = clean(reference).ok_or(Kind::Malformed)?;
+    pub fn resolve(&self, reference: &[u8]) -> Result<Self, FailureKind> {
+        let text = clean(reference).ok_or(FailureKind::Malformed)?;
         let text = text.split('#').next().unwrap_or_default();
         let scheme = text.find([':', '/', '?']).filter(|&at| text[at..].starts_with(':'));
         let (tls, rest) = match scheme {
             Some(end) => match text[..end].to_ascii_lowercase().as_str() {
                 "http" => (false, &text[end + 1..]),
                 "https" => (true, &text[end + 1..]),
-                _ => return Err(Kind::RedirectNotAllowed),
+                _ => return Err(FailureKind::RedirectNotAllowed),
             },
             None => (self.tls, text),
         };
         if let Some(rest) = rest.strip_prefix("//") {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
-            let (host, port) = authority(&rest[..end], tls).ok_or(Kind::Malformed)?;
+            let (host, port) = authority(&rest[..end], tls).ok_or(FailureKind::Malformed)?;
             return Ok(Self { tls, host, port, target: normal(&rest[end..]) });
         }
         if scheme.is_some() {
-            return Err(Kind::Malformed);
+            return Err(FailureKind::Malformed);
         }
         let own_path = self.target.split('?').next().unwrap_or_default();
         let target = match rest.bytes().next() {

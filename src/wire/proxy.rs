@@ -12,7 +12,7 @@ use tokio::net::TcpStream;
 use super::endpoint::Endpoint;
 use super::framing::MAX_INTERIM;
 use crate::plan::reach::{Proxy, ProxyKind};
-use crate::stats::Kind;
+use crate::stats::FailureKind;
 
 /// The most bytes of answers to CONNECT, interim ones among them.
 const MAX_HEAD: usize = 8 << 10;
@@ -23,11 +23,11 @@ pub(super) enum NoWay {
     /// The connection to the proxy failed.
     Io(io::Error),
     /// It said no, or something that is no answer.
-    Refused(Kind),
+    Refused(FailureKind),
 }
 
 /// It said no without a reason that has a kind, or it is no proxy.
-const NO: NoWay = NoWay::Refused(Kind::Proxy);
+const NO: NoWay = NoWay::Refused(FailureKind::Proxy);
 
 impl From<io::Error> for NoWay {
     fn from(error: io::Error) -> Self {
@@ -69,9 +69,9 @@ async fn connect(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Res
             Some(200..=299) => Ok(()),
             // An interim response says nothing yet; 101 would be another protocol.
             Some(100 | 102..=199) => continue,
-            Some(407) => Err(NoWay::Refused(Kind::ProxyLogin)),
-            Some(403) => Err(NoWay::Refused(Kind::ProxyForbidden)),
-            Some(502..=504) => Err(NoWay::Refused(Kind::ProxyCannotReach)),
+            Some(407) => Err(NoWay::Refused(FailureKind::ProxyLogin)),
+            Some(403) => Err(NoWay::Refused(FailureKind::ProxyForbidden)),
+            Some(502..=504) => Err(NoWay::Refused(FailureKind::ProxyCannotReach)),
             _ => Err(NO),
         };
     }
@@ -100,7 +100,7 @@ async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Resul
     match answer {
         [5, chosen] if chosen == method => {}
         // No method that was offered will do (RFC 1928 §3): it wants a login.
-        [5, 255] => return Err(NoWay::Refused(Kind::ProxyLogin)),
+        [5, 255] => return Err(NoWay::Refused(FailureKind::ProxyLogin)),
         _ => return Err(NO),
     }
     if let Some((user, password)) = &proxy.login {
@@ -112,7 +112,7 @@ async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Resul
         tcp.write_all(&login).await?;
         tcp.read_exact(&mut answer).await?;
         if answer[1] != 0 {
-            return Err(NoWay::Refused(Kind::ProxyLogin));
+            return Err(NoWay::Refused(FailureKind::ProxyLogin));
         }
     }
     let mut request = vec![5, 1, 0];
@@ -138,8 +138,8 @@ async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Resul
     match head {
         [5, 0, ..] => {}
         // RFC 1928 §6: not allowed by its rules; network or host unreachable, refused, expired.
-        [5, 2, ..] => return Err(NoWay::Refused(Kind::ProxyForbidden)),
-        [5, 3..=6, ..] => return Err(NoWay::Refused(Kind::ProxyCannotReach)),
+        [5, 2, ..] => return Err(NoWay::Refused(FailureKind::ProxyForbidden)),
+        [5, 3..=6, ..] => return Err(NoWay::Refused(FailureKind::ProxyCannotReach)),
         _ => return Err(NO),
     }
     // The address it went out from, which nobody needs.

@@ -17,7 +17,7 @@ use super::connection::{farther, gave_up};
 use super::patience::{GaveUp, Patience};
 use super::{Endpoint, Outgoing, Way, fault, socket};
 use crate::clock::{self, Timer};
-use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, Kind};
+use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
 
 /// How long an address has before the next one is tried beside it, ns (RFC 8305 §5: 250 ms).
 const DELAY_NS: u64 = 250_000_000;
@@ -46,7 +46,7 @@ pub(super) async fn connect(
         is_due: true,
         timer: Timer::new(),
     };
-    let mut last = AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Other);
+    let mut last = AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Other);
     while race.is_open() {
         let (address, connected) = match patience.wait(poll_fn(|cx| race.poll(cx))).await {
             Ok(ended) => ended,

@@ -9,7 +9,7 @@ use h2::Reason;
 
 use super::fault;
 use super::framing::MAX_HEAD;
-use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
 /// Why an exchange over HTTP/2 failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub(super) struct Circumstances {
     /// Bytes that came in meanwhile.
     pub(super) received: u64,
     /// What TLS says of the end of the connection, which h2 does not pass on.
-    pub(super) tls: Option<Kind>,
+    pub(super) tls: Option<FailureKind>,
 }
 
 impl Circumstances {
@@ -71,38 +71,38 @@ fn outcome(error: &h2::Error, circumstances: Circumstances) -> AttemptOutcome {
         (Some(_), _) if let Some(kind) = tls => kind,
         (Some(io), _) if io.raw_os_error().is_some() => return fault::outcome(phase, io),
         (Some(io), _) => match io.kind() {
-            io::ErrorKind::ConnectionReset => Kind::Reset,
-            io::ErrorKind::InvalidData => Kind::Malformed,
-            _ => Kind::Closed,
+            io::ErrorKind::ConnectionReset => FailureKind::Reset,
+            io::ErrorKind::InvalidData => FailureKind::Malformed,
+            _ => FailureKind::Closed,
         },
         // Told by the target: one stream was given up, or all above the last.
         (None, Some(reason)) if error.is_remote() => match kind_of(reason) {
             // What was answered in part was processed.
-            Some(Kind::RefusedStream) if !before_response => Kind::Reset,
+            Some(FailureKind::RefusedStream) if !before_response => FailureKind::Reset,
             Some(kind) => kind,
-            None if error.is_reset() => Kind::Reset,
-            None if before_response => Kind::GoingAway,
-            None => Kind::Closed,
+            None if error.is_reset() => FailureKind::Reset,
+            None if before_response => FailureKind::GoingAway,
+            None => FailureKind::Closed,
         },
         // Found by h2: a head over its limit, which it tells from nonsense only where it is far
         // over it.
         (None, Some(Reason::ENHANCE_YOUR_CALM | Reason::COMPRESSION_ERROR))
             if phase == AttemptPhase::FirstByte =>
         {
-            Kind::HeadTooLarge
+            FailureKind::HeadTooLarge
         }
         (None, Some(_)) if phase == AttemptPhase::FirstByte && received > MAX_HEAD as u64 => {
-            Kind::HeadTooLarge
+            FailureKind::HeadTooLarge
         }
         // These were no frames, or not where they may be.
-        (None, Some(_)) => Kind::Malformed,
-        (None, None) => Kind::Closed,
+        (None, Some(_)) => FailureKind::Malformed,
+        (None, None) => FailureKind::Closed,
     };
     AttemptOutcome::Failed(phase, kind)
 }
 
 /// What a reason of the target's is called (RFC 9113 §7); `None` for one that only ends.
-fn kind_of(reason: Reason) -> Option<Kind> {
+fn kind_of(reason: Reason) -> Option<FailureKind> {
     Some(match reason {
         Reason::PROTOCOL_ERROR
         | Reason::FLOW_CONTROL_ERROR
@@ -111,11 +111,11 @@ fn kind_of(reason: Reason) -> Option<Kind> {
         | Reason::FRAME_SIZE_ERROR
         | Reason::COMPRESSION_ERROR
         | Reason::CONNECT_ERROR
-        | Reason::INADEQUATE_SECURITY => Kind::Http2Protocol,
-        Reason::INTERNAL_ERROR => Kind::Http2Internal,
-        Reason::REFUSED_STREAM => Kind::RefusedStream,
-        Reason::ENHANCE_YOUR_CALM => Kind::EnhanceYourCalm,
-        Reason::HTTP_1_1_REQUIRED => Kind::Http11Required,
+        | Reason::INADEQUATE_SECURITY => FailureKind::Http2Protocol,
+        Reason::INTERNAL_ERROR => FailureKind::Http2Internal,
+        Reason::REFUSED_STREAM => FailureKind::RefusedStream,
+        Reason::ENHANCE_YOUR_CALM => FailureKind::EnhanceYourCalm,
+        Reason::HTTP_1_1_REQUIRED => FailureKind::Http11Required,
         _ => return None,
     })
 }

@@ -17,7 +17,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 use super::fault;
 use super::verifier::Verifier;
 use crate::plan::reach::{Identity, Tls, Version};
-use crate::stats::{AttemptOutcome, AttemptPhase, Kind};
+use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
 /// The client's side of TLS for a service.
 #[derive(Clone, Debug)]
@@ -55,12 +55,15 @@ impl Client {
         let Some(wanted) = &self.wanted else { return outcome };
         match (outcome, wanted.0.load(Relaxed)) {
             (
-                AttemptOutcome::Failed(phase, Kind::TlsCipher | Kind::ClientCertificateRefused),
+                AttemptOutcome::Failed(
+                    phase,
+                    FailureKind::TlsCipher | FailureKind::ClientCertificateRefused,
+                ),
                 true,
-            ) => AttemptOutcome::Failed(phase, Kind::ClientCertificateWanted),
+            ) => AttemptOutcome::Failed(phase, FailureKind::ClientCertificateWanted),
             // There was none to refuse.
-            (AttemptOutcome::Failed(phase, Kind::ClientCertificateRefused), false) => {
-                AttemptOutcome::Failed(phase, Kind::TlsProtocol)
+            (AttemptOutcome::Failed(phase, FailureKind::ClientCertificateRefused), false) => {
+                AttemptOutcome::Failed(phase, FailureKind::TlsProtocol)
             }
             (outcome, _) => outcome,
         }

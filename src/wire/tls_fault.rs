@@ -6,16 +6,16 @@
 use rustls::{AlertDescription, CertificateError, Error, PeerIncompatible};
 
 use super::verifier::SelfSigned;
-use crate::stats::Kind;
+use crate::stats::FailureKind;
 
 /// The kind of an error.
-pub(super) fn kind(error: &Error) -> Kind {
+pub(super) fn kind(error: &Error) -> FailureKind {
     match error {
         Error::InvalidCertificate(why) => of_certificate(why),
         Error::AlertReceived(alert) => of_alert(*alert),
         Error::PeerIncompatible(why) => of_offer(why),
-        Error::NoApplicationProtocol => Kind::NoHttp2,
-        _ => Kind::TlsProtocol,
+        Error::NoApplicationProtocol => FailureKind::NoHttp2,
+        _ => FailureKind::TlsProtocol,
     }
 }
 
@@ -39,30 +39,32 @@ pub(super) fn words(error: &Error) -> String {
     }
 }
 
-fn of_certificate(why: &CertificateError) -> Kind {
+fn of_certificate(why: &CertificateError) -> FailureKind {
     use CertificateError as Why;
     match why {
-        Why::Expired | Why::ExpiredContext { .. } => Kind::CertificateExpired,
-        Why::NotValidYet | Why::NotValidYetContext { .. } => Kind::CertificateNotYetValid,
-        Why::NotValidForName | Why::NotValidForNameContext { .. } => Kind::CertificateWrongHost,
+        Why::Expired | Why::ExpiredContext { .. } => FailureKind::CertificateExpired,
+        Why::NotValidYet | Why::NotValidYetContext { .. } => FailureKind::CertificateNotYetValid,
+        Why::NotValidForName | Why::NotValidForNameContext { .. } => {
+            FailureKind::CertificateWrongHost
+        }
         // A CA that was made anew has the name of the old one, and another key.
-        Why::UnknownIssuer | Why::BadSignature => Kind::CertificateUnknownIssuer,
-        Why::Revoked => Kind::CertificateRevoked,
-        Why::Other(other) if other.0.is::<SelfSigned>() => Kind::CertificateSelfSigned,
-        why if is_of_ca(why) => Kind::CertificateOfCa,
-        _ => Kind::Certificate,
+        Why::UnknownIssuer | Why::BadSignature => FailureKind::CertificateUnknownIssuer,
+        Why::Revoked => FailureKind::CertificateRevoked,
+        Why::Other(other) if other.0.is::<SelfSigned>() => FailureKind::CertificateSelfSigned,
+        why if is_of_ca(why) => FailureKind::CertificateOfCa,
+        _ => FailureKind::Certificate,
     }
 }
 
 /// What the target said before it gave up (RFC 8446 §6.2).
-fn of_alert(alert: AlertDescription) -> Kind {
+fn of_alert(alert: AlertDescription) -> FailureKind {
     use AlertDescription as Alert;
     match alert {
-        Alert::ProtocolVersion => Kind::TlsVersion,
-        Alert::HandshakeFailure | Alert::InsufficientSecurity => Kind::TlsCipher,
-        Alert::NoApplicationProtocol => Kind::NoHttp2,
-        Alert::UnrecognisedName => Kind::TlsUnknownName,
-        Alert::CertificateRequired | Alert::NoCertificate => Kind::ClientCertificateWanted,
+        Alert::ProtocolVersion => FailureKind::TlsVersion,
+        Alert::HandshakeFailure | Alert::InsufficientSecurity => FailureKind::TlsCipher,
+        Alert::NoApplicationProtocol => FailureKind::NoHttp2,
+        Alert::UnrecognisedName => FailureKind::TlsUnknownName,
+        Alert::CertificateRequired | Alert::NoCertificate => FailureKind::ClientCertificateWanted,
         // Certificates that the target did not accept are ours.
         Alert::BadCertificate
         | Alert::UnsupportedCertificate
@@ -71,19 +73,19 @@ fn of_alert(alert: AlertDescription) -> Kind {
         | Alert::CertificateUnknown
         | Alert::UnknownCA
         | Alert::AccessDenied
-        | Alert::DecryptError => Kind::ClientCertificateRefused,
-        _ => Kind::TlsProtocol,
+        | Alert::DecryptError => FailureKind::ClientCertificateRefused,
+        _ => FailureKind::TlsProtocol,
     }
 }
 
-fn of_offer(why: &PeerIncompatible) -> Kind {
+fn of_offer(why: &PeerIncompatible) -> FailureKind {
     match why {
         PeerIncompatible::ServerDoesNotSupportTls12Or13
         | PeerIncompatible::ServerTlsVersionIsDisabledByOurConfig
         | PeerIncompatible::Tls12NotOffered
         | PeerIncompatible::Tls12NotOfferedOrEnabled
-        | PeerIncompatible::SupportedVersionsExtensionRequired => Kind::TlsVersion,
-        _ => Kind::TlsCipher,
+        | PeerIncompatible::SupportedVersionsExtensionRequired => FailureKind::TlsVersion,
+        _ => FailureKind::TlsCipher,
     }
 }
 

@@ -13,7 +13,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::connection::Connection;
 use super::fault;
-use crate::stats::Kind;
+use crate::stats::FailureKind;
 
 /// What went over a connection, frames and all.
 #[derive(Debug, Default)]
@@ -23,7 +23,7 @@ pub(super) struct Traffic {
     /// What of it exchanges have been told.
     told: Cell<(u64, u64)>,
     /// What TLS said when it failed.
-    pub(super) fault: Cell<Option<Kind>>,
+    pub(super) fault: Cell<Option<FailureKind>>,
 }
 
 /// A connection whose bytes are counted.

@@ -3,7 +3,7 @@
 //! `framing` feeds them to both; the connection ends after the last byte.
 //! Invariant: a row where we differ from hyper says why, in words.
 
-use manada::stats::{AttemptPhase, Kind};
+use manada::stats::{AttemptPhase, FailureKind};
 
 /// What our reader makes of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) enum Read {
     /// The connection ended before the answer did.
     Cut,
     /// It cannot be read.
-    Broken(AttemptPhase, Kind),
+    Broken(AttemptPhase, FailureKind),
 }
 
 /// What hyper (through reqwest) makes of it.
@@ -42,14 +42,14 @@ const fn once(status: u16, length: usize) -> Read {
     Read::Whole(status, length, false)
 }
 
-const BAD_HEAD: Read = Read::Broken(AttemptPhase::FirstByte, Kind::Malformed);
-const NO_HTTP: Read = Read::Broken(AttemptPhase::FirstByte, Kind::NotHttp);
-const MANY_INTERIM: Read = Read::Broken(AttemptPhase::FirstByte, Kind::TooManyInterim);
-const MANY_HEADERS: Read = Read::Broken(AttemptPhase::FirstByte, Kind::TooManyHeaders);
-const LONG_EXTRAS: Read = Read::Broken(AttemptPhase::Body, Kind::ChunkExtrasTooLarge);
-const BAD_BODY: Read = Read::Broken(AttemptPhase::Body, Kind::Malformed);
-const LONG_HEAD: Read = Read::Broken(AttemptPhase::FirstByte, Kind::HeadTooLarge);
-const LONG_BODY: Read = Read::Broken(AttemptPhase::Body, Kind::BodyTooLarge);
+const BAD_HEAD: Read = Read::Broken(AttemptPhase::FirstByte, FailureKind::Malformed);
+const NO_HTTP: Read = Read::Broken(AttemptPhase::FirstByte, FailureKind::NotHttp);
+const MANY_INTERIM: Read = Read::Broken(AttemptPhase::FirstByte, FailureKind::TooManyInterim);
+const MANY_HEADERS: Read = Read::Broken(AttemptPhase::FirstByte, FailureKind::TooManyHeaders);
+const LONG_EXTRAS: Read = Read::Broken(AttemptPhase::Body, FailureKind::ChunkExtrasTooLarge);
+const BAD_BODY: Read = Read::Broken(AttemptPhase::Body, FailureKind::Malformed);
+const LONG_HEAD: Read = Read::Broken(AttemptPhase::FirstByte, FailureKind::HeadTooLarge);
+const LONG_BODY: Read = Read::Broken(AttemptPhase::Body, FailureKind::BodyTooLarge);
 
 const FOLDS: &str = "a user agent takes a fold as spaces (RFC 9112 §5.2); hyper refuses it";
 

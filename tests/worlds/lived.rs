@@ -124,7 +124,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let record = Arc::new(Mutex::new(Vec::new()));
         audience.seat("record", WhenFull::Block, Recorded(Arc::clone(&record))).unwrap();
         let mut rss = || held(&world.memory, clock::now().since(start));
-        let vitals = Vitals { rss: &mut rss, limit: None, dials: &mut Vec::new };
+        let vitals = Vitals { rss: &mut rss, limit: None, monitors: &mut Vec::new };
         let folds = Folds { fold: &mut fold, audience: &mut audience, vitals };
         dispatch::dispatch(plan, start, source, folds, outside).await;
         if let Some(teardown) = &plan.teardown {

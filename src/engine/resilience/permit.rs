@@ -8,8 +8,8 @@ use crate::clock::Time;
 use crate::engine::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
-use crate::guard::board::Changed;
-use crate::guard::{Ask, Pass};
+use crate::resilience::board::Changed;
+use crate::resilience::{Ask, Pass};
 use crate::stats::{AttemptOutcome, AttemptPhase, Cause, ChangeKind, Exchange, StateChange};
 use crate::wire::pool::{self, NoLine};
 
@@ -308,7 +308,7 @@ impl Shard {
             Some(outcome) => format!("{}; the last: {outcome}", change.why),
             None => change.why.to_string(),
         };
-        self.caution.changed(at, change.to);
+        self.resilience.changed(at, change.to);
         self.notice(ChangeKind::Breaker, &self.shared.names[at], &change_text, cause, now);
     }
 
@@ -336,12 +336,12 @@ mod tests {
     use super::*;
     use crate::engine::conclude::unsent;
     use crate::stats::sample::ConnectTimings;
-    use crate::stats::{GeneratorError, Kind};
+    use crate::stats::{FailureKind, GeneratorError};
 
     #[test]
     fn who_is_cut_at_a_door_has_not_seen_it_open() {
         let (refused, hung) = (
-            AttemptOutcome::Failed(AttemptPhase::Connect, Kind::Refused),
+            AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Refused),
             AttemptOutcome::Timeout(AttemptPhase::Connect),
         );
         for (outcome, tried, seen) in [

@@ -8,9 +8,9 @@ use crate::engine::attempt::Attempts;
 use crate::engine::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
-use crate::guard::{Budget, backoff};
 use crate::plan::policy::HedgeAfter;
-use crate::stats::Outcome;
+use crate::resilience::{Budget, backoff};
+use crate::stats::AttemptOutcome;
 use crate::units::nanos;
 use crate::wire::Kept;
 
@@ -28,7 +28,7 @@ impl ResilienceState {
         }
         // It may have had its effect, and must not have it twice. Where it was never sent, or was
         // turned away, it has not; where an answer led on, it has, whatever came of that.
-        let turned_away = matches!(outcome, Outcome::Answered(429 | 503));
+        let turned_away = matches!(outcome, AttemptOutcome::Responded(429 | 503));
         let unprocessed = outcome.is_unprocessed();
         let untouched = !attempts.led_on && (!kept.spent.sent || turned_away || unprocessed);
         let safe = prepared.idempotent || law.unsafe_methods || untouched;

@@ -5,7 +5,7 @@
 
 use super::ResilienceState;
 use crate::clock::Time;
-use crate::guard::{AdaptiveTimeout, Board, State};
+use crate::resilience::{AdaptiveTimeout, Board, State};
 use crate::stats::{BreakerUse, Circuit, Delta, Guarded, PoolUse};
 use crate::wire::pool::Pool;
 

@@ -36,7 +36,7 @@ const AHEAD: Duration = Duration::from_millis(300);
 
 const SECOND_NS: u64 = 1_000_000_000;
 
-/// Readings of a second, in the order of the dials.
+/// Readings of a second, in the order of the monitors.
 type Readings = Vec<Option<f64>>;
 
 /// All that is read.
@@ -80,12 +80,12 @@ impl MonitorSet {
 
     /// What they are, in the order of their readings.
     pub(super) fn list(&self) -> Vec<Monitor> {
-        let dials = |reader: &MonitorReader| match reader {
-            MonitorReader::Own(own) => own.dials(),
-            MonitorReader::Pid(pid) => pid.dials(),
-            MonitorReader::Query(query) => vec![query.dial()],
+        let monitors = |reader: &MonitorReader| match reader {
+            MonitorReader::Own(own) => own.monitors(),
+            MonitorReader::Pid(pid) => pid.monitors(),
+            MonitorReader::Query(query) => vec![query.monitor()],
         };
-        self.readers.iter().flat_map(dials).collect()
+        self.readers.iter().flat_map(monitors).collect()
     }
 
     /// Begins to read, at each full second after `start`.
@@ -96,7 +96,7 @@ impl MonitorSet {
         let none = vec![None; self.list().len()];
         let (latest, over) = (Arc::new(Mutex::new(none)), Arc::<AtomicBool>::default());
         let (out, end) = (Arc::clone(&latest), Arc::clone(&over));
-        let thread = std::thread::Builder::new().name("dials".to_owned()).spawn(move || {
+        let thread = std::thread::Builder::new().name("monitors".to_owned()).spawn(move || {
             // Without a descriptor for its clock there are no readings; the run says more.
             let _ = clock::block_on(self.keep(start, &out, &end));
         })?;
@@ -147,7 +147,7 @@ impl MonitorReader {
 }
 
 impl RunningMonitors {
-    /// The newest readings, one for each dial; they are taken once, and are none until the next.
+    /// The newest readings, one for each monitor; they are taken once, and are none until the next.
     pub(super) fn take(&self) -> Readings {
         let mut latest = self.latest.lock().unwrap_or_else(PoisonError::into_inner);
         let none = vec![None; latest.len()];

@@ -15,7 +15,7 @@ impl Query {
         Err(format!("cannot watch {url}: this manada was built without its feature `watch`"))
     }
 
-    pub(super) fn dial(&self) -> Dial {
+    pub(super) fn monitor(&self) -> Dial {
         Dial { name: String::new(), unit: Unit::Plain, whose: Whose::Target }
     }
 

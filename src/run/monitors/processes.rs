@@ -36,21 +36,21 @@ impl Own {
         }
     }
 
-    pub(super) fn dials(&self) -> Vec<Monitor> {
-        let dial = |name: &str, unit| Monitor {
+    pub(super) fn monitors(&self) -> Vec<Monitor> {
+        let monitor = |name: &str, unit| Monitor {
             name: name.to_owned(),
             unit,
             owner: MonitorOwner::Generator,
         };
         let mut all = vec![
-            dial("cpu", MonitorUnit::Percent),
-            dial("machine cpu", MonitorUnit::Percent),
-            dial("steal", MonitorUnit::Percent),
-            dial("memory", MonitorUnit::Bytes),
-            dial("descriptors", MonitorUnit::Count),
-            dial("hiccup", MonitorUnit::Micros),
+            monitor("cpu", MonitorUnit::Percent),
+            monitor("machine cpu", MonitorUnit::Percent),
+            monitor("steal", MonitorUnit::Percent),
+            monitor("memory", MonitorUnit::Bytes),
+            monitor("descriptors", MonitorUnit::Count),
+            monitor("hiccup", MonitorUnit::Micros),
         ];
-        all.extend(self.throttled_ns.map(|_| dial("throttled", MonitorUnit::Percent)));
+        all.extend(self.throttled_ns.map(|_| monitor("throttled", MonitorUnit::Percent)));
         all
     }
 
@@ -90,19 +90,19 @@ impl Pid {
         Ok(Self { number: pid, at: clock::now(), before })
     }
 
-    pub(super) fn dials(&self) -> Vec<Monitor> {
+    pub(super) fn monitors(&self) -> Vec<Monitor> {
         let units = [
             ("cpu", MonitorUnit::Percent),
             ("memory", MonitorUnit::Bytes),
             ("descriptors", MonitorUnit::Count),
             ("threads", MonitorUnit::Count),
         ];
-        let dial = |(what, unit)| Monitor {
+        let monitor = |(what, unit)| Monitor {
             name: format!("pid {} {what}", self.number),
             unit,
             owner: MonitorOwner::Target,
         };
-        units.map(dial).into()
+        units.map(monitor).into()
     }
 
     /// None of it once the process has gone.
@@ -130,17 +130,17 @@ mod tests {
     #[test]
     fn every_dial_has_a_reading() {
         let mut own = Own::new();
-        let dials = own.dials();
+        let monitors = own.monitors();
         for _ in 0..2 {
             let readings = own.read(Duration::from_millis(3));
-            assert_eq!(readings.len(), dials.len());
-            let of = |name: &str| readings[dials.iter().position(|d| d.name == name).unwrap()];
+            assert_eq!(readings.len(), monitors.len());
+            let of = |name: &str| readings[monitors.iter().position(|d| d.name == name).unwrap()];
             assert!(of("memory").unwrap() > 0.0 && of("descriptors").unwrap() > 2.0);
             assert_eq!(of("hiccup"), Some(3_000.0));
             assert!(of("cpu").unwrap() >= 0.0);
         }
         let mut pid = Pid::new(std::process::id()).unwrap();
-        assert_eq!(pid.read().len(), pid.dials().len());
+        assert_eq!(pid.read().len(), pid.monitors().len());
         pid.number = u32::MAX;
         assert_eq!(pid.read(), [None; 4], "it has gone");
         assert!(Pid::new(u32::MAX).unwrap_err().contains("no process 4294967295"));

@@ -1,4 +1,4 @@
-//! A dial that shows what a Prometheus server answers to an instant query.
+//! A monitor that shows what a Prometheus server answers to an instant query.
 //!
 //! Invariant: whatever the server says or fails to say, nobody waits for it: its thread asks when
 //! told to, and a late answer counts for the next second. What it sends is bounded.
@@ -47,7 +47,7 @@ impl Query {
         Ok(Self { text: query.to_owned(), ask, value })
     }
 
-    pub(super) fn dial(&self) -> Monitor {
+    pub(super) fn monitor(&self) -> Monitor {
         Monitor { name: self.text.clone(), unit: MonitorUnit::Plain, owner: MonitorOwner::Target }
     }
 

@@ -1,6 +1,6 @@
 //! What `--watch` names: `pid N`, `prometheus URL QUERY`.
 //!
-//! `cli` hands the words over, `dials` reads what they name.
+//! `cli` hands the words over, `monitors` reads what they name.
 //! Invariant: what parsed is well-formed; whether it is there is seen when the run begins.
 
 /// Something of the target that is watched.

@@ -21,10 +21,10 @@ pub fn render(view: &View<'_>) -> Markup {
     html! {
         h3 { "Generator" }
         (generator(view))
-        (dials(view, MonitorOwner::Generator))
-        @if view.report.info.monitors.iter().any(|dial| dial.owner == MonitorOwner::Target) {
+        (monitors(view, MonitorOwner::Generator))
+        @if view.report.info.monitors.iter().any(|monitor| monitor.owner == MonitorOwner::Target) {
             h3 { "Target" }
-            (dials(view, MonitorOwner::Target))
+            (monitors(view, MonitorOwner::Target))
         }
     }
 }
@@ -64,20 +64,20 @@ fn generator(view: &View<'_>) -> Markup {
     }
 }
 
-fn dials(view: &View<'_>, whose: MonitorOwner) -> Markup {
-    let dials = view.report.info.monitors.iter().enumerate();
-    let own: Vec<_> = dials.filter(|(_, dial)| monitor.owner == whose).collect();
+fn monitors(view: &View<'_>, whose: MonitorOwner) -> Markup {
+    let monitors = view.report.info.monitors.iter().enumerate();
+    let own: Vec<_> = monitors.filter(|(_, monitor)| monitor.owner == whose).collect();
     html! {
         @if !own.is_empty() {
             div.grid.small {
-                @for (at, dial) in own.iter().take(SHOWN) { (chart(view, *at, dial)) }
+                @for (at, monitor) in own.iter().take(SHOWN) { (chart(view, *at, monitor)) }
             }
         }
         @if own.len() > SHOWN { p.note { "And " (own.len() - SHOWN) " readings more." } }
     }
 }
 
-fn chart(view: &View<'_>, at: usize, dial: &Monitor) -> Markup {
+fn chart(view: &View<'_>, at: usize, monitor: &Monitor) -> Markup {
     let View { report, coarse: axis, .. } = view;
     let values = axis.most(report, |moment| moment.monitors.get(at).copied().flatten());
     let unit = match monitor.unit {
@@ -89,7 +89,7 @@ fn chart(view: &View<'_>, at: usize, dial: &Monitor) -> Markup {
     };
     let colour = if monitor.owner == MonitorOwner::Target { "c2" } else { "c4" };
     let note = note(&values);
-    let series = vec![Series::new(&dial.name, colour, Look::Line, values)];
+    let series = vec![Series::new(&monitor.name, colour, Look::Line, values)];
     Chart::linear(&monitor.name, note, unit, 90, series).render(report, axis)
 }
 
