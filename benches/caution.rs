@@ -6,7 +6,7 @@ use divan::{Bencher, black_box};
 use manada::clock::Time;
 use manada::plan::Endpoints;
 use manada::plan::policy::Timeouts;
-use manada::resilience::{AdaptiveTimeout, Board, Budget, Limiter, Recent};
+use manada::resilience::{AdaptiveTimeout, BreakerBoard, RateLimiter, RecentTimes, RetryBudget};
 use manada::scenario::{self, Overrides};
 use manada::stats::AttemptOutcome;
 
@@ -37,7 +37,7 @@ fn breakers_closed(bencher: Bencher<'_, '_>, trips: &str) {
     );
     std::fs::write(&file, text).unwrap();
     let (plan, _) = scenario::load(&file, &Overrides::default()).unwrap();
-    let board = Board::new(&plan, &Endpoints::new(&plan));
+    let board = BreakerBoard::new(&plan, &Endpoints::new(&plan));
     assert!(board.any());
     let mut now = Time(1);
     bencher.bench_local(|| {
@@ -62,7 +62,7 @@ fn timeout_answered(bencher: Bencher<'_, '_>, window: usize) {
 /// The window alone.
 #[divan::bench(args = [100, 1_000])]
 fn recent_push(bencher: Bencher<'_, '_>, size: usize) {
-    let mut recent = Recent::new(size);
+    let mut recent = RecentTimes::new(size);
     let mut time = times();
     (0..size).for_each(|_| recent.push(time()));
     bencher.bench_local(|| recent.push(black_box(time())));
@@ -71,7 +71,7 @@ fn recent_push(bencher: Bencher<'_, '_>, size: usize) {
 /// A turn at a limit that is not reached.
 #[divan::bench]
 fn limit_reserve(bencher: Bencher<'_, '_>) {
-    let limiter = Limiter::new(1_000_000_000 * 1_000_000_000);
+    let limiter = RateLimiter::new(1_000_000_000 * 1_000_000_000);
     let mut now_ns = 0;
     bencher.bench_local(|| {
         now_ns += 10_000;
@@ -82,7 +82,7 @@ fn limit_reserve(bencher: Bencher<'_, '_>) {
 /// A first attempt earns, another one is spent.
 #[divan::bench]
 fn budget(bencher: Bencher<'_, '_>) {
-    let mut budget = Budget::new(0.1);
+    let mut budget = RetryBudget::new(0.1);
     bencher.bench_local(|| {
         black_box(&mut budget).earn();
         black_box(&mut budget).spend()

@@ -49,7 +49,7 @@ use crate::plan::policy::BreakerName;
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
 use crate::plan::{Address, Bound, Endpoints, Load, Plan, Target, Workload};
-use crate::resilience::{Board, Limits};
+use crate::resilience::{BreakerBoard, RateLimits};
 use crate::stats::Delta;
 use crate::wire::{Endpoint, Wire};
 use rendezvous::RendezvousPoint;
@@ -75,11 +75,11 @@ pub struct Shared {
     /// Where calls go, told apart by method and path.
     pub endpoints: Endpoints,
     /// Their breakers, those of services, and that of all.
-    pub board: Board,
+    pub board: BreakerBoard,
     /// The names of those breakers.
     pub names: Vec<String>,
     /// How many attempts there are at most.
-    pub limits: Limits,
+    pub limits: RateLimits,
 }
 
 /// The users of a closed workload that a count ends: when nobody is left it is over, on all shards
@@ -159,9 +159,9 @@ impl Shared {
                 .iter()
                 .map(|kind| (0..kind.rendezvous).map(|_| RendezvousPoint::default()).collect())
                 .collect(),
-            board: Board::new(plan, &endpoints),
+            board: BreakerBoard::new(plan, &endpoints),
             names: BreakerName::all(plan).into_iter().map(|breaker| breaker.name).collect(),
-            limits: Limits::new(plan, &endpoints),
+            limits: RateLimits::new(plan, &endpoints),
             endpoints,
         }
     }

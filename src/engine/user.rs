@@ -16,7 +16,7 @@ use crate::plan::Load;
 use crate::plan::flow::Session;
 use crate::plan::reach::Link;
 use crate::plan::template::{MAX_ITERATION_WORK, Scope, Value};
-use crate::resilience::Limiter;
+use crate::resilience::RateLimiter;
 use crate::seed::{Rng, Seed, Stream};
 use crate::units::nanos;
 use crate::wire::jar::Jar;
@@ -49,7 +49,7 @@ pub(super) struct User {
     /// What it waits with.
     pub(super) patience: Patience,
     /// Its own rate limit, which its branches share.
-    pub(super) limiter: Option<Rc<Limiter>>,
+    pub(super) limiter: Option<Rc<RateLimiter>>,
     /// What few flows need.
     pub(super) extras: Option<Box<Extras>>,
     first_step: usize,
@@ -142,7 +142,7 @@ impl User {
         self.work = MAX_ITERATION_WORK;
         self.jar = None;
         let own = shard.plan.policies.limits.per_user;
-        self.limiter = own.map(|rate| Rc::new(Limiter::new(rate)));
+        self.limiter = own.map(|rate| Rc::new(RateLimiter::new(rate)));
         self.go_by(kind.link);
         self.variables.clear();
         self.variables.extend_from_slice(&shard.globals);

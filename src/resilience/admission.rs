@@ -9,7 +9,7 @@ use crate::units::{nanos, show_duration};
 
 /// The law at work.
 #[derive(Clone, Debug)]
-pub struct Admit {
+pub struct AdmissionController {
     law: Admission,
     least: Priority,
     /// Since when it has been in trouble, or well, ns.
@@ -17,7 +17,7 @@ pub struct Admit {
     well_ns: Option<u64>,
 }
 
-impl Admit {
+impl AdmissionController {
     /// Everybody may begin.
     pub fn new(law: Admission) -> Self {
         Self { law, least: Priority::Low, trouble_ns: None, well_ns: None }
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn golden_walk() {
-        let mut admit = Admit::new(Admission::default());
+        let mut admit = AdmissionController::new(Admission::default());
         let mut seconds = Vec::new();
         seconds.extend([(200_000, 0.99); 7]);
         // Late for want of something else than CPU is no case for it.

@@ -4,7 +4,9 @@
 //! Invariant: an attempt goes only when all levels that apply let it through; a probe that another
 //! level holds back is given back.
 
-use super::breaker::{Breaker, Change, End, State, Verdict};
+use super::breaker::{
+    AttemptResult, BreakerDecision, BreakerState, CircuitBreaker, StateTransition,
+};
 use crate::clock::Time;
 use crate::plan::policy::{self, Switch};
 use crate::plan::{Endpoints, Plan};
@@ -12,8 +14,8 @@ use crate::stats::AttemptOutcome;
 
 /// All breakers, in the order of their names: endpoints, services, system.
 #[derive(Debug)]
-pub struct Board {
-    breakers: Vec<Option<Breaker>>,
+pub struct BreakerBoard {
+    breakers: Vec<Option<CircuitBreaker>>,
     endpoints: usize,
     /// Whether there is any.
     any: bool,
@@ -21,19 +23,19 @@ pub struct Board {
 
 /// An attempt's leave to go: of which breakers it is a probe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pass {
+pub struct BreakerPermit {
     probes: u8,
     generations: [u16; 3],
 }
 
 /// What changed, and at which breaker.
-pub type Changed = (usize, Change);
+pub type BreakerTransition = (usize, StateTransition);
 
-impl Board {
+impl BreakerBoard {
     /// The breakers that a plan asks for.
     pub fn new(plan: &Plan, endpoints: &Endpoints) -> Self {
         let laws = &plan.policies.breakers;
-        let new = |law: &Option<policy::Breaker>| law.as_ref().map(Breaker::new);
+        let new = |law: &Option<policy::Breaker>| law.as_ref().map(CircuitBreaker::new);
         let mut breakers: Vec<_> = endpoints.all.iter().map(|_| new(&laws.endpoint)).collect();
         breakers.extend(plan.services.iter().map(|_| new(&laws.service)));
         breakers.push(new(&laws.system));
@@ -53,7 +55,7 @@ impl Board {
 
     /// The widest breaker that would refuse an attempt now; takes nothing.
     #[inline]
-    pub fn refuses(&self, endpoint: usize, service: usize, now: Time) -> Option<usize> {
+    pub fn refusing_breaker(&self, endpoint: usize, service: usize, now: Time) -> Option<usize> {
         if !self.any {
             return None;
         }
@@ -72,9 +74,9 @@ impl Board {
         endpoint: usize,
         service: usize,
         now: Time,
-        mut changed: impl FnMut(Changed),
-    ) -> Result<Pass, usize> {
-        let mut pass = Pass::default();
+        mut changed: impl FnMut(BreakerTransition),
+    ) -> Result<BreakerPermit, usize> {
+        let mut pass = BreakerPermit::default();
         let levels = self.levels(endpoint, service);
         for (level, at) in levels.into_iter().enumerate() {
             let Some(breaker) = &self.breakers[at] else { continue };
@@ -83,12 +85,12 @@ impl Board {
                 changed((at, change));
             }
             match verdict {
-                Verdict::Go => {}
-                Verdict::Probe(generation) => {
+                BreakerDecision::Go => {}
+                BreakerDecision::Probe(generation) => {
                     pass.probes |= 1 << level;
                     pass.generations[level] = generation;
                 }
-                Verdict::Refuse => {
+                BreakerDecision::Refuse => {
                     self.give_back(endpoint, service, pass, now);
                     return Err(at);
                 }
@@ -98,10 +100,10 @@ impl Board {
     }
 
     /// An attempt that had leave was not made after all.
-    pub fn give_back(&self, endpoint: usize, service: usize, pass: Pass, now: Time) {
+    pub fn give_back(&self, endpoint: usize, service: usize, pass: BreakerPermit, now: Time) {
         for (level, at) in self.levels(endpoint, service).into_iter().enumerate() {
             if let (Some(breaker), Some(probe)) = (&self.breakers[at], pass.of(level)) {
-                breaker.report(now, Some(probe), End::Unknown);
+                breaker.report(now, Some(probe), AttemptResult::Unknown);
             }
         }
     }
@@ -111,19 +113,19 @@ impl Board {
     pub fn report(
         &self,
         (endpoint, service): (usize, usize),
-        pass: Pass,
+        pass: BreakerPermit,
         outcome: AttemptOutcome,
         now: Time,
-        mut changed: impl FnMut(Changed),
+        mut changed: impl FnMut(BreakerTransition),
     ) {
         for (level, at) in self.levels(endpoint, service).into_iter().enumerate() {
             let Some(breaker) = &self.breakers[at] else { continue };
             let end = match outcome {
                 AttemptOutcome::Unfinished(_)
                 | AttemptOutcome::Own(_)
-                | AttemptOutcome::Suppressed(_) => End::Unknown,
-                outcome if breaker.when().has(outcome) => End::Failure,
-                _ => End::Success,
+                | AttemptOutcome::Suppressed(_) => AttemptResult::Unknown,
+                outcome if breaker.when().has(outcome) => AttemptResult::Failure,
+                _ => AttemptResult::Success,
             };
             if let Some(change) = breaker.report(now, pass.of(level), end) {
                 changed((at, change));
@@ -132,22 +134,22 @@ impl Board {
     }
 
     /// Somebody says what a breaker has to do.
-    pub fn tell(&self, at: usize, switch: Switch) -> Option<Change> {
+    pub fn switch(&self, at: usize, switch: Switch) -> Option<StateTransition> {
         let to = match switch {
-            Switch::Open => Some(State::Open),
-            Switch::Close => Some(State::Closed),
+            Switch::Open => Some(BreakerState::Open),
+            Switch::Close => Some(BreakerState::Closed),
             Switch::Reset => None,
         };
-        self.breakers.get(at)?.as_ref()?.tell(to)
+        self.breakers.get(at)?.as_ref()?.force(to)
     }
 
     /// The state of each breaker; none where there is no breaker.
-    pub fn states(&self) -> impl Iterator<Item = Option<State>> {
-        self.breakers.iter().map(|breaker| breaker.as_ref().map(Breaker::state))
+    pub fn states(&self) -> impl Iterator<Item = Option<BreakerState>> {
+        self.breakers.iter().map(|breaker| breaker.as_ref().map(CircuitBreaker::state))
     }
 }
 
-impl Pass {
+impl BreakerPermit {
     /// Whether it is a probe of any breaker.
     pub fn is_probe(self) -> bool {
         self.probes != 0

@@ -13,7 +13,7 @@ use crate::units::nanos;
 
 /// What a breaker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum BreakerState {
     /// Everything goes through.
     Closed,
     /// Nothing does.
@@ -22,7 +22,7 @@ pub enum State {
     HalfOpen,
 }
 
-impl State {
+impl BreakerState {
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -35,7 +35,7 @@ impl State {
 
 /// How an attempt ended, as far as a breaker cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum AttemptResult {
     /// Well.
     Success,
     /// Badly, in a way that counts.
@@ -46,7 +46,7 @@ pub enum End {
 
 /// What a breaker says to an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum BreakerDecision {
     /// Go.
     Go,
     /// Go, as a probe of this generation: its end decides.
@@ -57,18 +57,18 @@ pub enum Verdict {
 
 /// A transition.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Change {
+pub struct StateTransition {
     /// From.
-    pub from: State,
+    pub from: BreakerState,
     /// To.
-    pub to: State,
+    pub to: BreakerState,
     /// Why.
-    pub why: Why,
+    pub why: TransitionCause,
 }
 
 /// Why a breaker changed its state.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Why {
+pub enum TransitionCause {
     /// So many failures in a row.
     InARow(u32),
     /// So many failures among so many attempts.
@@ -83,7 +83,7 @@ pub enum Why {
     Told,
 }
 
-impl std::fmt::Display for Why {
+impl std::fmt::Display for TransitionCause {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::InARow(count) => write!(f, "{count} failures in a row"),
@@ -103,7 +103,7 @@ impl std::fmt::Display for Why {
 struct Word(u64);
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum StateKind {
     Closed,
     Open,
     HalfOpen,
@@ -112,16 +112,21 @@ enum Kind {
 }
 
 impl Word {
-    const KINDS: [Kind; 5] =
-        [Kind::Closed, Kind::Open, Kind::HalfOpen, Kind::HeldOpen, Kind::HeldClosed];
+    const KINDS: [StateKind; 5] = [
+        StateKind::Closed,
+        StateKind::Open,
+        StateKind::HalfOpen,
+        StateKind::HeldOpen,
+        StateKind::HeldClosed,
+    ];
     /// All but the generation.
     const BUSY: u64 = !(0xffff << 32);
 
-    const fn new(kind: Kind, generation: u16, low: u32) -> Self {
+    const fn new(kind: StateKind, generation: u16, low: u32) -> Self {
         Self((kind as u64) << 48 | (generation as u64) << 32 | low as u64)
     }
 
-    const fn kind(self) -> Kind {
+    const fn kind(self) -> StateKind {
         Self::KINDS[(self.0 >> 48) as usize]
     }
 
@@ -140,31 +145,31 @@ impl Word {
     }
 
     const fn half_open(generation: u16, out: u32, well: u32) -> Self {
-        Self::new(Kind::HalfOpen, generation, well << 16 | out)
+        Self::new(StateKind::HalfOpen, generation, well << 16 | out)
     }
 
     /// The next transition, to `kind`.
-    const fn then(self, kind: Kind, low: u32) -> Self {
+    const fn then(self, kind: StateKind, low: u32) -> Self {
         Self::new(kind, self.generation().wrapping_add(1), low)
     }
 }
 
 /// A breaker.
 #[derive(Debug)]
-pub struct Breaker {
+pub struct CircuitBreaker {
     law: policy::Breaker,
     word: AtomicU64,
     /// When it may let a probe through; read only while open.
     until: AtomicU64,
-    window: Option<Window>,
+    window: Option<FailureWindow>,
 }
 
-impl Breaker {
+impl CircuitBreaker {
     /// A closed one.
     pub fn new(law: &policy::Breaker) -> Self {
         let window = match law.trips {
             Trips::InARow(_) => None,
-            Trips::Share { window, .. } => Some(Window::new(nanos(window))),
+            Trips::Share { window, .. } => Some(FailureWindow::new(nanos(window))),
         };
         Self { law: law.clone(), word: AtomicU64::new(0), until: AtomicU64::new(0), window }
     }
@@ -175,11 +180,11 @@ impl Breaker {
     }
 
     /// Its state.
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> BreakerState {
         match Word(self.word.load(Relaxed)).kind() {
-            Kind::Closed | Kind::HeldClosed => State::Closed,
-            Kind::Open | Kind::HeldOpen => State::Open,
-            Kind::HalfOpen => State::HalfOpen,
+            StateKind::Closed | StateKind::HeldClosed => BreakerState::Closed,
+            StateKind::Open | StateKind::HeldOpen => BreakerState::Open,
+            StateKind::HalfOpen => BreakerState::HalfOpen,
         }
     }
 
@@ -188,46 +193,61 @@ impl Breaker {
     pub fn would_refuse(&self, now: Time) -> bool {
         let word = Word(self.word.load(Relaxed));
         match word.kind() {
-            Kind::Closed | Kind::HeldClosed => false,
-            Kind::Open => now.0 < self.until.load(Relaxed),
-            Kind::HalfOpen => word.probes().0 >= self.law.probes,
-            Kind::HeldOpen => true,
+            StateKind::Closed | StateKind::HeldClosed => false,
+            StateKind::Open => now.0 < self.until.load(Relaxed),
+            StateKind::HalfOpen => word.probes().0 >= self.law.probes,
+            StateKind::HeldOpen => true,
         }
     }
 
     /// Whether an attempt may go. One that may is answered for later with [`Self::report`].
     #[inline]
-    pub fn admit(&self, now: Time) -> (Verdict, Option<Change>) {
-        if Word(self.word.load(Relaxed)).kind() == Kind::Closed {
-            return (Verdict::Go, None);
+    pub fn admit(&self, now: Time) -> (BreakerDecision, Option<StateTransition>) {
+        if Word(self.word.load(Relaxed)).kind() == StateKind::Closed {
+            return (BreakerDecision::Go, None);
         }
-        self.admit_carefully(now)
+        self.admit_not_closed(now)
     }
 
     #[cold]
-    fn admit_carefully(&self, now: Time) -> (Verdict, Option<Change>) {
+    fn admit_not_closed(&self, now: Time) -> (BreakerDecision, Option<StateTransition>) {
         self.step(|word| {
             let (out, well) = word.probes();
             match word.kind() {
-                Kind::Closed | Kind::HeldClosed => (word, Verdict::Go, None),
-                Kind::Open if now.0 >= self.until.load(Acquire) => {
-                    let next = word.then(Kind::HalfOpen, 1);
-                    let verdict = Verdict::Probe(next.generation());
-                    (next, verdict, Some(change(State::Open, State::HalfOpen, Why::Rested)))
+                StateKind::Closed | StateKind::HeldClosed => (word, BreakerDecision::Go, None),
+                StateKind::Open if now.0 >= self.until.load(Acquire) => {
+                    let next = word.then(StateKind::HalfOpen, 1);
+                    let verdict = BreakerDecision::Probe(next.generation());
+                    (
+                        next,
+                        verdict,
+                        Some(change(
+                            BreakerState::Open,
+                            BreakerState::HalfOpen,
+                            TransitionCause::Rested,
+                        )),
+                    )
                 }
-                Kind::HalfOpen if out < self.law.probes => {
+                StateKind::HalfOpen if out < self.law.probes => {
                     let next = Word::half_open(word.generation(), out + 1, well);
-                    (next, Verdict::Probe(word.generation()), None)
+                    (next, BreakerDecision::Probe(word.generation()), None)
                 }
-                Kind::Open | Kind::HalfOpen | Kind::HeldOpen => (word, Verdict::Refuse, None),
+                StateKind::Open | StateKind::HalfOpen | StateKind::HeldOpen => {
+                    (word, BreakerDecision::Refuse, None)
+                }
             }
         })
     }
 
     /// An attempt that was let through has ended; `probe` is the generation it was a probe of.
     #[inline]
-    pub fn report(&self, now: Time, probe: Option<u16>, end: End) -> Option<Change> {
-        if probe.is_none() && end == End::Success && self.window.is_none() {
+    pub fn report(
+        &self,
+        now: Time,
+        probe: Option<u16>,
+        end: AttemptResult,
+    ) -> Option<StateTransition> {
+        if probe.is_none() && end == AttemptResult::Success && self.window.is_none() {
             // All is well, and was: nothing to count.
             if self.word.load(Relaxed) & Word::BUSY == 0 {
                 return None;
@@ -241,83 +261,96 @@ impl Breaker {
 
     /// An attempt made while it was closed has ended. One that ends later tells nothing about how
     /// things stand now.
-    fn count(&self, now: Time, end: End) -> Option<Change> {
-        if end == End::Unknown || Word(self.word.load(Relaxed)).kind() != Kind::Closed {
+    fn count(&self, now: Time, end: AttemptResult) -> Option<StateTransition> {
+        if end == AttemptResult::Unknown
+            || Word(self.word.load(Relaxed)).kind() != StateKind::Closed
+        {
             return None;
         }
-        let shares = self.window.as_ref().map(|window| window.count(now, end == End::Failure));
+        let shares =
+            self.window.as_ref().map(|window| window.count(now, end == AttemptResult::Failure));
         let trips = |failures: u32| match (self.law.trips, shares) {
-            (Trips::InARow(most), _) => (failures >= most).then_some(Why::InARow(failures)),
+            (Trips::InARow(most), _) => {
+                (failures >= most).then_some(TransitionCause::InARow(failures))
+            }
             (Trips::Share { share, least, .. }, Some((failed, all))) => {
-                let enough = end == End::Failure && all >= least;
+                let enough = end == AttemptResult::Failure && all >= least;
                 (enough && f64::from(failed) >= share * f64::from(all))
-                    .then_some(Why::Share(failed, all))
+                    .then_some(TransitionCause::Share(failed, all))
             }
             (Trips::Share { .. }, None) => None,
         };
         self.step(|word| {
-            if word.kind() != Kind::Closed {
+            if word.kind() != StateKind::Closed {
                 return (word, (), None);
             }
             let failures = match end {
-                End::Failure => word.failures().saturating_add(1),
-                End::Success | End::Unknown => 0,
+                AttemptResult::Failure => word.failures().saturating_add(1),
+                AttemptResult::Success | AttemptResult::Unknown => 0,
             };
             match trips(failures) {
-                None => (Word::new(Kind::Closed, word.generation(), failures), (), None),
-                Some(why) => {
-                    (self.open(word, now), (), Some(change(State::Closed, State::Open, why)))
-                }
+                None => (Word::new(StateKind::Closed, word.generation(), failures), (), None),
+                Some(why) => (
+                    self.open(word, now),
+                    (),
+                    Some(change(BreakerState::Closed, BreakerState::Open, why)),
+                ),
             }
         })
         .1
     }
 
-    fn probed(&self, now: Time, generation: u16, end: End) -> Option<Change> {
+    fn probed(&self, now: Time, generation: u16, end: AttemptResult) -> Option<StateTransition> {
         self.step(|word| {
             let (out, well) = word.probes();
-            if word.kind() != Kind::HalfOpen || word.generation() != generation {
+            if word.kind() != StateKind::HalfOpen || word.generation() != generation {
                 // Another probe has decided before.
                 return (word, (), None);
             }
             let out = out.saturating_sub(1);
             match end {
-                End::Unknown => (Word::half_open(generation, out, well), (), None),
-                End::Failure => {
-                    let why = Why::ProbeFailed;
-                    (self.open(word, now), (), Some(change(State::HalfOpen, State::Open, why)))
+                AttemptResult::Unknown => (Word::half_open(generation, out, well), (), None),
+                AttemptResult::Failure => {
+                    let why = TransitionCause::ProbeFailed;
+                    (
+                        self.open(word, now),
+                        (),
+                        Some(change(BreakerState::HalfOpen, BreakerState::Open, why)),
+                    )
                 }
-                End::Success if well + 1 >= self.law.successes => {
+                AttemptResult::Success if well + 1 >= self.law.successes => {
                     self.window.as_ref().inspect(|window| window.forget());
-                    let why = Why::Probed(well + 1);
-                    let next = word.then(Kind::Closed, 0);
-                    (next, (), Some(change(State::HalfOpen, State::Closed, why)))
+                    let why = TransitionCause::Probed(well + 1);
+                    let next = word.then(StateKind::Closed, 0);
+                    (next, (), Some(change(BreakerState::HalfOpen, BreakerState::Closed, why)))
                 }
-                End::Success => (Word::half_open(generation, out, well + 1), (), None),
+                AttemptResult::Success => (Word::half_open(generation, out, well + 1), (), None),
             }
         })
         .1
     }
 
     /// Holds it open or closed, or lets it follow what it sees again.
-    pub fn tell(&self, to: Option<State>) -> Option<Change> {
+    pub fn force(&self, to: Option<BreakerState>) -> Option<StateTransition> {
         let (kind, state) = match to {
-            Some(State::Open) => (Kind::HeldOpen, State::Open),
-            Some(State::Closed | State::HalfOpen) => (Kind::HeldClosed, State::Closed),
-            None => (Kind::Closed, State::Closed),
+            Some(BreakerState::Open) => (StateKind::HeldOpen, BreakerState::Open),
+            Some(BreakerState::Closed | BreakerState::HalfOpen) => {
+                (StateKind::HeldClosed, BreakerState::Closed)
+            }
+            None => (StateKind::Closed, BreakerState::Closed),
         };
         self.window.as_ref().inspect(|window| window.forget());
         let told = self.step(|word| {
             let from = match word.kind() {
-                Kind::Closed | Kind::HeldClosed => State::Closed,
-                Kind::Open | Kind::HeldOpen => State::Open,
-                Kind::HalfOpen => State::HalfOpen,
+                StateKind::Closed | StateKind::HeldClosed => BreakerState::Closed,
+                StateKind::Open | StateKind::HeldOpen => BreakerState::Open,
+                StateKind::HalfOpen => BreakerState::HalfOpen,
             };
             if word.kind() == kind {
                 // What it counted is forgotten all the same.
                 return (Word::new(kind, word.generation(), 0), (), None);
             }
-            (word.then(kind, 0), (), Some(change(from, state, Why::Told)))
+            (word.then(kind, 0), (), Some(change(from, state, TransitionCause::Told)))
         });
         told.1
     }
@@ -325,14 +358,14 @@ impl Breaker {
     fn open(&self, word: Word, now: Time) -> Word {
         // Whoever makes the transition in the same moment writes nearly the same.
         self.until.store(now.after(nanos(self.law.open)).0, Relaxed);
-        word.then(Kind::Open, 0)
+        word.then(StateKind::Open, 0)
     }
 
     /// Goes from one word to the next; what `next` says counts only for whoever made it.
     fn step<T>(
         &self,
-        mut next: impl FnMut(Word) -> (Word, T, Option<Change>),
-    ) -> (T, Option<Change>) {
+        mut next: impl FnMut(Word) -> (Word, T, Option<StateTransition>),
+    ) -> (T, Option<StateTransition>) {
         let mut word = self.word.load(Acquire);
         loop {
             let (to, value, change) = next(Word(word));
@@ -352,19 +385,19 @@ impl Breaker {
     }
 }
 
-const fn change(from: State, to: State, why: Why) -> Change {
-    Change { from, to, why }
+const fn change(from: BreakerState, to: BreakerState, why: TransitionCause) -> StateTransition {
+    StateTransition { from, to, why }
 }
 
 /// Attempts and failures of the last stretch of time, in ten buckets.
 #[derive(Debug)]
-struct Window {
+struct FailureWindow {
     bucket_ns: u64,
     /// Each: the bucket's number (24 bits), attempts and failures in it (20 bits each).
     buckets: [AtomicU64; 10],
 }
 
-impl Window {
+impl FailureWindow {
     const MOST: u64 = 0xf_ffff;
 
     fn new(length_ns: u64) -> Self {

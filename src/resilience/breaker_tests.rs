@@ -15,13 +15,13 @@ fn law(failures: u32) -> Law {
 
 /// One thing that happens to a breaker: `+` a success, `-` a failure, `?` an unknown end, each of
 /// an attempt made and ended at once; `p` an attempt that stays out; numbers are seconds that pass.
-fn walk(breaker: &Breaker, walk: &str) -> String {
+fn walk(breaker: &CircuitBreaker, walk: &str) -> String {
     let (mut now, mut seen, mut out) = (Time(0), String::new(), Vec::new());
     for what in walk.split_whitespace() {
         let end = match what {
-            "+" => Some(End::Success),
-            "-" => Some(End::Failure),
-            "?" => Some(End::Unknown),
+            "+" => Some(AttemptResult::Success),
+            "-" => Some(AttemptResult::Failure),
+            "?" => Some(AttemptResult::Unknown),
             _ => None,
         };
         if let Ok(seconds) = what.parse::<u64>() {
@@ -30,8 +30,8 @@ fn walk(breaker: &Breaker, walk: &str) -> String {
         }
         if let Some((how, end)) = what.strip_prefix('p').and_then(|how| {
             let end = match how {
-                "+" => End::Success,
-                "-" => End::Failure,
+                "+" => AttemptResult::Success,
+                "-" => AttemptResult::Failure,
                 _ => return None,
             };
             Some((how, end))
@@ -43,9 +43,9 @@ fn walk(breaker: &Breaker, walk: &str) -> String {
         } else {
             let (verdict, _) = breaker.admit(now);
             let probe = match verdict {
-                Verdict::Go => Some(None),
-                Verdict::Probe(generation) => Some(Some(generation)),
-                Verdict::Refuse => None,
+                BreakerDecision::Go => Some(None),
+                BreakerDecision::Probe(generation) => Some(Some(generation)),
+                BreakerDecision::Refuse => None,
             };
             match (probe, end) {
                 (None, _) => seen.push('x'),
@@ -56,9 +56,9 @@ fn walk(breaker: &Breaker, walk: &str) -> String {
             }
         }
         seen.push_str(match breaker.state() {
-            State::Closed => "c",
-            State::Open => "o",
-            State::HalfOpen => "h",
+            BreakerState::Closed => "c",
+            BreakerState::Open => "o",
+            BreakerState::HalfOpen => "h",
         });
     }
     seen
@@ -86,7 +86,7 @@ fn golden_walks() {
         // Two probes at once, three have to go well.
         (Law { probes: 2, successes: 3, ..law(1) }, "- 10 p p p p+ p+ + +", "ohhxh+h+hcc"),
     ] {
-        assert_eq!(walk(&Breaker::new(&law), steps), seen, "{steps}");
+        assert_eq!(walk(&CircuitBreaker::new(&law), steps), seen, "{steps}");
     }
 }
 
@@ -105,43 +105,46 @@ fn a_share_of_a_window_opens_it() {
         // Closed again it begins without a past.
         ("- - - - 10 + - - - -", "cccocccco"),
     ] {
-        assert_eq!(walk(&Breaker::new(&law), steps), seen, "{steps}");
+        assert_eq!(walk(&CircuitBreaker::new(&law), steps), seen, "{steps}");
     }
 }
 
 #[test]
 fn who_is_told_follows_nothing_else() {
-    let breaker = Breaker::new(&law(1));
-    assert_eq!(breaker.tell(Some(State::Open)).map(|change| change.why), Some(Why::Told));
-    assert_eq!(breaker.tell(Some(State::Open)), None);
+    let breaker = CircuitBreaker::new(&law(1));
+    assert_eq!(
+        breaker.force(Some(BreakerState::Open)).map(|change| change.why),
+        Some(TransitionCause::Told)
+    );
+    assert_eq!(breaker.force(Some(BreakerState::Open)), None);
     assert_eq!(walk(&breaker, "+ 100 +"), "xoxo");
-    breaker.tell(Some(State::Closed));
+    breaker.force(Some(BreakerState::Closed));
     assert_eq!(walk(&breaker, "- - -"), "ccc");
-    breaker.tell(None);
+    breaker.force(None);
     assert_eq!(walk(&breaker, "-"), "o");
     // Who is told to forget does so also when it is closed.
-    let breaker = Breaker::new(&law(2));
+    let breaker = CircuitBreaker::new(&law(2));
     assert_eq!(walk(&breaker, "-"), "c");
-    assert_eq!(breaker.tell(None), None);
+    assert_eq!(breaker.force(None), None);
     assert_eq!(walk(&breaker, "- -"), "co");
 }
 
 #[test]
 fn shards_agree_on_one_transition() {
-    let breaker = Breaker::new(&law(1_000));
+    let breaker = CircuitBreaker::new(&law(1_000));
     let changes: usize = std::thread::scope(|scope| {
         let threads: Vec<_> = (0..4)
             .map(|_| {
                 scope.spawn(|| {
                     (0..500)
-                        .filter(|_| breaker.report(Time(0), None, End::Failure).is_some())
+                        .filter(|_| breaker.report(Time(0), None, AttemptResult::Failure).is_some())
                         .count()
                 })
             })
             .collect();
         threads.into_iter().map(|thread| thread.join().unwrap()).sum()
     });
-    assert_eq!((changes, breaker.state()), (1, State::Open));
+    assert_eq!((changes, breaker.state()), (1, BreakerState::Open));
 }
 
 proptest! {
@@ -152,18 +155,18 @@ proptest! {
         steps in prop::collection::vec((0u64..4, 0u8..3, 0usize..4), 1..300),
         failures in 1u32..4, probes in 1u32..3, successes in 1u32..4,
     ) {
-        let breaker = Breaker::new(&Law { probes, successes, ..law(failures) });
+        let breaker = CircuitBreaker::new(&Law { probes, successes, ..law(failures) });
         let (mut now, mut out, mut opened) = (Time(0), Vec::new(), Time(0));
-        let mut follow = |change: Option<Change>, before: State, now: Time| {
+        let mut follow = |change: Option<StateTransition>, before: BreakerState, now: Time| {
             if let Some(change) = change {
                 assert_eq!(change.from, before);
                 assert!(matches!(
                     (change.from, change.to),
-                    (State::Closed, State::Open)
-                        | (State::Open, State::HalfOpen)
-                        | (State::HalfOpen, State::Open | State::Closed)
+                    (BreakerState::Closed, BreakerState::Open)
+                        | (BreakerState::Open, BreakerState::HalfOpen)
+                        | (BreakerState::HalfOpen, BreakerState::Open | BreakerState::Closed)
                 ));
-                if change.to == State::Open {
+                if change.to == BreakerState::Open {
                     opened = now;
                 }
             }
@@ -176,22 +179,22 @@ proptest! {
                 let refuses = breaker.would_refuse(now);
                 let (verdict, change) = breaker.admit(now);
                 let opened = follow(change, before, now);
-                prop_assert_eq!(refuses, verdict == Verdict::Refuse);
+                prop_assert_eq!(refuses, verdict == BreakerDecision::Refuse);
                 match verdict {
-                    Verdict::Go => {
-                        prop_assert_eq!(before, State::Closed);
+                    BreakerDecision::Go => {
+                        prop_assert_eq!(before, BreakerState::Closed);
                         out.push(None);
                     }
-                    Verdict::Probe(generation) => {
-                        prop_assert!(now >= opened.after(10 * S) || before == State::HalfOpen);
+                    BreakerDecision::Probe(generation) => {
+                        prop_assert!(now >= opened.after(10 * S) || before == BreakerState::HalfOpen);
                         out.push(Some(generation));
                         let current = out.iter().filter(|one| **one == Some(generation)).count();
                         prop_assert!(current <= probes as usize + successes as usize);
                     }
-                    Verdict::Refuse => prop_assert_ne!(before, State::Closed),
+                    BreakerDecision::Refuse => prop_assert_ne!(before, BreakerState::Closed),
                 }
             } else {
-                let end = [End::Success, End::Failure, End::Unknown][usize::from(what)];
+                let end = [AttemptResult::Success, AttemptResult::Failure, AttemptResult::Unknown][usize::from(what)];
                 let change = breaker.report(now, out.swap_remove(which % out.len()), end);
                 follow(change, before, now);
             }

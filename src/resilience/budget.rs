@@ -15,12 +15,12 @@ const MOST: u64 = 100;
 
 /// What may be spent.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub struct RetryBudget {
     share: u64,
     balance: u64,
 }
 
-impl Budget {
+impl RetryBudget {
     /// `share` extra attempts for each first one.
     pub fn new(share: f64) -> Self {
         Self { share: (share * ONE as f64) as u64, balance: RESERVE * ONE }
@@ -56,7 +56,7 @@ mod tests {
             walk in prop::collection::vec(any::<bool>(), 0..3_000),
             percent in 0u32..100,
         ) {
-            let mut budget = Budget::new(f64::from(percent) / 100.0);
+            let mut budget = RetryBudget::new(f64::from(percent) / 100.0);
             let (mut first, mut extra) = (0u64, 0u64);
             for spends in walk {
                 if spends {
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn when_all_fails_a_tenth_is_tried_again() {
-        let mut budget = Budget::new(0.1);
+        let mut budget = RetryBudget::new(0.1);
         let extra = (0..10_000)
             .filter(|_| {
                 budget.earn();
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_long_good_time_pays_for_no_storm() {
-        let mut budget = Budget::new(0.1);
+        let mut budget = RetryBudget::new(0.1);
         (0..1_000_000).for_each(|_| budget.earn());
         assert_eq!((0..1_000).filter(|_| budget.spend()).count(), 100);
     }

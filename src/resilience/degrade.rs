@@ -18,7 +18,7 @@ const MORE: f64 = 0.02;
 
 /// What was seen in a second, of calls that were sent and have ended.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct SecondStats {
     /// How many.
     pub calls: u64,
     /// Those among them that were errors.
@@ -29,11 +29,11 @@ pub struct Seen {
 
 /// The law at work.
 #[derive(Clone, Debug)]
-pub struct Degrade {
+pub struct DegradationController {
     law: Degradation,
     level: Level,
     /// The last seconds, and when each ended, ns.
-    seen: VecDeque<(u64, Seen)>,
+    seen: VecDeque<(u64, SecondStats)>,
     /// Since when the level has not been needed, ns.
     unneeded_ns: Option<u64>,
     /// The share of memory above which it is an emergency now, and since when it has been one, ns.
@@ -41,7 +41,7 @@ pub struct Degrade {
     full_ns: Option<u64>,
 }
 
-impl Degrade {
+impl DegradationController {
     /// At the best level.
     pub fn new(law: Degradation) -> Self {
         let bar = law.memory;
@@ -59,7 +59,7 @@ impl Degrade {
     pub fn second(
         &mut self,
         now_ns: u64,
-        seen: Seen,
+        seen: SecondStats,
         memory: Option<f64>,
     ) -> Option<(Level, String)> {
         self.seen.push_back((now_ns, seen));
@@ -115,7 +115,7 @@ impl Degrade {
             let why = format!("{:.0} % of the memory budget in use", share * 100.0);
             return (Level::Emergency, why);
         }
-        let mut all = Seen::default();
+        let mut all = SecondStats::default();
         for (_, seen) in &self.seen {
             all.calls += seen.calls;
             all.errors += seen.errors;
@@ -146,15 +146,15 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
 
-    fn seen(calls: u64, errors: u64, ms: u64) -> Seen {
+    fn seen(calls: u64, errors: u64, ms: u64) -> SecondStats {
         let mut service = Histogram::default();
         service.record_n(ms * 1_000, calls);
-        Seen { calls, errors, service }
+        SecondStats { calls, errors, service }
     }
 
     /// Seconds of calls, errors and ms, and the level after each.
     fn walk(seconds: &[(u64, u64, u64)]) -> Vec<&'static str> {
-        let mut degrade = Degrade::new(Degradation::default());
+        let mut degrade = DegradationController::new(Degradation::default());
         let mut levels = Vec::new();
         for (at, (calls, errors, ms)) in (1..).zip(seconds) {
             degrade.second(at * S, seen(*calls, *errors, *ms), None);
@@ -198,15 +198,15 @@ mod tests {
 
     #[test]
     fn memory_alone_is_an_emergency() {
-        let mut degrade = Degrade::new(Degradation::default());
-        assert_eq!(degrade.second(S, Seen::default(), Some(0.9)), None);
-        let (level, why) = degrade.second(2 * S, Seen::default(), Some(0.95)).unwrap();
+        let mut degrade = DegradationController::new(Degradation::default());
+        assert_eq!(degrade.second(S, SecondStats::default(), Some(0.9)), None);
+        let (level, why) = degrade.second(2 * S, SecondStats::default(), Some(0.95)).unwrap();
         assert_eq!((level, why.as_str()), (Level::Emergency, "95 % of the memory budget in use"));
     }
 
     #[test]
     fn memory_that_nothing_frees_is_no_emergency_for_ever() {
-        let mut degrade = Degrade::new(Degradation::default());
+        let mut degrade = DegradationController::new(Degradation::default());
         let mut at = |second: u64, share: f64| {
             degrade.second(second * S, seen(100, 0, 10), Some(share));
             degrade.level().name()
@@ -221,7 +221,7 @@ mod tests {
         /// Whatever is seen: down by any step, up by one, and never up twice within `recover`.
         #[test]
         fn up_is_slow(walk in prop::collection::vec((0u64..200, 0u64..200, 0u64..8_000), 1..200)) {
-            let mut degrade = Degrade::new(Degradation::default());
+            let mut degrade = DegradationController::new(Degradation::default());
             let mut last_up = None;
             for (at, (calls, errors, ms)) in (1u64..).zip(walk) {
                 let before = degrade.level();

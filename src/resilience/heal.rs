@@ -6,7 +6,7 @@
 
 /// What can go wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Issue {
+pub enum HealthIssue {
     /// The process holds too much memory.
     Memory,
     /// A pool has no connection left to lend: its place in the plan.
@@ -19,9 +19,9 @@ pub enum Issue {
 
 /// What was seen of one thing over the last interval.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Sign {
+pub struct HealthSign {
     /// What is wrong if it is high.
-    pub issue: Issue,
+    pub issue: HealthIssue,
     /// How high: a share, or for latency the p95 in s; none: too little was seen.
     pub value: Option<f64>,
     /// A remedy is at hand.
@@ -30,13 +30,13 @@ pub struct Sign {
 
 /// What is to be done, or what came of it.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Step {
+pub enum HealingStep {
     /// Apply the remedy: it was seen so high.
-    Remedy(Issue, f64),
+    Remedy(HealthIssue, f64),
     /// There is none.
-    Helpless(Issue, f64),
+    Helpless(HealthIssue, f64),
     /// What came of the remedy: before, and now.
-    Outcome(Issue, f64, f64),
+    Outcome(HealthIssue, f64, f64),
 }
 
 /// Memory above this share of its budget.
@@ -57,8 +57,8 @@ const REST: u32 = 3;
 
 /// A remedy that was tried.
 #[derive(Clone, Debug)]
-struct Case {
-    issue: Issue,
+struct Remedy {
+    issue: HealthIssue,
     before: f64,
     /// Intervals since: the outcome is told at the first.
     age: u32,
@@ -67,21 +67,21 @@ struct Case {
 
 /// The law at work.
 #[derive(Clone, Debug, Default)]
-pub struct Heal {
-    cases: Vec<Case>,
+pub struct HealingController {
+    cases: Vec<Remedy>,
     /// The best p95 of each service so far, s.
     best: Vec<Option<f64>>,
 }
 
-impl Heal {
+impl HealingController {
     /// An interval has ended, and this was seen: what is to be done.
-    pub fn look(&mut self, signs: &[Sign]) -> Vec<Step> {
+    pub fn evaluate(&mut self, signs: &[HealthSign]) -> Vec<HealingStep> {
         let mut steps = Vec::new();
         for case in &mut self.cases {
             case.age += 1;
             let sign = signs.iter().find(|sign| sign.issue == case.issue);
             if let (1, false, Some(now)) = (case.age, case.helpless, sign.and_then(|it| it.value)) {
-                steps.push(Step::Outcome(case.issue.clone(), case.before, now));
+                steps.push(HealingStep::Outcome(case.issue.clone(), case.before, now));
             }
         }
         self.cases.retain(|case| case.age <= REST);
@@ -93,19 +93,19 @@ impl Heal {
             }
             let issue = sign.issue.clone();
             let helpless = !sign.curable;
-            self.cases.push(Case { issue: issue.clone(), before: value, age: 0, helpless });
-            let step = if helpless { Step::Helpless } else { Step::Remedy };
+            self.cases.push(Remedy { issue: issue.clone(), before: value, age: 0, helpless });
+            let step = if helpless { HealingStep::Helpless } else { HealingStep::Remedy };
             steps.push(step(issue, value));
         }
         steps
     }
 
-    fn is_wrong(&mut self, issue: &Issue, value: f64) -> bool {
+    fn is_wrong(&mut self, issue: &HealthIssue, value: f64) -> bool {
         match issue {
-            Issue::Memory => value > MEMORY,
-            Issue::Connections(_) => value > CONNECTIONS,
-            Issue::Errors(_) => value > ERRORS,
-            Issue::Latency(service) => {
+            HealthIssue::Memory => value > MEMORY,
+            HealthIssue::Connections(_) => value > CONNECTIONS,
+            HealthIssue::Errors(_) => value > ERRORS,
+            HealthIssue::Latency(service) => {
                 if self.best.len() <= *service {
                     self.best.resize(service + 1, None);
                 }
@@ -121,55 +121,56 @@ impl Heal {
 mod tests {
     use super::*;
 
-    fn sign(issue: Issue, value: f64) -> Sign {
-        Sign { issue, value: Some(value), curable: true }
+    fn sign(issue: HealthIssue, value: f64) -> HealthSign {
+        HealthSign { issue, value: Some(value), curable: true }
     }
 
     #[test]
     fn each_issue_has_its_line() {
         for (issue, well, ill) in [
-            (Issue::Memory, 0.85, 0.86),
-            (Issue::Connections(0), 0.9, 0.91),
-            (Issue::Errors(0), 0.3, 0.31),
+            (HealthIssue::Memory, 0.85, 0.86),
+            (HealthIssue::Connections(0), 0.9, 0.91),
+            (HealthIssue::Errors(0), 0.3, 0.31),
         ] {
-            let mut heal = Heal::default();
-            assert_eq!(heal.look(&[sign(issue.clone(), well)]), []);
-            let steps = heal.look(&[sign(issue.clone(), ill)]);
-            assert_eq!(steps, [Step::Remedy(issue, ill)]);
+            let mut heal = HealingController::default();
+            assert_eq!(heal.evaluate(&[sign(issue.clone(), well)]), []);
+            let steps = heal.evaluate(&[sign(issue.clone(), ill)]);
+            assert_eq!(steps, [HealingStep::Remedy(issue, ill)]);
         }
         // Latency: twice the best so far, and long enough to be felt.
-        let mut heal = Heal::default();
-        let mut look = |value| heal.look(&[sign(Issue::Latency(1), value)]);
+        let mut heal = HealingController::default();
+        let mut look = |value| heal.evaluate(&[sign(HealthIssue::Latency(1), value)]);
         assert_eq!(look(0.06), []);
         assert_eq!(look(0.11), []);
-        assert_eq!(look(0.2), [Step::Remedy(Issue::Latency(1), 0.2)]);
+        assert_eq!(look(0.2), [HealingStep::Remedy(HealthIssue::Latency(1), 0.2)]);
     }
 
     #[test]
     fn a_remedy_has_an_outcome_and_a_rest() {
-        let mut heal = Heal::default();
-        let mut look = |value| heal.look(&[sign(Issue::Errors(0), value)]);
-        assert_eq!(look(0.5), [Step::Remedy(Issue::Errors(0), 0.5)]);
-        assert_eq!(look(0.4), [Step::Outcome(Issue::Errors(0), 0.5, 0.4)]);
+        let mut heal = HealingController::default();
+        let mut look = |value| heal.evaluate(&[sign(HealthIssue::Errors(0), value)]);
+        assert_eq!(look(0.5), [HealingStep::Remedy(HealthIssue::Errors(0), 0.5)]);
+        assert_eq!(look(0.4), [HealingStep::Outcome(HealthIssue::Errors(0), 0.5, 0.4)]);
         assert_eq!((look(0.4), look(0.4)), (vec![], vec![]));
-        assert_eq!(look(0.4), [Step::Remedy(Issue::Errors(0), 0.4)]);
+        assert_eq!(look(0.4), [HealingStep::Remedy(HealthIssue::Errors(0), 0.4)]);
     }
 
     #[test]
     fn where_nothing_helps_it_says_so_once() {
-        let mut heal = Heal::default();
-        let sign = Sign { issue: Issue::Connections(2), value: Some(1.0), curable: false };
-        let all: Vec<_> = (0..3).flat_map(|_| heal.look(std::slice::from_ref(&sign))).collect();
-        assert_eq!(all, [Step::Helpless(Issue::Connections(2), 1.0)]);
+        let mut heal = HealingController::default();
+        let sign =
+            HealthSign { issue: HealthIssue::Connections(2), value: Some(1.0), curable: false };
+        let all: Vec<_> = (0..3).flat_map(|_| heal.evaluate(std::slice::from_ref(&sign))).collect();
+        assert_eq!(all, [HealingStep::Helpless(HealthIssue::Connections(2), 1.0)]);
     }
 
     #[test]
     fn a_target_that_changed_for_good_becomes_the_measure() {
-        let mut heal = Heal::default();
-        heal.look(&[sign(Issue::Latency(0), 0.2)]);
+        let mut heal = HealingController::default();
+        heal.evaluate(&[sign(HealthIssue::Latency(0), 0.2)]);
         let ill = (0..100).filter(|_| {
-            let steps = heal.look(&[sign(Issue::Latency(0), 0.5)]);
-            steps.iter().any(|step| matches!(step, Step::Remedy(..)))
+            let steps = heal.evaluate(&[sign(HealthIssue::Latency(0), 0.5)]);
+            steps.iter().any(|step| matches!(step, HealingStep::Remedy(..)))
         });
         // 0.2 s grows by a fiftieth each time: it is half of 0.5 after 12.
         assert!((2..=4).contains(&ill.count()));

@@ -15,12 +15,12 @@ const FINE: u64 = 1 << 10;
 
 /// A limit.
 #[derive(Debug)]
-pub struct Limiter {
+pub struct RateLimiter {
     interval: u64,
     next: AtomicU64,
 }
 
-impl Limiter {
+impl RateLimiter {
     /// A rate in units of a `Rate`; at least one.
     pub fn new(units: u64) -> Self {
         let interval = u128::from(FINE) * u128::from(Rate::UNITS_PER_S) * 1_000_000_000
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn golden_walk() {
-        let limiter = Limiter::new(4 * Rate::UNITS_PER_S);
+        let limiter = RateLimiter::new(4 * Rate::UNITS_PER_S);
         let turn =
             |now_ms: u64| limiter.reserve(now_ms * 1_000_000, u64::MAX).map(|ns| ns / 1_000_000);
         // Three at once are 250 ms apart; after a rest the next goes at once, and none is saved up.
@@ -69,7 +69,7 @@ mod tests {
             gaps in prop::collection::vec(0u64..3_000_000, 1..300),
             per_s in 1u64..100_000,
         ) {
-            let limiter = Limiter::new(per_s * Rate::UNITS_PER_S);
+            let limiter = RateLimiter::new(per_s * Rate::UNITS_PER_S);
             let (mut now, mut turns) = (0, Vec::new());
             for gap in gaps {
                 now += gap;
@@ -88,7 +88,7 @@ mod tests {
 
     #[test]
     fn shards_share_it() {
-        let limiter = Limiter::new(1_000 * Rate::UNITS_PER_S);
+        let limiter = RateLimiter::new(1_000 * Rate::UNITS_PER_S);
         let mut turns: Vec<u64> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..4)
                 .map(|_| {

@@ -5,26 +5,26 @@
 //! Invariant: the narrowest is asked first, so that nobody who waits for its own turn holds a place
 //! in a wider row that others could have had.
 
-use super::Limiter;
+use super::RateLimiter;
 use crate::plan::{Endpoints, Pattern, Plan};
 
 /// All limits that several users share.
 #[derive(Debug, Default)]
-pub struct Limits {
+pub struct RateLimits {
     /// By service: its source addresses' places in `sources`.
     source_of: Vec<Vec<usize>>,
-    sources: Vec<Limiter>,
+    sources: Vec<RateLimiter>,
     /// By endpoint: its pattern's place in `patterns`.
     pattern_of: Vec<Option<usize>>,
-    patterns: Vec<Limiter>,
-    global: Option<Limiter>,
+    patterns: Vec<RateLimiter>,
+    global: Option<RateLimiter>,
 }
 
-impl Limits {
+impl RateLimits {
     /// The limits that a plan asks for.
     pub fn new(plan: &Plan, endpoints: &Endpoints) -> Self {
         let laws = &plan.policies.limits;
-        let mut limits = Self { global: laws.global.map(Limiter::new), ..Self::default() };
+        let mut limits = Self { global: laws.global.map(RateLimiter::new), ..Self::default() };
         if let Some(rate) = laws.per_source {
             let mut known = Vec::new();
             for service in &plan.services {
@@ -35,7 +35,7 @@ impl Limits {
                 let places = sources.iter().map(|source| {
                     known.iter().position(|other| other == source).unwrap_or_else(|| {
                         known.push(*source);
-                        limits.sources.push(Limiter::new(rate));
+                        limits.sources.push(RateLimiter::new(rate));
                         known.len() - 1
                     })
                 });
@@ -43,7 +43,8 @@ impl Limits {
                 limits.source_of.push(places);
             }
         }
-        limits.patterns = laws.per_endpoint.iter().map(|(_, rate)| Limiter::new(*rate)).collect();
+        limits.patterns =
+            laws.per_endpoint.iter().map(|(_, rate)| RateLimiter::new(*rate)).collect();
         let patterns = || laws.per_endpoint.iter().map(|(pattern, _)| pattern).zip(0..);
         let best = |endpoint| Pattern::best(patterns(), endpoint);
         limits.pattern_of = endpoints.all.iter().map(best).collect();
@@ -51,7 +52,7 @@ impl Limits {
     }
 
     /// The limits of an attempt by `user`, from the narrowest to the widest.
-    pub fn of(&self, user: u64, service: usize, endpoint: usize) -> [Option<&Limiter>; 3] {
+    pub fn of(&self, user: u64, service: usize, endpoint: usize) -> [Option<&RateLimiter>; 3] {
         let source = self.source_of.get(service).and_then(|places| {
             let place = user.checked_rem(places.len() as u64)?;
             self.sources.get(places[place as usize])

@@ -25,7 +25,7 @@ const STEP: f64 = 0.05;
 
 /// What is to be done about memory.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Relief {
+pub enum MemoryAction {
     /// Let go what can be spared.
     Shed(String),
     /// Let nobody in.
@@ -36,7 +36,7 @@ pub enum Relief {
 
 /// The law at work.
 #[derive(Clone, Debug)]
-pub struct Memory {
+pub struct MemoryController {
     budget: u64,
     samples: VecDeque<(f64, f64)>,
     shed_ns: Option<u64>,
@@ -49,7 +49,7 @@ pub struct Memory {
     grew: f64,
 }
 
-impl Memory {
+impl MemoryController {
     /// `budget` bytes; at least one.
     pub fn new(budget: u64) -> Self {
         let budget = budget.max(1);
@@ -71,7 +71,7 @@ impl Memory {
 
     /// A second has ended with so many bytes resident and so many users at work: what is to be
     /// done.
-    pub fn second(&mut self, now_ns: u64, bytes: u64, users: u64) -> Vec<Relief> {
+    pub fn second(&mut self, now_ns: u64, bytes: u64, users: u64) -> Vec<MemoryAction> {
         self.samples.push_back((now_ns as f64 / 1e9, bytes as f64));
         if self.samples.len() > SAMPLES {
             self.samples.pop_front();
@@ -91,20 +91,21 @@ impl Memory {
                 Some(left) if soon => format!("{percent}, all of it in {left:.0} s"),
                 _ => percent.clone(),
             };
-            relief.push(Relief::Shed(why));
+            relief.push(MemoryAction::Shed(why));
         }
         if short {
             (self.holding, self.grew) = (true, grows);
-            relief.push(Relief::Hold(percent));
+            relief.push(MemoryAction::Hold(percent));
         } else if self.holding && share < RELEASE.min(HOLD - self.grew) {
             (self.holding, self.hold) = (false, HOLD);
-            relief.push(Relief::Release(percent));
+            relief.push(MemoryAction::Release(percent));
         } else if self.holding && users == 0 {
             // There is nobody who could give anything back: waiting on would be for ever.
             let since = *self.idle_ns.get_or_insert(now_ns);
             if now_ns.saturating_sub(since) >= PAUSE_NS {
                 (self.holding, self.hold) = (false, share.max(HOLD) + STEP);
-                relief.push(Relief::Release(format!("nobody is at work, and still {percent}")));
+                relief
+                    .push(MemoryAction::Release(format!("nobody is at work, and still {percent}")));
             }
         }
         if users > 0 || !self.holding {
@@ -148,18 +149,18 @@ mod tests {
 
     const S: u64 = 1_000_000_000;
 
-    fn names(relief: &[Relief]) -> Vec<&'static str> {
-        let name = |relief: &Relief| match relief {
-            Relief::Shed(_) => "shed",
-            Relief::Hold(_) => "hold",
-            Relief::Release(_) => "release",
+    fn names(relief: &[MemoryAction]) -> Vec<&'static str> {
+        let name = |relief: &MemoryAction| match relief {
+            MemoryAction::Shed(_) => "shed",
+            MemoryAction::Hold(_) => "hold",
+            MemoryAction::Release(_) => "release",
         };
         relief.iter().map(name).collect()
     }
 
     #[test]
     fn shed_then_hold_then_release() {
-        let mut memory = Memory::new(1_000_000);
+        let mut memory = MemoryController::new(1_000_000);
         let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
         assert_eq!(walk(1, 700_000), [""; 0]);
         assert_eq!(walk(2, 810_000), ["shed"]);
@@ -173,7 +174,7 @@ mod tests {
 
     #[test]
     fn what_grows_steadily_is_held_before_it_is_too_late() {
-        let mut memory = Memory::new(1_000_000);
+        let mut memory = MemoryController::new(1_000_000);
         let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
         assert_eq!(walk(1, 100_000), [""; 0]);
         assert_eq!(walk(2, 480_000), [""; 0]);
@@ -182,31 +183,31 @@ mod tests {
         assert_eq!(walk(5, 795_000), [""; 0]);
         assert_eq!(walk(6, 895_000), ["shed", "hold"], "15 000 at least: 910 000 next");
         assert_eq!(walk(7, 830_000), ["release"]);
-        let mut memory = Memory::new(1_000_000);
+        let mut memory = MemoryController::new(1_000_000);
         let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
         assert_eq!([walk(1, 100_000), walk(2, 400_000)], [[""; 0]; 2]);
         assert_eq!(walk(3, 700_000), ["shed", "hold"], "before it is too late to hold");
         assert_eq!(walk(4, 650_000), [""; 0], "a second of such growth would bring it back");
         assert_eq!(walk(5, 590_000), ["release"]);
         // A jump is not taken for growth.
-        let mut memory = Memory::new(1_000_000);
+        let mut memory = MemoryController::new(1_000_000);
         let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
         assert_eq!([walk(1, 100_000), walk(2, 600_000), walk(3, 600_000)], [[""; 0]; 3]);
     }
 
     #[test]
     fn growth_is_seen_before_it_hurts() {
-        let mut memory = Memory::new(1_000_000);
+        let mut memory = MemoryController::new(1_000_000);
         // 10 000 a second from 400 000: at 500 000, 50 s are left.
         let shed = (1..60).find(|at| !memory.second(at * S, 400_000 + at * 10_000, 1).is_empty());
         assert_eq!(shed, Some(12), "as soon as twelve samples are there");
-        let mut memory = Memory::new(1_000_000);
+        let mut memory = MemoryController::new(1_000_000);
         assert_eq!((1..60).find(|at| !memory.second(at * S, 500_000, 1).is_empty()), None);
     }
 
     #[test]
     fn holding_back_who_frees_nothing_ends() {
-        let mut memory = Memory::new(1_000_000);
+        let mut memory = MemoryController::new(1_000_000);
         let mut walk = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 0));
         assert_eq!(walk(1, 950_000), ["shed", "hold"]);
         let released = (2..40).find(|at| walk(*at, 950_000).contains(&"release"));

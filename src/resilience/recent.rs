@@ -5,7 +5,7 @@
 
 /// The last times, µs.
 #[derive(Clone, Debug)]
-pub struct Recent {
+pub struct RecentTimes {
     /// In the order they came; the oldest is at `next` once it is full.
     ring: Vec<u32>,
     /// The same in order of size: a new one is put in its place, an old one taken out of it. For a
@@ -15,7 +15,7 @@ pub struct Recent {
     size: usize,
 }
 
-impl Recent {
+impl RecentTimes {
     /// Room for the last `size`; at least one.
     pub fn new(size: usize) -> Self {
         Self { ring: Vec::new(), sorted: Vec::new(), next: 0, size: size.max(1) }
@@ -86,7 +86,7 @@ mod tests {
             size in 1usize..120,
             percentile in 1.0f64..100.0,
         ) {
-            let mut recent = Recent::new(size);
+            let mut recent = RecentTimes::new(size);
             for (at, value) in values.iter().enumerate() {
                 recent.push(value * 1_000);
                 let mut last = values[(at + 1).saturating_sub(size)..=at].to_vec();

@@ -4,7 +4,7 @@
 //! Invariant: the limit stays within its bounds; a timeout never tightens it, since it enters as
 //! longer than it was allowed to be.
 
-use super::Recent;
+use super::RecentTimes;
 use crate::plan::policy::Timeouts;
 use crate::units::nanos;
 
@@ -16,7 +16,7 @@ const TIMED_OUT: f64 = 1.5;
 #[derive(Clone, Debug)]
 pub struct AdaptiveTimeout {
     law: Timeouts,
-    recent: Recent,
+    recent: RecentTimes,
     /// Below so many times there is no such percentile: the largest of few is anything.
     enough: usize,
     /// The percentile's rank in a full window.
@@ -32,9 +32,9 @@ impl AdaptiveTimeout {
         // 1/(1 − p): with fewer, the percentile is the largest.
         let enough = (100.0 / (100.0 - law.percentile).max(1.0)).ceil() as usize;
         Self {
-            recent: Recent::new(law.window),
+            recent: RecentTimes::new(law.window),
             enough: enough.min(law.window),
-            rank: Recent::rank(law.percentile, law.window),
+            rank: RecentTimes::rank(law.percentile, law.window),
             min_ns: nanos(law.min),
             max_ns: nanos(law.max),
             limit_ns: nanos(law.start),
@@ -49,7 +49,7 @@ impl AdaptiveTimeout {
     }
 
     /// The last times.
-    pub fn recent(&self) -> &Recent {
+    pub fn recent(&self) -> &RecentTimes {
         &self.recent
     }
 
@@ -60,7 +60,7 @@ impl AdaptiveTimeout {
         let count = self.recent.len();
         let rank = match count {
             _ if count == self.law.window => self.rank,
-            _ if count >= self.enough => Recent::rank(self.law.percentile, count),
+            _ if count >= self.enough => RecentTimes::rank(self.law.percentile, count),
             _ => return,
         };
         if let Some(percentile) = self.recent.at_rank_ns(rank) {

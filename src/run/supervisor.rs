@@ -8,10 +8,10 @@ use std::time::Duration;
 use crate::event::Order;
 use crate::plan::Plan;
 use crate::plan::policy::{Level, Priority};
-use crate::resilience::degrade::{Degrade, Seen};
-use crate::resilience::heal::{Heal, Issue, Sign, Step};
-use crate::resilience::memory::Relief;
-use crate::resilience::{Admit, Memory, sizing};
+use crate::resilience::degrade::{DegradationController, SecondStats};
+use crate::resilience::heal::{HealingController, HealingStep, HealthIssue, HealthSign};
+use crate::resilience::memory::MemoryAction;
+use crate::resilience::{AdmissionController, MemoryController, sizing};
 use crate::stats::delta::StepWindow;
 use crate::stats::{ChangeKind, Delta, Histogram, PoolUse, StateChange};
 use crate::units::{nanos, show_duration};
@@ -33,15 +33,15 @@ pub(super) struct ResilienceController<'a> {
     plan: &'a Plan,
     /// By series: the service that its calls go to.
     services: Vec<usize>,
-    degrade: Option<Degrade>,
-    admit: Option<Admit>,
-    memory: Option<Memory>,
-    heal: Option<(Heal, u64)>,
+    degrade: Option<DegradationController>,
+    admit: Option<AdmissionController>,
+    memory: Option<MemoryController>,
+    heal: Option<(HealingController, u64)>,
     /// By pool.
     pools: Vec<ResizablePool>,
     /// Seen since the last second, and since the last look of the healer.
-    second: Seen,
-    by_service: Vec<Seen>,
+    second: SecondStats,
+    by_service: Vec<SecondStats>,
     lag: Histogram,
     /// The busiest shard's share of its core since the last second.
     cpu: f64,
@@ -85,13 +85,13 @@ impl<'a> ResilienceController<'a> {
         Self {
             plan,
             services,
-            degrade: policies.degradation.map(Degrade::new),
-            admit: policies.admission.map(Admit::new),
-            memory: budget.map(Memory::new),
-            heal: every.map(|every| (Heal::default(), every)),
+            degrade: policies.degradation.map(DegradationController::new),
+            admit: policies.admission.map(AdmissionController::new),
+            memory: budget.map(MemoryController::new),
+            heal: every.map(|every| (HealingController::default(), every)),
             pools: policies.pools.iter().map(watched).collect(),
-            second: Seen::default(),
-            by_service: vec![Seen::default(); plan.services.len()],
+            second: SecondStats::default(),
+            by_service: vec![SecondStats::default(); plan.services.len()],
             lag: Histogram::default(),
             cpu: 0.0,
             users: vec![0; shards],
@@ -154,9 +154,11 @@ impl<'a> ResilienceController<'a> {
         let (Some(memory), Some(rss)) = (&mut self.memory, self.rss) else { return };
         for relief in memory.second(self.now_ns, rss, self.users.iter().sum()) {
             let (order, change, cause) = match relief {
-                Relief::Shed(why) => (Order::TrimMemory, "what can be spared is let go", why),
-                Relief::Hold(why) => (Order::PauseAdmission(true), "no more users are let in", why),
-                Relief::Release(why) => {
+                MemoryAction::Shed(why) => (Order::TrimMemory, "what can be spared is let go", why),
+                MemoryAction::Hold(why) => {
+                    (Order::PauseAdmission(true), "no more users are let in", why)
+                }
+                MemoryAction::Release(why) => {
                     (Order::PauseAdmission(false), "users are let in again", why)
                 }
             };
@@ -241,63 +243,68 @@ impl<'a> ResilienceController<'a> {
         let every = self.plan.policies.healing.unwrap_or_default().every;
         let Some((heal, look_ns)) = &mut self.heal else { return };
         *look_ns = self.now_ns + nanos(every);
-        for step in heal.look(&signs) {
+        for step in heal.evaluate(&signs) {
             self.apply_remedy(&step);
         }
     }
 
     /// What was seen since the healer looked last.
-    fn signs(&mut self) -> Vec<Sign> {
-        let mut signs =
-            vec![Sign { issue: Issue::Memory, value: self.memory_share(), curable: true }];
+    fn signs(&mut self) -> Vec<HealthSign> {
+        let mut signs = vec![HealthSign {
+            issue: HealthIssue::Memory,
+            value: self.memory_share(),
+            curable: true,
+        }];
         for (at, pool) in self.pools.iter_mut().enumerate() {
             let law = &self.plan.policies.pools[at];
             let value = std::mem::take(&mut pool.healed).utilisation();
             let curable = law.adaptive.is_some() && pool.size < law.max;
-            signs.push(Sign { issue: Issue::Connections(at), value, curable });
+            signs.push(HealthSign { issue: HealthIssue::Connections(at), value, curable });
         }
         for (at, seen) in self.by_service.iter_mut().enumerate() {
             let seen = std::mem::take(seen);
             let enough = seen.calls >= ENOUGH;
             let p95 = seen.service.percentile_us(95.0) as f64 / 1e6;
             let errors = seen.errors as f64 / seen.calls.max(1) as f64;
-            for (issue, value) in [(Issue::Latency(at), p95), (Issue::Errors(at), errors)] {
-                signs.push(Sign { issue, value: enough.then_some(value), curable: true });
+            for (issue, value) in
+                [(HealthIssue::Latency(at), p95), (HealthIssue::Errors(at), errors)]
+            {
+                signs.push(HealthSign { issue, value: enough.then_some(value), curable: true });
             }
         }
         signs
     }
 
-    fn apply_remedy(&mut self, step: &Step) {
-        let (Step::Remedy(issue, seen)
-        | Step::Helpless(issue, seen)
-        | Step::Outcome(issue, seen, _)) = step;
+    fn apply_remedy(&mut self, step: &HealingStep) {
+        let (HealingStep::Remedy(issue, seen)
+        | HealingStep::Helpless(issue, seen)
+        | HealingStep::Outcome(issue, seen, _)) = step;
         let (issue, saw) = (issue.clone(), show(issue, *seen));
         let subject = match &issue {
-            Issue::Memory => "memory".to_owned(),
-            Issue::Connections(at) => format!("pool {}", self.plan.policies.pools[*at].name),
-            Issue::Latency(at) | Issue::Errors(at) => {
+            HealthIssue::Memory => "memory".to_owned(),
+            HealthIssue::Connections(at) => format!("pool {}", self.plan.policies.pools[*at].name),
+            HealthIssue::Latency(at) | HealthIssue::Errors(at) => {
                 format!("service {}", self.plan.services[*at].name)
             }
         };
         let (order, change) = match (step, &issue) {
-            (Step::Outcome(_, _, now), _) => {
+            (HealingStep::Outcome(_, _, now), _) => {
                 (None, format!("outcome: {saw} → {}", show(&issue, *now)))
             }
-            (Step::Helpless(..), Issue::Connections(at)) => {
+            (HealingStep::Helpless(..), HealthIssue::Connections(at)) => {
                 let name = &self.plan.policies.pools[*at].name;
                 (None, format!("nothing to be done: raise pools.{name}.connections"))
             }
-            (Step::Helpless(..), _) => (None, "nothing to be done".to_owned()),
-            (Step::Remedy(..), Issue::Memory) => {
+            (HealingStep::Helpless(..), _) => (None, "nothing to be done".to_owned()),
+            (HealingStep::Remedy(..), HealthIssue::Memory) => {
                 (Some(Order::TrimMemory), "what can be spared is let go".to_owned())
             }
-            (Step::Remedy(..), Issue::Connections(at)) => {
+            (HealingStep::Remedy(..), HealthIssue::Connections(at)) => {
                 let size = sizing::grown(&self.plan.policies.pools[*at], self.pools[*at].size);
                 self.pools[*at].size = size;
                 (Some(Order::Resize(*at, size)), format!("grown to {size} connections"))
             }
-            (Step::Remedy(..), Issue::Latency(at) | Issue::Errors(at)) => {
+            (HealingStep::Remedy(..), HealthIssue::Latency(at) | HealthIssue::Errors(at)) => {
                 let change = "fresh connections, its name is looked up again";
                 (Some(Order::Refresh(*at)), change.to_owned())
             }
@@ -333,12 +340,12 @@ fn trouble(step: &StepWindow) -> (u64, u64) {
 }
 
 /// What was seen, in words.
-fn show(issue: &Issue, value: f64) -> String {
+fn show(issue: &HealthIssue, value: f64) -> String {
     let percent = value * 100.0;
     match issue {
-        Issue::Memory => format!("{percent:.0} % of the memory budget in use"),
-        Issue::Connections(_) => format!("{percent:.0} % of its connections lent"),
-        Issue::Latency(_) => format!("p95 {}", show_duration(Duration::from_secs_f64(value))),
-        Issue::Errors(_) => format!("{percent:.0} % of calls failed"),
+        HealthIssue::Memory => format!("{percent:.0} % of the memory budget in use"),
+        HealthIssue::Connections(_) => format!("{percent:.0} % of its connections lent"),
+        HealthIssue::Latency(_) => format!("p95 {}", show_duration(Duration::from_secs_f64(value))),
+        HealthIssue::Errors(_) => format!("{percent:.0} % of calls failed"),
     }
 }

@@ -19,7 +19,7 @@ use super::user::User;
 use crate::clock::Time;
 use crate::event::Order;
 use crate::plan::policy::{self, Failures, Hedging, Priority, Retries, Strategy};
-use crate::resilience::{AdaptiveTimeout, Budget, Gate};
+use crate::resilience::{AdaptiveTimeout, ConnectBackoffGate, RetryBudget};
 use crate::seed::{Rng, Stream};
 use crate::stats::{BreakerUse, Cause};
 use crate::units::nanos;
@@ -38,9 +38,9 @@ pub(super) struct ResilienceState {
     /// Whether deadlines follow those times.
     follows: bool,
     /// By service; empty where connections are never held back.
-    gates: RefCell<Vec<Gate>>,
-    retries: Option<(Retries, RefCell<Option<Budget>>)>,
-    hedging: Option<(Hedging, RefCell<Budget>)>,
+    gates: RefCell<Vec<ConnectBackoffGate>>,
+    retries: Option<(Retries, RefCell<Option<RetryBudget>>)>,
+    hedging: Option<(Hedging, RefCell<RetryBudget>)>,
     /// By pool of the plan; those that users do not share are none.
     pools: Vec<Option<Pool>>,
     /// What breakers did since the last shed, by place; empty where there is none.
@@ -66,9 +66,9 @@ impl ResilienceState {
         let observed = policies.timeouts.is_some() || policies.hedging.is_some();
         let law = policies.timeouts.unwrap_or_default();
         let times = if observed { shared.endpoints.all.len() } else { 0 };
-        let gate = |_| policies.connect_backoff.map(Gate::new);
+        let gate = |_| policies.connect_backoff.map(ConnectBackoffGate::new);
         let retries = policies.retries.clone().map(|law| {
-            let budget = law.budget.map(Budget::new);
+            let budget = law.budget.map(RetryBudget::new);
             (law, RefCell::new(budget))
         });
         let pool = |law: &policy::Pool| {
@@ -88,7 +88,7 @@ impl ResilienceState {
             follows: policies.timeouts.is_some(),
             gates: RefCell::new(plan.services.iter().filter_map(gate).collect()),
             retries,
-            hedging: policies.hedging.map(|law| (law, RefCell::new(Budget::new(law.budget)))),
+            hedging: policies.hedging.map(|law| (law, RefCell::new(RetryBudget::new(law.budget)))),
             pools: policies.pools.iter().map(pool).collect(),
             breakers: RefCell::new(if shared.board.any() {
                 vec![BreakerUse::default(); shared.names.len()]
@@ -125,7 +125,7 @@ impl ResilienceState {
             return Some(Cause::Degradation);
         }
         let board = &shard.shared.board;
-        let at = board.refuses(prepared.endpoint, prepared.call.service, now)?;
+        let at = board.refusing_breaker(prepared.endpoint, prepared.call.service, now)?;
         self.refused(at);
         Some(Cause::Breaker)
     }
@@ -153,7 +153,7 @@ impl ResilienceState {
         let (wire, now) = (&shard.wire, crate::clock::now());
         match order {
             Order::Breaker(at, switch) => {
-                if let Some(change) = shard.shared.board.tell(*at, *switch) {
+                if let Some(change) = shard.shared.board.switch(*at, *switch) {
                     shard.record_breaker_change((*at, change), None, now);
                 }
             }

@@ -8,8 +8,8 @@ use crate::clock::Time;
 use crate::engine::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
-use crate::resilience::board::Changed;
-use crate::resilience::{Ask, Pass};
+use crate::resilience::board::BreakerTransition;
+use crate::resilience::{BreakerPermit, ConnectDecision};
 use crate::stats::{AttemptOutcome, AttemptPhase, Cause, ChangeKind, Exchange, StateChange};
 use crate::wire::pool::{self, NoLine};
 
@@ -23,7 +23,7 @@ pub(in crate::engine) struct AttemptPermit {
     /// It tries a door for all.
     probes_connect: bool,
     /// Its leave from the breakers.
-    breakers: Pass,
+    breakers: BreakerPermit,
 }
 
 /// An attempt that was made.
@@ -79,7 +79,7 @@ impl ResilienceState {
     ) -> Result<(), AdmissionDelay> {
         let (service, endpoint) = (prepared.call.service, prepared.endpoint);
         if entry.limit_slots == 0
-            && let Some(at) = shard.shared.board.refuses(endpoint, service, now)
+            && let Some(at) = shard.shared.board.refusing_breaker(endpoint, service, now)
         {
             // Nobody takes a turn that it has no use for.
             self.refused(at);
@@ -120,10 +120,10 @@ impl ResilienceState {
         {
             // When a target dies all its connections do: each user would knock once.
             shard.wire.drop_if_dead(line);
-            match if line.is_open() { Ask::Go } else { gate.ask(now) } {
-                Ask::Go => {}
-                Ask::Try => entry.probes_connect = true,
-                Ask::Wait(at) => {
+            match if line.is_open() { ConnectDecision::Open } else { gate.decide(now) } {
+                ConnectDecision::Open => {}
+                ConnectDecision::Probe => entry.probes_connect = true,
+                ConnectDecision::Wait(at) => {
                     // Who waits at a door keeps no line from those who go elsewhere.
                     if std::mem::take(&mut entry.leased)
                         && let Some(pool) = self.pool_of(prepared)
@@ -260,7 +260,7 @@ impl ResilienceState {
             Some(false) => (gate.failed(now, &mut self.rng.borrow_mut()), "takes no connections"),
             Some(true) => (gate.opened(), "takes connections again"),
             None if entry.probes_connect => {
-                gate.gave_up();
+                gate.probe_cancelled();
                 return;
             }
             None => return,
@@ -299,7 +299,7 @@ impl Shard {
     /// A breaker has changed its state; `outcome` is what the last attempt came to.
     pub(in crate::engine) fn record_breaker_change(
         &self,
-        (at, change): Changed,
+        (at, change): BreakerTransition,
         outcome: Option<AttemptOutcome>,
         now: Time,
     ) {

@@ -9,7 +9,7 @@ use crate::engine::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
 use crate::plan::policy::HedgeAfter;
-use crate::resilience::{Budget, backoff};
+use crate::resilience::{RetryBudget, backoff};
 use crate::stats::AttemptOutcome;
 use crate::units::nanos;
 use crate::wire::Kept;
@@ -43,7 +43,7 @@ impl ResilienceState {
             }
             wait_ns = wait_ns.max(asked);
         }
-        if !budget.borrow_mut().as_mut().is_none_or(Budget::spend) {
+        if !budget.borrow_mut().as_mut().is_none_or(RetryBudget::spend) {
             shard.recorder.borrow_mut().deny();
             return None;
         }

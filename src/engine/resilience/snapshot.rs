@@ -5,14 +5,19 @@
 
 use super::ResilienceState;
 use crate::clock::Time;
-use crate::resilience::{AdaptiveTimeout, Board, State};
+use crate::resilience::{AdaptiveTimeout, BreakerBoard, BreakerState};
 use crate::stats::{BreakerUse, Circuit, Delta, Guarded, PoolUse};
 use crate::wire::pool::Pool;
 
 impl ResilienceState {
     /// Puts what happened since the last call of this into a delta; idle connections are looked
     /// at.
-    pub(in crate::engine) fn take_interval(&self, board: &Board, delta: &mut Delta, now: Time) {
+    pub(in crate::engine) fn take_interval(
+        &self,
+        board: &BreakerBoard,
+        delta: &mut Delta,
+        now: Time,
+    ) {
         let used = |pool: &Option<Pool>| {
             pool.as_ref().map_or_else(PoolUse::default, |pool| {
                 pool.sweep(now);
@@ -30,11 +35,11 @@ impl ResilienceState {
         };
     }
 
-    fn take_breakers(&self, board: &Board) -> Vec<BreakerUse> {
+    fn take_breakers(&self, board: &BreakerBoard) -> Vec<BreakerUse> {
         let circuit = |state| match state {
-            State::Closed => Circuit::Closed,
-            State::Open => Circuit::Open,
-            State::HalfOpen => Circuit::HalfOpen,
+            BreakerState::Closed => Circuit::Closed,
+            BreakerState::Open => Circuit::Open,
+            BreakerState::HalfOpen => Circuit::HalfOpen,
         };
         let mut counted = self.breakers.borrow_mut();
         let places = counted.iter_mut().zip(board.states());
@@ -55,9 +60,9 @@ impl ResilienceState {
     }
 
     /// The breaker of this place has changed its state, by what this shard saw or was told.
-    pub(super) fn changed(&self, at: usize, to: State) {
+    pub(super) fn changed(&self, at: usize, to: BreakerState) {
         if let Some(breaker) = self.breakers.borrow_mut().get_mut(at) {
-            breaker.opened += u64::from(to == State::Open);
+            breaker.opened += u64::from(to == BreakerState::Open);
         }
     }
 }

@@ -14,8 +14,8 @@ const LOOK_NS: u64 = 100_000_000;
 
 /// A service's door.
 #[derive(Clone, Debug)]
-pub struct Gate {
-    law: Backoff,
+pub struct ConnectBackoffGate {
+    backoff: Backoff,
     failures: u32,
     not_before: Time,
     /// Somebody is trying.
@@ -24,19 +24,19 @@ pub struct Gate {
 
 /// What a call that needs a new connection is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
+pub enum ConnectDecision {
     /// Open it.
-    Go,
+    Open,
     /// Open it; how that ends is how things stand.
-    Try,
+    Probe,
     /// Ask again then.
     Wait(Time),
 }
 
-impl Gate {
+impl ConnectBackoffGate {
     /// An open one.
     pub fn new(law: Backoff) -> Self {
-        Self { law, failures: 0, not_before: Time(0), tried: false }
+        Self { backoff: law, failures: 0, not_before: Time(0), tried: false }
     }
 
     /// Whether the service takes connections, as far as known.
@@ -45,18 +45,18 @@ impl Gate {
     }
 
     /// May a connection be opened?
-    pub fn ask(&mut self, now: Time) -> Ask {
+    pub fn decide(&mut self, now: Time) -> ConnectDecision {
         if self.failures == 0 {
-            return Ask::Go;
+            return ConnectDecision::Open;
         }
         if now < self.not_before {
-            return Ask::Wait(self.not_before);
+            return ConnectDecision::Wait(self.not_before);
         }
         if self.tried {
-            return Ask::Wait(now.after(LOOK_NS));
+            return ConnectDecision::Wait(now.after(LOOK_NS));
         }
         self.tried = true;
-        Ask::Try
+        ConnectDecision::Probe
     }
 
     /// A connection was opened; true when that is news.
@@ -71,14 +71,14 @@ impl Gate {
         let first = self.failures == 0;
         if first || self.tried {
             self.failures = self.failures.saturating_add(1);
-            self.not_before = now.after(backoff::wait_ns(&self.law, self.failures, rng));
+            self.not_before = now.after(backoff::wait_ns(&self.backoff, self.failures, rng));
         }
         self.tried = false;
         first
     }
 
     /// Who tried was cut: nobody knows.
-    pub fn gave_up(&mut self) {
+    pub fn probe_cancelled(&mut self) {
         self.tried = false;
     }
 }
@@ -93,35 +93,35 @@ mod tests {
     #[test]
     fn golden_walk() {
         let mut rng = Seed::new(1).unwrap().rng(Stream::Caution, 0, 0);
-        let mut gate = Gate::new(Backoff { jitter: false, ..Backoff::default() });
+        let mut gate = ConnectBackoffGate::new(Backoff { jitter: false, ..Backoff::default() });
         let at = |ms: u64| Time(ms * MS);
-        assert_eq!([gate.ask(at(0)), gate.ask(at(0))], [Ask::Go; 2]);
+        assert_eq!([gate.decide(at(0)), gate.decide(at(0))], [ConnectDecision::Open; 2]);
         // Both were let in, both fail: that is one failure.
         assert!(gate.failed(at(1), &mut rng));
         assert!(!gate.failed(at(1), &mut rng));
-        assert_eq!(gate.ask(at(2)), Ask::Wait(at(101)));
+        assert_eq!(gate.decide(at(2)), ConnectDecision::Wait(at(101)));
         // Then one tries, the others look again.
-        assert_eq!(gate.ask(at(101)), Ask::Try);
-        assert_eq!(gate.ask(at(101)), Ask::Wait(at(201)));
+        assert_eq!(gate.decide(at(101)), ConnectDecision::Probe);
+        assert_eq!(gate.decide(at(101)), ConnectDecision::Wait(at(201)));
         assert!(!gate.failed(at(110), &mut rng));
-        assert_eq!(gate.ask(at(150)), Ask::Wait(at(310)));
+        assert_eq!(gate.decide(at(150)), ConnectDecision::Wait(at(310)));
         // Who tries and is cut leaves the place to the next.
-        assert_eq!(gate.ask(at(310)), Ask::Try);
-        gate.gave_up();
-        assert_eq!(gate.ask(at(311)), Ask::Try);
+        assert_eq!(gate.decide(at(310)), ConnectDecision::Probe);
+        gate.probe_cancelled();
+        assert_eq!(gate.decide(at(311)), ConnectDecision::Probe);
         assert!(gate.opened());
         assert!(!gate.opened());
-        assert_eq!(gate.ask(at(312)), Ask::Go);
+        assert_eq!(gate.decide(at(312)), ConnectDecision::Open);
     }
 
     #[test]
     fn a_dead_service_is_tried_a_few_times_a_minute() {
         let mut rng = Seed::new(1).unwrap().rng(Stream::Caution, 0, 0);
-        let mut gate = Gate::new(Backoff { jitter: false, ..Backoff::default() });
+        let mut gate = ConnectBackoffGate::new(Backoff { jitter: false, ..Backoff::default() });
         gate.failed(Time(0), &mut rng);
         let mut tries = 0;
         for ms in 1..60_000 {
-            if gate.ask(Time(ms * MS)) == Ask::Try {
+            if gate.decide(Time(ms * MS)) == ConnectDecision::Probe {
                 tries += 1;
                 gate.failed(Time(ms * MS), &mut rng);
             }
