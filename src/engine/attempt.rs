@@ -228,7 +228,7 @@ impl Attempts<'_> {
                 // Boxed: it is rare, and has room for two.
                 Some(after_ns) => Box::pin(hedge::race(self, user, after_ns)).await,
                 None => {
-                    let line = &mut user.lines[service];
+                    let line = &mut user.slots[service];
                     let (patience, kept) = (&user.patience, &mut self.kept);
                     shard.wire.exchange(line, &self.outgoing, self.at, patience, kept).await
                 }

@@ -17,7 +17,7 @@ use crate::clock::{self, Time};
 use crate::stats::recorder::Attempt;
 use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
-use crate::wire::{Kept, Line, Resend};
+use crate::wire::{ConnectionSlot, Kept, Resend};
 
 /// How an exchange ended, and whether its request may be sent again.
 type Ended = (Exchange, Resend);
@@ -38,7 +38,7 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     let (shard, outgoing, at) = (attempts.shard, attempts.outgoing, attempts.at);
     let what = (shard, attempts.prepared);
     let (service, afar) = (outgoing.endpoint, user.is_afar());
-    let mut line = std::mem::replace(&mut user.lines[service], shard.wire.line());
+    let mut line = std::mem::replace(&mut user.slots[service], shard.wire.slot());
     let mut kept = Kept::default();
     let patience = &user.patience;
     let raced = {
@@ -63,7 +63,7 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     let (won, mut beside, hedged_at) = match raced {
         Ok(won) => won,
         Err(ended) => {
-            user.lines[service] = line;
+            user.slots[service] = line;
             return ended;
         }
     };
@@ -87,7 +87,7 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     if let Some(pool) = shard.resilience.pool_of(attempts.prepared).filter(|_| !afar) {
         pool.give_back(service, beside, &shard.wire, false, clock::now());
     }
-    user.lines[service] = line;
+    user.slots[service] = line;
     won.ended
 }
 
@@ -132,7 +132,7 @@ fn is_answer(ended: &Ended) -> bool {
 
 /// A line for a second attempt, if the budget pays for it, one is free, and each limit has a turn
 /// for it at once.
-fn second_line((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Option<Line> {
+fn second_line((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Option<ConnectionSlot> {
     let (caution, wire, now) = (&shard.resilience, &shard.wire, clock::now());
     if !caution.may_hedge(shard) {
         return None;
@@ -140,7 +140,7 @@ fn second_line((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Optio
     let (service, pool) = (prepared.call.service, caution.pool_of(prepared));
     let pool = pool.filter(|_| !user.is_afar());
     let line = match pool {
-        None => Some(wire.line()),
+        None => Some(wire.slot()),
         Some(pool) => pool.lease(service, wire, now),
     };
     // A turn is asked for last: one that is not used is lost.

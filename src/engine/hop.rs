@@ -180,7 +180,7 @@ async fn attempt(
         shard.recorder.borrow_mut().begin_attempt(kind);
         // What the answer before had is not this one's.
         (kept.sets_cookie, kept.encoded) = (false, false);
-        let line = &mut user.lines[way.service];
+        let line = &mut user.slots[way.service];
         let (mut exchange, resend) =
             shard.wire.exchange(line, &outgoing, dispatched, &user.patience, kept).await;
         if prepared.wanted.keep_body {

@@ -68,9 +68,9 @@ impl Shard {
                 number,
                 intended_ns,
             };
-            let line = &mut user.lines[service];
+            let line = &mut user.slots[service];
             let opening: Option<ConnectTimings> =
-                self.wire.make_ready(line, &outgoing, &user.patience).await;
+                self.wire.prewarm(line, &outgoing, &user.patience).await;
             user.patience.end();
             if let Some(opening) = opening {
                 self.recorder.borrow_mut().made_ready(&opening, intended_ns);

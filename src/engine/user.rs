@@ -20,7 +20,7 @@ use crate::resilience::RateLimiter;
 use crate::seed::{Rng, Seed, Stream};
 use crate::units::nanos;
 use crate::wire::jar::Jar;
-use crate::wire::{Line, Patience, Way};
+use crate::wire::{ConnectionSlot, Patience, Way};
 
 /// The shortest wait after a call that got no answer, and the longest it grows to.
 const BACKOFF_NS: (u64, u64) = (100_000_000, 1_000_000_000);
@@ -43,7 +43,7 @@ pub(super) struct User {
     /// Its variables by slot.
     pub(super) variables: Vec<Option<Value>>,
     /// Its way to each service.
-    pub(super) lines: Vec<Line>,
+    pub(super) slots: Vec<ConnectionSlot>,
     /// Its cookies, from the first that it is given on; its branches share them.
     pub(super) jar: Option<Rc<RefCell<Jar>>>,
     /// What it waits with.
@@ -107,7 +107,7 @@ impl User {
             item: 0,
             rng: NOBODY.rng(Stream::Content, 0, 0),
             variables: Vec::new(),
-            lines: shard.plan.services.iter().map(|_| shard.wire.line()).collect(),
+            slots: shard.plan.services.iter().map(|_| shard.wire.slot()).collect(),
             jar: None,
             patience: Patience::new(shard.cut.clone()),
             limiter: None,
@@ -281,7 +281,7 @@ impl User {
 
     /// Its connections end: they were its own.
     pub(super) fn close_connections(&mut self) {
-        self.lines.iter_mut().for_each(Line::close);
+        self.slots.iter_mut().for_each(ConnectionSlot::close);
         if let Some(extras) = &mut self.extras {
             extras.branches.clear();
         }

@@ -17,7 +17,7 @@ use super::fault;
 use super::framing::Reader;
 use super::kept::{Kept, Spent};
 use super::patience::{GaveUp, Patience};
-use super::{Endpoint, Line, Outgoing, Resend, link};
+use super::{ConnectionSlot, Endpoint, Outgoing, Resend, link};
 use crate::clock::{self, Time};
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
@@ -100,7 +100,7 @@ impl Http1 {
     pub(super) async fn exchange(
         &self,
         endpoint: &Endpoint,
-        line: &mut Line,
+        line: &mut ConnectionSlot,
         outgoing: &Outgoing<'_>,
         now: Time,
         patience: &Patience,
@@ -166,7 +166,7 @@ impl Http1 {
     }
 
     /// A kept connection that shows its end is discarded before it is used again.
-    pub(super) async fn drop_if_dead(&self, line: &mut Line) {
+    pub(super) async fn drop_if_dead(&self, line: &mut ConnectionSlot) {
         poll_fn(|cx| {
             self.drop_if_seen_dead(cx, line);
             Poll::Ready(())
@@ -175,7 +175,7 @@ impl Http1 {
     }
 
     /// The same, of a line that has one.
-    pub(super) fn drop_if_seen_dead(&self, cx: &mut Context<'_>, line: &mut Line) {
+    pub(super) fn drop_if_seen_dead(&self, cx: &mut Context<'_>, line: &mut ConnectionSlot) {
         let mut buffer = self.buffer.borrow_mut();
         let connection = line.connection.as_mut();
         if !connection.is_some_and(|connection| connection.is_fresh(cx, &mut buffer)) {
@@ -187,7 +187,7 @@ impl Http1 {
 /// Opens a connection that nothing is sent over yet: from now on it is idle.
 pub(super) async fn open(
     endpoint: &Endpoint,
-    line: &mut Line,
+    line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
     patience: &Patience,
     times: &mut ConnectTimings,
@@ -201,7 +201,7 @@ pub(super) async fn open(
 /// Writes the request and reads the answer on the line's connection.
 pub(super) async fn converse(
     mut source: impl Source,
-    line: &mut Line,
+    line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
     patience: &Patience,
     kept: &mut Kept,

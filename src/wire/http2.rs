@@ -22,7 +22,7 @@ use super::kept::{Kept, Spent};
 use super::patience::Patience;
 use super::reason::{Circumstances, Failure};
 use super::traffic::{Counted, Traffic};
-use super::{Endpoint, Line, Outgoing, Resend, message};
+use super::{ConnectionSlot, Endpoint, Outgoing, Resend, message};
 use crate::clock::{self, Time};
 use crate::plan::reach::Version;
 use crate::stats::sample::{ConnectTimings, Exchange};
@@ -79,7 +79,7 @@ impl From<h2::Error> for Broken {
 pub(super) fn boxed<'a>(
     http1: &'a Http1,
     endpoint: &'a Endpoint,
-    line: &'a mut Line,
+    line: &'a mut ConnectionSlot,
     outgoing: &'a Outgoing<'a>,
     now: Time,
     patience: &'a Patience,
@@ -92,7 +92,7 @@ pub(super) fn boxed<'a>(
 async fn exchange(
     http1: &Http1,
     endpoint: &Endpoint,
-    line: &mut Line,
+    line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
     now: Time,
     patience: &Patience,
@@ -101,12 +101,12 @@ async fn exchange(
     if line.connection.is_some() {
         http1.drop_if_dead(line).await;
     }
-    if line.two.as_mut().is_some_and(|two| !two.is_fresh()) {
+    if line.h2.as_mut().is_some_and(|two| !two.is_fresh()) {
         line.close();
     }
     let mut opening = None;
     kept.spent = Spent::default();
-    if line.connection.is_none() && line.two.is_none() {
+    if line.connection.is_none() && line.h2.is_none() {
         kept.spent.opening = Some(false);
         let times = opening.insert(ConnectTimings::default());
         if let Err(outcome) = open(endpoint, line, outgoing, patience, times).await {
@@ -114,11 +114,11 @@ async fn exchange(
         }
         kept.spent.opening = Some(true);
     }
-    if line.two.is_some() {
+    if line.h2.is_some() {
         line.carry();
     }
     let reuses = opening.is_none() && line.requests > 1;
-    let Some(two) = &mut line.two else {
+    let Some(two) = &mut line.h2 else {
         let spoken = http1.exchange(endpoint, line, outgoing, now, patience, kept).await;
         return (Exchange { connect: opening.or(spoken.0.connect), ..spoken.0 }, spoken.1);
     };
@@ -174,7 +174,7 @@ fn is_doubtful(outcome: AttemptOutcome) -> bool {
 /// Opens a connection, and finds out what is spoken on it.
 pub(super) async fn open(
     endpoint: &Endpoint,
-    line: &mut Line,
+    line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
     patience: &Patience,
     times: &mut ConnectTimings,
@@ -185,7 +185,7 @@ pub(super) async fn open(
         None => endpoint.tls.is_none(),
     };
     if two {
-        line.open_two(Http2::over(connection, endpoint, patience).await?);
+        line.open_h2(Http2::over(connection, endpoint, patience).await?);
     } else if endpoint.version == Version::Http2 {
         times.open = false;
         return Err(AttemptOutcome::Failed(AttemptPhase::Tls, FailureKind::NoHttp2));

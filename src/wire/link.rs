@@ -18,7 +18,7 @@ use super::http1::{self, Account, Ended, Http1, Source};
 use super::kept::Kept;
 use super::patience::{GaveUp, Patience};
 use super::pipe::Pipe;
-use super::{Line, Outgoing};
+use super::{ConnectionSlot, Outgoing};
 use crate::clock::{self, Time, Timer};
 use crate::plan::reach::Link;
 use crate::stats::{AttemptOutcome, AttemptPhase};
@@ -102,7 +102,7 @@ pub(super) async fn until(at: Time, patience: &Patience) -> Result<(), GaveUp> {
 pub(super) fn converse<'a>(
     http1: &'a Http1,
     way: &'a Way,
-    line: &'a mut Line,
+    line: &'a mut ConnectionSlot,
     outgoing: &'a Outgoing<'a>,
     patience: &'a Patience,
     kept: &'a mut Kept,

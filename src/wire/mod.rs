@@ -74,20 +74,20 @@ pub struct Outgoing<'a> {
 
 /// A user's way to one endpoint: at most one connection, kept between calls.
 #[derive(Debug)]
-pub struct Line {
+pub struct ConnectionSlot {
     connection: Option<Connection>,
     /// Or one that speaks HTTP/2.
-    two: Option<Box<http2::Http2>>,
+    h2: Option<Box<http2::Http2>>,
     /// When that was opened, and how many requests it has carried.
     opened: Time,
     requests: u64,
     /// Open connections of the shard, and the most since it last looked.
-    open: Rc<Open>,
+    open: Rc<OpenCount>,
 }
 
 /// How many connections a shard has open.
 #[derive(Debug, Default)]
-pub struct Open {
+pub struct OpenCount {
     now: Cell<u64>,
     peak: Cell<u64>,
 }
@@ -97,7 +97,7 @@ pub struct Open {
 pub struct Wire {
     endpoints: Vec<Endpoint>,
     kind: WireKind,
-    open: Rc<Open>,
+    open: Rc<OpenCount>,
 }
 
 #[derive(Debug)]
@@ -118,9 +118,9 @@ impl Wire {
     }
 
     /// A line without a connection.
-    pub fn line(&self) -> Line {
+    pub fn slot(&self) -> ConnectionSlot {
         let open = Rc::clone(&self.open);
-        Line { connection: None, two: None, opened: Time::NEVER, requests: 0, open }
+        ConnectionSlot { connection: None, h2: None, opened: Time::NEVER, requests: 0, open }
     }
 
     /// One exchange on `line`, dispatched at `now`, and whether its request may be sent again on a
@@ -128,7 +128,7 @@ impl Wire {
     #[inline]
     pub async fn exchange(
         &self,
-        line: &mut Line,
+        line: &mut ConnectionSlot,
         outgoing: &Outgoing<'_>,
         now: Time,
         patience: &Patience,
@@ -162,9 +162,9 @@ impl Wire {
     }
 
     /// Opens a line's connection before it is needed; how that went, where there was one to open.
-    pub async fn make_ready(
+    pub async fn prewarm(
         &self,
-        line: &mut Line,
+        line: &mut ConnectionSlot,
         outgoing: &Outgoing<'_>,
         patience: &Patience,
     ) -> Option<ConnectTimings> {
@@ -181,13 +181,13 @@ impl Wire {
 
     /// Closes a kept connection that has shown its end since it was used last. An exchange does so
     /// itself; who asks before needs to know whether it will open one.
-    pub fn drop_if_dead(&self, line: &mut Line) {
+    pub fn drop_if_dead(&self, line: &mut ConnectionSlot) {
         let WireKind::Http1(http1) = &self.kind else { return };
         if line.connection.is_some() {
             // Nobody waits here: it is only asked what the kernel has reported so far.
             http1.drop_if_seen_dead(&mut Context::from_waker(Waker::noop()), line);
         }
-        if line.two.as_mut().is_some_and(|two| !two.is_fresh()) {
+        if line.h2.as_mut().is_some_and(|two| !two.is_fresh()) {
             line.close();
         }
     }
@@ -216,11 +216,11 @@ impl Wire {
     }
 }
 
-impl Line {
+impl ConnectionSlot {
     /// Whether it has a connection.
     #[inline]
     pub fn is_open(&self) -> bool {
-        self.connection.is_some() || self.two.is_some()
+        self.connection.is_some() || self.h2.is_some()
     }
 
     /// When its connection was opened; means nothing without one.
@@ -241,7 +241,7 @@ impl Line {
 
     /// Closes its connection, if any.
     pub fn close(&mut self) {
-        if self.connection.take().is_some() || self.two.take().is_some() {
+        if self.connection.take().is_some() || self.h2.take().is_some() {
             self.open.now.set(self.open.now.get() - 1);
         }
     }
@@ -251,8 +251,8 @@ impl Line {
         self.count();
     }
 
-    fn open_two(&mut self, two: Box<http2::Http2>) {
-        self.two = Some(two);
+    fn open_h2(&mut self, two: Box<http2::Http2>) {
+        self.h2 = Some(two);
         self.count();
     }
 
@@ -264,7 +264,7 @@ impl Line {
     }
 }
 
-impl Drop for Line {
+impl Drop for ConnectionSlot {
     fn drop(&mut self) {
         self.close();
     }

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use super::patience::{GaveUp, Patience};
-use super::{Line, Wire};
+use super::{ConnectionSlot, Wire};
 use crate::clock::Time;
 use crate::plan::policy;
 use crate::stats::PoolUse;
@@ -18,15 +18,15 @@ use crate::units::nanos;
 
 /// A pool, as one shard has it.
 #[derive(Debug)]
-pub struct Pool {
+pub struct ConnectionPool {
     law: policy::Pool,
     /// Its part of the pool's size, and of what stays open when idle.
     size: Cell<u64>,
     least: u64,
     lent: Cell<u64>,
     /// Free lines that may have a connection, with their service; the one used last is at the back.
-    idle: RefCell<VecDeque<(usize, Line, Time)>>,
-    queue: RefCell<VecDeque<Rc<Place>>>,
+    idle: RefCell<VecDeque<(usize, ConnectionSlot, Time)>>,
+    queue: RefCell<VecDeque<Rc<Waiter>>>,
     /// Counted since the last shed.
     used: RefCell<PoolUse>,
     since: Cell<Time>,
@@ -34,8 +34,8 @@ pub struct Pool {
 
 /// A place in the queue.
 #[derive(Debug, Default)]
-struct Place {
-    given: RefCell<Option<Line>>,
+struct Waiter {
+    given: RefCell<Option<ConnectionSlot>>,
     waker: RefCell<Option<Waker>>,
     service: usize,
     left: Cell<bool>,
@@ -43,14 +43,14 @@ struct Place {
 
 /// Why a wait for a line ended without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoLine {
+pub enum AcquireError {
     /// It would wait no longer.
     TooLong,
     /// The run's time is over.
     Cut,
 }
 
-impl Pool {
+impl ConnectionPool {
     /// Shard number `shard` of `shards` has its part of `law`; at least one connection.
     pub fn new(law: &policy::Pool, shard: u64, shards: u64, now: Time) -> Self {
         Self {
@@ -66,19 +66,19 @@ impl Pool {
     }
 
     /// What was asked for.
-    pub fn law(&self) -> &policy::Pool {
+    pub fn policy(&self) -> &policy::Pool {
         &self.law
     }
 
     /// A line to `service`, if one is free and nobody is before us: the one used last, whose
     /// connection is warm.
     #[inline]
-    pub fn lease(&self, service: usize, wire: &Wire, now: Time) -> Option<Line> {
+    pub fn lease(&self, service: usize, wire: &Wire, now: Time) -> Option<ConnectionSlot> {
         if !self.queue.borrow().is_empty() {
             return None;
         }
         let line = self.free(service, wire)?;
-        self.flow(now);
+        self.integrate(now);
         self.lent.set(self.lent.get() + 1);
         let mut used = self.used.borrow_mut();
         used.leases += 1;
@@ -87,7 +87,7 @@ impl Pool {
     }
 
     /// A free line, not yet counted as lent.
-    fn free(&self, service: usize, wire: &Wire) -> Option<Line> {
+    fn free(&self, service: usize, wire: &Wire) -> Option<ConnectionSlot> {
         let mut idle = self.idle.borrow_mut();
         if self.lent.get() >= self.size.get() {
             return None;
@@ -99,7 +99,7 @@ impl Pool {
         if self.lent.get() + idle.len() as u64 >= self.size.get() {
             idle.pop_front();
         }
-        Some(wire.line())
+        Some(wire.slot())
     }
 
     /// Waits for a line in the queue's order, no longer than the pool says.
@@ -111,8 +111,8 @@ impl Pool {
         service: usize,
         patience: &Patience,
         now: Time,
-    ) -> Result<Line, NoLine> {
-        let place = Rc::new(Place { service, ..Place::default() });
+    ) -> Result<ConnectionSlot, AcquireError> {
+        let place = Rc::new(Waiter { service, ..Waiter::default() });
         self.queue.borrow_mut().push_back(Rc::clone(&place));
         let until = self.law.wait.map_or(Time::NEVER, |wait| now + wait);
         let given = patience.wait_until(until, |cx| match place.given.borrow_mut().take() {
@@ -134,16 +134,23 @@ impl Pool {
                 self.queue.borrow_mut().retain(|other| !other.left.get());
                 self.used.borrow_mut().gave_up += u64::from(why == GaveUp::Timeout);
                 Err(match why {
-                    GaveUp::Timeout => NoLine::TooLong,
-                    GaveUp::Cut => NoLine::Cut,
+                    GaveUp::Timeout => AcquireError::TooLong,
+                    GaveUp::Cut => AcquireError::Cut,
                 })
             }
         }
     }
 
     /// A lent line comes back after an attempt; `failed`: as the target's doing.
-    pub fn give_back(&self, service: usize, mut line: Line, wire: &Wire, failed: bool, now: Time) {
-        self.flow(now);
+    pub fn give_back(
+        &self,
+        service: usize,
+        mut line: ConnectionSlot,
+        wire: &Wire,
+        failed: bool,
+        now: Time,
+    ) {
+        self.integrate(now);
         self.used.borrow_mut().failed += u64::from(failed);
         self.lent.set(self.lent.get() - 1);
         retire(&mut line, &self.law, now);
@@ -162,7 +169,7 @@ impl Pool {
                 return;
             };
             let Some(line) = self.free(service, wire) else { return };
-            self.flow(now);
+            self.integrate(now);
             self.lent.set(self.lent.get() + 1);
             let Some(place) = self.queue.borrow_mut().pop_front() else { return };
             *place.given.borrow_mut() = Some(line);
@@ -174,7 +181,7 @@ impl Pool {
 
     /// The whole pool may have so many connections from now on.
     pub fn resize(&self, size: u64, shard: u64, shards: u64, wire: &Wire, now: Time) {
-        self.flow(now);
+        self.integrate(now);
         self.size.set(part(size, shard, shards));
         let mut idle = self.idle.borrow_mut();
         while self.lent.get() + idle.len() as u64 > self.size.get() && idle.pop_front().is_some() {}
@@ -194,7 +201,7 @@ impl Pool {
     }
 
     /// Closes all idle connections, or those to one service; how many.
-    pub fn hang_up(&self, service: Option<usize>) -> usize {
+    pub fn close_idle(&self, service: Option<usize>) -> usize {
         let mut idle = self.idle.borrow_mut();
         let before = idle.len();
         idle.retain(|(its, ..)| service.is_some_and(|service| *its != service));
@@ -203,7 +210,7 @@ impl Pool {
 
     /// What it went through since the last call of this, and how it stands.
     pub fn take_use(&self, now: Time) -> PoolUse {
-        self.flow(now);
+        self.integrate(now);
         let mut used = self.used.take();
         used.size = self.size.get();
         used.lent = self.lent.get();
@@ -213,7 +220,7 @@ impl Pool {
     }
 
     /// Brings the integrals up to `now`.
-    fn flow(&self, now: Time) {
+    fn integrate(&self, now: Time) {
         let ns = u128::from(now.since(self.since.get()));
         self.since.set(self.since.get().max(now));
         let mut used = self.used.borrow_mut();
@@ -223,7 +230,7 @@ impl Pool {
 }
 
 /// Closes a line's connection when it has done its part.
-pub fn retire(line: &mut Line, law: &policy::Pool, now: Time) {
+pub fn retire(line: &mut ConnectionSlot, law: &policy::Pool, now: Time) {
     let old = law.max_age.is_some_and(|most| now.since(line.opened()) >= nanos(most));
     let used = law.max_requests.is_some_and(|most| line.requests() >= most);
     if old || used || law.strategy == policy::Strategy::PerRequest {
@@ -266,7 +273,7 @@ mod tests {
     fn who_waits_is_served_in_order() {
         crate::clock::block_on_virtual(async {
             let wire = Rc::new(Wire::fake(fake::Target::new(Nothing)));
-            let pool = Rc::new(Pool::new(&law(1), 0, 1, Time(0)));
+            let pool = Rc::new(ConnectionPool::new(&law(1), 0, 1, Time(0)));
             let line = pool.lease(0, &wire, Time(0)).unwrap();
             let served = Rc::new(RefCell::new(Vec::new()));
             let mut tasks = Vec::new();
@@ -298,7 +305,7 @@ mod tests {
         #[test]
         fn never_more_than_its_size(walk in prop::collection::vec((0u8..4, 1u64..6), 0..200)) {
             let wire = Wire::fake(fake::Target::new(Nothing));
-            let pool = Pool::new(&law(3), 0, 1, Time(0));
+            let pool = ConnectionPool::new(&law(3), 0, 1, Time(0));
             let (mut lent, mut size) = (Vec::new(), 3);
             for (at, (what, n)) in walk.into_iter().enumerate() {
                 let now = Time(at as u64);

@@ -23,7 +23,7 @@ use crate::resilience::{AdaptiveTimeout, ConnectBackoffGate, RetryBudget};
 use crate::seed::{Rng, Stream};
 use crate::stats::{BreakerUse, Cause};
 use crate::units::nanos;
-use crate::wire::pool::Pool;
+use crate::wire::pool::ConnectionPool;
 
 /// A shard's caution.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ pub(super) struct ResilienceState {
     retries: Option<(Retries, RefCell<Option<RetryBudget>>)>,
     hedging: Option<(Hedging, RefCell<RetryBudget>)>,
     /// By pool of the plan; those that users do not share are none.
-    pools: Vec<Option<Pool>>,
+    pools: Vec<Option<ConnectionPool>>,
     /// What breakers did since the last shed, by place; empty where there is none.
     breakers: RefCell<Vec<BreakerUse>>,
     /// How long a call waits for its turn at a limit, ns.
@@ -72,7 +72,8 @@ impl ResilienceState {
             (law, RefCell::new(budget))
         });
         let pool = |law: &policy::Pool| {
-            (law.strategy == Strategy::Shared).then(|| Pool::new(law, shard, shards, setup.start))
+            (law.strategy == Strategy::Shared)
+                .then(|| ConnectionPool::new(law, shard, shards, setup.start))
         };
         let quiet = !observed
             && !shared.board.any()
@@ -144,7 +145,7 @@ impl ResilienceState {
     }
 
     /// The pool that lends lines to a call.
-    pub(super) fn pool_of(&self, prepared: &PreparedCall) -> Option<&Pool> {
+    pub(super) fn pool_of(&self, prepared: &PreparedCall) -> Option<&ConnectionPool> {
         self.pools.get(prepared.pool?)?.as_ref()
     }
 
@@ -179,12 +180,12 @@ impl ResilienceState {
                 }
                 self.quiet.set(false);
                 self.pools.iter().flatten().for_each(|pool| {
-                    pool.hang_up(Some(*service));
+                    pool.close_idle(Some(*service));
                 });
             }
             Order::TrimMemory => {
                 self.pools.iter().flatten().for_each(|pool| {
-                    pool.hang_up(None);
+                    pool.close_idle(None);
                 });
             }
             // The shard's own.

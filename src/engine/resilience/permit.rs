@@ -11,7 +11,7 @@ use crate::engine::user::User;
 use crate::resilience::board::BreakerTransition;
 use crate::resilience::{BreakerPermit, ConnectDecision};
 use crate::stats::{AttemptOutcome, AttemptPhase, Cause, ChangeKind, Exchange, StateChange};
-use crate::wire::pool::{self, NoLine};
+use crate::wire::pool::{self, AcquireError};
 
 /// How far an attempt has come towards being sent.
 #[derive(Clone, Copy, Debug, Default)]
@@ -106,11 +106,11 @@ impl ResilienceState {
             && let Some(pool) = self.pool_of(prepared)
         {
             let line = pool.lease(service, &shard.wire, now);
-            user.lines[service] =
+            user.slots[service] =
                 line.ok_or(AdmissionDelay::WaitForConnection(prepared.pool.unwrap_or_default()))?;
             entry.leased = true;
         }
-        let line = &mut user.lines[service];
+        let line = &mut user.slots[service];
         if line.is_open() && line.opened() < self.refreshed.borrow()[service] {
             line.close();
         }
@@ -128,7 +128,7 @@ impl ResilienceState {
                     if std::mem::take(&mut entry.leased)
                         && let Some(pool) = self.pool_of(prepared)
                     {
-                        let line = std::mem::replace(line, shard.wire.line());
+                        let line = std::mem::replace(line, shard.wire.slot());
                         pool.give_back(service, line, &shard.wire, false, now);
                     }
                     return Err(AdmissionDelay::Until(at, Cause::Connect));
@@ -188,12 +188,12 @@ impl ResilienceState {
                 let Some(pool) = &self.pools[at] else { return Ok(()) };
                 match pool.wait(prepared.call.service, &user.patience, now).await {
                     Ok(line) => {
-                        user.lines[prepared.call.service] = line;
+                        user.slots[prepared.call.service] = line;
                         entry.leased = true;
                         Ok(())
                     }
-                    Err(NoLine::TooLong) => Err(AttemptOutcome::Suppressed(Cause::Pool)),
-                    Err(NoLine::Cut) => Err(CUT),
+                    Err(AcquireError::TooLong) => Err(AttemptOutcome::Suppressed(Cause::Pool)),
+                    Err(AcquireError::Cut) => Err(CUT),
                 }
             }
         }
@@ -231,11 +231,11 @@ impl ResilienceState {
             }
         }
         self.observe_connect(shard, place.1, entry, made.map(|made| made.exchange), now);
-        let line = &mut user.lines[place.1];
+        let line = &mut user.slots[place.1];
         if entry.leased
             && let Some(pool) = self.pool_of(prepared)
         {
-            let line = std::mem::replace(line, shard.wire.line());
+            let line = std::mem::replace(line, shard.wire.slot());
             let failed = outcome.is_some_and(|outcome| self.failures.has(outcome));
             pool.give_back(place.1, line, &shard.wire, failed, now);
         } else if let Some(at) = prepared.pool {

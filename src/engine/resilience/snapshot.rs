@@ -7,7 +7,7 @@ use super::ResilienceState;
 use crate::clock::Time;
 use crate::resilience::{AdaptiveTimeout, BreakerBoard, BreakerState};
 use crate::stats::{BreakerUse, Circuit, Delta, Guarded, PoolUse};
-use crate::wire::pool::Pool;
+use crate::wire::pool::ConnectionPool;
 
 impl ResilienceState {
     /// Puts what happened since the last call of this into a delta; idle connections are looked
@@ -18,7 +18,7 @@ impl ResilienceState {
         delta: &mut Delta,
         now: Time,
     ) {
-        let used = |pool: &Option<Pool>| {
+        let used = |pool: &Option<ConnectionPool>| {
             pool.as_ref().map_or_else(PoolUse::default, |pool| {
                 pool.sweep(now);
                 pool.take_use(now)
