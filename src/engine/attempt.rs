@@ -14,7 +14,7 @@ use super::{hedge, hop};
 use crate::clock::{self, Time};
 use crate::stats::recorder::Attempt;
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Cause, Exchange};
-use crate::wire::{Kept, Outgoing};
+use crate::wire::{Outgoing, ResponseCapture};
 
 /// What the user needs to know to go on.
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +101,7 @@ pub(super) async fn call(
     let outgoing = Outgoing {
         endpoint: service,
         bytes,
-        wanted: prepared.wanted,
+        capture: prepared.capture,
         idempotent: prepared.idempotent,
         user: user.number,
         way: way.as_deref(),
@@ -112,7 +112,7 @@ pub(super) async fn call(
         shard,
         prepared,
         outgoing,
-        kept: Kept::default(),
+        capture: ResponseCapture::default(),
         why: Attempt::First,
         retries: 0,
         blocked_ns: 0,
@@ -132,7 +132,7 @@ pub(super) async fn call(
 
     // Outside any future that could be dropped half-way.
     let own = OwnTimes { prepared_ns: at.since(picked_up), stalled_ns };
-    let Attempts { blocked_ns, at, kept, ended: exchange, .. } = &attempts;
+    let Attempts { blocked_ns, at, capture: kept, ended: exchange, .. } = &attempts;
     let held = BlockedTime { blocked_ns: *blocked_ns, left: exchange.done.max(*at), own };
     let ended = conclude(shard, user, prepared, turn, held, (exchange, kept), bytes);
     shard.give_buffer(buffer);
@@ -144,7 +144,7 @@ pub(super) struct Attempts<'a> {
     pub(super) shard: &'a Shard,
     pub(super) prepared: &'a PreparedCall,
     pub(super) outgoing: Outgoing<'a>,
-    pub(super) kept: Kept,
+    pub(super) capture: ResponseCapture,
     why: Attempt,
     pub(super) retries: u32,
     /// Waits that policy asked for so far, ns.
@@ -229,13 +229,13 @@ impl Attempts<'_> {
                 Some(after_ns) => Box::pin(hedge::race(self, user, after_ns)).await,
                 None => {
                     let line = &mut user.slots[service];
-                    let (patience, kept) = (&user.patience, &mut self.kept);
+                    let (patience, kept) = (&user.patience, &mut self.capture);
                     shard.wire.exchange(line, &self.outgoing, self.at, patience, kept).await
                 }
             };
             self.ended = exchange;
-            if prepared.wanted.keep_body {
-                hop::decode(prepared, &mut self.ended, &mut self.kept);
+            if prepared.capture.keep_body {
+                hop::decode(prepared, &mut self.ended, &mut self.capture);
             }
             // Measure each attempt, also one that is sent again on a fresh connection.
             let intended_ns = self.outgoing.intended_ns;
@@ -246,14 +246,14 @@ impl Attempts<'_> {
             }
             (self.why, self.at) = (Attempt::StaleResend, self.ended.done);
         }
-        if self.kept.sets_cookie {
-            hop::keep_cookies(shard, user, service, self.outgoing.bytes, &self.kept);
+        if self.capture.sets_cookie {
+            hop::keep_cookies(shard, user, service, self.outgoing.bytes, &self.capture);
         }
         if let AttemptOutcome::Responded(status) = self.ended.outcome
             && prepared.redirects > 0
             && hop::is_redirect(status)
         {
-            let kept = &mut self.kept;
+            let kept = &mut self.capture;
             self.led_on = true;
             self.ended = hop::follow(shard, user, prepared, self.outgoing, self.ended, kept).await;
         }

@@ -12,7 +12,7 @@ use crate::plan::extract::{self, Answer, BodyOf, Part};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
-use crate::wire::Kept;
+use crate::wire::ResponseCapture;
 
 /// What was found of an answer.
 #[derive(Clone, Copy)]
@@ -56,7 +56,7 @@ pub(super) fn judge(
     intended_ns: u64,
     status: u16,
     exchange: &Exchange,
-    kept: &Kept,
+    kept: &ResponseCapture,
 ) -> CheckedResponse {
     let call = &prepared.call;
     if let Some(slot) = shard.plan.archetypes[user.archetype].status {
@@ -94,12 +94,16 @@ pub(super) fn judge(
 }
 
 /// Why what looks at the body of a response finds none; `None` also where nothing does.
-pub(super) fn undecodable(call: &Call, kept: &Kept) -> Option<FailureKind> {
+pub(super) fn undecodable(call: &Call, kept: &ResponseCapture) -> Option<FailureKind> {
     kept.undecodable().filter(|_| call.looks_at_body())
 }
 
 /// A response as checks look at it, without the user's cookies.
-pub(super) fn answer<'a>(status: u16, exchange: &Exchange, kept: &'a Kept) -> Answer<'a> {
+pub(super) fn answer<'a>(
+    status: u16,
+    exchange: &Exchange,
+    kept: &'a ResponseCapture,
+) -> Answer<'a> {
     Answer {
         status,
         cookies: &[],

@@ -14,7 +14,7 @@ use crate::plan::template::RenderError;
 use crate::stats::{
     AttemptOutcome, AttemptPhase, CallResult, Cause, Exchange, FailureKind, Sample,
 };
-use crate::wire::Kept;
+use crate::wire::ResponseCapture;
 
 /// What a call's policy cost it.
 #[derive(Clone, Copy)]
@@ -50,7 +50,7 @@ pub(super) fn conclude(
     prepared: &PreparedCall,
     turn: &CallTiming,
     held: BlockedTime,
-    (exchange, kept): (&Exchange, &Kept),
+    (exchange, kept): (&Exchange, &ResponseCapture),
     bytes: &[u8],
 ) -> CallEnd {
     let intended_ns = turn.intended.since(shard.start);
@@ -95,7 +95,7 @@ fn look_at(
     prepared: &PreparedCall,
     turn: &CallTiming,
     judged: &CheckedResponse,
-    (exchange, kept, bytes): (&Exchange, &Kept, &[u8]),
+    (exchange, kept, bytes): (&Exchange, &ResponseCapture, &[u8]),
 ) {
     if let Some(witness) = &shard.witness {
         witness.call((shard, user), prepared, (exchange, kept), judged, bytes);
@@ -164,7 +164,7 @@ pub(super) fn never_sent(
 ) -> CallEnd {
     let held = BlockedTime { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
     let exchange = unsent(outcome, turn.picked_up);
-    conclude(shard, user, prepared, turn, held, (&exchange, &Kept::default()), &[])
+    conclude(shard, user, prepared, turn, held, (&exchange, &ResponseCapture::default()), &[])
 }
 
 /// The exchange of an attempt that was not made.

@@ -14,7 +14,7 @@ use super::user::User;
 use crate::redact::{MASK, Redactor};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, outcome};
-use crate::wire::Kept;
+use crate::wire::ResponseCapture;
 
 /// The most bytes of a head, and of a body, that are kept.
 const MAX_HEAD: usize = 2 << 10;
@@ -30,7 +30,7 @@ pub(super) fn keep(
     user: &User,
     prepared: &PreparedCall,
     turn: &CallTiming,
-    (exchange, kept): (&Exchange, &Kept),
+    (exchange, kept): (&Exchange, &ResponseCapture),
     (failed, bytes): (FailedChecks, &[u8]),
 ) {
     let status = match exchange.outcome {
@@ -82,8 +82,8 @@ pub(super) fn keep(
                 .filter(|(at, _)| failed.has(*at))
                 .map(|(_, name)| name)
                 .collect(),
-            head: part(prepared.wanted.keep_head, head(&redactor, &kept.head)),
-            body: part(prepared.wanted.keep_body, text(&redactor, kept.text(), MAX_BODY)),
+            head: part(prepared.capture.keep_head, head(&redactor, &kept.head)),
+            body: part(prepared.capture.keep_body, text(&redactor, kept.text(), MAX_BODY)),
         }
     });
 }

@@ -17,7 +17,7 @@ use crate::clock::{self, Time};
 use crate::stats::recorder::Attempt;
 use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
-use crate::wire::{ConnectionSlot, Kept, Resend};
+use crate::wire::{ConnectionSlot, Resend, ResponseCapture};
 
 /// How an exchange ended, and whether its request may be sent again.
 type Ended = (Exchange, Resend);
@@ -39,10 +39,10 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     let what = (shard, attempts.prepared);
     let (service, afar) = (outgoing.endpoint, user.is_afar());
     let mut line = std::mem::replace(&mut user.slots[service], shard.wire.slot());
-    let mut kept = Kept::default();
+    let mut kept = ResponseCapture::default();
     let patience = &user.patience;
     let raced = {
-        let kept_first = &mut attempts.kept;
+        let kept_first = &mut attempts.capture;
         let mut one = pin!(shard.wire.exchange(&mut line, &outgoing, at, patience, kept_first));
         let early = patience.wait_until(at.after(after_ns), |cx| one.as_mut().poll(cx)).await;
         let beside = if early.is_ok() { None } else { second_line(what, user) };
@@ -69,7 +69,7 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     };
     if won.by_second {
         std::mem::swap(&mut line, &mut beside);
-        std::mem::swap(&mut attempts.kept, &mut kept);
+        std::mem::swap(&mut attempts.capture, &mut kept);
     }
     let mut recorder = shard.recorder.borrow_mut();
     match won.other {
@@ -156,17 +156,17 @@ fn second_line((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Optio
 }
 
 /// What an attempt that was given up has come to.
-fn given_up(kept: &Kept, begun: Time) -> Exchange {
+fn given_up(kept: &ResponseCapture, begun: Time) -> Exchange {
     let opened = |open| ConnectTimings { open, ..ConnectTimings::default() };
     Exchange {
         outcome: AttemptOutcome::Unfinished(AttemptPhase::FirstByte),
         dispatched: begun,
         first_byte: Time::NEVER,
         done: clock::now(),
-        connect: kept.spent.opening.map(opened),
-        reuses: kept.spent.opening.is_none() && kept.spent.sent,
-        sent: kept.spent.sent,
-        bytes_sent: kept.spent.bytes_sent,
-        bytes_received: kept.spent.bytes_received,
+        connect: kept.progress.connecting.map(opened),
+        reuses: kept.progress.connecting.is_none() && kept.progress.sent,
+        sent: kept.progress.sent,
+        bytes_sent: kept.progress.bytes_sent,
+        bytes_received: kept.progress.bytes_received,
     }
 }

@@ -19,7 +19,7 @@ use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
 use crate::wire::framing::Broken;
 use crate::wire::jar::{Jar, Origin};
 use crate::wire::location::Location;
-use crate::wire::{Kept, Outgoing, charset, coding};
+use crate::wire::{Outgoing, ResponseCapture, charset, coding};
 
 /// Whether an answer of this status points elsewhere (RFC 9110 §15.4, Fetch).
 pub(super) const fn is_redirect(status: u16) -> bool {
@@ -55,7 +55,7 @@ pub(super) fn keep_cookies(
     user: &mut User,
     service: usize,
     bytes: &[u8],
-    kept: &Kept,
+    kept: &ResponseCapture,
 ) {
     let target = request::split_line(bytes).and_then(|(line, _)| request::target_of(line));
     let origin = origin(&shard.addresses[service], target.unwrap_or("/"));
@@ -77,11 +77,11 @@ fn origin<'a>(address: &'a Address, target: &'a str) -> Origin<'a> {
 /// it claims is noted: the response is complete and keeps its status, and what looks at its body
 /// fails.
 #[cold]
-pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut Kept) {
+pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut ResponseCapture) {
     kept.forget_body();
     let AttemptOutcome::Responded(_) = exchange.outcome else { return };
     let decoded =
-        if kept.encoded { coding::decode(kept, prepared.wanted.max_body) } else { Ok(()) };
+        if kept.encoded { coding::decode(kept, prepared.capture.max_body) } else { Ok(()) };
     match decoded.and_then(|()| Ok(charset::decode(kept)?)) {
         Ok(()) => {}
         Err(Broken::Response(
@@ -113,7 +113,7 @@ pub(super) fn follow<'a>(
     prepared: &'a PreparedCall,
     first: Outgoing<'a>,
     exchange: Exchange,
-    kept: &'a mut Kept,
+    kept: &'a mut ResponseCapture,
 ) -> Pin<Box<dyn Future<Output = Exchange> + 'a>> {
     // Boxed: it is rare, and would make every user's task larger.
     Box::pin(walk(shard, user, prepared, first, exchange, kept))
@@ -125,7 +125,7 @@ async fn walk(
     prepared: &PreparedCall,
     first: Outgoing<'_>,
     mut exchange: Exchange,
-    kept: &mut Kept,
+    kept: &mut ResponseCapture,
 ) -> Exchange {
     let Some(mut way) = Way::begin(shard, &first, prepared.cookies) else { return exchange };
     kept.forget_redirect();
@@ -168,13 +168,13 @@ async fn attempt(
     way: &Way,
     first: Outgoing<'_>,
     before: Exchange,
-    kept: &mut Kept,
+    kept: &mut ResponseCapture,
 ) -> Exchange {
-    let mut wanted = first.wanted;
+    let mut wanted = first.capture;
     wanted.head_request = way.method == b"HEAD";
     let idempotent = request::is_idempotent(&way.method);
     let outgoing =
-        Outgoing { endpoint: way.service, bytes: &way.bytes, wanted, idempotent, ..first };
+        Outgoing { endpoint: way.service, bytes: &way.bytes, capture: wanted, idempotent, ..first };
     let (mut kind, mut dispatched, mut resends) = (Attempt::Redirect, before.done, 0);
     loop {
         shard.recorder.borrow_mut().begin_attempt(kind);
@@ -183,7 +183,7 @@ async fn attempt(
         let line = &mut user.slots[way.service];
         let (mut exchange, resend) =
             shard.wire.exchange(line, &outgoing, dispatched, &user.patience, kept).await;
-        if prepared.wanted.keep_body {
+        if prepared.capture.keep_body {
             decode(prepared, &mut exchange, kept);
         }
         let again = resend.is_due(&mut resends);

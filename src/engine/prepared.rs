@@ -11,7 +11,7 @@ use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{Priority, Strategy};
 use crate::plan::{Archetype, Call};
 use crate::units::nanos;
-use crate::wire::Wanted;
+use crate::wire::CaptureRequest;
 
 /// Request buffers kept for reuse; more are in flight only while more calls are.
 const BUFFERS: usize = 256;
@@ -34,7 +34,7 @@ pub(super) struct Flow {
 pub(super) struct PreparedCall {
     pub(super) call: Call,
     pub(super) request: Prepared,
-    pub(super) wanted: Wanted,
+    pub(super) capture: CaptureRequest,
     pub(super) idempotent: bool,
     pub(super) timeout_ns: u64,
     /// Which of the run's endpoints it goes to.
@@ -81,7 +81,7 @@ impl Flow {
                     .priority
                     .or(pool.map(|at| policies.pools[at].priority))
                     .unwrap_or_default(),
-                wanted: Wanted {
+                capture: CaptureRequest {
                     head_request: call.request.method == "HEAD",
                     max_body: call.max_body,
                     keep_head: call.looks_at_head() || setup.witness.is_some(),
@@ -107,7 +107,7 @@ impl Flow {
         let is_light = |step: &Step| match step {
             Step::Call(index) => {
                 let call = &calls[*index];
-                matches!(call.request, Prepared::Static(_)) && !call.wanted.keep_body
+                matches!(call.request, Prepared::Static(_)) && !call.capture.keep_body
             }
             Step::Pause(_) | Step::Jump(_) | Step::End => true,
             _ => false,

@@ -17,7 +17,7 @@ use crate::plan::policy::Strategy;
 use crate::plan::{Arrivals, Workload};
 use crate::stats::sample::ConnectTimings;
 use crate::units::nanos;
-use crate::wire::{Outgoing, Wanted};
+use crate::wire::{CaptureRequest, Outgoing};
 
 /// How often it is looked at whether more seats will be needed, ns.
 const LOOK_NS: u64 = 250_000_000;
@@ -61,7 +61,7 @@ impl Shard {
             let outgoing = Outgoing {
                 endpoint: service,
                 bytes: &[],
-                wanted: Wanted::NOTHING,
+                capture: CaptureRequest::NOTHING,
                 idempotent: true,
                 user: number,
                 way: way.as_deref(),

@@ -18,7 +18,7 @@ use crate::plan::extract::{Check, Reading, What};
 use crate::plan::flow::Choice;
 use crate::redact::{MASK, Redactor};
 use crate::stats::{AttemptOutcome, CallResult, Exchange, outcome};
-use crate::wire::Kept;
+use crate::wire::ResponseCapture;
 
 /// The most bytes of a body, a header or a value.
 const MAX: usize = 512;
@@ -151,7 +151,7 @@ impl Witness {
         &self,
         (shard, user): (&Shard, &User),
         prepared: &PreparedCall,
-        (exchange, kept): (&Exchange, &Kept),
+        (exchange, kept): (&Exchange, &ResponseCapture),
         judged: &CheckedResponse,
         bytes: &[u8],
     ) {
@@ -231,7 +231,10 @@ fn is_sensitive(redactor: &Redactor<'_>, check: &Check) -> bool {
 }
 
 /// A response as people read it: its headers, the length of its body and its beginning.
-fn response(redactor: &Redactor<'_>, kept: &Kept) -> (Vec<String>, Option<(usize, String)>) {
+fn response(
+    redactor: &Redactor<'_>,
+    kept: &ResponseCapture,
+) -> (Vec<String>, Option<(usize, String)>) {
     let lines = kept.head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
     let lines = lines.filter(|line| !line.is_empty()).take(MAX_LINES);
     let lines: Vec<String> = lines.map(|line| exemplar::header(redactor, line, MAX)).collect();

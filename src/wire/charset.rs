@@ -7,7 +7,7 @@
 use encoding_rs::{CoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
 use super::bodies::{Body, NoRoom};
-use super::kept::Kept;
+use super::response_capture::ResponseCapture;
 
 /// Decoded at a time: 8 KiB.
 const PIECE: usize = 8 << 10;
@@ -21,7 +21,7 @@ const MAX_SCAN: usize = 1 << 10;
 ///
 /// # Errors
 /// When there is no memory for it.
-pub fn decode(kept: &mut Kept) -> Result<(), NoRoom> {
+pub fn decode(kept: &mut ResponseCapture) -> Result<(), NoRoom> {
     let found = match Encoding::for_bom(&kept.body) {
         Some((encoding, mark)) => Some((encoding, mark)),
         None => charset(kept).filter(|encoding| *encoding != UTF_8).map(|encoding| (encoding, 0)),
@@ -33,7 +33,7 @@ pub fn decode(kept: &mut Kept) -> Result<(), NoRoom> {
 }
 
 /// The charset that the head or the body names; `None` when it names none that is known.
-fn charset(kept: &Kept) -> Option<&'static Encoding> {
+fn charset(kept: &ResponseCapture) -> Option<&'static Encoding> {
     let content_type = kept.header("content-type").unwrap_or_default();
     let mut parts = content_type.split(|&byte| byte == b';').map(<[u8]>::trim_ascii);
     let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -113,7 +113,8 @@ mod tests {
 
     fn text(content_type: &str, body: &[u8]) -> Vec<u8> {
         let head = format!("A: b\r\nContent-Type: {content_type}\r\n\r\n").into_bytes();
-        let mut kept = Kept { head, body: body.to_vec().into(), ..Kept::default() };
+        let mut kept =
+            ResponseCapture { head, body: body.to_vec().into(), ..ResponseCapture::default() };
         decode(&mut kept).unwrap();
         kept.text().to_vec()
     }

@@ -8,7 +8,7 @@ use std::io::{self, Read};
 
 use super::bodies::Body;
 use super::framing::Broken;
-use super::kept::Kept;
+use super::response_capture::ResponseCapture;
 use crate::stats::{AttemptPhase, FailureKind};
 
 /// The most codings in a row.
@@ -39,7 +39,7 @@ enum Coding {
 /// `BodyTooLarge` when more than `max` bytes come out, `Undecodable` when it is not so encoded,
 /// `TooManyCodings` when it is so too often; `KeptBodies` when there is no memory for what comes
 /// out.
-pub fn decode(kept: &mut Kept, max: u64) -> Result<(), Broken> {
+pub fn decode(kept: &mut ResponseCapture, max: u64) -> Result<(), Broken> {
     let Some(codings) = codings(&kept.head)? else { return Ok(()) };
     for coding in codings.into_iter().rev() {
         // An answer without a body says how it would have been encoded.
@@ -159,7 +159,7 @@ mod tests {
 
     fn decoded(codings: &str, body: Vec<u8>, max: u64) -> Result<Vec<u8>, FailureKind> {
         let head = format!("A: b\r\nContent-Encoding: {codings}\r\n\r\n").into_bytes();
-        let mut kept = Kept { head, body: body.into(), ..Kept::default() };
+        let mut kept = ResponseCapture { head, body: body.into(), ..ResponseCapture::default() };
         match decode(&mut kept, max) {
             Ok(()) => Ok(kept.body.to_vec()),
             Err(Broken::Response(AttemptPhase::Body, kind)) => Err(kind),

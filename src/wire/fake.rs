@@ -9,9 +9,9 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use super::connection::gave_up;
-use super::kept::{Kept, Spent};
 use super::link::until;
 use super::patience::{GaveUp, Patience};
+use super::response_capture::{ExchangeProgress, ResponseCapture};
 use super::{Outgoing, Way};
 use crate::clock::{Time, Timer};
 use crate::stats::sample::Exchange;
@@ -96,7 +96,7 @@ impl Target {
         outgoing: &Outgoing<'_>,
         now: Time,
         patience: &Patience,
-        kept: &mut Kept,
+        kept: &mut ResponseCapture,
     ) -> Exchange {
         kept.head.clear();
         kept.body.clear();
@@ -117,7 +117,7 @@ impl Target {
         outgoing: &Outgoing<'_>,
         now: Time,
         patience: &Patience,
-        kept: &mut Kept,
+        kept: &mut ResponseCapture,
     ) -> Exchange {
         let out = way.out(now, outgoing.bytes.len() as u64);
         if let Err(why) = until(out, patience).await {
@@ -135,7 +135,12 @@ impl Target {
     }
 
     /// What the target does with a request that is there, and the bytes of its answer.
-    fn arrive(&self, outgoing: &Outgoing<'_>, now: Time, kept: &mut Kept) -> (Reply, u64) {
+    fn arrive(
+        &self,
+        outgoing: &Outgoing<'_>,
+        now: Time,
+        kept: &mut ResponseCapture,
+    ) -> (Reply, u64) {
         let arrival = Arrival {
             number: outgoing.number,
             intended_ns: outgoing.intended_ns,
@@ -144,13 +149,14 @@ impl Target {
         let mut script = self.0.borrow_mut();
         let reply = script.law.answer(now, &arrival);
         if let Reply::At(_, status) = reply
-            && outgoing.wanted.head_of(status)
+            && outgoing.capture.head_of(status)
         {
             kept.head = script.law.head(now);
         }
         let size = if outgoing.way.is_some() { script.law.size(&arrival) } else { 0 };
-        kept.spent = Spent { sent: reply != Reply::Refuse, ..Spent::default() };
-        if outgoing.wanted.keep_body {
+        kept.progress =
+            ExchangeProgress { sent: reply != Reply::Refuse, ..ExchangeProgress::default() };
+        if outgoing.capture.keep_body {
             kept.body = script.law.body(&arrival).into();
         }
         if reply != Reply::Refuse {

@@ -8,8 +8,8 @@ use std::mem::MaybeUninit;
 
 use super::bodies::NoRoom;
 use super::chunked::Chunked;
-use super::kept::{Kept, Wanted};
 use super::plain;
+use super::response_capture::{CaptureRequest, ResponseCapture};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
 
 /// The longest head accepted.
@@ -30,7 +30,7 @@ pub const MAX_INTERIM: u32 = 16;
 /// Reads one answer.
 #[derive(Debug)]
 pub struct Reader {
-    wanted: Wanted,
+    wanted: CaptureRequest,
     state: State,
     /// The part of a head that has come so far, when it came in pieces.
     carry: Vec<u8>,
@@ -102,7 +102,7 @@ enum Framing {
 
 impl Reader {
     /// A reader for one answer.
-    pub fn new(wanted: Wanted) -> Self {
+    pub fn new(wanted: CaptureRequest) -> Self {
         Self {
             wanted,
             state: State::Head,
@@ -119,7 +119,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the bytes are not HTTP or break a bound.
-    pub fn feed(&mut self, mut bytes: &[u8], kept: &mut Kept) -> Result<bool, Broken> {
+    pub fn feed(&mut self, mut bytes: &[u8], kept: &mut ResponseCapture) -> Result<bool, Broken> {
         loop {
             match &mut self.state {
                 State::Head => match self.head(bytes, kept)? {
@@ -189,7 +189,7 @@ impl Reader {
     }
 
     /// Parses the head; the number of bytes of `bytes` it took, or `None` when more must come.
-    fn head(&mut self, bytes: &[u8], kept: &mut Kept) -> Result<Option<usize>, Broken> {
+    fn head(&mut self, bytes: &[u8], kept: &mut ResponseCapture) -> Result<Option<usize>, Broken> {
         if self.carry.is_empty() {
             return match self.parse(bytes)? {
                 Some(head) => self.begin_body(&head, bytes, kept).map(|()| Some(head.length)),
@@ -236,7 +236,12 @@ impl Reader {
         Ok(())
     }
 
-    fn begin_body(&mut self, head: &Head, bytes: &[u8], kept: &mut Kept) -> Result<(), Broken> {
+    fn begin_body(
+        &mut self,
+        head: &Head,
+        bytes: &[u8],
+        kept: &mut ResponseCapture,
+    ) -> Result<(), Broken> {
         if head.length > MAX_HEAD {
             return Err(Broken::head(FailureKind::HeadTooLarge));
         }
@@ -278,7 +283,7 @@ impl Reader {
         Ok(())
     }
 
-    fn take_body(&mut self, data: &[u8], kept: &mut Kept) -> Result<(), Broken> {
+    fn take_body(&mut self, data: &[u8], kept: &mut ResponseCapture) -> Result<(), Broken> {
         self.body += data.len() as u64;
         if self.body > self.wanted.max_body {
             return Err(Broken::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));

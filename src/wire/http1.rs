@@ -15,8 +15,8 @@ use std::task::{Context, Poll};
 use super::connection::{Connection, gave_up};
 use super::fault;
 use super::framing::Reader;
-use super::kept::{Kept, Spent};
 use super::patience::{GaveUp, Patience};
+use super::response_capture::{ExchangeProgress, ResponseCapture};
 use super::{ConnectionSlot, Endpoint, Outgoing, Resend, link};
 use crate::clock::{self, Time};
 use crate::stats::sample::{ConnectTimings, Exchange};
@@ -66,7 +66,7 @@ pub(super) trait Source {
         connection: &mut Connection,
         cx: &mut Context<'_>,
         reader: &mut Reader,
-        kept: &mut Kept,
+        kept: &mut ResponseCapture,
         account: &mut Account,
     ) -> Poll<Ended>;
 }
@@ -77,7 +77,7 @@ impl Source for &Http1 {
         connection: &mut Connection,
         cx: &mut Context<'_>,
         reader: &mut Reader,
-        kept: &mut Kept,
+        kept: &mut ResponseCapture,
         account: &mut Account,
     ) -> Poll<Ended> {
         let mut buffer = self.buffer();
@@ -104,10 +104,10 @@ impl Http1 {
         outgoing: &Outgoing<'_>,
         now: Time,
         patience: &Patience,
-        kept: &mut Kept,
+        kept: &mut ResponseCapture,
     ) -> (Exchange, Resend) {
         let mut opening = None;
-        kept.spent = Spent::default();
+        kept.progress = ExchangeProgress::default();
         if line.connection.is_some() {
             self.drop_if_dead(line).await;
         }
@@ -116,10 +116,10 @@ impl Http1 {
             None => {
                 // Boxed: it is rare, and would make every user's task as large as itself.
                 let times = opening.insert(ConnectTimings::default());
-                kept.spent.opening = Some(false);
+                kept.progress.connecting = Some(false);
                 match Box::pin(Connection::open(endpoint, outgoing, patience, times)).await {
                     Ok(connection) => {
-                        kept.spent.opening = Some(true);
+                        kept.progress.connecting = Some(true);
                         line.open(connection);
                     }
                     Err(outcome) => return (never_sent(now, outcome, opening), Resend::No),
@@ -153,9 +153,9 @@ impl Http1 {
             done: account.done,
             connect: opening,
             reuses: opening.is_none() && line.requests() > 1,
-            sent: kept.spent.sent,
-            bytes_sent: kept.spent.bytes_sent,
-            bytes_received: kept.spent.bytes_received,
+            sent: kept.progress.sent,
+            bytes_sent: kept.progress.bytes_sent,
+            bytes_received: kept.progress.bytes_received,
         };
         (exchange, resend)
     }
@@ -204,21 +204,21 @@ pub(super) async fn converse(
     line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
     patience: &Patience,
-    kept: &mut Kept,
+    kept: &mut ResponseCapture,
     account: &mut Account,
 ) -> Ended {
     line.carry();
     let Some(connection) = line.connection.as_mut() else {
         return Ended::Failed(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other));
     };
-    let mut reader = Reader::new(outgoing.wanted);
+    let mut reader = Reader::new(outgoing.capture);
     // One future for both: a target may answer before it has read all of a long request.
     // Once the target has reset the connection nothing more can be written, but an answer that
     // it sent before may still be read; the end of what can be read is near, too.
     let mut reset = None;
     let ended = poll_fn(|cx| {
-        if !kept.spent.sent && reset.is_none() {
-            match write(connection, cx, outgoing.bytes, &mut kept.spent) {
+        if !kept.progress.sent && reset.is_none() {
+            match write(connection, cx, outgoing.bytes, &mut kept.progress) {
                 Some(error) if fault::is_reset(&error) => reset = Some(error),
                 Some(error) => return Poll::Ready(write_error(&reader, &error)),
                 None => {}
@@ -231,13 +231,12 @@ pub(super) async fn converse(
             (Poll::Ready(Ok(Ended::Failed(_) | Ended::Silent(_)) | Err(_)), Some(error)) => {
                 Poll::Ready(write_error(&reader, error))
             }
-            (other, _) => {
-                other.map(|ended| ended.unwrap_or_else(|why| timed_out(why, &reader, &kept.spent)))
-            }
+            (other, _) => other
+                .map(|ended| ended.unwrap_or_else(|why| timed_out(why, &reader, &kept.progress))),
         }
     })
     .await;
-    if matches!(ended, Ended::Answered(_)) && reader.may_reuse() && kept.spent.sent {
+    if matches!(ended, Ended::Answered(_)) && reader.may_reuse() && kept.progress.sent {
         connection.idle_since = account.done;
     } else {
         line.close();
@@ -252,7 +251,7 @@ pub(super) fn read_piece(
     cx: &mut Context<'_>,
     buffer: &mut [u8],
     reader: &mut Reader,
-    kept: &mut Kept,
+    kept: &mut ResponseCapture,
     account: &mut Account,
 ) -> Poll<Option<Ended>> {
     let read = match connection.poll_read(cx, buffer) {
@@ -268,7 +267,7 @@ pub(super) fn read_piece(
         Ok(count) => &buffer[..count],
         Err(error) => return Poll::Ready(Some(read_error(reader, &error))),
     };
-    kept.spent.bytes_received += bytes.len() as u64;
+    kept.progress.bytes_received += bytes.len() as u64;
     // Before it is understood: that is our work, not the target's.
     let now = clock::now();
     let fed = reader.feed(bytes, kept);
@@ -290,7 +289,7 @@ fn write(
     connection: &mut Connection,
     cx: &mut Context<'_>,
     bytes: &[u8],
-    spent: &mut Spent,
+    spent: &mut ExchangeProgress,
 ) -> Option<io::Error> {
     loop {
         let left = &bytes[spent.bytes_sent as usize..];
@@ -325,7 +324,7 @@ fn broken_off(reader: &Reader, kind: FailureKind) -> Ended {
     if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
 }
 
-fn timed_out(why: GaveUp, reader: &Reader, spent: &Spent) -> Ended {
+fn timed_out(why: GaveUp, reader: &Reader, spent: &ExchangeProgress) -> Ended {
     let phase = if spent.sent { reader.phase() } else { AttemptPhase::Send };
     Ended::Failed(gave_up(why, phase))
 }

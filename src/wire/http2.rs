@@ -18,9 +18,9 @@ use tokio::task::JoinHandle;
 use super::connection::{Connection, gave_up};
 use super::framing::{MAX_HEAD, MAX_INTERIM};
 use super::http1::{Http1, STALE_NS, never_sent};
-use super::kept::{Kept, Spent};
 use super::patience::Patience;
 use super::reason::{Circumstances, Failure};
+use super::response_capture::{ExchangeProgress, ResponseCapture};
 use super::traffic::{Counted, Traffic};
 use super::{ConnectionSlot, Endpoint, Outgoing, Resend, message};
 use crate::clock::{self, Time};
@@ -83,7 +83,7 @@ pub(super) fn boxed<'a>(
     outgoing: &'a Outgoing<'a>,
     now: Time,
     patience: &'a Patience,
-    kept: &'a mut Kept,
+    kept: &'a mut ResponseCapture,
 ) -> Pin<Box<dyn Future<Output = (Exchange, Resend)> + 'a>> {
     Box::pin(exchange(http1, endpoint, line, outgoing, now, patience, kept))
 }
@@ -96,7 +96,7 @@ async fn exchange(
     outgoing: &Outgoing<'_>,
     now: Time,
     patience: &Patience,
-    kept: &mut Kept,
+    kept: &mut ResponseCapture,
 ) -> (Exchange, Resend) {
     if line.connection.is_some() {
         http1.drop_if_dead(line).await;
@@ -105,14 +105,14 @@ async fn exchange(
         line.close();
     }
     let mut opening = None;
-    kept.spent = Spent::default();
+    kept.progress = ExchangeProgress::default();
     if line.connection.is_none() && line.h2.is_none() {
-        kept.spent.opening = Some(false);
+        kept.progress.connecting = Some(false);
         let times = opening.insert(ConnectTimings::default());
         if let Err(outcome) = open(endpoint, line, outgoing, patience, times).await {
             return (never_sent(now, outcome, opening), Resend::No);
         }
-        kept.spent.opening = Some(true);
+        kept.progress.connecting = Some(true);
     }
     if line.h2.is_some() {
         line.carry();
@@ -233,7 +233,7 @@ impl Http2 {
         &mut self,
         outgoing: &Outgoing<'_>,
         patience: &Patience,
-        kept: &mut Kept,
+        kept: &mut ResponseCapture,
         progress: &mut Progress,
     ) -> Option<Failure> {
         let (is_first, before) = (self.idle_since == Time::NEVER, self.traffic.received.get());
@@ -263,7 +263,7 @@ impl Http2 {
     async fn speak(
         &mut self,
         outgoing: &Outgoing<'_>,
-        kept: &mut Kept,
+        kept: &mut ResponseCapture,
         progress: &mut Progress,
     ) -> Result<(), Broken> {
         let Some((request, body)) = message::request(outgoing.bytes, self.scheme.clone()) else {
@@ -276,7 +276,7 @@ impl Http2 {
             stream.send_data(body, true)?;
         }
         // As far as anybody can tell who gives it up from here on.
-        kept.spent.sent = true;
+        kept.progress.sent = true;
         progress.phase = AttemptPhase::FirstByte;
         let mut interim = 0;
         let answer = poll_fn(|cx| {
@@ -303,7 +303,7 @@ impl Http2 {
                 AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::HeadTooLarge).into()
             );
         }
-        message::keep_head(&head.headers, progress.status, &outgoing.wanted, kept);
+        message::keep_head(&head.headers, progress.status, &outgoing.capture, kept);
         let mut length = 0;
         while let Some(piece) = poll_fn(|cx| data.poll_data(cx)).await {
             let piece = match piece {
@@ -316,12 +316,12 @@ impl Http2 {
                 Err(error) => return Err(error.into()),
             };
             length += piece.len() as u64;
-            if length > outgoing.wanted.max_body {
+            if length > outgoing.capture.max_body {
                 return Err(
                     AttemptOutcome::Failed(AttemptPhase::Body, FailureKind::BodyTooLarge).into()
                 );
             }
-            if outgoing.wanted.keep_body {
+            if outgoing.capture.keep_body {
                 let no_room = |_| Broken::Here(AttemptOutcome::Own(GeneratorError::KeptBodies));
                 kept.body.push(&piece).map_err(no_room)?;
             }

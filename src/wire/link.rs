@@ -15,9 +15,9 @@ use std::task::{Context, Poll, ready};
 use super::connection::{Connection, gave_up};
 use super::framing::Reader;
 use super::http1::{self, Account, Ended, Http1, Source};
-use super::kept::Kept;
 use super::patience::{GaveUp, Patience};
 use super::pipe::Pipe;
+use super::response_capture::ResponseCapture;
 use super::{ConnectionSlot, Outgoing};
 use crate::clock::{self, Time, Timer};
 use crate::plan::reach::Link;
@@ -105,7 +105,7 @@ pub(super) fn converse<'a>(
     line: &'a mut ConnectionSlot,
     outgoing: &'a Outgoing<'a>,
     patience: &'a Patience,
-    kept: &'a mut Kept,
+    kept: &'a mut ResponseCapture,
     account: &'a mut Account,
 ) -> Pin<Box<dyn Future<Output = Ended> + 'a>> {
     Box::pin(async move {
@@ -169,7 +169,7 @@ impl Source for &mut Answer<'_> {
         connection: &mut Connection,
         cx: &mut Context<'_>,
         reader: &mut Reader,
-        kept: &mut Kept,
+        kept: &mut ResponseCapture,
         account: &mut Account,
     ) -> Poll<Ended> {
         loop {
@@ -182,9 +182,9 @@ impl Source for &mut Answer<'_> {
             }
             let mut buffer = self.http1.buffer();
             let piece = &mut buffer[..self.way.down.get().piece()];
-            let before = kept.spent.bytes_received;
+            let before = kept.progress.bytes_received;
             let ended = ready!(http1::read_piece(connection, cx, piece, reader, kept, account));
-            let (first, count) = (self.through.is_none(), kept.spent.bytes_received - before);
+            let (first, count) = (self.through.is_none(), kept.progress.bytes_received - before);
             if count > 0 {
                 let through = self.way.through(clock::now(), count, first);
                 if first {

@@ -9,7 +9,7 @@ use http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use http::{Method, Request};
 
 use super::framing::MAX_HEADERS;
-use super::kept::{Kept, Wanted};
+use super::response_capture::{CaptureRequest, ResponseCapture};
 
 /// Headers that speak of a connection of HTTP/1.1 (RFC 9113 §8.2.2), and Host, which becomes the
 /// authority.
@@ -60,7 +60,12 @@ pub(super) fn length_of(headers: &HeaderMap) -> Option<u64> {
 }
 
 /// Keeps of an answer's head what is wanted, as a header block of HTTP/1.1.
-pub(super) fn keep_head(headers: &HeaderMap, status: u16, wanted: &Wanted, kept: &mut Kept) {
+pub(super) fn keep_head(
+    headers: &HeaderMap,
+    status: u16,
+    wanted: &CaptureRequest,
+    kept: &mut ResponseCapture,
+) {
     kept.head.clear();
     kept.body.clear();
     kept.sets_cookie = wanted.cookies && headers.contains_key(http::header::SET_COOKIE);
@@ -101,7 +106,7 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.append("set-cookie", HeaderValue::from_static("a=1"));
         headers.append("set-cookie", HeaderValue::from_static("b=2"));
-        let wanted = Wanted {
+        let wanted = CaptureRequest {
             head_request: false,
             max_body: 1,
             keep_head: false,
@@ -110,14 +115,14 @@ mod tests {
             location: false,
             retry_after: false,
         };
-        let mut kept = Kept { body: vec![1].into(), ..Kept::default() };
+        let mut kept = ResponseCapture { body: vec![1].into(), ..ResponseCapture::default() };
         keep_head(&headers, 200, &wanted, &mut kept);
         assert_eq!(kept.head, b"set-cookie: a=1\r\nset-cookie: b=2\r\n\r\n");
         assert!(kept.sets_cookie && !kept.encoded && kept.body.is_empty());
         keep_head(&HeaderMap::new(), 302, &wanted, &mut kept);
         assert!(kept.head.is_empty() && !kept.sets_cookie);
         // The head says how to read a body.
-        let wanted = Wanted { keep_body: true, ..wanted };
+        let wanted = CaptureRequest { keep_body: true, ..wanted };
         let mut headers = HeaderMap::new();
         headers.append("content-encoding", HeaderValue::from_static("br"));
         keep_head(&headers, 200, &wanted, &mut kept);

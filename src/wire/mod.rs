@@ -17,7 +17,6 @@ pub mod framing;
 mod http1;
 mod http2;
 pub mod jar;
-mod kept;
 mod link;
 pub mod location;
 mod message;
@@ -29,6 +28,7 @@ mod proxy;
 mod race;
 mod reason;
 mod resend;
+mod response_capture;
 mod socket;
 mod tls;
 mod tls_fault;
@@ -46,10 +46,10 @@ use crate::stats::{Addresses, AttemptOutcome};
 
 use connection::Connection;
 pub use endpoint::Endpoint;
-pub use kept::{Kept, Spent, Wanted};
 pub use link::Way;
 pub use patience::{GaveUp, Patience};
 pub use resend::Resend;
+pub use response_capture::{CaptureRequest, ExchangeProgress, ResponseCapture};
 
 /// A request ready to go, and what is wanted of its answer.
 #[derive(Clone, Copy, Debug)]
@@ -59,7 +59,7 @@ pub struct Outgoing<'a> {
     /// Head and body.
     pub bytes: &'a [u8],
     /// What is wanted of the answer.
-    pub wanted: Wanted,
+    pub capture: CaptureRequest,
     /// It may be sent twice without harm.
     pub idempotent: bool,
     /// The number of its user or arrival: whose address it goes out from.
@@ -132,7 +132,7 @@ impl Wire {
         outgoing: &Outgoing<'_>,
         now: Time,
         patience: &Patience,
-        kept: &mut Kept,
+        kept: &mut ResponseCapture,
     ) -> (Exchange, Resend) {
         match &self.kind {
             WireKind::Http1(http1) => {

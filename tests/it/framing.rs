@@ -4,8 +4,8 @@ use std::future::Future;
 use std::process::Command;
 use std::time::Duration;
 
-use manada::wire::Kept;
-use manada::wire::Wanted;
+use manada::wire::CaptureRequest;
+use manada::wire::ResponseCapture;
 use manada::wire::framing::{Broken, Reader};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -14,8 +14,8 @@ use tokio::runtime::Builder;
 use crate::answers::{self, Hyper, MAX_BODY, Read, Row};
 use crate::peer::{Server, Then};
 
-fn wanted(head_request: bool, max_body: u64) -> Wanted {
-    Wanted {
+fn wanted(head_request: bool, max_body: u64) -> CaptureRequest {
+    CaptureRequest {
         head_request,
         max_body,
         keep_head: true,
@@ -27,9 +27,12 @@ fn wanted(head_request: bool, max_body: u64) -> Wanted {
 }
 
 /// Feeds the pieces, also those after the end, then ends the connection.
-fn read<'a>(wanted: Wanted, pieces: impl IntoIterator<Item = &'a [u8]>) -> (Read, Kept) {
+fn read<'a>(
+    wanted: CaptureRequest,
+    pieces: impl IntoIterator<Item = &'a [u8]>,
+) -> (Read, ResponseCapture) {
     let mut reader = Reader::new(wanted);
-    let mut kept = Kept::default();
+    let mut kept = ResponseCapture::default();
     for piece in pieces {
         if let Err(broken) = reader.feed(piece, &mut kept) {
             let Broken::Response(phase, kind) = broken else { panic!("{broken:?}") };

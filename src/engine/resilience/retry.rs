@@ -12,7 +12,7 @@ use crate::plan::policy::HedgeAfter;
 use crate::resilience::{RetryBudget, backoff};
 use crate::stats::AttemptOutcome;
 use crate::units::nanos;
-use crate::wire::Kept;
+use crate::wire::ResponseCapture;
 
 /// Below so many times of an endpoint there is no tail to cut.
 const MIN_HEDGE_SAMPLES: usize = 20;
@@ -20,7 +20,7 @@ const MIN_HEDGE_SAMPLES: usize = 20;
 impl ResilienceState {
     /// How long to wait before another attempt, ns; `None`: there is none.
     pub(in crate::engine) fn retry_after(&self, attempts: &Attempts<'_>) -> Option<u64> {
-        let Attempts { shard, prepared, kept, retries, .. } = attempts;
+        let Attempts { shard, prepared, capture: kept, retries, .. } = attempts;
         let (law, budget) = self.retries.as_ref()?;
         let outcome = attempts.ended.outcome;
         if *retries >= law.max || !law.when.has(outcome) {
@@ -30,7 +30,7 @@ impl ResilienceState {
         // turned away, it has not; where an answer led on, it has, whatever came of that.
         let turned_away = matches!(outcome, AttemptOutcome::Responded(429 | 503));
         let unprocessed = outcome.is_unprocessed();
-        let untouched = !attempts.led_on && (!kept.spent.sent || turned_away || unprocessed);
+        let untouched = !attempts.led_on && (!kept.progress.sent || turned_away || unprocessed);
         let safe = prepared.idempotent || law.unsafe_methods || untouched;
         if !safe {
             return None;
@@ -107,7 +107,7 @@ impl ResilienceState {
 }
 
 /// How long an answer asks to wait, ns: seconds or a date (RFC 9110 §10.2.3).
-fn retry_after_ns(kept: &Kept) -> Option<u64> {
+fn retry_after_ns(kept: &ResponseCapture) -> Option<u64> {
     let value = std::str::from_utf8(kept.header("retry-after")?).ok()?;
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(seconds.saturating_mul(1_000_000_000));

@@ -8,7 +8,7 @@ use crate::stats::FailureKind;
 
 /// What is asked of the reader for one answer.
 #[derive(Clone, Copy, Debug)]
-pub struct Wanted {
+pub struct CaptureRequest {
     /// The request was HEAD: whatever the head says, no body follows.
     pub head_request: bool,
     /// The most bytes of body accepted.
@@ -27,7 +27,7 @@ pub struct Wanted {
 
 /// What was kept of an answer; its buffers are reused from call to call.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct ResponseCapture {
     /// The header block after the status line.
     pub head: Vec<u8>,
     /// The body, unchunked.
@@ -37,14 +37,14 @@ pub struct Kept {
     /// The body was kept and is encoded.
     pub encoded: bool,
     /// What few responses have. Boxed: every user's task has room for a `Kept`.
-    pub(super) rare: Option<Box<Rare>>,
+    pub(super) rare: Option<Box<RareParts>>,
     /// What the exchange has come to so far; told also of one that is given up half-way.
-    pub spent: Spent,
+    pub progress: ExchangeProgress,
 }
 
 /// What few responses have.
 #[derive(Debug, Default)]
-pub struct Rare {
+pub struct RareParts {
     /// Why the content codings of the body that was kept could not be undone: it is as it came.
     pub undecodable: Option<FailureKind>,
     /// The body that was kept as UTF-8, where it is in another charset or begins with a mark.
@@ -53,7 +53,7 @@ pub struct Rare {
     pub not_followed: Option<String>,
 }
 
-impl Kept {
+impl ResponseCapture {
     /// The body for what looks at it as text: UTF-8, or bytes of an unknown charset as they came.
     pub fn text(&self) -> &[u8] {
         self.rare.as_ref().and_then(|rare| rare.text.as_ref()).map_or(&self.body, |text| text)
@@ -70,7 +70,7 @@ impl Kept {
     }
 
     /// What few responses have, to be set.
-    pub fn rare(&mut self) -> &mut Rare {
+    pub fn rare(&mut self) -> &mut RareParts {
         self.rare.get_or_insert_default()
     }
 
@@ -100,9 +100,9 @@ impl Kept {
 
 /// What an exchange has put on the wire so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Spent {
+pub struct ExchangeProgress {
     /// It had to open a connection, and whether it has.
-    pub opening: Option<bool>,
+    pub connecting: Option<bool>,
     /// The last byte of the request was handed to the kernel.
     pub sent: bool,
     /// Bytes handed to the kernel.
@@ -111,7 +111,7 @@ pub struct Spent {
     pub bytes_received: u64,
 }
 
-impl Wanted {
+impl CaptureRequest {
     /// Nothing is kept.
     pub const NOTHING: Self = Self {
         head_request: false,
