@@ -206,7 +206,7 @@ impl Attempts<'_> {
             let Some(wait_ns) = caution.retry_after(self) else { return };
             self.at = now;
             let until = now.after(wait_ns);
-            let pause = user.patience.pause_until(until).await;
+            let pause = user.deadline.pause_until(until).await;
             self.blocked(Cause::Retry);
             if pause.is_err() {
                 caution.refund_retry();
@@ -221,7 +221,7 @@ impl Attempts<'_> {
     async fn send(&mut self, user: &mut User, limit_ns: u64, hedge: Option<u64>) {
         let (shard, prepared) = (self.shard, self.prepared);
         let service = self.outgoing.endpoint;
-        user.patience.begin(self.at.after(limit_ns));
+        user.deadline.begin(self.at.after(limit_ns));
         loop {
             shard.recorder.borrow_mut().begin_attempt(self.why);
             let (exchange, resend) = match hedge {
@@ -229,7 +229,7 @@ impl Attempts<'_> {
                 Some(after_ns) => Box::pin(hedge::race(self, user, after_ns)).await,
                 None => {
                     let line = &mut user.slots[service];
-                    let (patience, kept) = (&user.patience, &mut self.capture);
+                    let (patience, kept) = (&user.deadline, &mut self.capture);
                     shard.wire.exchange(line, &self.outgoing, self.at, patience, kept).await
                 }
             };
@@ -257,7 +257,7 @@ impl Attempts<'_> {
             self.led_on = true;
             self.ended = hop::follow(shard, user, prepared, self.outgoing, self.ended, kept).await;
         }
-        user.patience.end();
+        user.deadline.end();
     }
 
     /// Waits as it is told, and counts the wait.

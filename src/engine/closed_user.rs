@@ -64,7 +64,7 @@ impl<'a> ClosedUser<'a> {
             CallTiming { intended: due, ready, picked_up, cause }
         };
         Self {
-            presence: Presence::new(stay, user.patience.end_cell()),
+            presence: Presence::new(stay, user.deadline.end_cell()),
             runner: IterationRunner::new(shard, user, first),
             who: Identity { workload, number: stay.number, session: 0 },
             held_ns: shard.schedules[workload].paused_ns(due),
@@ -184,7 +184,7 @@ impl<'a> ClosedUser<'a> {
                 let_in || shard.is_draining() || live.version() != changes
             };
             // Whatever ended the wait, the world is looked at again.
-            let _ = self.runner.user.patience.idle_until(at, over).await;
+            let _ = self.runner.user.deadline.idle_until(at, over).await;
             (now, waited) = (clock::now(), true);
         };
         self.held_ns = live.paused_ns(now);

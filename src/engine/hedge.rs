@@ -40,7 +40,7 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
     let (service, afar) = (outgoing.endpoint, user.is_afar());
     let mut line = std::mem::replace(&mut user.slots[service], shard.wire.slot());
     let mut kept = ResponseCapture::default();
-    let patience = &user.patience;
+    let patience = &user.deadline;
     let raced = {
         let kept_first = &mut attempts.capture;
         let mut one = pin!(shard.wire.exchange(&mut line, &outgoing, at, patience, kept_first));

@@ -182,7 +182,7 @@ async fn attempt(
         (kept.sets_cookie, kept.encoded) = (false, false);
         let line = &mut user.slots[way.service];
         let (mut exchange, resend) =
-            shard.wire.exchange(line, &outgoing, dispatched, &user.patience, kept).await;
+            shard.wire.exchange(line, &outgoing, dispatched, &user.deadline, kept).await;
         if prepared.capture.keep_body {
             decode(prepared, &mut exchange, kept);
         }

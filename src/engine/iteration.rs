@@ -195,7 +195,7 @@ impl<'a> IterationRunner<'a> {
         let wait_ns = own_ns.max(self.hold_ns);
         (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
         let intended = self.timing.intended.after(wait_ns);
-        if self.user.patience.pause_until(intended).await.is_err() {
+        if self.user.deadline.pause_until(intended).await.is_err() {
             return Err(IterationEnd::Interrupted);
         }
         self.go_on_at(intended, own_ns);
@@ -347,7 +347,7 @@ impl<'a> IterationRunner<'a> {
         }
         let before = clock::now();
         tokio::task::yield_now().await;
-        let in_time = self.user.patience.pause_until(clock::now()).await;
+        let in_time = self.user.deadline.pause_until(clock::now()).await;
         // Other users had their turn: the next call is picked up now, later than it was ready.
         let now = clock::now();
         self.late_ns += now.since(before);
@@ -364,7 +364,7 @@ pub(super) async fn run_on_stop(shard: &Shard, user: &mut User) {
     {
         let now = clock::now();
         // Also who was cut at the end of its grace says goodbye, and has as long again for it.
-        user.patience.set_hard_end(now + shard.plan.grace);
+        user.deadline.set_hard_end(now + shard.plan.grace);
         // What its last iteration worked is behind it.
         user.work = MAX_ITERATION_WORK;
         let turn = CallTiming::at_once(now, now);

@@ -56,7 +56,7 @@ impl Shard {
         let intended_ns = due.since(self.start);
         for service in self.own_services(archetype) {
             let timeout = self.plan.services[service].timeout;
-            user.patience.begin(clock::now() + timeout);
+            user.deadline.begin(clock::now() + timeout);
             let way = user.way();
             let outgoing = Outgoing {
                 endpoint: service,
@@ -70,8 +70,8 @@ impl Shard {
             };
             let line = &mut user.slots[service];
             let opening: Option<ConnectTimings> =
-                self.wire.prewarm(line, &outgoing, &user.patience).await;
-            user.patience.end();
+                self.wire.prewarm(line, &outgoing, &user.deadline).await;
+            user.deadline.end();
             if let Some(opening) = opening {
                 self.recorder.borrow_mut().made_ready(&opening, intended_ns);
             }
@@ -84,21 +84,21 @@ impl Shard {
         let workload = &self.plan.workloads[index];
         let (seed, due) = (self.plan.seed, self.zero(workload).after(stay.enter_ns));
         let archetype = workload.share_of(seed, index, stay.number).archetype;
-        user.patience.set_hard_end(due + self.plan.grace);
+        user.deadline.set_hard_end(due + self.plan.grace);
         user.go_by(self.plan.archetypes[archetype].link);
         // Many may be due at once: that is what this is for. They get ready one after the other.
         let ahead_ns = due.since(clock::now());
         let turn = stay.number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;
         let begin = clock::now().after(ahead_ns / 256 * turn * SPREAD / 256);
         let over = || self.is_draining();
-        if user.patience.idle_until(begin, over).await.is_ok() {
+        if user.deadline.idle_until(begin, over).await.is_ok() {
             self.connect(user, stay.number, archetype, due).await;
         }
-        let _ = user.patience.idle_until(due, over).await;
+        let _ = user.deadline.idle_until(due, over).await;
         // Who is ready is held like everybody else, as long as it was to stay.
-        user.patience.set_hard_end(self.zero(workload).after(stay.leave_ns));
+        user.deadline.set_hard_end(self.zero(workload).after(stay.leave_ns));
         let let_in = || self.is_draining() || !self.is_admission_closed(index);
-        let _ = user.patience.idle_until(Time::NEVER, let_in).await;
+        let _ = user.deadline.idle_until(Time::NEVER, let_in).await;
         !self.is_draining() && !self.is_admission_closed(index)
     }
 

@@ -58,7 +58,7 @@ pub(super) async fn join(
                     return Poll::Ready(None);
                 }
                 // Its end may move while it waits.
-                let until = alone_at.min(walk.user.patience.hard_end());
+                let until = alone_at.min(walk.user.deadline.hard_end());
                 if set != until {
                     set = until;
                     timer.set(until);
@@ -69,7 +69,7 @@ pub(super) async fn join(
             released.or_else(|| gathering.leave(ticket, round)).unwrap_or(alone_at)
         }
     };
-    if shard.cut.get() || clock::now() >= walk.user.patience.hard_end() {
+    if shard.cut.get() || clock::now() >= walk.user.deadline.hard_end() {
         return Err(IterationEnd::Interrupted);
     }
     let go_on = go_on.max(came);

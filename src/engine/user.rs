@@ -20,7 +20,7 @@ use crate::resilience::RateLimiter;
 use crate::seed::{Rng, Seed, Stream};
 use crate::units::nanos;
 use crate::wire::jar::Jar;
-use crate::wire::{ConnectionSlot, Patience, Way};
+use crate::wire::{CallDeadline, ConnectionSlot, Way};
 
 /// The shortest wait after a call that got no answer, and the longest it grows to.
 const BACKOFF_NS: (u64, u64) = (100_000_000, 1_000_000_000);
@@ -47,7 +47,7 @@ pub(super) struct User {
     /// Its cookies, from the first that it is given on; its branches share them.
     pub(super) jar: Option<Rc<RefCell<Jar>>>,
     /// What it waits with.
-    pub(super) patience: Patience,
+    pub(super) deadline: CallDeadline,
     /// Its own rate limit, which its branches share.
     pub(super) limiter: Option<Rc<RateLimiter>>,
     /// What few flows need.
@@ -109,7 +109,7 @@ impl User {
             variables: Vec::new(),
             slots: shard.plan.services.iter().map(|_| shard.wire.slot()).collect(),
             jar: None,
-            patience: Patience::new(shard.cut.clone()),
+            deadline: CallDeadline::new(shard.cut.clone()),
             limiter: None,
             extras: None,
             first_step: 0,
@@ -240,7 +240,7 @@ impl User {
         if let Some(way) = parent.way() {
             self.extras().way = Some(way);
         }
-        self.patience.share_end(&parent.patience);
+        self.deadline.share_end(&parent.deadline);
     }
 
     /// Its own way to the network, where that is slower than ours.

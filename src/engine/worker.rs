@@ -149,7 +149,7 @@ async fn run_arrival(shard: &Shard, user: &mut User, index: usize, start: &Start
     }
     let ready = user.assume_identity(shard, &who, due);
     user.begin(shard.plan.seed, 0, Item::Of(start.number));
-    user.patience.set_hard_end(shard.hard_end(workload));
+    user.deadline.set_hard_end(shard.hard_end(workload));
     let turn = CallTiming::at_once(due, now);
     let due_ns = due.since(shard.start);
     shard.recorder.borrow_mut().begin_start(index, due_ns, now.since(due));
@@ -163,7 +163,7 @@ async fn run_arrival(shard: &Shard, user: &mut User, index: usize, start: &Start
     if walked.end != IterationEnd::Interrupted && walked.pause_ns > 0 {
         // A pause at the end of the flow: this user is still there, as long as it may be.
         let until = walked.done.after(walked.think_ns);
-        let _ = user.patience.pause_until(until).await;
+        let _ = user.deadline.pause_until(until).await;
     }
     if begun {
         // Boxed: most users have nothing to say, and their tasks should have no room for it.

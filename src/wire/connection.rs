@@ -15,7 +15,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use super::patience::{GaveUp, Patience};
+use super::deadline::{CallDeadline, WaitEnded};
 use super::proxy::{self, NoWay};
 use super::{Endpoint, Outgoing, fault, race, tls};
 use crate::clock::{self, Time};
@@ -44,7 +44,7 @@ impl Connection {
     pub(super) async fn open(
         endpoint: &Endpoint,
         outgoing: &Outgoing<'_>,
-        patience: &Patience,
+        patience: &CallDeadline,
         opening: &mut ConnectTimings,
     ) -> Result<Self, AttemptOutcome> {
         let begun = clock::now();
@@ -170,7 +170,7 @@ fn would_block(tcp: &TcpStream, buffer: &mut [u8]) -> bool {
 pub(super) async fn farther(
     outgoing: &Outgoing<'_>,
     phase: AttemptPhase,
-    patience: &Patience,
+    patience: &CallDeadline,
 ) -> Result<(), AttemptOutcome> {
     match outgoing.way {
         None => Ok(()),
@@ -197,7 +197,7 @@ async fn pass(
     endpoint: &Endpoint,
     proxy: &Proxy,
     tcp: &mut TcpStream,
-    patience: &Patience,
+    patience: &CallDeadline,
 ) -> Result<(), AttemptOutcome> {
     match patience.wait(proxy::tunnel(endpoint, proxy, tcp)).await {
         Ok(Ok(())) => Ok(()),
@@ -212,7 +212,7 @@ async fn shake_hands(
     tls: &tls::Client,
     config: &Arc<ClientConfig>,
     tcp: TcpStream,
-    patience: &Patience,
+    patience: &CallDeadline,
 ) -> Result<Box<TlsStream<TcpStream>>, AttemptOutcome> {
     let handshake = TlsConnector::from(Arc::clone(config)).connect(tls.name.clone(), tcp);
     match patience.wait(handshake).await {
@@ -223,9 +223,9 @@ async fn shake_hands(
 }
 
 /// The outcome of a wait that ended before its time.
-pub(super) const fn gave_up(why: GaveUp, phase: AttemptPhase) -> AttemptOutcome {
+pub(super) const fn gave_up(why: WaitEnded, phase: AttemptPhase) -> AttemptOutcome {
     match why {
-        GaveUp::Timeout => AttemptOutcome::Timeout(phase),
-        GaveUp::Cut => AttemptOutcome::Unfinished(phase),
+        WaitEnded::Timeout => AttemptOutcome::Timeout(phase),
+        WaitEnded::Cut => AttemptOutcome::Unfinished(phase),
     }
 }

@@ -17,7 +17,7 @@ use rustls::pki_types::ServerName;
 use tokio::sync::Mutex;
 
 use super::connection::gave_up;
-use super::patience::Patience;
+use super::deadline::CallDeadline;
 use super::{dns, fault, tls};
 use crate::clock::{self, Time};
 use crate::plan::reach::{Dns, Pick, Proxy, Reach, Ttl, Version};
@@ -171,7 +171,7 @@ impl Endpoint {
     /// that is not found is for the run to tell.
     pub async fn foresee(&self) -> Option<String> {
         if self.refusal.borrow().is_none() && self.unix.is_none() && self.addresses().is_none() {
-            let patience = Patience::new(Rc::default());
+            let patience = CallDeadline::new(Rc::default());
             patience.begin(clock::now() + FORESIGHT);
             let _ = self.look_up(&patience).await;
         }
@@ -197,7 +197,7 @@ impl Endpoint {
     /// Looks its name up.
     pub(super) async fn look_up(
         &self,
-        patience: &Patience,
+        patience: &CallDeadline,
     ) -> Result<Arc<[SocketAddr]>, AttemptOutcome> {
         let (host, port) = &self.next_hop;
         let found = patience.wait(dns::look_up(host, *port, self.dns.family)).await;
@@ -221,7 +221,7 @@ impl Endpoint {
     }
 
     /// Why the resolver has no address. A name server is asked once in a while, not for each call.
-    async fn why(&self, patience: &Patience) -> Result<FailureKind, AttemptOutcome> {
+    async fn why(&self, patience: &CallDeadline) -> Result<FailureKind, AttemptOutcome> {
         let explain = async {
             let _turn = self.asking.lock().await;
             match self.why.get().filter(|(_, until)| clock::now() < *until) {

@@ -9,8 +9,8 @@ use std::future::poll_fn;
 use std::rc::Rc;
 
 use super::connection::gave_up;
+use super::deadline::{CallDeadline, WaitEnded};
 use super::link::until;
-use super::patience::{GaveUp, Patience};
 use super::response_capture::{ExchangeProgress, ResponseCapture};
 use super::{Outgoing, Way};
 use crate::clock::{Time, Timer};
@@ -95,7 +95,7 @@ impl Target {
         &self,
         outgoing: &Outgoing<'_>,
         now: Time,
-        patience: &Patience,
+        patience: &CallDeadline,
         kept: &mut ResponseCapture,
     ) -> Exchange {
         kept.head.clear();
@@ -116,7 +116,7 @@ impl Target {
         way: &Way,
         outgoing: &Outgoing<'_>,
         now: Time,
-        patience: &Patience,
+        patience: &CallDeadline,
         kept: &mut ResponseCapture,
     ) -> Exchange {
         let out = way.out(now, outgoing.bytes.len() as u64);
@@ -186,7 +186,7 @@ fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: AttemptOutcome, sent: bool
 }
 
 /// What comes of it, and whether the request was sent.
-async fn come(reply: Reply, patience: &Patience) -> (AttemptOutcome, bool) {
+async fn come(reply: Reply, patience: &CallDeadline) -> (AttemptOutcome, bool) {
     match reply {
         Reply::At(done, status) => (wait(done, patience, status).await, true),
         Reply::Reset => (AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::Reset), true),
@@ -197,7 +197,7 @@ async fn come(reply: Reply, patience: &Patience) -> (AttemptOutcome, bool) {
     }
 }
 
-async fn wait(done: Time, patience: &Patience, status: u16) -> AttemptOutcome {
+async fn wait(done: Time, patience: &CallDeadline, status: u16) -> AttemptOutcome {
     let timer = Timer::new();
     timer.set(done);
     let answer = poll_fn(|cx| {
@@ -206,8 +206,8 @@ async fn wait(done: Time, patience: &Patience, status: u16) -> AttemptOutcome {
     });
     match answer.await {
         Ok(()) => AttemptOutcome::Responded(status),
-        Err(GaveUp::Timeout) => AttemptOutcome::Timeout(AttemptPhase::FirstByte),
-        Err(GaveUp::Cut) => AttemptOutcome::Unfinished(AttemptPhase::FirstByte),
+        Err(WaitEnded::Timeout) => AttemptOutcome::Timeout(AttemptPhase::FirstByte),
+        Err(WaitEnded::Cut) => AttemptOutcome::Unfinished(AttemptPhase::FirstByte),
     }
 }
 

@@ -13,9 +13,9 @@ use std::io;
 use std::task::{Context, Poll};
 
 use super::connection::{Connection, gave_up};
+use super::deadline::{CallDeadline, WaitEnded};
 use super::fault;
 use super::framing::Reader;
-use super::patience::{GaveUp, Patience};
 use super::response_capture::{ExchangeProgress, ResponseCapture};
 use super::{ConnectionSlot, Endpoint, Outgoing, Resend, link};
 use crate::clock::{self, Time};
@@ -103,7 +103,7 @@ impl Http1 {
         line: &mut ConnectionSlot,
         outgoing: &Outgoing<'_>,
         now: Time,
-        patience: &Patience,
+        patience: &CallDeadline,
         kept: &mut ResponseCapture,
     ) -> (Exchange, Resend) {
         let mut opening = None;
@@ -189,7 +189,7 @@ pub(super) async fn open(
     endpoint: &Endpoint,
     line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
-    patience: &Patience,
+    patience: &CallDeadline,
     times: &mut ConnectTimings,
 ) -> Result<(), AttemptOutcome> {
     let mut connection = Connection::open(endpoint, outgoing, patience, times).await?;
@@ -203,7 +203,7 @@ pub(super) async fn converse(
     mut source: impl Source,
     line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
-    patience: &Patience,
+    patience: &CallDeadline,
     kept: &mut ResponseCapture,
     account: &mut Account,
 ) -> Ended {
@@ -324,7 +324,7 @@ fn broken_off(reader: &Reader, kind: FailureKind) -> Ended {
     if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
 }
 
-fn timed_out(why: GaveUp, reader: &Reader, spent: &ExchangeProgress) -> Ended {
+fn timed_out(why: WaitEnded, reader: &Reader, spent: &ExchangeProgress) -> Ended {
     let phase = if spent.sent { reader.phase() } else { AttemptPhase::Send };
     Ended::Failed(gave_up(why, phase))
 }

@@ -16,9 +16,9 @@ use http::uri::Scheme;
 use tokio::task::JoinHandle;
 
 use super::connection::{Connection, gave_up};
+use super::deadline::CallDeadline;
 use super::framing::{MAX_HEAD, MAX_INTERIM};
 use super::http1::{Http1, STALE_NS, never_sent};
-use super::patience::Patience;
 use super::reason::{Circumstances, Failure};
 use super::response_capture::{ExchangeProgress, ResponseCapture};
 use super::traffic::{Counted, Traffic};
@@ -82,7 +82,7 @@ pub(super) fn boxed<'a>(
     line: &'a mut ConnectionSlot,
     outgoing: &'a Outgoing<'a>,
     now: Time,
-    patience: &'a Patience,
+    patience: &'a CallDeadline,
     kept: &'a mut ResponseCapture,
 ) -> Pin<Box<dyn Future<Output = (Exchange, Resend)> + 'a>> {
     Box::pin(exchange(http1, endpoint, line, outgoing, now, patience, kept))
@@ -95,7 +95,7 @@ async fn exchange(
     line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
     now: Time,
-    patience: &Patience,
+    patience: &CallDeadline,
     kept: &mut ResponseCapture,
 ) -> (Exchange, Resend) {
     if line.connection.is_some() {
@@ -176,7 +176,7 @@ pub(super) async fn open(
     endpoint: &Endpoint,
     line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
-    patience: &Patience,
+    patience: &CallDeadline,
     times: &mut ConnectTimings,
 ) -> Result<(), AttemptOutcome> {
     let connection = Connection::open(endpoint, outgoing, patience, times).await?;
@@ -199,7 +199,7 @@ impl Http2 {
     async fn over(
         connection: Connection,
         endpoint: &Endpoint,
-        patience: &Patience,
+        patience: &CallDeadline,
     ) -> Result<Box<Self>, AttemptOutcome> {
         let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
         let traffic = Rc::<Traffic>::default();
@@ -232,7 +232,7 @@ impl Http2 {
     async fn converse(
         &mut self,
         outgoing: &Outgoing<'_>,
-        patience: &Patience,
+        patience: &CallDeadline,
         kept: &mut ResponseCapture,
         progress: &mut Progress,
     ) -> Option<Failure> {

@@ -13,9 +13,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use super::connection::{Connection, gave_up};
+use super::deadline::{CallDeadline, WaitEnded};
 use super::framing::Reader;
 use super::http1::{self, Account, Ended, Http1, Source};
-use super::patience::{GaveUp, Patience};
 use super::pipe::Pipe;
 use super::response_capture::ResponseCapture;
 use super::{ConnectionSlot, Outgoing};
@@ -52,7 +52,7 @@ impl Way {
     }
 
     /// Waits for one round trip more.
-    pub(super) async fn round_trip(&self, patience: &Patience) -> Result<(), GaveUp> {
+    pub(super) async fn round_trip(&self, patience: &CallDeadline) -> Result<(), WaitEnded> {
         until(clock::now() + self.link.latency, patience).await
     }
 
@@ -93,7 +93,7 @@ impl Way {
 }
 
 /// Waits until `at`, or as long as the patience lasts.
-pub(super) async fn until(at: Time, patience: &Patience) -> Result<(), GaveUp> {
+pub(super) async fn until(at: Time, patience: &CallDeadline) -> Result<(), WaitEnded> {
     patience.wait(clock::sleep_until(at)).await
 }
 
@@ -104,7 +104,7 @@ pub(super) fn converse<'a>(
     way: &'a Way,
     line: &'a mut ConnectionSlot,
     outgoing: &'a Outgoing<'a>,
-    patience: &'a Patience,
+    patience: &'a CallDeadline,
     kept: &'a mut ResponseCapture,
     account: &'a mut Account,
 ) -> Pin<Box<dyn Future<Output = Ended> + 'a>> {
@@ -135,7 +135,7 @@ async fn arrive(
     way: &Way,
     through: Option<Time>,
     ended: Ended,
-    patience: &Patience,
+    patience: &CallDeadline,
     account: &mut Account,
 ) -> Ended {
     if let Ended::Failed(

@@ -9,6 +9,7 @@ mod chunked;
 pub mod coding;
 mod connection;
 pub mod cookie_date;
+mod deadline;
 mod dns;
 mod endpoint;
 pub mod fake;
@@ -20,7 +21,6 @@ pub mod jar;
 mod link;
 pub mod location;
 mod message;
-mod patience;
 mod pipe;
 mod plain;
 pub mod pool;
@@ -45,9 +45,9 @@ use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{Addresses, AttemptOutcome};
 
 use connection::Connection;
+pub use deadline::{CallDeadline, WaitEnded};
 pub use endpoint::Endpoint;
 pub use link::Way;
-pub use patience::{GaveUp, Patience};
 pub use resend::Resend;
 pub use response_capture::{CaptureRequest, ExchangeProgress, ResponseCapture};
 
@@ -131,7 +131,7 @@ impl Wire {
         line: &mut ConnectionSlot,
         outgoing: &Outgoing<'_>,
         now: Time,
-        patience: &Patience,
+        patience: &CallDeadline,
         kept: &mut ResponseCapture,
     ) -> (Exchange, Resend) {
         match &self.kind {
@@ -166,7 +166,7 @@ impl Wire {
         &self,
         line: &mut ConnectionSlot,
         outgoing: &Outgoing<'_>,
-        patience: &Patience,
+        patience: &CallDeadline,
     ) -> Option<ConnectTimings> {
         let endpoint = self.endpoints.get(outgoing.endpoint).filter(|_| !line.is_open())?;
         let mut opening = ConnectTimings::default();

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use super::patience::{GaveUp, Patience};
+use super::deadline::{CallDeadline, WaitEnded};
 use super::{ConnectionSlot, Wire};
 use crate::clock::Time;
 use crate::plan::policy;
@@ -109,7 +109,7 @@ impl ConnectionPool {
     pub async fn wait(
         &self,
         service: usize,
-        patience: &Patience,
+        patience: &CallDeadline,
         now: Time,
     ) -> Result<ConnectionSlot, AcquireError> {
         let place = Rc::new(Waiter { service, ..Waiter::default() });
@@ -132,10 +132,10 @@ impl ConnectionPool {
             Err(why) => {
                 place.left.set(true);
                 self.queue.borrow_mut().retain(|other| !other.left.get());
-                self.used.borrow_mut().gave_up += u64::from(why == GaveUp::Timeout);
+                self.used.borrow_mut().gave_up += u64::from(why == WaitEnded::Timeout);
                 Err(match why {
-                    GaveUp::Timeout => AcquireError::TooLong,
-                    GaveUp::Cut => AcquireError::Cut,
+                    WaitEnded::Timeout => AcquireError::TooLong,
+                    WaitEnded::Cut => AcquireError::Cut,
                 })
             }
         }
@@ -281,7 +281,7 @@ mod tests {
                 let (pool, served) = (Rc::clone(&pool), Rc::clone(&served));
                 let wire = Rc::clone(&wire);
                 tasks.push(tokio::task::spawn_local(async move {
-                    let patience = Patience::new(Rc::default());
+                    let patience = CallDeadline::new(Rc::default());
                     let line = pool.wait(0, &patience, crate::clock::now()).await.unwrap();
                     served.borrow_mut().push(number);
                     pool.give_back(0, line, &wire, false, crate::clock::now());

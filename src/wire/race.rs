@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use tokio::net::TcpStream;
 
 use super::connection::{farther, gave_up};
-use super::patience::{GaveUp, Patience};
+use super::deadline::{CallDeadline, WaitEnded};
 use super::{Endpoint, Outgoing, Way, fault, socket};
 use crate::clock::{self, Timer};
 use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
@@ -35,7 +35,7 @@ pub(super) async fn connect(
     endpoint: &Endpoint,
     addresses: &[SocketAddr],
     outgoing: &Outgoing<'_>,
-    patience: &Patience,
+    patience: &CallDeadline,
 ) -> Result<TcpStream, AttemptOutcome> {
     let mut race = Race {
         endpoint,
@@ -51,7 +51,7 @@ pub(super) async fn connect(
         let (address, connected) = match patience.wait(poll_fn(|cx| race.poll(cx))).await {
             Ok(ended) => ended,
             Err(why) => {
-                race.end(if why == GaveUp::Timeout { &FAILED } else { &SLOWER });
+                race.end(if why == WaitEnded::Timeout { &FAILED } else { &SLOWER });
                 return Err(gave_up(why, AttemptPhase::Connect));
             }
         };

@@ -180,13 +180,13 @@ impl ResilienceState {
                 // Who waits for a dead service gives up when it would have had no answer.
                 let patience = picked_up.after(prepared.timeout_ns);
                 let until = if cause == Cause::Connect { at.min(patience) } else { at };
-                user.patience.pause_until(until).await.map_err(|_| CUT)?;
+                user.deadline.pause_until(until).await.map_err(|_| CUT)?;
                 let too_long = cause == Cause::Connect && until == patience;
                 if too_long { Err(AttemptOutcome::Suppressed(cause)) } else { Ok(()) }
             }
             AdmissionDelay::WaitForConnection(at) => {
                 let Some(pool) = &self.pools[at] else { return Ok(()) };
-                match pool.wait(prepared.call.service, &user.patience, now).await {
+                match pool.wait(prepared.call.service, &user.deadline, now).await {
                     Ok(line) => {
                         user.slots[prepared.call.service] = line;
                         entry.leased = true;

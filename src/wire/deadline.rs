@@ -13,7 +13,7 @@ use crate::clock::{self, Time, Timer};
 
 /// Why a wait ended without what it waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum GaveUp {
+pub enum WaitEnded {
     /// The call's time is over.
     Timeout,
     /// The run's time is over.
@@ -22,7 +22,7 @@ pub enum GaveUp {
 
 /// A user's patience.
 #[derive(Debug)]
-pub struct Patience {
+pub struct CallDeadline {
     timer: Timer,
     /// Its own timer: a think between two calls must not disturb the deadline's place in the
     /// queue, or each would leave a stale entry behind.
@@ -37,7 +37,7 @@ pub struct Patience {
     cut: Rc<Cell<bool>>,
 }
 
-impl Patience {
+impl CallDeadline {
     /// A patience that listens to the shard's `cut`.
     pub fn new(cut: Rc<Cell<bool>>) -> Self {
         let never = || Cell::new(Time::NEVER);
@@ -84,13 +84,13 @@ impl Patience {
     }
 
     /// Waits until `at`, or until the run's time is over.
-    pub async fn pause_until(&self, at: Time) -> Result<(), GaveUp> {
+    pub async fn pause_until(&self, at: Time) -> Result<(), WaitEnded> {
         self.pause_unless(at, || self.cut.get()).await
     }
 
     /// As `pause_until`, but also ends when something else is to be done: a user between two
     /// iterations has nothing to finish.
-    pub async fn idle_until(&self, at: Time, over: impl Fn() -> bool) -> Result<(), GaveUp> {
+    pub async fn idle_until(&self, at: Time, over: impl Fn() -> bool) -> Result<(), WaitEnded> {
         self.pause_unless(at, || self.cut.get() || over()).await
     }
 
@@ -99,14 +99,14 @@ impl Patience {
         &self,
         at: Time,
         mut ready: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Result<T, GaveUp> {
+    ) -> Result<T, WaitEnded> {
         let mut set = None;
         let ended = poll_fn(|cx| {
             if let Poll::Ready(value) = ready(cx) {
                 return Poll::Ready(Ok(value));
             }
             if self.cut.get() {
-                return Poll::Ready(Err(GaveUp::Cut));
+                return Poll::Ready(Err(WaitEnded::Cut));
             }
             // The end may have moved meanwhile, to either side.
             let until = at.min(self.hard_end.get());
@@ -114,7 +114,7 @@ impl Patience {
                 set = Some(until);
                 self.pause.set(until);
             }
-            let why = if until < at { GaveUp::Cut } else { GaveUp::Timeout };
+            let why = if until < at { WaitEnded::Cut } else { WaitEnded::Timeout };
             self.pause.poll(cx).map(|()| Err(why))
         })
         .await;
@@ -122,7 +122,7 @@ impl Patience {
         ended
     }
 
-    async fn pause_unless(&self, at: Time, over: impl Fn() -> bool) -> Result<(), GaveUp> {
+    async fn pause_unless(&self, at: Time, over: impl Fn() -> bool) -> Result<(), WaitEnded> {
         let until = || at.min(self.hard_end.get());
         if !over() && until() > clock::now() {
             let mut set = Time::NEVER;
@@ -140,17 +140,17 @@ impl Patience {
             .await;
             self.pause.clear();
         }
-        if over() || until() < at { Err(GaveUp::Cut) } else { Ok(()) }
+        if over() || until() < at { Err(WaitEnded::Cut) } else { Ok(()) }
     }
 
     /// Polls `ready`, and gives up when the time is over.
     #[inline]
-    pub fn poll<T>(&self, cx: &mut Context<'_>, ready: Poll<T>) -> Poll<Result<T, GaveUp>> {
+    pub fn poll<T>(&self, cx: &mut Context<'_>, ready: Poll<T>) -> Poll<Result<T, WaitEnded>> {
         if let Poll::Ready(value) = ready {
             return Poll::Ready(Ok(value));
         }
         if self.cut.get() {
-            return Poll::Ready(Err(GaveUp::Cut));
+            return Poll::Ready(Err(WaitEnded::Cut));
         }
         if self.armed.get() != self.deadline.get().min(self.hard_end.get()) {
             self.arm();
@@ -158,14 +158,14 @@ impl Patience {
         match self.timer.poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) if self.hard_end.get() < self.deadline.get() => {
-                Poll::Ready(Err(GaveUp::Cut))
+                Poll::Ready(Err(WaitEnded::Cut))
             }
-            Poll::Ready(()) => Poll::Ready(Err(GaveUp::Timeout)),
+            Poll::Ready(()) => Poll::Ready(Err(WaitEnded::Timeout)),
         }
     }
 
     /// Waits for a future, no longer than the patience lasts.
-    pub async fn wait<F: Future>(&self, future: F) -> Result<F::Output, GaveUp> {
+    pub async fn wait<F: Future>(&self, future: F) -> Result<F::Output, WaitEnded> {
         let mut future = std::pin::pin!(future);
         poll_fn(|cx| {
             let ready = future.as_mut().poll(cx);
