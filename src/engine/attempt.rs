@@ -104,7 +104,7 @@ pub(super) async fn call(
         capture: prepared.capture,
         idempotent: prepared.idempotent,
         user: user.number,
-        way: way.as_deref(),
+        link: way.as_deref(),
         number: user.item,
         intended_ns,
     };

@@ -37,7 +37,7 @@ struct Won {
 pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns: u64) -> Ended {
     let (shard, outgoing, at) = (attempts.shard, attempts.outgoing, attempts.at);
     let what = (shard, attempts.prepared);
-    let (service, afar) = (outgoing.endpoint, user.is_afar());
+    let (service, afar) = (outgoing.endpoint, user.has_emulated_link());
     let mut line = std::mem::replace(&mut user.slots[service], shard.wire.slot());
     let mut kept = ResponseCapture::default();
     let patience = &user.deadline;
@@ -138,7 +138,7 @@ fn second_line((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Optio
         return None;
     }
     let (service, pool) = (prepared.call.service, caution.pool_of(prepared));
-    let pool = pool.filter(|_| !user.is_afar());
+    let pool = pool.filter(|_| !user.has_emulated_link());
     let line = match pool {
         None => Some(wire.slot()),
         Some(pool) => pool.lease(service, wire, now),

@@ -64,7 +64,7 @@ impl Shard {
                 capture: CaptureRequest::NOTHING,
                 idempotent: true,
                 user: number,
-                way: way.as_deref(),
+                link: way.as_deref(),
                 number,
                 intended_ns,
             };

@@ -20,7 +20,7 @@ use crate::resilience::RateLimiter;
 use crate::seed::{Rng, Seed, Stream};
 use crate::units::nanos;
 use crate::wire::jar::Jar;
-use crate::wire::{CallDeadline, ConnectionSlot, Way};
+use crate::wire::{CallDeadline, ConnectionSlot, EmulatedLink};
 
 /// The shortest wait after a call that got no answer, and the longest it grows to.
 const BACKOFF_NS: (u64, u64) = (100_000_000, 1_000_000_000);
@@ -67,7 +67,7 @@ pub(super) struct Extras {
     /// The groups that have begun.
     pub(super) groups: Vec<Group>,
     /// Its own way to the network, where that is slower than ours.
-    pub(super) way: Option<Rc<Way>>,
+    pub(super) way: Option<Rc<EmulatedLink>>,
     /// The selves that make its parallel calls, each with connections of its own.
     pub(super) branches: Vec<User>,
 }
@@ -244,13 +244,13 @@ impl User {
     }
 
     /// Its own way to the network, where that is slower than ours.
-    pub(super) fn way(&self) -> Option<Rc<Way>> {
+    pub(super) fn way(&self) -> Option<Rc<EmulatedLink>> {
         self.extras.as_ref()?.way.clone()
     }
 
     /// Whether its way to the network is slower than ours.
     #[inline]
-    pub(super) fn is_afar(&self) -> bool {
+    pub(super) fn has_emulated_link(&self) -> bool {
         self.extras.as_ref().is_some_and(|extras| extras.way.is_some())
     }
 
@@ -261,7 +261,7 @@ impl User {
             self.close_connections();
         }
         if before.is_some() || link.is_some() {
-            self.extras().way = link.map(|link| Rc::new(Way::new(link)));
+            self.extras().way = link.map(|link| Rc::new(EmulatedLink::new(link)));
         }
     }
 

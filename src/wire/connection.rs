@@ -172,7 +172,7 @@ pub(super) async fn farther(
     phase: AttemptPhase,
     patience: &CallDeadline,
 ) -> Result<(), AttemptOutcome> {
-    match outgoing.way {
+    match outgoing.link {
         None => Ok(()),
         Some(way) => way.round_trip(patience).await.map_err(|why| gave_up(why, phase)),
     }
@@ -184,7 +184,7 @@ fn without_choice<'a>(
     outgoing: &Outgoing<'_>,
     tls: &'a Arc<ClientConfig>,
 ) -> Cow<'a, Arc<ClientConfig>> {
-    if outgoing.way.is_none() || endpoint.version == Version::Http1 {
+    if outgoing.link.is_none() || endpoint.version == Version::Http1 {
         return Cow::Borrowed(tls);
     }
     let mut alone = ClientConfig::clone(tls);

@@ -10,9 +10,9 @@ use std::rc::Rc;
 
 use super::connection::gave_up;
 use super::deadline::{CallDeadline, WaitEnded};
-use super::link::until;
+use super::emulated_link::until;
 use super::response_capture::{ExchangeProgress, ResponseCapture};
-use super::{Outgoing, Way};
+use super::{EmulatedLink, Outgoing};
 use crate::clock::{Time, Timer};
 use crate::stats::sample::Exchange;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
@@ -100,7 +100,7 @@ impl Target {
     ) -> Exchange {
         kept.head.clear();
         kept.body.clear();
-        if let Some(way) = outgoing.way {
+        if let Some(way) = outgoing.link {
             return self.exchange_afar(way, outgoing, now, patience, kept).await;
         }
         let (reply, _) = self.arrive(outgoing, now, kept);
@@ -113,7 +113,7 @@ impl Target {
     #[cold]
     async fn exchange_afar(
         &self,
-        way: &Way,
+        way: &EmulatedLink,
         outgoing: &Outgoing<'_>,
         now: Time,
         patience: &CallDeadline,
@@ -153,7 +153,7 @@ impl Target {
         {
             kept.head = script.law.head(now);
         }
-        let size = if outgoing.way.is_some() { script.law.size(&arrival) } else { 0 };
+        let size = if outgoing.link.is_some() { script.law.size(&arrival) } else { 0 };
         kept.progress =
             ExchangeProgress { sent: reply != Reply::Refuse, ..ExchangeProgress::default() };
         if outgoing.capture.keep_body {

@@ -17,7 +17,7 @@ use super::deadline::{CallDeadline, WaitEnded};
 use super::fault;
 use super::framing::Reader;
 use super::response_capture::{ExchangeProgress, ResponseCapture};
-use super::{ConnectionSlot, Endpoint, Outgoing, Resend, link};
+use super::{ConnectionSlot, Endpoint, Outgoing, Resend, emulated_link};
 use crate::clock::{self, Time};
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
@@ -128,10 +128,11 @@ impl Http1 {
             }
         };
         let mut account = Account { first_byte: Time::NEVER, done: Time::NEVER };
-        let ended = match outgoing.way {
+        let ended = match outgoing.link {
             None => converse(self, line, outgoing, patience, kept, &mut account).await,
             Some(way) => {
-                link::converse(self, way, line, outgoing, patience, kept, &mut account).await
+                emulated_link::converse(self, way, line, outgoing, patience, kept, &mut account)
+                    .await
             }
         };
         if account.done == Time::NEVER {

@@ -11,6 +11,7 @@ mod connection;
 pub mod cookie_date;
 mod deadline;
 mod dns;
+mod emulated_link;
 mod endpoint;
 pub mod fake;
 mod fault;
@@ -18,10 +19,8 @@ pub mod framing;
 mod http1;
 mod http2;
 pub mod jar;
-mod link;
 pub mod location;
 mod message;
-mod pipe;
 mod plain;
 pub mod pool;
 mod proxy;
@@ -30,6 +29,7 @@ mod reason;
 mod resend;
 mod response_capture;
 mod socket;
+mod throttled_pipe;
 mod tls;
 mod tls_fault;
 mod traffic;
@@ -46,8 +46,8 @@ use crate::stats::{Addresses, AttemptOutcome};
 
 use connection::Connection;
 pub use deadline::{CallDeadline, WaitEnded};
+pub use emulated_link::EmulatedLink;
 pub use endpoint::Endpoint;
-pub use link::Way;
 pub use resend::Resend;
 pub use response_capture::{CaptureRequest, ExchangeProgress, ResponseCapture};
 
@@ -65,7 +65,7 @@ pub struct Outgoing<'a> {
     /// The number of its user or arrival: whose address it goes out from.
     pub user: u64,
     /// Its user's own way to the network, where that is slower than ours.
-    pub way: Option<&'a Way>,
+    pub link: Option<&'a EmulatedLink>,
     /// The number of its item, for a target that logs it.
     pub number: u64,
     /// When it was intended, ns after the run's start.
@@ -138,7 +138,7 @@ impl Wire {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[outgoing.endpoint];
                 // A slow way is simulated over HTTP/1.1 alone.
-                if endpoint.version != Version::Http1 && outgoing.way.is_none() {
+                if endpoint.version != Version::Http1 && outgoing.link.is_none() {
                     let two = http2::boxed(http1, endpoint, line, outgoing, now, patience, kept);
                     return two.await;
                 }
@@ -171,7 +171,7 @@ impl Wire {
         let endpoint = self.endpoints.get(outgoing.endpoint).filter(|_| !line.is_open())?;
         let mut opening = ConnectTimings::default();
         // What went wrong the first call will meet again, and tell.
-        let _ = if endpoint.version == Version::Http1 || outgoing.way.is_some() {
+        let _ = if endpoint.version == Version::Http1 || outgoing.link.is_some() {
             http1::open(endpoint, line, outgoing, patience, &mut opening).await
         } else {
             http2::open(endpoint, line, outgoing, patience, &mut opening).await

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::connection::{farther, gave_up};
 use super::deadline::{CallDeadline, WaitEnded};
-use super::{Endpoint, Outgoing, Way, fault, socket};
+use super::{EmulatedLink, Endpoint, Outgoing, fault, socket};
 use crate::clock::{self, Timer};
 use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
 
@@ -40,7 +40,7 @@ pub(super) async fn connect(
     let mut race = Race {
         endpoint,
         user: outgoing.user,
-        buffer: outgoing.way.and_then(Way::buffer),
+        buffer: outgoing.link.and_then(EmulatedLink::buffer),
         waiting: in_turn(addresses, endpoint.first_of(addresses, outgoing.user)),
         running: VecDeque::new(),
         is_due: true,

@@ -136,7 +136,7 @@ impl ResilienceState {
     #[inline]
     pub(super) fn timeout_ns(&self, user: &User, prepared: &PreparedCall) -> u64 {
         // Who is far away has times of its own, which nobody here knows.
-        if self.follows && !user.is_afar() {
+        if self.follows && !user.has_emulated_link() {
             let limit = self.times.borrow()[prepared.endpoint].limit_ns();
             limit.min(prepared.timeout_ns)
         } else {

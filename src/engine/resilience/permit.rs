@@ -102,7 +102,7 @@ impl ResilienceState {
         }
         // A phone shares no connections with its neighbours.
         if !entry.leased
-            && !user.is_afar()
+            && !user.has_emulated_link()
             && let Some(pool) = self.pool_of(prepared)
         {
             let line = pool.lease(service, &shard.wire, now);
@@ -220,7 +220,7 @@ impl ResilienceState {
         }
         // Who is far away has times of its own; what a target turns away it has not worked on.
         if let Some(CompletedAttempt { exchange, begun, limit_ns }) = made
-            && !user.is_afar()
+            && !user.has_emulated_link()
             && let Some(times) = self.times.borrow_mut().get_mut(prepared.endpoint)
         {
             match exchange.outcome {

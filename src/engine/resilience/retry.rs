@@ -85,7 +85,8 @@ impl ResilienceState {
         user: &User,
         prepared: &PreparedCall,
     ) -> Option<u64> {
-        let (law, _) = self.hedging.as_ref().filter(|_| prepared.idempotent && !user.is_afar())?;
+        let (law, _) =
+            self.hedging.as_ref().filter(|_| prepared.idempotent && !user.has_emulated_link())?;
         match law.after {
             HedgeAfter::Time(after) => Some(nanos(after)),
             HedgeAfter::Percentile(percentile) => {

@@ -16,8 +16,8 @@ use super::connection::{Connection, gave_up};
 use super::deadline::{CallDeadline, WaitEnded};
 use super::framing::Reader;
 use super::http1::{self, Account, Ended, Http1, Source};
-use super::pipe::Pipe;
 use super::response_capture::ResponseCapture;
+use super::throttled_pipe::ThrottledPipe;
 use super::{ConnectionSlot, Outgoing};
 use crate::clock::{self, Time, Timer};
 use crate::plan::reach::Link;
@@ -33,16 +33,17 @@ const ON_ITS_WAY_NS: u64 = 50_000_000;
 
 /// A user's way; its parallel calls share it.
 #[derive(Debug)]
-pub struct Way {
+pub struct EmulatedLink {
     link: Link,
-    up: Cell<Pipe>,
-    down: Cell<Pipe>,
+    up: Cell<ThrottledPipe>,
+    down: Cell<ThrottledPipe>,
 }
 
-impl Way {
+impl EmulatedLink {
     /// A way over this link, with nothing on it.
     pub const fn new(link: Link) -> Self {
-        let (up, down) = (Cell::new(Pipe::new(link.up)), Cell::new(Pipe::new(link.down)));
+        let (up, down) =
+            (Cell::new(ThrottledPipe::new(link.up)), Cell::new(ThrottledPipe::new(link.down)));
         Self { link, up, down }
     }
 
@@ -101,7 +102,7 @@ pub(super) async fn until(at: Time, patience: &CallDeadline) -> Result<(), WaitE
 #[cold]
 pub(super) fn converse<'a>(
     http1: &'a Http1,
-    way: &'a Way,
+    way: &'a EmulatedLink,
     line: &'a mut ConnectionSlot,
     outgoing: &'a Outgoing<'a>,
     patience: &'a CallDeadline,
@@ -113,7 +114,7 @@ pub(super) fn converse<'a>(
         if let Err(why) = until(arrives, patience).await {
             return Ended::Failed(gave_up(why, AttemptPhase::Send));
         }
-        let mut answer = Answer { http1, way, timer: Timer::new(), through: None };
+        let mut answer = LinkedResponse { http1, way, timer: Timer::new(), through: None };
         let ended = http1::converse(&mut answer, line, outgoing, patience, kept, account).await;
         let through = answer.through;
         let home = arrive(way, through, ended, patience, account).await;
@@ -132,7 +133,7 @@ pub(super) fn converse<'a>(
 
 /// What came, or that nothing will, is still on its way home.
 async fn arrive(
-    way: &Way,
+    way: &EmulatedLink,
     through: Option<Time>,
     ended: Ended,
     patience: &CallDeadline,
@@ -155,15 +156,15 @@ async fn arrive(
 }
 
 /// An answer that comes through a link piece by piece.
-struct Answer<'a> {
+struct LinkedResponse<'a> {
     http1: &'a Http1,
-    way: &'a Way,
+    way: &'a EmulatedLink,
     timer: Timer,
     /// When what was read is through; none before the first byte.
     through: Option<Time>,
 }
 
-impl Source for &mut Answer<'_> {
+impl Source for &mut LinkedResponse<'_> {
     fn poll(
         &mut self,
         connection: &mut Connection,

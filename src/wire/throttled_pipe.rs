@@ -11,14 +11,14 @@ pub(super) const SLACK_NS: u64 = 20_000_000;
 
 /// A pipe. `now` is an argument: it never waits itself.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pipe {
+pub(super) struct ThrottledPipe {
     /// Bytes per second; none: as fast as they come.
     rate: Option<u64>,
     /// When the last byte that went in has come out.
     free: Time,
 }
 
-impl Pipe {
+impl ThrottledPipe {
     /// A pipe with nothing in it.
     pub(super) const fn new(rate: Option<u64>) -> Self {
         Self { rate, free: Time(0) }
@@ -73,7 +73,7 @@ mod tests {
             (vec![(0, 10), (25, 5)], vec![10, 25]),
             (vec![(0, 0)], vec![0]),
         ] {
-            let mut pipe = Pipe::new(Some(1_000));
+            let mut pipe = ThrottledPipe::new(Some(1_000));
             let out: Vec<u64> =
                 walk.iter().map(|(at, bytes)| pipe.carry(Time(at * MS), *bytes).0 / MS).collect();
             assert_eq!(out, wanted, "{walk:?}");
@@ -82,16 +82,16 @@ mod tests {
 
     #[test]
     fn what_begins_has_no_credit_and_no_rate_is_no_wait() {
-        let mut pipe = Pipe::new(Some(1_000));
+        let mut pipe = ThrottledPipe::new(Some(1_000));
         pipe.carry(Time(0), 10);
         pipe.begin(Time(15 * MS));
         assert_eq!(pipe.carry(Time(15 * MS), 10), Time(25 * MS));
-        assert_eq!(Pipe::new(None).carry(Time(7), 1 << 40), Time(7));
+        assert_eq!(ThrottledPipe::new(None).carry(Time(7), 1 << 40), Time(7));
     }
 
     #[test]
     fn pieces_are_small_and_not_too_small() {
-        let piece = |rate| Pipe::new(rate).piece();
+        let piece = |rate| ThrottledPipe::new(rate).piece();
         assert_eq!([piece(Some(1)), piece(Some(200_000)), piece(None)], [1 << 10, 4_000, 16 << 10]);
     }
 
@@ -101,7 +101,7 @@ mod tests {
             rate in 1u64..1 << 34,
             walk in prop::collection::vec((0u64..50 * MS, 0u64..1 << 20), 1..50),
         ) {
-            let mut pipe = Pipe::new(Some(rate));
+            let mut pipe = ThrottledPipe::new(Some(rate));
             pipe.begin(Time(0));
             let (mut now, mut last, mut all) = (0, Time(0), 0u128);
             for (gap, bytes) in walk {
@@ -121,7 +121,7 @@ mod tests {
         ) {
             // A byte a microsecond; each piece takes the slack or more, and the next one is asked
             // for within the slack after it.
-            let mut pipe = Pipe::new(Some(1_000_000));
+            let mut pipe = ThrottledPipe::new(Some(1_000_000));
             let (mut now, mut ideal) = (0, 0);
             for (late, bytes) in walk {
                 ideal += bytes * 1_000;
