@@ -12,7 +12,7 @@ use lived::{Lived, live};
 use manada::plan::Plan;
 use manada::scenario::{self, Overrides};
 use manada::verdict::{Threshold, judge};
-use manada::wire::fake::Arrival;
+use manada::wire::fake::FakeArrival;
 use onlookers::{TimedCommand, changes};
 use scripted::{Script, Window, line};
 use serde::Deserialize;
@@ -214,7 +214,7 @@ fn check(path: &Path) {
     let (plan, _) = scenario::load(&file, &Overrides::default())
         .unwrap_or_else(|mistakes| panic!("{name}: {}", mistakes.render(false)));
     let plan = Arc::new(plan);
-    let mut traffic: Option<Vec<Arrival>> = None;
+    let mut traffic: Option<Vec<FakeArrival>> = None;
     for &shards in &world.shards {
         let lived = live(&world, &plan, shards);
         let wrong = wrong(&world, &plan, &lived);

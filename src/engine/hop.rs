@@ -16,9 +16,9 @@ use crate::plan::realm::Realm;
 use crate::plan::{Address, Service};
 use crate::stats::recorder::Attempt;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
-use crate::wire::framing::Broken;
-use crate::wire::jar::{Jar, Origin};
-use crate::wire::location::Location;
+use crate::wire::cookie_jar::{CookieJar, CookieOrigin};
+use crate::wire::framing::FramingError;
+use crate::wire::location::RedirectLocation;
 use crate::wire::{Outgoing, ResponseCapture, charset, coding};
 
 /// Whether an answer of this status points elsewhere (RFC 9110 §15.4, Fetch).
@@ -28,7 +28,11 @@ pub(super) const fn is_redirect(status: u16) -> bool {
 
 /// The service where a redirect may lead: one that is at its origin, the call's own first. Where
 /// nobody declared a service no load is sent.
-pub(super) fn may_follow(addresses: &[Address], own: usize, to: &Location) -> Option<usize> {
+pub(super) fn may_follow(
+    addresses: &[Address],
+    own: usize,
+    to: &RedirectLocation,
+) -> Option<usize> {
     let own = Some(own).filter(|&own| to.is_at(&addresses[own]));
     own.or_else(|| addresses.iter().position(|address| to.is_at(address)))
 }
@@ -59,7 +63,7 @@ pub(super) fn keep_cookies(
 ) {
     let target = request::split_line(bytes).and_then(|(line, _)| request::target_of(line));
     let origin = origin(&shard.addresses[service], target.unwrap_or("/"));
-    let jar = user.jar.get_or_insert_with(|| Rc::new(RefCell::new(Jar::default())));
+    let jar = user.jar.get_or_insert_with(|| Rc::new(RefCell::new(CookieJar::default())));
     jar.borrow_mut().take(&kept.head, origin, crate::clock::now());
 }
 
@@ -69,8 +73,8 @@ pub(super) fn cookies(shard: &Shard, user: &User, service: usize) -> Vec<(String
     jar.borrow().pairs(origin(&shard.addresses[service], "/"), crate::clock::now())
 }
 
-fn origin<'a>(address: &'a Address, target: &'a str) -> Origin<'a> {
-    Origin { host: &address.host, target, secure: address.tls }
+fn origin<'a>(address: &'a Address, target: &'a str) -> CookieOrigin<'a> {
+    CookieOrigin { host: &address.host, target, secure: address.tls }
 }
 
 /// Makes a kept body readable: undoes its content codings, then its charset. One that is not what
@@ -84,7 +88,7 @@ pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mu
         if kept.encoded { coding::decode(kept, prepared.capture.max_body) } else { Ok(()) };
     match decoded.and_then(|()| Ok(charset::decode(kept)?)) {
         Ok(()) => {}
-        Err(Broken::Response(
+        Err(FramingError::Response(
             _,
             kind @ (FailureKind::Undecodable | FailureKind::TooManyCodings),
         )) => {
@@ -97,7 +101,7 @@ pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mu
 /// Where a call stands on its way through redirects.
 struct Way {
     service: usize,
-    at: Location,
+    at: RedirectLocation,
     method: Vec<u8>,
     bytes: Vec<u8>,
     /// The cookies in it are the jar's, not the step's own.
@@ -132,7 +136,7 @@ async fn walk(
     for hop in 0.. {
         let AttemptOutcome::Responded(status) = exchange.outcome else { break };
         // Without a Location, or with one that leads nowhere else, it is an answer like any other.
-        let leads_on = |to: &&[u8]| is_redirect(status) && !Location::is_here(to);
+        let leads_on = |to: &&[u8]| is_redirect(status) && !RedirectLocation::is_here(to);
         let Some(location) = kept.header("location").filter(leads_on) else { break };
         if hop == prepared.redirects {
             return nowhere(shard, exchange, FailureKind::TooManyRedirects);
@@ -224,7 +228,7 @@ impl Way {
         let target = request::target_of(line)?;
         Some(Self {
             service: first.endpoint,
-            at: Location::of(&shard.addresses[first.endpoint], target),
+            at: RedirectLocation::of(&shard.addresses[first.endpoint], target),
             method: line.split(|&byte| byte == b' ').next()?.to_vec(),
             bytes: first.bytes.to_vec(),
             from_jar,
@@ -277,7 +281,7 @@ impl Way {
     /// another origin's, and for a GET that was none before no body.
     fn rewrite(
         &self,
-        to: &Location,
+        to: &RedirectLocation,
         service: &Service,
         address: &Address,
         to_get: bool,

@@ -51,7 +51,7 @@ use crate::plan::template::Value;
 use crate::plan::{Address, Bound, Endpoints, Load, Plan, Target, Workload};
 use crate::resilience::{BreakerBoard, RateLimits};
 use crate::stats::Delta;
-use crate::wire::{Endpoint, Wire};
+use crate::wire::{ServiceEndpoint, Wire};
 use rendezvous::RendezvousPoint;
 pub use witness::Witness;
 
@@ -228,7 +228,7 @@ pub fn start(setups: Vec<Setup>) -> io::Result<Engine> {
 ///
 /// # Errors
 /// When TLS cannot be set up.
-pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<Endpoint>> {
+pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<ServiceEndpoint>> {
     plan.services
         .iter()
         .zip(addresses)
@@ -238,7 +238,7 @@ pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<Endpoint>
                 Target::Builtin(_) => Arc::default(),
                 Target::Url(_) => Arc::clone(&plan.safety),
             };
-            Endpoint::new(&service.reach, address, plan.seed, safety)
+            ServiceEndpoint::new(&service.reach, address, plan.seed, safety)
         })
         .collect()
 }

@@ -19,7 +19,7 @@ use crate::plan::template::{MAX_ITERATION_WORK, Scope, Value};
 use crate::resilience::RateLimiter;
 use crate::seed::{Rng, Seed, Stream};
 use crate::units::nanos;
-use crate::wire::jar::Jar;
+use crate::wire::cookie_jar::CookieJar;
 use crate::wire::{CallDeadline, ConnectionSlot, EmulatedLink};
 
 /// The shortest wait after a call that got no answer, and the longest it grows to.
@@ -45,7 +45,7 @@ pub(super) struct User {
     /// Its way to each service.
     pub(super) slots: Vec<ConnectionSlot>,
     /// Its cookies, from the first that it is given on; its branches share them.
-    pub(super) jar: Option<Rc<RefCell<Jar>>>,
+    pub(super) jar: Option<Rc<RefCell<CookieJar>>>,
     /// What it waits with.
     pub(super) deadline: CallDeadline,
     /// Its own rate limit, which its branches share.

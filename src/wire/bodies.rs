@@ -31,7 +31,7 @@ pub fn set_budget(bytes: u64) {
 
 /// The budget has no room for more of a body, or the system has no memory for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NoRoom;
+pub struct BudgetExhausted;
 
 impl BodyBudget {
     /// Of so many bytes.
@@ -44,10 +44,10 @@ impl BodyBudget {
         self.used.load(Relaxed)
     }
 
-    fn take(&self, bytes: u64) -> Result<(), NoRoom> {
+    fn take(&self, bytes: u64) -> Result<(), BudgetExhausted> {
         let limit = self.limit.load(Relaxed);
         let add = |used: u64| used.checked_add(bytes).filter(|used| *used <= limit);
-        self.used.fetch_update(Relaxed, Relaxed, add).map(drop).map_err(|_| NoRoom)
+        self.used.fetch_update(Relaxed, Relaxed, add).map(drop).map_err(|_| BudgetExhausted)
     }
 
     fn give_back(&self, bytes: u64) {
@@ -57,14 +57,14 @@ impl BodyBudget {
 
 /// A body as far as it was kept.
 #[derive(Debug)]
-pub struct Body {
+pub struct KeptBody {
     bytes: Vec<u8>,
     /// What it takes of the budget.
     held: u64,
     budget: &'static BodyBudget,
 }
 
-impl Body {
+impl KeptBody {
     /// An empty one that counts for `budget`.
     pub const fn of(budget: &'static BodyBudget) -> Self {
         Self { bytes: Vec::new(), held: 0, budget }
@@ -74,18 +74,18 @@ impl Body {
     ///
     /// # Errors
     /// When there is no room for it; then nothing is kept, and what was held is given back.
-    pub fn push(&mut self, data: &[u8]) -> Result<(), NoRoom> {
+    pub fn push(&mut self, data: &[u8]) -> Result<(), BudgetExhausted> {
         let needed = self.bytes.len() + data.len();
         if needed > self.bytes.capacity() && self.grow(needed).is_err() {
             *self = Self::of(self.budget);
-            return Err(NoRoom);
+            return Err(BudgetExhausted);
         }
         self.bytes.extend_from_slice(data);
         Ok(())
     }
 
     #[cold]
-    fn grow(&mut self, needed: usize) -> Result<(), NoRoom> {
+    fn grow(&mut self, needed: usize) -> Result<(), BudgetExhausted> {
         let capacity = needed.max(2 * self.bytes.capacity()).max(256);
         let more = capacity - self.bytes.len();
         if capacity > FREE {
@@ -93,7 +93,7 @@ impl Body {
             self.budget.take(own)?;
             self.held += own;
         }
-        self.bytes.try_reserve_exact(more).map_err(|_| NoRoom)
+        self.bytes.try_reserve_exact(more).map_err(|_| BudgetExhausted)
     }
 
     /// Forgets the bytes, and keeps the room for others.
@@ -102,21 +102,21 @@ impl Body {
     }
 }
 
-impl Default for Body {
+impl Default for KeptBody {
     fn default() -> Self {
         Self::of(&PROCESS)
     }
 }
 
-impl PartialEq for Body {
+impl PartialEq for KeptBody {
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes
     }
 }
 
-impl Eq for Body {}
+impl Eq for KeptBody {}
 
-impl Drop for Body {
+impl Drop for KeptBody {
     fn drop(&mut self) {
         if self.held > 0 {
             self.budget.give_back(self.held);
@@ -124,7 +124,7 @@ impl Drop for Body {
     }
 }
 
-impl Deref for Body {
+impl Deref for KeptBody {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -132,7 +132,7 @@ impl Deref for Body {
     }
 }
 
-impl From<Vec<u8>> for Body {
+impl From<Vec<u8>> for KeptBody {
     /// A body that was made here, not read; it is not counted.
     fn from(bytes: Vec<u8>) -> Self {
         Self { bytes, ..Self::default() }
@@ -147,7 +147,7 @@ mod tests {
     fn bodies_share_their_budget_and_give_it_back() {
         let budget: &'static BodyBudget = Box::leak(Box::new(BodyBudget::new(120_000)));
         let body = |bytes: usize| {
-            let mut body = Body::of(budget);
+            let mut body = KeptBody::of(budget);
             let pushed = (0..bytes / 1_000).try_for_each(|_| body.push(&[7; 1_000]));
             (pushed, body)
         };
@@ -158,7 +158,10 @@ mod tests {
         let (one, first) = body(60_000);
         assert_eq!((one, first.len(), budget.used()), (Ok(()), 60_000, 64_000 - FREE as u64));
         let (two, second) = body(80_000);
-        assert_eq!((two, second.len(), budget.used()), (Err(NoRoom), 0, 64_000 - FREE as u64));
+        assert_eq!(
+            (two, second.len(), budget.used()),
+            (Err(BudgetExhausted), 0, 64_000 - FREE as u64)
+        );
         drop(first);
         assert_eq!(budget.used(), 0);
         let (three, mut third) = body(80_000);

@@ -6,7 +6,7 @@
 
 use encoding_rs::{CoderResult, Encoding, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252, X_USER_DEFINED};
 
-use super::bodies::{Body, NoRoom};
+use super::bodies::{BudgetExhausted, KeptBody};
 use super::response_capture::ResponseCapture;
 
 /// Decoded at a time: 8 KiB.
@@ -21,7 +21,7 @@ const MAX_SCAN: usize = 1 << 10;
 ///
 /// # Errors
 /// When there is no memory for it.
-pub fn decode(kept: &mut ResponseCapture) -> Result<(), NoRoom> {
+pub fn decode(kept: &mut ResponseCapture) -> Result<(), BudgetExhausted> {
     let found = match Encoding::for_bom(&kept.body) {
         Some((encoding, mark)) => Some((encoding, mark)),
         None => charset(kept).filter(|encoding| *encoding != UTF_8).map(|encoding| (encoding, 0)),
@@ -92,9 +92,9 @@ fn label(text: &[u8]) -> Option<&[u8]> {
     Some(&text[..text.iter().position(is_end).unwrap_or(text.len())])
 }
 
-fn to_utf8(encoding: &'static Encoding, mut bytes: &[u8]) -> Result<Body, NoRoom> {
+fn to_utf8(encoding: &'static Encoding, mut bytes: &[u8]) -> Result<KeptBody, BudgetExhausted> {
     let mut decoder = encoding.new_decoder_without_bom_handling();
-    let (mut piece, mut out) = ([0; PIECE], Body::default());
+    let (mut piece, mut out) = ([0; PIECE], KeptBody::default());
     loop {
         let (result, read, written, _) = decoder.decode_to_utf8(bytes, &mut piece, true);
         out.push(&piece[..written])?;

@@ -3,7 +3,7 @@
 //! `framing` feeds it.
 //! Invariant: sizes, extensions and trailers are bounded; data passes through uncopied.
 
-use super::framing::Broken;
+use super::framing::FramingError;
 use crate::stats::{AttemptPhase, FailureKind};
 
 /// The most bytes of chunk extensions and trailers in one answer, and digits of one size.
@@ -11,8 +11,8 @@ const MAX_EXTRA: u32 = 16 << 10;
 
 /// Where in a chunked body the reader stands.
 #[derive(Debug, Default)]
-pub(super) struct Chunked {
-    state: State,
+pub(super) struct ChunkedDecoder {
+    state: ChunkState,
     /// The size being read, or the bytes left of the chunk.
     left: u64,
     /// Digits of the size so far.
@@ -22,7 +22,7 @@ pub(super) struct Chunked {
 }
 
 #[derive(Clone, Copy, Debug, Default)]
-enum State {
+enum ChunkState {
     #[default]
     Size,
     /// Whitespace after the size: an extension or the end of the line may follow.
@@ -42,25 +42,29 @@ enum State {
     LastEnd,
 }
 
-const MALFORMED: Broken = Broken::Response(AttemptPhase::Body, FailureKind::Malformed);
-const TOO_LARGE: Broken = Broken::Response(AttemptPhase::Body, FailureKind::ChunkExtrasTooLarge);
+const MALFORMED: FramingError = FramingError::Response(AttemptPhase::Body, FailureKind::Malformed);
+const TOO_LARGE: FramingError =
+    FramingError::Response(AttemptPhase::Body, FailureKind::ChunkExtrasTooLarge);
 
-impl Chunked {
+impl ChunkedDecoder {
     /// Reads up to the end of the next stretch of data: how many bytes were used, the data among
     /// them, and whether the body is complete.
-    pub(super) fn next<'b>(&mut self, bytes: &'b [u8]) -> Result<(usize, &'b [u8], bool), Broken> {
+    pub(super) fn next<'b>(
+        &mut self,
+        bytes: &'b [u8],
+    ) -> Result<(usize, &'b [u8], bool), FramingError> {
         for (at, &byte) in bytes.iter().enumerate() {
             self.state = match self.state {
-                State::Data => {
+                ChunkState::Data => {
                     let here = usize::try_from(self.left).unwrap_or(usize::MAX);
                     let here = here.min(bytes.len() - at);
                     self.left -= here as u64;
                     if self.left == 0 {
-                        self.state = State::DataReturn;
+                        self.state = ChunkState::DataReturn;
                     }
                     return Ok((at + here, &bytes[at..at + here], false));
                 }
-                State::LastEnd => {
+                ChunkState::LastEnd => {
                     if byte != b'\n' {
                         return Err(MALFORMED);
                     }
@@ -72,9 +76,9 @@ impl Chunked {
         Ok((bytes.len(), &[], false))
     }
 
-    fn step(&mut self, byte: u8) -> Result<State, Broken> {
+    fn step(&mut self, byte: u8) -> Result<ChunkState, FramingError> {
         Ok(match (self.state, byte) {
-            (State::Size, _) if byte.is_ascii_hexdigit() => {
+            (ChunkState::Size, _) if byte.is_ascii_hexdigit() => {
                 // Over 64 bits. Zeros before a size are only bounded as extensions are.
                 if self.left >> 60 != 0 {
                     return Err(MALFORMED);
@@ -85,34 +89,38 @@ impl Chunked {
                 }
                 let digit = (byte as char).to_digit(16).unwrap_or_default();
                 self.left = self.left << 4 | u64::from(digit);
-                State::Size
+                ChunkState::Size
             }
-            (State::Size | State::AfterSize, b'\r') if self.digits > 0 => State::SizeEnd,
-            (State::Size | State::AfterSize, b' ' | b'\t') if self.digits > 0 => {
-                self.extra(State::AfterSize)?
+            (ChunkState::Size | ChunkState::AfterSize, b'\r') if self.digits > 0 => {
+                ChunkState::SizeEnd
             }
-            (State::Size | State::AfterSize, b';') if self.digits > 0 => {
-                self.extra(State::Extension)?
+            (ChunkState::Size | ChunkState::AfterSize, b' ' | b'\t') if self.digits > 0 => {
+                self.extra(ChunkState::AfterSize)?
             }
-            (State::Extension, b'\r') => State::SizeEnd,
-            (State::Extension, b'\n') => return Err(MALFORMED),
-            (State::Extension, _) => self.extra(State::Extension)?,
-            (State::SizeEnd, b'\n') => {
+            (ChunkState::Size | ChunkState::AfterSize, b';') if self.digits > 0 => {
+                self.extra(ChunkState::Extension)?
+            }
+            (ChunkState::Extension, b'\r') => ChunkState::SizeEnd,
+            (ChunkState::Extension, b'\n') => return Err(MALFORMED),
+            (ChunkState::Extension, _) => self.extra(ChunkState::Extension)?,
+            (ChunkState::SizeEnd, b'\n') => {
                 self.digits = 0;
-                if self.left == 0 { State::TrailerStart } else { State::Data }
+                if self.left == 0 { ChunkState::TrailerStart } else { ChunkState::Data }
             }
-            (State::DataReturn, b'\r') => State::DataEnd,
-            (State::DataEnd, b'\n') => State::Size,
-            (State::TrailerStart, b'\r') => State::LastEnd,
-            (State::Trailer, b'\r') => State::TrailerEnd,
-            (State::TrailerStart | State::Trailer, b'\n') => return Err(MALFORMED),
-            (State::TrailerStart | State::Trailer, _) => self.extra(State::Trailer)?,
-            (State::TrailerEnd, b'\n') => State::TrailerStart,
+            (ChunkState::DataReturn, b'\r') => ChunkState::DataEnd,
+            (ChunkState::DataEnd, b'\n') => ChunkState::Size,
+            (ChunkState::TrailerStart, b'\r') => ChunkState::LastEnd,
+            (ChunkState::Trailer, b'\r') => ChunkState::TrailerEnd,
+            (ChunkState::TrailerStart | ChunkState::Trailer, b'\n') => return Err(MALFORMED),
+            (ChunkState::TrailerStart | ChunkState::Trailer, _) => {
+                self.extra(ChunkState::Trailer)?
+            }
+            (ChunkState::TrailerEnd, b'\n') => ChunkState::TrailerStart,
             _ => return Err(MALFORMED),
         })
     }
 
-    fn extra(&mut self, next: State) -> Result<State, Broken> {
+    fn extra(&mut self, next: ChunkState) -> Result<ChunkState, FramingError> {
         self.extra += 1;
         if self.extra > MAX_EXTRA { Err(TOO_LARGE) } else { Ok(next) }
     }

@@ -6,8 +6,8 @@
 
 use std::io::{self, Read};
 
-use super::bodies::Body;
-use super::framing::Broken;
+use super::bodies::KeptBody;
+use super::framing::FramingError;
 use super::response_capture::ResponseCapture;
 use crate::stats::{AttemptPhase, FailureKind};
 
@@ -20,8 +20,10 @@ const MAX_WINDOW: u64 = 8 << 20;
 /// Decoded at a time.
 const PIECE: usize = 8 << 10;
 
-const UNDECODABLE: Broken = Broken::Response(AttemptPhase::Body, FailureKind::Undecodable);
-const TOO_MANY: Broken = Broken::Response(AttemptPhase::Body, FailureKind::TooManyCodings);
+const UNDECODABLE: FramingError =
+    FramingError::Response(AttemptPhase::Body, FailureKind::Undecodable);
+const TOO_MANY: FramingError =
+    FramingError::Response(AttemptPhase::Body, FailureKind::TooManyCodings);
 
 /// A content coding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ enum Coding {
 /// `BodyTooLarge` when more than `max` bytes come out, `Undecodable` when it is not so encoded,
 /// `TooManyCodings` when it is so too often; `KeptBodies` when there is no memory for what comes
 /// out.
-pub fn decode(kept: &mut ResponseCapture, max: u64) -> Result<(), Broken> {
+pub fn decode(kept: &mut ResponseCapture, max: u64) -> Result<(), FramingError> {
     let Some(codings) = codings(&kept.head)? else { return Ok(()) };
     for coding in codings.into_iter().rev() {
         // An answer without a body says how it would have been encoded.
@@ -51,7 +53,7 @@ pub fn decode(kept: &mut ResponseCapture, max: u64) -> Result<(), Broken> {
 }
 
 /// The codings in the order they were applied; `None` when one is unknown.
-fn codings(head: &[u8]) -> Result<Option<Vec<Coding>>, Broken> {
+fn codings(head: &[u8]) -> Result<Option<Vec<Coding>>, FramingError> {
     let mut found = Vec::new();
     for line in head.split(|&byte| byte == b'\n') {
         let Some(colon) = line.iter().position(|&byte| byte == b':') else { continue };
@@ -76,8 +78,8 @@ fn codings(head: &[u8]) -> Result<Option<Vec<Coding>>, Broken> {
     Ok(Some(found))
 }
 
-fn undo(coding: Coding, body: &[u8], max: u64) -> Result<Body, Broken> {
-    let mut out = Body::default();
+fn undo(coding: Coding, body: &[u8], max: u64) -> Result<KeptBody, FramingError> {
+    let mut out = KeptBody::default();
     match coding {
         Coding::Gzip => drain(flate2::read::MultiGzDecoder::new(body), max, &mut out)?,
         // Meant is zlib (RFC 9110 §8.4.1.2); some servers send what it wraps, as browsers know.
@@ -99,7 +101,7 @@ fn is_zlib(body: &[u8]) -> bool {
 }
 
 /// Frame after frame (RFC 8878 §3.1).
-fn unzstd(mut body: &[u8], max: u64, out: &mut Body) -> Result<(), Broken> {
+fn unzstd(mut body: &[u8], max: u64, out: &mut KeptBody) -> Result<(), FramingError> {
     while !body.is_empty() {
         let frame =
             ruzstd::decoding::StreamingDecoder::new_with_max_window_size(&mut body, MAX_WINDOW);
@@ -109,13 +111,13 @@ fn unzstd(mut body: &[u8], max: u64, out: &mut Body) -> Result<(), Broken> {
 }
 
 /// Adds all that comes; at most `max` bytes in all.
-fn drain(mut from: impl Read, max: u64, out: &mut Body) -> Result<(), Broken> {
+fn drain(mut from: impl Read, max: u64, out: &mut KeptBody) -> Result<(), FramingError> {
     let mut piece = [0; PIECE];
     loop {
         match from.read(&mut piece) {
             Ok(0) => return Ok(()),
             Ok(count) if out.len() as u64 + count as u64 > max => {
-                return Err(Broken::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
+                return Err(FramingError::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
             }
             Ok(count) => out.push(&piece[..count])?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
@@ -162,7 +164,7 @@ mod tests {
         let mut kept = ResponseCapture { head, body: body.into(), ..ResponseCapture::default() };
         match decode(&mut kept, max) {
             Ok(()) => Ok(kept.body.to_vec()),
-            Err(Broken::Response(AttemptPhase::Body, kind)) => Err(kind),
+            Err(FramingError::Response(AttemptPhase::Body, kind)) => Err(kind),
             Err(other) => panic!("{other:?}"),
         }
     }

@@ -16,8 +16,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::deadline::{CallDeadline, WaitEnded};
-use super::proxy::{self, NoWay};
-use super::{Endpoint, Outgoing, fault, race, tls};
+use super::proxy::{self, ProxyError};
+use super::{Outgoing, ServiceEndpoint, fault, race, tls};
 use crate::clock::{self, Time};
 use crate::plan::reach::{Proxy, Version};
 use crate::stats::sample::ConnectTimings;
@@ -25,24 +25,24 @@ use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
 /// An open connection.
 #[derive(Debug)]
-pub(super) struct Connection {
-    io: Io,
+pub(super) struct OpenConnection {
+    io: Transport,
     /// When its last exchange ended; `NEVER` before the first.
     pub(super) idle_since: Time,
 }
 
 #[derive(Debug)]
-enum Io {
+enum Transport {
     Tcp(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
     Unix(UnixStream),
 }
 
-impl Connection {
+impl OpenConnection {
     /// Opens a connection for a user: look up, connect, handshake. The times of the phases that
     /// were completed go into `opening`; each is longer by the round trips of the user's own way.
     pub(super) async fn open(
-        endpoint: &Endpoint,
+        endpoint: &ServiceEndpoint,
         outgoing: &Outgoing<'_>,
         patience: &CallDeadline,
         opening: &mut ConnectTimings,
@@ -53,7 +53,7 @@ impl Connection {
             let unix = unix.map_err(|why| gave_up(why, AttemptPhase::Connect))?;
             farther(outgoing, AttemptPhase::Connect, patience).await?;
             opening.connect_ns = ConnectTimings::took(clock::now().since(begun));
-            Io::Unix(unix.map_err(|error| fault::outcome(AttemptPhase::Connect, &error))?)
+            Transport::Unix(unix.map_err(|error| fault::outcome(AttemptPhase::Connect, &error))?)
         } else {
             let mut connecting = begun;
             if endpoint.refusal().is_some() {
@@ -75,13 +75,13 @@ impl Connection {
             let connected = clock::now();
             opening.connect_ns = ConnectTimings::took(connected.since(connecting));
             match &endpoint.tls {
-                None => Io::Tcp(tcp),
+                None => Transport::Tcp(tcp),
                 Some(tls) => {
                     let config = without_choice(endpoint, outgoing, &tls.config);
                     let stream = shake_hands(endpoint, tls, &config, tcp, patience).await?;
                     farther(outgoing, AttemptPhase::Tls, patience).await?;
                     opening.tls_ns = ConnectTimings::took(clock::now().since(connected));
-                    Io::Tls(stream)
+                    Transport::Tls(stream)
                 }
             }
         };
@@ -108,17 +108,17 @@ impl Connection {
         read: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut self.io {
-            Io::Tcp(tcp) => Pin::new(tcp).poll_read(cx, read),
-            Io::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, read),
-            Io::Unix(unix) => Pin::new(unix).poll_read(cx, read),
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_read(cx, read),
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_read(cx, read),
+            Transport::Unix(unix) => Pin::new(unix).poll_read(cx, read),
         }
     }
 
     /// The protocol that was picked in the TLS handshake, if any.
     pub(super) fn picked(&self) -> Option<&[u8]> {
         match &self.io {
-            Io::Tls(tls) => tls.get_ref().1.alpn_protocol(),
-            Io::Tcp(_) | Io::Unix(_) => None,
+            Transport::Tls(tls) => tls.get_ref().1.alpn_protocol(),
+            Transport::Tcp(_) | Transport::Unix(_) => None,
         }
     }
 
@@ -130,17 +130,17 @@ impl Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match &mut self.io {
-            Io::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
-            Io::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
-            Io::Unix(unix) => Pin::new(unix).poll_write(cx, bytes),
+            Transport::Tcp(tcp) => Pin::new(tcp).poll_write(cx, bytes),
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_write(cx, bytes),
+            Transport::Unix(unix) => Pin::new(unix).poll_write(cx, bytes),
         }
     }
 
     /// Pushes out what TLS still holds; nothing to do for plain TCP.
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut self.io {
-            Io::Tcp(_) | Io::Unix(_) => Poll::Ready(Ok(())),
-            Io::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
+            Transport::Tcp(_) | Transport::Unix(_) => Poll::Ready(Ok(())),
+            Transport::Tls(tls) => Pin::new(tls.as_mut()).poll_flush(cx),
         }
     }
 
@@ -148,13 +148,13 @@ impl Connection {
     /// hold bytes nobody asked for. Costs no system call unless the kernel has reported something.
     pub(super) fn is_fresh(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> bool {
         match &mut self.io {
-            Io::Tcp(tcp) => tcp.poll_read_ready(cx).is_pending() || would_block(tcp, buffer),
-            Io::Unix(unix) => {
+            Transport::Tcp(tcp) => tcp.poll_read_ready(cx).is_pending() || would_block(tcp, buffer),
+            Transport::Unix(unix) => {
                 let mut read = ReadBuf::new(buffer);
                 Pin::new(unix).poll_read(cx, &mut read).is_pending()
             }
             // TLS may have session tickets to read; only its end or its data matter.
-            Io::Tls(tls) => {
+            Transport::Tls(tls) => {
                 let mut read = ReadBuf::new(buffer);
                 Pin::new(tls.as_mut()).poll_read(cx, &mut read).is_pending()
             }
@@ -180,7 +180,7 @@ pub(super) async fn farther(
 
 /// TLS for a user whose way is simulated over HTTP/1.1 alone offers no other version.
 fn without_choice<'a>(
-    endpoint: &Endpoint,
+    endpoint: &ServiceEndpoint,
     outgoing: &Outgoing<'_>,
     tls: &'a Arc<ClientConfig>,
 ) -> Cow<'a, Arc<ClientConfig>> {
@@ -194,22 +194,24 @@ fn without_choice<'a>(
 
 /// Asks the proxy that was connected to for the way to the target.
 async fn pass(
-    endpoint: &Endpoint,
+    endpoint: &ServiceEndpoint,
     proxy: &Proxy,
     tcp: &mut TcpStream,
     patience: &CallDeadline,
 ) -> Result<(), AttemptOutcome> {
     match patience.wait(proxy::tunnel(endpoint, proxy, tcp)).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(NoWay::Refused(kind))) => Err(AttemptOutcome::Failed(AttemptPhase::Connect, kind)),
-        Ok(Err(NoWay::Io(error))) => Err(fault::outcome(AttemptPhase::Connect, &error)),
+        Ok(Err(ProxyError::Refused(kind))) => {
+            Err(AttemptOutcome::Failed(AttemptPhase::Connect, kind))
+        }
+        Ok(Err(ProxyError::Io(error))) => Err(fault::outcome(AttemptPhase::Connect, &error)),
         Err(why) => Err(gave_up(why, AttemptPhase::Connect)),
     }
 }
 
 async fn shake_hands(
-    endpoint: &Endpoint,
-    tls: &tls::Client,
+    endpoint: &ServiceEndpoint,
+    tls: &tls::TlsClient,
     config: &Arc<ClientConfig>,
     tcp: TcpStream,
     patience: &CallDeadline,

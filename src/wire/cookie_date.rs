@@ -5,7 +5,7 @@
 
 /// What a date is made of, each found at most once.
 #[derive(Default)]
-struct Found {
+struct DateParts {
     time: Option<[u32; 3]>,
     day: Option<u32>,
     month: Option<u32>,
@@ -18,7 +18,7 @@ const MONTHS: [&[u8; 3]; 12] = [
 
 /// Seconds from 1970-01-01 00:00:00 UTC to a date, below zero before it; `None` when it is none.
 pub fn parse(text: &[u8]) -> Option<i64> {
-    let mut found = Found::default();
+    let mut found = DateParts::default();
     text.split(|byte| is_delimiter(*byte)).filter(|token| !token.is_empty()).for_each(|token| {
         found.take(token);
     });
@@ -30,7 +30,7 @@ const fn is_delimiter(byte: u8) -> bool {
     matches!(byte, b'\t' | b' '..=b'/' | b';'..=b'@' | b'['..=b'`' | b'{'..=b'~')
 }
 
-impl Found {
+impl DateParts {
     /// A token is the first of these that is not there yet and that it can be.
     fn take(&mut self, token: &[u8]) {
         if self.time.is_none()

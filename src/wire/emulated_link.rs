@@ -12,10 +12,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use super::connection::{Connection, gave_up};
+use super::connection::{OpenConnection, gave_up};
 use super::deadline::{CallDeadline, WaitEnded};
-use super::framing::Reader;
-use super::http1::{self, Account, Ended, Http1, Source};
+use super::framing::ResponseReader;
+use super::http1::{self, ExchangeEnd, ExchangeTimes, Http1, ResponseSource};
 use super::response_capture::ResponseCapture;
 use super::throttled_pipe::ThrottledPipe;
 use super::{ConnectionSlot, Outgoing};
@@ -107,12 +107,12 @@ pub(super) fn converse<'a>(
     outgoing: &'a Outgoing<'a>,
     patience: &'a CallDeadline,
     kept: &'a mut ResponseCapture,
-    account: &'a mut Account,
-) -> Pin<Box<dyn Future<Output = Ended> + 'a>> {
+    account: &'a mut ExchangeTimes,
+) -> Pin<Box<dyn Future<Output = ExchangeEnd> + 'a>> {
     Box::pin(async move {
         let arrives = way.out(clock::now(), outgoing.bytes.len() as u64);
         if let Err(why) = until(arrives, patience).await {
-            return Ended::Failed(gave_up(why, AttemptPhase::Send));
+            return ExchangeEnd::Failed(gave_up(why, AttemptPhase::Send));
         }
         let mut answer = LinkedResponse { http1, way, timer: Timer::new(), through: None };
         let ended = http1::converse(&mut answer, line, outgoing, patience, kept, account).await;
@@ -122,7 +122,7 @@ pub(super) fn converse<'a>(
             // Nobody waited for it.
             account.first_byte = Time::NEVER;
         }
-        if !matches!(home, Ended::Answered(_)) {
+        if !matches!(home, ExchangeEnd::Answered(_)) {
             line.close();
         } else if let Some(connection) = &mut line.connection {
             connection.idle_since = account.done;
@@ -135,11 +135,11 @@ pub(super) fn converse<'a>(
 async fn arrive(
     way: &EmulatedLink,
     through: Option<Time>,
-    ended: Ended,
+    ended: ExchangeEnd,
     patience: &CallDeadline,
-    account: &mut Account,
-) -> Ended {
-    if let Ended::Failed(
+    account: &mut ExchangeTimes,
+) -> ExchangeEnd {
+    if let ExchangeEnd::Failed(
         AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) | AttemptOutcome::Own(_),
     ) = ended
     {
@@ -150,8 +150,8 @@ async fn arrive(
     account.done = clock::now();
     match waited {
         Ok(()) => ended,
-        Err(why) if through.is_some() => Ended::Failed(gave_up(why, AttemptPhase::Body)),
-        Err(why) => Ended::Failed(gave_up(why, AttemptPhase::FirstByte)),
+        Err(why) if through.is_some() => ExchangeEnd::Failed(gave_up(why, AttemptPhase::Body)),
+        Err(why) => ExchangeEnd::Failed(gave_up(why, AttemptPhase::FirstByte)),
     }
 }
 
@@ -164,15 +164,15 @@ struct LinkedResponse<'a> {
     through: Option<Time>,
 }
 
-impl Source for &mut LinkedResponse<'_> {
+impl ResponseSource for &mut LinkedResponse<'_> {
     fn poll(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut OpenConnection,
         cx: &mut Context<'_>,
-        reader: &mut Reader,
+        reader: &mut ResponseReader,
         kept: &mut ResponseCapture,
-        account: &mut Account,
-    ) -> Poll<Ended> {
+        account: &mut ExchangeTimes,
+    ) -> Poll<ExchangeEnd> {
         loop {
             // What is not read fills the kernel's buffer, and then the target has to wait.
             if let Some(through) = self.through

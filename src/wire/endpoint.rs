@@ -36,13 +36,13 @@ const MAX_ADDRESSES: usize = 256;
 
 /// Where a service is.
 #[derive(Debug)]
-pub struct Endpoint {
+pub struct ServiceEndpoint {
     /// The name or address that a proxy is asked for: the URL's, or its stand-in.
     pub(super) host: String,
     /// And the port.
     pub(super) port: u16,
     /// TLS settings; `None` for plain TCP.
-    pub(super) tls: Option<tls::Client>,
+    pub(super) tls: Option<tls::TlsClient>,
     /// A socket of the file system to connect to instead.
     pub(super) unix: Option<PathBuf>,
     pub(super) proxy: Option<Proxy>,
@@ -64,7 +64,7 @@ pub struct Endpoint {
     /// One call at a time asks why.
     asking: Mutex<()>,
     /// What the resolver said last, and until when that is good.
-    known: RefCell<Option<Known>>,
+    known: RefCell<Option<Resolved>>,
     safety: Arc<Safety>,
     /// Why it may not be reached.
     refusal: RefCell<Option<String>>,
@@ -74,12 +74,12 @@ pub struct Endpoint {
 
 /// What the resolver said.
 #[derive(Debug)]
-struct Known {
+struct Resolved {
     addresses: Arc<[SocketAddr]>,
     until: Time,
 }
 
-impl Endpoint {
+impl ServiceEndpoint {
     /// The endpoint of a service at `address`.
     ///
     /// # Errors
@@ -93,7 +93,7 @@ impl Endpoint {
         let tls = if address.tls {
             let name = reach.tls.server_name.as_ref().unwrap_or(&address.host).clone();
             let name = ServerName::try_from(name).map_err(io::Error::other)?;
-            Some(tls::Client::new(&reach.tls, reach.version, name).map_err(io::Error::other)?)
+            Some(tls::TlsClient::new(&reach.tls, reach.version, name).map_err(io::Error::other)?)
         } else {
             None
         };
@@ -109,7 +109,7 @@ impl Endpoint {
         // A literal address needs no look-up.
         let known = next_hop.0.parse().ok().map(|ip| {
             let addresses = Arc::from([SocketAddr::new(ip, next_hop.1)]);
-            Known { addresses, until: Time::NEVER }
+            Resolved { addresses, until: Time::NEVER }
         });
         let refusal = RefCell::new(refusal(reach, &host, &next_hop.0, &safety));
         Ok(Self {
@@ -216,7 +216,7 @@ impl Endpoint {
             // Good for the connection that asked, and for no other.
             Ttl::Connection => Time(0),
         };
-        *self.known.borrow_mut() = Some(Known { addresses: Arc::clone(&found), until });
+        *self.known.borrow_mut() = Some(Resolved { addresses: Arc::clone(&found), until });
         Ok(found)
     }
 

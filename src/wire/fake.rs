@@ -19,12 +19,12 @@ use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
 /// A scripted target.
 #[derive(Clone)]
-pub struct Target(Rc<RefCell<Script>>);
+pub struct FakeTarget(Rc<RefCell<Script>>);
 
 /// What it does with a request that arrives now.
-pub trait Law {
+pub trait LatencyModel {
     /// When the answer to the request is complete, and its status; `None`: never.
-    fn answer(&mut self, now: Time, request: &Arrival) -> Reply;
+    fn answer(&mut self, now: Time, request: &FakeArrival) -> FakeReply;
 
     /// The header block of an answer to what came at `now`.
     fn head(&mut self, _now: Time) -> Vec<u8> {
@@ -32,19 +32,19 @@ pub trait Law {
     }
 
     /// The bytes of that answer on the wire: what a slow way takes its time for.
-    fn size(&mut self, _request: &Arrival) -> u64 {
+    fn size(&mut self, _request: &FakeArrival) -> u64 {
         0
     }
 
     /// The body of that answer, for captures and checks.
-    fn body(&mut self, _request: &Arrival) -> Vec<u8> {
+    fn body(&mut self, _request: &FakeArrival) -> Vec<u8> {
         Vec::new()
     }
 }
 
 /// One request as the target got it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Arrival {
+pub struct FakeArrival {
     /// The number of its user or arrival.
     pub number: u64,
     /// When it was intended, ns after the run's start.
@@ -55,7 +55,7 @@ pub struct Arrival {
 
 /// What the target does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reply {
+pub enum FakeReply {
     /// A complete answer at that time.
     At(Time, u16),
     /// The connection is reset at once.
@@ -67,17 +67,17 @@ pub enum Reply {
 }
 
 struct Script {
-    law: Box<dyn Law>,
-    log: Vec<Arrival>,
+    law: Box<dyn LatencyModel>,
+    log: Vec<FakeArrival>,
     count: u64,
 }
 
 /// The most arrivals a fake target remembers; worlds are small.
 const LOGGED: usize = 1 << 20;
 
-impl Target {
+impl FakeTarget {
     /// A target that follows `law`.
-    pub fn new(law: impl Law + 'static) -> Self {
+    pub fn new(law: impl LatencyModel + 'static) -> Self {
         Self(Rc::new(RefCell::new(Script { law: Box::new(law), log: Vec::new(), count: 0 })))
     }
 
@@ -87,7 +87,7 @@ impl Target {
     }
 
     /// The requests it got, in the order of arrival.
-    pub fn log(&self) -> Vec<Arrival> {
+    pub fn log(&self) -> Vec<FakeArrival> {
         self.0.borrow().log.clone()
     }
 
@@ -140,26 +140,26 @@ impl Target {
         outgoing: &Outgoing<'_>,
         now: Time,
         kept: &mut ResponseCapture,
-    ) -> (Reply, u64) {
-        let arrival = Arrival {
+    ) -> (FakeReply, u64) {
+        let arrival = FakeArrival {
             number: outgoing.number,
             intended_ns: outgoing.intended_ns,
             bytes: outgoing.bytes.to_vec(),
         };
         let mut script = self.0.borrow_mut();
         let reply = script.law.answer(now, &arrival);
-        if let Reply::At(_, status) = reply
+        if let FakeReply::At(_, status) = reply
             && outgoing.capture.head_of(status)
         {
             kept.head = script.law.head(now);
         }
         let size = if outgoing.link.is_some() { script.law.size(&arrival) } else { 0 };
         kept.progress =
-            ExchangeProgress { sent: reply != Reply::Refuse, ..ExchangeProgress::default() };
+            ExchangeProgress { sent: reply != FakeReply::Refuse, ..ExchangeProgress::default() };
         if outgoing.capture.keep_body {
             kept.body = script.law.body(&arrival).into();
         }
-        if reply != Reply::Refuse {
+        if reply != FakeReply::Refuse {
             script.count += 1;
             if script.log.len() < LOGGED {
                 script.log.push(arrival);
@@ -186,14 +186,16 @@ fn ended(outgoing: &Outgoing<'_>, now: Time, outcome: AttemptOutcome, sent: bool
 }
 
 /// What comes of it, and whether the request was sent.
-async fn come(reply: Reply, patience: &CallDeadline) -> (AttemptOutcome, bool) {
+async fn come(reply: FakeReply, patience: &CallDeadline) -> (AttemptOutcome, bool) {
     match reply {
-        Reply::At(done, status) => (wait(done, patience, status).await, true),
-        Reply::Reset => (AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::Reset), true),
-        Reply::Refuse => {
+        FakeReply::At(done, status) => (wait(done, patience, status).await, true),
+        FakeReply::Reset => {
+            (AttemptOutcome::Failed(AttemptPhase::FirstByte, FailureKind::Reset), true)
+        }
+        FakeReply::Refuse => {
             (AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Refused), false)
         }
-        Reply::Hang => (wait(Time::NEVER, patience, 0).await, true),
+        FakeReply::Hang => (wait(Time::NEVER, patience, 0).await, true),
     }
 }
 
@@ -211,7 +213,7 @@ async fn wait(done: Time, patience: &CallDeadline, status: u16) -> AttemptOutcom
     }
 }
 
-impl std::fmt::Debug for Target {
+impl std::fmt::Debug for FakeTarget {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Target").field("count", &self.count()).finish_non_exhaustive()
     }

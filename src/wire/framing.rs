@@ -6,8 +6,8 @@
 
 use std::mem::MaybeUninit;
 
-use super::bodies::NoRoom;
-use super::chunked::Chunked;
+use super::bodies::BudgetExhausted;
+use super::chunked::ChunkedDecoder;
 use super::plain;
 use super::response_capture::{CaptureRequest, ResponseCapture};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
@@ -29,9 +29,9 @@ pub const MAX_INTERIM: u32 = 16;
 
 /// Reads one answer.
 #[derive(Debug)]
-pub struct Reader {
+pub struct ResponseReader {
     wanted: CaptureRequest,
-    state: State,
+    state: ReadState,
     /// The part of a head that has come so far, when it came in pieces.
     carry: Vec<u8>,
     interim: u32,
@@ -41,24 +41,24 @@ pub struct Reader {
 }
 
 #[derive(Debug)]
-enum State {
+enum ReadState {
     Head,
     Length(u64),
-    Chunked(Chunked),
+    Chunked(ChunkedDecoder),
     UntilClose,
     Done,
 }
 
 /// Why a response is not read on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Broken {
+pub enum FramingError {
     /// It breaks the rules of HTTP, or a bound.
     Response(AttemptPhase, FailureKind),
     /// Its body was to be kept, and there is no memory for it.
     NoRoom,
 }
 
-impl Broken {
+impl FramingError {
     /// What it means for the attempt.
     pub const fn outcome(self) -> AttemptOutcome {
         match self {
@@ -72,18 +72,18 @@ impl Broken {
     }
 }
 
-impl From<NoRoom> for Broken {
-    fn from(_: NoRoom) -> Self {
+impl From<BudgetExhausted> for FramingError {
+    fn from(_: BudgetExhausted) -> Self {
         Self::NoRoom
     }
 }
 
 /// What the head says about the body.
-struct Head {
+struct BodyHead {
     length: usize,
     status: u16,
     keep_alive: bool,
-    framing: Framing,
+    framing: BodyFraming,
     /// Length of the status line.
     line: usize,
     /// It has a Set-Cookie.
@@ -94,18 +94,18 @@ struct Head {
     plain: Option<Vec<u8>>,
 }
 
-enum Framing {
+enum BodyFraming {
     Length(u64),
     Chunked,
     UntilClose,
 }
 
-impl Reader {
+impl ResponseReader {
     /// A reader for one answer.
     pub fn new(wanted: CaptureRequest) -> Self {
         Self {
             wanted,
-            state: State::Head,
+            state: ReadState::Head,
             carry: Vec::new(),
             interim: 0,
             status: 0,
@@ -119,14 +119,18 @@ impl Reader {
     ///
     /// # Errors
     /// When the bytes are not HTTP or break a bound.
-    pub fn feed(&mut self, mut bytes: &[u8], kept: &mut ResponseCapture) -> Result<bool, Broken> {
+    pub fn feed(
+        &mut self,
+        mut bytes: &[u8],
+        kept: &mut ResponseCapture,
+    ) -> Result<bool, FramingError> {
         loop {
             match &mut self.state {
-                State::Head => match self.head(bytes, kept)? {
+                ReadState::Head => match self.head(bytes, kept)? {
                     Some(used) => bytes = &bytes[used..],
                     None => return Ok(false),
                 },
-                State::Length(left) => {
+                ReadState::Length(left) => {
                     let here = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
                     *left -= here as u64;
                     let done = *left == 0;
@@ -135,23 +139,23 @@ impl Reader {
                     if !done {
                         return Ok(false);
                     }
-                    self.state = State::Done;
+                    self.state = ReadState::Done;
                 }
-                State::Chunked(chunked) => {
+                ReadState::Chunked(chunked) => {
                     let (used, data, done) = chunked.next(bytes)?;
                     self.take_body(data, kept)?;
                     bytes = &bytes[used..];
                     if done {
-                        self.state = State::Done;
+                        self.state = ReadState::Done;
                     } else if bytes.is_empty() {
                         return Ok(false);
                     }
                 }
-                State::UntilClose => {
+                ReadState::UntilClose => {
                     self.take_body(bytes, kept)?;
                     return Ok(false);
                 }
-                State::Done => {
+                ReadState::Done => {
                     // Bytes nobody asked for would be taken for the next answer.
                     self.keep_alive &= bytes.is_empty();
                     return Ok(true);
@@ -162,10 +166,10 @@ impl Reader {
 
     /// The connection came to its end. True when that completes the answer.
     pub fn end(&mut self) -> bool {
-        if matches!(self.state, State::UntilClose) {
-            self.state = State::Done;
+        if matches!(self.state, ReadState::UntilClose) {
+            self.state = ReadState::Done;
         }
-        matches!(self.state, State::Done)
+        matches!(self.state, ReadState::Done)
     }
 
     /// The status code; zero before the head is complete.
@@ -175,21 +179,29 @@ impl Reader {
 
     /// Whether the connection can carry another request.
     pub const fn may_reuse(&self) -> bool {
-        self.keep_alive && matches!(self.state, State::Done)
+        self.keep_alive && matches!(self.state, ReadState::Done)
     }
 
     /// Where in the answer it stands.
     pub const fn phase(&self) -> AttemptPhase {
-        if matches!(self.state, State::Head) { AttemptPhase::FirstByte } else { AttemptPhase::Body }
+        if matches!(self.state, ReadState::Head) {
+            AttemptPhase::FirstByte
+        } else {
+            AttemptPhase::Body
+        }
     }
 
     /// Whether any byte of the answer has come.
     pub fn has_begun(&self) -> bool {
-        !matches!(self.state, State::Head) || !self.carry.is_empty() || self.interim > 0
+        !matches!(self.state, ReadState::Head) || !self.carry.is_empty() || self.interim > 0
     }
 
     /// Parses the head; the number of bytes of `bytes` it took, or `None` when more must come.
-    fn head(&mut self, bytes: &[u8], kept: &mut ResponseCapture) -> Result<Option<usize>, Broken> {
+    fn head(
+        &mut self,
+        bytes: &[u8],
+        kept: &mut ResponseCapture,
+    ) -> Result<Option<usize>, FramingError> {
         if self.carry.is_empty() {
             return match self.parse(bytes)? {
                 Some(head) => self.begin_body(&head, bytes, kept).map(|()| Some(head.length)),
@@ -216,41 +228,43 @@ impl Reader {
     }
 
     /// After an interim response it is HTTP that came, whatever follows.
-    fn parse(&self, bytes: &[u8]) -> Result<Option<Head>, Broken> {
+    fn parse(&self, bytes: &[u8]) -> Result<Option<BodyHead>, FramingError> {
         parse(bytes).map_err(|broken| match broken {
-            Broken::Response(phase, FailureKind::NotHttp) if self.interim > 0 => {
-                Broken::Response(phase, FailureKind::Malformed)
+            FramingError::Response(phase, FailureKind::NotHttp) if self.interim > 0 => {
+                FramingError::Response(phase, FailureKind::Malformed)
             }
             other => other,
         })
     }
 
-    fn carry_on(&mut self, bytes: &[u8]) -> Result<(), Broken> {
+    fn carry_on(&mut self, bytes: &[u8]) -> Result<(), FramingError> {
         if self.carry.len() + bytes.len() > MAX_HEAD + (64 << 10) {
-            return Err(Broken::head(FailureKind::HeadTooLarge));
+            return Err(FramingError::head(FailureKind::HeadTooLarge));
         }
         self.carry.extend_from_slice(bytes);
         if self.carry.len() > MAX_HEAD && self.parse(&self.carry)?.is_none() {
-            return Err(Broken::head(FailureKind::HeadTooLarge));
+            return Err(FramingError::head(FailureKind::HeadTooLarge));
         }
         Ok(())
     }
 
     fn begin_body(
         &mut self,
-        head: &Head,
+        head: &BodyHead,
         bytes: &[u8],
         kept: &mut ResponseCapture,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), FramingError> {
         if head.length > MAX_HEAD {
-            return Err(Broken::head(FailureKind::HeadTooLarge));
+            return Err(FramingError::head(FailureKind::HeadTooLarge));
         }
         if head.status / 100 == 1 {
             self.interim += 1;
             // 101 would switch to a protocol that no request asked for.
             return match head.status {
-                101 => Err(Broken::head(FailureKind::Malformed)),
-                _ if self.interim > MAX_INTERIM => Err(Broken::head(FailureKind::TooManyInterim)),
+                101 => Err(FramingError::head(FailureKind::Malformed)),
+                _ if self.interim > MAX_INTERIM => {
+                    Err(FramingError::head(FailureKind::TooManyInterim))
+                }
                 _ => Ok(()),
             };
         }
@@ -265,28 +279,31 @@ impl Reader {
         }
         kept.body.clear();
         self.state = if self.wanted.head_request || matches!(head.status, 204 | 304) {
-            State::Done
+            ReadState::Done
         } else {
             match head.framing {
-                Framing::Length(0) => State::Done,
-                Framing::Length(length) if length > self.wanted.max_body => {
-                    return Err(Broken::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
+                BodyFraming::Length(0) => ReadState::Done,
+                BodyFraming::Length(length) if length > self.wanted.max_body => {
+                    return Err(FramingError::Response(
+                        AttemptPhase::Body,
+                        FailureKind::BodyTooLarge,
+                    ));
                 }
-                Framing::Length(length) => State::Length(length),
-                Framing::Chunked => State::Chunked(Chunked::default()),
-                Framing::UntilClose => {
+                BodyFraming::Length(length) => ReadState::Length(length),
+                BodyFraming::Chunked => ReadState::Chunked(ChunkedDecoder::default()),
+                BodyFraming::UntilClose => {
                     self.keep_alive = false;
-                    State::UntilClose
+                    ReadState::UntilClose
                 }
             }
         };
         Ok(())
     }
 
-    fn take_body(&mut self, data: &[u8], kept: &mut ResponseCapture) -> Result<(), Broken> {
+    fn take_body(&mut self, data: &[u8], kept: &mut ResponseCapture) -> Result<(), FramingError> {
         self.body += data.len() as u64;
         if self.body > self.wanted.max_body {
-            return Err(Broken::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
+            return Err(FramingError::Response(AttemptPhase::Body, FailureKind::BodyTooLarge));
         }
         if self.wanted.keep_body {
             kept.body.push(data)?;
@@ -296,11 +313,11 @@ impl Reader {
 }
 
 /// A whole head at the start of `bytes`; `None` when more must come.
-fn parse(bytes: &[u8]) -> Result<Option<Head>, Broken> {
+fn parse(bytes: &[u8]) -> Result<Option<BodyHead>, FramingError> {
     if bytes.iter().take(MAX_BLANK + 1).all(|byte| matches!(byte, b'\r' | b'\n'))
         && bytes.len() > MAX_BLANK
     {
-        return Err(Broken::head(FailureKind::NotHttp));
+        return Err(FramingError::head(FailureKind::NotHttp));
     }
     let mut few = [const { MaybeUninit::uninit() }; USUAL_HEADERS];
     let mut response = httparse::Response::new(&mut []);
@@ -314,7 +331,7 @@ fn parse(bytes: &[u8]) -> Result<Option<Head>, Broken> {
 
 /// A head that is longer than most, or written as HTTP allows only a reader to take it.
 #[cold]
-fn parse_odd(bytes: &[u8]) -> Result<Option<Head>, Broken> {
+fn parse_odd(bytes: &[u8]) -> Result<Option<BodyHead>, FramingError> {
     let plain = plain::head(bytes);
     let bytes = plain.as_deref().unwrap_or(bytes);
     let mut many = vec![httparse::EMPTY_HEADER; MAX_HEADERS];
@@ -323,12 +340,12 @@ fn parse_odd(bytes: &[u8]) -> Result<Option<Head>, Broken> {
         Ok(httparse::Status::Complete(length)) => understand(&response, bytes, length)?,
         Ok(httparse::Status::Partial) => return Ok(None),
         Err(httparse::Error::TooManyHeaders) => {
-            return Err(Broken::head(FailureKind::TooManyHeaders));
+            return Err(FramingError::head(FailureKind::TooManyHeaders));
         }
-        Err(_) if plain::is_http(bytes) => return Err(Broken::head(FailureKind::Malformed)),
-        Err(_) => return Err(Broken::head(FailureKind::NotHttp)),
+        Err(_) if plain::is_http(bytes) => return Err(FramingError::head(FailureKind::Malformed)),
+        Err(_) => return Err(FramingError::head(FailureKind::NotHttp)),
     };
-    Ok(Some(Head { plain, ..head }))
+    Ok(Some(BodyHead { plain, ..head }))
 }
 
 /// What the parsed head says about the connection and the body (RFC 9112 §6.3, §9.3).
@@ -336,8 +353,8 @@ fn understand(
     response: &httparse::Response<'_, '_>,
     bytes: &[u8],
     length: usize,
-) -> Result<Head, Broken> {
-    let malformed = Broken::head(FailureKind::Malformed);
+) -> Result<BodyHead, FramingError> {
+    let malformed = FramingError::head(FailureKind::Malformed);
     let mut keep_alive = response.version == Some(1);
     let mut close = false;
     let mut content_length: Option<u64> = None;
@@ -380,15 +397,15 @@ fn understand(
         (Some(true), length) => {
             // A length beside chunks is how smuggling begins: read it, but trust it no further.
             keep_alive &= length.is_none();
-            Framing::Chunked
+            BodyFraming::Chunked
         }
-        (Some(false), _) | (None, None) => Framing::UntilClose,
-        (None, Some(length)) => Framing::Length(length),
+        (Some(false), _) | (None, None) => BodyFraming::UntilClose,
+        (None, Some(length)) => BodyFraming::Length(length),
     };
     let line = memchr::memchr(b'\n', bytes).map_or(length, |at| at + 1).min(length);
     // The parser takes any three digits; there is no status below 100 (RFC 9110 §15).
     let status = response.code.filter(|code| *code >= 100).ok_or(malformed)?;
-    Ok(Head { length, status, keep_alive, framing, line, sets_cookie, encoded, plain: None })
+    Ok(BodyHead { length, status, keep_alive, framing, line, sets_cookie, encoded, plain: None })
 }
 
 /// A Content-Length: digits alone, the same number when it is a list (RFC 9112 §6.3).

@@ -12,12 +12,12 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll};
 
-use super::connection::{Connection, gave_up};
+use super::connection::{OpenConnection, gave_up};
 use super::deadline::{CallDeadline, WaitEnded};
 use super::fault;
-use super::framing::Reader;
+use super::framing::ResponseReader;
 use super::response_capture::{ExchangeProgress, ResponseCapture};
-use super::{ConnectionSlot, Endpoint, Outgoing, Resend, emulated_link};
+use super::{ConnectionSlot, Outgoing, Resend, ServiceEndpoint, emulated_link};
 use crate::clock::{self, Time};
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
@@ -37,14 +37,14 @@ pub(super) struct Http1 {
 }
 
 /// What became of a request on a connection.
-pub(super) enum Ended {
+pub(super) enum ExchangeEnd {
     Answered(u16),
     /// Failed before any byte of an answer, in a way that a stale connection would.
     Silent(AttemptOutcome),
     Failed(AttemptOutcome),
 }
 
-impl Ended {
+impl ExchangeEnd {
     /// Whether an alert of TLS ended it.
     fn is_told_by_tls(&self) -> bool {
         let (Self::Failed(outcome) | Self::Silent(outcome)) = self else { return false };
@@ -53,33 +53,33 @@ impl Ended {
 }
 
 /// The running account of one exchange.
-pub(super) struct Account {
+pub(super) struct ExchangeTimes {
     pub(super) first_byte: Time,
     pub(super) done: Time,
 }
 
 /// How an answer is read.
-pub(super) trait Source {
+pub(super) trait ResponseSource {
     /// Reads until the answer is complete or nothing more is there.
     fn poll(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut OpenConnection,
         cx: &mut Context<'_>,
-        reader: &mut Reader,
+        reader: &mut ResponseReader,
         kept: &mut ResponseCapture,
-        account: &mut Account,
-    ) -> Poll<Ended>;
+        account: &mut ExchangeTimes,
+    ) -> Poll<ExchangeEnd>;
 }
 
-impl Source for &Http1 {
+impl ResponseSource for &Http1 {
     fn poll(
         &mut self,
-        connection: &mut Connection,
+        connection: &mut OpenConnection,
         cx: &mut Context<'_>,
-        reader: &mut Reader,
+        reader: &mut ResponseReader,
         kept: &mut ResponseCapture,
-        account: &mut Account,
-    ) -> Poll<Ended> {
+        account: &mut ExchangeTimes,
+    ) -> Poll<ExchangeEnd> {
         let mut buffer = self.buffer();
         loop {
             match read_piece(connection, cx, &mut buffer, reader, kept, account) {
@@ -99,7 +99,7 @@ impl Http1 {
     /// One exchange. `now` is when it was dispatched.
     pub(super) async fn exchange(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &ServiceEndpoint,
         line: &mut ConnectionSlot,
         outgoing: &Outgoing<'_>,
         now: Time,
@@ -117,7 +117,7 @@ impl Http1 {
                 // Boxed: it is rare, and would make every user's task as large as itself.
                 let times = opening.insert(ConnectTimings::default());
                 kept.progress.connecting = Some(false);
-                match Box::pin(Connection::open(endpoint, outgoing, patience, times)).await {
+                match Box::pin(OpenConnection::open(endpoint, outgoing, patience, times)).await {
                     Ok(connection) => {
                         kept.progress.connecting = Some(true);
                         line.open(connection);
@@ -127,7 +127,7 @@ impl Http1 {
                 0
             }
         };
-        let mut account = Account { first_byte: Time::NEVER, done: Time::NEVER };
+        let mut account = ExchangeTimes { first_byte: Time::NEVER, done: Time::NEVER };
         let ended = match outgoing.link {
             None => converse(self, line, outgoing, patience, kept, &mut account).await,
             Some(way) => {
@@ -140,9 +140,11 @@ impl Http1 {
         }
         let is_old = opening.is_none() && idle_ns >= STALE_NS;
         let (outcome, resend) = match ended {
-            Ended::Answered(status) => (AttemptOutcome::Responded(status), Resend::No),
-            Ended::Silent(outcome) if outgoing.idempotent && is_old => (outcome, Resend::Stale),
-            Ended::Silent(outcome) | Ended::Failed(outcome) => (outcome, Resend::No),
+            ExchangeEnd::Answered(status) => (AttemptOutcome::Responded(status), Resend::No),
+            ExchangeEnd::Silent(outcome) if outgoing.idempotent && is_old => {
+                (outcome, Resend::Stale)
+            }
+            ExchangeEnd::Silent(outcome) | ExchangeEnd::Failed(outcome) => (outcome, Resend::No),
         };
         if !matches!(outcome, AttemptOutcome::Responded(_)) {
             line.close();
@@ -187,13 +189,13 @@ impl Http1 {
 
 /// Opens a connection that nothing is sent over yet: from now on it is idle.
 pub(super) async fn open(
-    endpoint: &Endpoint,
+    endpoint: &ServiceEndpoint,
     line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
     patience: &CallDeadline,
     times: &mut ConnectTimings,
 ) -> Result<(), AttemptOutcome> {
-    let mut connection = Connection::open(endpoint, outgoing, patience, times).await?;
+    let mut connection = OpenConnection::open(endpoint, outgoing, patience, times).await?;
     connection.idle_since = clock::now();
     line.open(connection);
     Ok(())
@@ -201,18 +203,18 @@ pub(super) async fn open(
 
 /// Writes the request and reads the answer on the line's connection.
 pub(super) async fn converse(
-    mut source: impl Source,
+    mut source: impl ResponseSource,
     line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
     patience: &CallDeadline,
     kept: &mut ResponseCapture,
-    account: &mut Account,
-) -> Ended {
+    account: &mut ExchangeTimes,
+) -> ExchangeEnd {
     line.carry();
     let Some(connection) = line.connection.as_mut() else {
-        return Ended::Failed(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other));
+        return ExchangeEnd::Failed(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other));
     };
-    let mut reader = Reader::new(outgoing.capture);
+    let mut reader = ResponseReader::new(outgoing.capture);
     // One future for both: a target may answer before it has read all of a long request.
     // Once the target has reset the connection nothing more can be written, but an answer that
     // it sent before may still be read; the end of what can be read is near, too.
@@ -229,15 +231,16 @@ pub(super) async fn converse(
         match (patience.poll(cx, read), &reset) {
             // The target said why before it reset the connection.
             (Poll::Ready(Ok(ended)), Some(_)) if ended.is_told_by_tls() => Poll::Ready(ended),
-            (Poll::Ready(Ok(Ended::Failed(_) | Ended::Silent(_)) | Err(_)), Some(error)) => {
-                Poll::Ready(write_error(&reader, error))
-            }
+            (
+                Poll::Ready(Ok(ExchangeEnd::Failed(_) | ExchangeEnd::Silent(_)) | Err(_)),
+                Some(error),
+            ) => Poll::Ready(write_error(&reader, error)),
             (other, _) => other
                 .map(|ended| ended.unwrap_or_else(|why| timed_out(why, &reader, &kept.progress))),
         }
     })
     .await;
-    if matches!(ended, Ended::Answered(_)) && reader.may_reuse() && kept.progress.sent {
+    if matches!(ended, ExchangeEnd::Answered(_)) && reader.may_reuse() && kept.progress.sent {
         connection.idle_since = account.done;
     } else {
         line.close();
@@ -248,13 +251,13 @@ pub(super) async fn converse(
 /// Reads once; `Some` when that ended the answer.
 #[inline]
 pub(super) fn read_piece(
-    connection: &mut Connection,
+    connection: &mut OpenConnection,
     cx: &mut Context<'_>,
     buffer: &mut [u8],
-    reader: &mut Reader,
+    reader: &mut ResponseReader,
     kept: &mut ResponseCapture,
-    account: &mut Account,
-) -> Poll<Option<Ended>> {
+    account: &mut ExchangeTimes,
+) -> Poll<Option<ExchangeEnd>> {
     let read = match connection.poll_read(cx, buffer) {
         Poll::Pending => return Poll::Pending,
         Poll::Ready(read) => read,
@@ -262,7 +265,7 @@ pub(super) fn read_piece(
     let bytes = match read {
         Ok(0) if reader.end() => {
             account.done = clock::now();
-            return Poll::Ready(Some(Ended::Answered(reader.status())));
+            return Poll::Ready(Some(ExchangeEnd::Answered(reader.status())));
         }
         Ok(0) => return Poll::Ready(Some(broken_off(reader, FailureKind::Closed))),
         Ok(count) => &buffer[..count],
@@ -278,16 +281,16 @@ pub(super) fn read_piece(
     Poll::Ready(match fed {
         Ok(true) => {
             account.done = now;
-            Some(Ended::Answered(reader.status()))
+            Some(ExchangeEnd::Answered(reader.status()))
         }
         Ok(false) => None,
-        Err(broken) => Some(Ended::Failed(broken.outcome())),
+        Err(broken) => Some(ExchangeEnd::Failed(broken.outcome())),
     })
 }
 
 /// Writes what is left of the request; `Some` when that failed.
 fn write(
-    connection: &mut Connection,
+    connection: &mut OpenConnection,
     cx: &mut Context<'_>,
     bytes: &[u8],
     spent: &mut ExchangeProgress,
@@ -310,24 +313,24 @@ fn write(
     }
 }
 
-fn write_error(reader: &Reader, error: &io::Error) -> Ended {
+fn write_error(reader: &ResponseReader, error: &io::Error) -> ExchangeEnd {
     let outcome = fault::outcome(AttemptPhase::Send, error);
-    if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
+    if reader.has_begun() { ExchangeEnd::Failed(outcome) } else { ExchangeEnd::Silent(outcome) }
 }
 
-fn read_error(reader: &Reader, error: &io::Error) -> Ended {
+fn read_error(reader: &ResponseReader, error: &io::Error) -> ExchangeEnd {
     let outcome = fault::outcome(reader.phase(), error);
-    if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
+    if reader.has_begun() { ExchangeEnd::Failed(outcome) } else { ExchangeEnd::Silent(outcome) }
 }
 
-fn broken_off(reader: &Reader, kind: FailureKind) -> Ended {
+fn broken_off(reader: &ResponseReader, kind: FailureKind) -> ExchangeEnd {
     let outcome = AttemptOutcome::Failed(reader.phase(), kind);
-    if reader.has_begun() { Ended::Failed(outcome) } else { Ended::Silent(outcome) }
+    if reader.has_begun() { ExchangeEnd::Failed(outcome) } else { ExchangeEnd::Silent(outcome) }
 }
 
-fn timed_out(why: WaitEnded, reader: &Reader, spent: &ExchangeProgress) -> Ended {
+fn timed_out(why: WaitEnded, reader: &ResponseReader, spent: &ExchangeProgress) -> ExchangeEnd {
     let phase = if spent.sent { reader.phase() } else { AttemptPhase::Send };
-    Ended::Failed(gave_up(why, phase))
+    ExchangeEnd::Failed(gave_up(why, phase))
 }
 
 /// An exchange whose connection could not be opened.

@@ -15,14 +15,14 @@ use h2::client::{self, SendRequest};
 use http::uri::Scheme;
 use tokio::task::JoinHandle;
 
-use super::connection::{Connection, gave_up};
+use super::connection::{OpenConnection, gave_up};
 use super::deadline::CallDeadline;
 use super::framing::{MAX_HEAD, MAX_INTERIM};
 use super::http1::{Http1, STALE_NS, never_sent};
-use super::reason::{Circumstances, Failure};
+use super::reason::{FailureContext, StreamFailure};
 use super::response_capture::{ExchangeProgress, ResponseCapture};
-use super::traffic::{Counted, Traffic};
-use super::{ConnectionSlot, Endpoint, Outgoing, Resend, message};
+use super::traffic::{ConnectionTraffic, CountedIo};
+use super::{ConnectionSlot, Outgoing, Resend, ServiceEndpoint, message};
 use crate::clock::{self, Time};
 use crate::plan::reach::Version;
 use crate::stats::sample::{ConnectTimings, Exchange};
@@ -41,34 +41,34 @@ const WINDOW: u32 = 256 << 10;
 pub(super) struct Http2 {
     sender: SendRequest<Bytes>,
     driver: JoinHandle<()>,
-    traffic: Rc<Traffic>,
+    traffic: Rc<ConnectionTraffic>,
     scheme: Scheme,
     /// When its last exchange ended; `NEVER` before the first.
     idle_since: Time,
 }
 
 /// How far an exchange has come.
-struct Progress {
+struct StreamProgress {
     phase: AttemptPhase,
     first_byte: Time,
     status: u16,
 }
 
 /// Why no complete response came.
-enum Broken {
+enum StreamError {
     /// Found here.
     Here(AttemptOutcome),
     /// Found by h2, or told by the target.
     Protocol(h2::Error),
 }
 
-impl From<AttemptOutcome> for Broken {
+impl From<AttemptOutcome> for StreamError {
     fn from(outcome: AttemptOutcome) -> Self {
         Self::Here(outcome)
     }
 }
 
-impl From<h2::Error> for Broken {
+impl From<h2::Error> for StreamError {
     fn from(error: h2::Error) -> Self {
         Self::Protocol(error)
     }
@@ -78,7 +78,7 @@ impl From<h2::Error> for Broken {
 #[cold]
 pub(super) fn boxed<'a>(
     http1: &'a Http1,
-    endpoint: &'a Endpoint,
+    endpoint: &'a ServiceEndpoint,
     line: &'a mut ConnectionSlot,
     outgoing: &'a Outgoing<'a>,
     now: Time,
@@ -91,7 +91,7 @@ pub(super) fn boxed<'a>(
 /// One exchange on a service that may speak HTTP/2. What it means is what `http1` means.
 async fn exchange(
     http1: &Http1,
-    endpoint: &Endpoint,
+    endpoint: &ServiceEndpoint,
     line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
     now: Time,
@@ -123,7 +123,8 @@ async fn exchange(
         return (Exchange { connect: opening.or(spoken.0.connect), ..spoken.0 }, spoken.1);
     };
     let idle_ns = now.since(two.idle_since);
-    let mut progress = Progress { phase: AttemptPhase::Send, first_byte: Time::NEVER, status: 0 };
+    let mut progress =
+        StreamProgress { phase: AttemptPhase::Send, first_byte: Time::NEVER, status: 0 };
     let before = two.traffic.sent.get();
     let spoken = two.converse(outgoing, patience, kept, &mut progress).await;
     let done = clock::now();
@@ -173,13 +174,13 @@ fn is_doubtful(outcome: AttemptOutcome) -> bool {
 
 /// Opens a connection, and finds out what is spoken on it.
 pub(super) async fn open(
-    endpoint: &Endpoint,
+    endpoint: &ServiceEndpoint,
     line: &mut ConnectionSlot,
     outgoing: &Outgoing<'_>,
     patience: &CallDeadline,
     times: &mut ConnectTimings,
 ) -> Result<(), AttemptOutcome> {
-    let connection = Connection::open(endpoint, outgoing, patience, times).await?;
+    let connection = OpenConnection::open(endpoint, outgoing, patience, times).await?;
     let two = match connection.picked() {
         Some(picked) => picked == b"h2",
         None => endpoint.tls.is_none(),
@@ -197,13 +198,13 @@ pub(super) async fn open(
 
 impl Http2 {
     async fn over(
-        connection: Connection,
-        endpoint: &Endpoint,
+        connection: OpenConnection,
+        endpoint: &ServiceEndpoint,
         patience: &CallDeadline,
     ) -> Result<Box<Self>, AttemptOutcome> {
         let scheme = if endpoint.tls.is_some() { Scheme::HTTPS } else { Scheme::HTTP };
-        let traffic = Rc::<Traffic>::default();
-        let io = Counted { connection, traffic: Rc::clone(&traffic), broken: None };
+        let traffic = Rc::<ConnectionTraffic>::default();
+        let io = CountedIo { connection, traffic: Rc::clone(&traffic), broken: None };
         let handshake = client::Builder::new()
             .initial_window_size(WINDOW)
             .initial_connection_window_size(WINDOW)
@@ -216,7 +217,7 @@ impl Http2 {
                 let driver = tokio::task::spawn_local(async move { drop(connection.await) });
                 Ok(Box::new(Self { sender, driver, traffic, scheme, idle_since: Time::NEVER }))
             }
-            Ok(Err(error)) => Err(Failure::of(&error, Circumstances::OPENING).outcome),
+            Ok(Err(error)) => Err(StreamFailure::of(&error, FailureContext::OPENING).outcome),
             Err(why) => Err(gave_up(why, AttemptPhase::Send)),
         }
     }
@@ -234,18 +235,18 @@ impl Http2 {
         outgoing: &Outgoing<'_>,
         patience: &CallDeadline,
         kept: &mut ResponseCapture,
-        progress: &mut Progress,
-    ) -> Option<Failure> {
+        progress: &mut StreamProgress,
+    ) -> Option<StreamFailure> {
         let (is_first, before) = (self.idle_since == Time::NEVER, self.traffic.received.get());
         match patience.wait(self.speak(outgoing, kept, progress)).await {
             Ok(Ok(())) => None,
-            Ok(Err(Broken::Here(outcome))) => Some(outcome.into()),
-            Ok(Err(Broken::Protocol(error))) => {
+            Ok(Err(StreamError::Here(outcome))) => Some(outcome.into()),
+            Ok(Err(StreamError::Protocol(error))) => {
                 let (phase, go_away) = (progress.phase, self.go_away());
                 let received = self.traffic.received.get() - before;
                 let tls = self.traffic.fault.take();
-                let circumstances = Circumstances { phase, is_first, go_away, received, tls };
-                Some(Failure::of(&error, circumstances))
+                let circumstances = FailureContext { phase, is_first, go_away, received, tls };
+                Some(StreamFailure::of(&error, circumstances))
             }
             Err(why) => Some(gave_up(why, progress.phase).into()),
         }
@@ -264,8 +265,8 @@ impl Http2 {
         &mut self,
         outgoing: &Outgoing<'_>,
         kept: &mut ResponseCapture,
-        progress: &mut Progress,
-    ) -> Result<(), Broken> {
+        progress: &mut StreamProgress,
+    ) -> Result<(), StreamError> {
         let Some((request, body)) = message::request(outgoing.bytes, self.scheme.clone()) else {
             return Err(AttemptOutcome::Failed(AttemptPhase::Send, FailureKind::Other).into());
         };
@@ -291,7 +292,7 @@ impl Http2 {
                     return Poll::Ready(Err(many.into()));
                 }
             }
-            Pin::new(&mut answer).poll(cx).map_err(Broken::from)
+            Pin::new(&mut answer).poll(cx).map_err(StreamError::from)
         })
         .await?;
         progress.first_byte = clock::now();
@@ -322,7 +323,8 @@ impl Http2 {
                 );
             }
             if outgoing.capture.keep_body {
-                let no_room = |_| Broken::Here(AttemptOutcome::Own(GeneratorError::KeptBodies));
+                let no_room =
+                    |_| StreamError::Here(AttemptOutcome::Own(GeneratorError::KeptBodies));
                 kept.body.push(&piece).map_err(no_room)?;
             }
             let _ = data.flow_control().release_capacity(piece.len());

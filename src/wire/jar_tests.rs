@@ -6,12 +6,12 @@ use super::*;
 
 const NOW: Time = Time(1_000_000_000_000);
 
-fn origin<'a>(host: &'a str, target: &'a str) -> Origin<'a> {
-    Origin { host, target, secure: false }
+fn origin<'a>(host: &'a str, target: &'a str) -> CookieOrigin<'a> {
+    CookieOrigin { host, target, secure: false }
 }
 
-fn jar(from: Origin<'_>, values: &[&str]) -> Jar {
-    let mut jar = Jar::default();
+fn jar(from: CookieOrigin<'_>, values: &[&str]) -> CookieJar {
+    let mut jar = CookieJar::default();
     for value in values {
         jar.take(format!("X: y\r\nSet-Cookie: {value}\r\n\r\n").as_bytes(), from, NOW);
     }
@@ -109,7 +109,7 @@ fn name_and_value_count_and_attributes_by_themselves() {
 
 #[test]
 fn octets_that_are_no_utf_8_are_kept() {
-    let mut jar = Jar::default();
+    let mut jar = CookieJar::default();
     let here = origin("a.b", "/");
     jar.take(b"Set-Cookie: caf\xe9=\xff\x80; Path=/\r\n\r\n", here, NOW);
     assert_eq!(jar.header(here, NOW).as_deref(), Some(&b"caf\xe9=\xff\x80"[..]));
@@ -120,7 +120,7 @@ fn octets_that_are_no_utf_8_are_kept() {
 
 #[test]
 fn over_tls_secure_ones_are_kept_and_sent() {
-    let secure = Origin { secure: true, ..origin("a.b", "/") };
+    let secure = CookieOrigin { secure: true, ..origin("a.b", "/") };
     let jar = jar(secure, &["s=1; Secure", "__Host-t=2; Secure; Path=/", "__Secure-u=3"]);
     assert_eq!(jar.header(secure, NOW).as_deref(), Some(&b"s=1; __Host-t=2"[..]));
     assert_eq!(jar.header(origin("a.b", "/"), NOW), None);
@@ -136,7 +136,7 @@ fn longer_paths_first_and_one_of_a_name_and_path() {
 
 #[test]
 fn a_jar_is_bounded() {
-    let mut jar = Jar::default();
+    let mut jar = CookieJar::default();
     for host in 0..20 {
         for number in 0..100 {
             let head = format!("Set-Cookie: c{number}=1\r\n");
@@ -158,7 +158,7 @@ proptest! {
         head in proptest::collection::vec(any::<u8>(), 0..200),
         tail in ".{0,60}",
     ) {
-        let mut jar = Jar::default();
+        let mut jar = CookieJar::default();
         let here = origin("a.b.c", "/x/");
         jar.take(&head, here, NOW);
         jar.take(format!("Set-Cookie: {tail}\r\nset-cookie: a={tail}").as_bytes(), here, NOW);

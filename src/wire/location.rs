@@ -10,7 +10,7 @@ use crate::stats::FailureKind;
 
 /// A place that an answer pointed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Location {
+pub struct RedirectLocation {
     /// Whether it is `https`.
     pub tls: bool,
     /// Lower case, without brackets; an address of IPv6 in its one short form (RFC 5952).
@@ -21,7 +21,7 @@ pub struct Location {
     pub target: String,
 }
 
-impl Location {
+impl RedirectLocation {
     /// The place of `target` at `address`.
     pub fn of(address: &Address, target: &str) -> Self {
         Self {
@@ -165,13 +165,18 @@ mod tests {
 
     use super::*;
 
-    fn base() -> Location {
-        Location { tls: false, host: "a".to_owned(), port: 80, target: "/b/c/d;p?q".to_owned() }
+    fn base() -> RedirectLocation {
+        RedirectLocation {
+            tls: false,
+            host: "a".to_owned(),
+            port: 80,
+            target: "/b/c/d;p?q".to_owned(),
+        }
     }
 
     fn shown(reference: &str) -> String {
         match base().resolve(reference.as_bytes()) {
-            Ok(Location { tls, host, port, target }) => {
+            Ok(RedirectLocation { tls, host, port, target }) => {
                 format!("http{}://{host}:{port}{target}", if tls { "s" } else { "" })
             }
             Err(kind) => kind.name().to_owned(),
@@ -242,7 +247,11 @@ mod tests {
         ] {
             let to = base().resolve(reference.as_bytes()).unwrap();
             assert_eq!(to.is_at(&address(host)), same, "{reference} at {host}");
-            assert_eq!(Location::of(&address(host), "/") == to, same, "{reference} of {host}");
+            assert_eq!(
+                RedirectLocation::of(&address(host), "/") == to,
+                same,
+                "{reference} of {host}"
+            );
         }
         let to = base().resolve(b"https://[0:0::0:1]:8443/x").unwrap();
         assert_eq!(to.origin(), "https://[::1]:8443");
@@ -254,7 +263,7 @@ mod tests {
         for (reference, is_here) in
             [("", true), (" \t", true), ("#", true), ("#top", true), ("?", false), (".", false)]
         {
-            assert_eq!(Location::is_here(reference.as_bytes()), is_here, "{reference:?}");
+            assert_eq!(RedirectLocation::is_here(reference.as_bytes()), is_here, "{reference:?}");
         }
     }
 

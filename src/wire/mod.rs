@@ -9,6 +9,7 @@ mod chunked;
 pub mod coding;
 mod connection;
 pub mod cookie_date;
+pub mod cookie_jar;
 mod deadline;
 mod dns;
 mod emulated_link;
@@ -18,7 +19,6 @@ mod fault;
 pub mod framing;
 mod http1;
 mod http2;
-pub mod jar;
 pub mod location;
 mod message;
 mod plain;
@@ -44,10 +44,10 @@ use crate::plan::reach::Version;
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{Addresses, AttemptOutcome};
 
-use connection::Connection;
+use connection::OpenConnection;
 pub use deadline::{CallDeadline, WaitEnded};
 pub use emulated_link::EmulatedLink;
-pub use endpoint::Endpoint;
+pub use endpoint::ServiceEndpoint;
 pub use resend::Resend;
 pub use response_capture::{CaptureRequest, ExchangeProgress, ResponseCapture};
 
@@ -75,7 +75,7 @@ pub struct Outgoing<'a> {
 /// A user's way to one endpoint: at most one connection, kept between calls.
 #[derive(Debug)]
 pub struct ConnectionSlot {
-    connection: Option<Connection>,
+    connection: Option<OpenConnection>,
     /// Or one that speaks HTTP/2.
     h2: Option<Box<http2::Http2>>,
     /// When that was opened, and how many requests it has carried.
@@ -95,7 +95,7 @@ pub struct OpenCount {
 /// A shard's wire. An enum, not a trait object: one match, no boxing on the hot path.
 #[derive(Debug)]
 pub struct Wire {
-    endpoints: Vec<Endpoint>,
+    endpoints: Vec<ServiceEndpoint>,
     kind: WireKind,
     open: Rc<OpenCount>,
 }
@@ -103,17 +103,17 @@ pub struct Wire {
 #[derive(Debug)]
 enum WireKind {
     Http1(http1::Http1),
-    Fake(fake::Target),
+    Fake(fake::FakeTarget),
 }
 
 impl Wire {
     /// A wire over real sockets.
-    pub fn real(endpoints: Vec<Endpoint>) -> Self {
+    pub fn real(endpoints: Vec<ServiceEndpoint>) -> Self {
         Self { endpoints, kind: WireKind::Http1(http1::Http1::new()), open: Rc::default() }
     }
 
     /// A wire to a target that is a law, under virtual time.
-    pub fn fake(target: fake::Target) -> Self {
+    pub fn fake(target: fake::FakeTarget) -> Self {
         Self { endpoints: Vec::new(), kind: WireKind::Fake(target), open: Rc::default() }
     }
 
@@ -152,7 +152,7 @@ impl Wire {
 
     /// Why a safety limit kept a connection from being opened, if one did.
     pub fn refusal(&self) -> Option<String> {
-        self.endpoints.iter().find_map(Endpoint::refusal)
+        self.endpoints.iter().find_map(ServiceEndpoint::refusal)
     }
 
     /// What a library said of the connection to an endpoint that could not be opened, if that was
@@ -246,7 +246,7 @@ impl ConnectionSlot {
         }
     }
 
-    fn open(&mut self, connection: Connection) {
+    fn open(&mut self, connection: OpenConnection) {
         self.connection = Some(connection);
         self.count();
     }

@@ -245,15 +245,15 @@ fn part(whole: u64, shard: u64, shards: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fake::{self, Arrival, Law, Reply};
+    use super::super::fake::{self, FakeArrival, FakeReply, LatencyModel};
     use super::*;
     use proptest::prelude::*;
 
     struct Nothing;
 
-    impl Law for Nothing {
-        fn answer(&mut self, now: Time, _: &Arrival) -> Reply {
-            Reply::At(now, 200)
+    impl LatencyModel for Nothing {
+        fn answer(&mut self, now: Time, _: &FakeArrival) -> FakeReply {
+            FakeReply::At(now, 200)
         }
     }
 
@@ -272,7 +272,7 @@ mod tests {
     #[test]
     fn who_waits_is_served_in_order() {
         crate::clock::block_on_virtual(async {
-            let wire = Rc::new(Wire::fake(fake::Target::new(Nothing)));
+            let wire = Rc::new(Wire::fake(fake::FakeTarget::new(Nothing)));
             let pool = Rc::new(ConnectionPool::new(&law(1), 0, 1, Time(0)));
             let line = pool.lease(0, &wire, Time(0)).unwrap();
             let served = Rc::new(RefCell::new(Vec::new()));
@@ -304,7 +304,7 @@ mod tests {
         /// Never more lent than its size, whatever is lent, given back and resized.
         #[test]
         fn never_more_than_its_size(walk in prop::collection::vec((0u8..4, 1u64..6), 0..200)) {
-            let wire = Wire::fake(fake::Target::new(Nothing));
+            let wire = Wire::fake(fake::FakeTarget::new(Nothing));
             let pool = ConnectionPool::new(&law(3), 0, 1, Time(0));
             let (mut lent, mut size) = (Vec::new(), 3);
             for (at, (what, n)) in walk.into_iter().enumerate() {

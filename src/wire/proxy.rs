@@ -9,7 +9,7 @@ use std::io;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::endpoint::Endpoint;
+use super::endpoint::ServiceEndpoint;
 use super::framing::MAX_INTERIM;
 use crate::plan::reach::{Proxy, ProxyKind};
 use crate::stats::FailureKind;
@@ -19,7 +19,7 @@ const MAX_HEAD: usize = 8 << 10;
 
 /// Why there is no way through: the connection failed, or the proxy refused.
 #[derive(Debug)]
-pub(super) enum NoWay {
+pub(super) enum ProxyError {
     /// The connection to the proxy failed.
     Io(io::Error),
     /// It said no, or something that is no answer.
@@ -27,9 +27,9 @@ pub(super) enum NoWay {
 }
 
 /// It said no without a reason that has a kind, or it is no proxy.
-const NO: NoWay = NoWay::Refused(FailureKind::Proxy);
+const NO: ProxyError = ProxyError::Refused(FailureKind::Proxy);
 
-impl From<io::Error> for NoWay {
+impl From<io::Error> for ProxyError {
     fn from(error: io::Error) -> Self {
         Self::Io(error)
     }
@@ -37,10 +37,10 @@ impl From<io::Error> for NoWay {
 
 /// Asks for the way to `endpoint`, where one has to be asked for.
 pub(super) async fn tunnel(
-    endpoint: &Endpoint,
+    endpoint: &ServiceEndpoint,
     proxy: &Proxy,
     tcp: &mut TcpStream,
-) -> Result<(), NoWay> {
+) -> Result<(), ProxyError> {
     match proxy.kind {
         ProxyKind::Http if endpoint.tls.is_some() => connect(endpoint, proxy, tcp).await,
         // A plain request carries its whole URL.
@@ -49,7 +49,11 @@ pub(super) async fn tunnel(
     }
 }
 
-async fn connect(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Result<(), NoWay> {
+async fn connect(
+    endpoint: &ServiceEndpoint,
+    proxy: &Proxy,
+    tcp: &mut TcpStream,
+) -> Result<(), ProxyError> {
     let authority = endpoint.authority();
     let login = proxy
         .authorization()
@@ -69,9 +73,9 @@ async fn connect(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Res
             Some(200..=299) => Ok(()),
             // An interim response says nothing yet; 101 would be another protocol.
             Some(100 | 102..=199) => continue,
-            Some(407) => Err(NoWay::Refused(FailureKind::ProxyLogin)),
-            Some(403) => Err(NoWay::Refused(FailureKind::ProxyForbidden)),
-            Some(502..=504) => Err(NoWay::Refused(FailureKind::ProxyCannotReach)),
+            Some(407) => Err(ProxyError::Refused(FailureKind::ProxyLogin)),
+            Some(403) => Err(ProxyError::Refused(FailureKind::ProxyForbidden)),
+            Some(502..=504) => Err(ProxyError::Refused(FailureKind::ProxyCannotReach)),
             _ => Err(NO),
         };
     }
@@ -79,7 +83,7 @@ async fn connect(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Res
 }
 
 /// The next head that the proxy sends; `read` counts the bytes of all of them.
-async fn head(tcp: &mut TcpStream, read: &mut usize) -> Result<Vec<u8>, NoWay> {
+async fn head(tcp: &mut TcpStream, read: &mut usize) -> Result<Vec<u8>, ProxyError> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if *read == MAX_HEAD {
@@ -92,7 +96,11 @@ async fn head(tcp: &mut TcpStream, read: &mut usize) -> Result<Vec<u8>, NoWay> {
     Ok(head)
 }
 
-async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Result<(), NoWay> {
+async fn socks(
+    endpoint: &ServiceEndpoint,
+    proxy: &Proxy,
+    tcp: &mut TcpStream,
+) -> Result<(), ProxyError> {
     let method = if proxy.login.is_some() { 2 } else { 0 };
     tcp.write_all(&[5, 1, method]).await?;
     let mut answer = [0; 2];
@@ -100,7 +108,7 @@ async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Resul
     match answer {
         [5, chosen] if chosen == method => {}
         // No method that was offered will do (RFC 1928 §3): it wants a login.
-        [5, 255] => return Err(NoWay::Refused(FailureKind::ProxyLogin)),
+        [5, 255] => return Err(ProxyError::Refused(FailureKind::ProxyLogin)),
         _ => return Err(NO),
     }
     if let Some((user, password)) = &proxy.login {
@@ -112,7 +120,7 @@ async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Resul
         tcp.write_all(&login).await?;
         tcp.read_exact(&mut answer).await?;
         if answer[1] != 0 {
-            return Err(NoWay::Refused(FailureKind::ProxyLogin));
+            return Err(ProxyError::Refused(FailureKind::ProxyLogin));
         }
     }
     let mut request = vec![5, 1, 0];
@@ -138,8 +146,8 @@ async fn socks(endpoint: &Endpoint, proxy: &Proxy, tcp: &mut TcpStream) -> Resul
     match head {
         [5, 0, ..] => {}
         // RFC 1928 §6: not allowed by its rules; network or host unreachable, refused, expired.
-        [5, 2, ..] => return Err(NoWay::Refused(FailureKind::ProxyForbidden)),
-        [5, 3..=6, ..] => return Err(NoWay::Refused(FailureKind::ProxyCannotReach)),
+        [5, 2, ..] => return Err(ProxyError::Refused(FailureKind::ProxyForbidden)),
+        [5, 3..=6, ..] => return Err(ProxyError::Refused(FailureKind::ProxyCannotReach)),
         _ => return Err(NO),
     }
     // The address it went out from, which nobody needs.

@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::connection::{farther, gave_up};
 use super::deadline::{CallDeadline, WaitEnded};
-use super::{EmulatedLink, Endpoint, Outgoing, fault, socket};
+use super::{EmulatedLink, Outgoing, ServiceEndpoint, fault, socket};
 use crate::clock::{self, Timer};
 use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
 
@@ -32,7 +32,7 @@ const SLOWER: AddressUse = AddressUse { connected: 0, failed: 0, slower: 1 };
 
 /// Connects to the first of these addresses that answers.
 pub(super) async fn connect(
-    endpoint: &Endpoint,
+    endpoint: &ServiceEndpoint,
     addresses: &[SocketAddr],
     outgoing: &Outgoing<'_>,
     patience: &CallDeadline,
@@ -83,19 +83,19 @@ pub(super) async fn connect(
 
 /// Attempts to connect, one beside the other.
 struct Race<'a> {
-    endpoint: &'a Endpoint,
+    endpoint: &'a ServiceEndpoint,
     user: u64,
     buffer: Option<u32>,
     /// Addresses that are still to be tried.
     waiting: VecDeque<SocketAddr>,
     /// The oldest first.
-    running: VecDeque<Attempt<'a>>,
+    running: VecDeque<ConnectAttempt<'a>>,
     /// The next one is tried now.
     is_due: bool,
     timer: Timer,
 }
 
-struct Attempt<'a> {
+struct ConnectAttempt<'a> {
     address: SocketAddr,
     connecting: Pin<Box<dyn Future<Output = io::Result<TcpStream>> + 'a>>,
 }
@@ -138,7 +138,7 @@ impl Race<'_> {
         }
         let source = self.endpoint.source(self.user, address);
         let connecting = Box::pin(socket::connect(address, source, self.buffer));
-        self.running.push_back(Attempt { address, connecting });
+        self.running.push_back(ConnectAttempt { address, connecting });
         if self.waiting.is_empty() {
             self.timer.clear();
         } else {

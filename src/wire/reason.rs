@@ -13,7 +13,7 @@ use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
 /// Why an exchange over HTTP/2 failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Failure {
+pub(super) struct StreamFailure {
     pub(super) outcome: AttemptOutcome,
     /// The target has said that it did not process the request.
     pub(super) is_unprocessed: bool,
@@ -21,7 +21,7 @@ pub(super) struct Failure {
 
 /// What is known of an exchange beside the error that ended it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Circumstances {
+pub(super) struct FailureContext {
     /// Where it stood.
     pub(super) phase: AttemptPhase,
     /// It was the first of its connection.
@@ -34,22 +34,22 @@ pub(super) struct Circumstances {
     pub(super) tls: Option<FailureKind>,
 }
 
-impl Circumstances {
+impl FailureContext {
     /// Those of a connection that is being opened.
     pub(super) const OPENING: Self =
         Self { phase: AttemptPhase::Send, is_first: true, go_away: None, received: 0, tls: None };
 }
 
-impl From<AttemptOutcome> for Failure {
+impl From<AttemptOutcome> for StreamFailure {
     fn from(outcome: AttemptOutcome) -> Self {
         Self { outcome, is_unprocessed: false }
     }
 }
 
-impl Failure {
+impl StreamFailure {
     /// What `error` means for an exchange under these circumstances.
-    pub(super) fn of(error: &h2::Error, circumstances: Circumstances) -> Self {
-        let Circumstances { phase, is_first, .. } = circumstances;
+    pub(super) fn of(error: &h2::Error, circumstances: FailureContext) -> Self {
+        let FailureContext { phase, is_first, .. } = circumstances;
         let before_response = matches!(phase, AttemptPhase::Send | AttemptPhase::FirstByte);
         let outcome = outcome(error, circumstances);
         // A GOAWAY is an error of streams above its last one alone. With an error code on a new
@@ -62,8 +62,8 @@ impl Failure {
     }
 }
 
-fn outcome(error: &h2::Error, circumstances: Circumstances) -> AttemptOutcome {
-    let Circumstances { phase, go_away, received, tls, .. } = circumstances;
+fn outcome(error: &h2::Error, circumstances: FailureContext) -> AttemptOutcome {
+    let FailureContext { phase, go_away, received, tls, .. } = circumstances;
     let before_response = matches!(phase, AttemptPhase::Send | AttemptPhase::FirstByte);
     let kind = match (error.get_io(), error.reason()) {
         // The target said why before it closed.

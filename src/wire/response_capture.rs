@@ -3,7 +3,7 @@
 //! `engine` says what it wants, the readers of both versions of HTTP fill it in.
 //! Invariant: nothing is kept that nobody asked for; buffers are reused from call to call.
 
-use super::bodies::Body;
+use super::bodies::KeptBody;
 use crate::stats::FailureKind;
 
 /// What is asked of the reader for one answer.
@@ -31,7 +31,7 @@ pub struct ResponseCapture {
     /// The header block after the status line.
     pub head: Vec<u8>,
     /// The body, unchunked.
-    pub body: Body,
+    pub body: KeptBody,
     /// The answer sets a cookie, and somebody wants it.
     pub sets_cookie: bool,
     /// The body was kept and is encoded.
@@ -48,7 +48,7 @@ pub struct RareParts {
     /// Why the content codings of the body that was kept could not be undone: it is as it came.
     pub undecodable: Option<FailureKind>,
     /// The body that was kept as UTF-8, where it is in another charset or begins with a mark.
-    pub text: Option<Body>,
+    pub text: Option<KeptBody>,
     /// What is known of why a redirect was not followed, beside its kind.
     pub not_followed: Option<String>,
 }

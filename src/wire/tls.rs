@@ -15,25 +15,25 @@ use rustls::sign::CertifiedKey;
 use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
 
 use super::fault;
-use super::verifier::Verifier;
+use super::verifier::CertificateVerifier;
 use crate::plan::reach::{Identity, Tls, Version};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
 /// The client's side of TLS for a service.
 #[derive(Clone, Debug)]
-pub(super) struct Client {
+pub(super) struct TlsClient {
     pub(super) config: Arc<ClientConfig>,
     /// The name asked for and verified.
     pub(super) name: ServerName<'static>,
     /// Whether a target wanted a certificate; `None` where the service has one to show.
-    wanted: Option<Arc<Unanswered>>,
+    wanted: Option<Arc<RequestedCertificate>>,
 }
 
 /// Has no certificate to show, and remembers that one was wanted.
 #[derive(Debug, Default)]
-struct Unanswered(AtomicBool);
+struct RequestedCertificate(AtomicBool);
 
-impl Client {
+impl TlsClient {
     /// The client of a service with these settings, which asks for `name`.
     ///
     /// # Errors
@@ -43,7 +43,7 @@ impl Client {
         version: Version,
         name: ServerName<'static>,
     ) -> Result<Self, Error> {
-        let wanted = tls.identity.is_none().then(Arc::<Unanswered>::default);
+        let wanted = tls.identity.is_none().then(Arc::<RequestedCertificate>::default);
         let config = config(tls, version, wanted.clone())?;
         Ok(Self { config, name, wanted })
     }
@@ -70,7 +70,7 @@ impl Client {
     }
 }
 
-impl ResolvesClientCert for Unanswered {
+impl ResolvesClientCert for RequestedCertificate {
     fn resolve(&self, _: &[&[u8]], _: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         self.0.store(true, Relaxed);
         None
@@ -84,7 +84,7 @@ impl ResolvesClientCert for Unanswered {
 fn config(
     tls: &Tls,
     version: Version,
-    wanted: Option<Arc<Unanswered>>,
+    wanted: Option<Arc<RequestedCertificate>>,
 ) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
@@ -92,7 +92,7 @@ fn config(
     let verifier: Arc<dyn ServerCertVerifier> = if tls.insecure {
         Arc::new(AcceptAny(provider))
     } else {
-        Arc::new(Verifier { inner: inner(tls, provider)?, given: tls.roots.clone() })
+        Arc::new(CertificateVerifier { inner: inner(tls, provider)?, given: tls.roots.clone() })
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match (&tls.identity, wanted) {

@@ -11,13 +11,13 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::Connection;
+use super::connection::OpenConnection;
 use super::fault;
 use crate::stats::FailureKind;
 
 /// What went over a connection, frames and all.
 #[derive(Debug, Default)]
-pub(super) struct Traffic {
+pub(super) struct ConnectionTraffic {
     pub(super) sent: Cell<u64>,
     pub(super) received: Cell<u64>,
     /// What of it exchanges have been told.
@@ -27,15 +27,15 @@ pub(super) struct Traffic {
 }
 
 /// A connection whose bytes are counted.
-pub(super) struct Counted {
-    pub(super) connection: Connection,
-    pub(super) traffic: Rc<Traffic>,
+pub(super) struct CountedIo {
+    pub(super) connection: OpenConnection,
+    pub(super) traffic: Rc<ConnectionTraffic>,
     /// Why nothing more can be written. What the target sent before can still be read, as on
     /// HTTP/1.1; h2 would end all streams at once.
     pub(super) broken: Option<io::Error>,
 }
 
-impl Traffic {
+impl ConnectionTraffic {
     /// What went over since the last look.
     pub(super) fn take(&self) -> (u64, u64) {
         let now = (self.sent.get(), self.received.get());
@@ -53,7 +53,7 @@ impl Traffic {
     }
 }
 
-impl AsyncRead for Counted {
+impl AsyncRead for CountedIo {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -75,7 +75,7 @@ impl AsyncRead for Counted {
     }
 }
 
-impl AsyncWrite for Counted {
+impl AsyncWrite for CountedIo {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,

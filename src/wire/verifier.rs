@@ -23,14 +23,14 @@ pub(super) struct SelfSigned;
 
 /// A verifier with certificates that are trusted as they are.
 #[derive(Debug)]
-pub(super) struct Verifier {
+pub(super) struct CertificateVerifier {
     /// The rules of the web's PKI.
     pub(super) inner: Arc<dyn ServerCertVerifier>,
     /// What was given as `ca`: trusted also when it is the target's own, as curl does.
     pub(super) given: Vec<CertificateDer<'static>>,
 }
 
-impl Verifier {
+impl CertificateVerifier {
     /// Accepts a certificate that was given as trusted, byte for byte, if its names hold too; else
     /// says why it does not hold.
     fn reconsider(
@@ -56,7 +56,7 @@ impl Verifier {
     }
 }
 
-impl ServerCertVerifier for Verifier {
+impl ServerCertVerifier for CertificateVerifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

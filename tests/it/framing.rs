@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use manada::wire::CaptureRequest;
 use manada::wire::ResponseCapture;
-use manada::wire::framing::{Broken, Reader};
+use manada::wire::framing::{FramingError, ResponseReader};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
@@ -31,11 +31,11 @@ fn read<'a>(
     wanted: CaptureRequest,
     pieces: impl IntoIterator<Item = &'a [u8]>,
 ) -> (Read, ResponseCapture) {
-    let mut reader = Reader::new(wanted);
+    let mut reader = ResponseReader::new(wanted);
     let mut kept = ResponseCapture::default();
     for piece in pieces {
         if let Err(broken) = reader.feed(piece, &mut kept) {
-            let Broken::Response(phase, kind) = broken else { panic!("{broken:?}") };
+            let FramingError::Response(phase, kind) = broken else { panic!("{broken:?}") };
             return (Read::Broken(phase, kind), kept);
         }
     }

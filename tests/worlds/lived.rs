@@ -20,7 +20,7 @@ use manada::run::{Outside, dispatch};
 use manada::seed::Stream;
 use manada::sinks::{SinkSet, WhenFull};
 use manada::wire::Wire;
-use manada::wire::fake::Target;
+use manada::wire::fake::FakeTarget;
 use tokio::sync::mpsc;
 
 use super::World;
@@ -32,7 +32,7 @@ pub struct Lived {
     pub report: Report,
     /// The same from its record.
     pub again: Report,
-    pub target: Target,
+    pub target: FakeTarget,
     /// What the target had got before the load began.
     pub before: u64,
     pub said: Vec<String>,
@@ -43,7 +43,7 @@ async fn alone(
     plan: &Plan,
     archetype: &Archetype,
     addresses: &[Address],
-    target: &Target,
+    target: &FakeTarget,
     globals: Variables,
 ) -> Once {
     let (wire, never) = (Wire::fake(target.clone()), std::future::pending());
@@ -53,13 +53,13 @@ async fn alone(
 }
 
 /// The world's target.
-fn target(world: &World, plan: &Plan, start: Time) -> Target {
+fn target(world: &World, plan: &Plan, start: Time) -> FakeTarget {
     let mut queue = Queue::new(world.target.servers);
     if let Some((at, length)) = world.target.stall.as_ref().map(Window::ns) {
         assert!(queue.stall(start.0 + at, Duration::from_nanos(length)));
     }
     let latency = world.target.latency.as_deref().unwrap_or("0s");
-    Target::new(World1 {
+    FakeTarget::new(World1 {
         start,
         queue,
         latency: Distribution::parse_compact(latency).unwrap(),

@@ -10,7 +10,7 @@ use manada::clock::Time;
 use manada::curve::{Distribution, Queue};
 use manada::seed::Rng;
 use manada::units::{parse_duration, parse_size};
-use manada::wire::fake::{Arrival, Law, Reply};
+use manada::wire::fake::{FakeArrival, FakeReply, LatencyModel};
 use serde::Deserialize;
 
 #[derive(Clone, Default, Deserialize)]
@@ -99,8 +99,8 @@ pub struct World1 {
     pub count: u64,
 }
 
-impl Law for World1 {
-    fn answer(&mut self, now: Time, request: &Arrival) -> Reply {
+impl LatencyModel for World1 {
+    fn answer(&mut self, now: Time, request: &FakeArrival) -> FakeReply {
         let at = now.since(self.start);
         let within = |window: &Option<Window>| {
             window
@@ -116,15 +116,15 @@ impl Law for World1 {
         let of = |path: &str, from: &str| path.split(' ').nth(1).unwrap().starts_with(from);
         let refuses = self.script.refuses.as_ref().is_some_and(|from| of(&path, from));
         if within(&self.script.down) || flaps || refuses {
-            return Reply::Refuse;
+            return FakeReply::Refuse;
         }
         self.count += 1;
         let every = |n: Option<u64>| n.is_some_and(|n| self.count.is_multiple_of(n));
         if self.script.hang_from.as_ref().is_some_and(|from| at >= ns(from)) {
-            return Reply::Hang;
+            return FakeReply::Hang;
         }
         if every(self.script.reset_every) {
-            return Reply::Reset;
+            return FakeReply::Reset;
         }
         let named = self.script.status_of.iter().find(|(from, _)| of(&path, from));
         let status = if every(self.script.error_every) { 500 } else { 200 };
@@ -140,18 +140,18 @@ impl Law for World1 {
         let slow = self.script.slow_every.as_ref();
         let slow = slow.filter(|(n, _)| self.count.is_multiple_of(*n));
         let service = slow.map_or(service, |(_, time)| Duration::from_nanos(ns(time)));
-        Reply::At(Time(self.queue.arrive(now.0, service)), status)
+        FakeReply::At(Time(self.queue.arrive(now.0, service)), status)
     }
 
     fn head(&mut self, now: Time) -> Vec<u8> {
         self.turned_away(now).map(|away| away.head.clone().into_bytes()).unwrap_or_default()
     }
 
-    fn size(&mut self, _: &Arrival) -> u64 {
+    fn size(&mut self, _: &FakeArrival) -> u64 {
         self.script.size.as_deref().map_or(0, |size| parse_size(size).unwrap())
     }
 
-    fn body(&mut self, _: &Arrival) -> Vec<u8> {
+    fn body(&mut self, _: &FakeArrival) -> Vec<u8> {
         self.script.body.clone().unwrap_or_default().into_bytes()
     }
 }
@@ -168,7 +168,7 @@ impl World1 {
 }
 
 /// Method and path of a request.
-pub fn line(request: &Arrival) -> String {
+pub fn line(request: &FakeArrival) -> String {
     let text = String::from_utf8_lossy(&request.bytes);
     text.split(" HTTP/1.1").next().unwrap().to_owned()
 }

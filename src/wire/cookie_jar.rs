@@ -22,7 +22,7 @@ const MAX_ATTRIBUTE: usize = 1 << 10;
 
 /// Where a request goes, as cookies see it.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
+pub struct CookieOrigin<'a> {
     /// Its host.
     pub host: &'a str,
     /// Its target: path and query.
@@ -33,7 +33,7 @@ pub struct Origin<'a> {
 
 /// The cookies of one user.
 #[derive(Debug, Default)]
-pub struct Jar {
+pub struct CookieJar {
     /// In the order they were first set.
     cookies: Vec<Cookie>,
 }
@@ -63,7 +63,7 @@ struct Attributes<'a> {
     secure: bool,
 }
 
-impl Jar {
+impl CookieJar {
     /// Whether nothing is in it.
     pub fn is_empty(&self) -> bool {
         self.cookies.is_empty()
@@ -75,14 +75,14 @@ impl Jar {
     }
 
     /// Takes what an answer from `origin` sets; `head` is its header block.
-    pub fn take(&mut self, head: &[u8], origin: Origin<'_>, now: Time) {
+    pub fn take(&mut self, head: &[u8], origin: CookieOrigin<'_>, now: Time) {
         for value in set_cookies(head) {
             self.set(value, origin, now);
         }
     }
 
     /// One Set-Cookie (RFC 6265 §5.3).
-    fn set(&mut self, text: &[u8], origin: Origin<'_>, now: Time) {
+    fn set(&mut self, text: &[u8], origin: CookieOrigin<'_>, now: Time) {
         let Some((name, value)) = pair(text) else { return };
         let attributes = Attributes::read(text);
         let Some(cookie) = attributes.cookie(name, value, origin, now) else { return };
@@ -121,7 +121,7 @@ impl Jar {
 
     /// The value of the Cookie header of a request (RFC 6265 §5.4): longer paths first, then the
     /// older ones. `None` when there is nothing to send.
-    pub fn header(&self, origin: Origin<'_>, now: Time) -> Option<Vec<u8>> {
+    pub fn header(&self, origin: CookieOrigin<'_>, now: Time) -> Option<Vec<u8>> {
         let path = path_of(origin.target).as_bytes();
         let mut fitting: Vec<&Cookie> = self.of_host(origin, now).collect();
         fitting.retain(|cookie| path_matches(path, &cookie.path));
@@ -132,13 +132,17 @@ impl Jar {
     }
 
     /// Name and value of all cookies of a host, whatever their path.
-    pub fn pairs(&self, origin: Origin<'_>, now: Time) -> Vec<(String, String)> {
+    pub fn pairs(&self, origin: CookieOrigin<'_>, now: Time) -> Vec<(String, String)> {
         let text = |octets: &[u8]| text_of(octets).into_owned();
         let pair = |cookie: &Cookie| (text(&cookie.name), text(&cookie.value));
         self.of_host(origin, now).map(pair).collect()
     }
 
-    fn of_host<'j>(&'j self, origin: Origin<'_>, now: Time) -> impl Iterator<Item = &'j Cookie> {
+    fn of_host<'j>(
+        &'j self,
+        origin: CookieOrigin<'_>,
+        now: Time,
+    ) -> impl Iterator<Item = &'j Cookie> {
         let host = origin.host.to_ascii_lowercase();
         self.cookies.iter().filter(move |cookie| {
             let here = if cookie.host_only {
@@ -176,7 +180,13 @@ impl<'a> Attributes<'a> {
     }
 
     /// The cookie they make; `None` when `origin` may not set it.
-    fn cookie(self, name: &[u8], value: &[u8], origin: Origin<'_>, now: Time) -> Option<Cookie> {
+    fn cookie(
+        self,
+        name: &[u8],
+        value: &[u8],
+        origin: CookieOrigin<'_>,
+        now: Time,
+    ) -> Option<Cookie> {
         let host = origin.host.to_ascii_lowercase();
         // What is no UTF-8 is no host's name.
         let domain = match self.domain.map(std::str::from_utf8) {
