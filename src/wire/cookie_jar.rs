@@ -291,5 +291,5 @@ fn path_matches(path: &[u8], cookie: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-#[path = "jar_tests.rs"]
+#[path = "cookie_jar_tests.rs"]
 mod tests;

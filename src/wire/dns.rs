@@ -27,7 +27,7 @@ const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// A look-up that found no address.
 #[derive(Debug)]
-pub(super) struct LookupError {
+pub(super) struct ResolveError {
     pub(super) kind: FailureKind,
     /// What the system said.
     pub(super) error: io::Error,
@@ -40,14 +40,14 @@ pub(super) async fn look_up(
     host: &str,
     port: u16,
     family: Family,
-) -> Result<Vec<SocketAddr>, LookupError> {
+) -> Result<Vec<SocketAddr>, ResolveError> {
     let host = host.to_owned();
     let found = tokio::task::spawn_blocking(move || system(&host, port));
     let found = match found.await {
         Ok(found) => found?,
         Err(error) => {
             let error = io::Error::other(error);
-            return Err(LookupError { kind: FailureKind::Other, error, is_vague: false });
+            return Err(ResolveError { kind: FailureKind::Other, error, is_vague: false });
         }
     };
     let wanted = |address: &SocketAddr| match family {
@@ -58,14 +58,14 @@ pub(super) async fn look_up(
     let of_family: Vec<SocketAddr> = found.iter().copied().filter(wanted).collect();
     if of_family.is_empty() {
         let error = io::Error::other("the name has only addresses of the other family");
-        return Err(LookupError { kind: FailureKind::NoAddressOfFamily, error, is_vague: false });
+        return Err(ResolveError { kind: FailureKind::NoAddressOfFamily, error, is_vague: false });
     }
     Ok(of_family)
 }
 
-fn system(host: &str, port: u16) -> Result<Vec<SocketAddr>, LookupError> {
+fn system(host: &str, port: u16) -> Result<Vec<SocketAddr>, ResolveError> {
     let hints = AddrInfoHints { socktype: SockType::Stream.into(), ..AddrInfoHints::default() };
-    let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(not_found)?;
+    let found = dns_lookup::getaddrinfo(Some(host), None, Some(hints)).map_err(resolve_error)?;
     let found = found.filter_map(Result::ok).map(|info| {
         let mut address = info.sockaddr;
         address.set_port(port);
@@ -76,7 +76,7 @@ fn system(host: &str, port: u16) -> Result<Vec<SocketAddr>, LookupError> {
 
 /// What an error of getaddrinfo(3) means. glibc says `EAI_AGAIN` for every answer of a name server
 /// that is no answer, and for none.
-fn not_found(error: LookupError) -> LookupError {
+fn resolve_error(error: LookupError) -> ResolveError {
     let kind = match error.kind() {
         LookupErrorKind::NoName => FailureKind::NoSuchName,
         LookupErrorKind::NoData | LookupErrorKind::Family => FailureKind::NoAddress,
@@ -84,7 +84,7 @@ fn not_found(error: LookupError) -> LookupError {
         LookupErrorKind::Memory | LookupErrorKind::System => FailureKind::Other,
         _ => FailureKind::NoSuchName,
     };
-    LookupError { kind, is_vague: kind == FailureKind::DnsFailed, error: error.into() }
+    ResolveError { kind, is_vague: kind == FailureKind::DnsFailed, error: error.into() }
 }
 
 /// Why the system's name servers have no address for a name: the first that answers tells.
