@@ -64,10 +64,11 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
     audience.set_hurry(signals.hurry());
     // Nobody who may not change the run has a way to it.
     let remote = (!common.no_control).then(ControlClient::default);
-    let (screen, streams) = match seat(&mut audience, common, folder.as_ref(), remote.as_ref()) {
+    let (screen, streams) = match add_sinks(&mut audience, common, folder.as_ref(), remote.as_ref())
+    {
         Ok(seated) => seated,
         Err(error) => {
-            let _ = audience.leave();
+            let _ = audience.join();
             folder.as_deref().map(Folder::sweep);
             return fail(&error, Ending::Broken);
         }
@@ -83,7 +84,7 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
         Ok(report) => report,
         Err(trouble) => {
             // What had the terminal gives it back before anything is said on it.
-            let _ = audience.leave();
+            let _ = audience.join();
             // What was measured stays.
             folder.as_deref().map(Folder::sweep);
             if !streams.has_report() {
@@ -142,7 +143,7 @@ pub(super) fn tell(
     output: &Output,
     (folder, kept): (Option<&Path>, &str),
 ) -> Ending {
-    let failed = audience.leave().err().map(|(name, error)| {
+    let failed = audience.join().err().map(|(name, error)| {
         let why = format!("the report ({name}) could not be written: {error}");
         complain(&why);
         report = Arc::new(report.unwritten(why.clone()));
@@ -164,16 +165,16 @@ fn paths(folder: Option<&Path>, reports: &[Export]) -> Vec<PathBuf> {
     paths
 }
 
-fn seat(
+fn add_sinks(
     audience: &mut SinkSet,
     common: &Common,
     folder: Option<&Arc<Folder>>,
     remote: Option<&ControlClient>,
 ) -> io::Result<(Screen, Streams)> {
-    seat_files(audience, folder)?;
-    let streams = seat_exports(audience, &common.output.report)?;
+    add_files(audience, folder)?;
+    let streams = add_exports(audience, &common.output.report)?;
     let told = dashboard(audience, common, remote)?;
-    let screen = Screen::seat(audience, common, remote)?;
+    let screen = Screen::add(audience, common, remote)?;
     told.iter().for_each(|text| screen.say(text));
     Ok((screen, streams))
 }
@@ -195,7 +196,7 @@ fn dashboard(
     if opened.is_remote {
         told.push("the dashboard is not on loopback: whoever reaches it sees the run".to_owned());
     }
-    audience.seat("web", WhenFull::DropNewest, opened.sink)?;
+    audience.add("web", WhenFull::DropNewest, opened.sink)?;
     Ok(told)
 }
 
@@ -208,24 +209,24 @@ fn dashboard(_: &mut SinkSet, _: &Common, _: Option<&ControlClient>) -> io::Resu
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) fn seat_files(audience: &mut SinkSet, folder: Option<&Arc<Folder>>) -> io::Result<()> {
+pub(super) fn add_files(audience: &mut SinkSet, folder: Option<&Arc<Folder>>) -> io::Result<()> {
     let Some(folder) = folder else { return Ok(()) };
     let files =
         Files::open(Arc::clone(folder)).map_err(|error| unwritable(folder.path(), &error))?;
-    audience.seat("files", WhenFull::Block, files)
+    audience.add("files", WhenFull::Block, files)
 }
 
 /// Seats what writes other forms; what of it waits for the end of all screens.
 ///
 /// # Errors
 /// When one of their files cannot be written.
-pub(super) fn seat_exports(audience: &mut SinkSet, reports: &[Export]) -> io::Result<Streams> {
+pub(super) fn add_exports(audience: &mut SinkSet, reports: &[Export]) -> io::Result<Streams> {
     if reports.is_empty() {
         return Ok(Streams::default());
     }
     let exports = Exports::open(reports)?;
     let streams = exports.streams();
-    audience.seat("reports", WhenFull::Block, exports)?;
+    audience.add("reports", WhenFull::Block, exports)?;
     Ok(streams)
 }
 

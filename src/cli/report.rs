@@ -75,12 +75,12 @@ pub(super) fn run(args: &Args) -> Ending {
         Err(error) => return fail(&error, Ending::Broken),
     };
     let mut audience = SinkSet::default();
-    let seated = launch::seat_files(&mut audience, out.as_ref())
-        .and_then(|()| launch::seat_exports(&mut audience, &args.output.report));
+    let seated = launch::add_files(&mut audience, out.as_ref())
+        .and_then(|()| launch::add_exports(&mut audience, &args.output.report));
     let streams = match seated {
         Ok(streams) => streams,
         Err(error) => {
-            let _ = audience.leave();
+            let _ = audience.join();
             out.as_deref().map(Folder::sweep);
             return fail(&error, Ending::Broken);
         }
@@ -88,7 +88,7 @@ pub(super) fn run(args: &Args) -> Ending {
     let report = match replay::replay(file, rules, &mut audience) {
         Ok(report) => report,
         Err(error) => {
-            let _ = audience.leave();
+            let _ = audience.join();
             out.as_deref().map(Folder::sweep);
             return fail(&format!("cannot read {shown}: {error}"), Ending::Scenario);
         }

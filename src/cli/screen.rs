@@ -27,7 +27,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the system gives no thread, or what was asked for needs a terminal.
-    pub(super) fn seat(
+    pub(super) fn add(
         audience: &mut SinkSet,
         common: &Common,
         remote: Option<&ControlClient>,
@@ -38,15 +38,15 @@ impl Screen {
             return Err(io::Error::other(NO_TERMINAL));
         }
         match ui {
-            Ui::Bar => audience.seat("bar", WhenFull::DropNewest, Bars::new())?,
+            Ui::Bar => audience.add("bar", WhenFull::DropNewest, Bars::new())?,
             Ui::Plain => {
-                audience.seat("plain", WhenFull::DropNewest, Lines::new(common.output.verbose))?
+                audience.add("plain", WhenFull::DropNewest, Lines::new(common.output.verbose))?
             }
             #[cfg(feature = "tui")]
             Ui::Tui => {
                 let tui = Tui::new(remote.cloned());
                 let curtain = tui.curtain();
-                audience.seat("tui", WhenFull::DropNewest, tui)?;
+                audience.add("tui", WhenFull::DropNewest, tui)?;
                 return Ok(Self { ui, dashboard: Some(curtain) });
             }
             Ui::None | Ui::Auto => {}

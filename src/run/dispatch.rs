@@ -168,18 +168,18 @@ impl Dispatch<'_> {
         self.steward.absorb(&delta);
         if delta.notices != StateChanges::default() {
             let noticed = RunEvent::StateChanges(Arc::new(delta.notices.clone()));
-            self.folds.audience.tell(&noticed);
+            self.folds.audience.publish(&noticed);
         }
         if !delta.lines.is_empty() {
             let said = RunEvent::LogLines(delta.lines.clone(), delta.lines_lost);
-            self.folds.audience.tell(&said);
+            self.folds.audience.publish(&said);
         }
         if let (Some(halt), None) = (&delta.halt, self.folds.fold.stopped()) {
             self.stop(&format!("stopping: {}", halt.reason()), Stop::Flow(halt.clone()));
         }
-        self.folds.audience.tell(&RunEvent::Delta(Arc::from(delta)));
+        self.folds.audience.publish(&RunEvent::Delta(Arc::from(delta)));
         if !closed.is_empty() {
-            self.folds.audience.tell(&RunEvent::SecondsCompleted(Arc::new(closed)));
+            self.folds.audience.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
         }
     }
 
@@ -188,7 +188,7 @@ impl Dispatch<'_> {
         let asked = matches!(self.folds.fold.stopped(), Some(Stop::Signal(_)));
         if asked {
             self.cut(clock::now().after(SIGNAL_CUT_NS));
-            self.folds.audience.tell(&RunEvent::Note("stopping now".to_owned()));
+            self.folds.audience.publish(&RunEvent::Note("stopping now".to_owned()));
             return;
         }
         if interrupt == Interrupt::Quit {
@@ -211,7 +211,7 @@ impl Dispatch<'_> {
             drop(reply.send(answer));
         } else {
             let (Ok(words) | Err(words)) = answer;
-            self.folds.audience.tell(&RunEvent::Note(words.replace('\n', ", ")));
+            self.folds.audience.publish(&RunEvent::Note(words.replace('\n', ", ")));
         }
     }
 
@@ -234,7 +234,7 @@ impl Dispatch<'_> {
             let all: Vec<String> =
                 done.changes.iter().map(|(whose, what, _)| format!("{whose}: {what}")).collect();
             let note = format!("{} ({})", all.join(", "), asked.origin);
-            self.folds.audience.tell(&RunEvent::Note(note));
+            self.folds.audience.publish(&RunEvent::Note(note));
         }
         for (subject, change, at_ns) in done.changes {
             let cause = asked.origin.to_owned();
@@ -251,7 +251,7 @@ impl Dispatch<'_> {
     fn second(&mut self) {
         let now_ns = clock::now().since(self.start);
         let moment = self.moment(now_ns);
-        self.folds.audience.tell(&RunEvent::Gauges(Arc::new(moment.clone())));
+        self.folds.audience.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
         let (snapshot, rule) = self.folds.fold.second(moment);
         if let (Some(rule), None) = (rule, self.folds.fold.stopped()) {
             self.stop(&format!("stopping: `{rule}` does not hold"), Stop::Rule(rule));
@@ -267,13 +267,13 @@ impl Dispatch<'_> {
             }
             let mut noticed = StateChanges::default();
             noticed.push(act.notice.clone(), 1);
-            self.folds.audience.tell(&RunEvent::StateChanges(Arc::new(noticed)));
+            self.folds.audience.publish(&RunEvent::StateChanges(Arc::new(noticed)));
             self.enter(act.notice);
         }
         // To judge takes a moment, and is left out where nobody looks.
-        if self.folds.audience.watches() {
+        if self.folds.audience.has_screens() {
             let report = self.folds.fold.so_far(snapshot);
-            self.folds.audience.tell(&RunEvent::Tick(Arc::new(report)));
+            self.folds.audience.publish(&RunEvent::Tick(Arc::new(report)));
         }
     }
 
@@ -283,7 +283,7 @@ impl Dispatch<'_> {
         let now = clock::now();
         if now.after(SHED_NS) >= next_second && now < next_second {
             let moment = self.moment(next_second.since(self.start));
-            self.folds.audience.tell(&RunEvent::Gauges(Arc::new(moment.clone())));
+            self.folds.audience.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
             self.folds.fold.second(moment);
         }
     }
@@ -312,7 +312,7 @@ impl Dispatch<'_> {
 
     /// Writes a change down that is no shard's.
     fn enter(&mut self, notice: StateChange) {
-        self.folds.audience.tell(&RunEvent::EventLogged(Arc::new(notice.clone())));
+        self.folds.audience.publish(&RunEvent::EventLogged(Arc::new(notice.clone())));
         self.folds.fold.record_change(notice);
     }
 
@@ -336,8 +336,8 @@ impl Dispatch<'_> {
             self.stopped_ns = now.since(self.start);
         }
         self.source.broadcast(&ShardCommand::Drain);
-        self.folds.audience.tell(&RunEvent::Note(note.to_owned()));
-        self.folds.audience.tell(&RunEvent::Stopped(stop.clone(), self.stopped_ns));
+        self.folds.audience.publish(&RunEvent::Note(note.to_owned()));
+        self.folds.audience.publish(&RunEvent::Stopped(stop.clone(), self.stopped_ns));
         self.folds.fold.stop(stop, self.stopped_ns);
     }
 }

@@ -51,7 +51,7 @@ pub(super) fn before_load(
                     for (at, _) in &pending {
                         let name = &plan.services[*at].name;
                         let note = format!("service `{name}`: waiting for a name server");
-                        audience.tell(&RunEvent::Note(note));
+                        audience.publish(&RunEvent::Note(note));
                     }
                     continue;
                 }

@@ -152,7 +152,7 @@ pub fn run(
         machine: machine(),
         monitors: monitors.list(),
     });
-    audience.tell(&RunEvent::Started(Arc::clone(&opening)));
+    audience.publish(&RunEvent::Started(Arc::clone(&opening)));
 
     wire::bodies::set_budget(body_budget(&plan));
     let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
@@ -187,15 +187,15 @@ pub fn run(
     stuck.iter().for_each(|shard| fold.lose(*shard));
     let broken = engine.join(&stuck).err();
     if let Some(why) = tear_down(&plan, addresses, globals, &interrupts) {
-        audience.tell(&RunEvent::Note(format!("teardown did not go through: {why}")));
+        audience.publish(&RunEvent::Note(format!("teardown did not go through: {why}")));
     }
     drop(targets);
 
-    audience.tell(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
+    audience.publish(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
     let failed: Vec<String> =
         broken.iter().map(|error| format!("a shard failed: {error}")).collect();
     let report = Arc::new(fold.conclude(failed, host::peak_rss_bytes()));
-    audience.tell(&RunEvent::Ended(Arc::clone(&report)));
+    audience.publish(&RunEvent::Ended(Arc::clone(&report)));
     match broken {
         // What was measured is written all the same; its ledger says what is missing.
         Some(error) => Err(Trouble::World("a shard failed", error)),

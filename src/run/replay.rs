@@ -34,7 +34,7 @@ pub fn replay(
 ) -> Result<Arc<Report>, Unreadable> {
     let (opening, mut reader) = Reader::new(record)?;
     let opening = rules.map_or_else(|| Arc::clone(&opening), |rules| judged_by(&opening, rules));
-    audience.tell(&RunEvent::Started(Arc::clone(&opening)));
+    audience.publish(&RunEvent::Started(Arc::clone(&opening)));
     let (shape, shards) = (opening.plan.shape(), opening.generator.shards);
     let mut replay = Replay {
         fold: Fold::new(Arc::clone(&opening), shards),
@@ -61,10 +61,10 @@ pub fn replay(
         }
     }
     let Replay { mut fold, audience, .. } = replay;
-    audience.tell(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
+    audience.publish(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
     let End { broken, rss_peak } = end.unwrap_or_default();
     let report = Arc::new(fold.conclude(broken, rss_peak));
-    audience.tell(&RunEvent::Ended(Arc::clone(&report)));
+    audience.publish(&RunEvent::Ended(Arc::clone(&report)));
     Ok(report)
 }
 
@@ -84,22 +84,22 @@ impl Replay<'_> {
                     unfinished.absorb(&delta);
                 }
                 let closed = self.fold.absorb(&delta);
-                self.audience.tell(&RunEvent::Delta(delta));
+                self.audience.publish(&RunEvent::Delta(delta));
                 if !closed.is_empty() {
-                    self.audience.tell(&RunEvent::SecondsCompleted(Arc::new(closed)));
+                    self.audience.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
                 }
             }
             Entry::Stands(moment) => {
                 self.fold.second((*moment).clone());
-                self.audience.tell(&RunEvent::Gauges(moment));
+                self.audience.publish(&RunEvent::Gauges(moment));
             }
             Entry::Entered(notice) => {
                 self.fold.record_change((*notice).clone());
-                self.audience.tell(&RunEvent::EventLogged(notice));
+                self.audience.publish(&RunEvent::EventLogged(notice));
             }
             Entry::Stopped(stop, at_ns) => {
                 self.fold.stop(stop.clone(), at_ns);
-                self.audience.tell(&RunEvent::Stopped(stop, at_ns));
+                self.audience.publish(&RunEvent::Stopped(stop, at_ns));
             }
             Entry::Began(_) | Entry::Ended(_) => {}
         }

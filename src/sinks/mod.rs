@@ -119,7 +119,7 @@ impl SinkSet {
     ///
     /// # Errors
     /// When the system gives no thread.
-    pub fn seat<S: Sink>(
+    pub fn add<S: Sink>(
         &mut self,
         name: &'static str,
         full: WhenFull,
@@ -144,7 +144,7 @@ impl SinkSet {
     }
 
     /// Tells everybody.
-    pub fn tell(&mut self, event: &RunEvent) {
+    pub fn publish(&mut self, event: &RunEvent) {
         let (last, frame) = (matches!(event, RunEvent::Ended(_)), is_frame(event));
         for seat in self.seats.iter_mut().filter(|seat| (seat.wants)(event)) {
             let Some(queue) = &seat.queue else { continue };
@@ -176,7 +176,7 @@ impl SinkSet {
     }
 
     /// Whether there is a screen that shows each second.
-    pub fn watches(&self) -> bool {
+    pub fn has_screens(&self) -> bool {
         self.seats.iter().any(|seat| seat.full == WhenFull::DropNewest && seat.queue.is_some())
     }
 
@@ -185,7 +185,7 @@ impl SinkSet {
     ///
     /// # Errors
     /// That of the first file that failed, or that took nothing once nothing was to be waited for.
-    pub fn leave(self) -> Result<(), (&'static str, io::Error)> {
+    pub fn join(self) -> Result<(), (&'static str, io::Error)> {
         let mut result = Ok(());
         for seat in self.seats {
             drop(seat.queue);
@@ -244,7 +244,7 @@ fn waited_for(thread: &JoinHandle<io::Result<()>>, is_screen: bool, hurry: &Atom
 }
 
 /// What screens are made for.
-fn on_screen(event: &RunEvent) -> bool {
+fn is_for_screens(event: &RunEvent) -> bool {
     use RunEvent::{Ended, EventLogged, LogLines, Note, Started, StateChanges, Tick};
     matches!(
         event,
@@ -282,15 +282,15 @@ mod tests {
     fn stuck(full: WhenFull) -> (SinkSet, SyncSender<()>) {
         let ((go, held), (tell, _)) = (sync_channel(0), sync_channel(20));
         let mut audience = SinkSet::default();
-        audience.seat("stuck", full, Busy(held, tell)).unwrap();
+        audience.add("stuck", full, Busy(held, tell)).unwrap();
         (audience, go)
     }
 
     #[test]
     fn a_screen_that_takes_nothing_holds_nothing_up_and_is_no_error() {
         let (mut audience, _go) = stuck(WhenFull::DropNewest);
-        (0..999).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
-        assert_eq!(audience.leave().map_err(|(name, _)| name), Ok(()));
+        (0..999).for_each(|at| audience.publish(&RunEvent::Note(at.to_string())));
+        assert_eq!(audience.join().map_err(|(name, _)| name), Ok(()));
     }
 
     #[test]
@@ -298,10 +298,10 @@ mod tests {
         let (mut audience, _go) = stuck(WhenFull::Block);
         let hurry = Arc::new(AtomicBool::new(false));
         audience.set_hurry(Arc::clone(&hurry));
-        (0..PAGES).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
+        (0..PAGES).for_each(|at| audience.publish(&RunEvent::Note(at.to_string())));
         hurry.store(true, Relaxed);
-        (0..9).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
-        let (name, error) = audience.leave().unwrap_err();
+        (0..9).for_each(|at| audience.publish(&RunEvent::Note(at.to_string())));
+        let (name, error) = audience.join().unwrap_err();
         assert_eq!((name, error.kind()), ("stuck", io::ErrorKind::TimedOut));
     }
 
@@ -309,10 +309,10 @@ mod tests {
     fn a_busy_screen_misses_nothing_that_is_told_once() {
         let ((go, held), (tell, told)) = (sync_channel(0), sync_channel(20));
         let mut audience = SinkSet::default();
-        audience.seat("busy", WhenFull::DropNewest, Busy(held, tell)).unwrap();
-        (0..9).for_each(|at| audience.tell(&RunEvent::Note(at.to_string())));
+        audience.add("busy", WhenFull::DropNewest, Busy(held, tell)).unwrap();
+        (0..9).for_each(|at| audience.publish(&RunEvent::Note(at.to_string())));
         drop(go);
-        audience.leave().unwrap();
+        audience.join().unwrap();
         assert!(told.iter().eq((0..9).map(|at| at.to_string())));
     }
 }

@@ -13,7 +13,7 @@ use super::few::Few;
 use super::overrides::OverrideTimeline;
 use super::paint::plain;
 use super::steps::show_quantile;
-use super::{Sink, on_screen};
+use super::{Sink, is_for_screens};
 use crate::event::{GeneratorInfo, RunEvent, RunInfo};
 use crate::plan::Outline;
 use crate::stats::Snapshot;
@@ -163,7 +163,7 @@ impl Default for Bars {
 
 impl Sink for Bars {
     fn wants(event: &RunEvent) -> bool {
-        on_screen(event)
+        is_for_screens(event)
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
@@ -265,7 +265,7 @@ impl Lines {
 
 impl Sink for Lines {
     fn wants(event: &RunEvent) -> bool {
-        on_screen(event)
+        is_for_screens(event)
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {

@@ -120,9 +120,9 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let outside = Outside { interrupts, commands };
         let mut audience = SinkSet::default();
         let said = Arc::new(Mutex::new(Vec::new()));
-        audience.seat("said", WhenFull::Block, Listener(Arc::clone(&said))).unwrap();
+        audience.add("said", WhenFull::Block, Listener(Arc::clone(&said))).unwrap();
         let record = Arc::new(Mutex::new(Vec::new()));
-        audience.seat("record", WhenFull::Block, Recorded(Arc::clone(&record))).unwrap();
+        audience.add("record", WhenFull::Block, Recorded(Arc::clone(&record))).unwrap();
         let mut rss = || held(&world.memory, clock::now().since(start));
         let vitals = Vitals { rss: &mut rss, limit: None, monitors: &mut Vec::new };
         let folds = Folds { fold: &mut fold, audience: &mut audience, vitals };
@@ -130,7 +130,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         if let Some(teardown) = &plan.teardown {
             alone(plan, teardown, &addresses, &target, globals).await;
         }
-        audience.leave().unwrap();
+        audience.join().unwrap();
         let said = std::mem::take(&mut *said.lock().unwrap());
         let report = fold.conclude(Vec::new(), None);
         let again = again(&opening, &record.lock().unwrap(), None);
