@@ -20,7 +20,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
 use crate::event::{ControlCommand, ControlRequest, Interrupt};
-use crate::run::Levers;
+use crate::run::ControlHandles;
 
 /// How the terminal was; there while it is otherwise.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -62,7 +62,7 @@ pub(super) fn there_are() -> bool {
 ///
 /// # Errors
 /// When the terminal cannot be set, or not be waited for.
-pub(super) fn listen(levers: Levers) -> io::Result<Keys> {
+pub(super) fn listen(levers: ControlHandles) -> io::Result<Keys> {
     restore_on_panic();
     let again = || {
         if in_foreground() {
@@ -104,7 +104,7 @@ fn command(key: u8, marks: &mut u32) -> Option<ControlCommand> {
     })
 }
 
-async fn hear(fd: AsyncFd<OwnedFd>, levers: Rc<Levers>) {
+async fn hear(fd: AsyncFd<OwnedFd>, levers: Rc<ControlHandles>) {
     let mut marks = 0;
     while let Ok(mut ready) = fd.readable().await {
         let mut keys = [0; 64];

@@ -21,7 +21,7 @@ use crate::event::control::ControlClient;
 use crate::exit::Ending;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Names, Redactor};
-use crate::run::{self, Beside, Kept, Levers, MonitorSource};
+use crate::run::{self, ControlGuards, ControlHandles, MonitorSource, RunOptions};
 use crate::sinks::exports::{Export, Exports, Streams};
 use crate::sinks::files::Files;
 use crate::sinks::folder::Folder;
@@ -73,7 +73,7 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
             return fail(&error, Ending::Broken);
         }
     };
-    let beside = Beside {
+    let beside = RunOptions {
         command: told(std::env::args_os(), &plan.safety.names),
         shards: common.shards.map(|shards| shards as usize),
         watch,
@@ -233,12 +233,12 @@ pub(super) fn add_exports(audience: &mut SinkSet, reports: &[Export]) -> io::Res
 /// Opens the ways to change the run while it goes on. A run that cannot be controlled is a run all
 /// the same.
 fn control(
-    levers: Levers,
+    levers: ControlHandles,
     common: &Common,
     screen: &Screen,
     remote: Option<&ControlClient>,
-) -> Kept {
-    let mut kept = Kept::new();
+) -> ControlGuards {
+    let mut kept = ControlGuards::new();
     if let Some(remote) = remote {
         remote.connect(levers.commands.clone());
         match door::open(&levers.run, &levers.commands) {

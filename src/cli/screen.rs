@@ -9,7 +9,7 @@ use super::keys;
 use super::output::{complain, remark};
 use super::words::{Common, Ui};
 use crate::event::control::ControlClient;
-use crate::run::{Kept, Levers};
+use crate::run::{ControlGuards, ControlHandles};
 use crate::sinks::progress::{Bars, Lines};
 #[cfg(feature = "tui")]
 use crate::sinks::tui::{Curtain, Tui, terminal};
@@ -61,7 +61,7 @@ impl Screen {
     }
 
     /// The load begins, and signals are heard: whoever looks at it may change it by keys.
-    pub(super) fn open(&self, levers: Levers, common: &Common, kept: &mut Kept) {
+    pub(super) fn open(&self, levers: ControlHandles, common: &Common, kept: &mut ControlGuards) {
         #[cfg(feature = "tui")]
         if let Some(curtain) = &self.dashboard {
             return self.raise(curtain, kept);
@@ -75,7 +75,7 @@ impl Screen {
     }
 
     #[cfg(feature = "tui")]
-    fn raise(&self, curtain: &Curtain, kept: &mut Kept) {
+    fn raise(&self, curtain: &Curtain, kept: &mut ControlGuards) {
         let (down, up) = (curtain.clone(), curtain.clone());
         kept.push(Box::new(keys::mind(move || down.suspend(), move || up.resume())));
         if let Err(error) = curtain.open() {

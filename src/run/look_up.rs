@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::Trouble;
+use super::RunError;
 use crate::clock::{self, Timer};
 use crate::engine;
 use crate::event::{Interrupt, RunEvent};
@@ -29,9 +29,9 @@ pub(super) fn before_load(
     addresses: &[Address],
     audience: &mut SinkSet,
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
-) -> Result<(), Trouble> {
+) -> Result<(), RunError> {
     let endpoints =
-        engine::endpoints(plan, addresses).map_err(|e| Trouble::World("cannot set up TLS", e))?;
+        engine::endpoints(plan, addresses).map_err(|e| RunError::World("cannot set up TLS", e))?;
     let (sender, mut signals) = mpsc::channel(4);
     interrupts(sender);
     let looked_up = clock::block_on(async {
@@ -45,7 +45,7 @@ pub(super) fn before_load(
         while !pending.is_empty() {
             let (at, refused) = tokio::select! {
                 ended = poll_fn(|cx| first_ended(&mut pending, cx)) => ended,
-                Some(interrupt) = signals.recv() => return Err(Trouble::Interrupted(interrupt)),
+                Some(interrupt) = signals.recv() => return Err(RunError::Interrupted(interrupt)),
                 () = patient.wait_until(slow), if !is_slow => {
                     is_slow = true;
                     for (at, _) in &pending {
@@ -59,12 +59,12 @@ pub(super) fn before_load(
             let (service, _) = pending.swap_remove(at);
             if let Some(why) = refused {
                 let name = &plan.services[service].name;
-                return Err(Trouble::Forbidden(format!("service `{name}`: {why}")));
+                return Err(RunError::Forbidden(format!("service `{name}`: {why}")));
             }
         }
         Ok(())
     });
-    looked_up.map_err(|e| Trouble::World("cannot look names up", e))?
+    looked_up.map_err(|e| RunError::World("cannot look names up", e))?
 }
 
 /// The first look-up that has ended, by its place.

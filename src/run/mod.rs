@@ -59,7 +59,7 @@ const HEAD_START: Duration = Duration::from_millis(20);
 
 /// What somebody outside may do to a run under way.
 #[derive(Debug)]
-pub struct Levers {
+pub struct ControlHandles {
     /// Its scenario's name.
     pub run: String,
     /// Ends it.
@@ -69,11 +69,11 @@ pub struct Levers {
 }
 
 /// What live control keeps for as long as the load lasts.
-pub type Kept = Vec<Box<dyn std::any::Any>>;
+pub type ControlGuards = Vec<Box<dyn std::any::Any>>;
 
 /// Why a run could not be carried out.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
+pub enum RunError {
     /// The plan is beyond this machine; the text names the limit and the cure.
     #[error("{0}")]
     TooBig(String),
@@ -97,7 +97,7 @@ pub enum Trouble {
     World(&'static str, #[source] io::Error),
 }
 
-impl Trouble {
+impl RunError {
     /// How the program ends for it.
     pub fn ending(&self) -> Ending {
         match self {
@@ -111,7 +111,7 @@ impl Trouble {
 
 /// What is asked of a run beside its plan.
 #[derive(Clone, Debug, Default)]
-pub struct Beside {
+pub struct RunOptions {
     /// The words that began it, for the report.
     pub command: Vec<String>,
     /// How many shards; none: as many as it takes.
@@ -127,18 +127,18 @@ pub struct Beside {
 /// When the machine cannot carry the plan, or threads, sockets or the built-in target fail.
 pub fn run(
     plan: Plan,
-    beside: &Beside,
+    beside: &RunOptions,
     audience: &mut SinkSet,
     interrupts: impl Fn(mpsc::Sender<Interrupt>),
-    control: impl FnOnce(Levers) -> Kept,
-) -> Result<Arc<Report>, Trouble> {
+    control: impl FnOnce(ControlHandles) -> ControlGuards,
+) -> Result<Arc<Report>, RunError> {
     let plan = Arc::new(plan);
     check_machine(&plan)?;
     let (addresses, targets) = start_targets(&plan)?;
     look_up::before_load(&plan, &addresses, audience, &interrupts)?;
-    let globals = set_up(&plan, &addresses, &interrupts)?;
+    let globals = run_setup(&plan, &addresses, &interrupts)?;
     let tier = tier::choose(&plan, host::cores().len(), beside.shards);
-    let monitors = MonitorSet::new(&beside.watch).map_err(Trouble::Unwatched)?;
+    let monitors = MonitorSet::new(&beside.watch).map_err(RunError::Unwatched)?;
     let opening = Arc::new(RunInfo {
         plan: Arc::new(plan.outline()),
         started_at: clock::wall(),
@@ -157,14 +157,15 @@ pub fn run(
     wire::bodies::set_budget(body_budget(&plan));
     let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
-    let reading = monitors.begin(start).map_err(|e| Trouble::World("no thread for monitors", e))?;
-    let engine = engine::start(setups).map_err(|e| Trouble::World("cannot start a shard", e))?;
+    let reading =
+        monitors.begin(start).map_err(|e| RunError::World("no thread for monitors", e))?;
+    let engine = engine::start(setups).map_err(|e| RunError::World("cannot start a shard", e))?;
     let mut fold = Fold::new(opening, tier.shards);
     let stuck = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         let (commands, received) = mpsc::channel(MAX_PENDING);
         interrupts(sender.clone());
-        let levers = Levers { interrupts: sender, commands, run: plan.scenario.clone() };
+        let levers = ControlHandles { interrupts: sender, commands, run: plan.scenario.clone() };
         let _kept = control(levers);
         let facts = host::Facts::read();
         // Against a control group's limit counts what the group is charged: pages of files that
@@ -183,10 +184,10 @@ pub fn run(
         tokio::task::yield_now().await;
         stuck
     })
-    .map_err(|e| Trouble::World("cannot start the dispatcher", e))?;
+    .map_err(|e| RunError::World("cannot start the dispatcher", e))?;
     stuck.iter().for_each(|shard| fold.lose(*shard));
     let broken = engine.join(&stuck).err();
-    if let Some(why) = tear_down(&plan, addresses, globals, &interrupts) {
+    if let Some(why) = run_teardown(&plan, addresses, globals, &interrupts) {
         audience.publish(&RunEvent::Note(format!("teardown did not go through: {why}")));
     }
     drop(targets);
@@ -198,40 +199,41 @@ pub fn run(
     audience.publish(&RunEvent::Ended(Arc::clone(&report)));
     match broken {
         // What was measured is written all the same; its ledger says what is missing.
-        Some(error) => Err(Trouble::World("a shard failed", error)),
+        Some(error) => Err(RunError::World("a shard failed", error)),
         None => Ok(report),
     }
 }
 
 /// Carries out the scenario's `setup`: the variables it leaves are every user's. A signal stops it;
 /// the `teardown` then runs, since it may have begun to change the target.
-fn set_up(
+fn run_setup(
     plan: &Plan,
     addresses: &[Address],
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
-) -> Result<Variables, Trouble> {
+) -> Result<Variables, RunError> {
     let Some(setup) = &plan.setup else { return Ok(Variables::default()) };
-    let (done, stopped) = alone(plan, setup, addresses.to_vec(), Variables::default(), interrupts)?;
+    let (done, stopped) =
+        run_single_user(plan, setup, addresses.to_vec(), Variables::default(), interrupts)?;
     if let Some(interrupt) = stopped {
-        tear_down(plan, addresses.to_vec(), done.variables, interrupts);
-        return Err(Trouble::Interrupted(interrupt));
+        run_teardown(plan, addresses.to_vec(), done.variables, interrupts);
+        return Err(RunError::Interrupted(interrupt));
     }
     match (done.failure(), done.halt) {
-        (_, Some(Halt::Safety(why))) => Err(Trouble::Stopped(why)),
+        (_, Some(Halt::Safety(why))) => Err(RunError::Stopped(why)),
         (None, _) => Ok(done.variables),
-        (Some(why), _) => Err(Trouble::Setup(why)),
+        (Some(why), _) => Err(RunError::Setup(why)),
     }
 }
 
 /// Carries out the scenario's `teardown`; why it did not go through.
-fn tear_down(
+fn run_teardown(
     plan: &Plan,
     addresses: Vec<Address>,
     globals: Variables,
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
 ) -> Option<String> {
     let teardown = plan.teardown.as_ref()?;
-    match alone(plan, teardown, addresses, globals, interrupts) {
+    match run_single_user(plan, teardown, addresses, globals, interrupts) {
         Ok((_, Some(interrupt))) => Some(format!("stopped by {interrupt}")),
         Ok((done, None)) => done.failure(),
         // The run itself is over: what was measured is reported all the same.
@@ -240,15 +242,15 @@ fn tear_down(
 }
 
 /// Carries out a section once; the signal that stopped it, if one did.
-fn alone(
+fn run_single_user(
     plan: &Plan,
     archetype: &Archetype,
     addresses: Vec<Address>,
     globals: Variables,
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
-) -> Result<(Once, Option<Interrupt>), Trouble> {
+) -> Result<(Once, Option<Interrupt>), RunError> {
     let wire = Wire::real(
-        engine::endpoints(plan, &addresses).map_err(|e| Trouble::World("cannot set up TLS", e))?,
+        engine::endpoints(plan, &addresses).map_err(|e| RunError::World("cannot set up TLS", e))?,
     );
     let stopped = Cell::new(None);
     let walk = async {
@@ -262,7 +264,7 @@ fn alone(
         };
         engine::once::once(plan, archetype, addresses, wire, globals, stop).await
     };
-    let done = clock::block_on(walk).map_err(|e| Trouble::World("cannot start a shard", e))?;
+    let done = clock::block_on(walk).map_err(|e| RunError::World("cannot start a shard", e))?;
     Ok((done, stopped.get()))
 }
 
@@ -289,23 +291,23 @@ pub fn limits() -> Limits {
     }
 }
 
-fn check_machine(plan: &Plan) -> Result<(), Trouble> {
+fn check_machine(plan: &Plan) -> Result<(), RunError> {
     let refused = forecast::refuse(plan, &limits());
     if refused.is_empty() {
         return Ok(());
     }
     let why: Vec<String> = refused.iter().map(ToString::to_string).collect();
-    Err(Trouble::TooBig(why.join("\n")))
+    Err(RunError::TooBig(why.join("\n")))
 }
 
-fn start_targets(plan: &Plan) -> Result<(Vec<Address>, Vec<Process>), Trouble> {
+fn start_targets(plan: &Plan) -> Result<(Vec<Address>, Vec<Process>), RunError> {
     let (mut addresses, mut targets) = (Vec::new(), Vec::new());
     for service in &plan.services {
         match &service.target {
             Target::Url(address) => addresses.push(address.clone()),
             Target::Builtin(builtin) => {
                 let running = Process::start(None, builtin, plan.seed)
-                    .map_err(|e| Trouble::World("cannot start the built-in target", e))?;
+                    .map_err(|e| RunError::World("cannot start the built-in target", e))?;
                 addresses.push(Address {
                     tls: false,
                     host: running.address().ip().to_string(),

@@ -3,7 +3,7 @@
 //! `cli` calls it; it uses the same targets, wire and engine as a run.
 //! Invariant: nothing is walked that a failed `setup` was needed for.
 
-use super::{Trouble, look_up, start_targets};
+use super::{RunError, look_up, start_targets};
 use crate::clock;
 use crate::engine::once::{Once, witnessed};
 use crate::engine::{self, Variables, Witness};
@@ -41,12 +41,12 @@ const WALKS: usize = 32;
 ///
 /// # Errors
 /// When the built-in target or TLS cannot be set up, or a service may not be reached.
-pub fn rehearse(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<Rehearsal, Trouble> {
+pub fn rehearse(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<Rehearsal, RunError> {
     let (addresses, _targets) = start_targets(plan)?;
     look_up::before_load(plan, &addresses, &mut SinkSet::default(), &|_| {})?;
     let (mut walks, mut sum) = (Vec::new(), Sum::default());
     let mut globals = Variables::default();
-    let mut walk = |archetype: &Archetype, globals: &Variables| -> Result<_, Trouble> {
+    let mut walk = |archetype: &Archetype, globals: &Variables| -> Result<_, RunError> {
         let witness = Witness::new(!is_random);
         let first = walks.len();
         let (mut left, mut held) = (Variables::default(), true);
@@ -88,14 +88,14 @@ fn alone(
     addresses: &[Address],
     globals: &Variables,
     witness: &Witness,
-) -> Result<(Once, DryRunTrace), Trouble> {
+) -> Result<(Once, DryRunTrace), RunError> {
     let endpoints = engine::endpoints(plan, addresses);
-    let wire = Wire::real(endpoints.map_err(|e| Trouble::World("cannot set up TLS", e))?);
+    let wire = Wire::real(endpoints.map_err(|e| RunError::World("cannot set up TLS", e))?);
     let (addresses, globals) = (addresses.to_vec(), Variables::clone(globals));
     // Nobody waits for a person who reads.
     let archetype = &archetype.clone().without_waits();
     clock::block_on(witnessed(plan, archetype, addresses, wire, globals, witness))
-        .map_err(|e| Trouble::World("cannot start a shard", e))
+        .map_err(|e| RunError::World("cannot start a shard", e))
 }
 
 /// The steps that no walk came to, and what stood before each. `held`: all walks went through.
