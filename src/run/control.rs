@@ -4,7 +4,7 @@
 //! Invariant: what is asked changes on all shards at the same point of the schedule, or on none.
 
 use super::ceiling;
-use super::standing::Standing;
+use super::status::StatusTracker;
 use crate::curve::Curve;
 use crate::event::control::{KEYS, MAX_PERMILLE};
 use crate::event::{ControlCommand, Order, ScheduleChange, ShardCommand, Source, Switch};
@@ -32,7 +32,7 @@ pub(super) struct Controller<'a> {
     muted: Vec<bool>,
     /// When the last change holds, ns after the run's start.
     last_ns: u64,
-    pub(super) standing: Standing,
+    pub(super) standing: StatusTracker,
 }
 
 /// What is asked of a workload.
@@ -68,7 +68,7 @@ impl<'a> Controller<'a> {
             breakers: BreakerName::all(plan),
             muted: vec![false; plan.steps.len()],
             last_ns: 0,
-            standing: Standing::default(),
+            standing: StatusTracker::default(),
         }
     }
 

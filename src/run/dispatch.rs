@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
+use super::aggregator::RunAggregator;
 use super::control::Controller;
 use super::error_rate_abort::ErrorRateAbort;
-use super::fold::Fold;
 use super::supervisor::ResilienceController;
 use crate::clock::{self, Time, Timer};
 use crate::event::{
@@ -21,7 +21,7 @@ use crate::units::show_duration;
 
 /// What may come from outside while a run goes on.
 #[derive(Debug)]
-pub struct Outside {
+pub struct DispatchInputs {
     /// To end it.
     pub interrupts: mpsc::Receiver<Interrupt>,
     /// To change what it asks.
@@ -29,7 +29,7 @@ pub struct Outside {
 }
 
 /// What the loop woke up for.
-enum Happened {
+enum LoopEvent {
     Measured(Box<Delta>),
     Interrupted(Interrupt),
     Control(ControlRequest),
@@ -39,17 +39,17 @@ enum Happened {
 }
 
 /// What folds a run.
-pub struct Folds<'a> {
+pub struct DispatchIo<'a> {
     /// All numbers and rules.
-    pub fold: &'a mut Fold,
+    pub fold: &'a mut RunAggregator,
     /// Who looks on.
     pub audience: &'a mut SinkSet,
     /// What is read off once a second.
-    pub vitals: Vitals<'a>,
+    pub vitals: ProcessGauges<'a>,
 }
 
 /// What is read off once a second beside the numbers of the shards.
-pub struct Vitals<'a> {
+pub struct ProcessGauges<'a> {
     /// How much memory the process holds, bytes.
     pub rss: &'a mut dyn FnMut() -> Option<u64>,
     /// How much it may hold.
@@ -63,7 +63,7 @@ struct Dispatch<'a> {
     plan: &'a Plan,
     start: Time,
     source: Source,
-    folds: Folds<'a>,
+    folds: DispatchIo<'a>,
     lookout: ErrorRateAbort,
     control: Controller<'a>,
     steward: ResilienceController<'a>,
@@ -84,8 +84,8 @@ pub async fn dispatch<'a>(
     plan: &'a Arc<Plan>,
     start: Time,
     source: Source,
-    folds: Folds<'a>,
-    mut outside: Outside,
+    folds: DispatchIo<'a>,
+    mut outside: DispatchInputs,
 ) -> Vec<usize> {
     let left = source.commands.len();
     let limit = folds.vitals.limit;
@@ -108,16 +108,16 @@ pub async fn dispatch<'a>(
         let happened = tokio::select! {
             biased;
             delta = run.source.deltas.recv() => {
-                delta.map_or(Happened::Silence, |delta| Happened::Measured(Box::new(delta)))
+                delta.map_or(LoopEvent::Silence, |delta| LoopEvent::Measured(Box::new(delta)))
             }
-            Some(interrupt) = outside.interrupts.recv() => Happened::Interrupted(interrupt),
-            Some(asked) = outside.commands.recv() => Happened::Control(asked),
+            Some(interrupt) = outside.interrupts.recv() => LoopEvent::Interrupted(interrupt),
+            Some(asked) = outside.commands.recv() => LoopEvent::Control(asked),
             () = alarm.wait_until(next_second.min(run.cut_at).min(run.give_up_at)) => {
-                Happened::Second
+                LoopEvent::Second
             }
         };
         match happened {
-            Happened::Measured(delta) => {
+            LoopEvent::Measured(delta) => {
                 if delta.last
                     && let Some(under_way) = run.under_way.get_mut(delta.shard)
                 {
@@ -129,10 +129,10 @@ pub async fn dispatch<'a>(
                     return Vec::new();
                 }
             }
-            Happened::Silence => return Vec::new(),
-            Happened::Interrupted(interrupt) => run.interrupted(interrupt),
-            Happened::Control(asked) => run.handle_control(asked),
-            Happened::Second => {
+            LoopEvent::Silence => return Vec::new(),
+            LoopEvent::Interrupted(interrupt) => run.interrupted(interrupt),
+            LoopEvent::Control(asked) => run.handle_control(asked),
+            LoopEvent::Second => {
                 let now = clock::now();
                 if now >= run.cut_at {
                     run.cut_at = Time::NEVER;

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use super::*;
 use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::Ending;
-use crate::run::fold::Fold;
+use crate::run::aggregator::RunAggregator;
 use crate::scenario::{self, Overrides};
 use crate::verdict::trust::Level;
 
@@ -46,16 +46,16 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
             machine: Vec::new(),
             monitors: Vec::new(),
         };
-        let mut fold = Fold::new(Arc::new(opening), 1);
+        let mut fold = RunAggregator::new(Arc::new(opening), 1);
         if stops_itself {
             let mut delta = Delta::new(&plan.shape(), 0);
             delta.halt = Some(crate::stats::delta::Halt::DataEnd("rows".to_owned()));
             shard.send(delta).await.unwrap();
         }
         let mut audience = SinkSet::default();
-        let vitals = Vitals { rss: &mut || None, limit: None, monitors: &mut Vec::new };
-        let folds = Folds { fold: &mut fold, audience: &mut audience, vitals };
-        let outside = Outside { interrupts, commands };
+        let vitals = ProcessGauges { rss: &mut || None, limit: None, monitors: &mut Vec::new };
+        let folds = DispatchIo { fold: &mut fold, audience: &mut audience, vitals };
+        let outside = DispatchInputs { interrupts, commands };
         let stuck = dispatch(&plan, clock::now(), source, folds, outside).await;
         stuck.iter().for_each(|shard| fold.lose(*shard));
         (clock::now().0 / SECOND_NS, stuck, fold.conclude(Vec::new(), None))

@@ -12,13 +12,13 @@ use crate::verdict::{Judgement, Trust};
 
 /// How a run ended, and why, where its rules do not tell.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Ended {
+pub(super) struct EndOfRun {
     pub(super) ending: Ending,
     /// A sentence for people.
     pub(super) why: Option<String>,
 }
 
-impl From<Ending> for Ended {
+impl From<Ending> for EndOfRun {
     fn from(ending: Ending) -> Self {
         Self { ending, why: None }
     }
@@ -29,8 +29,8 @@ pub(super) fn of<'a>(
     judgements: &(impl Iterator<Item = &'a Judgement> + Clone),
     trust: &Trust,
     stopped: Option<&Stop>,
-    answers: Option<Answers>,
-) -> Ended {
+    answers: Option<CallSummary>,
+) -> EndOfRun {
     match stopped {
         Some(Stop::Signal(interrupt)) => return interrupt.ending().into(),
         Some(Stop::Lost) => return Ending::Interrupted.into(),
@@ -45,13 +45,13 @@ pub(super) fn of<'a>(
     let has_rules = judgements.clone().next().is_some();
     if failed.any(|judgement| !trust.doubts(judgement)) {
         Ending::Fail.into()
-    } else if let Some(why) = answers.and_then(Answers::nothing) {
-        Ended { ending: Ending::Fail, why: Some(why.to_owned()) }
+    } else if let Some(why) = answers.and_then(CallSummary::nothing) {
+        EndOfRun { ending: Ending::Fail, why: Some(why.to_owned()) }
     } else if judgements.clone().any(|judgement| trust.doubts(judgement)) {
         Ending::Inconclusive.into()
     } else if answers.is_some() && !has_rules && trust.level == Level::No {
         let why = "no threshold was judged, and the measurement cannot be trusted";
-        Ended { ending: Ending::Inconclusive, why: Some(why.to_owned()) }
+        EndOfRun { ending: Ending::Inconclusive, why: Some(why.to_owned()) }
     } else {
         Ending::Pass.into()
     }
@@ -59,7 +59,7 @@ pub(super) fn of<'a>(
 
 /// What came of a run's calls.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Answers {
+pub(super) struct CallSummary {
     /// The plan has calls.
     pub(super) has_steps: bool,
     /// Calls made.
@@ -68,7 +68,7 @@ pub(super) struct Answers {
     pub(super) complete: u64,
 }
 
-impl Answers {
+impl CallSummary {
     /// Of a finished run.
     pub(super) fn of(snapshot: &Snapshot, has_steps: bool) -> Self {
         Self {
@@ -114,9 +114,11 @@ mod tests {
         Trust { level, reasons: vec![reason] }
     }
 
-    const SOME: Option<Answers> = Some(Answers { has_steps: true, made: 9, complete: 1 });
-    const REFUSED: Option<Answers> = Some(Answers { has_steps: true, made: 9, complete: 0 });
-    const NO_CALL: Option<Answers> = Some(Answers { has_steps: true, made: 0, complete: 0 });
+    const SOME: Option<CallSummary> = Some(CallSummary { has_steps: true, made: 9, complete: 1 });
+    const REFUSED: Option<CallSummary> =
+        Some(CallSummary { has_steps: true, made: 9, complete: 0 });
+    const NO_CALL: Option<CallSummary> =
+        Some(CallSummary { has_steps: true, made: 0, complete: 0 });
 
     #[test]
     fn the_first_that_applies() {

@@ -13,17 +13,17 @@ fn body_budget(plan: &Plan) -> u64 {
     [given, free].into_iter().flatten().min().unwrap_or(1 << 30) / 2
 }
 
+pub mod aggregator;
 #[cfg(test)]
 mod control_tests;
 pub mod dispatch;
 mod ending;
 mod error_rate_abort;
-pub mod fold;
 mod look_up;
 pub mod monitors;
 pub mod rehearsal;
 pub mod replay;
-mod standing;
+mod status;
 mod supervisor;
 
 use std::cell::Cell;
@@ -48,9 +48,9 @@ use crate::target::process::Process;
 use crate::units::{show_bytes, show_count};
 use crate::wire::{self, Wire};
 
-pub use dispatch::Outside;
-use dispatch::{Folds, Vitals};
-use fold::Fold;
+use aggregator::RunAggregator;
+pub use dispatch::DispatchInputs;
+use dispatch::{DispatchIo, ProcessGauges};
 use monitors::MonitorSet;
 pub use monitors::MonitorSource;
 
@@ -160,7 +160,7 @@ pub fn run(
     let reading =
         monitors.begin(start).map_err(|e| RunError::World("no thread for monitors", e))?;
     let engine = engine::start(setups).map_err(|e| RunError::World("cannot start a shard", e))?;
-    let mut fold = Fold::new(opening, tier.shards);
+    let mut fold = RunAggregator::new(opening, tier.shards);
     let stuck = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         let (commands, received) = mpsc::channel(MAX_PENDING);
@@ -175,27 +175,30 @@ pub fn run(
             let group = by_group.then(host::group_memory).flatten();
             group.or_else(host::rss_bytes)
         };
-        let vitals =
-            Vitals { rss: &mut held, limit: facts.memory(), monitors: &mut || reading.take() };
-        let folds = Folds { fold: &mut fold, audience, vitals };
-        let outside = Outside { interrupts: receiver, commands: received };
+        let vitals = ProcessGauges {
+            rss: &mut held,
+            limit: facts.memory(),
+            monitors: &mut || reading.take(),
+        };
+        let folds = DispatchIo { fold: &mut aggregator, audience, vitals };
+        let outside = DispatchInputs { interrupts: receiver, commands: received };
         let stuck = dispatch::dispatch(&plan, start, source, folds, outside).await;
         // Answers that are on their way get out: a client that sent `stop` is told so.
         tokio::task::yield_now().await;
         stuck
     })
     .map_err(|e| RunError::World("cannot start the dispatcher", e))?;
-    stuck.iter().for_each(|shard| fold.lose(*shard));
+    stuck.iter().for_each(|shard| aggregator.lose(*shard));
     let broken = engine.join(&stuck).err();
     if let Some(why) = run_teardown(&plan, addresses, globals, &interrupts) {
         audience.publish(&RunEvent::Note(format!("teardown did not go through: {why}")));
     }
     drop(targets);
 
-    audience.publish(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
+    audience.publish(&RunEvent::SecondsCompleted(Arc::new(aggregator.finish())));
     let failed: Vec<String> =
         broken.iter().map(|error| format!("a shard failed: {error}")).collect();
-    let report = Arc::new(fold.conclude(failed, host::peak_rss_bytes()));
+    let report = Arc::new(aggregator.conclude(failed, host::peak_rss_bytes()));
     audience.publish(&RunEvent::Ended(Arc::clone(&report)));
     match broken {
         // What was measured is written all the same; its ledger says what is missing.

@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::io::Read;
 use std::sync::Arc;
 
-use super::fold::Fold;
+use super::aggregator::RunAggregator;
 use crate::event::record::{End, Entry, Reader, Unreadable};
 use crate::event::{Report, RunEvent, RunInfo, Stop};
 use crate::sinks::SinkSet;
@@ -37,7 +37,7 @@ pub fn replay(
     audience.publish(&RunEvent::Started(Arc::clone(&opening)));
     let (shape, shards) = (opening.plan.shape(), opening.generator.shards);
     let mut replay = Replay {
-        fold: Fold::new(Arc::clone(&opening), shards),
+        fold: RunAggregator::new(Arc::clone(&opening), shards),
         audience,
         unfinished: (0..shards).map(|shard| Unfinished::new(&shape, shard)).collect(),
     };
@@ -70,7 +70,7 @@ pub fn replay(
 
 /// A run that comes together again.
 struct Replay<'a> {
-    fold: Fold,
+    fold: RunAggregator,
     audience: &'a mut SinkSet,
     /// What is under way, by shard.
     unfinished: Vec<Unfinished>,

@@ -14,9 +14,9 @@ use manada::engine::once::{Once, once};
 use manada::event::control::MAX_PENDING;
 use manada::event::{GeneratorInfo, Report, RunInfo};
 use manada::plan::{Address, Archetype, Plan};
-use manada::run::dispatch::{Folds, Vitals};
-use manada::run::fold::Fold;
-use manada::run::{Outside, dispatch};
+use manada::run::aggregator::RunAggregator;
+use manada::run::dispatch::{DispatchIo, ProcessGauges};
+use manada::run::{DispatchInputs, dispatch};
 use manada::seed::Stream;
 use manada::sinks::{SinkSet, WhenFull};
 use manada::wire::Wire;
@@ -113,19 +113,19 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             machine: Vec::new(),
             monitors: Vec::new(),
         });
-        let mut fold = Fold::new(Arc::clone(&opening), shards);
+        let mut fold = RunAggregator::new(Arc::clone(&opening), shards);
         let (_keep, interrupts) = mpsc::channel(1);
         let (control, commands) = mpsc::channel(MAX_PENDING);
         send_commands(&world.steer, start, control);
-        let outside = Outside { interrupts, commands };
+        let outside = DispatchInputs { interrupts, commands };
         let mut audience = SinkSet::default();
         let said = Arc::new(Mutex::new(Vec::new()));
         audience.add("said", WhenFull::Block, Listener(Arc::clone(&said))).unwrap();
         let record = Arc::new(Mutex::new(Vec::new()));
         audience.add("record", WhenFull::Block, Recorded(Arc::clone(&record))).unwrap();
         let mut rss = || held(&world.memory, clock::now().since(start));
-        let vitals = Vitals { rss: &mut rss, limit: None, monitors: &mut Vec::new };
-        let folds = Folds { fold: &mut fold, audience: &mut audience, vitals };
+        let vitals = ProcessGauges { rss: &mut rss, limit: None, monitors: &mut Vec::new };
+        let folds = DispatchIo { fold: &mut fold, audience: &mut audience, vitals };
         dispatch::dispatch(plan, start, source, folds, outside).await;
         if let Some(teardown) = &plan.teardown {
             alone(plan, teardown, &addresses, &target, globals).await;

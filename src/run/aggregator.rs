@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::ending::{self, Answers, Ended};
+use super::ending::{self, CallSummary, EndOfRun};
 use crate::event::{Report, RunInfo, Stop};
 use crate::exit::Ending;
 use crate::plan::Outline;
@@ -18,7 +18,7 @@ use crate::verdict::{Judgement, Trust, Watch};
 
 /// A run so far.
 #[derive(Debug)]
-pub struct Fold {
+pub struct RunAggregator {
     opening: Arc<RunInfo>,
     tally: Tally,
     watch: Watch,
@@ -31,7 +31,7 @@ pub struct Fold {
     stopped_ns: u64,
 }
 
-impl Fold {
+impl RunAggregator {
     /// Of a run on so many shards that is about to begin.
     pub fn new(opening: Arc<RunInfo>, shards: usize) -> Self {
         let plan = &*opening.plan;
@@ -145,9 +145,9 @@ impl Fold {
         // What has not been judged yet may still hold.
         let judged = |one: &&Judgement| !goes_on || one.observed.is_some();
         let has_steps = !self.opening.plan.steps.is_empty();
-        let answers = (!goes_on).then(|| Answers::of(&snapshot, has_steps));
+        let answers = (!goes_on).then(|| CallSummary::of(&snapshot, has_steps));
         let judged = judgements.iter().filter(judged);
-        let Ended { ending, why } = ending::of(&judged, &trust, self.stopped.as_ref(), answers);
+        let EndOfRun { ending, why } = ending::of(&judged, &trust, self.stopped.as_ref(), answers);
         Report {
             info: Arc::clone(&self.opening),
             snapshot,

@@ -12,7 +12,7 @@ use crate::units::{Rate, nanos};
 
 /// What is kept of the last two seconds.
 #[derive(Default)]
-pub(super) struct Standing {
+pub(super) struct StatusTracker {
     last: Second,
     before: Second,
 }
@@ -24,7 +24,7 @@ struct Second {
     workloads: Vec<(Iterations, Calls)>,
 }
 
-impl Standing {
+impl StatusTracker {
     /// A second is over.
     pub(super) fn second(&mut self, snapshot: &Snapshot) {
         let workloads = snapshot.workloads.clone();
