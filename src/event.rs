@@ -9,7 +9,7 @@ pub mod stop;
 
 use std::sync::Arc;
 
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
 use crate::plan::{LoadOverride, Outline};
@@ -149,7 +149,7 @@ pub struct Report {
     /// It goes on: what was judged may change.
     pub goes_on: bool,
     /// How it ended, or would end now.
-    pub ending: Ending,
+    pub status: ExitStatus,
     /// Why, where neither a rule nor what stopped it tells.
     pub why: Option<String>,
     /// The most memory the process held, bytes.
@@ -194,7 +194,7 @@ impl Report {
     pub fn unwritten(&self, why: String) -> Self {
         let mut broken = self.broken.clone();
         broken.push(why);
-        Self { broken, ending: Ending::Broken, ..self.clone() }
+        Self { broken, status: ExitStatus::Broken, ..self.clone() }
     }
 
     /// The line for a shell that does the same again, with the same seed.

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 /// How the program ended. The first that applies wins, in the order of LANGUAGE's table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum ExitStatus {
     /// All thresholds hold, or there were none.
     Pass,
     /// The run could not be carried out, or its report could not be written.
@@ -32,7 +32,7 @@ pub enum Ending {
     Terminated,
 }
 
-impl Ending {
+impl ExitStatus {
     /// Every ending, for tables and tests.
     pub const ALL: [Self; 11] = [
         Self::Pass,
@@ -78,8 +78,8 @@ impl Ending {
     }
 }
 
-impl From<Ending> for ExitCode {
-    fn from(ending: Ending) -> Self {
+impl From<ExitStatus> for ExitCode {
+    fn from(ending: ExitStatus) -> Self {
         Self::from(ending.code())
     }
 }

@@ -6,7 +6,7 @@
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
-use manada::exit::Ending;
+use manada::exit::ExitStatus;
 
 /// Which module stands on which floor; it may name only modules on lower ones.
 const FLOORS: [&[&str]; 9] = [
@@ -327,7 +327,7 @@ fn the_readme_knows_every_scenario_and_every_exit_code() {
     let cells = readme.lines().filter_map(|line| line.strip_prefix('|')?.split('|').next());
     let codes: Vec<&str> =
         cells.flat_map(|cell| cell.split(',')).map(|code| code.trim_matches([' ', '`'])).collect();
-    for ending in Ending::ALL {
+    for ending in ExitStatus::ALL {
         let code = ending.code().to_string();
         if !codes.contains(&code.as_str()) {
             let row = format!("| {code} | … |");

@@ -105,8 +105,8 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     if trust != world.trust {
         wrong.push(format!("trust {trust}, not {}: {:?}", world.trust, report.trust.reasons));
     }
-    if report.ending.code() != world.exit {
-        wrong.push(format!("exit {}: {:?}", report.ending.code(), report.judgements));
+    if report.status.code() != world.exit {
+        wrong.push(format!("exit {}: {:?}", report.status.code(), report.judgements));
     }
     // What the time line shows is what was counted, second by second.
     let points = report.timeline.points();

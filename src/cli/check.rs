@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use super::limits::{self, Limits};
 use super::output::{self, remark};
 use super::words::{self, Changes};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::run::rehearsal::{self, Rehearsal};
 use crate::scenario::{self, Overrides};
@@ -50,7 +50,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Ending {
+pub(super) fn run(args: &Args) -> ExitStatus {
     let overrides = Overrides {
         safety: limits::file(),
         authorised: args.limits.authorised.clone(),
@@ -62,7 +62,7 @@ pub(super) fn run(args: &Args) -> Ending {
     match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {
             if overrides.environment.is_none() && !other_environments(args, &overrides) {
-                return Ending::Scenario;
+                return ExitStatus::Scenario;
             }
             for warning in &warnings {
                 remark(&warning.render(true));
@@ -81,11 +81,11 @@ pub(super) fn run(args: &Args) -> Ending {
                 plan.archetypes.len(),
                 plan.steps.len(),
             );
-            output::finish(std::io::stdout().write_all(text.as_bytes()), Ending::Pass)
+            output::finish(std::io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
         }
         Err(mistakes) => {
             remark(&mistakes.render(true));
-            if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario }
+            if mistakes.has_wrong_words() { ExitStatus::Usage } else { ExitStatus::Scenario }
         }
     }
 }
@@ -104,7 +104,7 @@ fn other_environments(args: &Args, overrides: &Overrides) -> bool {
 }
 
 /// Walks each archetype once and shows what happened.
-fn once(plan: &Plan, args: &Args) -> Ending {
+fn once(plan: &Plan, args: &Args) -> ExitStatus {
     let only = args.archetype.as_deref();
     if let Some(name) = only
         && !plan.archetypes.iter().any(|one| one.name == name)
@@ -112,7 +112,7 @@ fn once(plan: &Plan, args: &Args) -> Ending {
         let names: Vec<&str> = plan.archetypes.iter().map(|one| one.name.as_str()).collect();
         let names = names.join(", ");
         output::complain(&format_args!("no workload has an archetype `{name}`: one of {names}"));
-        return Ending::Usage;
+        return ExitStatus::Usage;
     }
     let Rehearsal { walks, ending } = match rehearsal::rehearse(plan, only, args.random) {
         Ok(rehearsal) => rehearsal,

@@ -12,7 +12,7 @@ use super::output::{complain, finish};
 use super::runs::{self, Reachable};
 use crate::event::ControlCommand;
 use crate::event::control::MAX_LINE;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::near::nearest;
 
 /// How long a run may take to answer; its dispatcher may be writing files.
@@ -50,40 +50,40 @@ pub(super) struct Args {
     command: Vec<String>,
 }
 
-pub(super) fn run(args: &Args) -> Ending {
+pub(super) fn run(args: &Args) -> ExitStatus {
     let folder = runs::folder();
     let found = match runs::secure(&folder) {
         Ok(()) => runs::all(&folder),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
             complain(&format_args!("{}: {error}", folder.display()));
-            return Ending::Broken;
+            return ExitStatus::Broken;
         }
     };
     let Some(wanted) = &args.run else { return list(&found) };
     let words = args.command.join(" ");
     if let Err(why) = ControlCommand::parse(&words) {
         complain(&why);
-        return Ending::Usage;
+        return ExitStatus::Usage;
     }
     if words.len() > MAX_LINE || words.contains(['\n', '\r']) {
         complain(&format_args!("a command is one line of at most {MAX_LINE} bytes"));
-        return Ending::Usage;
+        return ExitStatus::Usage;
     }
     let answer = choose(&found, wanted).and_then(|run| {
         let asked = ask(run, &words, PATIENCE);
         asked.map_err(|error| format!("{} ({}) does not answer: {error}", run.name, run.pid))?
     });
     match answer {
-        Ok(text) => finish(writeln!(io::stdout(), "{text}"), Ending::Pass),
+        Ok(text) => finish(writeln!(io::stdout(), "{text}"), ExitStatus::Pass),
         Err(why) => {
             complain(&why);
-            Ending::Broken
+            ExitStatus::Broken
         }
     }
 }
 
-fn list(found: &[Reachable]) -> Ending {
+fn list(found: &[Reachable]) -> ExitStatus {
     if found.is_empty() {
         complain(&"no run can be controlled: none goes on, or with `--no-control`");
     }
@@ -95,7 +95,7 @@ fn list(found: &[Reachable]) -> Ending {
     });
     let written = lines.try_for_each(|line| line);
     drop(lines);
-    finish(written, Ending::Pass)
+    finish(written, ExitStatus::Pass)
 }
 
 /// Whether a run says that all its load is paused; one that does not answer in time does not say.

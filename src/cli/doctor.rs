@@ -5,7 +5,7 @@
 use std::io::Write;
 
 use super::output::finish;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::host::{Facts, checkup};
 use crate::redact;
 use crate::sinks;
@@ -21,12 +21,12 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Ending {
+pub(super) fn run(args: &Args) -> ExitStatus {
     let found = checkup(&Facts::read());
     let text = if args.json {
         format!("{:#}\n", sinks::forecast_json::findings(&found))
     } else {
         sinks::checkup::render(&found)
     };
-    finish(anstream::stdout().write_all(redact::secrets(&text).as_bytes()), Ending::Pass)
+    finish(anstream::stdout().write_all(redact::secrets(&text).as_bytes()), ExitStatus::Pass)
 }

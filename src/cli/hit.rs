@@ -11,7 +11,7 @@ use super::launch::{self, Leaves};
 use super::limits::{self, Limits};
 use super::output::{fail, remark, report_failure};
 use super::words::{self, Common};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::scenario::hit::{self, Client, Hit};
 use crate::units::Rate;
 
@@ -175,12 +175,12 @@ impl Args {
     }
 }
 
-pub(super) fn run(args: &Args) -> Ending {
+pub(super) fn run(args: &Args) -> ExitStatus {
     let reports = &args.common.output.report;
     let name = args.url.first().map_or("--urls", String::as_str);
     let hit = match args.hit() {
         Ok(hit) => hit,
-        Err(message) => return fail(reports, name, &message, Ending::Scenario),
+        Err(message) => return fail(reports, name, &message, ExitStatus::Scenario),
     };
     match hit::plan(&hit) {
         Ok(plan) => {
@@ -189,8 +189,11 @@ pub(super) fn run(args: &Args) -> Ending {
                 Ok(plan) => launch::launch(plan, &args.common, Leaves::IfAsked),
                 Err(mistakes) => {
                     remark(&mistakes.render(true));
-                    let ending =
-                        if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario };
+                    let ending = if mistakes.has_wrong_words() {
+                        ExitStatus::Usage
+                    } else {
+                        ExitStatus::Scenario
+                    };
                     report_failure(reports, name, &mistakes.lines(), ending)
                 }
             }
@@ -198,7 +201,7 @@ pub(super) fn run(args: &Args) -> Ending {
         Err(mistakes) => {
             // What is wrong here was wrong on the command line.
             remark(&mistakes.render(true));
-            report_failure(reports, name, &mistakes.lines(), Ending::Usage)
+            report_failure(reports, name, &mistakes.lines(), ExitStatus::Usage)
         }
     }
 }

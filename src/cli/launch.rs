@@ -18,7 +18,7 @@ use super::words::{Common, Output};
 use crate::clock;
 use crate::event::Report;
 use crate::event::control::ControlClient;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Names, Redactor};
 use crate::run::{self, ControlGuards, ControlHandles, MonitorSource, RunOptions};
@@ -39,7 +39,7 @@ pub(super) enum Leaves {
 }
 
 /// Carries a plan out.
-pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
+pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> ExitStatus {
     let scenario = plan.scenario.clone();
     // Each way not to carry it out replaces an earlier run's report.
     let fail = |why: &dyn Display, ending| fail(&common.output.report, &scenario, why, ending);
@@ -48,17 +48,17 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
     }
     let watch = match watched(&common.watch) {
         Ok(watch) => watch,
-        Err(why) => return fail(&why, Ending::Usage),
+        Err(why) => return fail(&why, ExitStatus::Usage),
     };
     let signals = match Signals::hear() {
         Ok(signals) => signals,
         Err(error) => {
-            return fail(&format_args!("no thread for signals: {error}"), Ending::Broken);
+            return fail(&format_args!("no thread for signals: {error}"), ExitStatus::Broken);
         }
     };
     let folder = match claim(&plan, common, leaves) {
         Ok(folder) => folder,
-        Err(error) => return fail(&error, Ending::Broken),
+        Err(error) => return fail(&error, ExitStatus::Broken),
     };
     let mut audience = SinkSet::default();
     audience.set_hurry(signals.hurry());
@@ -70,7 +70,7 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> Ending {
         Err(error) => {
             let _ = audience.join();
             folder.as_deref().map(Folder::sweep);
-            return fail(&error, Ending::Broken);
+            return fail(&error, ExitStatus::Broken);
         }
     };
     let beside = RunOptions {
@@ -142,7 +142,7 @@ pub(super) fn tell(
     mut report: Arc<Report>,
     output: &Output,
     (folder, kept): (Option<&Path>, &str),
-) -> Ending {
+) -> ExitStatus {
     let failed = audience.join().err().map(|(name, error)| {
         let why = format!("the report ({name}) could not be written: {error}");
         complain(&why);
@@ -151,11 +151,11 @@ pub(super) fn tell(
     });
     if let Err(error) = streams.write(failed) {
         complain(&format_args!("the report could not be written: {error}"));
-        return Ending::Broken;
+        return ExitStatus::Broken;
     }
     // Files have their names only now.
     let paths = paths(folder, &output.report);
-    finish(print(&report, output, &paths, kept), report.ending)
+    finish(print(&report, output, &paths, kept), report.status)
 }
 
 /// All that a run wrote: its folder's files, then what else was asked for.

@@ -27,7 +27,7 @@ use std::io::{self, Write};
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::redact::{Names, Redactor};
 use crate::scenario::schema::{Of, document};
 use output::remark;
@@ -105,7 +105,7 @@ enum Kind {
 }
 
 /// Does what the command line says.
-pub fn main() -> Ending {
+pub fn main() -> ExitStatus {
     let (words, notes) = spellings::rewritten(std::env::args_os());
     let words = match Words::try_parse_from(words) {
         Ok(words) => words,
@@ -119,7 +119,7 @@ pub fn main() -> Ending {
                 Cow::Owned(hidden) if !asked => remark(&hidden),
                 _ => drop(error.print()),
             }
-            return if asked { Ending::Pass } else { Ending::Usage };
+            return if asked { ExitStatus::Pass } else { ExitStatus::Usage };
         }
     };
     for note in notes {
@@ -139,17 +139,17 @@ pub fn main() -> Ending {
     }
 }
 
-fn schema(of: Kind) -> Ending {
+fn schema(of: Kind) -> ExitStatus {
     let of = match of {
         Kind::Scenario => Of::Scenario,
         Kind::Archetype => Of::Archetype,
     };
     let text = format!("{:#}\n", document(of));
-    output::finish(io::stdout().write_all(text.as_bytes()), Ending::Pass)
+    output::finish(io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
 }
 
-fn completions(shell: clap_complete::Shell) -> Ending {
+fn completions(shell: clap_complete::Shell) -> ExitStatus {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Words::command(), "manada", &mut script);
-    output::finish(io::stdout().write_all(&script), Ending::Pass)
+    output::finish(io::stdout().write_all(&script), ExitStatus::Pass)
 }

@@ -7,7 +7,7 @@ use std::fmt::Display;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::host;
 use crate::printable::printable_lines;
 use crate::redact::{self, Names, Redactor};
@@ -20,13 +20,13 @@ const PIECE: usize = 4_096;
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The ending after writing to standard output.
-pub(super) fn finish(written: io::Result<()>, ending: Ending) -> Ending {
+pub(super) fn finish(written: io::Result<()>, ending: ExitStatus) -> ExitStatus {
     match written.and_then(|()| io::stdout().flush()) {
         Ok(()) => ending,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ending,
         Err(error) => {
             complain(&format_args!("cannot write to standard output: {error}"));
-            Ending::Broken
+            ExitStatus::Broken
         }
     }
 }
@@ -43,8 +43,8 @@ pub(super) fn fail(
     reports: &[Export],
     scenario: &str,
     why: &dyn Display,
-    ending: Ending,
-) -> Ending {
+    ending: ExitStatus,
+) -> ExitStatus {
     complain(why);
     report_failure(reports, scenario, &why.to_string(), ending)
 }
@@ -54,8 +54,8 @@ pub(super) fn report_failure(
     reports: &[Export],
     scenario: &str,
     why: &str,
-    ending: Ending,
-) -> Ending {
+    ending: ExitStatus,
+) -> ExitStatus {
     let written = NotCarriedOut::new(scenario, why, ending).write(reports);
     // Where a report's place was the reason, it has been said.
     if let Err(error) = written.map_err(|error| error.to_string())

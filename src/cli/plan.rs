@@ -13,7 +13,7 @@ use super::limits::Limits;
 use super::output::{complain, finish, remark};
 use super::words::{self, Changes, Load};
 use crate::engine::tier;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::host;
 use crate::plan::Plan;
 use crate::plan::forecast::needs::short_of;
@@ -60,7 +60,7 @@ pub(super) struct Args {
     json: bool,
 }
 
-pub(super) fn run(args: &Args) -> Ending {
+pub(super) fn run(args: &Args) -> ExitStatus {
     let overrides =
         Overrides { seed: args.seed, ..words::overrides(&args.changes, &args.load, &args.limits) };
     let plan = match scenario::load(&args.scenario, &overrides) {
@@ -70,7 +70,11 @@ pub(super) fn run(args: &Args) -> Ending {
         }
         Err(mistakes) => {
             remark(&mistakes.render(true));
-            return if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario };
+            return if mistakes.has_wrong_words() {
+                ExitStatus::Usage
+            } else {
+                ExitStatus::Scenario
+            };
         }
     };
     let mut assumed = Assumed { fallback_s: args.service_time.as_secs_f64(), series_s: Vec::new() };
@@ -82,14 +86,14 @@ pub(super) fn run(args: &Args) -> Ending {
             }
             Err(why) => {
                 complain(&format_args!("{}: {why}", path.display()));
-                return Ending::Scenario;
+                return ExitStatus::Scenario;
             }
         }
     }
     show(args, &plan, &assumed)
 }
 
-fn show(args: &Args, plan: &Plan, assumed: &Assumed) -> Ending {
+fn show(args: &Args, plan: &Plan, assumed: &Assumed) -> ExitStatus {
     let mut forecast = Forecast::of(plan, assumed);
     let limits = run::limits();
     let refused = refuse(plan, &limits);
@@ -120,7 +124,7 @@ fn show(args: &Args, plan: &Plan, assumed: &Assumed) -> Ending {
     for refusal in &refused {
         complain(refusal);
     }
-    let ending = if refused.is_empty() { Ending::Pass } else { Ending::Scenario };
+    let ending = if refused.is_empty() { ExitStatus::Pass } else { ExitStatus::Scenario };
     finish(anstream::stdout().write_all(redact::secrets(&text).as_bytes()), ending)
 }
 

@@ -14,7 +14,7 @@ use super::launch;
 use super::output::fail;
 use super::words::{self, Output};
 use crate::event::record;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::run::replay;
 use crate::sinks::SinkSet;
 use crate::sinks::folder::Folder;
@@ -43,7 +43,7 @@ pub(super) struct Args {
     output: Output,
 }
 
-pub(super) fn run(args: &Args) -> Ending {
+pub(super) fn run(args: &Args) -> ExitStatus {
     let path =
         if args.folder.is_dir() { args.folder.join(record::FILE) } else { args.folder.clone() };
     let shown = path.display().to_string();
@@ -62,17 +62,17 @@ pub(super) fn run(args: &Args) -> Ending {
                  behind, with its {}",
                 record::FILE
             );
-            return fail(&why, Ending::Scenario);
+            return fail(&why, ExitStatus::Scenario);
         }
     };
     if args.out.as_deref().is_some_and(|out| same(out, &path)) {
         let why = "the record lies in this very folder: choose another for --out";
-        return fail(&why, Ending::Usage);
+        return fail(&why, ExitStatus::Usage);
     }
     let claimed = args.out.as_deref().map(|out| launch::claim_folder(out, args.force)).transpose();
     let out = match claimed {
         Ok(out) => out,
-        Err(error) => return fail(&error, Ending::Broken),
+        Err(error) => return fail(&error, ExitStatus::Broken),
     };
     let mut audience = SinkSet::default();
     let seated = launch::add_files(&mut audience, out.as_ref())
@@ -82,7 +82,7 @@ pub(super) fn run(args: &Args) -> Ending {
         Err(error) => {
             let _ = audience.join();
             out.as_deref().map(Folder::sweep);
-            return fail(&error, Ending::Broken);
+            return fail(&error, ExitStatus::Broken);
         }
     };
     let report = match replay::replay(file, rules, &mut audience) {
@@ -90,7 +90,7 @@ pub(super) fn run(args: &Args) -> Ending {
         Err(error) => {
             let _ = audience.join();
             out.as_deref().map(Folder::sweep);
-            return fail(&format!("cannot read {shown}: {error}"), Ending::Scenario);
+            return fail(&format!("cannot read {shown}: {error}"), ExitStatus::Scenario);
         }
     };
     launch::tell(audience, &streams, report, &args.output, (args.out.as_deref(), ""))

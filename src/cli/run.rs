@@ -8,7 +8,7 @@ use super::launch::{self, Leaves};
 use super::limits::Limits;
 use super::output::{remark, report_failure};
 use super::words::{self, Changes, Common, Load};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::scenario::{self, Overrides};
 
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,7 @@ pub(super) struct Args {
     common: Common,
 }
 
-pub(super) fn run(args: &Args) -> Ending {
+pub(super) fn run(args: &Args) -> ExitStatus {
     let overrides = Overrides {
         seed: args.common.seed,
         thresholds: args.common.threshold.clone(),
@@ -46,7 +46,8 @@ pub(super) fn run(args: &Args) -> Ending {
         }
         Err(mistakes) => {
             remark(&mistakes.render(true));
-            let ending = if mistakes.has_wrong_words() { Ending::Usage } else { Ending::Scenario };
+            let ending =
+                if mistakes.has_wrong_words() { ExitStatus::Usage } else { ExitStatus::Scenario };
             let file = args.scenario.display().to_string();
             report_failure(&args.common.output.report, &file, &mistakes.lines(), ending)
         }

@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 use crate::clock;
 use crate::curve::Distribution;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::host;
 use crate::seed::Seed;
 use crate::target::process::LISTENING;
@@ -63,7 +63,7 @@ pub(crate) struct Args {
 }
 
 /// Serves until it is told to end. That it was told so is its normal end.
-pub(crate) fn run(args: Args) -> Ending {
+pub(crate) fn run(args: Args) -> ExitStatus {
     if !args.listen.ip().is_loopback() && !args.allow_remote {
         return refuse(&format!(
             "{} can be reached from other machines; say --allow-remote if they may",
@@ -74,10 +74,10 @@ pub(crate) fn run(args: Args) -> Ending {
         return refuse("the shares of --fail add up to more than 100%");
     }
     match serve(args) {
-        Ok(()) => Ending::Pass,
+        Ok(()) => ExitStatus::Pass,
         Err(error) => {
             complain(&error.to_string());
-            Ending::Broken
+            ExitStatus::Broken
         }
     }
 }
@@ -131,9 +131,9 @@ fn told_to_end(stdin_too: bool) -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn refuse(message: &str) -> Ending {
+fn refuse(message: &str) -> ExitStatus {
     complain(message);
-    Ending::Usage
+    ExitStatus::Usage
 }
 
 fn complain(message: &str) {

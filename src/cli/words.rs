@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 
 use super::limits::{self, Limits};
 use super::output::fail;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::scenario::Overrides;
 use crate::seed::Seed;
 use crate::sinks::exports::Export;
@@ -81,12 +81,12 @@ pub(super) struct Output {
 impl Output {
     /// Whether each form has a place of its own. Two that would share one are told, and files of
     /// an earlier run replaced; `scenario` is what was to be carried out.
-    pub(super) fn has_a_place_each(&self, scenario: &str) -> Result<(), Ending> {
+    pub(super) fn has_a_place_each(&self, scenario: &str) -> Result<(), ExitStatus> {
         let Some(why) = self.shared_place() else { return Ok(()) };
         // Standard output would get two of them.
         let files = |export: &&Export| export.path.is_some();
         let files: Vec<Export> = self.report.iter().filter(files).cloned().collect();
-        Err(fail(&files, scenario, &why, Ending::Usage))
+        Err(fail(&files, scenario, &why, ExitStatus::Usage))
     }
 
     /// Which place two forms would share, and what to do.

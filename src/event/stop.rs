@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::stats::delta::Halt;
 
 /// What came from outside to end the run.
@@ -25,12 +25,12 @@ pub enum Interrupt {
 
 impl Interrupt {
     /// How the program ends for it.
-    pub const fn ending(self) -> Ending {
+    pub const fn ending(self) -> ExitStatus {
         match self {
-            Self::Int | Self::Control => Ending::Interrupted,
-            Self::Term => Ending::Terminated,
-            Self::Hup => Ending::HungUp,
-            Self::Quit => Ending::Quit,
+            Self::Int | Self::Control => ExitStatus::Interrupted,
+            Self::Term => ExitStatus::Terminated,
+            Self::Hup => ExitStatus::HungUp,
+            Self::Quit => ExitStatus::Quit,
         }
     }
 }

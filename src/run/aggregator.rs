@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use super::ending::{self, CallSummary, EndOfRun};
+use super::exit_status::{self, CallSummary, EndOfRun};
 use crate::event::{Report, RunInfo, Stop};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::plan::Outline;
 use crate::stats::{
     CompletedSecond, Delta, GaugeSample, Gauges, Point, Seconds, Snapshot, StateChange, Tally,
@@ -130,8 +130,8 @@ impl RunAggregator {
         let (timeline, snapshot) = (std::mem::take(&mut self.timeline), Arc::new(snapshot));
         let judgements = self.watch.conclude(snapshot.until_ns, &snapshot);
         let report = self.report(snapshot, judgements, timeline, false);
-        let ending = if broken.is_empty() { report.ending } else { Ending::Broken };
-        Report { broken, ending, rss_peak, ..report }
+        let ending = if broken.is_empty() { report.status } else { ExitStatus::Broken };
+        Report { broken, status: ending, rss_peak, ..report }
     }
 
     fn report(
@@ -147,7 +147,8 @@ impl RunAggregator {
         let has_steps = !self.opening.plan.steps.is_empty();
         let answers = (!goes_on).then(|| CallSummary::of(&snapshot, has_steps));
         let judged = judgements.iter().filter(judged);
-        let EndOfRun { ending, why } = ending::of(&judged, &trust, self.stopped.as_ref(), answers);
+        let EndOfRun { ending, why } =
+            exit_status::of(&judged, &trust, self.stopped.as_ref(), answers);
         Report {
             info: Arc::clone(&self.opening),
             snapshot,
@@ -157,7 +158,7 @@ impl RunAggregator {
             stopped: self.stopped.as_ref().map(ToString::to_string),
             broken: Vec::new(),
             goes_on,
-            ending,
+            status: ending,
             why,
             rss_peak: None,
         }

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 
 use super::*;
 use crate::event::{GeneratorInfo, Report, RunInfo};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::run::aggregator::RunAggregator;
 use crate::scenario::{self, Overrides};
 use crate::verdict::trust::Level;
@@ -66,12 +66,12 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
 fn a_shard_that_does_not_stop_is_given_up_and_named() {
     let (gave_up_s, stuck, report) = deaf_shard(&[Interrupt::Int, Interrupt::Int], false);
     assert_eq!((gave_up_s, stuck), (2, vec![0]));
-    assert_eq!((report.ending, report.trust.level), (Ending::Interrupted, Level::No));
+    assert_eq!((report.status, report.trust.level), (ExitStatus::Interrupted, Level::No));
     let reason = &report.trust.reasons[0].hint;
     assert!(reason.contains("shard 0 did not stop"), "{reason}");
 
     let (gave_up_s, _, report) = deaf_shard(&[Interrupt::Quit], false);
-    assert_eq!((gave_up_s, report.ending), (2, Ending::Quit));
+    assert_eq!((gave_up_s, report.status), (2, ExitStatus::Quit));
 
     // With nobody there to hurry it: the grace of 3 s, and 10 s more.
     let (gave_up_s, stuck, report) = deaf_shard(&[], true);

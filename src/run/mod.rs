@@ -17,8 +17,8 @@ pub mod aggregator;
 #[cfg(test)]
 mod control_tests;
 pub mod dispatch;
-mod ending;
 mod error_rate_abort;
+mod exit_status;
 mod look_up;
 pub mod monitors;
 pub mod rehearsal;
@@ -38,7 +38,7 @@ use crate::engine::once::Once;
 use crate::engine::{self, Variables, tier};
 use crate::event::control::MAX_PENDING;
 use crate::event::{ControlRequest, GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::host;
 use crate::plan::forecast::{self, Limits};
 use crate::plan::{Address, Archetype, Load, Plan, Target};
@@ -99,12 +99,12 @@ pub enum RunError {
 
 impl RunError {
     /// How the program ends for it.
-    pub fn ending(&self) -> Ending {
+    pub fn ending(&self) -> ExitStatus {
         match self {
-            Self::TooBig(_) | Self::Forbidden(_) | Self::Unwatched(_) => Ending::Scenario,
-            Self::Stopped(_) => Ending::Aborted,
+            Self::TooBig(_) | Self::Forbidden(_) | Self::Unwatched(_) => ExitStatus::Scenario,
+            Self::Stopped(_) => ExitStatus::Aborted,
             Self::Interrupted(interrupt) => interrupt.ending(),
-            Self::Setup(_) | Self::World(..) => Ending::Broken,
+            Self::Setup(_) | Self::World(..) => ExitStatus::Broken,
         }
     }
 }

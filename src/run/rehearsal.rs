@@ -8,7 +8,7 @@ use crate::clock;
 use crate::engine::once::{Once, witnessed};
 use crate::engine::{self, Variables, Witness};
 use crate::event::DryRunTrace;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::plan::{Address, Archetype, Plan, Step};
 use crate::sinks::SinkSet;
 use crate::stats::delta::Halt;
@@ -21,7 +21,7 @@ pub struct Rehearsal {
     /// Each walk, in order.
     pub walks: Vec<DryRunTrace>,
     /// How it ended.
-    pub ending: Ending,
+    pub ending: ExitStatus,
 }
 
 /// What all walks add up to.
@@ -157,12 +157,12 @@ impl Sum {
         went
     }
 
-    fn ending(&self) -> Ending {
+    fn ending(&self) -> ExitStatus {
         match self {
-            Self { forbidden: true, .. } => Ending::Aborted,
-            Self { answers: 0, unreached: 1.., .. } => Ending::Broken,
-            Self { failed: true, .. } => Ending::Fail,
-            _ => Ending::Pass,
+            Self { forbidden: true, .. } => ExitStatus::Aborted,
+            Self { answers: 0, unreached: 1.., .. } => ExitStatus::Broken,
+            Self { failed: true, .. } => ExitStatus::Fail,
+            _ => ExitStatus::Pass,
         }
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: a bound says that it is one; what rests on few calls says so.
 
 use crate::event::Report;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Judgement;
 use crate::verdict::judge::StoppedRun;
@@ -30,9 +30,9 @@ impl Judged {
 
 /// How a run ended, in a word; without a rule none was kept.
 pub(super) fn verdict(report: &Report) -> &'static str {
-    match report.ending {
-        Ending::Pass if report.judgements.is_empty() => "done",
-        _ => report.ending.verdict().unwrap_or("not carried out"),
+    match report.status {
+        ExitStatus::Pass if report.judgements.is_empty() => "done",
+        _ => report.status.verdict().unwrap_or("not carried out"),
     }
 }
 
@@ -168,12 +168,12 @@ mod tests {
     #[test]
     fn what_was_not_judged_did_not_pass() {
         let mut report = made_up(3, "shop");
-        report.ending = Ending::Pass;
+        report.status = ExitStatus::Pass;
         assert!(!report.judgements.is_empty());
         assert_eq!(verdict(&report), "pass");
         report.judgements.clear();
         assert_eq!(verdict(&report), "done");
-        report.ending = Ending::Interrupted;
+        report.status = ExitStatus::Interrupted;
         assert_eq!(verdict(&report), "interrupted");
     }
 }

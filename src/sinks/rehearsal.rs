@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::paint::{BAD, BOLD, DIM, GOOD, paint, plain};
 use crate::event::{DryRunTrace, TraceEvent, TracedCall};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::stats::outcome;
 use crate::units::{show_bytes, show_us};
 
 /// All walks as text, with ANSI colours.
-pub fn render(scenario: &str, walks: &[DryRunTrace], ending: Ending) -> String {
+pub fn render(scenario: &str, walks: &[DryRunTrace], ending: ExitStatus) -> String {
     let mut out = String::new();
     for walk in walks {
         let number =
@@ -44,9 +44,9 @@ pub fn render(scenario: &str, walks: &[DryRunTrace], ending: Ending) -> String {
         out.push('\n');
     }
     let word = match ending {
-        Ending::Pass => paint(GOOD, "PASS"),
-        Ending::Aborted => paint(BAD, "ABORTED"),
-        Ending::Broken => paint(BAD, "UNREACHABLE"),
+        ExitStatus::Pass => paint(GOOD, "PASS"),
+        ExitStatus::Aborted => paint(BAD, "ABORTED"),
+        ExitStatus::Broken => paint(BAD, "UNREACHABLE"),
         _ => paint(BAD, "FAIL"),
     };
     let calls = walks.iter().flat_map(|walk| &walk.events);
@@ -103,7 +103,7 @@ fn call(out: &mut String, call: &TracedCall) {
 }
 
 /// The same as a document.
-pub fn document(scenario: &str, walks: &[DryRunTrace], ending: Ending) -> Value {
+pub fn document(scenario: &str, walks: &[DryRunTrace], ending: ExitStatus) -> Value {
     let mut document = json!({
         "version": 1,
         "scenario": scenario,

@@ -13,7 +13,7 @@ use super::steps::quantile;
 use super::table::{Align, Table};
 use super::{addresses, bars, failures, held, steps};
 use crate::event::Report;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::stats::{Latency, outcome};
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Trust;
@@ -54,14 +54,14 @@ pub(super) fn heading(out: &mut String, text: &str) {
 
 fn verdict(out: &mut String, report: &Report) {
     let plan = &report.info.plan;
-    let (word, style) = match report.ending {
-        Ending::Pass => ("PASS", GOOD),
-        Ending::Fail => ("FAIL", BAD),
-        Ending::Aborted => ("ABORTED", BAD),
-        Ending::Inconclusive => ("INCONCLUSIVE", WARN),
+    let (word, style) = match report.status {
+        ExitStatus::Pass => ("PASS", GOOD),
+        ExitStatus::Fail => ("FAIL", BAD),
+        ExitStatus::Aborted => ("ABORTED", BAD),
+        ExitStatus::Inconclusive => ("INCONCLUSIVE", WARN),
         _ => ("INTERRUPTED", WARN),
     };
-    let word = if plan.thresholds.is_empty() && report.ending == Ending::Pass {
+    let word = if plan.thresholds.is_empty() && report.status == ExitStatus::Pass {
         paint(BOLD, "DONE")
     } else {
         paint(style, word)
@@ -72,7 +72,7 @@ fn verdict(out: &mut String, report: &Report) {
         "\n{word}  {}  {took}, seed {}, exit code {}",
         paint(BOLD, &plain(&plan.scenario)),
         plan.seed.value(),
-        report.ending.code(),
+        report.status.code(),
     );
     if let Some(why) = &report.why {
         label(out, "verdict", &paint(style, &plain(why)));

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use crate::event::Report;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::sinks::judged;
 use crate::sinks::paint::plain;
 use crate::verdict::trust::Level;
@@ -20,8 +20,8 @@ pub(super) fn render(report: &Report) -> String {
     };
     let scenario = &report.info.plan.scenario;
     // A rule that was missed on numbers that cannot be trusted says nothing about a change.
-    let level = match report.ending {
-        Ending::Inconclusive => "warning",
+    let level = match report.status {
+        ExitStatus::Inconclusive => "warning",
         _ => "error",
     };
     for judgement in report.judgements.iter().filter(|judgement| !judgement.passed) {
@@ -38,7 +38,7 @@ pub(super) fn render(report: &Report) -> String {
         say("warning", &format!("{scenario}: trust {}", reason.level.name()), &text);
     }
     if let Some(why) = &report.why {
-        let kind = if report.ending == Ending::Fail { "error" } else { "warning" };
+        let kind = if report.status == ExitStatus::Fail { "error" } else { "warning" };
         say(kind, &format!("{scenario}: verdict"), why);
     }
     if let Some(why) = &report.stopped {
@@ -48,10 +48,10 @@ pub(super) fn render(report: &Report) -> String {
         say("error", &format!("{scenario}: not carried out"), why);
     }
     let verdict = judged::verdict(report);
-    let code = report.ending.code();
-    let level = match report.ending {
-        Ending::Pass if report.trust.level == Level::Yes => "notice",
-        Ending::Pass | Ending::Inconclusive => "warning",
+    let code = report.status.code();
+    let level = match report.status {
+        ExitStatus::Pass if report.trust.level == Level::Yes => "notice",
+        ExitStatus::Pass | ExitStatus::Inconclusive => "warning",
         _ => "error",
     };
     say(level, scenario, &format!("{verdict}, exit code {code}"));

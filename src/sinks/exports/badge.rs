@@ -5,7 +5,7 @@
 use maud::html;
 
 use crate::event::Report;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::sinks::judged;
 use crate::sinks::paint::plain;
 use crate::sinks::steps::quantile;
@@ -17,15 +17,17 @@ pub(super) fn render(report: &Report) -> String {
     let measured = &report.snapshot.measured;
     let response = measured.response(|_| true, measured.lost());
     let verdict = judged::verdict(report);
-    let value = match report.ending {
-        Ending::Pass | Ending::Fail => format!("{verdict} · p95 {}", quantile(&response, 0.95)),
+    let value = match report.status {
+        ExitStatus::Pass | ExitStatus::Fail => {
+            format!("{verdict} · p95 {}", quantile(&response, 0.95))
+        }
         _ => verdict.to_owned(),
     };
     // Dark enough for white letters: a contrast of at least 4.5.
-    let colour = match report.ending {
-        Ending::Pass if report.judgements.is_empty() => "#0d5a9e",
-        Ending::Pass => "#2e7d32",
-        Ending::Fail | Ending::Aborted | Ending::Broken => "#c62828",
+    let colour = match report.status {
+        ExitStatus::Pass if report.judgements.is_empty() => "#0d5a9e",
+        ExitStatus::Pass => "#2e7d32",
+        ExitStatus::Fail | ExitStatus::Aborted | ExitStatus::Broken => "#c62828",
         _ => "#8a5a00",
     };
     draw(&report.info.plan.scenario, &value, colour)

@@ -9,7 +9,7 @@ use std::time::Duration;
 use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, TestSuite};
 
 use crate::event::Report;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::sinks::judged;
 use crate::sinks::paint::plain;
 use crate::units::show_count;
@@ -40,15 +40,16 @@ fn case(name: &str, class: &str, failure: Option<(NonSuccessKind, String)>) -> T
 /// Whether it was carried out, and whether its numbers can be believed.
 fn run(report: &Report, took: Duration) -> TestSuite {
     let scenario = &report.info.plan.scenario;
-    let whole = matches!(report.ending, Ending::Pass | Ending::Fail | Ending::Inconclusive);
+    let whole =
+        matches!(report.status, ExitStatus::Pass | ExitStatus::Fail | ExitStatus::Inconclusive);
     let stopped = || {
         let why = report.stopped.as_deref().or(report.broken.first().map(String::as_str));
-        let verdict = report.ending.verdict().unwrap_or("not carried out");
+        let verdict = report.status.verdict().unwrap_or("not carried out");
         (NonSuccessKind::Error, plain(&format!("{verdict}: {}", why.unwrap_or("see the log"))))
     };
     let mut carried = case("carried out", scenario, (!whole).then(stopped));
     carried.set_time(took);
-    let doubt = (report.ending == Ending::Inconclusive).then(|| {
+    let doubt = (report.status == ExitStatus::Inconclusive).then(|| {
         let reasons = report.trust.reasons.iter().filter(|reason| reason.level == Level::No);
         let words = reasons.map(|reason| format!("{}: {}", reason.check, reason.hint));
         let mut words: Vec<String> = report.why.iter().cloned().chain(words).collect();
@@ -57,7 +58,7 @@ fn run(report: &Report, took: Duration) -> TestSuite {
         }
         (NonSuccessKind::Error, plain(&words.join("; ")))
     });
-    let nothing = report.why.as_deref().filter(|_| report.ending == Ending::Fail);
+    let nothing = report.why.as_deref().filter(|_| report.status == ExitStatus::Fail);
     let nothing = nothing.map(|why| (NonSuccessKind::Failure, plain(why)));
     let mut suite = TestSuite::new("run");
     let mut trusted = case("numbers can be trusted", scenario, doubt);
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn degraded_numbers_are_no_pass_and_every_rule_shows_its_values() {
         let mut report = made_up(3, "shop");
-        report.ending = Ending::Pass;
+        report.status = ExitStatus::Pass;
         report.judgements[0].passed = true;
         assert_eq!(report.trust.level, Level::Degraded);
         let named = |report: &Report, name: &str| {
@@ -156,11 +157,11 @@ mod tests {
         let values = rule.system_out.unwrap();
         assert!(values.as_str().starts_with("observed ≥ 300 ms, limit 250 ms"), "{values:?}");
         // What makes a run inconclusive is an error, as before.
-        report.ending = Ending::Inconclusive;
+        report.status = ExitStatus::Inconclusive;
         let trusted = named(&report, "numbers can be trusted");
         assert!(matches!(trusted.status, TestCaseStatus::NonSuccess { .. }));
         report.trust.reasons.clear();
-        report.ending = Ending::Pass;
+        report.status = ExitStatus::Pass;
         let trusted = named(&report, "numbers can be trusted");
         assert!(matches!(trusted.status, TestCaseStatus::Success { .. }));
     }

@@ -33,7 +33,7 @@ pub(super) fn not_carried_out(scenario: &str, why: &str) -> String {
 fn head(out: &mut String, report: &Report) {
     let plan = &report.info.plan;
     let verdict = judged::verdict(report);
-    let mark = match report.ending.code() {
+    let mark = match report.status.code() {
         // Nothing was judged: nothing is good.
         0 if report.judgements.is_empty() => "☑️",
         0 => "✅",
@@ -45,7 +45,7 @@ fn head(out: &mut String, report: &Report) {
         let _ = writeln!(out, "{}\n", text(description));
     }
     let took = show_us(report.snapshot.elapsed_ns / 1_000);
-    let (code, seed) = (report.ending.code(), plan.seed.value());
+    let (code, seed) = (report.status.code(), plan.seed.value());
     let trust = report.trust.level.name();
     let _ = writeln!(out, "{took} · exit code {code} · seed {seed} · trust **{trust}**\n");
     if let Some(why) = &report.why {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::export_file::ExportFile;
 use super::{Export, Form, annotations, badge, markdown};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::printable::printable_lines;
 use crate::redact::{self, Names, Redactor};
 use crate::sinks::page;
@@ -26,12 +26,12 @@ pub struct NotCarriedOut {
     /// Why; may have several lines.
     pub why: String,
     /// How the program ends.
-    pub ending: Ending,
+    pub ending: ExitStatus,
 }
 
 impl NotCarriedOut {
     /// A run of `scenario`, with credentials redacted in both texts.
-    pub fn new(scenario: &str, why: &str, ending: Ending) -> Self {
+    pub fn new(scenario: &str, why: &str, ending: ExitStatus) -> Self {
         let names = Names::default();
         let redactor = Redactor::new(&names);
         let shown = |text: &str| redact::secrets(&redactor.sentence(text)).into_owned();
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn every_form_has_the_reason_as_text() {
         let why = "step `a`: <b> http://u:pw@h/ 5%\n\n::error::x";
-        let run = NotCarriedOut::new("s<i>", why, Ending::Broken);
+        let run = NotCarriedOut::new("s<i>", why, ExitStatus::Broken);
         for (form, parts) in [
             (Form::Json, &["\"exit_code\": 1", "\"verdict\": null", "step `a`: <b>"][..]),
             (Form::Junit, &["errors=\"1\"", "name=\"carried out\"", "&lt;b&gt;"]),

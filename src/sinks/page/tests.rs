@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use super::*;
 use crate::event::{GeneratorInfo, RunInfo};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::plan::outline::{Client, Strand};
 use crate::plan::policy::BreakerName;
 use crate::plan::{Outline, Series, Source};
@@ -73,7 +73,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         stopped: Some(text.to_owned()),
         why: None,
         goes_on: false,
-        ending: Ending::Fail,
+        status: ExitStatus::Fail,
         rss_peak: Some(1 << 24),
     }
 }

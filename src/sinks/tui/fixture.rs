@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::clock::Time;
 use crate::event::{GeneratorInfo, Report, RunInfo};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::plan::Outline;
 use crate::scenario::{self, Overrides};
 use crate::stats::exemplar::{Exemplar, Failing};
@@ -376,7 +376,7 @@ fn make_report() -> Report {
         broken: Vec::new(),
         why: None,
         goes_on: true,
-        ending: Ending::Fail,
+        status: ExitStatus::Fail,
         rss_peak: Some(48_000_000),
     }
 }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::event::{Report, RunEvent, RunInfo};
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::plan::Outline;
 use crate::sinks::overrides::OverrideTimeline;
 use crate::units::nanos;
@@ -134,10 +134,10 @@ impl State {
     /// The verdict as it stands: a word, and whether it is good; none: nothing is judged.
     pub(super) fn verdict(&self) -> Option<(&'static str, bool)> {
         let report = self.report.as_ref()?;
-        if report.judgements.is_empty() && report.ending == Ending::Pass {
+        if report.judgements.is_empty() && report.status == ExitStatus::Pass {
             return None;
         }
-        Some((report.ending.verdict().unwrap_or("broken"), report.ending == Ending::Pass))
+        Some((report.status.verdict().unwrap_or("broken"), report.status == ExitStatus::Pass))
     }
 }
 

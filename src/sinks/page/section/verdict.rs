@@ -9,7 +9,7 @@ use super::super::View;
 use super::super::words::{Say, percent};
 use super::fact;
 use crate::event::Report;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::sinks::steps::{quantile, show_quantile};
 use crate::units::{show_count, show_rate, show_us};
 use crate::verdict::trust::{Level, Reason};
@@ -17,25 +17,25 @@ use crate::verdict::trust::{Level, Reason};
 /// How it ended, or that it goes on, in a word.
 pub fn word(report: &Report) -> &'static str {
     let judged = !report.info.plan.thresholds.is_empty();
-    match report.ending {
+    match report.status {
         _ if report.goes_on => "RUNNING",
-        Ending::Pass if !judged => "DONE",
-        Ending::Pass => "PASS",
-        Ending::Fail => "FAIL",
-        Ending::Aborted => "ABORTED",
-        Ending::Inconclusive => "INCONCLUSIVE",
-        Ending::Broken => "BROKEN",
+        ExitStatus::Pass if !judged => "DONE",
+        ExitStatus::Pass => "PASS",
+        ExitStatus::Fail => "FAIL",
+        ExitStatus::Aborted => "ABORTED",
+        ExitStatus::Inconclusive => "INCONCLUSIVE",
+        ExitStatus::Broken => "BROKEN",
         _ => "INTERRUPTED",
     }
 }
 
 /// The style sheet's name for it.
 fn colour(report: &Report) -> &'static str {
-    match report.ending {
+    match report.status {
         _ if report.goes_on => "running",
-        Ending::Pass if report.info.plan.thresholds.is_empty() => "done",
-        Ending::Pass => "good",
-        Ending::Fail | Ending::Aborted | Ending::Broken => "bad",
+        ExitStatus::Pass if report.info.plan.thresholds.is_empty() => "done",
+        ExitStatus::Pass => "good",
+        ExitStatus::Fail | ExitStatus::Aborted | ExitStatus::Broken => "bad",
         _ => "warn",
     }
 }
@@ -44,7 +44,7 @@ pub fn render(view: &View<'_>) -> Markup {
     let View { report, plan, snapshot, .. } = view;
     let started = humantime::format_rfc3339_seconds(report.info.started_at).to_string();
     let took = show_us(snapshot.elapsed_ns / 1_000);
-    let stands = report.ending.verdict().filter(|_| report.goes_on);
+    let stands = report.status.verdict().filter(|_| report.goes_on);
     html! {
         div.hero {
             div {
@@ -56,7 +56,7 @@ pub fn render(view: &View<'_>) -> Markup {
                 @if let Some(verdict) = stands { p.note { "As it stands: " (verdict) } }
             }
             dl.facts {
-                @if !report.goes_on { (fact("exit code", &html! { (report.ending.code()) })) }
+                @if !report.goes_on { (fact("exit code", &html! { (report.status.code()) })) }
                 (fact("began", &html! { time datetime=(started) { (started.replace('T', " ")) } }))
                 (fact(if report.goes_on { "so far" } else { "took" }, &html! { (took) }))
                 (fact("seed", &html! { (plan.seed.value()) }))

@@ -4,7 +4,7 @@
 //! passes nor fails the run; a run in which nothing was answered is never a pass.
 
 use crate::event::Stop;
-use crate::exit::Ending;
+use crate::exit::ExitStatus;
 use crate::stats::Snapshot;
 use crate::stats::delta::Halt;
 use crate::verdict::trust::Level;
@@ -13,13 +13,13 @@ use crate::verdict::{Judgement, Trust};
 /// How a run ended, and why, where its rules do not tell.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct EndOfRun {
-    pub(super) ending: Ending,
+    pub(super) ending: ExitStatus,
     /// A sentence for people.
     pub(super) why: Option<String>,
 }
 
-impl From<Ending> for EndOfRun {
-    fn from(ending: Ending) -> Self {
+impl From<ExitStatus> for EndOfRun {
+    fn from(ending: ExitStatus) -> Self {
         Self { ending, why: None }
     }
 }
@@ -33,9 +33,9 @@ pub(super) fn of<'a>(
 ) -> EndOfRun {
     match stopped {
         Some(Stop::Signal(interrupt)) => return interrupt.ending().into(),
-        Some(Stop::Lost) => return Ending::Interrupted.into(),
+        Some(Stop::Lost) => return ExitStatus::Interrupted.into(),
         Some(Stop::Flow(Halt::Check(_) | Halt::Safety(_)) | Stop::Storm(_)) => {
-            return Ending::Aborted.into();
+            return ExitStatus::Aborted.into();
         }
         // It went on for as long as there was data: that was asked for.
         // A rule's own judgement fails the run.
@@ -44,16 +44,16 @@ pub(super) fn of<'a>(
     let mut failed = judgements.clone().filter(|judgement| !judgement.passed);
     let has_rules = judgements.clone().next().is_some();
     if failed.any(|judgement| !trust.doubts(judgement)) {
-        Ending::Fail.into()
+        ExitStatus::Fail.into()
     } else if let Some(why) = answers.and_then(CallSummary::nothing) {
-        EndOfRun { ending: Ending::Fail, why: Some(why.to_owned()) }
+        EndOfRun { ending: ExitStatus::Fail, why: Some(why.to_owned()) }
     } else if judgements.clone().any(|judgement| trust.doubts(judgement)) {
-        Ending::Inconclusive.into()
+        ExitStatus::Inconclusive.into()
     } else if answers.is_some() && !has_rules && trust.level == Level::No {
         let why = "no threshold was judged, and the measurement cannot be trusted";
-        EndOfRun { ending: Ending::Inconclusive, why: Some(why.to_owned()) }
+        EndOfRun { ending: ExitStatus::Inconclusive, why: Some(why.to_owned()) }
     } else {
-        Ending::Pass.into()
+        ExitStatus::Pass.into()
     }
 }
 
@@ -135,32 +135,38 @@ mod tests {
         let data = Some(Stop::Flow(Halt::DataEnd("x".to_owned())));
         let int = Some(Stop::Signal(Interrupt::Int));
         for (judgements, trust, stopped, answers, ending) in [
-            (vec![], &all_is_well, None, SOME, Ending::Pass),
-            (vec![], &degraded, None, SOME, Ending::Pass),
-            (vec![], &no, None, SOME, Ending::Inconclusive),
-            (vec![], &no, None, None, Ending::Pass),
-            (vec![], &all_is_well, None, REFUSED, Ending::Fail),
-            (vec![], &no, None, REFUSED, Ending::Fail),
-            (vec![], &all_is_well, None, NO_CALL, Ending::Fail),
-            (vec![good()], &all_is_well, None, REFUSED, Ending::Fail),
-            (vec![good()], &all_is_well, None, SOME, Ending::Pass),
-            (vec![good()], &degraded, None, SOME, Ending::Pass),
-            (vec![good()], &no, None, SOME, Ending::Inconclusive),
+            (vec![], &all_is_well, None, SOME, ExitStatus::Pass),
+            (vec![], &degraded, None, SOME, ExitStatus::Pass),
+            (vec![], &no, None, SOME, ExitStatus::Inconclusive),
+            (vec![], &no, None, None, ExitStatus::Pass),
+            (vec![], &all_is_well, None, REFUSED, ExitStatus::Fail),
+            (vec![], &no, None, REFUSED, ExitStatus::Fail),
+            (vec![], &all_is_well, None, NO_CALL, ExitStatus::Fail),
+            (vec![good()], &all_is_well, None, REFUSED, ExitStatus::Fail),
+            (vec![good()], &all_is_well, None, SOME, ExitStatus::Pass),
+            (vec![good()], &degraded, None, SOME, ExitStatus::Pass),
+            (vec![good()], &no, None, SOME, ExitStatus::Inconclusive),
             // What lateness can only raise, and what is good enough with it, stands.
-            (vec![good()], &up, None, SOME, Ending::Pass),
-            (vec![bad()], &up, None, SOME, Ending::Inconclusive),
-            (vec![slow()], &up, None, SOME, Ending::Inconclusive),
-            (vec![bad()], &all_is_well, None, SOME, Ending::Fail),
-            (vec![bad()], &degraded, None, SOME, Ending::Fail),
-            (vec![bad()], &no, None, SOME, Ending::Inconclusive),
-            (vec![own()], &all_is_well, None, SOME, Ending::Inconclusive),
-            (vec![own(), bad_errors()], &all_is_well, None, SOME, Ending::Fail),
-            (vec![bad(), bad_errors()], &no, None, SOME, Ending::Fail),
-            (vec![bad()], &all_is_well, check, SOME, Ending::Aborted),
-            (vec![bad()], &all_is_well, data, SOME, Ending::Fail),
-            (vec![bad()], &all_is_well, int.clone(), SOME, Ending::Interrupted),
-            (vec![], &all_is_well, int, REFUSED, Ending::Interrupted),
-            (vec![], &all_is_well, Some(Stop::Signal(Interrupt::Term)), SOME, Ending::Terminated),
+            (vec![good()], &up, None, SOME, ExitStatus::Pass),
+            (vec![bad()], &up, None, SOME, ExitStatus::Inconclusive),
+            (vec![slow()], &up, None, SOME, ExitStatus::Inconclusive),
+            (vec![bad()], &all_is_well, None, SOME, ExitStatus::Fail),
+            (vec![bad()], &degraded, None, SOME, ExitStatus::Fail),
+            (vec![bad()], &no, None, SOME, ExitStatus::Inconclusive),
+            (vec![own()], &all_is_well, None, SOME, ExitStatus::Inconclusive),
+            (vec![own(), bad_errors()], &all_is_well, None, SOME, ExitStatus::Fail),
+            (vec![bad(), bad_errors()], &no, None, SOME, ExitStatus::Fail),
+            (vec![bad()], &all_is_well, check, SOME, ExitStatus::Aborted),
+            (vec![bad()], &all_is_well, data, SOME, ExitStatus::Fail),
+            (vec![bad()], &all_is_well, int.clone(), SOME, ExitStatus::Interrupted),
+            (vec![], &all_is_well, int, REFUSED, ExitStatus::Interrupted),
+            (
+                vec![],
+                &all_is_well,
+                Some(Stop::Signal(Interrupt::Term)),
+                SOME,
+                ExitStatus::Terminated,
+            ),
         ] {
             assert_eq!(
                 of(&judgements.iter(), trust, stopped.as_ref(), answers).ending,
