@@ -11,7 +11,7 @@ use super::output::{self, remark};
 use super::words::{self, Changes};
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
-use crate::run::rehearsal::{self, Rehearsal};
+use crate::run::dry_run::{self, DryRun};
 use crate::scenario::{self, Overrides};
 use crate::seed::Seed;
 use crate::sinks;
@@ -114,18 +114,18 @@ fn once(plan: &Plan, args: &Args) -> ExitStatus {
         output::complain(&format_args!("no workload has an archetype `{name}`: one of {names}"));
         return ExitStatus::Usage;
     }
-    let Rehearsal { walks, ending } = match rehearsal::rehearse(plan, only, args.random) {
-        Ok(rehearsal) => rehearsal,
+    let DryRun { traces: walks, ending } = match dry_run::dry_run(plan, only, args.random) {
+        Ok(rehearsal) => dry_run,
         Err(trouble) => {
             output::complain(&trouble);
             return trouble.ending();
         }
     };
     let text = if args.json {
-        let document = sinks::rehearsal::document(&plan.scenario, &walks, ending);
+        let document = sinks::dry_run::document(&plan.scenario, &walks, ending);
         format!("{document:#}\n")
     } else {
-        sinks::rehearsal::render(&plan.scenario, &walks, ending)
+        sinks::dry_run::render(&plan.scenario, &walks, ending)
     };
     output::finish(anstream::stdout().write_all(text.as_bytes()), ending)
 }

@@ -80,7 +80,7 @@ pub(super) fn conclude(
         }
     };
     let CheckedResponse { result: fate, goes_on, failed } = judged;
-    if fate != CallResult::Ok || failed != FailedChecks::NONE || shard.witness.is_some() {
+    if fate != CallResult::Ok || failed != FailedChecks::NONE || shard.trace.is_some() {
         look_at(shard, user, prepared, turn, &judged, (exchange, kept, bytes));
     }
     let ended = record(shard, user, prepared, turn, held, exchange, fate);
@@ -97,7 +97,7 @@ fn look_at(
     judged: &CheckedResponse,
     (exchange, kept, bytes): (&Exchange, &ResponseCapture, &[u8]),
 ) {
-    if let Some(witness) = &shard.witness {
+    if let Some(witness) = &shard.trace {
         witness.call((shard, user), prepared, (exchange, kept), judged, bytes);
     }
     let failed = judged.result != CallResult::Ok || judged.failed != FailedChecks::NONE;
@@ -194,7 +194,7 @@ pub(super) fn refuse(
     let series = &shard.plan.archetypes[user.archetype].series;
     let name = &series[usize::from(prepared.call.series)];
     let outcome = shard.template_error(Some(name), error);
-    if let Some(witness) = &shard.witness {
+    if let Some(witness) = &shard.trace {
         witness.fault((shard, user), Some(name), &error.to_string());
     }
     let held = BlockedTime { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };

@@ -143,14 +143,14 @@ async fn walk(
         }
         if let Err(refusal) = way.go_on(shard, status, location) {
             kept.rare().not_followed.clone_from(&refusal.why);
-            if let (Some(witness), Some(why)) = (&shard.witness, &refusal.why) {
+            if let (Some(witness), Some(why)) = (&shard.trace, &refusal.why) {
                 let series = &shard.plan.archetypes[user.archetype].series;
                 let step = &series[usize::from(prepared.call.series)];
                 witness.fault((shard, user), Some(step), why);
             }
             return nowhere(shard, exchange, refusal.kind);
         }
-        if let Some(witness) = &shard.witness {
+        if let Some(witness) = &shard.trace {
             let to = format!("{}{}", way.at.origin(), way.at.target);
             witness.redirect((shard, user), prepared, status, &to);
         }

@@ -243,7 +243,7 @@ impl<'a> IterationRunner<'a> {
             Step::Rescue { to } => Ok(if self.was_ok { *to } else { at + 1 }),
             Step::Choose(choice) => {
                 let drawn = choice.way(self.user.rng.random());
-                let witness = self.shard.witness.as_ref();
+                let witness = self.shard.trace.as_ref();
                 Ok(witness.map_or(drawn, |witness| witness.way(at, choice, drawn)))
             }
             Step::If { condition, to } => {
@@ -279,7 +279,7 @@ impl<'a> IterationRunner<'a> {
                 let rendered =
                     text.render(&mut self.user.scope(self.shard, self.timing.intended), &mut line);
                 self.or_fault(rendered)?;
-                if let Some(witness) = &self.shard.witness {
+                if let Some(witness) = &self.shard.trace {
                     witness.said((self.shard, self.user), &line);
                 }
                 // Within the bound alone: most lines of a busy step are only counted.
@@ -331,7 +331,7 @@ impl<'a> IterationRunner<'a> {
     fn or_fault<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {
         result.map_err(|error| {
             self.shard.template_error(None, &error);
-            if let Some(witness) = &self.shard.witness {
+            if let Some(witness) = &self.shard.trace {
                 witness.fault((self.shard, self.user), None, &error.to_string());
             }
             IterationEnd::Early
@@ -370,7 +370,7 @@ pub(super) async fn run_on_stop(shard: &Shard, user: &mut User) {
         let turn = CallTiming::at_once(now, now);
         IterationRunner::new(shard, user, turn).section(on_stop).await;
     }
-    if let Some(left) = &shard.left {
+    if let Some(left) = &shard.final_variables {
         left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone_from(&user.variables);
     }
 }

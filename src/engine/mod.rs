@@ -16,7 +16,6 @@ mod hedge;
 mod hop;
 mod iteration;
 mod live_schedule;
-pub mod once;
 mod parallel;
 mod prepared;
 mod prewarm;
@@ -26,11 +25,12 @@ mod request;
 mod resilience;
 mod rows;
 pub mod shard;
+pub mod single_user;
 mod starter;
 pub mod tier;
+mod trace_recorder;
 mod user;
 mod user_meter;
-mod witness;
 mod worker;
 
 use std::io;
@@ -53,7 +53,7 @@ use crate::resilience::{BreakerBoard, RateLimits};
 use crate::stats::Delta;
 use crate::wire::{ServiceEndpoint, Wire};
 use rendezvous::RendezvousPoint;
-pub use witness::Witness;
+pub use trace_recorder::TraceRecorder;
 
 /// What all shards of a run share: counts that belong to the run as a whole.
 #[derive(Debug)]
@@ -121,9 +121,9 @@ pub struct Setup {
     /// What the scenario's `setup` left: every archetype's first variables.
     pub globals: Variables,
     /// Where the last user's variables are left, when somebody wants them.
-    pub left: Option<Arc<Mutex<Vec<Option<Value>>>>>,
+    pub final_variables: Option<Arc<Mutex<Vec<Option<Value>>>>>,
     /// Who looks on, if anybody does.
-    pub witness: Option<Witness>,
+    pub trace: Option<TraceRecorder>,
     /// Whose rows begin where, by workload, share and draw.
     pub claims: Arc<Vec<Vec<Vec<Claim>>>>,
     /// The same by the wall clock: ms since the epoch.
@@ -190,8 +190,8 @@ pub fn set_up(
             segment: Segment { shard, shards: shards as u64 },
             start,
             globals: Arc::clone(globals),
-            left: None,
-            witness: None,
+            final_variables: None,
+            trace: None,
             claims: Arc::clone(&claims),
             started_ms,
             shared: Arc::clone(&shared),

@@ -84,9 +84,9 @@ impl Flow {
                 capture: CaptureRequest {
                     head_request: call.request.method == "HEAD",
                     max_body: call.max_body,
-                    keep_head: call.looks_at_head() || setup.witness.is_some(),
+                    keep_head: call.looks_at_head() || setup.trace.is_some(),
                     // What is compressed is only unpacked where a check looks at it.
-                    keep_body: call.looks_at_body() || setup.witness.is_some() && !service.compress,
+                    keep_body: call.looks_at_body() || setup.trace.is_some() && !service.compress,
                     cookies: service.cookies,
                     location: redirects > 0,
                     retry_after: policies.retries.is_some(),

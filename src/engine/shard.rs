@@ -19,7 +19,7 @@ use super::prepared::Flow;
 use super::resilience::ResilienceState;
 use super::user_meter::UserMeter;
 use super::worker::UserTask;
-use super::{Setup, Shared, Variables, Witness};
+use super::{Setup, Shared, TraceRecorder, Variables};
 use crate::clock::{self, Time, Timer};
 use crate::event::{Order, ShardCommand};
 use crate::host;
@@ -52,9 +52,9 @@ pub(super) struct Shard {
     /// What the scenario's `setup` left.
     pub(super) globals: Variables,
     /// Where the last user's variables are left, when somebody wants them.
-    pub(super) left: Option<Arc<Mutex<Vec<Option<Value>>>>>,
+    pub(super) final_variables: Option<Arc<Mutex<Vec<Option<Value>>>>>,
     /// Who looks on, if anybody does.
-    pub(super) witness: Option<Witness>,
+    pub(super) trace: Option<TraceRecorder>,
     /// By workload, share and draw.
     pub(super) claims: Arc<Vec<Vec<Vec<Claim>>>>,
     /// By workload: who is the how-manyeth of its archetype.
@@ -173,8 +173,8 @@ impl Shard {
             addresses: Arc::clone(&setup.addresses),
             start: setup.start,
             globals: Arc::clone(&setup.globals),
-            left: setup.left.clone(),
-            witness: setup.witness.clone(),
+            final_variables: setup.final_variables.clone(),
+            trace: setup.trace.clone(),
             claims: Arc::clone(&setup.claims),
             ranks: RefCell::new(ranks(&plan)),
             rows_taken: RefCell::default(),

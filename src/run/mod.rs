@@ -17,11 +17,11 @@ pub mod aggregator;
 #[cfg(test)]
 mod control_tests;
 pub mod dispatch;
+pub mod dry_run;
 mod error_rate_abort;
 mod exit_status;
 mod look_up;
 pub mod monitors;
-pub mod rehearsal;
 pub mod replay;
 mod status;
 mod supervisor;
@@ -34,7 +34,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::clock;
-use crate::engine::once::Once;
+use crate::engine::single_user::SingleUserRun;
 use crate::engine::{self, Variables, tier};
 use crate::event::control::MAX_PENDING;
 use crate::event::{ControlRequest, GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
@@ -251,7 +251,7 @@ fn run_single_user(
     addresses: Vec<Address>,
     globals: Variables,
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
-) -> Result<(Once, Option<Interrupt>), RunError> {
+) -> Result<(SingleUserRun, Option<Interrupt>), RunError> {
     let wire = Wire::real(
         engine::endpoints(plan, &addresses).map_err(|e| RunError::World("cannot set up TLS", e))?,
     );
@@ -265,7 +265,7 @@ fn run_single_user(
                 None => std::future::pending::<()>().await,
             }
         };
-        engine::once::once(plan, archetype, addresses, wire, globals, stop).await
+        engine::single_user::run_single_user(plan, archetype, addresses, wire, globals, stop).await
     };
     let done = clock::block_on(walk).map_err(|e| RunError::World("cannot start a shard", e))?;
     Ok((done, stopped.get()))

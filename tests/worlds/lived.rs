@@ -10,7 +10,7 @@ use manada::clock::{self, Time};
 use manada::curve::{Distribution, Queue};
 use manada::engine;
 use manada::engine::Variables;
-use manada::engine::once::{Once, once};
+use manada::engine::single_user::{SingleUserRun, run_single_user};
 use manada::event::control::MAX_PENDING;
 use manada::event::{GeneratorInfo, Report, RunInfo};
 use manada::plan::{Address, Archetype, Plan};
@@ -45,9 +45,9 @@ async fn alone(
     addresses: &[Address],
     target: &FakeTarget,
     globals: Variables,
-) -> Once {
+) -> SingleUserRun {
     let (wire, never) = (Wire::fake(target.clone()), std::future::pending());
-    let done = once(plan, archetype, addresses.to_vec(), wire, globals, never).await;
+    let done = run_single_user(plan, archetype, addresses.to_vec(), wire, globals, never).await;
     assert_eq!(done.failure(), None);
     done
 }

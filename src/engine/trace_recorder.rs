@@ -28,7 +28,7 @@ const MAX_LINES: usize = 64;
 
 /// What was taken down.
 #[derive(Debug, Default)]
-pub(super) struct Notes {
+pub(super) struct RecordedTrace {
     pub(super) seen: Vec<TraceEvent>,
     /// And how much more there was.
     pub(super) more: u64,
@@ -38,7 +38,7 @@ pub(super) struct Notes {
 
 /// Where walks of an archetype have been.
 #[derive(Debug, Default)]
-struct Branches {
+struct BranchCoverage {
     /// How often each way of a choice was taken, by the place of the choice.
     ways: HashMap<usize, Vec<u32>>,
     /// Walks since one took a way that no walk had taken before.
@@ -49,9 +49,9 @@ struct Branches {
 
 /// Takes down the walks of one archetype.
 #[derive(Clone, Debug)]
-pub struct Witness {
-    notes: Arc<Mutex<Notes>>,
-    branches: Arc<Mutex<Branches>>,
+pub struct TraceRecorder {
+    notes: Arc<Mutex<RecordedTrace>>,
+    branches: Arc<Mutex<BranchCoverage>>,
     /// Of the ways of a choice the one is taken that was taken least, not the one that is drawn.
     takes_each_way: bool,
 }
@@ -60,14 +60,14 @@ fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Witness {
+impl TraceRecorder {
     /// Of walks that take each way of a choice in turn, or the way that is drawn.
     pub fn new(takes_each_way: bool) -> Self {
         Self { notes: Arc::default(), branches: Arc::default(), takes_each_way }
     }
 
     /// What was taken down so far; nothing is left.
-    pub(super) fn take(&self) -> Notes {
+    pub(super) fn take(&self) -> RecordedTrace {
         std::mem::take(&mut *lock(&self.notes))
     }
 
@@ -103,7 +103,7 @@ impl Witness {
         choice.ways[least].1
     }
 
-    fn note(&self, seen: TraceEvent) {
+    fn record(&self, seen: TraceEvent) {
         let step = match &seen {
             TraceEvent::Call(call) => Some(call.step.clone()),
             TraceEvent::Fault(step, _) => step.clone(),
@@ -136,13 +136,13 @@ impl Witness {
     #[cold]
     pub(super) fn fault(&self, (shard, user): (&Shard, &User), call: Option<&str>, why: &str) {
         let why = exemplar::text(&redactor(shard, user), why.as_bytes(), MAX);
-        self.note(TraceEvent::Fault(call.map(str::to_owned), why));
+        self.record(TraceEvent::Fault(call.map(str::to_owned), why));
     }
 
     /// A `log` step said it.
     #[cold]
     pub(super) fn said(&self, (shard, user): (&Shard, &User), line: &[u8]) {
-        self.note(TraceEvent::Said(exemplar::text(&redactor(shard, user), line, MAX)));
+        self.record(TraceEvent::Said(exemplar::text(&redactor(shard, user), line, MAX)));
     }
 
     /// A call has ended; `bytes` is its first request.
@@ -191,7 +191,7 @@ impl Witness {
             let mut notes = lock(&self.notes);
             notes.redirects.remove(&key).unwrap_or_default()
         };
-        self.note(TraceEvent::Call(Box::new(TracedCall {
+        self.record(TraceEvent::Call(Box::new(TracedCall {
             step: kind.series[usize::from(call.series)].clone(),
             request,
             body,

@@ -6,7 +6,7 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{Variables, Witness, set_up, shard};
+use super::{TraceRecorder, Variables, set_up, shard};
 use crate::clock;
 use crate::event::{DryRunTrace, ShardCommand};
 use crate::plan::{Address, Archetype, Plan};
@@ -16,7 +16,7 @@ use crate::wire::Wire;
 
 /// What one walk left and counted.
 #[derive(Debug)]
-pub struct Once {
+pub struct SingleUserRun {
     /// The user's variables at its end.
     pub variables: Variables,
     /// What it measured.
@@ -30,35 +30,35 @@ pub struct Once {
 }
 
 /// Walks `archetype` once with the services of `plan`; what is under way is cut at `stop`.
-pub async fn once(
+pub async fn run_single_user(
     plan: &Plan,
     archetype: &Archetype,
     addresses: Vec<Address>,
     wire: Wire,
     globals: Variables,
     stop: impl Future<Output = ()>,
-) -> Once {
+) -> SingleUserRun {
     walk(plan, archetype, addresses, wire, globals, None, stop).await
 }
 
 /// The same, and all that happened.
-pub async fn witnessed(
+pub async fn dry_run(
     plan: &Plan,
     archetype: &Archetype,
     addresses: Vec<Address>,
     wire: Wire,
     globals: Variables,
-    witness: &Witness,
-) -> (Once, DryRunTrace) {
+    witness: &TraceRecorder,
+) -> (SingleUserRun, DryRunTrace) {
     // Nobody listens: a signal ends the process at once.
     let never = std::future::pending();
     let seen = Some(witness.clone());
     let once = walk(plan, archetype, addresses, wire, globals, seen, never).await;
     let notes = witness.take();
-    let (kind, failure) = (archetype.name.clone(), once.failure());
+    let (kind, failure) = (archetype.name.clone(), run_single_user.failure());
     let unreached = Vec::new();
     (
-        once,
+        run_single_user,
         DryRunTrace { kind, number: 1, events: notes.seen, more: notes.more, failure, unreached },
     )
 }
@@ -69,17 +69,17 @@ async fn walk(
     addresses: Vec<Address>,
     wire: Wire,
     globals: Variables,
-    witness: Option<Witness>,
+    witness: Option<TraceRecorder>,
     stop: impl Future<Output = ()>,
-) -> Once {
+) -> SingleUserRun {
     let plan = Arc::new(plan.alone(archetype));
     let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), &globals);
     let left = Arc::new(Mutex::new(Vec::new()));
     let mut tally = Tally::new(&plan.shape(), 1, vec![false]);
     let (mut lines, mut halt) = (Vec::new(), None);
     if let Some(mut setup) = setups.pop() {
-        setup.left = Some(Arc::clone(&left));
-        setup.witness = witness;
+        setup.final_variables = Some(Arc::clone(&left));
+        setup.trace = witness;
         tokio::task::spawn_local(shard::run(setup, wire));
         let (mut stop, mut stopped) = (pin!(stop), false);
         loop {
@@ -102,10 +102,16 @@ async fn walk(
     }
     let variables = std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
     let steps = plan.steps.iter().map(|series| series.name.clone()).collect();
-    Once { variables: Arc::new(variables), snapshot: tally.snapshot(None), steps, lines, halt }
+    SingleUserRun {
+        variables: Arc::new(variables),
+        snapshot: tally.snapshot(None),
+        steps,
+        lines,
+        halt,
+    }
 }
 
-impl Once {
+impl SingleUserRun {
     /// Why it did not go through, in words; `None` when all of it did.
     pub fn failure(&self) -> Option<String> {
         let calls = self.snapshot.calls();

@@ -5,8 +5,8 @@
 
 use super::{RunError, look_up, start_targets};
 use crate::clock;
-use crate::engine::once::{Once, witnessed};
-use crate::engine::{self, Variables, Witness};
+use crate::engine::single_user::{SingleUserRun, dry_run};
+use crate::engine::{self, TraceRecorder, Variables};
 use crate::event::DryRunTrace;
 use crate::exit::ExitStatus;
 use crate::plan::{Address, Archetype, Plan, Step};
@@ -17,16 +17,16 @@ use crate::wire::Wire;
 
 /// What came of it.
 #[derive(Debug)]
-pub struct Rehearsal {
+pub struct DryRun {
     /// Each walk, in order.
-    pub walks: Vec<DryRunTrace>,
+    pub traces: Vec<DryRunTrace>,
     /// How it ended.
     pub ending: ExitStatus,
 }
 
 /// What all walks add up to.
 #[derive(Default)]
-struct Sum {
+struct DryRunTotals {
     failed: bool,
     forbidden: bool,
     answers: u64,
@@ -41,13 +41,13 @@ const WALKS: usize = 32;
 ///
 /// # Errors
 /// When the built-in target or TLS cannot be set up, or a service may not be reached.
-pub fn rehearse(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<Rehearsal, RunError> {
+pub fn dry_run(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<DryRun, RunError> {
     let (addresses, _targets) = start_targets(plan)?;
     look_up::before_load(plan, &addresses, &mut SinkSet::default(), &|_| {})?;
-    let (mut walks, mut sum) = (Vec::new(), Sum::default());
+    let (mut walks, mut sum) = (Vec::new(), DryRunTotals::default());
     let mut globals = Variables::default();
     let mut walk = |archetype: &Archetype, globals: &Variables| -> Result<_, RunError> {
-        let witness = Witness::new(!is_random);
+        let witness = TraceRecorder::new(!is_random);
         let first = walks.len();
         let (mut left, mut held) = (Variables::default(), true);
         for number in 1..=WALKS {
@@ -79,7 +79,7 @@ pub fn rehearse(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<Rehe
         }
     }
     let ending = sum.ending();
-    Ok(Rehearsal { walks, ending })
+    Ok(DryRun { traces: walks, ending })
 }
 
 fn alone(
@@ -87,19 +87,19 @@ fn alone(
     archetype: &Archetype,
     addresses: &[Address],
     globals: &Variables,
-    witness: &Witness,
-) -> Result<(Once, DryRunTrace), RunError> {
+    witness: &TraceRecorder,
+) -> Result<(SingleUserRun, DryRunTrace), RunError> {
     let endpoints = engine::endpoints(plan, addresses);
     let wire = Wire::real(endpoints.map_err(|e| RunError::World("cannot set up TLS", e))?);
     let (addresses, globals) = (addresses.to_vec(), Variables::clone(globals));
     // Nobody waits for a person who reads.
     let archetype = &archetype.clone().without_waits();
-    clock::block_on(witnessed(plan, archetype, addresses, wire, globals, witness))
+    clock::block_on(dry_run(plan, archetype, addresses, wire, globals, witness))
         .map_err(|e| RunError::World("cannot start a shard", e))
 }
 
 /// The steps that no walk came to, and what stood before each. `held`: all walks went through.
-fn unreached(archetype: &Archetype, witness: &Witness, held: bool) -> Vec<(String, String)> {
+fn unreached(archetype: &Archetype, witness: &TraceRecorder, held: bool) -> Vec<(String, String)> {
     let names = archetype.series.iter().enumerate();
     let missed = names.filter(|(_, name)| !witness.came_to(name));
     missed
@@ -140,9 +140,9 @@ fn guard(archetype: &Archetype, series: usize) -> Option<&'static str> {
     })
 }
 
-impl Sum {
+impl DryRunTotals {
     /// Adds a walk; whether it went through.
-    fn add(&mut self, once: &Once) -> bool {
+    fn add(&mut self, once: &SingleUserRun) -> bool {
         let snapshot = &once.snapshot;
         let mut checks = snapshot.measured.steps.iter().flatten().flat_map(|step| &step.checks);
         let went = once.failure().is_none();
