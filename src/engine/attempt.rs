@@ -10,7 +10,7 @@ use super::prepared::PreparedCall;
 use super::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 use super::shard::Shard;
 use super::user::User;
-use super::{hedge, hop};
+use super::{hedge, redirect};
 use crate::clock::{self, Time};
 use crate::stats::recorder::Attempt;
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Cause, Exchange};
@@ -90,7 +90,7 @@ pub(super) async fn call(
     let service = prepared.call.service;
     if user.jar.is_some()
         && prepared.cookies
-        && let Some(dressed) = hop::with_cookies(shard, user, service, bytes)
+        && let Some(dressed) = redirect::with_cookies(shard, user, service, bytes)
     {
         buffer = dressed;
         bytes = &buffer;
@@ -235,7 +235,7 @@ impl Attempts<'_> {
             };
             self.ended = exchange;
             if prepared.capture.keep_body {
-                hop::decode(prepared, &mut self.ended, &mut self.capture);
+                redirect::decode(prepared, &mut self.ended, &mut self.capture);
             }
             // Measure each attempt, also one that is sent again on a fresh connection.
             let intended_ns = self.outgoing.intended_ns;
@@ -247,15 +247,16 @@ impl Attempts<'_> {
             (self.why, self.at) = (Attempt::StaleResend, self.ended.done);
         }
         if self.capture.sets_cookie {
-            hop::keep_cookies(shard, user, service, self.outgoing.bytes, &self.capture);
+            redirect::keep_cookies(shard, user, service, self.outgoing.bytes, &self.capture);
         }
         if let AttemptOutcome::Responded(status) = self.ended.outcome
             && prepared.redirects > 0
-            && hop::is_redirect(status)
+            && redirect::is_redirect(status)
         {
             let kept = &mut self.capture;
             self.led_on = true;
-            self.ended = hop::follow(shard, user, prepared, self.outgoing, self.ended, kept).await;
+            self.ended =
+                redirect::follow(shard, user, prepared, self.outgoing, self.ended, kept).await;
         }
         user.deadline.end();
     }

@@ -4,8 +4,8 @@
 //! Invariant: a failed check is counted, a failed `expect` fails the call; neither is an error of
 //! the program.
 
-use super::hop;
 use super::prepared::PreparedCall;
+use super::redirect;
 use super::shard::Shard;
 use super::user::User;
 use crate::plan::extract::{self, Answer, BodyOf, Part};
@@ -67,8 +67,11 @@ pub(super) fn judge(
         let fate = if wanted { CallResult::Ok } else { CallResult::Failed };
         return CheckedResponse { result: fate, goes_on: true, failed: FailedChecks::NONE };
     }
-    let cookies =
-        if call.looks_at_cookies() { hop::cookies(shard, user, call.service) } else { Vec::new() };
+    let cookies = if call.looks_at_cookies() {
+        redirect::cookies(shard, user, call.service)
+    } else {
+        Vec::new()
+    };
     let answer = Answer { cookies: &cookies, ..answer(status, exchange, kept) };
     let step = user.step(call.series);
     let (mut failed, mut first) = (FailedChecks::NONE, None);

@@ -99,7 +99,7 @@ pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mu
 }
 
 /// Where a call stands on its way through redirects.
-struct Way {
+struct RedirectChain {
     service: usize,
     at: RedirectLocation,
     method: Vec<u8>,
@@ -120,10 +120,10 @@ pub(super) fn follow<'a>(
     kept: &'a mut ResponseCapture,
 ) -> Pin<Box<dyn Future<Output = Exchange> + 'a>> {
     // Boxed: it is rare, and would make every user's task larger.
-    Box::pin(walk(shard, user, prepared, first, exchange, kept))
+    Box::pin(follow_chain(shard, user, prepared, first, exchange, kept))
 }
 
-async fn walk(
+async fn follow_chain(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
@@ -131,7 +131,9 @@ async fn walk(
     mut exchange: Exchange,
     kept: &mut ResponseCapture,
 ) -> Exchange {
-    let Some(mut way) = Way::begin(shard, &first, prepared.cookies) else { return exchange };
+    let Some(mut way) = RedirectChain::begin(shard, &first, prepared.cookies) else {
+        return exchange;
+    };
     kept.forget_redirect();
     for hop in 0.. {
         let AttemptOutcome::Responded(status) = exchange.outcome else { break };
@@ -139,7 +141,7 @@ async fn walk(
         let leads_on = |to: &&[u8]| is_redirect(status) && !RedirectLocation::is_here(to);
         let Some(location) = kept.header("location").filter(leads_on) else { break };
         if hop == prepared.redirects {
-            return nowhere(shard, exchange, FailureKind::TooManyRedirects);
+            return redirect_failed(shard, exchange, FailureKind::TooManyRedirects);
         }
         if let Err(refusal) = way.go_on(shard, status, location) {
             kept.rare().not_followed.clone_from(&refusal.why);
@@ -148,7 +150,7 @@ async fn walk(
                 let step = &series[usize::from(prepared.call.series)];
                 witness.fault((shard, user), Some(step), why);
             }
-            return nowhere(shard, exchange, refusal.kind);
+            return redirect_failed(shard, exchange, refusal.kind);
         }
         if let Some(witness) = &shard.trace {
             let to = format!("{}{}", way.at.origin(), way.at.target);
@@ -159,17 +161,17 @@ async fn walk(
         {
             way.bytes = dressed;
         }
-        exchange = attempt(shard, user, prepared, &way, first, exchange, kept).await;
+        exchange = send_redirect(shard, user, prepared, &way, first, exchange, kept).await;
     }
     exchange
 }
 
 /// One hop, sent again on a fresh connection where [`crate::wire::Resend`] says so.
-async fn attempt(
+async fn send_redirect(
     shard: &Shard,
     user: &mut User,
     prepared: &PreparedCall,
-    way: &Way,
+    way: &RedirectChain,
     first: Outgoing<'_>,
     before: Exchange,
     kept: &mut ResponseCapture,
@@ -203,26 +205,26 @@ async fn attempt(
 }
 
 /// An answer that points where the call does not go: no complete answer of the call.
-fn nowhere(shard: &Shard, exchange: Exchange, kind: FailureKind) -> Exchange {
+fn redirect_failed(shard: &Shard, exchange: Exchange, kind: FailureKind) -> Exchange {
     let outcome = AttemptOutcome::Failed(AttemptPhase::Redirect, kind);
     shard.recorder.borrow_mut().error(outcome);
     Exchange { outcome, ..exchange }
 }
 
 /// Why a redirect is not followed.
-struct Refusal {
+struct RedirectRefused {
     kind: FailureKind,
     /// In words, where the kind does not say it all.
     why: Option<String>,
 }
 
-impl From<FailureKind> for Refusal {
+impl From<FailureKind> for RedirectRefused {
     fn from(kind: FailureKind) -> Self {
         Self { kind, why: None }
     }
 }
 
-impl Way {
+impl RedirectChain {
     fn begin(shard: &Shard, first: &Outgoing<'_>, from_jar: bool) -> Option<Self> {
         let (line, _) = request::split_line(first.bytes)?;
         let target = request::target_of(line)?;
@@ -236,8 +238,13 @@ impl Way {
     }
 
     /// Turns to where an answer of `status` points.
-    fn go_on(&mut self, shard: &Shard, status: u16, location: &[u8]) -> Result<(), Refusal> {
-        let to = self.at.resolve(location).map_err(|kind| Refusal {
+    fn go_on(
+        &mut self,
+        shard: &Shard,
+        status: u16,
+        location: &[u8],
+    ) -> Result<(), RedirectRefused> {
+        let to = self.at.resolve(location).map_err(|kind| RedirectRefused {
             kind,
             why: Some(match kind {
                 FailureKind::RedirectNotAllowed => {
@@ -254,7 +261,7 @@ impl Way {
         if Realm::of_host(&to.host) == Some(Realm::Metadata) {
             return Err(forbid("that is a cloud's metadata service").into());
         }
-        let service = may_follow(addresses, self.service, &to).ok_or_else(|| Refusal {
+        let service = may_follow(addresses, self.service, &to).ok_or_else(|| RedirectRefused {
             kind: FailureKind::RedirectNotAllowed,
             why: Some(format!("the response points to {}, where no service is", to.origin())),
         })?;
