@@ -5,7 +5,7 @@
 //! Invariant: what is taken on the way to the wire is given back on the way from it, whatever
 //! becomes of the attempt; the order of the heights is here and nowhere else.
 
-use super::conclude::{BlockedTime, OwnTimes, conclude, never_sent, refuse, unsent};
+use super::conclude::{BlockedTime, ShardDelays, conclude, never_sent, refuse, unsent};
 use super::prepared::PreparedCall;
 use super::resilience::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 use super::shard::Shard;
@@ -97,7 +97,7 @@ pub(super) async fn call(
     }
     // The first act outside comes now: what was rendered for it is our work, not the target's.
     let at = if shard.flows[user.archetype].is_light { picked_up } else { clock::now() };
-    let way = user.way();
+    let way = user.link();
     let outgoing = Outgoing {
         endpoint: service,
         bytes,
@@ -108,7 +108,7 @@ pub(super) async fn call(
         number: user.item,
         intended_ns,
     };
-    let mut attempts = Attempts {
+    let mut attempts = CallAttempts {
         shard,
         prepared,
         outgoing,
@@ -120,7 +120,7 @@ pub(super) async fn call(
         picked_up,
         led_on: false,
         resends: 0,
-        ended: unsent(AttemptOutcome::Unfinished(AttemptPhase::Connect), at),
+        last: unsent(AttemptOutcome::Unfinished(AttemptPhase::Connect), at),
     };
     if careful {
         // Boxed: who only measures carries no room for it.
@@ -131,8 +131,8 @@ pub(super) async fn call(
     }
 
     // Outside any future that could be dropped half-way.
-    let own = OwnTimes { prepared_ns: at.since(picked_up), stalled_ns };
-    let Attempts { blocked_ns, at, capture: kept, ended: exchange, .. } = &attempts;
+    let own = ShardDelays { prepared_ns: at.since(picked_up), stalled_ns };
+    let CallAttempts { blocked_ns, at, capture: kept, last: exchange, .. } = &attempts;
     let held = BlockedTime { blocked_ns: *blocked_ns, left: exchange.done.max(*at), own };
     let ended = conclude(shard, user, prepared, turn, held, (exchange, kept), bytes);
     shard.give_buffer(buffer);
@@ -140,7 +140,7 @@ pub(super) async fn call(
 }
 
 /// The attempts of a call: all that is known of them, once, since every user's task holds one.
-pub(super) struct Attempts<'a> {
+pub(super) struct CallAttempts<'a> {
     pub(super) shard: &'a Shard,
     pub(super) prepared: &'a PreparedCall,
     pub(super) outgoing: Outgoing<'a>,
@@ -157,10 +157,10 @@ pub(super) struct Attempts<'a> {
     /// How often it was sent again on a fresh connection.
     resends: u8,
     /// How the last one ended; before the first: cut before anything was sent.
-    pub(super) ended: Exchange,
+    pub(super) last: Exchange,
 }
 
-impl Attempts<'_> {
+impl CallAttempts<'_> {
     /// Makes them, from the first to the last: the stack of resilience, height by height.
     async fn make(&mut self, user: &mut User) {
         let (shard, prepared, caution) = (self.shard, self.prepared, &self.shard.resilience);
@@ -174,7 +174,7 @@ impl Attempts<'_> {
                     caution.release(shard, user, prepared, entry, None, self.at);
                     // An attempt that was made is what the call came to.
                     if self.retries == 0 {
-                        self.ended = unsent(outcome, self.at);
+                        self.last = unsent(outcome, self.at);
                     } else {
                         caution.refund_retry();
                     }
@@ -184,7 +184,7 @@ impl Attempts<'_> {
             if self.retries > 0 {
                 // It is not the last: measured by itself.
                 let step = user.step(prepared.call.series);
-                shard.recorder.borrow_mut().attempt(step, self.outgoing.intended_ns, &self.ended);
+                shard.recorder.borrow_mut().attempt(step, self.outgoing.intended_ns, &self.last);
             } else {
                 caution.earn();
             }
@@ -198,8 +198,8 @@ impl Attempts<'_> {
 
             // Observe each attempt, whatever becomes of the call: breakers, deadlines and pools
             // learn from attempts.
-            let now = self.ended.done;
-            let made = CompletedAttempt { exchange: &self.ended, begun, limit_ns };
+            let now = self.last.done;
+            let made = CompletedAttempt { exchange: &self.last, begun, limit_ns };
             caution.release(shard, user, prepared, entry, Some(made), now);
 
             // Again? Only what failed in a way that may pass, may be sent twice, and is paid for.
@@ -233,30 +233,30 @@ impl Attempts<'_> {
                     shard.wire.exchange(line, &self.outgoing, self.at, patience, kept).await
                 }
             };
-            self.ended = exchange;
+            self.last = exchange;
             if prepared.capture.keep_body {
-                redirect::decode(prepared, &mut self.ended, &mut self.capture);
+                redirect::decode(prepared, &mut self.last, &mut self.capture);
             }
             // Measure each attempt, also one that is sent again on a fresh connection.
             let intended_ns = self.outgoing.intended_ns;
             let again = resend.is_due(&mut self.resends);
-            shard.recorder.borrow_mut().end_attempt(&self.ended, intended_ns, again);
+            shard.recorder.borrow_mut().end_attempt(&self.last, intended_ns, again);
             if !again {
                 break;
             }
-            (self.why, self.at) = (Attempt::StaleResend, self.ended.done);
+            (self.why, self.at) = (Attempt::StaleResend, self.last.done);
         }
         if self.capture.sets_cookie {
             redirect::keep_cookies(shard, user, service, self.outgoing.bytes, &self.capture);
         }
-        if let AttemptOutcome::Responded(status) = self.ended.outcome
+        if let AttemptOutcome::Responded(status) = self.last.outcome
             && prepared.redirects > 0
             && redirect::is_redirect(status)
         {
             let kept = &mut self.capture;
             self.led_on = true;
-            self.ended =
-                redirect::follow(shard, user, prepared, self.outgoing, self.ended, kept).await;
+            self.last =
+                redirect::follow(shard, user, prepared, self.outgoing, self.last, kept).await;
         }
         user.deadline.end();
     }

@@ -10,7 +10,7 @@ use super::attempt::CallTiming;
 use super::iteration::{IterationRunner, IterationSummary, run_on_stop};
 use super::live_schedule::{LiveSchedule, Presence};
 use super::shard::Shard;
-use super::user::{Identity, Item, User};
+use super::user::{IterationItem, User, UserIdentity};
 use crate::clock::{self, Time};
 use crate::pace::Stay;
 use crate::pace::think::{Ended, next_iteration_ns};
@@ -27,7 +27,7 @@ const IDLE_NS: u64 = 1_000_000;
 /// task holds one.
 pub(super) struct ClosedUser<'a> {
     runner: IterationRunner<'a>,
-    who: Identity,
+    who: UserIdentity,
     /// Its stay, and when it has to leave.
     presence: Rc<Presence>,
     /// For how long users of its workload had been held when it was idle last, ns.
@@ -40,7 +40,7 @@ pub(super) struct ClosedUser<'a> {
 }
 
 /// Why a user stopped.
-enum Stopped {
+enum StopReason {
     /// Another one may take its place.
     SessionOver,
     /// Nobody does.
@@ -66,7 +66,7 @@ impl<'a> ClosedUser<'a> {
         Self {
             presence: Presence::new(stay, user.deadline.end_cell()),
             runner: IterationRunner::new(shard, user, first),
-            who: Identity { workload, number: stay.number, session: 0 },
+            who: UserIdentity { workload, number: stay.number, session: 0 },
             held_ns: shard.schedules[workload].paused_ns(due),
             over_at: Time::NEVER,
             most: u64::MAX,
@@ -89,7 +89,7 @@ impl<'a> ClosedUser<'a> {
                 break;
             }
             let stopped = self.session().await;
-            if !matches!(stopped, Stopped::SessionOver) || self.runner.shard.is_draining() {
+            if !matches!(stopped, StopReason::SessionOver) || self.runner.shard.is_draining() {
                 break;
             }
             // A goodbye that took its time keeps the next user waiting: for the target.
@@ -105,22 +105,22 @@ impl<'a> ClosedUser<'a> {
     }
 
     /// One user's iterations, and its goodbye.
-    async fn session(&mut self) -> Stopped {
+    async fn session(&mut self) -> StopReason {
         let shard = self.runner.shard;
         let (length_ns, most) = self.runner.user.session(shard);
         (self.over_at, self.most) = (self.runner.timing.intended.after(length_ns), most);
         self.begun = false;
         let stopped = loop {
             if !self.come_to_turn().await {
-                break Stopped::ForGood;
+                break StopReason::ForGood;
             }
             let is_over =
                 || self.iterations() >= self.most || self.runner.timing.intended >= self.over_at;
             if self.begun && is_over() {
-                break Stopped::SessionOver;
+                break StopReason::SessionOver;
             }
             if !self.start_over() {
-                break Stopped::ForGood;
+                break StopReason::ForGood;
             }
             let intended = self.runner.timing.intended;
             shard.begin_iteration(self.who.workload, &self.runner.timing);
@@ -131,12 +131,12 @@ impl<'a> ClosedUser<'a> {
                 if walked.end == IterationEnd::Early {
                     shard.recorder.borrow_mut().start_failed(self.who.workload);
                 }
-                return Stopped::ForGood;
+                return StopReason::ForGood;
             }
             self.begun = true;
             if walked.end == IterationEnd::Interrupted {
                 // Its time is over: cut in a think, its last call was done long ago.
-                break Stopped::ForGood;
+                break StopReason::ForGood;
             }
             self.next_turn(intended, &walked);
         };
@@ -223,17 +223,19 @@ impl<'a> ClosedUser<'a> {
     }
 
     /// Which item the next iteration is; `None` when there is none left.
-    fn next_item(&self, iteration: u64) -> Option<Item> {
+    fn next_item(&self, iteration: u64) -> Option<IterationItem> {
         let (shard, who, intended) = (self.runner.shard, &self.who, self.runner.timing.intended);
         let workload = &shard.plan.workloads[who.workload];
         let Load::Closed(users) = &workload.load else { return None };
         // A later session's user has a number of its own.
         let number = shard.user_number(who);
         match users.bound {
-            Bound::Time => Some(Item::Of(number)),
-            Bound::Once => (iteration == 0 && who.session == 0).then_some(Item::Of(number)),
+            Bound::Time => Some(IterationItem::Of(number)),
+            Bound::Once => {
+                (iteration == 0 && who.session == 0).then_some(IterationItem::Of(number))
+            }
             Bound::Iterations(most) => {
-                shard.take_iteration(who.workload, most, intended).map(Item::Iteration)
+                shard.take_iteration(who.workload, most, intended).map(IterationItem::Iteration)
             }
         }
     }

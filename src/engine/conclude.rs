@@ -24,19 +24,19 @@ pub(super) struct BlockedTime {
     /// When its user goes on: after its last attempt, and after a wait that led to none.
     pub(super) left: Time,
     /// What the shard itself added.
-    pub(super) own: OwnTimes,
+    pub(super) own: ShardDelays,
 }
 
 /// What a shard itself adds to a call, ns.
 #[derive(Clone, Copy, Default)]
-pub(super) struct OwnTimes {
+pub(super) struct ShardDelays {
     /// From the moment it turned to the call to the first act outside, waits by policy left out.
     pub(super) prepared_ns: u64,
     /// How long its event loop had stood still by the time it turned to the call.
     pub(super) stalled_ns: u64,
 }
 
-impl OwnTimes {
+impl ShardDelays {
     /// Of a call that ends as soon as it is turned to.
     fn of(shard: &Shard) -> Self {
         Self { prepared_ns: 0, stalled_ns: shard.recorder.borrow().stalled_ns() }
@@ -81,7 +81,7 @@ pub(super) fn conclude(
     };
     let CheckedResponse { result: fate, goes_on, failed } = judged;
     if fate != CallResult::Ok || failed != FailedChecks::NONE || shard.trace.is_some() {
-        look_at(shard, user, prepared, turn, &judged, (exchange, kept, bytes));
+        report_call(shard, user, prepared, turn, &judged, (exchange, kept, bytes));
     }
     let ended = record(shard, user, prepared, turn, held, exchange, fate);
     CallEnd { goes_on: ended.goes_on && goes_on, ..ended }
@@ -89,7 +89,7 @@ pub(super) fn conclude(
 
 /// Shows a call to whoever looks on, and keeps one that failed.
 #[cold]
-fn look_at(
+fn report_call(
     shard: &Shard,
     user: &User,
     prepared: &PreparedCall,
@@ -162,7 +162,7 @@ pub(super) fn never_sent(
     turn: &CallTiming,
     outcome: AttemptOutcome,
 ) -> CallEnd {
-    let held = BlockedTime { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
+    let held = BlockedTime { blocked_ns: 0, left: turn.picked_up, own: ShardDelays::of(shard) };
     let exchange = unsent(outcome, turn.picked_up);
     conclude(shard, user, prepared, turn, held, (&exchange, &ResponseCapture::default()), &[])
 }
@@ -197,7 +197,7 @@ pub(super) fn refuse(
     if let Some(witness) = &shard.trace {
         witness.fault((shard, user), Some(name), &error.to_string());
     }
-    let held = BlockedTime { blocked_ns: 0, left: turn.picked_up, own: OwnTimes::of(shard) };
+    let held = BlockedTime { blocked_ns: 0, left: turn.picked_up, own: ShardDelays::of(shard) };
     let exchange = unsent(outcome, turn.picked_up);
     let fate = match outcome {
         AttemptOutcome::Failed(..) => {

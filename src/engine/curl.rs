@@ -17,7 +17,7 @@ const MAX: usize = 4 << 10;
 const MAX_BODY: usize = 16 << 10;
 
 /// A line being put together.
-struct Line<'r> {
+struct CurlCommand<'r> {
     redactor: &'r Redactor<'r>,
     text: String,
     cut: bool,
@@ -31,7 +31,7 @@ pub(super) fn line(
     redactor: &Redactor<'_>,
 ) -> (String, bool) {
     let text = "curl -sS -i -g --path-as-is".to_owned();
-    let mut line = Line { redactor, text, cut: false };
+    let mut line = CurlCommand { redactor, text, cut: false };
     way(&mut line, service, address);
     let (first, mut rest) = split_line(bytes).unwrap_or((bytes, b""));
     let method = String::from_utf8_lossy(first.split(|&byte| byte == b' ').next().unwrap_or(b""));
@@ -78,7 +78,7 @@ pub(super) fn line(
 }
 
 /// How the service is reached, where the URL alone does not say it.
-fn way(line: &mut Line<'_>, service: &Service, address: &Address) {
+fn way(line: &mut CurlCommand<'_>, service: &Service, address: &Address) {
     let reach = &service.reach;
     match (address.tls, reach.version) {
         (true, Version::Http1) => line.add("--http1.1"),
@@ -104,7 +104,7 @@ fn way(line: &mut Line<'_>, service: &Service, address: &Address) {
     }
 }
 
-impl Line<'_> {
+impl CurlCommand<'_> {
     fn add(&mut self, words: &str) {
         if self.text.len() + 1 + words.len() > MAX {
             self.cut = true;

@@ -9,7 +9,7 @@ use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::task::Poll;
 
-use super::attempt::Attempts;
+use super::attempt::CallAttempts;
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
@@ -20,21 +20,25 @@ use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
 use crate::wire::{ConnectionSlot, Resend, ResponseCapture};
 
 /// How an exchange ended, and whether its request may be sent again.
-type Ended = (Exchange, Resend);
+type ExchangeResult = (Exchange, Resend);
 
 /// How a race ended.
-struct Won {
+struct RaceResult {
     /// The end that is the call's.
-    ended: Ended,
+    ended: ExchangeResult,
     /// How the other one ended, if it had.
-    other: Option<Ended>,
+    other: Option<ExchangeResult>,
     /// The second one won.
     by_second: bool,
 }
 
 /// Makes an attempt, and another beside it when it is not answered within `after_ns` and the budget
 /// pays for it; how the one ended that is the call's.
-pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns: u64) -> Ended {
+pub(super) async fn race(
+    attempts: &mut CallAttempts<'_>,
+    user: &mut User,
+    after_ns: u64,
+) -> ExchangeResult {
     let (shard, outgoing, at) = (attempts.shard, attempts.outgoing, attempts.at);
     let what = (shard, attempts.prepared);
     let (service, afar) = (outgoing.endpoint, user.has_emulated_link());
@@ -94,9 +98,9 @@ pub(super) async fn race(attempts: &mut Attempts<'_>, user: &mut User, after_ns:
 /// The first of two that is answered; when neither is, the later end is the call's: until then its
 /// user waits.
 async fn either(
-    mut one: Pin<&mut impl Future<Output = Ended>>,
-    mut two: Pin<&mut impl Future<Output = Ended>>,
-) -> Won {
+    mut one: Pin<&mut impl Future<Output = ExchangeResult>>,
+    mut two: Pin<&mut impl Future<Output = ExchangeResult>>,
+) -> RaceResult {
     let (mut first, mut second) = (None, None);
     poll_fn(|cx| {
         // Who fails has not lost yet: the other may fail, too.
@@ -111,13 +115,17 @@ async fn either(
             second = Some(ended);
         }
         let won = match (first, second) {
-            (Some(ended), other) if is_answer(&ended) => Won { ended, other, by_second: false },
-            (other, Some(ended)) if is_answer(&ended) => Won { ended, other, by_second: true },
+            (Some(ended), other) if is_answer(&ended) => {
+                RaceResult { ended, other, by_second: false }
+            }
+            (other, Some(ended)) if is_answer(&ended) => {
+                RaceResult { ended, other, by_second: true }
+            }
             // Both failed: the call ends with the one that failed last.
             (Some(one), Some(two)) => {
                 let by_second = two.0.done > one.0.done;
                 let (ended, other) = if by_second { (two, one) } else { (one, two) };
-                Won { ended, other: Some(other), by_second }
+                RaceResult { ended, other: Some(other), by_second }
             }
             _ => return Poll::Pending,
         };
@@ -126,7 +134,7 @@ async fn either(
     .await
 }
 
-fn is_answer(ended: &Ended) -> bool {
+fn is_answer(ended: &ExchangeResult) -> bool {
     matches!(ended.0.outcome, AttemptOutcome::Responded(_))
 }
 

@@ -7,10 +7,10 @@
 use rand::RngExt;
 
 use super::attempt::{self, CallEnd, CallTiming};
-use super::prepared::Flow;
+use super::prepared::PreparedFlow;
 use super::redacted::redactor;
 use super::shard::Shard;
-use super::user::{Group, User};
+use super::user::{OpenGroup, User};
 use super::{parallel, rendezvous};
 use crate::clock::{self, Time};
 use crate::curve::Distribution;
@@ -94,7 +94,7 @@ impl<'a> IterationRunner<'a> {
     }
 
     /// This user's flow.
-    pub(super) fn flow(&self) -> &'a Flow {
+    pub(super) fn flow(&self) -> &'a PreparedFlow {
         &self.shard.flows[self.user.archetype]
     }
 
@@ -216,7 +216,7 @@ impl<'a> IterationRunner<'a> {
         self.thought_before_ns = self.thought_ns;
         self.timing = CallTiming::at_once(done, done);
         self.think_ns = self.user.draw(think);
-        self.hold_ns = self.user.hold_after(ended.responded);
+        self.hold_ns = self.user.back_off_after(ended.responded);
         match ended.result {
             _ if ended.goes_on => Ok(()),
             CallResult::Unfinished => Err(IterationEnd::Interrupted),
@@ -293,7 +293,12 @@ impl<'a> IterationRunner<'a> {
             Step::OpenGroup(group) => {
                 let (intended, thought_ns, calls) =
                     (self.timing.intended, self.thought_ns, self.calls);
-                self.user.extras().groups.push(Group { id: *group, intended, thought_ns, calls });
+                self.user.extras().groups.push(OpenGroup {
+                    id: *group,
+                    intended,
+                    thought_ns,
+                    calls,
+                });
                 Ok(at + 1)
             }
             Step::CloseGroup => {
@@ -310,7 +315,7 @@ impl<'a> IterationRunner<'a> {
     }
 
     /// A group went through: from its beginning to its last call's end, its thinks left out.
-    fn close(&mut self, group: &Group) {
+    fn close(&mut self, group: &OpenGroup) {
         let thought_ns = self.thought_before_ns.saturating_sub(group.thought_ns);
         let took_ns = self.done.since(group.intended).saturating_sub(thought_ns);
         let intended_ns = group.intended.since(self.shard.start);
@@ -359,7 +364,7 @@ impl<'a> IterationRunner<'a> {
 /// What a user does once more, after its last iteration; its calls belong to none.
 pub(super) async fn run_on_stop(shard: &Shard, user: &mut User) {
     if let Some(on_stop) = shard.flows[user.archetype].sections.on_stop
-        && !shard.cut.get()
+        && !shard.cancelled.get()
         && !shard.plan.grace.is_zero()
     {
         let now = clock::now();

@@ -11,7 +11,7 @@ mod closed_user;
 mod conclude;
 mod curl;
 mod exemplar;
-mod fault;
+mod generator_error;
 mod hedge;
 mod iteration;
 mod live_schedule;
@@ -57,7 +57,7 @@ pub use trace_recorder::TraceRecorder;
 
 /// What all shards of a run share: counts that belong to the run as a whole.
 #[derive(Debug)]
-pub struct Shared {
+pub struct RunShared {
     /// Users at work, by workload.
     pub users: Vec<AtomicU64>,
     /// Iterations handed out, by workload.
@@ -109,7 +109,7 @@ pub type Variables = Arc<Vec<Option<Value>>>;
 
 /// What a shard needs to begin.
 #[derive(Debug)]
-pub struct Setup {
+pub struct ShardSetup {
     /// The run.
     pub plan: Arc<Plan>,
     /// Where each service is.
@@ -129,7 +129,7 @@ pub struct Setup {
     /// The same by the wall clock: ms since the epoch.
     pub started_ms: u64,
     /// What it shares with the other shards.
-    pub shared: Arc<Shared>,
+    pub shared: Arc<RunShared>,
     /// Where its deltas go.
     pub deltas: mpsc::Sender<Delta>,
     /// What it is told.
@@ -142,7 +142,7 @@ pub struct Engine {
     threads: Vec<JoinHandle<io::Result<()>>>,
 }
 
-impl Shared {
+impl RunShared {
     /// Nothing handed out yet.
     pub fn new(plan: &Plan) -> Self {
         let endpoints = Endpoints::new(plan);
@@ -174,9 +174,9 @@ pub fn set_up(
     shards: usize,
     start: Time,
     globals: &Variables,
-) -> (Vec<Setup>, Source) {
+) -> (Vec<ShardSetup>, Source) {
     let (deltas, receiver) = mpsc::channel(DELTAS);
-    let shared = Arc::new(Shared::new(plan));
+    let shared = Arc::new(RunShared::new(plan));
     let (addresses, claims) = (Arc::new(addresses), Arc::new(claims(plan)));
     let wall = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     let started_ms = (wall + (start - clock::now())).as_millis() as u64;
@@ -184,7 +184,7 @@ pub fn set_up(
     for shard in 0..shards as u64 {
         let (sender, told) = mpsc::channel(COMMANDS);
         commands.push(sender);
-        setups.push(Setup {
+        setups.push(ShardSetup {
             plan: Arc::clone(plan),
             addresses: Arc::clone(&addresses),
             segment: Segment { shard, shards: shards as u64 },
@@ -206,7 +206,7 @@ pub fn set_up(
 ///
 /// # Errors
 /// When the system gives no thread, or TLS cannot be set up.
-pub fn start(setups: Vec<Setup>) -> io::Result<Engine> {
+pub fn start(setups: Vec<ShardSetup>) -> io::Result<Engine> {
     let cores = host::cores();
     let mut threads = Vec::new();
     for setup in setups {

@@ -16,16 +16,16 @@ use crate::clock::{self, Time};
 use crate::plan::flow::{Branch, Parallel};
 use crate::stats::{CallResult, Cause};
 
-type Running<'a> = Pin<Box<dyn Future<Output = (usize, User, CallEnd)> + 'a>>;
+type RunningBranch<'a> = Pin<Box<dyn Future<Output = (usize, User, CallEnd)> + 'a>>;
 
 /// The branches of one step.
-struct Fork<'a, 'w> {
+struct ParallelRun<'a, 'w> {
     walk: &'w mut IterationRunner<'a>,
     branches: &'a [Branch],
     /// How each branch that was begun has ended.
     ended: Vec<Option<CallEnd>>,
     begun: Vec<bool>,
-    running: Vec<Running<'a>>,
+    running: Vec<RunningBranch<'a>>,
     /// When the last branch ended: from then on a waiting one could have begun.
     freed: Time,
 }
@@ -34,7 +34,7 @@ struct Fork<'a, 'w> {
 pub(super) async fn calls<'a>(walk: &mut IterationRunner<'a>, parallel: &'a Parallel) -> CallEnd {
     let count = parallel.branches.len();
     let freed = walk.timing.ready;
-    let mut fork = Fork {
+    let mut fork = ParallelRun {
         walk,
         branches: &parallel.branches,
         ended: vec![None; count],
@@ -51,7 +51,7 @@ pub(super) async fn calls<'a>(walk: &mut IterationRunner<'a>, parallel: &'a Para
     fork.whole()
 }
 
-impl Fork<'_, '_> {
+impl ParallelRun<'_, '_> {
     /// Begins every branch that can begin now, in order.
     fn begin(&mut self) {
         let fork = self.walk.timing;

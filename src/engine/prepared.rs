@@ -3,8 +3,8 @@
 //! A shard makes it when it starts; `walk` follows it, `attempt` sends from it.
 //! Invariant: nothing in it changes while the run goes on.
 
-use super::Setup;
-use super::request::Prepared;
+use super::ShardSetup;
+use super::request::PreparedRequest;
 use super::shard::Shard;
 use crate::curve::Distribution;
 use crate::plan::flow::{Sections, Step};
@@ -17,7 +17,7 @@ use crate::wire::CaptureRequest;
 const BUFFERS: usize = 256;
 
 /// An archetype as this shard walks it.
-pub(super) struct Flow {
+pub(super) struct PreparedFlow {
     pub(super) calls: Vec<PreparedCall>,
     pub(super) steps: Vec<Step>,
     pub(super) sections: Sections,
@@ -33,7 +33,7 @@ pub(super) struct Flow {
 /// A request step as this shard makes it.
 pub(super) struct PreparedCall {
     pub(super) call: Call,
-    pub(super) request: Prepared,
+    pub(super) request: PreparedRequest,
     pub(super) capture: CaptureRequest,
     pub(super) idempotent: bool,
     pub(super) timeout_ns: u64,
@@ -51,9 +51,9 @@ pub(super) struct PreparedCall {
     pub(super) check_ids: Vec<usize>,
 }
 
-impl Flow {
+impl PreparedFlow {
     /// Archetype number `archetype`; `names` are the checks of each series.
-    pub(super) fn new(setup: &Setup, archetype: usize, names: &[Vec<String>]) -> Self {
+    pub(super) fn new(setup: &ShardSetup, archetype: usize, names: &[Vec<String>]) -> Self {
         let plan = &setup.plan;
         let kind: &Archetype = &plan.archetypes[archetype];
         // All shares of an archetype have the same series: the first tells where its checks count.
@@ -74,7 +74,7 @@ impl Flow {
             let closes = pool.is_some_and(|at| policies.pools[at].strategy == Strategy::PerRequest);
             let redirects = call.redirects.or(service.redirects).unwrap_or(0);
             PreparedCall {
-                request: Prepared::new(call, service, address, &plan.safety, closes),
+                request: PreparedRequest::new(call, service, address, &plan.safety, closes),
                 endpoint,
                 pool,
                 priority: call
@@ -107,7 +107,7 @@ impl Flow {
         let is_light = |step: &Step| match step {
             Step::Call(index) => {
                 let call = &calls[*index];
-                matches!(call.request, Prepared::Static(_)) && !call.capture.keep_body
+                matches!(call.request, PreparedRequest::Static(_)) && !call.capture.keep_body
             }
             Step::Pause(_) | Step::Jump(_) | Step::End => true,
             _ => false,

@@ -57,7 +57,7 @@ impl Shard {
         for service in self.own_services(archetype) {
             let timeout = self.plan.services[service].timeout;
             user.deadline.begin(clock::now() + timeout);
-            let way = user.way();
+            let way = user.link();
             let outgoing = Outgoing {
                 endpoint: service,
                 bytes: &[],
@@ -85,7 +85,7 @@ impl Shard {
         let (seed, due) = (self.plan.seed, self.zero(workload).after(stay.enter_ns));
         let archetype = workload.share_of(seed, index, stay.number).archetype;
         user.deadline.set_hard_end(due + self.plan.grace);
-        user.go_by(self.plan.archetypes[archetype].link);
+        user.set_link(self.plan.archetypes[archetype].link);
         // Many may be due at once: that is what this is for. They get ready one after the other.
         let ahead_ns = due.since(clock::now());
         let turn = stay.number.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56;

@@ -16,10 +16,10 @@ use crate::units::nanos;
 
 /// A place where users of all shards wait for each other.
 #[derive(Debug, Default)]
-pub struct RendezvousPoint(Mutex<Waiting>);
+pub struct RendezvousPoint(Mutex<RendezvousState>);
 
 #[derive(Debug)]
-struct Waiting {
+struct RendezvousState {
     /// How often they went on together.
     round: u64,
     /// When they last did.
@@ -29,7 +29,7 @@ struct Waiting {
     next_ticket: u64,
 }
 
-impl Default for Waiting {
+impl Default for RendezvousState {
     fn default() -> Self {
         Self { round: 0, released: Time::NEVER, there: Vec::new(), next_ticket: 0 }
     }
@@ -54,7 +54,7 @@ pub(super) async fn join(
                 if let Some(released) = gathering.released(ticket, round, cx.waker()) {
                     return Poll::Ready(Some(released));
                 }
-                if shard.cut.get() {
+                if shard.cancelled.get() {
                     return Poll::Ready(None);
                 }
                 // Its end may move while it waits.
@@ -69,7 +69,7 @@ pub(super) async fn join(
             released.or_else(|| gathering.leave(ticket, round)).unwrap_or(alone_at)
         }
     };
-    if shard.cut.get() || clock::now() >= walk.user.deadline.hard_end() {
+    if shard.cancelled.get() || clock::now() >= walk.user.deadline.hard_end() {
         return Err(IterationEnd::Interrupted);
     }
     let go_on = go_on.max(came);

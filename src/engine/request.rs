@@ -20,7 +20,7 @@ const CODINGS: &str = "gzip, deflate, br, zstd";
 
 /// A part of a head.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(super) enum HeadPart {
     /// As it is rendered.
     Text(Template),
     /// Rendered, then in base64.
@@ -29,12 +29,12 @@ pub(super) enum Part {
 
 /// A call's request, as far as it is known beforehand.
 #[derive(Debug)]
-pub(super) enum Prepared {
+pub(super) enum PreparedRequest {
     /// The whole of it.
     Static(Vec<u8>),
     /// The head up to Content-Length in parts, and the body.
     Dynamic {
-        head: Vec<Part>,
+        head: Vec<HeadPart>,
         body: Option<Template>,
         fixed_body: Vec<u8>,
         has_body: bool,
@@ -45,7 +45,7 @@ pub(super) enum Prepared {
     },
 }
 
-impl Prepared {
+impl PreparedRequest {
     /// Prepares `call` for a service at `address`; `closes`: its connection carries no other.
     pub(super) fn new(
         call: &Call,
@@ -55,7 +55,7 @@ impl Prepared {
         closes: bool,
     ) -> Self {
         let request = &call.request;
-        let mut head = Head::default();
+        let mut head = HeadBuilder::default();
         head.text(&format!("{} {}{}", request.method, form(service, address), address.prefix));
         head.template(&request.path);
         head.text(" HTTP/1.1\r\n");
@@ -122,7 +122,7 @@ impl Prepared {
         };
         let parts = head.finish();
         match (parts.as_slice(), &body) {
-            ([Part::Text(only)], None) if only.as_static().is_some() => {
+            ([HeadPart::Text(only)], None) if only.as_static().is_some() => {
                 let mut bytes = only.as_static().unwrap_or_default().to_vec();
                 finish(&mut bytes, has_body, &fixed_body);
                 Self::Static(bytes)
@@ -186,15 +186,15 @@ impl Prepared {
 }
 
 fn render_parts(
-    parts: &[Part],
+    parts: &[HeadPart],
     scope: &mut Scope<'_>,
     buffer: &mut Vec<u8>,
     scratch: &mut Vec<u8>,
 ) -> Result<(), RenderError> {
     for part in parts {
         match part {
-            Part::Text(text) => text.render(scope, buffer)?,
-            Part::Base64(text) => {
+            HeadPart::Text(text) => text.render(scope, buffer)?,
+            HeadPart::Base64(text) => {
                 scratch.clear();
                 text.render(scope, scratch)?;
                 base64(scratch, buffer);
@@ -284,12 +284,12 @@ fn is_length(name: &str) -> bool {
 
 /// Collects a head, joining static neighbours.
 #[derive(Default)]
-struct Head {
-    parts: Vec<Part>,
+struct HeadBuilder {
+    parts: Vec<HeadPart>,
     literal: Vec<u8>,
 }
 
-impl Head {
+impl HeadBuilder {
     fn text(&mut self, text: &str) {
         self.literal.extend_from_slice(text.as_bytes());
     }
@@ -300,7 +300,7 @@ impl Head {
             return;
         }
         self.flush();
-        self.parts.push(Part::Text(template.clone()));
+        self.parts.push(HeadPart::Text(template.clone()));
     }
 
     fn header(&mut self, name: &str, value: &Template) {
@@ -322,7 +322,7 @@ impl Head {
                     Some(login) => base64(login, &mut self.literal),
                     None => {
                         self.flush();
-                        self.parts.push(Part::Base64(login.clone()));
+                        self.parts.push(HeadPart::Base64(login.clone()));
                     }
                 }
             }
@@ -339,11 +339,11 @@ impl Head {
     fn flush(&mut self) {
         if !self.literal.is_empty() {
             let text = Template::literal(std::mem::take(&mut self.literal));
-            self.parts.push(Part::Text(text));
+            self.parts.push(HeadPart::Text(text));
         }
     }
 
-    fn finish(mut self) -> Vec<Part> {
+    fn finish(mut self) -> Vec<HeadPart> {
         self.flush();
         self.parts
     }

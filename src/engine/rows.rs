@@ -4,7 +4,7 @@
 //! Invariant: a row follows from the number of the user or iteration, whichever shard asks.
 
 use super::shard::Shard;
-use super::user::{Identity, User};
+use super::user::{User, UserIdentity};
 use crate::plan::data::AtEnd;
 use crate::plan::load::Bound;
 use crate::plan::template::RenderError;
@@ -13,7 +13,7 @@ use crate::stats::delta::Halt;
 
 /// A row that was to be taken is not there; the user stops.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct RanOut;
+pub(super) struct OutOfRows;
 
 impl User {
     /// Takes its rows: those of a user, or those of an iteration.
@@ -23,9 +23,9 @@ impl User {
     pub(super) fn take_rows(
         &mut self,
         shard: &Shard,
-        who: &Identity,
+        who: &UserIdentity,
         per_iteration: bool,
-    ) -> Result<(), RanOut> {
+    ) -> Result<(), OutOfRows> {
         let kind = &shard.plan.archetypes[self.archetype];
         if !kind.data.iter().any(|draw| draw.per_iteration == per_iteration) {
             return Ok(());
@@ -51,12 +51,12 @@ impl User {
                             Halt::DataEnd(format!("`{}`{of}", feed.name))
                         });
                     }
-                    return Err(RanOut);
+                    return Err(OutOfRows);
                 }
                 Err(error) => {
                     let why = format!("{}: {error}", feed.source);
                     shard.template_error(None, &RenderError::Invalid(why));
-                    return Err(RanOut);
+                    return Err(OutOfRows);
                 }
             }
         }
@@ -64,7 +64,7 @@ impl User {
     }
 
     /// The how-manyeth row of its archetype in its workload it takes.
-    fn row_index(&self, shard: &Shard, who: &Identity, per_iteration: bool) -> u64 {
+    fn row_index(&self, shard: &Shard, who: &UserIdentity, per_iteration: bool) -> u64 {
         let (plan, index) = (&shard.plan, who.workload);
         let workload = &plan.workloads[index];
         let mut ranks = shard.ranks.borrow_mut();

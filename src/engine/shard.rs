@@ -15,11 +15,11 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::admission_gate::AdmissionGate;
 use super::live_schedule::LiveSchedule;
-use super::prepared::Flow;
+use super::prepared::PreparedFlow;
 use super::resilience::ResilienceState;
 use super::user_meter::UserMeter;
 use super::worker::UserTask;
-use super::{Setup, Shared, TraceRecorder, Variables};
+use super::{RunShared, ShardSetup, TraceRecorder, Variables};
 use crate::clock::{self, Time, Timer};
 use crate::event::{Order, ShardCommand};
 use crate::host;
@@ -42,13 +42,13 @@ pub(super) struct Shard {
     pub(super) start: Time,
     /// The same by the wall clock: ms since the epoch.
     pub(super) started_ms: u64,
-    pub(super) shared: Arc<Shared>,
+    pub(super) shared: Arc<RunShared>,
     pub(super) wire: Wire,
     pub(super) recorder: RefCell<Recorder>,
     /// What the client holds back.
     pub(super) resilience: ResilienceState,
     /// By archetype.
-    pub(super) flows: Vec<Flow>,
+    pub(super) flows: Vec<PreparedFlow>,
     /// What the scenario's `setup` left.
     pub(super) globals: Variables,
     /// Where the last user's variables are left, when somebody wants them.
@@ -67,7 +67,7 @@ pub(super) struct Shard {
     /// Rendered bodies pass through it.
     pub(super) scratch: RefCell<Vec<u8>>,
     /// Cut everything now.
-    pub(super) cut: Rc<Cell<bool>>,
+    pub(super) cancelled: Rc<Cell<bool>>,
     /// Who may come in.
     pub(super) admission: AdmissionGate,
     /// What is asked, by workload.
@@ -90,14 +90,14 @@ pub(super) struct Shard {
 }
 
 /// Tells its shard when the task that holds it panics.
-pub(super) struct Alarm(Rc<Shard>);
+pub(super) struct PanicGuard(Rc<Shard>);
 
-impl Drop for Alarm {
+impl Drop for PanicGuard {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.broken.set(true);
             self.0.draining.set(true);
-            self.0.cut.set(true);
+            self.0.cancelled.set(true);
             self.0.idle.notify_one();
         }
     }
@@ -107,7 +107,7 @@ impl Drop for Alarm {
 ///
 /// # Errors
 /// When a task of it panicked, which is a bug of ours; what happens to requests is data.
-pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
+pub async fn run(mut setup: ShardSetup, wire: Wire) -> io::Result<()> {
     let deltas = setup.deltas.clone();
     let start = setup.start;
     let (cpu, (waited, turns)) = (clock::thread_cpu_ns(), run_queue());
@@ -161,14 +161,14 @@ pub async fn run(mut setup: Setup, wire: Wire) -> io::Result<()> {
 }
 
 impl Shard {
-    fn new(setup: &Setup, wire: Wire) -> Self {
+    fn new(setup: &ShardSetup, wire: Wire) -> Self {
         let plan = Arc::clone(&setup.plan);
         let names = plan.check_names();
         let shape = plan.shape();
         let index = setup.segment.shard as usize;
         Self {
             flows: (0..plan.archetypes.len())
-                .map(|index| Flow::new(setup, index, &names))
+                .map(|index| PreparedFlow::new(setup, index, &names))
                 .collect(),
             addresses: Arc::clone(&setup.addresses),
             start: setup.start,
@@ -186,7 +186,7 @@ impl Shard {
             idle_tasks: RefCell::default(),
             prewarming: Cell::default(),
             scratch: RefCell::default(),
-            cut: Rc::default(),
+            cancelled: Rc::default(),
             admission: AdmissionGate::new(),
             schedules: (plan
                 .workloads
@@ -227,9 +227,9 @@ impl Shard {
         for index in 0..self.plan.workloads.len() {
             let shard = Rc::clone(self);
             tokio::task::spawn_local(async move {
-                let _alarm = Self::alarm(&shard);
+                let _alarm = Self::panic_guard(&shard);
                 match &shard.plan.workloads[index].load {
-                    Load::Closed(users) => shard.let_in(index, users).await,
+                    Load::Closed(users) => shard.admit_users(index, users).await,
                     Load::Open(arrivals) => {
                         if shard.prewarm_ns() > 0 {
                             let ahead = Rc::clone(&shard);
@@ -239,13 +239,13 @@ impl Shard {
                     }
                 }
                 shard.starters.set(shard.starters.get() - 1);
-                shard.tell_if_idle();
+                shard.notify_if_idle();
             });
         }
     }
 
     /// Waits for the next shed; true when the shard has nothing left to do.
-    async fn wait(&self, setup: &mut Setup, alarm: &Timer, next_shed: Time) -> bool {
+    async fn wait(&self, setup: &mut ShardSetup, alarm: &Timer, next_shed: Time) -> bool {
         loop {
             tokio::select! {
                 biased;
@@ -257,7 +257,7 @@ impl Shard {
                 () = self.idle.notified() => return true,
                 () = alarm.wait_until(next_shed) => return false,
             }
-            if self.cut.get() && setup.commands.is_closed() {
+            if self.cancelled.get() && setup.commands.is_closed() {
                 // Its users end at their next turn; wait for that, not for more commands.
                 tokio::select! {
                     () = self.idle.notified() => return true,
@@ -272,7 +272,7 @@ impl Shard {
             ShardCommand::Drain => self.drain(),
             ShardCommand::Cancel => {
                 self.drain();
-                self.cut.set(true);
+                self.cancelled.set(true);
             }
             ShardCommand::Order(Order::Admit(least)) => self.admission.admit(*least),
             ShardCommand::Order(Order::PauseAdmission(held)) => self.admission.set_closed(*held),
@@ -299,8 +299,8 @@ impl Shard {
 
     /// An alarm for a task: dropped by a panic, it ends the shard instead of leaving it waiting for
     /// a user that will never go.
-    pub(super) fn alarm(shard: &Rc<Self>) -> Alarm {
-        Alarm(Rc::clone(shard))
+    pub(super) fn panic_guard(shard: &Rc<Self>) -> PanicGuard {
+        PanicGuard(Rc::clone(shard))
     }
 
     /// When a workload's own time begins.
@@ -322,10 +322,10 @@ impl Shard {
     pub(super) fn leave(&self) {
         self.users.set(self.users.get() - 1);
         self.shared.present.fetch_sub(1, Relaxed);
-        self.tell_if_idle();
+        self.notify_if_idle();
     }
 
-    fn tell_if_idle(&self) {
+    fn notify_if_idle(&self) {
         if self.users.get() == 0 && self.starters.get() == 0 {
             self.idle.notify_one();
         }

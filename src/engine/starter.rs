@@ -26,7 +26,7 @@ const LATE_STARTS: u32 = 32;
 const COUNTED_AT_ONCE: u64 = 10_000;
 
 /// Why a starter lets nobody in any more.
-enum Ended {
+enum StarterEnd {
     /// What is asked was changed.
     ScheduleChanged,
     /// Nobody is to come, whatever is asked.
@@ -57,12 +57,14 @@ impl Shard {
     }
 
     /// The closed model: lets users in as the level rises. They leave by themselves.
-    pub(super) async fn let_in(self: &Rc<Self>, index: usize, users: &Users) {
+    pub(super) async fn admit_users(self: &Rc<Self>, index: usize, users: &Users) {
         let offset = self.plan.workloads[index].slot_offset;
         let mut stays = pace::stays(&users.curve, offset, self.segment);
         // How many of them came, and the last who did.
         let (mut at, mut last) = (0, None);
-        while let Ended::ScheduleChanged = self.seat_all(index, users, &stays, &mut at).await {
+        while let StarterEnd::ScheduleChanged =
+            self.assign_stays(index, users, &stays, &mut at).await
+        {
             let live = &self.schedules[index];
             let Some((curve, from_ns)) = live.curve_override() else { continue };
             last = stays[..at].last().map(|stay| (stay.enter_ns, stay.number)).or(last);
@@ -84,32 +86,32 @@ impl Shard {
 
     /// Lets in all who are to come, from the one at `at` on, and waits until the load is over or
     /// something else is asked.
-    async fn seat_all(
+    async fn assign_stays(
         self: &Rc<Self>,
         index: usize,
         users: &Users,
         stays: &[Stay],
         at: &mut usize,
-    ) -> Ended {
+    ) -> StarterEnd {
         let (workload, live) = (&self.plan.workloads[index], &self.schedules[index]);
         let (zero, changes) = (self.zero(workload), live.version());
         let timer = Timer::new();
         let end = zero.after(users.curve.end_ns());
         while let Some(stay) = stays.get(*at) {
             let due = zero.after(stay.enter_ns);
-            self.wait_while_asked(&timer, due.before(self.prewarm_ns()), live, changes).await;
+            self.wait_unless_changed(&timer, due.before(self.prewarm_ns()), live, changes).await;
             if self.is_draining() || self.is_spent(index, users) {
-                return Ended::ForGood;
+                return StarterEnd::ForGood;
             }
             if live.version() != changes {
-                return Ended::ScheduleChanged;
+                return StarterEnd::ScheduleChanged;
             }
             if self.is_admission_closed(index) {
                 // They stay asked for as long as the load lasts; the wait is theirs to tell.
                 if clock::now() >= end {
-                    return Ended::ForGood;
+                    return StarterEnd::ForGood;
                 }
-                self.wait_until_let_in((index, users), &timer, end, changes).await;
+                self.wait_for_admission((index, users), &timer, end, changes).await;
                 continue;
             }
             *at += 1;
@@ -134,17 +136,17 @@ impl Shard {
         };
         while !is_over() {
             if live.version() != changes {
-                return Ended::ScheduleChanged;
+                return StarterEnd::ScheduleChanged;
             }
             tokio::select! {
                 () = over.as_mut() => {
                     over.set(herd.over.notified());
                     over.as_mut().enable();
                 }
-                () = self.wait_while_asked(&timer, end, live, changes) => {}
+                () = self.wait_unless_changed(&timer, end, live, changes) => {}
             }
         }
-        Ended::ForGood
+        StarterEnd::ForGood
     }
 
     /// Whether all iterations of a workload that a count ends have been handed out.
@@ -177,7 +179,7 @@ impl Shard {
         let (mut in_a_row, mut changes) = (0, 0);
         loop {
             if self.is_draining() {
-                self.count_rest(index, schedule).await;
+                self.count_not_reached(index, schedule).await;
                 return;
             }
             if changes != live.version() {
@@ -194,13 +196,13 @@ impl Shard {
                 if schedule.is_spent() || clock::now() >= end {
                     return;
                 }
-                self.wait_while_asked(&timer, end, live, changes).await;
+                self.wait_unless_changed(&timer, end, live, changes).await;
                 continue;
             };
             let due = zero.after(start.due_ns);
             if due > clock::now() {
                 in_a_row = 0;
-                self.wait_while_asked(&timer, due, live, changes).await;
+                self.wait_unless_changed(&timer, due, live, changes).await;
             } else if in_a_row == LATE_STARTS {
                 in_a_row = 0;
                 tokio::task::yield_now().await;
@@ -214,7 +216,7 @@ impl Shard {
             self.recorder.borrow_mut().due(index, due_ns);
             if self.is_admission_closed(index) {
                 self.recorder.borrow_mut().held_back(index, due_ns);
-            } else if self.may_have_one_more(index, arrivals.max_users) {
+            } else if self.reserve_user(index, arrivals.max_users) {
                 worker::assign(self, Assignment::Arrival(index, start));
             } else {
                 let lag_ns = clock::now().since(due);
@@ -225,11 +227,11 @@ impl Shard {
 
     /// Counts the starts that will not be made, a stretch at a time: users still wait for answers.
     /// When everything is cut the rest is left uncounted.
-    async fn count_rest(&self, index: usize, mut schedule: Schedule<'_>) {
+    async fn count_not_reached(&self, index: usize, mut schedule: Schedule<'_>) {
         loop {
             let (counted, more) = schedule.count_some(COUNTED_AT_ONCE);
             self.recorder.borrow_mut().not_reached(index, counted);
-            if !more || self.cut.get() {
+            if !more || self.cancelled.get() {
                 return;
             }
             tokio::task::yield_now().await;
@@ -237,13 +239,13 @@ impl Shard {
     }
 
     /// Takes one of the workload's users, of which the whole run has `most`.
-    fn may_have_one_more(&self, index: usize, most: u64) -> bool {
+    fn reserve_user(&self, index: usize, most: u64) -> bool {
         let users = &self.shared.users[index];
         users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
     }
 
     /// Waits until users of a workload may come in, or nobody is to come: its load is over then.
-    async fn wait_until_let_in(
+    async fn wait_for_admission(
         &self,
         (index, users): (usize, &Users),
         timer: &Timer,
@@ -268,7 +270,13 @@ impl Shard {
     }
 
     /// Waits until then, or until nothing new is to begin or something else is asked.
-    async fn wait_while_asked(&self, timer: &Timer, at: Time, live: &LiveSchedule, changes: u64) {
+    async fn wait_unless_changed(
+        &self,
+        timer: &Timer,
+        at: Time,
+        live: &LiveSchedule,
+        changes: u64,
+    ) {
         if at <= clock::now() {
             return;
         }

@@ -11,7 +11,7 @@ const RATE_PER_SHARD: f64 = 20_000.0;
 
 /// The size of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tier {
+pub struct EngineTier {
     /// `micro` (to 50 users), `small` (500), `medium` (2,000), `large` (5,000), `xlarge`.
     pub name: &'static str,
     /// Shards to run.
@@ -22,7 +22,7 @@ pub struct Tier {
 
 /// Chooses the tier by users and the number of shards by cores and need. `asked` overrides; no
 /// shard is left without a connection of some shared pool.
-pub fn choose(plan: &Plan, cores: usize, asked: Option<usize>) -> Tier {
+pub fn choose(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
     let mut tier = by_need(plan, cores, asked);
     if let Some(pool) = plan.policies.smallest_pool()
         && (tier.shards as u64) > pool.connections
@@ -37,7 +37,7 @@ pub fn choose(plan: &Plan, cores: usize, asked: Option<usize>) -> Tier {
     tier
 }
 
-fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> Tier {
+fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> EngineTier {
     let users = plan.peak_users();
     let (name, wanted) = match users {
         0..=50 => ("micro", 1),
@@ -48,7 +48,7 @@ fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> Tier {
     };
     if let Some(shards) = asked {
         let shards = shards.clamp(1, SLOTS as usize);
-        return Tier { name, shards, reason: format!("{shards} asked for by --shards") };
+        return EngineTier { name, shards, reason: format!("{shards} asked for by --shards") };
     }
     let rate: f64 = plan
         .workloads
@@ -66,5 +66,5 @@ fn by_need(plan: &Plan, cores: usize, asked: Option<usize>) -> Tier {
         (true, false) => format!("a shard for each of {cores} cores"),
         (false, _) => "more would only spread it thin".to_owned(),
     };
-    Tier { name, shards, reason: format!("up to {users} users; {limit}") }
+    EngineTier { name, shards, reason: format!("up to {users} users; {limit}") }
 }

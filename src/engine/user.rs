@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::rows::RanOut;
+use super::rows::OutOfRows;
 use super::shard::Shard;
 use crate::clock::Time;
 use crate::curve::Distribution;
@@ -51,7 +51,7 @@ pub(super) struct User {
     /// Its own rate limit, which its branches share.
     pub(super) limiter: Option<Rc<RateLimiter>>,
     /// What few flows need.
-    pub(super) extras: Option<Box<Extras>>,
+    pub(super) extras: Option<Box<UserExtras>>,
     first_step: usize,
     first_group: usize,
     backoff_ns: u64,
@@ -61,11 +61,11 @@ pub(super) struct User {
 
 /// What few flows need, so that the others carry no room for it.
 #[derive(Debug, Default)]
-pub(super) struct Extras {
+pub(super) struct UserExtras {
     /// Rounds left, by loop.
     pub(super) counters: Vec<u64>,
     /// The groups that have begun.
-    pub(super) groups: Vec<Group>,
+    pub(super) groups: Vec<OpenGroup>,
     /// Its own way to the network, where that is slower than ours.
     pub(super) way: Option<Rc<EmulatedLink>>,
     /// The selves that make its parallel calls, each with connections of its own.
@@ -74,7 +74,7 @@ pub(super) struct Extras {
 
 /// A group that has begun.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Group {
+pub(super) struct OpenGroup {
     /// Which of its archetype's.
     pub(super) id: u16,
     /// When its first call was intended.
@@ -87,7 +87,7 @@ pub(super) struct Group {
 
 /// Who sits down: numbers of the whole run.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Identity {
+pub(super) struct UserIdentity {
     /// Its workload.
     pub(super) workload: usize,
     /// Number of the user (closed) or arrival (open).
@@ -109,7 +109,7 @@ impl User {
             variables: Vec::new(),
             slots: shard.plan.services.iter().map(|_| shard.wire.slot()).collect(),
             jar: None,
-            deadline: CallDeadline::new(shard.cut.clone()),
+            deadline: CallDeadline::new(shard.cancelled.clone()),
             limiter: None,
             extras: None,
             first_step: 0,
@@ -127,9 +127,9 @@ impl User {
     pub(super) fn assume_identity(
         &mut self,
         shard: &Shard,
-        who: &Identity,
+        who: &UserIdentity,
         at: Time,
-    ) -> Result<(), RanOut> {
+    ) -> Result<(), OutOfRows> {
         let workload = &shard.plan.workloads[who.workload];
         let share = workload.share_of(shard.plan.seed, who.workload, who.number);
         let kind = &shard.plan.archetypes[share.archetype];
@@ -143,7 +143,7 @@ impl User {
         self.jar = None;
         let own = shard.plan.policies.limits.per_user;
         self.limiter = own.map(|rate| Rc::new(RateLimiter::new(rate)));
-        self.go_by(kind.link);
+        self.set_link(kind.link);
         self.variables.clear();
         self.variables.extend_from_slice(&shard.globals);
         self.variables.resize(kind.variables.len(), None);
@@ -165,15 +165,15 @@ impl User {
     }
 
     /// Begins an iteration: `part` and `index` name its item among all of its workload.
-    pub(super) fn begin(&mut self, seed: Seed, iteration: u64, item: Item) {
+    pub(super) fn begin(&mut self, seed: Seed, iteration: u64, item: IterationItem) {
         self.iteration = iteration;
         let (part, index) = match item {
             // The workload and the kind of numbering in the high bits: no two items share a key.
-            Item::Iteration(number) => ((self.workload as u64) << 48 | 1 << 47, number),
-            Item::Of(number) => ((self.workload as u64) << 48 | number, iteration),
+            IterationItem::Iteration(number) => ((self.workload as u64) << 48 | 1 << 47, number),
+            IterationItem::Of(number) => ((self.workload as u64) << 48 | number, iteration),
         };
         self.item = match item {
-            Item::Iteration(number) | Item::Of(number) => number,
+            IterationItem::Iteration(number) | IterationItem::Of(number) => number,
         };
         self.rng = seed.rng(Stream::Content, part, index);
         self.work = MAX_ITERATION_WORK;
@@ -237,14 +237,14 @@ impl User {
         self.jar = Some(Rc::clone(parent.jar.get_or_insert_default()));
         self.limiter.clone_from(&parent.limiter);
         self.rng = Rng::seed_from_u64(parent.rng.random());
-        if let Some(way) = parent.way() {
+        if let Some(way) = parent.link() {
             self.extras().way = Some(way);
         }
         self.deadline.share_end(&parent.deadline);
     }
 
     /// Its own way to the network, where that is slower than ours.
-    pub(super) fn way(&self) -> Option<Rc<EmulatedLink>> {
+    pub(super) fn link(&self) -> Option<Rc<EmulatedLink>> {
         self.extras.as_ref()?.way.clone()
     }
 
@@ -255,8 +255,8 @@ impl User {
     }
 
     /// From now on it goes by this link; connections that were made over another end.
-    pub(super) fn go_by(&mut self, link: Option<Link>) {
-        let before = self.way().map(|way| way.link());
+    pub(super) fn set_link(&mut self, link: Option<Link>) {
+        let before = self.link().map(|way| way.link());
         if before != link {
             self.close_connections();
         }
@@ -266,7 +266,7 @@ impl User {
     }
 
     /// What few flows need.
-    pub(super) fn extras(&mut self) -> &mut Extras {
+    pub(super) fn extras(&mut self) -> &mut UserExtras {
         self.extras.get_or_insert_default()
     }
 
@@ -294,7 +294,7 @@ impl User {
 
     /// How long to hold back after a call, so that a target that gives no answer is not hammered.
     /// It is no think of the user's: what it costs is part of the iteration.
-    pub(super) fn hold_after(&mut self, answered: bool) -> u64 {
+    pub(super) fn back_off_after(&mut self, answered: bool) -> u64 {
         self.backoff_ns =
             if answered { 0 } else { (self.backoff_ns * 2).clamp(BACKOFF_NS.0, BACKOFF_NS.1) };
         self.backoff_ns
@@ -340,7 +340,7 @@ impl Shard {
 
     /// The number of a user: its place in the herd, and later sessions count on from there. Who has
     /// a place that was not planned must not have the number of a later session.
-    pub(super) fn user_number(&self, who: &Identity) -> u64 {
+    pub(super) fn user_number(&self, who: &UserIdentity) -> u64 {
         let workload = &self.plan.workloads[who.workload];
         let herd = self.schedules[who.workload].places;
         let is_extra = matches!(workload.load, Load::Closed(_)) && who.number >= herd;
@@ -361,7 +361,7 @@ const PLACE_BITS: u32 = 24;
 
 /// What an iteration is an item of.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Item {
+pub(super) enum IterationItem {
     /// Its user or arrival.
     Of(u64),
     /// The iterations of a workload that is bound by their count.

@@ -13,7 +13,7 @@ use super::attempt::CallTiming;
 use super::closed_user::ClosedUser;
 use super::iteration::{IterationRunner, IterationSummary, run_on_stop};
 use super::shard::Shard;
-use super::user::{Identity, Item, User};
+use super::user::{IterationItem, User, UserIdentity};
 use crate::clock::{self, Time};
 use crate::pace::{Start, Stay};
 use crate::plan::{Load, Workload};
@@ -92,7 +92,7 @@ pub(super) fn prewarm_task(shard: &Rc<Shard>, workload: usize) {
 
 /// One guest after the other; where a workload is named, connections to its services come first.
 async fn run_task(shard: Rc<Shard>, seat: Rc<UserTask>, warm: Option<usize>) {
-    let _alarm = Shard::alarm(&shard);
+    let _alarm = Shard::panic_guard(&shard);
     // Made here: what is handed to a task is kept twice.
     let mut user = User::new(&shard);
     if let Some(workload) = warm {
@@ -143,12 +143,12 @@ async fn run_arrival(shard: &Shard, user: &mut User, index: usize, start: &Start
     let now = clock::now();
     let workload = &shard.plan.workloads[index];
     let due = shard.zero(workload).after(start.due_ns);
-    let who = Identity { workload: index, number: start.number, session: 0 };
+    let who = UserIdentity { workload: index, number: start.number, session: 0 };
     if matches!(&workload.load, Load::Open(arrivals) if arrivals.fresh_connections) {
         user.close_connections();
     }
     let ready = user.assume_identity(shard, &who, due);
-    user.begin(shard.plan.seed, 0, Item::Of(start.number));
+    user.begin(shard.plan.seed, 0, IterationItem::Of(start.number));
     user.deadline.set_hard_end(shard.hard_end(workload));
     let turn = CallTiming::at_once(due, now);
     let due_ns = due.since(shard.start);

@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 
 pub(super) use permit::{AdmissionDelay, AttemptPermit, CompletedAttempt};
 
-use super::Setup;
+use super::ShardSetup;
 use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
@@ -59,7 +59,7 @@ pub(super) struct ResilienceState {
 }
 
 impl ResilienceState {
-    pub(super) fn new(setup: &Setup) -> Self {
+    pub(super) fn new(setup: &ShardSetup) -> Self {
         let (plan, shared) = (&setup.plan, &setup.shared);
         let policies = &plan.policies;
         let (shard, shards) = (setup.segment.shard, setup.segment.shards);

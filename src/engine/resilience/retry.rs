@@ -4,7 +4,7 @@
 //! Invariant: what a budget does not pay for is not made; what may not be sent twice is not.
 
 use super::ResilienceState;
-use crate::engine::attempt::Attempts;
+use crate::engine::attempt::CallAttempts;
 use crate::engine::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
@@ -19,10 +19,10 @@ const MIN_HEDGE_SAMPLES: usize = 20;
 
 impl ResilienceState {
     /// How long to wait before another attempt, ns; `None`: there is none.
-    pub(in crate::engine) fn retry_after(&self, attempts: &Attempts<'_>) -> Option<u64> {
-        let Attempts { shard, prepared, capture: kept, retries, .. } = attempts;
+    pub(in crate::engine) fn retry_after(&self, attempts: &CallAttempts<'_>) -> Option<u64> {
+        let CallAttempts { shard, prepared, capture: kept, retries, .. } = attempts;
         let (law, budget) = self.retries.as_ref()?;
-        let outcome = attempts.ended.outcome;
+        let outcome = attempts.last.outcome;
         if *retries >= law.max || !law.when.has(outcome) {
             return None;
         }

@@ -15,18 +15,18 @@ impl Shard {
     /// Counts an error of a template, and says what it comes to: the target's failure when a value
     /// from a response cannot be used, else our own.
     pub(super) fn template_error(&self, step: Option<&str>, error: &RenderError) -> AttemptOutcome {
-        self.tell_expression(step, error);
+        self.record_failed_expression(step, error);
         if matches!(error, RenderError::Response(_)) {
             let outcome = AttemptOutcome::Failed(AttemptPhase::Prepare, FailureKind::UnusableValue);
             self.recorder.borrow_mut().error(outcome);
             return outcome;
         }
-        AttemptOutcome::Own(self.own_fault(error))
+        AttemptOutcome::Own(self.record_generator_error(error))
     }
 
     /// Keeps which expression failed, why and in which step: values decide it, so that no kind of
     /// error can say it.
-    fn tell_expression(&self, step: Option<&str>, error: &RenderError) {
+    fn record_failed_expression(&self, step: Option<&str>, error: &RenderError) {
         let (RenderError::Invalid(_) | RenderError::Limit(_) | RenderError::Response(_)) = error
         else {
             return;
@@ -40,7 +40,7 @@ impl Shard {
     }
 
     /// Something of ours failed outside a call.
-    fn own_fault(&self, error: &RenderError) -> GeneratorError {
+    fn record_generator_error(&self, error: &RenderError) -> GeneratorError {
         let mut recorder = self.recorder.borrow_mut();
         let fault = match error {
             RenderError::Unset(name) => {
