@@ -7,7 +7,7 @@ use manada::clock::Time;
 use manada::plan::Endpoints;
 use manada::plan::policy::Timeouts;
 use manada::resilience::{AdaptiveTimeout, BreakerBoard, RateLimiter, RecentTimes, RetryBudget};
-use manada::scenario::{self, Overrides};
+use manada::scenario::{self, ScenarioOverrides};
 use manada::stats::AttemptOutcome;
 
 fn main() {
@@ -36,7 +36,7 @@ fn breakers_closed(bencher: Bencher<'_, '_>, trips: &str) {
          flow: [ {{ get: / }} ] }} }}\n"
     );
     std::fs::write(&file, text).unwrap();
-    let (plan, _) = scenario::load(&file, &Overrides::default()).unwrap();
+    let (plan, _) = scenario::load(&file, &ScenarioOverrides::default()).unwrap();
     let board = BreakerBoard::new(&plan, &Endpoints::new(&plan));
     assert!(board.any());
     let mut now = Time(1);

@@ -8,11 +8,11 @@ use std::fs;
 use std::io::{Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-use manada::scenario::{Overrides, load};
+use manada::scenario::{ScenarioOverrides, load};
 use manada::seed::Seed;
 use manada::units::Rate;
 
-fn message(path: &Path, overrides: &Overrides) -> String {
+fn message(path: &Path, overrides: &ScenarioOverrides) -> String {
     match load(path, overrides) {
         Ok((_, warnings)) if warnings.is_empty() => "no mistake\n".to_owned(),
         Ok((_, warnings)) => {
@@ -59,7 +59,7 @@ fn each_bad_file_gets_its_exact_message() {
     let differences: Vec<String> = files
         .iter()
         .filter_map(|path| {
-            let got = message(path, &Overrides::default());
+            let got = message(path, &ScenarioOverrides::default());
             assert_ne!(got, "no mistake\n", "{} loads", path.display());
             compare(&path.with_extension("txt"), &got)
         })
@@ -69,7 +69,7 @@ fn each_bad_file_gets_its_exact_message() {
 
 #[test]
 fn flags_get_their_exact_message() {
-    let overrides = Overrides {
+    let overrides = ScenarioOverrides {
         safety: None,
         files: Vec::new(),
         once: false,
@@ -95,16 +95,16 @@ fn files_that_are_no_text_are_refused_at_once() {
     // Sparse: 100 MB that take no room.
     file.seek(SeekFrom::Start(100_000_000)).unwrap();
     file.write_all(b"\n").unwrap();
-    let got = message(&path, &Overrides::default());
+    let got = message(&path, &ScenarioOverrides::default());
     assert!(got.contains("too large for a scenario: 95.4 MiB"), "{got}");
 
-    let got = message(folder.path(), &Overrides::default());
+    let got = message(folder.path(), &ScenarioOverrides::default());
     assert!(got.contains("this is a folder"), "{got}");
-    let got = message(&folder.path().join("none.yaml"), &Overrides::default());
+    let got = message(&folder.path().join("none.yaml"), &ScenarioOverrides::default());
     assert!(got.contains("there is no such file"), "{got}");
 
     fs::write(&path, b"scenario: x\nname: \xff\xfe\n").unwrap();
-    let got = message(&path, &Overrides::default());
+    let got = message(&path, &ScenarioOverrides::default());
     assert!(got.contains("not UTF-8") && got.contains("big.yaml:2:7"), "{got}");
 }
 
@@ -121,13 +121,16 @@ fn settings_get_their_exact_message() {
         "seed",
         "=3",
     ];
-    let overrides = Overrides {
+    let overrides = ScenarioOverrides {
         environment: Some("broken".to_owned()),
         set: set.map(str::to_owned).to_vec(),
-        ..Overrides::default()
+        ..ScenarioOverrides::default()
     };
     let got = message(file, &overrides);
-    let unknown = Overrides { environment: Some("stagin".to_owned()), ..Overrides::default() };
+    let unknown = ScenarioOverrides {
+        environment: Some("stagin".to_owned()),
+        ..ScenarioOverrides::default()
+    };
     let got = got + "\n" + &message(file, &unknown);
     let difference = compare(Path::new("tests/bad/laid-over.txt"), &got);
     assert!(difference.is_none(), "{}", difference.unwrap_or_default());

@@ -4,8 +4,8 @@
 use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
-use manada::scenario::schema::{Of, document};
-use manada::scenario::{Overrides, load};
+use manada::scenario::schema::{SchemaOf, document};
+use manada::scenario::{ScenarioOverrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistake no schema can see, and why.
@@ -33,7 +33,7 @@ const BEYOND: [(&str, &str); 21] = [
     ("warmup-too-long", "durations are texts: no schema adds them up"),
 ];
 
-fn validator(of: Of) -> Validator {
+fn validator(of: SchemaOf) -> Validator {
     let schema = document(of);
     jsonschema::meta::validate(&schema).expect("the schema is a schema");
     jsonschema::draft202012::new(&schema).unwrap()
@@ -58,7 +58,9 @@ fn patterns(value: &Value, found: &mut Vec<String>) {
 #[test]
 fn patterns_are_read_by_every_validator() {
     let mut found = Vec::new();
-    [Of::Scenario, Of::Archetype].into_iter().for_each(|of| patterns(&document(of), &mut found));
+    [SchemaOf::Scenario, SchemaOf::Archetype]
+        .into_iter()
+        .for_each(|of| patterns(&document(of), &mut found));
     assert!(found.len() > 20, "{found:?}");
     for pattern in found {
         for unknown in ["\\p", "\\P", "(?", "\\u", "\\A", "\\Z", "\\z", "[[:", "&&", "\\h", "\\R"] {
@@ -93,14 +95,14 @@ fn mistakes(validator: &Validator, text: &str) -> Vec<String> {
 
 #[test]
 fn what_loads_has_the_shape() {
-    let (scenario, archetype) = (validator(Of::Scenario), validator(Of::Archetype));
+    let (scenario, archetype) = (validator(SchemaOf::Scenario), validator(SchemaOf::Archetype));
     let mut wrong = Vec::new();
     let mut check = |validator: &Validator, path: &Path, text: &str| {
         let found = mistakes(validator, text);
         wrong.extend(found.into_iter().map(|found| format!("{}: {found}", path.display())));
     };
     for path in files("scenarios").into_iter().chain(files("tests/language")) {
-        load(&path, &Overrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        load(&path, &ScenarioOverrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
         check(&scenario, &path, &std::fs::read_to_string(&path).unwrap());
     }
     for path in files("archetypes").into_iter().chain(files("tests/language/archetypes")) {
@@ -115,14 +117,14 @@ fn what_loads_has_the_shape() {
 
 #[test]
 fn what_has_the_wrong_shape_is_refused_and_warnings_are_not() {
-    let scenario = validator(Of::Scenario);
+    let scenario = validator(SchemaOf::Scenario);
     let mut differ = Vec::new();
     for path in files("tests/bad") {
         let name = path.file_stem().unwrap().to_string_lossy().into_owned();
         let text = std::fs::read_to_string(&path).unwrap_or_default();
         let Some(value) = json(&text) else { continue };
         let accepted = scenario.is_valid(&value);
-        let loads = load(&path, &Overrides::default()).is_ok();
+        let loads = load(&path, &ScenarioOverrides::default()).is_ok();
         let beyond = BEYOND.iter().any(|(known, _)| *known == name);
         if accepted != (loads || beyond) {
             differ.push(format!("{name}: accepted {accepted}, loads {loads}"));

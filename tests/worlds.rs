@@ -10,7 +10,7 @@ use std::sync::Arc;
 use counted::Count;
 use lived::{Lived, live};
 use manada::plan::Plan;
-use manada::scenario::{self, Overrides};
+use manada::scenario::{self, ScenarioOverrides};
 use manada::verdict::{Threshold, judge};
 use manada::wire::fake::FakeArrival;
 use onlookers::{TimedCommand, changes};
@@ -211,7 +211,7 @@ fn check(path: &Path) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("scenario.yaml");
     std::fs::write(&file, &world.scenario).unwrap();
-    let (plan, _) = scenario::load(&file, &Overrides::default())
+    let (plan, _) = scenario::load(&file, &ScenarioOverrides::default())
         .unwrap_or_else(|mistakes| panic!("{name}: {}", mistakes.render(false)));
     let plan = Arc::new(plan);
     let mut traffic: Option<Vec<FakeArrival>> = None;

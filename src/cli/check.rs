@@ -12,7 +12,7 @@ use super::words::{self, Changes};
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::run::dry_run::{self, DryRun};
-use crate::scenario::{self, Overrides};
+use crate::scenario::{self, ScenarioOverrides};
 use crate::seed::Seed;
 use crate::sinks;
 use crate::units::show_duration;
@@ -23,7 +23,7 @@ Examples:
   manada check scenarios/quickstart.yaml
   manada check scenarios/quickstart.yaml --once
   manada check scenarios/quickstart.yaml --once --random --seed 7
-  manada check shop.yaml --once --archetype buyer --json | jq .walks")]
+  manada check shop.yaml --once --archetype buyer --json | jq .traces")]
 pub(super) struct Args {
     /// The scenario's file
     scenario: PathBuf,
@@ -51,13 +51,13 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
-    let overrides = Overrides {
+    let overrides = ScenarioOverrides {
         safety: limits::file(),
         authorised: args.limits.authorised.clone(),
         once: args.once,
         environment: args.changes.environment.clone(),
         set: args.changes.set.clone(),
-        ..Overrides::default()
+        ..ScenarioOverrides::default()
     };
     match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {
@@ -91,10 +91,10 @@ pub(super) fn run(args: &Args) -> ExitStatus {
 }
 
 /// Whether the scenario holds in each of its environments, too; what does not is shown.
-fn other_environments(args: &Args, overrides: &Overrides) -> bool {
+fn other_environments(args: &Args, overrides: &ScenarioOverrides) -> bool {
     let mut all_hold = true;
     for name in scenario::environments(&args.scenario) {
-        let overrides = Overrides { environment: Some(name.clone()), ..overrides.clone() };
+        let overrides = ScenarioOverrides { environment: Some(name.clone()), ..overrides.clone() };
         if let Err(mistakes) = scenario::load(&args.scenario, &overrides) {
             remark(&format_args!("in the environment `{name}`:\n{}", mistakes.render(true)));
             all_hold = false;
@@ -114,18 +114,18 @@ fn once(plan: &Plan, args: &Args) -> ExitStatus {
         output::complain(&format_args!("no workload has an archetype `{name}`: one of {names}"));
         return ExitStatus::Usage;
     }
-    let DryRun { traces: walks, ending } = match dry_run::dry_run(plan, only, args.random) {
-        Ok(rehearsal) => dry_run,
+    let DryRun { traces, ending } = match dry_run::dry_run(plan, only, args.random) {
+        Ok(dry_run) => dry_run,
         Err(trouble) => {
             output::complain(&trouble);
             return trouble.ending();
         }
     };
     let text = if args.json {
-        let document = sinks::dry_run::document(&plan.scenario, &walks, ending);
+        let document = sinks::dry_run::document(&plan.scenario, &traces, ending);
         format!("{document:#}\n")
     } else {
-        sinks::dry_run::render(&plan.scenario, &walks, ending)
+        sinks::dry_run::render(&plan.scenario, &traces, ending)
     };
     output::finish(anstream::stdout().write_all(text.as_bytes()), ending)
 }

@@ -12,7 +12,7 @@ use super::limits::{self, Limits};
 use super::output::{fail, remark, report_failure};
 use super::words::{self, Common};
 use crate::exit::ExitStatus;
-use crate::scenario::hit::{self, Client, Hit};
+use crate::scenario::hit::{self, HitClient, HitOptions};
 use crate::units::Rate;
 
 /// How many redirects `--location` follows, as a flag's value.
@@ -139,13 +139,13 @@ struct Connection {
 
 impl Args {
     /// The hit that these words ask for; the error names a file that cannot be read.
-    fn hit(&self) -> Result<Hit, String> {
+    fn hit(&self) -> Result<HitOptions, String> {
         let (load, request, connection) = (&self.load, &self.request, &self.connection);
         let mut urls = self.url.clone();
         if let Some(path) = &self.urls {
             urls.extend(read_urls(path)?);
         }
-        Ok(Hit {
+        Ok(HitOptions {
             urls,
             connections: load.connections,
             duration: load.duration,
@@ -156,7 +156,7 @@ impl Args {
             headers: request.headers.clone(),
             body: request.body.as_deref().map(read_body).transpose()?,
             timeout: request.timeout,
-            client: Client {
+            client: HitClient {
                 http2: connection.http2,
                 insecure: connection.insecure,
                 ca: connection.cacert.clone(),

@@ -29,7 +29,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::exit::ExitStatus;
 use crate::redact::{Names, Redactor};
-use crate::scenario::schema::{Of, document};
+use crate::scenario::schema::{SchemaOf, document};
 use output::remark;
 
 /// A load-testing traffic simulator: a herd of believable users, and numbers that can be trusted.
@@ -141,8 +141,8 @@ pub fn main() -> ExitStatus {
 
 fn schema(of: Kind) -> ExitStatus {
     let of = match of {
-        Kind::Scenario => Of::Scenario,
-        Kind::Archetype => Of::Archetype,
+        Kind::Scenario => SchemaOf::Scenario,
+        Kind::Archetype => SchemaOf::Archetype,
     };
     let text = format!("{:#}\n", document(of));
     output::finish(io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)

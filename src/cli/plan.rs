@@ -20,7 +20,7 @@ use crate::plan::forecast::needs::short_of;
 use crate::plan::forecast::{Assumed, Forecast, Refusal, refuse};
 use crate::redact;
 use crate::run;
-use crate::scenario::{self, Overrides};
+use crate::scenario::{self, ScenarioOverrides};
 use crate::seed::Seed;
 use crate::sinks::forecast::{self, Outlook};
 use crate::sinks::forecast_json;
@@ -61,8 +61,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
-    let overrides =
-        Overrides { seed: args.seed, ..words::overrides(&args.changes, &args.load, &args.limits) };
+    let overrides = ScenarioOverrides {
+        seed: args.seed,
+        ..words::overrides(&args.changes, &args.load, &args.limits)
+    };
     let plan = match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {
             warnings.iter().for_each(|warning| remark(&warning.render(true)));

@@ -9,7 +9,7 @@ use super::limits::Limits;
 use super::output::{remark, report_failure};
 use super::words::{self, Changes, Common, Load};
 use crate::exit::ExitStatus;
-use crate::scenario::{self, Overrides};
+use crate::scenario::{self, ScenarioOverrides};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -32,7 +32,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
-    let overrides = Overrides {
+    let overrides = ScenarioOverrides {
         seed: args.common.seed,
         thresholds: args.common.threshold.clone(),
         ..words::overrides(&args.changes, &args.load, &args.limits)

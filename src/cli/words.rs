@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use super::limits::{self, Limits};
 use super::output::fail;
 use crate::exit::ExitStatus;
-use crate::scenario::Overrides;
+use crate::scenario::ScenarioOverrides;
 use crate::seed::Seed;
 use crate::sinks::exports::Export;
 use crate::units::{Rate, parse_duration, parse_rate};
@@ -139,8 +139,8 @@ pub(super) struct Load {
 }
 
 /// What the command line changes of a scenario, as `scenario` wants it.
-pub(super) fn overrides(changes: &Changes, load: &Load, limits: &Limits) -> Overrides {
-    Overrides {
+pub(super) fn overrides(changes: &Changes, load: &Load, limits: &Limits) -> ScenarioOverrides {
+    ScenarioOverrides {
         environment: changes.environment.clone(),
         set: changes.set.clone(),
         users: load.users.clone(),
@@ -149,7 +149,7 @@ pub(super) fn overrides(changes: &Changes, load: &Load, limits: &Limits) -> Over
         safety: limits::file(),
         files: changes.allow_files.clone(),
         authorised: limits.authorised.clone(),
-        ..Overrides::default()
+        ..ScenarioOverrides::default()
     }
 }
 

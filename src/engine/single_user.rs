@@ -14,7 +14,7 @@ use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
 use crate::wire::Wire;
 
-/// What one walk left and counted.
+/// What one walk final_variables and counted.
 #[derive(Debug)]
 pub struct SingleUserRun {
     /// The user's variables at its end.
@@ -38,48 +38,55 @@ pub async fn run_single_user(
     globals: Variables,
     stop: impl Future<Output = ()>,
 ) -> SingleUserRun {
-    walk(plan, archetype, addresses, wire, globals, None, stop).await
+    execute(plan, archetype, addresses, wire, globals, None, stop).await
 }
 
-/// The same, and all that happened.
-pub async fn dry_run(
+/// The same, with a trace of all that happened.
+pub async fn run_traced(
     plan: &Plan,
     archetype: &Archetype,
     addresses: Vec<Address>,
     wire: Wire,
     globals: Variables,
-    witness: &TraceRecorder,
+    recorder: &TraceRecorder,
 ) -> (SingleUserRun, DryRunTrace) {
-    // Nobody listens: a signal ends the process at once.
+    // A signal ends the process at once: `check` has no signal handler.
     let never = std::future::pending();
-    let seen = Some(witness.clone());
-    let once = walk(plan, archetype, addresses, wire, globals, seen, never).await;
-    let notes = witness.take();
-    let (kind, failure) = (archetype.name.clone(), run_single_user.failure());
+    let trace = Some(recorder.clone());
+    let run = execute(plan, archetype, addresses, wire, globals, trace, never).await;
+    let recorded = recorder.take();
+    let (kind, failure) = (archetype.name.clone(), run.failure());
     let unreached = Vec::new();
     (
-        run_single_user,
-        DryRunTrace { kind, number: 1, events: notes.seen, more: notes.more, failure, unreached },
+        run,
+        DryRunTrace {
+            kind,
+            number: 1,
+            events: recorded.seen,
+            more: recorded.more,
+            failure,
+            unreached,
+        },
     )
 }
 
-async fn walk(
+async fn execute(
     plan: &Plan,
     archetype: &Archetype,
     addresses: Vec<Address>,
     wire: Wire,
     globals: Variables,
-    witness: Option<TraceRecorder>,
+    trace: Option<TraceRecorder>,
     stop: impl Future<Output = ()>,
 ) -> SingleUserRun {
     let plan = Arc::new(plan.alone(archetype));
     let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), &globals);
-    let left = Arc::new(Mutex::new(Vec::new()));
+    let final_variables = Arc::new(Mutex::new(Vec::new()));
     let mut tally = Tally::new(&plan.shape(), 1, vec![false]);
     let (mut lines, mut halt) = (Vec::new(), None);
     if let Some(mut setup) = setups.pop() {
-        setup.final_variables = Some(Arc::clone(&left));
-        setup.trace = witness;
+        setup.final_variables = Some(Arc::clone(&final_variables));
+        setup.trace = trace;
         tokio::task::spawn_local(shard::run(setup, wire));
         let (mut stop, mut stopped) = (pin!(stop), false);
         loop {
@@ -100,7 +107,8 @@ async fn walk(
             }
         }
     }
-    let variables = std::mem::take(&mut *left.lock().unwrap_or_else(PoisonError::into_inner));
+    let variables =
+        std::mem::take(&mut *final_variables.lock().unwrap_or_else(PoisonError::into_inner));
     let steps = plan.steps.iter().map(|series| series.name.clone()).collect();
     SingleUserRun {
         variables: Arc::new(variables),

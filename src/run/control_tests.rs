@@ -10,7 +10,7 @@ use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::{Breaker, BreakerName};
 use crate::plan::safety::Safety;
 use crate::plan::{LoadOverride, Plan};
-use crate::scenario::{self, Overrides};
+use crate::scenario::{self, ScenarioOverrides};
 use crate::units::Rate;
 
 const S: u64 = 1_000_000_000;
@@ -30,7 +30,7 @@ fn plan(text: &str) -> Plan {
     let file = folder.path().join("scenario.yaml");
     std::fs::write(&file, text).unwrap();
     std::fs::write(folder.path().join("rows.csv"), "name\na\nb\nc\n").unwrap();
-    scenario::load(&file, &Overrides::default()).unwrap_or_else(|e| panic!("{e}")).0
+    scenario::load(&file, &ScenarioOverrides::default()).unwrap_or_else(|e| panic!("{e}")).0
 }
 
 /// A source of shards that take nothing in, and what they were told.

@@ -38,14 +38,14 @@ enum LoopEvent {
     Silence,
 }
 
-/// What folds a run.
+/// What io a run.
 pub struct DispatchIo<'a> {
     /// All numbers and rules.
-    pub fold: &'a mut RunAggregator,
+    pub aggregator: &'a mut RunAggregator,
     /// Who looks on.
-    pub audience: &'a mut SinkSet,
+    pub sinks: &'a mut SinkSet,
     /// What is read off once a second.
-    pub vitals: ProcessGauges<'a>,
+    pub process: ProcessGauges<'a>,
 }
 
 /// What is read off once a second beside the numbers of the shards.
@@ -63,7 +63,7 @@ struct Dispatch<'a> {
     plan: &'a Plan,
     start: Time,
     source: Source,
-    folds: DispatchIo<'a>,
+    io: DispatchIo<'a>,
     lookout: ErrorRateAbort,
     control: Controller<'a>,
     steward: ResilienceController<'a>,
@@ -84,16 +84,16 @@ pub async fn dispatch<'a>(
     plan: &'a Arc<Plan>,
     start: Time,
     source: Source,
-    folds: DispatchIo<'a>,
+    io: DispatchIo<'a>,
     mut outside: DispatchInputs,
 ) -> Vec<usize> {
     let left = source.commands.len();
-    let limit = folds.vitals.limit;
+    let limit = io.process.limit;
     let mut run = Dispatch {
         plan,
         start,
         source,
-        folds,
+        io,
         lookout: ErrorRateAbort::new(&plan.safety.storms),
         control: Controller::new(plan),
         steward: ResilienceController::new(plan, left, limit),
@@ -164,31 +164,31 @@ const SHED_NS: u64 = 50_000_000;
 impl Dispatch<'_> {
     /// A shard has shed.
     fn measured(&mut self, delta: Box<Delta>) {
-        let closed = self.folds.fold.absorb(&delta);
+        let closed = self.io.aggregator.absorb(&delta);
         self.steward.absorb(&delta);
         if delta.notices != StateChanges::default() {
             let noticed = RunEvent::StateChanges(Arc::new(delta.notices.clone()));
-            self.folds.audience.publish(&noticed);
+            self.io.sinks.publish(&noticed);
         }
         if !delta.lines.is_empty() {
             let said = RunEvent::LogLines(delta.lines.clone(), delta.lines_lost);
-            self.folds.audience.publish(&said);
+            self.io.sinks.publish(&said);
         }
-        if let (Some(halt), None) = (&delta.halt, self.folds.fold.stopped()) {
+        if let (Some(halt), None) = (&delta.halt, self.io.aggregator.stopped()) {
             self.stop(&format!("stopping: {}", halt.reason()), Stop::Flow(halt.clone()));
         }
-        self.folds.audience.publish(&RunEvent::Delta(Arc::from(delta)));
+        self.io.sinks.publish(&RunEvent::Delta(Arc::from(delta)));
         if !closed.is_empty() {
-            self.folds.audience.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
+            self.io.sinks.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
         }
     }
 
     /// Somebody outside wants it to end.
     fn interrupted(&mut self, interrupt: Interrupt) {
-        let asked = matches!(self.folds.fold.stopped(), Some(Stop::Signal(_)));
+        let asked = matches!(self.io.aggregator.stopped(), Some(Stop::Signal(_)));
         if asked {
             self.cut(clock::now().after(SIGNAL_CUT_NS));
-            self.folds.audience.publish(&RunEvent::Note("stopping now".to_owned()));
+            self.io.sinks.publish(&RunEvent::Note("stopping now".to_owned()));
             return;
         }
         if interrupt == Interrupt::Quit {
@@ -211,7 +211,7 @@ impl Dispatch<'_> {
             drop(reply.send(answer));
         } else {
             let (Ok(words) | Err(words)) = answer;
-            self.folds.audience.publish(&RunEvent::Note(words.replace('\n', ", ")));
+            self.io.sinks.publish(&RunEvent::Note(words.replace('\n', ", ")));
         }
     }
 
@@ -224,7 +224,7 @@ impl Dispatch<'_> {
                 | ControlCommand::Mark(_)
                 | ControlCommand::Stop
         );
-        if self.folds.fold.stopped().is_some() && !speaks {
+        if self.io.aggregator.stopped().is_some() && !speaks {
             return Err("the run is ending: nothing is asked any more".to_owned());
         }
         let now_ns = clock::now().since(self.start);
@@ -234,7 +234,7 @@ impl Dispatch<'_> {
             let all: Vec<String> =
                 done.changes.iter().map(|(whose, what, _)| format!("{whose}: {what}")).collect();
             let note = format!("{} ({})", all.join(", "), asked.origin);
-            self.folds.audience.publish(&RunEvent::Note(note));
+            self.io.sinks.publish(&RunEvent::Note(note));
         }
         for (subject, change, at_ns) in done.changes {
             let cause = asked.origin.to_owned();
@@ -251,29 +251,29 @@ impl Dispatch<'_> {
     fn second(&mut self) {
         let now_ns = clock::now().since(self.start);
         let moment = self.moment(now_ns);
-        self.folds.audience.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
-        let (snapshot, rule) = self.folds.fold.second(moment);
-        if let (Some(rule), None) = (rule, self.folds.fold.stopped()) {
+        self.io.sinks.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
+        let (snapshot, rule) = self.io.aggregator.second(moment);
+        if let (Some(rule), None) = (rule, self.io.aggregator.stopped()) {
             self.stop(&format!("stopping: `{rule}` does not hold"), Stop::Rule(rule));
         }
         let storm = self.lookout.second(&snapshot.calls());
-        if let (Some(why), None) = (storm, self.folds.fold.stopped()) {
+        if let (Some(why), None) = (storm, self.io.aggregator.stopped()) {
             self.stop(&format!("stopping: {why}"), Stop::Storm(why));
         }
         self.control.standing.second(&snapshot);
-        for act in self.steward.second(now_ns, (self.folds.vitals.rss)()) {
+        for act in self.steward.second(now_ns, (self.io.process.rss)()) {
             if let Some(order) = act.order {
                 self.source.broadcast(&ShardCommand::Order(order));
             }
             let mut noticed = StateChanges::default();
             noticed.push(act.notice.clone(), 1);
-            self.folds.audience.publish(&RunEvent::StateChanges(Arc::new(noticed)));
+            self.io.sinks.publish(&RunEvent::StateChanges(Arc::new(noticed)));
             self.enter(act.notice);
         }
         // To judge takes a moment, and is left out where nobody looks.
-        if self.folds.audience.has_screens() {
-            let report = self.folds.fold.so_far(snapshot);
-            self.folds.audience.publish(&RunEvent::Tick(Arc::new(report)));
+        if self.io.sinks.has_screens() {
+            let report = self.io.aggregator.so_far(snapshot);
+            self.io.sinks.publish(&RunEvent::Tick(Arc::new(report)));
         }
     }
 
@@ -283,14 +283,14 @@ impl Dispatch<'_> {
         let now = clock::now();
         if now.after(SHED_NS) >= next_second && now < next_second {
             let moment = self.moment(next_second.since(self.start));
-            self.folds.audience.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
-            self.folds.fold.second(moment);
+            self.io.sinks.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
+            self.io.aggregator.second(moment);
         }
     }
 
     /// How things stand at the end of the second that is over.
     fn moment(&mut self, now_ns: u64) -> GaugeSample {
-        let gauges = self.folds.fold.gauges();
+        let gauges = self.io.aggregator.gauges();
         let second = now_ns.saturating_sub(SECOND_NS + SHED_NS) / SECOND_NS;
         GaugeSample {
             second: second as u32,
@@ -298,7 +298,7 @@ impl Dispatch<'_> {
             users: gauges.users,
             running: gauges.running_calls,
             connections: gauges.connections,
-            monitors: (self.folds.vitals.monitors)(),
+            monitors: (self.io.process.monitors)(),
         }
     }
 
@@ -312,8 +312,8 @@ impl Dispatch<'_> {
 
     /// Writes a change down that is no shard's.
     fn enter(&mut self, notice: StateChange) {
-        self.folds.audience.publish(&RunEvent::EventLogged(Arc::new(notice.clone())));
-        self.folds.fold.record_change(notice);
+        self.io.sinks.publish(&RunEvent::EventLogged(Arc::new(notice.clone())));
+        self.io.aggregator.record_change(notice);
     }
 
     /// Ends everything now, and waits for shards until `give_up_at`.
@@ -336,9 +336,9 @@ impl Dispatch<'_> {
             self.stopped_ns = now.since(self.start);
         }
         self.source.broadcast(&ShardCommand::Drain);
-        self.folds.audience.publish(&RunEvent::Note(note.to_owned()));
-        self.folds.audience.publish(&RunEvent::Stopped(stop.clone(), self.stopped_ns));
-        self.folds.fold.stop(stop, self.stopped_ns);
+        self.io.sinks.publish(&RunEvent::Note(note.to_owned()));
+        self.io.sinks.publish(&RunEvent::Stopped(stop.clone(), self.stopped_ns));
+        self.io.aggregator.stop(stop, self.stopped_ns);
     }
 }
 

@@ -8,7 +8,7 @@ use super::*;
 use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
 use crate::run::aggregator::RunAggregator;
-use crate::scenario::{self, Overrides};
+use crate::scenario::{self, ScenarioOverrides};
 use crate::verdict::trust::Level;
 
 fn plan() -> Arc<Plan> {
@@ -17,7 +17,9 @@ fn plan() -> Arc<Plan> {
     let text = "services: { it: builtin }\ngrace: 3s\n\
                 workloads: { w: { flow: [ { get: / } ], users: 1, duration: 5s } }\n";
     std::fs::write(&file, text).unwrap();
-    Arc::new(scenario::load(&file, &Overrides::default()).unwrap_or_else(|e| panic!("{e}")).0)
+    Arc::new(
+        scenario::load(&file, &ScenarioOverrides::default()).unwrap_or_else(|e| panic!("{e}")).0,
+    )
 }
 
 /// A run on one shard that says nothing and hears nothing; when it was given up, s, and its report.
@@ -46,19 +48,19 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
             machine: Vec::new(),
             monitors: Vec::new(),
         };
-        let mut fold = RunAggregator::new(Arc::new(opening), 1);
+        let mut aggregator = RunAggregator::new(Arc::new(opening), 1);
         if stops_itself {
             let mut delta = Delta::new(&plan.shape(), 0);
             delta.halt = Some(crate::stats::delta::Halt::DataEnd("rows".to_owned()));
             shard.send(delta).await.unwrap();
         }
-        let mut audience = SinkSet::default();
-        let vitals = ProcessGauges { rss: &mut || None, limit: None, monitors: &mut Vec::new };
-        let folds = DispatchIo { fold: &mut fold, audience: &mut audience, vitals };
+        let mut sinks = SinkSet::default();
+        let process = ProcessGauges { rss: &mut || None, limit: None, monitors: &mut Vec::new };
+        let io = DispatchIo { aggregator: &mut aggregator, sinks: &mut sinks, process };
         let outside = DispatchInputs { interrupts, commands };
-        let stuck = dispatch(&plan, clock::now(), source, folds, outside).await;
-        stuck.iter().for_each(|shard| fold.lose(*shard));
-        (clock::now().0 / SECOND_NS, stuck, fold.conclude(Vec::new(), None))
+        let stuck = dispatch(&plan, clock::now(), source, io, outside).await;
+        stuck.iter().for_each(|shard| aggregator.lose(*shard));
+        (clock::now().0 / SECOND_NS, stuck, aggregator.conclude(Vec::new(), None))
     })
 }
 

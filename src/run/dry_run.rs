@@ -5,7 +5,7 @@
 
 use super::{RunError, look_up, start_targets};
 use crate::clock;
-use crate::engine::single_user::{SingleUserRun, dry_run};
+use crate::engine::single_user::{SingleUserRun, run_traced};
 use crate::engine::{self, TraceRecorder, Variables};
 use crate::event::DryRunTrace;
 use crate::exit::ExitStatus;
@@ -24,7 +24,7 @@ pub struct DryRun {
     pub ending: ExitStatus,
 }
 
-/// What all walks add up to.
+/// What all traces add up to.
 #[derive(Default)]
 struct DryRunTotals {
     failed: bool,
@@ -33,8 +33,8 @@ struct DryRunTotals {
     unreached: u64,
 }
 
-/// The most walks of one archetype.
-const WALKS: usize = 32;
+/// The most traces of one archetype.
+const MAX_WALKS: usize = 32;
 
 /// Walks a plan once; `only` names the one archetype to walk. With `is_random` each archetype is
 /// walked once, as chance has it; else as often as it takes to come to each way of its choices.
@@ -44,24 +44,24 @@ const WALKS: usize = 32;
 pub fn dry_run(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<DryRun, RunError> {
     let (addresses, _targets) = start_targets(plan)?;
     look_up::before_load(plan, &addresses, &mut SinkSet::default(), &|_| {})?;
-    let (mut walks, mut sum) = (Vec::new(), DryRunTotals::default());
+    let (mut traces, mut sum) = (Vec::new(), DryRunTotals::default());
     let mut globals = Variables::default();
     let mut walk = |archetype: &Archetype, globals: &Variables| -> Result<_, RunError> {
-        let witness = TraceRecorder::new(!is_random);
-        let first = walks.len();
+        let recorder = TraceRecorder::new(!is_random);
+        let first = traces.len();
         let (mut left, mut held) = (Variables::default(), true);
-        for number in 1..=WALKS {
-            let (once, mut walked) = alone(plan, archetype, &addresses, globals, &witness)?;
+        for number in 1..=MAX_WALKS {
+            let (once, mut trace) = run_archetype(plan, archetype, &addresses, globals, &recorder)?;
             held &= sum.add(&once);
-            walked.number = number;
-            walks.push(walked);
+            trace.number = number;
+            traces.push(trace);
             left = once.variables;
-            if !witness.has_more() {
+            if !recorder.has_more() {
                 break;
             }
         }
-        if let Some(last) = walks[first..].last_mut().filter(|_| !is_random) {
-            last.unreached = unreached(archetype, &witness, held);
+        if let Some(last) = traces[first..].last_mut().filter(|_| !is_random) {
+            last.unreached = unreached(archetype, &recorder, held);
         }
         Ok((left, held))
     };
@@ -79,29 +79,29 @@ pub fn dry_run(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<DryRu
         }
     }
     let ending = sum.ending();
-    Ok(DryRun { traces: walks, ending })
+    Ok(DryRun { traces, ending })
 }
 
-fn alone(
+fn run_archetype(
     plan: &Plan,
     archetype: &Archetype,
     addresses: &[Address],
     globals: &Variables,
-    witness: &TraceRecorder,
+    recorder: &TraceRecorder,
 ) -> Result<(SingleUserRun, DryRunTrace), RunError> {
     let endpoints = engine::endpoints(plan, addresses);
     let wire = Wire::real(endpoints.map_err(|e| RunError::World("cannot set up TLS", e))?);
     let (addresses, globals) = (addresses.to_vec(), Variables::clone(globals));
-    // Nobody waits for a person who reads.
+    // Think times are left out: a dry run has no reader to simulate.
     let archetype = &archetype.clone().without_waits();
-    clock::block_on(dry_run(plan, archetype, addresses, wire, globals, witness))
+    clock::block_on(run_traced(plan, archetype, addresses, wire, globals, recorder))
         .map_err(|e| RunError::World("cannot start a shard", e))
 }
 
-/// The steps that no walk came to, and what stood before each. `held`: all walks went through.
-fn unreached(archetype: &Archetype, witness: &TraceRecorder, held: bool) -> Vec<(String, String)> {
+/// The steps that no walk came to, and what stood before each. `held`: all traces went through.
+fn unreached(archetype: &Archetype, recorder: &TraceRecorder, held: bool) -> Vec<(String, String)> {
     let names = archetype.series.iter().enumerate();
-    let missed = names.filter(|(_, name)| !witness.came_to(name));
+    let missed = names.filter(|(_, name)| !recorder.came_to(name));
     missed
         .map(|(series, name)| {
             let ended = if held { "no walk came to it" } else { "the walk ended before it" };

@@ -1,6 +1,6 @@
-//! One run: set up, drive, fold, judge.
+//! One run: set up, drive, aggregator, judge.
 //!
-//! `cli` calls it with a Plan and an audience; worlds call its parts under virtual time.
+//! `cli` calls it with a Plan and an sinks; worlds call its parts under virtual time.
 //! Invariant: one path: `hit` or `run`, one shard or many, with or without a screen.
 
 mod ceiling;
@@ -128,14 +128,14 @@ pub struct RunOptions {
 pub fn run(
     plan: Plan,
     beside: &RunOptions,
-    audience: &mut SinkSet,
+    sinks: &mut SinkSet,
     interrupts: impl Fn(mpsc::Sender<Interrupt>),
     control: impl FnOnce(ControlHandles) -> ControlGuards,
 ) -> Result<Arc<Report>, RunError> {
     let plan = Arc::new(plan);
     check_machine(&plan)?;
     let (addresses, targets) = start_targets(&plan)?;
-    look_up::before_load(&plan, &addresses, audience, &interrupts)?;
+    look_up::before_load(&plan, &addresses, sinks, &interrupts)?;
     let globals = run_setup(&plan, &addresses, &interrupts)?;
     let tier = tier::choose(&plan, host::cores().len(), beside.shards);
     let monitors = MonitorSet::new(&beside.watch).map_err(RunError::Unwatched)?;
@@ -152,7 +152,7 @@ pub fn run(
         machine: machine(),
         monitors: monitors.list(),
     });
-    audience.publish(&RunEvent::Started(Arc::clone(&opening)));
+    sinks.publish(&RunEvent::Started(Arc::clone(&opening)));
 
     wire::bodies::set_budget(body_budget(&plan));
     let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
@@ -160,7 +160,7 @@ pub fn run(
     let reading =
         monitors.begin(start).map_err(|e| RunError::World("no thread for monitors", e))?;
     let engine = engine::start(setups).map_err(|e| RunError::World("cannot start a shard", e))?;
-    let mut fold = RunAggregator::new(opening, tier.shards);
+    let mut aggregator = RunAggregator::new(opening, tier.shards);
     let stuck = clock::block_on(async {
         let (sender, receiver) = mpsc::channel(4);
         let (commands, received) = mpsc::channel(MAX_PENDING);
@@ -175,14 +175,14 @@ pub fn run(
             let group = by_group.then(host::group_memory).flatten();
             group.or_else(host::rss_bytes)
         };
-        let vitals = ProcessGauges {
+        let process = ProcessGauges {
             rss: &mut held,
             limit: facts.memory(),
             monitors: &mut || reading.take(),
         };
-        let folds = DispatchIo { fold: &mut aggregator, audience, vitals };
+        let io = DispatchIo { aggregator: &mut aggregator, sinks, process };
         let outside = DispatchInputs { interrupts: receiver, commands: received };
-        let stuck = dispatch::dispatch(&plan, start, source, folds, outside).await;
+        let stuck = dispatch::dispatch(&plan, start, source, io, outside).await;
         // Answers that are on their way get out: a client that sent `stop` is told so.
         tokio::task::yield_now().await;
         stuck
@@ -191,15 +191,15 @@ pub fn run(
     stuck.iter().for_each(|shard| aggregator.lose(*shard));
     let broken = engine.join(&stuck).err();
     if let Some(why) = run_teardown(&plan, addresses, globals, &interrupts) {
-        audience.publish(&RunEvent::Note(format!("teardown did not go through: {why}")));
+        sinks.publish(&RunEvent::Note(format!("teardown did not go through: {why}")));
     }
     drop(targets);
 
-    audience.publish(&RunEvent::SecondsCompleted(Arc::new(aggregator.finish())));
+    sinks.publish(&RunEvent::SecondsCompleted(Arc::new(aggregator.finish())));
     let failed: Vec<String> =
         broken.iter().map(|error| format!("a shard failed: {error}")).collect();
     let report = Arc::new(aggregator.conclude(failed, host::peak_rss_bytes()));
-    audience.publish(&RunEvent::Ended(Arc::clone(&report)));
+    sinks.publish(&RunEvent::Ended(Arc::clone(&report)));
     match broken {
         // What was measured is written all the same; its ledger says what is missing.
         Some(error) => Err(RunError::World("a shard failed", error)),

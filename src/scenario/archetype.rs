@@ -6,11 +6,11 @@
 
 use std::rc::Rc;
 
-use super::diagnose::{Review, Span};
-use super::doubt::Marks;
-use super::flow::{Assembly, STEPS, Setting, Way};
-use super::node::{Key, Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::diagnostics::{Diagnostics, SourceSpan};
+use super::fields::{self, Fields, wrong};
+use super::flow::{Assembly, FlowContext, FlowForm, STEPS};
+use super::lint::ArchetypeSpans;
+use super::node::{Node, NodeKey, NodeKind};
 use super::tags;
 use super::{columns, control, data, law, network};
 use crate::plan::flow::{Draw, Session};
@@ -22,7 +22,7 @@ const MAX_VARIABLES: usize = 1_000;
 
 /// What all archetypes of a scenario can refer to.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Surroundings {
+pub(super) struct ScenarioContext {
     /// The names of the services, in the order of the plan.
     pub services: Vec<String>,
     /// What stands before their paths.
@@ -35,18 +35,18 @@ pub(super) struct Surroundings {
 
 /// Lowers the fields of an archetype; the caller finishes `fields`.
 pub(super) fn archetype(
-    review: &mut Review,
+    review: &mut Diagnostics,
     name: &str,
     fields: &mut Fields<'_>,
-    around: &Surroundings,
-) -> Option<(Archetype, Marks)> {
+    around: &ScenarioContext,
+) -> Option<(Archetype, ArchetypeSpans)> {
     let description = fields
         .take("description")
-        .and_then(|node| shape::text(review, node, "a sentence about these users"));
+        .and_then(|node| fields::text(review, node, "a sentence about these users"));
     let think = fields.take("think").map(|node| law::distribution(review, node));
     let pace = fields.entry("pace");
     let pace_span = pace.map(|(key, _)| key.span);
-    let pace = pace.map(|(_, node)| shape::some_duration(review, node));
+    let pace = pace.map(|(_, node)| fields::some_duration(review, node));
     let own_tags = fields.take("tags").map(|node| tags::tags(review, node)).unwrap_or_default();
     let session = fields.entry("session");
     let session_span = session.map(|(key, _)| key.span);
@@ -60,16 +60,19 @@ pub(super) fn archetype(
     let on_stop = fields.take("on_stop");
     let way = way(review, fields)?;
     let sections: Vec<&Node> = match way {
-        Way::Steps(flow) => [on_start, Some(flow), on_stop].into_iter().flatten().collect(),
-        Way::States(states, _) => [on_start, Some(states), on_stop].into_iter().flatten().collect(),
+        FlowForm::Steps(flow) => [on_start, Some(flow), on_stop].into_iter().flatten().collect(),
+        FlowForm::States(states, _) => {
+            [on_start, Some(states), on_stop].into_iter().flatten().collect()
+        }
     };
-    let mut names = Names { known: around.globals.clone(), places: Vec::new(), full: false };
+    let mut names =
+        VariableNames { known: around.globals.clone(), places: Vec::new(), full: false };
     [vars, data].into_iter().flatten().for_each(|node| names.keys(review, node));
     sections.iter().for_each(|node| names.collect(review, node));
     let status = names.status(&sections);
-    let Names { known: names, places, .. } = names;
+    let VariableNames { known: names, places, .. } = names;
     let before = review.count();
-    let setting = Setting { around, services: &around.services, names: &names, alone: true };
+    let setting = FlowContext { around, services: &around.services, names: &names, alone: true };
     let mut flow = Assembly::new(setting);
     let bounds = flow.sections(review, on_start, way, on_stop);
     let set = vars.map(|node| control::values(review, node, &names)).unwrap_or_default();
@@ -78,7 +81,7 @@ pub(super) fn archetype(
     if review.count() > before {
         return None;
     }
-    let marks = Marks {
+    let marks = ArchetypeSpans {
         variables: places,
         feeds: data_places(data),
         pace: pace_span,
@@ -111,7 +114,7 @@ pub(super) fn archetype(
 
 /// Reports columns that sections and variables read and feeds have not.
 fn read_columns(
-    review: &mut Review,
+    review: &mut Diagnostics,
     names: &[String],
     draws: &[Draw],
     (sections, vars): (&[&Node], Option<&Node>),
@@ -122,34 +125,34 @@ fn read_columns(
 }
 
 /// Where each feed stands.
-fn data_places(node: Option<&Node>) -> Vec<Span> {
+fn data_places(node: Option<&Node>) -> Vec<SourceSpan> {
     match node.map(|node| &node.kind) {
-        Some(Kind::Map(entries)) => entries.iter().map(|(key, _)| key.span).collect(),
+        Some(NodeKind::Map(entries)) => entries.iter().map(|(key, _)| key.span).collect(),
         _ => Vec::new(),
     }
 }
 
 /// Either a flow or states.
-fn way<'n>(review: &mut Review, fields: &mut Fields<'n>) -> Option<Way<'n>> {
+fn way<'n>(review: &mut Diagnostics, fields: &mut Fields<'n>) -> Option<FlowForm<'n>> {
     if let Some((_, states)) = fields.entry("states") {
         let start = fields.take("start");
         if let Some((key, _)) = fields.entry("flow") {
             review.mistake(key.span, "an archetype has either `states` or a `flow`");
         }
-        return Some(Way::States(states, start));
+        return Some(FlowForm::States(states, start));
     }
     let node = fields.need("flow", STEPS)?;
-    let items = shape::list(review, node, STEPS)?;
+    let items = fields::list(review, node, STEPS)?;
     if items.is_empty() {
         return wrong(review, node, STEPS);
     }
-    Some(Way::Steps(node))
+    Some(FlowForm::Steps(node))
 }
 
-fn session(review: &mut Review, node: &Node) -> Option<Session> {
+fn session(review: &mut Diagnostics, node: &Node) -> Option<Session> {
     let expected = "`{ iterations: 10 }` or `{ duration: 5m }`";
     let mut fields = Fields::like(review, node, "a session", expected)?;
-    let iterations = fields.take("iterations").map(|node| shape::count(review, node, 1, 1 << 32));
+    let iterations = fields.take("iterations").map(|node| fields::count(review, node, 1, 1 << 32));
     let duration = fields.take("duration").map(|node| law::distribution(review, node));
     fields.finish(review);
     match (iterations, duration) {
@@ -170,19 +173,19 @@ pub(super) const BODIES: [&str; 7] =
     ["json", "form", "body", "multipart", "headers", "data", "vars"];
 
 /// The variables of an archetype, in the order of their slots.
-struct Names {
+struct VariableNames {
     known: Vec<String>,
     /// Where each of its own is set first.
-    places: Vec<(String, Span)>,
+    places: Vec<(String, SourceSpan)>,
     full: bool,
 }
 
-impl Names {
+impl VariableNames {
     /// Every variable that a capture or `set` anywhere below `node` sets.
-    fn collect(&mut self, review: &mut Review, node: &Node) {
+    fn collect(&mut self, review: &mut Diagnostics, node: &Node) {
         match &node.kind {
-            Kind::List(items) => items.iter().for_each(|item| self.collect(review, item)),
-            Kind::Map(entries) => {
+            NodeKind::List(items) => items.iter().for_each(|item| self.collect(review, item)),
+            NodeKind::Map(entries) => {
                 for (key, value) in entries {
                     match key.name.as_str() {
                         "capture" | "set" => self.keys(review, value),
@@ -196,8 +199,8 @@ impl Names {
     }
 
     /// Every key of a map is a variable.
-    fn keys(&mut self, review: &mut Review, node: &Node) {
-        let Kind::Map(entries) = &node.kind else { return };
+    fn keys(&mut self, review: &mut Diagnostics, node: &Node) {
+        let NodeKind::Map(entries) = &node.kind else { return };
         for (key, _) in entries {
             if !is_variable(&key.name) {
                 bad_variable(review, key);
@@ -232,10 +235,10 @@ const STATUS: &str = "status";
 /// Whether a capture or `set` below `node` sets `name`.
 fn sets(node: &Node, name: &str) -> bool {
     match &node.kind {
-        Kind::List(items) => items.iter().any(|item| sets(item, name)),
-        Kind::Map(entries) => entries.iter().any(|(key, value)| match key.name.as_str() {
+        NodeKind::List(items) => items.iter().any(|item| sets(item, name)),
+        NodeKind::Map(entries) => entries.iter().any(|(key, value)| match key.name.as_str() {
             "capture" | "set" => {
-                matches!(&value.kind, Kind::Map(set) if set.iter().any(|(key, _)| key.name == name))
+                matches!(&value.kind, NodeKind::Map(set) if set.iter().any(|(key, _)| key.name == name))
             }
             key if BODIES.contains(&key) => false,
             _ => sets(value, name),
@@ -247,10 +250,10 @@ fn sets(node: &Node, name: &str) -> bool {
 /// Whether a template below `node` may read `name`.
 fn mentions(node: &Node, name: &str) -> bool {
     match &node.kind {
-        Kind::Text(text) => text.contains("{{") && text.contains(name),
-        Kind::List(items) => items.iter().any(|item| mentions(item, name)),
-        Kind::Map(entries) => entries.iter().any(|(_, value)| mentions(value, name)),
-        Kind::Null | Kind::Bool(_) | Kind::Number(..) => false,
+        NodeKind::Text(text) => text.contains("{{") && text.contains(name),
+        NodeKind::List(items) => items.iter().any(|item| mentions(item, name)),
+        NodeKind::Map(entries) => entries.iter().any(|(_, value)| mentions(value, name)),
+        NodeKind::Null | NodeKind::Bool(_) | NodeKind::Number(..) => false,
     }
 }
 
@@ -260,7 +263,7 @@ fn is_variable(name: &str) -> bool {
     starts && chars.all(|c| c.is_ascii_alphanumeric() || c == '_') && !RESERVED.contains(&name)
 }
 
-fn bad_variable(review: &mut Review, key: &Key) {
+fn bad_variable(review: &mut Diagnostics, key: &NodeKey) {
     let name = &key.name;
     if RESERVED.contains(&name.as_str()) {
         review
@@ -268,7 +271,7 @@ fn bad_variable(review: &mut Review, key: &Key) {
             .help(format!("choose another name, such as `my_{name}`"));
     } else {
         review
-            .mistake(key.span, format!("`{}` cannot be a variable", shape::short(name)))
+            .mistake(key.span, format!("`{}` cannot be a variable", fields::short(name)))
             .expected("letters, digits and `_`, beginning with a letter");
     }
 }

@@ -6,10 +6,10 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use super::diagnose::Review;
-use super::flow::Setting;
-use super::node::{Key, Kind, Node};
-use super::shape::{self, Fields};
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields};
+use super::flow::FlowContext;
+use super::node::{Node, NodeKey, NodeKind};
 use super::step::Headers;
 use super::texts;
 use crate::plan::Body;
@@ -23,20 +23,20 @@ const KINDS: [&str; 5] = ["json", "form", "body", "file", "multipart"];
 
 /// The body of a step, with the content type it brings added to `headers`.
 pub(super) fn body(
-    review: &mut Review,
+    review: &mut Diagnostics,
     fields: &mut Fields<'_>,
-    setting: &Setting<'_>,
+    setting: &FlowContext<'_>,
     headers: &mut Headers,
 ) -> Option<Body> {
     let entries = KINDS.map(|kind| fields.entry(kind).map(|(key, node)| (kind, key, node)));
-    let given: Vec<(&str, &Key, &Node)> = entries.into_iter().flatten().collect();
+    let given: Vec<(&str, &NodeKey, &Node)> = entries.into_iter().flatten().collect();
     let (kind, node) = match given.as_slice() {
         [] => return Some(Body::None),
         [(kind, _, node)] => (*kind, *node),
         [(first, ..), (_, second, _), ..] => {
             review
                 .mistake(second.span, format!("a second body in the step that has `{first}`"))
-                .expected(format!("one of {}", shape::list_names(&KINDS)));
+                .expected(format!("one of {}", fields::list_names(&KINDS)));
             return None;
         }
     };
@@ -82,8 +82,8 @@ fn of_template(template: Template) -> Body {
 }
 
 /// A file's name and all its bytes.
-fn file(review: &mut Review, node: &Node) -> Option<(String, Vec<u8>)> {
-    let path = shape::file(review, node)?;
+fn file(review: &mut Diagnostics, node: &Node) -> Option<(String, Vec<u8>)> {
+    let path = fields::file(review, node)?;
     let shown = path.display();
     let size = path.metadata().map(|metadata| metadata.len());
     if size.is_ok_and(|size| size > MAX_FILE) {
@@ -106,12 +106,12 @@ fn file(review: &mut Review, node: &Node) -> Option<(String, Vec<u8>)> {
 
 /// A form of several parts (RFC 7578) and what parts them.
 fn multipart(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
-    setting: &Setting<'_>,
+    setting: &FlowContext<'_>,
 ) -> Option<(Template, String)> {
     let expected = "a map of parts, such as `{ doc: { file: a.pdf }, note: hello }`";
-    let entries = shape::entries(review, node, expected)?;
+    let entries = fields::entries(review, node, expected)?;
     let before = review.count();
     let mut parts = Vec::new();
     for (key, node) in entries {
@@ -135,7 +135,7 @@ fn multipart(
     Some((builder.build(), boundary))
 }
 
-struct Part {
+struct MultipartPart {
     head: String,
     content: Content,
 }
@@ -145,24 +145,29 @@ enum Content {
     Text(String),
 }
 
-fn part(review: &mut Review, key: &Key, node: &Node, setting: &Setting<'_>) -> Option<Part> {
+fn part(
+    review: &mut Diagnostics,
+    key: &NodeKey,
+    node: &Node,
+    setting: &FlowContext<'_>,
+) -> Option<MultipartPart> {
     let name = quoted(&key.name);
-    let text = |review: &mut Review, node: &Node| {
+    let text = |review: &mut Diagnostics, node: &Node| {
         let expected = "the text of this part, or `{ file: NAME }`";
         texts::template(review, node, Encoding::Plain, setting.names, expected)?;
-        shape::scalar(node).map(|text| Content::Text(text.to_owned()))
+        fields::scalar(node).map(|text| Content::Text(text.to_owned()))
     };
-    if !matches!(node.kind, Kind::Map(_)) {
+    if !matches!(node.kind, NodeKind::Map(_)) {
         let head = format!("Content-Disposition: form-data; name=\"{name}\"");
-        return text(review, node).map(|content| Part { head, content });
+        return text(review, node).map(|content| MultipartPart { head, content });
     }
     let mut fields = Fields::of(review, node, "a part")?;
     let named = fields
         .take("filename")
-        .and_then(|node| shape::fixed(review, node, "the name the file is sent under"));
+        .and_then(|node| fields::fixed(review, node, "the name the file is sent under"));
     let kind = fields
         .take("type")
-        .and_then(|node| shape::fixed(review, node, "a content type such as image/png"));
+        .and_then(|node| fields::fixed(review, node, "a content type such as image/png"));
     let file = fields.take("file").map(|node| self::file(review, node));
     let value = fields.take("value").map(|node| text(review, node));
     fields.finish(review);
@@ -185,7 +190,7 @@ fn part(review: &mut Review, key: &Key, node: &Node, setting: &Setting<'_>) -> O
         let kind: String = kind.chars().filter(|c| !c.is_control()).collect();
         let _ = write!(head, "\r\nContent-Type: {kind}");
     }
-    Some(Part { head, content })
+    Some(MultipartPart { head, content })
 }
 
 /// A name between quotes: as browsers write it (WHATWG HTML, multipart/form-data encoding).
@@ -194,7 +199,7 @@ fn quoted(name: &str) -> String {
 }
 
 /// A line that stands in none of the parts: the same for the same parts.
-fn boundary(parts: &[Part]) -> String {
+fn boundary(parts: &[MultipartPart]) -> String {
     let holds = |boundary: &str| {
         parts.iter().any(|part| {
             let bytes = match &part.content {

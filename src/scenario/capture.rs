@@ -5,9 +5,9 @@
 
 use regex::bytes::{Regex, RegexBuilder};
 
-use super::diagnose::Review;
-use super::node::{Key, Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields, wrong};
+use super::node::{Node, NodeKey, NodeKind};
 #[cfg(feature = "css")]
 use crate::plan::extract::Css;
 use crate::plan::extract::{Capture, Path, Pick, Source};
@@ -26,24 +26,29 @@ const MAX_PATH: usize = 500;
 const MAX_NESTED: usize = 4;
 
 /// The captures of a step; `names` are the variables of its archetype by slot.
-pub(super) fn captures(review: &mut Review, node: &Node, names: &[String]) -> Vec<Capture> {
+pub(super) fn captures(review: &mut Diagnostics, node: &Node, names: &[String]) -> Vec<Capture> {
     let expected = "a map of variables, such as `{ token: { json: \"$.token\" } }`";
-    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+    let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
     entries.iter().filter_map(|(key, node)| capture(review, key, node, names)).collect()
 }
 
-fn capture(review: &mut Review, key: &Key, node: &Node, names: &[String]) -> Option<Capture> {
+fn capture(
+    review: &mut Diagnostics,
+    key: &NodeKey,
+    node: &Node,
+    names: &[String],
+) -> Option<Capture> {
     let mut fields =
         Fields::like(review, node, "a capture", "`{ json: \"$.id\" }` or `{ header: location }`")?;
     let json = fields.take("json").map(|node| path(review, node).map(Source::Json));
     let regex = fields.take("regex").map(|node| regex(review, node));
     let group = fields.entry("group");
     let header = fields.take("header").map(|node| {
-        let name = shape::fixed(review, node, "the name of a header")?;
+        let name = fields::fixed(review, node, "the name of a header")?;
         Some(Source::Header(name.to_owned()))
     });
     let cookie = fields.take("cookie").map(|node| {
-        let name = shape::fixed(review, node, "the name of a cookie")?;
+        let name = fields::fixed(review, node, "the name of a cookie")?;
         Some(Source::Cookie(name.to_owned()))
     });
     let (selector, attribute) = (fields.take("css"), fields.take("attribute"));
@@ -72,28 +77,28 @@ fn capture(review: &mut Review, key: &Key, node: &Node, names: &[String]) -> Opt
 }
 
 /// The group that is kept: the one that is named, else the first, else all of it.
-fn group_of(review: &mut Review, regex: Regex, group: Option<&Node>) -> Option<Source> {
+fn group_of(review: &mut Diagnostics, regex: Regex, group: Option<&Node>) -> Option<Source> {
     let groups = regex.captures_len() as u64 - 1;
     let Some(node) = group else { return Some(Source::Regex(regex, groups.min(1) as usize)) };
-    if let Kind::Text(name) = &node.kind {
+    if let NodeKind::Text(name) = &node.kind {
         let names: Vec<&str> = regex.capture_names().flatten().collect();
         let index = regex.capture_names().position(|known| known == Some(name.as_str()));
         if index.is_none() {
             let mistake = review.mistake(node.span, format!("the regex has no group `{name}`"));
             mistake.expected(match names.as_slice() {
                 [] => "a number: its groups have no names".to_owned(),
-                names => format!("one of {}", shape::list_names(names)),
+                names => format!("one of {}", fields::list_names(names)),
             });
         }
         return index.map(|index| Source::Regex(regex, index));
     }
-    let index = shape::count(review, node, 0, groups)?;
+    let index = fields::count(review, node, 0, groups)?;
     Some(Source::Regex(regex, index as usize))
 }
 
 /// A regular expression over bytes, in time linear in what it looks at.
-pub(super) fn regex(review: &mut Review, node: &Node) -> Option<Regex> {
-    let text = shape::fixed(review, node, "a regular expression such as \"id=(\\d+)\"")?;
+pub(super) fn regex(review: &mut Diagnostics, node: &Node) -> Option<Regex> {
+    let text = fields::fixed(review, node, "a regular expression such as \"id=(\\d+)\"")?;
     let built = RegexBuilder::new(text).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build();
     match built {
         Ok(regex) => Some(regex),
@@ -111,10 +116,10 @@ pub(super) fn regex(review: &mut Review, node: &Node) -> Option<Regex> {
 }
 
 #[cfg(feature = "css")]
-fn css(review: &mut Review, node: &Node, attribute: Option<&Node>) -> Option<Source> {
-    let text = shape::fixed(review, node, "a CSS selector such as \"input[name=csrf]\"")?;
+fn css(review: &mut Diagnostics, node: &Node, attribute: Option<&Node>) -> Option<Source> {
+    let text = fields::fixed(review, node, "a CSS selector such as \"input[name=csrf]\"")?;
     let attribute = match attribute {
-        Some(node) => Some(shape::fixed(review, node, "the name of an attribute")?.to_owned()),
+        Some(node) => Some(fields::fixed(review, node, "the name of an attribute")?.to_owned()),
         None => None,
     };
     if text.len() > MAX_SELECTOR {
@@ -125,7 +130,7 @@ fn css(review: &mut Review, node: &Node, attribute: Option<&Node>) -> Option<Sou
     match Css::parse(text) {
         Some(selector) => Some(Source::Css(selector, attribute)),
         None => {
-            let message = format!("`{}` is no CSS selector", shape::short(text));
+            let message = format!("`{}` is no CSS selector", fields::short(text));
             review.mistake(node.span, message).expected("one such as \"form input[name=csrf]\"");
             None
         }
@@ -133,15 +138,15 @@ fn css(review: &mut Review, node: &Node, attribute: Option<&Node>) -> Option<Sou
 }
 
 #[cfg(not(feature = "css"))]
-fn css(review: &mut Review, node: &Node, _attribute: Option<&Node>) -> Option<Source> {
+fn css(review: &mut Diagnostics, node: &Node, _attribute: Option<&Node>) -> Option<Source> {
     review
         .mistake(node.span, "this program was built without CSS selectors")
         .help("build it with `--features css`, or use `regex`");
     None
 }
 
-fn pick(review: &mut Review, node: &Node) -> Option<Pick> {
-    match shape::scalar(node) {
+fn pick(review: &mut Diagnostics, node: &Node) -> Option<Pick> {
+    match fields::scalar(node) {
         Some("first") => Some(Pick::First),
         Some("last") => Some(Pick::Last),
         Some("random") => Some(Pick::Random),
@@ -150,8 +155,8 @@ fn pick(review: &mut Review, node: &Node) -> Option<Pick> {
     }
 }
 
-fn path(review: &mut Review, node: &Node) -> Option<Path> {
-    let text = shape::fixed(review, node, "a JSONPath such as \"$.items[0].id\"")?;
+fn path(review: &mut Diagnostics, node: &Node) -> Option<Path> {
+    let text = fields::fixed(review, node, "a JSONPath such as \"$.items[0].id\"")?;
     parse_path(text)
         .map_err(|problem| {
             review
@@ -176,7 +181,7 @@ pub(super) fn parse_path(text: &str) -> Result<Path, String> {
     text.parse::<Path>().map_err(|error| match error.message() {
         "parser error" => {
             let rest = text.get(error.position()..).unwrap_or_default();
-            format!("it cannot be read from `{}` on", shape::short(rest))
+            format!("it cannot be read from `{}` on", fields::short(rest))
         }
         message => message.to_owned(),
     })

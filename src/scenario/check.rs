@@ -8,15 +8,15 @@ use std::time::Duration;
 use serde_json::Value as Json;
 
 use super::capture::{parse_path, regex};
-use super::diagnose::Review;
-use super::node::{Key, Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields, wrong};
+use super::node::{Node, NodeKey, NodeKind};
 use crate::plan::extract::{Check, Text, Timing, What, exact};
 use crate::units;
 use crate::verdict::Op;
 
 /// The conditions of a step's `check` or `expect`.
-pub(super) fn checks(review: &mut Review, node: &Node) -> Vec<Check> {
+pub(super) fn checks(review: &mut Diagnostics, node: &Node) -> Vec<Check> {
     let Some(mut fields) = Fields::of(review, node, "a check") else { return Vec::new() };
     let mut checks = Vec::new();
     checks.extend(fields.take("status").and_then(|node| status(review, node)));
@@ -37,22 +37,22 @@ pub(super) fn checks(review: &mut Review, node: &Node) -> Vec<Check> {
     checks
 }
 
-fn status(review: &mut Review, node: &Node) -> Option<Check> {
+fn status(review: &mut Diagnostics, node: &Node) -> Option<Check> {
     let one = std::slice::from_ref(node);
     let items = match &node.kind {
-        Kind::List(items) if !items.is_empty() => items,
+        NodeKind::List(items) if !items.is_empty() => items,
         _ => one,
     };
     let (mut wanted, mut shown) = (Vec::new(), Vec::new());
     for item in items {
-        let class = shape::scalar(item).and_then(|text| text.strip_suffix("xx"));
+        let class = fields::scalar(item).and_then(|text| text.strip_suffix("xx"));
         match class.and_then(|class| class.parse::<u16>().ok()) {
             Some(class @ 1..=9) => {
                 wanted.extend(class * 100..class * 100 + 100);
                 shown.push(format!("{class}xx"));
             }
             _ => {
-                let status = shape::count(review, item, 100, 999);
+                let status = fields::count(review, item, 100, 999);
                 wanted.push(u16::try_from(status?).ok()?);
                 shown.push(status?.to_string());
             }
@@ -62,18 +62,18 @@ fn status(review: &mut Review, node: &Node) -> Option<Check> {
     Some(Check { name, what: What::Status(wanted) })
 }
 
-fn headers(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
+fn headers(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     let expected = "a map such as `{ content-type: { contains: json } }`";
-    let Some(entries) = shape::entries(review, node, expected) else { return };
+    let Some(entries) = fields::entries(review, node, expected) else { return };
     for (key, node) in entries {
         header(review, key, node, checks);
     }
 }
 
-fn header(review: &mut Review, key: &Key, node: &Node, checks: &mut Vec<Check>) {
+fn header(review: &mut Diagnostics, key: &NodeKey, node: &Node, checks: &mut Vec<Check>) {
     let name = &key.name;
-    if !matches!(node.kind, Kind::Map(_)) {
-        if let Some(text) = shape::fixed(review, node, "a header's value") {
+    if !matches!(node.kind, NodeKind::Map(_)) {
+        if let Some(text) = fields::fixed(review, node, "a header's value") {
             let label = format!("header {name} is \"{}\"", review.shown(name, text));
             let text = Text::Equals(text.to_owned());
             checks.push(Check { name: label, what: What::Header(name.clone(), text) });
@@ -88,7 +88,7 @@ fn header(review: &mut Review, key: &Key, node: &Node, checks: &mut Vec<Check>) 
     fields.finish(review);
 }
 
-fn body(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
+fn body(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     let expected =
         "`{ contains: \"text\" }`, `{ matches: \"id=\\d+\" }` or `{ json: { \"$.ok\": true } }`";
     let Some(mut fields) = Fields::like(review, node, "a body's check", expected) else { return };
@@ -109,7 +109,7 @@ fn body(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
 /// The conditions on a text that are there, each with its part of the check's name; `key`: what the
 /// text is the value of.
 fn texts(
-    review: &mut Review,
+    review: &mut Diagnostics,
     fields: &mut Fields<'_>,
     (key, what): (&str, &str),
 ) -> Vec<(String, Text)> {
@@ -122,7 +122,7 @@ fn texts(
     let mut found = Vec::new();
     for (key, verb, make) in kinds {
         if let Some(node) = fields.take(key)
-            && let Some(text) = shape::fixed(review, node, what)
+            && let Some(text) = fields::fixed(review, node, what)
         {
             found.push((format!("{verb} \"{}\"", review.shown(key, text)), make(text.to_owned())));
         }
@@ -138,9 +138,9 @@ fn texts(
     found
 }
 
-fn json(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
+fn json(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     let expected = "a map of paths and values, such as `{ \"$.ok\": true }`";
-    let Some(entries) = shape::entries(review, node, expected) else { return };
+    let Some(entries) = fields::entries(review, node, expected) else { return };
     for (key, node) in entries {
         let path = match parse_path(&key.name) {
             Ok(path) => path,
@@ -163,31 +163,31 @@ fn json(review: &mut Review, node: &Node, checks: &mut Vec<Check>) {
 /// A YAML value as JSON.
 pub(super) fn to_json(node: &Node) -> Json {
     match &node.kind {
-        Kind::Null => Json::Null,
-        Kind::Bool(truth) => Json::from(*truth),
-        Kind::Number(written, value) => {
+        NodeKind::Null => Json::Null,
+        NodeKind::Bool(truth) => Json::from(*truth),
+        NodeKind::Number(written, value) => {
             exact::parse(written.as_bytes()).unwrap_or_else(|_| Json::from(*value))
         }
-        Kind::Text(text) => Json::from(text.as_str()),
-        Kind::List(items) => items.iter().map(to_json).collect(),
-        Kind::Map(entries) => {
+        NodeKind::Text(text) => Json::from(text.as_str()),
+        NodeKind::List(items) => items.iter().map(to_json).collect(),
+        NodeKind::Map(entries) => {
             entries.iter().map(|(key, item)| (key.name.clone(), to_json(item))).collect()
         }
     }
 }
 
-fn size(review: &mut Review, node: &Node) -> Option<Check> {
+fn size(review: &mut Diagnostics, node: &Node) -> Option<Check> {
     let expected = "a bound such as \"< 10KiB\"";
-    let text = shape::fixed(review, node, expected)?;
+    let text = fields::fixed(review, node, expected)?;
     let Some((op, limit)) = bound(text, |text| units::parse_size(text).ok()) else {
         return wrong(review, node, expected);
     };
     Some(Check { name: format!("size {text}"), what: What::Size(op, limit) })
 }
 
-fn time(review: &mut Review, node: &Node, key: &str, timing: Timing) -> Option<Check> {
+fn time(review: &mut Diagnostics, node: &Node, key: &str, timing: Timing) -> Option<Check> {
     let expected = "a bound such as \"< 1s\"";
-    let text = shape::fixed(review, node, expected)?;
+    let text = fields::fixed(review, node, expected)?;
     let Some((op, limit)) = bound(text, |text| units::parse_duration(text).ok()) else {
         return wrong(review, node, expected);
     };

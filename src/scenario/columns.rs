@@ -4,8 +4,8 @@
 //! Invariant: only what is certain is a mistake: the columns are known, and nothing but the feed
 //! sets its variable.
 
-use super::diagnose::{Review, nearest};
-use super::node::{Kind, Node};
+use super::diagnostics::{Diagnostics, nearest};
+use super::node::{Node, NodeKind};
 use super::texts;
 use crate::plan::flow::Draw;
 use crate::plan::template::{Encoding, Template};
@@ -14,7 +14,7 @@ use crate::plan::template::{Encoding, Template};
 const SHOWN: usize = 12;
 
 /// A feed's variable, and its columns.
-struct Known<'d> {
+struct KnownColumns<'d> {
     draw: &'d Draw,
     columns: Vec<String>,
 }
@@ -22,34 +22,42 @@ struct Known<'d> {
 /// Reports each column below `nodes` that its feed has not. `names` are the variables, `is_set`
 /// whether a step sets one, too.
 pub(super) fn check(
-    review: &mut Review,
+    review: &mut Diagnostics,
     names: &[String],
     draws: &[Draw],
     nodes: &[&Node],
     is_set: impl Fn(&str) -> bool,
 ) {
-    let known: Vec<Known<'_>> = draws
+    let known: Vec<KnownColumns<'_>> = draws
         .iter()
         .filter(|draw| !is_set(&names[draw.variable]))
-        .filter_map(|draw| Some(Known { draw, columns: draw.feed.rows.columns()? }))
+        .filter_map(|draw| Some(KnownColumns { draw, columns: draw.feed.rows.columns()? }))
         .collect();
     if !known.is_empty() {
         nodes.iter().for_each(|node| check_node(review, names, &known, node));
     }
 }
 
-fn check_node(review: &mut Review, names: &[String], known: &[Known<'_>], node: &Node) {
+fn check_node(review: &mut Diagnostics, names: &[String], known: &[KnownColumns<'_>], node: &Node) {
     match &node.kind {
-        Kind::Text(text) if text.contains("{{") => check_text(review, names, known, node, text),
-        Kind::List(items) => items.iter().for_each(|item| check_node(review, names, known, item)),
-        Kind::Map(entries) => {
+        NodeKind::Text(text) if text.contains("{{") => check_text(review, names, known, node, text),
+        NodeKind::List(items) => {
+            items.iter().for_each(|item| check_node(review, names, known, item))
+        }
+        NodeKind::Map(entries) => {
             entries.iter().for_each(|(_, value)| check_node(review, names, known, value));
         }
         _ => {}
     }
 }
 
-fn check_text(review: &mut Review, names: &[String], known: &[Known<'_>], node: &Node, text: &str) {
+fn check_text(
+    review: &mut Diagnostics,
+    names: &[String],
+    known: &[KnownColumns<'_>],
+    node: &Node,
+    text: &str,
+) {
     // What does not parse was reported where its step is read.
     let Ok(template) = Template::parse(text, Encoding::Plain, names) else { return };
     let mut missing = Vec::new();

@@ -7,13 +7,13 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::archetype::{Surroundings, archetype, is_name};
-use super::diagnose::{Review, nearest};
-use super::doubt::{self, Marked, Marks};
-use super::library::Library;
-use super::node::{Key, Kind, Node};
-use super::safety::Limits;
-use super::shape::{self, Fields, wrong};
+use super::archetype::{ScenarioContext, archetype, is_name};
+use super::diagnostics::{Diagnostics, nearest};
+use super::fields::{self, Fields, wrong};
+use super::library::ArchetypeLibrary;
+use super::lint::{self, ArchetypeSpans, SourceSpans};
+use super::node::{Node, NodeKey, NodeKind};
+use super::safety::SafetyReader;
 use super::workload::Compiler;
 use super::{include, load, policy, rules, service};
 use crate::plan::{Archetype, Plan, Service, Target, Workload};
@@ -27,29 +27,29 @@ pub(super) const SLOT_STRIDE: u64 = 1031;
 
 /// A plan, and where in the file some of its parts stand.
 #[derive(Debug)]
-pub(super) struct Compiled {
+pub(super) struct CompiledScenario {
     pub plan: Plan,
-    pub marked: Marked,
+    pub marked: SourceSpans,
     /// What may be done.
-    pub limits: Limits,
+    pub limits: SafetyReader,
 }
 
 /// Compiles a scenario; `stem` names it where it does not name itself.
 pub(super) fn scenario(
-    review: &mut Review,
+    review: &mut Diagnostics,
     root: &Node,
     stem: &str,
-    library: Library,
-    mut limits: Limits,
-) -> Option<Compiled> {
+    library: ArchetypeLibrary,
+    mut limits: SafetyReader,
+) -> Option<CompiledScenario> {
     let mut fields = fields_of(review, root)?;
     let name = fields.take("scenario").map(|node| scenario_name(review, node));
     let description = fields
         .take("description")
-        .and_then(|node| shape::text(review, node, "a sentence about this scenario"));
+        .and_then(|node| fields::text(review, node, "a sentence about this scenario"));
     let seed = fields.take("seed").map(|node| seed(review, node));
     let services = fields.need("services", "where calls go, such as `shop: builtin`");
-    let places = services.map(doubt::services).unwrap_or_default();
+    let places = services.map(lint::services).unwrap_or_default();
     let services = services.map(|node| service::services(review, node)).unwrap_or_default();
     if let Some(node) = fields.take("safety") {
         limits.read(review, node, "the scenario", false);
@@ -66,7 +66,7 @@ pub(super) fn scenario(
     let (teardown, teardown_marks) = teardown.unzip();
     let inline = fields
         .take("archetypes")
-        .and_then(|node| shape::entries(review, node, "a map of archetypes, each with a `flow`"));
+        .and_then(|node| fields::entries(review, node, "a map of archetypes, each with a `flow`"));
     let workloads = fields.need("workloads", "who makes how much load");
     let warmup = fields.take("warmup").map(|node| (node.span, load::bounded(review, node)));
     let grace = fields.take("grace").map(|node| load::bounded(review, node));
@@ -83,7 +83,7 @@ pub(super) fn scenario(
         return None;
     }
     let (rules, places_of_rules) = thresholds.unwrap_or_default().into_iter().unzip();
-    let marked = Marked {
+    let marked = SourceSpans {
         unused: compiler.unused(),
         archetypes: compiler.marks,
         setup: setup_marks,
@@ -113,11 +113,11 @@ pub(super) fn scenario(
         policies,
         sources: Vec::new(),
     };
-    Some(Compiled { plan, marked, limits })
+    Some(CompiledScenario { plan, marked, limits })
 }
 
 /// The fields of a scenario; an archetype is none.
-fn fields_of<'n>(review: &mut Review, root: &'n Node) -> Option<Fields<'n>> {
+fn fields_of<'n>(review: &mut Diagnostics, root: &'n Node) -> Option<Fields<'n>> {
     let fields = Fields::of(review, root, "a scenario")?;
     if fields.has("archetype") && !fields.has("workloads") {
         review.mistake(root.span, "this is an archetype, not a scenario").help(
@@ -129,8 +129,8 @@ fn fields_of<'n>(review: &mut Review, root: &'n Node) -> Option<Fields<'n>> {
 }
 
 /// What all archetypes can refer to; what `setup` leaves comes later.
-fn surroundings(services: &[Service], limits: &Limits) -> Surroundings {
-    Surroundings {
+fn surroundings(services: &[Service], limits: &SafetyReader) -> ScenarioContext {
+    ScenarioContext {
         services: services.iter().map(|service| service.name.clone()).collect(),
         globals: Vec::new(),
         prefixes: services.iter().map(prefix).collect(),
@@ -149,45 +149,45 @@ fn prefix(service: &Service) -> String {
 /// What is done once for the whole run, as an archetype of its own; `None` when nothing of it is
 /// there.
 fn section(
-    review: &mut Review,
+    review: &mut Diagnostics,
     name: &str,
     root: &Node,
     parts: [(&'static str, Option<&Node>); 2],
-    around: &Surroundings,
-) -> Option<(Archetype, Marks)> {
+    around: &ScenarioContext,
+) -> Option<(Archetype, ArchetypeSpans)> {
     let entry = |(part, node): (&str, Option<&Node>)| {
-        node.map(|node| (Key { name: part.to_owned(), span: node.span }, node.clone()))
+        node.map(|node| (NodeKey { name: part.to_owned(), span: node.span }, node.clone()))
     };
-    let mut entries: Vec<(Key, Node)> = parts.into_iter().filter_map(entry).collect();
+    let mut entries: Vec<(NodeKey, Node)> = parts.into_iter().filter_map(entry).collect();
     let first = entries.first()?.0.span;
     if !entries.iter().any(|(key, _)| key.name == "flow") {
         // Variables alone need no call.
-        let nothing = Node { span: first, kind: Kind::Map(Vec::new()) };
+        let nothing = Node { span: first, kind: NodeKind::Map(Vec::new()) };
         let set = Node {
             span: first,
-            kind: Kind::Map(vec![(Key { name: "set".to_owned(), span: first }, nothing)]),
+            kind: NodeKind::Map(vec![(NodeKey { name: "set".to_owned(), span: first }, nothing)]),
         };
-        let flow = Node { span: first, kind: Kind::List(vec![set]) };
-        entries.push((Key { name: "flow".to_owned(), span: first }, flow));
+        let flow = Node { span: first, kind: NodeKind::List(vec![set]) };
+        entries.push((NodeKey { name: "flow".to_owned(), span: first }, flow));
     }
-    let node = Node { span: root.span, kind: Kind::Map(entries) };
+    let node = Node { span: root.span, kind: NodeKind::Map(entries) };
     let mut fields = Fields::of(review, &node, "a part of the scenario")?;
     archetype(review, name, &mut fields, around)
 }
 
-fn scenario_name<'n>(review: &mut Review, node: &'n Node) -> Option<&'n str> {
+fn scenario_name<'n>(review: &mut Diagnostics, node: &'n Node) -> Option<&'n str> {
     let expected = "a name of letters, digits, `-`, `_` and `.`: it names the report's folder";
-    let name = shape::fixed(review, node, expected)?;
+    let name = fields::fixed(review, node, expected)?;
     if is_name(name) { Some(name) } else { wrong(review, node, expected) }
 }
 
-fn seed(review: &mut Review, node: &Node) -> Option<Seed> {
-    shape::count(review, node, 0, Seed::END - 1).and_then(Seed::new)
+fn seed(review: &mut Diagnostics, node: &Node) -> Option<Seed> {
+    fields::count(review, node, 0, Seed::END - 1).and_then(Seed::new)
 }
 
 /// Finds a workload by name for a flag of the command line.
 pub(super) fn workload_named<'a>(
-    review: &mut Review,
+    review: &mut Diagnostics,
     plan: &'a mut Plan,
     flag: &str,
     name: Option<&str>,

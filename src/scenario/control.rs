@@ -3,10 +3,10 @@
 //! `flow` asks for the kind of each step and lets it be lowered.
 //! Invariant: every loop is bounded or makes no progress without a step that takes time.
 
-use super::diagnose::{Review, nearest};
+use super::diagnostics::{Diagnostics, nearest};
+use super::fields::{self, Fields, wrong};
 use super::flow::{Assembly, STEPS, value_of};
-use super::node::{Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::node::{Node, NodeKind};
 use super::{law, texts};
 use crate::plan::flow::{Branch, Choice, MAX_ROUNDS, Parallel, Rendezvous, Step};
 use crate::plan::template::{Encoding, Typed};
@@ -18,22 +18,22 @@ const WHILE_ROUNDS: u64 = 1_000;
 const MAX_GATHERED: u64 = 10_000_000;
 
 /// The kinds by their key.
-pub(super) const KINDS: [(&str, Control); 10] = [
-    ("choose", Control::Choose),
-    ("repeat", Control::Repeat),
-    ("while", Control::While),
-    ("if", Control::If),
-    ("parallel", Control::Parallel),
-    ("group", Control::Group),
-    ("rendezvous", Control::Rendezvous),
-    ("set", Control::Set),
-    ("log", Control::Log),
-    ("pause", Control::Pause),
+pub(super) const KINDS: [(&str, ControlStep); 10] = [
+    ("choose", ControlStep::Choose),
+    ("repeat", ControlStep::Repeat),
+    ("while", ControlStep::While),
+    ("if", ControlStep::If),
+    ("parallel", ControlStep::Parallel),
+    ("group", ControlStep::Group),
+    ("rendezvous", ControlStep::Rendezvous),
+    ("set", ControlStep::Set),
+    ("log", ControlStep::Log),
+    ("pause", ControlStep::Pause),
 ];
 
 /// A kind of step that is no request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Control {
+pub(super) enum ControlStep {
     Choose,
     Repeat,
     While,
@@ -47,18 +47,18 @@ pub(super) enum Control {
 }
 
 /// What kind of control step this is; a request is none.
-pub(super) fn kind(node: &Node) -> Option<Control> {
-    let known = |(name, kind): &(&str, Control)| value_of(node, name).map(|_| *kind);
+pub(super) fn kind(node: &Node) -> Option<ControlStep> {
+    let known = |(name, kind): &(&str, ControlStep)| value_of(node, name).map(|_| *kind);
     KINDS.iter().find_map(known)
 }
 
-impl Control {
+impl ControlStep {
     fn key(self) -> &'static str {
         KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(key, _)| key)
     }
 
     /// Lowers a step of this kind into `flow`.
-    pub(super) fn lower(self, flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
+    pub(super) fn lower(self, flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
         let Some(mut fields) = Fields::of(review, node, "this step") else { return };
         let Some(value) = fields.take(self.key()) else { return };
         match self {
@@ -84,9 +84,9 @@ impl Control {
     }
 }
 
-fn choose(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
+fn choose(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
     let expected = "a list of ways, such as `- { weight: 7, do: [ { get: / } ] }`";
-    let Some(items) = shape::list(review, node, expected) else { return };
+    let Some(items) = fields::list(review, node, expected) else { return };
     if items.is_empty() {
         wrong::<()>(review, node, expected);
     }
@@ -95,7 +95,7 @@ fn choose(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
     for item in items {
         let Some(mut fields) = Fields::like(review, item, "a way", expected) else { continue };
         let weight = fields.need("weight", "its weight against the other ways, such as 7");
-        let weight = weight.and_then(|node| shape::weight(review, node));
+        let weight = weight.and_then(|node| fields::weight(review, node));
         let steps = fields.need("do", STEPS);
         ways.extend(weight.map(|weight| (weight, flow.steps.len())));
         if let Some(steps) = steps {
@@ -108,7 +108,7 @@ fn choose(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
     flow.steps[at] = Step::Choose(Choice { ways });
 }
 
-fn repeat(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
+fn repeat(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
     let expected = "`{ times: 3, do: [ … ] }`";
     let Some(mut fields) = Fields::like(review, node, "`repeat`", expected) else { return };
     let times = fields.need("times", "how often, such as 3");
@@ -123,10 +123,10 @@ fn repeat(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
 }
 
 /// A number of rounds: a whole number, or a template that gives one.
-fn times_of(flow: &Assembly<'_>, review: &mut Review, node: &Node) -> Option<Typed> {
+fn times_of(flow: &Assembly<'_>, review: &mut Diagnostics, node: &Node) -> Option<Typed> {
     match &node.kind {
-        Kind::Text(text) if text.contains("{{") => typed(flow, review, node),
-        _ => shape::count(review, node, 0, MAX_ROUNDS).map(Typed::fixed),
+        NodeKind::Text(text) if text.contains("{{") => typed(flow, review, node),
+        _ => fields::count(review, node, 0, MAX_ROUNDS).map(Typed::fixed),
     }
 }
 
@@ -140,12 +140,12 @@ fn rounds(flow: &mut Assembly<'_>, times: Typed, body: impl FnOnce(&mut Assembly
     });
 }
 
-fn repeat_while(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
+fn repeat_while(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
     let expected = "`{ that: \"{{ n < 3 }}\", do: [ … ] }`";
     let Some(mut fields) = Fields::like(review, node, "`while`", expected) else { return };
     let that = fields.need("that", "a condition such as \"{{ n < 3 }}\"");
     let condition = that.and_then(|node| condition(flow, review, node));
-    let max = fields.take("max").and_then(|node| shape::count(review, node, 1, MAX_ROUNDS));
+    let max = fields.take("max").and_then(|node| fields::count(review, node, 1, MAX_ROUNDS));
     let steps = fields.need("do", STEPS);
     if let Some(steps) = steps {
         rounds(flow, Typed::fixed(max.unwrap_or(WHILE_ROUNDS)), |flow| {
@@ -162,7 +162,12 @@ fn repeat_while(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
     fields.finish(review);
 }
 
-fn if_else(flow: &mut Assembly<'_>, review: &mut Review, node: &Node, fields: &mut Fields<'_>) {
+fn if_else(
+    flow: &mut Assembly<'_>,
+    review: &mut Diagnostics,
+    node: &Node,
+    fields: &mut Fields<'_>,
+) {
     let condition = condition(flow, review, node).unwrap_or_else(|| Typed::fixed(true));
     let test = flow.push(Step::If { condition, to: 0 });
     if let Some(steps) = fields.need("do", STEPS) {
@@ -178,24 +183,29 @@ fn if_else(flow: &mut Assembly<'_>, review: &mut Review, node: &Node, fields: &m
     flow.aim_here(over);
 }
 
-fn condition(flow: &Assembly<'_>, review: &mut Review, node: &Node) -> Option<Typed> {
-    let is_template = matches!(&node.kind, Kind::Text(text) if text.contains("{{"));
-    if !is_template && !matches!(node.kind, Kind::Bool(_)) {
+fn condition(flow: &Assembly<'_>, review: &mut Diagnostics, node: &Node) -> Option<Typed> {
+    let is_template = matches!(&node.kind, NodeKind::Text(text) if text.contains("{{"));
+    if !is_template && !matches!(node.kind, NodeKind::Bool(_)) {
         return wrong(review, node, "a condition such as \"{{ product > 100 }}\"");
     }
-    if let Kind::Bool(truth) = node.kind {
+    if let NodeKind::Bool(truth) = node.kind {
         return Some(Typed::fixed(truth));
     }
     typed(flow, review, node)
 }
 
-fn typed(flow: &Assembly<'_>, review: &mut Review, node: &Node) -> Option<Typed> {
+fn typed(flow: &Assembly<'_>, review: &mut Diagnostics, node: &Node) -> Option<Typed> {
     texts::typed(review, node, flow.setting.names)
 }
 
-fn parallel(flow: &mut Assembly<'_>, review: &mut Review, node: &Node, fields: &mut Fields<'_>) {
+fn parallel(
+    flow: &mut Assembly<'_>,
+    review: &mut Diagnostics,
+    node: &Node,
+    fields: &mut Fields<'_>,
+) {
     let think = fields.take("think").map(|node| law::distribution(review, node));
-    let Some(items) = shape::list(review, node, "a list of requests") else { return };
+    let Some(items) = fields::list(review, node, "a list of requests") else { return };
     if items.is_empty() {
         wrong::<()>(review, node, "a list of requests, such as `[ { get: /a.css } ]`");
     }
@@ -223,10 +233,10 @@ fn parallel(flow: &mut Assembly<'_>, review: &mut Review, node: &Node, fields: &
 }
 
 /// The branches that a branch needs, by the names of those before it.
-fn needs(review: &mut Review, node: &Node, names: &[(String, usize)]) -> Vec<usize> {
+fn needs(review: &mut Diagnostics, node: &Node, names: &[(String, usize)]) -> Vec<usize> {
     let mut needed = Vec::new();
-    for item in shape::one_or_more(node) {
-        let Some(name) = shape::fixed(review, item, "the name of a step before this one") else {
+    for item in fields::one_or_more(node) {
+        let Some(name) = fields::fixed(review, item, "the name of a step before this one") else {
             continue;
         };
         match names.iter().rev().find(|(known, _)| known == name) {
@@ -249,11 +259,11 @@ fn needs(review: &mut Review, node: &Node, names: &[(String, usize)]) -> Vec<usi
     needed
 }
 
-fn group(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
+fn group(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
     let expected = "`{ name: checkout, do: [ … ] }`";
     let Some(mut fields) = Fields::like(review, node, "a group", expected) else { return };
     let name = fields.need("name", "the name of the group in the report");
-    let name = name.and_then(|node| shape::fixed(review, node, "the name of a group"));
+    let name = name.and_then(|node| fields::fixed(review, node, "the name of a group"));
     let name = name.unwrap_or_default();
     let known = flow.groups.iter().position(|known| known == name);
     let index = known.unwrap_or_else(|| {
@@ -268,13 +278,13 @@ fn group(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
     fields.finish(review);
 }
 
-fn rendezvous(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
+fn rendezvous(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
     let expected = "`{ users: 5, wait: 2s }`";
     let Some(mut fields) = Fields::like(review, node, "a rendezvous", expected) else { return };
     let users = fields.need("users", "how many go on together, such as 5");
-    let users = users.and_then(|node| shape::count(review, node, 2, MAX_GATHERED));
+    let users = users.and_then(|node| fields::count(review, node, 2, MAX_GATHERED));
     let wait = fields.need("wait", "how long a user waits for the others, such as 2s");
-    let wait = wait.and_then(|node| shape::some_duration(review, node));
+    let wait = wait.and_then(|node| fields::some_duration(review, node));
     fields.finish(review);
     if let (Some(users), Some(wait)) = (users, wait) {
         let gathering = flow.gatherings;
@@ -283,16 +293,20 @@ fn rendezvous(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
     }
 }
 
-fn set(flow: &mut Assembly<'_>, review: &mut Review, node: &Node) {
+fn set(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
     let values = values(review, node, flow.setting.names);
     flow.push(Step::Set(values));
 }
 
 /// Variables and their values: of `set`, and of an archetype's `vars`.
-pub(super) fn values(review: &mut Review, node: &Node, names: &[String]) -> Vec<(usize, Typed)> {
+pub(super) fn values(
+    review: &mut Diagnostics,
+    node: &Node,
+    names: &[String],
+) -> Vec<(usize, Typed)> {
     let expected = "a map of variables, such as `{ n: 0 }`";
-    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
-    let value = |(key, node): &(super::node::Key, Node)| {
+    let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
+    let value = |(key, node): &(super::node::NodeKey, Node)| {
         let value = texts::typed(review, node, names)?;
         Some((names.iter().position(|name| *name == key.name)?, value))
     };

@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::check;
-use super::diagnose::Review;
-use super::node::{Key, Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields, wrong};
+use super::node::{Node, NodeKey, NodeKind};
 use crate::plan::data::{AtEnd, Feed, Format, NotRows, Pick, Rows};
 use crate::plan::extract::to_value;
 use crate::plan::flow::Draw;
@@ -17,22 +17,22 @@ use crate::plan::flow::Draw;
 const EXPECTED: &str = "a map of feeds, such as `account: { csv: accounts.csv, pick: unique }`";
 
 /// The feeds of an archetype; `names` are its variables.
-pub(super) fn draws(review: &mut Review, node: &Node, names: &[String]) -> Vec<Draw> {
-    let Some(entries) = shape::entries(review, node, EXPECTED) else { return Vec::new() };
+pub(super) fn draws(review: &mut Diagnostics, node: &Node, names: &[String]) -> Vec<Draw> {
+    let Some(entries) = fields::entries(review, node, EXPECTED) else { return Vec::new() };
     entries.iter().filter_map(|(key, node)| draw(review, key, node, names)).collect()
 }
 
-fn draw(review: &mut Review, key: &Key, node: &Node, names: &[String]) -> Option<Draw> {
+fn draw(review: &mut Diagnostics, key: &NodeKey, node: &Node, names: &[String]) -> Option<Draw> {
     let mut fields = Fields::like(review, node, "a feed", "`{ csv: accounts.csv }`")?;
     let csv = fields.entry("csv");
     let json = fields.entry("json");
     let inline = fields.entry("inline");
-    let pick = fields.take("pick").map(|node| shape::word(review, node, &Pick::NAMES));
+    let pick = fields.take("pick").map(|node| fields::word(review, node, &Pick::NAMES));
     let per = fields
         .take("per")
-        .map(|node| shape::word(review, node, &[("user", false), ("iteration", true)]));
+        .map(|node| fields::word(review, node, &[("user", false), ("iteration", true)]));
     let at_end = fields.entry("at_end");
-    let ends = at_end.map(|(_, node)| shape::word(review, node, &AtEnd::NAMES));
+    let ends = at_end.map(|(_, node)| fields::word(review, node, &AtEnd::NAMES));
     let before = review.count();
     fields.finish(review);
     let rows = match (csv, json, inline) {
@@ -68,8 +68,8 @@ fn draw(review: &mut Review, key: &Key, node: &Node, names: &[String]) -> Option
     })
 }
 
-fn file(review: &mut Review, node: &Node, format: Format) -> Option<(Rows, String)> {
-    let path = shape::file(review, node)?;
+fn file(review: &mut Diagnostics, node: &Node, format: Format) -> Option<(Rows, String)> {
+    let path = fields::file(review, node)?;
     match Rows::open(&path, format) {
         Ok(rows) => {
             separated(review, node, format, &rows);
@@ -98,12 +98,12 @@ fn file(review: &mut Review, node: &Node, format: Format) -> Option<(Rows, Strin
 }
 
 /// Warns of a file whose one column has a separator in its name that is not the comma.
-fn separated(review: &mut Review, node: &Node, format: Format, rows: &Rows) {
+fn separated(review: &mut Diagnostics, node: &Node, format: Format, rows: &Rows) {
     let columns = rows.columns().filter(|_| format == Format::Csv);
     if let Some([only]) = columns.as_deref()
         && only.contains([';', '\t', '|'])
     {
-        let message = format!("this file has one column, `{}`", shape::short(only));
+        let message = format!("this file has one column, `{}`", fields::short(only));
         review.warn(node.span, message, "columns are separated by commas (RFC 4180)");
     }
 }
@@ -113,13 +113,13 @@ fn identity(path: &Path) -> String {
     path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-fn in_place(review: &mut Review, node: &Node, name: &str) -> Option<(Rows, String)> {
+fn in_place(review: &mut Diagnostics, node: &Node, name: &str) -> Option<(Rows, String)> {
     let expected = "a list of rows, such as `[ { name: Recife }, { name: Lisboa } ]`";
-    let items = shape::list(review, node, expected)?;
+    let items = fields::list(review, node, expected)?;
     let mut rows = Vec::new();
     for item in items {
         match item.kind {
-            Kind::Map(_) => rows.push(to_value(&check::to_json(item))),
+            NodeKind::Map(_) => rows.push(to_value(&check::to_json(item))),
             _ => wrong(review, item, "a row: a map such as `{ name: Recife }`")?,
         }
     }

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::diagnose::{Review, Span};
+use super::diagnostics::{Diagnostics, SourceSpan};
 
 /// The file systems whose files a kernel makes up as they are read: reading one may never end
 /// (Linux, `statfs(2)`): proc, sysfs, debugfs, tracefs, cgroup, cgroup2, securityfs.
@@ -16,12 +16,12 @@ const MADE_UP: [u64; 7] =
 
 /// The folders whose files a scenario may read.
 #[derive(Debug, Default)]
-pub(crate) struct Readable {
+pub(crate) struct ReadableFolders {
     /// As they really lie; with what messages call them.
     roots: Vec<(PathBuf, String)>,
 }
 
-impl Readable {
+impl ReadableFolders {
     /// Adds a folder; one that is not there holds nothing.
     pub(crate) fn add(&mut self, folder: &Path) {
         let here = Path::new(".");
@@ -38,7 +38,7 @@ impl Readable {
 }
 
 /// Whether a file that is there may be read; what speaks against it is reported at `span`.
-pub(super) fn allowed(review: &mut Review, span: Span, path: &Path) -> bool {
+pub(super) fn allowed(review: &mut Diagnostics, span: SourceSpan, path: &Path) -> bool {
     let shown = path.display();
     if !is_regular(path) {
         review

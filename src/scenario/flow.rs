@@ -6,11 +6,11 @@
 
 use std::time::Duration;
 
-use super::archetype::Surroundings;
-use super::diagnose::{Review, Span};
-use super::node::{Kind, Node};
-use super::shape;
-use super::step::{Named, step};
+use super::archetype::ScenarioContext;
+use super::diagnostics::{Diagnostics, SourceSpan};
+use super::fields;
+use super::node::{Node, NodeKind};
+use super::step::{NamedStep, step};
 use super::tags::{self, Tags};
 use super::{control, states};
 use crate::plan::flow::{Sections, Step};
@@ -18,9 +18,9 @@ use crate::plan::{Call, MAX_STEPS};
 
 /// What the steps of an archetype share.
 #[derive(Debug)]
-pub(super) struct Setting<'a> {
+pub(super) struct FlowContext<'a> {
     /// What the scenario says of all of them.
-    pub around: &'a Surroundings,
+    pub around: &'a ScenarioContext,
     /// The names of the services, in the order of the plan.
     pub services: &'a [String],
     /// The variables of the archetype by slot.
@@ -32,7 +32,7 @@ pub(super) struct Setting<'a> {
 /// A flow being put together.
 #[derive(Debug)]
 pub(super) struct Assembly<'a> {
-    pub setting: Setting<'a>,
+    pub setting: FlowContext<'a>,
     pub steps: Vec<Step>,
     pub calls: Vec<Call>,
     pub series: Vec<String>,
@@ -42,14 +42,14 @@ pub(super) struct Assembly<'a> {
     pub counters: usize,
     pub gatherings: usize,
     /// Timeouts of steps, and where they stand.
-    pub timeouts: Vec<(Duration, Span)>,
+    pub timeouts: Vec<(Duration, SourceSpan)>,
     /// Loops around the step at hand.
     depth: usize,
 }
 
 impl<'a> Assembly<'a> {
     /// Nothing yet.
-    pub(super) fn new(setting: Setting<'a>) -> Self {
+    pub(super) fn new(setting: FlowContext<'a>) -> Self {
         Self {
             setting,
             steps: Vec::new(),
@@ -67,22 +67,22 @@ impl<'a> Assembly<'a> {
     /// Assembles the sections that are there.
     pub(super) fn sections(
         &mut self,
-        review: &mut Review,
+        review: &mut Diagnostics,
         on_start: Option<&Node>,
-        flow: Way<'_>,
+        flow: FlowForm<'_>,
         on_stop: Option<&Node>,
     ) -> Sections {
         Sections {
             on_start: on_start.map(|node| self.section(review, node)),
             flow: match flow {
-                Way::Steps(node) => self.section(review, node),
-                Way::States(states, start) => states::states(self, review, states, start),
+                FlowForm::Steps(node) => self.section(review, node),
+                FlowForm::States(states, start) => states::states(self, review, states, start),
             },
             on_stop: on_stop.map(|node| self.section(review, node)),
         }
     }
 
-    fn section(&mut self, review: &mut Review, node: &Node) -> usize {
+    fn section(&mut self, review: &mut Diagnostics, node: &Node) -> usize {
         let begin = self.steps.len();
         self.list(review, node);
         self.steps.push(Step::End);
@@ -90,15 +90,15 @@ impl<'a> Assembly<'a> {
     }
 
     /// A list of steps, one after the other.
-    pub(super) fn list(&mut self, review: &mut Review, node: &Node) {
-        let Some(items) = shape::list(review, node, STEPS) else { return };
+    pub(super) fn list(&mut self, review: &mut Diagnostics, node: &Node) {
+        let Some(items) = fields::list(review, node, STEPS) else { return };
         for item in items {
             self.step(review, item);
         }
     }
 
     /// One step of any kind.
-    fn step(&mut self, review: &mut Review, node: &Node) {
+    fn step(&mut self, review: &mut Diagnostics, node: &Node) {
         if let Some(kind) = control::kind(node) {
             kind.lower(self, review, node);
             return;
@@ -113,8 +113,8 @@ impl<'a> Assembly<'a> {
     }
 
     /// A request step; its index among the calls.
-    pub(super) fn call(&mut self, review: &mut Review, node: &Node) -> Option<usize> {
-        let Named { name, mut call, tags } = step(review, node, &self.setting)?;
+    pub(super) fn call(&mut self, review: &mut Diagnostics, node: &Node) -> Option<usize> {
+        let NamedStep { name, mut call, tags } = step(review, node, &self.setting)?;
         let timeout = value_of(node, "timeout").map(|node| node.span);
         self.timeouts.extend(call.timeout.zip(timeout));
         let series = self.series_of(review, node, &name)?;
@@ -126,7 +126,7 @@ impl<'a> Assembly<'a> {
         if let Some(node) = names_itself
             && self.calls.iter().any(other)
         {
-            let message = format!("two different requests are called `{}`", shape::short(&name));
+            let message = format!("two different requests are called `{}`", fields::short(&name));
             review.warn(node.span, message, "they are counted together");
         }
         self.calls.push(call);
@@ -134,7 +134,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// The series of this name: steps of the same name share one.
-    fn series_of(&mut self, review: &mut Review, node: &Node, name: &str) -> Option<u16> {
+    fn series_of(&mut self, review: &mut Diagnostics, node: &Node, name: &str) -> Option<u16> {
         let known = self.series.iter().position(|known| known == name);
         let index = known.unwrap_or_else(|| {
             self.series.push(name.to_owned());
@@ -184,7 +184,7 @@ impl<'a> Assembly<'a> {
 
 /// How an iteration is described.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Way<'n> {
+pub(super) enum FlowForm<'n> {
     /// Steps in order.
     Steps(&'n Node),
     /// States and where the iteration starts.
@@ -196,6 +196,6 @@ pub(super) const STEPS: &str = "a list of steps, such as `- get: /`";
 
 /// The value of a key in a map.
 pub(super) fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
-    let Kind::Map(entries) = &node.kind else { return None };
+    let NodeKind::Map(entries) = &node.kind else { return None };
     entries.iter().find(|(key, _)| key.name == name).map(|(_, value)| value)
 }

@@ -3,14 +3,14 @@
 //! Invariant: what comes out can stand in a request's head (RFC 9110 §5) and does not contradict
 //! what the wire writes there itself.
 
-use super::diagnose::Review;
-use super::node::Key;
+use super::diagnostics::Diagnostics;
+use super::node::NodeKey;
 
 /// What the wire writes itself, from the body and the connection.
 const OWN: &[&str] = &["connection", "content-length", "transfer-encoding"];
 
 /// A header's name.
-pub(super) fn name(review: &mut Review, key: &Key) -> Option<String> {
+pub(super) fn name(review: &mut Diagnostics, key: &NodeKey) -> Option<String> {
     if let Err(problem) = check_name(&key.name) {
         review.mistake(key.span, problem);
         return None;
@@ -22,7 +22,7 @@ pub(super) fn name(review: &mut Review, key: &Key) -> Option<String> {
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
-        let shown = super::shape::short(name);
+        let shown = super::fields::short(name);
         return Err(format!("`{shown}` is no header name: only letters, digits and `-`"));
     }
     if OWN.contains(&name.to_ascii_lowercase().as_str()) {

@@ -7,10 +7,10 @@
 use std::path::{Path, PathBuf};
 
 use super::archetype::BODIES;
-use super::diagnose::{Review, Span};
+use super::diagnostics::{Diagnostics, SourceSpan};
+use super::fields;
 use super::library;
-use super::node::{Key, Kind, Node, value};
-use super::shape;
+use super::node::{Node, NodeKey, NodeKind, value};
 
 /// The key.
 pub(super) const KEY: &str = "include";
@@ -29,7 +29,7 @@ struct Includes {
 }
 
 /// Puts the steps and archetypes of included files in place.
-pub(super) fn expand(review: &mut Review, name: &str, node: &mut Node) {
+pub(super) fn expand(review: &mut Diagnostics, name: &str, node: &mut Node) {
     let own = Path::new(name).canonicalize().map(|real| (real, name.to_owned()));
     let mut includes = Includes { open: own.into_iter().collect(), steps: 0 };
     archetypes(review, node);
@@ -37,9 +37,9 @@ pub(super) fn expand(review: &mut Review, name: &str, node: &mut Node) {
 }
 
 impl Includes {
-    fn walk(&mut self, review: &mut Review, node: &mut Node) {
+    fn walk(&mut self, review: &mut Diagnostics, node: &mut Node) {
         match &mut node.kind {
-            Kind::List(items) => {
+            NodeKind::List(items) => {
                 if items.iter().any(|item| included(item).is_some()) {
                     let old = std::mem::take(items);
                     for mut item in old {
@@ -58,8 +58,8 @@ impl Includes {
                     items.iter_mut().for_each(|item| self.walk(review, item));
                 }
             }
-            Kind::Map(entries) => {
-                let steps = |key: &Key| !BODIES.contains(&key.name.as_str());
+            NodeKind::Map(entries) => {
+                let steps = |key: &NodeKey| !BODIES.contains(&key.name.as_str());
                 let entries = entries.iter_mut().filter(|(key, _)| steps(key));
                 entries.for_each(|(_, value)| self.walk(review, value));
             }
@@ -70,8 +70,8 @@ impl Includes {
     /// The steps of a file, with those that it includes itself.
     fn steps_of(
         &mut self,
-        review: &mut Review,
-        key: Span,
+        review: &mut Diagnostics,
+        key: SourceSpan,
         node: &Node,
         is_alone: bool,
     ) -> Vec<Node> {
@@ -81,7 +81,7 @@ impl Includes {
                 .help("the steps of the file take its place: write other keys in that file");
             return Vec::new();
         }
-        let Some(path) = shape::file(review, node) else { return Vec::new() };
+        let Some(path) = fields::file(review, node) else { return Vec::new() };
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
         let includes_itself = self.open.iter().any(|(open, _)| *open == real);
         if includes_itself || self.open.len() > MAX_DEPTH {
@@ -99,14 +99,14 @@ impl Includes {
         }
         let expected = "a list of steps, such as `- get: /products`";
         let Some(mut steps) = parsed(review, &path, node.span) else { return Vec::new() };
-        if !matches!(steps.kind, Kind::List(_)) {
+        if !matches!(steps.kind, NodeKind::List(_)) {
             review.mistake(steps.span, "an included file has steps").expected(expected);
             return Vec::new();
         }
         self.open.push((real, path.display().to_string()));
         self.walk(review, &mut steps);
         self.open.pop();
-        let Kind::List(items) = steps.kind else { return Vec::new() };
+        let NodeKind::List(items) = steps.kind else { return Vec::new() };
         self.steps += items.len();
         if self.steps > MAX_INCLUDED {
             let message = format!("more than {MAX_INCLUDED} steps come from included files");
@@ -118,19 +118,19 @@ impl Includes {
 }
 
 /// The file that a step includes, with the key, and whether it is all of the step.
-fn included(step: &Node) -> Option<(&Key, &Node, bool)> {
-    let Kind::Map(entries) = &step.kind else { return None };
+fn included(step: &Node) -> Option<(&NodeKey, &Node, bool)> {
+    let NodeKind::Map(entries) = &step.kind else { return None };
     let (key, file) = entries.iter().find(|(key, _)| key.name == KEY)?;
     Some((key, file, entries.len() == 1))
 }
 
 /// Adds the archetypes of the files under a scenario's `include:` to its own.
-fn archetypes(review: &mut Review, root: &mut Node) {
-    let Kind::Map(entries) = &mut root.kind else { return };
+fn archetypes(review: &mut Diagnostics, root: &mut Node) {
+    let NodeKind::Map(entries) = &mut root.kind else { return };
     let Some(at) = entries.iter().position(|(key, _)| key.name == KEY) else { return };
     let (key, files) = entries.remove(at);
-    let mut found: Vec<(Key, Node)> = Vec::new();
-    for file in shape::one_or_more(&files) {
+    let mut found: Vec<(NodeKey, Node)> = Vec::new();
+    for file in fields::one_or_more(&files) {
         found.extend(archetypes_of(review, file));
     }
     let own = entries.iter_mut().find(|(key, _)| key.name == "archetypes");
@@ -138,18 +138,18 @@ fn archetypes(review: &mut Review, root: &mut Node) {
         Some(own) => own,
         None => {
             let name = "archetypes".to_owned();
-            let kind = Kind::Map(Vec::new());
-            let key = Key { name, span: key.span };
+            let kind = NodeKind::Map(Vec::new());
+            let key = NodeKey { name, span: key.span };
             entries.push((key, Node { span: files.span, kind }));
             let Some(last) = entries.last_mut() else { return };
             last
         }
     };
     // What is no map is reported where archetypes are read.
-    let Kind::Map(own) = &mut own.kind else { return };
+    let NodeKind::Map(own) = &mut own.kind else { return };
     for (key, node) in found {
         if own.iter().any(|(known, _)| known.name == key.name) {
-            let message = format!("a second archetype `{}`", shape::short(&key.name));
+            let message = format!("a second archetype `{}`", fields::short(&key.name));
             review.mistake(key.span, message).help("rename one of the two");
         } else {
             own.push((key, node));
@@ -158,20 +158,20 @@ fn archetypes(review: &mut Review, root: &mut Node) {
 }
 
 /// The archetypes of an included file.
-fn archetypes_of(review: &mut Review, file: &Node) -> Vec<(Key, Node)> {
+fn archetypes_of(review: &mut Diagnostics, file: &Node) -> Vec<(NodeKey, Node)> {
     let expected = "`archetypes:` and a map of them";
-    let Some(path) = shape::file(review, file) else { return Vec::new() };
+    let Some(path) = fields::file(review, file) else { return Vec::new() };
     let Some(root) = parsed(review, &path, file.span) else { return Vec::new() };
-    let Kind::Map(entries) = root.kind else {
+    let NodeKind::Map(entries) = root.kind else {
         review.mistake(root.span, "an included file has archetypes").expected(expected);
         return Vec::new();
     };
     let mut found = Vec::new();
     for (key, node) in entries {
         match (key.name.as_str(), node.kind) {
-            ("archetypes", Kind::Map(archetypes)) => found.extend(archetypes),
+            ("archetypes", NodeKind::Map(archetypes)) => found.extend(archetypes),
             _ => {
-                let message = format!("`{}` in an included file", shape::short(&key.name));
+                let message = format!("`{}` in an included file", fields::short(&key.name));
                 review.mistake(key.span, message).expected(expected);
             }
         }
@@ -180,7 +180,7 @@ fn archetypes_of(review: &mut Review, file: &Node) -> Vec<(Key, Node)> {
 }
 
 /// A file that is named at `span`, as a value.
-fn parsed(review: &mut Review, path: &Path, span: Span) -> Option<Node> {
+fn parsed(review: &mut Diagnostics, path: &Path, span: SourceSpan) -> Option<Node> {
     let shown = path.display().to_string();
     let bytes = library::bytes(review, path, span)?;
     let text = library::text(review, &shown, bytes)?;

@@ -7,10 +7,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::diagnose::{Review, Span};
+use super::diagnostics::{Diagnostics, SourceSpan};
+use super::fields::{self, Fields, wrong};
 use super::load::{DEFAULT_MAX_USERS, MAX_USERS, bounded};
-use super::node::{Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::node::{Node, NodeKind};
 use crate::curve::Curve;
 use crate::plan::load::{Arrivals, Bound, Load, OPEN_END, Process, Users};
 use crate::units::{Rate, nanos, show_duration};
@@ -29,7 +29,7 @@ pub(super) const EXECUTORS: [&str; 6] = [
 const MAX_DURATION: Duration = Duration::from_mins(10);
 
 /// Lowers the load of a workload that names an executor; the caller finishes the fields.
-pub(super) fn load(review: &mut Review, fields: &mut Fields<'_>) -> Option<Load> {
+pub(super) fn load(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Load> {
     let node = fields.take("executor")?;
     for (name, why) in [
         ("gracefulStop", "the scenario's `grace` says how long iterations may go on"),
@@ -39,7 +39,7 @@ pub(super) fn load(review: &mut Review, fields: &mut Fields<'_>) -> Option<Load>
             review.warn(key.span, format!("`{name}` is left out of account"), why);
         }
     }
-    let name = shape::scalar(node).unwrap_or_default();
+    let name = fields::scalar(node).unwrap_or_default();
     let made = match name {
         "constant-vus" | "shared-iterations" | "per-vu-iterations" => users(review, fields, name),
         "ramping-vus" => ramping_users(review, fields),
@@ -67,10 +67,10 @@ pub(super) fn load(review: &mut Review, fields: &mut Fields<'_>) -> Option<Load>
     Some(load)
 }
 
-type Made = Option<(Load, String)>;
+type K6Workload = Option<(Load, String)>;
 
-fn users(review: &mut Review, fields: &mut Fields<'_>, executor: &str) -> Made {
-    let vus = fields.take("vus").map_or(Some(1), |node| shape::count(review, node, 1, MAX_USERS));
+fn users(review: &mut Diagnostics, fields: &mut Fields<'_>, executor: &str) -> K6Workload {
+    let vus = fields.take("vus").map_or(Some(1), |node| fields::count(review, node, 1, MAX_USERS));
     if executor == "constant-vus" {
         let length = fields.need("duration", "a duration such as 1m");
         let length = length.and_then(|node| some(review, node))?;
@@ -79,7 +79,7 @@ fn users(review: &mut Review, fields: &mut Fields<'_>, executor: &str) -> Made {
         return Some((Load::Closed(Users { curve, bound: Bound::Time }), native));
     }
     let count = fields.take("iterations");
-    let count = count.map_or(Some(1), |node| shape::count(review, node, 1, u64::MAX / 2));
+    let count = count.map_or(Some(1), |node| fields::count(review, node, 1, u64::MAX / 2));
     let length = fields.take("maxDuration");
     let length = length.map_or(Some(MAX_DURATION), |node| some(review, node))?;
     let (vus, count) = (vus?, count?);
@@ -97,23 +97,23 @@ fn users(review: &mut Review, fields: &mut Fields<'_>, executor: &str) -> Made {
     Some((Load::Closed(Users { curve, bound }), native))
 }
 
-fn ramping_users(review: &mut Review, fields: &mut Fields<'_>) -> Made {
+fn ramping_users(review: &mut Diagnostics, fields: &mut Fields<'_>) -> K6Workload {
     let from = fields.take("startVUs");
-    let from = from.map_or(Some(1), |node| shape::count(review, node, 0, MAX_USERS));
+    let from = from.map_or(Some(1), |node| fields::count(review, node, 0, MAX_USERS));
     let node = fields.need("stages", "a list such as `- { target: 50, duration: 1m }`")?;
-    let level = |review: &mut Review, node: &Node| shape::count(review, node, 0, MAX_USERS);
+    let level = |review: &mut Diagnostics, node: &Node| fields::count(review, node, 0, MAX_USERS);
     let (curve, native) = stages(review, node, from?, level, |level| level.to_string())?;
     Some((Load::Closed(Users { curve, bound: Bound::Time }), format!("users: {native}")))
 }
 
-fn arrivals(review: &mut Review, fields: &mut Fields<'_>, executor: &str) -> Made {
+fn arrivals(review: &mut Diagnostics, fields: &mut Fields<'_>, executor: &str) -> K6Workload {
     let unit = fields.take("timeUnit");
     let unit = unit.map_or(Some(Duration::from_secs(1)), |node| some(review, node));
     let allocated = fields.take("preAllocatedVUs");
-    let allocated = allocated.map(|node| shape::count(review, node, 0, MAX_USERS));
-    let most = fields.take("maxVUs").map(|node| shape::count(review, node, 1, MAX_USERS));
+    let allocated = allocated.map(|node| fields::count(review, node, 0, MAX_USERS));
+    let most = fields.take("maxVUs").map(|node| fields::count(review, node, 1, MAX_USERS));
     let most = most.or(allocated).unwrap_or(Some(DEFAULT_MAX_USERS));
-    let per = |review: &mut Review, node: &Node| per(review, node, nanos(unit?));
+    let per = |review: &mut Diagnostics, node: &Node| per(review, node, nanos(unit?));
     let show = |units: u64| format!("{}/s", Rate::from_units(units).as_f64());
     let (curve, native) = if executor == "constant-arrival-rate" {
         let rate = fields.need("rate", "a number of starts per `timeUnit`");
@@ -145,9 +145,9 @@ fn arrivals(review: &mut Review, fields: &mut Fields<'_>, executor: &str) -> Mad
 }
 
 /// So many starts per unit of time, as units of a rate.
-fn per(review: &mut Review, node: &Node, unit_ns: u64) -> Option<u64> {
+fn per(review: &mut Diagnostics, node: &Node, unit_ns: u64) -> Option<u64> {
     match &node.kind {
-        Kind::Number(_, rate) if *rate >= 0.0 => {
+        NodeKind::Number(_, rate) if *rate >= 0.0 => {
             let units = rate * Rate::UNITS_PER_S as f64 * 1e9 / unit_ns.max(1) as f64;
             if units <= Rate::MAX.units() as f64 {
                 return Some(units.round() as u64);
@@ -160,14 +160,14 @@ fn per(review: &mut Review, node: &Node, unit_ns: u64) -> Option<u64> {
 
 /// k6's stages: `target` and `duration`.
 fn stages(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     from: u64,
-    level: impl Fn(&mut Review, &Node) -> Option<u64>,
+    level: impl Fn(&mut Diagnostics, &Node) -> Option<u64>,
     show: impl Fn(u64) -> String,
 ) -> Option<(Curve, String)> {
     let expected = "a list such as `- { target: 50, duration: 1m }`";
-    let items = shape::list(review, node, expected)?;
+    let items = fields::list(review, node, expected)?;
     let before = review.count();
     let mut curve = Curve::default();
     curve.jump(from);
@@ -198,7 +198,7 @@ fn stages(
     Some((curve, native + " ]"))
 }
 
-fn too_long(review: &mut Review, curve: &Curve, span: Span) -> Option<()> {
+fn too_long(review: &mut Diagnostics, curve: &Curve, span: SourceSpan) -> Option<()> {
     if curve.end_ns() < OPEN_END {
         return Some(());
     }
@@ -206,6 +206,6 @@ fn too_long(review: &mut Review, curve: &Curve, span: Span) -> Option<()> {
     None
 }
 
-fn some(review: &mut Review, node: &Node) -> Option<Duration> {
-    bounded(review, node).and_then(|_| shape::some_duration(review, node))
+fn some(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
+    bounded(review, node).and_then(|_| fields::some_duration(review, node))
 }

@@ -4,21 +4,21 @@
 
 use std::time::Duration;
 
-use super::diagnose::Review;
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields, wrong};
 use super::files;
-use super::node::{Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::node::{Node, NodeKind};
 use crate::curve::{Distribution, Empirical, Law, SHAPES};
 
 const EXPECTED: &str = "a duration such as 2s, or a law such as `{ exponential: { mean: 2s } }`";
 
 /// A bare duration, or a map that names a law, with `min` and `max` beside it.
-pub(super) fn distribution(review: &mut Review, node: &Node) -> Option<Distribution> {
-    if !matches!(node.kind, Kind::Map(_)) {
-        if !matches!(node.kind, Kind::Text(_) | Kind::Number(..)) {
+pub(super) fn distribution(review: &mut Diagnostics, node: &Node) -> Option<Distribution> {
+    if !matches!(node.kind, NodeKind::Map(_)) {
+        if !matches!(node.kind, NodeKind::Text(_) | NodeKind::Number(..)) {
             return wrong(review, node, EXPECTED);
         }
-        return shape::duration(review, node).map(Distribution::constant);
+        return fields::duration(review, node).map(Distribution::constant);
     }
     let mut fields = Fields::of(review, node, "a distribution")?;
     let laws: Vec<Option<Law>> = [
@@ -34,8 +34,8 @@ pub(super) fn distribution(review: &mut Review, node: &Node) -> Option<Distribut
     .into_iter()
     .flatten()
     .collect();
-    let min = fields.take("min").map(|node| (node, shape::duration(review, node)));
-    let max = fields.take("max").map(|node| (node, shape::duration(review, node)));
+    let min = fields.take("min").map(|node| (node, fields::duration(review, node)));
+    let max = fields.take("max").map(|node| (node, fields::duration(review, node)));
     let before = review.count();
     fields.finish(review);
     if laws.len() != 1 && review.count() == before {
@@ -64,8 +64,8 @@ pub(super) fn distribution(review: &mut Review, node: &Node) -> Option<Distribut
 }
 
 /// The same, or the compact form of the command line: `exponential:5ms`.
-pub(super) fn latency(review: &mut Review, node: &Node) -> Option<Distribution> {
-    let Kind::Text(text) = &node.kind else { return distribution(review, node) };
+pub(super) fn latency(review: &mut Diagnostics, node: &Node) -> Option<Distribution> {
+    let NodeKind::Text(text) = &node.kind else { return distribution(review, node) };
     match Distribution::parse_compact(text) {
         Ok(distribution) => Some(distribution),
         Err(message) => {
@@ -75,13 +75,13 @@ pub(super) fn latency(review: &mut Review, node: &Node) -> Option<Distribution> 
     }
 }
 
-fn uniform(review: &mut Review, node: &Node) -> Option<Law> {
+fn uniform(review: &mut Diagnostics, node: &Node) -> Option<Law> {
     let expected = "two durations: `uniform: [1s, 3s]`";
-    let [low, high] = shape::list(review, node, expected)? else {
+    let [low, high] = fields::list(review, node, expected)? else {
         return wrong(review, node, expected);
     };
-    let (low, from) = (shape::duration(review, low), low);
-    let high = shape::duration(review, high)?;
+    let (low, from) = (fields::duration(review, low), low);
+    let high = fields::duration(review, high)?;
     let low = low?;
     if low > high {
         return wrong(review, from, "the shorter of the two durations first");
@@ -89,7 +89,7 @@ fn uniform(review: &mut Review, node: &Node) -> Option<Law> {
     Some(Law::Uniform { low, high })
 }
 
-fn normal(review: &mut Review, node: &Node) -> Option<Law> {
+fn normal(review: &mut Diagnostics, node: &Node) -> Option<Law> {
     let mut fields = Fields::like(review, node, "a normal law", "`{ mean: 2s, sd: 500ms }`")?;
     let mean = need_duration(review, &mut fields, "mean");
     let sd = need_duration(review, &mut fields, "sd");
@@ -97,26 +97,26 @@ fn normal(review: &mut Review, node: &Node) -> Option<Law> {
     Some(Law::Normal { mean: mean?, sd: sd? })
 }
 
-fn exponential(review: &mut Review, node: &Node) -> Option<Law> {
+fn exponential(review: &mut Diagnostics, node: &Node) -> Option<Law> {
     let mut fields = Fields::like(review, node, "an exponential law", "`{ mean: 2s }`")?;
     let mean = need_duration(review, &mut fields, "mean");
     fields.finish(review);
     Some(Law::Exponential { mean: mean? })
 }
 
-fn lognormal(review: &mut Review, node: &Node) -> Option<Law> {
+fn lognormal(review: &mut Diagnostics, node: &Node) -> Option<Law> {
     let mut fields = Fields::like(review, node, "a lognormal law", "`{ median: 2s, sigma: 0.5 }`")?;
     let median = need_duration(review, &mut fields, "median");
     let sigma = fields.need("sigma", "a number such as 0.5");
     let sigma = sigma.and_then(|node| match &node.kind {
-        Kind::Number(_, value) if (0.0..=10.0).contains(value) => Some(*value),
+        NodeKind::Number(_, value) if (0.0..=10.0).contains(value) => Some(*value),
         _ => wrong(review, node, "a number from 0 to 10, such as 0.5"),
     });
     fields.finish(review);
     Some(Law::Lognormal { median: median?, sigma: sigma? })
 }
 
-fn pareto(review: &mut Review, node: &Node) -> Option<Law> {
+fn pareto(review: &mut Diagnostics, node: &Node) -> Option<Law> {
     let mut fields = Fields::like(review, node, "a Pareto law", "`{ min: 1s, shape: 2.5 }`")?;
     let min = need_duration(review, &mut fields, "min");
     let shape = need_shape(review, &mut fields);
@@ -124,7 +124,7 @@ fn pareto(review: &mut Review, node: &Node) -> Option<Law> {
     Some(Law::Pareto { min: min?, shape: shape? })
 }
 
-fn gamma(review: &mut Review, node: &Node) -> Option<Law> {
+fn gamma(review: &mut Diagnostics, node: &Node) -> Option<Law> {
     let mut fields = Fields::like(review, node, "a gamma law", "`{ mean: 2s, shape: 2 }`")?;
     let mean = need_duration(review, &mut fields, "mean");
     let shape = need_shape(review, &mut fields);
@@ -132,7 +132,7 @@ fn gamma(review: &mut Review, node: &Node) -> Option<Law> {
     Some(Law::Gamma { mean: mean?, shape: shape? })
 }
 
-fn weibull(review: &mut Review, node: &Node) -> Option<Law> {
+fn weibull(review: &mut Diagnostics, node: &Node) -> Option<Law> {
     let mut fields = Fields::like(review, node, "a Weibull law", "`{ scale: 2s, shape: 1.5 }`")?;
     let scale = need_duration(review, &mut fields, "scale");
     let shape = need_shape(review, &mut fields);
@@ -141,15 +141,15 @@ fn weibull(review: &mut Review, node: &Node) -> Option<Law> {
 }
 
 /// A column of a file beside the one it is named in, or beside the scenario.
-fn empirical(review: &mut Review, node: &Node) -> Option<Law> {
+fn empirical(review: &mut Diagnostics, node: &Node) -> Option<Law> {
     let expected = "`{ csv: thinks.csv, column: seconds, unit: s }`";
     let mut fields = Fields::like(review, node, "an empirical law", expected)?;
     let csv = fields.need("csv", "the name of a CSV file");
     let column = fields.need("column", "the name of one of its columns");
     let unit = fields.take("unit").map(|node| unit(review, node));
     fields.finish(review);
-    let file = shape::fixed(review, csv?, "the name of a CSV file")?;
-    let name = shape::fixed(review, column?, "the name of a column")?;
+    let file = fields::fixed(review, csv?, "the name of a CSV file")?;
+    let name = fields::fixed(review, column?, "the name of a column")?;
     if name.contains(',') {
         return wrong(review, column?, "the name of a column, without a comma");
     }
@@ -176,26 +176,26 @@ fn empirical(review: &mut Review, node: &Node) -> Option<Law> {
     }
 }
 
-fn unit<'n>(review: &mut Review, node: &'n Node) -> Option<&'n str> {
-    match shape::scalar(node) {
+fn unit<'n>(review: &mut Diagnostics, node: &'n Node) -> Option<&'n str> {
+    match fields::scalar(node) {
         Some(unit) if ["ns", "us", "ms", "s", "m", "h"].contains(&unit) => Some(unit),
         _ => wrong(review, node, "one of `ns`, `us`, `ms`, `s`, `m`, `h`"),
     }
 }
 
-fn need_shape(review: &mut Review, fields: &mut Fields<'_>) -> Option<f64> {
+fn need_shape(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<f64> {
     let node = fields.need("shape", "a number such as 2.5")?;
     match &node.kind {
-        Kind::Number(_, value) if SHAPES.contains(value) => Some(*value),
+        NodeKind::Number(_, value) if SHAPES.contains(value) => Some(*value),
         _ => wrong(review, node, "a number from 0.1 to 100, such as 2.5"),
     }
 }
 
 fn need_duration(
-    review: &mut Review,
+    review: &mut Diagnostics,
     fields: &mut Fields<'_>,
     name: &'static str,
 ) -> Option<Duration> {
     let node = fields.need(name, "a duration such as 2s")?;
-    shape::duration(review, node)
+    fields::duration(review, node)
 }

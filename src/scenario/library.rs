@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::diagnose::{Review, Span, nearest};
+use super::diagnostics::{Diagnostics, SourceSpan, nearest};
 use super::node::{Node, parse};
 use super::{files, include};
 
@@ -27,18 +27,18 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
 
 /// Where archetypes are looked up, in this order, before the built-in ones.
 #[derive(Debug)]
-pub(super) struct Library {
+pub(super) struct ArchetypeLibrary {
     folders: Vec<PathBuf>,
 }
 
 /// A file that was read and parsed.
 #[derive(Debug)]
-pub(super) struct Document {
+pub(super) struct SourceDocument {
     pub node: Node,
     pub name: String,
 }
 
-impl Library {
+impl ArchetypeLibrary {
     /// For a scenario at `path`: beside it, in its `archetypes/`, in the working directory's.
     pub(super) fn beside(path: &Path) -> Self {
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
@@ -54,11 +54,11 @@ impl Library {
     /// `span` is where the name stands.
     pub(super) fn archetype(
         &self,
-        review: &mut Review,
+        review: &mut Diagnostics,
         name: &str,
-        span: Span,
+        span: SourceSpan,
         inline: &[&str],
-    ) -> Option<Document> {
+    ) -> Option<SourceDocument> {
         for folder in &self.folders {
             for ending in ["yaml", "yml"] {
                 let path = folder.join(format!("{name}.{ending}"));
@@ -79,7 +79,7 @@ impl Library {
         None
     }
 
-    fn unknown(&self, review: &mut Review, name: &str, span: Span, inline: &[&str]) {
+    fn unknown(&self, review: &mut Diagnostics, name: &str, span: SourceSpan, inline: &[&str]) {
         let mut known: Vec<String> = inline.iter().map(|&name| name.to_owned()).collect();
         known.extend(BUILT_IN.iter().map(|(name, _)| (*name).to_owned()));
         for folder in &self.folders[1..] {
@@ -118,7 +118,11 @@ fn names_in(folder: &Path) -> Vec<String> {
 }
 
 /// Reads and parses a file; `span` is where it is named, when a file names it.
-pub(super) fn read(review: &mut Review, path: &Path, span: Option<Span>) -> Option<Document> {
+pub(super) fn read(
+    review: &mut Diagnostics,
+    path: &Path,
+    span: Option<SourceSpan>,
+) -> Option<SourceDocument> {
     let shown = path.display().to_string();
     match contents(path) {
         Ok(bytes) => decode(review, shown, bytes),
@@ -136,7 +140,7 @@ pub(super) fn read(review: &mut Review, path: &Path, span: Option<Span>) -> Opti
 }
 
 /// The bytes of a file that a value of the scenario names; `span` is where.
-pub(super) fn bytes(review: &mut Review, path: &Path, span: Span) -> Option<Vec<u8>> {
+pub(super) fn bytes(review: &mut Diagnostics, path: &Path, span: SourceSpan) -> Option<Vec<u8>> {
     match contents(path) {
         Ok(bytes) => Some(bytes),
         Err((message, _)) => {
@@ -148,9 +152,9 @@ pub(super) fn bytes(review: &mut Review, path: &Path, span: Span) -> Option<Vec<
     }
 }
 
-type Failure = (String, Option<String>);
+type ReadFailure = (String, Option<String>);
 
-fn contents(path: &Path) -> Result<Vec<u8>, Failure> {
+fn contents(path: &Path) -> Result<Vec<u8>, ReadFailure> {
     let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
         std::io::ErrorKind::NotFound => (
             "there is no such file".to_owned(),
@@ -178,7 +182,7 @@ fn contents(path: &Path) -> Result<Vec<u8>, Failure> {
     Ok(bytes)
 }
 
-fn too_large(bytes: u64) -> Failure {
+fn too_large(bytes: u64) -> ReadFailure {
     let size = crate::units::show_bytes(bytes);
     (
         format!("this file is too large for a scenario: {size}, and at most 4 MiB are read"),
@@ -187,13 +191,17 @@ fn too_large(bytes: u64) -> Failure {
 }
 
 /// Takes the bytes of a file in and parses them.
-pub(super) fn decode(review: &mut Review, shown: String, bytes: Vec<u8>) -> Option<Document> {
+pub(super) fn decode(
+    review: &mut Diagnostics,
+    shown: String,
+    bytes: Vec<u8>,
+) -> Option<SourceDocument> {
     let text = text(review, &shown, bytes)?;
     document(review, shown, text)
 }
 
 /// The bytes of a file as a text.
-pub(super) fn text(review: &mut Review, shown: &str, bytes: Vec<u8>) -> Option<String> {
+pub(super) fn text(review: &mut Diagnostics, shown: &str, bytes: Vec<u8>) -> Option<String> {
     match String::from_utf8(bytes) {
         Ok(text) => Some(text),
         Err(error) => {
@@ -201,7 +209,7 @@ pub(super) fn text(review: &mut Review, shown: &str, bytes: Vec<u8>) -> Option<S
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
             let source = review.open(shown.to_owned(), text);
             review
-                .mistake(Span { source, start: at, end: at + 1 }, "this is not UTF-8 text")
+                .mistake(SourceSpan { source, start: at, end: at + 1 }, "this is not UTF-8 text")
                 .expected("a YAML file saved as UTF-8");
             None
         }
@@ -209,15 +217,19 @@ pub(super) fn text(review: &mut Review, shown: &str, bytes: Vec<u8>) -> Option<S
 }
 
 /// Takes a text in under its name and parses it.
-pub(super) fn document(review: &mut Review, name: String, text: String) -> Option<Document> {
+pub(super) fn document(
+    review: &mut Diagnostics,
+    name: String,
+    text: String,
+) -> Option<SourceDocument> {
     let (source, text) = open(review, &name, text);
     let mut node = parse(review, source, &text)?;
     include::expand(review, &name, &mut node);
-    Some(Document { node, name })
+    Some(SourceDocument { node, name })
 }
 
 /// Takes a text in under its name: its number among the files, and it without a byte order mark.
-pub(super) fn open(review: &mut Review, name: &str, text: String) -> (usize, String) {
+pub(super) fn open(review: &mut Diagnostics, name: &str, text: String) -> (usize, String) {
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     (review.open(name.to_owned(), text.clone()), text)
 }

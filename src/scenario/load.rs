@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::diagnose::Review;
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields, wrong};
 use super::k6;
-use super::node::{Key, Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::node::{Node, NodeKey, NodeKind};
 use super::stages::stages;
 use crate::curve::Curve;
 use crate::plan::load::{Arrivals, Bound, Load, OPEN_END, Process, Users};
@@ -23,7 +23,7 @@ pub(super) const DEFAULT_MAX_USERS: u64 = 10_000;
 const MODEL: &str = "`users:` (so many at once) or `arrivals:` (so many starts per second)";
 
 /// Lowers the load of a workload from its fields; the caller finishes them.
-pub(super) fn load(review: &mut Review, fields: &mut Fields<'_>) -> Option<Load> {
+pub(super) fn load(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Load> {
     if fields.has("executor") {
         return k6::load(review, fields);
     }
@@ -31,8 +31,8 @@ pub(super) fn load(review: &mut Review, fields: &mut Fields<'_>) -> Option<Load>
     let arrivals = fields.entry("arrivals");
     let duration = fields.entry("duration");
     let iterations = fields.take("iterations");
-    let count = iterations.map(|node| shape::count(review, node, 1, u64::MAX / 2));
-    let end = End {
+    let count = iterations.map(|node| fields::count(review, node, 1, u64::MAX / 2));
+    let end = LoadEnd {
         duration: duration.map(|(key, node)| (key, some_bounded(review, node))),
         iterations: match count {
             Some(count) => Some(count?),
@@ -60,12 +60,12 @@ pub(super) fn load(review: &mut Review, fields: &mut Fields<'_>) -> Option<Load>
 
 /// What ends a workload beside its stages.
 #[derive(Debug)]
-struct End<'n> {
-    duration: Option<(&'n Key, Option<Duration>)>,
+struct LoadEnd<'n> {
+    duration: Option<(&'n NodeKey, Option<Duration>)>,
     iterations: Option<u64>,
 }
 
-impl End<'_> {
+impl LoadEnd<'_> {
     /// The duration, or for ever; `None` when it was a mistake.
     fn length(&self) -> Option<Duration> {
         match self.duration {
@@ -74,7 +74,7 @@ impl End<'_> {
         }
     }
 
-    fn refuse_beside_stages(&self, review: &mut Review) {
+    fn refuse_beside_stages(&self, review: &mut Diagnostics) {
         if let Some((key, _)) = self.duration {
             review
                 .mistake(key.span, "a list of stages has its own length")
@@ -83,22 +83,23 @@ impl End<'_> {
     }
 }
 
-fn closed(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Users> {
-    if matches!(node.kind, Kind::List(_)) {
+fn closed(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Users> {
+    if matches!(node.kind, NodeKind::List(_)) {
         end.refuse_beside_stages(review);
-        let level = |review: &mut Review, node: &Node| shape::count(review, node, 0, MAX_USERS);
+        let level =
+            |review: &mut Diagnostics, node: &Node| fields::count(review, node, 0, MAX_USERS);
         let curve = stages(review, node, "users", level)?;
         let bound = end.iterations.map_or(Bound::Time, Bound::Iterations);
         return Some(Users { curve, bound });
     }
-    if !matches!(node.kind, Kind::Number(..)) {
+    if !matches!(node.kind, NodeKind::Number(..)) {
         return wrong(
             review,
             node,
             "a number of users, or a list of stages such as `- { ramp: 500, over: 30s }`",
         );
     }
-    let level = shape::count(review, node, 1, MAX_USERS)?;
+    let level = fields::count(review, node, 1, MAX_USERS)?;
     let bound = match (end.iterations, &end.duration) {
         (Some(count), _) => Bound::Iterations(count),
         (None, Some(_)) => Bound::Time,
@@ -107,14 +108,14 @@ fn closed(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Users> {
     Some(Users { curve: Curve::constant(level, end.length()?), bound })
 }
 
-fn open(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Arrivals> {
+fn open(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Arrivals> {
     let mut fields = Fields::like(review, node, "`arrivals`", "`{ rate: 100/s }`")?;
     let process = fields.take("process").map(|node| process(review, node));
     let rate = fields.need("rate", "a rate such as 100/s, or a list of stages");
-    let max_users = fields.take("max_users").map(|n| shape::count(review, n, 1, MAX_USERS));
+    let max_users = fields.take("max_users").map(|n| fields::count(review, n, 1, MAX_USERS));
     let fresh = fields
         .take("connections")
-        .map(|node| shape::word(review, node, &[("kept", false), ("fresh", true)]));
+        .map(|node| fields::word(review, node, &[("kept", false), ("fresh", true)]));
     fields.finish(review);
     let curve = rate.and_then(|node| rate_curve(review, node, end));
     Some(Arrivals {
@@ -126,13 +127,14 @@ fn open(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Arrivals> {
     })
 }
 
-fn rate_curve(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Curve> {
-    if matches!(node.kind, Kind::List(_)) {
+fn rate_curve(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Curve> {
+    if matches!(node.kind, NodeKind::List(_)) {
         end.refuse_beside_stages(review);
-        let level = |review: &mut Review, node: &Node| shape::rate(review, node).map(Rate::units);
+        let level =
+            |review: &mut Diagnostics, node: &Node| fields::rate(review, node).map(Rate::units);
         return stages(review, node, "arrivals", level);
     }
-    let rate = shape::rate(review, node)?;
+    let rate = fields::rate(review, node)?;
     if rate.units() == 0 {
         return wrong(review, node, "a rate above zero, such as 100/s");
     }
@@ -145,8 +147,8 @@ fn rate_curve(review: &mut Review, node: &Node, end: &End<'_>) -> Option<Curve> 
     Some(Curve::constant(rate.units(), end.length()?))
 }
 
-fn process(review: &mut Review, node: &Node) -> Option<Process> {
-    match shape::scalar(node) {
+fn process(review: &mut Diagnostics, node: &Node) -> Option<Process> {
+    match fields::scalar(node) {
         Some("constant") => Some(Process::Constant),
         Some("poisson") => Some(Process::Poisson),
         _ => wrong(review, node, "`constant` (evenly spaced) or `poisson`"),
@@ -154,8 +156,8 @@ fn process(review: &mut Review, node: &Node) -> Option<Process> {
 }
 
 /// A duration short enough for schedules in nanoseconds to be computed with.
-pub(super) fn bounded(review: &mut Review, node: &Node) -> Option<Duration> {
-    let duration = shape::duration(review, node)?;
+pub(super) fn bounded(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
+    let duration = fields::duration(review, node)?;
     if duration < Duration::from_nanos(OPEN_END) {
         return Some(duration);
     }
@@ -163,6 +165,6 @@ pub(super) fn bounded(review: &mut Review, node: &Node) -> Option<Duration> {
     None
 }
 
-fn some_bounded(review: &mut Review, node: &Node) -> Option<Duration> {
-    bounded(review, node).and_then(|_| shape::some_duration(review, node))
+fn some_bounded(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
+    bounded(review, node).and_then(|_| fields::some_duration(review, node))
 }

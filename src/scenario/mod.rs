@@ -11,8 +11,8 @@ mod columns;
 mod compile;
 mod control;
 mod data;
-mod diagnose;
-mod doubt;
+mod diagnostics;
+mod fields;
 mod files;
 mod flow;
 mod header;
@@ -21,20 +21,20 @@ mod include;
 mod k6;
 mod law;
 mod library;
+mod lint;
 mod load;
 mod network;
 mod node;
+mod overlay;
 mod overrides;
 mod pem;
 mod policy;
-mod profile;
 mod reach;
 mod reach_text;
 mod rules;
 mod safety;
 pub mod schema;
 mod service;
-mod shape;
 mod stages;
 mod states;
 mod step;
@@ -46,14 +46,14 @@ mod workload;
 
 use std::path::Path;
 
-pub use diagnose::{Mistake, Mistakes, Place, Warning};
-pub use hit::Hit;
-pub use overrides::Overrides;
+pub use diagnostics::{Mistake, Mistakes, SourcePlace, Warning};
+pub use hit::HitOptions;
+pub use overrides::ScenarioOverrides;
 
 use crate::plan::Plan;
 use crate::units::show_duration;
-use diagnose::Review;
-use library::Library;
+use diagnostics::Diagnostics;
+use library::ArchetypeLibrary;
 
 /// Reads the scenario at `path` with everything it names, and applies the command line's options.
 /// Paths in messages are shown as given here.
@@ -61,8 +61,8 @@ use library::Library;
 /// # Errors
 ///
 /// All mistakes at once, each with its place.
-pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
-    let mut review = Review::default();
+pub fn load(path: &Path, overrides: &ScenarioOverrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
+    let mut review = Diagnostics::default();
     let limits = safety::of_user(&mut review, overrides.safety.as_deref());
     // Beside the scenario, and where archetypes are looked up.
     review.readable.add(path.parent().unwrap_or(Path::new("")));
@@ -72,11 +72,17 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), 
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let plan = document
         .and_then(|mut document| {
-            profile::environment(&mut review, &mut document.node, overrides.environment.as_deref());
+            overlay::environment(&mut review, &mut document.node, overrides.environment.as_deref());
             for words in &overrides.set {
-                profile::set(&mut review, &mut document.node, words);
+                overlay::set(&mut review, &mut document.node, words);
             }
-            compile::scenario(&mut review, &document.node, stem, Library::beside(path), limits)
+            compile::scenario(
+                &mut review,
+                &document.node,
+                stem,
+                ArchetypeLibrary::beside(path),
+                limits,
+            )
         })
         .map(|compiled| finish(&mut review, &path.display().to_string(), compiled, overrides));
     review.close(plan)
@@ -84,18 +90,18 @@ pub fn load(path: &Path, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), 
 
 /// The names of the environments of the scenario at `path`; none when it cannot be read.
 pub fn environments(path: &Path) -> Vec<String> {
-    let mut review = Review::default();
+    let mut review = Diagnostics::default();
     let document = library::read(&mut review, path, None);
-    document.map(|document| profile::names(&document.node)).unwrap_or_default()
+    document.map(|document| overlay::names(&document.node)).unwrap_or_default()
 }
 
 fn finish(
-    review: &mut Review,
+    review: &mut Diagnostics,
     label: &str,
-    compiled: compile::Compiled,
-    overrides: &Overrides,
+    compiled: compile::CompiledScenario,
+    overrides: &ScenarioOverrides,
 ) -> Plan {
-    let compile::Compiled { mut plan, marked, limits } = compiled;
+    let compile::CompiledScenario { mut plan, marked, limits } = compiled;
     overrides.apply(review, &mut plan);
     safety::judge(review, label, &mut plan, limits, &overrides.authorised, overrides.once);
     rules::matched(review, &plan, &marked.rules);
@@ -111,7 +117,7 @@ fn finish(
             ));
     }
     if review.count() == 0 {
-        doubt::all(review, &plan, &marked);
+        lint::all(review, &plan, &marked);
     }
     plan.sources = review.sources();
     plan

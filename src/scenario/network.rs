@@ -3,21 +3,21 @@
 //! `archetype` calls it, and `scenario` once services are known.
 //! Invariant: a link that comes out slows something down.
 
-use super::diagnose::Review;
-use super::doubt::Marked;
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields, wrong};
+use super::lint::SourceSpans;
 use super::node::Node;
-use super::shape::{self, Fields, wrong};
 use crate::plan::reach::{Link, Version};
 use crate::plan::{Plan, Service, Target};
 
 /// A user's own link.
-pub(super) fn link(review: &mut Review, node: &Node) -> Option<Link> {
+pub(super) fn link(review: &mut Diagnostics, node: &Node) -> Option<Link> {
     let expected = "`{ latency: 150ms, down: 1.6Mbit/s, up: 750kbit/s }`";
     let mut fields = Fields::like(review, node, "`network`", expected)?;
     let mut link = Link::default();
     let mistakes = review.count();
-    let bytes = |review: &mut Review, node: &Node| shape::bandwidth(review, node).map(Some);
-    fields.set(review, "latency", &mut link.latency, shape::duration);
+    let bytes = |review: &mut Diagnostics, node: &Node| fields::bandwidth(review, node).map(Some);
+    fields.set(review, "latency", &mut link.latency, fields::duration);
     fields.set(review, "down", &mut link.down, bytes);
     fields.set(review, "up", &mut link.up, bytes);
     fields.finish(review);
@@ -28,7 +28,7 @@ pub(super) fn link(review: &mut Review, node: &Node) -> Option<Link> {
 }
 
 /// Reports links to services that are not spoken to in HTTP/1.1.
-pub(super) fn spoken(review: &mut Review, plan: &Plan, marked: &Marked) {
+pub(super) fn spoken(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     for (archetype, marks) in plan.archetypes.iter().zip(&marked.archetypes) {
         let Some(span) = marks.network else { continue };
         for (index, service) in plan.services.iter().enumerate() {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::compile::workload_named;
-use super::diagnose::Review;
+use super::diagnostics::Diagnostics;
 use super::load::{DEFAULT_MAX_USERS, MAX_USERS};
 use super::rules;
 use crate::curve::Curve;
@@ -18,7 +18,7 @@ use crate::units::{Rate, show_duration};
 
 /// What the command line says beside the scenario.
 #[derive(Clone, Debug, Default)]
-pub struct Overrides {
+pub struct ScenarioOverrides {
     /// The user's own limits: a file that has to be there.
     pub safety: Option<PathBuf>,
     /// Folders whose files the scenario may read, beside its own.
@@ -44,9 +44,9 @@ pub struct Overrides {
     pub duration: Option<Duration>,
 }
 
-impl Overrides {
+impl ScenarioOverrides {
     /// Applies everything; mistakes are reported under the name of their flag.
-    pub(super) fn apply(&self, review: &mut Review, plan: &mut Plan) {
+    pub(super) fn apply(&self, review: &mut Diagnostics, plan: &mut Plan) {
         if let Some(seed) = self.seed {
             plan.seed = seed;
         }
@@ -102,7 +102,7 @@ fn replace_by_users(workload: &mut Workload, users: u64) {
 }
 
 fn replace_by_rate(
-    review: &mut Review,
+    review: &mut Diagnostics,
     workload: &mut Workload,
     rate: Rate,
     length: Option<Duration>,

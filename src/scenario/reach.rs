@@ -7,10 +7,10 @@ use std::net::IpAddr;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
-use super::diagnose::Review;
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields, wrong};
 use super::library;
-use super::node::{Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::node::{Node, NodeKind};
 use super::{pem, reach_text, texts};
 use crate::plan::reach::{Auth, Dns, Family, Identity, Pick, Proxy, Reach, Tls, Ttl, Version};
 use crate::plan::template::{Builder, Encoding, Template};
@@ -19,13 +19,13 @@ use crate::plan::template::{Builder, Encoding, Template};
 const MAX_SOURCES: usize = 1_024;
 
 /// The keys of a service that say how it is reached.
-pub(super) fn reach(review: &mut Review, fields: &mut Fields<'_>) -> Reach {
+pub(super) fn reach(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Reach {
     let auth = fields.take("auth").and_then(|node| auth(review, node));
     let tls = fields.take("tls").and_then(|node| tls(review, node));
     let connect_to = fields.take("connect_to").and_then(|node| connect_to(review, node));
     let unix = fields.entry("unix");
     let path = unix.and_then(|(_, node)| {
-        let text = shape::fixed(review, node, "the path of a socket, such as /run/app.sock")?;
+        let text = fields::fixed(review, node, "the path of a socket, such as /run/app.sock")?;
         // The kernel's own bound on the path of a socket.
         if text.is_empty() || text.len() > 107 || text.contains('\0') {
             return wrong(review, node, "a path of 1 to 107 bytes, such as /run/app.sock");
@@ -52,7 +52,7 @@ pub(super) fn reach(review: &mut Review, fields: &mut Fields<'_>) -> Reach {
     }
 }
 
-fn auth(review: &mut Review, node: &Node) -> Option<Auth> {
+fn auth(review: &mut Diagnostics, node: &Node) -> Option<Auth> {
     let expected = "`{ basic: { user: U, password: P } }` or `{ bearer: TOKEN }`";
     let mut fields = Fields::like(review, node, "`auth`", expected)?;
     let basic = fields.take("basic").map(|node| basic(review, node));
@@ -68,7 +68,7 @@ fn auth(review: &mut Review, node: &Node) -> Option<Auth> {
     }
 }
 
-fn basic(review: &mut Review, node: &Node) -> Option<Auth> {
+fn basic(review: &mut Diagnostics, node: &Node) -> Option<Auth> {
     let mut fields = Fields::of(review, node, "`basic`")?;
     let parts = ["user", "password"].map(|name| fields.need(name, "a text"));
     fields.finish(review);
@@ -76,7 +76,7 @@ fn basic(review: &mut Review, node: &Node) -> Option<Auth> {
     for (part, name) in parts.into_iter().zip(["user", "password"]) {
         let node = part?;
         texts::template(review, node, Encoding::Header, &[], "a text")?;
-        let text = shape::scalar(node)?;
+        let text = fields::scalar(node)?;
         // RFC 7617 §2: the first colon ends the user's name.
         if name == "user" && text.contains(':') && !text.contains("{{") {
             return wrong(review, node, "a user's name without a colon");
@@ -89,9 +89,9 @@ fn basic(review: &mut Review, node: &Node) -> Option<Auth> {
     Some(Auth::Basic(builder.build()))
 }
 
-fn tls(review: &mut Review, node: &Node) -> Option<Tls> {
+fn tls(review: &mut Diagnostics, node: &Node) -> Option<Tls> {
     let mut fields = Fields::of(review, node, "`tls`")?;
-    let insecure = fields.take("insecure").and_then(|node| shape::truth(review, node));
+    let insecure = fields.take("insecure").and_then(|node| fields::truth(review, node));
     let roots = fields.take("ca").map(|node| certificates(review, node));
     let chain = fields.entry("cert").map(|(key, node)| (key, certificates(review, node)));
     let key = fields.entry("key").map(|(key, node)| (key, node, self::key(review, node)));
@@ -111,25 +111,25 @@ fn tls(review: &mut Review, node: &Node) -> Option<Tls> {
     Some(Tls { insecure: insecure.unwrap_or(false), roots, identity, server_name })
 }
 
-fn file(review: &mut Review, node: &Node, what: &str) -> Option<Vec<u8>> {
-    shape::fixed(review, node, what)?;
-    let path = shape::file(review, node)?;
+fn file(review: &mut Diagnostics, node: &Node, what: &str) -> Option<Vec<u8>> {
+    fields::fixed(review, node, what)?;
+    let path = fields::file(review, node)?;
     library::bytes(review, &path, node.span)
 }
 
-fn certificates(review: &mut Review, node: &Node) -> Option<Vec<CertificateDer<'static>>> {
+fn certificates(review: &mut Diagnostics, node: &Node) -> Option<Vec<CertificateDer<'static>>> {
     let bytes = file(review, node, pem::CERTIFICATES)?;
     let found = pem::certificates(&bytes);
     found.map_err(|error| review.mistake(node.span, error).expected(pem::CERTIFICATES)).ok()
 }
 
-fn key(review: &mut Review, node: &Node) -> Option<PrivateKeyDer<'static>> {
+fn key(review: &mut Diagnostics, node: &Node) -> Option<PrivateKeyDer<'static>> {
     let bytes = file(review, node, pem::KEY)?;
     pem::key(&bytes).map_err(|error| review.mistake(node.span, error).expected(pem::KEY)).ok()
 }
 
 fn identity(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
@@ -139,9 +139,9 @@ fn identity(
     paired.map_err(|error| review.mistake(node.span, error).expected(expected)).ok()
 }
 
-fn server_name(review: &mut Review, node: &Node) -> Option<String> {
+fn server_name(review: &mut Diagnostics, node: &Node) -> Option<String> {
     let expected = "a name such as shop.example";
-    let text = shape::fixed(review, node, expected)?;
+    let text = fields::fixed(review, node, expected)?;
     match ServerName::try_from(text) {
         Ok(_) => Some(text.to_owned()),
         Err(_) => wrong(review, node, expected),
@@ -149,21 +149,23 @@ fn server_name(review: &mut Review, node: &Node) -> Option<String> {
 }
 
 /// `host:port`, IPv6 in brackets.
-fn connect_to(review: &mut Review, node: &Node) -> Option<(String, u16)> {
-    let text = shape::fixed(review, node, reach_text::ADDRESS)?;
+fn connect_to(review: &mut Diagnostics, node: &Node) -> Option<(String, u16)> {
+    let text = fields::fixed(review, node, reach_text::ADDRESS)?;
     reach_text::address(text).or_else(|| wrong(review, node, reach_text::ADDRESS))
 }
 
-fn sources(review: &mut Review, node: &Node) -> Option<Vec<IpAddr>> {
+fn sources(review: &mut Diagnostics, node: &Node) -> Option<Vec<IpAddr>> {
     let expected = "addresses of this machine, such as [127.0.0.2, 127.0.0.3]";
     let items = match &node.kind {
-        Kind::List(items) if !items.is_empty() && items.len() <= MAX_SOURCES => items.as_slice(),
-        Kind::Text(_) => std::slice::from_ref(node),
+        NodeKind::List(items) if !items.is_empty() && items.len() <= MAX_SOURCES => {
+            items.as_slice()
+        }
+        NodeKind::Text(_) => std::slice::from_ref(node),
         _ => return wrong(review, node, expected),
     };
     let mut found = Vec::new();
     for item in items {
-        let text = shape::fixed(review, item, expected)?;
+        let text = fields::fixed(review, item, expected)?;
         match text.parse() {
             Ok(ip) => found.push(ip),
             Err(_) => return wrong(review, item, "an IPv4 or IPv6 address, such as 127.0.0.2"),
@@ -172,18 +174,18 @@ fn sources(review: &mut Review, node: &Node) -> Option<Vec<IpAddr>> {
     Some(found)
 }
 
-fn proxy(review: &mut Review, node: &Node) -> Option<Proxy> {
-    let text = shape::fixed(review, node, reach_text::PROXY)?;
+fn proxy(review: &mut Diagnostics, node: &Node) -> Option<Proxy> {
+    let text = fields::fixed(review, node, reach_text::PROXY)?;
     reach_text::proxy(text).or_else(|| wrong(review, node, reach_text::PROXY))
 }
 
-fn dns(review: &mut Review, node: &Node) -> Option<Dns> {
+fn dns(review: &mut Diagnostics, node: &Node) -> Option<Dns> {
     let mut fields = Fields::of(review, node, "`dns`")?;
-    let ttl = fields.take("ttl").and_then(|node| match shape::scalar(node) {
+    let ttl = fields.take("ttl").and_then(|node| match fields::scalar(node) {
         Some("run") => Some(Ttl::Run),
         Some("connection") => Some(Ttl::Connection),
         Some(text) if crate::units::parse_duration(text).is_ok() => {
-            shape::some_duration(review, node).map(Ttl::For)
+            fields::some_duration(review, node).map(Ttl::For)
         }
         _ => wrong(review, node, "`run`, `connection` or a duration such as 30s"),
     });
@@ -199,7 +201,7 @@ fn dns(review: &mut Review, node: &Node) -> Option<Dns> {
     })
 }
 
-fn http(review: &mut Review, node: &Node) -> Option<Version> {
+fn http(review: &mut Diagnostics, node: &Node) -> Option<Version> {
     let mut fields = Fields::of(review, node, "`http`")?;
     let versions = [("auto", Version::Auto), ("1.1", Version::Http1), ("2", Version::Http2)];
     let version = fields.take("version").and_then(|node| choice(review, node, &versions));
@@ -207,19 +209,19 @@ fn http(review: &mut Review, node: &Node) -> Option<Version> {
     version
 }
 
-fn choice<T: Copy>(review: &mut Review, node: &Node, known: &[(&str, T)]) -> Option<T> {
-    let said = shape::scalar(node);
+fn choice<T: Copy>(review: &mut Diagnostics, node: &Node, known: &[(&str, T)]) -> Option<T> {
+    let said = fields::scalar(node);
     if let Some((_, value)) = known.iter().find(|(name, _)| Some(*name) == said) {
         return Some(*value);
     }
     let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
-    wrong(review, node, format!("one of {}", shape::list_names(&names)))
+    wrong(review, node, format!("one of {}", fields::list_names(&names)))
 }
 
 /// The header templates of a service.
-pub(super) fn headers(review: &mut Review, node: &Node) -> Vec<(String, Template)> {
+pub(super) fn headers(review: &mut Diagnostics, node: &Node) -> Vec<(String, Template)> {
     let expected = "a map of headers, such as `{ accept: application/json }`";
-    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+    let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
     let mut headers = Vec::new();
     for (key, value) in entries {
         let name = super::header::name(review, key);

@@ -3,20 +3,20 @@
 //! `compile`, `overrides` and `hit` parse with it; `load` sees that their selectors match.
 //! Invariant: a rule that comes out looks at something that the plan has.
 
-use super::diagnose::{Mistake, Review, Span};
+use super::diagnostics::{Diagnostics, Mistake, SourceSpan};
+use super::fields;
 use super::node::Node;
-use super::shape;
 use crate::plan::Plan;
 use crate::verdict::Threshold;
 use crate::verdict::threshold::RuleError;
 
 /// The rules of a scenario, each with its place.
-pub(super) fn listed(review: &mut Review, node: &Node) -> Vec<(Threshold, Span)> {
+pub(super) fn listed(review: &mut Diagnostics, node: &Node) -> Vec<(Threshold, SourceSpan)> {
     let expected = "a list of rules, such as `- response.p95 < 250ms`";
-    let Some(items) = shape::list(review, node, expected) else { return Vec::new() };
+    let Some(items) = fields::list(review, node, expected) else { return Vec::new() };
     let mut rules = Vec::new();
     for item in items {
-        let Some(text) = shape::fixed(review, item, "a rule such as `errors < 1%`") else {
+        let Some(text) = fields::fixed(review, item, "a rule such as `errors < 1%`") else {
             continue;
         };
         match Threshold::parse(text) {
@@ -34,7 +34,7 @@ pub(super) fn listed(review: &mut Review, node: &Node) -> Vec<(Threshold, Span)>
 }
 
 /// Parses the rules of `--threshold`.
-pub(super) fn of_flag(review: &mut Review, rules: &[String]) -> Vec<Threshold> {
+pub(super) fn of_flag(review: &mut Diagnostics, rules: &[String]) -> Vec<Threshold> {
     let mut parsed = Vec::new();
     for rule in rules {
         match Threshold::parse(rule) {
@@ -46,7 +46,7 @@ pub(super) fn of_flag(review: &mut Review, rules: &[String]) -> Vec<Threshold> {
 }
 
 /// Reports every rule whose selectors match nothing; those beyond `places` came from the flag.
-pub(super) fn matched(review: &mut Review, plan: &Plan, places: &[Span]) {
+pub(super) fn matched(review: &mut Diagnostics, plan: &Plan, places: &[SourceSpan]) {
     let subjects = plan.outline().subjects();
     for (index, rule) in plan.thresholds.iter().enumerate() {
         let Err(error) = rule.scope.matches(&subjects) else { continue };

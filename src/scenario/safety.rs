@@ -6,11 +6,11 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::diagnose::Review;
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields, wrong};
 use super::library;
 use super::load::DEFAULT_MAX_USERS;
-use super::node::{Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::node::{Node, NodeKind};
 use super::step::METHODS;
 use crate::plan::realm::Realm;
 use crate::plan::safety::{ErrorRateLimit, Host, PathGlob, Safety, TRIAL_RATE, TRIAL_USERS};
@@ -26,7 +26,7 @@ const MAX_ENTRIES: usize = 1_000;
 
 /// What has been read so far.
 #[derive(Debug)]
-pub(super) struct Limits {
+pub(super) struct SafetyReader {
     pub safety: Safety,
     /// Folders whose files scenarios may read.
     pub files: Vec<PathBuf>,
@@ -36,20 +36,20 @@ pub(super) struct Limits {
     marked: bool,
 }
 
-impl Default for Limits {
+impl Default for SafetyReader {
     fn default() -> Self {
         Self { safety: Safety::default(), files: Vec::new(), calm: false, marked: true }
     }
 }
 
 /// Reads the user's file.
-pub(super) fn of_user(review: &mut Review, path: Option<&Path>) -> Limits {
-    let mut limits = Limits::default();
+pub(super) fn of_user(review: &mut Diagnostics, path: Option<&Path>) -> SafetyReader {
+    let mut limits = SafetyReader::default();
     let Some(path) = path else { return limits };
     let Some(document) = library::read(review, path, None) else { return limits };
     // Either the limits themselves, or as they stand in a scenario.
     let inner = match &document.node.kind {
-        Kind::Map(entries) => match entries.as_slice() {
+        NodeKind::Map(entries) => match entries.as_slice() {
             [(key, inner)] if key.name == "safety" => inner,
             _ => &document.node,
         },
@@ -62,9 +62,9 @@ pub(super) fn of_user(review: &mut Review, path: Option<&Path>) -> Limits {
     limits
 }
 
-impl Limits {
+impl SafetyReader {
     /// Adds what a file says, `by` whom; `own`: the user's, which alone may authorise.
-    pub(super) fn read(&mut self, review: &mut Review, node: &Node, by: &str, own: bool) {
+    pub(super) fn read(&mut self, review: &mut Diagnostics, node: &Node, by: &str, own: bool) {
         let Some(mut fields) = Fields::of(review, node, "`safety`") else { return };
         let safety = &mut self.safety;
         let host = "a host such as \"*.staging.example\", \"127.0.0.1\" or \"10.0.0.0/8\"";
@@ -102,27 +102,27 @@ impl Limits {
             deny(review, node, by, safety);
         }
         if let Some(node) = fields.take("max_rate") {
-            let rate = shape::rate(review, node).map(|rate| (rate, by.to_owned()));
+            let rate = fields::rate(review, node).map(|rate| (rate, by.to_owned()));
             safety.max_rate = stricter(safety.max_rate.take(), rate, Rate::units);
         }
         if let Some(node) = fields.take("max_users") {
-            let users = shape::count(review, node, 1, u64::MAX / 2).map(|n| (n, by.to_owned()));
+            let users = fields::count(review, node, 1, u64::MAX / 2).map(|n| (n, by.to_owned()));
             safety.max_users = stricter(safety.max_users.take(), users, |users| users);
         }
         match fields.take("stop_on") {
-            Some(Node { kind: Kind::Bool(false), .. }) => self.calm = true,
+            Some(Node { kind: NodeKind::Bool(false), .. }) => self.calm = true,
             Some(node) => safety.storms.extend(storm(review, node, by)),
             None => {}
         }
         if let Some(node) = fields.take("run_header") {
-            self.marked &= shape::truth(review, node).unwrap_or(true);
+            self.marked &= fields::truth(review, node).unwrap_or(true);
         }
         self.redacted(review, &mut fields);
         fields.finish(review);
     }
 
     /// Reads whose values reports do not show. What the user's own file adds stays.
-    fn redacted(&mut self, review: &mut Review, fields: &mut Fields<'_>) {
+    fn redacted(&mut self, review: &mut Diagnostics, fields: &mut Fields<'_>) {
         let (node, former) = (fields.entry("redact"), fields.entry("mask"));
         if let Some((key, _)) = former {
             review.warn(key.span, "`mask` is called `redact` now", "write `redact:`");
@@ -140,14 +140,14 @@ impl Limits {
             each(review, node, "the name of a key, such as `customer_number`", add);
         }
         if let Some(node) = fields.take("remove") {
-            for item in shape::one_or_more(node) {
-                let Some(name) = shape::text(review, item, "the name of a key") else { continue };
+            for item in fields::one_or_more(node) {
+                let Some(name) = fields::text(review, item, "the name of a key") else { continue };
                 if !names.remove(name) {
                     let known = || Names::built_in();
                     review
                         .mistake(
                             item.span,
-                            format!("`{}` is none of the names", shape::short(name)),
+                            format!("`{}` is none of the names", fields::short(name)),
                         )
                         .expected(format!("one of {}", known().collect::<Vec<_>>().join(", ")))
                         .did_you_mean(name, known());
@@ -172,19 +172,19 @@ fn stricter<T: Copy, K: Ord>(
 }
 
 fn each<T>(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     expected: &str,
     mut read: impl FnMut(&str) -> Option<T>,
 ) -> Vec<T> {
-    let items = shape::one_or_more(node);
+    let items = fields::one_or_more(node);
     if items.len() > MAX_ENTRIES {
         review.mistake(node.span, format!("more than {MAX_ENTRIES} entries"));
         return Vec::new();
     }
     let mut found = Vec::new();
     for item in items {
-        match shape::scalar(item).and_then(&mut read) {
+        match fields::scalar(item).and_then(&mut read) {
             Some(entry) => found.push(entry),
             None => drop(wrong::<()>(review, item, expected)),
         }
@@ -192,7 +192,7 @@ fn each<T>(
     found
 }
 
-fn deny(review: &mut Review, node: &Node, by: &str, safety: &mut Safety) {
+fn deny(review: &mut Diagnostics, node: &Node, by: &str, safety: &mut Safety) {
     let Some(mut fields) = Fields::of(review, node, "`deny`") else { return };
     if let Some(node) = fields.take("methods") {
         let method = |text: &str| {
@@ -210,19 +210,19 @@ fn deny(review: &mut Review, node: &Node, by: &str, safety: &mut Safety) {
     fields.finish(review);
 }
 
-fn storm(review: &mut Review, node: &Node, by: &str) -> Option<ErrorRateLimit> {
+fn storm(review: &mut Diagnostics, node: &Node, by: &str) -> Option<ErrorRateLimit> {
     let expected = "`{ errors: 90%, for: 10s, min_calls: 50 }` or `false`";
     let mut fields = Fields::like(review, node, "`stop_on`", expected)?;
     let errors = fields.need("errors", "a share of the calls, such as 90%");
-    let errors = errors.and_then(|node| shape::share(review, node, "90%"));
+    let errors = errors.and_then(|node| fields::share(review, node, "90%"));
     let over = fields.need("for", "a duration such as 10s").and_then(|node| {
-        let over = shape::some_duration(review, node)?;
+        let over = fields::some_duration(review, node)?;
         if over > MAX_OVER || over.subsec_nanos() != 0 {
             return wrong(review, node, "whole seconds, up to 10m");
         }
         Some(over)
     });
-    let calls = fields.take("min_calls").map(|node| shape::count(review, node, 1, u64::MAX / 2));
+    let calls = fields.take("min_calls").map(|node| fields::count(review, node, 1, u64::MAX / 2));
     fields.finish(review);
     let min_calls = calls.unwrap_or(Some(ErrorRateLimit::usual().min_calls))?;
     Some(ErrorRateLimit { errors: errors?, over: over?, min_calls, by: by.to_owned() })
@@ -231,20 +231,20 @@ fn storm(review: &mut Review, node: &Node, by: &str) -> Option<ErrorRateLimit> {
 /// Judges the load of a plan by its limits and completes them; mistakes stand under `label`. With
 /// `once` one user walks it, whatever its load.
 pub(super) fn judge(
-    review: &mut Review,
+    review: &mut Diagnostics,
     label: &str,
     plan: &mut Plan,
-    limits: Limits,
+    limits: SafetyReader,
     authorised: &[String],
     once: bool,
 ) {
-    let Limits { mut safety, calm, marked, .. } = limits;
+    let SafetyReader { mut safety, calm, marked, .. } = limits;
     for text in authorised {
         match Host::parse(text) {
             Some(host) => safety.authorised.push(host),
             None => {
                 review
-                    .general(format!("--authorised {}", shape::short(text)), "no such host")
+                    .general(format!("--authorised {}", fields::short(text)), "no such host")
                     .expected("a name or address, such as *.staging.example or 203.0.113.0/24");
             }
         }
@@ -277,7 +277,7 @@ fn load(plan: &Plan) -> (u64, u64) {
     })
 }
 
-fn ceilings(review: &mut Review, label: &str, plan: &mut Plan, safety: &Safety) {
+fn ceilings(review: &mut Diagnostics, label: &str, plan: &mut Plan, safety: &Safety) {
     let (_, rate) = load(plan);
     if let Some((most, by)) = &safety.max_rate
         && rate > most.units()
@@ -328,7 +328,7 @@ fn refused(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
 }
 
 /// Reports every request of a plan that is denied, whose path is known beforehand.
-pub(super) fn denied(review: &mut Review, label: &str, plan: &Plan, safety: &Safety) {
+pub(super) fn denied(review: &mut Diagnostics, label: &str, plan: &Plan, safety: &Safety) {
     for call in plan.archetypes.iter().flat_map(|archetype| &archetype.calls) {
         let Target::Url(address) = &plan.services[call.service].target else { continue };
         let path = call.request.path.as_static().unwrap_or_default();

@@ -2,9 +2,9 @@
 //!
 //! Invariant: a service that comes out has an address or is built in; names are unique.
 
-use super::diagnose::Review;
-use super::node::{Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::diagnostics::Diagnostics;
+use super::fields::{self, Fields, wrong};
+use super::node::{Node, NodeKind};
 use super::{law, reach};
 use crate::plan::service::Builtin;
 use crate::plan::{Address, Service, Target};
@@ -13,9 +13,9 @@ const EXPECTED: &str = "a URL such as \"http://127.0.0.1:8080\", `builtin`, \
                         or a map with `url` or `builtin`";
 
 /// All services, in their order: the first is the default.
-pub(super) fn services(review: &mut Review, node: &Node) -> Vec<Service> {
+pub(super) fn services(review: &mut Diagnostics, node: &Node) -> Vec<Service> {
     let expected = "a map of services, such as `shop: builtin`";
-    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+    let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
     if entries.is_empty() {
         wrong::<()>(review, node, expected);
     }
@@ -28,19 +28,21 @@ pub(super) fn services(review: &mut Review, node: &Node) -> Vec<Service> {
     services
 }
 
-fn service(review: &mut Review, name: &str, node: &Node) -> Option<Service> {
+fn service(review: &mut Diagnostics, name: &str, node: &Node) -> Option<Service> {
     let plain = |target| Service::plain(name, target);
     match &node.kind {
-        Kind::Text(text) if text == "builtin" => Some(plain(Target::Builtin(Builtin::default()))),
-        Kind::Text(_) => url(review, node).map(|address| plain(Target::Url(address))),
-        Kind::Map(_) => {
+        NodeKind::Text(text) if text == "builtin" => {
+            Some(plain(Target::Builtin(Builtin::default())))
+        }
+        NodeKind::Text(_) => url(review, node).map(|address| plain(Target::Url(address))),
+        NodeKind::Map(_) => {
             let mut fields = Fields::of(review, node, "a service")?;
             let target = target(review, &mut fields);
             let headers = fields.take("headers").map(|node| reach::headers(review, node));
-            let timeout = fields.take("timeout").map(|node| shape::some_duration(review, node));
+            let timeout = fields.take("timeout").map(|node| fields::some_duration(review, node));
             let reach = reach::reach(review, &mut fields);
             let mut truth =
-                |name| fields.take(name).and_then(|node: &Node| shape::truth(review, node));
+                |name| fields.take(name).and_then(|node: &Node| fields::truth(review, node));
             let (cookies, compress) = (truth("cookies"), truth("compress"));
             let redirects = fields.take("redirects").and_then(|node| redirects(review, node));
             let secure = matches!(&target, Some(Target::Url(address)) if address.tls);
@@ -68,11 +70,11 @@ fn service(review: &mut Review, name: &str, node: &Node) -> Option<Service> {
 const MAX_REDIRECTS: u64 = 100;
 
 /// How many redirects a call follows.
-pub(super) fn redirects(review: &mut Review, node: &Node) -> Option<u32> {
-    shape::count(review, node, 0, MAX_REDIRECTS).and_then(|count| u32::try_from(count).ok())
+pub(super) fn redirects(review: &mut Diagnostics, node: &Node) -> Option<u32> {
+    fields::count(review, node, 0, MAX_REDIRECTS).and_then(|count| u32::try_from(count).ok())
 }
 
-fn target(review: &mut Review, fields: &mut Fields<'_>) -> Option<Target> {
+fn target(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Target> {
     let (address, builtin) = (fields.entry("url"), fields.entry("builtin"));
     match (address, builtin) {
         (Some((_, node)), None) => url(review, node).map(Target::Url),
@@ -86,31 +88,31 @@ fn target(review: &mut Review, fields: &mut Fields<'_>) -> Option<Target> {
             review
                 .mistake(fields.span(), "this service has no address")
                 .expected("`url:` or `builtin:`")
-                .help(format!("a service may have {}", shape::list_names(&known)));
+                .help(format!("a service may have {}", fields::list_names(&known)));
             None
         }
     }
 }
 
-fn builtin(review: &mut Review, node: &Node) -> Option<Builtin> {
-    if matches!(node.kind, Kind::Null | Kind::Bool(true)) {
+fn builtin(review: &mut Diagnostics, node: &Node) -> Option<Builtin> {
+    if matches!(node.kind, NodeKind::Null | NodeKind::Bool(true)) {
         return Some(Builtin::default());
     }
     let mut fields = Fields::of(review, node, "the built-in target")?;
     let latency = fields.take("latency").map(|node| law::latency(review, node));
-    let servers = fields.take("servers").map(|node| shape::count(review, node, 1, 1_000_000));
+    let servers = fields.take("servers").map(|node| fields::count(review, node, 1, 1_000_000));
     fields.finish(review);
     let servers = servers.flatten().and_then(|servers| u32::try_from(servers).ok());
     Some(Builtin { latency: latency.flatten(), servers })
 }
 
-fn url(review: &mut Review, node: &Node) -> Option<Address> {
-    let text = shape::fixed(review, node, EXPECTED)?;
+fn url(review: &mut Diagnostics, node: &Node) -> Option<Address> {
+    let text = fields::fixed(review, node, EXPECTED)?;
     match parse_url(text) {
         Ok(address) => Some(address),
         Err(problem) => {
             review
-                .mistake(node.span, format!("`{}` {problem}", shape::short(text)))
+                .mistake(node.span, format!("`{}` {problem}", fields::short(text)))
                 .expected("a URL such as \"http://127.0.0.1:8080\", or `builtin`");
             None
         }

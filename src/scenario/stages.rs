@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::diagnose::{Review, Span};
+use super::diagnostics::{Diagnostics, SourceSpan};
+use super::fields::{self, Fields, wrong};
 use super::load::bounded;
-use super::node::{Key, Node};
-use super::shape::{self, Fields, wrong};
+use super::node::{Node, NodeKey};
 use crate::curve::Curve;
 use crate::plan::load::OPEN_END;
 
@@ -24,16 +24,16 @@ const MAX_PIECES: usize = 100_000;
 const MAX_TIMES: u64 = 1_000;
 
 /// Reads a level: users, or a rate in its units.
-pub(super) trait Level: Fn(&mut Review, &Node) -> Option<u64> {}
+pub(super) trait LevelReader: Fn(&mut Diagnostics, &Node) -> Option<u64> {}
 
-impl<F: Fn(&mut Review, &Node) -> Option<u64>> Level for F {}
+impl<F: Fn(&mut Diagnostics, &Node) -> Option<u64>> LevelReader for F {}
 
 /// A list of stages; `level` reads the levels.
 pub(super) fn stages(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     what: &str,
-    level: impl Level,
+    level: impl LevelReader,
 ) -> Option<Curve> {
     let before = review.count();
     let mut stages = Stages { curve: Curve::default(), made: 0, level };
@@ -56,10 +56,10 @@ struct Stages<L> {
     level: L,
 }
 
-impl<L: Level> Stages<L> {
+impl<L: LevelReader> Stages<L> {
     /// Adds a list; `None` when it is not worth going on.
-    fn list(&mut self, review: &mut Review, node: &Node) -> Option<()> {
-        let items = shape::list(review, node, LISTED)?;
+    fn list(&mut self, review: &mut Diagnostics, node: &Node) -> Option<()> {
+        let items = fields::list(review, node, LISTED)?;
         if items.is_empty() {
             return wrong(review, node, LISTED);
         }
@@ -79,7 +79,7 @@ impl<L: Level> Stages<L> {
         Some(())
     }
 
-    fn stage(&mut self, review: &mut Review, item: &Node) -> Option<()> {
+    fn stage(&mut self, review: &mut Diagnostics, item: &Node) -> Option<()> {
         let Some(mut fields) = Fields::like(review, item, "a stage", STAGE) else {
             return Some(());
         };
@@ -94,7 +94,7 @@ impl<L: Level> Stages<L> {
             [(kind, node)] => return self.one(review, kind, node, over, span),
             _ if review.count() > before => {}
             _ => {
-                let kinds = shape::list_names(&kinds).replace(" or ", " and ");
+                let kinds = fields::list_names(&kinds).replace(" or ", " and ");
                 review.mistake(span, format!("a stage is one of {kinds}")).expected(STAGE);
             }
         }
@@ -103,11 +103,11 @@ impl<L: Level> Stages<L> {
 
     fn one(
         &mut self,
-        review: &mut Review,
+        review: &mut Diagnostics,
         kind: &str,
         node: &Node,
-        over: Option<(&Key, &Node)>,
-        span: Span,
+        over: Option<(&NodeKey, &Node)>,
+        span: SourceSpan,
     ) -> Option<()> {
         if let ("hold" | "stairs" | "sine" | "repeat", Some((key, _))) = (kind, over) {
             not_here(review, kind, key);
@@ -160,7 +160,7 @@ impl<L: Level> Stages<L> {
     }
 
     /// Levels of equal length from one stair above `from` up (or down) to `to`.
-    fn stairs(&mut self, review: &mut Review, node: &Node) -> Option<()> {
+    fn stairs(&mut self, review: &mut Diagnostics, node: &Node) -> Option<()> {
         let example = "`{ to: 500, steps: 5, over: 5m }`";
         let mut fields = Fields::like(review, node, "`stairs`", example)?;
         let from = fields.take("from").map(|node| (self.level)(review, node));
@@ -169,7 +169,7 @@ impl<L: Level> Stages<L> {
         let over = fields.need("over", "the length of all of them");
         fields.finish(review);
         let to = to.and_then(|node| (self.level)(review, node));
-        let steps = steps.and_then(|node| shape::count(review, node, 1, MAX_TIMES));
+        let steps = steps.and_then(|node| fields::count(review, node, 1, MAX_TIMES));
         let over = over.and_then(|node| bounded(review, node));
         let from = from.unwrap_or(Some(self.curve.last_level()))?;
         let (to, steps, over) = (to?, u128::from(steps?), over?);
@@ -183,7 +183,7 @@ impl<L: Level> Stages<L> {
         Some(())
     }
 
-    fn sine(&mut self, review: &mut Review, node: &Node) -> Option<()> {
+    fn sine(&mut self, review: &mut Diagnostics, node: &Node) -> Option<()> {
         let example = "`{ base: 100, amplitude: 50, period: 1m, over: 10m }`";
         let mut fields = Fields::like(review, node, "`sine`", example)?;
         let mean = fields.take("mean");
@@ -198,7 +198,7 @@ impl<L: Level> Stages<L> {
         let base = base.and_then(|node| (self.level)(review, node));
         let height = amplitude.and_then(|node| (self.level)(review, node));
         let period_span = period.map(|node| node.span);
-        let period = period.and_then(|node| shape::some_duration(review, node));
+        let period = period.and_then(|node| fields::some_duration(review, node));
         let over = over.and_then(|node| bounded(review, node));
         let (base, height, period, over) = (base?, height?, period?, over?);
         if height > base {
@@ -213,13 +213,13 @@ impl<L: Level> Stages<L> {
         Some(())
     }
 
-    fn repeat(&mut self, review: &mut Review, node: &Node) -> Option<()> {
+    fn repeat(&mut self, review: &mut Diagnostics, node: &Node) -> Option<()> {
         let example = "`{ times: 3, do: [ { spike: 500, over: 5s }, { hold: 1m } ] }`";
         let mut fields = Fields::like(review, node, "`repeat`", example)?;
         let times = fields.need("times", "how often");
         let list = fields.need("do", "a list of stages");
         fields.finish(review);
-        let times = shape::count(review, times?, 1, MAX_TIMES)?;
+        let times = fields::count(review, times?, 1, MAX_TIMES)?;
         let before = review.count();
         for _ in 0..times {
             self.list(review, list?)?;
@@ -231,7 +231,7 @@ impl<L: Level> Stages<L> {
     }
 }
 
-fn not_here(review: &mut Review, kind: &str, key: &Key) {
+fn not_here(review: &mut Diagnostics, kind: &str, key: &NodeKey) {
     let cure = match kind {
         "hold" => "`{ hold: 2m }`, which holds the level for two minutes".to_owned(),
         "repeat" => "`{ repeat: { times: 3, do: [ … ] } }`".to_owned(),

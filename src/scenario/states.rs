@@ -3,10 +3,10 @@
 //! `flow` calls it where an archetype has `states` instead of a `flow`.
 //! Invariant: every way leads to a state that is there, or to the end.
 
-use super::diagnose::{Review, nearest};
+use super::diagnostics::{Diagnostics, nearest};
+use super::fields::{self, Fields, wrong};
 use super::flow::{Assembly, STEPS};
-use super::node::{Key, Node};
-use super::shape::{self, Fields, wrong};
+use super::node::{Node, NodeKey};
 use crate::plan::flow::{Choice, Step};
 
 /// Where an iteration ends.
@@ -16,9 +16,9 @@ const EXPECTED: &str = "a map of states, such as \
                         `home: { do: [ { get: / } ], next: { exit: 1 } }`";
 
 /// A state as it was read: its ways by name, with their weights.
-struct State<'n> {
-    key: &'n Key,
-    ways: Vec<(&'n Key, f64)>,
+struct MarkovState<'n> {
+    key: &'n NodeKey,
+    ways: Vec<(&'n NodeKey, f64)>,
     /// Where its steps begin, and where its choice stands.
     begin: usize,
     choice: usize,
@@ -27,12 +27,12 @@ struct State<'n> {
 /// Assembles the states; where the iteration begins.
 pub(super) fn states(
     flow: &mut Assembly<'_>,
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     start: Option<&Node>,
 ) -> usize {
     let enter = flow.push(Step::Jump(0));
-    let Some(entries) = shape::entries(review, node, EXPECTED) else { return enter };
+    let Some(entries) = fields::entries(review, node, EXPECTED) else { return enter };
     if entries.is_empty() {
         wrong::<()>(review, node, EXPECTED);
     }
@@ -47,7 +47,7 @@ pub(super) fn states(
     }
     let end = flow.push(Step::End);
     let begin_of = |name: &str| {
-        let named = states.iter().find(|state: &&State<'_>| state.key.name == name);
+        let named = states.iter().find(|state: &&MarkovState<'_>| state.key.name == name);
         if name == EXIT { Some(end) } else { named.map(|state| state.begin) }
     };
     if states.len() < entries.len() {
@@ -73,10 +73,10 @@ pub(super) fn states(
 
 fn state<'n>(
     flow: &mut Assembly<'_>,
-    review: &mut Review,
-    key: &'n Key,
+    review: &mut Diagnostics,
+    key: &'n NodeKey,
     node: &'n Node,
-) -> Option<State<'n>> {
+) -> Option<MarkovState<'n>> {
     let mut fields = Fields::like(review, node, "a state", "`{ do: [ … ], next: { exit: 1 } }`")?;
     let begin = flow.steps.len();
     if let Some(steps) = fields.take("do") {
@@ -89,13 +89,13 @@ fn state<'n>(
     let next = fields.need("next", expected);
     fields.finish(review);
     let next = next?;
-    let entries = shape::entries(review, next, expected)?;
+    let entries = fields::entries(review, next, expected)?;
     if entries.is_empty() {
         return wrong(review, next, expected);
     }
     let mut ways = Vec::new();
     for (key, node) in entries {
-        let weight = shape::weight(review, node)?;
+        let weight = fields::weight(review, node)?;
         ways.push((key, weight));
     }
     let sum: f64 = ways.iter().map(|(_, weight)| weight).sum();
@@ -105,10 +105,10 @@ fn state<'n>(
         let help = "weights are taken in proportion to their sum";
         review.warn(next.span, format!("these probabilities add up to {sum}, not to 1"), help);
     }
-    Some(State { key, ways, begin, choice })
+    Some(MarkovState { key, ways, begin, choice })
 }
 
-fn unknown(review: &mut Review, key: &Key, states: &[State<'_>]) {
+fn unknown(review: &mut Diagnostics, key: &NodeKey, states: &[MarkovState<'_>]) {
     let known: Vec<&str> =
         states.iter().map(|state| state.key.name.as_str()).chain([EXIT]).collect();
     let near = nearest(&key.name, known.iter().copied()).map(str::to_owned);
@@ -120,19 +120,23 @@ fn unknown(review: &mut Review, key: &Key, states: &[State<'_>]) {
 }
 
 /// The state that an iteration begins in: the named one, or the first.
-fn first(review: &mut Review, start: Option<&Node>, states: &[State<'_>]) -> Option<usize> {
+fn first(
+    review: &mut Diagnostics,
+    start: Option<&Node>,
+    states: &[MarkovState<'_>],
+) -> Option<usize> {
     let Some(node) = start else { return (!states.is_empty()).then_some(0) };
-    let name = shape::fixed(review, node, "the name of a state")?;
+    let name = fields::fixed(review, node, "the name of a state")?;
     let found = states.iter().position(|state| state.key.name == name);
     if found.is_none() {
-        unknown(review, &Key { name: name.to_owned(), span: node.span }, states);
+        unknown(review, &NodeKey { name: name.to_owned(), span: node.span }, states);
     }
     found
 }
 
 /// Warns of states that no way leads to, and of those that no way leads out of.
-fn look_around(review: &mut Review, states: &[State<'_>], first: usize) {
-    let ways = |state: &State<'_>| -> Vec<String> {
+fn look_around(review: &mut Diagnostics, states: &[MarkovState<'_>], first: usize) {
+    let ways = |state: &MarkovState<'_>| -> Vec<String> {
         state.ways.iter().map(|(key, _)| key.name.clone()).collect()
     };
     let mut reached = vec![states[first].key.name.clone()];

@@ -3,10 +3,10 @@
 //! `archetype` calls it for each item of a flow.
 //! Invariant: a step that comes out has one method, a path, and a service that exists.
 
-use super::diagnose::{Review, nearest};
-use super::flow::{Setting, value_of};
-use super::node::{Key, Kind, Node};
-use super::shape::{self, Fields};
+use super::diagnostics::{Diagnostics, nearest};
+use super::fields::{self, Fields};
+use super::flow::{FlowContext, value_of};
+use super::node::{Node, NodeKey, NodeKind};
 use super::tags::{self, Tags};
 use super::{body, capture, check, control, header, include, law, service, texts};
 use crate::plan::policy::Priority;
@@ -28,19 +28,23 @@ const PATH: &str = "a path that begins with `/`, such as /products?page=1";
 
 /// A step with the name of its series.
 #[derive(Debug)]
-pub(super) struct Named {
+pub(super) struct NamedStep {
     pub name: String,
     pub call: Call,
     pub tags: Tags,
 }
 
 /// Lowers a step; its series is set by the caller.
-pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<Named> {
-    let Kind::Map(_) = node.kind else {
-        return shape::wrong(review, node, "a step such as `get: /products`");
+pub(super) fn step(
+    review: &mut Diagnostics,
+    node: &Node,
+    setting: &FlowContext<'_>,
+) -> Option<NamedStep> {
+    let NodeKind::Map(_) = node.kind else {
+        return fields::wrong(review, node, "a step such as `get: /products`");
     };
     let mut fields = Fields::of(review, node, "a step")?;
-    let methods: Vec<(&str, &Key, &Node)> = METHODS
+    let methods: Vec<(&str, &NodeKey, &Node)> = METHODS
         .iter()
         .filter_map(|(key, method)| fields.entry(key).map(|(key, path)| (*method, key, path)))
         .collect();
@@ -49,14 +53,14 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
     for kind in control::KINDS.map(|(kind, _)| kind).into_iter().chain([include::KEY]) {
         fields.take(kind);
     }
-    let name = fields.take("name").map(|node| shape::fixed(review, node, "a step's name"));
+    let name = fields.take("name").map(|node| fields::fixed(review, node, "a step's name"));
     let of = fields.take("service").map(|node| named(review, node, setting));
     let mut headers =
         fields.take("headers").map(|node| headers(review, node, setting)).unwrap_or_default();
     let body = body::body(review, &mut fields, setting, &mut headers);
-    let timeout = fields.take("timeout").map(|node| shape::some_duration(review, node));
+    let timeout = fields.take("timeout").map(|node| fields::some_duration(review, node));
     let think = fields.take("think").map(|node| law::distribution(review, node));
-    let max_body = fields.take("max_body").map(|node| shape::size(review, node));
+    let max_body = fields.take("max_body").map(|node| fields::size(review, node));
     let redirects = fields.take("redirects").map(|node| service::redirects(review, node));
     let tags = fields.take("tags").map(|node| tags::tags(review, node)).unwrap_or_default();
     let captures = fields
@@ -65,8 +69,8 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
         .unwrap_or_default();
     let checks = fields.take("check").map(|node| check::checks(review, node)).unwrap_or_default();
     let expects = fields.take("expect").map(|node| check::checks(review, node)).unwrap_or_default();
-    let on_fail = fields.take("on_fail").map(|node| shape::word(review, node, &OnFail::NAMES));
-    let priority = fields.take("priority").map(|node| shape::word(review, node, &Priority::NAMES));
+    let on_fail = fields.take("on_fail").map(|node| fields::word(review, node, &OnFail::NAMES));
+    let priority = fields.take("priority").map(|node| fields::word(review, node, &Priority::NAMES));
     // Its steps are read by `flow`.
     let fallback = fields.entry("fallback");
     if !setting.alone {
@@ -81,7 +85,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
     let before = review.count();
     fields.finish(review);
     let (method, path) = one_method(review, node, &methods, before)?;
-    let written = shape::scalar(path).unwrap_or_default();
+    let written = fields::scalar(path).unwrap_or_default();
     let default_name = format!("{method} {}", without_query(written));
     let request = Request {
         method: method.to_owned(),
@@ -91,7 +95,7 @@ pub(super) fn step(review: &mut Review, node: &Node, setting: &Setting<'_>) -> O
     };
     let service = of.unwrap_or(Some(0))?;
     allowed(review, path, &request, setting, service);
-    Some(Named {
+    Some(NamedStep {
         tags,
         name: name.flatten().map_or(default_name, str::to_owned),
         call: Call {
@@ -128,9 +132,9 @@ fn without_query(path: &str) -> &str {
 }
 
 fn one_method<'n>(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &'n Node,
-    methods: &[(&'static str, &'n Key, &'n Node)],
+    methods: &[(&'static str, &'n NodeKey, &'n Node)],
     before: usize,
 ) -> Option<(&'static str, &'n Node)> {
     match methods {
@@ -139,11 +143,11 @@ fn one_method<'n>(
             // An unknown key is most often the method, misspelt: then that was the mistake.
             if review.count() == before {
                 if let Some(think) = value_of(node, "think") {
-                    let law = shape::scalar(think).unwrap_or("5s");
+                    let law = fields::scalar(think).unwrap_or("5s");
                     review
                         .mistake(node.span, "`think` alone is no step: it follows a request")
                         .expected("a request beside it, or `pause`")
-                        .help(format!("write `- pause: {}`", shape::short(law)));
+                        .help(format!("write `- pause: {}`", fields::short(law)));
                     return None;
                 }
                 review
@@ -168,10 +172,10 @@ fn one_method<'n>(
 
 /// Reports a request that a safety limit denies, as far as its path is known.
 fn allowed(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     request: &Request,
-    setting: &Setting<'_>,
+    setting: &FlowContext<'_>,
     service: usize,
 ) {
     let path = request.path.as_static().and_then(|path| std::str::from_utf8(path).ok());
@@ -188,12 +192,12 @@ fn allowed(
 }
 
 fn path(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
-    setting: &Setting<'_>,
+    setting: &FlowContext<'_>,
 ) -> Option<crate::plan::template::Template> {
     let template = texts::template(review, node, Encoding::Url, setting.names, PATH)?;
-    let text = shape::scalar(node)?;
+    let text = fields::scalar(node)?;
     if text.starts_with('/') || text.starts_with("{{") {
         return Some(template);
     }
@@ -205,14 +209,14 @@ fn path(
              another service than the first is named with `service:`",
         );
     } else {
-        mistake.help(format!("write `/{}`", shape::short(text)));
+        mistake.help(format!("write `/{}`", fields::short(text)));
     }
     None
 }
 
 /// The service of this name.
-fn named(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<usize> {
-    let name = shape::fixed(review, node, "the name of a service")?;
+fn named(review: &mut Diagnostics, node: &Node, setting: &FlowContext<'_>) -> Option<usize> {
+    let name = fields::fixed(review, node, "the name of a service")?;
     if let Some(index) = setting.services.iter().position(|known| known == name) {
         return Some(index);
     }
@@ -232,9 +236,9 @@ fn named(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Option<usiz
 
 pub(super) type Headers = Vec<(String, crate::plan::template::Template)>;
 
-fn headers(review: &mut Review, node: &Node, setting: &Setting<'_>) -> Headers {
+fn headers(review: &mut Diagnostics, node: &Node, setting: &FlowContext<'_>) -> Headers {
     let expected = "a map of headers, such as `{ accept: application/json }`";
-    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+    let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
     let mut headers = Vec::new();
     for (key, value) in entries {
         let name = header::name(review, key);

@@ -4,9 +4,9 @@
 //! Invariant: a key is a name and stands once; values are plain texts.
 
 use super::archetype::is_name;
-use super::diagnose::Review;
+use super::diagnostics::Diagnostics;
+use super::fields::{self, wrong};
 use super::node::Node;
-use super::shape::{self, wrong};
 
 /// The most tags of one series.
 const MAX_TAGS: usize = 32;
@@ -15,9 +15,9 @@ const MAX_TAGS: usize = 32;
 pub(super) type Tags = Vec<(String, String)>;
 
 /// A map of tags.
-pub(super) fn tags(review: &mut Review, node: &Node) -> Tags {
+pub(super) fn tags(review: &mut Diagnostics, node: &Node) -> Tags {
     let expected = "a map of tags, such as `{ team: checkout }`";
-    let entries = shape::entries(review, node, expected).unwrap_or_default();
+    let entries = fields::entries(review, node, expected).unwrap_or_default();
     if entries.len() > MAX_TAGS {
         review.mistake(node.span, format!("more than {MAX_TAGS} tags"));
         return Tags::new();
@@ -26,10 +26,10 @@ pub(super) fn tags(review: &mut Review, node: &Node) -> Tags {
     for (key, value) in entries {
         if !is_name(&key.name) {
             review
-                .mistake(key.span, format!("`{}` cannot be a tag", shape::short(&key.name)))
+                .mistake(key.span, format!("`{}` cannot be a tag", fields::short(&key.name)))
                 .expected("letters, digits, `-`, `_` and `.`");
         }
-        match shape::fixed(review, value, "the value of a tag, such as checkout") {
+        match fields::fixed(review, value, "the value of a tag, such as checkout") {
             Some(text) if text.len() <= 200 => tags.push((key.name.clone(), text.to_owned())),
             Some(_) => drop(wrong::<()>(review, value, "a value of at most 200 bytes")),
             None => {}

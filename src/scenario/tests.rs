@@ -10,7 +10,7 @@ use crate::plan::{Body, Call, Load, StepId, Target};
 use crate::seed::Seed;
 use crate::units::Rate;
 
-fn load_with(text: &str, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
+fn load_with(text: &str, overrides: &ScenarioOverrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.yaml");
     std::fs::write(&path, text).unwrap();
@@ -18,11 +18,11 @@ fn load_with(text: &str, overrides: &Overrides) -> Result<(Plan, Vec<Warning>), 
 }
 
 fn plan(text: &str) -> Plan {
-    load_with(text, &Overrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
+    load_with(text, &ScenarioOverrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
 }
 
 /// A plan of one workload with this load.
-fn with_load(lines: &str, overrides: &Overrides) -> Plan {
+fn with_load(lines: &str, overrides: &ScenarioOverrides) -> Plan {
     let text = format!(
         "services: {{ s: builtin }}\nworkloads:\n  w:\n    flow: [ get: / ]\n    {lines}\n"
     );
@@ -37,7 +37,7 @@ fn calls(plan: &Plan, archetype: usize) -> Vec<&Call> {
 fn the_shipped_scenario_loads() {
     let path = Path::new("scenarios/quickstart.yaml");
     let (plan, warnings) =
-        load(path, &Overrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+        load(path, &ScenarioOverrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(warnings, []);
     assert_eq!((plan.scenario.as_str(), plan.seed.value()), ("quickstart", 42));
     assert_eq!(plan.load_end(), Some(Duration::from_secs(15)));
@@ -143,7 +143,7 @@ fn render(
 
 #[test]
 fn loads_have_the_end_they_were_given() {
-    let none = Overrides::default();
+    let none = ScenarioOverrides::default();
     let closed = |lines: &str| {
         let plan = with_load(lines, &none);
         let Load::Closed(users) = &plan.workloads[0].load else { panic!("closed") };
@@ -164,18 +164,24 @@ fn loads_have_the_end_they_were_given() {
 fn the_command_line_replaces_the_load() {
     let stages = "start: 1s\n    users: [ { ramp: 9, over: 4s }, { hold: 5s } ]";
     let duration = Some(Duration::from_secs(5));
-    let plan = with_load(stages, &Overrides { duration, ..Overrides::default() });
+    let plan = with_load(stages, &ScenarioOverrides { duration, ..ScenarioOverrides::default() });
     assert_eq!(plan.load_end(), duration);
     assert_eq!(plan.workloads[0].start, Duration::from_millis(500));
 
-    let users = Overrides { users: vec![(None, 30)], ..Overrides::default() };
+    let users = ScenarioOverrides { users: vec![(None, 30)], ..ScenarioOverrides::default() };
     let plan = with_load(stages, &users);
     assert_eq!((plan.peak_users(), plan.load_end()), (30, Some(Duration::from_secs(10))));
 
     let rate = vec![(Some("w".to_owned()), Rate::per_s(30))];
     let seed = Seed::new(9);
     let rule = vec!["errors < 1%".to_owned()];
-    let overrides = Overrides { rate, seed, duration, thresholds: rule, ..Overrides::default() };
+    let overrides = ScenarioOverrides {
+        rate,
+        seed,
+        duration,
+        thresholds: rule,
+        ..ScenarioOverrides::default()
+    };
     let plan = with_load("users: 3", &overrides);
     assert_eq!((plan.workloads[0].model(), plan.load_end()), ("open", duration));
     assert_eq!((plan.seed, plan.thresholds.len()), (seed.unwrap(), 1));
@@ -199,14 +205,14 @@ fn archetypes_are_found_beside_the_scenario_first() {
          archetypes: { browser: 1, night: 2, inline: 0.5 }\n\
          archetypes: { inline: { flow: [ get: /inline ] } }\n",
     );
-    let plan = load(&folder.path().join("s.yaml"), &Overrides::default()).unwrap().0;
+    let plan = load(&folder.path().join("s.yaml"), &ScenarioOverrides::default()).unwrap().0;
     let paths: Vec<&[u8]> = (0..3)
         .map(|archetype| calls(&plan, archetype)[0].request.path.as_static().unwrap())
         .collect();
     assert_eq!(paths, [&b"/folder"[..], b"/beside", b"/inline"]);
     // A mistake in an archetype's file is shown there.
     write("archetypes/browser.yaml", "archetype: other\nflow: [ gte: / ]\n");
-    let mistakes = load(&folder.path().join("s.yaml"), &Overrides::default()).unwrap_err();
+    let mistakes = load(&folder.path().join("s.yaml"), &ScenarioOverrides::default()).unwrap_err();
     assert_eq!(mistakes.list.len(), 2);
     assert!(mistakes.list.iter().all(|one| one.file.ends_with("archetypes/browser.yaml")));
 }
@@ -215,17 +221,17 @@ fn archetypes_are_found_beside_the_scenario_first() {
 fn mistakes_are_bounded() {
     let steps = "      - gte: /\n".repeat(5_000);
     let text = format!("services: {{ s: builtin }}\nworkloads:\n  w:\n    flow:\n{steps}");
-    let mistakes = load_with(&text, &Overrides::default()).unwrap_err();
+    let mistakes = load_with(&text, &ScenarioOverrides::default()).unwrap_err();
     assert_eq!(mistakes.list.len(), 100);
     assert!(mistakes.more >= 4_900);
 }
 
 #[test]
 fn a_place_among_carriage_returns_can_be_shown() {
-    let mut review = Review::default();
+    let mut review = Diagnostics::default();
     let source = review.open("a.yaml".to_owned(), "a: b\r\r\r\nc".to_owned());
     for start in 0..9 {
-        let span = diagnose::Span { source, start, end: start };
+        let span = diagnostics::SourceSpan { source, start, end: start };
         let shown = review.mistake(span, "no").render(false);
         assert!(shown.contains(if start < 8 { "a.yaml:1:" } else { "a.yaml:2:" }), "{shown}");
     }
@@ -272,7 +278,7 @@ proptest! {
         value in yaml_like(),
     ) {
         let set = vec![words.clone(), words + &value];
-        let overrides = Overrides { set, ..Overrides::default() };
+        let overrides = ScenarioOverrides { set, ..ScenarioOverrides::default() };
         let path = Path::new("scenarios/quickstart.yaml");
         if let Err(mistakes) = super::load(path, &overrides) {
             prop_assert!(!mistakes.render(true).is_empty());
@@ -282,13 +288,13 @@ proptest! {
 
 /// Loads without touching the disk, and renders what is wrong; that is never empty.
 fn load_and_render(bytes: &[u8]) {
-    let mut review = Review::default();
+    let mut review = Diagnostics::default();
     let plan =
         library::decode(&mut review, "fuzz.yaml".to_owned(), bytes.to_vec()).and_then(|document| {
-            let library = Library::beside(Path::new("tests/none/fuzz.yaml"));
-            let limits = safety::Limits::default();
+            let library = ArchetypeLibrary::beside(Path::new("tests/none/fuzz.yaml"));
+            let limits = safety::SafetyReader::default();
             let compiled = compile::scenario(&mut review, &document.node, "fuzz", library, limits)?;
-            Some(finish(&mut review, "fuzz", compiled, &Overrides::default()))
+            Some(finish(&mut review, "fuzz", compiled, &ScenarioOverrides::default()))
         });
     if let Err(mistakes) = review.close(plan) {
         assert!(!mistakes.list.is_empty(), "refused without a reason");
@@ -317,7 +323,7 @@ environments:
     let load = |environment: Option<&str>, set: &[&str]| {
         let set = set.iter().map(|&words| words.to_owned()).collect();
         let environment = environment.map(str::to_owned);
-        let overrides = Overrides { environment, set, ..Overrides::default() };
+        let overrides = ScenarioOverrides { environment, set, ..ScenarioOverrides::default() };
         super::load(&file, &overrides).unwrap().0
     };
     let plain = load(None, &[]);

@@ -3,9 +3,9 @@
 //! `step` lowers with it; a mistake inside `{{ }}` is shown where it stands in the file.
 //! Invariant: what comes out renders; every variable it names is declared.
 
-use super::diagnose::{Review, Span};
-use super::node::{Kind, Node};
-use super::shape::{scalar, wrong};
+use super::diagnostics::{Diagnostics, SourceSpan};
+use super::fields::{scalar, wrong};
+use super::node::{Node, NodeKind};
 use crate::plan::template::{
     Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template, Typed,
 };
@@ -15,7 +15,7 @@ const MAX_DEPTH: usize = 100;
 
 /// A text with slots; `names` are the variables declared by its archetype.
 pub(super) fn template(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     encoding: Encoding,
     names: &[String],
@@ -32,14 +32,14 @@ pub(super) fn template(
 }
 
 /// A value that keeps its type: a plain one, one whole `{{ }}`, a text, a list or a map.
-pub(super) fn typed(review: &mut Review, node: &Node, names: &[String]) -> Option<Typed> {
+pub(super) fn typed(review: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Typed> {
     match &node.kind {
-        Kind::Null => Some(Typed::fixed(())),
-        Kind::Bool(truth) => Some(Typed::fixed(*truth)),
-        Kind::Number(..) | Kind::List(_) | Kind::Map(_) => {
+        NodeKind::Null => Some(Typed::fixed(())),
+        NodeKind::Bool(truth) => Some(Typed::fixed(*truth)),
+        NodeKind::Number(..) | NodeKind::List(_) | NodeKind::Map(_) => {
             json(review, node, names).map(Typed::json)
         }
-        Kind::Text(text) => match Typed::parse(text, names) {
+        NodeKind::Text(text) => match Typed::parse(text, names) {
             Ok(typed) => Some(typed),
             Err(error) => {
                 report(review, node, text, &error, names);
@@ -50,7 +50,7 @@ pub(super) fn typed(review: &mut Review, node: &Node, names: &[String]) -> Optio
 }
 
 /// A tree of YAML as a JSON text with slots.
-pub(super) fn json(review: &mut Review, node: &Node, names: &[String]) -> Option<Template> {
+pub(super) fn json(review: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Template> {
     let mut builder = Builder::new(names);
     let before = review.count();
     json_value(review, node, names, &mut builder, MAX_DEPTH);
@@ -58,7 +58,7 @@ pub(super) fn json(review: &mut Review, node: &Node, names: &[String]) -> Option
 }
 
 fn json_value(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     names: &[String],
     builder: &mut Builder<'_>,
@@ -69,15 +69,17 @@ fn json_value(
         return;
     }
     match &node.kind {
-        Kind::Null => builder.literal(b"null"),
-        Kind::Bool(truth) => builder.literal(if *truth { b"true" } else { b"false" }),
-        Kind::Number(written, value) => builder.literal(json_number(written, *value).as_bytes()),
-        Kind::Text(text) => {
+        NodeKind::Null => builder.literal(b"null"),
+        NodeKind::Bool(truth) => builder.literal(if *truth { b"true" } else { b"false" }),
+        NodeKind::Number(written, value) => {
+            builder.literal(json_number(written, *value).as_bytes())
+        }
+        NodeKind::Text(text) => {
             if let Err(error) = builder.json(text) {
                 report(review, node, text, &error, names);
             }
         }
-        Kind::List(items) => {
+        NodeKind::List(items) => {
             builder.literal(b"[");
             for (index, item) in items.iter().enumerate() {
                 builder.literal(if index > 0 { b"," } else { b"" });
@@ -85,7 +87,7 @@ fn json_value(
             }
             builder.literal(b"]");
         }
-        Kind::Map(entries) => {
+        NodeKind::Map(entries) => {
             builder.literal(b"{");
             for (index, (key, item)) in entries.iter().enumerate() {
                 builder.literal(if index > 0 { b"," } else { b"" });
@@ -107,9 +109,9 @@ fn json_number(written: &str, value: f64) -> String {
 }
 
 /// A map as `application/x-www-form-urlencoded` text with slots.
-pub(super) fn form(review: &mut Review, node: &Node, names: &[String]) -> Option<Template> {
+pub(super) fn form(review: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Template> {
     let expected = "a map of form fields, such as `{ city: Recife }`";
-    let entries = super::shape::entries(review, node, expected)?;
+    let entries = super::fields::entries(review, node, expected)?;
     let mut builder = Builder::new(names);
     let before = review.count();
     for (index, (key, value)) in entries.iter().enumerate() {
@@ -129,7 +131,7 @@ pub(super) fn form(review: &mut Review, node: &Node, names: &[String]) -> Option
 }
 
 /// Shows a template's mistake where it stands.
-fn report(review: &mut Review, node: &Node, text: &str, error: &ParseError, names: &[String]) {
+fn report(review: &mut Diagnostics, node: &Node, text: &str, error: &ParseError, names: &[String]) {
     let span = locate(review, node.span, text, error);
     match &error.kind {
         ParseErrorKind::UnknownVariable(name) if name == "request" => {
@@ -164,7 +166,7 @@ fn report(review: &mut Review, node: &Node, text: &str, error: &ParseError, name
                 .expected("an expression such as `{{ product }}` or `{{ int(1, 20) }}`");
         }
         ParseErrorKind::Environment(name) => {
-            let name = super::shape::short(name);
+            let name = super::fields::short(name);
             review
                 .mistake(span, format!("the environment has no readable `{name}`"))
                 .expected("a variable that is set where manada is started")
@@ -177,7 +179,7 @@ fn report(review: &mut Review, node: &Node, text: &str, error: &ParseError, name
 }
 
 /// The place in the file of a part of a template, or of all of it if the part stands elsewhere.
-pub(super) fn place(review: &Review, span: Span, text: &str, part: &str) -> Span {
+pub(super) fn place(review: &Diagnostics, span: SourceSpan, text: &str, part: &str) -> SourceSpan {
     let error = |start: usize| ParseError {
         kind: ParseErrorKind::Misplaced(String::new()),
         range: start..start + part.len(),
@@ -187,11 +189,11 @@ pub(super) fn place(review: &Review, span: Span, text: &str, part: &str) -> Span
 
 /// The place of a mistake in the file: exact where the text stands there as it is (no escapes),
 /// else where the same words stand, else the whole value.
-fn locate(review: &Review, span: Span, text: &str, error: &ParseError) -> Span {
+fn locate(review: &Diagnostics, span: SourceSpan, text: &str, error: &ParseError) -> SourceSpan {
     let source = review.text(span);
     let at = |offset: usize, length: usize| {
         let start = span.start + offset;
-        Span { source: span.source, start, end: start + length }
+        SourceSpan { source: span.source, start, end: start + length }
     };
     if let Some(offset) = source.find(text) {
         return at(offset + error.range.start, error.range.len());

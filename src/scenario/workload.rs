@@ -5,13 +5,13 @@
 
 use std::time::Duration;
 
-use super::archetype::{Surroundings, archetype, is_name};
+use super::archetype::{ScenarioContext, archetype, is_name};
 use super::compile::SLOT_STRIDE;
-use super::diagnose::{Review, Span};
-use super::doubt::Marks;
-use super::library::Library;
-use super::node::{Key, Node};
-use super::shape::{self, Fields, wrong};
+use super::diagnostics::{Diagnostics, SourceSpan};
+use super::fields::{self, Fields, wrong};
+use super::library::ArchetypeLibrary;
+use super::lint::ArchetypeSpans;
+use super::node::{Node, NodeKey};
 use super::{load, tags};
 use crate::plan::mix::Mix;
 use crate::plan::policy::Priority;
@@ -20,21 +20,21 @@ use crate::plan::{Archetype, MAX_STEPS, Series, Share, StepId, Workload};
 /// An inline archetype.
 struct Inline {
     name: String,
-    span: Span,
+    span: SourceSpan,
     /// It, until a workload takes it; `None` when it is wrong.
-    compiled: Option<(Archetype, Marks)>,
+    compiled: Option<(Archetype, ArchetypeSpans)>,
     used: bool,
 }
 
 /// What has been compiled so far.
 pub(super) struct Compiler {
-    library: Library,
-    around: Surroundings,
+    library: ArchetypeLibrary,
+    around: ScenarioContext,
     /// The inline archetypes until a workload asks: the plan holds only what is used.
     inline: Vec<Inline>,
     pub(super) archetypes: Vec<Archetype>,
     /// Where the parts of each archetype stand.
-    pub(super) marks: Vec<Marks>,
+    pub(super) marks: Vec<ArchetypeSpans>,
     /// Every name asked for, with its index when it compiled.
     known: Vec<(String, Option<usize>)>,
     pub(super) steps: Vec<Series>,
@@ -43,7 +43,7 @@ pub(super) struct Compiler {
 
 impl Compiler {
     /// Nothing compiled yet.
-    pub(super) fn new(library: Library, around: Surroundings) -> Self {
+    pub(super) fn new(library: ArchetypeLibrary, around: ScenarioContext) -> Self {
         Self {
             library,
             around,
@@ -57,7 +57,7 @@ impl Compiler {
     }
 
     /// Compiles the inline archetypes, also those that no workload names: their mistakes count.
-    pub(super) fn compile_inline(&mut self, review: &mut Review, entries: &[(Key, Node)]) {
+    pub(super) fn compile_inline(&mut self, review: &mut Diagnostics, entries: &[(NodeKey, Node)]) {
         for (key, node) in entries {
             if !is_name(&key.name) {
                 bad_name(review, key);
@@ -73,15 +73,15 @@ impl Compiler {
     }
 
     /// The inline archetypes that no workload has asked for.
-    pub(super) fn unused(&self) -> Vec<(String, Span)> {
+    pub(super) fn unused(&self) -> Vec<(String, SourceSpan)> {
         let unused = self.inline.iter().filter(|inline| !inline.used);
         unused.map(|inline| (inline.name.clone(), inline.span)).collect()
     }
 
     /// Compiles the workloads, and the archetypes that they name.
-    pub(super) fn workloads(&mut self, review: &mut Review, node: &Node) -> Vec<Workload> {
+    pub(super) fn workloads(&mut self, review: &mut Diagnostics, node: &Node) -> Vec<Workload> {
         let expected = "a map of workloads, each with `archetypes` or `flow`, and a load";
-        let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+        let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
         if entries.is_empty() {
             wrong::<()>(review, node, expected);
         }
@@ -97,8 +97,8 @@ impl Compiler {
 
     fn workload(
         &mut self,
-        review: &mut Review,
-        key: &Key,
+        review: &mut Diagnostics,
+        key: &NodeKey,
         node: &Node,
         index: usize,
     ) -> Option<Workload> {
@@ -108,7 +108,7 @@ impl Compiler {
         let load = load::load(review, &mut fields);
         let mut priority = Priority::default();
         fields.set(review, "priority", &mut priority, |review, node| {
-            shape::word(review, node, &Priority::NAMES)
+            fields::word(review, node, &Priority::NAMES)
         });
         let shares = self.shares(review, key, &mut fields);
         fields.finish(review);
@@ -127,8 +127,8 @@ impl Compiler {
     /// The archetypes of a workload by index, with their weights.
     fn shares(
         &mut self,
-        review: &mut Review,
-        key: &Key,
+        review: &mut Diagnostics,
+        key: &NodeKey,
         fields: &mut Fields<'_>,
     ) -> Option<Vec<(usize, f64)>> {
         if fields.has("flow") || fields.has("states") {
@@ -150,13 +150,13 @@ impl Compiler {
                 .expected(format!("`archetypes:` with {expected}, or `flow:`"));
             return None;
         };
-        let entries = shape::entries(review, node, expected)?;
+        let entries = fields::entries(review, node, expected)?;
         if entries.is_empty() {
             return wrong(review, node, expected);
         }
         let mut shares = Vec::new();
         for (key, node) in entries {
-            let weight = shape::weight(review, node);
+            let weight = fields::weight(review, node);
             let index = self.named(review, key);
             if let (Some(index), Some(weight)) = (index, weight) {
                 shares.push((index, weight));
@@ -166,7 +166,7 @@ impl Compiler {
     }
 
     /// The archetype of this name, compiled once.
-    fn named(&mut self, review: &mut Review, key: &Key) -> Option<usize> {
+    fn named(&mut self, review: &mut Diagnostics, key: &NodeKey) -> Option<usize> {
         let name = &key.name;
         if let Some((_, index)) = self.known.iter().find(|(known, _)| known == name) {
             return *index;
@@ -190,7 +190,11 @@ impl Compiler {
         index
     }
 
-    fn read_archetype(&self, review: &mut Review, key: &Key) -> Option<(Archetype, Marks)> {
+    fn read_archetype(
+        &self,
+        review: &mut Diagnostics,
+        key: &NodeKey,
+    ) -> Option<(Archetype, ArchetypeSpans)> {
         let inline: Vec<&str> = self.inline.iter().map(|inline| inline.name.as_str()).collect();
         let document = self.library.archetype(review, &key.name, key.span, &inline)?;
         let mut fields = Fields::of(review, &document.node, "an archetype")?;
@@ -202,7 +206,7 @@ impl Compiler {
         }
         let own = fields.need("archetype", &format!("its name, `{}`", key.name));
         if let Some(node) = own
-            && shape::scalar(node) != Some(key.name.as_str())
+            && fields::scalar(node) != Some(key.name.as_str())
         {
             let expected = format!("`{}`, as the file is called", key.name);
             wrong::<()>(review, node, expected);
@@ -215,8 +219,8 @@ impl Compiler {
     /// Numbers the series of a workload.
     fn series(
         &mut self,
-        review: &mut Review,
-        key: &Key,
+        review: &mut Diagnostics,
+        key: &NodeKey,
         workload: usize,
         shares: &[(usize, f64)],
     ) -> Option<Vec<Share>> {
@@ -248,8 +252,8 @@ impl Compiler {
     }
 }
 
-pub(super) fn bad_name(review: &mut Review, key: &Key) {
+pub(super) fn bad_name(review: &mut Diagnostics, key: &NodeKey) {
     review
-        .mistake(key.span, format!("`{}` cannot be a name", shape::short(&key.name)))
+        .mistake(key.span, format!("`{}` cannot be a name", fields::short(&key.name)))
         .expected("letters, digits, `-`, `_` and `.`, not beginning with `.`");
 }

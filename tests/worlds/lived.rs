@@ -113,26 +113,26 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             machine: Vec::new(),
             monitors: Vec::new(),
         });
-        let mut fold = RunAggregator::new(Arc::clone(&opening), shards);
+        let mut aggregator = RunAggregator::new(Arc::clone(&opening), shards);
         let (_keep, interrupts) = mpsc::channel(1);
         let (control, commands) = mpsc::channel(MAX_PENDING);
         send_commands(&world.steer, start, control);
         let outside = DispatchInputs { interrupts, commands };
-        let mut audience = SinkSet::default();
+        let mut sinks = SinkSet::default();
         let said = Arc::new(Mutex::new(Vec::new()));
-        audience.add("said", WhenFull::Block, Listener(Arc::clone(&said))).unwrap();
+        sinks.add("said", WhenFull::Block, Listener(Arc::clone(&said))).unwrap();
         let record = Arc::new(Mutex::new(Vec::new()));
-        audience.add("record", WhenFull::Block, Recorded(Arc::clone(&record))).unwrap();
+        sinks.add("record", WhenFull::Block, Recorded(Arc::clone(&record))).unwrap();
         let mut rss = || held(&world.memory, clock::now().since(start));
-        let vitals = ProcessGauges { rss: &mut rss, limit: None, monitors: &mut Vec::new };
-        let folds = DispatchIo { fold: &mut fold, audience: &mut audience, vitals };
-        dispatch::dispatch(plan, start, source, folds, outside).await;
+        let process = ProcessGauges { rss: &mut rss, limit: None, monitors: &mut Vec::new };
+        let io = DispatchIo { aggregator: &mut aggregator, sinks: &mut sinks, process };
+        dispatch::dispatch(plan, start, source, io, outside).await;
         if let Some(teardown) = &plan.teardown {
             alone(plan, teardown, &addresses, &target, globals).await;
         }
-        audience.join().unwrap();
+        sinks.join().unwrap();
         let said = std::mem::take(&mut *said.lock().unwrap());
-        let report = fold.conclude(Vec::new(), None);
+        let report = aggregator.conclude(Vec::new(), None);
         let again = again(&opening, &record.lock().unwrap(), None);
         Lived { report, again, target, before, said }
     })

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use super::super::diagnose::Review;
+use super::super::diagnostics::Diagnostics;
 use super::super::load::MAX_USERS;
-use super::super::{header, shape};
-use super::{DURATION, Hit};
+use super::super::{fields, header};
+use super::{DURATION, HitOptions};
 use crate::plan::load::OPEN_END;
 
 /// The methods of RFC 9110 §9 and RFC 5789, which are known in any case of letters.
@@ -21,7 +21,7 @@ pub(super) fn method(text: &str) -> String {
 }
 
 /// Reports what cannot be.
-pub(super) fn check(review: &mut Review, hit: &Hit) {
+pub(super) fn check(review: &mut Diagnostics, hit: &HitOptions) {
     let mut refuse = |flag: &str, message: String, expected: &str| {
         review.general(flag, message).expected(expected);
     };
@@ -49,7 +49,7 @@ pub(super) fn check(review: &mut Review, hit: &Hit) {
     }
     let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if hit.method.is_empty() || !hit.method.bytes().all(token) {
-        let message = format!("`{}` is no method", shape::short(&hit.method));
+        let message = format!("`{}` is no method", fields::short(&hit.method));
         refuse("--method", message, "a method such as GET or POST");
     }
     let hosts = hit.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host"));

@@ -6,8 +6,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::super::diagnose::Review;
-use super::super::{header, pem, reach_text, shape};
+use super::super::diagnostics::Diagnostics;
+use super::super::{fields, header, pem, reach_text};
 use crate::plan::Address;
 use crate::plan::reach::{Auth, Reach, Tls, Version};
 use crate::plan::template::Template;
@@ -20,7 +20,7 @@ const MAX_SOCKET_PATH: usize = 107;
 
 /// How the client of a hit behaves.
 #[derive(Clone, Debug)]
-pub struct Client {
+pub struct HitClient {
     /// Whether HTTP/2 is spoken: prior knowledge over plain TCP, ALPN over TLS.
     pub http2: bool,
     /// Whether a certificate that cannot be verified is accepted.
@@ -45,7 +45,7 @@ pub struct Client {
     pub proxy: Option<String>,
 }
 
-impl Default for Client {
+impl Default for HitClient {
     fn default() -> Self {
         Self {
             http2: false,
@@ -64,7 +64,7 @@ impl Default for Client {
 }
 
 /// How all origins are reached; `None` if a flag is wrong: that is reported.
-pub(super) fn reach(review: &mut Review, client: &Client) -> Option<Reach> {
+pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<Reach> {
     let before = review.count();
     let tls = tls(review, client);
     let mut refuse = |flag: &str, message: String, expected: &str| {
@@ -79,7 +79,7 @@ pub(super) fn reach(review: &mut Review, client: &Client) -> Option<Reach> {
     });
     for text in &client.connect_to {
         if connect_to(text).is_none() {
-            let message = format!("`{}` is no address", shape::short(text));
+            let message = format!("`{}` is no address", fields::short(text));
             refuse("--connect-to", message, "HOST:PORT or HOST1:PORT1:HOST2:PORT2");
         }
     }
@@ -115,7 +115,7 @@ pub(super) fn reach(review: &mut Review, client: &Client) -> Option<Reach> {
 }
 
 /// The same for one origin: `--connect-to` may name the one that it is for.
-pub(super) fn for_origin(reach: &Reach, client: &Client, address: &Address) -> Reach {
+pub(super) fn for_origin(reach: &Reach, client: &HitClient, address: &Address) -> Reach {
     let found = client.connect_to.iter().find_map(|text| {
         let (only, to) = connect_to(text)?;
         let is_for = only.is_none_or(|(host, port)| {
@@ -145,7 +145,7 @@ fn connect_to(text: &str) -> Option<ConnectTo<'_>> {
     Some((Some((host, port)), reach_text::address(address)?))
 }
 
-fn tls(review: &mut Review, client: &Client) -> Tls {
+fn tls(review: &mut Diagnostics, client: &HitClient) -> Tls {
     let mut refuse = |flag: &str, path: &Path, problem: &str, expected: &str| {
         review.general(flag, format!("`{}`: {problem}", path.display())).expected(expected);
     };
@@ -226,9 +226,9 @@ mod tests {
         ] {
             assert_eq!(connect_to(text), expect, "{text}");
         }
-        let client = Client {
+        let client = HitClient {
             connect_to: vec!["a.test::[::1]:81".to_owned(), "127.0.0.1:82".to_owned()],
-            ..Client::default()
+            ..HitClient::default()
         };
         let of = |host: &str| {
             let address =

@@ -11,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::diagnose::{Mistakes, Review};
+use super::diagnostics::{Diagnostics, Mistakes};
 use super::load::DEFAULT_MAX_USERS;
 use super::{compile, rules, safety};
 use crate::curve::Curve;
@@ -25,8 +25,8 @@ use crate::plan::{
 };
 use crate::seed::Seed;
 use crate::units::{Rate, nanos};
-pub use client::Client;
-use urls::{Aim, Aims};
+pub use client::HitClient;
+use urls::{HitTarget, HitTargets};
 
 /// How long a hit lasts where neither a length nor a count is given.
 pub const DURATION: Duration = Duration::from_secs(10);
@@ -36,7 +36,7 @@ pub const CONNECTIONS: u64 = 50;
 
 /// The words of `manada hit`.
 #[derive(Clone, Debug)]
-pub struct Hit {
+pub struct HitOptions {
     /// The URLs, queries included: each request takes one of them at random, one that is there
     /// twice twice as often.
     pub urls: Vec<String>,
@@ -56,7 +56,7 @@ pub struct Hit {
     /// The body.
     pub body: Option<Vec<u8>>,
     /// How the target is reached.
-    pub client: Client,
+    pub client: HitClient,
     /// How long a request may take; none: [`Service::TIMEOUT`].
     pub timeout: Option<Duration>,
     /// The seed; none: drawn.
@@ -73,8 +73,8 @@ pub struct Hit {
 ///
 /// Every word that is no URL, header, method, number, file or rule, each under the name of its
 /// flag.
-pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
-    let mut review = Review::default();
+pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
+    let mut review = Diagnostics::default();
     let method = check::method(&hit.method);
     let aims = urls::aims(&mut review, &hit.urls, &method);
     check::check(&mut review, hit);
@@ -130,14 +130,14 @@ pub fn plan(hit: &Hit) -> Result<Plan, Mistakes> {
 ///
 /// Mistakes in that file, and whatever of the plan is beyond it.
 pub fn within(mut plan: Plan, file: Option<&Path>, hosts: &[String]) -> Result<Plan, Mistakes> {
-    let mut review = Review::default();
+    let mut review = Diagnostics::default();
     let limits = safety::of_user(&mut review, file);
     safety::denied(&mut review, "hit", &plan, &limits.safety);
     safety::judge(&mut review, "hit", &mut plan, limits, hosts, false);
     review.close(Some(plan)).map(|(plan, _)| plan)
 }
 
-fn load(hit: &Hit) -> Load {
+fn load(hit: &HitOptions) -> Load {
     let length = match (hit.duration, hit.requests) {
         (Some(duration), _) => duration,
         (None, Some(_)) => Duration::from_nanos(OPEN_END),
@@ -162,7 +162,7 @@ fn load(hit: &Hit) -> Load {
 }
 
 /// Without keep-alive each request opens a connection of its own and closes it.
-fn policies(hit: &Hit) -> Policies {
+fn policies(hit: &HitOptions) -> Policies {
     if hit.client.keep_alive {
         return Policies::default();
     }
@@ -173,14 +173,14 @@ fn policies(hit: &Hit) -> Policies {
 }
 
 /// A user that sends one request in each iteration: the only one, or one drawn by weight.
-fn archetype(hit: &Hit, method: &str, aims: &Aims) -> Archetype {
+fn archetype(hit: &HitOptions, method: &str, aims: &HitTargets) -> Archetype {
     let headers: Vec<(String, Template)> = hit
         .headers
         .iter()
         .map(|(name, value)| (name.clone(), Template::literal(value.trim())))
         .collect();
     let body = hit.body.clone().map_or(Body::None, Body::Bytes);
-    let call = |aim: &Aim| Call {
+    let call = |aim: &HitTarget| Call {
         series: aim.series,
         service: aim.origin,
         request: Request {
@@ -205,7 +205,7 @@ fn archetype(hit: &Hit, method: &str, aims: &Aims) -> Archetype {
     let mut archetype = Archetype::of_calls("hit", calls, aims.names.clone());
     if let [_, _, ..] = aims.list.as_slice() {
         let (count, end) = (aims.list.len(), aims.list.len() * 2 + 1);
-        let way = |(index, aim): (usize, &Aim)| (aim.weight, 1 + 2 * index);
+        let way = |(index, aim): (usize, &HitTarget)| (aim.weight, 1 + 2 * index);
         let ways = aims.list.iter().enumerate().map(way).collect();
         let branches = (0..count).flat_map(|index| [Step::Call(index), Step::Jump(end)]);
         archetype.steps = [Step::Choose(Choice { ways })]

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn hit(url: &str) -> Hit {
-    Hit {
+fn hit(url: &str) -> HitOptions {
+    HitOptions {
         urls: vec![url.to_owned()],
         connections: None,
         duration: None,
@@ -12,7 +12,7 @@ fn hit(url: &str) -> Hit {
         method: "GET".to_owned(),
         headers: Vec::new(),
         body: None,
-        client: Client::default(),
+        client: HitClient::default(),
         timeout: None,
         seed: Seed::new(1),
         thresholds: Vec::new(),
@@ -38,21 +38,21 @@ fn a_url_is_a_whole_plan() {
 
 #[test]
 fn counts_and_rates_choose_the_model() {
-    let counted = plan(&Hit { requests: Some(1_000), ..hit("http://x") }).unwrap();
+    let counted = plan(&HitOptions { requests: Some(1_000), ..hit("http://x") }).unwrap();
     let Load::Closed(users) = &counted.workloads[0].load else { panic!("closed") };
     assert_eq!(users.bound, Bound::Iterations(1_000));
     assert_eq!(counted.load_end(), None);
     let rate = Some(Rate::per_s(100));
-    let open = plan(&Hit { rate, requests: Some(5), ..hit("http://x") }).unwrap();
+    let open = plan(&HitOptions { rate, requests: Some(5), ..hit("http://x") }).unwrap();
     let Load::Open(arrivals) = &open.workloads[0].load else { panic!("open") };
     assert_eq!((arrivals.max_users, arrivals.iterations), (10_000, Some(5)));
-    let few = plan(&Hit { rate, connections: Some(7), ..hit("http://x") }).unwrap();
+    let few = plan(&HitOptions { rate, connections: Some(7), ..hit("http://x") }).unwrap();
     assert_eq!(few.peak_users(), 7);
 }
 
 #[test]
 fn every_wrong_word_is_named() {
-    let wrong = Hit {
+    let wrong = HitOptions {
         connections: Some(0),
         requests: Some(0),
         method: "GE T".to_owned(),
@@ -83,7 +83,7 @@ fn each_url_has_its_path_its_origin_and_its_weight() {
         "http://a.test/x?k=2",
     ];
     let urls = urls.map(str::to_owned).to_vec();
-    let plan = plan(&Hit { urls, ..hit("") }).unwrap();
+    let plan = plan(&HitOptions { urls, ..hit("") }).unwrap();
     let services: Vec<&str> = plan.services.iter().map(|service| service.name.as_str()).collect();
     assert_eq!(services, ["a.test", "b.test:8443"]);
     let names: Vec<&str> = plan.steps.iter().map(|series| series.name.as_str()).collect();
@@ -99,10 +99,11 @@ fn each_url_has_its_path_its_origin_and_its_weight() {
 
 #[test]
 fn counted_requests_come_after_the_warm_up() {
-    let counted = Hit { requests: Some(5), warmup: Duration::from_secs(2), ..hit("http://x") };
+    let counted =
+        HitOptions { requests: Some(5), warmup: Duration::from_secs(2), ..hit("http://x") };
     assert_eq!(plan(&counted).unwrap().uncounted, Duration::from_secs(2));
     // 3/s: starts 0 to 5 are due before second 2, the first of them at once.
-    let open = plan(&Hit { rate: Some(Rate::per_s(3)), ..counted }).unwrap();
+    let open = plan(&HitOptions { rate: Some(Rate::per_s(3)), ..counted }).unwrap();
     let Load::Open(arrivals) = &open.workloads[0].load else { panic!("open") };
     assert_eq!(arrivals.iterations, Some(6 + 5));
 }
@@ -110,7 +111,7 @@ fn counted_requests_come_after_the_warm_up() {
 #[test]
 fn known_methods_are_sent_in_capitals_and_others_as_written() {
     for (written, sent) in [("get", "GET"), ("Post", "POST"), ("PURGE", "PURGE"), ("x", "x")] {
-        let plan = plan(&Hit { method: written.to_owned(), ..hit("http://x") }).unwrap();
+        let plan = plan(&HitOptions { method: written.to_owned(), ..hit("http://x") }).unwrap();
         assert_eq!(plan.archetypes[0].calls[0].request.method, sent);
     }
 }

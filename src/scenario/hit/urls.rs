@@ -2,8 +2,8 @@
 //!
 //! Invariant: a query, which may hold credentials, is in no name.
 
-use super::super::diagnose::Review;
-use super::super::{service, shape};
+use super::super::diagnostics::Diagnostics;
+use super::super::{fields, service};
 use crate::plan::Address;
 use crate::plan::template::{Encoding, Template};
 
@@ -13,18 +13,18 @@ pub(super) const MOST: usize = 1_000;
 
 /// All that a hit is aimed at.
 #[derive(Debug)]
-pub(super) struct Aims {
+pub(super) struct HitTargets {
     /// The different origins, with the names of their services.
     pub origins: Vec<(String, Address)>,
     /// The names of the steps.
     pub names: Vec<String>,
     /// The different URLs.
-    pub list: Vec<Aim>,
+    pub list: Vec<HitTarget>,
 }
 
 /// One URL.
 #[derive(Debug)]
-pub(super) struct Aim {
+pub(super) struct HitTarget {
     /// Index into [`Aims::origins`].
     pub origin: usize,
     /// Path and query.
@@ -36,7 +36,7 @@ pub(super) struct Aim {
 }
 
 /// Reads the URLs; `None` if one of them cannot be read or there are too many: that is reported.
-pub(super) fn aims(review: &mut Review, urls: &[String], method: &str) -> Option<Aims> {
+pub(super) fn aims(review: &mut Diagnostics, urls: &[String], method: &str) -> Option<HitTargets> {
     // The order of their first mention, each once.
     let mut counted: Vec<(&str, f64)> = Vec::new();
     let mut known = std::collections::HashMap::new();
@@ -75,7 +75,7 @@ pub(super) fn aims(review: &mut Review, urls: &[String], method: &str) -> Option
     let several = origins.len() > 1;
     let (mut names, mut list) = (Vec::new(), Vec::new());
     for (origin, rest, weight) in parts {
-        let bare = shape::short(rest.split('?').next().unwrap_or(&rest));
+        let bare = fields::short(rest.split('?').next().unwrap_or(&rest));
         let host = if several { origins[origin].1.origin() } else { String::new() };
         let name = format!("{method} {host}{bare}");
         let series = names.iter().position(|known| *known == name).unwrap_or(names.len());
@@ -83,13 +83,13 @@ pub(super) fn aims(review: &mut Review, urls: &[String], method: &str) -> Option
             names.push(name);
         }
         let path = Template::encoded(&rest, Encoding::Url).ok()?;
-        list.push(Aim { origin, path, series: u16::try_from(series).ok()?, weight });
+        list.push(HitTarget { origin, path, series: u16::try_from(series).ok()?, weight });
     }
-    Some(Aims { origins, names, list })
+    Some(HitTargets { origins, names, list })
 }
 
 /// The origin of a URL, and its path with its query.
-fn split(review: &mut Review, url: &str) -> Option<(Address, String)> {
+fn split(review: &mut Diagnostics, url: &str) -> Option<(Address, String)> {
     // As browsers and curl do: no scheme means http, and a fragment is never sent.
     let plain = url.split('#').next().unwrap_or(url);
     let full = if plain.contains("://") { plain.to_owned() } else { format!("http://{plain}") };
@@ -103,7 +103,7 @@ fn split(review: &mut Review, url: &str) -> Option<(Address, String)> {
         }
         Err(problem) => {
             review
-                .general("URL", format!("`{}` {problem}", shape::short(url)))
+                .general("URL", format!("`{}` {problem}", fields::short(url)))
                 .expected("a URL such as http://127.0.0.1:8080/products?page=1");
             None
         }

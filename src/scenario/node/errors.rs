@@ -4,7 +4,7 @@
 
 use serde_saphyr::{DuplicateKeyPolicy, Error, UserMessageFormatter};
 
-use super::super::diagnose::{Review, Span};
+use super::super::diagnostics::{Diagnostics, SourceSpan};
 use super::{read, span_of};
 
 /// The most blocks of a file that are looked at when it is no YAML.
@@ -23,7 +23,7 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 ///
 /// A parser cannot go on after an error. So each block of the file that begins in its first column
 /// after the error is read by itself.
-pub(super) fn report_all(review: &mut Review, source: usize, text: &str, error: &Error) {
+pub(super) fn report_all(review: &mut Diagnostics, source: usize, text: &str, error: &Error) {
     report(review, (source, 0), text, error);
     let Some(location) = error.location().filter(|_| !is_too_much(error)) else { return };
     let first = span_of(source, text, &location).start;
@@ -63,11 +63,11 @@ fn is_too_much(error: &Error) -> bool {
 }
 
 /// Reports an error in a text that begins at byte `begin` of its file.
-fn report(review: &mut Review, (source, begin): (usize, usize), text: &str, error: &Error) {
-    let span = error
-        .location()
-        .map_or(Span { source, start: 0, end: 0 }, |location| span_of(source, text, &location));
-    let span = Span { start: span.start + begin, end: span.end + begin, ..span };
+fn report(review: &mut Diagnostics, (source, begin): (usize, usize), text: &str, error: &Error) {
+    let span = error.location().map_or(SourceSpan { source, start: 0, end: 0 }, |location| {
+        span_of(source, text, &location)
+    });
+    let span = SourceSpan { start: span.start + begin, end: span.end + begin, ..span };
     let (message, help) = explain(error);
     let mistake = review.mistake(span, message);
     if let Some(help) = help {

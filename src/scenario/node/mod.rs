@@ -12,41 +12,41 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{DuplicateKeyPolicy, Error, Location, Options, Spanned};
 
-use super::diagnose::{Review, Span};
+use super::diagnostics::{Diagnostics, SourceSpan};
 
 /// A value and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
-    pub span: Span,
-    pub kind: Kind,
+    pub span: SourceSpan,
+    pub kind: NodeKind,
 }
 
 /// A key and where it stands.
 #[derive(Clone, Debug)]
-pub(crate) struct Key {
+pub(crate) struct NodeKey {
     pub name: String,
-    pub span: Span,
+    pub span: SourceSpan,
 }
 
 /// What a value is.
 #[derive(Clone, Debug)]
-pub(crate) enum Kind {
+pub(crate) enum NodeKind {
     Null,
     Bool(bool),
     /// A number, as it was written and as it is.
     Number(String, f64),
     Text(String),
     List(Vec<Node>),
-    Map(Vec<(Key, Node)>),
+    Map(Vec<(NodeKey, Node)>),
 }
 
 /// Parses a file that is under review as number `source`; a mistake is reported there.
-pub(crate) fn parse(review: &mut Review, source: usize, text: &str) -> Option<Node> {
-    let whole = Span { source, start: 0, end: 0 };
+pub(crate) fn parse(review: &mut Diagnostics, source: usize, text: &str) -> Option<Node> {
+    let whole = SourceSpan { source, start: 0, end: 0 };
     let node = value(review, source, text)?;
     match node.kind {
-        Kind::Map(_) => Some(node),
-        Kind::Null => {
+        NodeKind::Map(_) => Some(node),
+        NodeKind::Null => {
             review.mistake(whole, "the file is empty").help(
                 "`manada run scenarios/quickstart.yaml` shows a small scenario to begin with",
             );
@@ -62,7 +62,7 @@ pub(crate) fn parse(review: &mut Review, source: usize, text: &str) -> Option<No
 }
 
 /// Parses a text that may be any value.
-pub(crate) fn value(review: &mut Review, source: usize, text: &str) -> Option<Node> {
+pub(crate) fn value(review: &mut Diagnostics, source: usize, text: &str) -> Option<Node> {
     match read(text, DuplicateKeyPolicy::Error) {
         Ok(root) => Some(Converter { review, source, text }.node(root)),
         Err(error) => {
@@ -82,7 +82,7 @@ pub(crate) fn value(review: &mut Review, source: usize, text: &str) -> Option<No
     }
 }
 
-fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Spanned<Raw>, Error> {
+fn read(text: &str, duplicate_keys: DuplicateKeyPolicy) -> Result<Spanned<RawValue>, Error> {
     serde_saphyr::from_str_with_options(text, options(duplicate_keys))
 }
 
@@ -113,16 +113,16 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
 }
 
 /// A value as the YAML crate hands it over.
-enum Raw {
+enum RawValue {
     Null,
     Bool(bool),
     Number(f64, String),
     Text(String),
-    List(Vec<Spanned<Raw>>),
-    Map(Vec<(Spanned<Raw>, Spanned<Raw>)>),
+    List(Vec<Spanned<RawValue>>),
+    Map(Vec<(Spanned<RawValue>, Spanned<RawValue>)>),
 }
 
-impl<'de> Deserialize<'de> for Raw {
+impl<'de> Deserialize<'de> for RawValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_any(RawVisitor)
     }
@@ -131,74 +131,74 @@ impl<'de> Deserialize<'de> for Raw {
 struct RawVisitor;
 
 impl<'de> Visitor<'de> for RawVisitor {
-    type Value = Raw;
+    type Value = RawValue;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a value")
     }
 
-    fn visit_unit<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
+    fn visit_unit<E>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
     }
 
-    fn visit_none<E>(self) -> Result<Raw, E> {
-        Ok(Raw::Null)
+    fn visit_none<E>(self) -> Result<RawValue, E> {
+        Ok(RawValue::Null)
     }
 
-    fn visit_bool<E>(self, value: bool) -> Result<Raw, E> {
-        Ok(Raw::Bool(value))
+    fn visit_bool<E>(self, value: bool) -> Result<RawValue, E> {
+        Ok(RawValue::Bool(value))
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Raw, E> {
-        Ok(Raw::Number(value as f64, value.to_string()))
+    fn visit_i64<E>(self, value: i64) -> Result<RawValue, E> {
+        Ok(RawValue::Number(value as f64, value.to_string()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Raw, E> {
-        Ok(Raw::Number(value as f64, value.to_string()))
+    fn visit_u64<E>(self, value: u64) -> Result<RawValue, E> {
+        Ok(RawValue::Number(value as f64, value.to_string()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Raw, E> {
-        Ok(Raw::Number(value, format!("{value:?}")))
+    fn visit_f64<E>(self, value: f64) -> Result<RawValue, E> {
+        Ok(RawValue::Number(value, format!("{value:?}")))
     }
 
-    fn visit_str<E>(self, value: &str) -> Result<Raw, E> {
-        Ok(Raw::Text(value.to_owned()))
+    fn visit_str<E>(self, value: &str) -> Result<RawValue, E> {
+        Ok(RawValue::Text(value.to_owned()))
     }
 
-    fn visit_string<E>(self, value: String) -> Result<Raw, E> {
-        Ok(Raw::Text(value))
+    fn visit_string<E>(self, value: String) -> Result<RawValue, E> {
+        Ok(RawValue::Text(value))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Raw, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<RawValue, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = seq.next_element()? {
             items.push(item);
         }
-        Ok(Raw::List(items))
+        Ok(RawValue::List(items))
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Raw, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<RawValue, A::Error> {
         let mut entries = Vec::new();
         while let Some(entry) = map.next_entry()? {
             entries.push(entry);
         }
-        Ok(Raw::Map(entries))
+        Ok(RawValue::Map(entries))
     }
 }
 
 struct Converter<'a> {
-    review: &'a mut Review,
+    review: &'a mut Diagnostics,
     source: usize,
     text: &'a str,
 }
 
 impl Converter<'_> {
-    fn node(&mut self, raw: Spanned<Raw>) -> Node {
+    fn node(&mut self, raw: Spanned<RawValue>) -> Node {
         let span = span_of(self.source, self.text, &raw.defined);
         let kind = match raw.value {
-            Raw::Null => Kind::Null,
-            Raw::Bool(value) => Kind::Bool(value),
-            Raw::Number(value, shown) => {
+            RawValue::Null => NodeKind::Null,
+            RawValue::Bool(value) => NodeKind::Bool(value),
+            RawValue::Number(value, shown) => {
                 // As it was written, where that is a plain decimal: `1.10` stays `1.10`.
                 let written = self.text.get(span.start..span.end).unwrap_or_default().trim();
                 let plain = written.bytes().all(|b| b.is_ascii_digit() || b"-.eE".contains(&b));
@@ -210,21 +210,26 @@ impl Converter<'_> {
                             format!("this is the number {digits}, without its leading zeros"),
                             &format!("quote it if the zeros matter: `\"{written}\"`"),
                         );
-                        Kind::Number(digits, value)
+                        NodeKind::Number(digits, value)
                     }
-                    None => Kind::Number(if keep { written.to_owned() } else { shown }, value),
+                    None => NodeKind::Number(if keep { written.to_owned() } else { shown }, value),
                 }
             }
-            Raw::Text(text) => Kind::Text(text),
-            Raw::List(items) => Kind::List(items.into_iter().map(|item| self.node(item)).collect()),
-            Raw::Map(entries) => Kind::Map(self.entries(entries)),
+            RawValue::Text(text) => NodeKind::Text(text),
+            RawValue::List(items) => {
+                NodeKind::List(items.into_iter().map(|item| self.node(item)).collect())
+            }
+            RawValue::Map(entries) => NodeKind::Map(self.entries(entries)),
         };
         Node { span, kind }
     }
 
     /// The entries of a map. Of a key that is there twice the first counts, and the second is
     /// reported with the place of the first.
-    fn entries(&mut self, entries: Vec<(Spanned<Raw>, Spanned<Raw>)>) -> Vec<(Key, Node)> {
+    fn entries(
+        &mut self,
+        entries: Vec<(Spanned<RawValue>, Spanned<RawValue>)>,
+    ) -> Vec<(NodeKey, Node)> {
         let mut first: HashMap<String, usize> = HashMap::new();
         let mut kept = Vec::new();
         for (key, value) in entries {
@@ -244,22 +249,26 @@ impl Converter<'_> {
         kept
     }
 
-    fn entry(&mut self, key: Spanned<Raw>, value: Spanned<Raw>) -> Option<(Key, Node)> {
+    fn entry(
+        &mut self,
+        key: Spanned<RawValue>,
+        value: Spanned<RawValue>,
+    ) -> Option<(NodeKey, Node)> {
         let key = self.node(key);
         let value = self.node(value);
         let name = match key.kind {
-            Kind::Text(name) | Kind::Number(name, _) => name,
-            Kind::Bool(truth) => truth.to_string(),
-            Kind::Null => "null".to_owned(),
-            Kind::List(_) | Kind::Map(_) => {
+            NodeKind::Text(name) | NodeKind::Number(name, _) => name,
+            NodeKind::Bool(truth) => truth.to_string(),
+            NodeKind::Null => "null".to_owned(),
+            NodeKind::List(_) | NodeKind::Map(_) => {
                 let mistake = self.review.mistake(key.span, "a key has to be a plain name");
-                if matches!(key.kind, Kind::Map(_)) {
+                if matches!(key.kind, NodeKind::Map(_)) {
                     mistake.help("a value with `{{ }}` needs quotes: \"{{ … }}\"");
                 }
                 return None;
             }
         };
-        Some((Key { name, span: key.span }, value))
+        Some((NodeKey { name, span: key.span }, value))
     }
 }
 
@@ -276,15 +285,15 @@ fn without_zeros(written: &str) -> Option<String> {
 }
 
 /// A location as a range of bytes; nodes of several lines are marked on their first.
-fn span_of(source: usize, text: &str, location: &Location) -> Span {
+fn span_of(source: usize, text: &str, location: &Location) -> SourceSpan {
     let span = location.span();
     let (Some(start), Some(length)) = (span.byte_offset(), span.byte_len()) else {
         let start = offset_of(text, location.line(), location.column());
-        return Span { source, start, end: start };
+        return SourceSpan { source, start, end: start };
     };
     let start = (start as usize).min(text.len());
     let end = start.saturating_add(length as usize).min(text.len());
-    Span { source, start, end }
+    SourceSpan { source, start, end }
 }
 
 /// The byte at a line and column, both from 1: errors of the scanner carry no bytes.

@@ -3,8 +3,11 @@
 //! Invariant: what comes out is in order (`min ≤ start ≤ max`), and nothing is without effect.
 
 use super::breakers::failures_of;
-use super::{Fields, Kind, MAX_PATTERNS, Node, Placed, Review, block, in_order, pattern, said};
-use super::{shape, wrong};
+use super::{
+    Diagnostics, Fields, MAX_PATTERNS, Node, NodeKind, PlacedPattern, block, in_order, pattern,
+    said,
+};
+use super::{fields, wrong};
 use crate::plan::policy::{Backoff, HedgeAfter, Hedging, Limits, Retries, Timeouts};
 
 /// The most retries of a call.
@@ -19,14 +22,14 @@ pub(in crate::scenario) const MAX_FACTOR: f64 = 100.0;
 /// Hedging where nothing is said.
 const HEDGING: Hedging = Hedging { after: HedgeAfter::Percentile(95.0), budget: 0.05 };
 
-pub(super) fn timeouts(review: &mut Review, node: &Node) -> Option<Timeouts> {
+pub(super) fn timeouts(review: &mut Diagnostics, node: &Node) -> Option<Timeouts> {
     let expected = "`{ adaptive: true, start: 5s }`";
     block(review, node, "`timeouts`", expected, Timeouts::default(), |review, fields, mut law| {
         let mut adaptive = true;
-        fields.set(review, "adaptive", &mut adaptive, shape::truth);
-        let start = said(review, fields, "start", shape::some_duration);
-        let min = said(review, fields, "min", shape::some_duration);
-        let max = said(review, fields, "max", shape::some_duration);
+        fields.set(review, "adaptive", &mut adaptive, fields::truth);
+        let start = said(review, fields, "start", fields::some_duration);
+        let min = said(review, fields, "min", fields::some_duration);
+        let max = said(review, fields, "max", fields::some_duration);
         in_order(review, ("min", min), ("start", start));
         in_order(review, ("start", start), ("max", max));
         if start.is_none() {
@@ -38,8 +41,8 @@ pub(super) fn timeouts(review: &mut Review, node: &Node) -> Option<Timeouts> {
         law.start = start.unwrap_or_else(|| law.start.min(law.max).max(law.min));
         fields.set(review, "percentile", &mut law.percentile, percentile);
         fields.set(review, "factor", &mut law.factor, factor);
-        let window = |review: &mut Review, node: &Node| {
-            shape::count(review, node, WINDOWS.0, WINDOWS.1).map(|window| window as usize)
+        let window = |review: &mut Diagnostics, node: &Node| {
+            fields::count(review, node, WINDOWS.0, WINDOWS.1).map(|window| window as usize)
         };
         fields.set(review, "window", &mut law.window, window);
         adaptive.then_some(law)
@@ -47,8 +50,8 @@ pub(super) fn timeouts(review: &mut Review, node: &Node) -> Option<Timeouts> {
 }
 
 /// A percentile from 50 to below 100, as `95` or `p95`.
-fn percentile(review: &mut Review, node: &Node) -> Option<f64> {
-    let text = shape::scalar(node).unwrap_or_default();
+fn percentile(review: &mut Diagnostics, node: &Node) -> Option<f64> {
+    let text = fields::scalar(node).unwrap_or_default();
     let number: Option<f64> = text.strip_prefix('p').unwrap_or(text).parse().ok();
     match number.filter(|number| (50.0..100.0).contains(number)) {
         None => wrong(review, node, "a percentile from 50 to 99.9, such as 95"),
@@ -56,16 +59,16 @@ fn percentile(review: &mut Review, node: &Node) -> Option<f64> {
     }
 }
 
-fn factor(review: &mut Review, node: &Node) -> Option<f64> {
+fn factor(review: &mut Diagnostics, node: &Node) -> Option<f64> {
     match node.kind {
-        Kind::Number(_, factor) if (1.0..=MAX_FACTOR).contains(&factor) => Some(factor),
+        NodeKind::Number(_, factor) if (1.0..=MAX_FACTOR).contains(&factor) => Some(factor),
         _ => wrong(review, node, format!("a factor from 1 to {MAX_FACTOR}, such as 1.5")),
     }
 }
 
-pub(super) fn retries(review: &mut Review, node: &Node) -> Option<Retries> {
+pub(super) fn retries(review: &mut Diagnostics, node: &Node) -> Option<Retries> {
     let default = Retries::default();
-    if let Kind::Number(..) = node.kind {
+    if let NodeKind::Number(..) = node.kind {
         let max = max_retries(review, node)?;
         return (max > 0).then_some(Retries { max, ..default });
     }
@@ -78,50 +81,50 @@ pub(super) fn retries(review: &mut Review, node: &Node) -> Option<Retries> {
             fields.finish(review);
             Some(law)
         });
-        fields.set(review, "budget", &mut law.budget, |review, node| match shape::scalar(node) {
+        fields.set(review, "budget", &mut law.budget, |review, node| match fields::scalar(node) {
             Some("none") => Some(None),
-            _ => shape::share(review, node, "10%, or `none`").map(Some),
+            _ => fields::share(review, node, "10%, or `none`").map(Some),
         });
         fields.set(review, "when", &mut law.when, failures_of);
-        fields.set(review, "retry_after", &mut law.retry_after, shape::truth);
-        fields.set(review, "patience", &mut law.patience, shape::some_duration);
-        fields.set(review, "unsafe_methods", &mut law.unsafe_methods, shape::truth);
+        fields.set(review, "retry_after", &mut law.retry_after, fields::truth);
+        fields.set(review, "patience", &mut law.patience, fields::some_duration);
+        fields.set(review, "unsafe_methods", &mut law.unsafe_methods, fields::truth);
         (law.max > 0).then_some(law)
     })
 }
 
-fn max_retries(review: &mut Review, node: &Node) -> Option<u32> {
-    shape::count(review, node, 0, MAX_RETRIES).and_then(|count| u32::try_from(count).ok())
+fn max_retries(review: &mut Diagnostics, node: &Node) -> Option<u32> {
+    fields::count(review, node, 0, MAX_RETRIES).and_then(|count| u32::try_from(count).ok())
 }
 
 /// What belongs where a backoff is asked for.
 const BACKOFF: &str = "`{ base: 100ms, factor: 2, max: 10s, jitter: full }`";
 
-pub(super) fn connect_backoff(review: &mut Review, node: &Node) -> Option<Backoff> {
+pub(super) fn connect_backoff(review: &mut Diagnostics, node: &Node) -> Option<Backoff> {
     block(review, node, "a backoff", BACKOFF, Backoff::default(), |review, fields, law| {
         Some(backoff(review, fields, law))
     })
 }
 
-fn backoff(review: &mut Review, fields: &mut Fields<'_>, mut law: Backoff) -> Backoff {
-    let base = said(review, fields, "base", shape::some_duration);
-    let max = said(review, fields, "max", shape::some_duration);
+fn backoff(review: &mut Diagnostics, fields: &mut Fields<'_>, mut law: Backoff) -> Backoff {
+    let base = said(review, fields, "base", fields::some_duration);
+    let max = said(review, fields, "max", fields::some_duration);
     in_order(review, ("base", base), ("max", max));
     let [base, max] = [base, max].map(|said| said.map(|(_, time)| time));
     law.max = max.unwrap_or_else(|| law.max.max(base.unwrap_or_default()));
     law.base = base.unwrap_or_else(|| law.base.min(law.max));
     fields.set(review, "factor", &mut law.factor, factor);
     fields.set(review, "jitter", &mut law.jitter, |review, node| {
-        shape::word(review, node, &[("full", true), ("none", false)])
+        fields::word(review, node, &[("full", true), ("none", false)])
     });
     law
 }
 
-pub(super) fn hedging(review: &mut Review, node: &Node) -> Option<Hedging> {
+pub(super) fn hedging(review: &mut Diagnostics, node: &Node) -> Option<Hedging> {
     let expected = "`{ after: p95, budget: 5% }`";
     block(review, node, "`hedging`", expected, HEDGING, |review, fields, mut law| {
         fields.set(review, "after", &mut law.after, |review, node| {
-            let text = shape::scalar(node).unwrap_or_default();
+            let text = fields::scalar(node).unwrap_or_default();
             if text.starts_with('p') {
                 return percentile(review, node).map(HedgeAfter::Percentile);
             }
@@ -130,20 +133,24 @@ pub(super) fn hedging(review: &mut Review, node: &Node) -> Option<Hedging> {
                 _ => wrong(review, node, "a percentile such as p95, or a duration such as 200ms"),
             }
         });
-        let share = |review: &mut Review, node: &Node| shape::share(review, node, "5%");
+        let share = |review: &mut Diagnostics, node: &Node| fields::share(review, node, "5%");
         fields.set(review, "budget", &mut law.budget, share);
         Some(law)
     })
 }
 
-pub(super) fn limits(review: &mut Review, node: &Node, patterns: &mut Vec<Placed>) -> Limits {
+pub(super) fn limits(
+    review: &mut Diagnostics,
+    node: &Node,
+    patterns: &mut Vec<PlacedPattern>,
+) -> Limits {
     let expected = "rates such as `{ global: 2000/s, per_user: 5/s }`, or `false`";
     let mut limits = Limits::default();
-    if let Kind::Bool(false) = node.kind {
+    if let NodeKind::Bool(false) = node.kind {
         return limits;
     }
     let Some(mut fields) = Fields::like(review, node, "`limits`", expected) else { return limits };
-    let rate = |review: &mut Review, node: &Node| some_rate(review, node).map(Some);
+    let rate = |review: &mut Diagnostics, node: &Node| some_rate(review, node).map(Some);
     fields.set(review, "global", &mut limits.global, rate);
     fields.set(review, "per_user", &mut limits.per_user, rate);
     fields.set(review, "per_source", &mut limits.per_source, rate);
@@ -151,7 +158,7 @@ pub(super) fn limits(review: &mut Review, node: &Node, patterns: &mut Vec<Placed
         limits.per_endpoint = per_endpoint(review, node, patterns);
     }
     let wait = fields.entry("wait");
-    limits.wait = wait.and_then(|(_, node)| shape::some_duration(review, node));
+    limits.wait = wait.and_then(|(_, node)| fields::some_duration(review, node));
     let mistakes = review.count();
     fields.finish(review);
     if let Some((key, _)) = wait
@@ -164,12 +171,12 @@ pub(super) fn limits(review: &mut Review, node: &Node, patterns: &mut Vec<Placed
 }
 
 fn per_endpoint(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
-    patterns: &mut Vec<Placed>,
+    patterns: &mut Vec<PlacedPattern>,
 ) -> Vec<(crate::plan::Pattern, u64)> {
     let expected = "a map of endpoints, such as `{ \"POST /login\": 50/s }`";
-    let entries = shape::entries(review, node, expected).unwrap_or_default();
+    let entries = fields::entries(review, node, expected).unwrap_or_default();
     if entries.len() > MAX_PATTERNS {
         review.mistake(node.span, format!("more than {MAX_PATTERNS} patterns of endpoints"));
         return Vec::new();
@@ -187,8 +194,8 @@ fn per_endpoint(
 }
 
 /// A rate above zero, in units of a `Rate`.
-fn some_rate(review: &mut Review, node: &Node) -> Option<u64> {
-    match shape::rate(review, node)?.units() {
+fn some_rate(review: &mut Diagnostics, node: &Node) -> Option<u64> {
+    match fields::rate(review, node)?.units() {
         0 => wrong(review, node, "a rate above zero, such as 100/s"),
         units => Some(units),
     }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Fields, Kind, Node, Review, block, few, shape, wrong};
+use super::{Diagnostics, Fields, Node, NodeKind, block, few, fields, wrong};
 use crate::plan::policy::{Breaker, Breakers, Failures, Trips};
 
 /// The most failures, probes or successes that a breaker counts.
@@ -22,9 +22,9 @@ pub(super) fn all() -> Breakers {
 }
 
 /// The levels that are named, over what the client has without them.
-pub(super) fn breakers(review: &mut Review, node: &Node, mut over: Breakers) -> Breakers {
+pub(super) fn breakers(review: &mut Diagnostics, node: &Node, mut over: Breakers) -> Breakers {
     let expected = "levels such as `{ endpoint: { failures: 5, open: 10s } }`";
-    if let Kind::Bool(on) = node.kind {
+    if let NodeKind::Bool(on) = node.kind {
         return if on { all() } else { Breakers::default() };
     }
     let Some(mut fields) = Fields::like(review, node, "`breakers`", expected) else { return over };
@@ -47,7 +47,7 @@ pub(super) fn breakers(review: &mut Review, node: &Node, mut over: Breakers) -> 
     over
 }
 
-fn one(review: &mut Review, fields: &mut Fields<'_>, mut breaker: Breaker) -> Breaker {
+fn one(review: &mut Diagnostics, fields: &mut Fields<'_>, mut breaker: Breaker) -> Breaker {
     let (failures, share) = (fields.take("failures"), fields.entry("share"));
     let (window, least) = (fields.entry("window"), fields.entry("least"));
     if let (Some(_), Some((key, _))) = (failures, share) {
@@ -59,8 +59,8 @@ fn one(review: &mut Review, fields: &mut Fields<'_>, mut breaker: Breaker) -> Br
         breaker.trips = Trips::InARow(failures);
     }
     if let Some((_, node)) = share {
-        let share = shape::share(review, node, "50%");
-        let window = window.and_then(|(_, node)| shape::some_duration(review, node));
+        let share = fields::share(review, node, "50%");
+        let window = window.and_then(|(_, node)| fields::some_duration(review, node));
         let least = least.and_then(|(_, node)| few(review, node, MAX_COUNT));
         if let Some(share) = share {
             let (window, least) = (window.unwrap_or(WINDOW), least.unwrap_or(LEAST));
@@ -70,8 +70,8 @@ fn one(review: &mut Review, fields: &mut Fields<'_>, mut breaker: Breaker) -> Br
         let message = format!("`{}` belongs to a `share` of failures", key.name);
         review.mistake(key.span, message).expected("`share: 50%` beside it");
     }
-    fields.set(review, "open", &mut breaker.open, shape::some_duration);
-    let few = |review: &mut Review, node: &Node| few(review, node, MAX_COUNT);
+    fields.set(review, "open", &mut breaker.open, fields::some_duration);
+    let few = |review: &mut Diagnostics, node: &Node| few(review, node, MAX_COUNT);
     fields.set(review, "probes", &mut breaker.probes, few);
     fields.set(review, "successes", &mut breaker.successes, few);
     fields.set(review, "when", &mut breaker.when, failures_of);
@@ -79,16 +79,16 @@ fn one(review: &mut Review, fields: &mut Fields<'_>, mut breaker: Breaker) -> Br
 }
 
 /// Which ends of an attempt are failures.
-pub(super) fn failures_of(review: &mut Review, node: &Node) -> Option<Failures> {
+pub(super) fn failures_of(review: &mut Diagnostics, node: &Node) -> Option<Failures> {
     const EXPECTED: &str =
         "`connect`, `timeout`, `broken`, or statuses such as 503, 5xx or \"500-504\"";
-    let items = shape::one_or_more(node);
+    let items = fields::one_or_more(node);
     if items.is_empty() {
         return wrong(review, node, EXPECTED);
     }
     let mut found = Failures::default();
     for item in items {
-        match shape::scalar(item) {
+        match fields::scalar(item) {
             Some("connect") => found.connect = true,
             Some("timeout") => found.timeout = true,
             Some("broken") => found.broken = true,

@@ -6,7 +6,7 @@
 
 mod attempts;
 mod breakers;
-mod distress;
+mod degradation;
 mod pools;
 #[cfg(test)]
 mod tests;
@@ -15,9 +15,9 @@ pub(super) use attempts::{MAX_FACTOR, MAX_RETRIES, WINDOWS};
 pub(super) use breakers::MAX_COUNT;
 pub(super) use pools::MAX_CONNECTIONS;
 
-use super::diagnose::{Review, Span};
-use super::node::{Kind, Node};
-use super::shape::{self, Fields, wrong};
+use super::diagnostics::{Diagnostics, SourceSpan};
+use super::fields::{self, Fields, wrong};
+use super::node::{Node, NodeKind};
 use crate::plan::policy::{Admission, Backoff, Degradation, Healing, Memory, Retries, Timeouts};
 use crate::plan::{Pattern, Policies};
 
@@ -28,11 +28,14 @@ pub(super) const MAX_PATTERNS: usize = 1_024;
 pub(super) const CLIENTS: [(&str, bool); 2] = [("measure", false), ("resilient", true)];
 
 /// A pattern of endpoints, and where it stands.
-pub(super) type Placed = (Pattern, Span);
+pub(super) type PlacedPattern = (Pattern, SourceSpan);
 
 /// Reads `client` and all blocks of a scenario, with the patterns in them.
-pub(super) fn client(review: &mut Review, fields: &mut Fields<'_>) -> (Policies, Vec<Placed>) {
-    let resilient = fields.take("client").and_then(|node| shape::word(review, node, &CLIENTS));
+pub(super) fn client(
+    review: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+) -> (Policies, Vec<PlacedPattern>) {
+    let resilient = fields.take("client").and_then(|node| fields::word(review, node, &CLIENTS));
     let mut client = if resilient == Some(true) { resilient_client() } else { Policies::default() };
     let mut patterns = Vec::new();
     if let Some(node) = fields.take("pools") {
@@ -57,19 +60,19 @@ pub(super) fn client(review: &mut Review, fields: &mut Fields<'_>) -> (Policies,
         client.connect_backoff = attempts::connect_backoff(review, node);
     }
     if let Some(node) = fields.take("degradation") {
-        client.degradation = distress::degradation(review, node);
+        client.degradation = degradation::degradation(review, node);
     }
     if let Some(node) = fields.take("healing") {
-        client.healing = distress::healing(review, node);
+        client.healing = degradation::healing(review, node);
     }
     if let Some(node) = fields.take("admission") {
-        client.admission = distress::admission(review, node);
+        client.admission = degradation::admission(review, node);
     }
     if let Some(node) = fields.take("memory") {
-        client.memory = distress::memory(review, node);
+        client.memory = degradation::memory(review, node);
     }
     if let Some(node) = fields.take("provision") {
-        client.provision = shape::duration(review, node).filter(|early| !early.is_zero());
+        client.provision = fields::duration(review, node).filter(|early| !early.is_zero());
     }
     (client, patterns)
 }
@@ -92,16 +95,16 @@ fn resilient_client() -> Policies {
 
 /// A block over its defaults; `expected` says what belongs there beside `true` and `false`.
 fn block<T>(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     what: &'static str,
     expected: &str,
     default: T,
-    read: impl FnOnce(&mut Review, &mut Fields<'_>, T) -> Option<T>,
+    read: impl FnOnce(&mut Diagnostics, &mut Fields<'_>, T) -> Option<T>,
 ) -> Option<T> {
     match node.kind {
-        Kind::Bool(on) => on.then_some(default),
-        Kind::Map(_) => {
+        NodeKind::Bool(on) => on.then_some(default),
+        NodeKind::Map(_) => {
             let mut fields = Fields::of(review, node, what)?;
             let value = read(review, &mut fields, default);
             fields.finish(review);
@@ -112,14 +115,14 @@ fn block<T>(
 }
 
 /// What was said, and where.
-type Said<T> = Option<(Span, T)>;
+type Said<T> = Option<(SourceSpan, T)>;
 
 /// The value of a key, with its place.
 fn said<T>(
-    review: &mut Review,
+    review: &mut Diagnostics,
     fields: &mut Fields<'_>,
     key: &'static str,
-    read: impl FnOnce(&mut Review, &Node) -> Option<T>,
+    read: impl FnOnce(&mut Diagnostics, &Node) -> Option<T>,
 ) -> Said<T> {
     let node = fields.take(key)?;
     read(review, node).map(|value| (node.span, value))
@@ -127,7 +130,7 @@ fn said<T>(
 
 /// Reports two values that were said in the wrong order.
 fn in_order<T: Ord + Copy>(
-    review: &mut Review,
+    review: &mut Diagnostics,
     (low, least): (&str, Said<T>),
     (high, most): (&str, Said<T>),
 ) {
@@ -141,11 +144,11 @@ fn in_order<T: Ord + Copy>(
 }
 
 /// A pattern of endpoints.
-fn pattern(review: &mut Review, text: &str, span: Span) -> Option<Pattern> {
+fn pattern(review: &mut Diagnostics, text: &str, span: SourceSpan) -> Option<Pattern> {
     let found = Pattern::parse(text);
     if found.is_none() {
         let mistake =
-            review.mistake(span, format!("`{}` names no endpoints", shape::short(text))).expected(
+            review.mistake(span, format!("`{}` names no endpoints", fields::short(text))).expected(
                 "`*`, or a path such as /export/* without its query, after a method or alone",
             );
         let near = text.split_once(' ').map(|(method, path)| (method.to_uppercase(), path));
@@ -158,6 +161,6 @@ fn pattern(review: &mut Review, text: &str, span: Span) -> Option<Pattern> {
 }
 
 /// A number of things, as far as the laws of caution count.
-fn few(review: &mut Review, node: &Node, most: u32) -> Option<u32> {
-    shape::count(review, node, 1, u64::from(most)).and_then(|count| u32::try_from(count).ok())
+fn few(review: &mut Diagnostics, node: &Node, most: u32) -> Option<u32> {
+    fields::count(review, node, 1, u64::from(most)).and_then(|count| u32::try_from(count).ok())
 }

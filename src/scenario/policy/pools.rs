@@ -3,10 +3,12 @@
 //! Invariant: `min ≤ connections ≤ max`; only a shared pool adapts, and no pattern stands twice.
 
 use super::super::archetype::is_name;
-use super::super::node::Key;
+use super::super::node::NodeKey;
 use super::super::workload::bad_name;
-use super::{Fields, Kind, MAX_PATTERNS, Node, Placed, Review, Said, in_order, pattern, said};
-use super::{shape, wrong};
+use super::{
+    Diagnostics, Fields, MAX_PATTERNS, Node, NodeKind, PlacedPattern, Said, in_order, pattern, said,
+};
+use super::{fields, wrong};
 use crate::plan::Pattern;
 use crate::plan::policy::{Pool, Priority, Strategy};
 
@@ -14,9 +16,13 @@ use crate::plan::policy::{Pool, Priority, Strategy};
 pub(in crate::scenario) const MAX_CONNECTIONS: u64 = 1_000_000;
 
 /// All pools.
-pub(super) fn pools(review: &mut Review, node: &Node, placed: &mut Vec<Placed>) -> Vec<Pool> {
+pub(super) fn pools(
+    review: &mut Diagnostics,
+    node: &Node,
+    placed: &mut Vec<PlacedPattern>,
+) -> Vec<Pool> {
     let expected = "a map of pools, such as `user: { match: \"*\", connections: 200 }`";
-    let Some(entries) = shape::entries(review, node, expected) else { return Vec::new() };
+    let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
     let mut pools: Vec<Pool> = Vec::new();
     for (key, node) in entries {
         if !is_name(&key.name) {
@@ -33,12 +39,12 @@ pub(super) fn pools(review: &mut Review, node: &Node, placed: &mut Vec<Placed>) 
 
 /// The patterns of a pool; those of the pools before it are taken.
 fn matched(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     pools: &[Pool],
-    placed: &mut Vec<Placed>,
+    placed: &mut Vec<PlacedPattern>,
 ) -> Vec<Pattern> {
-    let items = shape::one_or_more(node);
+    let items = fields::one_or_more(node);
     if items.is_empty() {
         wrong::<()>(
             review,
@@ -52,7 +58,7 @@ fn matched(
     }
     let mut own: Vec<Pattern> = Vec::new();
     for item in items {
-        let Some(text) = shape::fixed(review, item, "a pattern such as \"POST /login\"") else {
+        let Some(text) = fields::fixed(review, item, "a pattern such as \"POST /login\"") else {
             continue;
         };
         let Some(pattern) = pattern(review, text, item.span) else { continue };
@@ -70,7 +76,12 @@ fn matched(
     own
 }
 
-fn pool(review: &mut Review, fields: &mut Fields<'_>, key: &Key, patterns: Vec<Pattern>) -> Pool {
+fn pool(
+    review: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    key: &NodeKey,
+    patterns: Vec<Pattern>,
+) -> Pool {
     let strategy = strategy(review, fields);
     let adaptive = fields.entry("adaptive");
     let every = adaptive.and_then(|(_, node)| every(review, node));
@@ -79,33 +90,35 @@ fn pool(review: &mut Review, fields: &mut Fields<'_>, key: &Key, patterns: Vec<P
             .mistake(key.span, "only a pool that users share can adapt its size")
             .expected("`strategy: shared` beside it");
     }
-    let count = |review: &mut Review, node: &Node| shape::count(review, node, 1, MAX_CONNECTIONS);
+    let count =
+        |review: &mut Diagnostics, node: &Node| fields::count(review, node, 1, MAX_CONNECTIONS);
     let size = said(review, fields, "connections", count);
     let min =
-        said(review, fields, "min", |review, node| shape::count(review, node, 0, MAX_CONNECTIONS));
+        said(review, fields, "min", |review, node| fields::count(review, node, 0, MAX_CONNECTIONS));
     let max = said(review, fields, "max", count);
     let (min, connections, max) = sizes(review, min, size, max, every.is_some());
     let plain = Pool::plain(&key.name, patterns, connections);
     let mut pool = Pool { strategy, min, max, adaptive: every, ..plain };
-    let time = |review: &mut Review, node: &Node| shape::some_duration(review, node).map(Some);
+    let time =
+        |review: &mut Diagnostics, node: &Node| fields::some_duration(review, node).map(Some);
     fields.set(review, "idle", &mut pool.idle, time);
     fields.set(review, "max_age", &mut pool.max_age, time);
     fields.set(review, "wait", &mut pool.wait, time);
     fields.set(review, "max_requests", &mut pool.max_requests, |review, node| {
-        shape::count(review, node, 1, u64::MAX / 2).map(Some)
+        fields::count(review, node, 1, u64::MAX / 2).map(Some)
     });
     fields.set(review, "priority", &mut pool.priority, |review, node| {
-        shape::word(review, node, &Priority::NAMES)
+        fields::word(review, node, &Priority::NAMES)
     });
     pool
 }
 
 /// The strategy, by its name or by what is kept alive.
-fn strategy(review: &mut Review, fields: &mut Fields<'_>) -> Strategy {
+fn strategy(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Strategy {
     let named = fields.take("strategy");
-    let named = named.and_then(|node| shape::word(review, node, &Strategy::NAMES));
+    let named = named.and_then(|node| fields::word(review, node, &Strategy::NAMES));
     let keep_alive = fields.entry("keep_alive");
-    let keep = keep_alive.and_then(|(_, node)| shape::truth(review, node));
+    let keep = keep_alive.and_then(|(_, node)| fields::truth(review, node));
     let keeps = |strategy| strategy != Strategy::PerRequest;
     if let (Some(strategy), Some(keep), Some((key, _))) = (named, keep, keep_alive)
         && keeps(strategy) != keep
@@ -122,14 +135,14 @@ fn strategy(review: &mut Review, fields: &mut Fields<'_>) -> Strategy {
 }
 
 /// How often an adaptive pool is looked at; `None` when it does not adapt.
-fn every(review: &mut Review, node: &Node) -> Option<std::time::Duration> {
+fn every(review: &mut Diagnostics, node: &Node) -> Option<std::time::Duration> {
     match node.kind {
-        Kind::Bool(on) => on.then_some(Pool::ADAPT),
+        NodeKind::Bool(on) => on.then_some(Pool::ADAPT),
         _ => {
             let expected = "`true`, `false` or `{ every: 30s }`";
             let mut fields = Fields::like(review, node, "`adaptive`", expected)?;
             let mut every = Pool::ADAPT;
-            fields.set(review, "every", &mut every, shape::some_duration);
+            fields.set(review, "every", &mut every, fields::some_duration);
             fields.finish(review);
             Some(every)
         }
@@ -138,7 +151,7 @@ fn every(review: &mut Review, node: &Node) -> Option<std::time::Duration> {
 
 /// The least, the first and the most connections.
 fn sizes(
-    review: &mut Review,
+    review: &mut Diagnostics,
     min: Said<u64>,
     size: Said<u64>,
     max: Said<u64>,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::plan::forecast::needs::{Limits, needs, refuse};
 use crate::plan::policy::{Breaker, HedgeAfter, Pool, Priority, Strategy, Trips};
 use crate::plan::{Plan, Policies};
-use crate::scenario::{Overrides, load};
+use crate::scenario::{ScenarioOverrides, load};
 
 /// A scenario with these lines about its client.
 fn plan(client: &str) -> Plan {
@@ -17,7 +17,7 @@ fn plan(client: &str) -> Plan {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("test.yaml");
     std::fs::write(&path, text).unwrap();
-    load(&path, &Overrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
+    load(&path, &ScenarioOverrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
 }
 
 fn client(lines: &str) -> Policies {

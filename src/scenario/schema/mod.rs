@@ -20,7 +20,7 @@ use serde_json::{Map, Value, json};
 
 /// What there is a schema of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Of {
+pub enum SchemaOf {
     /// A scenario's file.
     Scenario,
     /// An archetype's file.
@@ -28,10 +28,12 @@ pub enum Of {
 }
 
 /// The whole document.
-pub fn document(of: Of) -> Value {
+pub fn document(of: SchemaOf) -> Value {
     let (title, about, root) = match of {
-        Of::Scenario => ("Manada scenario", "One run: services, workloads, rules.", "scenario"),
-        Of::Archetype => ("Manada archetype", "One kind of virtual user.", "archetype_file"),
+        SchemaOf::Scenario => {
+            ("Manada scenario", "One run: services, workloads, rules.", "scenario")
+        }
+        SchemaOf::Archetype => ("Manada archetype", "One kind of virtual user.", "archetype_file"),
     };
     let mut definitions = Map::new();
     for (name, schema) in [

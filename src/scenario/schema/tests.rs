@@ -5,10 +5,10 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Of, document};
+use super::{SchemaOf, document};
 use crate::scenario::control::KINDS;
-use crate::scenario::shape::asked;
-use crate::scenario::{Overrides, load};
+use crate::scenario::fields::asked;
+use crate::scenario::{ScenarioOverrides, load};
 
 type Keys = BTreeMap<String, BTreeSet<String>>;
 
@@ -48,9 +48,9 @@ fn read_all() -> Keys {
                 Some(world) => {
                     let file = folder.path().join("world.yaml");
                     std::fs::write(&file, world).unwrap();
-                    load(&file, &Overrides::default())
+                    load(&file, &ScenarioOverrides::default())
                 }
-                None => load(&path, &Overrides::default()),
+                None => load(&path, &ScenarioOverrides::default()),
             };
         }
     }
@@ -60,7 +60,7 @@ fn read_all() -> Keys {
 #[test]
 fn every_key_that_a_reader_asks_for_is_in_the_schema_and_no_other() {
     let mut described = Keys::new();
-    titled(&document(Of::Scenario), &mut described);
+    titled(&document(SchemaOf::Scenario), &mut described);
     let mut read = read_all();
     // The scenario's own `setup` is read like an archetype.
     read.remove("a part of the scenario");

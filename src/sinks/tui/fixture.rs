@@ -10,7 +10,7 @@ use crate::clock::Time;
 use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
 use crate::plan::Outline;
-use crate::scenario::{self, Overrides};
+use crate::scenario::{self, ScenarioOverrides};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
@@ -100,7 +100,7 @@ fn outline() -> Outline {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shop.yaml");
     std::fs::write(&path, SCENARIO).unwrap();
-    let (plan, _) = scenario::load(&path, &Overrides::default())
+    let (plan, _) = scenario::load(&path, &ScenarioOverrides::default())
         .unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false)));
     let mut outline = plan.outline();
     outline.sources.clear();

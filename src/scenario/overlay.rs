@@ -3,25 +3,25 @@
 //! `load` calls it on the nodes, so every later mistake stands where its value was written.
 //! Invariant: nothing is judged here but the way to a place; what stands there, `compile` judges.
 
-use super::diagnose::{Review, Span, nearest};
+use super::diagnostics::{Diagnostics, SourceSpan, nearest};
+use super::fields;
 use super::flow::value_of;
-use super::node::{self, Key, Kind, Node};
-use super::shape;
+use super::node::{self, Node, NodeKey, NodeKind};
 
 /// The name of the flag, as mistakes show it.
 const SET: &str = "--set";
 
 /// Lays the environment `wanted` over the scenario, from its own `environments`.
-pub(super) fn environment(review: &mut Review, root: &mut Node, wanted: Option<&str>) {
-    let Kind::Map(entries) = &root.kind else { return };
+pub(super) fn environment(review: &mut Diagnostics, root: &mut Node, wanted: Option<&str>) {
+    let NodeKind::Map(entries) = &root.kind else { return };
     let all = entries.iter().find(|(key, _)| key.name == "environments");
     let mut names: Vec<&str> = Vec::new();
     let mut chosen = None;
     if let Some((_, node)) = all {
         let expected = "a map of environments, each with what it changes in the scenario";
-        let Some(all) = shape::entries(review, node, expected) else { return };
+        let Some(all) = fields::entries(review, node, expected) else { return };
         for (key, node) in all {
-            let Some(changes) = shape::entries(review, node, "a map of what it changes") else {
+            let Some(changes) = fields::entries(review, node, "a map of what it changes") else {
                 continue;
             };
             if let Some((key, _)) = changes.iter().find(|(key, _)| key.name == "environments") {
@@ -39,7 +39,7 @@ pub(super) fn environment(review: &mut Review, root: &mut Node, wanted: Option<&
         return;
     }
     let near = nearest(wanted, names.iter().copied()).map(str::to_owned);
-    let flag = format!("--environment {}", shape::short(wanted));
+    let flag = format!("--environment {}", fields::short(wanted));
     let mistake = review.general(flag, "this scenario has no such environment");
     if names.is_empty() {
         mistake.expected("`environments:` in the scenario, with one of that name");
@@ -54,7 +54,7 @@ pub(super) fn environment(review: &mut Review, root: &mut Node, wanted: Option<&
 /// The names of a scenario's environments.
 pub(super) fn names(root: &Node) -> Vec<String> {
     match value_of(root, "environments").map(|node| &node.kind) {
-        Some(Kind::Map(entries)) => entries.iter().map(|(key, _)| key.name.clone()).collect(),
+        Some(NodeKind::Map(entries)) => entries.iter().map(|(key, _)| key.name.clone()).collect(),
         _ => Vec::new(),
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn names(root: &Node) -> Vec<String> {
 /// Maps merge key by key; anything else replaces what was there, and a null removes it.
 fn merge(under: &mut Node, over: Node) {
     match (&mut under.kind, over.kind) {
-        (Kind::Map(mine), Kind::Map(theirs)) => {
+        (NodeKind::Map(mine), NodeKind::Map(theirs)) => {
             for (key, value) in theirs {
                 put(mine, key, value, merge);
             }
@@ -72,21 +72,26 @@ fn merge(under: &mut Node, over: Node) {
 }
 
 /// Puts a value under a key as `both` says where there is one already; a null removes it.
-fn put(entries: &mut Vec<(Key, Node)>, key: Key, value: Node, both: impl FnOnce(&mut Node, Node)) {
+fn put(
+    entries: &mut Vec<(NodeKey, Node)>,
+    key: NodeKey,
+    value: Node,
+    both: impl FnOnce(&mut Node, Node),
+) {
     let place = entries.iter().position(|(mine, _)| mine.name == key.name);
     match place {
-        Some(place) if matches!(value.kind, Kind::Null) => drop(entries.remove(place)),
+        Some(place) if matches!(value.kind, NodeKind::Null) => drop(entries.remove(place)),
         Some(place) => both(&mut entries[place].1, value),
-        None if matches!(value.kind, Kind::Null) => {}
+        None if matches!(value.kind, NodeKind::Null) => {}
         None => entries.push((key, value)),
     }
 }
 
 /// Changes one value: `workloads.api.arrivals.max_users=100`.
-pub(super) fn set(review: &mut Review, root: &mut Node, words: &str) {
+pub(super) fn set(review: &mut Diagnostics, root: &mut Node, words: &str) {
     let Some((path, _)) = words.split_once('=').filter(|(path, _)| !path.trim().is_empty()) else {
         review
-            .general(format!("{SET} {}", shape::short(words)), "no `=` with a path before it")
+            .general(format!("{SET} {}", fields::short(words)), "no `=` with a path before it")
             .expected("a path and a value, such as workloads.api.arrivals.max_users=100");
         return;
     };
@@ -98,19 +103,19 @@ pub(super) fn set(review: &mut Review, root: &mut Node, words: &str) {
     let mut parts = Vec::new();
     let mut at = 0;
     for part in path.split('.') {
-        parts.push((part.trim(), Span { source, start: at, end: at + part.len() }));
+        parts.push((part.trim(), SourceSpan { source, start: at, end: at + part.len() }));
         at += part.len() + 1;
     }
     walk(review, root, &parts, value);
 }
 
-fn walk(review: &mut Review, node: &mut Node, path: &[(&str, Span)], value: Node) {
+fn walk(review: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpan)], value: Node) {
     let [(name, span), rest @ ..] = path else {
         *node = value;
         return;
     };
     match &mut node.kind {
-        Kind::Map(entries) => {
+        NodeKind::Map(entries) => {
             // A name may hold dots: the longest that is there is meant.
             let (taken, name) = (1..=path.len())
                 .rev()
@@ -118,7 +123,7 @@ fn walk(review: &mut Review, node: &mut Node, path: &[(&str, Span)], value: Node
                 .find(|(_, name)| entries.iter().any(|(key, _)| key.name == *name))
                 .unwrap_or((1, (*name).to_owned()));
             let rest = &path[taken..];
-            let key = Key { name, span: *span };
+            let key = NodeKey { name, span: *span };
             if rest.is_empty() {
                 put(entries, key, value, |mine, value| *mine = value);
                 return;
@@ -126,19 +131,19 @@ fn walk(review: &mut Review, node: &mut Node, path: &[(&str, Span)], value: Node
             let place = entries.iter().position(|(mine, _)| mine.name == key.name);
             let place = place.unwrap_or_else(|| {
                 // Whether the language knows it is for `compile` to say.
-                entries.push((key, Node { span: *span, kind: Kind::Map(Vec::new()) }));
+                entries.push((key, Node { span: *span, kind: NodeKind::Map(Vec::new()) }));
                 entries.len() - 1
             });
             walk(review, &mut entries[place].1, rest, value);
         }
-        Kind::List(items) => {
+        NodeKind::List(items) => {
             let length = items.len();
             let item = name.parse().ok().and_then(|index: usize| items.get_mut(index));
             match item {
                 Some(item) => walk(review, item, rest, value),
                 None => {
                     review
-                        .mistake(*span, format!("`{}` is no item here", shape::short(name)))
+                        .mistake(*span, format!("`{}` is no item here", fields::short(name)))
                         .expected(format!("a number below {length}: a list is here, from 0"));
                 }
             }

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use super::diagnose::{Review, Span};
-use super::node::{Kind, Node};
-use super::policy::Placed;
+use super::diagnostics::{Diagnostics, SourceSpan};
+use super::node::{Node, NodeKind};
+use super::policy::PlacedPattern;
 use crate::plan::data::{AtEnd, ShortSource, short_sources as short_sources_of};
 use crate::plan::flow::Session;
 use crate::plan::forecast::feeds::{Feeding, feeds};
@@ -24,45 +24,45 @@ const NAMED: usize = 8;
 
 /// Where the parts of an archetype stand.
 #[derive(Debug, Default)]
-pub(super) struct Marks {
+pub(super) struct ArchetypeSpans {
     /// Its own variables, where each is set first.
-    pub variables: Vec<(String, Span)>,
+    pub variables: Vec<(String, SourceSpan)>,
     /// Its feeds, in their order.
-    pub feeds: Vec<Span>,
-    pub pace: Option<Span>,
-    pub session: Option<Span>,
-    pub network: Option<Span>,
+    pub feeds: Vec<SourceSpan>,
+    pub pace: Option<SourceSpan>,
+    pub session: Option<SourceSpan>,
+    pub network: Option<SourceSpan>,
     /// The timeouts of its steps.
-    pub timeouts: Vec<(Duration, Span)>,
+    pub timeouts: Vec<(Duration, SourceSpan)>,
 }
 
 /// Where the parts of a scenario stand.
 #[derive(Debug, Default)]
-pub(super) struct Marked {
+pub(super) struct SourceSpans {
     /// As the plan's archetypes.
-    pub archetypes: Vec<Marks>,
-    pub setup: Option<Marks>,
-    pub teardown: Option<Marks>,
+    pub archetypes: Vec<ArchetypeSpans>,
+    pub setup: Option<ArchetypeSpans>,
+    pub teardown: Option<ArchetypeSpans>,
     /// The services, and their own timeouts.
-    pub services: Vec<(Span, Option<Span>)>,
+    pub services: Vec<(SourceSpan, Option<SourceSpan>)>,
     /// Inline archetypes that no workload uses.
-    pub unused: Vec<(String, Span)>,
-    pub warmup: Option<Span>,
+    pub unused: Vec<(String, SourceSpan)>,
+    pub warmup: Option<SourceSpan>,
     /// Where each threshold stands.
-    pub rules: Vec<Span>,
+    pub rules: Vec<SourceSpan>,
     /// The patterns of endpoints in pools and limits.
-    pub patterns: Vec<Placed>,
+    pub patterns: Vec<PlacedPattern>,
 }
 
 /// Where each service stands, and its timeout.
-pub(super) fn services(node: &Node) -> Vec<(Span, Option<Span>)> {
-    let Kind::Map(entries) = &node.kind else { return Vec::new() };
+pub(super) fn services(node: &Node) -> Vec<(SourceSpan, Option<SourceSpan>)> {
+    let NodeKind::Map(entries) = &node.kind else { return Vec::new() };
     let timeout = |node| super::flow::value_of(node, "timeout").map(|node| node.span);
     entries.iter().map(|(key, node)| (key.span, timeout(node))).collect()
 }
 
 /// Reports every doubt.
-pub(super) fn all(review: &mut Review, plan: &Plan, marked: &Marked) {
+pub(super) fn all(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     for (name, span) in &marked.unused {
         review.warn(
             *span,
@@ -84,7 +84,7 @@ fn everybody(plan: &Plan) -> impl Iterator<Item = &Archetype> {
     plan.archetypes.iter().chain(&plan.setup).chain(&plan.teardown)
 }
 
-fn unused_services(review: &mut Review, plan: &Plan, marked: &Marked) {
+fn unused_services(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     let calls = || everybody(plan).flat_map(|archetype| &archetype.calls);
     // A service may be there for redirects to lead to.
     let follows = |call: &crate::plan::Call| {
@@ -103,20 +103,21 @@ fn unused_services(review: &mut Review, plan: &Plan, marked: &Marked) {
 }
 
 /// Variables that no template reads.
-fn unread(review: &mut Review, plan: &Plan, marked: &Marked) {
-    let mut warn = |archetype: &Archetype, marks: &Marks, others: &dyn Fn(usize) -> bool| {
-        let read = archetype.reads();
-        for (name, span) in &marks.variables {
-            let slot = archetype.variables.iter().position(|known| known == name);
-            let is_read = slot.is_some_and(|slot| read[slot] || others(slot));
-            if is_read || name.starts_with('_') {
-                continue;
+fn unread(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
+    let mut warn =
+        |archetype: &Archetype, marks: &ArchetypeSpans, others: &dyn Fn(usize) -> bool| {
+            let read = archetype.reads();
+            for (name, span) in &marks.variables {
+                let slot = archetype.variables.iter().position(|known| known == name);
+                let is_read = slot.is_some_and(|slot| read[slot] || others(slot));
+                if is_read || name.starts_with('_') {
+                    continue;
+                }
+                let kind = if marks.feeds.contains(span) { "rows of" } else { "variable" };
+                let help = format!("remove it, or call it `_{name}` if it has to be there");
+                review.warn(*span, format!("nothing reads the {kind} `{name}`"), &help);
             }
-            let kind = if marks.feeds.contains(span) { "rows of" } else { "variable" };
-            let help = format!("remove it, or call it `_{name}` if it has to be there");
-            review.warn(*span, format!("nothing reads the {kind} `{name}`"), &help);
-        }
-    };
+        };
     let nobody = |_: usize| false;
     if let (Some(setup), Some(marks)) = (&plan.setup, &marked.setup) {
         // What `setup` leaves has the same slots everywhere.
@@ -132,7 +133,7 @@ fn unread(review: &mut Review, plan: &Plan, marked: &Marked) {
 }
 
 /// Feeds with fewer rows than who surely takes one.
-fn rows(review: &mut Review, plan: &Plan, marked: &Marked) {
+fn rows(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     if plan.archetypes.iter().all(|archetype| archetype.data.is_empty()) {
         return;
     }
@@ -140,7 +141,7 @@ fn rows(review: &mut Review, plan: &Plan, marked: &Marked) {
     let count = 0..plan.workloads.len();
     let made: Vec<Made> = count.map(|index| made(plan, index, View::EXPECTED, &assumed)).collect();
     let mut fed: std::vec::IntoIter<Feeding> = feeds(plan, &made).into_iter();
-    let mut said: Vec<Span> = Vec::new();
+    let mut said: Vec<SourceSpan> = Vec::new();
     for (workload, made) in plan.workloads.iter().zip(&made) {
         for share in &workload.shares {
             let archetype = &plan.archetypes[share.archetype];
@@ -179,7 +180,7 @@ fn rows(review: &mut Review, plan: &Plan, marked: &Marked) {
 }
 
 /// Sources of `unique` rows that do not suffice: those who need them take turns.
-fn short_sources(review: &mut Review, plan: &Plan, marked: &Marked) {
+fn short_sources(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     for ShortSource { feeds, takers } in short_sources_of(plan) {
         let place = |(load, share, draw): &(usize, usize, usize)| {
             let archetype = plan.workloads[*load].shares[*share].archetype;
@@ -205,7 +206,7 @@ fn short_sources(review: &mut Review, plan: &Plan, marked: &Marked) {
 }
 
 /// What an archetype says of users that it does not have.
-fn manners(review: &mut Review, plan: &Plan, marked: &Marked) {
+fn manners(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     for (index, (archetype, marks)) in plan.archetypes.iter().zip(&marked.archetypes).enumerate() {
         let users = plan.workloads.iter().filter(|workload| {
             workload.shares.iter().any(|share| share.archetype == index)
@@ -233,7 +234,7 @@ fn manners(review: &mut Review, plan: &Plan, marked: &Marked) {
 }
 
 /// What lasts longer than makes sense in a run of that length.
-fn lengths(review: &mut Review, plan: &Plan, marked: &Marked) {
+fn lengths(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     let Some(end) = plan.load_end() else { return };
     let shown = show_duration(end);
     if let Some(span) = marked.warmup
@@ -255,7 +256,7 @@ fn lengths(review: &mut Review, plan: &Plan, marked: &Marked) {
 }
 
 /// Rules that cannot fail, and pairs that cannot both hold.
-fn rules(review: &mut Review, plan: &Plan, marked: &Marked) {
+fn rules(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     for (index, (rule, span)) in plan.thresholds.iter().zip(&marked.rules).enumerate() {
         let share = matches!(
             rule.metric,
@@ -291,7 +292,7 @@ fn rules(review: &mut Review, plan: &Plan, marked: &Marked) {
 }
 
 /// Rules over windows that the load has no room for, and limits that no time of the run reaches.
-fn times(review: &mut Review, plan: &Plan, rule: &Threshold, span: Span) {
+fn times(review: &mut Diagnostics, plan: &Plan, rule: &Threshold, span: SourceSpan) {
     let Some(end) = plan.load_end() else { return };
     let shown = show_duration(end);
     let begins = plan.warmup.max(Duration::from_secs(rule.after_s.into()));
@@ -322,7 +323,7 @@ fn times(review: &mut Review, plan: &Plan, rule: &Threshold, span: Span) {
 }
 
 /// Patterns of pools and limits that no call of the load comes under.
-fn endpoints(review: &mut Review, plan: &Plan, marked: &Marked) {
+fn endpoints(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     if marked.patterns.is_empty() {
         return;
     }

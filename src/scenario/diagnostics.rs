@@ -11,7 +11,7 @@ use annotate_snippets::{
     AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str,
 };
 
-use super::files::Readable;
+use super::files::ReadableFolders;
 pub(crate) use crate::near::nearest;
 use crate::plan::Source;
 use crate::printable::printable;
@@ -29,7 +29,7 @@ pub struct Mistake {
     /// The file as the user named it, or the flag of the command line.
     pub file: String,
     /// Where in the file; `None`: the file as a whole.
-    pub place: Option<Place>,
+    pub place: Option<SourcePlace>,
     /// What is wrong.
     pub message: String,
     /// What belongs there instead: a fragment that follows "expected".
@@ -40,7 +40,7 @@ pub struct Mistake {
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct SourcePlace {
     /// From 1.
     pub line: usize,
     /// From 1, in characters.
@@ -66,7 +66,7 @@ pub struct Mistakes {
 
 /// A range of bytes in one of the files under review.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Span {
+pub(crate) struct SourceSpan {
     pub source: usize,
     pub start: usize,
     pub end: usize,
@@ -74,13 +74,13 @@ pub(crate) struct Span {
 
 /// The files read so far and what was found wrong with them.
 #[derive(Debug, Default)]
-pub(crate) struct Review {
+pub(crate) struct Diagnostics {
     sources: Vec<Source>,
     /// Names of keys whose values no message shows.
     names: Names,
     /// What the scenario may read.
-    pub(crate) readable: Readable,
-    mistakes: Vec<(Option<Span>, Mistake)>,
+    pub(crate) readable: ReadableFolders,
+    mistakes: Vec<(Option<SourceSpan>, Mistake)>,
     warnings: Vec<Warning>,
     more: usize,
     /// Where reports go that are beyond the bound.
@@ -197,7 +197,7 @@ impl fmt::Display for Mistakes {
 
 impl std::error::Error for Mistakes {}
 
-impl Review {
+impl Diagnostics {
     /// Takes a file in; spans in it carry the number returned.
     pub(crate) fn open(&mut self, name: String, text: String) -> usize {
         self.sources.push(Source { name, text });
@@ -213,7 +213,7 @@ impl Review {
     pub(crate) fn shown(&self, key: &str, value: &str) -> String {
         let redactor = Redactor::new(&self.names);
         let text = redactor.text(value);
-        if redactor.is_sensitive(key) { MASK.to_owned() } else { super::shape::short(&text) }
+        if redactor.is_sensitive(key) { MASK.to_owned() } else { super::fields::short(&text) }
     }
 
     /// The files that were read.
@@ -222,13 +222,13 @@ impl Review {
     }
 
     /// What a span covers.
-    pub(crate) fn text(&self, span: Span) -> &str {
+    pub(crate) fn text(&self, span: SourceSpan) -> &str {
         let text = &self.sources[span.source].text;
         text.get(span.start..span.end).unwrap_or_default()
     }
 
     /// Where files are looked up that are named at a place: beside its file, beside the first.
-    pub(crate) fn folders(&self, span: Span) -> Vec<PathBuf> {
+    pub(crate) fn folders(&self, span: SourceSpan) -> Vec<PathBuf> {
         let folder = |source: &Source| {
             Path::new(&source.name).parent().unwrap_or(Path::new("")).to_path_buf()
         };
@@ -239,7 +239,7 @@ impl Review {
     }
 
     /// Reports a mistake at a place.
-    pub(crate) fn mistake(&mut self, span: Span, message: impl Into<String>) -> &mut Mistake {
+    pub(crate) fn mistake(&mut self, span: SourceSpan, message: impl Into<String>) -> &mut Mistake {
         if self.mistakes.len() == MAX_MISTAKES {
             // Not even its line is looked for: a hostile file may hold a million of them.
             return self.push(None, Mistake::default());
@@ -260,7 +260,7 @@ impl Review {
     }
 
     /// Reports something doubtful.
-    pub(crate) fn warn(&mut self, span: Span, message: impl Into<String>, help: &str) {
+    pub(crate) fn warn(&mut self, span: SourceSpan, message: impl Into<String>, help: &str) {
         if self.warnings.len() < MAX_MISTAKES {
             let mut mistake = self.at(span, &message.into());
             mistake.help(help);
@@ -287,7 +287,7 @@ impl Review {
         match value {
             Some(value) if self.count() == 0 => Ok((value, self.warnings)),
             _ => {
-                let place = |span: &Option<Span>| span.map(|span| (span.source, span.start));
+                let place = |span: &Option<SourceSpan>| span.map(|span| (span.source, span.start));
                 self.mistakes.sort_by_key(|(span, _)| place(span));
                 let list = self.mistakes.into_iter().map(|(_, mistake)| mistake).collect();
                 Err(Mistakes { list, more: self.more })
@@ -330,13 +330,13 @@ impl Review {
                 let texts = mistake.help.iter_mut().chain(&mut mistake.expected);
                 for text in texts.chain([&mut mistake.message]) {
                     *text =
-                        text.replace(meant, hidden).replace(&super::shape::short(meant), hidden);
+                        text.replace(meant, hidden).replace(&super::fields::short(meant), hidden);
                 }
             }
         }
     }
 
-    fn push(&mut self, span: Option<Span>, mistake: Mistake) -> &mut Mistake {
+    fn push(&mut self, span: Option<SourceSpan>, mistake: Mistake) -> &mut Mistake {
         if self.mistakes.len() == MAX_MISTAKES {
             self.more += 1;
             self.spill = mistake;
@@ -347,7 +347,7 @@ impl Review {
         &mut self.mistakes[last].1
     }
 
-    fn at(&self, span: Span, message: &str) -> Mistake {
+    fn at(&self, span: SourceSpan, message: &str) -> Mistake {
         let Source { name, text } = &self.sources[span.source];
         let start = floor(text, span.start);
         let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
@@ -357,7 +357,7 @@ impl Review {
         let marked_start = (start - begin).min(line.len());
         let marked_end = (floor(text, span.end.max(start)) - begin).min(line.len());
         let shown = if line.len() > MAX_LINE { "" } else { line };
-        let place = Place {
+        let place = SourcePlace {
             line: text[..begin].matches('\n').count() + 1,
             column: text[begin..start].chars().count() + 1,
             snippet: shown.to_owned(),

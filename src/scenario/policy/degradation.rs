@@ -5,39 +5,39 @@
 
 use std::time::Duration;
 
-use super::{Fields, Kind, Node, Review, block, shape, wrong};
+use super::{Diagnostics, Fields, Node, NodeKind, block, fields, wrong};
 use crate::plan::policy::{Admission, Degradation, Healing, Memory};
 
-pub(super) fn degradation(review: &mut Review, node: &Node) -> Option<Degradation> {
+pub(super) fn degradation(review: &mut Diagnostics, node: &Node) -> Option<Degradation> {
     let (what, expected) = ("`degradation`", "`{ errors: [5%, 15%, 30%], p95: [2s, 5s] }`");
     block(review, node, what, expected, Degradation::default(), |review, fields, mut law| {
         let mut enabled = true;
-        fields.set(review, "enabled", &mut enabled, shape::truth);
+        fields.set(review, "enabled", &mut enabled, fields::truth);
         fields.set(review, "errors", &mut law.errors, |review, node| {
             let expected = "three rising shares, from light to emergency, such as [5%, 15%, 30%]";
-            let share = |review: &mut Review, node: &Node| shape::share(review, node, "5%");
+            let share = |review: &mut Diagnostics, node: &Node| fields::share(review, node, "5%");
             rising(review, node, expected, share)
         });
         fields.set(review, "p95", &mut law.p95, |review, node| {
             let expected = "two rising durations, for light and heavy, such as [2s, 5s]";
-            rising::<Duration, 2>(review, node, expected, shape::some_duration)
+            rising::<Duration, 2>(review, node, expected, fields::some_duration)
         });
-        let share = |review: &mut Review, node: &Node| shape::share(review, node, "90%");
+        let share = |review: &mut Diagnostics, node: &Node| fields::share(review, node, "90%");
         fields.set(review, "memory", &mut law.memory, share);
-        fields.set(review, "window", &mut law.window, shape::some_duration);
-        fields.set(review, "recover", &mut law.recover, shape::some_duration);
+        fields.set(review, "window", &mut law.window, fields::some_duration);
+        fields.set(review, "recover", &mut law.recover, fields::some_duration);
         enabled.then_some(law)
     })
 }
 
 /// So many values, none below the one before.
 fn rising<T: PartialOrd + Copy, const N: usize>(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     expected: &str,
-    read: impl Fn(&mut Review, &Node) -> Option<T>,
+    read: impl Fn(&mut Diagnostics, &Node) -> Option<T>,
 ) -> Option<[T; N]> {
-    let items = shape::list(review, node, expected)?;
+    let items = fields::list(review, node, expected)?;
     let before = review.count();
     let values: Vec<T> = items.iter().filter_map(|item| read(review, item)).collect();
     if review.count() > before {
@@ -49,33 +49,33 @@ fn rising<T: PartialOrd + Copy, const N: usize>(
     }
 }
 
-pub(super) fn healing(review: &mut Review, node: &Node) -> Option<Healing> {
+pub(super) fn healing(review: &mut Diagnostics, node: &Node) -> Option<Healing> {
     let (what, expected) = ("`healing`", "`{ every: 10s }`");
     block(review, node, what, expected, Healing::default(), |review, fields, mut law| {
-        fields.set(review, "every", &mut law.every, shape::some_duration);
+        fields.set(review, "every", &mut law.every, fields::some_duration);
         Some(law)
     })
 }
 
-pub(super) fn admission(review: &mut Review, node: &Node) -> Option<Admission> {
+pub(super) fn admission(review: &mut Diagnostics, node: &Node) -> Option<Admission> {
     let (what, expected) = ("`admission`", "`{ lag: 100ms, cpu: 97% }`");
     block(review, node, what, expected, Admission::default(), |review, fields, mut law| {
-        fields.set(review, "lag", &mut law.lag, shape::some_duration);
-        let share = |review: &mut Review, node: &Node| shape::share(review, node, "97%");
+        fields.set(review, "lag", &mut law.lag, fields::some_duration);
+        let share = |review: &mut Diagnostics, node: &Node| fields::share(review, node, "97%");
         fields.set(review, "cpu", &mut law.cpu, share);
-        fields.set(review, "after", &mut law.after, shape::some_duration);
-        fields.set(review, "recover", &mut law.recover, shape::some_duration);
+        fields.set(review, "after", &mut law.after, fields::some_duration);
+        fields.set(review, "recover", &mut law.recover, fields::some_duration);
         Some(law)
     })
 }
 
-pub(super) fn memory(review: &mut Review, node: &Node) -> Option<Memory> {
+pub(super) fn memory(review: &mut Diagnostics, node: &Node) -> Option<Memory> {
     match node.kind {
-        Kind::Bool(on) => on.then_some(Memory::default()),
-        Kind::Map(_) => {
+        NodeKind::Bool(on) => on.then_some(Memory::default()),
+        NodeKind::Map(_) => {
             let mut fields = Fields::of(review, node, "`memory`")?;
             let mut law = Memory::default();
-            let budget = |review: &mut Review, node: &Node| budget(review, node).map(Some);
+            let budget = |review: &mut Diagnostics, node: &Node| budget(review, node).map(Some);
             fields.set(review, "budget", &mut law.budget, budget);
             fields.finish(review);
             Some(law)
@@ -85,8 +85,8 @@ pub(super) fn memory(review: &mut Review, node: &Node) -> Option<Memory> {
 }
 
 /// Bytes that a run can do with.
-fn budget(review: &mut Review, node: &Node) -> Option<u64> {
-    match shape::size(review, node)? {
+fn budget(review: &mut Diagnostics, node: &Node) -> Option<u64> {
+    match fields::size(review, node)? {
         0..MIN_BUDGET => wrong(review, node, "at least 16MiB: the program itself takes most of it"),
         bytes => Some(bytes),
     }

@@ -7,18 +7,18 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::diagnose::{Review, Span, nearest};
+use super::diagnostics::{Diagnostics, SourceSpan, nearest};
 use super::files;
-use super::node::{Key, Kind, Node};
+use super::node::{Node, NodeKey, NodeKind};
 use crate::units::{self, NotAQuantity, Rate};
 
 /// A map being read field by field; whatever was not asked for is unknown.
 #[derive(Debug)]
 pub(crate) struct Fields<'n> {
-    span: Span,
+    span: SourceSpan,
     /// What the map is, for messages: `a workload`.
     what: &'static str,
-    entries: &'n [(Key, Node)],
+    entries: &'n [(NodeKey, Node)],
     asked: Vec<&'static str>,
     /// What had to be there and was not, with what is expected.
     missing: Vec<(&'static str, String)>,
@@ -26,19 +26,19 @@ pub(crate) struct Fields<'n> {
 
 impl<'n> Fields<'n> {
     /// Reads `node` as a map that is `what`.
-    pub(crate) fn of(review: &mut Review, node: &'n Node, what: &'static str) -> Option<Self> {
+    pub(crate) fn of(review: &mut Diagnostics, node: &'n Node, what: &'static str) -> Option<Self> {
         Self::like(review, node, what, &format!("{what}: a map of keys and values"))
     }
 
     /// The same; where it is no map, `expected` says what belongs there.
     pub(crate) fn like(
-        review: &mut Review,
+        review: &mut Diagnostics,
         node: &'n Node,
         what: &'static str,
         expected: &str,
     ) -> Option<Self> {
         match &node.kind {
-            Kind::Map(entries) => {
+            NodeKind::Map(entries) => {
                 let (asked, missing) = (Vec::new(), Vec::new());
                 Some(Self { span: node.span, what, entries, asked, missing })
             }
@@ -47,7 +47,7 @@ impl<'n> Fields<'n> {
     }
 
     /// Where the map begins.
-    pub(crate) fn span(&self) -> Span {
+    pub(crate) fn span(&self) -> SourceSpan {
         self.span
     }
 
@@ -57,7 +57,7 @@ impl<'n> Fields<'n> {
     }
 
     /// The key and value of a field, if it is there.
-    pub(crate) fn entry(&mut self, name: &'static str) -> Option<(&'n Key, &'n Node)> {
+    pub(crate) fn entry(&mut self, name: &'static str) -> Option<(&'n NodeKey, &'n Node)> {
         self.asked.push(name);
         #[cfg(test)]
         ASKED.with_borrow_mut(|asked| {
@@ -78,10 +78,10 @@ impl<'n> Fields<'n> {
     /// Puts what a field says into `slot`, if it is there and right.
     pub(crate) fn set<T>(
         &mut self,
-        review: &mut Review,
+        review: &mut Diagnostics,
         name: &'static str,
         slot: &mut T,
-        read: impl FnOnce(&mut Review, &Node) -> Option<T>,
+        read: impl FnOnce(&mut Diagnostics, &Node) -> Option<T>,
     ) {
         if let Some(value) = self.take(name).and_then(|node| read(review, node)) {
             *slot = value;
@@ -94,8 +94,8 @@ impl<'n> Fields<'n> {
     }
 
     /// Reports every key that nothing asked for, and every need that no misspelt key explains.
-    pub(crate) fn finish(self, review: &mut Review) {
-        let unknown = |key: &&Key| !self.asked.contains(&key.name.as_str());
+    pub(crate) fn finish(self, review: &mut Diagnostics) {
+        let unknown = |key: &&NodeKey| !self.asked.contains(&key.name.as_str());
         for (name, expected) in &self.missing {
             let mut keys = self.entries.iter().map(|(key, _)| key).filter(unknown);
             if !keys.any(|key| nearest(&key.name, [*name]).is_some()) {
@@ -120,17 +120,17 @@ impl<'n> Fields<'n> {
 }
 
 #[cfg(test)]
-type Asked = std::collections::BTreeMap<String, std::collections::BTreeSet<String>>;
+type RequestedKeys = std::collections::BTreeMap<String, std::collections::BTreeSet<String>>;
 
 #[cfg(test)]
 thread_local! {
     /// Every key that was asked for, by what was being read: `schema` has to know them all.
-    static ASKED: std::cell::RefCell<Asked> = const { std::cell::RefCell::new(Asked::new()) };
+    static ASKED: std::cell::RefCell<RequestedKeys> = const { std::cell::RefCell::new(RequestedKeys::new()) };
 }
 
 /// What this thread has asked for so far.
 #[cfg(test)]
-pub(crate) fn asked() -> Asked {
+pub(crate) fn asked() -> RequestedKeys {
     ASKED.with_borrow(Clone::clone)
 }
 
@@ -147,17 +147,21 @@ pub(crate) fn list_names(names: &[&str]) -> String {
 }
 
 /// Reports a value that is not what belongs there.
-pub(crate) fn wrong<T>(review: &mut Review, node: &Node, expected: impl Into<String>) -> Option<T> {
+pub(crate) fn wrong<T>(
+    review: &mut Diagnostics,
+    node: &Node,
+    expected: impl Into<String>,
+) -> Option<T> {
     let message = match &node.kind {
-        Kind::Null => "a value is missing here".to_owned(),
-        Kind::Bool(value) => format!("`{value}` does not fit here"),
-        Kind::Number(written, _) => format!("the number {written} does not fit here"),
-        Kind::Text(text) if text.is_empty() => "an empty text does not fit here".to_owned(),
-        Kind::Text(text) => format!("`{}` does not fit here", short(text)),
-        Kind::List(items) if items.is_empty() => "an empty list does not fit here".to_owned(),
-        Kind::Map(entries) if entries.is_empty() => "an empty map does not fit here".to_owned(),
-        Kind::List(_) => "a list does not fit here".to_owned(),
-        Kind::Map(_) => "a map does not fit here".to_owned(),
+        NodeKind::Null => "a value is missing here".to_owned(),
+        NodeKind::Bool(value) => format!("`{value}` does not fit here"),
+        NodeKind::Number(written, _) => format!("the number {written} does not fit here"),
+        NodeKind::Text(text) if text.is_empty() => "an empty text does not fit here".to_owned(),
+        NodeKind::Text(text) => format!("`{}` does not fit here", short(text)),
+        NodeKind::List(items) if items.is_empty() => "an empty list does not fit here".to_owned(),
+        NodeKind::Map(entries) if entries.is_empty() => "an empty map does not fit here".to_owned(),
+        NodeKind::List(_) => "a list does not fit here".to_owned(),
+        NodeKind::Map(_) => "a map does not fit here".to_owned(),
     };
     review.mistake(node.span, message).expected(expected);
     None
@@ -175,20 +179,28 @@ pub(crate) fn short(text: &str) -> String {
 /// The text of a scalar as it was written; a number or truth value is a text too.
 pub(crate) fn scalar(node: &Node) -> Option<&str> {
     match &node.kind {
-        Kind::Text(text) | Kind::Number(text, _) => Some(text),
-        Kind::Bool(true) => Some("true"),
-        Kind::Bool(false) => Some("false"),
-        Kind::Null | Kind::List(_) | Kind::Map(_) => None,
+        NodeKind::Text(text) | NodeKind::Number(text, _) => Some(text),
+        NodeKind::Bool(true) => Some("true"),
+        NodeKind::Bool(false) => Some("false"),
+        NodeKind::Null | NodeKind::List(_) | NodeKind::Map(_) => None,
     }
 }
 
 /// A text.
-pub(crate) fn text<'n>(review: &mut Review, node: &'n Node, expected: &str) -> Option<&'n str> {
+pub(crate) fn text<'n>(
+    review: &mut Diagnostics,
+    node: &'n Node,
+    expected: &str,
+) -> Option<&'n str> {
     scalar(node).or_else(|| wrong(review, node, expected))
 }
 
 /// A text that is fixed when the scenario is read.
-pub(crate) fn fixed<'n>(review: &mut Review, node: &'n Node, expected: &str) -> Option<&'n str> {
+pub(crate) fn fixed<'n>(
+    review: &mut Diagnostics,
+    node: &'n Node,
+    expected: &str,
+) -> Option<&'n str> {
     let text = text(review, node, expected)?;
     if text.contains("{{") {
         review
@@ -200,17 +212,21 @@ pub(crate) fn fixed<'n>(review: &mut Review, node: &'n Node, expected: &str) -> 
 }
 
 /// `true` or `false`.
-pub(crate) fn truth(review: &mut Review, node: &Node) -> Option<bool> {
+pub(crate) fn truth(review: &mut Diagnostics, node: &Node) -> Option<bool> {
     match node.kind {
-        Kind::Bool(value) => Some(value),
+        NodeKind::Bool(value) => Some(value),
         _ => wrong(review, node, "`true` or `false`"),
     }
 }
 
 /// A list.
-pub(crate) fn list<'n>(review: &mut Review, node: &'n Node, expected: &str) -> Option<&'n [Node]> {
+pub(crate) fn list<'n>(
+    review: &mut Diagnostics,
+    node: &'n Node,
+    expected: &str,
+) -> Option<&'n [Node]> {
     match &node.kind {
-        Kind::List(items) => Some(items),
+        NodeKind::List(items) => Some(items),
         _ => wrong(review, node, expected),
     }
 }
@@ -218,27 +234,27 @@ pub(crate) fn list<'n>(review: &mut Review, node: &'n Node, expected: &str) -> O
 /// The items of a list, or a value that stands for a list of one.
 pub(crate) fn one_or_more(node: &Node) -> &[Node] {
     match &node.kind {
-        Kind::List(items) => items,
+        NodeKind::List(items) => items,
         _ => std::slice::from_ref(node),
     }
 }
 
 /// The entries of a map with names of the user's own.
 pub(crate) fn entries<'n>(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &'n Node,
     expected: &str,
-) -> Option<&'n [(Key, Node)]> {
+) -> Option<&'n [(NodeKey, Node)]> {
     match &node.kind {
-        Kind::Map(entries) => Some(entries),
+        NodeKind::Map(entries) => Some(entries),
         _ => wrong(review, node, expected),
     }
 }
 
 /// A whole number from `low` to `high`.
-pub(crate) fn count(review: &mut Review, node: &Node, low: u64, high: u64) -> Option<u64> {
+pub(crate) fn count(review: &mut Diagnostics, node: &Node, low: u64, high: u64) -> Option<u64> {
     let number = match &node.kind {
-        Kind::Number(written, _) => written.parse::<u64>().ok(),
+        NodeKind::Number(written, _) => written.parse::<u64>().ok(),
         _ => None,
     };
     match number {
@@ -249,7 +265,7 @@ pub(crate) fn count(review: &mut Review, node: &Node, low: u64, high: u64) -> Op
 
 /// One of a few words.
 pub(crate) fn word<T: Copy>(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     words: &[(&'static str, T)],
 ) -> Option<T> {
@@ -267,15 +283,15 @@ pub(crate) fn word<T: Copy>(
 }
 
 /// A weight: a number above zero.
-pub(crate) fn weight(review: &mut Review, node: &Node) -> Option<f64> {
+pub(crate) fn weight(review: &mut Diagnostics, node: &Node) -> Option<f64> {
     match &node.kind {
-        Kind::Number(_, weight) if *weight > 0.0 && *weight <= 1e9 => Some(*weight),
+        NodeKind::Number(_, weight) if *weight > 0.0 && *weight <= 1e9 => Some(*weight),
         _ => wrong(review, node, "a weight above zero and at most 1000000000, such as 80"),
     }
 }
 
 /// The path of a file that is there: beside the file that names it, or beside the scenario.
-pub(crate) fn file(review: &mut Review, node: &Node) -> Option<PathBuf> {
+pub(crate) fn file(review: &mut Diagnostics, node: &Node) -> Option<PathBuf> {
     let name = fixed(review, node, "the name of a file")?;
     let places: Vec<PathBuf> =
         review.folders(node.span).iter().map(|folder| folder.join(name)).collect();
@@ -290,12 +306,12 @@ pub(crate) fn file(review: &mut Review, node: &Node) -> Option<PathBuf> {
 }
 
 /// A duration such as `250ms`.
-pub(crate) fn duration(review: &mut Review, node: &Node) -> Option<Duration> {
+pub(crate) fn duration(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
     quantity(review, node, units::parse_duration, |number| format!("`{number}s`"))
 }
 
 /// A duration above zero.
-pub(crate) fn some_duration(review: &mut Review, node: &Node) -> Option<Duration> {
+pub(crate) fn some_duration(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
     let duration = duration(review, node)?;
     if duration.is_zero() {
         return wrong(review, node, "a duration above zero");
@@ -304,17 +320,17 @@ pub(crate) fn some_duration(review: &mut Review, node: &Node) -> Option<Duration
 }
 
 /// A rate such as `200/s`.
-pub(crate) fn rate(review: &mut Review, node: &Node) -> Option<Rate> {
+pub(crate) fn rate(review: &mut Diagnostics, node: &Node) -> Option<Rate> {
     quantity(review, node, units::parse_rate, |number| format!("`{number}/s`"))
 }
 
 /// How many bytes per second a link carries, such as `1.6Mbit/s`.
-pub(crate) fn bandwidth(review: &mut Review, node: &Node) -> Option<u64> {
+pub(crate) fn bandwidth(review: &mut Diagnostics, node: &Node) -> Option<u64> {
     quantity(review, node, units::parse_bandwidth, |number| format!("`{number}Mbit/s`"))
 }
 
 /// A share above 0 % and up to 100 %.
-pub(crate) fn share(review: &mut Review, node: &Node, such_as: &str) -> Option<f64> {
+pub(crate) fn share(review: &mut Diagnostics, node: &Node, such_as: &str) -> Option<f64> {
     let share = scalar(node).and_then(|text| units::parse_share(text).ok());
     match share.filter(|share| *share > 0.0 && *share <= 1.0) {
         None => {
@@ -325,12 +341,12 @@ pub(crate) fn share(review: &mut Review, node: &Node, such_as: &str) -> Option<f
 }
 
 /// A size such as `64KiB`.
-pub(crate) fn size(review: &mut Review, node: &Node) -> Option<u64> {
+pub(crate) fn size(review: &mut Diagnostics, node: &Node) -> Option<u64> {
     quantity(review, node, units::parse_size, |number| format!("`{number}B`"))
 }
 
 fn quantity<T>(
-    review: &mut Review,
+    review: &mut Diagnostics,
     node: &Node,
     parse: impl Fn(&str) -> Result<T, NotAQuantity>,
     with_unit: impl Fn(&str) -> String,
@@ -343,11 +359,11 @@ fn quantity<T>(
     };
     wrong::<()>(review, node, error.0);
     let span_help = match &node.kind {
-        Kind::Number(written, value) if *value >= 0.0 => {
+        NodeKind::Number(written, value) if *value >= 0.0 => {
             Some(format!("add a unit: {}", with_unit(written)))
         }
-        Kind::Number(..) => Some("it cannot be negative".to_owned()),
-        Kind::Text(text) if text.starts_with('-') => Some("it cannot be negative".to_owned()),
+        NodeKind::Number(..) => Some("it cannot be negative".to_owned()),
+        NodeKind::Text(text) if text.starts_with('-') => Some("it cannot be negative".to_owned()),
         _ => None,
     };
     if let Some(help) = span_help {
