@@ -8,7 +8,7 @@ use divan::{Bencher, black_box};
 use manada::curve::Curve;
 use manada::pace::Schedule;
 use manada::plan::slots::Segment;
-use manada::plan::{Arrivals, Process};
+use manada::plan::{ArrivalProcess, Arrivals};
 use manada::seed::Seed;
 use manada::units::Rate;
 
@@ -19,11 +19,11 @@ fn main() {
     divan::main();
 }
 
-fn arrivals(process: Process, curve: Curve) -> Arrivals {
+fn arrivals(process: ArrivalProcess, curve: Curve) -> Arrivals {
     Arrivals { process, curve, iterations: None, max_users: 1, fresh_connections: false }
 }
 
-fn next(bencher: Bencher<'_, '_>, process: Process, shards: u64) {
+fn next(bencher: Bencher<'_, '_>, process: ArrivalProcess, shards: u64) {
     let arrivals = arrivals(process, Curve::constant(RATE * Rate::UNITS_PER_S, DAY));
     let segment = Segment { shard: 0, shards };
     let mut schedule = Schedule::new(&arrivals, 0, 0, Seed::ZERO, segment);
@@ -33,12 +33,12 @@ fn next(bencher: Bencher<'_, '_>, process: Process, shards: u64) {
 /// The next start of a shard; the others' starts are walked over.
 #[divan::bench(args = [1, 8, 64])]
 fn next_constant(bencher: Bencher<'_, '_>, shards: u64) {
-    next(bencher, Process::Constant, shards);
+    next(bencher, ArrivalProcess::Constant, shards);
 }
 
 #[divan::bench(args = [1, 8, 64])]
 fn next_poisson(bencher: Bencher<'_, '_>, shards: u64) {
-    next(bencher, Process::Poisson, shards);
+    next(bencher, ArrivalProcess::Poisson, shards);
 }
 
 /// When is start k due? On a hold, on a ramp, and on the last of a hundred ramps.

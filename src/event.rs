@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::exit::ExitStatus;
 pub use crate::plan::policy::Switch;
 use crate::plan::policy::{Level, Priority};
-use crate::plan::{LoadOverride, Outline};
+use crate::plan::{LoadOverride, RunManifest};
 use crate::stats::{
     CompletedSecond, Delta, GaugeSample, Monitor, Snapshot, StateChange, StateChanges, Timeline,
 };
@@ -103,7 +103,7 @@ impl Source {
 #[derive(Clone, Debug)]
 pub struct RunInfo {
     /// The run.
-    pub plan: Arc<Outline>,
+    pub plan: Arc<RunManifest>,
     /// When it began, on the wall clock.
     pub started_at: std::time::SystemTime,
     /// Name of the tier, shards, and why.

@@ -15,7 +15,7 @@ use crate::clock::{self, Time};
 use crate::pace::Stay;
 use crate::pace::think::{Ended, next_iteration_ns};
 use crate::plan::Load;
-use crate::plan::load::Bound;
+use crate::plan::load::LoadBound;
 use crate::stats::Cause;
 use crate::stats::sample::IterationEnd;
 
@@ -230,11 +230,11 @@ impl<'a> ClosedUser<'a> {
         // A later session's user has a number of its own.
         let number = shard.user_number(who);
         match users.bound {
-            Bound::Time => Some(IterationItem::Of(number)),
-            Bound::Once => {
+            LoadBound::Time => Some(IterationItem::Of(number)),
+            LoadBound::Once => {
                 (iteration == 0 && who.session == 0).then_some(IterationItem::Of(number))
             }
-            Bound::Iterations(most) => {
+            LoadBound::Iterations(most) => {
                 shard.take_iteration(who.workload, most, intended).map(IterationItem::Iteration)
             }
         }

@@ -5,7 +5,7 @@
 //! cut; it is one line without control characters, whatever the bytes.
 
 use super::request::{split_line, target_of};
-use crate::plan::reach::{ProxyKind, Version};
+use crate::plan::transport::{HttpVersion, ProxyKind};
 use crate::plan::{Address, Service};
 use crate::printable::is_printable;
 use crate::redact::{MASK, Redactor};
@@ -81,8 +81,8 @@ pub(super) fn line(
 fn way(line: &mut CurlCommand<'_>, service: &Service, address: &Address) {
     let reach = &service.reach;
     match (address.tls, reach.version) {
-        (true, Version::Http1) => line.add("--http1.1"),
-        (false, Version::Http2) => line.add("--http2-prior-knowledge"),
+        (true, HttpVersion::Http1) => line.add("--http1.1"),
+        (false, HttpVersion::Http2) => line.add("--http2-prior-knowledge"),
         _ => {}
     }
     if reach.tls.insecure {

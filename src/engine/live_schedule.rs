@@ -174,7 +174,7 @@ impl LiveSchedule {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::load::{Bound, Users};
+    use crate::plan::load::{LoadBound, Users};
     use crate::plan::load_override::OverrideBase;
     use crate::plan::{Load, LoadOverride};
     use std::time::Duration;
@@ -184,7 +184,7 @@ mod tests {
     #[test]
     fn a_change_that_is_known_too_late_holds_from_now_on() {
         let curve = Curve::constant(3, Duration::from_secs(10));
-        let load = Load::Closed(Users { curve, bound: Bound::Time });
+        let load = Load::Closed(Users { curve, bound: LoadBound::Time });
         let live = LiveSchedule {
             zero: Time(S),
             grace_ns: S,

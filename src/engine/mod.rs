@@ -44,11 +44,11 @@ use tokio::sync::{Notify, mpsc};
 use crate::clock::{self, Time};
 use crate::event::{COMMANDS, DELTAS, ShardCommand, Source};
 use crate::host;
-use crate::plan::data::{Claim, claims};
+use crate::plan::data::{RowClaim, claims};
 use crate::plan::policy::BreakerName;
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
-use crate::plan::{Address, Bound, Endpoints, Load, Plan, Target, Workload};
+use crate::plan::{Address, Endpoints, Load, LoadBound, Plan, ServiceTarget, Workload};
 use crate::resilience::{BreakerBoard, RateLimits};
 use crate::stats::Delta;
 use crate::wire::{ServiceEndpoint, Wire};
@@ -95,7 +95,7 @@ pub struct ClosedPopulation {
 impl ClosedPopulation {
     fn of(workload: &Workload) -> Self {
         let stays = match &workload.load {
-            Load::Closed(users) if users.bound != Bound::Time => {
+            Load::Closed(users) if users.bound != LoadBound::Time => {
                 (0..users.curve.peak()).map(|number| users.curve.stays(number).len() as u64).sum()
             }
             Load::Closed(_) | Load::Open(_) => 0,
@@ -125,7 +125,7 @@ pub struct ShardSetup {
     /// Who looks on, if anybody does.
     pub trace: Option<TraceRecorder>,
     /// Whose rows begin where, by workload, share and draw.
-    pub claims: Arc<Vec<Vec<Vec<Claim>>>>,
+    pub claims: Arc<Vec<Vec<Vec<RowClaim>>>>,
     /// The same by the wall clock: ms since the epoch.
     pub started_ms: u64,
     /// What it shares with the other shards.
@@ -235,8 +235,8 @@ pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<ServiceEn
         .map(|(service, address)| {
             // What is built in is ours, wherever it listens.
             let safety = match service.target {
-                Target::Builtin(_) => Arc::default(),
-                Target::Url(_) => Arc::clone(&plan.safety),
+                ServiceTarget::Builtin(_) => Arc::default(),
+                ServiceTarget::Url(_) => Arc::clone(&plan.safety),
             };
             ServiceEndpoint::new(&service.reach, address, plan.seed, safety)
         })

@@ -12,7 +12,7 @@ use super::prepared::PreparedCall;
 use super::request;
 use super::shard::Shard;
 use super::user::User;
-use crate::plan::realm::Realm;
+use crate::plan::address_scope::AddressScope;
 use crate::plan::{Address, Service};
 use crate::stats::recorder::Attempt;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
@@ -258,7 +258,7 @@ impl RedirectChain {
             shard.forbid(Some(&format!("a redirect to {}: {why}", to.host)));
             FailureKind::Forbidden
         };
-        if Realm::of_host(&to.host) == Some(Realm::Metadata) {
+        if AddressScope::of_host(&to.host) == Some(AddressScope::Metadata) {
             return Err(forbid("that is a cloud's metadata service").into());
         }
         let service = may_follow(addresses, self.service, &to).ok_or_else(|| RedirectRefused {

@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::plan::reach::{Auth, Proxy, ProxyKind, base64};
 use crate::plan::template::{RenderError, Scope, Template, Value};
-use crate::plan::{Address, Body, Call, Safety, Service};
+use crate::plan::transport::{Auth, Proxy, ProxyKind, base64};
+use crate::plan::{Address, Call, RequestBody, Safety, Service};
 
 /// What names us to the target.
 const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));
@@ -110,12 +110,12 @@ impl PreparedRequest {
                 head.header(name, value);
             }
         }
-        let has_body = !matches!(request.body, Body::None)
+        let has_body = !matches!(request.body, RequestBody::None)
             || matches!(request.method.as_str(), "POST" | "PUT" | "PATCH");
         let (body, fixed_body) = match &request.body {
-            Body::None => (None, Vec::new()),
-            Body::Bytes(bytes) => (None, bytes.clone()),
-            Body::Template(template) => match template.as_static() {
+            RequestBody::None => (None, Vec::new()),
+            RequestBody::Bytes(bytes) => (None, bytes.clone()),
+            RequestBody::Template(template) => match template.as_static() {
                 Some(text) => (None, text.to_vec()),
                 None => (Some(template.clone()), Vec::new()),
             },

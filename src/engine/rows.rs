@@ -6,7 +6,7 @@
 use super::shard::Shard;
 use super::user::{User, UserIdentity};
 use crate::plan::data::AtEnd;
-use crate::plan::load::Bound;
+use crate::plan::load::LoadBound;
 use crate::plan::template::RenderError;
 use crate::plan::{Load, data};
 use crate::stats::delta::Halt;
@@ -72,7 +72,7 @@ impl User {
         let Load::Closed(users) = &workload.load else {
             return ranks.rank(plan, index, who.number);
         };
-        if per_iteration && matches!(users.bound, Bound::Iterations(_)) {
+        if per_iteration && matches!(users.bound, LoadBound::Iterations(_)) {
             return self.item;
         }
         let share = workload.shares.iter().position(|share| share.archetype == self.archetype);

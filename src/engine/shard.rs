@@ -23,7 +23,7 @@ use super::{RunShared, ShardSetup, TraceRecorder, Variables};
 use crate::clock::{self, Time, Timer};
 use crate::event::{Order, ShardCommand};
 use crate::host;
-use crate::plan::data::{Claim, Ranks};
+use crate::plan::data::{Ranks, RowClaim};
 use crate::plan::slots::Segment;
 use crate::plan::template::Value;
 use crate::plan::{Address, Load, Plan, Workload};
@@ -56,7 +56,7 @@ pub(super) struct Shard {
     /// Who looks on, if anybody does.
     pub(super) trace: Option<TraceRecorder>,
     /// By workload, share and draw.
-    pub(super) claims: Arc<Vec<Vec<Vec<Claim>>>>,
+    pub(super) claims: Arc<Vec<Vec<Vec<RowClaim>>>>,
     /// By workload: who is the how-manyeth of its archetype.
     pub(super) ranks: RefCell<Vec<Ranks>>,
     /// Rows taken so far, by workload and user of the closed model.

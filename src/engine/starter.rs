@@ -15,7 +15,7 @@ use super::worker::{self, Assignment};
 use crate::clock::{self, Time, Timer};
 use crate::event::ScheduleChange;
 use crate::pace::{self, Schedule, Stay};
-use crate::plan::{Arrivals, Bound, Users};
+use crate::plan::{Arrivals, LoadBound, Users};
 use crate::stats::state_change::{ChangeKind, StateChange};
 
 /// Starts made in a row when we are late, before users get a turn: those that finish are free for
@@ -75,7 +75,7 @@ impl Shard {
             };
             let mut to_come = pace::stays(&curve, offset, self.segment);
             to_come.retain(is_new);
-            if users.bound != Bound::Time {
+            if users.bound != LoadBound::Time {
                 let left = &self.shared.populations[index].left;
                 left.fetch_add(to_come.len() as u64, Relaxed);
                 left.fetch_sub((stays.len() - at) as u64, Relaxed);
@@ -126,7 +126,7 @@ impl Shard {
         // The load lasts to its end, also when its users have nothing more to begin; one that a
         // count ends, until nobody is left who could begin anything.
         let herd = &self.shared.populations[index];
-        let counted = users.bound != Bound::Time;
+        let counted = users.bound != LoadBound::Time;
         let mut over = std::pin::pin!(herd.over.notified());
         over.as_mut().enable();
         let is_over = || {
@@ -152,11 +152,11 @@ impl Shard {
     /// Whether all iterations of a workload that a count ends have been handed out.
     fn is_spent(&self, index: usize, users: &Users) -> bool {
         match users.bound {
-            Bound::Iterations(most) => {
+            LoadBound::Iterations(most) => {
                 let uncounted = self.shared.uncounted[index].load(Relaxed);
                 self.shared.iterations[index].load(Relaxed) >= most.saturating_add(uncounted)
             }
-            Bound::Time | Bound::Once => false,
+            LoadBound::Time | LoadBound::Once => false,
         }
     }
 

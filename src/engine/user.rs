@@ -14,8 +14,8 @@ use crate::clock::Time;
 use crate::curve::Distribution;
 use crate::plan::Load;
 use crate::plan::flow::Session;
-use crate::plan::reach::Link;
 use crate::plan::template::{MAX_ITERATION_WORK, Scope, Value};
+use crate::plan::transport::LinkProfile;
 use crate::resilience::RateLimiter;
 use crate::seed::{Rng, Seed, Stream};
 use crate::units::nanos;
@@ -255,7 +255,7 @@ impl User {
     }
 
     /// From now on it goes by this link; connections that were made over another end.
-    pub(super) fn set_link(&mut self, link: Option<Link>) {
+    pub(super) fn set_link(&mut self, link: Option<LinkProfile>) {
         let before = self.link().map(|way| way.link());
         if before != link {
             self.close_connections();

@@ -10,7 +10,7 @@ use crate::clock::{self, Time};
 use crate::curve::Curve;
 use crate::pace::{self, Stay, TargetUsers};
 use crate::plan::slots::Segment;
-use crate::plan::{Bound, Load, Workload};
+use crate::plan::{Load, LoadBound, Workload};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -30,7 +30,7 @@ impl UserMeter {
     /// Of a workload as it is planned.
     pub(super) fn new(workload: &Workload, segment: Segment, start: Time) -> Self {
         let target = match &workload.load {
-            Load::Closed(users) if users.bound == Bound::Time => {
+            Load::Closed(users) if users.bound == LoadBound::Time => {
                 let stays = pace::stays(&users.curve, workload.slot_offset, segment);
                 Some(RefCell::new(TargetUsers::new(&stays, 0)))
             }

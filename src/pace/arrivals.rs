@@ -9,7 +9,7 @@ use rand_distr::{Distribution, Exp1};
 
 use crate::curve::{Curve, ONE_START};
 use crate::plan::slots::Segment;
-use crate::plan::{Arrivals, Process};
+use crate::plan::{ArrivalProcess, Arrivals};
 use crate::seed::{Rng, Seed, Stream};
 
 /// A start that is due.
@@ -62,10 +62,10 @@ impl<'p> Schedule<'p> {
             found: None,
             next: None,
             gaps: match arrivals.process {
-                Process::Constant => None,
+                ArrivalProcess::Constant => None,
                 // One stream for the whole workload: every segment walks all of it and keeps its
                 // own, so arrivals are the same for any number of shards.
-                Process::Poisson => Some(seed.rng(Stream::Arrivals, index as u64, 0)),
+                ArrivalProcess::Poisson => Some(seed.rng(Stream::Arrivals, index as u64, 0)),
             },
         };
         // The first arrival of a Poisson process is one gap after the beginning.
@@ -172,7 +172,7 @@ mod tests {
     use proptest::prelude::*;
     use std::time::Duration;
 
-    fn arrivals(process: Process, stages: &[(u64, u64)]) -> Arrivals {
+    fn arrivals(process: ArrivalProcess, stages: &[(u64, u64)]) -> Arrivals {
         let mut curve = Curve::default();
         for (per_s, ms) in stages {
             curve.ramp(per_s * Rate::UNITS_PER_S, Duration::from_millis(*ms));
@@ -193,7 +193,7 @@ mod tests {
             stages in prop::collection::vec((0u64..3_000, 1u64..1_500), 1..4),
             shards in 2u64..9,
         ) {
-            let process = if poisson { Process::Poisson } else { Process::Constant };
+            let process = if poisson { ArrivalProcess::Poisson } else { ArrivalProcess::Constant };
             let arrivals = arrivals(process, &stages);
             let whole = starts(&arrivals, seed, Segment::WHOLE);
             prop_assert!(whole.is_sorted_by_key(|start| start.due_ns));
@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn what_is_left_is_counted_without_being_computed() {
-        for process in [Process::Poisson, Process::Constant] {
+        for process in [ArrivalProcess::Poisson, ArrivalProcess::Constant] {
             let arrivals = arrivals(process, &[(1_000, 0), (1_000, 3_000), (10, 777)]);
             let segment = Segment { shard: 1, shards: 3 };
             let all = starts(&arrivals, 5, segment).len() as u64;
@@ -267,7 +267,7 @@ mod tests {
             shards in 2u64..6,
             taken in prop::option::of(0usize..50),
         ) {
-            let process = if poisson { Process::Poisson } else { Process::Constant };
+            let process = if poisson { ArrivalProcess::Poisson } else { ArrivalProcess::Constant };
             let arrivals = Arrivals { iterations: count, ..arrivals(process, &stages) };
             let mut at = 0;
             let changes: Vec<(u64, u32)> = changes
@@ -305,7 +305,7 @@ mod tests {
     #[test]
     fn poisson_has_the_mean_and_the_spread_of_its_law() {
         // 1000/s for 100 s: N ~ Poisson(10⁵), so |N − 10⁵| < 4·√10⁵ ≈ 1265 but for 6 in 10⁵ seeds.
-        let arrivals = arrivals(Process::Poisson, &[(1_000, 0), (1_000, 100_000)]);
+        let arrivals = arrivals(ArrivalProcess::Poisson, &[(1_000, 0), (1_000, 100_000)]);
         let starts = starts(&arrivals, 42, Segment::WHOLE);
         let count = starts.len() as f64;
         assert!((count - 1e5).abs() < 1_265.0, "{count}");
@@ -321,7 +321,7 @@ mod tests {
 
     #[test]
     fn a_count_ends_it_before_the_curve() {
-        let mut arrivals = arrivals(Process::Constant, &[(100, 0), (100, 1_000)]);
+        let mut arrivals = arrivals(ArrivalProcess::Constant, &[(100, 0), (100, 1_000)]);
         arrivals.iterations = Some(30);
         assert_eq!(starts(&arrivals, 1, Segment::WHOLE).len(), 30);
     }

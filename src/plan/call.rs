@@ -18,7 +18,7 @@ pub struct Call {
     /// Index into `Plan::services`.
     pub service: usize,
     /// What is sent.
-    pub request: Request,
+    pub request: RequestTemplate,
     /// How long this call may take; none: the service's timeout.
     pub timeout: Option<Duration>,
     /// Overrides the archetype's think after this call.
@@ -61,7 +61,7 @@ impl OnFail {
 
 /// What is sent.
 #[derive(Clone, Debug)]
-pub struct Request {
+pub struct RequestTemplate {
     /// The method, upper case.
     pub method: String,
     /// Path and query below the service's prefix, beginning with `/`.
@@ -69,12 +69,12 @@ pub struct Request {
     /// The step's own headers; values are templates.
     pub headers: Vec<(String, Template)>,
     /// The body.
-    pub body: Body,
+    pub body: RequestBody,
 }
 
 /// The body of a request.
 #[derive(Clone, Debug)]
-pub enum Body {
+pub enum RequestBody {
     /// No body.
     None,
     /// Rendered for each call; the content type is among the request's headers.
@@ -120,7 +120,7 @@ impl Call {
     }
 }
 
-impl Request {
+impl RequestTemplate {
     /// Whether it may be sent twice without harm (RFC 9110 §9.2.2).
     pub fn is_idempotent(&self) -> bool {
         is_idempotent(&self.method)

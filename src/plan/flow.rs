@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::data::Feed;
-use super::reach::Link;
 use super::template::{Template, Typed};
+use super::transport::LinkProfile;
 use crate::curve::Distribution;
 
 /// A kind of user.
@@ -25,7 +25,7 @@ pub struct Archetype {
     /// Start-to-start time of iterations in the closed model.
     pub pace: Option<Duration>,
     /// What its way to the network is like; none: as it is.
-    pub link: Option<Link>,
+    pub link: Option<LinkProfile>,
     /// How long a user of the closed model stays the same one.
     pub session: Session,
     /// All request steps, by the index that steps name.
@@ -48,7 +48,7 @@ pub struct Archetype {
     /// The variable that holds the status of the last answer, when somebody reads it.
     pub status: Option<usize>,
     /// The rows that its variables take.
-    pub data: Vec<Draw>,
+    pub data: Vec<DataDraw>,
     /// How many loops count at once.
     pub counters: usize,
     /// How many places it has where users gather.
@@ -80,7 +80,7 @@ pub enum Session {
 
 /// A variable that takes rows of a feed.
 #[derive(Clone, Debug)]
-pub struct Draw {
+pub struct DataDraw {
     /// The variable's slot.
     pub variable: usize,
     /// Where the rows are and which is whose.

@@ -59,12 +59,12 @@ pub struct Users {
     /// The number of users over time.
     pub curve: Curve,
     /// How iterations are bounded beside the curve.
-    pub bound: Bound,
+    pub bound: LoadBound,
 }
 
 /// What ends a closed workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Bound {
+pub enum LoadBound {
     /// The curve alone.
     Time,
     /// So many iterations over all users, or the curve's end.
@@ -77,7 +77,7 @@ pub enum Bound {
 #[derive(Clone, Debug)]
 pub struct Arrivals {
     /// How starts are spread around the rate.
-    pub process: Process,
+    pub process: ArrivalProcess,
     /// The rate over time, in units of a `Rate`.
     pub curve: Curve,
     /// The most starts made; `None`: the curve decides.
@@ -90,7 +90,7 @@ pub struct Arrivals {
 
 /// How starts are spread around the rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Process {
+pub enum ArrivalProcess {
     /// Evenly spaced: start k is due where the integral of the rate reaches k.
     Constant,
     /// A Poisson process with that rate: gaps are exponential in the integral.

@@ -68,12 +68,12 @@ impl fmt::Display for LoadOverride {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plan::load::{Bound, Users};
+    use crate::plan::load::{LoadBound, Users};
 
     #[test]
     fn an_override_prints_and_applies_its_level() {
         let curve = Curve::constant(10, Duration::from_mins(1));
-        let closed = Load::Closed(Users { curve, bound: Bound::Time });
+        let closed = Load::Closed(Users { curve, bound: LoadBound::Time });
         let planned = LoadOverride::PLANNED;
         for (load, says, users) in [
             (planned, "100 %", 10),

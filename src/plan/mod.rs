@@ -3,37 +3,37 @@
 //! `scenario` and `cli hit` build it, `engine` carries it out, `run` and `sinks` describe it.
 //! Invariant: whoever holds a Plan need not check it; every id in it names something.
 
+pub mod address_scope;
 pub mod call;
 pub mod data;
+pub mod endpoint_pattern;
 pub mod extract;
 pub mod flow;
 pub mod forecast;
-pub mod glob;
 pub mod load;
 pub mod load_override;
+pub mod manifest;
 pub mod mix;
-pub mod outline;
 pub mod policy;
-pub mod reach;
 mod reads;
-pub mod realm;
 pub mod safety;
 pub mod service;
 pub mod slots;
 pub mod template;
+pub mod transport;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use call::{Body, Call, OnFail, Request};
+pub use call::{Call, OnFail, RequestBody, RequestTemplate};
+pub use endpoint_pattern::{Endpoint, EndpointPattern, Endpoints};
 pub use flow::{Archetype, Step};
-pub use glob::{Endpoint, Endpoints, Pattern};
-pub use load::{Arrivals, Bound, Load, OPEN_END, Process, Share, Users, Workload};
+pub use load::{ArrivalProcess, Arrivals, Load, LoadBound, OPEN_END, Share, Users, Workload};
 pub use load_override::LoadOverride;
-pub use outline::{Outline, Source};
+pub use manifest::{RunManifest, SourceFile};
 pub use policy::Policies;
 pub use safety::Safety;
-pub use service::{Address, Service, Target};
+pub use service::{Address, Service, ServiceTarget};
 
 use crate::curve::Curve;
 use crate::seed::Seed;
@@ -87,7 +87,7 @@ pub struct Plan {
     /// How the simulated client behaves.
     pub policies: Policies,
     /// The files it was written in, for the report.
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceFile>,
 }
 
 /// An id for a run that begins now, of digits, letters and `-`: when, and in which process.
@@ -169,8 +169,10 @@ impl Plan {
             workload: 0,
             tags: Vec::new(),
         };
-        let users =
-            Users { curve: Curve::constant(1, Duration::from_nanos(OPEN_END)), bound: Bound::Once };
+        let users = Users {
+            curve: Curve::constant(1, Duration::from_nanos(OPEN_END)),
+            bound: LoadBound::Once,
+        };
         Self {
             scenario: archetype.name.clone(),
             description: None,

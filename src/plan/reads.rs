@@ -3,7 +3,7 @@
 //! `scenario` doubts those that nothing reads; `engine` blames the target for the latter.
 //! Invariant: every template of an archetype is asked.
 
-use super::call::Body;
+use super::call::RequestBody;
 use super::flow::{Archetype, Step};
 
 impl Archetype {
@@ -28,7 +28,7 @@ impl Archetype {
         for call in &self.calls {
             call.request.path.reads(each);
             call.request.headers.iter().for_each(|(_, value)| value.reads(each));
-            if let Body::Template(body) = &call.request.body {
+            if let RequestBody::Template(body) = &call.request.body {
                 body.reads(each);
             }
         }

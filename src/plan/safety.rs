@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::glob;
-use super::realm::{self, Realm};
+use super::address_scope::{self, AddressScope};
+use super::endpoint_pattern;
 use crate::redact::Names;
 use crate::units::Rate;
 
@@ -22,13 +22,13 @@ pub const TRIAL_RATE: u64 = 10;
 #[derive(Clone, Debug, Default)]
 pub struct Safety {
     /// Lists of hosts, each with who made it: a host has to be in all of them.
-    pub hosts: Vec<(Vec<Host>, String)>,
+    pub hosts: Vec<(Vec<HostPattern>, String)>,
     /// Public hosts that somebody answers for.
-    pub authorised: Vec<Host>,
+    pub authorised: Vec<HostPattern>,
     /// Methods that are not made, in upper case, and who said so.
     pub methods: Vec<(String, String)>,
     /// Paths that are not asked for, and who said so.
-    pub paths: Vec<(PathGlob, String)>,
+    pub paths: Vec<(PathPattern, String)>,
     /// The most starts per second, and who said so.
     pub max_rate: Option<(Rate, String)>,
     /// The most users at once, and who said so.
@@ -45,7 +45,7 @@ pub struct Safety {
 
 /// Hosts by name or by address.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Host {
+pub enum HostPattern {
     /// A name, `*` standing for anything; in lower case.
     Name(String),
     /// A network: its first address and how many bits of it count.
@@ -54,7 +54,7 @@ pub enum Host {
 
 /// Paths, `*` standing for anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PathGlob(String);
+pub struct PathPattern(String);
 
 /// Errors that stop a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,10 +77,10 @@ impl ErrorRateLimit {
     }
 }
 
-impl Host {
+impl HostPattern {
     /// Reads `*.staging.example`, `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = realm::normal(text.trim());
+        let text = address_scope::normal(text.trim());
         let (base, bits) = match text.split_once('/') {
             Some((base, bits)) => (base, Some(bits.parse::<u8>().ok()?)),
             None => (text.as_str(), None),
@@ -96,7 +96,7 @@ impl Host {
     }
 
     fn has_name(&self, name: &str) -> bool {
-        matches!(self, Self::Name(pattern) if glob::matches(pattern.as_bytes(), name.as_bytes()))
+        matches!(self, Self::Name(pattern) if endpoint_pattern::matches(pattern.as_bytes(), name.as_bytes()))
     }
 
     fn has_address(&self, ip: IpAddr) -> bool {
@@ -105,7 +105,7 @@ impl Host {
             let shift = width - u32::from(bits);
             shift >= 128 || a >> shift == b >> shift
         };
-        match (base, ip, realm::plain(ip)) {
+        match (base, ip, address_scope::plain(ip)) {
             (IpAddr::V4(a), _, IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
             (IpAddr::V6(a), IpAddr::V6(b), _) => same(a.to_bits(), b.to_bits(), 128),
             _ => false,
@@ -113,7 +113,7 @@ impl Host {
     }
 }
 
-impl PathGlob {
+impl PathPattern {
     /// Reads a pattern such as `/admin/*`.
     pub fn parse(text: &str) -> Option<Self> {
         text.starts_with(['/', '*']).then(|| Self(text.to_owned()))
@@ -123,8 +123,8 @@ impl PathGlob {
     pub fn matches(&self, target: &str) -> bool {
         let path = plain_path(target);
         let folder = self.0.strip_suffix("/*").filter(|folder| !folder.is_empty());
-        glob::matches(self.0.as_bytes(), &path)
-            || folder.is_some_and(|own| glob::matches(own.as_bytes(), &path))
+        endpoint_pattern::matches(self.0.as_bytes(), &path)
+            || folder.is_some_and(|own| endpoint_pattern::matches(own.as_bytes(), &path))
     }
 }
 
@@ -170,8 +170,10 @@ fn word(host: &str) -> String {
 impl Safety {
     /// Why no connection may go to `ip`, which `name` leads to; `None`: it may.
     pub fn refuses(&self, name: &str, ip: IpAddr) -> Option<String> {
-        let name = &realm::normal(name);
-        if Realm::of(ip) == Realm::Metadata || Realm::of_host(name) == Some(Realm::Metadata) {
+        let name = &address_scope::normal(name);
+        if AddressScope::of(ip) == AddressScope::Metadata
+            || AddressScope::of_host(name) == Some(AddressScope::Metadata)
+        {
             return Some(format!("{} is a cloud's metadata service", place(name, Some(ip))));
         }
         for (list, by) in &self.hosts {
@@ -180,7 +182,7 @@ impl Safety {
                 return Some(format!("{place} is not among the hosts that {by} allows"));
             }
         }
-        let public = Realm::of(ip) == Realm::Public;
+        let public = AddressScope::of(ip) == AddressScope::Public;
         (public && !self.may_be_public(name, Some(ip)))
             .then(|| format!("{} is a public address: {}", place(name, Some(ip)), word(name)))
     }
@@ -188,16 +190,16 @@ impl Safety {
     /// Why a host may not be asked for, as far as its name tells; `None`: it may, or only a look-up
     /// will tell. `final_word`: nobody here will look it up, a proxy does.
     pub fn refuses_name(&self, host: &str, final_word: bool) -> Option<String> {
-        let name = &realm::normal(host);
+        let name = &address_scope::normal(host);
         if let Ok(ip) = name.parse() {
             return self.refuses(name, ip);
         }
-        let known = Realm::of_host(name);
-        if known == Some(Realm::Metadata) {
+        let known = AddressScope::of_host(name);
+        if known == Some(AddressScope::Metadata) {
             return Some(format!("{name} is a cloud's metadata service"));
         }
         for (list, by) in &self.hosts {
-            let open = !final_word && list.iter().any(|host| matches!(host, Host::Net(..)));
+            let open = !final_word && list.iter().any(|host| matches!(host, HostPattern::Net(..)));
             if !open && !list.iter().any(|host| host.has_name(name)) {
                 return Some(format!("{name} is not among the hosts that {by} allows"));
             }
@@ -205,11 +207,11 @@ impl Safety {
         if self.may_be_public(name, None) {
             return None;
         }
-        if let Some(label) = realm::live_label(name) {
+        if let Some(label) = address_scope::live_label(name) {
             let smell = format!("{name} smells of production (`{label}`)");
             return Some(format!("{smell}: {}", word(name)));
         }
-        let unknown = final_word && known.is_none() && !realm::is_private_name(name);
+        let unknown = final_word && known.is_none() && !address_scope::is_private_name(name);
         unknown.then(|| format!("{name} may be a public host: {}", word(name)))
     }
 
@@ -237,17 +239,20 @@ impl Safety {
 
     /// Whether only the smallness of the load lets it go to `host`, as far as its name tells.
     pub fn is_on_trial(&self, host: &str) -> bool {
-        let name = &realm::normal(host);
+        let name = &address_scope::normal(host);
         let ip = name.parse::<IpAddr>().ok();
         let private = match ip {
-            Some(ip) => Realm::of(ip) != Realm::Public,
-            None => realm::is_private_name(name) && realm::live_label(name).is_none(),
+            Some(ip) => AddressScope::of(ip) != AddressScope::Public,
+            None => {
+                address_scope::is_private_name(name) && address_scope::live_label(name).is_none()
+            }
         };
         self.trial && !private && !Self { trial: false, ..self.clone() }.may_be_public(name, ip)
     }
 
     fn may_be_public(&self, name: &str, ip: Option<IpAddr>) -> bool {
-        let known = |host: &Host| host.has_name(name) || ip.is_some_and(|ip| host.has_address(ip));
+        let known =
+            |host: &HostPattern| host.has_name(name) || ip.is_some_and(|ip| host.has_address(ip));
         self.trial || self.authorised.iter().any(known)
     }
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn hosts(list: &[&str]) -> Vec<Host> {
-    list.iter().map(|text| Host::parse(text).unwrap_or_else(|| panic!("{text}"))).collect()
+fn hosts(list: &[&str]) -> Vec<HostPattern> {
+    list.iter().map(|text| HostPattern::parse(text).unwrap_or_else(|| panic!("{text}"))).collect()
 }
 
 fn safety(allowed: &[&str], authorised: &[&str], trial: bool) -> Safety {
@@ -14,7 +14,7 @@ fn safety(allowed: &[&str], authorised: &[&str], trial: bool) -> Safety {
 #[test]
 fn hosts_are_names_and_networks() {
     for bad in ["", "a b", "10.0.0.0/33", "fd00::/129", "10.0.0/8", "a/8", "http://x"] {
-        assert_eq!(Host::parse(bad), None, "{bad}");
+        assert_eq!(HostPattern::parse(bad), None, "{bad}");
     }
     for (pattern, name, ip, expect) in [
         ("*.staging.example", "api.staging.example", "10.0.0.1", true),
@@ -74,8 +74,8 @@ fn a_public_host_needs_a_word_and_a_metadata_service_gets_none() {
 
 #[test]
 fn denied_paths_are_denied_however_they_are_written() {
-    let glob = |text: &str| PathGlob::parse(text).unwrap();
-    assert_eq!(PathGlob::parse("admin"), None);
+    let glob = |text: &str| PathPattern::parse(text).unwrap();
+    assert_eq!(PathPattern::parse("admin"), None);
     for (pattern, path, expect) in [
         ("/admin/*", "/admin/", true),
         ("/admin/*", "/admin", true),

@@ -6,8 +6,8 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::reach::Reach;
 use super::template::Template;
+use super::transport::TransportConfig;
 use crate::curve::Distribution;
 
 /// A target by name.
@@ -16,13 +16,13 @@ pub struct Service {
     /// Its name in the scenario.
     pub name: String,
     /// What stands behind it.
-    pub target: Target,
+    pub target: ServiceTarget,
     /// Headers sent with every call; values are templates without variables.
     pub headers: Vec<(String, Template)>,
     /// How long a call may take.
     pub timeout: Duration,
     /// How it is reached.
-    pub reach: Reach,
+    pub reach: TransportConfig,
     /// Whether its users keep cookies.
     pub cookies: bool,
     /// How many redirects a call follows where its step says nothing; none: 3xx are answers.
@@ -33,7 +33,7 @@ pub struct Service {
 
 /// What stands behind a service.
 #[derive(Clone, Debug)]
-pub enum Target {
+pub enum ServiceTarget {
     /// A given URL.
     Url(Address),
     /// The built-in target, started beside the run with these settings.
@@ -67,13 +67,13 @@ impl Service {
     pub const TIMEOUT: Duration = Duration::from_secs(30);
 
     /// One of which nothing is said but what stands behind it.
-    pub fn plain(name: &str, target: Target) -> Self {
+    pub fn plain(name: &str, target: ServiceTarget) -> Self {
         Self {
             name: name.to_owned(),
             target,
             headers: Vec::new(),
             timeout: Self::TIMEOUT,
-            reach: Reach::default(),
+            reach: TransportConfig::default(),
             cookies: true,
             redirects: None,
             compress: false,
@@ -90,8 +90,8 @@ impl Service {
         }
         match &self.target {
             _ if self.reach.unix.is_some() => true,
-            Target::Builtin(_) => true,
-            Target::Url(address) => local(&address.host),
+            ServiceTarget::Builtin(_) => true,
+            ServiceTarget::Url(address) => local(&address.host),
         }
     }
 }

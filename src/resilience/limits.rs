@@ -6,7 +6,7 @@
 //! in a wider row that others could have had.
 
 use super::RateLimiter;
-use crate::plan::{Endpoints, Pattern, Plan};
+use crate::plan::{EndpointPattern, Endpoints, Plan};
 
 /// All limits that several users share.
 #[derive(Debug, Default)]
@@ -46,7 +46,7 @@ impl RateLimits {
         limits.patterns =
             laws.per_endpoint.iter().map(|(_, rate)| RateLimiter::new(*rate)).collect();
         let patterns = || laws.per_endpoint.iter().map(|(pattern, _)| pattern).zip(0..);
-        let best = |endpoint| Pattern::best(patterns(), endpoint);
+        let best = |endpoint| EndpointPattern::best(patterns(), endpoint);
         limits.pattern_of = endpoints.all.iter().map(best).collect();
         limits
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::exit_status::{self, CallSummary, EndOfRun};
 use crate::event::{Report, RunInfo, Stop};
 use crate::exit::ExitStatus;
-use crate::plan::Outline;
+use crate::plan::RunManifest;
 use crate::stats::{
     CompletedSecond, Delta, GaugeSample, Gauges, Point, Seconds, Snapshot, StateChange, Tally,
     Timeline,
@@ -166,6 +166,6 @@ impl RunAggregator {
 }
 
 /// When the load ends by plan, ns after the run's start.
-fn load_end_ns(plan: &Outline) -> Option<u64> {
+fn load_end_ns(plan: &RunManifest) -> Option<u64> {
     plan.load_end().map(nanos)
 }

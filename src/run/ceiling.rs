@@ -7,9 +7,9 @@ use super::control::{WorkloadOverride, is_open};
 use crate::curve::Curve;
 use crate::event::ScheduleChange;
 use crate::event::control::MAX_USERS;
-use crate::plan::data::Pick;
+use crate::plan::data::RowPick;
 use crate::plan::safety::{TRIAL_RATE, TRIAL_USERS};
-use crate::plan::{Load, Plan, Process, Target, Workload};
+use crate::plan::{ArrivalProcess, Load, Plan, ServiceTarget, Workload};
 use crate::units::{Rate, nanos};
 
 /// Whether the changes may be made.
@@ -60,8 +60,8 @@ pub(super) fn allows(
     let beyond =
         more_users && users > TRIAL_USERS || more_rate && rate > Rate::per_s(TRIAL_RATE).units();
     match plan.services.iter().find_map(|service| match &service.target {
-        Target::Url(address) if !service.is_local() => Some(&address.host),
-        Target::Url(_) | Target::Builtin(_) => None,
+        ServiceTarget::Url(address) if !service.is_local() => Some(&address.host),
+        ServiceTarget::Url(_) | ServiceTarget::Builtin(_) => None,
     }) {
         Some(host) if beyond && plan.safety.is_on_trial(host) => Err(format!(
             "up to {TRIAL_USERS} users and {TRIAL_RATE} starts per second may try {host}: if you \
@@ -77,14 +77,14 @@ fn has_rows(plan: &Plan, workload: &Workload, curve: &Curve, peak: u64) -> Resul
     let planned = match &workload.load {
         Load::Closed(users) => peak <= users.curve.peak(),
         Load::Open(arrivals) => {
-            arrivals.process == Process::Poisson
+            arrivals.process == ArrivalProcess::Poisson
                 || arrivals.iterations.is_some()
                 || curve.total() <= arrivals.curve.total()
         }
     };
     let kinds = workload.shares.iter().map(|share| &plan.archetypes[share.archetype]);
     let mut draws = kinds.flat_map(|kind| &kind.data);
-    match draws.find(|draw| draw.feed.pick == Pick::Unique).filter(|_| !planned) {
+    match draws.find(|draw| draw.feed.pick == RowPick::Unique).filter(|_| !planned) {
         None => Ok(()),
         Some(draw) => Err(format!(
             "more of `{}` than was planned: the rows of `{}` are used once each and were dealt to \

@@ -11,7 +11,7 @@ use crate::event::{ControlCommand, Order, ScheduleChange, ShardCommand, Source, 
 use crate::near::nearest;
 use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::BreakerName;
-use crate::plan::{Bound, Load, LoadOverride, Plan, Workload};
+use crate::plan::{Load, LoadBound, LoadOverride, Plan, Workload};
 use crate::units::{Rate, nanos};
 
 /// A change of what is asked holds so long after it was asked for: every shard knows of it by then.
@@ -350,8 +350,8 @@ fn count_of(workload: &Workload) -> Option<u64> {
     match &workload.load {
         Load::Open(arrivals) => arrivals.iterations,
         Load::Closed(users) => match users.bound {
-            Bound::Iterations(most) => Some(most),
-            Bound::Time | Bound::Once => None,
+            LoadBound::Iterations(most) => Some(most),
+            LoadBound::Time | LoadBound::Once => None,
         },
     }
 }

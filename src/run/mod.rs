@@ -41,7 +41,7 @@ use crate::event::{ControlRequest, GeneratorInfo, Interrupt, Report, RunEvent, R
 use crate::exit::ExitStatus;
 use crate::host;
 use crate::plan::forecast::{self, Limits};
-use crate::plan::{Address, Archetype, Load, Plan, Target};
+use crate::plan::{Address, Archetype, Load, Plan, ServiceTarget};
 use crate::sinks::SinkSet;
 use crate::stats::delta::Halt;
 use crate::target::process::Process;
@@ -307,8 +307,8 @@ fn start_targets(plan: &Plan) -> Result<(Vec<Address>, Vec<Process>), RunError> 
     let (mut addresses, mut targets) = (Vec::new(), Vec::new());
     for service in &plan.services {
         match &service.target {
-            Target::Url(address) => addresses.push(address.clone()),
-            Target::Builtin(builtin) => {
+            ServiceTarget::Url(address) => addresses.push(address.clone()),
+            ServiceTarget::Builtin(builtin) => {
                 let running = Process::start(None, builtin, plan.seed)
                     .map_err(|e| RunError::World("cannot start the built-in target", e))?;
                 addresses.push(Address {

@@ -13,7 +13,7 @@ use super::lint::ArchetypeSpans;
 use super::node::{Node, NodeKey, NodeKind};
 use super::tags;
 use super::{columns, control, data, law, network};
-use crate::plan::flow::{Draw, Session};
+use crate::plan::flow::{DataDraw, Session};
 use crate::plan::template::RESERVED;
 use crate::plan::{Archetype, Safety};
 
@@ -116,7 +116,7 @@ pub(super) fn archetype(
 fn read_columns(
     review: &mut Diagnostics,
     names: &[String],
-    draws: &[Draw],
+    draws: &[DataDraw],
     (sections, vars): (&[&Node], Option<&Node>),
 ) {
     let nodes: Vec<&Node> = sections.iter().copied().chain(vars).collect();

@@ -12,7 +12,7 @@ use super::flow::FlowContext;
 use super::node::{Node, NodeKey, NodeKind};
 use super::step::Headers;
 use super::texts;
-use crate::plan::Body;
+use crate::plan::RequestBody;
 use crate::plan::template::{Builder, Encoding, Template};
 
 /// The largest file sent as a body: each shard holds it.
@@ -27,11 +27,11 @@ pub(super) fn body(
     fields: &mut Fields<'_>,
     setting: &FlowContext<'_>,
     headers: &mut Headers,
-) -> Option<Body> {
+) -> Option<RequestBody> {
     let entries = KINDS.map(|kind| fields.entry(kind).map(|(key, node)| (kind, key, node)));
     let given: Vec<(&str, &NodeKey, &Node)> = entries.into_iter().flatten().collect();
     let (kind, node) = match given.as_slice() {
-        [] => return Some(Body::None),
+        [] => return Some(RequestBody::None),
         [(kind, _, node)] => (*kind, *node),
         [(first, ..), (_, second, _), ..] => {
             review
@@ -50,7 +50,7 @@ pub(super) fn body(
             let form = texts::form(review, node, names)?;
             (of_template(form), Some("application/x-www-form-urlencoded".to_owned()))
         }
-        "file" => (Body::Bytes(file(review, node)?.1), None),
+        "file" => (RequestBody::Bytes(file(review, node)?.1), None),
         "multipart" => {
             let (template, boundary) = multipart(review, node, setting)?;
             (of_template(template), Some(format!("multipart/form-data; boundary={boundary}")))
@@ -74,10 +74,10 @@ pub(super) fn body(
     Some(body)
 }
 
-fn of_template(template: Template) -> Body {
+fn of_template(template: Template) -> RequestBody {
     match template.as_static() {
-        Some(bytes) => Body::Bytes(bytes.to_vec()),
-        None => Body::Template(template),
+        Some(bytes) => RequestBody::Bytes(bytes.to_vec()),
+        None => RequestBody::Template(template),
     }
 }
 

@@ -7,7 +7,7 @@
 use super::diagnostics::{Diagnostics, nearest};
 use super::node::{Node, NodeKind};
 use super::texts;
-use crate::plan::flow::Draw;
+use crate::plan::flow::DataDraw;
 use crate::plan::template::{Encoding, Template};
 
 /// The most columns that a message names.
@@ -15,7 +15,7 @@ const SHOWN: usize = 12;
 
 /// A feed's variable, and its columns.
 struct KnownColumns<'d> {
-    draw: &'d Draw,
+    draw: &'d DataDraw,
     columns: Vec<String>,
 }
 
@@ -24,7 +24,7 @@ struct KnownColumns<'d> {
 pub(super) fn check(
     review: &mut Diagnostics,
     names: &[String],
-    draws: &[Draw],
+    draws: &[DataDraw],
     nodes: &[&Node],
     is_set: impl Fn(&str) -> bool,
 ) {

@@ -16,7 +16,7 @@ use super::node::{Node, NodeKey, NodeKind};
 use super::safety::SafetyReader;
 use super::workload::Compiler;
 use super::{include, load, policy, rules, service};
-use crate::plan::{Archetype, Plan, Service, Target, Workload};
+use crate::plan::{Archetype, Plan, Service, ServiceTarget, Workload};
 use crate::seed::Seed;
 
 /// How long whole iterations may go on after the end where nothing is said.
@@ -141,8 +141,8 @@ fn surroundings(services: &[Service], limits: &SafetyReader) -> ScenarioContext 
 /// What stands before the paths of a service.
 fn prefix(service: &Service) -> String {
     match &service.target {
-        Target::Url(address) => address.prefix.clone(),
-        Target::Builtin(_) => String::new(),
+        ServiceTarget::Url(address) => address.prefix.clone(),
+        ServiceTarget::Builtin(_) => String::new(),
     }
 }
 

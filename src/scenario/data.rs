@@ -10,24 +10,29 @@ use super::check;
 use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKey, NodeKind};
-use crate::plan::data::{AtEnd, Feed, Format, NotRows, Pick, Rows};
+use crate::plan::data::{AtEnd, Feed, Format, RowPick, Rows, RowsError};
 use crate::plan::extract::to_value;
-use crate::plan::flow::Draw;
+use crate::plan::flow::DataDraw;
 
 const EXPECTED: &str = "a map of feeds, such as `account: { csv: accounts.csv, pick: unique }`";
 
 /// The feeds of an archetype; `names` are its variables.
-pub(super) fn draws(review: &mut Diagnostics, node: &Node, names: &[String]) -> Vec<Draw> {
+pub(super) fn draws(review: &mut Diagnostics, node: &Node, names: &[String]) -> Vec<DataDraw> {
     let Some(entries) = fields::entries(review, node, EXPECTED) else { return Vec::new() };
     entries.iter().filter_map(|(key, node)| draw(review, key, node, names)).collect()
 }
 
-fn draw(review: &mut Diagnostics, key: &NodeKey, node: &Node, names: &[String]) -> Option<Draw> {
+fn draw(
+    review: &mut Diagnostics,
+    key: &NodeKey,
+    node: &Node,
+    names: &[String],
+) -> Option<DataDraw> {
     let mut fields = Fields::like(review, node, "a feed", "`{ csv: accounts.csv }`")?;
     let csv = fields.entry("csv");
     let json = fields.entry("json");
     let inline = fields.entry("inline");
-    let pick = fields.take("pick").map(|node| fields::word(review, node, &Pick::NAMES));
+    let pick = fields.take("pick").map(|node| fields::word(review, node, &RowPick::NAMES));
     let per = fields
         .take("per")
         .map(|node| fields::word(review, node, &[("user", false), ("iteration", true)]));
@@ -47,15 +52,15 @@ fn draw(review: &mut Diagnostics, key: &NodeKey, node: &Node, names: &[String]) 
             None
         }
     };
-    let pick = pick.unwrap_or(Some(Pick::Queue))?;
+    let pick = pick.unwrap_or(Some(RowPick::Queue))?;
     if let Some((key, _)) = at_end
         && !pick.runs_out()
     {
-        let name = Pick::NAMES.iter().find(|(_, known)| *known == pick).map_or("", |(n, _)| n);
+        let name = RowPick::NAMES.iter().find(|(_, known)| *known == pick).map_or("", |(n, _)| n);
         review.warn(key.span, format!("`{name}` never comes to an end"), "`at_end` has no effect");
     }
     let (rows, source) = rows?;
-    Some(Draw {
+    Some(DataDraw {
         variable: names.iter().position(|name| *name == key.name)?,
         feed: Feed {
             name: key.name.clone(),
@@ -79,10 +84,10 @@ fn file(review: &mut Diagnostics, node: &Node, format: Format) -> Option<(Rows, 
             let message = format!("{}: {problem}", path.display());
             let mistake = review.mistake(node.span, message);
             match (&problem, format) {
-                (NotRows::SameColumn(_), _) => {
+                (RowsError::SameColumn(_), _) => {
                     mistake.expected("a name of its own for each column");
                 }
-                (NotRows::TooLarge, _) => {
+                (RowsError::TooLarge, _) => {
                     mistake.help("write one object per line: such files are read where they stand");
                 }
                 (_, Format::Csv) => {

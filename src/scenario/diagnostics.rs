@@ -13,7 +13,7 @@ use annotate_snippets::{
 
 use super::files::ReadableFolders;
 pub(crate) use crate::near::nearest;
-use crate::plan::Source;
+use crate::plan::SourceFile;
 use crate::printable::printable;
 use crate::redact::{self, MASK, Names, Redactor};
 
@@ -75,7 +75,7 @@ pub(crate) struct SourceSpan {
 /// The files read so far and what was found wrong with them.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
-    sources: Vec<Source>,
+    sources: Vec<SourceFile>,
     /// Names of keys whose values no message shows.
     names: Names,
     /// What the scenario may read.
@@ -200,7 +200,7 @@ impl std::error::Error for Mistakes {}
 impl Diagnostics {
     /// Takes a file in; spans in it carry the number returned.
     pub(crate) fn open(&mut self, name: String, text: String) -> usize {
-        self.sources.push(Source { name, text });
+        self.sources.push(SourceFile { name, text });
         self.sources.len() - 1
     }
 
@@ -217,7 +217,7 @@ impl Diagnostics {
     }
 
     /// The files that were read.
-    pub(crate) fn sources(&self) -> Vec<Source> {
+    pub(crate) fn sources(&self) -> Vec<SourceFile> {
         self.sources.clone()
     }
 
@@ -229,7 +229,7 @@ impl Diagnostics {
 
     /// Where files are looked up that are named at a place: beside its file, beside the first.
     pub(crate) fn folders(&self, span: SourceSpan) -> Vec<PathBuf> {
-        let folder = |source: &Source| {
+        let folder = |source: &SourceFile| {
             Path::new(&source.name).parent().unwrap_or(Path::new("")).to_path_buf()
         };
         let mut folders = vec![folder(&self.sources[span.source])];
@@ -348,7 +348,7 @@ impl Diagnostics {
     }
 
     fn at(&self, span: SourceSpan, message: &str) -> Mistake {
-        let Source { name, text } = &self.sources[span.source];
+        let SourceFile { name, text } = &self.sources[span.source];
         let start = floor(text, span.start);
         let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);

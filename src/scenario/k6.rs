@@ -12,7 +12,7 @@ use super::fields::{self, Fields, wrong};
 use super::load::{DEFAULT_MAX_USERS, MAX_USERS, bounded};
 use super::node::{Node, NodeKind};
 use crate::curve::Curve;
-use crate::plan::load::{Arrivals, Bound, Load, OPEN_END, Process, Users};
+use crate::plan::load::{ArrivalProcess, Arrivals, Load, LoadBound, OPEN_END, Users};
 use crate::units::{Rate, nanos, show_duration};
 
 /// The names of the executors that are understood.
@@ -76,7 +76,7 @@ fn users(review: &mut Diagnostics, fields: &mut Fields<'_>, executor: &str) -> K
         let length = length.and_then(|node| some(review, node))?;
         let curve = Curve::constant(vus?, length);
         let native = format!("users: {}, duration: {}", vus?, show_duration(length));
-        return Some((Load::Closed(Users { curve, bound: Bound::Time }), native));
+        return Some((Load::Closed(Users { curve, bound: LoadBound::Time }), native));
     }
     let count = fields.take("iterations");
     let count = count.map_or(Some(1), |node| fields::count(review, node, 1, u64::MAX / 2));
@@ -85,12 +85,12 @@ fn users(review: &mut Diagnostics, fields: &mut Fields<'_>, executor: &str) -> K
     let (vus, count) = (vus?, count?);
     let each = executor == "per-vu-iterations";
     let bound = match (each, count) {
-        (true, 1) => Bound::Once,
-        (true, _) => Bound::Iterations(vus.saturating_mul(count)),
-        (false, _) => Bound::Iterations(count),
+        (true, 1) => LoadBound::Once,
+        (true, _) => LoadBound::Iterations(vus.saturating_mul(count)),
+        (false, _) => LoadBound::Iterations(count),
     };
     let mut native = format!("users: {vus}");
-    if let Bound::Iterations(count) = bound {
+    if let LoadBound::Iterations(count) = bound {
         let _ = write!(native, ", iterations: {count}, duration: {}", show_duration(length));
     }
     let curve = Curve::constant(vus, length);
@@ -103,7 +103,7 @@ fn ramping_users(review: &mut Diagnostics, fields: &mut Fields<'_>) -> K6Workloa
     let node = fields.need("stages", "a list such as `- { target: 50, duration: 1m }`")?;
     let level = |review: &mut Diagnostics, node: &Node| fields::count(review, node, 0, MAX_USERS);
     let (curve, native) = stages(review, node, from?, level, |level| level.to_string())?;
-    Some((Load::Closed(Users { curve, bound: Bound::Time }), format!("users: {native}")))
+    Some((Load::Closed(Users { curve, bound: LoadBound::Time }), format!("users: {native}")))
 }
 
 fn arrivals(review: &mut Diagnostics, fields: &mut Fields<'_>, executor: &str) -> K6Workload {
@@ -137,7 +137,7 @@ fn arrivals(review: &mut Diagnostics, fields: &mut Fields<'_>, executor: &str) -
     };
     let max_users = most?.max(1);
     let native = format!("{native}, max_users: {max_users} }}");
-    let process = Process::Constant;
+    let process = ArrivalProcess::Constant;
     let fresh_connections = false;
     let iterations = None;
     let arrivals = Arrivals { process, curve, iterations, max_users, fresh_connections };

@@ -11,7 +11,7 @@ use super::k6;
 use super::node::{Node, NodeKey, NodeKind};
 use super::stages::stages;
 use crate::curve::Curve;
-use crate::plan::load::{Arrivals, Bound, Load, OPEN_END, Process, Users};
+use crate::plan::load::{ArrivalProcess, Arrivals, Load, LoadBound, OPEN_END, Users};
 use crate::units::Rate;
 
 /// The most users a workload may ask for.
@@ -89,7 +89,7 @@ fn closed(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Us
         let level =
             |review: &mut Diagnostics, node: &Node| fields::count(review, node, 0, MAX_USERS);
         let curve = stages(review, node, "users", level)?;
-        let bound = end.iterations.map_or(Bound::Time, Bound::Iterations);
+        let bound = end.iterations.map_or(LoadBound::Time, LoadBound::Iterations);
         return Some(Users { curve, bound });
     }
     if !matches!(node.kind, NodeKind::Number(..)) {
@@ -101,9 +101,9 @@ fn closed(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Us
     }
     let level = fields::count(review, node, 1, MAX_USERS)?;
     let bound = match (end.iterations, &end.duration) {
-        (Some(count), _) => Bound::Iterations(count),
-        (None, Some(_)) => Bound::Time,
-        (None, None) => Bound::Once,
+        (Some(count), _) => LoadBound::Iterations(count),
+        (None, Some(_)) => LoadBound::Time,
+        (None, None) => LoadBound::Once,
     };
     Some(Users { curve: Curve::constant(level, end.length()?), bound })
 }
@@ -119,7 +119,7 @@ fn open(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Arri
     fields.finish(review);
     let curve = rate.and_then(|node| rate_curve(review, node, end));
     Some(Arrivals {
-        process: process.unwrap_or(Some(Process::Constant))?,
+        process: process.unwrap_or(Some(ArrivalProcess::Constant))?,
         curve: curve?,
         iterations: end.iterations,
         max_users: max_users.unwrap_or(Some(DEFAULT_MAX_USERS))?,
@@ -147,10 +147,10 @@ fn rate_curve(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Optio
     Some(Curve::constant(rate.units(), end.length()?))
 }
 
-fn process(review: &mut Diagnostics, node: &Node) -> Option<Process> {
+fn process(review: &mut Diagnostics, node: &Node) -> Option<ArrivalProcess> {
     match fields::scalar(node) {
-        Some("constant") => Some(Process::Constant),
-        Some("poisson") => Some(Process::Poisson),
+        Some("constant") => Some(ArrivalProcess::Constant),
+        Some("poisson") => Some(ArrivalProcess::Poisson),
         _ => wrong(review, node, "`constant` (evenly spaced) or `poisson`"),
     }
 }

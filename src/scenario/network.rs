@@ -7,21 +7,21 @@ use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
 use super::lint::SourceSpans;
 use super::node::Node;
-use crate::plan::reach::{Link, Version};
-use crate::plan::{Plan, Service, Target};
+use crate::plan::reach::{HttpVersion, LinkProfile};
+use crate::plan::{Plan, Service, ServiceTarget};
 
 /// A user's own link.
-pub(super) fn link(review: &mut Diagnostics, node: &Node) -> Option<Link> {
+pub(super) fn link(review: &mut Diagnostics, node: &Node) -> Option<LinkProfile> {
     let expected = "`{ latency: 150ms, down: 1.6Mbit/s, up: 750kbit/s }`";
     let mut fields = Fields::like(review, node, "`network`", expected)?;
-    let mut link = Link::default();
+    let mut link = LinkProfile::default();
     let mistakes = review.count();
     let bytes = |review: &mut Diagnostics, node: &Node| fields::bandwidth(review, node).map(Some);
     fields.set(review, "latency", &mut link.latency, fields::duration);
     fields.set(review, "down", &mut link.down, bytes);
     fields.set(review, "up", &mut link.up, bytes);
     fields.finish(review);
-    if link == Link::default() && review.count() == mistakes {
+    if link == LinkProfile::default() && review.count() == mistakes {
         return wrong(review, node, expected);
     }
     Some(link)
@@ -37,14 +37,14 @@ pub(super) fn spoken(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans
             }
             let (name, who) = (&service.name, &archetype.name);
             match service.reach.version {
-                Version::Http2 => {
+                HttpVersion::Http2 => {
                     let message = format!("`{name}` is called over HTTP/2 by `{who}`");
                     review
                         .mistake(span, message)
                         .expected("services over HTTP/1.1: a link is simulated over it alone")
                         .help(format!("say `http: {{ version: 1.1 }}` in `{name}`"));
                 }
-                Version::Auto if is_secure(service) => {
+                HttpVersion::Auto if is_secure(service) => {
                     let message = format!("`{who}` will call `{name}` over HTTP/1.1");
                     let help = "a link is simulated over it alone; `http: { version: 1.1 }` in \
                                 the service says the same";
@@ -57,5 +57,5 @@ pub(super) fn spoken(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans
 }
 
 fn is_secure(service: &Service) -> bool {
-    matches!(&service.target, Target::Url(address) if address.tls)
+    matches!(&service.target, ServiceTarget::Url(address) if address.tls)
 }

@@ -11,7 +11,7 @@ use super::diagnostics::Diagnostics;
 use super::load::{DEFAULT_MAX_USERS, MAX_USERS};
 use super::rules;
 use crate::curve::Curve;
-use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
+use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
 use crate::plan::{Load, Plan, Workload};
 use crate::seed::Seed;
 use crate::units::{Rate, show_duration};
@@ -94,7 +94,7 @@ fn replace_by_users(workload: &mut Workload, users: u64) {
     let (end, bound) = match &workload.load {
         Load::Closed(old) => (old.curve.end_ns(), old.bound),
         Load::Open(old) => {
-            (old.curve.end_ns(), old.iterations.map_or(Bound::Time, Bound::Iterations))
+            (old.curve.end_ns(), old.iterations.map_or(LoadBound::Time, LoadBound::Iterations))
         }
     };
     let curve = Curve::constant(users, Duration::from_nanos(end));
@@ -112,10 +112,10 @@ fn replace_by_rate(
         Load::Open(old) => (old.curve.end_ns(), old.process, old.iterations, old.max_users),
         Load::Closed(old) => {
             let iterations = match old.bound {
-                Bound::Iterations(count) => Some(count),
-                Bound::Time | Bound::Once => None,
+                LoadBound::Iterations(count) => Some(count),
+                LoadBound::Time | LoadBound::Once => None,
             };
-            (old.curve.end_ns(), Process::Constant, iterations, DEFAULT_MAX_USERS)
+            (old.curve.end_ns(), ArrivalProcess::Constant, iterations, DEFAULT_MAX_USERS)
         }
     };
     if end == OPEN_END && iterations.is_none() && length.is_none() {

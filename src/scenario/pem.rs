@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use crate::plan::reach::Identity;
+use crate::plan::reach::ClientIdentity;
 
 /// What a file of certificates is.
 pub(super) const CERTIFICATES: &str = "a PEM file of certificates";
@@ -36,10 +36,10 @@ pub(super) fn key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
 pub(super) fn identity(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-) -> Result<Identity, String> {
+) -> Result<ClientIdentity, String> {
     let provider = rustls::crypto::ring::default_provider();
     match CertifiedKey::from_der(chain.clone(), key.clone_key(), &provider) {
-        Ok(_) => Ok(Identity { chain, key: Arc::new(key) }),
+        Ok(_) => Ok(ClientIdentity { chain, key: Arc::new(key) }),
         Err(error) => Err(format!("this key does not fit the certificate: {error}")),
     }
 }

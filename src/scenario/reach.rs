@@ -12,14 +12,17 @@ use super::fields::{self, Fields, wrong};
 use super::library;
 use super::node::{Node, NodeKind};
 use super::{pem, reach_text, texts};
-use crate::plan::reach::{Auth, Dns, Family, Identity, Pick, Proxy, Reach, Tls, Ttl, Version};
+use crate::plan::reach::{
+    AddressFamily, AddressOrder, Auth, ClientIdentity, DnsConfig, DnsTtl, HttpVersion, Proxy,
+    TlsConfig, TransportConfig,
+};
 use crate::plan::template::{Builder, Encoding, Template};
 
 /// The most local addresses a service may go out from.
 const MAX_SOURCES: usize = 1_024;
 
 /// The keys of a service that say how it is reached.
-pub(super) fn reach(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Reach {
+pub(super) fn reach(review: &mut Diagnostics, fields: &mut Fields<'_>) -> TransportConfig {
     let auth = fields.take("auth").and_then(|node| auth(review, node));
     let tls = fields.take("tls").and_then(|node| tls(review, node));
     let connect_to = fields.take("connect_to").and_then(|node| connect_to(review, node));
@@ -40,7 +43,7 @@ pub(super) fn reach(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Reach 
     if let (Some(_), Some((key, _))) = (unix, proxy) {
         review.mistake(key.span, "a service is reached over `unix` or through a `proxy`, not both");
     }
-    Reach {
+    TransportConfig {
         auth,
         tls: tls.unwrap_or_default(),
         connect_to,
@@ -89,7 +92,7 @@ fn basic(review: &mut Diagnostics, node: &Node) -> Option<Auth> {
     Some(Auth::Basic(builder.build()))
 }
 
-fn tls(review: &mut Diagnostics, node: &Node) -> Option<Tls> {
+fn tls(review: &mut Diagnostics, node: &Node) -> Option<TlsConfig> {
     let mut fields = Fields::of(review, node, "`tls`")?;
     let insecure = fields.take("insecure").and_then(|node| fields::truth(review, node));
     let roots = fields.take("ca").map(|node| certificates(review, node));
@@ -108,7 +111,7 @@ fn tls(review: &mut Diagnostics, node: &Node) -> Option<Tls> {
         (None, None) => None,
     };
     let roots = roots.flatten().unwrap_or_default();
-    Some(Tls { insecure: insecure.unwrap_or(false), roots, identity, server_name })
+    Some(TlsConfig { insecure: insecure.unwrap_or(false), roots, identity, server_name })
 }
 
 fn file(review: &mut Diagnostics, node: &Node, what: &str) -> Option<Vec<u8>> {
@@ -133,7 +136,7 @@ fn identity(
     node: &Node,
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
-) -> Option<Identity> {
+) -> Option<ClientIdentity> {
     let expected = "the key that the first certificate of `cert` was made for";
     let paired = pem::identity(chain, key);
     paired.map_err(|error| review.mistake(node.span, error).expected(expected)).ok()
@@ -179,31 +182,37 @@ fn proxy(review: &mut Diagnostics, node: &Node) -> Option<Proxy> {
     reach_text::proxy(text).or_else(|| wrong(review, node, reach_text::PROXY))
 }
 
-fn dns(review: &mut Diagnostics, node: &Node) -> Option<Dns> {
+fn dns(review: &mut Diagnostics, node: &Node) -> Option<DnsConfig> {
     let mut fields = Fields::of(review, node, "`dns`")?;
     let ttl = fields.take("ttl").and_then(|node| match fields::scalar(node) {
-        Some("run") => Some(Ttl::Run),
-        Some("connection") => Some(Ttl::Connection),
+        Some("run") => Some(DnsTtl::Run),
+        Some("connection") => Some(DnsTtl::Connection),
         Some(text) if crate::units::parse_duration(text).is_ok() => {
-            fields::some_duration(review, node).map(Ttl::For)
+            fields::some_duration(review, node).map(DnsTtl::For)
         }
         _ => wrong(review, node, "`run`, `connection` or a duration such as 30s"),
     });
-    let picks = [("first", Pick::First), ("rotate", Pick::Rotate), ("random", Pick::Random)];
+    let picks = [
+        ("first", AddressOrder::First),
+        ("rotate", AddressOrder::Rotate),
+        ("random", AddressOrder::Random),
+    ];
     let pick = fields.take("pick").and_then(|node| choice(review, node, &picks));
-    let families = [("any", Family::Any), ("4", Family::V4), ("6", Family::V6)];
+    let families =
+        [("any", AddressFamily::Any), ("4", AddressFamily::V4), ("6", AddressFamily::V6)];
     let family = fields.take("family").and_then(|node| choice(review, node, &families));
     fields.finish(review);
-    Some(Dns {
+    Some(DnsConfig {
         ttl: ttl.unwrap_or_default(),
         pick: pick.unwrap_or_default(),
         family: family.unwrap_or_default(),
     })
 }
 
-fn http(review: &mut Diagnostics, node: &Node) -> Option<Version> {
+fn http(review: &mut Diagnostics, node: &Node) -> Option<HttpVersion> {
     let mut fields = Fields::of(review, node, "`http`")?;
-    let versions = [("auto", Version::Auto), ("1.1", Version::Http1), ("2", Version::Http2)];
+    let versions =
+        [("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
     let version = fields.take("version").and_then(|node| choice(review, node, &versions));
     fields.finish(review);
     version

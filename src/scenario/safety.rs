@@ -12,9 +12,11 @@ use super::library;
 use super::load::DEFAULT_MAX_USERS;
 use super::node::{Node, NodeKind};
 use super::step::METHODS;
-use crate::plan::realm::Realm;
-use crate::plan::safety::{ErrorRateLimit, Host, PathGlob, Safety, TRIAL_RATE, TRIAL_USERS};
-use crate::plan::{Load, Plan, Service, Target};
+use crate::plan::address_scope::AddressScope;
+use crate::plan::safety::{
+    ErrorRateLimit, HostPattern, PathPattern, Safety, TRIAL_RATE, TRIAL_USERS,
+};
+use crate::plan::{Load, Plan, Service, ServiceTarget};
 use crate::redact::Names;
 use crate::units::Rate;
 
@@ -69,7 +71,7 @@ impl SafetyReader {
         let safety = &mut self.safety;
         let host = "a host such as \"*.staging.example\", \"127.0.0.1\" or \"10.0.0.0/8\"";
         if let Some(node) = fields.take("hosts") {
-            let list = each(review, node, host, Host::parse);
+            let list = each(review, node, host, HostPattern::parse);
             if list.is_empty() {
                 wrong::<()>(review, node, "a list of hosts that may be reached");
             }
@@ -77,7 +79,7 @@ impl SafetyReader {
         }
         match fields.entry("authorised") {
             Some((_, node)) if own => {
-                safety.authorised.extend(each(review, node, host, Host::parse));
+                safety.authorised.extend(each(review, node, host, HostPattern::parse));
             }
             Some((key, _)) => {
                 review
@@ -204,7 +206,7 @@ fn deny(review: &mut Diagnostics, node: &Node, by: &str, safety: &mut Safety) {
     }
     if let Some(node) = fields.take("paths") {
         let expected = "a path that begins with `/` or `*`, such as \"/admin/*\"";
-        let paths = each(review, node, expected, PathGlob::parse);
+        let paths = each(review, node, expected, PathPattern::parse);
         safety.paths.extend(paths.into_iter().map(|path| (path, by.to_owned())));
     }
     fields.finish(review);
@@ -240,7 +242,7 @@ pub(super) fn judge(
 ) {
     let SafetyReader { mut safety, calm, marked, .. } = limits;
     for text in authorised {
-        match Host::parse(text) {
+        match HostPattern::parse(text) {
             Some(host) => safety.authorised.push(host),
             None => {
                 review
@@ -309,11 +311,11 @@ fn ceilings(review: &mut Diagnostics, label: &str, plan: &mut Plan, safety: &Saf
 fn refused(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
     let mut refused = Vec::new();
     for service in &plan.services {
-        let Target::Url(address) = &service.target else { continue };
+        let ServiceTarget::Url(address) = &service.target else { continue };
         let reach = &service.reach;
         let stand_in = reach.connect_to.as_ref().map(|(host, _)| host);
         let host = stand_in.unwrap_or(&address.host);
-        let metadata = Realm::of_host(&address.host) == Some(Realm::Metadata);
+        let metadata = AddressScope::of_host(&address.host) == Some(AddressScope::Metadata);
         let why = match &reach.proxy {
             _ if metadata => safety.refuses_name(&address.host, true),
             _ if reach.unix.is_some() => None,
@@ -330,7 +332,7 @@ fn refused(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
 /// Reports every request of a plan that is denied, whose path is known beforehand.
 pub(super) fn denied(review: &mut Diagnostics, label: &str, plan: &Plan, safety: &Safety) {
     for call in plan.archetypes.iter().flat_map(|archetype| &archetype.calls) {
-        let Target::Url(address) = &plan.services[call.service].target else { continue };
+        let ServiceTarget::Url(address) = &plan.services[call.service].target else { continue };
         let path = call.request.path.as_static().unwrap_or_default();
         let path = format!("{}{}", address.prefix, String::from_utf8_lossy(path));
         if let Some(why) = safety.denies(&call.request.method, &path) {

@@ -7,7 +7,7 @@ use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKind};
 use super::{law, reach};
 use crate::plan::service::Builtin;
-use crate::plan::{Address, Service, Target};
+use crate::plan::{Address, Service, ServiceTarget};
 
 const EXPECTED: &str = "a URL such as \"http://127.0.0.1:8080\", `builtin`, \
                         or a map with `url` or `builtin`";
@@ -22,7 +22,7 @@ pub(super) fn services(review: &mut Diagnostics, node: &Node) -> Vec<Service> {
     let mut services = Vec::new();
     for (key, node) in entries {
         // One that is wrong keeps its name, so that the steps that use it are not wrong too.
-        let broken = Service::plain(&key.name, Target::Builtin(Builtin::default()));
+        let broken = Service::plain(&key.name, ServiceTarget::Builtin(Builtin::default()));
         services.push(service(review, &key.name, node).unwrap_or(broken));
     }
     services
@@ -32,9 +32,9 @@ fn service(review: &mut Diagnostics, name: &str, node: &Node) -> Option<Service>
     let plain = |target| Service::plain(name, target);
     match &node.kind {
         NodeKind::Text(text) if text == "builtin" => {
-            Some(plain(Target::Builtin(Builtin::default())))
+            Some(plain(ServiceTarget::Builtin(Builtin::default())))
         }
-        NodeKind::Text(_) => url(review, node).map(|address| plain(Target::Url(address))),
+        NodeKind::Text(_) => url(review, node).map(|address| plain(ServiceTarget::Url(address))),
         NodeKind::Map(_) => {
             let mut fields = Fields::of(review, node, "a service")?;
             let target = target(review, &mut fields);
@@ -45,7 +45,7 @@ fn service(review: &mut Diagnostics, name: &str, node: &Node) -> Option<Service>
                 |name| fields.take(name).and_then(|node: &Node| fields::truth(review, node));
             let (cookies, compress) = (truth("cookies"), truth("compress"));
             let redirects = fields.take("redirects").and_then(|node| redirects(review, node));
-            let secure = matches!(&target, Some(Target::Url(address)) if address.tls);
+            let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
             if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
                 review
                     .mistake(key.span, "TLS over a `unix` socket is not spoken")
@@ -74,11 +74,11 @@ pub(super) fn redirects(review: &mut Diagnostics, node: &Node) -> Option<u32> {
     fields::count(review, node, 0, MAX_REDIRECTS).and_then(|count| u32::try_from(count).ok())
 }
 
-fn target(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Target> {
+fn target(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<ServiceTarget> {
     let (address, builtin) = (fields.entry("url"), fields.entry("builtin"));
     match (address, builtin) {
-        (Some((_, node)), None) => url(review, node).map(Target::Url),
-        (None, Some((_, node))) => self::builtin(review, node).map(Target::Builtin),
+        (Some((_, node)), None) => url(review, node).map(ServiceTarget::Url),
+        (None, Some((_, node))) => self::builtin(review, node).map(ServiceTarget::Builtin),
         (Some(_), Some((key, _))) => {
             review.mistake(key.span, "a service has either `url` or `builtin`, not both");
             None

@@ -11,7 +11,7 @@ use super::tags::{self, Tags};
 use super::{body, capture, check, control, header, include, law, service, texts};
 use crate::plan::policy::Priority;
 use crate::plan::template::Encoding;
-use crate::plan::{Call, OnFail, Request};
+use crate::plan::{Call, OnFail, RequestTemplate};
 
 /// The methods by their key.
 pub(super) const METHODS: [(&str, &str); 7] = [
@@ -87,7 +87,7 @@ pub(super) fn step(
     let (method, path) = one_method(review, node, &methods, before)?;
     let written = fields::scalar(path).unwrap_or_default();
     let default_name = format!("{method} {}", without_query(written));
-    let request = Request {
+    let request = RequestTemplate {
         method: method.to_owned(),
         path: self::path(review, path, setting)?,
         headers,
@@ -174,7 +174,7 @@ fn one_method<'n>(
 fn allowed(
     review: &mut Diagnostics,
     node: &Node,
-    request: &Request,
+    request: &RequestTemplate,
     setting: &FlowContext<'_>,
     service: usize,
 ) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::load::{Bound, OPEN_END};
-use crate::plan::{Body, Call, Load, StepId, Target};
+use crate::plan::load::{LoadBound, OPEN_END};
+use crate::plan::{Call, Load, RequestBody, ServiceTarget, StepId};
 use crate::seed::Seed;
 use crate::units::Rate;
 
@@ -105,12 +105,12 @@ workloads:
     let expect =
         ["header via is \"x\"", "body contains \"ok\"", "json $.ok is true", "service < 1s"];
     assert_eq!(names, expect);
-    let Body::Template(body) = &calls[1].request.body else { panic!("a template") };
+    let RequestBody::Template(body) = &calls[1].request.body else { panic!("a template") };
     assert_eq!(
         render(body, &plan, crate::plan::template::Value::from(7)),
         r#"{"id":7,"n":1.10,"ok":true,"none":null,"s":"5","t":"x7","l":[1,2]}"#
     );
-    let Body::Bytes(form) = &calls[2].request.body else { panic!("static") };
+    let RequestBody::Bytes(form) = &calls[2].request.body else { panic!("static") };
     assert_eq!(form, b"a+b=c%26d&e=1");
     let headers: Vec<&str> = calls[1].request.headers.iter().map(|(name, _)| &**name).collect();
     assert_eq!(headers, ["Authorization", "content-type"]);
@@ -150,10 +150,13 @@ fn loads_have_the_end_they_were_given() {
         (users.curve.peak(), users.curve.end_ns(), users.bound)
     };
     let s = 1_000_000_000;
-    assert_eq!(closed("users: 50\n    duration: 1m"), (50, 60 * s, Bound::Time));
-    assert_eq!(closed("users: 5\n    iterations: 100"), (5, OPEN_END, Bound::Iterations(100)));
-    assert_eq!(closed("users: 5"), (5, OPEN_END, Bound::Once));
-    assert_eq!(closed("users: [ { ramp: 9, over: 2s }, { hold: 3s } ]"), (9, 5 * s, Bound::Time));
+    assert_eq!(closed("users: 50\n    duration: 1m"), (50, 60 * s, LoadBound::Time));
+    assert_eq!(closed("users: 5\n    iterations: 100"), (5, OPEN_END, LoadBound::Iterations(100)));
+    assert_eq!(closed("users: 5"), (5, OPEN_END, LoadBound::Once));
+    assert_eq!(
+        closed("users: [ { ramp: 9, over: 2s }, { hold: 3s } ]"),
+        (9, 5 * s, LoadBound::Time)
+    );
     let open = with_load("iterations: 7\n    arrivals: { rate: 90/m, process: poisson }", &none);
     let Load::Open(arrivals) = &open.workloads[0].load else { panic!("open") };
     assert_eq!((arrivals.iterations, arrivals.curve.peak()), (Some(7), Rate::UNITS_PER_S * 3 / 2));
@@ -330,7 +333,7 @@ environments:
     assert_eq!((plain.peak_users(), plain.grace.as_secs(), plain.services.len()), (5, 1, 2));
     let staging = load(Some("staging"), &[]);
     assert_eq!((staging.peak_users(), staging.grace.as_secs()), (7, 10));
-    assert!(matches!(&staging.services[0].target, Target::Url(a) if a.host == "staging"));
+    assert!(matches!(&staging.services[0].target, ServiceTarget::Url(a) if a.host == "staging"));
     assert_eq!(staging.services[1].name, "pay");
     let set = load(
         Some("staging"),

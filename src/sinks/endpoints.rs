@@ -8,7 +8,7 @@ use std::io::{self, Write};
 
 use super::files::harmless;
 use super::standing::Stand;
-use crate::plan::Outline;
+use crate::plan::RunManifest;
 use crate::stats::{Circuit, Guarded};
 
 /// The file.
@@ -26,12 +26,12 @@ pub(super) struct Guards<W: Write> {
 
 impl<W: Write> Guards<W> {
     /// Whether there is anything to show of a plan.
-    pub(super) fn wanted(plan: &Outline) -> bool {
+    pub(super) fn wanted(plan: &RunManifest) -> bool {
         plan.client.timeouts_from.is_some() || plan.client.breakers.iter().any(|one| one.is_there)
     }
 
     /// Begins the file.
-    pub(super) fn new(out: W, plan: &Outline) -> io::Result<Self> {
+    pub(super) fn new(out: W, plan: &RunManifest) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(HEADER)?;
         let endpoints = &plan.client.endpoints;

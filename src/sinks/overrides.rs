@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::Outline;
+use crate::plan::RunManifest;
 use crate::stats::{ChangeKind, StateChange};
 
 /// The load of a workload that goes as planned, in the words of an event.
@@ -15,14 +15,14 @@ const PLANNED: &str = "100 %";
 #[derive(Debug, Default)]
 pub(super) struct OverrideTimeline {
     /// `None` before the run begins.
-    plan: Option<Arc<Outline>>,
+    plan: Option<Arc<RunManifest>>,
     /// `110 %`, `paused`, `200/s`; `None` if it goes as planned.
     list: Vec<Option<String>>,
 }
 
 impl OverrideTimeline {
     /// Of a run of which nothing was changed yet.
-    pub(super) fn new(plan: &Arc<Outline>) -> Self {
+    pub(super) fn new(plan: &Arc<RunManifest>) -> Self {
         Self { plan: Some(Arc::clone(plan)), list: vec![None; plan.workloads.len()] }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::files::harmless;
 use super::standing::Stand;
-use crate::plan::Outline;
+use crate::plan::RunManifest;
 use crate::stats::PoolUse;
 
 /// The file.
@@ -34,17 +34,17 @@ const HEADER: [&str; 13] = [
 /// Writes the file.
 pub(super) struct Pools<W: Write> {
     csv: csv::Writer<W>,
-    plan: Arc<Outline>,
+    plan: Arc<RunManifest>,
 }
 
 impl<W: Write> Pools<W> {
     /// Whether a plan has such pools.
-    pub(super) fn wanted(plan: &Outline) -> bool {
+    pub(super) fn wanted(plan: &RunManifest) -> bool {
         plan.client.pools.iter().any(|(_, shared)| *shared)
     }
 
     /// Begins the file.
-    pub(super) fn new(out: W, plan: Arc<Outline>) -> io::Result<Self> {
+    pub(super) fn new(out: W, plan: Arc<RunManifest>) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(HEADER)?;
         Ok(Self { csv, plan })

@@ -15,7 +15,7 @@ use super::paint::plain;
 use super::steps::show_quantile;
 use super::{Sink, is_for_screens};
 use crate::event::{GeneratorInfo, RunEvent, RunInfo};
-use crate::plan::Outline;
+use crate::plan::RunManifest;
 use crate::stats::Snapshot;
 use crate::units::{show_count, show_duration, show_rate};
 
@@ -44,7 +44,7 @@ struct Pulses {
 }
 
 impl Pulses {
-    fn next(&mut self, plan: &Outline, snapshot: &Snapshot) -> Vec<Pulse> {
+    fn next(&mut self, plan: &RunManifest, snapshot: &Snapshot) -> Vec<Pulse> {
         let seconds = snapshot.elapsed_ns.saturating_sub(self.at_ns) as f64 / 1e9;
         self.before.resize(plan.workloads.len(), [0; 3]);
         self.at_ns = snapshot.elapsed_ns;
@@ -75,7 +75,7 @@ impl Pulses {
 
 /// The users of a workload: those within an iteration, and where it is the only closed one also
 /// those between two.
-pub(super) fn users_of(plan: &Outline, snapshot: &Snapshot, workload: usize) -> u64 {
+pub(super) fn users_of(plan: &RunManifest, snapshot: &Snapshot, workload: usize) -> u64 {
     let running = |at: usize| {
         let iterations = &snapshot.workloads[at].0;
         iterations.started - iterations.ended()

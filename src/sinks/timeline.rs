@@ -7,14 +7,14 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use crate::plan::Outline;
+use crate::plan::RunManifest;
 use crate::stats::delta::StepWindow;
 use crate::stats::{CompletedSecond, Latency, Quantile};
 
 /// Writes `timeline.csv`.
 pub(super) struct Timeline<W: Write> {
     csv: csv::Writer<W>,
-    plan: Arc<Outline>,
+    plan: Arc<RunManifest>,
 }
 
 const HEADER: [&str; 27] = [
@@ -49,7 +49,7 @@ const HEADER: [&str; 27] = [
 
 impl<W: Write> Timeline<W> {
     /// Begins the file.
-    pub(super) fn new(out: W, plan: Arc<Outline>) -> io::Result<Self> {
+    pub(super) fn new(out: W, plan: Arc<RunManifest>) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         csv.write_record(HEADER)?;
         // A run that is killed early leaves a table all the same.

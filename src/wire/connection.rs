@@ -19,7 +19,7 @@ use super::deadline::{CallDeadline, WaitEnded};
 use super::proxy::{self, ProxyError};
 use super::{Outgoing, ServiceEndpoint, fault, race, tls};
 use crate::clock::{self, Time};
-use crate::plan::reach::{Proxy, Version};
+use crate::plan::transport::{HttpVersion, Proxy};
 use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
@@ -184,7 +184,7 @@ fn without_choice<'a>(
     outgoing: &Outgoing<'_>,
     tls: &'a Arc<ClientConfig>,
 ) -> Cow<'a, Arc<ClientConfig>> {
-    if outgoing.link.is_none() || endpoint.version == Version::Http1 {
+    if outgoing.link.is_none() || endpoint.version == HttpVersion::Http1 {
         return Cow::Borrowed(tls);
     }
     let mut alone = ClientConfig::clone(tls);

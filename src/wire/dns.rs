@@ -13,7 +13,7 @@ use dns_lookup::{AddrInfoHints, LookupError, LookupErrorKind, SockType};
 use tokio::net::UdpSocket;
 
 use crate::clock::{self, Timer};
-use crate::plan::reach::Family;
+use crate::plan::transport::AddressFamily;
 use crate::stats::FailureKind;
 
 /// How long a name server has to explain a failure, ns.
@@ -39,7 +39,7 @@ pub(super) struct ResolveError {
 pub(super) async fn look_up(
     host: &str,
     port: u16,
-    family: Family,
+    family: AddressFamily,
 ) -> Result<Vec<SocketAddr>, ResolveError> {
     let host = host.to_owned();
     let found = tokio::task::spawn_blocking(move || system(&host, port));
@@ -51,9 +51,9 @@ pub(super) async fn look_up(
         }
     };
     let wanted = |address: &SocketAddr| match family {
-        Family::Any => true,
-        Family::V4 => address.is_ipv4(),
-        Family::V6 => address.is_ipv6(),
+        AddressFamily::Any => true,
+        AddressFamily::V4 => address.is_ipv4(),
+        AddressFamily::V6 => address.is_ipv6(),
     };
     let of_family: Vec<SocketAddr> = found.iter().copied().filter(wanted).collect();
     if of_family.is_empty() {

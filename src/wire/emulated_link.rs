@@ -20,7 +20,7 @@ use super::response_capture::ResponseCapture;
 use super::throttled_pipe::ThrottledPipe;
 use super::{ConnectionSlot, Outgoing};
 use crate::clock::{self, Time, Timer};
-use crate::plan::reach::Link;
+use crate::plan::transport::LinkProfile;
 use crate::stats::{AttemptOutcome, AttemptPhase};
 use crate::units::nanos;
 
@@ -34,21 +34,21 @@ const ON_ITS_WAY_NS: u64 = 50_000_000;
 /// A user's way; its parallel calls share it.
 #[derive(Debug)]
 pub struct EmulatedLink {
-    link: Link,
+    link: LinkProfile,
     up: Cell<ThrottledPipe>,
     down: Cell<ThrottledPipe>,
 }
 
 impl EmulatedLink {
     /// A way over this link, with nothing on it.
-    pub const fn new(link: Link) -> Self {
+    pub const fn new(link: LinkProfile) -> Self {
         let (up, down) =
             (Cell::new(ThrottledPipe::new(link.up)), Cell::new(ThrottledPipe::new(link.down)));
         Self { link, up, down }
     }
 
     /// The link it goes over.
-    pub const fn link(&self) -> Link {
+    pub const fn link(&self) -> LinkProfile {
         self.link
     }
 

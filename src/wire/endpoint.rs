@@ -20,7 +20,9 @@ use super::connection::gave_up;
 use super::deadline::CallDeadline;
 use super::{dns, fault, tls};
 use crate::clock::{self, Time};
-use crate::plan::reach::{Dns, Pick, Proxy, Reach, Ttl, Version};
+use crate::plan::transport::{
+    AddressOrder, DnsConfig, DnsTtl, HttpVersion, Proxy, TransportConfig,
+};
 use crate::plan::{Address, Safety};
 use crate::seed::{Seed, Stream};
 use crate::stats::{AddressUse, AttemptOutcome, AttemptPhase, FailureKind};
@@ -47,11 +49,11 @@ pub struct ServiceEndpoint {
     pub(super) unix: Option<PathBuf>,
     pub(super) proxy: Option<Proxy>,
     /// `Auto` only over TLS.
-    pub(super) version: Version,
+    pub(super) version: HttpVersion,
     sources: Vec<IpAddr>,
     /// Where connections go: the host, its stand-in or its proxy.
     next_hop: (String, u16),
-    dns: Dns,
+    dns: DnsConfig,
     seed: Seed,
     /// Connections opened so far: whose turn it is among the addresses.
     turn: Cell<u64>,
@@ -85,7 +87,7 @@ impl ServiceEndpoint {
     /// # Errors
     /// When TLS cannot be set up: the system's trust store is unreadable.
     pub fn new(
-        reach: &Reach,
+        reach: &TransportConfig,
         address: &Address,
         seed: Seed,
         safety: Arc<Safety>,
@@ -99,7 +101,7 @@ impl ServiceEndpoint {
         };
         // Over plain TCP nobody negotiates: HTTP/2 is spoken where it is known to be understood.
         let version = match reach.version {
-            Version::Auto if tls.is_none() => Version::Http1,
+            HttpVersion::Auto if tls.is_none() => HttpVersion::Http1,
             version => version,
         };
         let proxy = reach.proxy.as_ref().map(|proxy| (proxy.host.clone(), proxy.port));
@@ -211,10 +213,10 @@ impl ServiceEndpoint {
             }
         };
         let until = match self.dns.ttl {
-            Ttl::Run => Time::NEVER,
-            Ttl::For(ttl) => clock::now() + ttl,
+            DnsTtl::Run => Time::NEVER,
+            DnsTtl::For(ttl) => clock::now() + ttl,
             // Good for the connection that asked, and for no other.
-            Ttl::Connection => Time(0),
+            DnsTtl::Connection => Time(0),
         };
         *self.known.borrow_mut() = Some(Resolved { addresses: Arc::clone(&found), until });
         Ok(found)
@@ -263,12 +265,12 @@ impl ServiceEndpoint {
         let turn = self.turn.replace(self.turn.get() + 1);
         let count = addresses.len();
         match self.dns.pick {
-            Pick::First => {
+            AddressOrder::First => {
                 let answered = self.answered.get();
                 addresses.iter().position(|one| Some(*one) == answered).unwrap_or(0)
             }
-            Pick::Rotate => (turn % count.max(1) as u64) as usize,
-            Pick::Random => {
+            AddressOrder::Rotate => (turn % count.max(1) as u64) as usize,
+            AddressOrder::Random => {
                 self.seed.rng(Stream::Address, user, turn).random_range(0..count.max(1))
             }
         }
@@ -292,7 +294,7 @@ impl ServiceEndpoint {
 
 /// Why a service may not be reached as far as names tell: its own, which only a proxy looks up, and
 /// that of where its connections go.
-fn refusal(reach: &Reach, host: &str, next_hop: &str, safety: &Safety) -> Option<String> {
+fn refusal(reach: &TransportConfig, host: &str, next_hop: &str, safety: &Safety) -> Option<String> {
     if reach.unix.is_some() {
         return None;
     }

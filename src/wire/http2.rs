@@ -24,7 +24,7 @@ use super::response_capture::{ExchangeProgress, ResponseCapture};
 use super::traffic::{ConnectionTraffic, CountedIo};
 use super::{ConnectionSlot, Outgoing, Resend, ServiceEndpoint, message};
 use crate::clock::{self, Time};
-use crate::plan::reach::Version;
+use crate::plan::transport::HttpVersion;
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
 
@@ -187,7 +187,7 @@ pub(super) async fn open(
     };
     if two {
         line.open_h2(Http2::over(connection, endpoint, patience).await?);
-    } else if endpoint.version == Version::Http2 {
+    } else if endpoint.version == HttpVersion::Http2 {
         times.open = false;
         return Err(AttemptOutcome::Failed(AttemptPhase::Tls, FailureKind::NoHttp2));
     } else {

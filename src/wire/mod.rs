@@ -40,7 +40,7 @@ use std::rc::Rc;
 use std::task::{Context, Waker};
 
 use crate::clock::Time;
-use crate::plan::reach::Version;
+use crate::plan::transport::HttpVersion;
 use crate::stats::sample::{ConnectTimings, Exchange};
 use crate::stats::{Addresses, AttemptOutcome};
 
@@ -138,7 +138,7 @@ impl Wire {
             WireKind::Http1(http1) => {
                 let endpoint = &self.endpoints[outgoing.endpoint];
                 // A slow way is simulated over HTTP/1.1 alone.
-                if endpoint.version != Version::Http1 && outgoing.link.is_none() {
+                if endpoint.version != HttpVersion::Http1 && outgoing.link.is_none() {
                     let two = http2::boxed(http1, endpoint, line, outgoing, now, patience, kept);
                     return two.await;
                 }
@@ -171,7 +171,7 @@ impl Wire {
         let endpoint = self.endpoints.get(outgoing.endpoint).filter(|_| !line.is_open())?;
         let mut opening = ConnectTimings::default();
         // What went wrong the first call will meet again, and tell.
-        let _ = if endpoint.version == Version::Http1 || outgoing.link.is_some() {
+        let _ = if endpoint.version == HttpVersion::Http1 || outgoing.link.is_some() {
             http1::open(endpoint, line, outgoing, patience, &mut opening).await
         } else {
             http2::open(endpoint, line, outgoing, patience, &mut opening).await

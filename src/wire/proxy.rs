@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::endpoint::ServiceEndpoint;
 use super::framing::MAX_INTERIM;
-use crate::plan::reach::{Proxy, ProxyKind};
+use crate::plan::transport::{Proxy, ProxyKind};
 use crate::stats::FailureKind;
 
 /// The most bytes of answers to CONNECT, interim ones among them.

@@ -16,7 +16,7 @@ use rustls::{ClientConfig, DigitallySignedStruct, Error, RootCertStore, Signatur
 
 use super::fault;
 use super::verifier::CertificateVerifier;
-use crate::plan::reach::{Identity, Tls, Version};
+use crate::plan::transport::{ClientIdentity, HttpVersion, TlsConfig};
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 
 /// The client's side of TLS for a service.
@@ -39,8 +39,8 @@ impl TlsClient {
     /// # Errors
     /// If the system's trust store cannot be read, or a root of the service is no certificate.
     pub(super) fn new(
-        tls: &Tls,
-        version: Version,
+        tls: &TlsConfig,
+        version: HttpVersion,
         name: ServerName<'static>,
     ) -> Result<Self, Error> {
         let wanted = tls.identity.is_none().then(Arc::<RequestedCertificate>::default);
@@ -82,8 +82,8 @@ impl ResolvesClientCert for RequestedCertificate {
 }
 
 fn config(
-    tls: &Tls,
-    version: Version,
+    tls: &TlsConfig,
+    version: HttpVersion,
     wanted: Option<Arc<RequestedCertificate>>,
 ) -> Result<Arc<ClientConfig>, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -96,23 +96,26 @@ fn config(
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);
     let mut config = match (&tls.identity, wanted) {
-        (Some(Identity { chain, key }), _) => {
+        (Some(ClientIdentity { chain, key }), _) => {
             builder.with_client_auth_cert(chain.clone(), key.clone_key())?
         }
         (None, Some(wanted)) => builder.with_client_cert_resolver(wanted),
         (None, None) => builder.with_no_client_auth(),
     };
     let offered: &[&[u8]] = match version {
-        Version::Http1 => &[],
-        Version::Http2 => &[b"h2"],
-        Version::Auto => &[b"h2", b"http/1.1"],
+        HttpVersion::Http1 => &[],
+        HttpVersion::Http2 => &[b"h2"],
+        HttpVersion::Auto => &[b"h2", b"http/1.1"],
     };
     config.alpn_protocols = offered.iter().map(|name| name.to_vec()).collect();
     Ok(Arc::new(config))
 }
 
 /// Verifies by the service's own roots, or by the system's where it has none.
-fn inner(tls: &Tls, provider: Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, Error> {
+fn inner(
+    tls: &TlsConfig,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ServerCertVerifier>, Error> {
     if tls.roots.is_empty() {
         return Ok(Arc::new(rustls_platform_verifier::Verifier::new(provider)?));
     }

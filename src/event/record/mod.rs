@@ -19,7 +19,7 @@ use frame::{Deflater, Inflater};
 use packed::{Packed, packed};
 
 use super::{RunEvent, RunInfo, Stop};
-use crate::plan::Outline;
+use crate::plan::RunManifest;
 use crate::stats::sample::Shape;
 use crate::stats::{Delta, GaugeSample, StateChange};
 
@@ -242,7 +242,7 @@ impl<R: Read> Reader<R> {
 
 /// Whether every number in it names something.
 fn is_whole(opening: &RunInfo) -> bool {
-    let plan: &Outline = &opening.plan;
+    let plan: &RunManifest = &opening.plan;
     let (loads, archetypes) = (plan.workloads.len(), plan.archetypes.len());
     let mut series = plan.steps.iter().chain(&plan.groups);
     let scheduled = plan.kind.scheduled.len() == loads;

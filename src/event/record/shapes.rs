@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::packed::{Packed, listed, packed};
 use crate::event::{GeneratorInfo, Interrupt, RunInfo, Stop};
-use crate::plan::outline::{Client, Strand};
+use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::policy::BreakerName;
-use crate::plan::{Outline, Series, Source};
+use crate::plan::{RunManifest, Series, SourceFile};
 use crate::seed::Seed;
 use crate::stats::delta::{Halt, LoadWindow, StepWindow};
 use crate::stats::exemplar::{Exemplar, Failing, Failures};
@@ -73,14 +73,14 @@ packed! {
     Monitor { name, unit, owner }
     GeneratorInfo { tier, shards, reason, remarks }
     RunInfo { plan, started_at, generator, command, machine, monitors }
-    Outline {
+    RunManifest {
         scenario, description, run_id, seed, services, archetypes, workloads, steps, groups, checks,
         thresholds, warmup, grace, kind, client, sources,
     }
-    Strand { name, open, start, end, archetypes, max_users }
+    WorkloadInfo { name, open, start, end, archetypes, max_users }
     Series { name, archetype, workload, tags }
-    Client { kind, parts, pools, breakers, endpoints, timeouts_from, degrades }
-    Source { name, text }
+    ClientInfo { kind, parts, pools, breakers, endpoints, timeouts_from, degrades }
+    SourceFile { name, text }
     Kind { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
         shard, workloads, departures, attempts, connections, addresses, statuses, errors, unset,

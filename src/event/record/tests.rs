@@ -7,8 +7,8 @@ use std::time::{Duration, UNIX_EPOCH};
 use super::*;
 use crate::clock::Time;
 use crate::event::GeneratorInfo;
-use crate::plan::outline::{Client, Strand};
-use crate::plan::{Series, Source};
+use crate::plan::manifest::{ClientInfo, WorkloadInfo};
+use crate::plan::{Series, SourceFile};
 use crate::seed::Seed;
 use crate::stats::{ChangeKind, Gauges, Monitor, MonitorOwner, MonitorUnit, Recorder};
 use crate::verdict::{Kind, Threshold};
@@ -17,14 +17,14 @@ use crate::verdict::{Kind, Threshold};
 pub(crate) fn opening(shards: usize) -> Arc<RunInfo> {
     let series =
         |name: &str| Series { name: name.into(), archetype: 0, workload: 0, tags: Vec::new() };
-    let plan = Outline {
+    let plan = RunManifest {
         run_id: "1-1".to_owned(),
         scenario: "été".into(),
         description: None,
         seed: Seed::new(7).unwrap(),
         services: vec![("shop".into(), "http://h".into())],
         archetypes: vec!["buyer".into()],
-        workloads: vec![Strand {
+        workloads: vec![WorkloadInfo {
             name: "w".into(),
             open: true,
             start: Duration::ZERO,
@@ -44,8 +44,8 @@ pub(crate) fn opening(shards: usize) -> Arc<RunInfo> {
             has_unpaced: false,
             unthrottled: vec![false],
         },
-        client: Client::default(),
-        sources: vec![Source { name: "a.yaml".into(), text: "scenario: été".into() }],
+        client: ClientInfo::default(),
+        sources: vec![SourceFile { name: "a.yaml".into(), text: "scenario: été".into() }],
     };
     Arc::new(RunInfo {
         plan: Arc::new(plan),

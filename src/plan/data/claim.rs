@@ -5,22 +5,22 @@
 
 use std::collections::BTreeMap;
 
-use super::{Pick, Ranks};
+use super::{Ranks, RowPick};
 use crate::curve::ONE_START;
-use crate::plan::flow::{Draw, Session};
-use crate::plan::load::{Bound, Share};
-use crate::plan::{Arrivals, Load, Plan, Process, Workload};
+use crate::plan::flow::{DataDraw, Session};
+use crate::plan::load::{LoadBound, Share};
+use crate::plan::{ArrivalProcess, Arrivals, Load, Plan, Workload};
 
 /// One workload's part of the items of a source: its item i is item `base + i × stride`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Claim {
+pub struct RowClaim {
     /// Its first.
     pub base: u64,
     /// From one to the next.
     pub stride: u64,
 }
 
-impl Claim {
+impl RowClaim {
     /// All items.
     pub const ALL: Self = Self { base: 0, stride: 1 };
 
@@ -33,24 +33,24 @@ impl Claim {
 /// The claims of a plan by workload, share and draw. Those whose number of items is known come
 /// first, one after the other; the others take turns after them. Where the rows do not suffice for
 /// that, all take turns: none is left without a row because another may need them all.
-pub fn claims(plan: &Plan) -> Vec<Vec<Vec<Claim>>> {
+pub fn claims(plan: &Plan) -> Vec<Vec<Vec<RowClaim>>> {
     let sources = sources(plan);
-    let draws = |workload: &Workload| -> Vec<Vec<Claim>> {
+    let draws = |workload: &Workload| -> Vec<Vec<RowClaim>> {
         let draws = |share: &Share| plan.archetypes[share.archetype].data.len();
-        workload.shares.iter().map(|share| vec![Claim::ALL; draws(share)]).collect()
+        workload.shares.iter().map(|share| vec![RowClaim::ALL; draws(share)]).collect()
     };
-    let mut found: Vec<Vec<Vec<Claim>>> = plan.workloads.iter().map(draws).collect();
+    let mut found: Vec<Vec<Vec<RowClaim>>> = plan.workloads.iter().map(draws).collect();
     for claimants in sources.values() {
         let takers = takers(plan, claimants);
         let is_short = is_short(plan, claimants, &takers);
         let open_ended = takers.iter().filter(|taker| taker.items.is_none() || is_short).count();
         let (mut base, mut turn) = (0, 0);
         for taker in takers.iter().filter(|taker| taker.items.is_some() && !is_short) {
-            taker.claim(&mut found, Claim { base, stride: 1 });
+            taker.claim(&mut found, RowClaim { base, stride: 1 });
             base += taker.items.unwrap_or_default();
         }
         for taker in takers.iter().filter(|taker| taker.items.is_none() || is_short) {
-            taker.claim(&mut found, Claim { base: base + turn, stride: open_ended as u64 });
+            taker.claim(&mut found, RowClaim { base: base + turn, stride: open_ended as u64 });
             turn += 1;
         }
     }
@@ -64,7 +64,7 @@ fn sources(plan: &Plan) -> BTreeMap<&str, Vec<Claimant>> {
         for (share, of) in workload.shares.iter().enumerate() {
             let archetype = &plan.archetypes[of.archetype];
             for (index, draw) in archetype.data.iter().enumerate() {
-                if draw.feed.pick == Pick::Unique {
+                if draw.feed.pick == RowPick::Unique {
                     let known = known(plan, load, share, draw, &archetype.session);
                     sources.entry(&draw.feed.source).or_default().push((load, share, index, known));
                 }
@@ -103,7 +103,7 @@ struct Taker {
 }
 
 impl Taker {
-    fn claim(&self, found: &mut [Vec<Vec<Claim>>], claim: Claim) {
+    fn claim(&self, found: &mut [Vec<Vec<RowClaim>>], claim: RowClaim) {
         for (load, share, draw) in &self.feeds {
             found[*load][*share][*draw] = claim;
         }
@@ -157,20 +157,26 @@ fn by_count(plan: &Plan, load: usize, share: usize, draw: usize) -> bool {
     let workload = &plan.workloads[load];
     let kind = &plan.archetypes[workload.shares[share].archetype];
     let counted = match &workload.load {
-        Load::Closed(users) => matches!(users.bound, Bound::Iterations(_)),
+        Load::Closed(users) => matches!(users.bound, LoadBound::Iterations(_)),
         Load::Open(_) => false,
     };
     counted && kind.data[draw].per_iteration
 }
 
 /// How many items a workload's share takes, when that is known before the run.
-fn known(plan: &Plan, load: usize, share: usize, draw: &Draw, session: &Session) -> Option<u64> {
+fn known(
+    plan: &Plan,
+    load: usize,
+    share: usize,
+    draw: &DataDraw,
+    session: &Session,
+) -> Option<u64> {
     let workload = &plan.workloads[load];
     match &workload.load {
         Load::Closed(users) if draw.per_iteration => match users.bound {
-            Bound::Iterations(count) => Some(count),
-            Bound::Once => Some(Ranks::new(plan, load).users(workload, share)),
-            Bound::Time => None,
+            LoadBound::Iterations(count) => Some(count),
+            LoadBound::Once => Some(Ranks::new(plan, load).users(workload, share)),
+            LoadBound::Time => None,
         },
         Load::Closed(_) => matches!(session, Session::Endless)
             .then(|| Ranks::new(plan, load).users(workload, share)),
@@ -184,6 +190,6 @@ fn starts(workload: &Workload, arrivals: &Arrivals) -> Option<u64> {
     if arrivals.iterations.is_some() || workload.end().is_none() {
         return arrivals.iterations;
     }
-    (arrivals.process == Process::Constant)
+    (arrivals.process == ArrivalProcess::Constant)
         .then(|| arrivals.curve.total().div_ceil(ONE_START) as u64)
 }

@@ -12,9 +12,9 @@ use std::sync::Arc;
 
 use rand::RngExt;
 
-pub use claim::{Claim, ShortSource, claims, short_sources};
+pub use claim::{RowClaim, ShortSource, claims, short_sources};
 pub use rank::Ranks;
-pub use rows::{Format, NotRows, Rows};
+pub use rows::{Format, Rows, RowsError};
 
 use super::template::Value;
 use crate::seed::{Seed, Stream};
@@ -29,14 +29,14 @@ pub struct Feed {
     /// What they came from: feeds of one source deal its `unique` rows together.
     pub source: String,
     /// Which row is whose.
-    pub pick: Pick,
+    pub pick: RowPick,
     /// What happens when there are no more.
     pub at_end: AtEnd,
 }
 
 /// Which row is whose. Item k is the k-th user or iteration that takes one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pick {
+pub enum RowPick {
     /// Item k of its workload gets row k.
     Queue,
     /// As `Queue`, and after the last row the first again.
@@ -61,7 +61,7 @@ pub enum AtEnd {
     StopRun,
 }
 
-impl Pick {
+impl RowPick {
     /// The names in a scenario.
     pub const NAMES: [(&'static str, Self); 5] = [
         ("queue", Self::Queue),
@@ -88,19 +88,19 @@ impl Feed {
     pub fn row_of(&self, seed: Seed, workload: usize, item: u64) -> Option<u64> {
         let rows = self.rows.len();
         let part = key(&self.name).wrapping_add(workload as u64);
-        let wraps = self.pick == Pick::Circular || self.at_end == AtEnd::Wrap;
+        let wraps = self.pick == RowPick::Circular || self.at_end == AtEnd::Wrap;
         match self.pick {
-            Pick::Random => {
+            RowPick::Random => {
                 let mut rng = seed.rng(Stream::Data, part, item);
                 Some(rng.random_range(0..rows))
             }
             _ if item >= rows && !wraps => None,
-            Pick::Shuffle => {
+            RowPick::Shuffle => {
                 // Each round through the rows has an order of its own.
                 let mut round = seed.rng(Stream::Data, part, item / rows);
                 Some(shuffled(round.random(), rows, item % rows))
             }
-            Pick::Queue | Pick::Circular | Pick::Unique => Some(item % rows),
+            RowPick::Queue | RowPick::Circular | RowPick::Unique => Some(item % rows),
         }
     }
 

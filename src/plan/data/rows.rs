@@ -37,10 +37,10 @@ pub enum Format {
 
 /// Rows.
 #[derive(Debug)]
-pub struct Rows(Held);
+pub struct Rows(RowStorage);
 
 #[derive(Debug)]
-enum Held {
+enum RowStorage {
     Memory(Vec<Value>),
     File(Stretches),
 }
@@ -58,7 +58,7 @@ struct Stretches {
 
 /// Why a file holds no rows.
 #[derive(Debug, thiserror::Error)]
-pub enum NotRows {
+pub enum RowsError {
     /// It cannot be read.
     #[error("{0}")]
     Unreadable(#[from] io::Error),
@@ -86,15 +86,15 @@ impl Rows {
     ///
     /// # Errors
     /// When there are none.
-    pub fn inline(rows: Vec<Value>) -> Result<Self, NotRows> {
-        if rows.is_empty() { Err(NotRows::Empty) } else { Ok(Self(Held::Memory(rows))) }
+    pub fn inline(rows: Vec<Value>) -> Result<Self, RowsError> {
+        if rows.is_empty() { Err(RowsError::Empty) } else { Ok(Self(RowStorage::Memory(rows))) }
     }
 
     /// The rows of a file: all of it is looked at once, so that nothing about it is wrong later.
     ///
     /// # Errors
     /// When it cannot be read, has no rows, or one of them is malformed.
-    pub fn open(path: &Path, format: Format) -> Result<Self, NotRows> {
+    pub fn open(path: &Path, format: Format) -> Result<Self, RowsError> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
         if size > IN_MEMORY {
@@ -108,20 +108,20 @@ impl Rows {
     }
 
     /// Finds where the rows of a large file begin.
-    pub(super) fn index(file: File, format: Format) -> Result<Self, NotRows> {
+    pub(super) fn index(file: File, format: Format) -> Result<Self, RowsError> {
         let held = match format {
             Format::Csv => index_csv(file)?,
             Format::Json => index_lines(file)?,
         };
-        if held.rows == 0 { Err(NotRows::Empty) } else { Ok(Self(Held::File(held))) }
+        if held.rows == 0 { Err(RowsError::Empty) } else { Ok(Self(RowStorage::File(held))) }
     }
 
     /// How many there are; at least one.
     #[expect(clippy::len_without_is_empty, reason = "there is always a row")]
     pub fn len(&self) -> u64 {
         match &self.0 {
-            Held::Memory(rows) => rows.len() as u64,
-            Held::File(held) => held.rows,
+            RowStorage::Memory(rows) => rows.len() as u64,
+            RowStorage::File(held) => held.rows,
         }
     }
 
@@ -129,8 +129,8 @@ impl Rows {
     /// whose rows may all differ.
     pub fn columns(&self) -> Option<Vec<String>> {
         match &self.0 {
-            Held::File(held) => held.columns.clone(),
-            Held::Memory(rows) => {
+            RowStorage::File(held) => held.columns.clone(),
+            RowStorage::Memory(rows) => {
                 let (mut all, mut seen) = (Vec::new(), HashSet::new());
                 for name in rows.iter().flat_map(names) {
                     if seen.insert(name.clone()) {
@@ -148,8 +148,8 @@ impl Rows {
     /// When the file can no longer be read or has changed.
     pub fn get(&self, index: u64) -> io::Result<Value> {
         match &self.0 {
-            Held::Memory(rows) => Ok(rows[index as usize].clone()),
-            Held::File(held) => held.get(index),
+            RowStorage::Memory(rows) => Ok(rows[index as usize].clone()),
+            RowStorage::File(held) => held.get(index),
         }
     }
 }
@@ -177,7 +177,7 @@ impl Stretches {
 }
 
 /// The rows of a CSV text; `columns` are known when it is a part of a file.
-fn csv_rows(text: &[u8], columns: Option<&[String]>) -> Result<Vec<Value>, NotRows> {
+fn csv_rows(text: &[u8], columns: Option<&[String]>) -> Result<Vec<Value>, RowsError> {
     let text = text.strip_prefix(MARK).unwrap_or(text);
     let mut reader = csv_reader(text, columns.is_none());
     let columns = match columns {
@@ -201,27 +201,27 @@ fn csv_reader<R: io::Read>(from: R, has_headers: bool) -> csv::Reader<R> {
     csv::ReaderBuilder::new().has_headers(has_headers).flexible(true).from_reader(from)
 }
 
-fn uneven(position: Option<&csv::Position>, cells: usize, columns: usize) -> NotRows {
+fn uneven(position: Option<&csv::Position>, cells: usize, columns: usize) -> RowsError {
     let line = position.map_or(0, csv::Position::line);
-    NotRows::Malformed { line, message: format!("{cells} cells under {columns} column names") }
+    RowsError::Malformed { line, message: format!("{cells} cells under {columns} column names") }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "it is mapped over")]
-fn malformed(error: csv::Error) -> NotRows {
+fn malformed(error: csv::Error) -> RowsError {
     let line = error.position().map_or(1, csv::Position::line);
     match error.kind() {
         csv::ErrorKind::Utf8 { .. } => {
-            NotRows::Malformed { line, message: "this is not UTF-8 text".to_owned() }
+            RowsError::Malformed { line, message: "this is not UTF-8 text".to_owned() }
         }
-        _ => NotRows::Malformed { line, message: error.to_string() },
+        _ => RowsError::Malformed { line, message: error.to_string() },
     }
 }
 
 /// The rows of one JSON array, or of one object per line.
-fn json_rows(text: &str) -> Result<Vec<Value>, NotRows> {
+fn json_rows(text: &str) -> Result<Vec<Value>, RowsError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with('[') {
-        let rows = exact::parse(text.as_bytes()).map_err(|error| NotRows::Malformed {
+        let rows = exact::parse(text.as_bytes()).map_err(|error| RowsError::Malformed {
             line: error.line() as u64,
             message: error.to_string(),
         })?;
@@ -240,23 +240,23 @@ fn json_rows(text: &str) -> Result<Vec<Value>, NotRows> {
         .collect()
 }
 
-fn json_line(line: &str, number: u64) -> Result<Value, NotRows> {
+fn json_line(line: &str, number: u64) -> Result<Value, RowsError> {
     let row = exact::parse(line.as_bytes())
-        .map_err(|error| NotRows::Malformed { line: number, message: error.to_string() })?;
+        .map_err(|error| RowsError::Malformed { line: number, message: error.to_string() })?;
     object(&row, number, "line")
 }
 
-fn object(row: &Json, number: u64, what: &str) -> Result<Value, NotRows> {
+fn object(row: &Json, number: u64, what: &str) -> Result<Value, RowsError> {
     match row {
         Json::Object(_) => Ok(to_value(row)),
         _ => {
             let message = format!("{what} {number} is not an object such as {{\"name\": \"Ana\"}}");
-            Err(NotRows::Malformed { line: number, message })
+            Err(RowsError::Malformed { line: number, message })
         }
     }
 }
 
-fn index_csv(file: File) -> Result<Stretches, NotRows> {
+fn index_csv(file: File) -> Result<Stretches, RowsError> {
     let mut reader = csv_reader(BufReader::with_capacity(1 << 20, file), true);
     let columns = named_once(reader.headers().map_err(malformed)?.iter().map(bare).collect())?;
     let (mut record, mut rows, mut begins) = (csv::StringRecord::new(), 0, Vec::new());
@@ -276,10 +276,10 @@ fn index_csv(file: File) -> Result<Stretches, NotRows> {
 }
 
 /// The names of columns, if each is there once.
-fn named_once(columns: Vec<String>) -> Result<Vec<String>, NotRows> {
+fn named_once(columns: Vec<String>) -> Result<Vec<String>, RowsError> {
     let mut seen = HashSet::new();
     match columns.iter().find(|column| !seen.insert(column.as_str())) {
-        Some(twice) => Err(NotRows::SameColumn(twice.clone())),
+        Some(twice) => Err(RowsError::SameColumn(twice.clone())),
         None => Ok(columns),
     }
 }
@@ -288,13 +288,13 @@ fn bare(column: &str) -> String {
     column.strip_prefix('\u{feff}').unwrap_or(column).to_owned()
 }
 
-fn index_lines(file: File) -> Result<Stretches, NotRows> {
+fn index_lines(file: File) -> Result<Stretches, RowsError> {
     let mut reader = BufReader::with_capacity(1 << 20, file);
     let mark = if reader.fill_buf()?.starts_with(MARK) { MARK.len() } else { 0 };
     reader.consume(mark);
     let first = reader.fill_buf()?.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
-        return Err(NotRows::TooLarge);
+        return Err(RowsError::TooLarge);
     }
     let (mut line, mut at, mut rows) = (String::new(), mark as u64, 0);
     let mut begins = Vec::new();
@@ -316,11 +316,11 @@ fn index_lines(file: File) -> Result<Stretches, NotRows> {
 }
 
 /// Row `row` begins at `begin`: kept when it is the first of a stretch.
-fn note(begins: &mut Vec<u64>, row: u64, begin: u64) -> Result<(), NotRows> {
+fn note(begins: &mut Vec<u64>, row: u64, begin: u64) -> Result<(), RowsError> {
     let last = begins.last().copied().unwrap_or(begin);
     if begin - last > MAX_STRETCH as u64 {
         let message = format!("{STRIDE} rows before this one take more than 16 MiB");
-        return Err(NotRows::Malformed { line: row + 2, message });
+        return Err(RowsError::Malformed { line: row + 2, message });
     }
     if row.is_multiple_of(STRIDE) {
         begins.push(begin);

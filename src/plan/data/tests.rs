@@ -6,7 +6,7 @@ use std::io::Write as _;
 use super::*;
 use crate::plan::template::Value;
 
-fn feed(rows: u64, pick: Pick, at_end: AtEnd) -> Feed {
+fn feed(rows: u64, pick: RowPick, at_end: AtEnd) -> Feed {
     let rows = (0..rows).map(|row| Value::from_pairs([("n", row)])).collect();
     let rows = Arc::new(Rows::inline(rows).unwrap());
     Feed { name: "account".into(), rows, source: "inline".into(), pick, at_end }
@@ -23,23 +23,23 @@ fn each_pick_deals_as_it_says() {
         (0..7).map(|item| feed.row_of(seed(), 0, item)).collect()
     };
     let (some, none) = (|n| Some(n), None);
-    for pick in [Pick::Queue, Pick::Unique] {
+    for pick in [RowPick::Queue, RowPick::Unique] {
         let stopped = [some(0), some(1), some(2), none, none, none, none];
         assert_eq!(dealt(pick, AtEnd::Stop), stopped, "{pick:?}");
         assert_eq!(dealt(pick, AtEnd::StopRun), stopped, "{pick:?}");
     }
     let round = [some(0), some(1), some(2), some(0), some(1), some(2), some(0)];
-    assert_eq!(dealt(Pick::Circular, AtEnd::Stop), round);
-    assert_eq!(dealt(Pick::Queue, AtEnd::Wrap), round);
-    assert!(dealt(Pick::Random, AtEnd::Stop).iter().all(|row| row.is_some_and(|row| row < 3)));
-    assert_eq!(dealt(Pick::Shuffle, AtEnd::Stop).iter().flatten().count(), 3);
-    assert_eq!(dealt(Pick::Shuffle, AtEnd::Wrap).iter().flatten().count(), 7);
+    assert_eq!(dealt(RowPick::Circular, AtEnd::Stop), round);
+    assert_eq!(dealt(RowPick::Queue, AtEnd::Wrap), round);
+    assert!(dealt(RowPick::Random, AtEnd::Stop).iter().all(|row| row.is_some_and(|row| row < 3)));
+    assert_eq!(dealt(RowPick::Shuffle, AtEnd::Stop).iter().flatten().count(), 3);
+    assert_eq!(dealt(RowPick::Shuffle, AtEnd::Wrap).iter().flatten().count(), 7);
 }
 
 #[test]
 fn a_shuffle_is_a_permutation_of_any_size_and_each_round_another() {
     for rows in [1, 2, 3, 4, 5, 17, 100, 1_000, 4_097] {
-        let feed = feed(rows, Pick::Shuffle, AtEnd::Wrap);
+        let feed = feed(rows, RowPick::Shuffle, AtEnd::Wrap);
         let round = |number: u64| -> Vec<u64> {
             let items = number * rows..(number + 1) * rows;
             items.map(|item| feed.row_of(seed(), 0, item).unwrap()).collect()
@@ -59,7 +59,7 @@ fn a_shuffle_is_a_permutation_of_any_size_and_each_round_another() {
 /// freedom, stays below its 99.9 % point of 52.6.
 #[test]
 fn a_shuffle_favours_nobody() {
-    let feed = feed(6, Pick::Shuffle, AtEnd::Wrap);
+    let feed = feed(6, RowPick::Shuffle, AtEnd::Wrap);
     let mut cells = [[0u32; 6]; 6];
     for round in 0..6_000 {
         for place in 0..6u64 {

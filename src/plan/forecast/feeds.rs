@@ -5,7 +5,7 @@
 
 use super::load::{Made, reached_s};
 use crate::curve::ONE_START;
-use crate::plan::data::{AtEnd, Pick};
+use crate::plan::data::{AtEnd, RowPick};
 use crate::plan::load::OPEN_END;
 use crate::plan::{Load, Plan, Workload};
 
@@ -54,7 +54,7 @@ pub fn feeds(plan: &Plan, made: &[Made]) -> Vec<Feeding> {
                     name: feed.name.clone(),
                     archetype: archetype.name.clone(),
                     workload: workload.name.clone(),
-                    pick: name_of(&Pick::NAMES, &feed.pick),
+                    pick: name_of(&RowPick::NAMES, &feed.pick),
                     per_iteration: draw.per_iteration,
                     rows,
                     needed,
@@ -62,7 +62,7 @@ pub fn feeds(plan: &Plan, made: &[Made]) -> Vec<Feeding> {
                     out_s: short.then(out),
                     at_end: name_of(&AtEnd::NAMES, &feed.at_end),
                 };
-                let source = (feed.pick == Pick::Unique).then_some(feed.source.as_str());
+                let source = (feed.pick == RowPick::Unique).then_some(feed.source.as_str());
                 found.push((feeding, source));
             }
         }

@@ -9,8 +9,8 @@ use super::visits::View;
 use crate::curve::{Curve, ONE_START};
 use crate::plan::data::Ranks;
 use crate::plan::flow::Session;
-use crate::plan::load::{Arrivals, Bound, OPEN_END, Users};
-use crate::plan::{Load, Plan, Process, Workload};
+use crate::plan::load::{Arrivals, LoadBound, OPEN_END, Users};
+use crate::plan::{ArrivalProcess, Load, Plan, Workload};
 
 /// What is assumed of the target.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,7 +127,7 @@ fn open(arrivals: &Arrivals, mut parts: Vec<Option<Part>>) -> Made {
     let count = arrivals.iterations.map(|count| count as f64);
     let cut = count.is_some_and(|count| endless || count < due);
     let iterations = if cut { count.unwrap_or(due) } else { due };
-    let chance = arrivals.process == Process::Poisson && !cut;
+    let chance = arrivals.process == ArrivalProcess::Poisson && !cut;
     let last = arrivals.curve.reaches(ONE_START * (iterations as u128).saturating_sub(1));
     let end_ns = if cut { last.unwrap_or(0) } else { arrivals.curve.end_ns() };
     for part in parts.iter_mut().flatten() {
@@ -141,7 +141,7 @@ fn open(arrivals: &Arrivals, mut parts: Vec<Option<Part>>) -> Made {
 
 fn closed(plan: &Plan, workload: &Workload, users: &Users, parts: Vec<Option<Part>>) -> Made {
     let mut made = Made { parts, iterations: 0.0, spread: 0.0, end_s: 0.0 };
-    if users.bound == Bound::Once {
+    if users.bound == LoadBound::Once {
         once(workload, &mut made);
         return made;
     }
@@ -162,7 +162,7 @@ fn closed(plan: &Plan, workload: &Workload, users: &Users, parts: Vec<Option<Par
     made.iterations = made.parts.iter().flatten().map(|part| part.iterations).sum();
     made.spread = stays;
     made.end_s = if endless { 0.0 } else { users.curve.end_ns() as f64 / 1e9 };
-    let Bound::Iterations(count) = users.bound else { return made };
+    let LoadBound::Iterations(count) = users.bound else { return made };
     if !endless && made.iterations <= count as f64 {
         return made;
     }

@@ -11,8 +11,8 @@ use std::net::IpAddr;
 use super::connections::connections;
 use super::load::{Assumed, InFlight};
 use super::visits::View;
-use crate::plan::reach::Version;
-use crate::plan::{Load, Plan, Service, Share, Target};
+use crate::plan::transport::HttpVersion;
+use crate::plan::{Load, Plan, Service, ServiceTarget, Share};
 use crate::units::{show_bytes, show_count};
 
 /// Descriptors the program needs beside its connections.
@@ -191,9 +191,9 @@ fn count(plan: &Plan, users: &[u64], surely: bool) -> Needs {
 }
 
 fn connection_bytes(service: &Service) -> u64 {
-    let tls = matches!(&service.target, Target::Url(address) if address.tls);
+    let tls = matches!(&service.target, ServiceTarget::Url(address) if address.tls);
     let tls_bytes = if tls { TLS_BYTES } else { 0 };
-    let http2 = service.reach.version == Version::Http2;
+    let http2 = service.reach.version == HttpVersion::Http2;
     CONNECTION_BYTES + tls_bytes + if http2 { HTTP2_BYTES } else { 0 }
 }
 
@@ -205,8 +205,10 @@ fn address(service: &Service) -> Option<(String, bool)> {
     let (host, port) = match (&service.reach.proxy, &service.reach.connect_to, &service.target) {
         (Some(proxy), _, _) => (proxy.host.as_str(), proxy.port),
         (None, Some((host, port)), _) => (host.as_str(), *port),
-        (None, None, Target::Url(address)) => (address.host.as_str(), address.port),
-        (None, None, Target::Builtin(_)) => return Some((format!("`{}`", service.name), true)),
+        (None, None, ServiceTarget::Url(address)) => (address.host.as_str(), address.port),
+        (None, None, ServiceTarget::Builtin(_)) => {
+            return Some((format!("`{}`", service.name), true));
+        }
     };
     let single = host == "localhost" || host.parse::<IpAddr>().is_ok();
     Some((format!("{host}:{port}"), single))

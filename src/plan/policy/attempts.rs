@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::Failures;
-use crate::plan::glob::Pattern;
+use crate::plan::endpoint_pattern::EndpointPattern;
 
 /// Deadlines that follow an endpoint's own times.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -127,7 +127,7 @@ pub struct Limits {
     /// Each source address.
     pub per_source: Option<u64>,
     /// All endpoints together that a pattern fits; the most specific pattern wins.
-    pub per_endpoint: Vec<(Pattern, u64)>,
+    pub per_endpoint: Vec<(EndpointPattern, u64)>,
     /// The most a call waits for its turn; it is suppressed then. None: as long as it takes.
     pub wait: Option<Duration>,
 }

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::Priority;
-use crate::plan::glob::Pattern;
+use crate::plan::endpoint_pattern::EndpointPattern;
 
 /// Whose connections the calls of a pool go over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub struct Pool {
     /// Its name in the scenario.
     pub name: String,
     /// Which endpoints it is for; the most specific pattern of all pools wins.
-    pub patterns: Vec<Pattern>,
+    pub patterns: Vec<EndpointPattern>,
     /// Whose they are.
     pub strategy: Strategy,
     /// How many there may be at first, over the whole run.
@@ -61,7 +61,7 @@ impl Pool {
     pub const ADAPT: Duration = Duration::from_secs(30);
 
     /// A shared one of so many connections, of which nothing else is said.
-    pub fn plain(name: &str, patterns: Vec<Pattern>, connections: u64) -> Self {
+    pub fn plain(name: &str, patterns: Vec<EndpointPattern>, connections: u64) -> Self {
         Self {
             name: name.to_owned(),
             patterns,

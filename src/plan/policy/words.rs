@@ -4,7 +4,7 @@
 //! Invariant: what is held back, given up or tried again is named; nothing said is `measure`.
 
 use super::{Policies, Pool, Strategy};
-use crate::plan::glob::{Endpoint, Pattern};
+use crate::plan::endpoint_pattern::{Endpoint, EndpointPattern};
 use crate::units::{show_bytes, show_duration};
 
 impl Policies {
@@ -56,7 +56,7 @@ impl Policies {
         let pools = self.pools.iter().enumerate();
         let patterns = pools
             .flat_map(|(index, pool)| pool.patterns.iter().map(move |pattern| (pattern, index)));
-        Pattern::best(patterns, endpoint)
+        EndpointPattern::best(patterns, endpoint)
     }
 
     /// Whether the scenario says how much memory the run may take.

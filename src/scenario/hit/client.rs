@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use super::super::diagnostics::Diagnostics;
 use super::super::{fields, header, pem, reach_text};
 use crate::plan::Address;
-use crate::plan::reach::{Auth, Reach, Tls, Version};
+use crate::plan::reach::{Auth, HttpVersion, TlsConfig, TransportConfig};
 use crate::plan::template::Template;
 
 /// The largest file of certificates or keys that is read.
@@ -64,7 +64,7 @@ impl Default for HitClient {
 }
 
 /// How all origins are reached; `None` if a flag is wrong: that is reported.
-pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<Reach> {
+pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<TransportConfig> {
     let before = review.count();
     let tls = tls(review, client);
     let mut refuse = |flag: &str, message: String, expected: &str| {
@@ -104,18 +104,22 @@ pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<Reac
         let message = "given beside `--http2`".to_owned();
         refuse("--disable-keepalive", message, "one of them: HTTP/2 keeps its connection");
     }
-    (review.count() == before).then(|| Reach {
+    (review.count() == before).then(|| TransportConfig {
         auth,
         tls,
         unix: client.unix.clone(),
         proxy,
-        version: if client.http2 { Version::Http2 } else { Version::Http1 },
-        ..Reach::default()
+        version: if client.http2 { HttpVersion::Http2 } else { HttpVersion::Http1 },
+        ..TransportConfig::default()
     })
 }
 
 /// The same for one origin: `--connect-to` may name the one that it is for.
-pub(super) fn for_origin(reach: &Reach, client: &HitClient, address: &Address) -> Reach {
+pub(super) fn for_origin(
+    reach: &TransportConfig,
+    client: &HitClient,
+    address: &Address,
+) -> TransportConfig {
     let found = client.connect_to.iter().find_map(|text| {
         let (only, to) = connect_to(text)?;
         let is_for = only.is_none_or(|(host, port)| {
@@ -124,7 +128,7 @@ pub(super) fn for_origin(reach: &Reach, client: &HitClient, address: &Address) -
         });
         is_for.then_some(to)
     });
-    Reach { connect_to: found, ..reach.clone() }
+    TransportConfig { connect_to: found, ..reach.clone() }
 }
 
 /// Host and port of the origins that it is for, empty for any; where to connect for these.
@@ -145,7 +149,7 @@ fn connect_to(text: &str) -> Option<ConnectTo<'_>> {
     Some((Some((host, port)), reach_text::address(address)?))
 }
 
-fn tls(review: &mut Diagnostics, client: &HitClient) -> Tls {
+fn tls(review: &mut Diagnostics, client: &HitClient) -> TlsConfig {
     let mut refuse = |flag: &str, path: &Path, problem: &str, expected: &str| {
         review.general(flag, format!("`{}`: {problem}", path.display())).expected(expected);
     };
@@ -189,7 +193,7 @@ fn tls(review: &mut Diagnostics, client: &HitClient) -> Tls {
         _ => None,
     };
     let roots = roots.unwrap_or_default();
-    Tls { insecure: client.insecure, roots, identity, server_name: None }
+    TlsConfig { insecure: client.insecure, roots, identity, server_name: None }
 }
 
 /// The bytes of a regular file of at most [`MAX_PEM`] bytes.
@@ -233,7 +237,7 @@ mod tests {
         let of = |host: &str| {
             let address =
                 Address { tls: false, host: host.to_owned(), port: 80, prefix: String::new() };
-            for_origin(&Reach::default(), &client, &address).connect_to
+            for_origin(&TransportConfig::default(), &client, &address).connect_to
         };
         assert_eq!(of("A.test"), Some(to("::1", 81)));
         assert_eq!(of("b.test"), Some(to("127.0.0.1", 82)));

@@ -16,12 +16,12 @@ use super::load::DEFAULT_MAX_USERS;
 use super::{compile, rules, safety};
 use crate::curve::Curve;
 use crate::plan::flow::Choice;
-use crate::plan::load::{Arrivals, Bound, OPEN_END, Process, Users};
+use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
 use crate::plan::policy::{Pool, Strategy};
 use crate::plan::template::Template;
 use crate::plan::{
-    Address, Archetype, Body, Call, Load, OnFail, Pattern, Plan, Policies, Request, Series,
-    Service, Step, Target, Workload,
+    Address, Archetype, Call, EndpointPattern, Load, OnFail, Plan, Policies, RequestBody,
+    RequestTemplate, Series, Service, ServiceTarget, Step, Workload,
 };
 use crate::seed::Seed;
 use crate::units::{Rate, nanos};
@@ -89,7 +89,7 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             tags: Vec::new(),
         };
         let service = |(name, address): &(String, Address)| {
-            let mut service = Service::plain(name, Target::Url(address.clone()));
+            let mut service = Service::plain(name, ServiceTarget::Url(address.clone()));
             service.timeout = hit.timeout.unwrap_or(Service::TIMEOUT);
             service.reach = client::for_origin(&reach, &hit.client, address);
             // A hit repeats its requests: what a target remembers of a visitor is not part of it.
@@ -146,14 +146,14 @@ fn load(hit: &HitOptions) -> Load {
     let Some(rate) = hit.rate else {
         return Load::Closed(Users {
             curve: Curve::constant(hit.connections.unwrap_or(CONNECTIONS), length),
-            bound: hit.requests.map_or(Bound::Time, Bound::Iterations),
+            bound: hit.requests.map_or(LoadBound::Time, LoadBound::Iterations),
         });
     };
     let curve = Curve::constant(rate.units(), length);
     // The starts of the warm-up come on top of those that are counted.
     let uncounted = curve.starts_before(nanos(hit.warmup));
     Load::Open(Arrivals {
-        process: Process::Constant,
+        process: ArrivalProcess::Constant,
         curve,
         iterations: hit.requests.map(|requests| requests.saturating_add(uncounted)),
         max_users: hit.connections.unwrap_or(DEFAULT_MAX_USERS),
@@ -167,7 +167,7 @@ fn policies(hit: &HitOptions) -> Policies {
         return Policies::default();
     }
     let users = if hit.rate.is_some() { DEFAULT_MAX_USERS } else { CONNECTIONS };
-    let patterns = Pattern::parse("*").into_iter().collect();
+    let patterns = EndpointPattern::parse("*").into_iter().collect();
     let pool = Pool::plain("hit", patterns, hit.connections.unwrap_or(users));
     Policies { pools: vec![Pool { strategy: Strategy::PerRequest, ..pool }], ..Policies::default() }
 }
@@ -179,11 +179,11 @@ fn archetype(hit: &HitOptions, method: &str, aims: &HitTargets) -> Archetype {
         .iter()
         .map(|(name, value)| (name.clone(), Template::literal(value.trim())))
         .collect();
-    let body = hit.body.clone().map_or(Body::None, Body::Bytes);
+    let body = hit.body.clone().map_or(RequestBody::None, RequestBody::Bytes);
     let call = |aim: &HitTarget| Call {
         series: aim.series,
         service: aim.origin,
-        request: Request {
+        request: RequestTemplate {
             method: method.to_owned(),
             path: aim.path.clone(),
             headers: headers.clone(),

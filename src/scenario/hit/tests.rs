@@ -40,7 +40,7 @@ fn a_url_is_a_whole_plan() {
 fn counts_and_rates_choose_the_model() {
     let counted = plan(&HitOptions { requests: Some(1_000), ..hit("http://x") }).unwrap();
     let Load::Closed(users) = &counted.workloads[0].load else { panic!("closed") };
-    assert_eq!(users.bound, Bound::Iterations(1_000));
+    assert_eq!(users.bound, LoadBound::Iterations(1_000));
     assert_eq!(counted.load_end(), None);
     let rate = Some(Rate::per_s(100));
     let open = plan(&HitOptions { rate, requests: Some(5), ..hit("http://x") }).unwrap();

@@ -174,7 +174,7 @@ fn per_endpoint(
     review: &mut Diagnostics,
     node: &Node,
     patterns: &mut Vec<PlacedPattern>,
-) -> Vec<(crate::plan::Pattern, u64)> {
+) -> Vec<(crate::plan::EndpointPattern, u64)> {
     let expected = "a map of endpoints, such as `{ \"POST /login\": 50/s }`";
     let entries = fields::entries(review, node, expected).unwrap_or_default();
     if entries.len() > MAX_PATTERNS {

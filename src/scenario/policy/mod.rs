@@ -19,7 +19,7 @@ use super::diagnostics::{Diagnostics, SourceSpan};
 use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKind};
 use crate::plan::policy::{Admission, Backoff, Degradation, Healing, Memory, Retries, Timeouts};
-use crate::plan::{Pattern, Policies};
+use crate::plan::{EndpointPattern, Policies};
 
 /// The most patterns of endpoints in all pools, or in all limits.
 pub(super) const MAX_PATTERNS: usize = 1_024;
@@ -28,7 +28,7 @@ pub(super) const MAX_PATTERNS: usize = 1_024;
 pub(super) const CLIENTS: [(&str, bool); 2] = [("measure", false), ("resilient", true)];
 
 /// A pattern of endpoints, and where it stands.
-pub(super) type PlacedPattern = (Pattern, SourceSpan);
+pub(super) type PlacedPattern = (EndpointPattern, SourceSpan);
 
 /// Reads `client` and all blocks of a scenario, with the patterns in them.
 pub(super) fn client(
@@ -144,8 +144,8 @@ fn in_order<T: Ord + Copy>(
 }
 
 /// A pattern of endpoints.
-fn pattern(review: &mut Diagnostics, text: &str, span: SourceSpan) -> Option<Pattern> {
-    let found = Pattern::parse(text);
+fn pattern(review: &mut Diagnostics, text: &str, span: SourceSpan) -> Option<EndpointPattern> {
+    let found = EndpointPattern::parse(text);
     if found.is_none() {
         let mistake =
             review.mistake(span, format!("`{}` names no endpoints", fields::short(text))).expected(
@@ -153,7 +153,7 @@ fn pattern(review: &mut Diagnostics, text: &str, span: SourceSpan) -> Option<Pat
             );
         let near = text.split_once(' ').map(|(method, path)| (method.to_uppercase(), path));
         let near = near.map(|(method, path)| format!("{method} {path}"));
-        if let Some(near) = near.filter(|near| Pattern::parse(near).is_some()) {
+        if let Some(near) = near.filter(|near| EndpointPattern::parse(near).is_some()) {
             mistake.help(format!("did you mean `{near}`?"));
         }
     }

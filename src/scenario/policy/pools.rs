@@ -9,7 +9,7 @@ use super::{
     Diagnostics, Fields, MAX_PATTERNS, Node, NodeKind, PlacedPattern, Said, in_order, pattern, said,
 };
 use super::{fields, wrong};
-use crate::plan::Pattern;
+use crate::plan::EndpointPattern;
 use crate::plan::policy::{Pool, Priority, Strategy};
 
 /// The most connections of a pool.
@@ -43,7 +43,7 @@ fn matched(
     node: &Node,
     pools: &[Pool],
     placed: &mut Vec<PlacedPattern>,
-) -> Vec<Pattern> {
+) -> Vec<EndpointPattern> {
     let items = fields::one_or_more(node);
     if items.is_empty() {
         wrong::<()>(
@@ -56,7 +56,7 @@ fn matched(
         review.mistake(node.span, format!("more than {MAX_PATTERNS} patterns of endpoints"));
         return Vec::new();
     }
-    let mut own: Vec<Pattern> = Vec::new();
+    let mut own: Vec<EndpointPattern> = Vec::new();
     for item in items {
         let Some(text) = fields::fixed(review, item, "a pattern such as \"POST /login\"") else {
             continue;
@@ -80,7 +80,7 @@ fn pool(
     review: &mut Diagnostics,
     fields: &mut Fields<'_>,
     key: &NodeKey,
-    patterns: Vec<Pattern>,
+    patterns: Vec<EndpointPattern>,
 ) -> Pool {
     let strategy = strategy(review, fields);
     let adaptive = fields.entry("adaptive");

@@ -8,7 +8,7 @@ use super::scalars::{count, word};
 use super::{
     Definition, Property, any_of, exactly_one, keyed, list_of, map_of, object, refer, some_of,
 };
-use crate::plan::data::{AtEnd, Pick};
+use crate::plan::data::{AtEnd, RowPick};
 
 /// Archetypes and their parts.
 pub(super) fn definitions() -> Vec<Definition> {
@@ -75,7 +75,7 @@ fn session() -> Value {
 }
 
 fn feed() -> Value {
-    let picks = Pick::NAMES.map(|(name, _)| name);
+    let picks = RowPick::NAMES.map(|(name, _)| name);
     let ends = AtEnd::NAMES.map(|(name, _)| name);
     let rows = list_of(json!({ "type": "object" }));
     let keys = vec![

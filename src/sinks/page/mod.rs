@@ -18,7 +18,7 @@ use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
 use crate::event::Report;
-use crate::plan::Outline;
+use crate::plan::RunManifest;
 use crate::stats::{Latency, Snapshot};
 use axis::Axis;
 use words::Say;
@@ -32,7 +32,7 @@ pub const SCRIPT: &str = include_str!("script.js");
 /// A Report with what several sections need of it.
 struct View<'a> {
     report: &'a Report,
-    plan: &'a Outline,
+    plan: &'a RunManifest,
     snapshot: &'a Snapshot,
     /// The axis of large charts.
     axis: Axis,

@@ -7,9 +7,9 @@ use std::time::{Duration, SystemTime};
 use super::*;
 use crate::event::{GeneratorInfo, RunInfo};
 use crate::exit::ExitStatus;
-use crate::plan::outline::{Client, Strand};
+use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::policy::BreakerName;
-use crate::plan::{Outline, Series, Source};
+use crate::plan::{RunManifest, Series, SourceFile};
 use crate::seed::Seed;
 use crate::stats::delta::StepWindow;
 use crate::stats::exemplar::{Exemplar, Failing};
@@ -78,10 +78,10 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
     }
 }
 
-fn outline(text: &str) -> Outline {
+fn outline(text: &str) -> RunManifest {
     let own = || text.to_owned();
     let series = |workload| Series { name: own(), archetype: 0, workload, tags: Vec::new() };
-    let strand = |open| Strand {
+    let strand = |open| WorkloadInfo {
         name: own(),
         open,
         start: Duration::ZERO,
@@ -90,7 +90,7 @@ fn outline(text: &str) -> Outline {
         max_users: 100,
     };
     let breaker = BreakerName { name: own(), level: "system", is_there: true };
-    Outline {
+    RunManifest {
         run_id: "1-1".to_owned(),
         scenario: own(),
         description: Some(own()),
@@ -110,7 +110,7 @@ fn outline(text: &str) -> Outline {
             has_unpaced: true,
             unthrottled: vec![false, false],
         },
-        client: Client {
+        client: ClientInfo {
             kind: "resilient".to_owned(),
             parts: vec![own()],
             pools: vec![(own(), true)],
@@ -119,7 +119,7 @@ fn outline(text: &str) -> Outline {
             timeouts_from: Some(Duration::from_secs(1)),
             degrades: true,
         },
-        sources: vec![Source { name: own(), text: own() }],
+        sources: vec![SourceFile { name: own(), text: own() }],
     }
 }
 
@@ -131,7 +131,7 @@ fn latency() -> Latency {
     latency
 }
 
-fn snapshot(plan: &Outline, seconds: u32, text: &str) -> Snapshot {
+fn snapshot(plan: &RunManifest, seconds: u32, text: &str) -> Snapshot {
     let mut snapshot = Tally::new(&plan.shape(), 1, vec![true, false]).snapshot(None);
     let calls = Calls { made: 103, ok: 100, timeout: 1, failed: 2, ..Calls::default() };
     let step = StepWindow {

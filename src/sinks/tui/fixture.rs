@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use crate::clock::Time;
 use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
-use crate::plan::Outline;
+use crate::plan::RunManifest;
 use crate::scenario::{self, ScenarioOverrides};
 use crate::stats::exemplar::{Exemplar, Failing};
 use crate::stats::sample::IterationEnd;
@@ -96,7 +96,7 @@ pub(super) fn empty() -> Arc<Report> {
     })
 }
 
-fn outline() -> Outline {
+fn outline() -> RunManifest {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shop.yaml");
     std::fs::write(&path, SCENARIO).unwrap();

@@ -68,7 +68,7 @@ fn progress(state: &State, theme: Theme, room: usize) -> Line<'static> {
     });
     let elapsed = std::time::Duration::from_secs(elapsed);
     let shown = if elapsed.is_zero() { "0s".to_owned() } else { show_duration(elapsed) };
-    let Some(end) = state.plan().and_then(crate::plan::Outline::load_end) else {
+    let Some(end) = state.plan().and_then(crate::plan::RunManifest::load_end) else {
         return Line::from(format!("{shown} "));
     };
     let share = elapsed.as_secs_f64() / end.as_secs_f64().max(1e-9);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use crate::event::{Report, RunEvent, RunInfo};
 use crate::exit::ExitStatus;
-use crate::plan::Outline;
+use crate::plan::RunManifest;
 use crate::sinks::overrides::OverrideTimeline;
 use crate::units::nanos;
 
@@ -96,7 +96,7 @@ impl State {
     }
 
     /// The plan of the run.
-    pub(super) fn plan(&self) -> Option<&Outline> {
+    pub(super) fn plan(&self) -> Option<&RunManifest> {
         self.opening.as_ref().map(|opening| &*opening.plan)
     }
 

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Whose an address is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Realm {
+pub enum AddressScope {
     /// This machine: loopback, and the unspecified address, which leads there.
     Loopback,
     /// A private network: RFC 1918, and fc00::/7 (RFC 4193).
@@ -46,7 +46,7 @@ const PRIVATE_ENDINGS: [&str; 8] =
 /// Labels that name what people depend on.
 const LIVE_LABELS: [&str; 3] = ["prod", "production", "live"];
 
-impl Realm {
+impl AddressScope {
     /// Whose an address is.
     pub fn of(ip: IpAddr) -> Self {
         match plain(ip) {
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn every_address_has_its_realm() {
-        use Realm::{Loopback, Metadata, Private, Public};
+        use AddressScope::{Loopback, Metadata, Private, Public};
         for (text, realm) in [
             ("127.0.0.1", Loopback),
             ("127.200.3.4", Loopback),
@@ -168,8 +168,8 @@ mod tests {
             ("fd00:ec2::254", Metadata),
             ("fd20:ce::254", Metadata),
         ] {
-            assert_eq!(Realm::of(text.parse().unwrap()), realm, "{text}");
-            assert_eq!(Realm::of_host(text), Some(realm), "{text}");
+            assert_eq!(AddressScope::of(text.parse().unwrap()), realm, "{text}");
+            assert_eq!(AddressScope::of_host(text), Some(realm), "{text}");
         }
         for (host, realm) in [
             ("localhost", Some(Loopback)),
@@ -181,7 +181,7 @@ mod tests {
             ("shop.example.com", None),
             ("2130706433", None),
         ] {
-            assert_eq!(Realm::of_host(host), realm, "{host}");
+            assert_eq!(AddressScope::of_host(host), realm, "{host}");
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::flow::Step;
 use super::policy::{BreakerName, Strategy};
-use super::{Endpoints, Load, Plan, Series, Service, Target, Workload};
+use super::{Endpoints, Load, Plan, Series, Service, ServiceTarget, Workload};
 use crate::redact::Redactor;
 use crate::seed::Seed;
 use crate::stats::sample::Shape;
@@ -20,7 +20,7 @@ const MAX_SOURCES: usize = 16 << 20;
 
 /// What a run was.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Outline {
+pub struct RunManifest {
     /// The scenario's name.
     pub scenario: String,
     /// What the scenario says about itself.
@@ -34,7 +34,7 @@ pub struct Outline {
     /// Names.
     pub archetypes: Vec<String>,
     /// In the order of the plan.
-    pub workloads: Vec<Strand>,
+    pub workloads: Vec<WorkloadInfo>,
     /// All series, by `StepId`.
     pub steps: Vec<Series>,
     /// All groups.
@@ -50,14 +50,14 @@ pub struct Outline {
     /// What trust has to know.
     pub kind: Kind,
     /// How the client behaves.
-    pub client: Client,
+    pub client: ClientInfo,
     /// The files that it was written in.
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceFile>,
 }
 
 /// A workload.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Strand {
+pub struct WorkloadInfo {
     /// Its name.
     pub name: String,
     /// The open model; the closed one if not.
@@ -74,7 +74,7 @@ pub struct Strand {
 
 /// How the client behaves, in words and names.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Client {
+pub struct ClientInfo {
     /// `measure` or `resilient`.
     pub kind: String,
     /// The parts that are on.
@@ -93,7 +93,7 @@ pub struct Client {
 
 /// A file as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Source {
+pub struct SourceFile {
     /// Its name, as messages show it.
     pub name: String,
     /// All of it.
@@ -102,12 +102,12 @@ pub struct Source {
 
 impl Plan {
     /// What reports need of it.
-    pub fn outline(&self) -> Outline {
+    pub fn outline(&self) -> RunManifest {
         let names = |load: &Workload| {
             let shares = load.shares.iter();
             shares.map(|one| (self.archetypes[one.archetype].name.clone(), one.weight)).collect()
         };
-        let strand = |load: &Workload| Strand {
+        let strand = |load: &Workload| WorkloadInfo {
             name: load.name.clone(),
             open: matches!(load.load, Load::Open(_)),
             start: load.start,
@@ -117,7 +117,7 @@ impl Plan {
         };
         let redactor = Redactor::new(&self.safety.names);
         let mut room = MAX_SOURCES;
-        let shown = |source: &Source| {
+        let shown = |source: &SourceFile| {
             let text = match room.checked_sub(source.text.len()) {
                 Some(less) => {
                     room = less;
@@ -125,9 +125,9 @@ impl Plan {
                 }
                 None => "# (left out: the files before it take 16 MiB)".to_owned(),
             };
-            Source { name: source.name.clone(), text }
+            SourceFile { name: source.name.clone(), text }
         };
-        Outline {
+        RunManifest {
             scenario: self.scenario.clone(),
             description: self.description.as_ref().map(|text| redactor.text(text).into_owned()),
             run_id: self.run_id.clone(),
@@ -181,11 +181,11 @@ impl Plan {
         archetypes.map(|archetype| archetype.pace.is_some()).collect()
     }
 
-    fn client(&self) -> Client {
+    fn client(&self) -> ClientInfo {
         let (policies, endpoints) = (&self.policies, Endpoints::new(self));
         let all = endpoints.all.iter().enumerate();
         let pools = policies.pools.iter();
-        Client {
+        ClientInfo {
             kind: policies.kind().to_owned(),
             parts: policies.parts(),
             pools: pools.map(|one| (one.name.clone(), one.strategy == Strategy::Shared)).collect(),
@@ -200,19 +200,19 @@ impl Plan {
 /// Where a service is, in words.
 fn place(service: &Service) -> String {
     match &service.target {
-        Target::Builtin(_) => "the built-in target".to_owned(),
-        Target::Url(address) => address.origin(),
+        ServiceTarget::Builtin(_) => "the built-in target".to_owned(),
+        ServiceTarget::Url(address) => address.origin(),
     }
 }
 
-impl Strand {
+impl WorkloadInfo {
     /// `closed` or `open`.
     pub fn model(&self) -> &'static str {
         if self.open { "open" } else { "closed" }
     }
 }
 
-impl Outline {
+impl RunManifest {
     /// When the last workload's load ends, from the start of the run; `None` when only counts
     /// end it.
     pub fn load_end(&self) -> Option<Duration> {
@@ -229,7 +229,7 @@ impl Outline {
 
     /// From when to when the load of a workload is measured, ns after the run's start; the second
     /// is `u64::MAX` if only a count ends it.
-    fn measured_span(&self, load: &Strand) -> (u64, u64) {
+    fn measured_span(&self, load: &WorkloadInfo) -> (u64, u64) {
         (nanos(load.start.max(self.warmup)), load.end.map_or(u64::MAX, nanos))
     }
 

@@ -14,11 +14,11 @@ use super::template::Template;
 
 /// How a service is reached.
 #[derive(Clone, Debug, Default)]
-pub struct Reach {
+pub struct TransportConfig {
     /// Who we say we are.
     pub auth: Option<Auth>,
     /// TLS settings.
-    pub tls: Tls,
+    pub tls: TlsConfig,
     /// Connect there instead; Host and the name in TLS stay.
     pub connect_to: Option<(String, u16)>,
     /// Connect to this socket of the file system instead.
@@ -28,9 +28,9 @@ pub struct Reach {
     /// Everything goes through it.
     pub proxy: Option<Proxy>,
     /// How its name is looked up.
-    pub dns: Dns,
+    pub dns: DnsConfig,
     /// The version of HTTP.
-    pub version: Version,
+    pub version: HttpVersion,
 }
 
 /// Who we say we are, in an Authorization header.
@@ -44,20 +44,20 @@ pub enum Auth {
 
 /// TLS settings.
 #[derive(Clone, Debug, Default)]
-pub struct Tls {
+pub struct TlsConfig {
     /// Whether a certificate that cannot be verified is accepted.
     pub insecure: bool,
     /// Roots to trust instead of the system's; empty: the system's.
     pub roots: Vec<CertificateDer<'static>>,
     /// The certificate we show.
-    pub identity: Option<Identity>,
+    pub identity: Option<ClientIdentity>,
     /// The name asked for and verified, where it is not the URL's host.
     pub server_name: Option<String>,
 }
 
 /// A client certificate with its key.
 #[derive(Clone, Debug)]
-pub struct Identity {
+pub struct ClientIdentity {
     /// Its chain, the own certificate first.
     pub chain: Vec<CertificateDer<'static>>,
     /// Its key.
@@ -88,18 +88,18 @@ pub enum ProxyKind {
 
 /// How a name is looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Dns {
+pub struct DnsConfig {
     /// How long an answer is good for.
-    pub ttl: Ttl,
+    pub ttl: DnsTtl,
     /// Which of several addresses is tried first.
-    pub pick: Pick,
+    pub pick: AddressOrder,
     /// Which kind of address.
-    pub family: Family,
+    pub family: AddressFamily,
 }
 
 /// How long the answer to a look-up is good for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Ttl {
+pub enum DnsTtl {
     /// For the whole run, on each shard.
     #[default]
     Run,
@@ -111,7 +111,7 @@ pub enum Ttl {
 
 /// Which of several addresses is tried first; the others follow in their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pick {
+pub enum AddressOrder {
     /// The resolver's first.
     #[default]
     First,
@@ -123,7 +123,7 @@ pub enum Pick {
 
 /// Which kind of address.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Family {
+pub enum AddressFamily {
     /// Both.
     #[default]
     Any,
@@ -135,7 +135,7 @@ pub enum Family {
 
 /// The version of HTTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Version {
+pub enum HttpVersion {
     /// HTTP/1.1 over plain TCP; over TLS what the target picks of 1.1 and 2.
     Auto,
     /// HTTP/1.1.
@@ -170,7 +170,7 @@ pub fn base64(bytes: &[u8], out: &mut Vec<u8>) {
 
 /// What a user's own way to the network is like: a phone, a distant country.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Link {
+pub struct LinkProfile {
     /// Added to each round trip.
     pub latency: Duration,
     /// Bytes per second towards the user; none: as fast as it comes.

@@ -10,12 +10,12 @@ const SLOT: char = '\u{1}';
 
 /// An endpoint pattern: a method or none, and a path in which `*` stands for anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pattern {
+pub struct EndpointPattern {
     method: Option<String>,
     path: String,
 }
 
-impl Pattern {
+impl EndpointPattern {
     /// Reads `[METHOD ]PATH`, where PATH is `*` or begins with `/`.
     pub fn parse(text: &str) -> Option<Self> {
         let (method, path) = match text.trim().split_once(char::is_whitespace) {
@@ -55,7 +55,7 @@ impl Pattern {
     }
 }
 
-impl std::fmt::Display for Pattern {
+impl std::fmt::Display for EndpointPattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.method {
             Some(method) => write!(f, "{method} {}", self.path),
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn the_pattern_that_says_most_wins() {
         let patterns = ["*", "/export/*", "POST /login", "/login", "GET /export/*", "/export/all"];
-        let patterns = patterns.map(|text| Pattern::parse(text).unwrap());
+        let patterns = patterns.map(|text| EndpointPattern::parse(text).unwrap());
         for (method, path, wins) in [
             ("GET", "/", "*"),
             ("POST", "/login", "POST /login"),
@@ -176,14 +176,16 @@ mod tests {
             ("GET", "/{}/all", "*"),
         ] {
             let endpoint = endpoint(method, path);
-            let best = Pattern::best(patterns.iter().map(|p| (p, p.to_string())), &endpoint);
+            let best =
+                EndpointPattern::best(patterns.iter().map(|p| (p, p.to_string())), &endpoint);
             assert_eq!(best.as_deref(), Some(wins), "{method} {path}");
         }
     }
 
     #[test]
     fn a_slot_is_nothing_but_a_star() {
-        let fits = |pattern, path| Pattern::parse(pattern).unwrap().fits(&endpoint("GET", path));
+        let fits =
+            |pattern, path| EndpointPattern::parse(pattern).unwrap().fits(&endpoint("GET", path));
         assert!(fits("/a/7", "/a/{}").is_none());
         assert!(fits("/a/*/b", "/a/{}/b").is_some());
         assert!(fits("/a/*/b", "/a/b").is_none());
@@ -193,8 +195,8 @@ mod tests {
     #[test]
     fn what_is_no_pattern() {
         for text in ["", "login", "post /x", "POST", "GET login", "/a b", "/a?b", "GET * x"] {
-            assert_eq!(Pattern::parse(text), None, "{text}");
+            assert_eq!(EndpointPattern::parse(text), None, "{text}");
         }
-        assert_eq!(Pattern::parse(" GET  /x ").unwrap().to_string(), "GET /x");
+        assert_eq!(EndpointPattern::parse(" GET  /x ").unwrap().to_string(), "GET /x");
     }
 }
