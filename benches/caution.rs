@@ -5,7 +5,7 @@
 use divan::{Bencher, black_box};
 use manada::clock::Time;
 use manada::plan::Endpoints;
-use manada::plan::policy::Timeouts;
+use manada::plan::policy::TimeoutPolicy;
 use manada::resilience::{AdaptiveTimeout, BreakerBoard, RateLimiter, RecentTimes, RetryBudget};
 use manada::scenario::{self, ScenarioOverrides};
 use manada::stats::AttemptOutcome;
@@ -50,7 +50,7 @@ fn breakers_closed(bencher: Bencher<'_, '_>, trips: &str) {
 /// A deadline that takes in one more time and moves.
 #[divan::bench(args = [100, 1_000])]
 fn timeout_answered(bencher: Bencher<'_, '_>, window: usize) {
-    let mut timeout = AdaptiveTimeout::new(Timeouts { window, ..Timeouts::default() });
+    let mut timeout = AdaptiveTimeout::new(TimeoutPolicy { window, ..TimeoutPolicy::default() });
     let mut time = times();
     (0..window).for_each(|_| timeout.answered(time()));
     bencher.bench_local(|| {

@@ -10,8 +10,8 @@ pub mod stop;
 use std::sync::Arc;
 
 use crate::exit::ExitStatus;
-pub use crate::plan::policy::Switch;
-use crate::plan::policy::{Level, Priority};
+pub use crate::plan::policy::BreakerSwitch;
+use crate::plan::policy::{DegradationLevel, Priority};
 use crate::plan::{LoadOverride, RunManifest};
 use crate::stats::{
     CompletedSecond, Delta, GaugeSample, Monitor, Snapshot, StateChange, StateChanges, Timeline,
@@ -50,11 +50,11 @@ pub struct ScheduleChange {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
     /// A breaker, by its place among those of the plan.
-    Breaker(usize, Switch),
+    Breaker(usize, BreakerSwitch),
     /// The calls of a series are not sent, or sent again.
     Mute(usize, bool),
     /// Calls below the level's priority are not sent.
-    Level(Level),
+    Level(DegradationLevel),
     /// Iterations of workloads below this priority do not begin.
     Admit(Priority),
     /// No user is let in beside those that are at work.

@@ -8,7 +8,7 @@ use super::request::PreparedRequest;
 use super::shard::Shard;
 use crate::curve::Distribution;
 use crate::plan::flow::{Sections, Step};
-use crate::plan::policy::{Priority, Strategy};
+use crate::plan::policy::{PoolStrategy, Priority};
 use crate::plan::{Archetype, Call};
 use crate::units::nanos;
 use crate::wire::CaptureRequest;
@@ -71,7 +71,8 @@ impl PreparedFlow {
                 call.request.headers.iter().any(|(own, _)| own.eq_ignore_ascii_case(name))
             };
             let address = &setup.addresses[call.service];
-            let closes = pool.is_some_and(|at| policies.pools[at].strategy == Strategy::PerRequest);
+            let closes =
+                pool.is_some_and(|at| policies.pools[at].strategy == PoolStrategy::PerRequest);
             let redirects = call.redirects.or(service.redirects).unwrap_or(0);
             PreparedCall {
                 request: PreparedRequest::new(call, service, address, &plan.safety, closes),

@@ -13,7 +13,7 @@ use super::user::User;
 use super::worker;
 use crate::clock::{self, Time, Timer};
 use crate::pace::Stay;
-use crate::plan::policy::Strategy;
+use crate::plan::policy::PoolStrategy;
 use crate::plan::{Arrivals, Workload};
 use crate::stats::sample::ConnectTimings;
 use crate::units::nanos;
@@ -35,14 +35,14 @@ const SPREAD: u64 = 192;
 impl Shard {
     /// How long before they are due users are made ready, ns; zero: not at all.
     pub(super) fn prewarm_ns(&self) -> u64 {
-        self.plan.policies.provision.map_or(0, nanos)
+        self.plan.policies.prewarm.map_or(0, nanos)
     }
 
     /// The services to which users of an archetype have connections of their own.
     fn own_services(&self, archetype: usize) -> Vec<usize> {
         let pools = &self.plan.policies.pools;
         let own =
-            |pool: Option<usize>| pool.is_none_or(|at| pools[at].strategy == Strategy::PerUser);
+            |pool: Option<usize>| pool.is_none_or(|at| pools[at].strategy == PoolStrategy::PerUser);
         let calls = self.flows[archetype].calls.iter();
         let mut services: Vec<usize> =
             calls.filter(|call| own(call.pool)).map(|call| call.call.service).collect();

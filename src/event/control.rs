@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
-use super::Switch;
+use super::BreakerSwitch;
 use crate::near::nearest;
 use crate::units::{Rate, parse_rate, parse_share};
 
@@ -32,7 +32,7 @@ pub enum ControlCommand {
     /// What the scenario asks.
     Plan(Option<String>),
     /// A breaker, by its name.
-    Breaker(String, Switch),
+    Breaker(String, BreakerSwitch),
     /// The calls of a step are not sent, or sent again.
     Mute(String, bool),
     /// A mark on the time axis.
@@ -224,9 +224,9 @@ fn scale(value: &str, of: Option<String>) -> Option<ControlCommand> {
 fn breaker(last: Option<(&str, Option<String>)>) -> Option<ControlCommand> {
     let (word, name) = last?;
     let switch = match word {
-        "open" => Switch::Open,
-        "close" => Switch::Close,
-        "reset" => Switch::Reset,
+        "open" => BreakerSwitch::Open,
+        "close" => BreakerSwitch::Close,
+        "reset" => BreakerSwitch::Reset,
         _ => return None,
     };
     Some(ControlCommand::Breaker(name?, switch))
@@ -253,10 +253,10 @@ mod tests {
             ("rate 90/m", ControlCommand::Rate(None, Rate::from_units(Rate::UNITS_PER_S * 3 / 2))),
             ("rate api 200/s", ControlCommand::Rate(some("api"), Rate::per_s(200))),
             ("users 300", ControlCommand::Users(None, 300)),
-            ("breaker system open", ControlCommand::Breaker("system".into(), Switch::Open)),
+            ("breaker system open", ControlCommand::Breaker("system".into(), BreakerSwitch::Open)),
             (
                 "breaker endpoint GET /cart reset",
-                ControlCommand::Breaker("endpoint GET /cart".into(), Switch::Reset),
+                ControlCommand::Breaker("endpoint GET /cart".into(), BreakerSwitch::Reset),
             ),
             ("mute product page", ControlCommand::Mute("product page".into(), true)),
             ("unmute home", ControlCommand::Mute("home".into(), false)),

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::flow::Step;
-use super::policy::{BreakerName, Strategy};
+use super::policy::{BreakerName, PoolStrategy};
 use super::{Endpoints, Load, Plan, Series, Service, ServiceTarget, Workload};
 use crate::redact::Redactor;
 use crate::seed::Seed;
@@ -188,7 +188,9 @@ impl Plan {
         ClientInfo {
             kind: policies.kind().to_owned(),
             parts: policies.parts(),
-            pools: pools.map(|one| (one.name.clone(), one.strategy == Strategy::Shared)).collect(),
+            pools: pools
+                .map(|one| (one.name.clone(), one.strategy == PoolStrategy::Shared))
+                .collect(),
             breakers: BreakerName::all(self),
             endpoints: all.map(|(at, one)| (endpoints.name(at, self), one.service)).collect(),
             timeouts_from: policies.timeouts.map(|law| law.start),

@@ -4,13 +4,13 @@
 //! Invariant: work of high priority is never held back; holding back goes a step at a time, and so
 //! does letting in.
 
-use crate::plan::policy::{Admission, Priority};
+use crate::plan::policy::{AdmissionPolicy, Priority};
 use crate::units::{nanos, show_duration};
 
 /// The law at work.
 #[derive(Clone, Debug)]
 pub struct AdmissionController {
-    law: Admission,
+    law: AdmissionPolicy,
     least: Priority,
     /// Since when it has been in trouble, or well, ns.
     trouble_ns: Option<u64>,
@@ -19,7 +19,7 @@ pub struct AdmissionController {
 
 impl AdmissionController {
     /// Everybody may begin.
-    pub fn new(law: Admission) -> Self {
+    pub fn new(law: AdmissionPolicy) -> Self {
         Self { law, least: Priority::Low, trouble_ns: None, well_ns: None }
     }
 
@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn golden_walk() {
-        let mut admit = AdmissionController::new(Admission::default());
+        let mut admit = AdmissionController::new(AdmissionPolicy::default());
         let mut seconds = Vec::new();
         seconds.extend([(200_000, 0.99); 7]);
         // Late for want of something else than CPU is no case for it.

@@ -6,18 +6,18 @@
 
 use rand::RngExt;
 
-use crate::plan::policy::Backoff;
+use crate::plan::policy::BackoffPolicy;
 use crate::seed::Rng;
 use crate::units::nanos;
 
 /// The wait after failure number `failures` in a row (from 1), ns.
-pub fn wait_ns(law: &Backoff, failures: u32, rng: &mut Rng) -> u64 {
+pub fn wait_ns(law: &BackoffPolicy, failures: u32, rng: &mut Rng) -> u64 {
     let most = longest_ns(law, failures);
     if law.jitter && most > 0 { rng.random_range(0..=most) } else { most }
 }
 
 /// The same without jitter.
-pub fn longest_ns(law: &Backoff, failures: u32) -> u64 {
+pub fn longest_ns(law: &BackoffPolicy, failures: u32) -> u64 {
     let grown =
         nanos(law.base) as f64 * law.factor.powi(failures.saturating_sub(1).min(1_000) as i32);
     (grown as u64).min(nanos(law.max))
@@ -32,14 +32,14 @@ mod tests {
 
     #[test]
     fn it_doubles_up_to_its_most() {
-        let law = Backoff { jitter: false, ..Backoff::default() };
+        let law = BackoffPolicy { jitter: false, ..BackoffPolicy::default() };
         let waits = [1, 2, 3, 7, 8, 60, u32::MAX].map(|n| longest_ns(&law, n) / MS);
         assert_eq!(waits, [100, 200, 400, 6_400, 10_000, 10_000, 10_000]);
     }
 
     #[test]
     fn full_jitter_is_even_from_zero() {
-        let law = Backoff::default();
+        let law = BackoffPolicy::default();
         let mut rng = Seed::new(3).unwrap().rng(Stream::Caution, 0, 0);
         let waits: Vec<u64> = (0..40_000).map(|_| wait_ns(&law, 3, &mut rng)).collect();
         let mean = waits.iter().sum::<u64>() as f64 / 4e4 / MS as f64;

@@ -8,7 +8,7 @@ use super::breaker::{
     AttemptResult, BreakerDecision, BreakerState, CircuitBreaker, StateTransition,
 };
 use crate::clock::Time;
-use crate::plan::policy::{self, Switch};
+use crate::plan::policy::{self, BreakerSwitch};
 use crate::plan::{Endpoints, Plan};
 use crate::stats::AttemptOutcome;
 
@@ -35,7 +35,7 @@ impl BreakerBoard {
     /// The breakers that a plan asks for.
     pub fn new(plan: &Plan, endpoints: &Endpoints) -> Self {
         let laws = &plan.policies.breakers;
-        let new = |law: &Option<policy::Breaker>| law.as_ref().map(CircuitBreaker::new);
+        let new = |law: &Option<policy::BreakerPolicy>| law.as_ref().map(CircuitBreaker::new);
         let mut breakers: Vec<_> = endpoints.all.iter().map(|_| new(&laws.endpoint)).collect();
         breakers.extend(plan.services.iter().map(|_| new(&laws.service)));
         breakers.push(new(&laws.system));
@@ -134,11 +134,11 @@ impl BreakerBoard {
     }
 
     /// Somebody says what a breaker has to do.
-    pub fn switch(&self, at: usize, switch: Switch) -> Option<StateTransition> {
+    pub fn switch(&self, at: usize, switch: BreakerSwitch) -> Option<StateTransition> {
         let to = match switch {
-            Switch::Open => Some(BreakerState::Open),
-            Switch::Close => Some(BreakerState::Closed),
-            Switch::Reset => None,
+            BreakerSwitch::Open => Some(BreakerState::Open),
+            BreakerSwitch::Close => Some(BreakerState::Closed),
+            BreakerSwitch::Reset => None,
         };
         self.breakers.get(at)?.as_ref()?.force(to)
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 use crate::clock::Time;
-use crate::plan::policy::{self, Trips};
+use crate::plan::policy::{self, BreakerTrip};
 use crate::units::nanos;
 
 /// What a breaker does.
@@ -157,7 +157,7 @@ impl Word {
 /// A breaker.
 #[derive(Debug)]
 pub struct CircuitBreaker {
-    law: policy::Breaker,
+    law: policy::BreakerPolicy,
     word: AtomicU64,
     /// When it may let a probe through; read only while open.
     until: AtomicU64,
@@ -166,16 +166,16 @@ pub struct CircuitBreaker {
 
 impl CircuitBreaker {
     /// A closed one.
-    pub fn new(law: &policy::Breaker) -> Self {
+    pub fn new(law: &policy::BreakerPolicy) -> Self {
         let window = match law.trips {
-            Trips::InARow(_) => None,
-            Trips::Share { window, .. } => Some(FailureWindow::new(nanos(window))),
+            BreakerTrip::InARow(_) => None,
+            BreakerTrip::Share { window, .. } => Some(FailureWindow::new(nanos(window))),
         };
         Self { law: law.clone(), word: AtomicU64::new(0), until: AtomicU64::new(0), window }
     }
 
     /// What counts as a failure.
-    pub fn when(&self) -> &policy::Failures {
+    pub fn when(&self) -> &policy::FailureCriteria {
         &self.law.when
     }
 
@@ -270,15 +270,15 @@ impl CircuitBreaker {
         let shares =
             self.window.as_ref().map(|window| window.count(now, end == AttemptResult::Failure));
         let trips = |failures: u32| match (self.law.trips, shares) {
-            (Trips::InARow(most), _) => {
+            (BreakerTrip::InARow(most), _) => {
                 (failures >= most).then_some(TransitionCause::InARow(failures))
             }
-            (Trips::Share { share, least, .. }, Some((failed, all))) => {
+            (BreakerTrip::Share { share, least, .. }, Some((failed, all))) => {
                 let enough = end == AttemptResult::Failure && all >= least;
                 (enough && f64::from(failed) >= share * f64::from(all))
                     .then_some(TransitionCause::Share(failed, all))
             }
-            (Trips::Share { .. }, None) => None,
+            (BreakerTrip::Share { .. }, None) => None,
         };
         self.step(|word| {
             if word.kind() != StateKind::Closed {

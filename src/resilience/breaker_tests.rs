@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::policy::{Breaker as Law, Trips};
+use crate::plan::policy::{BreakerPolicy as Law, BreakerTrip};
 
 const S: u64 = 1_000_000_000;
 
@@ -92,7 +92,7 @@ fn golden_walks() {
 
 #[test]
 fn a_share_of_a_window_opens_it() {
-    let trips = Trips::Share { share: 0.5, window: Duration::from_secs(10), least: 4 };
+    let trips = BreakerTrip::Share { share: 0.5, window: Duration::from_secs(10), least: 4 };
     let law = Law { trips, ..law(1) };
     for (steps, seen) in [
         // Three failures are too few to judge by; the fourth attempt makes it 3 of 4, but a

@@ -6,7 +6,7 @@
 
 use super::backoff;
 use crate::clock::Time;
-use crate::plan::policy::Backoff;
+use crate::plan::policy::BackoffPolicy;
 use crate::seed::Rng;
 
 /// How often those who wait look whether the one who tries has been let in, ns.
@@ -15,7 +15,7 @@ const LOOK_NS: u64 = 100_000_000;
 /// A service's door.
 #[derive(Clone, Debug)]
 pub struct ConnectBackoffGate {
-    backoff: Backoff,
+    backoff: BackoffPolicy,
     failures: u32,
     not_before: Time,
     /// Somebody is trying.
@@ -35,7 +35,7 @@ pub enum ConnectDecision {
 
 impl ConnectBackoffGate {
     /// An open one.
-    pub fn new(law: Backoff) -> Self {
+    pub fn new(law: BackoffPolicy) -> Self {
         Self { backoff: law, failures: 0, not_before: Time(0), tried: false }
     }
 
@@ -93,7 +93,8 @@ mod tests {
     #[test]
     fn golden_walk() {
         let mut rng = Seed::new(1).unwrap().rng(Stream::Caution, 0, 0);
-        let mut gate = ConnectBackoffGate::new(Backoff { jitter: false, ..Backoff::default() });
+        let mut gate =
+            ConnectBackoffGate::new(BackoffPolicy { jitter: false, ..BackoffPolicy::default() });
         let at = |ms: u64| Time(ms * MS);
         assert_eq!([gate.decide(at(0)), gate.decide(at(0))], [ConnectDecision::Open; 2]);
         // Both were let in, both fail: that is one failure.
@@ -117,7 +118,8 @@ mod tests {
     #[test]
     fn a_dead_service_is_tried_a_few_times_a_minute() {
         let mut rng = Seed::new(1).unwrap().rng(Stream::Caution, 0, 0);
-        let mut gate = ConnectBackoffGate::new(Backoff { jitter: false, ..Backoff::default() });
+        let mut gate =
+            ConnectBackoffGate::new(BackoffPolicy { jitter: false, ..BackoffPolicy::default() });
         gate.failed(Time(0), &mut rng);
         let mut tries = 0;
         for ms in 1..60_000 {

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::plan::policy::{Degradation, Level};
+use crate::plan::policy::{DegradationLevel, DegradationPolicy};
 use crate::stats::Histogram;
 use crate::units::{nanos, show_duration};
 
@@ -30,8 +30,8 @@ pub struct SecondStats {
 /// The law at work.
 #[derive(Clone, Debug)]
 pub struct DegradationController {
-    law: Degradation,
-    level: Level,
+    law: DegradationPolicy,
+    level: DegradationLevel,
     /// The last seconds, and when each ended, ns.
     seen: VecDeque<(u64, SecondStats)>,
     /// Since when the level has not been needed, ns.
@@ -43,14 +43,14 @@ pub struct DegradationController {
 
 impl DegradationController {
     /// At the best level.
-    pub fn new(law: Degradation) -> Self {
+    pub fn new(law: DegradationPolicy) -> Self {
         let bar = law.memory;
         let seen = VecDeque::new();
-        Self { law, level: Level::Normal, seen, unneeded_ns: None, bar, full_ns: None }
+        Self { law, level: DegradationLevel::Normal, seen, unneeded_ns: None, bar, full_ns: None }
     }
 
     /// The level now.
-    pub fn level(&self) -> Level {
+    pub fn level(&self) -> DegradationLevel {
         self.level
     }
 
@@ -61,7 +61,7 @@ impl DegradationController {
         now_ns: u64,
         seen: SecondStats,
         memory: Option<f64>,
-    ) -> Option<(Level, String)> {
+    ) -> Option<(DegradationLevel, String)> {
         self.seen.push_back((now_ns, seen));
         let oldest = now_ns.saturating_sub(nanos(self.law.window));
         while self.seen.front().is_some_and(|(at, _)| *at <= oldest) {
@@ -83,7 +83,7 @@ impl DegradationController {
         }
         // One at a time: what the level left out has to show first that it goes well again.
         self.unneeded_ns = Some(now_ns);
-        let better = Level::ALL[self.level as usize - 1];
+        let better = DegradationLevel::ALL[self.level as usize - 1];
         let why = format!("not needed for {}", show_duration(self.law.recover));
         Some(self.go(better, why))
     }
@@ -102,7 +102,7 @@ impl DegradationController {
         }
     }
 
-    fn go(&mut self, level: Level, why: String) -> (Level, String) {
+    fn go(&mut self, level: DegradationLevel, why: String) -> (DegradationLevel, String) {
         // What was seen at another level tells nothing about this one.
         self.seen.clear();
         self.level = level;
@@ -110,10 +110,10 @@ impl DegradationController {
     }
 
     /// The level that what was seen asks for, and what it was.
-    fn needed(&self, memory: Option<f64>) -> (Level, String) {
+    fn needed(&self, memory: Option<f64>) -> (DegradationLevel, String) {
         if let Some(share) = memory.filter(|share| *share > self.bar) {
             let why = format!("{:.0} % of the memory budget in use", share * 100.0);
-            return (Level::Emergency, why);
+            return (DegradationLevel::Emergency, why);
         }
         let mut all = SecondStats::default();
         for (_, seen) in &self.seen {
@@ -122,7 +122,7 @@ impl DegradationController {
             all.service.merge(&seen.service);
         }
         if all.calls < ENOUGH {
-            return (Level::Normal, String::new());
+            return (DegradationLevel::Normal, String::new());
         }
         let errors = all.errors as f64 / all.calls as f64;
         let by_errors = self.law.errors.iter().filter(|limit| errors > **limit).count();
@@ -135,7 +135,7 @@ impl DegradationController {
             let p95 = std::time::Duration::from_micros(p95_us);
             format!("p95 of {} calls is {}", all.calls, show_duration(p95))
         };
-        (Level::ALL[by_errors.max(by_p95)], why)
+        (DegradationLevel::ALL[by_errors.max(by_p95)], why)
     }
 }
 
@@ -154,7 +154,7 @@ mod tests {
 
     /// Seconds of calls, errors and ms, and the level after each.
     fn walk(seconds: &[(u64, u64, u64)]) -> Vec<&'static str> {
-        let mut degrade = DegradationController::new(Degradation::default());
+        let mut degrade = DegradationController::new(DegradationPolicy::default());
         let mut levels = Vec::new();
         for (at, (calls, errors, ms)) in (1..).zip(seconds) {
             degrade.second(at * S, seen(*calls, *errors, *ms), None);
@@ -198,15 +198,18 @@ mod tests {
 
     #[test]
     fn memory_alone_is_an_emergency() {
-        let mut degrade = DegradationController::new(Degradation::default());
+        let mut degrade = DegradationController::new(DegradationPolicy::default());
         assert_eq!(degrade.second(S, SecondStats::default(), Some(0.9)), None);
         let (level, why) = degrade.second(2 * S, SecondStats::default(), Some(0.95)).unwrap();
-        assert_eq!((level, why.as_str()), (Level::Emergency, "95 % of the memory budget in use"));
+        assert_eq!(
+            (level, why.as_str()),
+            (DegradationLevel::Emergency, "95 % of the memory budget in use")
+        );
     }
 
     #[test]
     fn memory_that_nothing_frees_is_no_emergency_for_ever() {
-        let mut degrade = DegradationController::new(Degradation::default());
+        let mut degrade = DegradationController::new(DegradationPolicy::default());
         let mut at = |second: u64, share: f64| {
             degrade.second(second * S, seen(100, 0, 10), Some(share));
             degrade.level().name()
@@ -221,7 +224,7 @@ mod tests {
         /// Whatever is seen: down by any step, up by one, and never up twice within `recover`.
         #[test]
         fn up_is_slow(walk in prop::collection::vec((0u64..200, 0u64..200, 0u64..8_000), 1..200)) {
-            let mut degrade = DegradationController::new(Degradation::default());
+            let mut degrade = DegradationController::new(DegradationPolicy::default());
             let mut last_up = None;
             for (at, (calls, errors, ms)) in (1u64..).zip(walk) {
                 let before = degrade.level();

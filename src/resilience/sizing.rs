@@ -3,7 +3,7 @@
 //! `run::steward` asks once per interval. Source: the rules of seed 003 §2.1.
 //! Invariant: the size stays within the pool's `min` and `max`, and moves by a fifth at most.
 
-use crate::plan::policy::Pool;
+use crate::plan::policy::PoolPolicy;
 use crate::stats::PoolUse;
 
 /// A pool whose waits are longer than this at p95 is too small, µs…
@@ -21,7 +21,7 @@ const SMALL: u64 = 5;
 
 /// A pool of `size` connections was used so since it was looked at last: its new size and why, when
 /// it changes.
-pub fn resize(law: &Pool, size: u64, used: &PoolUse) -> Option<(u64, String)> {
+pub fn resize(law: &PoolPolicy, size: u64, used: &PoolUse) -> Option<(u64, String)> {
     let busy = used.utilisation().unwrap_or(0.0);
     let errors = used.error_share().unwrap_or(0.0);
     let wait_us = used.waits.percentile_us(95.0);
@@ -41,7 +41,7 @@ pub fn resize(law: &Pool, size: u64, used: &PoolUse) -> Option<(u64, String)> {
 }
 
 /// A fifth more, within bounds.
-pub fn grown(law: &Pool, size: u64) -> u64 {
+pub fn grown(law: &PoolPolicy, size: u64) -> u64 {
     (size + (size / 5).clamp(1, MOST)).min(law.max)
 }
 
@@ -50,8 +50,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn law(min: u64, max: u64) -> Pool {
-        Pool { min, ..Pool::plain("p", Vec::new(), max) }
+    fn law(min: u64, max: u64) -> PoolPolicy {
+        PoolPolicy { min, ..PoolPolicy::plain("p", Vec::new(), max) }
     }
 
     fn used(busy: f64, failed: u64, wait_ms: u64) -> PoolUse {

@@ -5,7 +5,7 @@
 //! longer than it was allowed to be.
 
 use super::RecentTimes;
-use crate::plan::policy::Timeouts;
+use crate::plan::policy::TimeoutPolicy;
 use crate::units::nanos;
 
 /// A timeout enters the window at so many times its limit: the attempt would have taken longer,
@@ -15,7 +15,7 @@ const TIMED_OUT: f64 = 1.5;
 /// An endpoint's deadline.
 #[derive(Clone, Debug)]
 pub struct AdaptiveTimeout {
-    law: Timeouts,
+    law: TimeoutPolicy,
     recent: RecentTimes,
     /// Below so many times there is no such percentile: the largest of few is anything.
     enough: usize,
@@ -28,7 +28,7 @@ pub struct AdaptiveTimeout {
 
 impl AdaptiveTimeout {
     /// One that knows nothing yet.
-    pub fn new(law: Timeouts) -> Self {
+    pub fn new(law: TimeoutPolicy) -> Self {
         // 1/(1 − p): with fewer, the percentile is the largest.
         let enough = (100.0 / (100.0 - law.percentile).max(1.0)).ceil() as usize;
         Self {
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn golden_walk() {
-        let mut timeout = AdaptiveTimeout::new(Timeouts::default());
+        let mut timeout = AdaptiveTimeout::new(TimeoutPolicy::default());
         assert_eq!(timeout.limit_ns(), 5_000 * MS, "at the start");
         (0..19).for_each(|_| timeout.answered(2_000 * MS));
         assert_eq!(timeout.limit_ns(), 5_000 * MS, "nineteen tell no p95");
@@ -111,7 +111,7 @@ mod tests {
         fn within_bounds_and_no_timeout_tightens_it(
             times in prop::collection::vec((0u64..60_000, any::<bool>()), 0..500),
         ) {
-            let mut timeout = AdaptiveTimeout::new(Timeouts::default());
+            let mut timeout = AdaptiveTimeout::new(TimeoutPolicy::default());
             for (ms, answers) in times {
                 let before = timeout.limit_ns();
                 if answers && ms * MS <= before {

@@ -7,7 +7,7 @@ use super::ceiling;
 use super::status::StatusTracker;
 use crate::curve::Curve;
 use crate::event::control::{KEYS, MAX_PERMILLE};
-use crate::event::{ControlCommand, Order, ScheduleChange, ShardCommand, Source, Switch};
+use crate::event::{BreakerSwitch, ControlCommand, Order, ScheduleChange, ShardCommand, Source};
 use crate::near::nearest;
 use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::BreakerName;
@@ -229,7 +229,7 @@ impl<'a> Controller<'a> {
     fn switch_breaker(
         &mut self,
         name: &str,
-        switch: Switch,
+        switch: BreakerSwitch,
         now_ns: u64,
         source: &Source,
     ) -> Result<ControlOutcome, String> {
@@ -248,9 +248,9 @@ impl<'a> Controller<'a> {
         }
         source.broadcast(&ShardCommand::Order(Order::Breaker(index, switch)));
         let change = match switch {
-            Switch::Open => "held open",
-            Switch::Close => "held closed",
-            Switch::Reset => "reset: follows what it sees",
+            BreakerSwitch::Open => "held open",
+            BreakerSwitch::Close => "held closed",
+            BreakerSwitch::Reset => "reset: follows what it sees",
         };
         let mut done = ControlOutcome::default();
         done.add(name.to_owned(), change.to_owned(), now_ns);

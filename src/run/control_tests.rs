@@ -5,9 +5,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::control::{Controller, MAX_OVERRIDES, OVERRIDE_LEAD_NS};
-use crate::event::{ControlCommand, Order, ScheduleChange, ShardCommand, Source, Switch};
+use crate::event::{BreakerSwitch, ControlCommand, Order, ScheduleChange, ShardCommand, Source};
 use crate::plan::load_override::OverrideBase;
-use crate::plan::policy::{Breaker, BreakerName};
+use crate::plan::policy::{BreakerName, BreakerPolicy};
 use crate::plan::safety::Safety;
 use crate::plan::{LoadOverride, Plan};
 use crate::scenario::{self, ScenarioOverrides};
@@ -191,7 +191,8 @@ fn rows_that_are_used_once_are_only_those_that_were_dealt() {
 #[test]
 fn breakers_are_counted_from_endpoints_to_the_system() {
     let mut plan = plan(SHOP);
-    plan.policies.breakers.service = Some(Breaker::in_a_row(5, std::time::Duration::from_secs(1)));
+    plan.policies.breakers.service =
+        Some(BreakerPolicy::in_a_row(5, std::time::Duration::from_secs(1)));
     let names: Vec<String> = BreakerName::all(&plan).into_iter().map(|one| one.name).collect();
     let expect = [
         "endpoint shop: GET /",
@@ -207,7 +208,7 @@ fn breakers_are_counted_from_endpoints_to_the_system() {
     let command = ControlCommand::parse("breaker service api reset").unwrap();
     let done = Controller::new(&plan).handle(&command, S, &source).unwrap();
     assert_eq!(done.answer, "service api: reset: follows what it sees");
-    assert_eq!(told.try_recv(), Ok(ShardCommand::Order(Order::Breaker(4, Switch::Reset))));
+    assert_eq!(told.try_recv(), Ok(ShardCommand::Order(Order::Breaker(4, BreakerSwitch::Reset))));
 }
 
 #[test]

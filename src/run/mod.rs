@@ -155,7 +155,7 @@ pub fn run(
     sinks.publish(&RunEvent::Started(Arc::clone(&opening)));
 
     wire::bodies::set_budget(body_budget(&plan));
-    let start = clock::now() + HEAD_START + plan.policies.provision.unwrap_or_default();
+    let start = clock::now() + HEAD_START + plan.policies.prewarm.unwrap_or_default();
     let (setups, source) = engine::set_up(&plan, addresses.clone(), tier.shards, start, &globals);
     let reading =
         monitors.begin(start).map_err(|e| RunError::World("no thread for monitors", e))?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::event::Order;
 use crate::plan::Plan;
-use crate::plan::policy::{Level, Priority};
+use crate::plan::policy::{DegradationLevel, Priority};
 use crate::resilience::degrade::{DegradationController, SecondStats};
 use crate::resilience::heal::{HealingController, HealingStep, HealthIssue, HealthSign};
 use crate::resilience::memory::MemoryAction;
@@ -75,7 +75,7 @@ impl<'a> ResilienceController<'a> {
                 services[share.step(call.series)] = call.service;
             }
         }
-        let watched = |pool: &crate::plan::policy::Pool| ResizablePool {
+        let watched = |pool: &crate::plan::policy::PoolPolicy| ResizablePool {
             size: pool.connections,
             look_ns: pool.adaptive.map_or(u64::MAX, nanos),
             used: PoolUse::default(),
@@ -179,10 +179,10 @@ impl<'a> ResilienceController<'a> {
         let before = degrade.level();
         let Some((level, cause)) = degrade.second(self.now_ns, seen, memory) else { return };
         let left_out = match level {
-            Level::Normal => "everything is sent",
-            Level::Light => "nothing of low priority is sent",
-            Level::Heavy => "only what is of high priority is sent",
-            Level::Emergency => "only what is critical is sent",
+            DegradationLevel::Normal => "everything is sent",
+            DegradationLevel::Light => "nothing of low priority is sent",
+            DegradationLevel::Heavy => "only what is of high priority is sent",
+            DegradationLevel::Emergency => "only what is critical is sent",
         };
         let change = format!("{} → {}: {left_out}", before.name(), level.name());
         self.act(

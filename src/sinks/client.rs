@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::events;
 use super::json::latency;
 use crate::event::Report;
-use crate::plan::policy::Level;
+use crate::plan::policy::DegradationLevel;
 use crate::resilience::sizing::WAIT_US;
 use crate::stats::{BreakerUse, Cause, ChangeKind, Circuit, PoolUse, StateChanges, outcome};
 
@@ -98,23 +98,24 @@ fn timeout((endpoint, ns): (String, u64)) -> Value {
 
 /// How long the client was at each level, ns, and the level it is at; none where it never goes
 /// down, or where too many notices were lost to know.
-pub(super) fn levels(report: &Report) -> Option<([u64; 4], Level)> {
+pub(super) fn levels(report: &Report) -> Option<([u64; 4], DegradationLevel)> {
     if !report.info.plan.client.degrades {
         return None;
     }
     lasted(&report.snapshot.notices, report.snapshot.elapsed_ns)
 }
 
-fn lasted(notices: &StateChanges, elapsed_ns: u64) -> Option<([u64; 4], Level)> {
+fn lasted(notices: &StateChanges, elapsed_ns: u64) -> Option<([u64; 4], DegradationLevel)> {
     if notices.lost > 0 {
         return None;
     }
-    let (mut level, mut since, mut lasted) = (Level::Normal, 0, [0; 4]);
-    let mut changes: Vec<(u64, Level)> = (notices.list.iter())
+    let (mut level, mut since, mut lasted) = (DegradationLevel::Normal, 0, [0; 4]);
+    let mut changes: Vec<(u64, DegradationLevel)> = (notices.list.iter())
         .filter(|notice| notice.kind == ChangeKind::Degradation)
         .filter_map(|notice| {
             let (_, to) = notice.change.split_once(" → ")?;
-            let level = Level::ALL.into_iter().find(|level| to.starts_with(level.name()))?;
+            let level =
+                DegradationLevel::ALL.into_iter().find(|level| to.starts_with(level.name()))?;
             Some((notice.at_ns, level))
         })
         .collect();
@@ -133,8 +134,11 @@ fn degradation(report: &Report) -> Value {
     }
     let known = levels(report);
     let seconds = known.map(|(lasted, _)| {
-        let of = |level: Level| (lasted[level as usize] / 1_000_000) as f64 / 1e3;
-        Level::ALL.into_iter().map(|level| (level.name().to_owned(), json!(of(level)))).collect()
+        let of = |level: DegradationLevel| (lasted[level as usize] / 1_000_000) as f64 / 1e3;
+        DegradationLevel::ALL
+            .into_iter()
+            .map(|level| (level.name().to_owned(), json!(of(level))))
+            .collect()
     });
     let level = known.map(|(_, level)| level.name());
     json!({ "level": level, "seconds": seconds.map(Value::Object) })
@@ -174,8 +178,11 @@ mod tests {
             (8, down, "light → emergency: only what is critical is sent"),
         ];
         let found = lasted(&notices(&changes, 0), 30 * S);
-        assert_eq!(found, Some(([5 * S, 3 * S, 10 * S, 12 * S], Level::Heavy)));
-        assert_eq!(lasted(&notices(&[], 0), 9 * S), Some(([9 * S, 0, 0, 0], Level::Normal)));
+        assert_eq!(found, Some(([5 * S, 3 * S, 10 * S, 12 * S], DegradationLevel::Heavy)));
+        assert_eq!(
+            lasted(&notices(&[], 0), 9 * S),
+            Some(([9 * S, 0, 0, 0], DegradationLevel::Normal))
+        );
         assert_eq!(lasted(&notices(&changes, 1), 30 * S), None, "nobody knows what was lost");
     }
 }

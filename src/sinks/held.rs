@@ -11,7 +11,7 @@ use super::paint::{plain, width};
 use super::steps::quantile;
 use super::summary::label;
 use crate::event::Report;
-use crate::plan::policy::Level;
+use crate::plan::policy::DegradationLevel;
 use crate::stats::{Attempts, Cause, Circuit, Histogram, Latency, PoolUse};
 use crate::units::{nanos, show_count, show_us};
 
@@ -201,7 +201,7 @@ fn timeouts(out: &mut String, report: &Report) {
 /// How long less was sent.
 fn levels(out: &mut String, report: &Report) {
     let Some((lasted, level)) = client::levels(report) else { return };
-    let down: Vec<String> = (Level::ALL.into_iter().skip(1))
+    let down: Vec<String> = (DegradationLevel::ALL.into_iter().skip(1))
         .filter(|level| lasted[*level as usize] > 0)
         .map(|level| format!("{} for {}", level.name(), show_us(lasted[level as usize] / 1_000)))
         .collect();

@@ -19,7 +19,7 @@ use crate::units::nanos;
 /// A pool, as one shard has it.
 #[derive(Debug)]
 pub struct ConnectionPool {
-    law: policy::Pool,
+    law: policy::PoolPolicy,
     /// Its part of the pool's size, and of what stays open when idle.
     size: Cell<u64>,
     least: u64,
@@ -52,7 +52,7 @@ pub enum AcquireError {
 
 impl ConnectionPool {
     /// Shard number `shard` of `shards` has its part of `law`; at least one connection.
-    pub fn new(law: &policy::Pool, shard: u64, shards: u64, now: Time) -> Self {
+    pub fn new(law: &policy::PoolPolicy, shard: u64, shards: u64, now: Time) -> Self {
         Self {
             size: Cell::new(part(law.connections, shard, shards)),
             least: law.min / shards,
@@ -66,7 +66,7 @@ impl ConnectionPool {
     }
 
     /// What was asked for.
-    pub fn policy(&self) -> &policy::Pool {
+    pub fn policy(&self) -> &policy::PoolPolicy {
         &self.law
     }
 
@@ -230,10 +230,10 @@ impl ConnectionPool {
 }
 
 /// Closes a line's connection when it has done its part.
-pub fn retire(line: &mut ConnectionSlot, law: &policy::Pool, now: Time) {
+pub fn retire(line: &mut ConnectionSlot, law: &policy::PoolPolicy, now: Time) {
     let old = law.max_age.is_some_and(|most| now.since(line.opened()) >= nanos(most));
     let used = law.max_requests.is_some_and(|most| line.requests() >= most);
-    if old || used || law.strategy == policy::Strategy::PerRequest {
+    if old || used || law.strategy == policy::PoolStrategy::PerRequest {
         line.close();
     }
 }
@@ -257,8 +257,8 @@ mod tests {
         }
     }
 
-    fn law(connections: u64) -> policy::Pool {
-        policy::Pool::plain("p", Vec::new(), connections)
+    fn law(connections: u64) -> policy::PoolPolicy {
+        policy::PoolPolicy::plain("p", Vec::new(), connections)
     }
 
     #[test]

@@ -18,7 +18,9 @@ use super::shard::Shard;
 use super::user::User;
 use crate::clock::Time;
 use crate::event::Order;
-use crate::plan::policy::{self, Failures, Hedging, Priority, Retries, Strategy};
+use crate::plan::policy::{
+    self, FailureCriteria, HedgePolicy, PoolStrategy, Priority, RetryPolicy,
+};
 use crate::resilience::{AdaptiveTimeout, ConnectBackoffGate, RetryBudget};
 use crate::seed::{Rng, Stream};
 use crate::stats::{BreakerUse, Cause};
@@ -39,8 +41,8 @@ pub(super) struct ResilienceState {
     follows: bool,
     /// By service; empty where connections are never held back.
     gates: RefCell<Vec<ConnectBackoffGate>>,
-    retries: Option<(Retries, RefCell<Option<RetryBudget>>)>,
-    hedging: Option<(Hedging, RefCell<RetryBudget>)>,
+    retries: Option<(RetryPolicy, RefCell<Option<RetryBudget>>)>,
+    hedging: Option<(HedgePolicy, RefCell<RetryBudget>)>,
     /// By pool of the plan; those that users do not share are none.
     pools: Vec<Option<ConnectionPool>>,
     /// What breakers did since the last shed, by place; empty where there is none.
@@ -48,7 +50,7 @@ pub(super) struct ResilienceState {
     /// How long a call waits for its turn at a limit, ns.
     limit_wait_ns: u64,
     /// What a pool's errors are.
-    failures: Failures,
+    failures: FailureCriteria,
     /// By service: connections opened before are not used any more.
     refreshed: RefCell<Vec<Time>>,
     /// What is less important than this is not sent.
@@ -71,8 +73,8 @@ impl ResilienceState {
             let budget = law.budget.map(RetryBudget::new);
             (law, RefCell::new(budget))
         });
-        let pool = |law: &policy::Pool| {
-            (law.strategy == Strategy::Shared)
+        let pool = |law: &policy::PoolPolicy| {
+            (law.strategy == PoolStrategy::Shared)
                 .then(|| ConnectionPool::new(law, shard, shards, setup.start))
         };
         let quiet = !observed
@@ -97,7 +99,7 @@ impl ResilienceState {
                 Vec::new()
             }),
             limit_wait_ns: policies.limits.wait.map_or(u64::MAX, nanos),
-            failures: Failures::of_target(),
+            failures: FailureCriteria::of_target(),
             refreshed: RefCell::new(vec![Time(0); plan.services.len()]),
             least: Cell::new(Priority::Low),
             muted: RefCell::new(vec![false; plan.steps.len()]),

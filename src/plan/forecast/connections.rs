@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use crate::plan::flow::{Archetype, Parallel, Step};
-use crate::plan::policy::Strategy;
+use crate::plan::policy::PoolStrategy;
 use crate::plan::{Endpoint, Plan};
 
 /// Connections at once.
@@ -82,9 +82,9 @@ fn at_once(plan: &Plan, archetype: &Archetype) -> BTreeMap<(Line, usize), u64> {
         let endpoint = Endpoint::of(&archetype.calls[call]);
         let pool = plan.policies.pool_of(&endpoint);
         let line = match pool.map(|pool| (pool, plan.policies.pools[pool].strategy)) {
-            Some((pool, Strategy::Shared)) => Line::Pool(pool),
-            Some((_, Strategy::PerRequest)) => Line::Fresh,
-            Some((_, Strategy::PerUser)) | None => Line::Own,
+            Some((pool, PoolStrategy::Shared)) => Line::Pool(pool),
+            Some((_, PoolStrategy::PerRequest)) => Line::Fresh,
+            Some((_, PoolStrategy::PerUser)) | None => Line::Own,
         };
         (line, endpoint.service)
     };

@@ -4,12 +4,12 @@
 
 use std::time::Duration;
 
-use super::Failures;
+use super::FailureCriteria;
 use crate::plan::endpoint_pattern::EndpointPattern;
 
 /// Deadlines that follow an endpoint's own times.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Timeouts {
+pub struct TimeoutPolicy {
     /// Before enough is known.
     pub start: Duration,
     /// The percentile, 0 to 100, of the last times…
@@ -24,7 +24,7 @@ pub struct Timeouts {
     pub window: usize,
 }
 
-impl Default for Timeouts {
+impl Default for TimeoutPolicy {
     fn default() -> Self {
         Self {
             start: Duration::from_secs(5),
@@ -39,7 +39,7 @@ impl Default for Timeouts {
 
 /// A wait that grows with each failure in a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Backoff {
+pub struct BackoffPolicy {
     /// The first.
     pub base: Duration,
     /// Each is so many times the one before.
@@ -50,7 +50,7 @@ pub struct Backoff {
     pub jitter: bool,
 }
 
-impl Default for Backoff {
+impl Default for BackoffPolicy {
     fn default() -> Self {
         Self {
             base: Duration::from_millis(100),
@@ -63,15 +63,15 @@ impl Default for Backoff {
 
 /// What is tried again.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Retries {
+pub struct RetryPolicy {
     /// How often at most.
     pub max: u32,
     /// The wait before each.
-    pub backoff: Backoff,
+    pub backoff: BackoffPolicy,
     /// At most this share of first attempts; none: no budget.
     pub budget: Option<f64>,
     /// After which ends.
-    pub when: Failures,
+    pub when: FailureCriteria,
     /// Waits as long as the answer asks for.
     pub retry_after: bool,
     /// The longest such wait; an answer that asks for more is not tried again.
@@ -80,13 +80,13 @@ pub struct Retries {
     pub unsafe_methods: bool,
 }
 
-impl Default for Retries {
+impl Default for RetryPolicy {
     fn default() -> Self {
         Self {
             max: 2,
-            backoff: Backoff::default(),
+            backoff: BackoffPolicy::default(),
             budget: Some(0.1),
-            when: Failures {
+            when: FailureCriteria {
                 connect: true,
                 timeout: true,
                 broken: false,
@@ -101,7 +101,7 @@ impl Default for Retries {
 
 /// A second attempt beside a slow first one; only for requests that may be sent twice.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Hedging {
+pub struct HedgePolicy {
     /// When.
     pub after: HedgeAfter,
     /// At most this share of first attempts.
@@ -119,7 +119,7 @@ pub enum HedgeAfter {
 
 /// The most attempts per second; waiting for a turn is blocked time.
 #[derive(Clone, Debug, Default)]
-pub struct Limits {
+pub struct RateLimitPolicy {
     /// All of the run, in units of a `Rate`.
     pub global: Option<u64>,
     /// Each user, by its number.
@@ -132,7 +132,7 @@ pub struct Limits {
     pub wait: Option<Duration>,
 }
 
-impl Limits {
+impl RateLimitPolicy {
     /// Whether there is any.
     pub fn any(&self) -> bool {
         self.global.is_some()

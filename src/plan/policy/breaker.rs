@@ -8,16 +8,16 @@ use crate::stats::{AttemptOutcome, AttemptPhase};
 
 /// The breakers of the three levels.
 #[derive(Clone, Debug, Default)]
-pub struct Breakers {
+pub struct BreakerPolicies {
     /// One for each endpoint.
-    pub endpoint: Option<Breaker>,
+    pub endpoint: Option<BreakerPolicy>,
     /// One for each service.
-    pub service: Option<Breaker>,
+    pub service: Option<BreakerPolicy>,
     /// One for all.
-    pub system: Option<Breaker>,
+    pub system: Option<BreakerPolicy>,
 }
 
-impl Breakers {
+impl BreakerPolicies {
     /// Whether there is any.
     pub fn any(&self) -> bool {
         self.endpoint.is_some() || self.service.is_some() || self.system.is_some()
@@ -26,9 +26,9 @@ impl Breakers {
 
 /// When a breaker opens, and how it closes.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Breaker {
+pub struct BreakerPolicy {
     /// Opens after this.
-    pub trips: Trips,
+    pub trips: BreakerTrip,
     /// How long it stays open before it lets a probe through.
     pub open: Duration,
     /// How many probes may be under way at once while it is half-open.
@@ -36,12 +36,12 @@ pub struct Breaker {
     /// So many probes in a row have to succeed for it to close.
     pub successes: u32,
     /// What counts as a failure.
-    pub when: Failures,
+    pub when: FailureCriteria,
 }
 
 /// What opens a breaker.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Trips {
+pub enum BreakerTrip {
     /// So many failures in a row.
     InARow(u32),
     /// This share of the attempts of a window, of which there have to be so many.
@@ -55,22 +55,22 @@ pub enum Trips {
     },
 }
 
-impl Breaker {
+impl BreakerPolicy {
     /// The defaults of a level: consecutive failures, constant open time, one probe.
     pub fn in_a_row(failures: u32, open: Duration) -> Self {
         Self {
-            trips: Trips::InARow(failures),
+            trips: BreakerTrip::InARow(failures),
             open,
             probes: 1,
             successes: 1,
-            when: Failures::of_target(),
+            when: FailureCriteria::of_target(),
         }
     }
 }
 
 /// What a person does to a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Switch {
+pub enum BreakerSwitch {
     /// It stays open until told otherwise.
     Open,
     /// It stays closed until told otherwise.
@@ -81,7 +81,7 @@ pub enum Switch {
 
 /// Ends of an attempt that count as failures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Failures {
+pub struct FailureCriteria {
     /// No connection: name, connect, TLS; also when that took too long.
     pub connect: bool,
     /// No answer in time.
@@ -92,7 +92,7 @@ pub struct Failures {
     pub statuses: Vec<(u16, u16)>,
 }
 
-impl Failures {
+impl FailureCriteria {
     /// No complete answer, or one that says the target failed: 5xx, and what no status is defined
     /// for (RFC 9110 §15: to be taken as 5xx).
     pub fn of_target() -> Self {

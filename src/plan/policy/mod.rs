@@ -11,10 +11,12 @@ mod words;
 
 use std::time::Duration;
 
-pub use attempts::{Backoff, HedgeAfter, Hedging, Limits, Retries, Timeouts};
-pub use breaker::{Breaker, Breakers, Failures, Switch, Trips};
+pub use attempts::{
+    BackoffPolicy, HedgeAfter, HedgePolicy, RateLimitPolicy, RetryPolicy, TimeoutPolicy,
+};
+pub use breaker::{BreakerPolicies, BreakerPolicy, BreakerSwitch, BreakerTrip, FailureCriteria};
 pub use names::BreakerName;
-pub use pool::{Pool, Strategy};
+pub use pool::{PoolPolicy, PoolStrategy};
 
 /// All of it.
 #[derive(Clone, Debug, Default)]
@@ -22,29 +24,29 @@ pub struct Policies {
     /// `client: resilient` was said: what is not set below has its defaults.
     pub resilient: bool,
     /// Shared connections, by group of endpoints.
-    pub pools: Vec<Pool>,
+    pub pools: Vec<PoolPolicy>,
     /// When calls are not sent any more.
-    pub breakers: Breakers,
+    pub breakers: BreakerPolicies,
     /// Deadlines that follow the target.
-    pub timeouts: Option<Timeouts>,
+    pub timeouts: Option<TimeoutPolicy>,
     /// What is tried again.
-    pub retries: Option<Retries>,
+    pub retries: Option<RetryPolicy>,
     /// What is tried twice at once.
-    pub hedging: Option<Hedging>,
+    pub hedging: Option<HedgePolicy>,
     /// How many attempts are made at most.
-    pub limits: Limits,
+    pub limits: RateLimitPolicy,
     /// How long a target that takes no connections is left alone.
-    pub connect_backoff: Option<Backoff>,
+    pub connect_backoff: Option<BackoffPolicy>,
     /// What is left out when the target is in trouble.
-    pub degradation: Option<Degradation>,
+    pub degradation: Option<DegradationPolicy>,
     /// What is mended while it runs.
-    pub healing: Option<Healing>,
+    pub healing: Option<HealingPolicy>,
     /// What is held back when the generator itself is in trouble.
-    pub admission: Option<Admission>,
+    pub admission: Option<AdmissionPolicy>,
     /// How much memory the run may take.
-    pub memory: Option<Memory>,
+    pub memory: Option<MemoryPolicy>,
     /// How long before they are due users and their connections are made ready.
-    pub provision: Option<Duration>,
+    pub prewarm: Option<Duration>,
 }
 
 /// What goes first when not everything can go.
@@ -78,7 +80,7 @@ impl Priority {
 
 /// How far down the client goes when its target is in trouble.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Level {
+pub enum DegradationLevel {
     /// Everything is sent.
     #[default]
     Normal,
@@ -90,7 +92,7 @@ pub enum Level {
     Emergency,
 }
 
-impl Level {
+impl DegradationLevel {
     /// From good to bad.
     pub const ALL: [Self; 4] = [Self::Normal, Self::Light, Self::Heavy, Self::Emergency];
 
@@ -107,7 +109,7 @@ impl Level {
 
 /// When the client goes down a level: by the calls of the last `window` that were sent.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Degradation {
+pub struct DegradationPolicy {
     /// Share of calls that the target failed (no answer, 5xx, 429), 0 to 1, above which a level
     /// begins: light, heavy, emergency.
     pub errors: [f64; 3],
@@ -122,7 +124,7 @@ pub struct Degradation {
     pub recover: Duration,
 }
 
-impl Default for Degradation {
+impl Default for DegradationPolicy {
     fn default() -> Self {
         Self {
             errors: [0.05, 0.15, 0.30],
@@ -136,12 +138,12 @@ impl Default for Degradation {
 
 /// How often it is looked at whether something can be mended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Healing {
+pub struct HealingPolicy {
     /// So often.
     pub every: Duration,
 }
 
-impl Default for Healing {
+impl Default for HealingPolicy {
     fn default() -> Self {
         Self { every: Duration::from_secs(10) }
     }
@@ -149,7 +151,7 @@ impl Default for Healing {
 
 /// When the generator itself is taken to be in trouble.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Admission {
+pub struct AdmissionPolicy {
     /// Lag p99 of a second above this, and…
     pub lag: Duration,
     /// …a shard's CPU above this share of a core.
@@ -160,7 +162,7 @@ pub struct Admission {
     pub recover: Duration,
 }
 
-impl Default for Admission {
+impl Default for AdmissionPolicy {
     fn default() -> Self {
         Self {
             lag: Duration::from_millis(100),
@@ -173,7 +175,7 @@ impl Default for Admission {
 
 /// How much memory the run may take.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Memory {
+pub struct MemoryPolicy {
     /// Bytes; none: what the cgroup or the machine gives.
     pub budget: Option<u64>,
 }

@@ -9,7 +9,7 @@ use crate::plan::endpoint_pattern::EndpointPattern;
 
 /// Whose connections the calls of a pool go over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Strategy {
+pub enum PoolStrategy {
     /// The users of a shard share them.
     #[default]
     Shared,
@@ -19,7 +19,7 @@ pub enum Strategy {
     PerRequest,
 }
 
-impl Strategy {
+impl PoolStrategy {
     /// The names in a scenario.
     pub const NAMES: [(&'static str, Self); 3] =
         [("shared", Self::Shared), ("per_user", Self::PerUser), ("per_request", Self::PerRequest)];
@@ -27,13 +27,13 @@ impl Strategy {
 
 /// A group of endpoints and its connections.
 #[derive(Clone, Debug)]
-pub struct Pool {
+pub struct PoolPolicy {
     /// Its name in the scenario.
     pub name: String,
     /// Which endpoints it is for; the most specific pattern of all pools wins.
     pub patterns: Vec<EndpointPattern>,
     /// Whose they are.
-    pub strategy: Strategy,
+    pub strategy: PoolStrategy,
     /// How many there may be at first, over the whole run.
     pub connections: u64,
     /// How many stay open when idle, and the least it shrinks to.
@@ -54,7 +54,7 @@ pub struct Pool {
     pub adaptive: Option<Duration>,
 }
 
-impl Pool {
+impl PoolPolicy {
     /// How many connections, where nothing is said.
     pub const CONNECTIONS: u64 = 100;
     /// How often an adaptive pool is looked at, where nothing is said.
@@ -65,7 +65,7 @@ impl Pool {
         Self {
             name: name.to_owned(),
             patterns,
-            strategy: Strategy::Shared,
+            strategy: PoolStrategy::Shared,
             connections,
             min: 0,
             max: connections,

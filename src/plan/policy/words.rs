@@ -3,7 +3,7 @@
 //! `cli plan` shows the words; forecasts ask for pools.
 //! Invariant: what is held back, given up or tried again is named; nothing said is `measure`.
 
-use super::{Policies, Pool, Strategy};
+use super::{Policies, PoolPolicy, PoolStrategy};
 use crate::plan::endpoint_pattern::{Endpoint, EndpointPattern};
 use crate::units::{show_bytes, show_duration};
 
@@ -45,7 +45,7 @@ impl Policies {
             Some(None) => say(true, "memory watched"),
             None => {}
         }
-        if let Some(early) = self.provision {
+        if let Some(early) = self.prewarm {
             say(true, &format!("users ready {} early", show_duration(early)));
         }
         parts
@@ -65,8 +65,8 @@ impl Policies {
     }
 
     /// The shared pool with the fewest connections: each shard needs one of them.
-    pub fn smallest_pool(&self) -> Option<&Pool> {
-        let shared = self.pools.iter().filter(|pool| pool.strategy == Strategy::Shared);
+    pub fn smallest_pool(&self) -> Option<&PoolPolicy> {
+        let shared = self.pools.iter().filter(|pool| pool.strategy == PoolStrategy::Shared);
         shared.min_by_key(|pool| pool.connections)
     }
 }
@@ -75,16 +75,16 @@ impl Policies {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Memory, Retries};
+    use super::super::{MemoryPolicy, RetryPolicy};
     use super::*;
 
     #[test]
     fn a_client_in_few_words() {
         assert_eq!(Policies::default().parts(), [""; 0]);
         let client = Policies {
-            retries: Some(Retries { max: 1, ..Retries::default() }),
-            memory: Some(Memory { budget: Some(200 << 20) }),
-            provision: Some(Duration::from_secs(2)),
+            retries: Some(RetryPolicy { max: 1, ..RetryPolicy::default() }),
+            memory: Some(MemoryPolicy { budget: Some(200 << 20) }),
+            prewarm: Some(Duration::from_secs(2)),
             ..Policies::default()
         };
         assert_eq!(client.parts(), ["1 retry", "200 MiB of memory", "users ready 2s early"]);

@@ -17,7 +17,7 @@ use super::{compile, rules, safety};
 use crate::curve::Curve;
 use crate::plan::flow::Choice;
 use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
-use crate::plan::policy::{Pool, Strategy};
+use crate::plan::policy::{PoolPolicy, PoolStrategy};
 use crate::plan::template::Template;
 use crate::plan::{
     Address, Archetype, Call, EndpointPattern, Load, OnFail, Plan, Policies, RequestBody,
@@ -168,8 +168,11 @@ fn policies(hit: &HitOptions) -> Policies {
     }
     let users = if hit.rate.is_some() { DEFAULT_MAX_USERS } else { CONNECTIONS };
     let patterns = EndpointPattern::parse("*").into_iter().collect();
-    let pool = Pool::plain("hit", patterns, hit.connections.unwrap_or(users));
-    Policies { pools: vec![Pool { strategy: Strategy::PerRequest, ..pool }], ..Policies::default() }
+    let pool = PoolPolicy::plain("hit", patterns, hit.connections.unwrap_or(users));
+    Policies {
+        pools: vec![PoolPolicy { strategy: PoolStrategy::PerRequest, ..pool }],
+        ..Policies::default()
+    }
 }
 
 /// A user that sends one request in each iteration: the only one, or one drawn by weight.

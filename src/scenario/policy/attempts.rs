@@ -8,7 +8,9 @@ use super::{
     said,
 };
 use super::{fields, wrong};
-use crate::plan::policy::{Backoff, HedgeAfter, Hedging, Limits, Retries, Timeouts};
+use crate::plan::policy::{
+    BackoffPolicy, HedgeAfter, HedgePolicy, RateLimitPolicy, RetryPolicy, TimeoutPolicy,
+};
 
 /// The most retries of a call.
 pub(in crate::scenario) const MAX_RETRIES: u64 = 100;
@@ -20,33 +22,40 @@ pub(in crate::scenario) const WINDOWS: (u64, u64) = (10, 1_000);
 pub(in crate::scenario) const MAX_FACTOR: f64 = 100.0;
 
 /// Hedging where nothing is said.
-const HEDGING: Hedging = Hedging { after: HedgeAfter::Percentile(95.0), budget: 0.05 };
+const HEDGING: HedgePolicy = HedgePolicy { after: HedgeAfter::Percentile(95.0), budget: 0.05 };
 
-pub(super) fn timeouts(review: &mut Diagnostics, node: &Node) -> Option<Timeouts> {
+pub(super) fn timeouts(review: &mut Diagnostics, node: &Node) -> Option<TimeoutPolicy> {
     let expected = "`{ adaptive: true, start: 5s }`";
-    block(review, node, "`timeouts`", expected, Timeouts::default(), |review, fields, mut law| {
-        let mut adaptive = true;
-        fields.set(review, "adaptive", &mut adaptive, fields::truth);
-        let start = said(review, fields, "start", fields::some_duration);
-        let min = said(review, fields, "min", fields::some_duration);
-        let max = said(review, fields, "max", fields::some_duration);
-        in_order(review, ("min", min), ("start", start));
-        in_order(review, ("start", start), ("max", max));
-        if start.is_none() {
-            in_order(review, ("min", min), ("max", max));
-        }
-        let [start, min, max] = [start, min, max].map(|said| said.map(|(_, time)| time));
-        law.max = max.unwrap_or_else(|| law.max.max(start.or(min).unwrap_or_default()));
-        law.min = min.unwrap_or_else(|| law.min.min(start.unwrap_or(law.max)).min(law.max));
-        law.start = start.unwrap_or_else(|| law.start.min(law.max).max(law.min));
-        fields.set(review, "percentile", &mut law.percentile, percentile);
-        fields.set(review, "factor", &mut law.factor, factor);
-        let window = |review: &mut Diagnostics, node: &Node| {
-            fields::count(review, node, WINDOWS.0, WINDOWS.1).map(|window| window as usize)
-        };
-        fields.set(review, "window", &mut law.window, window);
-        adaptive.then_some(law)
-    })
+    block(
+        review,
+        node,
+        "`timeouts`",
+        expected,
+        TimeoutPolicy::default(),
+        |review, fields, mut law| {
+            let mut adaptive = true;
+            fields.set(review, "adaptive", &mut adaptive, fields::truth);
+            let start = said(review, fields, "start", fields::some_duration);
+            let min = said(review, fields, "min", fields::some_duration);
+            let max = said(review, fields, "max", fields::some_duration);
+            in_order(review, ("min", min), ("start", start));
+            in_order(review, ("start", start), ("max", max));
+            if start.is_none() {
+                in_order(review, ("min", min), ("max", max));
+            }
+            let [start, min, max] = [start, min, max].map(|said| said.map(|(_, time)| time));
+            law.max = max.unwrap_or_else(|| law.max.max(start.or(min).unwrap_or_default()));
+            law.min = min.unwrap_or_else(|| law.min.min(start.unwrap_or(law.max)).min(law.max));
+            law.start = start.unwrap_or_else(|| law.start.min(law.max).max(law.min));
+            fields.set(review, "percentile", &mut law.percentile, percentile);
+            fields.set(review, "factor", &mut law.factor, factor);
+            let window = |review: &mut Diagnostics, node: &Node| {
+                fields::count(review, node, WINDOWS.0, WINDOWS.1).map(|window| window as usize)
+            };
+            fields.set(review, "window", &mut law.window, window);
+            adaptive.then_some(law)
+        },
+    )
 }
 
 /// A percentile from 50 to below 100, as `95` or `p95`.
@@ -66,18 +75,18 @@ fn factor(review: &mut Diagnostics, node: &Node) -> Option<f64> {
     }
 }
 
-pub(super) fn retries(review: &mut Diagnostics, node: &Node) -> Option<Retries> {
-    let default = Retries::default();
+pub(super) fn retries(review: &mut Diagnostics, node: &Node) -> Option<RetryPolicy> {
+    let default = RetryPolicy::default();
     if let NodeKind::Number(..) = node.kind {
         let max = max_retries(review, node)?;
-        return (max > 0).then_some(Retries { max, ..default });
+        return (max > 0).then_some(RetryPolicy { max, ..default });
     }
     let expected = "how often, such as 2, or `{ max: 2, budget: 10% }`";
     block(review, node, "`retries`", expected, default, |review, fields, mut law| {
         fields.set(review, "max", &mut law.max, max_retries);
         fields.set(review, "backoff", &mut law.backoff, |review, node| {
             let mut fields = Fields::like(review, node, "a backoff", BACKOFF)?;
-            let law = backoff(review, &mut fields, Backoff::default());
+            let law = backoff(review, &mut fields, BackoffPolicy::default());
             fields.finish(review);
             Some(law)
         });
@@ -100,13 +109,17 @@ fn max_retries(review: &mut Diagnostics, node: &Node) -> Option<u32> {
 /// What belongs where a backoff is asked for.
 const BACKOFF: &str = "`{ base: 100ms, factor: 2, max: 10s, jitter: full }`";
 
-pub(super) fn connect_backoff(review: &mut Diagnostics, node: &Node) -> Option<Backoff> {
-    block(review, node, "a backoff", BACKOFF, Backoff::default(), |review, fields, law| {
+pub(super) fn connect_backoff(review: &mut Diagnostics, node: &Node) -> Option<BackoffPolicy> {
+    block(review, node, "a backoff", BACKOFF, BackoffPolicy::default(), |review, fields, law| {
         Some(backoff(review, fields, law))
     })
 }
 
-fn backoff(review: &mut Diagnostics, fields: &mut Fields<'_>, mut law: Backoff) -> Backoff {
+fn backoff(
+    review: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    mut law: BackoffPolicy,
+) -> BackoffPolicy {
     let base = said(review, fields, "base", fields::some_duration);
     let max = said(review, fields, "max", fields::some_duration);
     in_order(review, ("base", base), ("max", max));
@@ -120,7 +133,7 @@ fn backoff(review: &mut Diagnostics, fields: &mut Fields<'_>, mut law: Backoff) 
     law
 }
 
-pub(super) fn hedging(review: &mut Diagnostics, node: &Node) -> Option<Hedging> {
+pub(super) fn hedging(review: &mut Diagnostics, node: &Node) -> Option<HedgePolicy> {
     let expected = "`{ after: p95, budget: 5% }`";
     block(review, node, "`hedging`", expected, HEDGING, |review, fields, mut law| {
         fields.set(review, "after", &mut law.after, |review, node| {
@@ -143,9 +156,9 @@ pub(super) fn limits(
     review: &mut Diagnostics,
     node: &Node,
     patterns: &mut Vec<PlacedPattern>,
-) -> Limits {
+) -> RateLimitPolicy {
     let expected = "rates such as `{ global: 2000/s, per_user: 5/s }`, or `false`";
-    let mut limits = Limits::default();
+    let mut limits = RateLimitPolicy::default();
     if let NodeKind::Bool(false) = node.kind {
         return limits;
     }

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Diagnostics, Fields, Node, NodeKind, block, few, fields, wrong};
-use crate::plan::policy::{Breaker, Breakers, Failures, Trips};
+use crate::plan::policy::{BreakerPolicies, BreakerPolicy, BreakerTrip, FailureCriteria};
 
 /// The most failures, probes or successes that a breaker counts.
 pub(in crate::scenario) const MAX_COUNT: u32 = 1_000_000;
@@ -16,16 +16,21 @@ const WINDOW: Duration = Duration::from_secs(10);
 const LEAST: u32 = 20;
 
 /// All three levels, with their defaults.
-pub(super) fn all() -> Breakers {
-    let level = |failures, open_s| Some(Breaker::in_a_row(failures, Duration::from_secs(open_s)));
-    Breakers { endpoint: level(5, 10), service: level(20, 30), system: level(50, 60) }
+pub(super) fn all() -> BreakerPolicies {
+    let level =
+        |failures, open_s| Some(BreakerPolicy::in_a_row(failures, Duration::from_secs(open_s)));
+    BreakerPolicies { endpoint: level(5, 10), service: level(20, 30), system: level(50, 60) }
 }
 
 /// The levels that are named, over what the client has without them.
-pub(super) fn breakers(review: &mut Diagnostics, node: &Node, mut over: Breakers) -> Breakers {
+pub(super) fn breakers(
+    review: &mut Diagnostics,
+    node: &Node,
+    mut over: BreakerPolicies,
+) -> BreakerPolicies {
     let expected = "levels such as `{ endpoint: { failures: 5, open: 10s } }`";
     if let NodeKind::Bool(on) = node.kind {
-        return if on { all() } else { Breakers::default() };
+        return if on { all() } else { BreakerPolicies::default() };
     }
     let Some(mut fields) = Fields::like(review, node, "`breakers`", expected) else { return over };
     let default = all();
@@ -47,7 +52,11 @@ pub(super) fn breakers(review: &mut Diagnostics, node: &Node, mut over: Breakers
     over
 }
 
-fn one(review: &mut Diagnostics, fields: &mut Fields<'_>, mut breaker: Breaker) -> Breaker {
+fn one(
+    review: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    mut breaker: BreakerPolicy,
+) -> BreakerPolicy {
     let (failures, share) = (fields.take("failures"), fields.entry("share"));
     let (window, least) = (fields.entry("window"), fields.entry("least"));
     if let (Some(_), Some((key, _))) = (failures, share) {
@@ -56,7 +65,7 @@ fn one(review: &mut Diagnostics, fields: &mut Fields<'_>, mut breaker: Breaker) 
             .expected("one of the two");
     }
     if let Some(failures) = failures.and_then(|node| few(review, node, MAX_COUNT)) {
-        breaker.trips = Trips::InARow(failures);
+        breaker.trips = BreakerTrip::InARow(failures);
     }
     if let Some((_, node)) = share {
         let share = fields::share(review, node, "50%");
@@ -64,7 +73,7 @@ fn one(review: &mut Diagnostics, fields: &mut Fields<'_>, mut breaker: Breaker) 
         let least = least.and_then(|(_, node)| few(review, node, MAX_COUNT));
         if let Some(share) = share {
             let (window, least) = (window.unwrap_or(WINDOW), least.unwrap_or(LEAST));
-            breaker.trips = Trips::Share { share, window, least };
+            breaker.trips = BreakerTrip::Share { share, window, least };
         }
     } else if let Some((key, _)) = window.or(least) {
         let message = format!("`{}` belongs to a `share` of failures", key.name);
@@ -79,14 +88,14 @@ fn one(review: &mut Diagnostics, fields: &mut Fields<'_>, mut breaker: Breaker) 
 }
 
 /// Which ends of an attempt are failures.
-pub(super) fn failures_of(review: &mut Diagnostics, node: &Node) -> Option<Failures> {
+pub(super) fn failures_of(review: &mut Diagnostics, node: &Node) -> Option<FailureCriteria> {
     const EXPECTED: &str =
         "`connect`, `timeout`, `broken`, or statuses such as 503, 5xx or \"500-504\"";
     let items = fields::one_or_more(node);
     if items.is_empty() {
         return wrong(review, node, EXPECTED);
     }
-    let mut found = Failures::default();
+    let mut found = FailureCriteria::default();
     for item in items {
         match fields::scalar(item) {
             Some("connect") => found.connect = true,

@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use super::{Diagnostics, Fields, Node, NodeKind, block, fields, wrong};
-use crate::plan::policy::{Admission, Degradation, Healing, Memory};
+use crate::plan::policy::{AdmissionPolicy, DegradationPolicy, HealingPolicy, MemoryPolicy};
 
-pub(super) fn degradation(review: &mut Diagnostics, node: &Node) -> Option<Degradation> {
+pub(super) fn degradation(review: &mut Diagnostics, node: &Node) -> Option<DegradationPolicy> {
     let (what, expected) = ("`degradation`", "`{ errors: [5%, 15%, 30%], p95: [2s, 5s] }`");
-    block(review, node, what, expected, Degradation::default(), |review, fields, mut law| {
+    block(review, node, what, expected, DegradationPolicy::default(), |review, fields, mut law| {
         let mut enabled = true;
         fields.set(review, "enabled", &mut enabled, fields::truth);
         fields.set(review, "errors", &mut law.errors, |review, node| {
@@ -49,17 +49,17 @@ fn rising<T: PartialOrd + Copy, const N: usize>(
     }
 }
 
-pub(super) fn healing(review: &mut Diagnostics, node: &Node) -> Option<Healing> {
+pub(super) fn healing(review: &mut Diagnostics, node: &Node) -> Option<HealingPolicy> {
     let (what, expected) = ("`healing`", "`{ every: 10s }`");
-    block(review, node, what, expected, Healing::default(), |review, fields, mut law| {
+    block(review, node, what, expected, HealingPolicy::default(), |review, fields, mut law| {
         fields.set(review, "every", &mut law.every, fields::some_duration);
         Some(law)
     })
 }
 
-pub(super) fn admission(review: &mut Diagnostics, node: &Node) -> Option<Admission> {
+pub(super) fn admission(review: &mut Diagnostics, node: &Node) -> Option<AdmissionPolicy> {
     let (what, expected) = ("`admission`", "`{ lag: 100ms, cpu: 97% }`");
-    block(review, node, what, expected, Admission::default(), |review, fields, mut law| {
+    block(review, node, what, expected, AdmissionPolicy::default(), |review, fields, mut law| {
         fields.set(review, "lag", &mut law.lag, fields::some_duration);
         let share = |review: &mut Diagnostics, node: &Node| fields::share(review, node, "97%");
         fields.set(review, "cpu", &mut law.cpu, share);
@@ -69,18 +69,18 @@ pub(super) fn admission(review: &mut Diagnostics, node: &Node) -> Option<Admissi
     })
 }
 
-pub(super) fn memory(review: &mut Diagnostics, node: &Node) -> Option<Memory> {
+pub(super) fn memory(review: &mut Diagnostics, node: &Node) -> Option<MemoryPolicy> {
     match node.kind {
-        NodeKind::Bool(on) => on.then_some(Memory::default()),
+        NodeKind::Bool(on) => on.then_some(MemoryPolicy::default()),
         NodeKind::Map(_) => {
             let mut fields = Fields::of(review, node, "`memory`")?;
-            let mut law = Memory::default();
+            let mut law = MemoryPolicy::default();
             let budget = |review: &mut Diagnostics, node: &Node| budget(review, node).map(Some);
             fields.set(review, "budget", &mut law.budget, budget);
             fields.finish(review);
             Some(law)
         }
-        _ => budget(review, node).map(|bytes| Memory { budget: Some(bytes) }),
+        _ => budget(review, node).map(|bytes| MemoryPolicy { budget: Some(bytes) }),
     }
 }
 

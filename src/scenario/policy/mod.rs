@@ -18,7 +18,10 @@ pub(super) use pools::MAX_CONNECTIONS;
 use super::diagnostics::{Diagnostics, SourceSpan};
 use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKind};
-use crate::plan::policy::{Admission, Backoff, Degradation, Healing, Memory, Retries, Timeouts};
+use crate::plan::policy::{
+    AdmissionPolicy, BackoffPolicy, DegradationPolicy, HealingPolicy, MemoryPolicy, RetryPolicy,
+    TimeoutPolicy,
+};
 use crate::plan::{EndpointPattern, Policies};
 
 /// The most patterns of endpoints in all pools, or in all limits.
@@ -72,7 +75,7 @@ pub(super) fn client(
         client.memory = degradation::memory(review, node);
     }
     if let Some(node) = fields.take("provision") {
-        client.provision = fields::duration(review, node).filter(|early| !early.is_zero());
+        client.prewarm = fields::duration(review, node).filter(|early| !early.is_zero());
     }
     (client, patterns)
 }
@@ -82,13 +85,13 @@ fn resilient_client() -> Policies {
     Policies {
         resilient: true,
         breakers: breakers::all(),
-        timeouts: Some(Timeouts::default()),
-        retries: Some(Retries::default()),
-        connect_backoff: Some(Backoff::default()),
-        degradation: Some(Degradation::default()),
-        healing: Some(Healing::default()),
-        admission: Some(Admission::default()),
-        memory: Some(Memory::default()),
+        timeouts: Some(TimeoutPolicy::default()),
+        retries: Some(RetryPolicy::default()),
+        connect_backoff: Some(BackoffPolicy::default()),
+        degradation: Some(DegradationPolicy::default()),
+        healing: Some(HealingPolicy::default()),
+        admission: Some(AdmissionPolicy::default()),
+        memory: Some(MemoryPolicy::default()),
         ..Policies::default()
     }
 }

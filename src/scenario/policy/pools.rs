@@ -10,7 +10,7 @@ use super::{
 };
 use super::{fields, wrong};
 use crate::plan::EndpointPattern;
-use crate::plan::policy::{Pool, Priority, Strategy};
+use crate::plan::policy::{PoolPolicy, PoolStrategy, Priority};
 
 /// The most connections of a pool.
 pub(in crate::scenario) const MAX_CONNECTIONS: u64 = 1_000_000;
@@ -20,10 +20,10 @@ pub(super) fn pools(
     review: &mut Diagnostics,
     node: &Node,
     placed: &mut Vec<PlacedPattern>,
-) -> Vec<Pool> {
+) -> Vec<PoolPolicy> {
     let expected = "a map of pools, such as `user: { match: \"*\", connections: 200 }`";
     let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
-    let mut pools: Vec<Pool> = Vec::new();
+    let mut pools: Vec<PoolPolicy> = Vec::new();
     for (key, node) in entries {
         if !is_name(&key.name) {
             bad_name(review, key);
@@ -41,7 +41,7 @@ pub(super) fn pools(
 fn matched(
     review: &mut Diagnostics,
     node: &Node,
-    pools: &[Pool],
+    pools: &[PoolPolicy],
     placed: &mut Vec<PlacedPattern>,
 ) -> Vec<EndpointPattern> {
     let items = fields::one_or_more(node);
@@ -81,11 +81,12 @@ fn pool(
     fields: &mut Fields<'_>,
     key: &NodeKey,
     patterns: Vec<EndpointPattern>,
-) -> Pool {
+) -> PoolPolicy {
     let strategy = strategy(review, fields);
     let adaptive = fields.entry("adaptive");
     let every = adaptive.and_then(|(_, node)| every(review, node));
-    if let (Some((key, _)), true) = (adaptive, every.is_some() && strategy != Strategy::Shared) {
+    if let (Some((key, _)), true) = (adaptive, every.is_some() && strategy != PoolStrategy::Shared)
+    {
         review
             .mistake(key.span, "only a pool that users share can adapt its size")
             .expected("`strategy: shared` beside it");
@@ -97,8 +98,8 @@ fn pool(
         said(review, fields, "min", |review, node| fields::count(review, node, 0, MAX_CONNECTIONS));
     let max = said(review, fields, "max", count);
     let (min, connections, max) = sizes(review, min, size, max, every.is_some());
-    let plain = Pool::plain(&key.name, patterns, connections);
-    let mut pool = Pool { strategy, min, max, adaptive: every, ..plain };
+    let plain = PoolPolicy::plain(&key.name, patterns, connections);
+    let mut pool = PoolPolicy { strategy, min, max, adaptive: every, ..plain };
     let time =
         |review: &mut Diagnostics, node: &Node| fields::some_duration(review, node).map(Some);
     fields.set(review, "idle", &mut pool.idle, time);
@@ -114,12 +115,12 @@ fn pool(
 }
 
 /// The strategy, by its name or by what is kept alive.
-fn strategy(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Strategy {
+fn strategy(review: &mut Diagnostics, fields: &mut Fields<'_>) -> PoolStrategy {
     let named = fields.take("strategy");
-    let named = named.and_then(|node| fields::word(review, node, &Strategy::NAMES));
+    let named = named.and_then(|node| fields::word(review, node, &PoolStrategy::NAMES));
     let keep_alive = fields.entry("keep_alive");
     let keep = keep_alive.and_then(|(_, node)| fields::truth(review, node));
-    let keeps = |strategy| strategy != Strategy::PerRequest;
+    let keeps = |strategy| strategy != PoolStrategy::PerRequest;
     if let (Some(strategy), Some(keep), Some((key, _))) = (named, keep, keep_alive)
         && keeps(strategy) != keep
     {
@@ -130,18 +131,18 @@ fn strategy(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Strategy {
         };
         review.mistake(key.span, message).expected("one of the two keys");
     }
-    let unsaid = if keep == Some(false) { Strategy::PerRequest } else { Strategy::Shared };
+    let unsaid = if keep == Some(false) { PoolStrategy::PerRequest } else { PoolStrategy::Shared };
     named.unwrap_or(unsaid)
 }
 
 /// How often an adaptive pool is looked at; `None` when it does not adapt.
 fn every(review: &mut Diagnostics, node: &Node) -> Option<std::time::Duration> {
     match node.kind {
-        NodeKind::Bool(on) => on.then_some(Pool::ADAPT),
+        NodeKind::Bool(on) => on.then_some(PoolPolicy::ADAPT),
         _ => {
             let expected = "`true`, `false` or `{ every: 30s }`";
             let mut fields = Fields::like(review, node, "`adaptive`", expected)?;
-            let mut every = Pool::ADAPT;
+            let mut every = PoolPolicy::ADAPT;
             fields.set(review, "every", &mut every, fields::some_duration);
             fields.finish(review);
             Some(every)
@@ -163,8 +164,9 @@ fn sizes(
         in_order(review, ("min", min), ("max", max));
     }
     let [min, size, most] = [min, size, max].map(|said| said.map(|(_, count)| count));
-    let connections = size
-        .unwrap_or_else(|| Pool::CONNECTIONS.max(min.unwrap_or(0)).min(most.unwrap_or(u64::MAX)));
+    let connections = size.unwrap_or_else(|| {
+        PoolPolicy::CONNECTIONS.max(min.unwrap_or(0)).min(most.unwrap_or(u64::MAX))
+    });
     if let (false, Some((span, most))) = (adapts, max)
         && most > connections
     {

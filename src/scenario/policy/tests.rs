@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use crate::plan::forecast::needs::{Limits, needs, refuse};
-use crate::plan::policy::{Breaker, HedgeAfter, Pool, Priority, Strategy, Trips};
+use crate::plan::policy::{
+    BreakerPolicy, BreakerTrip, HedgeAfter, PoolPolicy, PoolStrategy, Priority,
+};
 use crate::plan::{Plan, Policies};
 use crate::scenario::{ScenarioOverrides, load};
 
@@ -47,19 +49,19 @@ fn nothing_said_holds_nothing_back_and_resilient_has_its_defaults() {
         (resilient.kind(), resilient.parts()),
         ("resilient", parts.map(str::to_owned).into())
     );
-    assert_eq!(resilient.breakers.service, Some(Breaker::in_a_row(20, s(30))));
+    assert_eq!(resilient.breakers.service, Some(BreakerPolicy::in_a_row(20, s(30))));
 }
 
 #[test]
 fn blocks_merge_key_by_key() {
     let only = client("breakers: { endpoint: { failures: 7 } }").breakers;
-    assert_eq!(only.endpoint, Some(Breaker::in_a_row(7, s(10))));
+    assert_eq!(only.endpoint, Some(BreakerPolicy::in_a_row(7, s(10))));
     assert_eq!((only.service, only.system), (None, None));
     let over = "client: resilient\nbreakers: { endpoint: { share: 50% }, system: false }";
     let over = client(over).breakers;
-    let share = Trips::Share { share: 0.5, window: s(10), least: 20 };
+    let share = BreakerTrip::Share { share: 0.5, window: s(10), least: 20 };
     assert_eq!(over.endpoint.map(|level| (level.trips, level.open)), Some((share, s(10))));
-    assert_eq!(over.service, Some(Breaker::in_a_row(20, s(30))));
+    assert_eq!(over.service, Some(BreakerPolicy::in_a_row(20, s(30))));
     assert_eq!(over.system, None);
     let off = "client: resilient\nbreakers: false\ntimeouts: { adaptive: false }\nretries: 0\n\
                degradation: { enabled: false }\nhealing: false\nadmission: false\n\
@@ -93,7 +95,7 @@ fn what_is_not_said_gives_way() {
         (", connections: 40, min: 0", 0, 40, 40),
     ] {
         let pools = client(&format!("pools: {{ p: {{ match: '*'{said} }} }}")).pools;
-        let Pool { min: least, connections: at_first, max: most, .. } = pools[0];
+        let PoolPolicy { min: least, connections: at_first, max: most, .. } = pools[0];
         assert_eq!([least, at_first, most], [min, connections, max], "{said}");
     }
 }
@@ -101,10 +103,10 @@ fn what_is_not_said_gives_way() {
 #[test]
 fn pools_have_a_strategy_of_their_own_or_by_what_they_keep() {
     let of = |said: &str| client(&format!("pools: {{ p: {{ match: '*', {said} }} }}")).pools;
-    assert_eq!(of("priority: low")[0].strategy, Strategy::Shared);
+    assert_eq!(of("priority: low")[0].strategy, PoolStrategy::Shared);
     assert_eq!(of("priority: low")[0].priority, Priority::Low);
-    assert_eq!(of("keep_alive: false")[0].strategy, Strategy::PerRequest);
-    assert_eq!(of("strategy: per_user, keep_alive: true")[0].strategy, Strategy::PerUser);
+    assert_eq!(of("keep_alive: false")[0].strategy, PoolStrategy::PerRequest);
+    assert_eq!(of("strategy: per_user, keep_alive: true")[0].strategy, PoolStrategy::PerUser);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::super::policy::{CLIENTS, MAX_CONNECTIONS, MAX_COUNT, MAX_FACTOR, MAX_RETRIES, WINDOWS};
 use super::scalars::{count, word};
 use super::{Definition, Property, any_of, list_of, map_of, object, refer};
-use crate::plan::policy::{Priority, Strategy};
+use crate::plan::policy::{PoolStrategy, Priority};
 
 /// Parts that several blocks share.
 pub(super) fn definitions() -> Vec<Definition> {
@@ -85,7 +85,7 @@ fn pool() -> Value {
         ("max_age", "Closed when so old.", time()),
         ("max_requests", "Closed after so many.", count(1, u64::MAX / 2)),
         ("keep_alive", "false: a connection for each request.", refer("truth")),
-        ("strategy", "Whose they are.", word(&Strategy::NAMES.map(|(name, _)| name))),
+        ("strategy", "Whose they are.", word(&PoolStrategy::NAMES.map(|(name, _)| name))),
         ("wait", "The most a call waits for one.", time()),
         ("priority", "What is left out first.", refer("priority")),
         ("adaptive", "Its size follows its use.", or_switch(every("`adaptive`"))),

@@ -8,7 +8,7 @@ use maud::{Markup, html};
 use super::super::View;
 use super::super::words::{Say, percent};
 use super::{count, fact, share_bar, sortable, time};
-use crate::plan::policy::Level;
+use crate::plan::policy::DegradationLevel;
 use crate::sinks::client;
 use crate::stats::{Cause, Circuit, Latency};
 use crate::units::{show_count, show_us};
@@ -189,7 +189,7 @@ fn levels(view: &View<'_>) -> Option<Markup> {
         h3 { "Degradation" }
         dl.facts.wide {
             (fact("level", &html! { strong { (level.name()) } }))
-            @for level in Level::ALL {
+            @for level in DegradationLevel::ALL {
                 (fact(level.name(), &html! { (show_us(lasted[level as usize] / 1_000)) }))
             }
         }

@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::Look;
 use super::parts::{nothing, show_share, table, time, title, wrapped};
-use crate::plan::policy::Level;
+use crate::plan::policy::DegradationLevel;
 use crate::sinks::client;
 use crate::sinks::tui::pen::{gauge, span};
 use crate::sinks::tui::table::{Cell, Table, numbers, words};
@@ -54,9 +54,11 @@ fn level(lines: &mut Vec<Line<'static>>, look: &Look<'_>) {
     match client::levels(look.report) {
         None => parts.push(span("unknown: too many events to keep them all", theme.warn())),
         Some((lasted, now)) => {
-            let style = if now == Level::Normal { theme.good() } else { theme.bad() };
+            let style = if now == DegradationLevel::Normal { theme.good() } else { theme.bad() };
             parts.push(span(now.name(), style));
-            for level in Level::ALL.into_iter().filter(|level| lasted[*level as usize] > 0) {
+            for level in
+                DegradationLevel::ALL.into_iter().filter(|level| lasted[*level as usize] > 0)
+            {
                 let text = format!("   {} ", level.name());
                 parts.push(span(text, theme.dim()));
                 parts.push(Span::raw(show_us(lasted[level as usize] / 1_000)));
