@@ -3,7 +3,7 @@
 //! Run with `cargo bench --bench render`. The buffer is reused, as the engine does.
 
 use divan::{Bencher, black_box};
-use manada::plan::template::{Encoding, MAX_ITERATION_WORK, Scope, Template, Value};
+use manada::plan::template::{Encoding, MAX_ITERATION_WORK, RenderScope, Template, Value};
 use manada::seed::{Seed, Stream};
 
 const HEAD: &str = " HTTP/1.1\r\nHost: shop.example:8080\r\nUser-Agent: manada/0.1.0\r\n\
@@ -27,7 +27,7 @@ fn render(bencher: Bencher<'_, '_>, texts: &[(&str, Encoding)]) {
     let mut out = Vec::new();
     bencher.bench_local(|| {
         out.clear();
-        let mut scope = Scope {
+        let mut scope = RenderScope {
             variables: &variables,
             names: &names,
             rng: &mut rng,

@@ -17,7 +17,7 @@ use crate::exit::ExitStatus;
 use crate::host;
 use crate::plan::Plan;
 use crate::plan::forecast::needs::short_of;
-use crate::plan::forecast::{Assumed, Forecast, Refusal, refuse};
+use crate::plan::forecast::{Assumptions, Forecast, MachineShortage, refuse};
 use crate::redact;
 use crate::run;
 use crate::scenario::{self, ScenarioOverrides};
@@ -79,7 +79,8 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             };
         }
     };
-    let mut assumed = Assumed { fallback_s: args.service_time.as_secs_f64(), series_s: Vec::new() };
+    let mut assumed =
+        Assumptions { fallback_s: args.service_time.as_secs_f64(), series_s: Vec::new() };
     if let Some(path) = &args.measured {
         match measured(path, &plan) {
             Ok((series_s, all)) => {
@@ -95,12 +96,12 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     show(args, &plan, &assumed)
 }
 
-fn show(args: &Args, plan: &Plan, assumed: &Assumed) -> ExitStatus {
+fn show(args: &Args, plan: &Plan, assumed: &Assumptions) -> ExitStatus {
     let mut forecast = Forecast::of(plan, assumed);
     let limits = run::limits();
     let refused = refuse(plan, &limits);
     // What is likely, or possible, is no reason to refuse.
-    let sure = |what| refused.iter().any(|refusal: &Refusal| refusal.what == what);
+    let sure = |what| refused.iter().any(|refusal: &MachineShortage| refusal.what == what);
     let likely = short_of(&forecast.expected, &limits);
     for short in likely.iter().filter(|short| !sure(short.what)) {
         forecast.warnings.push(format!("as expected, {short}"));

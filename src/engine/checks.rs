@@ -8,7 +8,7 @@ use super::prepared::PreparedCall;
 use super::redirect;
 use super::shard::Shard;
 use super::user::User;
-use crate::plan::extract::{self, Answer, BodyOf, Part};
+use crate::plan::extract::{self, BodyView, CheckPart, ResponseView};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
@@ -72,7 +72,7 @@ pub(super) fn judge(
     } else {
         Vec::new()
     };
-    let answer = Answer { cookies: &cookies, ..answer(status, exchange, kept) };
+    let answer = ResponseView { cookies: &cookies, ..answer(status, exchange, kept) };
     let step = user.step(call.series);
     let (mut failed, mut first) = (FailedChecks::NONE, None);
     let applied =
@@ -106,12 +106,15 @@ pub(super) fn answer<'a>(
     status: u16,
     exchange: &Exchange,
     kept: &'a ResponseCapture,
-) -> Answer<'a> {
-    Answer {
+) -> ResponseView<'a> {
+    ResponseView {
         status,
         cookies: &[],
         head: &kept.head,
-        body: kept.undecodable().is_none().then(|| BodyOf { bytes: &kept.body, text: kept.text() }),
+        body: kept
+            .undecodable()
+            .is_none()
+            .then(|| BodyView { bytes: &kept.body, text: kept.text() }),
         service: exchange.done - exchange.dispatched,
         first_byte: exchange.first_byte - exchange.dispatched,
     }
@@ -146,11 +149,11 @@ pub(super) fn forget(shard: &Shard, user: &mut User, prepared: &PreparedCall) {
 }
 
 /// The place of a check, expect or capture among all that a call looks at.
-fn place(call: &Call, part: Part) -> usize {
+fn place(call: &Call, part: CheckPart) -> usize {
     match part {
-        Part::Check(index) => index,
-        Part::Expect(index) => call.checks.len() + index,
-        Part::Capture(index) => call.checks.len() + call.expects.len() + index,
+        CheckPart::Check(index) => index,
+        CheckPart::Expect(index) => call.checks.len() + index,
+        CheckPart::Capture(index) => call.checks.len() + call.expects.len() + index,
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::plan::template::{RenderError, Scope, Template, Value};
+use crate::plan::template::{RenderError, RenderScope, Template, Value};
 use crate::plan::transport::{Auth, Proxy, ProxyKind, base64};
 use crate::plan::{Address, Call, RequestBody, Safety, Service};
 
@@ -147,7 +147,7 @@ impl PreparedRequest {
     /// The request for one call: the static bytes, or rendered into `buffer`.
     pub(super) fn render<'b>(
         &'b self,
-        scope: &mut Scope<'_>,
+        scope: &mut RenderScope<'_>,
         buffer: &'b mut Vec<u8>,
         scratch: &mut Vec<u8>,
     ) -> Result<&'b [u8], RenderError> {
@@ -187,7 +187,7 @@ impl PreparedRequest {
 
 fn render_parts(
     parts: &[HeadPart],
-    scope: &mut Scope<'_>,
+    scope: &mut RenderScope<'_>,
     buffer: &mut Vec<u8>,
     scratch: &mut Vec<u8>,
 ) -> Result<(), RenderError> {
@@ -209,7 +209,7 @@ fn render_parts(
 fn render_signed(
     body: Option<&Template>,
     fixed_body: &[u8],
-    scope: &mut Scope<'_>,
+    scope: &mut RenderScope<'_>,
     buffer: &[u8],
 ) -> Result<Vec<u8>, RenderError> {
     let mut bytes = fixed_body.to_vec();

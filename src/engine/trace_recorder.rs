@@ -14,7 +14,7 @@ use super::request::split_line;
 use super::shard::Shard;
 use super::user::User;
 use crate::event::{MAX_TRACE_EVENTS, TraceEvent, TracedCall};
-use crate::plan::extract::{Check, Reading, What};
+use crate::plan::extract::{Check, CheckCondition, ParsedResponse};
 use crate::plan::flow::Choice;
 use crate::redact::{MASK, Redactor};
 use crate::stats::{AttemptOutcome, CallResult, Exchange, outcome};
@@ -165,7 +165,7 @@ impl TraceRecorder {
             let AttemptOutcome::Responded(status) = exchange.outcome else { return None };
             let check = call.checks.iter().chain(&call.expects).nth(place)?;
             let answer = checks::answer(status, exchange, kept);
-            let text = check.found(&Reading::new(answer)).filter(|_| !held(place))?;
+            let text = check.found(&ParsedResponse::new(answer)).filter(|_| !held(place))?;
             if is_sensitive(&redactor, check) {
                 return Some(MASK.to_owned());
             }
@@ -221,8 +221,8 @@ impl TraceRecorder {
 /// Whether what a check looks at has a sensitive name: a header, or a key of a path.
 fn is_sensitive(redactor: &Redactor<'_>, check: &Check) -> bool {
     match &check.what {
-        What::Header(name, _) => redactor.is_sensitive(name),
-        What::Json(..) => {
+        CheckCondition::Header(name, _) => redactor.is_sensitive(name),
+        CheckCondition::Json(..) => {
             let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
             check.name.split(|c| !is_part(c)).any(|word| redactor.is_sensitive(word))
         }

@@ -14,7 +14,7 @@ use crate::clock::Time;
 use crate::curve::Distribution;
 use crate::plan::Load;
 use crate::plan::flow::Session;
-use crate::plan::template::{MAX_ITERATION_WORK, Scope, Value};
+use crate::plan::template::{MAX_ITERATION_WORK, RenderScope, Value};
 use crate::plan::transport::LinkProfile;
 use crate::resilience::RateLimiter;
 use crate::seed::{Rng, Seed, Stream};
@@ -198,8 +198,8 @@ impl User {
     }
 
     /// What a template may read in what is intended `at` that time.
-    pub(super) fn scope<'a>(&'a mut self, shard: &'a Shard, at: Time) -> Scope<'a> {
-        Scope {
+    pub(super) fn scope<'a>(&'a mut self, shard: &'a Shard, at: Time) -> RenderScope<'a> {
+        RenderScope {
             variables: &self.variables,
             names: &shard.plan.archetypes[self.archetype].variables,
             rng: &mut self.rng,

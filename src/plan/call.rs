@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::extract::{Capture, Check, Source};
+use super::extract::{Capture, CaptureSource, Check};
 use super::policy::Priority;
 use super::template::Template;
 use crate::curve::Distribution;
@@ -101,7 +101,7 @@ impl Call {
 
     /// Whether a capture looks for a cookie.
     pub fn looks_at_cookies(&self) -> bool {
-        self.captures.iter().any(|capture| matches!(capture.source, Source::Cookie(_)))
+        self.captures.iter().any(|capture| matches!(capture.source, CaptureSource::Cookie(_)))
     }
 
     /// Whether `status` is one that this call's checks or expects name as wanted.

@@ -40,7 +40,7 @@ use crate::event::control::MAX_PENDING;
 use crate::event::{ControlRequest, GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::exit::ExitStatus;
 use crate::host;
-use crate::plan::forecast::{self, Limits};
+use crate::plan::forecast::{self, MachineLimits};
 use crate::plan::{Address, Archetype, Load, Plan, ServiceTarget};
 use crate::sinks::SinkSet;
 use crate::stats::delta::Halt;
@@ -285,9 +285,9 @@ fn machine() -> Vec<(String, String)> {
 }
 
 /// What this machine gives to a run, its soft limits raised.
-pub fn limits() -> Limits {
+pub fn limits() -> MachineLimits {
     let facts = host::Facts::read();
-    Limits {
+    MachineLimits {
         descriptors: host::raise_descriptors().or(facts.descriptors()),
         ports: facts.ports(),
         memory: facts.memory(),

@@ -9,8 +9,8 @@ use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKey, NodeKind};
 #[cfg(feature = "css")]
-use crate::plan::extract::Css;
-use crate::plan::extract::{Capture, Path, Pick, Source};
+use crate::plan::extract::CssSelector;
+use crate::plan::extract::{Capture, CaptureSource, JsonPath, MatchPick};
 
 /// The longest CSS selector; its parser takes stack for each of its brackets.
 #[cfg(feature = "css")]
@@ -40,16 +40,16 @@ fn capture(
 ) -> Option<Capture> {
     let mut fields =
         Fields::like(review, node, "a capture", "`{ json: \"$.id\" }` or `{ header: location }`")?;
-    let json = fields.take("json").map(|node| path(review, node).map(Source::Json));
+    let json = fields.take("json").map(|node| path(review, node).map(CaptureSource::Json));
     let regex = fields.take("regex").map(|node| regex(review, node));
     let group = fields.entry("group");
     let header = fields.take("header").map(|node| {
         let name = fields::fixed(review, node, "the name of a header")?;
-        Some(Source::Header(name.to_owned()))
+        Some(CaptureSource::Header(name.to_owned()))
     });
     let cookie = fields.take("cookie").map(|node| {
         let name = fields::fixed(review, node, "the name of a cookie")?;
-        Some(Source::Cookie(name.to_owned()))
+        Some(CaptureSource::Cookie(name.to_owned()))
     });
     let (selector, attribute) = (fields.take("css"), fields.take("attribute"));
     let css = selector.map(|node| css(review, node, attribute));
@@ -60,7 +60,7 @@ fn capture(
         review.mistake(key.span, "a `group` belongs to a `regex`");
     }
     let regex = regex.map(|regex| group_of(review, regex?, group.map(|(_, node)| node)));
-    let sources: Vec<Option<Source>> =
+    let sources: Vec<Option<CaptureSource>> =
         [json, regex, header, cookie, css].into_iter().flatten().collect();
     if sources.len() != 1 && review.count() == before {
         review.mistake(node.span, "a capture looks in one place").expected(
@@ -72,14 +72,16 @@ fn capture(
         variable: names.iter().position(|name| *name == key.name)?,
         name: format!("capture {}", key.name),
         source: sources.into_iter().next()??,
-        pick: pick.unwrap_or(Some(Pick::default()))?,
+        pick: pick.unwrap_or(Some(MatchPick::default()))?,
     })
 }
 
 /// The group that is kept: the one that is named, else the first, else all of it.
-fn group_of(review: &mut Diagnostics, regex: Regex, group: Option<&Node>) -> Option<Source> {
+fn group_of(review: &mut Diagnostics, regex: Regex, group: Option<&Node>) -> Option<CaptureSource> {
     let groups = regex.captures_len() as u64 - 1;
-    let Some(node) = group else { return Some(Source::Regex(regex, groups.min(1) as usize)) };
+    let Some(node) = group else {
+        return Some(CaptureSource::Regex(regex, groups.min(1) as usize));
+    };
     if let NodeKind::Text(name) = &node.kind {
         let names: Vec<&str> = regex.capture_names().flatten().collect();
         let index = regex.capture_names().position(|known| known == Some(name.as_str()));
@@ -90,10 +92,10 @@ fn group_of(review: &mut Diagnostics, regex: Regex, group: Option<&Node>) -> Opt
                 names => format!("one of {}", fields::list_names(names)),
             });
         }
-        return index.map(|index| Source::Regex(regex, index));
+        return index.map(|index| CaptureSource::Regex(regex, index));
     }
     let index = fields::count(review, node, 0, groups)?;
-    Some(Source::Regex(regex, index as usize))
+    Some(CaptureSource::Regex(regex, index as usize))
 }
 
 /// A regular expression over bytes, in time linear in what it looks at.
@@ -116,7 +118,7 @@ pub(super) fn regex(review: &mut Diagnostics, node: &Node) -> Option<Regex> {
 }
 
 #[cfg(feature = "css")]
-fn css(review: &mut Diagnostics, node: &Node, attribute: Option<&Node>) -> Option<Source> {
+fn css(review: &mut Diagnostics, node: &Node, attribute: Option<&Node>) -> Option<CaptureSource> {
     let text = fields::fixed(review, node, "a CSS selector such as \"input[name=csrf]\"")?;
     let attribute = match attribute {
         Some(node) => Some(fields::fixed(review, node, "the name of an attribute")?.to_owned()),
@@ -127,8 +129,8 @@ fn css(review: &mut Diagnostics, node: &Node, attribute: Option<&Node>) -> Optio
         review.mistake(node.span, message).expected("one such as \"form input[name=csrf]\"");
         return None;
     }
-    match Css::parse(text) {
-        Some(selector) => Some(Source::Css(selector, attribute)),
+    match CssSelector::parse(text) {
+        Some(selector) => Some(CaptureSource::Css(selector, attribute)),
         None => {
             let message = format!("`{}` is no CSS selector", fields::short(text));
             review.mistake(node.span, message).expected("one such as \"form input[name=csrf]\"");
@@ -138,24 +140,24 @@ fn css(review: &mut Diagnostics, node: &Node, attribute: Option<&Node>) -> Optio
 }
 
 #[cfg(not(feature = "css"))]
-fn css(review: &mut Diagnostics, node: &Node, _attribute: Option<&Node>) -> Option<Source> {
+fn css(review: &mut Diagnostics, node: &Node, _attribute: Option<&Node>) -> Option<CaptureSource> {
     review
         .mistake(node.span, "this program was built without CSS selectors")
         .help("build it with `--features css`, or use `regex`");
     None
 }
 
-fn pick(review: &mut Diagnostics, node: &Node) -> Option<Pick> {
+fn pick(review: &mut Diagnostics, node: &Node) -> Option<MatchPick> {
     match fields::scalar(node) {
-        Some("first") => Some(Pick::First),
-        Some("last") => Some(Pick::Last),
-        Some("random") => Some(Pick::Random),
-        Some("all") => Some(Pick::All),
+        Some("first") => Some(MatchPick::First),
+        Some("last") => Some(MatchPick::Last),
+        Some("random") => Some(MatchPick::Random),
+        Some("all") => Some(MatchPick::All),
         _ => wrong(review, node, "one of `first`, `last`, `random`, `all`"),
     }
 }
 
-fn path(review: &mut Diagnostics, node: &Node) -> Option<Path> {
+fn path(review: &mut Diagnostics, node: &Node) -> Option<JsonPath> {
     let text = fields::fixed(review, node, "a JSONPath such as \"$.items[0].id\"")?;
     parse_path(text)
         .map_err(|problem| {
@@ -167,7 +169,7 @@ fn path(review: &mut Diagnostics, node: &Node) -> Option<Path> {
 }
 
 /// Parses a JSONPath within bounds.
-pub(super) fn parse_path(text: &str) -> Result<Path, String> {
+pub(super) fn parse_path(text: &str) -> Result<JsonPath, String> {
     if !text.starts_with('$') {
         return Err("it does not begin with `$`".to_owned());
     }
@@ -178,7 +180,7 @@ pub(super) fn parse_path(text: &str) -> Result<Path, String> {
     if count('?') > MAX_NESTED || count('(') > 2 * MAX_NESTED {
         return Err("it has too many filters or brackets".to_owned());
     }
-    text.parse::<Path>().map_err(|error| match error.message() {
+    text.parse::<JsonPath>().map_err(|error| match error.message() {
         "parser error" => {
             let rest = text.get(error.position()..).unwrap_or_default();
             format!("it cannot be read from `{}` on", fields::short(rest))

@@ -11,7 +11,7 @@ use super::capture::{parse_path, regex};
 use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKey, NodeKind};
-use crate::plan::extract::{Check, Text, Timing, What, exact};
+use crate::plan::extract::{Check, CheckCondition, CheckedTime, TextCondition, exact};
 use crate::units;
 use crate::verdict::Op;
 
@@ -30,7 +30,8 @@ pub(super) fn checks(review: &mut Diagnostics, node: &Node) -> Vec<Check> {
         json(review, node, &mut checks);
     }
     checks.extend(fields.take("size").and_then(|node| size(review, node)));
-    for (key, timing) in [("service", Timing::Service), ("first_byte", Timing::FirstByte)] {
+    for (key, timing) in [("service", CheckedTime::Service), ("first_byte", CheckedTime::FirstByte)]
+    {
         checks.extend(fields.take(key).and_then(|node| time(review, node, key, timing)));
     }
     fields.finish(review);
@@ -59,7 +60,7 @@ fn status(review: &mut Diagnostics, node: &Node) -> Option<Check> {
         }
     }
     let name = format!("status is {}", shown.join(" or "));
-    Some(Check { name, what: What::Status(wanted) })
+    Some(Check { name, what: CheckCondition::Status(wanted) })
 }
 
 fn headers(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
@@ -75,15 +76,15 @@ fn header(review: &mut Diagnostics, key: &NodeKey, node: &Node, checks: &mut Vec
     if !matches!(node.kind, NodeKind::Map(_)) {
         if let Some(text) = fields::fixed(review, node, "a header's value") {
             let label = format!("header {name} is \"{}\"", review.shown(name, text));
-            let text = Text::Equals(text.to_owned());
-            checks.push(Check { name: label, what: What::Header(name.clone(), text) });
+            let text = TextCondition::Equals(text.to_owned());
+            checks.push(Check { name: label, what: CheckCondition::Header(name.clone(), text) });
         }
         return;
     }
     let Some(mut fields) = Fields::of(review, node, "a header's check") else { return };
     for (label, text) in texts(review, &mut fields, (name, "a header's value")) {
         let label = format!("header {name} {label}");
-        checks.push(Check { name: label, what: What::Header(name.clone(), text) });
+        checks.push(Check { name: label, what: CheckCondition::Header(name.clone(), text) });
     }
     fields.finish(review);
 }
@@ -94,7 +95,7 @@ fn body(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     let Some(mut fields) = Fields::like(review, node, "a body's check", expected) else { return };
     let before = checks.len();
     for (label, text) in texts(review, &mut fields, ("", "the body")) {
-        checks.push(Check { name: format!("body {label}"), what: What::Body(text) });
+        checks.push(Check { name: format!("body {label}"), what: CheckCondition::Body(text) });
     }
     if let Some(node) = fields.take("json") {
         json(review, node, checks);
@@ -112,12 +113,12 @@ fn texts(
     review: &mut Diagnostics,
     fields: &mut Fields<'_>,
     (key, what): (&str, &str),
-) -> Vec<(String, Text)> {
-    type Make = fn(String) -> Text;
+) -> Vec<(String, TextCondition)> {
+    type Make = fn(String) -> TextCondition;
     let kinds: [(&str, &str, Make); 3] = [
-        ("equals", "is", Text::Equals),
-        ("contains", "contains", Text::Contains),
-        ("lacks", "lacks", Text::Lacks),
+        ("equals", "is", TextCondition::Equals),
+        ("contains", "contains", TextCondition::Contains),
+        ("lacks", "lacks", TextCondition::Lacks),
     ];
     let mut found = Vec::new();
     for (key, verb, make) in kinds {
@@ -132,7 +133,7 @@ fn texts(
     {
         found.push((
             format!("matches /{}/", review.shown(key, regex.as_str())),
-            Text::Matches(regex),
+            TextCondition::Matches(regex),
         ));
     }
     found
@@ -156,7 +157,7 @@ fn json(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
         let of = if says_nothing { "" } else { key.name.as_str() };
         let shown = review.shown(of, &exact::show(&wanted));
         let name = format!("json {} is {shown}", key.name);
-        checks.push(Check { name, what: What::Json(path, wanted) });
+        checks.push(Check { name, what: CheckCondition::Json(path, wanted) });
     }
 }
 
@@ -182,17 +183,17 @@ fn size(review: &mut Diagnostics, node: &Node) -> Option<Check> {
     let Some((op, limit)) = bound(text, |text| units::parse_size(text).ok()) else {
         return wrong(review, node, expected);
     };
-    Some(Check { name: format!("size {text}"), what: What::Size(op, limit) })
+    Some(Check { name: format!("size {text}"), what: CheckCondition::Size(op, limit) })
 }
 
-fn time(review: &mut Diagnostics, node: &Node, key: &str, timing: Timing) -> Option<Check> {
+fn time(review: &mut Diagnostics, node: &Node, key: &str, timing: CheckedTime) -> Option<Check> {
     let expected = "a bound such as \"< 1s\"";
     let text = fields::fixed(review, node, expected)?;
     let Some((op, limit)) = bound(text, |text| units::parse_duration(text).ok()) else {
         return wrong(review, node, expected);
     };
     let limit: Duration = limit;
-    Some(Check { name: format!("{key} {text}"), what: What::Time(timing, op, limit) })
+    Some(Check { name: format!("{key} {text}"), what: CheckCondition::Time(timing, op, limit) })
 }
 
 fn bound<T>(text: &str, limit: impl Fn(&str) -> Option<T>) -> Option<(Op, T)> {

@@ -11,10 +11,10 @@ use super::policy::PlacedPattern;
 use crate::plan::data::{AtEnd, ShortSource, short_sources as short_sources_of};
 use crate::plan::endpoint_pattern::MAX_ENDPOINTS;
 use crate::plan::flow::Session;
-use crate::plan::forecast::feeds::{Feeding, feeds};
-use crate::plan::forecast::load::{Made, made};
+use crate::plan::forecast::feeds::{FeedDemand, feeds};
+use crate::plan::forecast::load::{WorkloadVolume, made};
 use crate::plan::forecast::pass::pass;
-use crate::plan::forecast::{Assumed, visits::View};
+use crate::plan::forecast::{Assumptions, visits::VisitAssumptions};
 use crate::plan::{Archetype, Endpoint, Endpoints, Load, Plan};
 use crate::units::show_duration;
 use crate::verdict::threshold::{Metric, Op, Threshold};
@@ -137,10 +137,11 @@ fn rows(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     if plan.archetypes.iter().all(|archetype| archetype.data.is_empty()) {
         return;
     }
-    let assumed = Assumed { fallback_s: 0.0, series_s: Vec::new() };
+    let assumed = Assumptions { fallback_s: 0.0, series_s: Vec::new() };
     let count = 0..plan.workloads.len();
-    let made: Vec<Made> = count.map(|index| made(plan, index, View::EXPECTED, &assumed)).collect();
-    let mut fed: std::vec::IntoIter<Feeding> = feeds(plan, &made).into_iter();
+    let made: Vec<WorkloadVolume> =
+        count.map(|index| made(plan, index, VisitAssumptions::EXPECTED, &assumed)).collect();
+    let mut fed: std::vec::IntoIter<FeedDemand> = feeds(plan, &made).into_iter();
     let mut said: Vec<SourceSpan> = Vec::new();
     for (workload, made) in plan.workloads.iter().zip(&made) {
         for share in &workload.shares {
@@ -222,7 +223,7 @@ fn manners(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
             }
         }
         let (Some(pace), Some(span), true) = (archetype.pace, marks.pace, closed) else { continue };
-        let walk = pass(archetype, archetype.sections.flow, View::EXPECTED, &|_| 0.0);
+        let walk = pass(archetype, archetype.sections.flow, VisitAssumptions::EXPECTED, &|_| 0.0);
         let own_s = walk.map_or(0.0, |walk| walk.stay_s());
         if own_s > pace.as_secs_f64() {
             let own = show_duration(Duration::from_secs_f64(own_s));

@@ -124,7 +124,7 @@ fn render(
 ) -> String {
     let mut rng = plan.seed.rng(crate::seed::Stream::Content, 0, 0);
     let variables = vec![Some(value); plan.archetypes[0].variables.len()];
-    let mut scope = crate::plan::template::Scope {
+    let mut scope = crate::plan::template::RenderScope {
         variables: &variables,
         names: &plan.archetypes[0].variables,
         rng: &mut rng,

@@ -10,7 +10,7 @@ use super::summary::{heading, label};
 use super::table::{Align, Table};
 use crate::plan::Plan;
 use crate::plan::forecast::needs::OWN_DESCRIPTORS;
-use crate::plan::forecast::{Basis, Forecast, Limits, Loading, Refusal};
+use crate::plan::forecast::{Basis, Forecast, MachineLimits, MachineShortage, WorkloadForecast};
 use crate::units::{show_bytes, show_count, show_duration, show_rate, show_us};
 
 /// What is shown beside the forecast itself.
@@ -21,9 +21,9 @@ pub struct Outlook<'a> {
     /// What would happen.
     pub forecast: &'a Forecast,
     /// What this machine gives.
-    pub limits: Limits,
+    pub limits: MachineLimits,
     /// What it has too little of.
-    pub refused: &'a [Refusal],
+    pub refused: &'a [MachineShortage],
     /// The tier, how many shards, and why.
     pub tier: (&'static str, usize, &'a str),
 }
@@ -107,7 +107,7 @@ fn sign(forecast: &Forecast, workload: Option<&str>) -> &'static str {
     }
 }
 
-fn load_line(one: &Loading, calls: &str) -> String {
+fn load_line(one: &WorkloadForecast, calls: &str) -> String {
     let sign = if one.exact { "" } else { "~" };
     let spread =
         if one.spread > 0.0 { format!(" ± {}", number(one.spread)) } else { String::new() };

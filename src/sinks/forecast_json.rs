@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::forecast::Outlook;
 use crate::host::Finding;
 use crate::plan::forecast::needs::PortNeed;
-use crate::plan::forecast::{Basis, Loading, Needs, Stepping};
+use crate::plan::forecast::{Basis, MachineNeeds, SeriesForecast, WorkloadForecast};
 
 /// The document of `plan --json`.
 pub fn document(outlook: &Outlook<'_>) -> Value {
@@ -57,7 +57,7 @@ pub fn document(outlook: &Outlook<'_>) -> Value {
     document
 }
 
-fn workload(one: &Loading) -> Value {
+fn workload(one: &WorkloadForecast) -> Value {
     json!({
         "name": one.name, "model": one.model, "start_s": one.start_s, "end_s": one.end_s,
         "peak": one.peak, "levels": one.levels,
@@ -67,7 +67,7 @@ fn workload(one: &Loading) -> Value {
     })
 }
 
-fn step(one: &Stepping) -> Value {
+fn step(one: &SeriesForecast) -> Value {
     let basis = match one.basis {
         Basis::Exact => "exact",
         Basis::Guess => "guess",
@@ -79,7 +79,7 @@ fn step(one: &Stepping) -> Value {
     })
 }
 
-fn needs(needs: &Needs) -> Value {
+fn needs(needs: &MachineNeeds) -> Value {
     let port =
         |port: &PortNeed| json!({ "address": port.address, "connections": port.connections });
     let ports: Vec<Value> = needs.ports.iter().map(port).collect();

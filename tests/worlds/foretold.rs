@@ -4,7 +4,7 @@
 
 use manada::event::Report;
 use manada::plan::Plan;
-use manada::plan::forecast::{Assumed, Basis, Forecast, Stepping};
+use manada::plan::forecast::{Assumptions, Basis, Forecast, SeriesForecast};
 use manada::units::{parse_duration, parse_share};
 use serde::Deserialize;
 
@@ -22,7 +22,7 @@ pub struct Foretold {
 pub fn wrong(foretold: &Foretold, plan: &Plan, report: &Report) -> Vec<String> {
     let fallback_s = parse_duration(&foretold.service).unwrap().as_secs_f64();
     let within = parse_share(&foretold.within).unwrap();
-    let forecast = Forecast::of(plan, &Assumed { fallback_s, series_s: Vec::new() });
+    let forecast = Forecast::of(plan, &Assumptions { fallback_s, series_s: Vec::new() });
     let mut wrong = Vec::new();
     let mut compare = |what: &str, said: f64, spread: f64, came: u64| {
         if (said - came as f64).abs() > said * within + spread + 1e-6 {
@@ -41,7 +41,7 @@ pub fn wrong(foretold: &Foretold, plan: &Plan, report: &Report) -> Vec<String> {
         compare("calls", calls, spread * each, snapshot.calls().made);
     }
     if plan.warmup.is_zero() && dropped == 0.0 {
-        let known = |(said, _): &(&Stepping, _)| said.basis == Basis::Exact;
+        let known = |(said, _): &(&SeriesForecast, _)| said.basis == Basis::Exact;
         for (said, came) in forecast.steps.iter().zip(&snapshot.measured.steps).filter(known) {
             let made = came.as_ref().map_or(0, |step| step.calls.made);
             // What is drawn varies like a count of rare events.

@@ -7,8 +7,8 @@ use regex::bytes::Regex;
 use serde_json::Value as Json;
 
 #[cfg(feature = "css")]
-use super::Css;
-use super::{MAX_CAPTURE, MAX_SEARCHES, Path, Reading, TooComplex, to_value};
+use super::CssSelector;
+use super::{JsonPath, MAX_CAPTURE, MAX_SEARCHES, ParsedResponse, TooComplex, to_value};
 use crate::plan::template::Value;
 use crate::seed::Rng;
 
@@ -24,31 +24,31 @@ pub struct Capture {
     /// of this name.
     pub name: String,
     /// Where it is looked for.
-    pub source: Source,
+    pub source: CaptureSource,
     /// Which of several finds is kept.
-    pub pick: Pick,
+    pub pick: MatchPick,
 }
 
 /// Where a capture looks.
 #[derive(Clone, Debug)]
-pub enum Source {
+pub enum CaptureSource {
     /// A header by name.
     Header(String),
     /// A cookie by name: as this answer sets it, else as the user has it.
     Cookie(String),
     /// The nodes a JSONPath finds in the body (RFC 9535).
-    Json(Path),
+    Json(JsonPath),
     /// A group of a regular expression in the body; group 0 is all of it.
     Regex(Regex, usize),
     /// The elements of an HTML body that a CSS selector finds: an attribute of theirs, or their
     /// text.
     #[cfg(feature = "css")]
-    Css(Css, Option<String>),
+    Css(CssSelector, Option<String>),
 }
 
 /// Which of several finds is kept.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pick {
+pub enum MatchPick {
     /// The first.
     #[default]
     First,
@@ -62,33 +62,33 @@ pub enum Pick {
 
 impl Capture {
     /// What it finds; `None` is a failed check.
-    pub fn find(&self, reading: &Reading<'_>, rng: &mut Rng) -> Option<Value> {
+    pub fn find(&self, reading: &ParsedResponse<'_>, rng: &mut Rng) -> Option<Value> {
         match &self.source {
-            Source::Header(name) => {
+            CaptureSource::Header(name) => {
                 let found: Vec<_> = reading.headers(name).collect();
                 self.text(found.iter().map(|value| &**value).collect(), rng)
             }
-            Source::Cookie(name) => {
+            CaptureSource::Cookie(name) => {
                 let set: Vec<String> = reading.set_cookies(name).collect();
                 let had = reading.answer.cookies.iter().filter(|(own, _)| own == name);
                 let had = had.map(|(_, value)| value.as_str());
                 let set: Vec<&str> = set.iter().map(String::as_str).collect();
                 self.text(if set.is_empty() { had.collect() } else { set }, rng)
             }
-            Source::Json(path) => {
+            CaptureSource::Json(path) => {
                 let found = reading.at(path)?;
                 self.pick.of(&found, rng, |node| weight(node), |node| to_value(node))
             }
-            Source::Regex(regex, group) => {
+            CaptureSource::Regex(regex, group) => {
                 let body = reading.searched()?;
-                let most = if self.pick == Pick::First { 1 } else { MAX_FINDS };
+                let most = if self.pick == MatchPick::First { 1 } else { MAX_FINDS };
                 let found = reading.within(finds(regex, body, most, *group))?;
                 self.text(found, rng)
             }
             #[cfg(feature = "css")]
-            Source::Css(selector, attribute) => {
+            CaptureSource::Css(selector, attribute) => {
                 let page = reading.html()?;
-                let most = if self.pick == Pick::First { 1 } else { MAX_FINDS };
+                let most = if self.pick == MatchPick::First { 1 } else { MAX_FINDS };
                 let found = reading.within(selector.find(page, attribute.as_deref(), most))?;
                 self.text(found.iter().map(String::as_str).collect(), rng)
             }
@@ -122,7 +122,7 @@ fn finds<'b>(
     Ok(found)
 }
 
-impl Source {
+impl CaptureSource {
     /// Whether it reads headers.
     pub fn needs_head(&self) -> bool {
         matches!(self, Self::Header(_) | Self::Cookie(_))
@@ -134,7 +134,7 @@ impl Source {
     }
 }
 
-impl Pick {
+impl MatchPick {
     fn of<T>(
         self,
         found: &[T],

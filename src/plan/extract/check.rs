@@ -7,7 +7,7 @@ use std::time::Duration;
 use regex::bytes::Regex;
 use serde_json::Value as Json;
 
-use super::{Path, Reading, exact};
+use super::{JsonPath, ParsedResponse, exact};
 use crate::units::show_us;
 use crate::verdict::Op;
 
@@ -17,29 +17,29 @@ pub struct Check {
     /// How reports call it: `status is 200`.
     pub name: String,
     /// The condition.
-    pub what: What,
+    pub what: CheckCondition,
 }
 
 /// The conditions.
 #[derive(Clone, Debug)]
-pub enum What {
+pub enum CheckCondition {
     /// The status is one of these.
     Status(Vec<u16>),
     /// Some header of this name has a value that matches.
-    Header(String, Text),
+    Header(String, TextCondition),
     /// The body matches.
-    Body(Text),
+    Body(TextCondition),
     /// The first node the path finds equals the value.
-    Json(Path, Json),
+    Json(JsonPath, Json),
     /// The decoded body has so many bytes.
     Size(Op, u64),
     /// A time of the exchange compares so.
-    Time(Timing, Op, Duration),
+    Time(CheckedTime, Op, Duration),
 }
 
 /// The times of an exchange that can be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Timing {
+pub enum CheckedTime {
     /// From dispatch to the last byte.
     Service,
     /// From dispatch to the first byte.
@@ -48,7 +48,7 @@ pub enum Timing {
 
 /// A condition on a text.
 #[derive(Clone, Debug)]
-pub enum Text {
+pub enum TextCondition {
     /// It is this.
     Equals(String),
     /// This is somewhere in it.
@@ -61,31 +61,31 @@ pub enum Text {
 
 impl Check {
     /// Whether it holds.
-    pub fn holds(&self, reading: &Reading<'_>) -> bool {
+    pub fn holds(&self, reading: &ParsedResponse<'_>) -> bool {
         let answer = &reading.answer;
         match &self.what {
-            What::Status(wanted) => wanted.contains(&answer.status),
-            What::Header(name, text @ Text::Lacks(_)) => {
+            CheckCondition::Status(wanted) => wanted.contains(&answer.status),
+            CheckCondition::Header(name, text @ TextCondition::Lacks(_)) => {
                 reading.headers(name).all(|value| text.matches(value.as_bytes()))
             }
-            What::Header(name, text) => {
+            CheckCondition::Header(name, text) => {
                 reading.headers(name).any(|value| text.matches(value.as_bytes()))
             }
-            What::Body(text @ Text::Matches(_)) => {
+            CheckCondition::Body(text @ TextCondition::Matches(_)) => {
                 reading.searched().is_some_and(|body| text.matches(body))
             }
-            What::Body(text) => reading.text().is_some_and(|body| text.matches(body)),
-            What::Json(path, wanted) => {
+            CheckCondition::Body(text) => reading.text().is_some_and(|body| text.matches(body)),
+            CheckCondition::Json(path, wanted) => {
                 let found = reading.at(path).unwrap_or_default();
                 found.first().is_some_and(|node| same(node, wanted))
             }
-            What::Size(op, limit) => {
+            CheckCondition::Size(op, limit) => {
                 answer.body.is_some_and(|body| op.holds(body.bytes.len() as f64, *limit as f64))
             }
-            What::Time(timing, op, limit) => {
+            CheckCondition::Time(timing, op, limit) => {
                 let time = match timing {
-                    Timing::Service => answer.service,
-                    Timing::FirstByte => answer.first_byte,
+                    CheckedTime::Service => answer.service,
+                    CheckedTime::FirstByte => answer.first_byte,
                 };
                 op.holds(time.as_secs_f64() * 1e6, limit.as_secs_f64() * 1e6)
             }
@@ -95,32 +95,32 @@ impl Check {
 
 impl Check {
     /// What a check that did not hold found instead, in words; `None` where the body says it.
-    pub fn found(&self, reading: &Reading<'_>) -> Option<String> {
+    pub fn found(&self, reading: &ParsedResponse<'_>) -> Option<String> {
         let answer = &reading.answer;
         match &self.what {
-            What::Status(_) => Some(format!("status {}", answer.status)),
-            What::Header(name, _) => {
+            CheckCondition::Status(_) => Some(format!("status {}", answer.status)),
+            CheckCondition::Header(name, _) => {
                 let values: Vec<_> = reading.headers(name).collect();
                 Some(match values.as_slice() {
                     [] => format!("no header `{name}`"),
                     values => values.join(", "),
                 })
             }
-            What::Body(_) => None,
-            What::Json(path, _) => Some(match reading.at(path) {
+            CheckCondition::Body(_) => None,
+            CheckCondition::Json(path, _) => Some(match reading.at(path) {
                 None => "a body that is no JSON".to_owned(),
                 Some(nodes) => nodes
                     .first()
                     .map_or("nothing at this path".to_owned(), |node| exact::show(node)),
             }),
-            What::Size(..) => Some(match answer.body {
+            CheckCondition::Size(..) => Some(match answer.body {
                 Some(body) => format!("{} bytes", body.bytes.len()),
                 None => "a body that could not be decoded".to_owned(),
             }),
-            What::Time(timing, ..) => {
+            CheckCondition::Time(timing, ..) => {
                 let time = match timing {
-                    Timing::Service => answer.service,
-                    Timing::FirstByte => answer.first_byte,
+                    CheckedTime::Service => answer.service,
+                    CheckedTime::FirstByte => answer.first_byte,
                 };
                 Some(show_us(u64::try_from(time.as_micros()).unwrap_or(u64::MAX)))
             }
@@ -128,7 +128,7 @@ impl Check {
     }
 }
 
-impl Text {
+impl TextCondition {
     fn matches(&self, value: &[u8]) -> bool {
         let holds = |part: &str| memchr::memmem::find(value, part.as_bytes()).is_some();
         match self {
@@ -140,7 +140,7 @@ impl Text {
     }
 }
 
-impl What {
+impl CheckCondition {
     /// Whether it reads headers.
     pub fn needs_head(&self) -> bool {
         matches!(self, Self::Header(..))

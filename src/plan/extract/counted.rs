@@ -17,18 +17,18 @@ use selectors::{Element, OpaqueElement};
 
 /// An element, and the visits that are left to the selector at hand.
 #[derive(Clone, Debug)]
-pub(super) struct Counted<'p, 'v> {
+pub(super) struct CountedElement<'p, 'v> {
     element: ElementRef<'p>,
     visits: &'v Cell<u64>,
 }
 
 /// A node of the tree, which scraper does not name itself.
-type Node<'p> = <ElementRef<'p> as Deref>::Target;
+type TreeNode<'p> = <ElementRef<'p> as Deref>::Target;
 
 /// Bytes of an attribute that count as a visit.
 const BYTES: usize = 64;
 
-impl<'p, 'v> Counted<'p, 'v> {
+impl<'p, 'v> CountedElement<'p, 'v> {
     pub(super) fn new(element: ElementRef<'p>, visits: &'v Cell<u64>) -> Self {
         Self { element, visits }
     }
@@ -45,7 +45,7 @@ impl<'p, 'v> Counted<'p, 'v> {
     }
 
     /// The first element of some nodes, each of which is a visit.
-    fn first(&self, nodes: impl Iterator<Item = Node<'p>>) -> Option<Self> {
+    fn first(&self, nodes: impl Iterator<Item = TreeNode<'p>>) -> Option<Self> {
         for node in nodes {
             if !self.charge(1) {
                 return None;
@@ -58,7 +58,7 @@ impl<'p, 'v> Counted<'p, 'v> {
     }
 }
 
-impl Element for Counted<'_, '_> {
+impl Element for CountedElement<'_, '_> {
     type Impl = Simple;
 
     fn opaque(&self) -> OpaqueElement {

@@ -23,11 +23,11 @@ use super::call::Call;
 use super::template::Value;
 use crate::seed::Rng;
 
-pub use capture::{Capture, Pick, Source};
-pub use check::{Check, Text, Timing, What};
+pub use capture::{Capture, CaptureSource, MatchPick};
+pub use check::{Check, CheckCondition, CheckedTime, TextCondition};
 #[cfg(feature = "css")]
-pub use page::Css;
-pub use path::Path;
+pub use page::CssSelector;
+pub use path::JsonPath;
 
 /// The most bytes a captured value may take; a larger one counts as not found.
 pub const MAX_CAPTURE: usize = 64 << 10;
@@ -44,14 +44,14 @@ const MAX_JSON: usize = 2_000_000;
 
 /// A complete answer, as far as it was kept.
 #[derive(Clone, Copy, Debug)]
-pub struct Answer<'a> {
+pub struct ResponseView<'a> {
     /// Its status code.
     pub status: u16,
     /// The raw header block after the status line; empty when nobody asked for it.
     pub head: &'a [u8],
     /// The decoded body, empty if nothing looks at it; `None` when it could not be decoded:
     /// then what looks at it fails.
-    pub body: Option<BodyOf<'a>>,
+    pub body: Option<BodyView<'a>>,
     /// The user's cookies for this service, after this answer; empty when nobody asked for them.
     pub cookies: &'a [(String, String)],
     /// From dispatch to the last byte.
@@ -62,7 +62,7 @@ pub struct Answer<'a> {
 
 /// The body of an answer, its content codings undone.
 #[derive(Clone, Copy, Debug)]
-pub struct BodyOf<'a> {
+pub struct BodyView<'a> {
     /// As its target made it.
     pub bytes: &'a [u8],
     /// The same in UTF-8, or as it came where its charset is not known.
@@ -71,10 +71,10 @@ pub struct BodyOf<'a> {
 
 /// An answer whose body is parsed at most once, by whoever asks first.
 #[derive(Debug)]
-pub struct Reading<'a> {
-    answer: Answer<'a>,
+pub struct ParsedResponse<'a> {
+    answer: ResponseView<'a>,
     json: OnceCell<Option<Json>>,
-    levels: OnceCell<path::Levels>,
+    levels: OnceCell<path::NodesByDepth>,
     #[cfg(feature = "css")]
     html: OnceCell<Option<scraper::Html>>,
     /// Something went beyond its limit.
@@ -87,7 +87,7 @@ struct TooComplex;
 
 /// What came of looking at a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Applied {
+pub struct Evaluation {
     /// All expects held.
     pub as_expected: bool,
     /// Some check or capture would have taken more work than it may; it counts as failed.
@@ -96,7 +96,7 @@ pub struct Applied {
 
 /// Which part of a call a verdict is about, by its index in the call's own list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
+pub enum CheckPart {
     /// `Call::expects`
     Expect(usize),
     /// `Call::checks`
@@ -110,36 +110,36 @@ pub enum Part {
 /// A capture that finds nothing leaves its variable unset.
 pub fn apply(
     call: &Call,
-    answer: Answer<'_>,
+    answer: ResponseView<'_>,
     variables: &mut [Option<Value>],
     rng: &mut Rng,
-    mut each: impl FnMut(Part, bool),
-) -> Applied {
-    let reading = Reading::new(answer);
+    mut each: impl FnMut(CheckPart, bool),
+) -> Evaluation {
+    let reading = ParsedResponse::new(answer);
     let mut as_expected = true;
     for (index, check) in call.expects.iter().enumerate() {
         let held = check.holds(&reading);
         as_expected &= held;
-        each(Part::Expect(index), held);
+        each(CheckPart::Expect(index), held);
     }
     for (index, check) in call.checks.iter().enumerate() {
-        each(Part::Check(index), check.holds(&reading));
+        each(CheckPart::Check(index), check.holds(&reading));
     }
     if as_expected {
         for (index, capture) in call.captures.iter().enumerate() {
             let found = capture.find(&reading, rng);
-            each(Part::Capture(index), found.is_some());
+            each(CheckPart::Capture(index), found.is_some());
             if let Some(variable) = variables.get_mut(capture.variable) {
                 *variable = found;
             }
         }
     }
-    Applied { as_expected, too_complex: reading.is_too_complex.get() }
+    Evaluation { as_expected, too_complex: reading.is_too_complex.get() }
 }
 
-impl<'a> Reading<'a> {
+impl<'a> ParsedResponse<'a> {
     /// Of this answer.
-    pub fn new(answer: Answer<'a>) -> Self {
+    pub fn new(answer: ResponseView<'a>) -> Self {
         Self {
             answer,
             json: OnceCell::new(),
@@ -172,9 +172,9 @@ impl<'a> Reading<'a> {
     }
 
     /// The nodes that a path finds in the body.
-    fn at(&self, path: &Path) -> Option<Vec<&Json>> {
+    fn at(&self, path: &JsonPath) -> Option<Vec<&Json>> {
         let json = self.json()?;
-        self.within(path.query(json, || self.levels.get_or_init(|| path::Levels::of(json))))
+        self.within(path.query(json, || self.levels.get_or_init(|| path::NodesByDepth::of(json))))
     }
 
     /// The body as HTML; any text is some, but not a very long or deep one.

@@ -17,7 +17,7 @@ use scraper::{ElementRef, Html, HtmlTreeSink};
 use selectors::matching::{self, MatchingContext, SelectorCaches};
 use selectors::parser::{ParseRelative, SelectorList};
 
-use super::counted::Counted;
+use super::counted::CountedElement;
 use super::{MAX_CAPTURE, TooComplex};
 
 /// The longest page that is parsed: 4 MiB.
@@ -41,9 +41,9 @@ const CHUNK: usize = 4 << 10;
 
 /// A CSS selector.
 #[derive(Clone, Debug)]
-pub struct Css(SelectorList<Simple>);
+pub struct CssSelector(SelectorList<Simple>);
 
-impl Css {
+impl CssSelector {
     /// Reads a selector; `None` when `text` is none.
     pub fn parse(text: &str) -> Option<Self> {
         let mut parser = cssparser::Parser::new(text);
@@ -75,7 +75,7 @@ impl Css {
         let mut found = Vec::new();
         for node in page.tree.root().descendants() {
             let Some(element) = ElementRef::wrap(node) else { continue };
-            let counted = Counted::new(element, visits);
+            let counted = CountedElement::new(element, visits);
             if self.matches(&counted, &mut caches) {
                 found.extend(match attribute {
                     Some(name) => element.value().attr(name).map(str::to_owned),
@@ -89,7 +89,7 @@ impl Css {
         found
     }
 
-    fn matches(&self, element: &Counted<'_, '_>, caches: &mut SelectorCaches) -> bool {
+    fn matches(&self, element: &CountedElement<'_, '_>, caches: &mut SelectorCaches) -> bool {
         let mut context = MatchingContext::new(
             matching::MatchingMode::Normal,
             None,
@@ -104,7 +104,7 @@ impl Css {
 }
 
 /// The text of an element, as far as it can be captured.
-fn text_of(element: &Counted<'_, '_>) -> String {
+fn text_of(element: &CountedElement<'_, '_>) -> String {
     let mut text = String::new();
     for node in element.element().descendants() {
         if !element.charge(1) || text.len() > 2 * MAX_CAPTURE {
@@ -127,7 +127,8 @@ pub(super) fn parse(body: &[u8]) -> Result<Html, TooComplex> {
     }
     let left = Rc::new(Cell::new(MAX_NODES));
     let text = String::from_utf8_lossy(body);
-    let sink = Sink { tree: HtmlTreeSink::new(Html::new_document()), left: Rc::clone(&left) };
+    let sink =
+        CountingSink { tree: HtmlTreeSink::new(Html::new_document()), left: Rc::clone(&left) };
     let mut parser = parse_document(sink, ParseOpts::default());
     let mut rest: &str = &text;
     while !rest.is_empty() {
@@ -197,13 +198,13 @@ fn raw_end(body: &[u8], name: usize, end: usize) -> usize {
 }
 
 /// scraper's tree, which counts its nodes and levels.
-struct Sink {
+struct CountingSink {
     tree: HtmlTreeSink,
     /// Nodes it may still have; zero when it went beyond a limit.
     left: Rc<Cell<u64>>,
 }
 
-impl Sink {
+impl CountingSink {
     fn count(&self) {
         self.left.set(self.left.get().saturating_sub(1));
     }
@@ -219,7 +220,7 @@ impl Sink {
     }
 }
 
-impl TreeSink for Sink {
+impl TreeSink for CountingSink {
     type Handle = <HtmlTreeSink as TreeSink>::Handle;
     type Output = Html;
     type ElemName<'a> = Ref<'a, QualName>;

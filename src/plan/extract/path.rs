@@ -24,38 +24,38 @@ const DEPTH: usize = 128;
 
 /// A path and the shape of its query.
 #[derive(Clone, Debug)]
-pub struct Path {
+pub struct JsonPath {
     path: JsonPath,
-    shape: Query,
+    shape: PathQuery,
 }
 
 /// The segments of a query.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Query {
+struct PathQuery {
     /// It begins at the root, not at the node that a filter tests.
     is_absolute: bool,
-    segments: Vec<Segment>,
+    segments: Vec<PathSegment>,
 }
 
 /// A step from nodes to their children or descendants.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Segment {
+struct PathSegment {
     descends: bool,
     /// How many selectors it has.
     selectors: u64,
     /// Some selector may take more than one child.
     takes_many: bool,
     /// The queries of its filters.
-    filters: Vec<Query>,
+    filters: Vec<PathQuery>,
     /// Regular expressions in its filters.
     regexes: u64,
 }
 
 /// How many nodes a document has at each depth.
 #[derive(Debug)]
-pub(super) struct Levels([u64; DEPTH + 2]);
+pub(super) struct NodesByDepth([u64; DEPTH + 2]);
 
-impl FromStr for Path {
+impl FromStr for JsonPath {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
@@ -65,14 +65,14 @@ impl FromStr for Path {
     }
 }
 
-impl Path {
+impl JsonPath {
     /// The nodes it finds in `document`, whose levels are counted when they are needed.
     pub(super) fn query<'d>(
         &self,
         document: &'d Json,
-        levels: impl FnOnce() -> &'d Levels,
+        levels: impl FnOnce() -> &'d NodesByDepth,
     ) -> Result<Vec<&'d Json>, TooComplex> {
-        let is_cheap = |segment: &Segment| !segment.descends && !segment.takes_many;
+        let is_cheap = |segment: &PathSegment| !segment.descends && !segment.takes_many;
         let cheap = self.shape.segments.iter().all(is_cheap);
         if !cheap && self.shape.cost(levels(), 0, false) > MAX_VISITS {
             return Err(TooComplex);
@@ -81,10 +81,10 @@ impl Path {
     }
 }
 
-impl Levels {
+impl NodesByDepth {
     /// Counts the nodes of a document.
     pub(super) fn of(document: &Json) -> Self {
-        fn count(node: &Json, depth: usize, levels: &mut Levels) {
+        fn count(node: &Json, depth: usize, levels: &mut NodesByDepth) {
             levels.0[depth.min(DEPTH + 1)] += 1;
             match node {
                 Json::Array(items) => items.iter().for_each(|item| count(item, depth + 1, levels)),
@@ -115,10 +115,10 @@ fn binomial(n: u64, k: u64) -> u64 {
     result
 }
 
-impl Query {
+impl PathQuery {
     /// A bound of the nodes it visits, from nodes that `descents` led to; `many`: from any number
     /// of nodes of the document.
-    fn cost(&self, levels: &Levels, descents: u32, many: bool) -> u64 {
+    fn cost(&self, levels: &NodesByDepth, descents: u32, many: bool) -> u64 {
         let (mut descents, mut many) = (descents, many);
         let (mut selectors, mut cost) = (1u64, 0u64);
         for segment in &self.segments {
@@ -168,13 +168,13 @@ impl Scanner<'_> {
     }
 
     /// From `$` or `@` to the end of its segments.
-    fn query(&mut self) -> Query {
-        let mut query = Query { is_absolute: self.peek() == Some(b'$'), segments: Vec::new() };
+    fn query(&mut self) -> PathQuery {
+        let mut query = PathQuery { is_absolute: self.peek() == Some(b'$'), segments: Vec::new() };
         self.at += 1;
         loop {
             let before = self.at;
             self.skip_blanks();
-            let mut segment = Segment { selectors: 1, ..Segment::default() };
+            let mut segment = PathSegment { selectors: 1, ..PathSegment::default() };
             while self.peek() == Some(b'.') {
                 segment.descends |= self.text.get(self.at + 1) == Some(&b'.');
                 self.at += 1;
@@ -201,7 +201,7 @@ impl Scanner<'_> {
     }
 
     /// `[` selectors `]`
-    fn brackets(&mut self, segment: &mut Segment) {
+    fn brackets(&mut self, segment: &mut PathSegment) {
         self.at += 1;
         let mut depth = 0u32;
         while let Some(byte) = self.peek() {
@@ -225,7 +225,7 @@ impl Scanner<'_> {
         }
     }
 
-    fn regex(&mut self, segment: &mut Segment, length: usize) {
+    fn regex(&mut self, segment: &mut PathSegment, length: usize) {
         segment.regexes += 1;
         self.at += length;
     }
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     fn cost(text: &str, document: &Json) -> u64 {
-        text.parse::<Path>().unwrap().shape.cost(&Levels::of(document), 0, false)
+        text.parse::<JsonPath>().unwrap().shape.cost(&NodesByDepth::of(document), 0, false)
     }
 
     /// The nodes that a path of descents and wildcards visits, counted one by one.
@@ -280,8 +280,8 @@ mod tests {
     #[test]
     fn shapes_are_read_from_any_way_to_write_a_path() {
         let segments = |text: &str| {
-            let shape = text.parse::<Path>().unwrap().shape;
-            let of = |one: &Segment| (one.descends, one.selectors, one.takes_many);
+            let shape = text.parse::<JsonPath>().unwrap().shape;
+            let of = |one: &PathSegment| (one.descends, one.selectors, one.takes_many);
             shape.segments.iter().map(of).collect::<Vec<_>>()
         };
         assert_eq!(segments("$"), []);
@@ -291,7 +291,7 @@ mod tests {
             [(true, 1, true), (false, 3, false), (false, 1, false)]
         );
         assert_eq!(segments("$..[1:3]"), [(true, 1, true)]);
-        let filter = "$[?count($..x[?@.y == ']']) > 1 && match(@.z, 'a')].b".parse::<Path>();
+        let filter = "$[?count($..x[?@.y == ']']) > 1 && match(@.z, 'a')].b".parse::<JsonPath>();
         let shape = filter.unwrap().shape;
         assert_eq!((shape.segments.len(), shape.segments[0].regexes), (2, 1));
         let queries = &shape.segments[0].filters;
@@ -330,8 +330,8 @@ mod tests {
             ("$[?match(@.id, 'a')]", &wide, false),
             ("$['a'].b[0]", &wide, true),
         ] {
-            let levels = Levels::of(document);
-            let found = path.parse::<Path>().unwrap().query(document, || &levels);
+            let levels = NodesByDepth::of(document);
+            let found = path.parse::<JsonPath>().unwrap().query(document, || &levels);
             assert_eq!(found.is_ok(), is_asked, "{path}");
         }
     }

@@ -11,44 +11,44 @@ const BODY: &[u8] = br#"{"items":[{"id":1,"n":"a"},{"id":2},{"id":3.5}],"ok":tru
 const HEAD: &[u8] = b"Content-Type: application/json; charset=utf-8\r\nSet-Cookie: a=1\r\n\
     set-cookie:  b=2 \r\nX-Bad: \xff\r\n\r\n";
 
-fn answer<'a>(head: &'a [u8], body: &'a [u8]) -> Answer<'a> {
+fn answer<'a>(head: &'a [u8], body: &'a [u8]) -> ResponseView<'a> {
     let (service, first_byte) = (Duration::from_millis(20), Duration::from_millis(15));
-    let body = Some(BodyOf { bytes: body, text: body });
-    Answer { status: 200, head, body, cookies: &[], service, first_byte }
+    let body = Some(BodyView { bytes: body, text: body });
+    ResponseView { status: 200, head, body, cookies: &[], service, first_byte }
 }
 
-fn path(text: &str) -> Path {
+fn path(text: &str) -> JsonPath {
     text.parse().unwrap()
 }
 
-fn find(source: Source, pick: Pick, head: &[u8], body: &[u8]) -> Option<String> {
+fn find(source: CaptureSource, pick: MatchPick, head: &[u8], body: &[u8]) -> Option<String> {
     let mut rng = Seed::new(3).unwrap().rng(Stream::Content, 0, 0);
     let capture = Capture { variable: 0, name: "capture x".into(), source, pick };
-    let found = capture.find(&Reading::new(answer(head, body)), &mut rng)?;
+    let found = capture.find(&ParsedResponse::new(answer(head, body)), &mut rng)?;
     Some(serde_json::to_string(&found).unwrap())
 }
 
 #[test]
 fn captures_keep_types_and_pick() {
-    let json = |text: &str, pick| find(Source::Json(path(text)), pick, HEAD, BODY);
-    let header = |name: &str, pick| find(Source::Header(name.into()), pick, HEAD, BODY);
+    let json = |text: &str, pick| find(CaptureSource::Json(path(text)), pick, HEAD, BODY);
+    let header = |name: &str, pick| find(CaptureSource::Header(name.into()), pick, HEAD, BODY);
     for (found, expect) in [
-        (json("$.items[*].id", Pick::First), Some("1")),
-        (json("$.items[*].id", Pick::Last), Some("3.5")),
-        (json("$.items[*].id", Pick::All), Some("[1,2,3.5]")),
-        (json("$.ok", Pick::First), Some("true")),
-        (json("$.none", Pick::First), Some("null")),
-        (json("$.items[0]", Pick::First), Some(r#"{"id":1,"n":"a"}"#)),
-        (json("$.nothing", Pick::First), None),
-        (header("CONTENT-TYPE", Pick::First), Some(r#""application/json; charset=utf-8""#)),
-        (header("set-cookie", Pick::Last), Some(r#""b=2""#)),
-        (header("set-cookie", Pick::All), Some(r#"["a=1","b=2"]"#)),
-        (header("x-bad", Pick::First), Some("\"\u{ff}\"")),
-        (header("x-none", Pick::First), None),
+        (json("$.items[*].id", MatchPick::First), Some("1")),
+        (json("$.items[*].id", MatchPick::Last), Some("3.5")),
+        (json("$.items[*].id", MatchPick::All), Some("[1,2,3.5]")),
+        (json("$.ok", MatchPick::First), Some("true")),
+        (json("$.none", MatchPick::First), Some("null")),
+        (json("$.items[0]", MatchPick::First), Some(r#"{"id":1,"n":"a"}"#)),
+        (json("$.nothing", MatchPick::First), None),
+        (header("CONTENT-TYPE", MatchPick::First), Some(r#""application/json; charset=utf-8""#)),
+        (header("set-cookie", MatchPick::Last), Some(r#""b=2""#)),
+        (header("set-cookie", MatchPick::All), Some(r#"["a=1","b=2"]"#)),
+        (header("x-bad", MatchPick::First), Some("\"\u{ff}\"")),
+        (header("x-none", MatchPick::First), None),
     ] {
         assert_eq!(found.as_deref(), expect);
     }
-    let random = json("$.items[*].id", Pick::Random).unwrap();
+    let random = json("$.items[*].id", MatchPick::Random).unwrap();
     assert!(["1", "2", "3.5"].contains(&random.as_str()));
 }
 
@@ -58,50 +58,54 @@ fn hostile_answers_find_nothing() {
     let long = format!("{{\"a\":\"{}\"}}", "x".repeat(MAX_CAPTURE + 1));
     let many = format!("[{}1]", "1,".repeat(MAX_CAPTURE));
     for (body, text, pick) in [
-        ("", "$.a", Pick::First),
-        ("<html>", "$.a", Pick::First),
-        ("\u{0}", "$", Pick::First),
-        (deep.as_str(), "$..*", Pick::Random),
-        (long.as_str(), "$.a", Pick::First),
-        (many.as_str(), "$[*]", Pick::All),
-        (many.as_str(), "$", Pick::First),
+        ("", "$.a", MatchPick::First),
+        ("<html>", "$.a", MatchPick::First),
+        ("\u{0}", "$", MatchPick::First),
+        (deep.as_str(), "$..*", MatchPick::Random),
+        (long.as_str(), "$.a", MatchPick::First),
+        (many.as_str(), "$[*]", MatchPick::All),
+        (many.as_str(), "$", MatchPick::First),
     ] {
-        assert_eq!(find(Source::Json(path(text)), pick, b"", body.as_bytes()), None, "{text}");
+        assert_eq!(
+            find(CaptureSource::Json(path(text)), pick, b"", body.as_bytes()),
+            None,
+            "{text}"
+        );
     }
     for head in [&b""[..], b":", b"\n\n:\n", b"no colon\r\n", b"x\xff: 1"] {
-        assert_eq!(find(Source::Header("x".into()), Pick::First, head, b""), None);
+        assert_eq!(find(CaptureSource::Header("x".into()), MatchPick::First, head, b""), None);
     }
 }
 
 #[test]
 fn checks_hold_or_not() {
-    let equals = |text: &str| Text::Equals(text.into());
-    let contains = |text: &str| Text::Contains(text.into());
+    let equals = |text: &str| TextCondition::Equals(text.into());
+    let contains = |text: &str| TextCondition::Contains(text.into());
     for (what, expect) in [
-        (What::Status(vec![200, 201]), true),
-        (What::Status(vec![404]), false),
-        (What::Header("content-type".into(), contains("json")), true),
-        (What::Header("content-type".into(), equals("application/json")), false),
-        (What::Header("set-cookie".into(), equals("b=2")), true),
-        (What::Header("x-none".into(), contains("")), false),
-        (What::Body(Text::Contains("\"ok\":true".into())), true),
-        (What::Body(Text::Lacks("\"ok\":true".into())), false),
-        (What::Body(Text::Matches(Regex::new(r"id.:\d").unwrap())), true),
-        (What::Body(Text::Matches(Regex::new("^id").unwrap())), false),
-        (What::Size(Op::Less, BODY.len() as u64), false),
-        (What::Size(Op::AtMost, BODY.len() as u64), true),
-        (What::Time(Timing::FirstByte, Op::Less, Duration::from_millis(16)), true),
-        (What::Time(Timing::FirstByte, Op::Less, Duration::from_millis(15)), false),
-        (What::Body(Text::Contains("sorry".into())), false),
-        (What::Json(path("$.items[0].id"), json!(1.0)), true),
-        (What::Json(path("$.items[0]"), json!({"n": "a", "id": 1})), true),
-        (What::Json(path("$.ok"), json!("true")), false),
-        (What::Json(path("$.missing"), json!(null)), false),
-        (What::Time(Timing::Service, Op::Less, Duration::from_millis(21)), true),
-        (What::Time(Timing::Service, Op::Less, Duration::from_millis(20)), false),
+        (CheckCondition::Status(vec![200, 201]), true),
+        (CheckCondition::Status(vec![404]), false),
+        (CheckCondition::Header("content-type".into(), contains("json")), true),
+        (CheckCondition::Header("content-type".into(), equals("application/json")), false),
+        (CheckCondition::Header("set-cookie".into(), equals("b=2")), true),
+        (CheckCondition::Header("x-none".into(), contains("")), false),
+        (CheckCondition::Body(TextCondition::Contains("\"ok\":true".into())), true),
+        (CheckCondition::Body(TextCondition::Lacks("\"ok\":true".into())), false),
+        (CheckCondition::Body(TextCondition::Matches(Regex::new(r"id.:\d").unwrap())), true),
+        (CheckCondition::Body(TextCondition::Matches(Regex::new("^id").unwrap())), false),
+        (CheckCondition::Size(Op::Less, BODY.len() as u64), false),
+        (CheckCondition::Size(Op::AtMost, BODY.len() as u64), true),
+        (CheckCondition::Time(CheckedTime::FirstByte, Op::Less, Duration::from_millis(16)), true),
+        (CheckCondition::Time(CheckedTime::FirstByte, Op::Less, Duration::from_millis(15)), false),
+        (CheckCondition::Body(TextCondition::Contains("sorry".into())), false),
+        (CheckCondition::Json(path("$.items[0].id"), json!(1.0)), true),
+        (CheckCondition::Json(path("$.items[0]"), json!({"n": "a", "id": 1})), true),
+        (CheckCondition::Json(path("$.ok"), json!("true")), false),
+        (CheckCondition::Json(path("$.missing"), json!(null)), false),
+        (CheckCondition::Time(CheckedTime::Service, Op::Less, Duration::from_millis(21)), true),
+        (CheckCondition::Time(CheckedTime::Service, Op::Less, Duration::from_millis(20)), false),
     ] {
         let check = Check { name: String::new(), what };
-        assert_eq!(check.holds(&Reading::new(answer(HEAD, BODY))), expect, "{check:?}");
+        assert_eq!(check.holds(&ParsedResponse::new(answer(HEAD, BODY))), expect, "{check:?}");
     }
 }
 
@@ -111,12 +115,12 @@ fn cookies_are_looked_for_in_the_answer_then_in_the_jar() {
     let head = b"Set-Cookie: a=new; Path=/\r\nset-cookie: c = 3 ; Secure\r\n";
     let mut rng = Seed::new(3).unwrap().rng(Stream::Content, 0, 0);
     for (name, expect) in [("a", Some("new")), ("b", Some("2")), ("c", Some("3")), ("d", None)] {
-        let reading = Reading::new(Answer { cookies: &had, ..answer(head, b"") });
+        let reading = ParsedResponse::new(ResponseView { cookies: &had, ..answer(head, b"") });
         let capture = Capture {
             variable: 0,
             name: String::new(),
-            source: Source::Cookie(name.to_owned()),
-            pick: Pick::First,
+            source: CaptureSource::Cookie(name.to_owned()),
+            pick: MatchPick::First,
         };
         let found = capture.find(&reading, &mut rng);
         assert_eq!(found, expect.map(Value::from), "{name}");
@@ -129,20 +133,25 @@ const PAGE: &[u8] = br#"<html><body><form action="/buy"><input name=csrf value='
 #[test]
 fn expressions_and_selectors_find_texts() {
     let regex = |text: &str, group, pick| {
-        find(Source::Regex(Regex::new(text).unwrap(), group), pick, HEAD, PAGE)
+        find(CaptureSource::Regex(Regex::new(text).unwrap(), group), pick, HEAD, PAGE)
     };
     for (found, expect) in [
-        (regex(r#"action="([^"]+)""#, 1, Pick::First), Some(r#""/buy""#)),
-        (regex(r"name=\W?(\w+)", 1, Pick::All), Some(r#"["csrf","qty"]"#)),
-        (regex(r"value=(?<n>\d)", 1, Pick::Last), Some(r#""2""#)),
-        (regex("<li", 0, Pick::First), Some(r#""<li""#)),
-        (regex("nothing", 0, Pick::First), None),
-        (regex("(x)?<li", 1, Pick::First), None),
+        (regex(r#"action="([^"]+)""#, 1, MatchPick::First), Some(r#""/buy""#)),
+        (regex(r"name=\W?(\w+)", 1, MatchPick::All), Some(r#"["csrf","qty"]"#)),
+        (regex(r"value=(?<n>\d)", 1, MatchPick::Last), Some(r#""2""#)),
+        (regex("<li", 0, MatchPick::First), Some(r#""<li""#)),
+        (regex("nothing", 0, MatchPick::First), None),
+        (regex("(x)?<li", 1, MatchPick::First), None),
     ] {
         assert_eq!(found.as_deref(), expect);
     }
     assert_eq!(
-        find(Source::Regex(Regex::new("(?-u:\\xff)").unwrap(), 0), Pick::First, HEAD, b"\xff"),
+        find(
+            CaptureSource::Regex(Regex::new("(?-u:\\xff)").unwrap(), 0),
+            MatchPick::First,
+            HEAD,
+            b"\xff"
+        ),
         None
     );
 }
@@ -151,31 +160,31 @@ fn expressions_and_selectors_find_texts() {
 #[test]
 fn selectors_find_attributes_and_texts() {
     let css = |text: &str, attribute: Option<&str>, pick| {
-        let selector = Css::parse(text).unwrap();
-        find(Source::Css(selector, attribute.map(str::to_owned)), pick, HEAD, PAGE)
+        let selector = CssSelector::parse(text).unwrap();
+        find(CaptureSource::Css(selector, attribute.map(str::to_owned)), pick, HEAD, PAGE)
     };
     for (found, expect) in [
-        (css("input[name=csrf]", Some("value"), Pick::First), Some(r#""a\"1""#)),
-        (css("li.p", None, Pick::All), Some(r#"["Tea cup","Pot"]"#)),
-        (css("li.p", None, Pick::Last), Some(r#""Pot""#)),
-        (css("li.p", Some("href"), Pick::First), None),
-        (css("table", None, Pick::First), None),
+        (css("input[name=csrf]", Some("value"), MatchPick::First), Some(r#""a\"1""#)),
+        (css("li.p", None, MatchPick::All), Some(r#"["Tea cup","Pot"]"#)),
+        (css("li.p", None, MatchPick::Last), Some(r#""Pot""#)),
+        (css("li.p", Some("href"), MatchPick::First), None),
+        (css("table", None, MatchPick::First), None),
     ] {
         assert_eq!(found.as_deref(), expect);
     }
     // What is no HTML is a text in a page; depth costs no stack.
-    let selector = || Css::parse("b").unwrap();
+    let selector = || CssSelector::parse("b").unwrap();
     let deep = "<b>".repeat(50_000);
     for body in [&b"\xff\x00"[..], b"", b"{}", deep.as_bytes()] {
-        find(Source::Css(selector(), None), Pick::First, HEAD, body);
+        find(CaptureSource::Css(selector(), None), MatchPick::First, HEAD, body);
     }
 }
 
 /// Whether a capture of `body` is given up as too much work.
-fn is_too_complex(source: Source, pick: Pick, body: &[u8]) -> bool {
+fn is_too_complex(source: CaptureSource, pick: MatchPick, body: &[u8]) -> bool {
     let mut rng = Seed::new(3).unwrap().rng(Stream::Content, 0, 0);
     let capture = Capture { variable: 0, name: "capture x".into(), source, pick };
-    let reading = Reading::new(answer(HEAD, body));
+    let reading = ParsedResponse::new(answer(HEAD, body));
     let found = capture.find(&reading, &mut rng);
     let is_too_complex = reading.is_too_complex.get();
     assert!(found.is_none() || !is_too_complex);
@@ -184,22 +193,22 @@ fn is_too_complex(source: Source, pick: Pick, body: &[u8]) -> bool {
 
 #[test]
 fn captures_beyond_the_work_they_may_take_are_given_up() {
-    let json = |text: &str| Source::Json(path(text));
-    let regex = |text: &str| Source::Regex(Regex::new(text).unwrap(), 0);
+    let json = |text: &str| CaptureSource::Json(path(text));
+    let regex = |text: &str| CaptureSource::Regex(Regex::new(text).unwrap(), 0);
     let deep = format!("{}1{}", "[0,".repeat(120), "]".repeat(120)).into_bytes();
     let values = format!("[{}1]", "1,".repeat(MAX_JSON)).into_bytes();
     let commas = format!("[\"{}\\\\\",\"{}\"]", ",".repeat(MAX_JSON), "[".repeat(9)).into_bytes();
     let long = vec![b'x'; MAX_SEARCHED + 1];
     let page = "<a>".repeat(400_000).into_bytes();
     for (source, pick, body, expect) in [
-        (json("$..*..*..*..*..*"), Pick::All, &deep, true),
-        (json("$..*"), Pick::First, &deep, false),
-        (json("$[0]"), Pick::First, &values, true),
-        (json("$[1]"), Pick::First, &commas, false),
-        (regex("x"), Pick::First, &long, true),
+        (json("$..*..*..*..*..*"), MatchPick::All, &deep, true),
+        (json("$..*"), MatchPick::First, &deep, false),
+        (json("$[0]"), MatchPick::First, &values, true),
+        (json("$[1]"), MatchPick::First, &commas, false),
+        (regex("x"), MatchPick::First, &long, true),
         // Each find searches all that is left, and is one letter.
-        (regex("(?s).*Z|<"), Pick::All, &page, true),
-        (regex("(?s).*Z|<"), Pick::First, &page, false),
+        (regex("(?s).*Z|<"), MatchPick::All, &page, true),
+        (regex("(?s).*Z|<"), MatchPick::First, &page, false),
     ] {
         assert_eq!(is_too_complex(source.clone(), pick, body), expect, "{source:?} {pick:?}");
     }
@@ -210,7 +219,11 @@ fn captures_beyond_the_work_they_may_take_are_given_up() {
 fn pages_beyond_their_limits_are_given_up() {
     use super::page::{MAX_ATTRIBUTES, MAX_BYTES, MAX_DEPTH, MAX_NODES};
     let page = |body: String| {
-        is_too_complex(Source::Css(Css::parse("i").unwrap(), None), Pick::First, body.as_bytes())
+        is_too_complex(
+            CaptureSource::Css(CssSelector::parse("i").unwrap(), None),
+            MatchPick::First,
+            body.as_bytes(),
+        )
     };
     let attributes = |count: usize| {
         let all: Vec<String> = (0..count).map(|index| format!("a{index}='>\"'")).collect();
@@ -248,7 +261,7 @@ fn visits_of_a_selector_are_counted_and_bounded() {
     let page = page::parse("<p><u></u><!---->".repeat(20_000).as_bytes()).unwrap();
     let visits = |text: &str, left: u64| {
         let left = Cell::new(left);
-        let found = Css::parse(text).unwrap().select(&page, None, usize::MAX, &left);
+        let found = CssSelector::parse(text).unwrap().select(&page, None, usize::MAX, &left);
         (found.len(), left.get())
     };
     // A visit or two for each element, and for each text that is found.
@@ -259,7 +272,7 @@ fn visits_of_a_selector_are_counted_and_bounded() {
     for text in ["i ~ p", "p:has(~ i)", "p:not(i ~ p):has(i)"] {
         let (_, left) = visits(text, MAX_VISITS);
         assert_eq!(left, 0, "{text}");
-        let css = || Source::Css(Css::parse(text).unwrap(), None);
-        assert!(is_too_complex(css(), Pick::First, "<p><u></u>".repeat(20_000).as_bytes()));
+        let css = || CaptureSource::Css(CssSelector::parse(text).unwrap(), None);
+        assert!(is_too_complex(css(), MatchPick::First, "<p><u></u>".repeat(20_000).as_bytes()));
     }
 }

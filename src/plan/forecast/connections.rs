@@ -12,7 +12,7 @@ use crate::plan::{Endpoint, Plan};
 
 /// Connections at once.
 #[derive(Debug, Default)]
-pub(super) struct Connections {
+pub(super) struct ConnectionForecast {
     /// In all.
     pub total: u64,
     /// Bytes they take.
@@ -23,7 +23,7 @@ pub(super) struct Connections {
 
 /// Whose connection a call goes over.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Line {
+enum ConnectionOwner {
     /// One that its user keeps.
     Own,
     /// One that is opened for it.
@@ -38,18 +38,20 @@ pub(super) fn connections(
     users: &[Vec<u64>],
     surely: bool,
     bytes_of: impl Fn(usize) -> u64,
-) -> Connections {
-    let mut found = Connections::default();
+) -> ConnectionForecast {
+    let mut found = ConnectionForecast::default();
     let mut pooled: Vec<BTreeMap<usize, u64>> = vec![BTreeMap::new(); plan.policies.pools.len()];
     for (workload, users) in plan.workloads.iter().zip(users) {
         for (share, users) in workload.shares.iter().zip(users) {
             for ((line, service), each) in at_once(plan, &plan.archetypes[share.archetype]) {
                 let count = users * each;
                 match line {
-                    Line::Pool(pool) => *pooled[pool].entry(service).or_default() += count,
+                    ConnectionOwner::Pool(pool) => {
+                        *pooled[pool].entry(service).or_default() += count
+                    }
                     // Calls may take no time: nobody surely makes two at once.
-                    Line::Fresh if surely => {}
-                    Line::Own | Line::Fresh => {
+                    ConnectionOwner::Fresh if surely => {}
+                    ConnectionOwner::Own | ConnectionOwner::Fresh => {
                         found.total += count;
                         found.bytes += count * bytes_of(service);
                         *found.to.entry(service).or_default() += count;
@@ -77,20 +79,20 @@ pub(super) fn connections(
 
 /// How many calls one user has under way at most at once, by line and service; its own connections
 /// are as many, and stay.
-fn at_once(plan: &Plan, archetype: &Archetype) -> BTreeMap<(Line, usize), u64> {
+fn at_once(plan: &Plan, archetype: &Archetype) -> BTreeMap<(ConnectionOwner, usize), u64> {
     let line_of = |call: usize| {
         let endpoint = Endpoint::of(&archetype.calls[call]);
         let pool = plan.policies.pool_of(&endpoint);
         let line = match pool.map(|pool| (pool, plan.policies.pools[pool].strategy)) {
-            Some((pool, PoolStrategy::Shared)) => Line::Pool(pool),
-            Some((_, PoolStrategy::PerRequest)) => Line::Fresh,
-            Some((_, PoolStrategy::PerUser)) | None => Line::Own,
+            Some((pool, PoolStrategy::Shared)) => ConnectionOwner::Pool(pool),
+            Some((_, PoolStrategy::PerRequest)) => ConnectionOwner::Fresh,
+            Some((_, PoolStrategy::PerUser)) | None => ConnectionOwner::Own,
         };
         (line, endpoint.service)
     };
-    let mut most: BTreeMap<(Line, usize), u64> = BTreeMap::new();
+    let mut most: BTreeMap<(ConnectionOwner, usize), u64> = BTreeMap::new();
     for step in &archetype.steps {
-        let mut here: BTreeMap<(Line, usize), u64> = BTreeMap::new();
+        let mut here: BTreeMap<(ConnectionOwner, usize), u64> = BTreeMap::new();
         match step {
             Step::Call(call) => *here.entry(line_of(*call)).or_default() += 1,
             Step::Parallel(parallel) => {

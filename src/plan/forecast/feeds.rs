@@ -3,7 +3,7 @@
 //! `mod` asks it once the iterations are known.
 //! Invariant: feeds that deal the rows of one source as `unique` are counted together.
 
-use super::load::{Made, reached_s};
+use super::load::{WorkloadVolume, reached_s};
 use crate::curve::ONE_START;
 use crate::plan::data::{AtEnd, RowPick};
 use crate::plan::load::OPEN_END;
@@ -11,7 +11,7 @@ use crate::plan::{Load, Plan, Workload};
 
 /// What a feed of a workload's archetype is asked for.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Feeding {
+pub struct FeedDemand {
     /// The variable it fills.
     pub name: String,
     /// Whose.
@@ -35,8 +35,8 @@ pub struct Feeding {
 }
 
 /// The feeds of a plan, workload by workload.
-pub fn feeds(plan: &Plan, made: &[Made]) -> Vec<Feeding> {
-    let mut found: Vec<(Feeding, Option<&str>)> = Vec::new();
+pub fn feeds(plan: &Plan, made: &[WorkloadVolume]) -> Vec<FeedDemand> {
+    let mut found: Vec<(FeedDemand, Option<&str>)> = Vec::new();
     for (workload, made) in plan.workloads.iter().zip(made) {
         for (share, part) in workload.shares.iter().zip(&made.parts) {
             let archetype = &plan.archetypes[share.archetype];
@@ -50,7 +50,7 @@ pub fn feeds(plan: &Plan, made: &[Made]) -> Vec<Feeding> {
                 let ends = feed.pick.runs_out() && feed.at_end != AtEnd::Wrap;
                 let short = ends && needed > rows as f64;
                 let out = || out_s(workload, made, draw.per_iteration, rows as f64, needed);
-                let feeding = Feeding {
+                let feeding = FeedDemand {
                     name: feed.name.clone(),
                     archetype: archetype.name.clone(),
                     workload: workload.name.clone(),
@@ -80,7 +80,13 @@ fn name_of<T: PartialEq>(names: &[(&'static str, T)], value: &T) -> &'static str
 }
 
 /// When a workload that needs `needed` rows has taken `rows`, seconds after the run's start.
-fn out_s(workload: &Workload, made: &Made, per_iteration: bool, rows: f64, needed: f64) -> f64 {
+fn out_s(
+    workload: &Workload,
+    made: &WorkloadVolume,
+    per_iteration: bool,
+    rows: f64,
+    needed: f64,
+) -> f64 {
     let share = (rows / needed.max(1.0)).min(1.0);
     let own = match &workload.load {
         Load::Open(arrivals) => {

@@ -4,8 +4,8 @@
 //! Invariant: exact where the plan alone decides (constant arrivals, counts); elsewhere Little's
 //! law and the interactive response time law, with what they assume said in [`super::Forecast`].
 
-use super::pass::{Pass, pass};
-use super::visits::View;
+use super::pass::{SectionPass, pass};
+use super::visits::VisitAssumptions;
 use crate::curve::{Curve, ONE_START};
 use crate::plan::data::Ranks;
 use crate::plan::flow::Session;
@@ -14,14 +14,14 @@ use crate::plan::{ArrivalProcess, Load, Plan, Workload};
 
 /// What is assumed of the target.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Assumed {
+pub struct Assumptions {
     /// What a call takes of which nothing is known, seconds.
     pub fallback_s: f64,
     /// What a call of each of the plan's series takes, where it was measured.
     pub series_s: Vec<Option<f64>>,
 }
 
-impl Assumed {
+impl Assumptions {
     /// What a call of a series took, seconds, where it was measured.
     fn measured_s(&self, series: usize) -> Option<f64> {
         self.series_s.get(series).copied().flatten()
@@ -30,15 +30,15 @@ impl Assumed {
 
 /// What one archetype does in a workload.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Part {
+pub struct ArchetypeVolume {
     /// Its share of the users (closed) or starts (open), from 0 to 1.
     pub share: f64,
     /// What a user does first.
-    pub on_start: Pass,
+    pub on_start: SectionPass,
     /// In each iteration.
-    pub flow: Pass,
+    pub flow: SectionPass,
     /// And last.
-    pub on_stop: Pass,
+    pub on_stop: SectionPass,
     /// From one iteration of a closed user to its next, seconds.
     pub cycle_s: f64,
     /// Iterations of it.
@@ -49,9 +49,9 @@ pub struct Part {
 
 /// What a workload does.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Made {
+pub struct WorkloadVolume {
     /// In the order of its shares; `None` where iterations may never end.
-    pub parts: Vec<Option<Part>>,
+    pub parts: Vec<Option<ArchetypeVolume>>,
     /// Iterations.
     pub iterations: f64,
     /// How far they may be off by what is left to chance and to edges.
@@ -60,7 +60,7 @@ pub struct Made {
     pub end_s: f64,
 }
 
-impl Made {
+impl WorkloadVolume {
     /// So many of its starts find nobody.
     pub(super) fn drop_starts(&mut self, dropped: f64) {
         let left = 1.0 - dropped / self.iterations.max(1.0);
@@ -72,7 +72,12 @@ impl Made {
 }
 
 /// The parts of a workload, as far as time does not matter.
-fn parts(plan: &Plan, index: usize, view: View, assumed: &Assumed) -> Vec<Option<Part>> {
+fn parts(
+    plan: &Plan,
+    index: usize,
+    view: VisitAssumptions,
+    assumed: &Assumptions,
+) -> Vec<Option<ArchetypeVolume>> {
     let workload = &plan.workloads[index];
     let weights: f64 = workload.shares.iter().map(|share| share.weight).sum();
     let ranks = matches!(workload.load, Load::Closed(_)).then(|| Ranks::new(plan, index));
@@ -87,7 +92,7 @@ fn parts(plan: &Plan, index: usize, view: View, assumed: &Assumed) -> Vec<Option
         };
         let section = |begin: Option<usize>| match begin {
             Some(begin) => pass(archetype, begin, view, &service),
-            None => Some(Pass::default()),
+            None => Some(SectionPass::default()),
         };
         let sections = archetype.sections;
         let passes =
@@ -106,13 +111,26 @@ fn parts(plan: &Plan, index: usize, view: View, assumed: &Assumed) -> Vec<Option
         // Even a target that answers at once takes a moment.
         let cycle_s = flow.cycle_s().max(pace).max(1e-6);
         let (iterations, users) = (0.0, 0.0);
-        made.push(Some(Part { share: part, on_start, flow, on_stop, cycle_s, iterations, users }));
+        made.push(Some(ArchetypeVolume {
+            share: part,
+            on_start,
+            flow,
+            on_stop,
+            cycle_s,
+            iterations,
+            users,
+        }));
     }
     made
 }
 
 /// What workload `index` of a plan does.
-pub fn made(plan: &Plan, index: usize, view: View, assumed: &Assumed) -> Made {
+pub fn made(
+    plan: &Plan,
+    index: usize,
+    view: VisitAssumptions,
+    assumed: &Assumptions,
+) -> WorkloadVolume {
     let workload = &plan.workloads[index];
     let parts = parts(plan, index, view, assumed);
     match &workload.load {
@@ -121,7 +139,7 @@ pub fn made(plan: &Plan, index: usize, view: View, assumed: &Assumed) -> Made {
     }
 }
 
-fn open(arrivals: &Arrivals, mut parts: Vec<Option<Part>>) -> Made {
+fn open(arrivals: &Arrivals, mut parts: Vec<Option<ArchetypeVolume>>) -> WorkloadVolume {
     let endless = arrivals.curve.end_ns() == OPEN_END;
     let due = arrivals.curve.total().div_ceil(ONE_START) as f64;
     let count = arrivals.iterations.map(|count| count as f64);
@@ -136,11 +154,16 @@ fn open(arrivals: &Arrivals, mut parts: Vec<Option<Part>>) -> Made {
         part.users = part.iterations;
     }
     let spread = if chance { iterations.sqrt() } else { 0.0 };
-    Made { parts, iterations, spread, end_s: end_ns as f64 / 1e9 }
+    WorkloadVolume { parts, iterations, spread, end_s: end_ns as f64 / 1e9 }
 }
 
-fn closed(plan: &Plan, workload: &Workload, users: &Users, parts: Vec<Option<Part>>) -> Made {
-    let mut made = Made { parts, iterations: 0.0, spread: 0.0, end_s: 0.0 };
+fn closed(
+    plan: &Plan,
+    workload: &Workload,
+    users: &Users,
+    parts: Vec<Option<ArchetypeVolume>>,
+) -> WorkloadVolume {
+    let mut made = WorkloadVolume { parts, iterations: 0.0, spread: 0.0, end_s: 0.0 };
     if users.bound == LoadBound::Once {
         once(workload, &mut made);
         return made;
@@ -187,7 +210,7 @@ pub(super) fn reached_s(curve: &Curve, share: f64) -> f64 {
 }
 
 /// Each user once.
-fn once(workload: &Workload, made: &mut Made) {
+fn once(workload: &Workload, made: &mut WorkloadVolume) {
     let users = workload.peak_users() as f64;
     for part in made.parts.iter_mut().flatten() {
         part.users = users * part.share;
@@ -199,7 +222,7 @@ fn once(workload: &Workload, made: &mut Made) {
 
 /// Iterations in so many seconds of users who come so often: a user begins one at once and, in the
 /// mean, is half through another when it has to leave.
-fn in_time(part: &mut Part, session: &Session, user_s: f64, stays: f64) {
+fn in_time(part: &mut ArchetypeVolume, session: &Session, user_s: f64, stays: f64) {
     let (first_s, last_s) = (part.on_start.cycle_s(), part.on_stop.cycle_s());
     let each = match session {
         Session::Endless => None,
@@ -229,7 +252,12 @@ pub struct InFlight {
 
 impl InFlight {
     /// Of an open workload; `None` for others, and where iterations may never end.
-    pub fn of(plan: &Plan, index: usize, view: View, assumed: &Assumed) -> Option<Self> {
+    pub fn of(
+        plan: &Plan,
+        index: usize,
+        view: VisitAssumptions,
+        assumed: &Assumptions,
+    ) -> Option<Self> {
         let Load::Open(arrivals) = &plan.workloads[index].load else { return None };
         let made = made(plan, index, view, assumed);
         let mut stay_s = 0.0;

@@ -11,11 +11,11 @@ pub mod needs;
 pub mod pass;
 pub mod visits;
 
-use feeds::Feeding;
-pub use load::Assumed;
-use load::{InFlight, Made, made};
-pub use needs::{Limits, Needs, Refusal, refuse};
-use visits::View;
+use feeds::FeedDemand;
+pub use load::Assumptions;
+use load::{InFlight, WorkloadVolume, made};
+pub use needs::{MachineLimits, MachineNeeds, MachineShortage, refuse};
+use visits::VisitAssumptions;
 
 use crate::curve::Curve;
 use crate::plan::load::OPEN_END;
@@ -48,19 +48,19 @@ pub enum Basis {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
     /// Workload by workload.
-    pub workloads: Vec<Loading>,
+    pub workloads: Vec<WorkloadForecast>,
     /// Series by series, as in the plan.
-    pub steps: Vec<Stepping>,
+    pub steps: Vec<SeriesForecast>,
     /// Rows of data.
-    pub feeds: Vec<Feeding>,
+    pub feeds: Vec<FeedDemand>,
     /// When the load ends, seconds after the start.
     pub end_s: f64,
     /// When the last iteration is cut, seconds after the start.
     pub latest_s: f64,
     /// What its users need, as expected.
-    pub expected: Needs,
+    pub expected: MachineNeeds,
     /// And at most.
-    pub most: Needs,
+    pub most: MachineNeeds,
     /// Bytes of the report.
     pub report_bytes: u64,
     /// What was assumed.
@@ -71,7 +71,7 @@ pub struct Forecast {
 
 /// What a workload would do.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Loading {
+pub struct WorkloadForecast {
     /// Its name.
     pub name: String,
     /// `closed` or `open`.
@@ -104,7 +104,7 @@ pub struct Loading {
 
 /// What a series would count.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stepping {
+pub struct SeriesForecast {
     /// Its name.
     pub name: String,
     /// Its archetype's.
@@ -121,26 +121,29 @@ pub struct Stepping {
 
 impl Forecast {
     /// Of a plan, with what is assumed of its target.
-    pub fn of(plan: &Plan, assumed: &Assumed) -> Self {
-        let under = |view| -> Vec<Made> {
+    pub fn of(plan: &Plan, assumed: &Assumptions) -> Self {
+        let under = |view| -> Vec<WorkloadVolume> {
             (0..plan.workloads.len()).map(|index| made(plan, index, view, assumed)).collect()
         };
-        let mut expected = under(View::EXPECTED);
+        let mut expected = under(VisitAssumptions::EXPECTED);
         // A start that is dropped has its row all the same: rows go by number.
         let feeds = feeds::feeds(plan, &expected);
         for (index, made) in expected.iter_mut().enumerate() {
-            if let Some(flight) = InFlight::of(plan, index, View::EXPECTED, assumed) {
+            if let Some(flight) = InFlight::of(plan, index, VisitAssumptions::EXPECTED, assumed) {
                 made.drop_starts(flight.dropped);
             }
         }
-        let steps = steps(plan, [&expected, &under(View::OTHERWISE), &under(View::NO_WHILE)]);
+        let steps = steps(
+            plan,
+            [&expected, &under(VisitAssumptions::OTHERWISE), &under(VisitAssumptions::NO_WHILE)],
+        );
         let ends = plan.workloads.iter().zip(&expected);
         let ends = ends.map(|(load, made)| load.start.as_secs_f64() + made.end_s);
         let end_s = ends.fold(0.0, f64::max);
-        let workloads: Vec<Loading> = (0..plan.workloads.len())
+        let workloads: Vec<WorkloadForecast> = (0..plan.workloads.len())
             .map(|index| loading(plan, index, &expected[index], assumed, end_s))
             .collect();
-        let users = |one: &Loading| (one.users.ceil() as u64).min(one.max_users);
+        let users = |one: &WorkloadForecast| (one.users.ceil() as u64).min(one.max_users);
         let expected_users: Vec<u64> = workloads.iter().map(users).collect();
         let most: Vec<u64> = workloads.iter().map(|one| one.max_users).collect();
         let seen = steps.iter().filter(|step| step.calls > 0.5).count() as f64;
@@ -173,10 +176,18 @@ fn report_bytes(series: f64, end_s: f64) -> f64 {
     FOLDER_BYTES + series * SERIES_BYTES + end_s * (SECOND_BYTES + series * SERIES_SECOND_BYTES)
 }
 
-fn loading(plan: &Plan, index: usize, made: &Made, assumed: &Assumed, end_s: f64) -> Loading {
+fn loading(
+    plan: &Plan,
+    index: usize,
+    made: &WorkloadVolume,
+    assumed: &Assumptions,
+    end_s: f64,
+) -> WorkloadForecast {
     let workload = &plan.workloads[index];
-    let (start_s, flight) =
-        (workload.start.as_secs_f64(), InFlight::of(plan, index, View::EXPECTED, assumed));
+    let (start_s, flight) = (
+        workload.start.as_secs_f64(),
+        InFlight::of(plan, index, VisitAssumptions::EXPECTED, assumed),
+    );
     let (curve, unit, exact) = match &workload.load {
         Load::Closed(users) => (&users.curve, 1.0, made.spread == 0.0),
         Load::Open(arrivals) => {
@@ -184,12 +195,12 @@ fn loading(plan: &Plan, index: usize, made: &Made, assumed: &Assumed, end_s: f64
         }
     };
     let parts = || made.parts.iter().flatten();
-    let calls = |part: &load::Part| {
+    let calls = |part: &load::ArchetypeVolume| {
         let once = part.on_start.all_calls() + part.on_stop.all_calls();
         part.iterations * part.flow.all_calls() + part.users * once
     };
     let took = parts().map(|part| part.share * part.flow.stay_s()).sum();
-    Loading {
+    WorkloadForecast {
         name: workload.name.clone(),
         model: workload.model(),
         levels: levels(curve, unit, start_s, made.end_s, end_s),
@@ -222,7 +233,7 @@ fn levels(curve: &Curve, unit: f64, start_s: f64, own_s: f64, end_s: f64) -> Vec
 }
 
 /// The series of a plan; what changes under another view was guessed or bounded.
-fn steps(plan: &Plan, views: [&Vec<Made>; 3]) -> Vec<Stepping> {
+fn steps(plan: &Plan, views: [&Vec<WorkloadVolume>; 3]) -> Vec<SeriesForecast> {
     let calls = views.map(|made| calls(plan, made));
     let of = |(id, series): (usize, &crate::plan::Series)| {
         let [(expected, each), (_, otherwise), (_, without)] =
@@ -233,7 +244,7 @@ fn steps(plan: &Plan, views: [&Vec<Made>; 3]) -> Vec<Stepping> {
             (_, true) => Basis::Guess,
             _ => Basis::Exact,
         };
-        Stepping {
+        SeriesForecast {
             name: series.name.clone(),
             archetype: plan.archetypes[series.archetype].name.clone(),
             workload: plan.workloads[series.workload].name.clone(),
@@ -246,13 +257,13 @@ fn steps(plan: &Plan, views: [&Vec<Made>; 3]) -> Vec<Stepping> {
 }
 
 /// Calls of each series, in all and in an iteration of the flow.
-fn calls(plan: &Plan, made: &[Made]) -> Vec<(f64, f64)> {
+fn calls(plan: &Plan, made: &[WorkloadVolume]) -> Vec<(f64, f64)> {
     let mut calls = vec![(0.0, 0.0); plan.steps.len()];
     for (workload, made) in plan.workloads.iter().zip(made) {
         for (share, part) in workload.shares.iter().zip(&made.parts) {
             let Some(part) = part else { continue };
             for series in 0..part.flow.calls.len() {
-                let of = |pass: &pass::Pass| pass.calls.get(series).copied().unwrap_or(0.0);
+                let of = |pass: &pass::SectionPass| pass.calls.get(series).copied().unwrap_or(0.0);
                 let once = of(&part.on_start) + of(&part.on_stop);
                 let id = share.step(series as u16);
                 calls[id] =
@@ -263,7 +274,7 @@ fn calls(plan: &Plan, made: &[Made]) -> Vec<(f64, f64)> {
     calls
 }
 
-fn assumptions(plan: &Plan, forecast: &Forecast, assumed: &Assumed) -> Vec<String> {
+fn assumptions(plan: &Plan, forecast: &Forecast, assumed: &Assumptions) -> Vec<String> {
     let mut said = Vec::new();
     let measured = assumed.series_s.iter().flatten().count();
     let fallback = crate::units::show_us((assumed.fallback_s * 1e6) as u64);
@@ -296,7 +307,7 @@ fn assumptions(plan: &Plan, forecast: &Forecast, assumed: &Assumed) -> Vec<Strin
     said
 }
 
-fn warnings(plan: &Plan, forecast: &Forecast, made: &[Made]) -> Vec<String> {
+fn warnings(plan: &Plan, forecast: &Forecast, made: &[WorkloadVolume]) -> Vec<String> {
     let mut said = Vec::new();
     for (one, made) in forecast.workloads.iter().zip(made) {
         if made.parts.iter().any(Option::is_none) {

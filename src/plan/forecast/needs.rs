@@ -9,8 +9,8 @@ use std::fmt;
 use std::net::IpAddr;
 
 use super::connections::connections;
-use super::load::{Assumed, InFlight};
-use super::visits::View;
+use super::load::{Assumptions, InFlight};
+use super::visits::VisitAssumptions;
 use crate::plan::transport::HttpVersion;
 use crate::plan::{Load, Plan, Service, ServiceTarget, Share};
 use crate::units::{show_bytes, show_count};
@@ -40,7 +40,7 @@ pub const TLS_BYTES: u64 = 36 << 10;
 
 /// What the machine gives; `None` is not known, and nothing is refused for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
+pub struct MachineLimits {
     /// Open files of this process, at most.
     pub descriptors: Option<u64>,
     /// Local ports for connections to one address.
@@ -51,7 +51,7 @@ pub struct Limits {
 
 /// What a plan takes with so many users at once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Needs {
+pub struct MachineNeeds {
     /// Users at once.
     pub users: u64,
     /// Their connections.
@@ -77,7 +77,7 @@ pub struct PortNeed {
 
 /// Why a plan cannot be carried out here.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct MachineShortage {
     /// What there is too little of.
     pub what: &'static str,
     /// What the plan needs.
@@ -88,7 +88,7 @@ pub struct Refusal {
     pub cure: String,
 }
 
-impl fmt::Display for Refusal {
+impl fmt::Display for MachineShortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "the plan needs {}, {}; {}", self.needed, self.limit, self.cure)
     }
@@ -96,15 +96,15 @@ impl fmt::Display for Refusal {
 
 /// Everything the plan surely needs and this machine does not have. A target may answer in no time,
 /// so arrivals surely stay no longer than they think, and those who share connections need one.
-pub fn refuse(plan: &Plan, limits: &Limits) -> Vec<Refusal> {
+pub fn refuse(plan: &Plan, limits: &MachineLimits) -> Vec<MachineShortage> {
     short_of(&count(plan, &least(plan), true), limits)
 }
 
 /// What so much need is too much for.
-pub fn short_of(needs: &Needs, limits: &Limits) -> Vec<Refusal> {
+pub fn short_of(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineShortage> {
     let mut found = Vec::new();
     if let Some(limit) = limits.descriptors.filter(|limit| needs.descriptors > *limit) {
-        found.push(Refusal {
+        found.push(MachineShortage {
             what: "descriptors",
             needed: format!("{} open files", show_count(needs.descriptors)),
             limit: format!("this process may have {}", show_count(limit)),
@@ -120,7 +120,7 @@ pub fn short_of(needs: &Needs, limits: &Limits) -> Vec<Refusal> {
         && need.connections > limit
     {
         let connections = show_count(need.connections);
-        found.push(Refusal {
+        found.push(MachineShortage {
             what: "ports",
             needed: format!("{connections} connections to {} at once", need.address),
             limit: format!("each local address has {} ports for them", show_count(limit)),
@@ -130,7 +130,7 @@ pub fn short_of(needs: &Needs, limits: &Limits) -> Vec<Refusal> {
         });
     }
     if let Some(limit) = limits.memory.filter(|limit| needs.memory > *limit) {
-        found.push(Refusal {
+        found.push(MachineShortage {
             what: "memory",
             needed: format!("{} of memory", show_bytes(needs.memory)),
             limit: format!("this machine gives {}", show_bytes(limit)),
@@ -142,12 +142,13 @@ pub fn short_of(needs: &Needs, limits: &Limits) -> Vec<Refusal> {
 
 /// The users of each workload that are surely there at once.
 pub fn least(plan: &Plan) -> Vec<u64> {
-    let at_once = Assumed { fallback_s: 0.0, series_s: Vec::new() };
+    let at_once = Assumptions { fallback_s: 0.0, series_s: Vec::new() };
     let sure = |index: usize| match &plan.workloads[index].load {
         Load::Closed(_) => plan.workloads[index].peak_users(),
         Load::Open(arrivals) => {
             let peak = |view| InFlight::of(plan, index, view, &at_once).map_or(0.0, |of| of.peak);
-            let sure = [0.0, 1.0].map(|chance| peak(View { chance, rounds: 0.0, whole: false }));
+            let sure = [0.0, 1.0]
+                .map(|chance| peak(VisitAssumptions { chance, rounds: 0.0, whole: false }));
             (sure[0].min(sure[1]).floor() as u64).min(arrivals.max_users)
         }
     };
@@ -155,12 +156,13 @@ pub fn least(plan: &Plan) -> Vec<u64> {
 }
 
 /// What a plan needs with so many users of each workload at once, if all their calls overlap.
-pub fn needs(plan: &Plan, users: &[u64]) -> Needs {
+pub fn needs(plan: &Plan, users: &[u64]) -> MachineNeeds {
     count(plan, users, false)
 }
 
-fn count(plan: &Plan, users: &[u64], surely: bool) -> Needs {
-    let mut needs = Needs { users: users.iter().sum(), memory: OWN_BYTES, ..Needs::default() };
+fn count(plan: &Plan, users: &[u64], surely: bool) -> MachineNeeds {
+    let mut needs =
+        MachineNeeds { users: users.iter().sum(), memory: OWN_BYTES, ..MachineNeeds::default() };
     let mut parts: Vec<Vec<u64>> = Vec::new();
     for (workload, users) in plan.workloads.iter().zip(users) {
         let total: f64 = workload.shares.iter().map(|share| share.weight).sum();

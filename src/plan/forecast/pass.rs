@@ -6,13 +6,13 @@
 
 use std::time::Duration;
 
-use super::visits::{View, visits};
+use super::visits::{VisitAssumptions, visits};
 use crate::curve::Distribution;
 use crate::plan::flow::{Archetype, Parallel, Step};
 
 /// What a walk through a section makes and takes; all of it expected values.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Pass {
+pub struct SectionPass {
     /// Calls by the archetype's series.
     pub calls: Vec<f64>,
     /// Thinks, seconds.
@@ -25,7 +25,7 @@ pub struct Pass {
     pub one_think_s: f64,
 }
 
-impl Pass {
+impl SectionPass {
     /// From its begin to the think after its last call.
     pub fn cycle_s(&self) -> f64 {
         self.think_s + self.pause_s + self.service_s
@@ -47,11 +47,12 @@ impl Pass {
 pub fn pass(
     archetype: &Archetype,
     begin: usize,
-    view: View,
+    view: VisitAssumptions,
     service_s: &dyn Fn(u16) -> f64,
-) -> Option<Pass> {
+) -> Option<SectionPass> {
     let seen = visits(&archetype.steps, begin, view)?;
-    let mut pass = Pass { calls: vec![0.0; archetype.series.len()], ..Pass::default() };
+    let mut pass =
+        SectionPass { calls: vec![0.0; archetype.series.len()], ..SectionPass::default() };
     let think = |own: &Option<Distribution>| seconds(own.as_ref().or(archetype.think.as_ref()));
     let mut turns = 0.0;
     for (step, visits) in archetype.steps.iter().zip(&seen).filter(|(_, visits)| **visits > 0.0) {

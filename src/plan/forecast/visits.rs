@@ -10,7 +10,7 @@ use crate::plan::flow::Step;
 
 /// What is assumed of what only a run can tell.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct View {
+pub struct VisitAssumptions {
     /// How often a condition holds that is not fixed, from 0 to 1.
     pub chance: f64,
     /// How often a loop goes round whose `times` is not fixed.
@@ -19,7 +19,7 @@ pub struct View {
     pub whole: bool,
 }
 
-impl View {
+impl VisitAssumptions {
     /// What a forecast assumes.
     pub const EXPECTED: Self = Self { chance: 0.5, rounds: 1.0, whole: true };
     /// Another chance and number of rounds: what changes under it was guessed.
@@ -30,7 +30,7 @@ impl View {
 
 /// The expected visits of each step by a walk from `begin` to its section's end; `None` when a
 /// walk may never end.
-pub fn visits(steps: &[Step], begin: usize, view: View) -> Option<Vec<f64>> {
+pub fn visits(steps: &[Step], begin: usize, view: VisitAssumptions) -> Option<Vec<f64>> {
     let chain = Chain::new(steps, begin, view);
     let at_anchors = chain.solve()?;
     let mut mass = vec![0.0; steps.len()];
@@ -45,14 +45,14 @@ pub fn visits(steps: &[Step], begin: usize, view: View) -> Option<Vec<f64>> {
 /// one anchor to the next all ways lead forward.
 struct Chain<'a> {
     steps: &'a [Step],
-    view: View,
+    view: VisitAssumptions,
     anchors: Vec<usize>,
     /// The number of each anchor by its step.
     numbers: BTreeMap<usize, usize>,
 }
 
 impl<'a> Chain<'a> {
-    fn new(steps: &'a [Step], begin: usize, view: View) -> Self {
+    fn new(steps: &'a [Step], begin: usize, view: VisitAssumptions) -> Self {
         let mut chain = Self { steps, view, anchors: vec![begin], numbers: BTreeMap::new() };
         chain.numbers.insert(begin, 0);
         for at in 0..steps.len() {
@@ -214,7 +214,7 @@ mod tests {
             choose(&[(0.5, 3), (0.5, 9)]),
             Step::End,
         ];
-        let seen = visits(&steps, 0, View::EXPECTED).unwrap();
+        let seen = visits(&steps, 0, VisitAssumptions::EXPECTED).unwrap();
         for (step, wanted) in [(1, 1.272_727), (3, 1.363_636), (5, 0.254_545), (7, 0.945_455)] {
             assert!((seen[step] - wanted).abs() < 1e-5, "step {step}: {}", seen[step]);
         }
@@ -224,9 +224,12 @@ mod tests {
     #[test]
     fn a_walk_without_an_end_has_no_visits_and_an_island_does_not_matter() {
         let steps = [Step::Call(0), choose(&[(1.0, 0)]), Step::End];
-        assert_eq!(visits(&steps, 0, View::EXPECTED), None);
+        assert_eq!(visits(&steps, 0, VisitAssumptions::EXPECTED), None);
         let steps = [Step::Call(0), Step::Jump(4), Step::Call(1), choose(&[(1.0, 2)]), Step::End];
-        assert_eq!(visits(&steps, 0, View::EXPECTED), Some(vec![1.0, 1.0, 0.0, 0.0, 1.0]));
+        assert_eq!(
+            visits(&steps, 0, VisitAssumptions::EXPECTED),
+            Some(vec![1.0, 1.0, 0.0, 0.0, 1.0])
+        );
     }
 
     #[test]
@@ -254,8 +257,8 @@ mod tests {
             // In quarters, which floats hold exactly.
             [2, 4, 9, 12, 13].map(|step: usize| (seen[step] * 4.0) as u32)
         };
-        assert_eq!(calls(View::EXPECTED), [12, 6, 40, 0, 4]);
-        assert_eq!(calls(View::OTHERWISE), [12, 3, 40, 0, 4]);
-        assert_eq!(calls(View::NO_WHILE), [12, 6, 0, 0, 4]);
+        assert_eq!(calls(VisitAssumptions::EXPECTED), [12, 6, 40, 0, 4]);
+        assert_eq!(calls(VisitAssumptions::OTHERWISE), [12, 3, 40, 0, 4]);
+        assert_eq!(calls(VisitAssumptions::NO_WHILE), [12, 6, 0, 0, 4]);
     }
 }

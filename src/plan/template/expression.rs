@@ -10,7 +10,7 @@ use minijinja::{Error, ErrorKind, Value};
 
 use super::calls::{PREFIX, Rewritten};
 use super::functions::{ENVIRONMENT, lending};
-use super::{RESERVED, RenderError, Scope, operators, work};
+use super::{RESERVED, RenderError, RenderScope, operators, work};
 use crate::seed::Rng;
 
 /// A compiled expression and the variables it reads.
@@ -102,7 +102,7 @@ pub(super) fn compile(
 
 impl Expression {
     /// Its value for this iteration.
-    pub(super) fn evaluate(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
+    pub(super) fn evaluate(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
         let variables =
             self.0.reads.iter().filter_map(|(name, slot)| {
                 Some((name.clone(), scope.variables.get(*slot)?.clone()?))
@@ -151,7 +151,7 @@ impl Expression {
     }
 
     /// Most often a capture found nothing: then the variable's name says more than the error.
-    fn blame(&self, scope: &Scope<'_>, otherwise: &str) -> RenderError {
+    fn blame(&self, scope: &RenderScope<'_>, otherwise: &str) -> RenderError {
         let unset = |slot: &usize| scope.variables.get(*slot).is_none_or(Option::is_none);
         match self.0.reads.iter().find(|(_, slot)| unset(slot)) {
             Some((_, slot)) => super::unset(scope, *slot),

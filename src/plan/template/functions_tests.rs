@@ -1,6 +1,6 @@
 //! Functions: the range and shape of what they draw, and that a seed gives the same again.
 
-use super::super::{Encoding, RenderError, Scope, Template, Value};
+use super::super::{Encoding, RenderError, RenderScope, Template, Value};
 use crate::seed::{Rng, Seed, Stream};
 
 const NOW_MS: u64 = 1_763_690_583_042;
@@ -8,7 +8,7 @@ const NOW_MS: u64 = 1_763_690_583_042;
 fn draw(template: &Template, rng: &mut Rng) -> Result<String, RenderError> {
     let names = ["name".to_owned()];
     let variables = [Some(Value::from("x y"))];
-    let mut scope = Scope {
+    let mut scope = RenderScope {
         variables: &variables,
         names: &names,
         rng,

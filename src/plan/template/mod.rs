@@ -42,20 +42,20 @@ pub const MAX_OUTPUT: usize = 16 << 20;
 /// A compiled text.
 #[derive(Clone, Debug)]
 pub struct Template {
-    segments: Vec<Segment>,
+    segments: Vec<TemplatePart>,
     /// A request path: it has to begin with `/` once it is rendered.
     is_path: bool,
 }
 
 #[derive(Clone, Debug)]
-enum Segment {
+enum TemplatePart {
     Literal(Vec<u8>),
-    Slot(Slot, Encoding),
+    Slot(TemplateSlot, Encoding),
 }
 
 /// What stands between `{{` and `}}`.
 #[derive(Clone, Debug)]
-enum Slot {
+enum TemplateSlot {
     /// A variable by slot.
     Variable(usize),
     /// A part of a variable: `account.user`.
@@ -74,7 +74,7 @@ enum Slot {
 
 /// What a template may read while it is rendered.
 #[derive(Debug)]
-pub struct Scope<'a> {
+pub struct RenderScope<'a> {
     /// The user's variables by slot; `None` is unset.
     pub variables: &'a [Option<Value>],
     /// The names of the slots, for messages.
@@ -132,14 +132,14 @@ impl RenderError {
 impl Template {
     /// A text without slots, taken as it is.
     pub fn literal(text: impl Into<Vec<u8>>) -> Self {
-        Self { segments: vec![Segment::Literal(text.into())], is_path: false }
+        Self { segments: vec![TemplatePart::Literal(text.into())], is_path: false }
     }
 
     /// The text with `slot` in place of each slot.
     pub fn shape(&self, slot: char) -> String {
         let segments = self.segments.iter().map(|segment| match segment {
-            Segment::Literal(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-            Segment::Slot(..) => slot.to_string(),
+            TemplatePart::Literal(bytes) => String::from_utf8_lossy(bytes).into_owned(),
+            TemplatePart::Slot(..) => slot.to_string(),
         });
         segments.collect()
     }
@@ -165,7 +165,7 @@ impl Template {
     pub fn as_static(&self) -> Option<&[u8]> {
         match self.segments.as_slice() {
             [] => Some(&[]),
-            [Segment::Literal(text)] => Some(text),
+            [TemplatePart::Literal(text)] => Some(text),
             _ => None,
         }
     }
@@ -173,7 +173,7 @@ impl Template {
     /// Calls `each` with the slot of every variable that it reads.
     pub fn reads(&self, each: &mut dyn FnMut(usize)) {
         for segment in &self.segments {
-            if let Segment::Slot(slot, _) = segment {
+            if let TemplatePart::Slot(slot, _) = segment {
                 slot.reads(each);
             }
         }
@@ -181,8 +181,8 @@ impl Template {
 
     /// Whether it reads the request whose header it is.
     pub fn reads_request(&self) -> bool {
-        let reads = |slot: &Slot| matches!(slot, Slot::Expression(one) if one.reads_request());
-        self.segments.iter().any(|one| matches!(one, Segment::Slot(slot, _) if reads(slot)))
+        let reads = |slot: &TemplateSlot| matches!(slot, TemplateSlot::Expression(one) if one.reads_request());
+        self.segments.iter().any(|one| matches!(one, TemplatePart::Slot(slot, _) if reads(slot)))
     }
 
     /// Calls `each` with the slot of every variable of which it reads a part, and the part's name,
@@ -190,25 +190,35 @@ impl Template {
     pub fn parts(&self, each: &mut dyn FnMut(usize, &str)) {
         for segment in &self.segments {
             match segment {
-                Segment::Slot(Slot::Field(slot, name), _) => each(*slot, name),
-                Segment::Slot(Slot::Expression(expression), _) => expression.parts(each),
+                TemplatePart::Slot(TemplateSlot::Field(slot, name), _) => each(*slot, name),
+                TemplatePart::Slot(TemplateSlot::Expression(expression), _) => {
+                    expression.parts(each)
+                }
                 _ => {}
             }
         }
     }
 
     /// Appends the rendered text to `out`; after an error `out` holds what came before it.
-    pub fn render(&self, scope: &mut Scope<'_>, out: &mut Vec<u8>) -> Result<(), RenderError> {
+    pub fn render(
+        &self,
+        scope: &mut RenderScope<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RenderError> {
         let rendered = self.render_all(scope, out);
         rendered.map_err(|error| error.blamed(scope.from_responses, |each| self.reads(each)))
     }
 
-    fn render_all(&self, scope: &mut Scope<'_>, out: &mut Vec<u8>) -> Result<(), RenderError> {
+    fn render_all(
+        &self,
+        scope: &mut RenderScope<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RenderError> {
         let start = out.len();
         for segment in &self.segments {
             match segment {
-                Segment::Literal(text) => out.extend_from_slice(text),
-                Segment::Slot(slot, encoding) => slot.render(*encoding, scope, out)?,
+                TemplatePart::Literal(text) => out.extend_from_slice(text),
+                TemplatePart::Slot(slot, encoding) => slot.render(*encoding, scope, out)?,
             }
             if out.len() - start > MAX_OUTPUT {
                 return Err(RenderError::Limit("a text of more than 16 MiB".to_owned()));
@@ -221,11 +231,11 @@ impl Template {
     }
 }
 
-impl Slot {
+impl TemplateSlot {
     fn render(
         &self,
         encoding: Encoding,
-        scope: &mut Scope<'_>,
+        scope: &mut RenderScope<'_>,
         out: &mut Vec<u8>,
     ) -> Result<(), RenderError> {
         match self {
@@ -250,7 +260,7 @@ impl Slot {
     }
 
     /// Its value, with its type.
-    fn value(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
+    fn value(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
         let variable = |slot: usize| scope.variables.get(slot).and_then(Option::as_ref);
         match self {
             Self::Variable(slot) => variable(*slot).cloned().ok_or_else(|| unset(scope, *slot)),
@@ -300,6 +310,6 @@ fn no_part(whole: &str, name: &str, value: &Value) -> String {
     format!("`{whole}` has no `{name}`{has}")
 }
 
-fn unset(scope: &Scope<'_>, slot: usize) -> RenderError {
+fn unset(scope: &RenderScope<'_>, slot: usize) -> RenderError {
     RenderError::Unset(scope.names.get(slot).cloned().unwrap_or_default())
 }

@@ -46,10 +46,10 @@ fn fold(
 
 /// minijinja's own operator.
 fn plain(source: &'static str, a: &Value, b: &Value) -> Result<Value, Error> {
-    type Compiled = minijinja::Expression<'static, 'static>;
-    static ADD: LazyLock<Option<Compiled>> =
+    type RewrittenExpression = minijinja::Expression<'static, 'static>;
+    static ADD: LazyLock<Option<RewrittenExpression>> =
         LazyLock::new(|| BUILTIN.compile_expression("a + b").ok());
-    static MUL: LazyLock<Option<Compiled>> =
+    static MUL: LazyLock<Option<RewrittenExpression>> =
         LazyLock::new(|| BUILTIN.compile_expression("a * b").ok());
     let compiled = if source == "+" { &ADD } else { &MUL };
     match &**compiled {

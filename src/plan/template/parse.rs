@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use rand_xoshiro::rand_core::SeedableRng;
 
-use super::{Encoding, Segment, Slot, Template, calls, encode, expression};
+use super::{Encoding, Template, TemplatePart, TemplateSlot, calls, encode, expression};
 use crate::seed::Rng;
 
 /// The longest expression; its parser takes stack for each operator.
@@ -42,7 +42,7 @@ pub enum ParseErrorKind {
 #[derive(Debug)]
 pub struct Builder<'a> {
     names: &'a [String],
-    segments: Vec<Segment>,
+    segments: Vec<TemplatePart>,
 }
 
 impl<'a> Builder<'a> {
@@ -53,10 +53,10 @@ impl<'a> Builder<'a> {
 
     /// Adds bytes as they are.
     pub fn literal(&mut self, bytes: &[u8]) {
-        if let Some(Segment::Literal(last)) = self.segments.last_mut() {
+        if let Some(TemplatePart::Literal(last)) = self.segments.last_mut() {
             last.extend_from_slice(bytes);
         } else if !bytes.is_empty() {
-            self.segments.push(Segment::Literal(bytes.to_vec()));
+            self.segments.push(TemplatePart::Literal(bytes.to_vec()));
         }
     }
 
@@ -74,7 +74,7 @@ impl<'a> Builder<'a> {
             // A header is rendered last, and may sign the rest.
             let knows_request = encoding == Encoding::Header;
             let slot = self.slot(text, inner..close, knows_request)?;
-            self.segments.push(Segment::Slot(slot, encoding));
+            self.segments.push(TemplatePart::Slot(slot, encoding));
             at = close + 2;
         }
         self.encoded(text, at..text.len(), encoding)
@@ -84,7 +84,7 @@ impl<'a> Builder<'a> {
     /// everything else is a string.
     pub fn json(&mut self, text: &str) -> Result<(), ParseError> {
         if let Some(slot) = whole_slot(text, self.names) {
-            self.segments.push(Segment::Slot(slot?, Encoding::JsonValue));
+            self.segments.push(TemplatePart::Slot(slot?, Encoding::JsonValue));
             return Ok(());
         }
         self.literal(b"\"");
@@ -129,7 +129,7 @@ impl<'a> Builder<'a> {
         text: &str,
         range: Range<usize>,
         knows_request: bool,
-    ) -> Result<Slot, ParseError> {
+    ) -> Result<TemplateSlot, ParseError> {
         let padded = &text[range.clone()];
         let source = padded.trim();
         let start = range.start + (padded.len() - padded.trim_start().len());
@@ -141,7 +141,7 @@ impl<'a> Builder<'a> {
             return Err(error(ParseErrorKind::Syntax(message), around));
         }
         if let Some(slot) = self.names.iter().position(|name| name == source) {
-            return Ok(Slot::Variable(slot));
+            return Ok(TemplateSlot::Variable(slot));
         }
         if let Some((whole, part)) = source.split_once('.')
             && let Some(slot) = self.names.iter().position(|name| name == whole)
@@ -149,18 +149,18 @@ impl<'a> Builder<'a> {
             && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
             && !part.starts_with(|first: char| first.is_ascii_digit())
         {
-            return Ok(Slot::Field(slot, part.to_owned()));
+            return Ok(TemplateSlot::Field(slot, part.to_owned()));
         }
         if source == "user.number" {
-            return Ok(Slot::UserNumber);
+            return Ok(TemplateSlot::UserNumber);
         }
         if source == "run.id" {
-            return Ok(Slot::RunId);
+            return Ok(TemplateSlot::RunId);
         }
         if let Some((low, high)) = int_range(source)
             && low <= high
         {
-            return Ok(Slot::Int(low, high));
+            return Ok(TemplateSlot::Int(low, high));
         }
         if source.len() > MAX_EXPRESSION {
             let message = format!("an expression of more than {MAX_EXPRESSION} bytes");
@@ -171,7 +171,7 @@ impl<'a> Builder<'a> {
         if let [(name, value)] = rewritten.constants.as_slice()
             && *name == rewritten.source
         {
-            return Ok(Slot::Constant(value.clone()));
+            return Ok(TemplateSlot::Constant(value.clone()));
         }
         let compiled = expression::compile(source, rewritten, self.names, knows_request);
         let (expression, unknown) = compiled.map_err(|problem| {
@@ -192,12 +192,12 @@ impl<'a> Builder<'a> {
         expression
             .rehearse(&mut Rng::seed_from_u64(0))
             .map_err(|message| error(ParseErrorKind::Syntax(message), here))?;
-        Ok(Slot::Expression(expression))
+        Ok(TemplateSlot::Expression(expression))
     }
 }
 
 /// The slot that a text is as a whole: `{{ n + 1 }}`, with white space around it at most.
-pub(super) fn whole_slot(text: &str, names: &[String]) -> Option<Result<Slot, ParseError>> {
+pub(super) fn whole_slot(text: &str, names: &[String]) -> Option<Result<TemplateSlot, ParseError>> {
     let whole = text.trim();
     let inner = whole.strip_prefix("{{")?;
     if end_of_slot(inner)? + 2 != inner.len() {

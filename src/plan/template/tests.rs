@@ -21,7 +21,7 @@ fn render_within(
     let names = names();
     let mut rng = Seed::new(1).unwrap().rng(Stream::Content, 0, 0);
     let variables = [Some(x), Some(Value::from("p 1")), None];
-    let mut scope = Scope {
+    let mut scope = RenderScope {
         variables: &variables,
         names: &names,
         rng: &mut rng,

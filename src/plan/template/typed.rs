@@ -4,19 +4,21 @@
 //! Invariant: pure and bounded, as every template.
 
 use super::super::extract::{exact, to_value};
-use super::{Encoding, MAX_DEPTH, RenderError, Scope, Slot, Template, Value, parse, work};
+use super::{
+    Encoding, MAX_DEPTH, RenderError, RenderScope, Template, TemplateSlot, Value, parse, work,
+};
 
 /// The most bytes of a value in a message.
 const SHOWN: usize = 100;
 
 /// A value known beforehand, one whole `{{ }}` with its own type, or a text.
 #[derive(Clone, Debug)]
-pub struct Typed(Form);
+pub struct Typed(TypedForm);
 
 #[derive(Clone, Debug)]
-enum Form {
+enum TypedForm {
     Fixed(Value),
-    Slot(Slot),
+    Slot(TemplateSlot),
     Text(Template),
     /// A JSON text with slots: a list or a map.
     Json(Template),
@@ -25,26 +27,26 @@ enum Form {
 impl Typed {
     /// A value that is always the same.
     pub fn fixed(value: impl Into<Value>) -> Self {
-        Self(Form::Fixed(value.into()))
+        Self(TypedForm::Fixed(value.into()))
     }
 
     /// A text: one whole `{{ }}` keeps the type of its value, everything else is a text.
     pub fn parse(text: &str, names: &[String]) -> Result<Self, super::ParseError> {
         if let Some(slot) = parse::whole_slot(text, names) {
-            return slot.map(|slot| Self(Form::Slot(slot)));
+            return slot.map(|slot| Self(TypedForm::Slot(slot)));
         }
         let template = Template::parse(text, Encoding::Plain, names)?;
         Ok(match template.as_static() {
             Some(bytes) => Self::fixed(String::from_utf8_lossy(bytes).into_owned()),
-            None => Self(Form::Text(template)),
+            None => Self(TypedForm::Text(template)),
         })
     }
 
     /// A list or map, given as a JSON text with slots.
     pub fn json(template: Template) -> Self {
         match template.as_static().and_then(|text| from_json(text).ok()) {
-            Some(value) => Self(Form::Fixed(value)),
-            None => Self(Form::Json(template)),
+            Some(value) => Self(TypedForm::Fixed(value)),
+            None => Self(TypedForm::Json(template)),
         }
     }
 
@@ -52,7 +54,7 @@ impl Typed {
     ///
     /// # Errors
     /// When it reads an unset variable, or an expression fails.
-    pub fn evaluate(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
+    pub fn evaluate(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
         let value = self.value(scope);
         value.map_err(|error| self.blame(scope, error))
     }
@@ -61,7 +63,7 @@ impl Typed {
     ///
     /// # Errors
     /// As `evaluate`, and when it is larger or deeper than a variable may be.
-    pub fn kept(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
+    pub fn kept(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
         let value = self.evaluate(scope)?;
         if self.as_fixed().is_some() {
             return Ok(value);
@@ -78,19 +80,19 @@ impl Typed {
         }
     }
 
-    fn blame(&self, scope: &Scope<'_>, error: RenderError) -> RenderError {
+    fn blame(&self, scope: &RenderScope<'_>, error: RenderError) -> RenderError {
         error.blamed(scope.from_responses, |each| self.reads(each))
     }
 
-    fn value(&self, scope: &mut Scope<'_>) -> Result<Value, RenderError> {
+    fn value(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
         match &self.0 {
-            Form::Fixed(value) => Ok(value.clone()),
-            Form::Slot(slot) => slot.value(scope),
-            Form::Text(template) => {
+            TypedForm::Fixed(value) => Ok(value.clone()),
+            TypedForm::Slot(slot) => slot.value(scope),
+            TypedForm::Text(template) => {
                 let text = render(template, scope)?;
                 Ok(Value::from(String::from_utf8_lossy(&text).into_owned()))
             }
-            Form::Json(template) => from_json(&render(template, scope)?),
+            TypedForm::Json(template) => from_json(&render(template, scope)?),
         }
     }
 
@@ -99,7 +101,7 @@ impl Typed {
     ///
     /// # Errors
     /// As `evaluate`.
-    pub fn holds(&self, scope: &mut Scope<'_>) -> Result<bool, RenderError> {
+    pub fn holds(&self, scope: &mut RenderScope<'_>) -> Result<bool, RenderError> {
         let value = self.evaluate(scope)?;
         Ok(value.is_true() && value.as_str() != Some("false"))
     }
@@ -108,7 +110,7 @@ impl Typed {
     ///
     /// # Errors
     /// As `evaluate`, and when it is no whole number in that range.
-    pub fn count(&self, scope: &mut Scope<'_>, most: u64) -> Result<u64, RenderError> {
+    pub fn count(&self, scope: &mut RenderScope<'_>, most: u64) -> Result<u64, RenderError> {
         let value = self.evaluate(scope)?;
         let number = match value.as_str() {
             Some(text) => text.trim().parse().ok(),
@@ -125,7 +127,7 @@ impl Typed {
     /// The value, when it is always the same.
     pub fn as_fixed(&self) -> Option<&Value> {
         match &self.0 {
-            Form::Fixed(value) => Some(value),
+            TypedForm::Fixed(value) => Some(value),
             _ => None,
         }
     }
@@ -133,14 +135,14 @@ impl Typed {
     /// Calls `each` with the slot of every variable that it reads.
     pub fn reads(&self, each: &mut dyn FnMut(usize)) {
         match &self.0 {
-            Form::Fixed(_) => {}
-            Form::Slot(slot) => slot.reads(each),
-            Form::Text(template) | Form::Json(template) => template.reads(each),
+            TypedForm::Fixed(_) => {}
+            TypedForm::Slot(slot) => slot.reads(each),
+            TypedForm::Text(template) | TypedForm::Json(template) => template.reads(each),
         }
     }
 }
 
-fn render(template: &Template, scope: &mut Scope<'_>) -> Result<Vec<u8>, RenderError> {
+fn render(template: &Template, scope: &mut RenderScope<'_>) -> Result<Vec<u8>, RenderError> {
     let mut text = Vec::new();
     template.render(scope, &mut text)?;
     Ok(text)

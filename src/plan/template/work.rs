@@ -32,7 +32,7 @@ thread_local! {
 
 /// A limit that a value or an evaluation ran into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Limit {
+pub(super) enum WorkLimit {
     Work,
     Depth,
 }
@@ -59,7 +59,7 @@ pub(super) fn charge(units: u64) -> Result<(), Error> {
         }
         None => {
             LEFT.set(0);
-            Err(Limit::Work.into())
+            Err(WorkLimit::Work.into())
         }
     }
 }
@@ -84,7 +84,7 @@ pub(super) fn charge_value(value: &Value) -> Result<(), Error> {
 }
 
 /// Takes the weight of `value` off `left`; stops as soon as that does not suffice.
-pub(super) fn weigh(value: &Value, depth: usize, left: &mut u64) -> Result<(), Limit> {
+pub(super) fn weigh(value: &Value, depth: usize, left: &mut u64) -> Result<(), WorkLimit> {
     let bytes = match value.kind() {
         ValueKind::String => value.as_str().map_or(0, str::len) as u64,
         ValueKind::Bytes => value.len().unwrap_or(0) as u64,
@@ -94,7 +94,7 @@ pub(super) fn weigh(value: &Value, depth: usize, left: &mut u64) -> Result<(), L
         Some(rest) => *left = rest,
         None => {
             *left = 0;
-            return Err(Limit::Work);
+            return Err(WorkLimit::Work);
         }
     }
     let kind = value.kind();
@@ -102,7 +102,7 @@ pub(super) fn weigh(value: &Value, depth: usize, left: &mut u64) -> Result<(), L
         return Ok(());
     }
     if depth == 0 {
-        return Err(Limit::Depth);
+        return Err(WorkLimit::Depth);
     }
     let Ok(items) = value.try_iter() else { return Ok(()) };
     for item in items {
@@ -116,7 +116,7 @@ pub(super) fn weigh(value: &Value, depth: usize, left: &mut u64) -> Result<(), L
     Ok(())
 }
 
-impl std::fmt::Display for Limit {
+impl std::fmt::Display for WorkLimit {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Work => f.write_str("more work or a larger value than an expression may have"),
@@ -125,8 +125,8 @@ impl std::fmt::Display for Limit {
     }
 }
 
-impl From<Limit> for Error {
-    fn from(limit: Limit) -> Self {
+impl From<WorkLimit> for Error {
+    fn from(limit: WorkLimit) -> Self {
         Self::new(ErrorKind::OutOfFuel, limit.to_string())
     }
 }

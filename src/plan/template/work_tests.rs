@@ -2,7 +2,8 @@
 
 use super::super::functions::BUILTIN;
 use super::super::{
-    Encoding, MAX_ITERATION_WORK, MAX_VALUE, MAX_WORK, RenderError, Scope, Template, Typed, Value,
+    Encoding, MAX_ITERATION_WORK, MAX_VALUE, MAX_WORK, RenderError, RenderScope, Template, Typed,
+    Value,
 };
 use crate::seed::{Seed, Stream};
 
@@ -11,7 +12,7 @@ fn worked(text: &str, k: Value, left: u64) -> (Result<Value, RenderError>, u64) 
     let names = ["k".to_owned()];
     let typed = Typed::parse(&format!("{{{{ {text} }}}}"), &names).unwrap();
     let mut work = left;
-    let mut scope = Scope {
+    let mut scope = RenderScope {
         variables: &[Some(k)],
         names: &names,
         rng: &mut Seed::new(1).unwrap().rng(Stream::Content, 0, 0),
@@ -156,7 +157,7 @@ fn what_a_response_brought_is_the_targets_failure() {
         ("{{ k }}", Encoding::Url, Value::from("elsewhere"), true),
     ] {
         let template = Template::parse(source, encoding, &names).unwrap();
-        let mut scope = Scope {
+        let mut scope = RenderScope {
             variables: &[Some(k), Some(Value::from("a\nb"))],
             names: &names,
             rng: &mut Seed::new(1).unwrap().rng(Stream::Content, 0, 0),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::forecast::needs::{Limits, needs, refuse};
+use crate::plan::forecast::needs::{MachineLimits, needs, refuse};
 use crate::plan::policy::{
     BreakerPolicy, BreakerTrip, HedgeAfter, PoolPolicy, PoolStrategy, Priority,
 };
@@ -125,7 +125,7 @@ fn pools_bound_what_users_need() {
         let plan = plan(&format!("pools: {{ {pools} }}"));
         let most = needs(&plan, &[100]);
         assert_eq!((most.connections, most.ports[0].connections), (connections, connections));
-        let limits = |ports| Limits { ports: Some(ports), ..Limits::default() };
+        let limits = |ports| MachineLimits { ports: Some(ports), ..MachineLimits::default() };
         assert_eq!(refuse(&plan, &limits(surely)).len(), 0, "{pools}");
         assert_eq!(refuse(&plan, &limits(surely - 1)).len(), 1, "{pools}");
     }
