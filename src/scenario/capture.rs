@@ -10,7 +10,7 @@ use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKey, NodeKind};
 #[cfg(feature = "css")]
 use crate::plan::extract::CssSelector;
-use crate::plan::extract::{Capture, CaptureSource, JsonPath, MatchPick};
+use crate::plan::extract::{BoundedPath, Capture, CaptureSource, MatchPick};
 
 /// The longest CSS selector; its parser takes stack for each of its brackets.
 #[cfg(feature = "css")]
@@ -157,7 +157,7 @@ fn pick(review: &mut Diagnostics, node: &Node) -> Option<MatchPick> {
     }
 }
 
-fn path(review: &mut Diagnostics, node: &Node) -> Option<JsonPath> {
+fn path(review: &mut Diagnostics, node: &Node) -> Option<BoundedPath> {
     let text = fields::fixed(review, node, "a JSONPath such as \"$.items[0].id\"")?;
     parse_path(text)
         .map_err(|problem| {
@@ -169,7 +169,7 @@ fn path(review: &mut Diagnostics, node: &Node) -> Option<JsonPath> {
 }
 
 /// Parses a JSONPath within bounds.
-pub(super) fn parse_path(text: &str) -> Result<JsonPath, String> {
+pub(super) fn parse_path(text: &str) -> Result<BoundedPath, String> {
     if !text.starts_with('$') {
         return Err("it does not begin with `$`".to_owned());
     }
@@ -180,7 +180,7 @@ pub(super) fn parse_path(text: &str) -> Result<JsonPath, String> {
     if count('?') > MAX_NESTED || count('(') > 2 * MAX_NESTED {
         return Err("it has too many filters or brackets".to_owned());
     }
-    text.parse::<JsonPath>().map_err(|error| match error.message() {
+    text.parse::<BoundedPath>().map_err(|error| match error.message() {
         "parser error" => {
             let rest = text.get(error.position()..).unwrap_or_default();
             format!("it cannot be read from `{}` on", fields::short(rest))

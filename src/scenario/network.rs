@@ -7,7 +7,7 @@ use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
 use super::lint::SourceSpans;
 use super::node::Node;
-use crate::plan::reach::{HttpVersion, LinkProfile};
+use crate::plan::transport::{HttpVersion, LinkProfile};
 use crate::plan::{Plan, Service, ServiceTarget};
 
 /// A user's own link.

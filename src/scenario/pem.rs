@@ -8,7 +8,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
-use crate::plan::reach::ClientIdentity;
+use crate::plan::transport::ClientIdentity;
 
 /// What a file of certificates is.
 pub(super) const CERTIFICATES: &str = "a PEM file of certificates";

@@ -3,7 +3,7 @@
 //! Invariant: what comes out has a host, and a port from 1 to 65535.
 
 use super::{header, service};
-use crate::plan::reach::{Proxy, ProxyKind};
+use crate::plan::transport::{Proxy, ProxyKind};
 
 /// How an address is written.
 pub(super) const ADDRESS: &str = "`host:port`, such as 127.0.0.1:8080";

@@ -8,7 +8,7 @@ use serde_json::Value as Json;
 
 #[cfg(feature = "css")]
 use super::CssSelector;
-use super::{JsonPath, MAX_CAPTURE, MAX_SEARCHES, ParsedResponse, TooComplex, to_value};
+use super::{BoundedPath, MAX_CAPTURE, MAX_SEARCHES, ParsedResponse, TooComplex, to_value};
 use crate::plan::template::Value;
 use crate::seed::Rng;
 
@@ -37,7 +37,7 @@ pub enum CaptureSource {
     /// A cookie by name: as this answer sets it, else as the user has it.
     Cookie(String),
     /// The nodes a JSONPath finds in the body (RFC 9535).
-    Json(JsonPath),
+    Json(BoundedPath),
     /// A group of a regular expression in the body; group 0 is all of it.
     Regex(Regex, usize),
     /// The elements of an HTML body that a CSS selector finds: an attribute of theirs, or their

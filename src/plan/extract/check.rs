@@ -7,7 +7,7 @@ use std::time::Duration;
 use regex::bytes::Regex;
 use serde_json::Value as Json;
 
-use super::{JsonPath, ParsedResponse, exact};
+use super::{BoundedPath, ParsedResponse, exact};
 use crate::units::show_us;
 use crate::verdict::Op;
 
@@ -30,7 +30,7 @@ pub enum CheckCondition {
     /// The body matches.
     Body(TextCondition),
     /// The first node the path finds equals the value.
-    Json(JsonPath, Json),
+    Json(BoundedPath, Json),
     /// The decoded body has so many bytes.
     Size(Op, u64),
     /// A time of the exchange compares so.

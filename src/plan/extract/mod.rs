@@ -27,7 +27,7 @@ pub use capture::{Capture, CaptureSource, MatchPick};
 pub use check::{Check, CheckCondition, CheckedTime, TextCondition};
 #[cfg(feature = "css")]
 pub use page::CssSelector;
-pub use path::JsonPath;
+pub use path::BoundedPath;
 
 /// The most bytes a captured value may take; a larger one counts as not found.
 pub const MAX_CAPTURE: usize = 64 << 10;
@@ -172,7 +172,7 @@ impl<'a> ParsedResponse<'a> {
     }
 
     /// The nodes that a path finds in the body.
-    fn at(&self, path: &JsonPath) -> Option<Vec<&Json>> {
+    fn at(&self, path: &BoundedPath) -> Option<Vec<&Json>> {
         let json = self.json()?;
         self.within(path.query(json, || self.levels.get_or_init(|| path::NodesByDepth::of(json))))
     }

@@ -1,6 +1,6 @@
 //! A JSONPath (RFC 9535), and what it would cost on a document before it is asked.
 //!
-//! `serde_json_path` evaluates whole lists of nodes and cannot be stopped, so [`Path::query`]
+//! `serde_json_path` evaluates whole lists of nodes and cannot be stopped, so [`BoundedPath::query`]
 //! first bounds the nodes that it would visit: by the number of nodes at each depth of the
 //! document, and by the segments of the path.
 //! Invariant: no path visits more than [`MAX_VISITS`] nodes of a document.
@@ -24,7 +24,7 @@ const DEPTH: usize = 128;
 
 /// A path and the shape of its query.
 #[derive(Clone, Debug)]
-pub struct JsonPath {
+pub struct BoundedPath {
     path: JsonPath,
     shape: PathQuery,
 }
@@ -55,7 +55,7 @@ struct PathSegment {
 #[derive(Debug)]
 pub(super) struct NodesByDepth([u64; DEPTH + 2]);
 
-impl FromStr for JsonPath {
+impl FromStr for BoundedPath {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
@@ -65,7 +65,7 @@ impl FromStr for JsonPath {
     }
 }
 
-impl JsonPath {
+impl BoundedPath {
     /// The nodes it finds in `document`, whose levels are counted when they are needed.
     pub(super) fn query<'d>(
         &self,
@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     fn cost(text: &str, document: &Json) -> u64 {
-        text.parse::<JsonPath>().unwrap().shape.cost(&NodesByDepth::of(document), 0, false)
+        text.parse::<BoundedPath>().unwrap().shape.cost(&NodesByDepth::of(document), 0, false)
     }
 
     /// The nodes that a path of descents and wildcards visits, counted one by one.
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn shapes_are_read_from_any_way_to_write_a_path() {
         let segments = |text: &str| {
-            let shape = text.parse::<JsonPath>().unwrap().shape;
+            let shape = text.parse::<BoundedPath>().unwrap().shape;
             let of = |one: &PathSegment| (one.descends, one.selectors, one.takes_many);
             shape.segments.iter().map(of).collect::<Vec<_>>()
         };
@@ -291,7 +291,7 @@ mod tests {
             [(true, 1, true), (false, 3, false), (false, 1, false)]
         );
         assert_eq!(segments("$..[1:3]"), [(true, 1, true)]);
-        let filter = "$[?count($..x[?@.y == ']']) > 1 && match(@.z, 'a')].b".parse::<JsonPath>();
+        let filter = "$[?count($..x[?@.y == ']']) > 1 && match(@.z, 'a')].b".parse::<BoundedPath>();
         let shape = filter.unwrap().shape;
         assert_eq!((shape.segments.len(), shape.segments[0].regexes), (2, 1));
         let queries = &shape.segments[0].filters;
@@ -331,7 +331,7 @@ mod tests {
             ("$['a'].b[0]", &wide, true),
         ] {
             let levels = NodesByDepth::of(document);
-            let found = path.parse::<JsonPath>().unwrap().query(document, || &levels);
+            let found = path.parse::<BoundedPath>().unwrap().query(document, || &levels);
             assert_eq!(found.is_ok(), is_asked, "{path}");
         }
     }

@@ -17,7 +17,7 @@ fn answer<'a>(head: &'a [u8], body: &'a [u8]) -> ResponseView<'a> {
     ResponseView { status: 200, head, body, cookies: &[], service, first_byte }
 }
 
-fn path(text: &str) -> JsonPath {
+fn path(text: &str) -> BoundedPath {
     text.parse().unwrap()
 }
 
