@@ -4,9 +4,10 @@
 
 use divan::{Bencher, black_box};
 use manada::clock::Time;
-use manada::stats::recorder::Attempt;
+use manada::stats::recorder::AttemptReason;
 use manada::stats::{
-    AttemptOutcome, CallResult, Exchange, Gauges, Histogram, Latency, Recorder, Sample, Shape,
+    AttemptOutcome, CallResult, Exchange, Gauges, Histogram, Latency, Recorder, Sample,
+    SeriesLayout,
 };
 
 const MS: u64 = 1_000_000;
@@ -44,7 +45,7 @@ fn exchange(dispatched: Time, took_ns: u64) -> Exchange {
 /// All that attempt.rs asks of the Recorder for one good call; steps alternate.
 fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns: u64) {
     let stalled_ns = recorder.begin_call(0, number % steps, at.0, at);
-    recorder.begin_attempt(Attempt::First);
+    recorder.begin_attempt(AttemptReason::First);
     let exchange = exchange(at, took_ns);
     recorder.end_attempt(&exchange, at.0, false);
     let sample = Sample {
@@ -66,7 +67,8 @@ fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns:
 /// One call, at 10,000 calls per second of the run, with a shed each second.
 #[divan::bench(args = [1, 20], sample_size = 10_000)]
 fn begin_call_to_end_call(bencher: Bencher<'_, '_>, steps: usize) {
-    let shape = Shape { workloads: 1, checks: vec![0; steps], pools: 0, ..Shape::default() };
+    let shape =
+        SeriesLayout { workloads: 1, checks: vec![0; steps], pools: 0, ..SeriesLayout::default() };
     let mut recorder = Recorder::new(shape, 0, Time(0));
     let (mut number, mut next) = (0, latencies());
     bencher.bench_local(move || {
@@ -84,8 +86,12 @@ fn begin_call_to_end_call(bencher: Bencher<'_, '_>, steps: usize) {
 fn shed(bencher: Bencher<'_, '_>, steps: usize) {
     bencher
         .with_inputs(|| {
-            let shape =
-                Shape { workloads: 1, checks: vec![0; steps], pools: 0, ..Shape::default() };
+            let shape = SeriesLayout {
+                workloads: 1,
+                checks: vec![0; steps],
+                pools: 0,
+                ..SeriesLayout::default()
+            };
             let mut recorder = Recorder::new(shape, 0, Time(0));
             let mut next = latencies();
             for number in 0..10_000 {

@@ -12,8 +12,8 @@ use super::shard::Shard;
 use super::user::User;
 use super::{hedge, redirect};
 use crate::clock::{self, Time};
-use crate::stats::recorder::Attempt;
-use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Cause, Exchange};
+use crate::stats::recorder::AttemptReason;
+use crate::stats::{AttemptOutcome, AttemptPhase, BlockCause, CallResult, Exchange};
 use crate::wire::{Outgoing, ResponseCapture};
 
 /// What the user needs to know to go on.
@@ -40,13 +40,13 @@ pub(super) struct CallTiming {
     /// When the shard turned to it.
     pub(super) picked_up: Time,
     /// What made it ready only then.
-    pub(super) cause: Cause,
+    pub(super) cause: BlockCause,
 }
 
 impl CallTiming {
     /// Of what is free when it is intended, at that time or before.
     pub(super) fn at_once(intended: Time, picked_up: Time) -> Self {
-        Self { intended, ready: intended, picked_up, cause: Cause::Pace }
+        Self { intended, ready: intended, picked_up, cause: BlockCause::Pace }
     }
 }
 
@@ -113,7 +113,7 @@ pub(super) async fn call(
         prepared,
         outgoing,
         capture: ResponseCapture::default(),
-        why: Attempt::First,
+        why: AttemptReason::First,
         retries: 0,
         blocked_ns: 0,
         at,
@@ -145,7 +145,7 @@ pub(super) struct CallAttempts<'a> {
     pub(super) prepared: &'a PreparedCall,
     pub(super) outgoing: Outgoing<'a>,
     pub(super) capture: ResponseCapture,
-    why: Attempt,
+    why: AttemptReason,
     pub(super) retries: u32,
     /// Waits that policy asked for so far, ns.
     blocked_ns: u64,
@@ -207,12 +207,12 @@ impl CallAttempts<'_> {
             self.at = now;
             let until = now.after(wait_ns);
             let pause = user.deadline.pause_until(until).await;
-            self.blocked(Cause::Retry);
+            self.blocked(BlockCause::Retry);
             if pause.is_err() {
                 caution.refund_retry();
                 return;
             }
-            (self.why, self.retries) = (Attempt::Retry, self.retries + 1);
+            (self.why, self.retries) = (AttemptReason::Retry, self.retries + 1);
         }
     }
 
@@ -244,7 +244,7 @@ impl CallAttempts<'_> {
             if !again {
                 break;
             }
-            (self.why, self.at) = (Attempt::StaleResend, self.last.done);
+            (self.why, self.at) = (AttemptReason::StaleResend, self.last.done);
         }
         if self.capture.sets_cookie {
             redirect::keep_cookies(shard, user, service, self.outgoing.bytes, &self.capture);
@@ -278,7 +278,7 @@ impl CallAttempts<'_> {
     }
 
     /// From the last moment it could go on until now it was held back.
-    fn blocked(&mut self, cause: Cause) {
+    fn blocked(&mut self, cause: BlockCause) {
         let now = clock::now();
         let ns = now.since(self.at);
         self.blocked_ns += ns;

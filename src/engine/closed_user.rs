@@ -16,7 +16,7 @@ use crate::pace::Stay;
 use crate::pace::think::{Ended, next_iteration_ns};
 use crate::plan::Load;
 use crate::plan::load::LoadBound;
-use crate::stats::Cause;
+use crate::stats::BlockCause;
 use crate::stats::sample::IterationEnd;
 
 /// How long an iteration lasts at least that makes no call: a flow that finds nothing to do must
@@ -53,7 +53,7 @@ impl<'a> ClosedUser<'a> {
         let due = shard.zero(&shard.plan.workloads[workload]).after(stay.enter_ns);
         // Who was held out was ready when the door was opened.
         let ready = due.max(shard.admission.opened());
-        let cause = if ready > due { Cause::Admission } else { Cause::Pace };
+        let cause = if ready > due { BlockCause::Admission } else { BlockCause::Pace };
         let picked_up = clock::now().max(ready);
         // Without a pace nothing but its coming says when a user begins: that it came late is told
         // as such (`late_users`), and is no lateness of its first call.
@@ -198,7 +198,7 @@ impl<'a> ClosedUser<'a> {
         };
         if was_barred {
             turn.ready = turn.ready.max(shard.admission.opened());
-            turn.cause = Cause::Admission;
+            turn.cause = BlockCause::Admission;
         }
         true
     }
@@ -257,6 +257,7 @@ impl<'a> ClosedUser<'a> {
         let ready = due.max(walked.done.after(hold_ns.max(walked.pause_ns)));
         self.held_ns = self.live_schedule().paused_ns(walked.done);
         let picked_up = self.runner.timing.picked_up;
-        self.runner.timing = CallTiming { intended: due, ready, picked_up, cause: Cause::Pace };
+        self.runner.timing =
+            CallTiming { intended: due, ready, picked_up, cause: BlockCause::Pace };
     }
 }

@@ -12,7 +12,7 @@ use super::user::User;
 use crate::clock::Time;
 use crate::plan::template::RenderError;
 use crate::stats::{
-    AttemptOutcome, AttemptPhase, CallResult, Cause, Exchange, FailureKind, Sample,
+    AttemptOutcome, AttemptPhase, BlockCause, CallResult, Exchange, FailureKind, Sample,
 };
 use crate::wire::ResponseCapture;
 
@@ -70,7 +70,7 @@ pub(super) fn conclude(
         }
         AttemptOutcome::Unfinished(_) => none(CallResult::Unfinished),
         AttemptOutcome::Own(_) => none(CallResult::Own),
-        AttemptOutcome::Suppressed(Cause::Muted) => {
+        AttemptOutcome::Suppressed(BlockCause::Muted) => {
             checks::forget(shard, user, prepared);
             CheckedResponse { result: CallResult::Muted, goes_on: true, failed: FailedChecks::NONE }
         }

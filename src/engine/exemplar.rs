@@ -12,7 +12,7 @@ use super::redacted::redactor;
 use super::shard::Shard;
 use super::user::User;
 use crate::redact::{MASK, Redactor};
-use crate::stats::exemplar::{Exemplar, Failing};
+use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, outcome};
 use crate::wire::ResponseCapture;
 
@@ -44,10 +44,10 @@ pub(super) fn keep(
     };
     let wanted = status.is_some_and(|status| status < 400 || prepared.call.asks_for(status));
     let failing = match (error, status, failed.first()) {
-        (Some(error), ..) => Failing::Error(error),
-        (None, Some(status), _) if !wanted => Failing::Status(status),
-        (None, _, Some(place)) => Failing::Check(prepared.check_ids[place]),
-        (None, status, None) => Failing::Status(status.unwrap_or_default()),
+        (Some(error), ..) => FailureMode::Error(error),
+        (None, Some(status), _) if !wanted => FailureMode::Status(status),
+        (None, _, Some(place)) => FailureMode::Check(prepared.check_ids[place]),
+        (None, status, None) => FailureMode::Status(status.unwrap_or_default()),
     };
     let step = user.step(prepared.call.series);
     let intended_ns = turn.intended.since(shard.start);

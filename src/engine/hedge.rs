@@ -14,7 +14,7 @@ use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
 use crate::clock::{self, Time};
-use crate::stats::recorder::Attempt;
+use crate::stats::recorder::AttemptReason;
 use crate::stats::sample::ConnectTimings;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
 use crate::wire::{ConnectionSlot, Resend, ResponseCapture};
@@ -54,7 +54,7 @@ pub(super) async fn race(
             (Ok(ended), _) => Err(ended),
             (Err(_), None) => Err(one.await),
             (Err(_), Some(mut beside)) => {
-                shard.recorder.borrow_mut().begin_attempt(Attempt::Hedge);
+                shard.recorder.borrow_mut().begin_attempt(AttemptReason::Hedge);
                 let now = clock::now();
                 let won = {
                     let two = shard.wire.exchange(&mut beside, &outgoing, now, patience, &mut kept);

@@ -14,7 +14,7 @@ use super::shard::Shard;
 use super::user::User;
 use crate::clock::{self, Time};
 use crate::plan::flow::{Branch, Parallel};
-use crate::stats::{CallResult, Cause};
+use crate::stats::{BlockCause, CallResult};
 
 type RunningBranch<'a> = Pin<Box<dyn Future<Output = (usize, User, CallEnd)> + 'a>>;
 
@@ -74,7 +74,7 @@ impl ParallelRun<'_, '_> {
             let had_room = self.begun.iter().filter(|begun| **begun).count() < Parallel::AT_ONCE;
             let waits = !had_room && self.freed > ready;
             let (ready, cause) =
-                if waits { (self.freed, Cause::Parallel) } else { (ready, fork.cause) };
+                if waits { (self.freed, BlockCause::Parallel) } else { (ready, fork.cause) };
             self.begun[index] = true;
             let turn = CallTiming {
                 ready,

@@ -14,7 +14,7 @@ use super::shard::Shard;
 use super::user::User;
 use crate::plan::address_scope::AddressScope;
 use crate::plan::{Address, Service};
-use crate::stats::recorder::Attempt;
+use crate::stats::recorder::AttemptReason;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
 use crate::wire::cookie_jar::{CookieJar, CookieOrigin};
 use crate::wire::framing::FramingError;
@@ -181,7 +181,7 @@ async fn send_redirect(
     let idempotent = request::is_idempotent(&way.method);
     let outgoing =
         Outgoing { endpoint: way.service, bytes: &way.bytes, capture: wanted, idempotent, ..first };
-    let (mut kind, mut dispatched, mut resends) = (Attempt::Redirect, before.done, 0);
+    let (mut kind, mut dispatched, mut resends) = (AttemptReason::Redirect, before.done, 0);
     loop {
         shard.recorder.borrow_mut().begin_attempt(kind);
         // What the answer before had is not this one's.
@@ -200,7 +200,7 @@ async fn send_redirect(
             }
             return exchange;
         }
-        (kind, dispatched) = (Attempt::StaleResend, exchange.done);
+        (kind, dispatched) = (AttemptReason::StaleResend, exchange.done);
     }
 }
 

@@ -11,9 +11,9 @@ use super::policy::{BreakerName, PoolStrategy};
 use super::{Endpoints, Load, Plan, Series, Service, ServiceTarget, Workload};
 use crate::redact::Redactor;
 use crate::seed::Seed;
-use crate::stats::sample::Shape;
+use crate::stats::sample::SeriesLayout;
 use crate::units::nanos;
-use crate::verdict::{Kind, Subject, Subjects, Threshold};
+use crate::verdict::{Subject, Subjects, Threshold, TrustContext};
 
 /// The most bytes of files that are kept.
 const MAX_SOURCES: usize = 16 << 20;
@@ -48,7 +48,7 @@ pub struct RunManifest {
     /// How long iterations may go on after the load.
     pub grace: Duration,
     /// What trust has to know.
-    pub kind: Kind,
+    pub kind: TrustContext,
     /// How the client behaves.
     pub client: ClientInfo,
     /// The files that it was written in.
@@ -148,10 +148,10 @@ impl Plan {
     }
 
     /// What trust has to know of it.
-    fn kind(&self) -> Kind {
+    fn kind(&self) -> TrustContext {
         let open = |load: &Workload| matches!(load.load, Load::Open(_));
         let loads = || self.workloads.iter();
-        Kind {
+        TrustContext {
             scheduled: loads().map(|load| open(load) || self.paced(load).contains(&true)).collect(),
             workload_of: self.steps.iter().map(|series| series.workload).collect(),
             unthrottled: loads().map(|load| !open(load) && self.is_unthrottled(load)).collect(),
@@ -236,8 +236,8 @@ impl RunManifest {
     }
 
     /// How much a recorder of this run had to tell apart.
-    pub fn shape(&self) -> Shape {
-        Shape {
+    pub fn shape(&self) -> SeriesLayout {
+        SeriesLayout {
             workloads: self.workloads.len(),
             checks: self.checks.iter().map(Vec::len).collect(),
             groups: self.groups.len(),

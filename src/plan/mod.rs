@@ -37,7 +37,7 @@ pub use service::{Address, Service, ServiceTarget};
 
 use crate::curve::Curve;
 use crate::seed::Seed;
-use crate::stats::sample::Shape;
+use crate::stats::sample::SeriesLayout;
 use crate::units::nanos;
 use crate::verdict::Threshold;
 
@@ -145,8 +145,8 @@ impl Plan {
     }
 
     /// How much a recorder of this plan has to tell apart.
-    pub fn shape(&self) -> Shape {
-        Shape {
+    pub fn shape(&self) -> SeriesLayout {
+        SeriesLayout {
             workloads: self.workloads.len(),
             checks: self.check_names().iter().map(Vec::len).collect(),
             groups: self.groups.len(),

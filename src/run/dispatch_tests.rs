@@ -9,7 +9,7 @@ use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
 use crate::run::aggregator::RunAggregator;
 use crate::scenario::{self, ScenarioOverrides};
-use crate::verdict::trust::Level;
+use crate::verdict::trust::TrustLevel;
 
 fn plan() -> Arc<Plan> {
     let folder = tempfile::tempdir().unwrap();
@@ -68,7 +68,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
 fn a_shard_that_does_not_stop_is_given_up_and_named() {
     let (gave_up_s, stuck, report) = deaf_shard(&[Interrupt::Int, Interrupt::Int], false);
     assert_eq!((gave_up_s, stuck), (2, vec![0]));
-    assert_eq!((report.status, report.trust.level), (ExitStatus::Interrupted, Level::No));
+    assert_eq!((report.status, report.trust.level), (ExitStatus::Interrupted, TrustLevel::No));
     let reason = &report.trust.reasons[0].hint;
     assert!(reason.contains("shard 0 did not stop"), "{reason}");
 
@@ -77,5 +77,5 @@ fn a_shard_that_does_not_stop_is_given_up_and_named() {
 
     // With nobody there to hurry it: the grace of 3 s, and 10 s more.
     let (gave_up_s, stuck, report) = deaf_shard(&[], true);
-    assert_eq!((gave_up_s, stuck, report.trust.level), (13, vec![0], Level::No));
+    assert_eq!((gave_up_s, stuck, report.trust.level), (13, vec![0], TrustLevel::No));
 }

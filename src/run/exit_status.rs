@@ -7,7 +7,7 @@ use crate::event::Stop;
 use crate::exit::ExitStatus;
 use crate::stats::Snapshot;
 use crate::stats::delta::Halt;
-use crate::verdict::trust::Level;
+use crate::verdict::trust::TrustLevel;
 use crate::verdict::{Judgement, Trust};
 
 /// How a run ended, and why, where its rules do not tell.
@@ -49,7 +49,7 @@ pub(super) fn of<'a>(
         EndOfRun { ending: ExitStatus::Fail, why: Some(why.to_owned()) }
     } else if judgements.clone().any(|judgement| trust.doubts(judgement)) {
         ExitStatus::Inconclusive.into()
-    } else if answers.is_some() && !has_rules && trust.level == Level::No {
+    } else if answers.is_some() && !has_rules && trust.level == TrustLevel::No {
         let why = "no threshold was judged, and the measurement cannot be trusted";
         EndOfRun { ending: ExitStatus::Inconclusive, why: Some(why.to_owned()) }
     } else {
@@ -93,7 +93,7 @@ mod tests {
     use super::*;
     use crate::event::Interrupt;
     use crate::verdict::Threshold;
-    use crate::verdict::trust::{Effect, Moves, Reason};
+    use crate::verdict::trust::{Effect, Moves, TrustReason};
 
     fn judgement(rule: &str, passed: bool) -> Judgement {
         let threshold = Threshold::parse(rule).unwrap();
@@ -101,8 +101,8 @@ mod tests {
         Judgement { observed, passed, ..Judgement::nothing_observed(&threshold) }
     }
 
-    fn trust(level: Level, effects: &'static [Effect]) -> Trust {
-        let reason = Reason {
+    fn trust(level: TrustLevel, effects: &'static [Effect]) -> Trust {
+        let reason = TrustReason {
             check: "test",
             level,
             observed: 1.0,
@@ -127,10 +127,10 @@ mod tests {
         let bad_errors = || judgement("errors < 1%", false);
         let own = || Judgement { rests_on_own_delay: true, ..bad() };
         let slow = || judgement("response.p95 > 1s", true);
-        let all_is_well = Trust { level: Level::Yes, reasons: vec![] };
-        let no = trust(Level::No, &[("response", Moves::Any)]);
-        let up = trust(Level::No, &[("response", Moves::Up)]);
-        let degraded = trust(Level::Degraded, &[("response", Moves::Any)]);
+        let all_is_well = Trust { level: TrustLevel::Yes, reasons: vec![] };
+        let no = trust(TrustLevel::No, &[("response", Moves::Any)]);
+        let up = trust(TrustLevel::No, &[("response", Moves::Up)]);
+        let degraded = trust(TrustLevel::Degraded, &[("response", Moves::Any)]);
         let check = Some(Stop::Flow(Halt::Check("x".to_owned())));
         let data = Some(Stop::Flow(Halt::DataEnd("x".to_owned())));
         let int = Some(Stop::Signal(Interrupt::Int));

@@ -14,7 +14,7 @@ use crate::event::record::{End, Entry, Reader, Unreadable};
 use crate::event::{Report, RunEvent, RunInfo, Stop};
 use crate::sinks::SinkSet;
 use crate::stats::Unfinished;
-use crate::stats::sample::Shape;
+use crate::stats::sample::SeriesLayout;
 use crate::verdict::Threshold;
 
 /// The most entries of a shard that wait for those of the others.
@@ -106,7 +106,7 @@ impl Replay<'_> {
     }
 
     /// Ends the run with the last second that all shards brought.
-    fn cut(&mut self, waiting: Waiting, shape: &Shape, open: &[bool]) {
+    fn cut(&mut self, waiting: Waiting, shape: &SeriesLayout, open: &[bool]) {
         let at_ns = waiting.complete_ns();
         waiting.rest(at_ns).for_each(|entry| self.take(entry));
         self.take(Entry::Stopped(Stop::Lost, at_ns));

@@ -13,7 +13,7 @@ use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKey, NodeKind};
 use crate::plan::extract::{Check, CheckCondition, CheckedTime, TextCondition, exact};
 use crate::units;
-use crate::verdict::Op;
+use crate::verdict::Comparison;
 
 /// The conditions of a step's `check` or `expect`.
 pub(super) fn checks(review: &mut Diagnostics, node: &Node) -> Vec<Check> {
@@ -196,8 +196,8 @@ fn time(review: &mut Diagnostics, node: &Node, key: &str, timing: CheckedTime) -
     Some(Check { name: format!("{key} {text}"), what: CheckCondition::Time(timing, op, limit) })
 }
 
-fn bound<T>(text: &str, limit: impl Fn(&str) -> Option<T>) -> Option<(Op, T)> {
+fn bound<T>(text: &str, limit: impl Fn(&str) -> Option<T>) -> Option<(Comparison, T)> {
     let symbols = text.find(|c| !"<>=".contains(c))?;
-    let op = Op::parse(&text[..symbols])?;
+    let op = Comparison::parse(&text[..symbols])?;
     Some((op, limit(text[symbols..].trim())?))
 }

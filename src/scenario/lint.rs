@@ -17,7 +17,7 @@ use crate::plan::forecast::pass::pass;
 use crate::plan::forecast::{Assumptions, visits::VisitAssumptions};
 use crate::plan::{Archetype, Endpoint, Endpoints, Load, Plan};
 use crate::units::show_duration;
-use crate::verdict::threshold::{Metric, Op, Threshold};
+use crate::verdict::threshold::{Comparison, Metric, Threshold};
 
 /// How many endpoints a message names.
 const NAMED: usize = 8;
@@ -263,23 +263,23 @@ fn rules(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
             rule.metric,
             Metric::Errors | Metric::Achieved | Metric::Checks | Metric::StatusShare(..)
         );
-        let always = (share && rule.op == Op::AtMost && rule.limit >= 1.0)
-            || (rule.op == Op::AtLeast && rule.limit <= 0.0);
+        let always = (share && rule.op == Comparison::AtMost && rule.limit >= 1.0)
+            || (rule.op == Comparison::AtLeast && rule.limit <= 0.0);
         if always {
             let message = "this rule holds whatever happens";
             review.warn(*span, message, "give it a limit that can be missed");
             continue;
         }
-        let never = (share && rule.op == Op::More && rule.limit >= 1.0)
-            || (rule.op == Op::Less && rule.limit <= 0.0);
+        let never = (share && rule.op == Comparison::More && rule.limit >= 1.0)
+            || (rule.op == Comparison::Less && rule.limit <= 0.0);
         if never {
             let message = "no run can pass this rule";
             review.warn(*span, message, "give it a limit that can be met");
             continue;
         }
         times(review, plan, rule, *span);
-        let below = |op| matches!(op, Op::Less | Op::AtMost);
-        let above = |op| matches!(op, Op::More | Op::AtLeast);
+        let below = |op| matches!(op, Comparison::Less | Comparison::AtMost);
+        let above = |op| matches!(op, Comparison::More | Comparison::AtLeast);
         let against = plan.thresholds[..index].iter().find(|other| {
             let same = other.metric == rule.metric && other.scope == rule.scope;
             same && (below(rule.op) && above(other.op) && other.limit > rule.limit
@@ -313,7 +313,7 @@ fn times(review: &mut Diagnostics, plan: &Plan, rule: &Threshold, span: SourceSp
     let longest = (end + plan.grace).as_secs_f64() * 1e6;
     if matches!(rule.metric, Metric::Time(..)) && rule.limit > longest {
         let (message, help) = match rule.op {
-            Op::Less | Op::AtMost => (
+            Comparison::Less | Comparison::AtMost => (
                 "no time of this run reaches the limit",
                 "give it a limit that can be missed: only calls without a response miss this one",
             ),

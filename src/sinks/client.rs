@@ -12,7 +12,9 @@ use super::json::latency;
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
 use crate::resilience::sizing::WAIT_US;
-use crate::stats::{BreakerUse, Cause, ChangeKind, Circuit, PoolUse, StateChanges, outcome};
+use crate::stats::{
+    BlockCause, BreakerUse, ChangeKind, CircuitState, PoolUse, StateChanges, outcome,
+};
 
 /// The keys, to be added to the document.
 pub(super) fn document(report: &Report) -> [(&'static str, Value); 9] {
@@ -40,10 +42,10 @@ pub(super) fn document(report: &Report) -> [(&'static str, Value); 9] {
 }
 
 /// Why calls were never sent, and how many; most frequent first.
-pub(super) fn suppressed_by(report: &Report) -> Vec<(Cause, u64)> {
+pub(super) fn suppressed_by(report: &Report) -> Vec<(BlockCause, u64)> {
     let cause = |(index, count): &(usize, u64)| {
         let (phase, kind, _) = outcome::error_at(*index);
-        let cause = Cause::ALL.into_iter().find(|cause| cause.name() == kind);
+        let cause = BlockCause::ALL.into_iter().find(|cause| cause.name() == kind);
         Some((cause.filter(|_| phase == "suppressed")?, *count))
     };
     report.snapshot.errors.iter().filter_map(cause).collect()
@@ -80,7 +82,7 @@ pub(super) fn breakers(report: &Report) -> impl Iterator<Item = (String, Breaker
 
 fn breaker(name: &str, used: BreakerUse) -> Value {
     json!({
-        "name": name, "state": used.state.map(Circuit::name),
+        "name": name, "state": used.state.map(CircuitState::name),
         "opened": used.opened, "refused": used.refused,
     })
 }

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use super::files::harmless;
 use super::standing::Stand;
 use crate::plan::RunManifest;
-use crate::stats::{Circuit, Guarded};
+use crate::stats::{CircuitState, ResilienceSnapshot};
 
 /// The file.
 pub(super) const FILE: &str = "endpoints.csv";
@@ -56,11 +56,17 @@ impl<W: Write> Guards<W> {
     }
 }
 
-fn row(second: u64, at: usize, name: &str, places: [usize; 3], guarded: &Guarded) -> [String; 6] {
+fn row(
+    second: u64,
+    at: usize,
+    name: &str,
+    places: [usize; 3],
+    guarded: &ResilienceSnapshot,
+) -> [String; 6] {
     let timeout = guarded.timeouts_ns.get(at).map(|ns| (ns / 1_000).to_string());
     let state = |place: usize| {
         let state = guarded.breakers.get(place).and_then(|breaker| breaker.state);
-        state.map_or("", Circuit::name).to_owned()
+        state.map_or("", CircuitState::name).to_owned()
     };
     let [own, service, system] = places.map(state);
     [second.to_string(), name.to_owned(), timeout.unwrap_or_default(), own, service, system]
@@ -74,12 +80,14 @@ mod tests {
     #[test]
     fn a_row_has_what_there_is() {
         let breaker = |state| BreakerUse { state, opened: 1, refused: 1 };
-        let breakers = [None, Some(Circuit::Open), None, Some(Circuit::HalfOpen)].map(breaker);
-        let guarded = Guarded { timeouts_ns: vec![1_500_000, 9], breakers: breakers.into() };
+        let breakers =
+            [None, Some(CircuitState::Open), None, Some(CircuitState::HalfOpen)].map(breaker);
+        let guarded =
+            ResilienceSnapshot { timeouts_ns: vec![1_500_000, 9], breakers: breakers.into() };
         let cells = |at, places| row(3, at, "GET /", places, &guarded).join("|");
         assert_eq!(cells(0, [0, 2, 3]), "3|GET /|1500|||half-open");
         assert_eq!(cells(1, [1, 2, 3]), "3|GET /|0|open||half-open");
-        let nothing = row(3, 0, "GET /", [0, 1, 2], &Guarded::default());
+        let nothing = row(3, 0, "GET /", [0, 1, 2], &ResilienceSnapshot::default());
         assert_eq!(nothing.join("|"), "3|GET /||||");
     }
 }

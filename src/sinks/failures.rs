@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::paint::{BAD, DIM, paint, plain};
 use super::summary::heading;
 use crate::event::Report;
-use crate::stats::exemplar::{Exemplar, Failing};
+use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::outcome::{self, AttemptPhase};
 use crate::units::{show_count, show_us};
 
@@ -76,12 +76,12 @@ pub(super) fn document(report: &Report) -> Value {
 /// How it failed, in words.
 pub(super) fn kind(report: &Report, one: &Exemplar) -> String {
     match one.failing {
-        Failing::Status(status) => format!("status {status}"),
-        Failing::Error(index) => {
+        FailureMode::Status(status) => format!("status {status}"),
+        FailureMode::Error(index) => {
             let (phase, kind, _) = outcome::error_at(index);
             format!("{phase}: {kind}")
         }
-        Failing::Check(index) => {
+        FailureMode::Check(index) => {
             let names = &report.info.plan.checks;
             let name = names.get(one.step).and_then(|names| names.get(index));
             format!("check: {}", name.map_or("", String::as_str))

@@ -12,7 +12,7 @@ use super::steps::quantile;
 use super::summary::label;
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
-use crate::stats::{Attempts, Cause, Circuit, Histogram, Latency, PoolUse};
+use crate::stats::{Attempts, BlockCause, CircuitState, Histogram, Latency, PoolUse};
 use crate::units::{nanos, show_count, show_us};
 
 /// Beside the label there is room for so much in a terminal of 80 columns.
@@ -100,7 +100,7 @@ fn delayed(out: &mut String, report: &Report) {
     let by: Vec<String> = (measured.waits.iter())
         .map(|(cause, waits)| {
             let latency = Latency::from(waits.clone());
-            let what = if *cause == Cause::Pace { "pace (slow target)" } else { cause.name() };
+            let what = if *cause == BlockCause::Pace { "pace (slow target)" } else { cause.name() };
             let p95 = quantile(&latency, 0.95);
             format!("{what} {} × p95 {p95}", show_count(waits.count()))
         })
@@ -159,11 +159,11 @@ fn pools(out: &mut String, report: &Report) {
 /// Breakers that opened, or are not closed.
 fn breakers(out: &mut String, report: &Report) {
     let breakers: Vec<_> = client::breakers(report)
-        .filter(|(_, used)| used.opened > 0 || used.state != Some(Circuit::Closed))
+        .filter(|(_, used)| used.opened > 0 || used.state != Some(CircuitState::Closed))
         .collect();
     let mut label = "breakers";
     for (name, used) in breakers.iter().take(SHOWN) {
-        let state = used.state.map_or("not seen", Circuit::name);
+        let state = used.state.map_or("not seen", CircuitState::name);
         let times = if used.opened == 1 { "once" } else { "times" };
         let opened = if used.opened == 1 { String::new() } else { show_count(used.opened) + " " };
         let refused = show_count(used.refused);

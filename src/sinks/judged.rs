@@ -7,7 +7,7 @@ use crate::exit::ExitStatus;
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Judgement;
 use crate::verdict::judge::StoppedRun;
-use crate::verdict::threshold::{Metric, Time};
+use crate::verdict::threshold::{Metric, MetricTime};
 
 /// Its parts in words.
 pub(super) struct Judged {
@@ -78,7 +78,7 @@ pub(super) fn bound(judgement: &Judgement) -> Option<String> {
         (part > 0).then(|| format!("{percent:.1} % {what}"))
     };
     let ended = match judgement.threshold.metric {
-        Metric::Time(Time::Iteration, _) => "of iterations did not complete",
+        Metric::Time(MetricTime::Iteration, _) => "of iterations did not complete",
         _ => "of calls got no response",
     };
     let starts = share(unknown.starts, "of starts dropped");
@@ -127,7 +127,7 @@ pub(super) fn in_unit(metric: Metric, value: f64) -> String {
 mod tests {
     use super::*;
     use crate::sinks::page::tests::made_up;
-    use crate::verdict::judge::Unknown;
+    use crate::verdict::judge::UntimedRank;
     use crate::verdict::threshold::Threshold;
 
     #[test]
@@ -136,7 +136,7 @@ mod tests {
         judgement.threshold = Threshold::parse("response.p99 < 10s").unwrap();
         (judgement.passed, judgement.at_least, judgement.thin) = (false, true, false);
         judgement.observed = Some(14_400.0);
-        judgement.unknown = Unknown { starts: 648, calls: 52, all: 1_000 };
+        judgement.unknown = UntimedRank { starts: 648, calls: 52, all: 1_000 };
         judgement.worst_at_s = None;
         let shown = words(&judgement);
         assert_eq!((&*shown.observed, &*shown.margin), ("≥ 14.4 ms", ""));

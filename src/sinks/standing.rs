@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 
 use crate::stats::seconds::OPEN;
-use crate::stats::{Delta, Guarded, PoolUse};
+use crate::stats::{Delta, PoolUse, ResilienceSnapshot};
 
 const SECOND_NS: u64 = 1_000_000_000;
 
@@ -16,7 +16,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Stand {
     pub(super) pools: Vec<PoolUse>,
-    pub(super) guarded: Guarded,
+    pub(super) guarded: ResilienceSnapshot,
 }
 
 /// Seconds that are not complete yet.
@@ -96,18 +96,19 @@ impl Stand {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::stats::Shape;
-    use crate::stats::{BreakerUse, Circuit};
+    use crate::stats::SeriesLayout;
+    use crate::stats::{BreakerUse, CircuitState};
 
     /// What a shard with a pool of `size` sheds at so many ms.
     fn delta(shard: usize, ms: u64, size: u64, leases: u64, last: bool) -> Delta {
-        let shape = Shape { workloads: 1, checks: vec![0], pools: 1, ..Shape::default() };
+        let shape =
+            SeriesLayout { workloads: 1, checks: vec![0], pools: 1, ..SeriesLayout::default() };
         let mut delta = Delta::new(&shape, shard);
         (delta.gauges.elapsed_ns, delta.last) = (ms * 1_000_000, last);
         (delta.pools[0].size, delta.pools[0].leases) = (size, leases);
-        let state = if shard == 0 { Circuit::Open } else { Circuit::Closed };
+        let state = if shard == 0 { CircuitState::Open } else { CircuitState::Closed };
         let breaker = BreakerUse { state: Some(state), opened: 0, refused: leases };
-        delta.guarded = Guarded { timeouts_ns: vec![ms], breakers: vec![breaker] };
+        delta.guarded = ResilienceSnapshot { timeouts_ns: vec![ms], breakers: vec![breaker] };
         delta
     }
 
@@ -138,7 +139,7 @@ mod tests {
         assert_eq!(seen, [(0, 5, 11, 11), (1, 6, 8, 8), (2, 6, 8, 8), (5, 6, 9, 9), (6, 6, 1, 1)]);
         let state = |at: usize| rows[at].1.guarded.breakers[0].state;
         // Shard 1 saw it closed, and ended; what it saw is old then.
-        assert_eq!([state(0), state(2)], [Some(Circuit::Closed), Some(Circuit::Open)]);
+        assert_eq!([state(0), state(2)], [Some(CircuitState::Closed), Some(CircuitState::Open)]);
         assert_eq!(rows[0].1.guarded.timeouts_ns, [1_001], "the longest of all");
     }
 

@@ -17,7 +17,7 @@ use crate::exit::ExitStatus;
 use crate::stats::{Latency, outcome};
 use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Trust;
-use crate::verdict::trust::Level;
+use crate::verdict::trust::TrustLevel;
 
 /// The whole summary, with ANSI colours; whoever prints it strips them where they do not belong.
 /// `is_verbose`: with what libraries said of failures.
@@ -99,9 +99,9 @@ fn only_status(report: &Report) -> Option<u16> {
 
 fn trust(out: &mut String, trust: &Trust) {
     let style = match trust.level {
-        Level::Yes => GOOD,
-        Level::Degraded => WARN,
-        Level::No => BAD,
+        TrustLevel::Yes => GOOD,
+        TrustLevel::Degraded => WARN,
+        TrustLevel::No => BAD,
     };
     label(out, "trust", &paint(style, trust.level.name()));
     for reason in &trust.reasons {

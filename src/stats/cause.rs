@@ -5,7 +5,7 @@
 
 /// Why a call was held back: sent late, or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Cause {
+pub enum BlockCause {
     /// A circuit breaker is open.
     Breaker,
     /// No connection of its pool was free.
@@ -28,7 +28,7 @@ pub enum Cause {
     Parallel,
 }
 
-impl Cause {
+impl BlockCause {
     /// All of them.
     pub const ALL: [Self; 10] = [
         Self::Breaker,

@@ -7,14 +7,14 @@ use std::collections::BTreeMap;
 
 use super::addresses::Addresses;
 use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
-use super::exemplar::Failures;
-use super::guarded::Guarded;
+use super::exemplar::FirstFailures;
+use super::guarded::ResilienceSnapshot;
 use super::histogram::Histogram;
 use super::latency::Latency;
-use super::outcome::{Cause, ERRORS};
+use super::outcome::{BlockCause, ERRORS};
 use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
-use super::sample::Shape;
+use super::sample::SeriesLayout;
 use super::state_change::{NOTICES, StateChanges};
 
 pub use super::part::LostStarts;
@@ -58,13 +58,13 @@ pub struct Delta {
     /// The run has to stop, and why.
     pub halt: Option<Halt>,
     /// Whole run: how calls failed, and the first of each kind.
-    pub failures: Failures,
+    pub failures: FirstFailures,
     /// What changed, oldest first; at most [`NOTICES`].
     pub notices: StateChanges,
     /// By pool: since the last shed, and as they stand.
     pub pools: Vec<PoolUse>,
     /// Deadlines and breakers: since the last shed, and as they stand.
-    pub guarded: Guarded,
+    pub guarded: ResilienceSnapshot,
     /// By intended second, oldest first.
     pub windows: Vec<Window>,
     /// The shard at the moment of shedding.
@@ -116,7 +116,7 @@ pub struct Window {
     /// The phases of attempts: dns, connect, tls, first byte, body.
     pub phases: [Histogram; 5],
     /// Waits that policy asked for, by cause, longer than none; a call may have several.
-    pub waits: BTreeMap<Cause, Histogram>,
+    pub waits: BTreeMap<BlockCause, Histogram>,
 }
 
 /// A workload in one second.
@@ -180,7 +180,7 @@ pub struct StepWindow {
 
 impl Delta {
     /// An empty one.
-    pub fn new(shape: &Shape, shard: usize) -> Self {
+    pub fn new(shape: &SeriesLayout, shard: usize) -> Self {
         Self {
             shard,
             workloads: vec![Default::default(); shape.workloads],
@@ -196,10 +196,10 @@ impl Delta {
             lines: Vec::new(),
             lines_lost: 0,
             halt: None,
-            failures: Failures::default(),
+            failures: FirstFailures::default(),
             notices: StateChanges::default(),
             pools: vec![PoolUse::default(); shape.pools],
-            guarded: Guarded::default(),
+            guarded: ResilienceSnapshot::default(),
             windows: Vec::new(),
             gauges: Gauges::default(),
             last: false,
@@ -207,7 +207,7 @@ impl Delta {
     }
 
     /// Whether it tells apart what a recorder of this shape does, and names nothing else.
-    pub fn fits(&self, shape: &Shape) -> bool {
+    pub fn fits(&self, shape: &SeriesLayout) -> bool {
         let steps = shape.checks.len();
         let checks = |(step, known): (&Option<Box<StepWindow>>, &usize)| {
             step.as_ref().is_none_or(|step| step.checks.len() <= *known)
@@ -280,7 +280,7 @@ pub(super) fn add_name(counts: &mut BTreeMap<String, u64>, name: &str, count: u6
 }
 
 impl Window {
-    pub(super) fn new(second: u32, measured: bool, shape: &Shape) -> Self {
+    pub(super) fn new(second: u32, measured: bool, shape: &SeriesLayout) -> Self {
         Self {
             second,
             measured,

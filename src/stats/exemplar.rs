@@ -11,7 +11,7 @@ pub const MOST: usize = 64;
 
 /// How a call failed, for dense counting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Failing {
+pub enum FailureMode {
     /// No complete answer: `outcome::error_index`.
     Error(usize),
     /// An answer with a status that is not wanted.
@@ -26,7 +26,7 @@ pub struct Exemplar {
     /// Its series.
     pub step: usize,
     /// How it failed.
-    pub failing: Failing,
+    pub failing: FailureMode,
     /// When the schedule wanted it, ns after the run's start.
     pub intended_ns: u64,
     /// The number of its user.
@@ -50,18 +50,18 @@ pub struct Exemplar {
 }
 
 /// A series and how its calls failed.
-type Kind = (usize, Failing);
+type FailureKey = (usize, FailureMode);
 
 /// Failures by kind.
 #[derive(Clone, Debug, Default)]
-pub struct Failures {
-    pub(crate) counts: BTreeMap<Kind, u64>,
-    pub(crate) first: BTreeMap<Kind, Arc<Exemplar>>,
+pub struct FirstFailures {
+    pub(crate) counts: BTreeMap<FailureKey, u64>,
+    pub(crate) first: BTreeMap<FailureKey, Arc<Exemplar>>,
 }
 
-impl Failures {
+impl FirstFailures {
     /// Counts a failure.
-    pub(super) fn count(&mut self, kind: Kind) {
+    pub(super) fn count(&mut self, kind: FailureKey) {
         *self.counts.entry(kind).or_default() += 1;
     }
 
@@ -92,7 +92,7 @@ impl Failures {
 
     /// What was kept, with how many of its kind there were: the most frequent first.
     pub fn list(&self) -> Vec<(u64, Arc<Exemplar>)> {
-        let with = |(kind, one): (&Kind, &Arc<Exemplar>)| {
+        let with = |(kind, one): (&FailureKey, &Arc<Exemplar>)| {
             (self.counts.get(kind).copied().unwrap_or(1), Arc::clone(one))
         };
         let mut list: Vec<_> = self.first.iter().map(with).collect();
@@ -105,10 +105,10 @@ impl Failures {
 mod tests {
     use super::*;
 
-    fn one(step: usize, intended_ns: u64) -> Failures {
+    fn one(step: usize, intended_ns: u64) -> FirstFailures {
         let exemplar = Exemplar {
             step,
-            failing: Failing::Status(500),
+            failing: FailureMode::Status(500),
             intended_ns,
             user: 0,
             curl: String::new(),
@@ -120,18 +120,18 @@ mod tests {
             head: String::new(),
             body: String::new(),
         };
-        let mut failures = Failures::default();
-        failures.count((step, Failing::Status(500)));
+        let mut failures = FirstFailures::default();
+        failures.count((step, FailureMode::Status(500)));
         failures.keep(Arc::new(exemplar));
         failures
     }
 
     #[test]
     fn the_earliest_are_kept_in_any_order() {
-        let parts: Vec<Failures> =
+        let parts: Vec<FirstFailures> =
             (0..300).map(|n| one(n * 7 % 100, (n as u64 * 7_919) % 1_000)).collect();
-        let fold = |parts: &mut dyn Iterator<Item = &Failures>| {
-            let mut all = Failures::default();
+        let fold = |parts: &mut dyn Iterator<Item = &FirstFailures>| {
+            let mut all = FirstFailures::default();
             parts.for_each(|part| all.merge(part));
             let list = all.list();
             list.iter().map(|(count, one)| (*count, one.step, one.intended_ns)).collect::<Vec<_>>()

@@ -6,7 +6,7 @@
 
 /// What a breaker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Circuit {
+pub enum CircuitState {
     /// Everything goes through.
     Closed,
     /// Nothing does.
@@ -15,7 +15,7 @@ pub enum Circuit {
     HalfOpen,
 }
 
-impl Circuit {
+impl CircuitState {
     /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
@@ -30,7 +30,7 @@ impl Circuit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct BreakerUse {
     /// How it stands; none: there is no breaker in this place, or nobody has looked yet.
-    pub state: Option<Circuit>,
+    pub state: Option<CircuitState>,
     /// How often it opened, also from half-open.
     pub opened: u64,
     /// Attempts that it refused: calls that were never sent, and retries that were not made. What
@@ -40,7 +40,7 @@ pub struct BreakerUse {
 
 /// What guards a shard's endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Guarded {
+pub struct ResilienceSnapshot {
     /// By endpoint: the longest that an attempt may take by its recent times, ns; empty where
     /// deadlines follow nothing.
     pub timeouts_ns: Vec<u64>,
@@ -48,7 +48,7 @@ pub struct Guarded {
     pub breakers: Vec<BreakerUse>,
 }
 
-impl Guarded {
+impl ResilienceSnapshot {
     /// Adds what was counted at another time; what stands is that of `later`.
     pub fn then(&mut self, later: &Self) {
         if !later.timeouts_ns.is_empty() {
@@ -92,33 +92,38 @@ impl Guarded {
 mod tests {
     use super::*;
 
-    fn guarded(timeouts_ns: &[u64], state: Circuit, opened: u64, refused: u64) -> Guarded {
+    fn guarded(
+        timeouts_ns: &[u64],
+        state: CircuitState,
+        opened: u64,
+        refused: u64,
+    ) -> ResilienceSnapshot {
         let breakers = vec![
             BreakerUse { state: Some(state), opened, refused },
             // A place without a breaker.
             BreakerUse::default(),
         ];
-        Guarded { timeouts_ns: timeouts_ns.to_vec(), breakers }
+        ResilienceSnapshot { timeouts_ns: timeouts_ns.to_vec(), breakers }
     }
 
     #[test]
     fn time_takes_the_later_and_shards_the_longest() {
-        let mut then = guarded(&[5, 9], Circuit::Closed, 0, 0);
-        then.then(&guarded(&[3, 4], Circuit::Open, 1, 7));
-        assert_eq!(then, guarded(&[3, 4], Circuit::Open, 1, 7));
-        let mut sum = Guarded::default();
-        sum.add(&guarded(&[5, 1], Circuit::Open, 1, 2));
-        sum.add(&guarded(&[3, 4], Circuit::HalfOpen, 0, 3));
-        assert_eq!(sum, guarded(&[5, 4], Circuit::HalfOpen, 1, 5));
-        assert_eq!(sum.standing(), guarded(&[5, 4], Circuit::HalfOpen, 0, 0));
+        let mut then = guarded(&[5, 9], CircuitState::Closed, 0, 0);
+        then.then(&guarded(&[3, 4], CircuitState::Open, 1, 7));
+        assert_eq!(then, guarded(&[3, 4], CircuitState::Open, 1, 7));
+        let mut sum = ResilienceSnapshot::default();
+        sum.add(&guarded(&[5, 1], CircuitState::Open, 1, 2));
+        sum.add(&guarded(&[3, 4], CircuitState::HalfOpen, 0, 3));
+        assert_eq!(sum, guarded(&[5, 4], CircuitState::HalfOpen, 1, 5));
+        assert_eq!(sum.standing(), guarded(&[5, 4], CircuitState::HalfOpen, 0, 0));
     }
 
     #[test]
     fn who_says_nothing_changes_nothing() {
-        let whole = guarded(&[5], Circuit::Open, 1, 2);
+        let whole = guarded(&[5], CircuitState::Open, 1, 2);
         let (mut then, mut sum) = (whole.clone(), whole.clone());
-        then.then(&Guarded::default());
-        sum.add(&Guarded::default());
+        then.then(&ResilienceSnapshot::default());
+        sum.add(&ResilienceSnapshot::default());
         assert_eq!((&then, &sum), (&whole, &whole));
     }
 }

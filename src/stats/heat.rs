@@ -19,9 +19,9 @@ pub fn untimed(row: u8) -> Option<Untimed> {
 
 /// How many calls fell into each row, lowest first; rows without any are left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Heat(pub Vec<(u8, u32)>);
+pub struct HeatColumn(pub Vec<(u8, u32)>);
 
-impl Heat {
+impl HeatColumn {
     /// Of these response times. A timeout stands at its age.
     pub fn of(latency: &Latency) -> Self {
         let mut heat = Self::default();
@@ -81,7 +81,7 @@ mod tests {
         latency.at_least(1_000_000_000);
         latency.beyond_n(Untimed::NoResponse, 3);
         latency.beyond_n(Untimed::Dropped, 7);
-        let mut heat = Heat::of(&latency);
+        let mut heat = HeatColumn::of(&latency);
         assert_eq!(heat.0.iter().map(|(_, count)| u64::from(*count)).sum::<u64>(), latency.count());
         assert_eq!(heat.0[heat.0.len() - 2..], [(BEYOND, 3), (BEYOND + 3, 7)]);
         assert_eq!(untimed(BEYOND + 3), Some(Untimed::Dropped));

@@ -32,16 +32,18 @@ pub mod user_levels;
 pub use addresses::{AddressUse, Addresses};
 pub use counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
 pub use delta::{Delta, Window};
-pub use guarded::{BreakerUse, Circuit, Guarded};
-pub use heat::Heat;
+pub use guarded::{BreakerUse, CircuitState, ResilienceSnapshot};
+pub use heat::HeatColumn;
 pub use histogram::Histogram;
 pub use latency::{Latency, Quantile, Untimed};
 pub use monitor::{Monitor, MonitorOwner, MonitorUnit};
-pub use outcome::{AttemptOutcome, AttemptPhase, CallResult, Cause, FailureKind, GeneratorError};
+pub use outcome::{
+    AttemptOutcome, AttemptPhase, BlockCause, CallResult, FailureKind, GeneratorError,
+};
 pub use own_delay::{Delayed, OwnDelay};
 pub use pool::PoolUse;
 pub use recorder::Recorder;
-pub use sample::{Exchange, Sample, Shape};
+pub use sample::{Exchange, Sample, SeriesLayout};
 pub use seconds::{CompletedSecond, Seconds};
 pub use snapshot::Snapshot;
 pub use state_change::{ChangeKind, StateChange, StateChanges};

@@ -3,7 +3,7 @@
 //! `wire` says the Outcome of an attempt, `engine` the Fate of a call.
 //! Invariant: nothing that happens to a request is an `Err`; each ending has a phase and a kind.
 
-pub use super::cause::Cause;
+pub use super::cause::BlockCause;
 pub use super::kind::FailureKind;
 
 /// The part of an attempt in which it ended.
@@ -142,7 +142,7 @@ pub enum AttemptOutcome {
     /// Not made or not finished through our own fault.
     Own(GeneratorError),
     /// Never sent, by policy.
-    Suppressed(Cause),
+    Suppressed(BlockCause),
 }
 
 impl AttemptOutcome {
@@ -187,7 +187,7 @@ pub enum CallResult {
 /// The number of different errors an attempt can have, for dense counting.
 pub const ERRORS: usize = AttemptPhase::ALL.len() * (FailureKind::ALL.len() + 2)
     + GeneratorError::ALL.len()
-    + Cause::ALL.len();
+    + BlockCause::ALL.len();
 
 /// An error's place in a dense table.
 pub fn error_index(outcome: AttemptOutcome) -> Option<usize> {
@@ -221,7 +221,7 @@ pub fn error_at(index: usize) -> (&'static str, &'static str, &'static str) {
     if let Some(fault) = GeneratorError::ALL.get(beyond) {
         return ("generator", fault.name(), fault.hint());
     }
-    if let Some(cause) = Cause::ALL.get(beyond.wrapping_sub(GeneratorError::ALL.len())) {
+    if let Some(cause) = BlockCause::ALL.get(beyond.wrapping_sub(GeneratorError::ALL.len())) {
         return ("suppressed", cause.name(), cause.hint());
     }
     let phase = AttemptPhase::ALL[(index / row).min(AttemptPhase::ALL.len() - 1)].name();
@@ -249,7 +249,7 @@ mod tests {
             (AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Refused), "attempts"),
             (AttemptOutcome::Timeout(AttemptPhase::Connect), "attempts"),
             (AttemptOutcome::Own(GeneratorError::UnsetVariable), "calls"),
-            (AttemptOutcome::Suppressed(Cause::ALL[0]), "calls"),
+            (AttemptOutcome::Suppressed(BlockCause::ALL[0]), "calls"),
         ] {
             assert_eq!(counted_as(error_index(outcome).unwrap()), of, "{outcome:?}");
         }
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn every_error_has_its_own_place_and_name() {
         let mut outcomes: Vec<AttemptOutcome> = GeneratorError::ALL.map(AttemptOutcome::Own).into();
-        outcomes.extend(Cause::ALL.map(AttemptOutcome::Suppressed));
+        outcomes.extend(BlockCause::ALL.map(AttemptOutcome::Suppressed));
         for phase in AttemptPhase::ALL {
             outcomes.push(AttemptOutcome::Timeout(phase));
             outcomes.push(AttemptOutcome::Unfinished(phase));

@@ -10,7 +10,7 @@ use crate::clock::Time;
 
 /// How many workloads, steps and checks a recorder has to tell apart.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Shape {
+pub struct SeriesLayout {
     /// Workloads of the plan.
     pub workloads: usize,
     /// Checks of each series; its length is the number of series.

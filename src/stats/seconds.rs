@@ -16,12 +16,12 @@ pub const OPEN: u32 = 10;
 /// Seconds that are not complete yet.
 #[derive(Debug, Default)]
 pub struct Seconds {
-    open: BTreeMap<(u32, bool), Open>,
+    open: BTreeMap<(u32, bool), OpenSecond>,
     newest: u32,
 }
 
 #[derive(Debug)]
-struct Open {
+struct OpenSecond {
     window: Window,
     /// Of the window as it is; none: it has changed since.
     point: Option<Arc<Point>>,
@@ -48,7 +48,7 @@ impl Seconds {
             } else if window.second.saturating_add(OPEN) < self.newest {
                 closed.push(CompletedSecond { window: window.clone(), late: true });
             } else {
-                self.open.insert(key, Open { window: window.clone(), point: None });
+                self.open.insert(key, OpenSecond { window: window.clone(), point: None });
             }
             self.newest = self.newest.max(window.second);
         }
@@ -62,7 +62,7 @@ impl Seconds {
 
     /// The seconds that are not complete, as they are now, oldest first.
     pub fn points(&mut self) -> Vec<Arc<Point>> {
-        let point = |open: &mut Open| {
+        let point = |open: &mut OpenSecond| {
             let window = &open.window;
             Arc::clone(open.point.get_or_insert_with(|| Arc::new(Point::of(window))))
         };
@@ -80,14 +80,15 @@ impl Seconds {
 mod tests {
     use super::*;
     use crate::clock::Time;
-    use crate::stats::sample::Shape;
+    use crate::stats::sample::SeriesLayout;
     use crate::stats::{Gauges, Recorder};
 
     const S: u64 = 1_000_000_000;
 
     #[test]
     fn seconds_close_in_order_and_latecomers_get_rows_of_their_own() {
-        let shape = Shape { workloads: 1, checks: vec![0], pools: 0, ..Shape::default() };
+        let shape =
+            SeriesLayout { workloads: 1, checks: vec![0], pools: 0, ..SeriesLayout::default() };
         let mut recorder = Recorder::new(shape, 0, Time(0));
         let mut seconds = Seconds::default();
         let (mut written, mut starts) = (Vec::new(), 0);

@@ -9,7 +9,7 @@ use super::addresses::Addresses;
 use super::counts::{Attempts, Calls, Connections, Departures, Iterations};
 use super::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use super::exemplar::Exemplar;
-use super::guarded::Guarded;
+use super::guarded::ResilienceSnapshot;
 use super::latency::Latency;
 use super::pool::PoolUse;
 use super::state_change::StateChanges;
@@ -39,7 +39,7 @@ pub struct Snapshot {
     /// By pool: over the whole run, and as they stand.
     pub pools: Vec<PoolUse>,
     /// Deadlines and breakers: over the whole run, and as they stand.
-    pub guarded: Guarded,
+    pub guarded: ResilienceSnapshot,
     /// What changed while it went on, in the order it became known.
     pub notices: StateChanges,
     /// Calls not made because a variable was unset, by its name.

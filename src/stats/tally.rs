@@ -6,10 +6,10 @@
 
 use super::counts::Gauges;
 use super::delta::{Delta, Window};
-use super::guarded::Guarded;
+use super::guarded::ResilienceSnapshot;
 use super::outcome::ERRORS;
 use super::pool::PoolUse;
-use super::sample::Shape;
+use super::sample::SeriesLayout;
 use super::snapshot::{Health, Snapshot};
 use super::state_change::{KEPT, StateChange};
 use super::user_levels::UserLevels;
@@ -40,18 +40,18 @@ struct ShardState {
     counts: Delta,
     gauges: Gauges,
     pools: Vec<PoolUse>,
-    guarded: Guarded,
+    guarded: ResilienceSnapshot,
     saturated: u64,
 }
 
 impl Tally {
     /// An empty tally for `shards` shards; `open` says which workloads have a schedule.
-    pub fn new(shape: &Shape, shards: usize, open: Vec<bool>) -> Self {
+    pub fn new(shape: &SeriesLayout, shards: usize, open: Vec<bool>) -> Self {
         let state = |shard| ShardState {
             counts: Delta::new(shape, shard),
             gauges: Gauges::default(),
             pools: vec![PoolUse::default(); shape.pools],
-            guarded: Guarded::default(),
+            guarded: ResilienceSnapshot::default(),
             saturated: 0,
         };
         Self {
@@ -155,11 +155,11 @@ impl Tally {
         sum
     }
 
-    fn guarded(&self) -> Guarded {
+    fn guarded(&self) -> ResilienceSnapshot {
         // A breaker stands as the shard saw it that looked last: others may have ended before.
         let mut shards: Vec<&ShardState> = self.shards.iter().collect();
         shards.sort_by_key(|shard| shard.gauges.elapsed_ns);
-        let mut sum = Guarded::default();
+        let mut sum = ResilienceSnapshot::default();
         shards.iter().for_each(|shard| sum.add(&shard.guarded));
         sum
     }

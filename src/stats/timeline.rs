@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::counts::Calls;
 use super::delta::{LoadWindow, StepWindow, Window};
-use super::heat::Heat;
+use super::heat::HeatColumn;
 use super::latency::{Latency, Quantile};
 use super::monitor::keep_most;
 
@@ -19,7 +19,7 @@ pub const POINTS: usize = 3_600;
 pub const BAND: [(&str, f64); 4] = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0)];
 
 /// Some percentiles: those of [`BAND`]; none: nothing to see.
-pub type Band = [Option<Quantile>; BAND.len()];
+pub type PercentileBand = [Option<Quantile>; BAND.len()];
 
 /// The whole run so far.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,20 +40,20 @@ pub struct Point {
     /// All of it was due after the warm-up.
     pub measured: bool,
     /// By workload.
-    pub loads: Vec<Starts>,
+    pub loads: Vec<StartCounts>,
     /// Calls that have ended; those that still run are not among them yet.
     pub calls: Calls,
     /// From intended to the last byte. Of several seconds the worst.
-    pub response: Band,
+    pub response: PercentileBand,
     /// From dispatch to the last byte. Of several seconds the worst.
-    pub service: Band,
+    pub service: PercentileBand,
     /// Response times, by magnitude.
-    pub heat: Heat,
+    pub heat: HeatColumn,
 }
 
 /// A workload's starts in a second.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Starts {
+pub struct StartCounts {
     /// Due; zero in the closed model.
     pub due: u64,
     /// Made within one second of their due time.
@@ -153,7 +153,7 @@ fn fold<T: Clone>(
 impl Point {
     /// A second of all workloads and steps.
     pub fn of(window: &Window) -> Self {
-        let starts = |load: &LoadWindow| Starts {
+        let starts = |load: &LoadWindow| StartCounts {
             due: load.due,
             on_time: load.on_time,
             started: load.started,
@@ -173,14 +173,14 @@ impl Point {
             calls: whole.calls,
             response: band(&whole.response),
             service: band(&whole.service),
-            heat: Heat::of(&whole.response),
+            heat: HeatColumn::of(&whole.response),
         }
     }
 
     /// Lays another upon it.
     pub fn add(&mut self, other: &Self) {
         self.measured &= other.measured;
-        self.loads.resize(self.loads.len().max(other.loads.len()), Starts::default());
+        self.loads.resize(self.loads.len().max(other.loads.len()), StartCounts::default());
         for (mine, theirs) in self.loads.iter_mut().zip(&other.loads) {
             mine.due += theirs.due;
             mine.on_time += theirs.on_time;
@@ -194,8 +194,8 @@ impl Point {
     }
 
     /// Starts of all workloads.
-    pub fn starts(&self) -> Starts {
-        self.loads.iter().fold(Starts::default(), |all, one| Starts {
+    pub fn starts(&self) -> StartCounts {
+        self.loads.iter().fold(StartCounts::default(), |all, one| StartCounts {
             due: all.due + one.due,
             on_time: all.on_time + one.on_time,
             started: all.started + one.started,
@@ -217,11 +217,11 @@ impl GaugeSample {
 }
 
 /// The percentiles of a distribution.
-pub fn band(latency: &Latency) -> Band {
+pub fn band(latency: &Latency) -> PercentileBand {
     BAND.map(|(_, p)| if p < 1.0 { latency.quantile(p) } else { latency.longest() })
 }
 
-fn worst(mine: &mut Band, theirs: &Band) {
+fn worst(mine: &mut PercentileBand, theirs: &PercentileBand) {
     for (mine, theirs) in mine.iter_mut().zip(theirs) {
         let height = |one: &Option<Quantile>| one.map(|one| (one.us, one.at_least));
         if height(theirs) > height(mine) {
@@ -239,10 +239,10 @@ mod tests {
         Point {
             second,
             measured: true,
-            loads: vec![Starts { started: made, ..Starts::default() }],
+            loads: vec![StartCounts { started: made, ..StartCounts::default() }],
             calls: Calls { made, ok: made, ..Calls::default() },
             response: [quantile; 4],
-            heat: Heat(vec![(3, 1)]),
+            heat: HeatColumn(vec![(3, 1)]),
             ..Point::default()
         }
     }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use super::counts::{Calls, Gauges, Iterations};
 use super::delta::{Delta, LoadWindow, StepWindow, Window};
-use super::sample::Shape;
+use super::sample::SeriesLayout;
 
 /// What a shard has begun and not ended.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ struct UnderWay {
 
 impl Unfinished {
     /// A shard that has begun nothing.
-    pub fn new(shape: &Shape, shard: usize) -> Self {
+    pub fn new(shape: &SeriesLayout, shard: usize) -> Self {
         let counts = vec![Default::default(); shape.workloads];
         Self { shard, counts, windows: BTreeMap::new(), gauges: Gauges::default() }
     }
@@ -64,7 +64,7 @@ impl Unfinished {
 
     /// The delta that ends all of it `at_ns` after the run's start: cut as at the hard end of a
     /// run. `open` says which workloads have a schedule.
-    pub fn cut(self, shape: &Shape, open: &[bool], at_ns: u64) -> Delta {
+    pub fn cut(self, shape: &SeriesLayout, open: &[bool], at_ns: u64) -> Delta {
         let mut delta = Delta::new(shape, self.shard);
         for ((cut, sum), open) in delta.workloads.iter_mut().zip(&self.counts).zip(open) {
             let (iterations, calls) = sum;
@@ -127,7 +127,8 @@ mod tests {
 
     #[test]
     fn what_was_under_way_is_cut_and_all_ledgers_hold() {
-        let shape = Shape { workloads: 1, checks: vec![0], pools: 0, ..Shape::default() };
+        let shape =
+            SeriesLayout { workloads: 1, checks: vec![0], pools: 0, ..SeriesLayout::default() };
         let mut recorder = Recorder::new(shape.clone(), 0, Time(0));
         let mut tally = Tally::new(&shape, 1, vec![true]);
         let mut unfinished = Unfinished::new(&shape, 0);

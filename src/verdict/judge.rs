@@ -4,15 +4,15 @@
 //! Invariant: a percentile that is only a lower bound fails every upper bound; a rule with nothing
 //! to look at does not pass.
 
-pub use super::judgement::{Judgement, StoppedRun, Unknown};
+pub use super::judgement::{Judgement, StoppedRun, UntimedRank};
 use super::scope::Subjects;
-use super::threshold::{Metric, Stat, Threshold, Time};
+use super::threshold::{Metric, MetricTime, Statistic, Threshold};
 use crate::stats::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use crate::stats::{Calls, Delayed, Histogram, Latency, OwnDelay, Quantile, Snapshot};
 
 /// What a rule is judged on: the whole run, or one window of it.
 #[derive(Clone, Copy, Debug)]
-pub struct Part<'a> {
+pub struct JudgedPart<'a> {
     /// What was intended in it.
     pub window: &'a Window,
     /// How long it lasted.
@@ -27,13 +27,13 @@ struct Observed {
     value: f64,
     at_least: bool,
     thin: bool,
-    unknown: Unknown,
+    unknown: UntimedRank,
 }
 
 /// Judges every rule on the run; those over windows have to hold in each, which is for
 /// [`super::Watch`] to say.
 pub fn judge(thresholds: &[Threshold], subjects: &Subjects, snapshot: &Snapshot) -> Vec<Judgement> {
-    let part = |threshold| Part {
+    let part = |threshold| JudgedPart {
         window: &snapshot.measured,
         seconds: measured_ns(threshold, subjects, snapshot) as f64 / 1e9,
         bytes: snapshot.connections.bytes_received,
@@ -54,7 +54,7 @@ fn measured_ns(threshold: &Threshold, subjects: &Subjects, snapshot: &Snapshot) 
 }
 
 /// Judges a rule on a part of the run.
-pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) -> Judgement {
+pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: JudgedPart<'_>) -> Judgement {
     let observed = observe(threshold, subjects, part, false);
     let holds = |observed: &Observed| {
         let holds = threshold.op.holds(observed.value, threshold.limit);
@@ -69,7 +69,7 @@ pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) ->
         observed: observed.map(|observed| observed.value),
         at_least: observed.is_some_and(|observed| observed.at_least),
         thin: observed.is_some_and(|observed| observed.thin),
-        unknown: observed.map_or(Unknown::default(), |observed| observed.unknown),
+        unknown: observed.map_or(UntimedRank::default(), |observed| observed.unknown),
         worst_at_s: None,
         stopped: None,
         without_own_delay: less.map(|less| less.value),
@@ -79,12 +79,16 @@ pub(super) fn one(threshold: &Threshold, subjects: &Subjects, part: Part<'_>) ->
 }
 
 /// Whether the rule looks at times that the generator delayed some of.
-fn is_delayed(threshold: &Threshold, part: Part<'_>) -> bool {
+fn is_delayed(threshold: &Threshold, part: JudgedPart<'_>) -> bool {
     match threshold.metric {
-        Metric::Time(Time::Response | Time::OkResponse | Time::Service | Time::OkService, _) => {
-            part.window.steps.iter().flatten().any(|step| step.own_delay.is_some())
-        }
-        Metric::Time(Time::Iteration, _) => {
+        Metric::Time(
+            MetricTime::Response
+            | MetricTime::OkResponse
+            | MetricTime::Service
+            | MetricTime::OkService,
+            _,
+        ) => part.window.steps.iter().flatten().any(|step| step.own_delay.is_some()),
+        Metric::Time(MetricTime::Iteration, _) => {
             part.window.workloads.iter().any(|load| load.iteration_delayed.is_some())
         }
         _ => false,
@@ -93,7 +97,7 @@ fn is_delayed(threshold: &Threshold, part: Part<'_>) -> bool {
 
 impl Observed {
     const fn known(value: f64) -> Self {
-        let unknown = Unknown { starts: 0, calls: 0, all: 0 };
+        let unknown = UntimedRank { starts: 0, calls: 0, all: 0 };
         Self { value, at_least: false, thin: false, unknown }
     }
 
@@ -111,7 +115,7 @@ impl Observed {
 fn observe(
     threshold: &Threshold,
     subjects: &Subjects,
-    part: Part<'_>,
+    part: JudgedPart<'_>,
     less: bool,
 ) -> Option<Observed> {
     let scope = &threshold.scope;
@@ -175,9 +179,15 @@ struct LookedAt<'a> {
 
 impl LookedAt<'_> {
     /// A statistic of a time; `with_lost`: starts that were never made rank above every response.
-    fn observe(&self, time: Time, stat: Stat, with_lost: bool, less: bool) -> Option<Observed> {
+    fn observe(
+        &self,
+        time: MetricTime,
+        stat: Statistic,
+        with_lost: bool,
+        less: bool,
+    ) -> Option<Observed> {
         match time {
-            Time::Response => {
+            MetricTime::Response => {
                 let mut all = self.calls(|step| step.response.clone());
                 if less {
                     all = self.taken_off(&all, |own| &own.response);
@@ -189,19 +199,19 @@ impl LookedAt<'_> {
                 statistic(&all, stat).map(|observed| observed.without_starts(lost.count()))
             }
             // Delayed calls that were not ok lower these, too: they are lower bounds all the same.
-            Time::OkResponse => {
+            MetricTime::OkResponse => {
                 let all = self.calls(|step| step.ok_response().into());
                 statistic(&if less { self.taken_off(&all, |own| &own.response) } else { all }, stat)
             }
-            Time::OkService => {
+            MetricTime::OkService => {
                 let all = self.calls(|step| step.ok_service().into());
                 statistic(&if less { self.taken_off(&all, |own| &own.service) } else { all }, stat)
             }
-            Time::Service => {
+            MetricTime::Service => {
                 let all = self.calls(|step| step.service.clone());
                 statistic(&if less { self.taken_off(&all, |own| &own.service) } else { all }, stat)
             }
-            Time::Iteration => {
+            MetricTime::Iteration => {
                 let mut all = Latency::default();
                 self.loads.iter().for_each(|load| all.merge(&load.iteration));
                 if less {
@@ -211,9 +221,9 @@ impl LookedAt<'_> {
                 }
                 statistic(&all, stat)
             }
-            Time::Lag | Time::Blocked => {
+            MetricTime::Lag | MetricTime::Blocked => {
                 let mut all = Histogram::default();
-                let lag = time == Time::Lag;
+                let lag = time == MetricTime::Lag;
                 for load in &self.loads {
                     all.merge(if lag { &load.lag } else { &load.blocked });
                 }
@@ -284,26 +294,26 @@ fn share_of_users<'a>(loads: impl Iterator<Item = &'a LoadWindow>) -> Option<f64
     (target > 0).then(|| present as f64 / target as f64)
 }
 
-fn statistic(latency: &Latency, stat: Stat) -> Option<Observed> {
-    let unknown = Unknown { starts: 0, calls: latency.censored(), all: latency.count() };
+fn statistic(latency: &Latency, stat: Statistic) -> Option<Observed> {
+    let unknown = UntimedRank { starts: 0, calls: latency.censored(), all: latency.count() };
     let of = |quantile: Quantile| Observed {
         value: quantile.us as f64,
         at_least: quantile.at_least,
         thin: quantile.thin,
-        unknown: if quantile.at_least { unknown } else { Unknown::default() },
+        unknown: if quantile.at_least { unknown } else { UntimedRank::default() },
     };
     let known = Observed::known;
     match stat {
-        Stat::Min => latency.shortest_us().map(|us| known(us as f64)),
+        Statistic::Min => latency.shortest_us().map(|us| known(us as f64)),
         // A mean over answers alone would make a run with timeouts look fast.
-        Stat::Mean => latency.mean_us().map(|us| Observed {
+        Statistic::Mean => latency.mean_us().map(|us| Observed {
             value: us,
             at_least: latency.censored() > 0,
             thin: false,
             unknown,
         }),
-        Stat::Percentile(percent) => latency.quantile(percent / 100.0).map(of),
-        Stat::Max => latency.longest().map(of),
+        Statistic::Percentile(percent) => latency.quantile(percent / 100.0).map(of),
+        Statistic::Max => latency.longest().map(of),
     }
 }
 

@@ -1,11 +1,11 @@
 //! Rules on whole runs: what an empty one passes, and what a missed one says.
 
 use super::*;
-use crate::stats::sample::Shape;
+use crate::stats::sample::SeriesLayout;
 use crate::stats::{Delta, Recorder, Tally};
 
 fn run(fill: impl FnOnce(&mut Recorder)) -> Snapshot {
-    let shape = Shape { workloads: 1, checks: vec![0], pools: 0, ..Shape::default() };
+    let shape = SeriesLayout { workloads: 1, checks: vec![0], pools: 0, ..SeriesLayout::default() };
     let mut recorder = Recorder::new(shape.clone(), 0, crate::clock::Time(0));
     fill(&mut recorder);
     let delta: Delta =
@@ -67,7 +67,7 @@ fn a_missed_rule_has_no_positive_margin_and_says_why() {
         assert_eq!(judged.margin(), margin, "{rule}");
         assert_eq!(judged.rests_on_bound(), rests_on_bound, "{rule}");
         let unknown = if rests_on_bound { (100, 0, 100) } else { (0, 0, 0) };
-        let Unknown { starts, calls, all } = judged.unknown;
+        let UntimedRank { starts, calls, all } = judged.unknown;
         assert_eq!((starts, calls, all), unknown, "{rule}");
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a missed rule has no margin left.
 
-use super::threshold::{Op, Threshold};
+use super::threshold::{Comparison, Threshold};
 
 /// A rule as it was judged.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,7 @@ pub struct Judgement {
     /// The percentile rests on fewer than ten calls above it.
     pub thin: bool,
     /// What has no known time and so makes `observed` a bound; all zero where it is none.
-    pub unknown: Unknown,
+    pub unknown: UntimedRank,
     /// Where the window begins that `observed` is of, seconds after the run's start; `None` for a
     /// rule over the whole run.
     pub worst_at_s: Option<u32>,
@@ -45,7 +45,7 @@ pub struct StoppedRun {
 
 /// What a time statistic rests on that has no known time: it ranks above every response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Unknown {
+pub struct UntimedRank {
     /// Starts that were dropped or suppressed: their calls were never made.
     pub starts: u64,
     /// Calls or iterations without a response, a timeout or a cut one among them.
@@ -62,7 +62,7 @@ impl Judgement {
             observed: None,
             at_least: false,
             thin: false,
-            unknown: Unknown::default(),
+            unknown: UntimedRank::default(),
             worst_at_s: None,
             without_own_delay: None,
             rests_on_own_delay: false,
@@ -76,9 +76,9 @@ impl Judgement {
     pub fn margin(&self) -> Option<f64> {
         let (observed, limit) = (self.observed?, self.threshold.limit);
         let margin = match self.threshold.op {
-            Op::Less | Op::AtMost => limit - observed,
-            Op::More | Op::AtLeast => observed - limit,
-            Op::Equal => -(observed - limit).abs(),
+            Comparison::Less | Comparison::AtMost => limit - observed,
+            Comparison::More | Comparison::AtLeast => observed - limit,
+            Comparison::Equal => -(observed - limit).abs(),
         };
         (self.passed || margin <= 0.0 && !self.rests_on_bound()).then_some(margin)
     }

@@ -14,7 +14,7 @@ use crate::units::{parse_duration, parse_rate, parse_share, parse_size};
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Metric {
     /// A statistic of a time, in µs.
-    Time(Time, Stat),
+    Time(MetricTime, Statistic),
     /// `(made − ok − cancelled) / (made − cancelled)` of the calls.
     Errors,
     /// Starts made within 1 s of their due time / starts due.
@@ -47,7 +47,7 @@ pub enum Metric {
 
 /// The times of a call or iteration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Time {
+pub enum MetricTime {
     /// From the intended start of a call to the end of its last attempt.
     Response,
     /// The same of ok calls alone.
@@ -66,7 +66,7 @@ pub enum Time {
 
 /// A statistic of a time.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Stat {
+pub enum Statistic {
     /// The least.
     Min,
     /// The mean.
@@ -77,14 +77,14 @@ pub enum Stat {
     Max,
 }
 
-const TIMES: &[(&str, Time)] = &[
-    ("response", Time::Response),
-    ("response(ok)", Time::OkResponse),
-    ("service", Time::Service),
-    ("service(ok)", Time::OkService),
-    ("lag", Time::Lag),
-    ("blocked", Time::Blocked),
-    ("iteration", Time::Iteration),
+const TIMES: &[(&str, MetricTime)] = &[
+    ("response", MetricTime::Response),
+    ("response(ok)", MetricTime::OkResponse),
+    ("service", MetricTime::Service),
+    ("service(ok)", MetricTime::OkService),
+    ("lag", MetricTime::Lag),
+    ("blocked", MetricTime::Blocked),
+    ("iteration", MetricTime::Iteration),
 ];
 
 const SCALARS: &[(&str, Metric)] = &[
@@ -157,7 +157,9 @@ impl Metric {
     /// Whether it is kept by series; the others are kept by workload, bytes for the run alone.
     pub fn is_of_calls(self) -> bool {
         match self {
-            Self::Time(time, _) => !matches!(time, Time::Lag | Time::Blocked | Time::Iteration),
+            Self::Time(time, _) => {
+                !matches!(time, MetricTime::Lag | MetricTime::Blocked | MetricTime::Iteration)
+            }
             Self::Achieved
             | Self::AchievedUsers
             | Self::Dropped
@@ -208,10 +210,10 @@ impl fmt::Display for Metric {
             Self::Time(time, stat) => {
                 let name = TIMES.iter().find(|(_, known)| known == time).map_or("", |(n, _)| n);
                 match stat {
-                    Stat::Min => write!(f, "{name}.min"),
-                    Stat::Mean => write!(f, "{name}.mean"),
-                    Stat::Max => write!(f, "{name}.max"),
-                    Stat::Percentile(percent) => write!(f, "{name}.p{percent}"),
+                    Statistic::Min => write!(f, "{name}.min"),
+                    Statistic::Mean => write!(f, "{name}.mean"),
+                    Statistic::Max => write!(f, "{name}.max"),
+                    Statistic::Percentile(percent) => write!(f, "{name}.p{percent}"),
                 }
             }
             Self::Statuses(low, high) | Self::StatusShare(low, high) if low == high => {
@@ -246,7 +248,7 @@ pub(super) fn metric(text: &str) -> Result<Metric, RuleError> {
     }
     if let Some(stat) = stat(text) {
         // k6 keeps its rules under the metric's name; there response time is the usual one.
-        return Ok(Metric::Time(Time::Response, stat));
+        return Ok(Metric::Time(MetricTime::Response, stat));
     }
     let (name, rest) = text.split_once('.').map_or((text, None), |(name, rest)| (name, Some(rest)));
     let Some((_, time)) = TIMES.iter().find(|(known, _)| *known == name) else {
@@ -283,12 +285,12 @@ fn statuses(text: &str) -> Option<Metric> {
     Some(Metric::Statuses(status, status))
 }
 
-fn stat(text: &str) -> Option<Stat> {
+fn stat(text: &str) -> Option<Statistic> {
     match text {
-        "min" => return Some(Stat::Min),
-        "mean" | "avg" => return Some(Stat::Mean),
-        "med" => return Some(Stat::Percentile(50.0)),
-        "max" => return Some(Stat::Max),
+        "min" => return Some(Statistic::Min),
+        "mean" | "avg" => return Some(Statistic::Mean),
+        "med" => return Some(Statistic::Percentile(50.0)),
+        "max" => return Some(Statistic::Max),
         _ => {}
     }
     let number = text.strip_prefix('p')?;
@@ -298,7 +300,7 @@ fn stat(text: &str) -> Option<Stat> {
     };
     let digits = number.bytes().all(|b| b.is_ascii_digit() || b == b'.') && number.len() <= 9;
     let percent: f64 = digits.then(|| number.parse().ok()).flatten()?;
-    (percent > 0.0 && percent < 100.0).then_some(Stat::Percentile(percent))
+    (percent > 0.0 && percent < 100.0).then_some(Statistic::Percentile(percent))
 }
 
 /// Whether a metric is written as k6 writes it, where a bare number is milliseconds.

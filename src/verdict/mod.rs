@@ -13,6 +13,6 @@ pub mod watch;
 
 pub use judge::Judgement;
 pub use scope::{Scope, Subject, Subjects};
-pub use threshold::{Op, Threshold};
-pub use trust::{Kind, Trust};
+pub use threshold::{Comparison, Threshold};
+pub use trust::{Trust, TrustContext};
 pub use watch::Watch;

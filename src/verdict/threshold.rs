@@ -3,15 +3,15 @@
 //! `scenario` and `cli` parse it, `verdict` judges it on a Snapshot.
 //! Invariant: a rule that parsed can be judged.
 
-pub use super::metric::{Metric, Stat, Time};
+pub use super::metric::{Metric, MetricTime, Statistic};
 use super::metric::{is_k6, known_metrics, metric, short};
 use super::scope::Scope;
 use crate::units::{nanos, parse_duration, parse_share};
 
 /// Whether a limit is a whole number where a percentage must be meant: `errors < 1` holds as long
 /// as one call in all is answered, and 5 is no share at all.
-fn is_bare_percentage(value: &str, op: Op) -> bool {
-    let is_above = matches!(op, Op::Less | Op::AtMost);
+fn is_bare_percentage(value: &str, op: Comparison) -> bool {
+    let is_above = matches!(op, Comparison::Less | Comparison::AtMost);
     value.parse::<u64>().is_ok_and(|number| number > 1 || number == 1 && is_above)
 }
 
@@ -25,7 +25,7 @@ pub struct Threshold {
     /// What is looked at.
     pub metric: Metric,
     /// How it is compared.
-    pub op: Op,
+    pub op: Comparison,
     /// What it is compared with, in the metric's unit: µs, a share of one, a count, or per second.
     pub limit: f64,
     /// The length of a sliding window, whole seconds; none: the whole run.
@@ -38,7 +38,7 @@ pub struct Threshold {
 
 /// A comparison.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Op {
+pub enum Comparison {
     /// `<`
     Less,
     /// `<=`
@@ -85,7 +85,7 @@ impl Threshold {
         let (left, right) = (rest[..at].trim(), &rest[at..]);
         let symbols = right.find(|c| !"<>=!".contains(c)).unwrap_or(right.len());
         let (symbol, value) = (&right[..symbols], right[symbols..].trim());
-        let Some(op) = Op::parse(symbol) else {
+        let Some(op) = Comparison::parse(symbol) else {
             let help = (symbol == "=").then(|| "write `==`".to_owned());
             return error(format!("unknown comparison `{symbol}`"), "one of < <= > >= ==", help);
         };
@@ -99,7 +99,7 @@ impl Threshold {
         if value.ends_with('%') || value.contains('.') && parse_share(value).is_ok() {
             metric = metric.as_share();
         }
-        if metric.is_share() && op != Op::Equal && is_bare_percentage(value, op) {
+        if metric.is_share() && op != Comparison::Equal && is_bare_percentage(value, op) {
             let message = format!("`{}` alone is {} %", short(value), short(value) + "00");
             let help = format!("did you mean `{left} {} {value}%`?", op.symbol());
             return error(message, "a share with its sign, such as 1% or 0.01", Some(help));
@@ -178,7 +178,7 @@ impl Threshold {
     }
 }
 
-impl Op {
+impl Comparison {
     const ALL: [(&'static str, Self); 5] = [
         ("<", Self::Less),
         ("<=", Self::AtMost),

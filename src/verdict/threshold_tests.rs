@@ -4,18 +4,28 @@ use super::*;
 
 #[test]
 fn rules_parse_into_the_metrics_unit() {
-    let p = Stat::Percentile;
+    let p = Statistic::Percentile;
     for (rule, metric, op, limit) in [
-        ("response.p95 < 250ms", Metric::Time(Time::Response, p(95.0)), Op::Less, 250_000.0),
-        ("service.p99.9<=1s", Metric::Time(Time::Service, p(99.9)), Op::AtMost, 1e6),
-        ("lag.max < 1ms", Metric::Time(Time::Lag, Stat::Max), Op::Less, 1_000.0),
-        ("response.p(95) < 250", Metric::Time(Time::Response, p(95.0)), Op::Less, 250_000.0),
-        ("p(95)<250", Metric::Time(Time::Response, p(95.0)), Op::Less, 250_000.0),
-        ("errors < 1%", Metric::Errors, Op::Less, 0.01),
-        ("achieved > 99%", Metric::Achieved, Op::More, 0.99),
-        ("checks >= 0.95", Metric::Checks, Op::AtLeast, 0.95),
-        ("dropped == 0", Metric::Dropped, Op::Equal, 0.0),
-        ("rate > 190/s", Metric::Rate, Op::More, 190.0),
+        (
+            "response.p95 < 250ms",
+            Metric::Time(MetricTime::Response, p(95.0)),
+            Comparison::Less,
+            250_000.0,
+        ),
+        ("service.p99.9<=1s", Metric::Time(MetricTime::Service, p(99.9)), Comparison::AtMost, 1e6),
+        ("lag.max < 1ms", Metric::Time(MetricTime::Lag, Statistic::Max), Comparison::Less, 1_000.0),
+        (
+            "response.p(95) < 250",
+            Metric::Time(MetricTime::Response, p(95.0)),
+            Comparison::Less,
+            250_000.0,
+        ),
+        ("p(95)<250", Metric::Time(MetricTime::Response, p(95.0)), Comparison::Less, 250_000.0),
+        ("errors < 1%", Metric::Errors, Comparison::Less, 0.01),
+        ("achieved > 99%", Metric::Achieved, Comparison::More, 0.99),
+        ("checks >= 0.95", Metric::Checks, Comparison::AtLeast, 0.95),
+        ("dropped == 0", Metric::Dropped, Comparison::Equal, 0.0),
+        ("rate > 190/s", Metric::Rate, Comparison::More, 190.0),
     ] {
         let parsed = Threshold::parse(rule).unwrap_or_else(|e| panic!("{rule}: {e}"));
         assert_eq!((parsed.metric, parsed.op), (metric, op), "{rule}");
@@ -73,11 +83,11 @@ fn foreign_spellings_have_a_native_one() {
 #[test]
 fn comparisons_hold_as_written_and_never_for_nan() {
     for (op, below, same, above) in [
-        (Op::Less, true, false, false),
-        (Op::AtMost, true, true, false),
-        (Op::More, false, false, true),
-        (Op::AtLeast, false, true, true),
-        (Op::Equal, false, true, false),
+        (Comparison::Less, true, false, false),
+        (Comparison::AtMost, true, true, false),
+        (Comparison::More, false, false, true),
+        (Comparison::AtLeast, false, true, true),
+        (Comparison::Equal, false, true, false),
     ] {
         let got = [1.0, 2.0, 3.0].map(|observed| op.holds(observed, 2.0));
         assert_eq!(got, [below, same, above], "{op:?}");
@@ -94,8 +104,8 @@ fn the_full_grammar() {
     let expect = [Selector::Step("a \"b\"".into()), Selector::Workload("w".into())];
     assert_eq!(full.scope.selectors, expect);
     assert_eq!((full.over_s, full.after_s, full.abort), (Some(10), 30, true));
-    let p99 = Metric::Time(Time::Service, Stat::Percentile(99.0));
-    assert_eq!((full.metric, full.op), (p99, Op::Less));
+    let p99 = Metric::Time(MetricTime::Service, Statistic::Percentile(99.0));
+    assert_eq!((full.metric, full.op), (p99, Comparison::Less));
     for (rule, metric, limit) in [
         ("status(404) == 0", Metric::Statuses(404, 404), 0.0),
         ("status(799) == 0", Metric::Statuses(799, 799), 0.0),

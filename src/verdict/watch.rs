@@ -7,9 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use super::judge::{self, Judgement, Part, StoppedRun};
+use super::judge::{self, JudgedPart, Judgement, StoppedRun};
 use super::scope::{Scope, Subjects};
-use super::threshold::{Metric, Op, Threshold, Time};
+use super::threshold::{Comparison, Metric, MetricTime, Threshold};
 use crate::stats::delta::{LoadWindow, Window};
 use crate::stats::own_delay::merge_boxed;
 use crate::stats::{Delayed, Delta, OwnDelay, Snapshot};
@@ -171,7 +171,7 @@ impl Watch {
         rule.next_end_s = end.saturating_add(1);
         let seconds = f64::from(over_s);
         let judged = whole.map(|window| {
-            let part = Part { window: &window, seconds, bytes: 0 };
+            let part = JudgedPart { window: &window, seconds, bytes: 0 };
             Judgement {
                 threshold: rule.threshold.clone(),
                 ..judge::one(&rule.narrowed, &Subjects::default(), part)
@@ -256,9 +256,9 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
             load.suppressed += theirs.suppressed;
         }
         match metric {
-            Metric::Time(Time::Lag, _) => load.lag.merge(&theirs.lag),
-            Metric::Time(Time::Blocked, _) => load.blocked.merge(&theirs.blocked),
-            Metric::Time(Time::Iteration, _) => {
+            Metric::Time(MetricTime::Lag, _) => load.lag.merge(&theirs.lag),
+            Metric::Time(MetricTime::Blocked, _) => load.blocked.merge(&theirs.blocked),
+            Metric::Time(MetricTime::Iteration, _) => {
                 load.iteration.merge(&theirs.iteration);
                 let delayed = theirs.iteration_delayed.as_deref();
                 merge_boxed(&mut load.iteration_delayed, delayed, Delayed::merge);
@@ -276,19 +276,24 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
         step.calls.add(&theirs.calls);
         theirs.statuses.iter().for_each(|&(status, count)| step.count_status(status, count));
         if let Metric::Time(
-            Time::Response | Time::OkResponse | Time::Service | Time::OkService,
+            MetricTime::Response
+            | MetricTime::OkResponse
+            | MetricTime::Service
+            | MetricTime::OkService,
             _,
         ) = metric
         {
             merge_boxed(&mut step.own_delay, theirs.own_delay.as_deref(), OwnDelay::merge);
         }
         match metric {
-            Metric::Time(Time::Response, _) => step.response.merge(&theirs.response),
-            Metric::Time(Time::Service, _) => step.service.merge(&theirs.service),
-            Metric::Time(Time::OkResponse, _) => {
+            Metric::Time(MetricTime::Response, _) => step.response.merge(&theirs.response),
+            Metric::Time(MetricTime::Service, _) => step.service.merge(&theirs.service),
+            Metric::Time(MetricTime::OkResponse, _) => {
                 step.response.merge(&theirs.ok_response().into());
             }
-            Metric::Time(Time::OkService, _) => step.service.merge(&theirs.ok_service().into()),
+            Metric::Time(MetricTime::OkService, _) => {
+                step.service.merge(&theirs.ok_service().into())
+            }
             Metric::Checks => {
                 step.checks.resize(1, [0; 2]);
                 for (index, [good, bad]) in theirs.checks.iter().enumerate() {
@@ -308,7 +313,7 @@ fn narrow(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
 /// that still runs has missed it; a second for what is no time.
 fn patience_s(threshold: &Threshold) -> u32 {
     match threshold.metric {
-        Metric::Time(time, _) if !matches!(time, Time::Lag | Time::Blocked) => {
+        Metric::Time(time, _) if !matches!(time, MetricTime::Lag | MetricTime::Blocked) => {
             let limit = (threshold.limit / 1e6).ceil().clamp(0.0, f64::from(MAX_PATIENCE_S));
             (limit as u32 + 1).min(MAX_PATIENCE_S)
         }
@@ -324,9 +329,9 @@ fn is_worse(a: &Judgement, b: &Judgement) -> bool {
     let distance = |one: &Judgement| {
         let observed = one.observed.unwrap_or(0.0);
         match one.threshold.op {
-            Op::Less | Op::AtMost => observed,
-            Op::More | Op::AtLeast => -observed,
-            Op::Equal => (observed - one.threshold.limit).abs(),
+            Comparison::Less | Comparison::AtMost => observed,
+            Comparison::More | Comparison::AtLeast => -observed,
+            Comparison::Equal => (observed - one.threshold.limit).abs(),
         }
     };
     distance(a) > distance(b)

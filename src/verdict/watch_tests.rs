@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::Time as At;
 use crate::stats::outcome::{AttemptOutcome, CallResult};
-use crate::stats::sample::{Sample, Shape};
+use crate::stats::sample::{Sample, SeriesLayout};
 use crate::stats::{Gauges, Recorder, Tally};
 use crate::verdict::scope::Subject;
 
@@ -19,7 +19,8 @@ struct World {
 
 impl World {
     fn new(rules: &[&str]) -> Self {
-        let shape = Shape { workloads: 1, checks: vec![0, 0], pools: 0, ..Shape::default() };
+        let shape =
+            SeriesLayout { workloads: 1, checks: vec![0, 0], pools: 0, ..SeriesLayout::default() };
         let rules: Vec<Threshold> =
             rules.iter().map(|rule| Threshold::parse(rule).unwrap()).collect();
         let series = |step: &str| Subject { step: step.to_owned(), ..Subject::default() };

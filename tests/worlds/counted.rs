@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use manada::event::Report;
-use manada::stats::{AttemptOutcome, Cause, Histogram, outcome};
+use manada::stats::{AttemptOutcome, BlockCause, Histogram, outcome};
 use serde::Deserialize;
 
 /// A count as it has to be.
@@ -30,14 +30,14 @@ pub fn counts(report: &Report) -> BTreeMap<String, u64> {
     let mut counts: BTreeMap<String, u64> =
         ledgers(report).into_iter().map(|(name, count)| (name.to_owned(), count)).collect();
     // What was suppressed, by what: `by_breaker`, `by_pool`, …
-    counts.extend(Cause::ALL.map(|cause| {
+    counts.extend(BlockCause::ALL.map(|cause| {
         let index = outcome::error_index(AttemptOutcome::Suppressed(cause));
         let errors = report.snapshot.errors.iter();
         let count = errors.filter(|(at, _)| Some(*at) == index).map(|(_, count)| count).sum();
         (format!("by_{}", cause.name()), count)
     }));
     // Calls that policy made wait, by what: `waits_pool`, `waits_parallel`, …
-    counts.extend(Cause::ALL.map(|cause| {
+    counts.extend(BlockCause::ALL.map(|cause| {
         let waits = report.snapshot.measured.waits.get(&cause);
         (format!("waits_{}", cause.name()), waits.map_or(0, Histogram::count))
     }));

@@ -23,7 +23,7 @@ use crate::plan::policy::{
 };
 use crate::resilience::{AdaptiveTimeout, ConnectBackoffGate, RetryBudget};
 use crate::seed::{Rng, Stream};
-use crate::stats::{BreakerUse, Cause};
+use crate::stats::{BlockCause, BreakerUse};
 use crate::units::nanos;
 use crate::wire::pool::ConnectionPool;
 
@@ -120,17 +120,17 @@ impl ResilienceState {
         prepared: &PreparedCall,
         step: usize,
         now: Time,
-    ) -> Option<Cause> {
+    ) -> Option<BlockCause> {
         if self.muted.borrow()[step] {
-            return Some(Cause::Muted);
+            return Some(BlockCause::Muted);
         }
         if prepared.priority < self.least.get() {
-            return Some(Cause::Degradation);
+            return Some(BlockCause::Degradation);
         }
         let board = &shard.shared.board;
         let at = board.refusing_breaker(prepared.endpoint, prepared.call.service, now)?;
         self.refused(at);
-        Some(Cause::Breaker)
+        Some(BlockCause::Breaker)
     }
 
     /// How long an attempt may take, ns: what the endpoint's own times say, and no longer than its

@@ -10,7 +10,7 @@ use crate::engine::shard::Shard;
 use crate::engine::user::User;
 use crate::resilience::board::BreakerTransition;
 use crate::resilience::{BreakerPermit, ConnectDecision};
-use crate::stats::{AttemptOutcome, AttemptPhase, Cause, ChangeKind, Exchange, StateChange};
+use crate::stats::{AttemptOutcome, AttemptPhase, BlockCause, ChangeKind, Exchange, StateChange};
 use crate::wire::pool::{self, AcquireError};
 
 /// How far an attempt has come towards being sent.
@@ -42,11 +42,11 @@ pub(in crate::engine) struct CompletedAttempt<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::engine) enum AdmissionDelay {
     /// It may go on then.
-    Until(Time, Cause),
+    Until(Time, BlockCause),
     /// It waits for a line of this pool.
     WaitForConnection(usize),
     /// It is not sent at all.
-    Suppress(Cause),
+    Suppress(BlockCause),
 }
 
 impl AttemptPermit {
@@ -58,10 +58,10 @@ impl AttemptPermit {
 
 impl AdmissionDelay {
     /// What holds it.
-    pub(in crate::engine) fn cause(self) -> Cause {
+    pub(in crate::engine) fn cause(self) -> BlockCause {
         match self {
             Self::Until(_, cause) | Self::Suppress(cause) => cause,
-            Self::WaitForConnection(_) => Cause::Pool,
+            Self::WaitForConnection(_) => BlockCause::Pool,
         }
     }
 }
@@ -83,7 +83,7 @@ impl ResilienceState {
         {
             // Nobody takes a turn that it has no use for.
             self.refused(at);
-            return Err(AdmissionDelay::Suppress(Cause::Breaker));
+            return Err(AdmissionDelay::Suppress(BlockCause::Breaker));
         }
         let now_ns = now.since(self.start);
         let shared = shard.shared.limits.of(user.number, service, endpoint);
@@ -94,9 +94,9 @@ impl ResilienceState {
             entry.limit_slots += 1;
             match limiter.map(|limiter| limiter.reserve(now_ns, self.limit_wait_ns)) {
                 Some(Some(turn)) if turn > now_ns => {
-                    return Err(AdmissionDelay::Until(self.start.after(turn), Cause::Limit));
+                    return Err(AdmissionDelay::Until(self.start.after(turn), BlockCause::Limit));
                 }
-                Some(None) => return Err(AdmissionDelay::Suppress(Cause::Limit)),
+                Some(None) => return Err(AdmissionDelay::Suppress(BlockCause::Limit)),
                 Some(Some(_)) | None => {}
             }
         }
@@ -131,7 +131,7 @@ impl ResilienceState {
                         let line = std::mem::replace(line, shard.wire.slot());
                         pool.give_back(service, line, &shard.wire, false, now);
                     }
-                    return Err(AdmissionDelay::Until(at, Cause::Connect));
+                    return Err(AdmissionDelay::Until(at, BlockCause::Connect));
                 }
             }
         }
@@ -139,7 +139,7 @@ impl ResilienceState {
         let pass = shard.shared.board.admit(endpoint, service, now, told);
         entry.breakers = pass.map_err(|at| {
             self.refused(at);
-            AdmissionDelay::Suppress(Cause::Breaker)
+            AdmissionDelay::Suppress(BlockCause::Breaker)
         })?;
         Ok(())
     }
@@ -179,9 +179,9 @@ impl ResilienceState {
             AdmissionDelay::Until(at, cause) => {
                 // Who waits for a dead service gives up when it would have had no answer.
                 let patience = picked_up.after(prepared.timeout_ns);
-                let until = if cause == Cause::Connect { at.min(patience) } else { at };
+                let until = if cause == BlockCause::Connect { at.min(patience) } else { at };
                 user.deadline.pause_until(until).await.map_err(|_| CUT)?;
-                let too_long = cause == Cause::Connect && until == patience;
+                let too_long = cause == BlockCause::Connect && until == patience;
                 if too_long { Err(AttemptOutcome::Suppressed(cause)) } else { Ok(()) }
             }
             AdmissionDelay::WaitForConnection(at) => {
@@ -192,7 +192,7 @@ impl ResilienceState {
                         entry.leased = true;
                         Ok(())
                     }
-                    Err(AcquireError::TooLong) => Err(AttemptOutcome::Suppressed(Cause::Pool)),
+                    Err(AcquireError::TooLong) => Err(AttemptOutcome::Suppressed(BlockCause::Pool)),
                     Err(AcquireError::Cut) => Err(CUT),
                 }
             }

@@ -6,7 +6,7 @@
 use super::ResilienceState;
 use crate::clock::Time;
 use crate::resilience::{AdaptiveTimeout, BreakerBoard, BreakerState};
-use crate::stats::{BreakerUse, Circuit, Delta, Guarded, PoolUse};
+use crate::stats::{BreakerUse, CircuitState, Delta, PoolUse, ResilienceSnapshot};
 use crate::wire::pool::ConnectionPool;
 
 impl ResilienceState {
@@ -25,7 +25,7 @@ impl ResilienceState {
             })
         };
         delta.pools = self.pools.iter().map(used).collect();
-        delta.guarded = Guarded {
+        delta.guarded = ResilienceSnapshot {
             timeouts_ns: if self.follows {
                 self.times.borrow().iter().map(AdaptiveTimeout::limit_ns).collect()
             } else {
@@ -37,9 +37,9 @@ impl ResilienceState {
 
     fn take_breakers(&self, board: &BreakerBoard) -> Vec<BreakerUse> {
         let circuit = |state| match state {
-            BreakerState::Closed => Circuit::Closed,
-            BreakerState::Open => Circuit::Open,
-            BreakerState::HalfOpen => Circuit::HalfOpen,
+            BreakerState::Closed => CircuitState::Closed,
+            BreakerState::Open => CircuitState::Open,
+            BreakerState::HalfOpen => CircuitState::HalfOpen,
         };
         let mut counted = self.breakers.borrow_mut();
         let places = counted.iter_mut().zip(board.states());

@@ -20,7 +20,7 @@ use packed::{Packed, packed};
 
 use super::{RunEvent, RunInfo, Stop};
 use crate::plan::RunManifest;
-use crate::stats::sample::Shape;
+use crate::stats::sample::SeriesLayout;
 use crate::stats::{Delta, GaugeSample, StateChange};
 
 /// The name of the file.
@@ -141,7 +141,7 @@ impl Entry {
 }
 
 /// The most bytes that an entry of a kind can need; `None` if there is no such kind, or not yet.
-fn longest(kind: u8, shape: Option<&Shape>) -> Option<usize> {
+fn longest(kind: u8, shape: Option<&SeriesLayout>) -> Option<usize> {
     match (kind, shape) {
         (0, _) => Some(MAX_OPENING),
         (1, Some(shape)) => {
@@ -158,7 +158,7 @@ pub struct Writer<W: Write> {
     out: W,
     deflater: Deflater,
     value: Vec<u8>,
-    shape: Option<Shape>,
+    shape: Option<SeriesLayout>,
 }
 
 impl<W: Write> Writer<W> {
@@ -195,7 +195,7 @@ pub struct Reader<R: Read> {
     from: BufReader<R>,
     inflater: Inflater,
     /// What the deltas have to fit.
-    shape: Option<Shape>,
+    shape: Option<SeriesLayout>,
 }
 
 impl<R: Read> Reader<R> {

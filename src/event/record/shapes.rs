@@ -12,19 +12,20 @@ use crate::plan::policy::BreakerName;
 use crate::plan::{RunManifest, Series, SourceFile};
 use crate::seed::Seed;
 use crate::stats::delta::{Halt, LoadWindow, StepWindow};
-use crate::stats::exemplar::{Exemplar, Failing, Failures};
+use crate::stats::exemplar::{Exemplar, FailureMode, FirstFailures};
 use crate::stats::outcome::ERRORS;
 use crate::stats::{
-    AddressUse, Addresses, Attempts, BreakerUse, Calls, Cause, ChangeKind, Circuit, Connections,
-    Delayed, Delta, Departures, GaugeSample, Gauges, Guarded, Histogram, Iterations, Latency,
-    Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, StateChange, StateChanges, Window,
+    AddressUse, Addresses, Attempts, BlockCause, BreakerUse, Calls, ChangeKind, CircuitState,
+    Connections, Delayed, Delta, Departures, GaugeSample, Gauges, Histogram, Iterations, Latency,
+    Monitor, MonitorOwner, MonitorUnit, OwnDelay, PoolUse, ResilienceSnapshot, StateChange,
+    StateChanges, Window,
 };
-use crate::verdict::{Kind, Threshold};
+use crate::verdict::{Threshold, TrustContext};
 
 listed! {
     ChangeKind: Breaker, Pool, Connect, Degradation, Healing, Memory, Admission, Control;
-    Circuit: Closed, Open, HalfOpen;
-    Cause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
+    CircuitState: Closed, Open, HalfOpen;
+    BlockCause: Breaker, Pool, Limit, Retry, Connect, Degradation, Admission, Muted, Pace, Parallel;
     MonitorUnit: Percent, Bytes, Count, Micros, Plain;
     MonitorOwner: Generator, Target;
     Interrupt: Int, Term, Control, Hup, Quit;
@@ -61,14 +62,14 @@ packed! {
     Exemplar {
         step, failing, intended_ns, user, curl, cut, status, error, said, failed, head, body,
     }
-    Failures { counts, first }
+    FirstFailures { counts, first }
     StateChange { at_ns, kind, subject, change, cause }
     StateChanges { list, lost }
     PoolUse {
         size, lent, idle, waiting, leases, gave_up, failed, waits, busy, room,
     }
     BreakerUse { state, opened, refused }
-    Guarded { timeouts_ns, breakers }
+    ResilienceSnapshot { timeouts_ns, breakers }
     GaugeSample { second, asked, users, running, connections, monitors }
     Monitor { name, unit, owner }
     GeneratorInfo { tier, shards, reason, remarks }
@@ -81,7 +82,7 @@ packed! {
     Series { name, archetype, workload, tags }
     ClientInfo { kind, parts, pools, breakers, endpoints, timeouts_from, degrades }
     SourceFile { name, text }
-    Kind { scheduled, workload_of, has_unpaced, unthrottled }
+    TrustContext { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
         shard, workloads, departures, attempts, connections, addresses, statuses, errors, unset,
         ran_out, failed_expressions, lines, lines_lost, halt, failures, notices, pools, guarded,
@@ -159,7 +160,7 @@ impl Packed for BreakerName {
     }
 }
 
-impl Packed for Failing {
+impl Packed for FailureMode {
     fn pack(&self, out: &mut Vec<u8>) {
         match self {
             Self::Error(index) => (0u8, *index),

@@ -11,7 +11,7 @@ use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::{Series, SourceFile};
 use crate::seed::Seed;
 use crate::stats::{ChangeKind, Gauges, Monitor, MonitorOwner, MonitorUnit, Recorder};
-use crate::verdict::{Kind, Threshold};
+use crate::verdict::{Threshold, TrustContext};
 
 /// An opening of a run on so many shards.
 pub(crate) fn opening(shards: usize) -> Arc<RunInfo> {
@@ -38,7 +38,7 @@ pub(crate) fn opening(shards: usize) -> Arc<RunInfo> {
         thresholds: vec![Threshold::parse("response.p95 < 1s over 2s after 1s abort").unwrap()],
         warmup: Duration::ZERO,
         grace: Duration::from_secs(1),
-        kind: Kind {
+        kind: TrustContext {
             scheduled: vec![true],
             workload_of: vec![0, 0],
             has_unpaced: false,

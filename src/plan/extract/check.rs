@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::{BoundedPath, ParsedResponse, exact};
 use crate::units::show_us;
-use crate::verdict::Op;
+use crate::verdict::Comparison;
 
 /// A condition on an answer.
 #[derive(Clone, Debug)]
@@ -32,9 +32,9 @@ pub enum CheckCondition {
     /// The first node the path finds equals the value.
     Json(BoundedPath, Json),
     /// The decoded body has so many bytes.
-    Size(Op, u64),
+    Size(Comparison, u64),
     /// A time of the exchange compares so.
-    Time(CheckedTime, Op, Duration),
+    Time(CheckedTime, Comparison, Duration),
 }
 
 /// The times of an exchange that can be checked.

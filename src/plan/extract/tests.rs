@@ -4,7 +4,7 @@ use regex::bytes::Regex;
 
 use super::*;
 use crate::seed::{Seed, Stream};
-use crate::verdict::Op;
+use crate::verdict::Comparison;
 use serde_json::json;
 
 const BODY: &[u8] = br#"{"items":[{"id":1,"n":"a"},{"id":2},{"id":3.5}],"ok":true,"none":null}"#;
@@ -92,17 +92,37 @@ fn checks_hold_or_not() {
         (CheckCondition::Body(TextCondition::Lacks("\"ok\":true".into())), false),
         (CheckCondition::Body(TextCondition::Matches(Regex::new(r"id.:\d").unwrap())), true),
         (CheckCondition::Body(TextCondition::Matches(Regex::new("^id").unwrap())), false),
-        (CheckCondition::Size(Op::Less, BODY.len() as u64), false),
-        (CheckCondition::Size(Op::AtMost, BODY.len() as u64), true),
-        (CheckCondition::Time(CheckedTime::FirstByte, Op::Less, Duration::from_millis(16)), true),
-        (CheckCondition::Time(CheckedTime::FirstByte, Op::Less, Duration::from_millis(15)), false),
+        (CheckCondition::Size(Comparison::Less, BODY.len() as u64), false),
+        (CheckCondition::Size(Comparison::AtMost, BODY.len() as u64), true),
+        (
+            CheckCondition::Time(
+                CheckedTime::FirstByte,
+                Comparison::Less,
+                Duration::from_millis(16),
+            ),
+            true,
+        ),
+        (
+            CheckCondition::Time(
+                CheckedTime::FirstByte,
+                Comparison::Less,
+                Duration::from_millis(15),
+            ),
+            false,
+        ),
         (CheckCondition::Body(TextCondition::Contains("sorry".into())), false),
         (CheckCondition::Json(path("$.items[0].id"), json!(1.0)), true),
         (CheckCondition::Json(path("$.items[0]"), json!({"n": "a", "id": 1})), true),
         (CheckCondition::Json(path("$.ok"), json!("true")), false),
         (CheckCondition::Json(path("$.missing"), json!(null)), false),
-        (CheckCondition::Time(CheckedTime::Service, Op::Less, Duration::from_millis(21)), true),
-        (CheckCondition::Time(CheckedTime::Service, Op::Less, Duration::from_millis(20)), false),
+        (
+            CheckCondition::Time(CheckedTime::Service, Comparison::Less, Duration::from_millis(21)),
+            true,
+        ),
+        (
+            CheckCondition::Time(CheckedTime::Service, Comparison::Less, Duration::from_millis(20)),
+            false,
+        ),
     ] {
         let check = Check { name: String::new(), what };
         assert_eq!(check.holds(&ParsedResponse::new(answer(HEAD, BODY))), expect, "{check:?}");

@@ -10,7 +10,7 @@ use crate::event::Report;
 use crate::exit::ExitStatus;
 use crate::sinks::judged;
 use crate::sinks::paint::plain;
-use crate::verdict::trust::Level;
+use crate::verdict::trust::TrustLevel;
 
 pub(super) fn render(report: &Report) -> String {
     let mut out = String::new();
@@ -50,7 +50,7 @@ pub(super) fn render(report: &Report) -> String {
     let verdict = judged::verdict(report);
     let code = report.status.code();
     let level = match report.status {
-        ExitStatus::Pass if report.trust.level == Level::Yes => "notice",
+        ExitStatus::Pass if report.trust.level == TrustLevel::Yes => "notice",
         ExitStatus::Pass | ExitStatus::Inconclusive => "warning",
         _ => "error",
     };

@@ -15,7 +15,7 @@ use crate::sinks::paint::plain;
 use crate::units::show_count;
 use crate::verdict::Judgement;
 use crate::verdict::threshold::Metric;
-use crate::verdict::trust::Level;
+use crate::verdict::trust::TrustLevel;
 
 pub(super) fn render(report: &Report) -> io::Result<String> {
     let plan = &report.info.plan;
@@ -50,7 +50,7 @@ fn run(report: &Report, took: Duration) -> TestSuite {
     let mut carried = case("carried out", scenario, (!whole).then(stopped));
     carried.set_time(took);
     let doubt = (report.status == ExitStatus::Inconclusive).then(|| {
-        let reasons = report.trust.reasons.iter().filter(|reason| reason.level == Level::No);
+        let reasons = report.trust.reasons.iter().filter(|reason| reason.level == TrustLevel::No);
         let words = reasons.map(|reason| format!("{}: {}", reason.check, reason.hint));
         let mut words: Vec<String> = report.why.iter().cloned().chain(words).collect();
         if words.is_empty() {
@@ -144,7 +144,7 @@ mod tests {
         let mut report = made_up(3, "shop");
         report.status = ExitStatus::Pass;
         report.judgements[0].passed = true;
-        assert_eq!(report.trust.level, Level::Degraded);
+        assert_eq!(report.trust.level, TrustLevel::Degraded);
         let named = |report: &Report, name: &str| {
             cases(report).into_iter().find(|case| case.name.as_str() == name).unwrap()
         };

@@ -5,7 +5,7 @@
 //! [`COLUMNS`]: counts become means over it, of percentiles and gauges the worst stays.
 
 use crate::event::Report;
-use crate::stats::timeline::Band;
+use crate::stats::timeline::PercentileBand;
 use crate::stats::{ChangeKind, GaugeSample, Point, Quantile, StateChange};
 
 /// The most columns of a chart: more cannot be told apart on a screen.
@@ -88,9 +88,13 @@ impl Axis {
     }
 
     /// Of a percentile the worst of each column.
-    pub fn worst(&self, report: &Report, of: impl Fn(&Point) -> Band) -> Vec<Band> {
+    pub fn worst(
+        &self,
+        report: &Report,
+        of: impl Fn(&Point) -> PercentileBand,
+    ) -> Vec<PercentileBand> {
         let height = |one: &Option<Quantile>| one.map(|one| (one.us, one.at_least));
-        let mut worst: Vec<Band> = vec![Band::default(); self.columns];
+        let mut worst: Vec<PercentileBand> = vec![PercentileBand::default(); self.columns];
         for point in report.timeline.points() {
             let mine = worst[self.column(point.second)].iter_mut();
             for (mine, theirs) in mine.zip(of(point)) {

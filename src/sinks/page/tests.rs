@@ -12,15 +12,15 @@ use crate::plan::policy::BreakerName;
 use crate::plan::{RunManifest, Series, SourceFile};
 use crate::seed::Seed;
 use crate::stats::delta::StepWindow;
-use crate::stats::exemplar::{Exemplar, Failing};
+use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::monitor::{MonitorOwner, MonitorUnit};
-use crate::stats::timeline::{Starts, Timeline, band};
+use crate::stats::timeline::{StartCounts, Timeline, band};
 use crate::stats::{
-    BreakerUse, Calls, ChangeKind, Circuit, GaugeSample, Heat, Monitor, Point, StateChange, Tally,
-    Untimed,
+    BreakerUse, Calls, ChangeKind, CircuitState, GaugeSample, HeatColumn, Monitor, Point,
+    StateChange, Tally, Untimed,
 };
-use crate::verdict::judge::Unknown;
-use crate::verdict::{Judgement, Kind, Threshold, Trust, trust};
+use crate::verdict::judge::UntimedRank;
+use crate::verdict::{Judgement, Threshold, Trust, TrustContext, trust};
 
 /// A run of so many seconds in which every text is this one.
 pub fn made_up(seconds: u32, text: &str) -> Report {
@@ -47,16 +47,16 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         observed: Some(300_000.0),
         at_least: true,
         thin: true,
-        unknown: Unknown { starts: 30, calls: 70, all: 1_000 },
+        unknown: UntimedRank { starts: 30, calls: 70, all: 1_000 },
         without_own_delay: None,
         rests_on_own_delay: false,
         stopped: None,
         worst_at_s: Some(3),
         passed: false,
     };
-    let reason = trust::Reason {
+    let reason = trust::TrustReason {
         check: "lag",
-        level: trust::Level::Degraded,
+        level: trust::TrustLevel::Degraded,
         observed: 3_000.0,
         limit: 2_000.0,
         unit: "us",
@@ -69,7 +69,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         info: Arc::new(opening),
         timeline: timeline(seconds),
         judgements: vec![judgement],
-        trust: Trust { level: trust::Level::Degraded, reasons: vec![reason] },
+        trust: Trust { level: trust::TrustLevel::Degraded, reasons: vec![reason] },
         stopped: Some(text.to_owned()),
         why: None,
         goes_on: false,
@@ -104,7 +104,7 @@ fn outline(text: &str) -> RunManifest {
         thresholds: vec![Threshold::parse("errors < 1%").unwrap()],
         warmup: Duration::from_secs(2),
         grace: Duration::ZERO,
-        kind: Kind {
+        kind: TrustContext {
             scheduled: vec![true, false],
             workload_of: vec![0, 1],
             has_unpaced: true,
@@ -153,7 +153,7 @@ fn snapshot(plan: &RunManifest, seconds: u32, text: &str) -> Snapshot {
     snapshot.ran_out = vec![(text.to_owned(), 4)];
     let exemplar = Exemplar {
         step: 0,
-        failing: Failing::Check(0),
+        failing: FailureMode::Check(0),
         intended_ns: 5,
         user: 6,
         curl: text.to_owned(),
@@ -168,7 +168,7 @@ fn snapshot(plan: &RunManifest, seconds: u32, text: &str) -> Snapshot {
     snapshot.exemplars = vec![(9, Arc::new(exemplar))];
     snapshot.guarded.timeouts_ns = vec![1_000_000];
     snapshot.guarded.breakers =
-        vec![BreakerUse { state: Some(Circuit::Open), opened: 2, refused: 3 }];
+        vec![BreakerUse { state: Some(CircuitState::Open), opened: 2, refused: 3 }];
     snapshot.pools[0].leases = 5;
     let topics = [ChangeKind::Control, ChangeKind::Breaker, ChangeKind::Memory];
     for (at, topic) in topics.into_iter().enumerate() {
@@ -188,12 +188,12 @@ fn timeline(seconds: u32) -> Timeline {
         timeline.close(Point {
             second,
             measured: second > 1,
-            loads: vec![Starts { due: 9, on_time: 8, started: 9, lost: 1 }; 2],
+            loads: vec![StartCounts { due: 9, on_time: 8, started: 9, lost: 1 }; 2],
             calls: Calls { made: 9, ok: u64::from(second % 9), ..Calls::default() },
             response: band(&latency),
             service: band(&latency),
             // No two neighbours are of one level: each cell is a bar of its own.
-            heat: Heat(
+            heat: HeatColumn(
                 (20..60).map(|row| (row, 8u32.pow((u32::from(row) + second / 8) % 5))).collect(),
             ),
         });

@@ -11,12 +11,12 @@ use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
 use crate::plan::RunManifest;
 use crate::scenario::{self, ScenarioOverrides};
-use crate::stats::exemplar::{Exemplar, Failing};
+use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{
-    AttemptOutcome, BreakerUse, CallResult, Cause, ChangeKind, Circuit, Delta, GaugeSample, Gauges,
-    Guarded, Histogram, Monitor, MonitorOwner, MonitorUnit, Point, PoolUse, Recorder, Sample,
-    Seconds, StateChange, Tally, Timeline,
+    AttemptOutcome, BlockCause, BreakerUse, CallResult, ChangeKind, CircuitState, Delta,
+    GaugeSample, Gauges, Histogram, Monitor, MonitorOwner, MonitorUnit, Point, PoolUse, Recorder,
+    ResilienceSnapshot, Sample, Seconds, StateChange, Tally, Timeline,
 };
 use crate::units::nanos;
 use crate::verdict::{Trust, Watch};
@@ -155,7 +155,7 @@ fn ending(step: usize, at: u64, second: u64) -> (AttemptOutcome, CallResult, u64
     let took = if troubled(second) { took * 12 } else { took };
     match () {
         () if step == 6 && troubled(second) && at.is_multiple_of(3) => {
-            (AttemptOutcome::Suppressed(Cause::Breaker), CallResult::Suppressed, 0)
+            (AttemptOutcome::Suppressed(BlockCause::Breaker), CallResult::Suppressed, 0)
         }
         () if step == 6 && at.is_multiple_of(11) => {
             (AttemptOutcome::Responded(503), CallResult::Failed, took)
@@ -195,7 +195,7 @@ fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended
         recorder.error(outcome);
     }
     if fate == CallResult::Failed {
-        recorder.failure(step, Failing::Status(503), || exemplar(step, intended_ns));
+        recorder.failure(step, FailureMode::Status(503), || exemplar(step, intended_ns));
     }
 }
 
@@ -206,7 +206,7 @@ fn report_checks(step: usize) -> usize {
 fn exemplar(step: usize, intended_ns: u64) -> Exemplar {
     Exemplar {
         step,
-        failing: Failing::Status(503),
+        failing: FailureMode::Status(503),
         intended_ns,
         user: 17,
         curl: format!("curl -sS 'http://127.0.0.1:8080/status/503' -H 'x: {HOSTILE}'"),
@@ -274,15 +274,16 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
         room: 20 * u128::from(S),
     };
     let state = match second {
-        0..18 => Circuit::Closed,
-        _ => Circuit::Open,
+        0..18 => CircuitState::Closed,
+        _ => CircuitState::Open,
     };
     let open = BreakerUse { state: Some(state), opened: u64::from(second == 18), refused: 3 };
-    let closed = BreakerUse { state: Some(Circuit::Closed), opened: 0, refused: 0 };
+    let closed = BreakerUse { state: Some(CircuitState::Closed), opened: 0, refused: 0 };
     let plan = &opening().plan;
     let breakers = (0..plan.client.breakers.len()).map(|at| if at == 1 { open } else { closed });
     let timeouts = (0..plan.client.endpoints.len() as u64).map(|at| S - at * 150 * MS);
-    delta.guarded = Guarded { timeouts_ns: timeouts.collect(), breakers: breakers.collect() };
+    delta.guarded =
+        ResilienceSnapshot { timeouts_ns: timeouts.collect(), breakers: breakers.collect() };
     delta.attempts.started = 180;
     delta.attempts.first = 160;
     delta.attempts.retries = 15;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::event::Report;
 use crate::stats::Quantile;
-use crate::stats::timeline::{Band, GaugeSample, Point};
+use crate::stats::timeline::{GaugeSample, PercentileBand, Point};
 
 /// A reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -160,7 +160,7 @@ pub(super) fn rate(report: &Report, count: impl Fn(&Point) -> u64) -> Vec<Readin
 /// A percentile, µs: a place in `stats::timeline::BAND`.
 pub(super) fn percentile(
     report: &Report,
-    band: impl Fn(&Point) -> &Band,
+    band: impl Fn(&Point) -> &PercentileBand,
     at: usize,
 ) -> Vec<Reading> {
     let one = |point: &Point| {

@@ -6,11 +6,11 @@
 use super::Recorder;
 use crate::stats::outcome::error_index;
 use crate::stats::sample::ConnectTimings;
-use crate::stats::{AttemptOutcome, Cause, Exchange, Untimed};
+use crate::stats::{AttemptOutcome, BlockCause, Exchange, Untimed};
 
 /// Why an attempt is made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Attempt {
+pub enum AttemptReason {
     /// The first of its call.
     First,
     /// Its connection proved closed, or the target did not process it.
@@ -26,15 +26,15 @@ pub enum Attempt {
 impl Recorder {
     /// An attempt begins.
     #[inline]
-    pub fn begin_attempt(&mut self, attempt: Attempt) {
+    pub fn begin_attempt(&mut self, attempt: AttemptReason) {
         let attempts = &mut self.delta.attempts;
         attempts.started += 1;
         match attempt {
-            Attempt::First => attempts.first += 1,
-            Attempt::StaleResend => attempts.stale_resends += 1,
-            Attempt::Redirect => attempts.redirects += 1,
-            Attempt::Retry => attempts.retries += 1,
-            Attempt::Hedge => attempts.hedges += 1,
+            AttemptReason::First => attempts.first += 1,
+            AttemptReason::StaleResend => attempts.stale_resends += 1,
+            AttemptReason::Redirect => attempts.redirects += 1,
+            AttemptReason::Retry => attempts.retries += 1,
+            AttemptReason::Hedge => attempts.hedges += 1,
         }
     }
 
@@ -134,7 +134,7 @@ impl Recorder {
     }
 
     /// A call waited because policy asked for it.
-    pub fn waited(&mut self, intended_ns: u64, cause: Cause, ns: u64) {
+    pub fn waited(&mut self, intended_ns: u64, cause: BlockCause, ns: u64) {
         if ns > 0 {
             self.window(intended_ns).waits.entry(cause).or_default().record_ns(ns);
         }

@@ -10,14 +10,14 @@ use std::collections::BTreeSet;
 
 use super::counts::Gauges;
 use super::delta::{Delta, LoadWindow, StepWindow, Window, add_name};
-use super::exemplar::Failing;
+use super::exemplar::FailureMode;
 use super::latency::{Latency, Untimed};
 use super::outcome::{AttemptOutcome, AttemptPhase, CallResult, GeneratorError, error_index};
 use super::own_delay::Delayed;
-use super::sample::{IterationEnd, Sample, Shape};
+use super::sample::{IterationEnd, Sample, SeriesLayout};
 use super::stall::LoopStalls;
 use crate::clock::Time;
-pub use attempts::Attempt;
+pub use attempts::AttemptReason;
 
 /// A start this late is not "made" any more when the achieved rate is judged.
 const ON_TIME_NS: u64 = 1_000_000_000;
@@ -32,10 +32,10 @@ const NOTABLE_LAG_NS: u64 = 1_000_000;
 /// A shard's measuring.
 #[derive(Debug)]
 pub struct Recorder {
-    shape: Shape,
+    shape: SeriesLayout,
     delta: Delta,
     /// How calls have failed so far.
-    kinds: BTreeSet<(usize, Failing)>,
+    kinds: BTreeSet<(usize, FailureMode)>,
     /// The first of each kind is kept.
     keeps: bool,
     /// Where the last sample went: nearly always where the next one goes.
@@ -55,7 +55,7 @@ pub struct Recorder {
 
 impl Recorder {
     /// A recorder of shard `shard` of a run that starts at `start`.
-    pub fn new(shape: Shape, shard: usize, start: Time) -> Self {
+    pub fn new(shape: SeriesLayout, shard: usize, start: Time) -> Self {
         Self {
             delta: Delta::new(&shape, shard),
             shape,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Recorder;
 use crate::stats::delta::{Halt, LINES};
-use crate::stats::exemplar::{Exemplar, Failing, MOST};
+use crate::stats::exemplar::{Exemplar, FailureMode, MOST};
 use crate::stats::state_change::{NOTICES, StateChange};
 
 impl Recorder {
@@ -37,7 +37,7 @@ impl Recorder {
     }
 
     /// A call failed so; what is kept of it is made only for the first of its kind.
-    pub fn failure(&mut self, step: usize, failing: Failing, make: impl FnOnce() -> Exemplar) {
+    pub fn failure(&mut self, step: usize, failing: FailureMode, make: impl FnOnce() -> Exemplar) {
         let kind = (step, failing);
         let known = self.kinds.contains(&kind);
         if !known && (self.kinds.len() == MOST || !self.keeps) {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a figure that a fault moves to one side only is never doubted on the other.
 
-use super::super::metric::{Metric, Time};
+use super::super::metric::{Metric, MetricTime};
 use Moves::{Any, Down, Up};
 
 /// A figure, and to which side a cause may have moved it.
@@ -55,11 +55,11 @@ pub(super) const ALL: &[Effect] = &[("all", Any)];
 /// The name of what a metric looks at, as reasons name it.
 pub(super) fn figure(metric: Metric) -> &'static str {
     match metric {
-        Metric::Time(Time::Response | Time::OkResponse, _) => "response",
-        Metric::Time(Time::Service | Time::OkService, _) => "service",
-        Metric::Time(Time::Lag, _) => "lag",
-        Metric::Time(Time::Blocked, _) => "blocked",
-        Metric::Time(Time::Iteration, _) => "iteration",
+        Metric::Time(MetricTime::Response | MetricTime::OkResponse, _) => "response",
+        Metric::Time(MetricTime::Service | MetricTime::OkService, _) => "service",
+        Metric::Time(MetricTime::Lag, _) => "lag",
+        Metric::Time(MetricTime::Blocked, _) => "blocked",
+        Metric::Time(MetricTime::Iteration, _) => "iteration",
         Metric::Checks => "checks",
         Metric::Errors
         | Metric::Failed
@@ -77,7 +77,7 @@ pub(super) fn figure(metric: Metric) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::trust::{Level, Reason, Trust};
+    use crate::verdict::trust::{Trust, TrustLevel, TrustReason};
     use crate::verdict::{Judgement, Threshold};
 
     /// By cause, as METHODOLOGY names it.
@@ -125,7 +125,7 @@ mod tests {
                 .iter()
                 .find(|row| row[0] == *cause && row.len() == head.len())
                 .unwrap_or_else(|| panic!("{cause}"));
-            let reason = |level| Reason {
+            let reason = |level| TrustReason {
                 check: "test",
                 level,
                 observed: 1.0,
@@ -150,14 +150,21 @@ mod tests {
                     for passed in [false, true] {
                         let doubts = |rule: &str, level| trust(level).doubts(&judged(rule, passed));
                         let is_wanted = wanted[usize::from(passed)];
-                        assert_eq!(doubts(upper, Level::No), is_wanted, "{cause} {upper} {passed}");
+                        assert_eq!(
+                            doubts(upper, TrustLevel::No),
+                            is_wanted,
+                            "{cause} {upper} {passed}"
+                        );
                         let is_wanted = wanted[usize::from(!passed)];
                         assert_eq!(
-                            doubts(&lower, Level::No),
+                            doubts(&lower, TrustLevel::No),
                             is_wanted,
                             "{cause} {lower} {passed}"
                         );
-                        assert!(!doubts(upper, Level::Degraded), "degraded alone decides nothing");
+                        assert!(
+                            !doubts(upper, TrustLevel::Degraded),
+                            "degraded alone decides nothing"
+                        );
                         looked_at += 1;
                     }
                 }

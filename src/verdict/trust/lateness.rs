@@ -4,7 +4,9 @@
 //! ten values above it.
 
 use super::effects::{LATE, MISSING_USERS};
-use super::{Kind, LAG, LATE_USERS, Level, RUN_QUEUE, Reason, WAKE_UP_US, saturated};
+use super::{
+    LAG, LATE_USERS, RUN_QUEUE, TrustContext, TrustLevel, TrustReason, WAKE_UP_US, saturated,
+};
 use crate::stats::latency::rank;
 use crate::stats::{Histogram, Snapshot};
 
@@ -14,9 +16,9 @@ const ABOVE: u64 = 10;
 /// The worst of what a check finds in each workload.
 pub(super) fn worst(
     snapshot: &Snapshot,
-    kind: &Kind,
-    check: fn(&Snapshot, &Kind, usize) -> Option<Reason>,
-) -> Option<Reason> {
+    kind: &TrustContext,
+    check: fn(&Snapshot, &TrustContext, usize) -> Option<TrustReason>,
+) -> Option<TrustReason> {
     let workloads = 0..snapshot.measured.workloads.len();
     workloads.filter_map(|workload| check(snapshot, kind, workload)).max_by(|one, other| {
         one.level.cmp(&other.level).then(one.observed.total_cmp(&other.observed))
@@ -45,7 +47,11 @@ fn quantile_name(quantile: f64) -> String {
 
 /// How late the generator turned to starts or to calls, whichever is worse: steps that follow at
 /// once are never late and would only dilute it.
-pub(super) fn lag_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Option<Reason> {
+pub(super) fn lag_of(
+    snapshot: &Snapshot,
+    kind: &TrustContext,
+    workload: usize,
+) -> Option<TrustReason> {
     let window = &snapshot.measured.workloads[workload];
     let late = |lag: &Histogram| {
         let quantile = judged_quantile(lag.count());
@@ -55,7 +61,7 @@ pub(super) fn lag_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Optio
     let late = if starts.us > calls.us { starts } else { calls };
     let (level, limit) = lateness(snapshot, kind, workload, late)?;
     let Late { us: observed, quantile, .. } = late;
-    Some(Reason {
+    Some(TrustReason {
         check: "lag",
         level,
         observed,
@@ -71,7 +77,11 @@ pub(super) fn lag_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Optio
 }
 
 /// For how long the generator's event loop stood still while a call was under way.
-pub(super) fn stalls_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Option<Reason> {
+pub(super) fn stalls_of(
+    snapshot: &Snapshot,
+    kind: &TrustContext,
+    workload: usize,
+) -> Option<TrustReason> {
     let window = &snapshot.measured.workloads[workload];
     let own = |(step, _): &(usize, _)| kind.workload_of.get(*step) == Some(&workload);
     let steps = snapshot.measured.steps.iter().enumerate().filter(own);
@@ -85,7 +95,7 @@ pub(super) fn stalls_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Op
     };
     let late = Late { us: observed, quantile, count: calls };
     let (level, limit) = lateness(snapshot, kind, workload, late)?;
-    Some(Reason {
+    Some(TrustReason {
         check: "stalls",
         level,
         observed,
@@ -103,10 +113,10 @@ pub(super) fn stalls_of(snapshot: &Snapshot, kind: &Kind, workload: usize) -> Op
 /// What lateness of the generator is worth in a workload, and the limit that was passed.
 fn lateness(
     snapshot: &Snapshot,
-    kind: &Kind,
+    kind: &TrustContext,
     workload: usize,
     Late { us: observed, quantile, count }: Late,
-) -> Option<(Level, f64)> {
+) -> Option<(TrustLevel, f64)> {
     let measured = &snapshot.measured;
     let own = |step: usize| kind.workload_of.get(step) == Some(&workload);
     let response = measured.response(own, measured.workloads[workload].lost_starts());
@@ -118,16 +128,16 @@ fn lateness(
     let unthrottled = kind.unthrottled.get(workload).copied().unwrap_or(false);
     let is_bound = unthrottled && saturated(snapshot).is_some();
     match observed {
-        _ if observed > no && is_bound => Some((Level::Degraded, degraded)),
+        _ if observed > no && is_bound => Some((TrustLevel::Degraded, degraded)),
         // Of so few values no quantile has enough above it.
-        _ if observed > no && count >= 2 * ABOVE => Some((Level::No, no)),
-        _ if observed > degraded => Some((Level::Degraded, degraded)),
+        _ if observed > no && count >= 2 * ABOVE => Some((TrustLevel::No, no)),
+        _ if observed > degraded => Some((TrustLevel::Degraded, degraded)),
         _ => None,
     }
 }
 
 /// Users that came late, or were held back, because of the generator.
-pub(super) fn late_users(snapshot: &Snapshot, kind: &Kind) -> Option<Reason> {
+pub(super) fn late_users(snapshot: &Snapshot, kind: &TrustContext) -> Option<TrustReason> {
     let loads = &snapshot.measured.workloads;
     let late: u64 = loads.iter().map(|load| load.late_user_ns).sum();
     let target: u64 = loads.iter().map(|load| load.target_user_ns).sum();
@@ -139,11 +149,11 @@ pub(super) fn late_users(snapshot: &Snapshot, kind: &Kind) -> Option<Reason> {
     let unthrottled = |load: usize| kind.unthrottled.get(load).copied().unwrap_or(false);
     let is_bound = saturated(snapshot).is_some() && late_loads.all(unthrottled);
     let (level, limit) = match observed {
-        _ if observed > LATE_USERS[1] && !is_bound => (Level::No, LATE_USERS[1]),
-        _ if observed > LATE_USERS[0] => (Level::Degraded, LATE_USERS[0]),
+        _ if observed > LATE_USERS[1] && !is_bound => (TrustLevel::No, LATE_USERS[1]),
+        _ if observed > LATE_USERS[0] => (TrustLevel::Degraded, LATE_USERS[0]),
         _ => return None,
     };
-    Some(Reason {
+    Some(TrustReason {
         check: "late_users",
         level,
         observed,
@@ -156,11 +166,11 @@ pub(super) fn late_users(snapshot: &Snapshot, kind: &Kind) -> Option<Reason> {
     })
 }
 
-pub(super) fn run_queue(snapshot: &Snapshot) -> Option<Reason> {
+pub(super) fn run_queue(snapshot: &Snapshot) -> Option<TrustReason> {
     let observed = snapshot.health.run_queue_share;
-    (observed > RUN_QUEUE).then(|| Reason {
+    (observed > RUN_QUEUE).then(|| TrustReason {
         check: "run_queue",
-        level: Level::Degraded,
+        level: TrustLevel::Degraded,
         observed,
         limit: RUN_QUEUE,
         unit: "share",
@@ -170,11 +180,11 @@ pub(super) fn run_queue(snapshot: &Snapshot) -> Option<Reason> {
 }
 
 /// Rare wake-ups may each wait long and add up to a small share of the run.
-pub(super) fn wake_ups(snapshot: &Snapshot) -> Option<Reason> {
+pub(super) fn wake_ups(snapshot: &Snapshot) -> Option<TrustReason> {
     let observed = snapshot.health.run_queue_wait_us;
-    (observed > WAKE_UP_US).then(|| Reason {
+    (observed > WAKE_UP_US).then(|| TrustReason {
         check: "run_queue_wait",
-        level: Level::Degraded,
+        level: TrustLevel::Degraded,
         observed,
         limit: WAKE_UP_US,
         unit: "us",

@@ -7,7 +7,7 @@ mod effects;
 mod lateness;
 
 use super::judge::Judgement;
-use super::threshold::{Metric, Op};
+use super::threshold::{Comparison, Metric};
 use crate::stats::Snapshot;
 use crate::stats::outcome::error_at;
 use Moves::{Any, Down, Up};
@@ -17,7 +17,7 @@ use lateness::{lag_of, late_users, run_queue, stalls_of, wake_ups, worst};
 
 /// How far the numbers can be trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
+pub enum TrustLevel {
     /// As they stand.
     Yes,
     /// With the reasons in mind.
@@ -30,18 +30,18 @@ pub enum Level {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trust {
     /// The worst of the reasons.
-    pub level: Level,
+    pub level: TrustLevel,
     /// What was seen; empty when all is well.
-    pub reasons: Vec<Reason>,
+    pub reasons: Vec<TrustReason>,
 }
 
 /// One thing that was seen.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Reason {
+pub struct TrustReason {
     /// Which check.
     pub check: &'static str,
     /// How bad.
-    pub level: Level,
+    pub level: TrustLevel,
     /// What was observed, in the check's unit.
     pub observed: f64,
     /// The limit that was passed.
@@ -56,7 +56,7 @@ pub struct Reason {
 
 /// What trust needs to know of the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kind {
+pub struct TrustContext {
     /// By workload: it is open, or some archetype of it is paced, so its lateness counts.
     pub scheduled: Vec<bool>,
     /// By series: its workload.
@@ -86,7 +86,7 @@ pub const LATE_USERS: [f64; 2] = [0.01, 0.10];
 
 impl Trust {
     /// Looks at a run.
-    pub fn of(snapshot: &Snapshot, kind: &Kind) -> Self {
+    pub fn of(snapshot: &Snapshot, kind: &TrustContext) -> Self {
         let mut reasons = Vec::new();
         reasons.extend(worst(snapshot, kind, lag_of));
         reasons.extend(worst(snapshot, kind, stalls_of));
@@ -99,7 +99,7 @@ impl Trust {
         reasons.extend(ledger(snapshot));
         reasons.extend(little(snapshot));
         reasons.sort_by_key(|reason| std::cmp::Reverse(reason.level));
-        let level = reasons.first().map_or(Level::Yes, |reason| reason.level);
+        let level = reasons.first().map_or(TrustLevel::Yes, |reason| reason.level);
         Self { level, reasons }
     }
 
@@ -110,21 +110,23 @@ impl Trust {
         let rule = &judgement.threshold;
         // To which side the figure was moved if the rule would have been decided otherwise.
         let moved = match (rule.op, judgement.passed) {
-            (Op::Less | Op::AtMost, false) | (Op::More | Op::AtLeast, true) => Up,
-            (Op::Less | Op::AtMost, true) | (Op::More | Op::AtLeast, false) => Down,
-            (Op::Equal, _) => Any,
+            (Comparison::Less | Comparison::AtMost, false)
+            | (Comparison::More | Comparison::AtLeast, true) => Up,
+            (Comparison::Less | Comparison::AtMost, true)
+            | (Comparison::More | Comparison::AtLeast, false) => Down,
+            (Comparison::Equal, _) => Any,
         };
         let figure = figure(rule.metric);
         let is_moved = |(name, moves): &Effect| {
             (*name == figure || *name == "all")
                 && (*moves == Any || moved == Any || *moves == moved)
         };
-        let no = self.reasons.iter().filter(|reason| reason.level == Level::No);
+        let no = self.reasons.iter().filter(|reason| reason.level == TrustLevel::No);
         judgement.rests_on_own_delay || no.flat_map(|reason| reason.effects).any(is_moved)
     }
 
     /// Whether a figure is doubtful at least at `level`.
-    pub fn spoils(&self, metric: Metric, level: Level) -> bool {
+    pub fn spoils(&self, metric: Metric, level: TrustLevel) -> bool {
         let figure = figure(metric);
         self.reasons.iter().any(|reason| {
             let named = |(name, _): &Effect| *name == figure || *name == "all";
@@ -133,14 +135,14 @@ impl Trust {
     }
 }
 
-impl Reason {
+impl TrustReason {
     /// The names of the figures it makes doubtful.
     pub fn affects(&self) -> Vec<&'static str> {
         self.effects.iter().map(|(name, _)| *name).collect()
     }
 }
 
-impl Level {
+impl TrustLevel {
     /// The word in reports.
     pub const fn name(self) -> &'static str {
         match self {
@@ -152,7 +154,7 @@ impl Level {
 }
 
 /// Starts that we were too late for.
-fn lost(snapshot: &Snapshot) -> Option<Reason> {
+fn lost(snapshot: &Snapshot) -> Option<TrustReason> {
     let workloads = &snapshot.measured.workloads;
     let lost: u64 = workloads.iter().map(|workload| workload.lost_to_us).sum();
     let due: u64 = workloads.iter().map(|workload| workload.due).sum();
@@ -161,7 +163,7 @@ fn lost(snapshot: &Snapshot) -> Option<Reason> {
     })
 }
 
-fn own_errors(snapshot: &Snapshot) -> Option<Reason> {
+fn own_errors(snapshot: &Snapshot) -> Option<TrustReason> {
     let calls = snapshot.calls();
     // Also those between calls: a condition that reads an unset variable makes no call at all.
     let ours = |(index, _): &&(usize, u64)| error_at(*index).0 == "generator";
@@ -187,22 +189,23 @@ fn share(
     all: u64,
     effects: &'static [Effect],
     hint: impl FnOnce() -> String,
-) -> Option<Reason> {
+) -> Option<TrustReason> {
     if bad == 0 {
         return None;
     }
     let observed = bad as f64 / all.max(1) as f64;
-    let (level, limit) = if observed > LOST { (Level::No, LOST) } else { (Level::Degraded, 0.0) };
-    Some(Reason { check, level, observed, limit, unit: "share", effects, hint: hint() })
+    let (level, limit) =
+        if observed > LOST { (TrustLevel::No, LOST) } else { (TrustLevel::Degraded, 0.0) };
+    Some(TrustReason { check, level, observed, limit, unit: "share", effects, hint: hint() })
 }
 
 /// A closed, unpaced run that had a shard at full CPU measured itself as much as the target.
-fn saturated(snapshot: &Snapshot) -> Option<Reason> {
+fn saturated(snapshot: &Snapshot) -> Option<TrustReason> {
     let seconds = snapshot.elapsed_ns as f64 / 1e9;
     let observed = snapshot.health.saturated_seconds as f64 / seconds.max(1.0);
-    (observed > SATURATED).then(|| Reason {
+    (observed > SATURATED).then(|| TrustReason {
         check: "generator_bound",
-        level: Level::Degraded,
+        level: TrustLevel::Degraded,
         observed,
         limit: SATURATED,
         unit: "share",
@@ -211,11 +214,11 @@ fn saturated(snapshot: &Snapshot) -> Option<Reason> {
     })
 }
 
-fn ledger(snapshot: &Snapshot) -> Option<Reason> {
+fn ledger(snapshot: &Snapshot) -> Option<TrustReason> {
     let broken = &snapshot.health.ledger;
-    (!broken.is_empty()).then(|| Reason {
+    (!broken.is_empty()).then(|| TrustReason {
         check: "ledger",
-        level: Level::No,
+        level: TrustLevel::No,
         observed: broken.len() as f64,
         limit: 0.0,
         unit: "count",
@@ -224,11 +227,11 @@ fn ledger(snapshot: &Snapshot) -> Option<Reason> {
     })
 }
 
-fn little(snapshot: &Snapshot) -> Option<Reason> {
+fn little(snapshot: &Snapshot) -> Option<TrustReason> {
     let observed = snapshot.health.little_error.abs();
-    (observed > LITTLE).then(|| Reason {
+    (observed > LITTLE).then(|| TrustReason {
         check: "littles_law",
-        level: Level::No,
+        level: TrustLevel::No,
         observed,
         limit: LITTLE,
         unit: "share",

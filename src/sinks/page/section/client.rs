@@ -10,7 +10,7 @@ use super::super::words::{Say, percent};
 use super::{count, fact, share_bar, sortable, time};
 use crate::plan::policy::DegradationLevel;
 use crate::sinks::client;
-use crate::stats::{Cause, Circuit, Latency};
+use crate::stats::{BlockCause, CircuitState, Latency};
 use crate::units::{show_count, show_us};
 
 pub fn render(view: &View<'_>) -> Markup {
@@ -87,7 +87,7 @@ fn delayed(view: &View<'_>) -> Option<Markup> {
         tr {
             th scope="row" {
                 (cause.name())
-                @if *cause == Cause::Pace { span.note { " (slow target)" } }
+                @if *cause == BlockCause::Pace { span.note { " (slow target)" } }
             }
             (count(waits.count()))
             (time(latency.quantile(0.5)))
@@ -159,11 +159,11 @@ fn breakers(view: &View<'_>) -> Option<Markup> {
     Some(html! { h3 { "Breakers" } (sortable("breakers", &columns, &rows)) })
 }
 
-fn state(state: Option<Circuit>) -> Markup {
+fn state(state: Option<CircuitState>) -> Markup {
     let (class, name) = match state {
-        Some(Circuit::Closed) => ("good", "● closed"),
-        Some(Circuit::Open) => ("bad", "○ open"),
-        Some(Circuit::HalfOpen) => ("warn", "◐ half-open"),
+        Some(CircuitState::Closed) => ("good", "● closed"),
+        Some(CircuitState::Open) => ("bad", "○ open"),
+        Some(CircuitState::HalfOpen) => ("warn", "◐ half-open"),
         None => ("none", "not seen"),
     };
     html! { span.state.(class) { (name) } }

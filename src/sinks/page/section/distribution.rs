@@ -10,7 +10,7 @@ use super::super::chart::path::Path;
 use super::super::chart::scale::Scale;
 use super::super::chart::{Key, Plot, Unit, WIDTH, figure};
 use crate::stats::heat::{BEYOND, row_us};
-use crate::stats::{Heat, Latency, Untimed};
+use crate::stats::{HeatColumn, Latency, Untimed};
 use crate::units::{show_count, show_us};
 
 pub fn render(view: &View<'_>) -> Markup {
@@ -110,7 +110,7 @@ fn curve(plot: &Plot, ranks: &[(u64, u64)], count: u64, deepest: f64) -> Path {
 
 /// Bars of a quarter of an octave each.
 fn histogram(response: &Latency) -> Markup {
-    let heat = Heat::of(response);
+    let heat = HeatColumn::of(response);
     let rows: Vec<(u8, u32)> = heat.0.iter().copied().filter(|(row, _)| *row < BEYOND).collect();
     let without: Vec<(&str, u64)> = (Untimed::ALL.iter())
         .map(|why| (why.name(), response.untimed(*why)))

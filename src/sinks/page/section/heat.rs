@@ -12,7 +12,7 @@ use super::super::chart::scale::Scale;
 use super::super::chart::{Key, Plot, Unit, WIDTH, tenth, time};
 use crate::event::Report;
 use crate::stats::heat::{BEYOND, row_us, untimed};
-use crate::stats::{Heat, Untimed};
+use crate::stats::{HeatColumn, Untimed};
 use crate::units::show_count;
 
 /// Colours.
@@ -89,24 +89,24 @@ pub fn render(report: &Report, axis: &Axis) -> Markup {
 }
 
 /// What the points of each column have together.
-fn columns(report: &Report, axis: &Axis) -> Vec<Heat> {
-    let mut columns: Vec<Heat> = vec![Heat::default(); axis.columns];
+fn columns(report: &Report, axis: &Axis) -> Vec<HeatColumn> {
+    let mut columns: Vec<HeatColumn> = vec![HeatColumn::default(); axis.columns];
     for point in report.timeline.points() {
         columns[axis.column(point.second)].add(&point.heat);
     }
     columns
 }
 
-fn beyond(heat: &Heat) -> u32 {
+fn beyond(heat: &HeatColumn) -> u32 {
     heat.0.iter().filter(|(row, _)| *row >= BEYOND).map(|one| one.1).sum()
 }
 
-fn untimed_count(heat: &Heat, why: Untimed) -> u32 {
+fn untimed_count(heat: &HeatColumn, why: Untimed) -> u32 {
     heat.0.iter().filter(|(row, _)| untimed(*row) == Some(why)).map(|one| one.1).sum()
 }
 
 /// Rows of one level that lie upon each other: the lowest, the highest, their level.
-fn runs(heat: &Heat, most: u32) -> Vec<(u8, u8, usize)> {
+fn runs(heat: &HeatColumn, most: u32) -> Vec<(u8, u8, usize)> {
     let mut runs: Vec<(u8, u8, usize)> = Vec::new();
     for (row, count) in heat.0.iter().filter(|(row, _)| *row < BEYOND) {
         let level = level_of(*count, most);
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn neighbours_of_one_level_are_one_bar() {
-        let heat = Heat(vec![(3, 1), (4, 1), (5, 900), (7, 900), (BEYOND, 5)]);
+        let heat = HeatColumn(vec![(3, 1), (4, 1), (5, 900), (7, 900), (BEYOND, 5)]);
         assert_eq!(runs(&heat, 1_000), [(3, 4, 0), (5, 5, 6), (7, 7, 6)]);
         assert_eq!(beyond(&heat), 5);
     }

@@ -12,7 +12,7 @@ use super::super::chart::time::{Chart, Series};
 use super::super::chart::{Plot, Unit};
 use super::heat;
 use crate::event::Report;
-use crate::stats::timeline::{BAND, Band};
+use crate::stats::timeline::{BAND, PercentileBand};
 
 /// How a percentile looks, in the order of [`BAND`].
 const LOOKS: [&str; BAND.len()] = ["p50", "p95", "p99", "max"];
@@ -21,7 +21,7 @@ pub fn render(view: &View<'_>) -> Markup {
     let View { report, axis, .. } = view;
     let response = axis.worst(report, |point| point.response);
     let service = axis.worst(report, |point| point.service);
-    let known = |all: &[Band]| {
+    let known = |all: &[PercentileBand]| {
         let known = all.iter().flatten().flatten().filter(|one| one.us > 0 || !one.at_least);
         known.map(|one| one.us as f64).collect::<Vec<_>>()
     };
@@ -40,7 +40,7 @@ fn percentiles(
     scale: Scale,
     title: &str,
     from: &str,
-    all: &[Band],
+    all: &[PercentileBand],
 ) -> Markup {
     let series: Vec<Series> = (BAND.iter().zip(LOOKS).enumerate().rev())
         .map(|(at, ((name, _), class))| {

@@ -8,7 +8,7 @@ use super::super::View;
 use super::super::chart::Unit;
 use super::super::chart::time::{Chart, Look, Series};
 use crate::stats::GaugeSample;
-use crate::stats::timeline::Starts;
+use crate::stats::timeline::StartCounts;
 
 /// Workloads that have a chart of their own.
 const SHOWN: usize = 8;
@@ -56,7 +56,7 @@ fn calls(view: &View<'_>) -> Markup {
 /// An open workload: starts due, made in time, and lost.
 fn starts(view: &View<'_>, at: usize) -> Markup {
     let View { report, coarse: axis, .. } = view;
-    let of = |count: fn(&Starts) -> u64| {
+    let of = |count: fn(&StartCounts) -> u64| {
         axis.rates(report, |point| point.loads.get(at).map_or(0, count))
     };
     let lost = of(|load| load.lost);

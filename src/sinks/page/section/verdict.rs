@@ -12,7 +12,7 @@ use crate::event::Report;
 use crate::exit::ExitStatus;
 use crate::sinks::steps::{quantile, show_quantile};
 use crate::units::{show_count, show_rate, show_us};
-use crate::verdict::trust::{Level, Reason};
+use crate::verdict::trust::{TrustLevel, TrustReason};
 
 /// How it ended, or that it goes on, in a word.
 pub fn word(report: &Report) -> &'static str {
@@ -69,9 +69,9 @@ pub fn render(view: &View<'_>) -> Markup {
 
 fn trust(report: &Report) -> Markup {
     let (class, says) = match report.trust.level {
-        Level::Yes => ("good", "The measurement can be trusted"),
-        Level::Degraded => ("warn", "The measurement is degraded"),
-        Level::No => ("bad", "The measurement cannot be trusted"),
+        TrustLevel::Yes => ("good", "The measurement can be trusted"),
+        TrustLevel::Degraded => ("warn", "The measurement is degraded"),
+        TrustLevel::No => ("bad", "The measurement cannot be trusted"),
     };
     html! {
         div.trust.(class) {
@@ -84,7 +84,7 @@ fn trust(report: &Report) -> Markup {
     }
 }
 
-fn why(reason: &Reason) -> Markup {
+fn why(reason: &TrustReason) -> Markup {
     let show = |value: f64| match reason.unit {
         "us" => show_us(value as u64),
         "share" => percent(value),

@@ -15,7 +15,7 @@ use crate::sinks::tui::pen::{gauge, span};
 use crate::sinks::tui::table::{Cell, Table, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::sinks::tui::theme::Theme;
-use crate::stats::{Attempts, Cause, Circuit, Histogram, Latency};
+use crate::stats::{Attempts, BlockCause, CircuitState, Histogram, Latency};
 use crate::units::{nanos, show_count, show_us};
 
 /// Makes it.
@@ -148,7 +148,7 @@ fn delayed(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
         waits.row(cells);
     };
     for (cause, waited) in &measured.waits {
-        row(if *cause == Cause::Pace { "pace (slow target)" } else { cause.name() }, waited);
+        row(if *cause == BlockCause::Pace { "pace (slow target)" } else { cause.name() }, waited);
     }
     table(lines, &waits, columns, theme);
 }
@@ -164,8 +164,8 @@ fn breakers(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     }
     // What is open is looked for first.
     found.sort_by_key(|(_, used)| match used.state {
-        Some(Circuit::Open) => 0,
-        Some(Circuit::HalfOpen) => 1,
+        Some(CircuitState::Open) => 0,
+        Some(CircuitState::HalfOpen) => 1,
         _ if used.opened > 0 => 2,
         _ => 3,
     });
@@ -178,9 +178,9 @@ fn breakers(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     for (name, used) in found.into_iter().filter(|(name, _)| look.lets(name)) {
         let (state, style) = match used.state {
             None => ("· not seen", theme.dim()),
-            Some(Circuit::Closed) => ("✓ closed", theme.good()),
-            Some(Circuit::HalfOpen) => ("○ half-open", theme.warn()),
-            Some(Circuit::Open) => ("✗ open", theme.bad()),
+            Some(CircuitState::Closed) => ("✓ closed", theme.good()),
+            Some(CircuitState::HalfOpen) => ("○ half-open", theme.warn()),
+            Some(CircuitState::Open) => ("✗ open", theme.bad()),
         };
         let count = |count: u64| {
             let style = if count > 0 { theme.warn() } else { theme.dim() };

@@ -14,7 +14,7 @@ use crate::sinks::tui::text::{clean, fit, width};
 use crate::sinks::tui::theme::Theme;
 use crate::stats::{Histogram, Latency, MonitorOwner, MonitorUnit};
 use crate::units::{show_bytes, show_count, show_rate, show_us};
-use crate::verdict::trust::Level;
+use crate::verdict::trust::TrustLevel;
 
 /// Makes it.
 pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
@@ -30,9 +30,9 @@ fn trust(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     let (trust, theme) = (&look.report.trust, look.theme);
     lines.push(title("Trust", columns, theme));
     let says = match trust.level {
-        Level::Yes => "the numbers can be taken as they stand",
-        Level::Degraded => "with these reasons in mind",
-        Level::No => "what a reason below names cannot be believed",
+        TrustLevel::Yes => "the numbers can be taken as they stand",
+        TrustLevel::Degraded => "with these reasons in mind",
+        TrustLevel::No => "what a reason below names cannot be believed",
     };
     lines.push(Line::from(vec![
         Span::raw("  "),
@@ -55,11 +55,11 @@ fn trust(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
 }
 
 /// How far something can be believed, at a glance.
-pub(in crate::sinks::tui) fn level_style(level: Level, theme: Theme) -> Style {
+pub(in crate::sinks::tui) fn level_style(level: TrustLevel, theme: Theme) -> Style {
     match level {
-        Level::Yes => theme.good(),
-        Level::Degraded => theme.warn(),
-        Level::No => theme.bad(),
+        TrustLevel::Yes => theme.good(),
+        TrustLevel::Degraded => theme.warn(),
+        TrustLevel::No => theme.bad(),
     }
 }
 

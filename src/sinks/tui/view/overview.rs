@@ -17,7 +17,7 @@ use crate::sinks::tui::series::{self, Many, Span as Seconds};
 use crate::sinks::tui::table::{Table, numbers, words};
 use crate::sinks::tui::text::{clean, fit, width};
 use crate::stats::Latency;
-use crate::stats::timeline::Band;
+use crate::stats::timeline::PercentileBand;
 use crate::stats::timeline::Point;
 use crate::units::{show_bytes, show_count, show_rate};
 
@@ -152,7 +152,13 @@ fn load(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 }
 
 /// Three percentiles of each second.
-fn bands(page: &mut Buffer, area: Rect, look: &Look<'_>, title: &str, band: fn(&Point) -> &Band) {
+fn bands(
+    page: &mut Buffer,
+    area: Rect,
+    look: &Look<'_>,
+    title: &str,
+    band: fn(&Point) -> &PercentileBand,
+) {
     let curve = |at: usize, name| Curve {
         name,
         readings: series::percentile(look.report, band, at),
