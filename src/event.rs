@@ -19,7 +19,7 @@ use crate::stats::{
 use crate::units::per_second;
 use crate::verdict::{Judgement, Trust};
 pub use control::{ControlCommand, ControlReply, ControlRequest};
-pub use stop::{Interrupt, Stop};
+pub use stop::{Interrupt, StopCause};
 
 /// What may be asked of running shards.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,14 +76,14 @@ pub const COMMANDS: usize = 64;
 
 /// Where Deltas come from: threads, later processes and machines.
 #[derive(Debug)]
-pub struct Source {
+pub struct DeltaSource {
     /// All shards' deltas.
     pub deltas: tokio::sync::mpsc::Receiver<Delta>,
     /// A way down to each shard.
     pub commands: Vec<tokio::sync::mpsc::Sender<ShardCommand>>,
 }
 
-impl Source {
+impl DeltaSource {
     /// Tells every shard. A shard whose queue is full has been told often enough; one that is gone
     /// needs no telling.
     pub fn broadcast(&self, command: &ShardCommand) {
@@ -237,7 +237,7 @@ pub enum RunEvent {
     /// What is no shard's was written down among the changes.
     EventLogged(Arc<StateChange>),
     /// Something stops it before its load is over, so many ns after its start.
-    Stopped(Stop, u64),
+    Stopped(StopCause, u64),
     /// What users' `log` steps said, and how many lines more there were.
     LogLines(Vec<String>, u64),
     /// It is over.

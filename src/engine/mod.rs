@@ -42,7 +42,7 @@ use std::time::UNIX_EPOCH;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::{self, Time};
-use crate::event::{COMMANDS, DELTAS, ShardCommand, Source};
+use crate::event::{COMMANDS, DELTAS, DeltaSource, ShardCommand};
 use crate::host;
 use crate::plan::data::{RowClaim, claims};
 use crate::plan::policy::BreakerName;
@@ -174,7 +174,7 @@ pub fn set_up(
     shards: usize,
     start: Time,
     globals: &Variables,
-) -> (Vec<ShardSetup>, Source) {
+) -> (Vec<ShardSetup>, DeltaSource) {
     let (deltas, receiver) = mpsc::channel(DELTAS);
     let shared = Arc::new(RunShared::new(plan));
     let (addresses, claims) = (Arc::new(addresses), Arc::new(claims(plan)));
@@ -199,7 +199,7 @@ pub fn set_up(
             commands: told,
         });
     }
-    (setups, Source { deltas: receiver, commands })
+    (setups, DeltaSource { deltas: receiver, commands })
 }
 
 /// Starts a thread for each set-up, pinned inside the inherited CPU mask.

@@ -49,7 +49,7 @@ impl fmt::Display for Interrupt {
 
 /// What ended a run before its load was over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Stop {
+pub enum StopCause {
     /// Somebody outside.
     Signal(Interrupt),
     /// A check with `on_fail: abort`, or a feed with `at_end: stop run`.
@@ -62,7 +62,7 @@ pub enum Stop {
     Lost,
 }
 
-impl fmt::Display for Stop {
+impl fmt::Display for StopCause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Signal(interrupt) => interrupt.fmt(f),

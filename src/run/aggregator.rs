@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::exit_status::{self, CallSummary, EndOfRun};
-use crate::event::{Report, RunInfo, Stop};
+use crate::event::{Report, RunInfo, StopCause};
 use crate::exit::ExitStatus;
 use crate::plan::RunManifest;
 use crate::stats::{
@@ -24,7 +24,7 @@ pub struct RunAggregator {
     watch: Watch,
     seconds: Seconds,
     timeline: Timeline,
-    stopped: Option<Stop>,
+    stopped: Option<StopCause>,
     /// Shards that did not come to their end, in words.
     lost: Vec<String>,
     /// When, ns after the run's start; never, by default.
@@ -64,14 +64,14 @@ impl RunAggregator {
     }
 
     /// Something stops it, `at_ns` after its start.
-    pub fn stop(&mut self, stop: Stop, at_ns: u64) {
+    pub fn stop(&mut self, stop: StopCause, at_ns: u64) {
         self.tally.stop(at_ns);
         self.stopped_ns = self.stopped_ns.min(at_ns);
         self.stopped = Some(stop);
     }
 
     /// What stopped it.
-    pub fn stopped(&self) -> Option<&Stop> {
+    pub fn stopped(&self) -> Option<&StopCause> {
         self.stopped.as_ref()
     }
 

@@ -7,7 +7,9 @@ use super::ceiling;
 use super::status::StatusTracker;
 use crate::curve::Curve;
 use crate::event::control::{KEYS, MAX_PERMILLE};
-use crate::event::{BreakerSwitch, ControlCommand, Order, ScheduleChange, ShardCommand, Source};
+use crate::event::{
+    BreakerSwitch, ControlCommand, DeltaSource, Order, ScheduleChange, ShardCommand,
+};
 use crate::near::nearest;
 use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::BreakerName;
@@ -91,7 +93,7 @@ impl<'a> Controller<'a> {
         &mut self,
         command: &ControlCommand,
         now_ns: u64,
-        source: &Source,
+        source: &DeltaSource,
     ) -> Result<ControlOutcome, String> {
         let answered = |answer: String| Ok(ControlOutcome { answer, ..ControlOutcome::default() });
         match command {
@@ -134,7 +136,7 @@ impl<'a> Controller<'a> {
         &mut self,
         command: &ControlCommand,
         now_ns: u64,
-        source: &Source,
+        source: &DeltaSource,
     ) -> Result<ControlOutcome, String> {
         let (of, model) = match command {
             ControlCommand::Rate(of, _) => (of, Some("open")),
@@ -231,7 +233,7 @@ impl<'a> Controller<'a> {
         name: &str,
         switch: BreakerSwitch,
         now_ns: u64,
-        source: &Source,
+        source: &DeltaSource,
     ) -> Result<ControlOutcome, String> {
         let Some(index) = self.breakers.iter().position(|breaker| breaker.name == name) else {
             let names = self.breakers.iter().map(|breaker| breaker.name.as_str());
@@ -262,7 +264,7 @@ impl<'a> Controller<'a> {
         step: &str,
         mute: bool,
         now_ns: u64,
-        source: &Source,
+        source: &DeltaSource,
     ) -> Result<ControlOutcome, String> {
         let named = |index: &usize| self.plan.steps[*index].name == step;
         let all: Vec<usize> = (0..self.plan.steps.len()).filter(named).collect();

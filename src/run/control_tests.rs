@@ -5,7 +5,9 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::control::{Controller, MAX_OVERRIDES, OVERRIDE_LEAD_NS};
-use crate::event::{BreakerSwitch, ControlCommand, Order, ScheduleChange, ShardCommand, Source};
+use crate::event::{
+    BreakerSwitch, ControlCommand, DeltaSource, Order, ScheduleChange, ShardCommand,
+};
 use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::{BreakerName, BreakerPolicy};
 use crate::plan::safety::Safety;
@@ -34,10 +36,10 @@ fn plan(text: &str) -> Plan {
 }
 
 /// A source of shards that take nothing in, and what they were told.
-fn source(room: usize) -> (Source, mpsc::Receiver<ShardCommand>) {
+fn source(room: usize) -> (DeltaSource, mpsc::Receiver<ShardCommand>) {
     let (_, deltas) = mpsc::channel(1);
     let (sender, told) = mpsc::channel(room);
-    (Source { deltas, commands: vec![sender] }, told)
+    (DeltaSource { deltas, commands: vec![sender] }, told)
 }
 
 /// What is received at a second, one after the other: the answers.

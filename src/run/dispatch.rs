@@ -12,7 +12,8 @@ use super::error_rate_abort::ErrorRateAbort;
 use super::supervisor::ResilienceController;
 use crate::clock::{self, Time, Timer};
 use crate::event::{
-    ControlCommand, ControlReply, ControlRequest, Interrupt, RunEvent, ShardCommand, Source, Stop,
+    ControlCommand, ControlReply, ControlRequest, DeltaSource, Interrupt, RunEvent, ShardCommand,
+    StopCause,
 };
 use crate::plan::Plan;
 use crate::sinks::SinkSet;
@@ -62,7 +63,7 @@ pub struct ProcessGauges<'a> {
 struct Dispatch<'a> {
     plan: &'a Plan,
     start: Time,
-    source: Source,
+    source: DeltaSource,
     io: DispatchIo<'a>,
     lookout: ErrorRateAbort,
     control: Controller<'a>,
@@ -83,7 +84,7 @@ struct Dispatch<'a> {
 pub async fn dispatch<'a>(
     plan: &'a Arc<Plan>,
     start: Time,
-    source: Source,
+    source: DeltaSource,
     io: DispatchIo<'a>,
     mut outside: DispatchInputs,
 ) -> Vec<usize> {
@@ -175,7 +176,7 @@ impl Dispatch<'_> {
             self.io.sinks.publish(&said);
         }
         if let (Some(halt), None) = (&delta.halt, self.io.aggregator.stopped()) {
-            self.stop(&format!("stopping: {}", halt.reason()), Stop::Flow(halt.clone()));
+            self.stop(&format!("stopping: {}", halt.reason()), StopCause::Flow(halt.clone()));
         }
         self.io.sinks.publish(&RunEvent::Delta(Arc::from(delta)));
         if !closed.is_empty() {
@@ -185,14 +186,14 @@ impl Dispatch<'_> {
 
     /// Somebody outside wants it to end.
     fn interrupted(&mut self, interrupt: Interrupt) {
-        let asked = matches!(self.io.aggregator.stopped(), Some(Stop::Signal(_)));
+        let asked = matches!(self.io.aggregator.stopped(), Some(StopCause::Signal(_)));
         if asked {
             self.cut(clock::now().after(SIGNAL_CUT_NS));
             self.io.sinks.publish(&RunEvent::Note("stopping now".to_owned()));
             return;
         }
         if interrupt == Interrupt::Quit {
-            self.stop("stopping now", Stop::Signal(interrupt));
+            self.stop("stopping now", StopCause::Signal(interrupt));
             self.cut(clock::now().after(SIGNAL_CUT_NS));
             return;
         }
@@ -200,7 +201,7 @@ impl Dispatch<'_> {
         let grace = show_duration(self.plan.grace);
         let note =
             format!("stopping: no new iterations, {grace} for those under way (again to stop now)");
-        self.stop(&note, Stop::Signal(interrupt));
+        self.stop(&note, StopCause::Signal(interrupt));
     }
 
     /// Somebody outside wants something else to be asked.
@@ -254,11 +255,11 @@ impl Dispatch<'_> {
         self.io.sinks.publish(&RunEvent::Gauges(Arc::new(moment.clone())));
         let (snapshot, rule) = self.io.aggregator.second(moment);
         if let (Some(rule), None) = (rule, self.io.aggregator.stopped()) {
-            self.stop(&format!("stopping: `{rule}` does not hold"), Stop::Rule(rule));
+            self.stop(&format!("stopping: `{rule}` does not hold"), StopCause::Rule(rule));
         }
         let storm = self.lookout.second(&snapshot.calls());
         if let (Some(why), None) = (storm, self.io.aggregator.stopped()) {
-            self.stop(&format!("stopping: {why}"), Stop::Storm(why));
+            self.stop(&format!("stopping: {why}"), StopCause::Storm(why));
         }
         self.control.standing.second(&snapshot);
         for act in self.steward.second(now_ns, (self.io.process.rss)()) {
@@ -329,7 +330,7 @@ impl Dispatch<'_> {
     }
 
     /// Begins nothing new; what runs may end within the grace.
-    fn stop(&mut self, note: &str, stop: Stop) {
+    fn stop(&mut self, note: &str, stop: StopCause) {
         if self.stopped_ns == u64::MAX {
             let now = clock::now();
             self.cut_at = now + self.plan.grace;

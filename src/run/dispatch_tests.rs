@@ -28,7 +28,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
     clock::block_on_virtual(async {
         let (shard, deltas) = mpsc::channel(1);
         let (commands, _told) = mpsc::channel(64);
-        let source = Source { deltas, commands: vec![commands] };
+        let source = DeltaSource { deltas, commands: vec![commands] };
         let (sender, interrupts) = mpsc::channel(4);
         let (_control, commands) = mpsc::channel(1);
         for signal in signals {

@@ -3,7 +3,7 @@
 //! Invariant: a rule that looks at a number that the generator's faults may have decided neither
 //! passes nor fails the run; a run in which nothing was answered is never a pass.
 
-use crate::event::Stop;
+use crate::event::StopCause;
 use crate::exit::ExitStatus;
 use crate::stats::Snapshot;
 use crate::stats::delta::Halt;
@@ -28,18 +28,18 @@ impl From<ExitStatus> for EndOfRun {
 pub(super) fn of<'a>(
     judgements: &(impl Iterator<Item = &'a Judgement> + Clone),
     trust: &Trust,
-    stopped: Option<&Stop>,
+    stopped: Option<&StopCause>,
     answers: Option<CallSummary>,
 ) -> EndOfRun {
     match stopped {
-        Some(Stop::Signal(interrupt)) => return interrupt.ending().into(),
-        Some(Stop::Lost) => return ExitStatus::Interrupted.into(),
-        Some(Stop::Flow(Halt::Check(_) | Halt::Safety(_)) | Stop::Storm(_)) => {
+        Some(StopCause::Signal(interrupt)) => return interrupt.ending().into(),
+        Some(StopCause::Lost) => return ExitStatus::Interrupted.into(),
+        Some(StopCause::Flow(Halt::Check(_) | Halt::Safety(_)) | StopCause::Storm(_)) => {
             return ExitStatus::Aborted.into();
         }
         // It went on for as long as there was data: that was asked for.
         // A rule's own judgement fails the run.
-        Some(Stop::Flow(Halt::DataEnd(_)) | Stop::Rule(_)) | None => {}
+        Some(StopCause::Flow(Halt::DataEnd(_)) | StopCause::Rule(_)) | None => {}
     }
     let mut failed = judgements.clone().filter(|judgement| !judgement.passed);
     let has_rules = judgements.clone().next().is_some();
@@ -131,9 +131,9 @@ mod tests {
         let no = trust(TrustLevel::No, &[("response", Moves::Any)]);
         let up = trust(TrustLevel::No, &[("response", Moves::Up)]);
         let degraded = trust(TrustLevel::Degraded, &[("response", Moves::Any)]);
-        let check = Some(Stop::Flow(Halt::Check("x".to_owned())));
-        let data = Some(Stop::Flow(Halt::DataEnd("x".to_owned())));
-        let int = Some(Stop::Signal(Interrupt::Int));
+        let check = Some(StopCause::Flow(Halt::Check("x".to_owned())));
+        let data = Some(StopCause::Flow(Halt::DataEnd("x".to_owned())));
+        let int = Some(StopCause::Signal(Interrupt::Int));
         for (judgements, trust, stopped, answers, ending) in [
             (vec![], &all_is_well, None, SOME, ExitStatus::Pass),
             (vec![], &degraded, None, SOME, ExitStatus::Pass),
@@ -163,7 +163,7 @@ mod tests {
             (
                 vec![],
                 &all_is_well,
-                Some(Stop::Signal(Interrupt::Term)),
+                Some(StopCause::Signal(Interrupt::Term)),
                 SOME,
                 ExitStatus::Terminated,
             ),

@@ -10,8 +10,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use super::aggregator::RunAggregator;
-use crate::event::record::{End, Entry, Reader, Unreadable};
-use crate::event::{Report, RunEvent, RunInfo, Stop};
+use crate::event::record::{RecordEnd, RecordEntry, RecordError, RecordReader};
+use crate::event::{Report, RunEvent, RunInfo, StopCause};
 use crate::sinks::SinkSet;
 use crate::stats::Unfinished;
 use crate::stats::sample::SeriesLayout;
@@ -31,8 +31,8 @@ pub fn replay(
     record: impl Read,
     rules: Option<Vec<Threshold>>,
     audience: &mut SinkSet,
-) -> Result<Arc<Report>, Unreadable> {
-    let (opening, mut reader) = Reader::new(record)?;
+) -> Result<Arc<Report>, RecordError> {
+    let (opening, mut reader) = RecordReader::new(record)?;
     let opening = rules.map_or_else(|| Arc::clone(&opening), |rules| judged_by(&opening, rules));
     audience.publish(&RunEvent::Started(Arc::clone(&opening)));
     let (shape, shards) = (opening.plan.shape(), opening.generator.shards);
@@ -44,8 +44,8 @@ pub fn replay(
     let (mut waiting, mut end) = (Waiting::new(shards), None);
     while let Some(entry) = reader.entry()? {
         match entry {
-            Entry::Began(_) => return Err(Unreadable::Damaged("by a second beginning")),
-            Entry::Ended(known) => end = Some(known),
+            RecordEntry::Began(_) => return Err(RecordError::Damaged("by a second beginning")),
+            RecordEntry::Ended(known) => end = Some(known),
             entry => waiting.add(entry),
         }
         while let Some(entry) = waiting.next() {
@@ -62,7 +62,7 @@ pub fn replay(
     }
     let Replay { mut fold, audience, .. } = replay;
     audience.publish(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
-    let End { broken, rss_peak } = end.unwrap_or_default();
+    let RecordEnd { broken, rss_peak } = end.unwrap_or_default();
     let report = Arc::new(fold.conclude(broken, rss_peak));
     audience.publish(&RunEvent::Ended(Arc::clone(&report)));
     Ok(report)
@@ -77,9 +77,9 @@ struct Replay<'a> {
 }
 
 impl Replay<'_> {
-    fn take(&mut self, entry: Entry) {
+    fn take(&mut self, entry: RecordEntry) {
         match entry {
-            Entry::Measured(delta) => {
+            RecordEntry::Measured(delta) => {
                 if let Some(unfinished) = self.unfinished.get_mut(delta.shard) {
                     unfinished.absorb(&delta);
                 }
@@ -89,19 +89,19 @@ impl Replay<'_> {
                     self.audience.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
                 }
             }
-            Entry::Stands(moment) => {
+            RecordEntry::Stands(moment) => {
                 self.fold.second((*moment).clone());
                 self.audience.publish(&RunEvent::Gauges(moment));
             }
-            Entry::Entered(notice) => {
+            RecordEntry::Entered(notice) => {
                 self.fold.record_change((*notice).clone());
                 self.audience.publish(&RunEvent::EventLogged(notice));
             }
-            Entry::Stopped(stop, at_ns) => {
+            RecordEntry::Stopped(stop, at_ns) => {
                 self.fold.stop(stop.clone(), at_ns);
                 self.audience.publish(&RunEvent::Stopped(stop, at_ns));
             }
-            Entry::Began(_) | Entry::Ended(_) => {}
+            RecordEntry::Began(_) | RecordEntry::Ended(_) => {}
         }
     }
 
@@ -109,9 +109,9 @@ impl Replay<'_> {
     fn cut(&mut self, waiting: Waiting, shape: &SeriesLayout, open: &[bool]) {
         let at_ns = waiting.complete_ns();
         waiting.rest(at_ns).for_each(|entry| self.take(entry));
-        self.take(Entry::Stopped(Stop::Lost, at_ns));
+        self.take(RecordEntry::Stopped(StopCause::Lost, at_ns));
         for unfinished in std::mem::take(&mut self.unfinished) {
-            self.take(Entry::Measured(Arc::new(unfinished.cut(shape, open, at_ns))));
+            self.take(RecordEntry::Measured(Arc::new(unfinished.cut(shape, open, at_ns))));
         }
     }
 }
@@ -120,7 +120,7 @@ impl Replay<'_> {
 /// are not counted.
 struct Waiting {
     /// Each with its time, ns after the run's start.
-    entries: VecDeque<(u64, Entry)>,
+    entries: VecDeque<(u64, RecordEntry)>,
     /// How far each shard has come, ns after the run's start; `None` if it has ended.
     shards: Vec<Option<u64>>,
     /// How far the shard has come that is furthest.
@@ -132,9 +132,9 @@ impl Waiting {
         Self { entries: VecDeque::new(), shards: vec![Some(0); shards], latest_ns: 0 }
     }
 
-    fn add(&mut self, entry: Entry) {
+    fn add(&mut self, entry: RecordEntry) {
         let at_ns = match &entry {
-            Entry::Measured(delta) => {
+            RecordEntry::Measured(delta) => {
                 let elapsed_ns = delta.gauges.elapsed_ns;
                 self.latest_ns = self.latest_ns.max(elapsed_ns);
                 if let Some(shard) = self.shards.get_mut(delta.shard) {
@@ -142,10 +142,10 @@ impl Waiting {
                 }
                 elapsed_ns
             }
-            Entry::Stands(moment) => (u64::from(moment.second) + 1) * 1_000_000_000,
-            Entry::Entered(notice) => notice.at_ns,
-            Entry::Stopped(_, at_ns) => *at_ns,
-            Entry::Began(_) | Entry::Ended(_) => 0,
+            RecordEntry::Stands(moment) => (u64::from(moment.second) + 1) * 1_000_000_000,
+            RecordEntry::Entered(notice) => notice.at_ns,
+            RecordEntry::Stopped(_, at_ns) => *at_ns,
+            RecordEntry::Began(_) | RecordEntry::Ended(_) => 0,
         };
         self.entries.push_back((at_ns, entry));
     }
@@ -157,7 +157,7 @@ impl Waiting {
 
     /// The next entry that every shard has come to; a shard that brings nothing for long holds up
     /// none of the others.
-    fn next(&mut self) -> Option<Entry> {
+    fn next(&mut self) -> Option<RecordEntry> {
         let until_ns = self.complete_ns().saturating_add(APART_NS);
         let is_full = self.entries.len() > MAX_WAITING * self.shards.len();
         let (at_ns, _) = self.entries.front()?;
@@ -165,7 +165,7 @@ impl Waiting {
     }
 
     /// What is left, up to a time.
-    fn rest(self, at_ns: u64) -> impl Iterator<Item = Entry> {
+    fn rest(self, at_ns: u64) -> impl Iterator<Item = RecordEntry> {
         let until_ns = at_ns.saturating_add(APART_NS);
         let entries = self.entries.into_iter().filter(move |(at_ns, _)| *at_ns <= until_ns);
         entries.map(|(_, entry)| entry)

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::clock::Time;
-use crate::event::record::Writer;
+use crate::event::record::RecordWriter;
 use crate::event::record::tests::opening;
 use crate::stats::sample::IterationEnd;
 use crate::stats::{GaugeSample, Gauges, Recorder};
@@ -10,11 +10,11 @@ use crate::stats::{GaugeSample, Gauges, Recorder};
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// Ten starts of each shard in each second, of which the last is under way when the shard sheds.
-fn entries(seconds: u64) -> Vec<Entry> {
+fn entries(seconds: u64) -> Vec<RecordEntry> {
     let opening = opening(2);
     let mut recorders: Vec<Recorder> =
         (0..2).map(|shard| Recorder::new(opening.plan.shape(), shard, Time(0))).collect();
-    let mut entries = vec![Entry::Began(opening)];
+    let mut entries = vec![RecordEntry::Began(opening)];
     for second in 0..seconds {
         for recorder in &mut recorders {
             for k in 0..10 {
@@ -36,18 +36,18 @@ fn entries(seconds: u64) -> Vec<Entry> {
             let elapsed_ns = (second + 1) * SECOND_NS + 3_000_000;
             let gauges = Gauges { elapsed_ns, ..Gauges::default() };
             let delta = recorder.take_interval(gauges, Time(elapsed_ns));
-            entries.push(Entry::Measured(Arc::new(delta)));
+            entries.push(RecordEntry::Measured(Arc::new(delta)));
         }
         let moment =
             GaugeSample { second: second as u32, asked: vec![20.0], ..GaugeSample::default() };
-        entries.push(Entry::Stands(Arc::new(moment)));
+        entries.push(RecordEntry::Stands(Arc::new(moment)));
     }
     entries
 }
 
-fn replayed(entries: &[Entry]) -> Arc<Report> {
+fn replayed(entries: &[RecordEntry]) -> Arc<Report> {
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes).unwrap();
+    let mut writer = RecordWriter::new(&mut bytes).unwrap();
     entries.iter().for_each(|entry| writer.write(entry).unwrap());
     drop(writer);
     replay(bytes.as_slice(), None, &mut SinkSet::default()).unwrap()
@@ -67,14 +67,14 @@ fn killed_run_ends_with_the_last_second_of_all_shards() {
         assert_eq!(iterations.interrupted, 2 * whole.min(1), "one of each shard was under way");
         assert_eq!(snapshot.elapsed_ns / SECOND_NS, whole);
         assert_eq!(snapshot.health.ledger, Vec::<String>::new(), "cut after {end}");
-        assert_eq!(report.stopped, Some(Stop::Lost.to_string()));
+        assert_eq!(report.stopped, Some(StopCause::Lost.to_string()));
     }
 }
 
 #[test]
 fn run_that_ended_is_replayed_whole() {
     let mut all = entries(3);
-    let ended = Entry::Ended(End::default());
+    let ended = RecordEntry::Ended(RecordEnd::default());
     // The second shard's last delta is missing: its end was told all the same.
     all.truncate(all.len() - 2);
     all.push(ended);

@@ -57,7 +57,7 @@ struct Open {
     timeline: Timeline<ReportFile>,
     hlog: Hlog<ReportFile>,
     health: Health<ReportFile>,
-    record: record::Writer<ReportFile>,
+    record: record::RecordWriter<ReportFile>,
     pools: Option<Pools<ReportFile>>,
     guards: Option<Guards<ReportFile>>,
 }
@@ -92,7 +92,7 @@ impl Files {
         let file = |name: &str| self.folder.create(name).and_then(placed);
         let plan = &opening.plan;
         let record = self.record.take().map_or_else(|| self.folder.create(record::FILE), Ok);
-        let record = record::Writer::new(record.and_then(placed)?)?;
+        let record = record::RecordWriter::new(record.and_then(placed)?)?;
         let timeline = Timeline::new(file("timeline.csv")?, Arc::clone(plan))?;
         let hlog = Hlog::new(file("latency.hlog")?, opening.started_at)?;
         let health = Health::new(file(health::FILE)?, opening)?;
@@ -156,14 +156,14 @@ impl Files {
 
 impl Sink for Files {
     fn wants(event: &RunEvent) -> bool {
-        matches!(event, RunEvent::SecondsCompleted(_)) || record::Entry::of(event).is_some()
+        matches!(event, RunEvent::SecondsCompleted(_)) || record::RecordEntry::of(event).is_some()
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         if let RunEvent::Started(opening) = event {
             self.begin(opening)?;
         }
-        if let (Some(open), Some(entry)) = (&mut self.open, record::Entry::of(event)) {
+        if let (Some(open), Some(entry)) = (&mut self.open, record::RecordEntry::of(event)) {
             open.record.write(&entry)?;
         }
         match event {

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::path::Path;
 
-use manada::event::record::Reader;
+use manada::event::record::RecordReader;
 
 use crate::builtin::Builtin;
 use crate::harness::{Done, Manada};
@@ -74,7 +74,7 @@ fn text(path: &Path) -> String {
     if !path.ends_with("run.record") {
         return String::from_utf8_lossy(&bytes).into_owned();
     }
-    let (opening, mut reader) = Reader::new(bytes.as_slice()).unwrap();
+    let (opening, mut reader) = RecordReader::new(bytes.as_slice()).unwrap();
     let mut text = format!("{opening:?}\n");
     while let Some(entry) = reader.entry().unwrap() {
         let _ = writeln!(text, "{entry:?}");

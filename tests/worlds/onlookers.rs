@@ -6,7 +6,7 @@
 use std::sync::{Arc, Mutex};
 
 use manada::clock::{self, Time};
-use manada::event::record::{End, Entry, Writer};
+use manada::event::record::{RecordEnd, RecordEntry, RecordWriter};
 use manada::event::{ControlCommand, ControlRequest, Report, RunEvent, RunInfo};
 use manada::run::control::OVERRIDE_LEAD_NS;
 use manada::run::replay::replay;
@@ -35,24 +35,29 @@ impl Sink for Listener {
 }
 
 /// Keeps the record of a run, as its folder would.
-pub struct Recorded(pub Arc<Mutex<Vec<Entry>>>);
+pub struct Recorded(pub Arc<Mutex<Vec<RecordEntry>>>);
 
 impl Sink for Recorded {
     fn wants(event: &RunEvent) -> bool {
-        Entry::of(event).is_some()
+        RecordEntry::of(event).is_some()
     }
 
     fn take(&mut self, event: &RunEvent) -> std::io::Result<()> {
-        self.0.lock().unwrap().extend(Entry::of(event));
+        self.0.lock().unwrap().extend(RecordEntry::of(event));
         Ok(())
     }
 }
 
 /// The report that a record gives.
-pub fn again(opening: &Arc<RunInfo>, entries: &[Entry], rules: Option<Vec<Threshold>>) -> Report {
+pub fn again(
+    opening: &Arc<RunInfo>,
+    entries: &[RecordEntry],
+    rules: Option<Vec<Threshold>>,
+) -> Report {
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes).unwrap();
-    let (began, end) = (Entry::Began(Arc::clone(opening)), Entry::Ended(End::default()));
+    let mut writer = RecordWriter::new(&mut bytes).unwrap();
+    let (began, end) =
+        (RecordEntry::Began(Arc::clone(opening)), RecordEntry::Ended(RecordEnd::default()));
     let all = [&began].into_iter().chain(entries).chain([&end]);
     all.for_each(|entry| writer.write(entry).unwrap());
     drop(writer);

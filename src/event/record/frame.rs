@@ -8,7 +8,7 @@ use std::io::{self, Read, Write};
 
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::Unreadable;
+use super::RecordError;
 
 /// Kind, length, length of the value, checksum, checksum of the head.
 const HEAD: usize = 17;
@@ -80,7 +80,7 @@ impl Inflater {
         &mut self,
         from: &mut impl Read,
         longest: impl Fn(u8) -> Option<usize>,
-    ) -> Result<Option<(u8, &[u8])>, Unreadable> {
+    ) -> Result<Option<(u8, &[u8])>, RecordError> {
         let mut head = Vec::with_capacity(HEAD);
         if from.by_ref().take(HEAD as u64).read_to_end(&mut head)? < HEAD {
             return Ok(None);
@@ -92,7 +92,7 @@ impl Inflater {
         let (kind, length, inflated, sum) = (head[0], number(1), number(5), number(9));
         let is_known = longest(kind).is_some_and(|most| inflated as usize <= most);
         if number(13) != checksum(&head[..13]) || !is_known {
-            return Err(Unreadable::Damaged("in the head of an entry"));
+            return Err(RecordError::Damaged("in the head of an entry"));
         }
         self.bytes.clear();
         let read = from.by_ref().take(u64::from(length)).read_to_end(&mut self.bytes)?;
@@ -100,14 +100,14 @@ impl Inflater {
             return Ok(None);
         }
         if checksum(&self.bytes) != sum {
-            return Err(Unreadable::Damaged("in an entry"));
+            return Err(RecordError::Damaged("in an entry"));
         }
         self.inflate(inflated as usize)?;
         Ok(Some((kind, &self.value)))
     }
 
     /// Inflates a frame to exactly so many bytes.
-    fn inflate(&mut self, wanted: usize) -> Result<(), Unreadable> {
+    fn inflate(&mut self, wanted: usize) -> Result<(), RecordError> {
         self.value.clear();
         let before = self.stream.total_in();
         loop {
@@ -119,10 +119,10 @@ impl Inflater {
             let status = self
                 .stream
                 .decompress_vec(&self.bytes[done..], &mut self.value, FlushDecompress::Sync)
-                .map_err(|_| Unreadable::Damaged("in an entry"))?;
+                .map_err(|_| RecordError::Damaged("in an entry"))?;
             let moved = (self.stream.total_in() - before) as usize > done;
             if self.value.len() > wanted || status == Status::StreamEnd {
-                return Err(Unreadable::Damaged("in the length of an entry"));
+                return Err(RecordError::Damaged("in the length of an entry"));
             }
             if self.value.len() == length && !moved {
                 break;
@@ -130,7 +130,7 @@ impl Inflater {
         }
         let all = (self.stream.total_in() - before) as usize == self.bytes.len();
         let is_whole = all && self.value.len() == wanted;
-        if is_whole { Ok(()) } else { Err(Unreadable::Damaged("in the length of an entry")) }
+        if is_whole { Ok(()) } else { Err(RecordError::Damaged("in the length of an entry")) }
     }
 }
 
@@ -153,7 +153,7 @@ mod tests {
         out
     }
 
-    fn read(bytes: &[u8], most: usize) -> Result<Vec<Vec<u8>>, Unreadable> {
+    fn read(bytes: &[u8], most: usize) -> Result<Vec<Vec<u8>>, RecordError> {
         let (mut from, mut inflater, mut all) = (bytes, Inflater::default(), Vec::new());
         while let Some((kind, value)) = inflater.read(&mut from, |_| Some(most))? {
             assert_eq!(kind, 7);
@@ -192,7 +192,7 @@ mod tests {
         let mut bytes = framed(&[&zeros]);
         assert!(bytes.len() < 1 << 20);
         let error = read(&bytes, 1 << 20).unwrap_err();
-        assert!(matches!(error, Unreadable::Damaged("in the head of an entry")), "{error}");
+        assert!(matches!(error, RecordError::Damaged("in the head of an entry")), "{error}");
         // A head that lies is found after what it said.
         bytes[5..9].copy_from_slice(&1_000u32.to_le_bytes());
         let sum = checksum(&bytes[..13]);

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use frame::{Deflater, Inflater};
 use packed::{Packed, packed};
 
-use super::{RunEvent, RunInfo, Stop};
+use super::{RunEvent, RunInfo, StopCause};
 use crate::plan::RunManifest;
 use crate::stats::sample::SeriesLayout;
 use crate::stats::{Delta, GaugeSample, StateChange};
@@ -42,7 +42,7 @@ const MAX_SERIES: usize = 1 << 20;
 
 /// Something that a record holds.
 #[derive(Clone, Debug)]
-pub enum Entry {
+pub enum RecordEntry {
     /// It begins.
     Began(Arc<RunInfo>),
     /// A shard's delta.
@@ -52,14 +52,14 @@ pub enum Entry {
     /// What is no shard's was written down among the changes.
     Entered(Arc<StateChange>),
     /// Something stops it, so many ns after its start.
-    Stopped(Stop, u64),
+    Stopped(StopCause, u64),
     /// It is over.
-    Ended(End),
+    Ended(RecordEnd),
 }
 
 /// What only the end of a run knows.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct End {
+pub struct RecordEnd {
     /// Shards that failed, in words.
     pub broken: Vec<String>,
     /// The most memory the process held, bytes.
@@ -67,12 +67,12 @@ pub struct End {
 }
 
 packed! {
-    End { broken, rss_peak }
+    RecordEnd { broken, rss_peak }
 }
 
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Unreadable {
+pub enum RecordError {
     /// The file itself.
     #[error("{0}")]
     File(#[from] io::Error),
@@ -84,7 +84,7 @@ pub enum Unreadable {
     Damaged(&'static str),
 }
 
-impl Entry {
+impl RecordEntry {
     /// What is kept of an event; none: it follows from the others.
     pub fn of(event: &RunEvent) -> Option<Self> {
         Some(match event {
@@ -95,7 +95,7 @@ impl Entry {
             RunEvent::Stopped(stop, at_ns) => Self::Stopped(stop.clone(), *at_ns),
             RunEvent::Ended(report) => {
                 let broken = report.broken.clone();
-                Self::Ended(End { broken, rss_peak: report.rss_peak })
+                Self::Ended(RecordEnd { broken, rss_peak: report.rss_peak })
             }
             _ => return None,
         })
@@ -154,14 +154,14 @@ fn longest(kind: u8, shape: Option<&SeriesLayout>) -> Option<usize> {
 }
 
 /// Writes a record.
-pub struct Writer<W: Write> {
+pub struct RecordWriter<W: Write> {
     out: W,
     deflater: Deflater,
     value: Vec<u8>,
     shape: Option<SeriesLayout>,
 }
 
-impl<W: Write> Writer<W> {
+impl<W: Write> RecordWriter<W> {
     /// Begins one.
     ///
     /// # Errors
@@ -175,8 +175,8 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     /// When it cannot be written, or is longer than any reader takes.
-    pub fn write(&mut self, entry: &Entry) -> io::Result<()> {
-        if let Entry::Began(opening) = entry {
+    pub fn write(&mut self, entry: &RecordEntry) -> io::Result<()> {
+        if let RecordEntry::Began(opening) = entry {
             self.shape = Some(opening.plan.shape());
         }
         self.value.clear();
@@ -191,32 +191,32 @@ impl<W: Write> Writer<W> {
 }
 
 /// Reads a record.
-pub struct Reader<R: Read> {
+pub struct RecordReader<R: Read> {
     from: BufReader<R>,
     inflater: Inflater,
     /// What the deltas have to fit.
     shape: Option<SeriesLayout>,
 }
 
-impl<R: Read> Reader<R> {
+impl<R: Read> RecordReader<R> {
     /// Begins to read; what it opens with.
     ///
     /// # Errors
     /// When it cannot be read, or is none.
-    pub fn new(from: R) -> Result<(Arc<RunInfo>, Self), Unreadable> {
+    pub fn new(from: R) -> Result<(Arc<RunInfo>, Self), RecordError> {
         let mut from = BufReader::new(from);
         let mut first = Vec::new();
         from.by_ref().take(VERSION.len() as u64).read_until(b'\n', &mut first)?;
         if first != VERSION.as_bytes() {
-            return Err(Unreadable::Foreign);
+            return Err(RecordError::Foreign);
         }
         let mut reader = Self { from, inflater: Inflater::default(), shape: None };
         match reader.entry()? {
-            Some(Entry::Began(opening)) if is_whole(&opening) => {
+            Some(RecordEntry::Began(opening)) if is_whole(&opening) => {
                 reader.shape = Some(opening.plan.shape());
                 Ok((opening, reader))
             }
-            _ => Err(Unreadable::Damaged("at its beginning")),
+            _ => Err(RecordError::Damaged("at its beginning")),
         }
     }
 
@@ -224,16 +224,16 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn entry(&mut self) -> Result<Option<Entry>, Unreadable> {
+    pub fn entry(&mut self) -> Result<Option<RecordEntry>, RecordError> {
         let shape = self.shape.as_ref();
         let frame = self.inflater.read(&mut self.from, |kind| longest(kind, shape))?;
         let Some((kind, value)) = frame else { return Ok(None) };
         let mut left = value;
-        let entry = Entry::unpack(kind, &mut left).filter(|_| left.is_empty());
-        let entry = entry.ok_or(Unreadable::Damaged("in an entry"))?;
+        let entry = RecordEntry::unpack(kind, &mut left).filter(|_| left.is_empty());
+        let entry = entry.ok_or(RecordError::Damaged("in an entry"))?;
         match (&entry, &self.shape) {
-            (Entry::Measured(delta), Some(shape)) if !delta.fits(shape) => {
-                Err(Unreadable::Damaged("in what a shard measured"))
+            (RecordEntry::Measured(delta), Some(shape)) if !delta.fits(shape) => {
+                Err(RecordError::Damaged("in what a shard measured"))
             }
             _ => Ok(Some(entry)),
         }

@@ -42,11 +42,11 @@ impl Packed for u128 {
     }
 }
 
-trait Raw: Sized {
+trait RawBytes: Sized {
     fn unpack_raw(from: &mut &[u8]) -> Option<Self>;
 }
 
-impl Raw for u8 {
+impl RawBytes for u8 {
     fn unpack_raw(from: &mut &[u8]) -> Option<Self> {
         let (first, rest) = from.split_first()?;
         *from = rest;

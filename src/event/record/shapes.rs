@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::packed::{Packed, listed, packed};
-use crate::event::{GeneratorInfo, Interrupt, RunInfo, Stop};
+use crate::event::{GeneratorInfo, Interrupt, RunInfo, StopCause};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::policy::BreakerName;
 use crate::plan::{RunManifest, Series, SourceFile};
@@ -200,7 +200,7 @@ impl Packed for Halt {
     }
 }
 
-impl Packed for Stop {
+impl Packed for StopCause {
     fn pack(&self, out: &mut Vec<u8>) {
         match self {
             Self::Signal(interrupt) => (0u8, *interrupt).pack(out),

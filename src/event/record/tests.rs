@@ -79,7 +79,7 @@ fn delta(opening: &RunInfo) -> Delta {
     delta
 }
 
-fn entries() -> Vec<Entry> {
+fn entries() -> Vec<RecordEntry> {
     let opening = opening(1);
     let notice = StateChange {
         at_ns: 5,
@@ -91,27 +91,27 @@ fn entries() -> Vec<Entry> {
     let moment =
         GaugeSample { second: 0, asked: vec![1.5], monitors: vec![None], ..GaugeSample::default() };
     vec![
-        Entry::Began(Arc::clone(&opening)),
-        Entry::Measured(Arc::new(delta(&opening))),
-        Entry::Stands(Arc::new(moment)),
-        Entry::Entered(Arc::new(notice)),
-        Entry::Stopped(Stop::Rule("r".into()), 7),
-        Entry::Ended(End { broken: vec!["b".into()], rss_peak: Some(1) }),
+        RecordEntry::Began(Arc::clone(&opening)),
+        RecordEntry::Measured(Arc::new(delta(&opening))),
+        RecordEntry::Stands(Arc::new(moment)),
+        RecordEntry::Entered(Arc::new(notice)),
+        RecordEntry::Stopped(StopCause::Rule("r".into()), 7),
+        RecordEntry::Ended(RecordEnd { broken: vec!["b".into()], rss_peak: Some(1) }),
     ]
 }
 
 fn written() -> Vec<u8> {
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes).unwrap();
+    let mut writer = RecordWriter::new(&mut bytes).unwrap();
     entries().iter().for_each(|entry| writer.write(entry).unwrap());
     drop(writer);
     bytes
 }
 
 /// All entries, or why not.
-fn read(bytes: &[u8]) -> Result<Vec<Entry>, Unreadable> {
-    let (opening, mut reader) = Reader::new(bytes)?;
-    let mut all = vec![Entry::Began(opening)];
+fn read(bytes: &[u8]) -> Result<Vec<RecordEntry>, RecordError> {
+    let (opening, mut reader) = RecordReader::new(bytes)?;
+    let mut all = vec![RecordEntry::Began(opening)];
     while let Some(entry) = reader.entry()? {
         all.push(entry);
     }
@@ -136,7 +136,7 @@ fn a_record_that_was_cut_off_is_whole_up_to_there() {
                 assert!(whole.starts_with(some_text.trim_end_matches(']')), "cut at {cut}");
                 most = most.max(some.len());
             }
-            Err(error) => assert!(matches!(error, Unreadable::Damaged("at its beginning"))),
+            Err(error) => assert!(matches!(error, RecordError::Damaged("at its beginning"))),
         }
     }
     assert!(most >= 5, "{most}");
@@ -145,14 +145,14 @@ fn a_record_that_was_cut_off_is_whole_up_to_there() {
 #[test]
 fn bytes_of_others_are_refused() {
     for bytes in [&b""[..], b"manada record 2\nxxxx", b"PK\x03\x04 something else entirely"] {
-        assert!(matches!(read(bytes), Err(Unreadable::Foreign)), "{bytes:?}");
+        assert!(matches!(read(bytes), Err(RecordError::Foreign)), "{bytes:?}");
     }
     let bytes = written();
     // Any byte may be any other: that is found.
     for at in VERSION.len()..bytes.len() {
         let mut bytes = bytes.clone();
         bytes[at] ^= 1 << (at % 8);
-        assert!(matches!(read(&bytes), Err(Unreadable::Damaged(_))), "byte {at}");
+        assert!(matches!(read(&bytes), Err(RecordError::Damaged(_))), "byte {at}");
     }
 }
 
@@ -162,10 +162,10 @@ fn a_delta_that_names_what_is_not_there_is_refused() {
     let mut delta = delta(&opening);
     delta.windows[0].begun.push(1);
     let mut bytes = Vec::new();
-    let mut writer = Writer::new(&mut bytes).unwrap();
-    writer.write(&Entry::Began(opening)).unwrap();
-    writer.write(&Entry::Measured(Arc::new(delta))).unwrap();
-    writer.write(&Entry::Ended(End::default())).unwrap();
+    let mut writer = RecordWriter::new(&mut bytes).unwrap();
+    writer.write(&RecordEntry::Began(opening)).unwrap();
+    writer.write(&RecordEntry::Measured(Arc::new(delta))).unwrap();
+    writer.write(&RecordEntry::Ended(RecordEnd::default())).unwrap();
     drop(writer);
-    assert!(matches!(read(&bytes), Err(Unreadable::Damaged("in what a shard measured"))));
+    assert!(matches!(read(&bytes), Err(RecordError::Damaged("in what a shard measured"))));
 }

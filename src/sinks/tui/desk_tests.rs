@@ -6,7 +6,7 @@ use ratatui::crossterm::event::KeyModifiers;
 
 use super::*;
 use crate::event::RunEvent;
-use crate::event::Stop;
+use crate::event::StopCause;
 use crate::sinks::tui::fixture;
 
 fn state() -> State {
@@ -97,7 +97,7 @@ fn the_end_is_asked_for_and_cut_by_the_next() {
     ] {
         assert_eq!(press(&mut desk, &state, keys), effect, "{keys:?}");
     }
-    state.fold(&RunEvent::Stopped(Stop::Signal(crate::event::Interrupt::Int), 5));
+    state.fold(&RunEvent::Stopped(StopCause::Signal(crate::event::Interrupt::Int), 5));
     assert_eq!(press(&mut desk, &state, "q"), Effect::Interrupt, "it drains already");
     let cut = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     press(&mut desk, &state, ":ab");
