@@ -52,19 +52,19 @@ pub fn nanos(duration: Duration) -> u64 {
 /// What is wrong with a written quantity: a lower-case fragment that follows "expected".
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotAQuantity(pub &'static str);
+pub struct QuantityError(pub &'static str);
 
-const DURATION: NotAQuantity = NotAQuantity("a duration such as 250ms, 1.5s, 2m or 1h30m");
-const RATE: NotAQuantity = NotAQuantity("a rate such as 200/s, 90/m or 1000/h");
-const TOO_LONG: NotAQuantity = NotAQuantity("a duration of at most 584 years, such as 10m");
-const TOO_FAST: NotAQuantity = NotAQuantity("a rate of at most 100000000/s, such as 200/s");
-const TOO_LARGE: NotAQuantity = NotAQuantity("a size of less than 16 EiB, such as 10MB");
-const SIZE: NotAQuantity = NotAQuantity("a size such as 512B, 64KiB or 10MB");
-const BANDWIDTH: NotAQuantity = NotAQuantity("a bandwidth such as 1.6Mbit/s or 200KiB/s");
-const SHARE: NotAQuantity = NotAQuantity("a share such as 1% or 0.01");
+const DURATION: QuantityError = QuantityError("a duration such as 250ms, 1.5s, 2m or 1h30m");
+const RATE: QuantityError = QuantityError("a rate such as 200/s, 90/m or 1000/h");
+const TOO_LONG: QuantityError = QuantityError("a duration of at most 584 years, such as 10m");
+const TOO_FAST: QuantityError = QuantityError("a rate of at most 100000000/s, such as 200/s");
+const TOO_LARGE: QuantityError = QuantityError("a size of less than 16 EiB, such as 10MB");
+const SIZE: QuantityError = QuantityError("a size such as 512B, 64KiB or 10MB");
+const BANDWIDTH: QuantityError = QuantityError("a bandwidth such as 1.6Mbit/s or 200KiB/s");
+const SHARE: QuantityError = QuantityError("a share such as 1% or 0.01");
 
 /// Parses `250ms`, `1.5s`, `2m`, `1h30m`, `100us`, `5ns`, `1d`; a bare `0` is zero.
-pub fn parse_duration(text: &str) -> Result<Duration, NotAQuantity> {
+pub fn parse_duration(text: &str) -> Result<Duration, QuantityError> {
     let mut rest = text.trim();
     if rest == "0" {
         return Ok(Duration::ZERO);
@@ -95,7 +95,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotAQuantity> {
 }
 
 /// Parses `200/s`, `90/m`, `0.5/s`, `1000/h`.
-pub fn parse_rate(text: &str) -> Result<Rate, NotAQuantity> {
+pub fn parse_rate(text: &str) -> Result<Rate, QuantityError> {
     let (number, per) = text.trim().split_once('/').ok_or(RATE)?;
     let per_s = u128::from(Rate::UNITS_PER_S);
     let units: u128 = match per.trim() {
@@ -109,7 +109,7 @@ pub fn parse_rate(text: &str) -> Result<Rate, NotAQuantity> {
 }
 
 /// Parses `512`, `512B`, `64KiB`, `10MB`, `1GiB` into bytes.
-pub fn parse_size(text: &str) -> Result<u64, NotAQuantity> {
+pub fn parse_size(text: &str) -> Result<u64, QuantityError> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -128,7 +128,7 @@ pub fn parse_size(text: &str) -> Result<u64, NotAQuantity> {
 }
 
 /// Parses `750kbit/s`, `1.6Mbit/s`, `200KiB/s` into whole bytes per second, at least one.
-pub fn parse_bandwidth(text: &str) -> Result<u64, NotAQuantity> {
+pub fn parse_bandwidth(text: &str) -> Result<u64, QuantityError> {
     let amount = text.trim().strip_suffix("/s").ok_or(BANDWIDTH)?.trim_end();
     let digits = amount.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or(BANDWIDTH)?;
     let (number, unit) = amount.split_at(digits);
@@ -151,7 +151,7 @@ pub fn parse_bandwidth(text: &str) -> Result<u64, NotAQuantity> {
 }
 
 /// Parses `1%`, `0.5%` or a plain `0.01` into a share of one.
-pub fn parse_share(text: &str) -> Result<f64, NotAQuantity> {
+pub fn parse_share(text: &str) -> Result<f64, QuantityError> {
     let text = text.trim();
     let (number, scale) = match text.strip_suffix('%') {
         Some(number) => (number.trim_end(), 100.0),

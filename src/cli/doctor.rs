@@ -6,7 +6,7 @@ use std::io::Write;
 
 use super::output::finish;
 use crate::exit::ExitStatus;
-use crate::host::{Facts, checkup};
+use crate::host::{MachineFacts, checkup};
 use crate::redact;
 use crate::sinks;
 
@@ -22,7 +22,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
-    let found = checkup(&Facts::read());
+    let found = checkup(&MachineFacts::read());
     let text = if args.json {
         format!("{:#}\n", sinks::forecast_json::findings(&found))
     } else {

@@ -20,7 +20,7 @@ use crate::event::Report;
 use crate::event::control::ControlClient;
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
-use crate::redact::{self, MASK, Names, Redactor};
+use crate::redact::{self, MASK, Redactor, SensitiveNames};
 use crate::run::{self, ControlGuards, ControlHandles, MonitorSource, RunOptions};
 use crate::sinks::exports::{Export, Exports, Streams};
 use crate::sinks::files::Files;
@@ -276,7 +276,7 @@ fn print(report: &Report, output: &Output, paths: &[PathBuf], kept: &str) -> io:
 
 /// The words of the command line as a report may show them: without the values of headers and
 /// keys with sensitive names.
-fn told(words: impl Iterator<Item = OsString>, names: &Names) -> Vec<String> {
+fn told(words: impl Iterator<Item = OsString>, names: &SensitiveNames) -> Vec<String> {
     let redactor = Redactor::new(names);
     let mut is_login = false;
     let hide = |word: OsString| {
@@ -332,10 +332,10 @@ mod tests {
             (b"http://127.0.0.1:8080/", "http://127.0.0.1:8080/"),
         ] {
             let words = [OsString::from_vec(word.to_vec())];
-            assert_eq!(told(words.into_iter(), &Names::default()), [shown]);
+            assert_eq!(told(words.into_iter(), &SensitiveNames::default()), [shown]);
         }
         let words = ["hit", "-u", "me:pw", "--user", "a:b", "--user=c:d", "-ue:f", "-U"];
-        let told = told(words.into_iter().map(OsString::from), &Names::default());
+        let told = told(words.into_iter().map(OsString::from), &SensitiveNames::default());
         assert_eq!(told, ["hit", "-u", "***", "--user", "***", "--user=***", "-u***", "-U"]);
     }
 }

@@ -28,7 +28,7 @@ use std::io::{self, Write};
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 use crate::exit::ExitStatus;
-use crate::redact::{Names, Redactor};
+use crate::redact::{Redactor, SensitiveNames};
 use crate::scenario::schema::{SchemaOf, document};
 use output::remark;
 
@@ -113,7 +113,7 @@ pub fn main() -> ExitStatus {
             let asked = !error.use_stderr();
             // Help into a closed pipe is nobody's mistake.
             let text = error.render().to_string();
-            let names = Names::default();
+            let names = SensitiveNames::default();
             match Redactor::new(&names).text(&text) {
                 // It quotes the word that is wrong, which may be half a login.
                 Cow::Owned(hidden) if !asked => remark(&hidden),

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::exit::ExitStatus;
 use crate::host;
 use crate::printable::printable_lines;
-use crate::redact::{self, Names, Redactor};
+use crate::redact::{self, Redactor, SensitiveNames};
 use crate::sinks::exports::{Export, NotCarriedOut};
 
 /// What a pipe that takes something takes at least (PIPE_BUF, pipe(7)).
@@ -33,7 +33,7 @@ pub(super) fn finish(written: io::Result<()>, ending: ExitStatus) -> ExitStatus 
 
 /// Says what is wrong, on standard error.
 pub(super) fn complain(what: &dyn Display) {
-    let names = Names::default();
+    let names = SensitiveNames::default();
     let text = printable_lines(&Redactor::new(&names).sentence(&what.to_string()));
     say(&format!("manada: {text}"));
 }

@@ -13,14 +13,14 @@ use std::task::{Context, Waker};
 const NONE: u64 = u64::MAX;
 
 #[derive(Debug, Default)]
-pub(super) struct Queue {
+pub(super) struct DeadlineQueue {
     heap: BinaryHeap<Reverse<(u64, u32)>>,
-    slots: Vec<Slot>,
+    slots: Vec<DeadlineSlot>,
     free: Vec<u32>,
 }
 
 #[derive(Debug)]
-struct Slot {
+struct DeadlineSlot {
     /// When it is due; `NONE` while it is not set.
     deadline: u64,
     /// The time of its entry in the heap.
@@ -31,9 +31,10 @@ struct Slot {
     waker: Option<Waker>,
 }
 
-impl Queue {
+impl DeadlineQueue {
     pub(super) fn add(&mut self) -> u32 {
-        let slot = Slot { deadline: NONE, queued: NONE, due: false, dead: false, waker: None };
+        let slot =
+            DeadlineSlot { deadline: NONE, queued: NONE, due: false, dead: false, waker: None };
         if let Some(index) = self.free.pop() {
             self.slots[index as usize] = slot;
             return index;
@@ -125,14 +126,14 @@ impl Queue {
 mod tests {
     use super::*;
 
-    fn fired(queue: &mut Queue, now: u64) -> Vec<u32> {
+    fn fired(queue: &mut DeadlineQueue, now: u64) -> Vec<u32> {
         queue.fire(now, &mut Vec::new());
         (0..queue.slots.len() as u32).filter(|&i| queue.slots[i as usize].due).collect()
     }
 
     #[test]
     fn a_deadline_moved_later_fires_once_and_late() {
-        let mut queue = Queue::default();
+        let mut queue = DeadlineQueue::default();
         let timer = queue.add();
         assert!(queue.set(timer, 10));
         assert!(!queue.set(timer, 30));
@@ -145,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_deadline_moved_earlier_leaves_a_stale_entry_that_does_nothing() {
-        let mut queue = Queue::default();
+        let mut queue = DeadlineQueue::default();
         let timer = queue.add();
         queue.set(timer, 30);
         assert!(queue.set(timer, 10), "it is the earliest now");
@@ -156,7 +157,7 @@ mod tests {
 
     #[test]
     fn a_cleared_timer_is_silent_and_a_removed_slot_is_used_again() {
-        let mut queue = Queue::default();
+        let mut queue = DeadlineQueue::default();
         let timer = queue.add();
         queue.set(timer, 10);
         queue.clear(timer);

@@ -21,10 +21,10 @@ use super::{REAL, Time, VIRTUAL_NOW, now, timer};
 
 thread_local! {
     /// The timerfd of this thread, while its runtime lives in real time.
-    static ALARM: RefCell<Option<Rc<Alarm>>> = const { RefCell::new(None) };
+    static ALARM: RefCell<Option<Rc<TimerDriver>>> = const { RefCell::new(None) };
 }
 
-struct Alarm {
+struct TimerDriver {
     fd: AsyncFd<rustix::fd::OwnedFd>,
     /// What the timerfd is set to.
     at: Cell<Time>,
@@ -37,7 +37,7 @@ struct Alarm {
 pub fn block_on<F: Future>(future: F) -> io::Result<F::Output> {
     let runtime = Builder::new_current_thread().enable_io().build_local(LocalOptions::default())?;
     let output = runtime.block_on(async {
-        let alarm = Rc::new(Alarm::new()?);
+        let alarm = Rc::new(TimerDriver::new()?);
         ALARM.set(Some(Rc::clone(&alarm)));
         let driver = tokio::task::spawn_local(drive(alarm));
         let output = future.await;
@@ -105,7 +105,7 @@ pub(super) fn program(at: Time) {
 }
 
 /// Fires deadlines as they come due, for the life of the runtime.
-async fn drive(alarm: Rc<Alarm>) {
+async fn drive(alarm: Rc<TimerDriver>) {
     loop {
         // Set from what is queued now: deadlines may have come before the driver's first turn.
         timer::fire(now());
@@ -118,7 +118,7 @@ async fn drive(alarm: Rc<Alarm>) {
     }
 }
 
-impl Alarm {
+impl TimerDriver {
     fn new() -> io::Result<Self> {
         let flags = TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC;
         let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;

@@ -7,11 +7,11 @@ use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::task::{Context, Poll, Waker};
 
-use super::queue::Queue;
+use super::queue::DeadlineQueue;
 use super::{Time, runtime};
 
 thread_local! {
-    static QUEUE: RefCell<Queue> = RefCell::default();
+    static QUEUE: RefCell<DeadlineQueue> = RefCell::default();
 }
 
 /// A deadline that can be set again and again. Moving it later is nearly free.
@@ -25,7 +25,7 @@ pub struct Timer {
 impl Timer {
     /// A timer that is not set.
     pub fn new() -> Self {
-        Self { slot: QUEUE.with_borrow_mut(Queue::add), here: PhantomData }
+        Self { slot: QUEUE.with_borrow_mut(DeadlineQueue::add), here: PhantomData }
     }
 
     /// Sets the deadline; what was set before is forgotten.
@@ -101,5 +101,5 @@ pub(super) fn fire(now: Time) -> bool {
 }
 
 pub(super) fn earliest() -> Option<Time> {
-    QUEUE.with_borrow(Queue::earliest).map(Time)
+    QUEUE.with_borrow(DeadlineQueue::earliest).map(Time)
 }

@@ -8,7 +8,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Distribution, Empirical, Law};
+use super::{Distribution, DistributionKind, Empirical};
 use crate::units::{parse_duration, parse_share};
 
 /// What follows "expected" when a law cannot be read.
@@ -61,45 +61,47 @@ impl Distribution {
             return Err(wrong("its min is above its max"));
         }
         let law = law(name, &words, unit).map_err(|what| wrong(&what))?;
-        if matches!(law, Law::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
+        if matches!(law, DistributionKind::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
             return Err(wrong("a Pareto law of shape 1 or less has no mean: add a `max`"));
         }
         Ok(Self { law, min, max })
     }
 }
 
-fn law(name: &str, words: &[&str], unit: Option<&str>) -> Result<Law, String> {
+fn law(name: &str, words: &[&str], unit: Option<&str>) -> Result<DistributionKind, String> {
     match (name, words) {
         ("constant", [value]) if value.contains(|c: char| c.is_ascii_digit()) => {
-            Ok(Law::Constant(time(value)?))
+            Ok(DistributionKind::Constant(time(value)?))
         }
         ("uniform", [low, high]) => {
             let (low, high) = (time(low)?, time(high)?);
             if low > high {
                 return Err("its low end is above its high end".to_owned());
             }
-            Ok(Law::Uniform { low, high })
+            Ok(DistributionKind::Uniform { low, high })
         }
-        ("normal", [mean, sd]) => Ok(Law::Normal { mean: time(mean)?, sd: time(sd)? }),
-        ("exponential", [mean]) => Ok(Law::Exponential { mean: time(mean)? }),
+        ("normal", [mean, sd]) => Ok(DistributionKind::Normal { mean: time(mean)?, sd: time(sd)? }),
+        ("exponential", [mean]) => Ok(DistributionKind::Exponential { mean: time(mean)? }),
         ("lognormal", [median, sigma]) => {
-            Ok(Law::Lognormal { median: time(median)?, sigma: self::sigma(sigma)? })
+            Ok(DistributionKind::Lognormal { median: time(median)?, sigma: self::sigma(sigma)? })
         }
-        ("pareto", [min, shape]) => Ok(Law::Pareto { min: time(min)?, shape: self::shape(shape)? }),
+        ("pareto", [min, shape]) => {
+            Ok(DistributionKind::Pareto { min: time(min)?, shape: self::shape(shape)? })
+        }
         ("gamma", [mean, shape]) => {
-            Ok(Law::Gamma { mean: time(mean)?, shape: self::shape(shape)? })
+            Ok(DistributionKind::Gamma { mean: time(mean)?, shape: self::shape(shape)? })
         }
         ("weibull", [scale, shape]) => {
-            Ok(Law::Weibull { scale: time(scale)?, shape: self::shape(shape)? })
+            Ok(DistributionKind::Weibull { scale: time(scale)?, shape: self::shape(shape)? })
         }
         // A path may hold commas; the column is what follows the last.
         ("empirical", [path @ .., column]) if !path.is_empty() => {
             let path = path.join(",");
             Empirical::read(Path::new(&path), column.trim(), unit)
-                .map(Law::Empirical)
+                .map(DistributionKind::Empirical)
                 .map_err(|what| format!("{path} {what}"))
         }
-        ("bimodal", [fast, slow, share]) => Ok(Law::Bimodal {
+        ("bimodal", [fast, slow, share]) => Ok(DistributionKind::Bimodal {
             fast: time(fast)?,
             slow: time(slow)?,
             slow_share: parse_share(share)
@@ -134,23 +136,31 @@ fn shape(text: &str) -> Result<f64, String> {
 impl fmt::Display for Distribution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.law {
-            Law::Constant(value) => write!(f, "{}", Exact(*value))?,
-            Law::Uniform { low, high } => write!(f, "uniform:{},{}", Exact(*low), Exact(*high))?,
-            Law::Normal { mean, sd } => write!(f, "normal:{},{}", Exact(*mean), Exact(*sd))?,
-            Law::Exponential { mean } => write!(f, "exponential:{}", Exact(*mean))?,
-            Law::Lognormal { median, sigma } => write!(f, "lognormal:{},{sigma}", Exact(*median))?,
-            Law::Pareto { min, shape } => write!(f, "pareto:{},{shape}", Exact(*min))?,
-            Law::Gamma { mean, shape } => write!(f, "gamma:{},{shape}", Exact(*mean))?,
-            Law::Weibull { scale, shape } => write!(f, "weibull:{},{shape}", Exact(*scale))?,
-            Law::Empirical(Empirical { path, column, .. }) => {
+            DistributionKind::Constant(value) => write!(f, "{}", Exact(*value))?,
+            DistributionKind::Uniform { low, high } => {
+                write!(f, "uniform:{},{}", Exact(*low), Exact(*high))?
+            }
+            DistributionKind::Normal { mean, sd } => {
+                write!(f, "normal:{},{}", Exact(*mean), Exact(*sd))?
+            }
+            DistributionKind::Exponential { mean } => write!(f, "exponential:{}", Exact(*mean))?,
+            DistributionKind::Lognormal { median, sigma } => {
+                write!(f, "lognormal:{},{sigma}", Exact(*median))?
+            }
+            DistributionKind::Pareto { min, shape } => write!(f, "pareto:{},{shape}", Exact(*min))?,
+            DistributionKind::Gamma { mean, shape } => write!(f, "gamma:{},{shape}", Exact(*mean))?,
+            DistributionKind::Weibull { scale, shape } => {
+                write!(f, "weibull:{},{shape}", Exact(*scale))?
+            }
+            DistributionKind::Empirical(Empirical { path, column, .. }) => {
                 write!(f, "empirical:{path},{column}")?;
             }
-            Law::Bimodal { fast, slow, slow_share } => {
+            DistributionKind::Bimodal { fast, slow, slow_share } => {
                 // As a share of one, not in percent: a float survives only undivided.
                 write!(f, "bimodal:{},{},{slow_share}", Exact(*fast), Exact(*slow))?;
             }
         }
-        if let Law::Empirical(Empirical { unit: Some(unit), .. }) = &self.law {
+        if let DistributionKind::Empirical(Empirical { unit: Some(unit), .. }) = &self.law {
             write!(f, ",unit={unit}")?;
         }
         if let Some(min) = self.min {

@@ -15,7 +15,7 @@ use crate::seed::Rng;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Distribution {
     /// The shape.
-    pub law: Law,
+    pub law: DistributionKind,
     /// Draws below it become it.
     pub min: Option<Duration>,
     /// Draws above it become it.
@@ -24,7 +24,7 @@ pub struct Distribution {
 
 /// The shapes.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Law {
+pub enum DistributionKind {
     /// Always the same.
     Constant(Duration),
     /// Any value of a range, all alike.
@@ -90,11 +90,11 @@ pub enum Law {
 impl Distribution {
     /// Always the same duration.
     pub const fn constant(duration: Duration) -> Self {
-        Self::of(Law::Constant(duration))
+        Self::of(DistributionKind::Constant(duration))
     }
 
     /// A law without a cut.
-    pub const fn of(law: Law) -> Self {
+    pub const fn of(law: DistributionKind) -> Self {
         Self { law, min: None, max: None }
     }
 
@@ -102,40 +102,40 @@ impl Distribution {
     pub fn sample(&self, rng: &mut Rng) -> Duration {
         let drawn = match self.law {
             // Constants stay exact: no way through a float.
-            Law::Constant(duration) => return self.cut(duration),
-            Law::Bimodal { fast, slow, slow_share } => {
+            DistributionKind::Constant(duration) => return self.cut(duration),
+            DistributionKind::Bimodal { fast, slow, slow_share } => {
                 return self.cut(if rng.random::<f64>() < slow_share { slow } else { fast });
             }
-            Law::Uniform { low, high } => {
+            DistributionKind::Uniform { low, high } => {
                 let share: f64 = rng.random();
                 ns(low) + (ns(high) - ns(low)) * share
             }
-            Law::Normal { mean, sd } => {
+            DistributionKind::Normal { mean, sd } => {
                 let z: f64 = rng.sample(StandardNormal);
                 ns(mean) + ns(sd) * z
             }
-            Law::Exponential { mean } => {
+            DistributionKind::Exponential { mean } => {
                 let e: f64 = rng.sample(Exp1);
                 ns(mean) * e
             }
-            Law::Lognormal { median, sigma } => {
+            DistributionKind::Lognormal { median, sigma } => {
                 let z: f64 = rng.sample(StandardNormal);
                 ns(median) * (sigma * z).exp()
             }
-            Law::Pareto { min, shape } => {
+            DistributionKind::Pareto { min, shape } => {
                 let e: f64 = rng.sample(Exp1);
                 ns(min) * (e / shape).exp()
             }
-            Law::Gamma { mean, shape } => match Gamma::new(shape, 1.0 / shape) {
+            DistributionKind::Gamma { mean, shape } => match Gamma::new(shape, 1.0 / shape) {
                 Ok(gamma) => ns(mean) * rng.sample(gamma),
                 // No such shape: the law of no spread.
                 Err(_) => ns(mean),
             },
-            Law::Weibull { scale, shape } => {
+            DistributionKind::Weibull { scale, shape } => {
                 let e: f64 = rng.sample(Exp1);
                 ns(scale) * e.powf(1.0 / shape)
             }
-            Law::Empirical(ref empirical) => empirical.at(rng.random()),
+            DistributionKind::Empirical(ref empirical) => empirical.at(rng.random()),
         };
         self.cut(duration(drawn))
     }
@@ -144,18 +144,20 @@ impl Distribution {
     pub fn mean(&self) -> Duration {
         let (a, b) = self.bounds();
         let mean = match self.law {
-            Law::Constant(value) => ns(value).clamp(a, b),
-            Law::Bimodal { fast, slow, slow_share } => {
+            DistributionKind::Constant(value) => ns(value).clamp(a, b),
+            DistributionKind::Bimodal { fast, slow, slow_share } => {
                 ns(fast).clamp(a, b) * (1.0 - slow_share) + ns(slow).clamp(a, b) * slow_share
             }
-            Law::Uniform { low, high } => clamped::uniform(ns(low), ns(high), a, b),
-            Law::Exponential { mean } => clamped::exponential(ns(mean), a, b),
-            Law::Normal { mean, sd } => clamped::normal(ns(mean), ns(sd), a, b),
-            Law::Lognormal { median, sigma } => clamped::lognormal(ns(median), sigma, a, b),
-            Law::Pareto { min, shape } => clamped::pareto(ns(min), shape, a, b),
-            Law::Gamma { mean, shape } => clamped::gamma(ns(mean), shape, a, b),
-            Law::Weibull { scale, shape } => clamped::weibull(ns(scale), shape, a, b),
-            Law::Empirical(ref empirical) => empirical.mean(a, b),
+            DistributionKind::Uniform { low, high } => clamped::uniform(ns(low), ns(high), a, b),
+            DistributionKind::Exponential { mean } => clamped::exponential(ns(mean), a, b),
+            DistributionKind::Normal { mean, sd } => clamped::normal(ns(mean), ns(sd), a, b),
+            DistributionKind::Lognormal { median, sigma } => {
+                clamped::lognormal(ns(median), sigma, a, b)
+            }
+            DistributionKind::Pareto { min, shape } => clamped::pareto(ns(min), shape, a, b),
+            DistributionKind::Gamma { mean, shape } => clamped::gamma(ns(mean), shape, a, b),
+            DistributionKind::Weibull { scale, shape } => clamped::weibull(ns(scale), shape, a, b),
+            DistributionKind::Empirical(ref empirical) => empirical.mean(a, b),
         };
         duration(mean)
     }
@@ -164,26 +166,30 @@ impl Distribution {
     pub fn quantile(&self, p: f64) -> Duration {
         let p = p.clamp(0.0, 1.0);
         let value = match self.law {
-            Law::Constant(value) => return self.cut(value),
-            Law::Bimodal { fast, slow, slow_share } => {
+            DistributionKind::Constant(value) => return self.cut(value),
+            DistributionKind::Bimodal { fast, slow, slow_share } => {
                 // Sorted, because nothing forbids a "slow" that is the faster of the two.
                 let low_share = if fast <= slow { 1.0 - slow_share } else { slow_share };
                 return self.cut(if p <= low_share { fast.min(slow) } else { fast.max(slow) });
             }
-            Law::Uniform { low, high } => ns(low) + (ns(high) - ns(low)) * p,
-            Law::Normal { mean, sd } if sd.is_zero() => ns(mean),
-            Law::Normal { mean, sd } => ns(mean) + ns(sd) * normal::quantile(p),
-            Law::Exponential { mean } if mean.is_zero() => 0.0,
-            Law::Exponential { mean } => -ns(mean) * (-p).ln_1p(),
-            Law::Lognormal { median, sigma: 0.0 } => ns(median),
-            Law::Lognormal { median, sigma } => ns(median) * (sigma * normal::quantile(p)).exp(),
-            Law::Pareto { min, .. } if min.is_zero() => 0.0,
-            Law::Pareto { min, shape } => ns(min) * (1.0 - p).powf(-1.0 / shape),
-            Law::Gamma { mean, .. } if mean.is_zero() => 0.0,
-            Law::Gamma { mean, shape } => ns(mean) / shape * gamma::quantile(shape, p),
-            Law::Weibull { scale, .. } if scale.is_zero() => 0.0,
-            Law::Weibull { scale, shape } => ns(scale) * (-(-p).ln_1p()).powf(1.0 / shape),
-            Law::Empirical(ref empirical) => empirical.at(p),
+            DistributionKind::Uniform { low, high } => ns(low) + (ns(high) - ns(low)) * p,
+            DistributionKind::Normal { mean, sd } if sd.is_zero() => ns(mean),
+            DistributionKind::Normal { mean, sd } => ns(mean) + ns(sd) * normal::quantile(p),
+            DistributionKind::Exponential { mean } if mean.is_zero() => 0.0,
+            DistributionKind::Exponential { mean } => -ns(mean) * (-p).ln_1p(),
+            DistributionKind::Lognormal { median, sigma: 0.0 } => ns(median),
+            DistributionKind::Lognormal { median, sigma } => {
+                ns(median) * (sigma * normal::quantile(p)).exp()
+            }
+            DistributionKind::Pareto { min, .. } if min.is_zero() => 0.0,
+            DistributionKind::Pareto { min, shape } => ns(min) * (1.0 - p).powf(-1.0 / shape),
+            DistributionKind::Gamma { mean, .. } if mean.is_zero() => 0.0,
+            DistributionKind::Gamma { mean, shape } => ns(mean) / shape * gamma::quantile(shape, p),
+            DistributionKind::Weibull { scale, .. } if scale.is_zero() => 0.0,
+            DistributionKind::Weibull { scale, shape } => {
+                ns(scale) * (-(-p).ln_1p()).powf(1.0 / shape)
+            }
+            DistributionKind::Empirical(ref empirical) => empirical.at(p),
         };
         self.cut(duration(value))
     }

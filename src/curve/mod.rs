@@ -16,7 +16,7 @@ mod piece;
 pub mod queue;
 
 pub use compact::SHAPES;
-pub use distribution::{Distribution, Law};
+pub use distribution::{Distribution, DistributionKind};
 pub use empirical::Empirical;
 pub use load::{Curve, ONE_START};
-pub use queue::Queue;
+pub use queue::ServiceQueue;

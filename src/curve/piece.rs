@@ -12,14 +12,14 @@ pub(super) struct Piece {
     pub(super) length: u64,
     /// The integral over all earlier pieces.
     pub(super) before: u128,
-    line: Line,
+    line: StraightLine,
     /// How far into its line it begins, ns.
     skipped: u64,
 }
 
 /// A straight line from one level to another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Line {
+struct StraightLine {
     from: u64,
     to: u64,
     /// ns.
@@ -29,7 +29,7 @@ struct Line {
 impl Piece {
     /// A whole line.
     pub(super) fn new(start: u64, length: u64, from: u64, to: u64, before: u128) -> Self {
-        Self { start, length, before, line: Line { from, to, length }, skipped: 0 }
+        Self { start, length, before, line: StraightLine { from, to, length }, skipped: 0 }
     }
 
     /// When it ends, ns.
@@ -55,7 +55,8 @@ impl Piece {
 
     /// The same with every level as `change` has it.
     pub(super) fn levelled(&self, change: impl Fn(u64) -> u64) -> Self {
-        let line = Line { from: change(self.line.from), to: change(self.line.to), ..self.line };
+        let line =
+            StraightLine { from: change(self.line.from), to: change(self.line.to), ..self.line };
         Self { line, ..self.clone() }
     }
 
@@ -102,7 +103,7 @@ impl Piece {
     }
 }
 
-impl Line {
+impl StraightLine {
     /// ∫ level over the first `t` ns: from·t ± ⌊|to−from|·t² / 2L⌋, without overflow.
     fn area(&self, t: u64) -> u128 {
         let flat = u128::from(self.from) * u128::from(t);

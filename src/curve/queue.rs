@@ -13,18 +13,18 @@ use std::time::Duration;
 /// time but in *work time*, which stands still during a stall. So a stall that is added later
 /// still holds back work that was admitted before it.
 #[derive(Clone, Debug)]
-pub struct Queue {
+pub struct ServiceQueue {
     /// How many pieces of work proceed at once; none: all of them.
     servers: Option<u32>,
     /// When each server that has ever worked is free, in work time; at most `servers`.
     free: BinaryHeap<Reverse<u64>>,
     /// Disjoint, in order, at most [`Queue::MAX_STALLS`].
-    stalls: Vec<Stall>,
+    stalls: Vec<QueueStall>,
 }
 
 /// A stretch without work.
 #[derive(Clone, Copy, Debug)]
-struct Stall {
+struct QueueStall {
     from: u64,
     to: u64,
     /// The length of all earlier stalls.
@@ -33,14 +33,14 @@ struct Stall {
 
 /// A piece of work that was admitted: ask [`Queue::due`] when it is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Ticket {
+pub struct QueueTicket {
     /// When it is done, in work time.
     done: u64,
     /// When it arrived.
     arrived: u64,
 }
 
-impl Queue {
+impl ServiceQueue {
     /// The most stalls one queue remembers; further ones are refused.
     pub const MAX_STALLS: usize = 1_024;
 
@@ -65,7 +65,7 @@ impl Queue {
         for stall in &self.stalls[first..last] {
             (from, to) = (from.min(stall.from), to.max(stall.to));
         }
-        self.stalls.splice(first..last, [Stall { from, to, before: 0 }]);
+        self.stalls.splice(first..last, [QueueStall { from, to, before: 0 }]);
         let mut before = 0;
         for stall in &mut self.stalls {
             stall.before = before;
@@ -81,11 +81,11 @@ impl Queue {
     }
 
     /// Admits work that takes `service`.
-    pub fn admit(&mut self, now_ns: u64, service: Duration) -> Ticket {
+    pub fn admit(&mut self, now_ns: u64, service: Duration) -> QueueTicket {
         let service = u64::try_from(service.as_nanos()).unwrap_or(u64::MAX);
         let now = self.work_time(now_ns);
         let Some(servers) = self.servers else {
-            return Ticket { done: now.saturating_add(service), arrived: now_ns };
+            return QueueTicket { done: now.saturating_add(service), arrived: now_ns };
         };
         // The server that is free first; a fresh one only while all others are busy.
         let start = match self.free.peek() {
@@ -101,11 +101,11 @@ impl Queue {
         };
         let done = start.saturating_add(service);
         self.free.push(Reverse(done));
-        Ticket { done, arrived: now_ns }
+        QueueTicket { done, arrived: now_ns }
     }
 
     /// When admitted work is done, by the stalls known so far.
-    pub fn due(&self, ticket: Ticket) -> u64 {
+    pub fn due(&self, ticket: QueueTicket) -> u64 {
         // Work that ends at the very start of a stall is done there, but nothing that arrived
         // inside a stall is done before its end.
         self.time(ticket.done).max(self.thaw(ticket.arrived))
@@ -152,7 +152,7 @@ mod tests {
 
     /// Response times, sorted, of constant arrivals served in 1 ms, one 2 s stall at 20 of 60 s.
     fn stalled(servers: Option<u32>, per_s: u64) -> Vec<u64> {
-        let mut queue = Queue::new(servers);
+        let mut queue = ServiceQueue::new(servers);
         assert!(queue.stall(20 * S, Duration::from_secs(2)));
         let mut times: Vec<u64> = (0..60 * per_s)
             .map(|k| k * (S / per_s))
@@ -190,7 +190,7 @@ mod tests {
         let mut rng = Seed::new(1).unwrap().rng(Stream::World, 0, 0);
         let gap = Distribution::parse_compact("exponential:10ms").unwrap();
         let service = Distribution::parse_compact("exponential:5ms").unwrap();
-        let mut queue = Queue::new(Some(1));
+        let mut queue = ServiceQueue::new(Some(1));
         let mut now = 0;
         let mut times: Vec<u64> = (0..1_000_000)
             .map(|_| {
@@ -215,7 +215,7 @@ mod tests {
             (Some(2), vec![(0, 5), (0, 9), (1, 5), (2, 5), (30, 1)], vec![5, 9, 10, 14, 31]),
             (Some(0), vec![(0, 5), (0, 5)], vec![5, 10]),
         ] {
-            let mut queue = Queue::new(servers);
+            let mut queue = ServiceQueue::new(servers);
             let seen: Vec<u64> =
                 work.iter().map(|&(at, takes)| queue.arrive(at * MS, ms(takes)) / MS).collect();
             assert_eq!(seen, done, "{servers:?}");
@@ -224,7 +224,7 @@ mod tests {
 
     #[test]
     fn a_stall_freezes_work_in_progress_and_what_comes() {
-        let mut queue = Queue::new(None);
+        let mut queue = ServiceQueue::new(None);
         let ms = Duration::from_millis;
         assert!(queue.stall(10 * MS, ms(10)) && queue.stall(30 * MS, ms(5)));
         // At, takes, done: before, ending at its start, across one, inside, across both.
@@ -244,15 +244,15 @@ mod tests {
 
     #[test]
     fn a_late_stall_holds_back_admitted_work_and_overlaps_are_one() {
-        let mut queue = Queue::new(Some(1));
+        let mut queue = ServiceQueue::new(Some(1));
         let ms = Duration::from_millis;
         let ticket = queue.admit(0, ms(10));
         assert_eq!(queue.due(ticket), 10 * MS);
         assert!(queue.stall(5 * MS, ms(10)) && queue.stall(8 * MS, ms(20)));
         assert_eq!(queue.due(ticket), 33 * MS);
         assert_eq!(queue.arrive(40 * MS, ms(1)), 41 * MS);
-        for k in 1..2 * Queue::MAX_STALLS as u64 {
-            assert_eq!(queue.stall(k * S, ms(1)), k < Queue::MAX_STALLS as u64, "stall {k}");
+        for k in 1..2 * ServiceQueue::MAX_STALLS as u64 {
+            assert_eq!(queue.stall(k * S, ms(1)), k < ServiceQueue::MAX_STALLS as u64, "stall {k}");
         }
     }
 }

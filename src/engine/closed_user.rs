@@ -13,7 +13,7 @@ use super::shard::Shard;
 use super::user::{IterationItem, User, UserIdentity};
 use crate::clock::{self, Time};
 use crate::pace::Stay;
-use crate::pace::think::{Ended, next_iteration_ns};
+use crate::pace::think::{IterationTimes, next_iteration_ns};
 use crate::plan::Load;
 use crate::plan::load::LoadBound;
 use crate::stats::BlockCause;
@@ -243,7 +243,7 @@ impl<'a> ClosedUser<'a> {
     /// When the next iteration is intended, and when the user is free for it.
     fn next_turn(&mut self, intended: Time, walked: &IterationSummary) {
         let (shard, user) = (self.runner.shard, &*self.runner.user);
-        let ended = Ended {
+        let ended = IterationTimes {
             intended_ns: intended.0,
             done_ns: walked.done.0,
             thought_ns: walked.thought_ns + walked.own_ns,

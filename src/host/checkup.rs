@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::Facts;
+use super::MachineFacts;
 
 /// One finding.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ const USER_BYTES: u64 = 5_120;
 const MANY: u64 = 20_000;
 
 /// Looks at everything.
-pub fn checkup(facts: &Facts) -> Vec<Finding> {
+pub fn checkup(facts: &MachineFacts) -> Vec<Finding> {
     let all = [
         descriptors(facts),
         ports(facts),
@@ -55,7 +55,7 @@ fn count(limit: u64) -> String {
     if limit == u64::MAX { "unlimited".to_owned() } else { limit.to_string() }
 }
 
-fn descriptors(facts: &Facts) -> Option<Finding> {
+fn descriptors(facts: &MachineFacts) -> Option<Finding> {
     let (soft, hard) = facts.descriptors?;
     let users = hard.saturating_sub(64);
     let most = facts.nr_open.unwrap_or(1 << 20);
@@ -71,7 +71,7 @@ fn descriptors(facts: &Facts) -> Option<Finding> {
     Some(finding("descriptors", value, hard >= MANY, means, &cure))
 }
 
-fn ports(facts: &Facts) -> Option<Finding> {
+fn ports(facts: &MachineFacts) -> Option<Finding> {
     let (low, high) = facts.ports?;
     let ports = facts.ports()?;
     let reach = if facts.bind_no_port == Some(false) {
@@ -84,7 +84,7 @@ fn ports(facts: &Facts) -> Option<Finding> {
     Some(finding("local ports", format!("{low} to {high}"), ports >= MANY, means, cure))
 }
 
-fn tw_reuse(facts: &Facts) -> Option<Finding> {
+fn tw_reuse(facts: &MachineFacts) -> Option<Finding> {
     let value = facts.tw_reuse?;
     let shown = match value {
         0 => "0 (off)",
@@ -104,7 +104,7 @@ fn tw_reuse(facts: &Facts) -> Option<Finding> {
     Some(finding("tcp_tw_reuse", shown.to_owned(), value != 0, means, cure))
 }
 
-fn backlog(facts: &Facts) -> Option<Finding> {
+fn backlog(facts: &MachineFacts) -> Option<Finding> {
     let value = facts.somaxconn?;
     let syn = facts.syn_backlog.map_or(String::new(), |syn| format!(", half-open {syn}"));
     let means = format!(
@@ -115,7 +115,7 @@ fn backlog(facts: &Facts) -> Option<Finding> {
     Some(finding("backlog", format!("somaxconn {value}{syn}"), value >= 1_024, means, cure))
 }
 
-fn cores(facts: &Facts) -> Finding {
+fn cores(facts: &MachineFacts) -> Finding {
     let count = facts.cores.len();
     let shared = facts.siblings.iter().map(|group| {
         let cores: Vec<String> = group.iter().map(usize::to_string).collect();
@@ -130,7 +130,7 @@ fn cores(facts: &Facts) -> Finding {
     finding("cores", count.to_string(), count >= 2, means, cure)
 }
 
-fn quota(facts: &Facts) -> Option<Finding> {
+fn quota(facts: &MachineFacts) -> Option<Finding> {
     let quota = facts.cpu_quota?;
     let ok = quota >= facts.cores.len() as f64;
     let means = if ok {
@@ -142,7 +142,7 @@ fn quota(facts: &Facts) -> Option<Finding> {
     Some(finding("cpu quota", format!("{quota:.2} cores"), ok, means, cure))
 }
 
-fn governor(facts: &Facts) -> Option<Finding> {
+fn governor(facts: &MachineFacts) -> Option<Finding> {
     let governor = facts.governor.clone()?;
     let ok = governor == "performance" || governor == "schedutil";
     let means = if ok {
@@ -154,7 +154,7 @@ fn governor(facts: &Facts) -> Option<Finding> {
     Some(finding("governor", governor, ok, means, cure))
 }
 
-fn memory(facts: &Facts) -> Option<Finding> {
+fn memory(facts: &MachineFacts) -> Option<Finding> {
     let (total, free) = facts.memory?;
     let room = facts.memory_quota.map_or(free, |quota| quota.min(free));
     let mib = |bytes: u64| bytes >> 20;
@@ -168,7 +168,7 @@ fn memory(facts: &Facts) -> Option<Finding> {
     Some(finding("memory", value, users >= MANY, means, cure))
 }
 
-fn clock(facts: &Facts) -> Option<Finding> {
+fn clock(facts: &MachineFacts) -> Option<Finding> {
     let source = facts.clock_source.clone()?;
     let fast = ["tsc", "kvm-clock", "arch_sys_counter", "hyperv_clocksource_tsc_page"];
     let ok = fast.contains(&source.as_str());
@@ -182,7 +182,7 @@ fn clock(facts: &Facts) -> Option<Finding> {
     Some(finding("clock", source, ok, means, cure))
 }
 
-fn slack(facts: &Facts) -> Option<Finding> {
+fn slack(facts: &MachineFacts) -> Option<Finding> {
     let slack_ns = facts.timer_slack_ns?;
     let ok = slack_ns <= 50_000;
     let means = "timers may be so late; starts are still stamped with their due time".to_owned();
@@ -190,7 +190,7 @@ fn slack(facts: &Facts) -> Option<Finding> {
     Some(finding("timer slack", format!("{} µs", slack_ns / 1_000), ok, means, cure))
 }
 
-fn kernel(facts: &Facts) -> Finding {
+fn kernel(facts: &MachineFacts) -> Finding {
     let ok = facts.bind_no_port != Some(false);
     let means = match facts.bind_no_port {
         Some(true) => "IP_BIND_ADDRESS_NO_PORT is there: local addresses share their ports",
@@ -204,8 +204,8 @@ fn kernel(facts: &Facts) -> Finding {
 mod tests {
     use super::*;
 
-    fn good() -> Facts {
-        Facts {
+    fn good() -> MachineFacts {
+        MachineFacts {
             kernel: "Linux 6.1.0".to_owned(),
             descriptors: Some((1_024, 1_048_576)),
             nr_open: Some(1_048_576),
@@ -239,17 +239,17 @@ mod tests {
     #[test]
     fn each_bad_fact_is_found_with_a_cure() {
         for (name, facts) in [
-            ("descriptors", Facts { descriptors: Some((256, 4_096)), ..good() }),
-            ("local ports", Facts { ports: Some((50_000, 60_000)), ..good() }),
-            ("tcp_tw_reuse", Facts { tw_reuse: Some(0), ..good() }),
-            ("backlog", Facts { somaxconn: Some(128), ..good() }),
-            ("cores", Facts { cores: vec![0], ..good() }),
-            ("cpu quota", Facts { cpu_quota: Some(0.5), ..good() }),
-            ("governor", Facts { governor: Some("powersave".to_owned()), ..good() }),
-            ("memory", Facts { memory_quota: Some(64 << 20), ..good() }),
-            ("clock", Facts { clock_source: Some("hpet".to_owned()), ..good() }),
-            ("timer slack", Facts { timer_slack_ns: Some(10_000_000), ..good() }),
-            ("kernel", Facts { bind_no_port: Some(false), ..good() }),
+            ("descriptors", MachineFacts { descriptors: Some((256, 4_096)), ..good() }),
+            ("local ports", MachineFacts { ports: Some((50_000, 60_000)), ..good() }),
+            ("tcp_tw_reuse", MachineFacts { tw_reuse: Some(0), ..good() }),
+            ("backlog", MachineFacts { somaxconn: Some(128), ..good() }),
+            ("cores", MachineFacts { cores: vec![0], ..good() }),
+            ("cpu quota", MachineFacts { cpu_quota: Some(0.5), ..good() }),
+            ("governor", MachineFacts { governor: Some("powersave".to_owned()), ..good() }),
+            ("memory", MachineFacts { memory_quota: Some(64 << 20), ..good() }),
+            ("clock", MachineFacts { clock_source: Some("hpet".to_owned()), ..good() }),
+            ("timer slack", MachineFacts { timer_slack_ns: Some(10_000_000), ..good() }),
+            ("kernel", MachineFacts { bind_no_port: Some(false), ..good() }),
         ] {
             let found = checkup(&facts);
             let bad: Vec<&Finding> = found.iter().filter(|one| !one.ok).collect();
@@ -260,7 +260,8 @@ mod tests {
 
     #[test]
     fn what_cannot_be_read_is_left_out() {
-        let names: Vec<&str> = checkup(&Facts::default()).iter().map(|one| one.name).collect();
+        let names: Vec<&str> =
+            checkup(&MachineFacts::default()).iter().map(|one| one.name).collect();
         assert_eq!(names, ["cores", "kernel"]);
     }
 }

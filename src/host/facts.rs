@@ -13,7 +13,7 @@ use super::texts;
 
 /// Facts.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Facts {
+pub struct MachineFacts {
     /// Kernel, as `uname` names it.
     pub kernel: String,
     /// Open files of this process: the soft limit, and the hard one it is raised to.
@@ -49,7 +49,7 @@ pub struct Facts {
     pub bind_no_port: Option<bool>,
 }
 
-impl Facts {
+impl MachineFacts {
     /// Those of this machine.
     pub fn read() -> Self {
         let limit = getrlimit(Resource::Nofile);
@@ -117,7 +117,7 @@ impl Facts {
     }
 }
 
-impl Facts {
+impl MachineFacts {
     /// Whether a control group allows less memory than the machine has.
     pub fn is_memory_grouped(&self) -> bool {
         let machine = self.memory.map_or(u64::MAX, |(total, _)| total);
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_facts_that_fit_together() {
-        let facts = Facts::read();
+        let facts = MachineFacts::read();
         assert!(!facts.cores.is_empty() && facts.kernel.starts_with("Linux "));
         let (soft, hard) = facts.descriptors.unwrap();
         assert!(soft <= hard);
@@ -203,11 +203,12 @@ mod tests {
 
     #[test]
     fn memory_is_the_less_of_machine_and_group() {
-        let memory = |memory, memory_quota| Facts { memory, memory_quota, ..Facts::default() };
+        let memory =
+            |memory, memory_quota| MachineFacts { memory, memory_quota, ..MachineFacts::default() };
         assert_eq!(memory(Some((8, 4)), None).memory(), Some(8));
         assert_eq!(memory(Some((8, 4)), Some(2)).memory(), Some(2));
         assert_eq!(memory(None, None).memory(), None);
-        let ports = Facts { ports: Some((32_768, 60_999)), ..Facts::default() };
+        let ports = MachineFacts { ports: Some((32_768, 60_999)), ..MachineFacts::default() };
         assert_eq!(ports.ports(), Some(28_232));
     }
 }

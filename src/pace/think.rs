@@ -4,7 +4,7 @@
 
 /// What is known when an iteration has ended, all ns.
 #[derive(Clone, Copy, Debug)]
-pub struct Ended {
+pub struct IterationTimes {
     /// When it was intended.
     pub intended_ns: u64,
     /// When its last call was done.
@@ -17,7 +17,7 @@ pub struct Ended {
 
 /// When the next iteration is intended. Without `pace`, when the last one ended plus a think. With
 /// it, start to start: the pace, or the user's own thinks if those alone take longer.
-pub fn next_iteration_ns(ended: Ended, pace_ns: Option<u64>) -> u64 {
+pub fn next_iteration_ns(ended: IterationTimes, pace_ns: Option<u64>) -> u64 {
     match pace_ns {
         None => ended.done_ns.saturating_add(ended.think_ns),
         Some(pace_ns) => ended.intended_ns.saturating_add(pace_ns.max(ended.thought_ns)),
@@ -30,10 +30,10 @@ mod tests {
 
     #[test]
     fn a_slow_target_makes_paced_iterations_late_and_unpaced_ones_rarer() {
-        let ended = Ended { intended_ns: 100, done_ns: 900, thought_ns: 50, think_ns: 30 };
+        let ended = IterationTimes { intended_ns: 100, done_ns: 900, thought_ns: 50, think_ns: 30 };
         assert_eq!(next_iteration_ns(ended, None), 930);
         assert_eq!(next_iteration_ns(ended, Some(200)), 300, "it was due at 300: late by 600");
-        let slow_reader = Ended { thought_ns: 700, ..ended };
+        let slow_reader = IterationTimes { thought_ns: 700, ..ended };
         assert_eq!(
             next_iteration_ns(slow_reader, Some(200)),
             800,

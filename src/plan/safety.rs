@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::address_scope::{self, AddressScope};
 use super::endpoint_pattern;
-use crate::redact::Names;
+use crate::redact::SensitiveNames;
 use crate::units::Rate;
 
 /// The most users with which a public host may be tried without an explicit word.
@@ -40,7 +40,7 @@ pub struct Safety {
     /// The value of the header that names the run to its target.
     pub mark: Option<String>,
     /// Names of keys whose values are credentials.
-    pub names: Names,
+    pub names: SensitiveNames,
 }
 
 /// Hosts by name or by address.

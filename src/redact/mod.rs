@@ -16,9 +16,9 @@ mod value;
 
 use std::borrow::Cow;
 
-pub use names::Names;
-use scan::{Found, Syntax};
-pub use secret::{MAX, Refused, SHORTEST, learn, secrets};
+pub use names::SensitiveNames;
+use scan::{Redaction, Syntax};
+pub use secret::{MAX, SHORTEST, SecretRefused, learn, secrets};
 
 /// What stands in place of a value.
 pub const MASK: &str = "***";
@@ -30,13 +30,13 @@ const MAX_VALUES: usize = 64;
 /// that have such names.
 #[derive(Debug)]
 pub struct Redactor<'n> {
-    names: &'n Names,
+    names: &'n SensitiveNames,
     forms: Vec<String>,
 }
 
 impl<'n> Redactor<'n> {
     /// A redactor that goes by names alone.
-    pub fn new(names: &'n Names) -> Self {
+    pub fn new(names: &'n SensitiveNames) -> Self {
         Self { names, forms: Vec::new() }
     }
 
@@ -73,7 +73,8 @@ impl<'n> Redactor<'n> {
     /// A part of such a file: as long as it was, so that places in it hold.
     pub fn yaml_in_place(&self, line: &str) -> String {
         let mut out = line.to_owned().into_bytes();
-        for Found { range, .. } in scan::credentials(line.as_bytes(), self.names, Syntax::Yaml) {
+        for Redaction { range, .. } in scan::credentials(line.as_bytes(), self.names, Syntax::Yaml)
+        {
             for byte in &mut out[range] {
                 if !byte.is_ascii_control() {
                     *byte = b'*';
@@ -112,7 +113,7 @@ impl<'n> Redactor<'n> {
     fn bytes(&self, text: &[u8], syntax: Syntax) -> Vec<u8> {
         let mut named = Vec::with_capacity(text.len());
         let mut at = 0;
-        for Found { range, quote } in scan::credentials(text, self.names, syntax) {
+        for Redaction { range, quote } in scan::credentials(text, self.names, syntax) {
             named.extend_from_slice(&text[at..range.start]);
             named.extend_from_slice(&text[quote.clone()]);
             named.extend_from_slice(MASK.as_bytes());

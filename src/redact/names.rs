@@ -51,12 +51,12 @@ const WORDS: [&str; 20] = [
 
 /// The names of one run: the built-in ones, with what its safety files add and remove.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names {
+pub struct SensitiveNames {
     added: BTreeSet<String>,
     removed: BTreeSet<String>,
 }
 
-impl Names {
+impl SensitiveNames {
     /// Adds a name; it stays even where [`Self::remove`] names it. False if it has no letter or
     /// digit.
     pub fn add(&mut self, name: &str) -> bool {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn keys_are_recognised_however_they_are_spelt() {
-        let names = Names::default();
+        let names = SensitiveNames::default();
         for key in [
             "password",
             "Password",
@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn other_keys_stay() {
-        let names = Names::default();
+        let names = SensitiveNames::default();
         for key in [
             "",
             "user",
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn names_are_added_and_removed() {
-        let mut names = Names::default();
+        let mut names = SensitiveNames::default();
         assert!(names.add("Kunden-Nummer") && !names.add("-") && !names.is_sensitive("-"));
         assert!(names.is_sensitive("kundenNummer") && names.is_sensitive("x-kunden_nummer"));
         assert!(names.remove("Session") && !names.remove("no-such"));

@@ -6,8 +6,8 @@
 
 use std::ops::Range;
 
-use super::names::Names;
-use super::value::{self, End};
+use super::names::SensitiveNames;
+use super::value::{self, ValueEnd};
 
 /// How a text is written, as far as its kind is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,7 @@ pub(super) enum Syntax {
 
 /// A value to be replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct Redaction {
     /// Its bytes.
     pub range: Range<usize>,
     /// What stands around its replacement: quotes, where a number or a list becomes a text.
@@ -36,15 +36,15 @@ pub(super) struct Found {
 /// A text being looked through.
 struct Scan<'t> {
     text: &'t [u8],
-    names: &'t Names,
+    names: &'t SensitiveNames,
     syntax: Syntax,
-    found: Vec<Found>,
+    found: Vec<Redaction>,
     /// A question mark stands before on the line.
     in_query: bool,
 }
 
 /// The values of all sensitive keys of a text, in order, none within another.
-pub(super) fn credentials(text: &[u8], names: &Names, syntax: Syntax) -> Vec<Found> {
+pub(super) fn credentials(text: &[u8], names: &SensitiveNames, syntax: Syntax) -> Vec<Redaction> {
     let mut scan = Scan { text, names, syntax, found: Vec::new(), in_query: false };
     let mut at = 0;
     while at < text.len() {
@@ -88,7 +88,7 @@ impl Scan<'_> {
 
     fn hide(&mut self, range: Range<usize>) {
         let quote = range.start..range.start;
-        self.found.push(Found { range, quote });
+        self.found.push(Redaction { range, quote });
     }
 
     /// Looks at a word that begins at `from`; where to go on.
@@ -132,9 +132,9 @@ impl Scan<'_> {
             return None;
         }
         let end = match () {
-            () if is_quoted && self.syntax != Syntax::Yaml => End::Json,
-            () if is_first && !is_quoted => End::Line,
-            () => End::Flow,
+            () if is_quoted && self.syntax != Syntax::Yaml => ValueEnd::Json,
+            () if is_first && !is_quoted => ValueEnd::Line,
+            () => ValueEnd::Flow,
         };
         let hidden = self.value(at, end, is_quoted.then_some(key.end));
         if self.syntax == Syntax::Yaml && is_first {
@@ -170,17 +170,17 @@ impl Scan<'_> {
         }
         let begins = key.start == 0 || matches!(text[key.start - 1], b'&' | b'\n');
         let end = match self.syntax {
-            Syntax::Form => End::Field,
-            Syntax::Command if begins => End::Field,
-            Syntax::Any if begins && !self.in_query => End::Field,
-            Syntax::Yaml if !self.in_query => End::FlowField,
-            _ => End::Word,
+            Syntax::Form => ValueEnd::Field,
+            Syntax::Command if begins => ValueEnd::Field,
+            Syntax::Any if begins && !self.in_query => ValueEnd::Field,
+            Syntax::Yaml if !self.in_query => ValueEnd::FlowField,
+            _ => ValueEnd::Word,
         };
         self.value(at, end, None)
     }
 
     /// Hides the value at `at`; where it ends. `quoted`: the end of a key in quotes.
-    fn value(&mut self, at: usize, end: End, quoted: Option<usize>) -> Option<usize> {
+    fn value(&mut self, at: usize, end: ValueEnd, quoted: Option<usize>) -> Option<usize> {
         let has_templates = matches!(self.syntax, Syntax::Command | Syntax::Yaml);
         if self.syntax == Syntax::Yaml
             && let Some(opens) = value::opening(self.text, at)
@@ -204,12 +204,12 @@ impl Scan<'_> {
         let start = range.start;
         let quote = match quoted {
             // A number between quotes keeps JSON what it is.
-            Some(key) if end == End::Json && !found.is_quoted => {
+            Some(key) if end == ValueEnd::Json && !found.is_quoted => {
                 key..key + value::quote_at(self.text, key).0 + 1
             }
             _ => start..start,
         };
-        self.found.push(Found { range, quote });
+        self.found.push(Redaction { range, quote });
         Some(found.range.end)
     }
 

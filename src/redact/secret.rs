@@ -25,7 +25,7 @@ static KNOWN: RwLock<(Vec<String>, Vec<String>)> = RwLock::new((Vec::new(), Vec:
 
 /// Why a secret cannot be hidden, and so must not be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Refused {
+pub enum SecretRefused {
     /// It has fewer than [`SHORTEST`] bytes.
     #[error("it has fewer than {SHORTEST} bytes, and so cannot be hidden in reports")]
     TooShort,
@@ -38,9 +38,9 @@ pub enum Refused {
 ///
 /// # Errors
 /// When it is too short to be hidden, or there are [`MAX`] secrets.
-pub fn learn(secret: &str) -> Result<(), Refused> {
+pub fn learn(secret: &str) -> Result<(), SecretRefused> {
     if secret.len() < SHORTEST {
-        return Err(Refused::TooShort);
+        return Err(SecretRefused::TooShort);
     }
     // A panic in here cannot leave half a secret: what was learnt stays known.
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
@@ -49,7 +49,7 @@ pub fn learn(secret: &str) -> Result<(), Refused> {
         return Ok(());
     }
     if secrets.len() == MAX {
-        return Err(Refused::TooMany);
+        return Err(SecretRefused::TooMany);
     }
     secrets.push(secret.to_owned());
     all.extend(forms(secret));
@@ -151,7 +151,7 @@ mod tests {
             assert!(hidden.contains(MASK), "{text} → {hidden}");
             assert!(hidden.len() < text.len() - 8, "{text} → {hidden}");
         }
-        assert_eq!(learn("abc"), Err(Refused::TooShort));
+        assert_eq!(learn("abc"), Err(SecretRefused::TooShort));
         assert_eq!(secrets("abc"), "abc");
     }
 }

@@ -3,7 +3,7 @@
 use super::*;
 
 fn redacted(syntax: Syntax, cases: &[(&str, &str)]) {
-    let names = Names::default();
+    let names = SensitiveNames::default();
     let redactor = Redactor::new(&names);
     for (text, shown) in cases {
         assert_eq!(redactor.of(text, syntax), *shown, "{text}");
@@ -74,7 +74,7 @@ fn values_of_sensitive_keys_are_hidden_in_queries_forms_and_headers() {
             ("http://token:8080/", "http://token:8080/"),
         ],
     );
-    let names = Names::default();
+    let names = SensitiveNames::default();
     let redactor = Redactor::new(&names);
     let form = |body: &[u8]| redactor.body(body, "application/x-www-form-urlencoded; charset=a");
     assert_eq!(form(b"a=1&password=p'w\"x, y;z&b=2"), b"a=1&password=***&b=2");
@@ -155,7 +155,7 @@ fn a_scenario_shows_no_credentials() {
             ("headers:", "headers:"),
         ],
     );
-    let names = Names::default();
+    let names = SensitiveNames::default();
     let line = Redactor::new(&names).yaml_in_place("password: h2é, x: {{ y | z }}");
     assert_eq!(line, "password: ******** {{ y | z }}");
 }
@@ -191,7 +191,7 @@ fn words_of_a_command_show_no_credentials() {
 
 #[test]
 fn values_of_variables_are_hidden_in_every_form() {
-    let names = Names::default();
+    let names = SensitiveNames::default();
     let mut redactor = Redactor::new(&names);
     redactor.add_value("a/b+c=12");
     redactor.add_value("abc");
@@ -206,7 +206,7 @@ fn values_of_variables_are_hidden_in_every_form() {
 /// Texts on which looking again and again from each key would take minutes.
 #[test]
 fn hostile_text_is_looked_through_in_one_go() {
-    let names = Names::default();
+    let names = SensitiveNames::default();
     let redactor = Redactor::new(&names);
     for part in [
         "token:",
@@ -244,7 +244,7 @@ proptest::proptest! {
             "\u{e9}", "{{", "}}", "://", "- ", "%3d", "@",
         ]), 0..14),
     ) {
-        let (names, text) = (Names::default(), parts.concat());
+        let (names, text) = (SensitiveNames::default(), parts.concat());
         let redactor = Redactor::new(&names);
         let _ = redactor.body(text.as_bytes(), "application/x-www-form-urlencoded");
         let _ = redactor.body(&text.as_bytes()[text.len() / 2..], "");

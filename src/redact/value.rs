@@ -9,7 +9,7 @@ use super::scan::MAX_TAG;
 
 /// What ends a value that is not between quotes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum End {
+pub(super) enum ValueEnd {
     /// A value of JSON.
     Json,
     /// The end of the line.
@@ -26,7 +26,7 @@ pub(super) enum End {
 
 /// A value that was found.
 #[derive(Clone, Debug)]
-pub(super) struct Read {
+pub(super) struct ScannedValue {
     /// Its bytes, quotes left out.
     pub range: Range<usize>,
     /// It stands between quotes.
@@ -41,27 +41,35 @@ pub(super) fn quote_at(text: &[u8], at: usize) -> (usize, Option<u8>) {
 }
 
 /// The value at `at`; none: there is nothing.
-pub(super) fn read(text: &[u8], at: usize, end: End, has_templates: bool) -> Option<Read> {
-    let blank: &[u8] = if end == End::Json { b" \t\r\n" } else { b" \t" };
-    let skipped = if end == End::Field {
+pub(super) fn read(
+    text: &[u8],
+    at: usize,
+    end: ValueEnd,
+    has_templates: bool,
+) -> Option<ScannedValue> {
+    let blank: &[u8] = if end == ValueEnd::Json { b" \t\r\n" } else { b" \t" };
+    let skipped = if end == ValueEnd::Field {
         0
     } else {
         text.get(at..)?.iter().take_while(|byte| blank.contains(byte)).count()
     };
     let from = at + skipped;
     let (slashes, quote) = quote_at(text, from);
-    if let Some(quote) = quote.filter(|_| end != End::Field) {
+    if let Some(quote) = quote.filter(|_| end != ValueEnd::Field) {
         let start = from + slashes + 1;
-        return Some(Read { range: start..closing(text, start, slashes, quote), is_quoted: true });
+        return Some(ScannedValue {
+            range: start..closing(text, start, slashes, quote),
+            is_quoted: true,
+        });
     }
     let opens = text.get(from).is_some_and(|byte| b"{[".contains(byte));
-    let stop = if opens && !text[from..].starts_with(b"{{") && end != End::Field {
+    let stop = if opens && !text[from..].starts_with(b"{{") && end != ValueEnd::Field {
         balanced(text, from)
     } else {
         plain(text, from, end, has_templates)
     };
     let trimmed = text[from..stop].trim_ascii_end().len();
-    (trimmed > 0).then_some(Read { range: from..from + trimmed, is_quoted: false })
+    (trimmed > 0).then_some(ScannedValue { range: from..from + trimmed, is_quoted: false })
 }
 
 /// Where a text ends that a quote with so many backslashes opened. What closes a text around it
@@ -109,14 +117,14 @@ fn balanced(text: &[u8], from: usize) -> usize {
 }
 
 /// Where a value without quotes ends.
-fn plain(text: &[u8], from: usize, end: End, has_templates: bool) -> usize {
+fn plain(text: &[u8], from: usize, end: ValueEnd, has_templates: bool) -> usize {
     let ends: &[u8] = match end {
-        End::Json => b",}] \t\r\n\"\\",
-        End::Line => b"\r\n",
-        End::Flow => b",}]\r\n\"",
-        End::Field => b"&\r\n",
-        End::FlowField => b"&,}]\r\n\"'",
-        End::Word => b"&#;, \t\r\n\"'<>\\)}]",
+        ValueEnd::Json => b",}] \t\r\n\"\\",
+        ValueEnd::Line => b"\r\n",
+        ValueEnd::Flow => b",}]\r\n\"",
+        ValueEnd::Field => b"&\r\n",
+        ValueEnd::FlowField => b"&,}]\r\n\"'",
+        ValueEnd::Word => b"&#;, \t\r\n\"'<>\\)}]",
     };
     let (mut at, mut has_templates) = (from, has_templates);
     while at < text.len() {
@@ -255,7 +263,7 @@ pub(super) fn attributes(text: &[u8], tag: Range<usize>) -> Vec<Range<usize>> {
         let lower = text[tag.clone()].to_ascii_lowercase();
         if let Some(at) = memchr::memmem::find(&lower, name) {
             let from = tag.start + at + name.len();
-            let read = read(&text[..tag.end], from, End::Word, false);
+            let read = read(&text[..tag.end], from, ValueEnd::Word, false);
             found.extend(read.map(|read| read.range));
         }
     }

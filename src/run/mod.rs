@@ -9,7 +9,7 @@ pub mod control;
 /// The other half is for users, connections and what is made of a body.
 fn body_budget(plan: &Plan) -> u64 {
     let given = plan.policies.memory.and_then(|memory| memory.budget);
-    let free = host::Facts::read().free_memory();
+    let free = host::MachineFacts::read().free_memory();
     [given, free].into_iter().flatten().min().unwrap_or(1 << 30) / 2
 }
 
@@ -167,7 +167,7 @@ pub fn run(
         interrupts(sender.clone());
         let levers = ControlHandles { interrupts: sender, commands, run: plan.scenario.clone() };
         let _kept = control(levers);
-        let facts = host::Facts::read();
+        let facts = host::MachineFacts::read();
         // Against a control group's limit counts what the group is charged: pages of files that
         // this process maps may be charged elsewhere, and can be taken back.
         let by_group = facts.is_memory_grouped() && !plan.policies.has_own_memory_budget();
@@ -273,7 +273,7 @@ fn run_single_user(
 
 /// What the machine is, by name.
 fn machine() -> Vec<(String, String)> {
-    let facts = host::Facts::read();
+    let facts = host::MachineFacts::read();
     let mut all = vec![
         ("manada", env!("CARGO_PKG_VERSION").to_owned()),
         ("kernel", host::kernel()),
@@ -286,7 +286,7 @@ fn machine() -> Vec<(String, String)> {
 
 /// What this machine gives to a run, its soft limits raised.
 pub fn limits() -> MachineLimits {
-    let facts = host::Facts::read();
+    let facts = host::MachineFacts::read();
     MachineLimits {
         descriptors: host::raise_descriptors().or(facts.descriptors()),
         ports: facts.ports(),

@@ -15,7 +15,7 @@ use super::files::ReadableFolders;
 pub(crate) use crate::near::nearest;
 use crate::plan::SourceFile;
 use crate::printable::printable;
-use crate::redact::{self, MASK, Names, Redactor};
+use crate::redact::{self, MASK, Redactor, SensitiveNames};
 
 /// The most mistakes kept; the rest is counted.
 const MAX_MISTAKES: usize = 100;
@@ -77,7 +77,7 @@ pub(crate) struct SourceSpan {
 pub(crate) struct Diagnostics {
     sources: Vec<SourceFile>,
     /// Names of keys whose values no message shows.
-    names: Names,
+    names: SensitiveNames,
     /// What the scenario may read.
     pub(crate) readable: ReadableFolders,
     mistakes: Vec<(Option<SourceSpan>, Mistake)>,
@@ -205,7 +205,7 @@ impl Diagnostics {
     }
 
     /// Says whose values no message shows, of what was reported before, too.
-    pub(crate) fn hide(&mut self, names: &Names) {
+    pub(crate) fn hide(&mut self, names: &SensitiveNames) {
         self.names = names.clone();
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::diagnostics::{Diagnostics, SourceSpan, nearest};
 use super::files;
 use super::node::{Node, NodeKey, NodeKind};
-use crate::units::{self, NotAQuantity, Rate};
+use crate::units::{self, QuantityError, Rate};
 
 /// A map being read field by field; whatever was not asked for is unknown.
 #[derive(Debug)]
@@ -348,7 +348,7 @@ pub(crate) fn size(review: &mut Diagnostics, node: &Node) -> Option<u64> {
 fn quantity<T>(
     review: &mut Diagnostics,
     node: &Node,
-    parse: impl Fn(&str) -> Result<T, NotAQuantity>,
+    parse: impl Fn(&str) -> Result<T, QuantityError>,
     with_unit: impl Fn(&str) -> String,
 ) -> Option<T> {
     let error = match scalar(node).map(&parse) {

@@ -8,7 +8,7 @@ use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
 use super::files;
 use super::node::{Node, NodeKind};
-use crate::curve::{Distribution, Empirical, Law, SHAPES};
+use crate::curve::{Distribution, DistributionKind, Empirical, SHAPES};
 
 const EXPECTED: &str = "a duration such as 2s, or a law such as `{ exponential: { mean: 2s } }`";
 
@@ -21,7 +21,7 @@ pub(super) fn distribution(review: &mut Diagnostics, node: &Node) -> Option<Dist
         return fields::duration(review, node).map(Distribution::constant);
     }
     let mut fields = Fields::of(review, node, "a distribution")?;
-    let laws: Vec<Option<Law>> = [
+    let laws: Vec<Option<DistributionKind>> = [
         fields.take("uniform").map(|node| uniform(review, node)),
         fields.take("normal").map(|node| normal(review, node)),
         fields.take("exponential").map(|node| exponential(review, node)),
@@ -54,7 +54,7 @@ pub(super) fn distribution(review: &mut Diagnostics, node: &Node) -> Option<Dist
         return wrong(review, node, "a `max` that is not below `min`");
     }
     let law = laws.into_iter().next()??;
-    if matches!(law, Law::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
+    if matches!(law, DistributionKind::Pareto { shape, .. } if shape <= 1.0) && max.is_none() {
         review
             .mistake(node.span, "a Pareto law of shape 1 or less has no mean")
             .expected("a `max`, or a shape above 1");
@@ -75,7 +75,7 @@ pub(super) fn latency(review: &mut Diagnostics, node: &Node) -> Option<Distribut
     }
 }
 
-fn uniform(review: &mut Diagnostics, node: &Node) -> Option<Law> {
+fn uniform(review: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
     let expected = "two durations: `uniform: [1s, 3s]`";
     let [low, high] = fields::list(review, node, expected)? else {
         return wrong(review, node, expected);
@@ -86,25 +86,25 @@ fn uniform(review: &mut Diagnostics, node: &Node) -> Option<Law> {
     if low > high {
         return wrong(review, from, "the shorter of the two durations first");
     }
-    Some(Law::Uniform { low, high })
+    Some(DistributionKind::Uniform { low, high })
 }
 
-fn normal(review: &mut Diagnostics, node: &Node) -> Option<Law> {
+fn normal(review: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
     let mut fields = Fields::like(review, node, "a normal law", "`{ mean: 2s, sd: 500ms }`")?;
     let mean = need_duration(review, &mut fields, "mean");
     let sd = need_duration(review, &mut fields, "sd");
     fields.finish(review);
-    Some(Law::Normal { mean: mean?, sd: sd? })
+    Some(DistributionKind::Normal { mean: mean?, sd: sd? })
 }
 
-fn exponential(review: &mut Diagnostics, node: &Node) -> Option<Law> {
+fn exponential(review: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
     let mut fields = Fields::like(review, node, "an exponential law", "`{ mean: 2s }`")?;
     let mean = need_duration(review, &mut fields, "mean");
     fields.finish(review);
-    Some(Law::Exponential { mean: mean? })
+    Some(DistributionKind::Exponential { mean: mean? })
 }
 
-fn lognormal(review: &mut Diagnostics, node: &Node) -> Option<Law> {
+fn lognormal(review: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
     let mut fields = Fields::like(review, node, "a lognormal law", "`{ median: 2s, sigma: 0.5 }`")?;
     let median = need_duration(review, &mut fields, "median");
     let sigma = fields.need("sigma", "a number such as 0.5");
@@ -113,35 +113,35 @@ fn lognormal(review: &mut Diagnostics, node: &Node) -> Option<Law> {
         _ => wrong(review, node, "a number from 0 to 10, such as 0.5"),
     });
     fields.finish(review);
-    Some(Law::Lognormal { median: median?, sigma: sigma? })
+    Some(DistributionKind::Lognormal { median: median?, sigma: sigma? })
 }
 
-fn pareto(review: &mut Diagnostics, node: &Node) -> Option<Law> {
+fn pareto(review: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
     let mut fields = Fields::like(review, node, "a Pareto law", "`{ min: 1s, shape: 2.5 }`")?;
     let min = need_duration(review, &mut fields, "min");
     let shape = need_shape(review, &mut fields);
     fields.finish(review);
-    Some(Law::Pareto { min: min?, shape: shape? })
+    Some(DistributionKind::Pareto { min: min?, shape: shape? })
 }
 
-fn gamma(review: &mut Diagnostics, node: &Node) -> Option<Law> {
+fn gamma(review: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
     let mut fields = Fields::like(review, node, "a gamma law", "`{ mean: 2s, shape: 2 }`")?;
     let mean = need_duration(review, &mut fields, "mean");
     let shape = need_shape(review, &mut fields);
     fields.finish(review);
-    Some(Law::Gamma { mean: mean?, shape: shape? })
+    Some(DistributionKind::Gamma { mean: mean?, shape: shape? })
 }
 
-fn weibull(review: &mut Diagnostics, node: &Node) -> Option<Law> {
+fn weibull(review: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
     let mut fields = Fields::like(review, node, "a Weibull law", "`{ scale: 2s, shape: 1.5 }`")?;
     let scale = need_duration(review, &mut fields, "scale");
     let shape = need_shape(review, &mut fields);
     fields.finish(review);
-    Some(Law::Weibull { scale: scale?, shape: shape? })
+    Some(DistributionKind::Weibull { scale: scale?, shape: shape? })
 }
 
 /// A column of a file beside the one it is named in, or beside the scenario.
-fn empirical(review: &mut Diagnostics, node: &Node) -> Option<Law> {
+fn empirical(review: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
     let expected = "`{ csv: thinks.csv, column: seconds, unit: s }`";
     let mut fields = Fields::like(review, node, "an empirical law", expected)?;
     let csv = fields.need("csv", "the name of a CSV file");
@@ -165,7 +165,7 @@ fn empirical(review: &mut Diagnostics, node: &Node) -> Option<Law> {
     }
     let path = there.unwrap_or(&paths[0]);
     match Empirical::read(path, name, unit) {
-        Ok(empirical) => Some(Law::Empirical(empirical)),
+        Ok(empirical) => Some(DistributionKind::Empirical(empirical)),
         Err(problem) => {
             let path = path.display();
             review.mistake(csv?.span, format!("{path} {problem}")).expected(

@@ -17,7 +17,7 @@ use crate::plan::safety::{
     ErrorRateLimit, HostPattern, PathPattern, Safety, TRIAL_RATE, TRIAL_USERS,
 };
 use crate::plan::{Load, Plan, Service, ServiceTarget};
-use crate::redact::Names;
+use crate::redact::SensitiveNames;
 use crate::units::Rate;
 
 /// The longest stretch that a storm is looked for in.
@@ -145,7 +145,7 @@ impl SafetyReader {
             for item in fields::one_or_more(node) {
                 let Some(name) = fields::text(review, item, "the name of a key") else { continue };
                 if !names.remove(name) {
-                    let known = || Names::built_in();
+                    let known = || SensitiveNames::built_in();
                     review
                         .mistake(
                             item.span,

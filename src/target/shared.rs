@@ -17,8 +17,8 @@ use super::head::Intended;
 use super::log::{Log, Record};
 use super::shop::Route;
 use crate::clock::{self, Time};
-use crate::curve::queue::Ticket;
-use crate::curve::{Distribution, Queue};
+use crate::curve::queue::QueueTicket;
+use crate::curve::{Distribution, ServiceQueue};
 use crate::seed::{Seed, Stream};
 
 /// The shared part of a target.
@@ -35,7 +35,7 @@ pub(super) struct Shared {
 /// When work is done.
 #[derive(Debug)]
 struct Law {
-    queue: Queue,
+    queue: ServiceQueue,
     /// Stalls that wait for the first request, which is their zero.
     planned: Vec<Stall>,
 }
@@ -44,7 +44,7 @@ struct Law {
 #[derive(Debug)]
 pub(super) struct Held {
     shared: Arc<Shared>,
-    ticket: Ticket,
+    ticket: QueueTicket,
     /// What is to happen instead of an answer.
     pub fault: Option<Fault>,
     record: Record,
@@ -57,7 +57,7 @@ impl Shared {
             latency: config.latency.clone(),
             fail: config.fail.clone(),
             law: Mutex::new(Law {
-                queue: Queue::new(config.servers),
+                queue: ServiceQueue::new(config.servers),
                 planned: config.stalls.clone(),
             }),
             counts: Counts::new(),

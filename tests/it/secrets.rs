@@ -200,7 +200,7 @@ fn credentials_show_in_no_output() {
 #[test]
 fn names_of_keys_stand_in_the_docs() {
     let docs = include_str!("../../docs/secrets.md");
-    for name in manada::redact::Names::built_in() {
+    for name in manada::redact::SensitiveNames::built_in() {
         assert!(docs.contains(&format!("`{name}`")), "{name} is not in docs/secrets.md");
     }
 }

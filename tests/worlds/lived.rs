@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use manada::clock::{self, Time};
-use manada::curve::{Distribution, Queue};
+use manada::curve::{Distribution, ServiceQueue};
 use manada::engine;
 use manada::engine::Variables;
 use manada::engine::single_user::{SingleUserRun, run_single_user};
@@ -54,7 +54,7 @@ async fn alone(
 
 /// The world's target.
 fn target(world: &World, plan: &Plan, start: Time) -> FakeTarget {
-    let mut queue = Queue::new(world.target.servers);
+    let mut queue = ServiceQueue::new(world.target.servers);
     if let Some((at, length)) = world.target.stall.as_ref().map(Window::ns) {
         assert!(queue.stall(start.0 + at, Duration::from_nanos(length)));
     }

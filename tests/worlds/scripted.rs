@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use manada::clock::Time;
-use manada::curve::{Distribution, Queue};
+use manada::curve::{Distribution, ServiceQueue};
 use manada::seed::Rng;
 use manada::units::{parse_duration, parse_size};
 use manada::wire::fake::{FakeArrival, FakeReply, LatencyModel};
@@ -92,7 +92,7 @@ pub fn ns(text: &str) -> u64 {
 /// The target of a world.
 pub struct World1 {
     pub start: Time,
-    pub queue: Queue,
+    pub queue: ServiceQueue,
     pub latency: Distribution,
     pub rng: Rng,
     pub script: Script,

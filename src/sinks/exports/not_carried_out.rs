@@ -14,7 +14,7 @@ use super::export_file::ExportFile;
 use super::{Export, Form, annotations, badge, markdown};
 use crate::exit::ExitStatus;
 use crate::printable::printable_lines;
-use crate::redact::{self, Names, Redactor};
+use crate::redact::{self, Redactor, SensitiveNames};
 use crate::sinks::page;
 use crate::sinks::paint::plain;
 
@@ -32,7 +32,7 @@ pub struct NotCarriedOut {
 impl NotCarriedOut {
     /// A run of `scenario`, with credentials redacted in both texts.
     pub fn new(scenario: &str, why: &str, ending: ExitStatus) -> Self {
-        let names = Names::default();
+        let names = SensitiveNames::default();
         let redactor = Redactor::new(&names);
         let shown = |text: &str| redact::secrets(&redactor.sentence(text)).into_owned();
         Self { scenario: shown(scenario), why: shown(why), ending }
