@@ -22,9 +22,9 @@ use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Redactor, SensitiveNames};
 use crate::run::{self, ControlGuards, ControlHandles, MonitorSource, RunOptions};
-use crate::sinks::exports::{Export, Exports, Streams};
-use crate::sinks::files::Files;
-use crate::sinks::folder::Folder;
+use crate::sinks::exports::{ExportTarget, Exports, StreamExports};
+use crate::sinks::files::RunFiles;
+use crate::sinks::folder::RunFolder;
 #[cfg(feature = "web")]
 use crate::sinks::web;
 use crate::sinks::{SinkSet, WhenFull, json, summary};
@@ -69,7 +69,7 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> ExitStatus 
         Ok(seated) => seated,
         Err(error) => {
             let _ = audience.join();
-            folder.as_deref().map(Folder::sweep);
+            folder.as_deref().map(RunFolder::sweep);
             return fail(&error, ExitStatus::Broken);
         }
     };
@@ -86,7 +86,7 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> ExitStatus 
             // What had the terminal gives it back before anything is said on it.
             let _ = audience.join();
             // What was measured stays.
-            folder.as_deref().map(Folder::sweep);
+            folder.as_deref().map(RunFolder::sweep);
             if !streams.has_report() {
                 return fail(&trouble, trouble.ending());
             }
@@ -110,12 +110,12 @@ fn watched(values: &[String]) -> Result<Vec<MonitorSource>, String> {
 }
 
 /// Claims the folder that a run leaves behind, before anything else of it is done.
-fn claim(plan: &Plan, common: &Common, leaves: Leaves) -> io::Result<Option<Arc<Folder>>> {
+fn claim(plan: &Plan, common: &Common, leaves: Leaves) -> io::Result<Option<Arc<RunFolder>>> {
     match (&common.out, leaves) {
         (Some(path), _) => claim_folder(path, common.force).map(Some),
         (None, Leaves::Always) => {
             let first = default_folder(&plan.scenario);
-            Folder::claim_free(&first).map(Some).map_err(|error| unwritable(&first, &error))
+            RunFolder::claim_free(&first).map(Some).map_err(|error| unwritable(&first, &error))
         }
         (None, Leaves::IfAsked) => Ok(None),
     }
@@ -125,8 +125,8 @@ fn claim(plan: &Plan, common: &Common, leaves: Leaves) -> io::Result<Option<Arc<
 ///
 /// # Errors
 /// When another run has it, or it cannot be written; the text names it.
-pub(super) fn claim_folder(path: &Path, force: bool) -> io::Result<Arc<Folder>> {
-    Files::claim(path, force).map_err(|error| unwritable(path, &error))
+pub(super) fn claim_folder(path: &Path, force: bool) -> io::Result<Arc<RunFolder>> {
+    RunFiles::claim(path, force).map_err(|error| unwritable(path, &error))
 }
 
 fn unwritable(folder: &Path, error: &io::Error) -> io::Error {
@@ -138,7 +138,7 @@ fn unwritable(folder: &Path, error: &io::Error) -> io::Error {
 /// if there is no file. What could not be written is said in all of it.
 pub(super) fn tell(
     audience: SinkSet,
-    streams: &Streams,
+    streams: &StreamExports,
     mut report: Arc<Report>,
     output: &Output,
     (folder, kept): (Option<&Path>, &str),
@@ -159,8 +159,8 @@ pub(super) fn tell(
 }
 
 /// All that a run wrote: its folder's files, then what else was asked for.
-fn paths(folder: Option<&Path>, reports: &[Export]) -> Vec<PathBuf> {
-    let mut paths = folder.map(Files::paths).unwrap_or_default();
+fn paths(folder: Option<&Path>, reports: &[ExportTarget]) -> Vec<PathBuf> {
+    let mut paths = folder.map(RunFiles::paths).unwrap_or_default();
     paths.extend(reports.iter().filter_map(|export| export.path.clone()));
     paths
 }
@@ -168,9 +168,9 @@ fn paths(folder: Option<&Path>, reports: &[Export]) -> Vec<PathBuf> {
 fn add_sinks(
     audience: &mut SinkSet,
     common: &Common,
-    folder: Option<&Arc<Folder>>,
+    folder: Option<&Arc<RunFolder>>,
     remote: Option<&ControlClient>,
-) -> io::Result<(Screen, Streams)> {
+) -> io::Result<(Screen, StreamExports)> {
     add_files(audience, folder)?;
     let streams = add_exports(audience, &common.output.report)?;
     let told = dashboard(audience, common, remote)?;
@@ -209,10 +209,10 @@ fn dashboard(_: &mut SinkSet, _: &Common, _: Option<&ControlClient>) -> io::Resu
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) fn add_files(audience: &mut SinkSet, folder: Option<&Arc<Folder>>) -> io::Result<()> {
+pub(super) fn add_files(audience: &mut SinkSet, folder: Option<&Arc<RunFolder>>) -> io::Result<()> {
     let Some(folder) = folder else { return Ok(()) };
     let files =
-        Files::open(Arc::clone(folder)).map_err(|error| unwritable(folder.path(), &error))?;
+        RunFiles::open(Arc::clone(folder)).map_err(|error| unwritable(folder.path(), &error))?;
     audience.add("files", WhenFull::Block, files)
 }
 
@@ -220,9 +220,12 @@ pub(super) fn add_files(audience: &mut SinkSet, folder: Option<&Arc<Folder>>) ->
 ///
 /// # Errors
 /// When one of their files cannot be written.
-pub(super) fn add_exports(audience: &mut SinkSet, reports: &[Export]) -> io::Result<Streams> {
+pub(super) fn add_exports(
+    audience: &mut SinkSet,
+    reports: &[ExportTarget],
+) -> io::Result<StreamExports> {
     if reports.is_empty() {
-        return Ok(Streams::default());
+        return Ok(StreamExports::default());
     }
     let exports = Exports::open(reports)?;
     let streams = exports.streams();
@@ -256,7 +259,7 @@ fn control(
 /// The summary, with `kept` at its end if there is no file, or the document, unless something else
 /// takes standard output.
 fn print(report: &Report, output: &Output, paths: &[PathBuf], kept: &str) -> io::Result<()> {
-    if output.report.iter().any(Export::takes_output) {
+    if output.report.iter().any(ExportTarget::takes_output) {
         return Ok(());
     }
     if output.json {

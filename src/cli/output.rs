@@ -11,7 +11,7 @@ use crate::exit::ExitStatus;
 use crate::host;
 use crate::printable::printable_lines;
 use crate::redact::{self, Redactor, SensitiveNames};
-use crate::sinks::exports::{Export, NotCarriedOut};
+use crate::sinks::exports::{ExportTarget, NotCarriedOut};
 
 /// What a pipe that takes something takes at least (PIPE_BUF, pipe(7)).
 const PIECE: usize = 4_096;
@@ -40,7 +40,7 @@ pub(super) fn complain(what: &dyn Display) {
 
 /// Says why a run was not carried out, and writes it to all that `--report` names.
 pub(super) fn fail(
-    reports: &[Export],
+    reports: &[ExportTarget],
     scenario: &str,
     why: &dyn Display,
     ending: ExitStatus,
@@ -51,7 +51,7 @@ pub(super) fn fail(
 
 /// Writes why a run was not carried out to all that `--report` names.
 pub(super) fn report_failure(
-    reports: &[Export],
+    reports: &[ExportTarget],
     scenario: &str,
     why: &str,
     ending: ExitStatus,

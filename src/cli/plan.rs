@@ -22,7 +22,7 @@ use crate::redact;
 use crate::run;
 use crate::scenario::{self, ScenarioOverrides};
 use crate::seed::Seed;
-use crate::sinks::forecast::{self, Outlook};
+use crate::sinks::forecast::{self, ForecastContext};
 use crate::sinks::forecast_json;
 
 #[derive(Debug, clap::Args)]
@@ -112,7 +112,7 @@ fn show(args: &Args, plan: &Plan, assumed: &Assumptions) -> ExitStatus {
         }
     }
     let tier = tier::choose(plan, host::cores().len(), args.shards.map(|shards| shards as usize));
-    let outlook = Outlook {
+    let outlook = ForecastContext {
         plan,
         forecast: &forecast,
         limits,

@@ -17,7 +17,7 @@ use crate::event::record;
 use crate::exit::ExitStatus;
 use crate::run::replay;
 use crate::sinks::SinkSet;
-use crate::sinks::folder::Folder;
+use crate::sinks::folder::RunFolder;
 use crate::verdict::Threshold;
 
 #[derive(Debug, clap::Args)]
@@ -81,7 +81,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         Ok(streams) => streams,
         Err(error) => {
             let _ = audience.join();
-            out.as_deref().map(Folder::sweep);
+            out.as_deref().map(RunFolder::sweep);
             return fail(&error, ExitStatus::Broken);
         }
     };
@@ -89,7 +89,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         Ok(report) => report,
         Err(error) => {
             let _ = audience.join();
-            out.as_deref().map(Folder::sweep);
+            out.as_deref().map(RunFolder::sweep);
             return fail(&format!("cannot read {shown}: {error}"), ExitStatus::Scenario);
         }
     };

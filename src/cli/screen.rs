@@ -10,7 +10,7 @@ use super::output::{complain, remark};
 use super::words::{Common, Ui};
 use crate::event::control::ControlClient;
 use crate::run::{ControlGuards, ControlHandles};
-use crate::sinks::progress::{Bars, Lines};
+use crate::sinks::progress::{ProgressBars, ProgressLines};
 #[cfg(feature = "tui")]
 use crate::sinks::tui::{Curtain, Tui, terminal};
 use crate::sinks::{SinkSet, WhenFull};
@@ -38,10 +38,12 @@ impl Screen {
             return Err(io::Error::other(NO_TERMINAL));
         }
         match ui {
-            Ui::Bar => audience.add("bar", WhenFull::DropNewest, Bars::new())?,
-            Ui::Plain => {
-                audience.add("plain", WhenFull::DropNewest, Lines::new(common.output.verbose))?
-            }
+            Ui::Bar => audience.add("bar", WhenFull::DropNewest, ProgressBars::new())?,
+            Ui::Plain => audience.add(
+                "plain",
+                WhenFull::DropNewest,
+                ProgressLines::new(common.output.verbose),
+            )?,
             #[cfg(feature = "tui")]
             Ui::Tui => {
                 let tui = Tui::new(remote.cloned());

@@ -14,7 +14,7 @@ use super::output::fail;
 use crate::exit::ExitStatus;
 use crate::scenario::ScenarioOverrides;
 use crate::seed::Seed;
-use crate::sinks::exports::Export;
+use crate::sinks::exports::ExportTarget;
 use crate::units::{Rate, parse_duration, parse_rate};
 use crate::verdict::Threshold;
 
@@ -66,7 +66,7 @@ pub(super) struct Output {
     /// The report in another form beside the folder's, by its ending (.html .json .csv .xml .md
     /// .svg) or as FORM:FILE, e.g. junit.xml, markdown:-, github; may be given more than once
     #[arg(long, value_name = "[FORM:]FILE", help_heading = "Output")]
-    pub(super) report: Vec<Export>,
+    pub(super) report: Vec<ExportTarget>,
     /// Print summary.json on standard output instead of the summary
     #[arg(long, help_heading = "Output")]
     pub(super) json: bool,
@@ -84,8 +84,8 @@ impl Output {
     pub(super) fn has_a_place_each(&self, scenario: &str) -> Result<(), ExitStatus> {
         let Some(why) = self.shared_place() else { return Ok(()) };
         // Standard output would get two of them.
-        let files = |export: &&Export| export.path.is_some();
-        let files: Vec<Export> = self.report.iter().filter(files).cloned().collect();
+        let files = |export: &&ExportTarget| export.path.is_some();
+        let files: Vec<ExportTarget> = self.report.iter().filter(files).cloned().collect();
         Err(fail(&files, scenario, &why, ExitStatus::Usage))
     }
 

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::paint::plain;
+use super::ansi::plain;
 use super::summary::label;
 use crate::event::Report;
 use crate::stats::AddressUse;

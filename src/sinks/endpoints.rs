@@ -7,7 +7,7 @@
 use std::io::{self, Write};
 
 use super::files::harmless;
-use super::standing::Stand;
+use super::policy_timeseries::PolicySecond;
 use crate::plan::RunManifest;
 use crate::stats::{CircuitState, ResilienceSnapshot};
 
@@ -18,13 +18,13 @@ const HEADER: [&str; 6] =
     ["second", "endpoint", "timeout_us", "breaker", "service_breaker", "system_breaker"];
 
 /// Writes the file.
-pub(super) struct Guards<W: Write> {
+pub(super) struct EndpointsFile<W: Write> {
     csv: csv::Writer<W>,
     /// Each endpoint's name, and its breakers' places: its own, its service's, that of all.
     endpoints: Vec<(String, [usize; 3])>,
 }
 
-impl<W: Write> Guards<W> {
+impl<W: Write> EndpointsFile<W> {
     /// Whether there is anything to show of a plan.
     pub(super) fn wanted(plan: &RunManifest) -> bool {
         plan.client.timeouts_from.is_some() || plan.client.breakers.iter().any(|one| one.is_there)
@@ -44,7 +44,7 @@ impl<W: Write> Guards<W> {
     }
 
     /// Writes one second.
-    pub(super) fn write(&mut self, second: u64, stand: &Stand) -> io::Result<()> {
+    pub(super) fn write(&mut self, second: u64, stand: &PolicySecond) -> io::Result<()> {
         for (at, (name, places)) in self.endpoints.iter().enumerate() {
             self.csv.write_record(row(second, at, name, *places, &stand.guarded))?;
         }

@@ -9,8 +9,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::held::say;
 use super::json::hide;
+use super::resilience_summary::say;
 use crate::event::Report;
 use crate::stats::StateChange;
 use crate::units::{show_count, show_us};

@@ -9,14 +9,14 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::endpoints::{self, Guards};
+use super::endpoints::{self, EndpointsFile};
 use super::events;
-use super::folder::{Folder, ReportFile};
-use super::health::{self, Health};
-use super::hlog::Hlog;
-use super::pools::{self, Pools};
-use super::standing::{Stand, Standings};
-use super::timeline::{self, Timeline};
+use super::folder::{ReportFile, RunFolder};
+use super::health::{self, HealthFile};
+use super::hlog::HlogFile;
+use super::policy_timeseries::{PolicySecond, PolicyTimeseries};
+use super::pools::{self, PoolsFile};
+use super::timeline::{self, TimelineFile};
 use super::{Sink, json, page};
 use crate::event::{Report, RunEvent, RunInfo, record};
 use crate::printable::printable;
@@ -44,41 +44,41 @@ fn names() -> impl Iterator<Item = &'static str> {
 }
 
 /// Writes the folder.
-pub struct Files {
-    folder: Arc<Folder>,
+pub struct RunFiles {
+    folder: Arc<RunFolder>,
     /// Shows before the run that something can be written; the run's begin takes it.
     record: Option<ReportFile>,
-    standings: Standings,
-    open: Option<Open>,
+    standings: PolicyTimeseries,
+    open: Option<OpenFiles>,
 }
 
 /// The files that grow while the run goes on.
-struct Open {
-    timeline: Timeline<ReportFile>,
-    hlog: Hlog<ReportFile>,
-    health: Health<ReportFile>,
+struct OpenFiles {
+    timeline: TimelineFile<ReportFile>,
+    hlog: HlogFile<ReportFile>,
+    health: HealthFile<ReportFile>,
     record: record::RecordWriter<ReportFile>,
-    pools: Option<Pools<ReportFile>>,
-    guards: Option<Guards<ReportFile>>,
+    pools: Option<PoolsFile<ReportFile>>,
+    guards: Option<EndpointsFile<ReportFile>>,
 }
 
-impl Files {
+impl RunFiles {
     /// Claims the folder at `path` for a run's files; what is there may be replaced with `force`.
     ///
     /// # Errors
     /// As [`Folder::claim`].
-    pub fn claim(path: &Path, force: bool) -> io::Result<Arc<Folder>> {
+    pub fn claim(path: &Path, force: bool) -> io::Result<Arc<RunFolder>> {
         let names: Vec<&str> = names().collect();
-        Folder::claim(path, &names, force)
+        RunFolder::claim(path, &names, force)
     }
 
     /// Sees that the folder can be written.
     ///
     /// # Errors
     /// If it cannot be.
-    pub fn open(folder: Arc<Folder>) -> io::Result<Self> {
+    pub fn open(folder: Arc<RunFolder>) -> io::Result<Self> {
         let record = Some(folder.create(record::FILE)?);
-        Ok(Self { folder, record, standings: Standings::default(), open: None })
+        Ok(Self { folder, record, standings: PolicyTimeseries::default(), open: None })
     }
 
     /// The paths of what was written.
@@ -93,22 +93,22 @@ impl Files {
         let plan = &opening.plan;
         let record = self.record.take().map_or_else(|| self.folder.create(record::FILE), Ok);
         let record = record::RecordWriter::new(record.and_then(placed)?)?;
-        let timeline = Timeline::new(file("timeline.csv")?, Arc::clone(plan))?;
-        let hlog = Hlog::new(file("latency.hlog")?, opening.started_at)?;
-        let health = Health::new(file(health::FILE)?, opening)?;
+        let timeline = TimelineFile::new(file("timeline.csv")?, Arc::clone(plan))?;
+        let hlog = HlogFile::new(file("latency.hlog")?, opening.started_at)?;
+        let health = HealthFile::new(file(health::FILE)?, opening)?;
         let (mut pools, mut guards) = (None, None);
-        if Pools::<ReportFile>::wanted(plan) {
-            pools = Some(Pools::new(file(pools::FILE)?, Arc::clone(plan))?);
+        if PoolsFile::<ReportFile>::wanted(plan) {
+            pools = Some(PoolsFile::new(file(pools::FILE)?, Arc::clone(plan))?);
         }
-        if Guards::<ReportFile>::wanted(plan) {
-            guards = Some(Guards::new(file(endpoints::FILE)?, plan)?);
+        if EndpointsFile::<ReportFile>::wanted(plan) {
+            guards = Some(EndpointsFile::new(file(endpoints::FILE)?, plan)?);
         }
-        self.open = Some(Open { timeline, hlog, health, record, pools, guards });
+        self.open = Some(OpenFiles { timeline, hlog, health, record, pools, guards });
         Ok(())
     }
 
     fn write(&mut self, closed: &[CompletedSecond]) -> io::Result<()> {
-        let Some(Open { timeline, hlog, .. }) = &mut self.open else { return Ok(()) };
+        let Some(OpenFiles { timeline, hlog, .. }) = &mut self.open else { return Ok(()) };
         for closed in closed {
             timeline.write(closed)?;
             if closed.window.measured {
@@ -120,8 +120,8 @@ impl Files {
         hlog.flush()
     }
 
-    fn write_standings(&mut self, closed: &[(u64, Stand)]) -> io::Result<()> {
-        let Some(Open { pools, guards, .. }) = &mut self.open else { return Ok(()) };
+    fn write_standings(&mut self, closed: &[(u64, PolicySecond)]) -> io::Result<()> {
+        let Some(OpenFiles { pools, guards, .. }) = &mut self.open else { return Ok(()) };
         if let Some(pools) = pools {
             closed.iter().try_for_each(|(second, stand)| pools.write(*second, stand))?;
             pools.flush()?;
@@ -154,7 +154,7 @@ impl Files {
     }
 }
 
-impl Sink for Files {
+impl Sink for RunFiles {
     fn wants(event: &RunEvent) -> bool {
         matches!(event, RunEvent::SecondsCompleted(_)) || record::RecordEntry::of(event).is_some()
     }

@@ -21,7 +21,7 @@ const MAX_NUMBERED: u32 = 10_000;
 
 /// A folder that no other run writes to.
 #[derive(Debug)]
-pub struct Folder {
+pub struct RunFolder {
     path: PathBuf,
     /// All files are opened relative to it: nobody can exchange it for another. Its lock ends with
     /// the process, however that ends.
@@ -34,7 +34,7 @@ pub struct Folder {
     placed: Mutex<BTreeSet<String>>,
 }
 
-impl Folder {
+impl RunFolder {
     /// Claims the folder at `path`, which is made if need be. With `force` files of these names are
     /// removed.
     ///
@@ -135,7 +135,7 @@ impl Folder {
             opened => opened.map_err(io::Error::from),
         };
         let file = File::from(opened.map_err(|error| self.named(name, &error))?);
-        let raw = Raw { file, folder: Arc::clone(self), name: name.to_owned() };
+        let raw = NamedFile { file, folder: Arc::clone(self), name: name.to_owned() };
         Ok(ReportFile { out: BufWriter::new(raw), temporary: Some(temporary) })
     }
 
@@ -180,16 +180,16 @@ impl Folder {
 /// A file of a run's folder.
 #[derive(Debug)]
 pub struct ReportFile {
-    out: BufWriter<Raw>,
+    out: BufWriter<NamedFile>,
     /// Its name until it is placed.
     temporary: Option<String>,
 }
 
 /// The file itself; its errors name it.
 #[derive(Debug)]
-struct Raw {
+struct NamedFile {
     file: File,
-    folder: Arc<Folder>,
+    folder: Arc<RunFolder>,
     name: String,
 }
 
@@ -201,7 +201,7 @@ impl ReportFile {
     pub fn place(&mut self) -> io::Result<()> {
         self.out.flush()?;
         let Some(temporary) = &self.temporary else { return Ok(()) };
-        let Raw { folder, name, .. } = self.out.get_ref();
+        let NamedFile { folder, name, .. } = self.out.get_ref();
         folder.rename(temporary, name).map_err(|error| folder.named(name, &error))?;
         self.temporary = None;
         Ok(())
@@ -226,7 +226,7 @@ impl Drop for ReportFile {
     }
 }
 
-impl Write for Raw {
+impl Write for NamedFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.file.write(bytes).map_err(|error| self.folder.named(&self.name, &error))
     }
@@ -257,9 +257,9 @@ mod tests {
     fn a_folder_belongs_to_one_run_at_a_time() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("x/y");
-        let folder = Folder::claim(&path, &NAMES, false).unwrap();
+        let folder = RunFolder::claim(&path, &NAMES, false).unwrap();
         for force in [false, true] {
-            let error = Folder::claim(&path, &NAMES, force).unwrap_err();
+            let error = RunFolder::claim(&path, &NAMES, force).unwrap_err();
             assert!(error.to_string().contains("another run"), "{error}");
         }
         let mut output = folder.create("a.csv").unwrap();
@@ -271,9 +271,9 @@ mod tests {
         folder.sweep();
         assert_eq!(names_in(&path), ["a.csv"], "what is unfinished is gone, what is written stays");
         drop((folder, output));
-        let error = Folder::claim(&path, &NAMES, false).unwrap_err();
+        let error = RunFolder::claim(&path, &NAMES, false).unwrap_err();
         assert!(error.to_string().contains("a.csv exists"), "{error}");
-        Folder::claim(&path, &NAMES, true).unwrap().sweep();
+        RunFolder::claim(&path, &NAMES, true).unwrap().sweep();
         assert!(names_in(&path).is_empty(), "a folder that was there stays");
     }
 
@@ -285,8 +285,8 @@ mod tests {
         fs::create_dir(&path).unwrap();
         symlink(&precious, path.join("a.csv")).unwrap();
         symlink(root.path().join("nowhere"), path.join("b.json")).unwrap();
-        assert!(Folder::claim(&path, &NAMES[1..], false).is_err(), "a link that leads nowhere");
-        let folder = Folder::claim(&path, &NAMES, true).unwrap();
+        assert!(RunFolder::claim(&path, &NAMES[1..], false).is_err(), "a link that leads nowhere");
+        let folder = RunFolder::claim(&path, &NAMES, true).unwrap();
         symlink(&precious, path.join("b.json")).unwrap();
         for name in NAMES {
             let mut output = folder.create(name).unwrap();
@@ -299,19 +299,21 @@ mod tests {
         let link = root.path().join("link");
         symlink(&path, &link).unwrap();
         for path in [link.clone(), link.join("")] {
-            let error = Folder::claim(&path, &[], true).unwrap_err();
+            let error = RunFolder::claim(&path, &[], true).unwrap_err();
             assert!(error.to_string().contains("symbolic link"), "{error}");
         }
-        assert!(Folder::claim(&precious, &[], true).unwrap_err().to_string().contains("no folder"));
+        assert!(
+            RunFolder::claim(&precious, &[], true).unwrap_err().to_string().contains("no folder")
+        );
     }
 
     #[test]
     fn folders_of_one_name_are_numbered() {
         let root = tempfile::tempdir().unwrap();
         let first = root.path().join("r/run");
-        let made: Vec<Arc<Folder>> = std::thread::scope(|scope| {
+        let made: Vec<Arc<RunFolder>> = std::thread::scope(|scope| {
             let threads: Vec<_> =
-                (0..8).map(|_| scope.spawn(|| Folder::claim_free(&first).unwrap())).collect();
+                (0..8).map(|_| scope.spawn(|| RunFolder::claim_free(&first).unwrap())).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });
         let paths: BTreeSet<&Path> = made.iter().map(|folder| folder.path()).collect();

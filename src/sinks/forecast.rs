@@ -5,9 +5,9 @@
 
 use std::fmt::Write;
 
-use super::paint::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
+use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, ansi, plain};
 use super::summary::{heading, label};
-use super::table::{Align, Table};
+use super::table::{Align, TextTable};
 use crate::plan::Plan;
 use crate::plan::forecast::needs::OWN_DESCRIPTORS;
 use crate::plan::forecast::{Basis, Forecast, MachineLimits, MachineShortage, WorkloadForecast};
@@ -15,7 +15,7 @@ use crate::units::{show_bytes, show_count, show_duration, show_rate, show_us};
 
 /// What is shown beside the forecast itself.
 #[derive(Clone, Debug)]
-pub struct Outlook<'a> {
+pub struct ForecastContext<'a> {
     /// The plan it is about.
     pub plan: &'a Plan,
     /// What would happen.
@@ -29,7 +29,7 @@ pub struct Outlook<'a> {
 }
 
 /// The whole page, with ANSI colours.
-pub fn render(outlook: &Outlook<'_>) -> String {
+pub fn render(outlook: &ForecastContext<'_>) -> String {
     let mut out = String::new();
     head(&mut out, outlook);
     loads(&mut out, outlook.forecast);
@@ -48,7 +48,7 @@ pub fn render(outlook: &Outlook<'_>) -> String {
     out
 }
 
-fn head(out: &mut String, outlook: &Outlook<'_>) {
+fn head(out: &mut String, outlook: &ForecastContext<'_>) {
     let (plan, forecast) = (outlook.plan, outlook.forecast);
     let (word, style) = if outlook.refused.is_empty() { ("PLAN", GOOD) } else { ("REFUSED", BAD) };
     let (iterations, calls) = forecast.totals();
@@ -142,7 +142,7 @@ fn picture(levels: &[f64], peak: f64) -> String {
 
 fn steps(out: &mut String, forecast: &Forecast) {
     heading(out, "Calls");
-    let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Right]);
+    let mut table = TextTable::new(&[Align::Left, Align::Left, Align::Right, Align::Right]);
     table.head(["step", "workload, archetype", "calls", "per iteration"]);
     for step in &forecast.steps {
         let sign = match step.basis {
@@ -175,7 +175,7 @@ fn feeds(out: &mut String, forecast: &Forecast) {
     }
     heading(out, "Data");
     let mut table =
-        Table::new(&[Align::Left, Align::Left, Align::Right, Align::Right, Align::Left]);
+        TextTable::new(&[Align::Left, Align::Left, Align::Right, Align::Right, Align::Left]);
     table.head(["feed", "workload, archetype", "rows", "taken", ""]);
     for feed in &forecast.feeds {
         let end = match feed.out_s {
@@ -196,7 +196,7 @@ fn feeds(out: &mut String, forecast: &Forecast) {
     table.render(out, 2);
 }
 
-fn machine(out: &mut String, outlook: &Outlook<'_>) {
+fn machine(out: &mut String, outlook: &ForecastContext<'_>) {
     heading(out, "This machine");
     let (expected, most) = (&outlook.forecast.expected, &outlook.forecast.most);
     let limits = outlook.limits;

@@ -5,13 +5,13 @@
 
 use serde_json::{Value, json};
 
-use super::forecast::Outlook;
+use super::forecast::ForecastContext;
 use crate::host::Finding;
 use crate::plan::forecast::needs::PortNeed;
 use crate::plan::forecast::{Basis, MachineNeeds, SeriesForecast, WorkloadForecast};
 
 /// The document of `plan --json`.
-pub fn document(outlook: &Outlook<'_>) -> Value {
+pub fn document(outlook: &ForecastContext<'_>) -> Value {
     let (plan, forecast) = (outlook.plan, outlook.forecast);
     let (iterations, calls) = forecast.totals();
     let feeds = forecast.feeds.iter().map(|feed| {

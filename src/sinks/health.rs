@@ -16,11 +16,11 @@ use crate::stats::{GaugeSample, Monitor, MonitorUnit};
 pub(super) const FILE: &str = "health.csv";
 
 /// Writes the file.
-pub(super) struct Health<W: Write> {
+pub(super) struct HealthFile<W: Write> {
     csv: csv::Writer<W>,
 }
 
-impl<W: Write> Health<W> {
+impl<W: Write> HealthFile<W> {
     /// Begins the file.
     pub(super) fn new(out: W, opening: &RunInfo) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);

@@ -18,11 +18,11 @@ use crate::stats::{Histogram, Latency, Window};
 
 /// Writes the log as seconds are complete.
 #[derive(Debug)]
-pub(super) struct Hlog<W> {
+pub(super) struct HlogFile<W> {
     out: W,
 }
 
-impl<W: Write> Hlog<W> {
+impl<W: Write> HlogFile<W> {
     /// Begins the log.
     pub(super) fn new(mut out: W, started_at: SystemTime) -> io::Result<Self> {
         let mut serializer = V2DeflateSerializer::new();

@@ -6,7 +6,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{addresses, client, failures, health, judged};
+use super::{addresses, client, failures, health, threshold_text};
 use crate::event::Report;
 use crate::plan::Series;
 use crate::printable::printable_lines;
@@ -328,7 +328,7 @@ fn threshold(judgement: &Judgement) -> Value {
         "limit": judgement.threshold.limit, "passed": judgement.passed,
         "at_least": judgement.at_least, "thin": judgement.thin,
         "margin": judgement.margin(), "worst_at_s": judgement.worst_at_s,
-        "bound_reason": judged::bound(judgement),
+        "bound_reason": threshold_text::bound(judgement),
         "without_own_delay": judgement.without_own_delay,
         "stopped_run": judgement.stopped.map(|stopped| json!({
             "at_s": stopped.at_s, "observed_at_end": stopped.observed_at_end,

@@ -5,7 +5,7 @@
 //! file loses nothing; the last event reaches everybody.
 
 mod addresses;
-mod bars;
+mod ansi;
 pub mod checkup;
 mod client;
 pub mod dry_run;
@@ -13,25 +13,25 @@ mod endpoints;
 mod events;
 pub mod exports;
 mod failures;
-mod few;
 pub mod files;
 pub mod folder;
 pub mod forecast;
 pub mod forecast_json;
 mod health;
-mod held;
+mod histogram_text;
 mod hlog;
 pub mod json;
-mod judged;
+mod notice_throttle;
 mod overrides;
 mod page;
-mod paint;
+mod policy_timeseries;
 mod pools;
 pub mod progress;
-mod standing;
+mod resilience_summary;
 mod steps;
 pub mod summary;
 mod table;
+mod threshold_text;
 mod timeline;
 #[cfg(feature = "tui")]
 pub mod tui;

@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use super::files::harmless;
-use super::standing::Stand;
+use super::policy_timeseries::PolicySecond;
 use crate::plan::RunManifest;
 use crate::stats::PoolUse;
 
@@ -32,12 +32,12 @@ const HEADER: [&str; 13] = [
 ];
 
 /// Writes the file.
-pub(super) struct Pools<W: Write> {
+pub(super) struct PoolsFile<W: Write> {
     csv: csv::Writer<W>,
     plan: Arc<RunManifest>,
 }
 
-impl<W: Write> Pools<W> {
+impl<W: Write> PoolsFile<W> {
     /// Whether a plan has such pools.
     pub(super) fn wanted(plan: &RunManifest) -> bool {
         plan.client.pools.iter().any(|(_, shared)| *shared)
@@ -51,7 +51,7 @@ impl<W: Write> Pools<W> {
     }
 
     /// Writes one second.
-    pub(super) fn write(&mut self, second: u64, stand: &Stand) -> io::Result<()> {
+    pub(super) fn write(&mut self, second: u64, stand: &PolicySecond) -> io::Result<()> {
         for ((name, shared), used) in self.plan.client.pools.iter().zip(&stand.pools) {
             if *shared {
                 self.csv.write_record(row(second, name, used))?;

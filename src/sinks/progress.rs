@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::few::Few;
+use super::ansi::plain;
+use super::notice_throttle::NoticeThrottle;
 use super::overrides::OverrideTimeline;
-use super::paint::plain;
 use super::steps::show_quantile;
 use super::{Sink, is_for_screens};
 use crate::event::{GeneratorInfo, RunEvent, RunInfo};
@@ -90,20 +90,20 @@ pub(super) fn users_of(plan: &RunManifest, snapshot: &Snapshot, workload: usize)
 }
 
 /// A line per workload, drawn in place.
-pub struct Bars {
+pub struct ProgressBars {
     lines: MultiProgress,
     drawn: Vec<ProgressBar>,
     opening: Option<Arc<RunInfo>>,
     overrides: OverrideTimeline,
     pulses: Pulses,
-    few: Few,
+    few: NoticeThrottle,
 }
 
-impl Bars {
+impl ProgressBars {
     /// On standard error.
     pub fn new() -> Self {
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
-        let (pulses, few) = (Pulses::default(), Few::default());
+        let (pulses, few) = (Pulses::default(), NoticeThrottle::default());
         let overrides = OverrideTimeline::default();
         Self { lines, drawn: Vec::new(), opening: None, overrides, pulses, few }
     }
@@ -155,13 +155,13 @@ impl Bars {
     }
 }
 
-impl Default for Bars {
+impl Default for ProgressBars {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl Sink for Bars {
+impl Sink for ProgressBars {
     fn wants(event: &RunEvent) -> bool {
         is_for_screens(event)
     }
@@ -194,20 +194,20 @@ impl Sink for Bars {
 }
 
 /// A line every few seconds, for logs.
-pub struct Lines {
+pub struct ProgressLines {
     opening: Option<Arc<RunInfo>>,
     overrides: OverrideTimeline,
     pulses: Pulses,
     seconds: u64,
     every: [u64; 2],
-    few: Few,
+    few: NoticeThrottle,
 }
 
-impl Lines {
+impl ProgressLines {
     /// On standard error; `verbose`: each second, and how the run is made.
     pub fn new(verbose: bool) -> Self {
         let every = if verbose { [1; 2] } else { PLAIN_EVERY };
-        let (pulses, few) = (Pulses::default(), Few::default());
+        let (pulses, few) = (Pulses::default(), NoticeThrottle::default());
         let overrides = OverrideTimeline::default();
         Self { opening: None, overrides, pulses, seconds: 0, every, few }
     }
@@ -263,7 +263,7 @@ impl Lines {
     }
 }
 
-impl Sink for Lines {
+impl Sink for ProgressLines {
     fn wants(event: &RunEvent) -> bool {
         is_for_screens(event)
     }

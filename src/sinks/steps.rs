@@ -3,9 +3,9 @@
 //! `summary` renders it.
 //! Invariant: a row per series of the plan, also for those that were never called.
 
-use super::paint::{BAD, BOLD, DIM, paint, plain};
+use super::ansi::{BAD, BOLD, DIM, ansi, plain};
 use super::summary::{heading, label};
-use super::table::{Align, Table};
+use super::table::{Align, TextTable};
 use crate::event::Report;
 use crate::stats::{Latency, Quantile};
 use crate::units::{show_count, show_duration, show_rate, show_us};
@@ -21,7 +21,7 @@ pub(super) fn render(out: &mut String, report: &Report) {
     heading(out, &format!("Steps  ({} measured{warmup})", show_us(snapshot.measured_ns / 1_000)));
     let mut aligns = [Align::Right; 9];
     aligns[0] = Align::Left;
-    let mut table = Table::new(&aligns);
+    let mut table = TextTable::new(&aligns);
     table.head(["", "calls", "rate", "errors", "service p50", "p95", "p99", "max", "response p99"]);
     let mut group = (usize::MAX, usize::MAX);
     for (index, (series, step)) in plan.steps.iter().zip(&snapshot.measured.steps).enumerate() {
@@ -107,7 +107,7 @@ fn groups(out: &mut String, report: &Report) {
     heading(out, "Groups");
     let mut aligns = [Align::Right; 6];
     aligns[0] = Align::Left;
-    let mut table = Table::new(&aligns);
+    let mut table = TextTable::new(&aligns);
     table.head(["", "times", "p50", "p95", "p99", "max"]);
     for (series, duration) in plan.groups.iter().zip(&measured.groups) {
         let workload = plain(&plan.workloads[series.workload].name);

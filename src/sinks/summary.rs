@@ -7,11 +7,11 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::judged;
-use super::paint::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
+use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, ansi, plain};
 use super::steps::quantile;
-use super::table::{Align, Table};
-use super::{addresses, bars, failures, held, steps};
+use super::table::{Align, TextTable};
+use super::threshold_text;
+use super::{addresses, failures, histogram_text, resilience_summary, steps};
 use crate::event::Report;
 use crate::exit::ExitStatus;
 use crate::stats::{Latency, outcome};
@@ -33,9 +33,9 @@ pub fn render(report: &Report, files: &[PathBuf], is_verbose: bool) -> String {
     failures::render(&mut out, report, is_verbose);
     let measured = &report.snapshot.measured;
     let response = measured.response(|_| true, measured.lost());
-    bars::render(&mut out, &response, &measured.calls());
+    histogram_text::render(&mut out, &response, &measured.calls());
     traffic(&mut out, report);
-    held::render(&mut out, report, !files.is_empty());
+    resilience_summary::render(&mut out, report, !files.is_empty());
     generator(&mut out, report);
     if !files.is_empty() {
         let names: Vec<String> = files.iter().map(|path| path.display().to_string()).collect();
@@ -237,10 +237,10 @@ fn thresholds(out: &mut String, report: &Report) {
         return;
     }
     heading(out, "Thresholds");
-    let mut table = Table::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
+    let mut table = TextTable::new(&[Align::Left, Align::Left, Align::Right, Align::Left]);
     for judgement in &report.judgements {
         let mark = if judgement.passed { paint(GOOD, "✓") } else { paint(BAD, "✗") };
-        let words = judged::words(judgement);
+        let words = threshold_text::words(judgement);
         let note = words.note("  ");
         table.row([mark, plain(&judgement.threshold.rule), words.observed, paint(DIM, &note)]);
     }
@@ -250,7 +250,7 @@ fn thresholds(out: &mut String, report: &Report) {
 fn phases(out: &mut String, report: &Report) {
     heading(out, "Phases");
     let names = ["dns", "connect", "tls", "first byte", "body"];
-    let mut table = Table::new(&[Align::Left, Align::Right, Align::Right, Align::Right]);
+    let mut table = TextTable::new(&[Align::Left, Align::Right, Align::Right, Align::Right]);
     for (name, phase) in names.iter().zip(&report.snapshot.measured.phases) {
         if phase.count() == 0 {
             continue;

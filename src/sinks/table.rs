@@ -2,7 +2,7 @@
 //!
 //! Invariant: a cell is as wide as it looks, not as long as its escape codes make it.
 
-use super::paint::{DIM, paint, width};
+use super::ansi::{DIM, ansi, width};
 
 /// Where a cell's text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,18 +13,18 @@ pub(super) enum Align {
 
 /// A table that is rendered when it is complete.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct TextTable {
     aligns: Vec<Align>,
-    rows: Vec<Row>,
+    rows: Vec<TextRow>,
 }
 
 #[derive(Debug)]
-enum Row {
+enum TextRow {
     Cells(Vec<String>),
     Title(String),
 }
 
-impl Table {
+impl TextTable {
     pub(super) fn new(aligns: &[Align]) -> Self {
         Self { aligns: aligns.to_vec(), rows: Vec::new() }
     }
@@ -34,18 +34,18 @@ impl Table {
     }
 
     pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.rows.push(Row::Cells(cells.into()));
+        self.rows.push(TextRow::Cells(cells.into()));
     }
 
     /// A line of its own that no column is fitted to.
     pub(super) fn title(&mut self, text: String) {
-        self.rows.push(Row::Title(text));
+        self.rows.push(TextRow::Title(text));
     }
 
     pub(super) fn render(&self, out: &mut String, indent: usize) {
         let mut widths = vec![0; self.aligns.len()];
         for row in &self.rows {
-            if let Row::Cells(cells) = row {
+            if let TextRow::Cells(cells) = row {
                 for (widest, cell) in widths.iter_mut().zip(cells) {
                     *widest = width(cell).max(*widest);
                 }
@@ -54,8 +54,8 @@ impl Table {
         for row in &self.rows {
             let mut line = " ".repeat(indent);
             match row {
-                Row::Title(text) => line.push_str(text),
-                Row::Cells(cells) => {
+                TextRow::Title(text) => line.push_str(text),
+                TextRow::Cells(cells) => {
                     for ((cell, widest), align) in cells.iter().zip(&widths).zip(&self.aligns) {
                         let fill = " ".repeat(widest - width(cell));
                         match align {

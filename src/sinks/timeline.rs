@@ -12,7 +12,7 @@ use crate::stats::delta::StepWindow;
 use crate::stats::{CompletedSecond, Latency, Quantile};
 
 /// Writes `timeline.csv`.
-pub(super) struct Timeline<W: Write> {
+pub(super) struct TimelineFile<W: Write> {
     csv: csv::Writer<W>,
     plan: Arc<RunManifest>,
 }
@@ -47,7 +47,7 @@ const HEADER: [&str; 27] = [
     "blocked_p95_us",
 ];
 
-impl<W: Write> Timeline<W> {
+impl<W: Write> TimelineFile<W> {
     /// Begins the file.
     pub(super) fn new(out: W, plan: Arc<RunManifest>) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);

@@ -8,8 +8,8 @@ use std::fmt::Write;
 
 use crate::event::Report;
 use crate::exit::ExitStatus;
-use crate::sinks::judged;
-use crate::sinks::paint::plain;
+use crate::sinks::ansi::plain;
+use crate::sinks::threshold_text;
 use crate::verdict::trust::TrustLevel;
 
 pub(super) fn render(report: &Report) -> String {
@@ -25,11 +25,11 @@ pub(super) fn render(report: &Report) -> String {
         _ => "error",
     };
     for judgement in report.judgements.iter().filter(|judgement| !judgement.passed) {
-        let words = judged::words(judgement);
+        let words = threshold_text::words(judgement);
         let (rule, seen, note) = (&judgement.threshold.rule, &words.observed, words.note(", "));
         let note = if note.is_empty() { note } else { format!(", {note}") };
         let title = format!("{scenario}: threshold failed");
-        let limit = judged::limit(judgement);
+        let limit = threshold_text::limit(judgement);
         say(level, &title, &format!("{rule}: observed {seen}, limit {limit}{note}"));
     }
     for reason in &report.trust.reasons {
@@ -47,7 +47,7 @@ pub(super) fn render(report: &Report) -> String {
     for why in &report.broken {
         say("error", &format!("{scenario}: not carried out"), why);
     }
-    let verdict = judged::verdict(report);
+    let verdict = threshold_text::verdict(report);
     let code = report.status.code();
     let level = match report.status {
         ExitStatus::Pass if report.trust.level == TrustLevel::Yes => "notice",

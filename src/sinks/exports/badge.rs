@@ -6,9 +6,9 @@ use maud::html;
 
 use crate::event::Report;
 use crate::exit::ExitStatus;
-use crate::sinks::judged;
-use crate::sinks::paint::plain;
+use crate::sinks::ansi::plain;
 use crate::sinks::steps::quantile;
+use crate::sinks::threshold_text;
 
 /// What a character takes at 11 px in the fonts that badges are set in, roughly.
 const CHAR: f64 = 6.6;
@@ -16,7 +16,7 @@ const CHAR: f64 = 6.6;
 pub(super) fn render(report: &Report) -> String {
     let measured = &report.snapshot.measured;
     let response = measured.response(|_| true, measured.lost());
-    let verdict = judged::verdict(report);
+    let verdict = threshold_text::verdict(report);
     let value = match report.status {
         ExitStatus::Pass | ExitStatus::Fail => {
             format!("{verdict} · p95 {}", quantile(&response, 0.95))

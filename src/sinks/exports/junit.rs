@@ -10,8 +10,8 @@ use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, 
 
 use crate::event::Report;
 use crate::exit::ExitStatus;
-use crate::sinks::judged;
-use crate::sinks::paint::plain;
+use crate::sinks::ansi::plain;
+use crate::sinks::threshold_text;
 use crate::units::show_count;
 use crate::verdict::Judgement;
 use crate::verdict::threshold::Metric;
@@ -81,8 +81,9 @@ fn run(report: &Report, took: Duration) -> TestSuite {
 
 fn thresholds(report: &Report) -> TestSuite {
     let values = |judgement: &Judgement| {
-        let words = judged::words(judgement);
-        let (observed, note, limit) = (&words.observed, words.note(", "), judged::limit(judgement));
+        let words = threshold_text::words(judgement);
+        let (observed, note, limit) =
+            (&words.observed, words.note(", "), threshold_text::limit(judgement));
         let note = if note.is_empty() { note } else { format!(" ({note})") };
         plain(&format!("observed {observed}, limit {limit}{note}"))
     };

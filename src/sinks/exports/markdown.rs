@@ -5,9 +5,9 @@
 use std::fmt::Write;
 
 use crate::event::Report;
-use crate::sinks::judged;
-use crate::sinks::paint::plain;
+use crate::sinks::ansi::plain;
 use crate::sinks::steps::{lost_note, quantile, show_quantile};
+use crate::sinks::threshold_text;
 use crate::stats::outcome;
 use crate::units::{show_count, show_duration, show_rate, show_us};
 
@@ -32,7 +32,7 @@ pub(super) fn not_carried_out(scenario: &str, why: &str) -> String {
 
 fn head(out: &mut String, report: &Report) {
     let plan = &report.info.plan;
-    let verdict = judged::verdict(report);
+    let verdict = threshold_text::verdict(report);
     let mark = match report.status.code() {
         // Nothing was judged: nothing is good.
         0 if report.judgements.is_empty() => "☑️",
@@ -69,7 +69,7 @@ fn thresholds(out: &mut String, report: &Report) {
     let _ = writeln!(out, "\n| | threshold | observed | margin |\n|---|---|--:|---|");
     for judgement in &report.judgements {
         let mark = if judgement.passed { "✅" } else { "❌" };
-        let words = judged::words(judgement);
+        let words = threshold_text::words(judgement);
         let rule = text(&judgement.threshold.rule);
         let (observed, note) = (&words.observed, text(&words.note("; ")));
         let _ = writeln!(out, "| {mark} | {rule} | {observed} | {note} |");

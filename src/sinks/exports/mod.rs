@@ -26,7 +26,7 @@ use crate::redact;
 
 /// A form of report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ReportFormat {
     /// `report.html`.
     Html,
     /// `summary.json`.
@@ -43,7 +43,7 @@ pub enum Form {
     Github,
 }
 
-impl Form {
+impl ReportFormat {
     /// All of them: name, and the ending of a file that means it.
     const ALL: [(&'static str, &'static str, Self); 7] = [
         ("html", "html", Self::Html),
@@ -79,21 +79,21 @@ impl Form {
 
 /// A report that was asked for: its form, and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Export {
+pub struct ExportTarget {
     /// What it looks like.
-    pub form: Form,
+    pub form: ReportFormat,
     /// A file; none: a standard stream.
     pub path: Option<PathBuf>,
 }
 
-impl FromStr for Export {
+impl FromStr for ExportTarget {
     type Err = String;
 
     /// `FILE.ext`, `FORM:FILE`, `FORM:-`, `github`.
     fn from_str(text: &str) -> Result<Self, String> {
-        let of_name = |name: &str| Form::ALL.into_iter().find(|(known, ..)| *known == name);
+        let of_name = |name: &str| ReportFormat::ALL.into_iter().find(|(known, ..)| *known == name);
         let expected = || {
-            let names = Form::ALL.map(|(name, ..)| name).join(", ");
+            let names = ReportFormat::ALL.map(|(name, ..)| name).join(", ");
             format!(
                 "expected a file that ends in .html, .json, .csv, .xml, .md or .svg, FORM:FILE, or \
                  FORM:- for standard output; FORM is one of {names}"
@@ -103,7 +103,7 @@ impl FromStr for Export {
             && !name.contains(['/', '.'])
         {
             let Some((_, _, form)) = of_name(name) else {
-                let near = nearest(name, Form::ALL.map(|(name, ..)| name));
+                let near = nearest(name, ReportFormat::ALL.map(|(name, ..)| name));
                 let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
                 return Err(format!("there is no form `{name}`: {}{near}", expected()));
             };
@@ -113,11 +113,11 @@ impl FromStr for Export {
             return Ok(Self { form, path: (place != "-").then(|| PathBuf::from(place)) });
         }
         if text == "github" {
-            return Ok(Self { form: Form::Github, path: None });
+            return Ok(Self { form: ReportFormat::Github, path: None });
         }
         let path = PathBuf::from(text);
         let ending = path.extension().and_then(|ending| ending.to_str()).unwrap_or("");
-        let known = Form::ALL.into_iter().find(|(_, known, _)| *known == ending);
+        let known = ReportFormat::ALL.into_iter().find(|(_, known, _)| *known == ending);
         match known.filter(|_| !ending.is_empty()) {
             Some((.., form)) => Ok(Self { form, path: Some(path) }),
             None => Err(format!("`{text}` does not say what it is to be: {}", expected())),
@@ -125,28 +125,28 @@ impl FromStr for Export {
     }
 }
 
-impl Export {
+impl ExportTarget {
     /// Whether standard output is taken by it.
     pub fn takes_output(&self) -> bool {
-        self.path.is_none() && self.form != Form::Github
+        self.path.is_none() && self.form != ReportFormat::Github
     }
 }
 
 /// Writes what was asked for, when the run is over.
 #[derive(Debug)]
 pub struct Exports {
-    wanted: Vec<(Form, ExportFile)>,
-    streams: Streams,
+    wanted: Vec<(ReportFormat, ExportFile)>,
+    streams: StreamExports,
 }
 
 /// What goes to standard streams. It waits until no screen has the terminal any more: on that of a
 /// dashboard it would be gone with it; and until it is known whether all files could be written.
 #[derive(Clone, Debug, Default)]
-pub struct Streams(Arc<Mutex<Waiting>>);
+pub struct StreamExports(Arc<Mutex<PendingExport>>);
 
 #[derive(Debug, Default)]
-struct Waiting {
-    forms: Vec<Form>,
+struct PendingExport {
+    forms: Vec<ReportFormat>,
     report: Option<Arc<Report>>,
 }
 
@@ -155,10 +155,10 @@ impl Exports {
     ///
     /// # Errors
     /// When a file cannot be made; the text says which.
-    pub fn open(wanted: &[Export]) -> io::Result<Self> {
-        let streams = Streams::default();
+    pub fn open(wanted: &[ExportTarget]) -> io::Result<Self> {
+        let streams = StreamExports::default();
         let mut files = Vec::new();
-        for Export { form, path } in wanted {
+        for ExportTarget { form, path } in wanted {
             match path {
                 None => streams.lock().forms.push(*form),
                 Some(path) => files.push((*form, ExportFile::open(path, files.len())?)),
@@ -168,7 +168,7 @@ impl Exports {
     }
 
     /// What will go to standard streams.
-    pub fn streams(&self) -> Streams {
+    pub fn streams(&self) -> StreamExports {
         self.streams.clone()
     }
 }
@@ -191,8 +191,8 @@ impl Sink for Exports {
     }
 }
 
-impl Streams {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+impl StreamExports {
+    fn lock(&self) -> MutexGuard<'_, PendingExport> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -201,7 +201,7 @@ impl Streams {
     /// # Errors
     /// When a stream cannot be written.
     pub fn write(&self, failed: Option<String>) -> io::Result<()> {
-        let Waiting { forms, report } = std::mem::take(&mut *self.lock());
+        let PendingExport { forms, report } = std::mem::take(&mut *self.lock());
         let Some(report) = report else { return Ok(()) };
         let report = failed.map_or_else(|| Report::clone(&report), |why| report.unwritten(why));
         for form in forms {
@@ -218,9 +218,9 @@ impl Streams {
 }
 
 /// Writes a form to its standard stream.
-fn write_stream(form: Form, text: &str) -> io::Result<()> {
+fn write_stream(form: ReportFormat, text: &str) -> io::Result<()> {
     // A runner reads annotations from either stream; this one is for remarks.
-    if form == Form::Github {
+    if form == ReportFormat::Github {
         return io::stderr().write_all(text.as_bytes());
     }
     let mut out = io::stdout().lock();
@@ -240,10 +240,10 @@ mod tests {
     fn each_is_written_whatever_becomes_of_the_others() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("junit.xml");
-        let file = |form, path: &str| Export { form, path: Some(PathBuf::from(path)) };
-        let full = file(Form::Html, "/dev/full");
-        let stream = Export { form: Form::Github, path: None };
-        let wanted = [full, file(Form::Junit, path.to_str().unwrap()), stream];
+        let file = |form, path: &str| ExportTarget { form, path: Some(PathBuf::from(path)) };
+        let full = file(ReportFormat::Html, "/dev/full");
+        let stream = ExportTarget { form: ReportFormat::Github, path: None };
+        let wanted = [full, file(ReportFormat::Junit, path.to_str().unwrap()), stream];
         let mut exports = Exports::open(&wanted).unwrap();
         let streams = exports.streams();
         let ended = RunEvent::Ended(Arc::new(made_up(3, "shop")));
@@ -252,20 +252,21 @@ mod tests {
         assert!(std::fs::read_to_string(path).unwrap().contains("</testsuites>"));
         // A screen may still have the terminal.
         let waiting = streams.lock();
-        assert!(waiting.forms == [Form::Github] && waiting.report.is_some());
+        assert!(waiting.forms == [ReportFormat::Github] && waiting.report.is_some());
     }
 
     #[test]
     fn words_say_form_and_place() {
-        let export = |form, path: Option<&str>| Ok(Export { form, path: path.map(PathBuf::from) });
+        let export =
+            |form, path: Option<&str>| Ok(ExportTarget { form, path: path.map(PathBuf::from) });
         for (text, expected) in [
-            ("out/junit.xml", export(Form::Junit, Some("out/junit.xml"))),
-            ("a.md", export(Form::Markdown, Some("a.md"))),
-            ("badge.svg", export(Form::Badge, Some("badge.svg"))),
-            ("markdown:-", export(Form::Markdown, None)),
-            ("junit:/tmp/x", export(Form::Junit, Some("/tmp/x"))),
-            ("github", export(Form::Github, None)),
-            ("./a:b.json", export(Form::Json, Some("./a:b.json"))),
+            ("out/junit.xml", export(ReportFormat::Junit, Some("out/junit.xml"))),
+            ("a.md", export(ReportFormat::Markdown, Some("a.md"))),
+            ("badge.svg", export(ReportFormat::Badge, Some("badge.svg"))),
+            ("markdown:-", export(ReportFormat::Markdown, None)),
+            ("junit:/tmp/x", export(ReportFormat::Junit, Some("/tmp/x"))),
+            ("github", export(ReportFormat::Github, None)),
+            ("./a:b.json", export(ReportFormat::Json, Some("./a:b.json"))),
         ] {
             assert_eq!(text.parse(), expected, "{text}");
         }
@@ -276,7 +277,7 @@ mod tests {
             ("json:", "`json:` names no file"),
             ("", "`` does not say"),
         ] {
-            let error = text.parse::<Export>().unwrap_err();
+            let error = text.parse::<ExportTarget>().unwrap_err();
             assert!(error.contains(says) && error.contains("expected a file"), "{error}");
         }
     }

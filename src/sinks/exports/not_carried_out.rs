@@ -11,12 +11,12 @@ use quick_junit::{NonSuccessKind, Report as Document, TestCase, TestCaseStatus, 
 use serde_json::json;
 
 use super::export_file::ExportFile;
-use super::{Export, Form, annotations, badge, markdown};
+use super::{ExportTarget, ReportFormat, annotations, badge, markdown};
 use crate::exit::ExitStatus;
 use crate::printable::printable_lines;
 use crate::redact::{self, Redactor, SensitiveNames};
+use crate::sinks::ansi::plain;
 use crate::sinks::page;
-use crate::sinks::paint::plain;
 
 /// A run that was not carried out.
 #[derive(Clone, Debug)]
@@ -43,9 +43,9 @@ impl NotCarriedOut {
     ///
     /// # Errors
     /// The first place that cannot be written; the text names it.
-    pub fn write(&self, exports: &[Export]) -> io::Result<()> {
+    pub fn write(&self, exports: &[ExportTarget]) -> io::Result<()> {
         let mut result = Ok(());
-        for (number, Export { form, path }) in exports.iter().enumerate() {
+        for (number, ExportTarget { form, path }) in exports.iter().enumerate() {
             let written = self.render(*form).and_then(|text| match (path, text) {
                 (Some(path), Some(text)) => ExportFile::open(path, number)?.write(text.as_bytes()),
                 (Some(path), None) => remove(path),
@@ -58,16 +58,16 @@ impl NotCarriedOut {
     }
 
     /// The text of a form; `None` where the form has no place for it.
-    fn render(&self, form: Form) -> io::Result<Option<String>> {
+    fn render(&self, form: ReportFormat) -> io::Result<Option<String>> {
         let lines = self.lines();
         let text = match form {
-            Form::Csv => return Ok(None),
-            Form::Html => page::not_carried_out(&self.scenario, self.ending.code(), &lines),
-            Form::Json => format!("{:#}\n", self.document()),
-            Form::Junit => self.junit(&lines)?,
-            Form::Markdown => markdown::not_carried_out(&self.scenario, &lines.join("; ")),
-            Form::Badge => badge::not_carried_out(&self.scenario),
-            Form::Github => annotations::not_carried_out(&self.scenario, &lines.join("; ")),
+            ReportFormat::Csv => return Ok(None),
+            ReportFormat::Html => page::not_carried_out(&self.scenario, self.ending.code(), &lines),
+            ReportFormat::Json => format!("{:#}\n", self.document()),
+            ReportFormat::Junit => self.junit(&lines)?,
+            ReportFormat::Markdown => markdown::not_carried_out(&self.scenario, &lines.join("; ")),
+            ReportFormat::Badge => badge::not_carried_out(&self.scenario),
+            ReportFormat::Github => annotations::not_carried_out(&self.scenario, &lines.join("; ")),
         };
         Ok(Some(text))
     }
@@ -119,18 +119,21 @@ mod tests {
         let why = "step `a`: <b> http://u:pw@h/ 5%\n\n::error::x";
         let run = NotCarriedOut::new("s<i>", why, ExitStatus::Broken);
         for (form, parts) in [
-            (Form::Json, &["\"exit_code\": 1", "\"verdict\": null", "step `a`: <b>"][..]),
-            (Form::Junit, &["errors=\"1\"", "name=\"carried out\"", "&lt;b&gt;"]),
-            (Form::Markdown, &["not carried out", "&lt;b&gt;"]),
-            (Form::Badge, &["not carried out", "s&lt;i&gt;"]),
-            (Form::Github, &["::error title=s<i>%3A not carried out::step `a`", "5%25; ::error"]),
-            (Form::Html, &["not carried out", "&lt;b&gt;", "Content-Security-Policy"]),
+            (ReportFormat::Json, &["\"exit_code\": 1", "\"verdict\": null", "step `a`: <b>"][..]),
+            (ReportFormat::Junit, &["errors=\"1\"", "name=\"carried out\"", "&lt;b&gt;"]),
+            (ReportFormat::Markdown, &["not carried out", "&lt;b&gt;"]),
+            (ReportFormat::Badge, &["not carried out", "s&lt;i&gt;"]),
+            (
+                ReportFormat::Github,
+                &["::error title=s<i>%3A not carried out::step `a`", "5%25; ::error"],
+            ),
+            (ReportFormat::Html, &["not carried out", "&lt;b&gt;", "Content-Security-Policy"]),
         ] {
             let text = run.render(form).unwrap().unwrap();
             assert!(parts.iter().all(|part| text.contains(part)), "{form:?}: {text}");
             assert!(!text.contains("u:pw"), "{form:?}: {text}");
         }
-        assert_eq!(run.render(Form::Github).unwrap().unwrap().lines().count(), 1);
-        assert_eq!(run.render(Form::Csv).unwrap(), None);
+        assert_eq!(run.render(ReportFormat::Github).unwrap().unwrap().lines().count(), 1);
+        assert_eq!(run.render(ReportFormat::Csv).unwrap(), None);
     }
 }

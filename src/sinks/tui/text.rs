@@ -6,11 +6,11 @@
 
 use ratatui::text::Span;
 
-use crate::sinks::paint;
+use crate::sinks::ansi;
 
 /// A text without control characters, secrets, and marks that are not seen but change what is.
 pub(super) fn clean(text: &str) -> String {
-    paint::plain(text)
+    ansi::plain(text)
 }
 
 /// How many columns a text takes.

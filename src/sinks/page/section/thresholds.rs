@@ -7,7 +7,7 @@ use maud::{Markup, html};
 use super::super::View;
 use super::super::chart::tenth;
 use super::super::words::Say;
-use crate::sinks::judged::{self, in_unit};
+use crate::sinks::threshold_text::{self, in_unit};
 use crate::verdict::Judgement;
 
 pub fn render(view: &View<'_>) -> Markup {
@@ -34,7 +34,7 @@ fn row(one: &Judgement, goes_on: bool) -> Markup {
         true => ("good", "✓", "holds"),
         false => ("bad", "✗", "does not hold"),
     };
-    let words = judged::words(one);
+    let words = threshold_text::words(one);
     let observed = if waits { "–" } else { words.observed.as_str() };
     html! {
         tr {

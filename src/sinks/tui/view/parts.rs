@@ -10,8 +10,8 @@ use ratatui::text::{Line, Span};
 use super::Look;
 use crate::event::Report;
 use crate::sinks::failures::kind;
-use crate::sinks::judged;
 use crate::sinks::steps::show_quantile;
+use crate::sinks::threshold_text;
 use crate::sinks::tui::pen::span;
 use crate::sinks::tui::ranking::quantile;
 use crate::sinks::tui::table::{Cell, Table};
@@ -93,7 +93,7 @@ pub(super) fn threshold(judgement: &Judgement, theme: Theme) -> [Cell; 4] {
         (Some(_), true) => ("✓", theme.good()),
         (Some(_), false) => ("✗", theme.bad()),
     };
-    let words = judged::words(judgement);
+    let words = threshold_text::words(judgement);
     let nothing = judgement.observed.is_none();
     let note = words.note("  ");
     let observed = if nothing { "nothing yet".to_owned() } else { words.observed };

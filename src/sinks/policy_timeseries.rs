@@ -14,26 +14,26 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// A second of some shards.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stand {
+pub(super) struct PolicySecond {
     pub(super) pools: Vec<PoolUse>,
     pub(super) guarded: ResilienceSnapshot,
 }
 
 /// Seconds that are not complete yet.
 #[derive(Debug, Default)]
-pub(super) struct Standings {
+pub(super) struct PolicyTimeseries {
     /// By second and shard.
-    open: BTreeMap<u64, BTreeMap<usize, Stand>>,
+    open: BTreeMap<u64, BTreeMap<usize, PolicySecond>>,
     /// As each shard stood last in the seconds that are complete.
-    shards: BTreeMap<usize, Stand>,
+    shards: BTreeMap<usize, PolicySecond>,
     newest: u64,
     /// The first second that is not complete.
     next: u64,
 }
 
-impl Standings {
+impl PolicyTimeseries {
     /// Takes in a delta; the seconds that it completes, oldest first.
-    pub(super) fn absorb(&mut self, delta: &Delta) -> Vec<(u64, Stand)> {
+    pub(super) fn absorb(&mut self, delta: &Delta) -> Vec<(u64, PolicySecond)> {
         // A shard sheds when a second is over, but for the last time.
         let over = u64::from(!delta.last);
         let second = (delta.gauges.elapsed_ns / SECOND_NS).saturating_sub(over);
@@ -53,14 +53,14 @@ impl Standings {
     }
 
     /// All that are left, at the end of the run.
-    pub(super) fn finish(&mut self) -> Vec<(u64, Stand)> {
+    pub(super) fn finish(&mut self) -> Vec<(u64, PolicySecond)> {
         let all = std::mem::take(&mut self.open);
         all.into_iter().map(|(second, shards)| (second, self.close(second, shards))).collect()
     }
 
-    fn close(&mut self, second: u64, shards: BTreeMap<usize, Stand>) -> Stand {
+    fn close(&mut self, second: u64, shards: BTreeMap<usize, PolicySecond>) -> PolicySecond {
         self.next = second + 1;
-        let mut sum = Stand::default();
+        let mut sum = PolicySecond::default();
         // Those that said nothing first: how a breaker stands is what was seen last.
         let silent = self.shards.iter().filter(|(shard, _)| !shards.contains_key(shard));
         silent.for_each(|(_, stand)| sum.add(stand));
@@ -72,7 +72,7 @@ impl Standings {
     }
 }
 
-impl Stand {
+impl PolicySecond {
     fn then(&mut self, delta: &Delta) {
         self.pools.resize(delta.pools.len().max(self.pools.len()), PoolUse::default());
         self.pools.iter_mut().zip(&delta.pools).for_each(|(mine, later)| mine.then(later));
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn seconds_are_sums_and_who_has_ended_still_stands() {
-        let mut standings = Standings::default();
+        let mut standings = PolicyTimeseries::default();
         let mut rows = Vec::new();
         for one in [
             delta(0, 1_000, 3, 5, false),
@@ -131,7 +131,7 @@ mod tests {
         }
         assert!(rows.is_empty(), "no second is complete so early");
         rows.extend(standings.finish());
-        let seen = |(second, stand): &(u64, Stand)| {
+        let seen = |(second, stand): &(u64, PolicySecond)| {
             let (pool, breaker) = (&stand.pools[0], &stand.guarded.breakers[0]);
             (*second, pool.size, pool.leases, breaker.refused)
         };
@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn nothing_grows_and_what_is_late_is_not_lost() {
-        let mut standings = Standings::default();
+        let mut standings = PolicyTimeseries::default();
         let (mut rows, mut leases) = (Vec::new(), 0);
         for second in 1..100 {
             rows.extend(standings.absorb(&delta(0, second * 1_000, 1, 1, false)));

@@ -10,7 +10,7 @@ use crate::verdict::judge::StoppedRun;
 use crate::verdict::threshold::{Metric, MetricTime};
 
 /// Its parts in words.
-pub(super) struct Judged {
+pub(super) struct ThresholdText {
     /// What was observed, or that there was nothing.
     pub(super) observed: String,
     /// How far from its limit; empty where that says nothing.
@@ -20,7 +20,7 @@ pub(super) struct Judged {
     pub(super) remark: String,
 }
 
-impl Judged {
+impl ThresholdText {
     /// Margin and remark, as far as there are any.
     pub(super) fn note(&self, between: &str) -> String {
         let parts = [&self.margin, &self.remark].map(String::as_str);
@@ -37,7 +37,7 @@ pub(super) fn verdict(report: &Report) -> &'static str {
 }
 
 /// A judgement in words.
-pub(super) fn words(judgement: &Judgement) -> Judged {
+pub(super) fn words(judgement: &Judgement) -> ThresholdText {
     let observed = judgement.observed.map_or("nothing to judge".to_owned(), |value| {
         let bound = if judgement.at_least { "≥ " } else { "" };
         if judgement.is_unknown() {
@@ -54,7 +54,7 @@ pub(super) fn words(judgement: &Judgement) -> Judged {
     let thin = judgement.thin.then(|| "~ few calls: it may move".to_owned());
     let parts = [stopped(judgement), bound(judgement), window, thin, without_own_delay(judgement)];
     let remark = parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
-    Judged { observed, margin, remark }
+    ThresholdText { observed, margin, remark }
 }
 
 /// When a rule stopped the run, and what was observed at the end.

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::paint::{BAD, BOLD, DIM, paint};
+use super::ansi::{BAD, BOLD, DIM, ansi};
 use crate::stats::{Calls, Latency, Untimed};
 use crate::units::{show_count, show_us};
 
@@ -129,7 +129,7 @@ mod tests {
         let calls = Calls { timeout: 5, unfinished: 2, muted: 9, ..Calls::default() };
         let mut out = String::new();
         render(&mut out, &latency, &calls);
-        let shown = crate::sinks::paint::plain(&anstream::adapter::strip_str(&out).to_string());
+        let shown = crate::sinks::ansi::plain(&anstream::adapter::strip_str(&out).to_string());
         for row in ["timeout", "cut", "no response", "suppressed", "not made", "dropped", "muted"] {
             assert!(shown.contains(row), "{row}: {shown}");
         }

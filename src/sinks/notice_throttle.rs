@@ -4,7 +4,7 @@
 //! Invariant: a breaker that flaps takes no more than [`FEW`] lines and a count from a screen in
 //! a second, and what is not shown is counted.
 
-use super::paint::plain;
+use super::ansi::plain;
 use crate::stats::StateChanges;
 use crate::units::show_count;
 
@@ -13,12 +13,12 @@ const FEW: usize = 5;
 
 /// What was shown of this second, and what was not.
 #[derive(Debug, Default)]
-pub(super) struct Few {
+pub(super) struct NoticeThrottle {
     shown: usize,
     hidden: u64,
 }
 
-impl Few {
+impl NoticeThrottle {
     /// The lines that are shown of these.
     pub(super) fn take(&mut self, notices: &StateChanges) -> Vec<String> {
         let room = FEW - self.shown;
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn five_are_shown_and_the_rest_is_counted() {
-        let mut few = Few::default();
+        let mut few = NoticeThrottle::default();
         assert_eq!(few.take(&notices(1, 0)), ["endpoint 0: closed\u{fffd} → open (why)"]);
         assert_eq!(few.take(&notices(3, 0)).len(), 3);
         assert_eq!(few.take(&notices(3, 0)).len(), 1);

@@ -5,9 +5,9 @@
 
 use std::fmt::Write;
 
+use super::ansi::{plain, width};
 use super::client;
 use super::events;
-use super::paint::{plain, width};
 use super::steps::quantile;
 use super::summary::label;
 use crate::event::Report;
