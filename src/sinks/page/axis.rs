@@ -16,7 +16,7 @@ pub const FEW: usize = 500;
 
 /// The axis of a run, cut into columns.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Axis {
+pub struct TimeAxis {
     /// How long it is, in whole points.
     pub seconds: u32,
     /// How many columns; the last one may reach beyond the end.
@@ -29,7 +29,7 @@ pub struct Axis {
     pub warmup_s: f64,
 }
 
-impl Axis {
+impl TimeAxis {
     /// Of a run, in at most so many columns.
     pub fn of(report: &Report, most: usize) -> Self {
         let timeline = &report.timeline;
@@ -149,16 +149,16 @@ mod tests {
     use super::super::tests::made_up;
     use super::*;
 
-    fn axis(seconds: u32, step_s: u32) -> Axis {
+    fn axis(seconds: u32, step_s: u32) -> TimeAxis {
         let columns = seconds.div_ceil(step_s) as usize;
-        Axis { seconds, columns, step_s, width_s: 1, warmup_s: 0.0 }
+        TimeAxis { seconds, columns, step_s, width_s: 1, warmup_s: 0.0 }
     }
 
     #[test]
     fn how_a_second_ended_stands_where_its_calls_are() {
         let report = made_up(7, "seconds");
         for most in [1_000, 3] {
-            let axis = Axis::of(&report, most);
+            let axis = TimeAxis::of(&report, most);
             let seconds = f64::from(axis.step_s);
             let points = axis.rates(&report, |point| u64::from(point.second / axis.step_s));
             let moments = axis.most(&report, |moment| Some(f64::from(moment.second)));
@@ -177,7 +177,7 @@ mod tests {
         let mut snapshot = (*report.snapshot).clone();
         snapshot.elapsed_ns = 6_500_000_000;
         report.snapshot = std::sync::Arc::new(snapshot);
-        let rates = Axis::of(&report, 1_000).rates(&report, |_| 10);
+        let rates = TimeAxis::of(&report, 1_000).rates(&report, |_| 10);
         assert_eq!(rates[5..7], [Some(10.0), Some(20.0)]);
     }
 

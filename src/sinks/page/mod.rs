@@ -20,8 +20,8 @@ use sha2::{Digest, Sha256};
 use crate::event::Report;
 use crate::plan::RunManifest;
 use crate::stats::{Latency, Snapshot};
-use axis::Axis;
-use words::Say;
+use axis::TimeAxis;
+use words::HtmlText;
 pub use words::short;
 
 /// The look of every page.
@@ -30,20 +30,20 @@ pub const STYLE: &str = include_str!("style.css");
 pub const SCRIPT: &str = include_str!("script.js");
 
 /// A Report with what several sections need of it.
-struct View<'a> {
+struct PageView<'a> {
     report: &'a Report,
     plan: &'a RunManifest,
     snapshot: &'a Snapshot,
     /// The axis of large charts.
-    axis: Axis,
+    axis: TimeAxis,
     /// That of small ones.
-    coarse: Axis,
+    coarse: TimeAxis,
     response: Latency,
     service: Latency,
 }
 
 /// A part of a page: its name in links, its title, and what it shows, which may be nothing.
-type Section = (&'static str, &'static str, fn(&View<'_>) -> Markup);
+type Section = (&'static str, &'static str, fn(&PageView<'_>) -> Markup);
 
 /// All of them, in the order in which people ask.
 const SECTIONS: [Section; 14] = [
@@ -63,15 +63,15 @@ const SECTIONS: [Section; 14] = [
     ("scenario", "Scenario and machine", section::scenario::render),
 ];
 
-impl<'a> View<'a> {
+impl<'a> PageView<'a> {
     fn of(report: &'a Report) -> Self {
         let measured = &report.snapshot.measured;
         Self {
             report,
             plan: &report.info.plan,
             snapshot: &report.snapshot,
-            axis: Axis::of(report, axis::COLUMNS),
-            coarse: Axis::of(report, axis::FEW),
+            axis: TimeAxis::of(report, axis::COLUMNS),
+            coarse: TimeAxis::of(report, axis::FEW),
             response: measured.response(|_| true, measured.lost()),
             service: measured.service(|_| true),
         }
@@ -80,7 +80,7 @@ impl<'a> View<'a> {
 
 /// A section as it came out.
 #[derive(Debug)]
-pub struct Part {
+pub struct RenderedSection {
     /// Its name in links.
     pub id: &'static str,
     /// Its title.
@@ -107,9 +107,9 @@ pub fn not_carried_out(scenario: &str, exit_code: u8, why: &[&str]) -> String {
     let title = format!("not carried out · {}", short(scenario));
     let inner = html! {
         p { "Exit code " (exit_code) ". The run was not carried out:" }
-        pre { (words::Lines(&why.join("\n"))) }
+        pre { (words::HtmlLines(&why.join("\n"))) }
     };
-    let part = Part { id: "verdict", title: "Verdict", inner: Some(inner) };
+    let part = RenderedSection { id: "verdict", title: "Verdict", inner: Some(inner) };
     let body = html! {
         (bar(&title, &[]))
         main { (place(&part)) }
@@ -120,8 +120,8 @@ pub fn not_carried_out(scenario: &str, exit_code: u8, why: &[&str]) -> String {
 
 /// A page of the same look that has no numbers yet, with `live` above its sections.
 pub fn shell(live: &Markup, script: &str) -> String {
-    let parts: Vec<Part> =
-        SECTIONS.iter().map(|(id, title, _)| Part { id, title, inner: None }).collect();
+    let parts: Vec<RenderedSection> =
+        SECTIONS.iter().map(|(id, title, _)| RenderedSection { id, title, inner: None }).collect();
     let body = html! {
         (bar("manada", &parts))
         (live)
@@ -136,11 +136,11 @@ pub fn title(report: &Report) -> String {
 }
 
 /// The parts of a page, in their order.
-pub fn sections(report: &Report) -> Vec<Part> {
-    let view = View::of(report);
+pub fn sections(report: &Report) -> Vec<RenderedSection> {
+    let view = PageView::of(report);
     let part = |(id, title, render): &Section| {
         let inner = render(&view);
-        Part { id, title, inner: (!inner.0.is_empty()).then_some(inner) }
+        RenderedSection { id, title, inner: (!inner.0.is_empty()).then_some(inner) }
     };
     SECTIONS.iter().map(part).collect()
 }
@@ -171,7 +171,7 @@ fn page(title: &str, policy: &Markup, body: &Markup, script: &str) -> String {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="referrer" content="no-referrer";
-                title { (Say(title)) " · manada" }
+                title { (HtmlText(title)) " · manada" }
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -184,12 +184,12 @@ fn page(title: &str, policy: &Markup, body: &Markup, script: &str) -> String {
 }
 
 /// The bar above: where one is, and where else one may go.
-fn bar(title: &str, parts: &[Part]) -> Markup {
+fn bar(title: &str, parts: &[RenderedSection]) -> Markup {
     html! {
         header.bar {
-            a.brand href="#verdict" { (Say(title)) }
+            a.brand href="#verdict" { (HtmlText(title)) }
             nav aria-label="Sections" {
-                @for Part { id, title, .. } in parts { a href={ "#" (id) } { (title) } }
+                @for RenderedSection { id, title, .. } in parts { a href={ "#" (id) } { (title) } }
             }
             button.theme type="button" hidden { "Dark" }
         }
@@ -197,7 +197,7 @@ fn bar(title: &str, parts: &[Part]) -> Markup {
 }
 
 /// A section of a page.
-fn place(Part { id, title, inner }: &Part) -> Markup {
+fn place(RenderedSection { id, title, inner }: &RenderedSection) -> Markup {
     html! {
         section id=(id) aria-labelledby={ (id) "-title" } hidden[inner.is_none()] {
             h2 id={ (id) "-title" } { (title) }

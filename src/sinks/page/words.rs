@@ -17,18 +17,18 @@ const SHORT: usize = 400;
 const LONG: usize = 64 << 10;
 
 /// A name or a sentence.
-pub struct Say<'a>(pub &'a str);
+pub struct HtmlText<'a>(pub &'a str);
 
 /// A text of several lines.
-pub struct Lines<'a>(pub &'a str);
+pub struct HtmlLines<'a>(pub &'a str);
 
-impl Render for Say<'_> {
+impl Render for HtmlText<'_> {
     fn render_to(&self, out: &mut String) {
         short(self.0).render_to(out);
     }
 }
 
-impl Render for Lines<'_> {
+impl Render for HtmlLines<'_> {
     fn render_to(&self, out: &mut String) {
         harmless(self.0, LONG, |c| c == '\n' || c == '\t').render_to(out);
     }
@@ -98,9 +98,9 @@ mod tests {
             ("gnp.\u{202e}exe", "gnp.\u{fffd}exe"),
             ("a\nb", "a\u{fffd}b"),
         ] {
-            assert_eq!(Say(text).render().into_string(), shown, "{text:?}");
+            assert_eq!(HtmlText(text).render().into_string(), shown, "{text:?}");
         }
-        assert_eq!(Lines("a\nb\r").render().into_string(), "a\nb\u{fffd}");
+        assert_eq!(HtmlLines("a\nb\r").render().into_string(), "a\nb\u{fffd}");
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         let shown = short(&long);
         assert!(shown.chars().count() < 450);
         assert!(shown.ends_with("… (1048176 characters more)"), "{}", &shown[700..]);
-        assert!(Lines(&long).render().into_string().len() < 200_000);
+        assert!(HtmlLines(&long).render().into_string().len() < 200_000);
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl Hub {
 impl Shown {
     fn render(&mut self, report: &Report, number: u64) {
         let before = std::mem::take(&mut self.parts);
-        let part = |(at, part): (usize, page::Part)| {
+        let part = |(at, part): (usize, page::RenderedSection)| {
             let html = part.inner.map_or(String::new(), |inner| inner.0);
             let same = before.get(at).filter(|before| before.html == html);
             Part { id: part.id, since: same.map_or(number, |before| before.since), html }

@@ -11,17 +11,17 @@ pub mod time;
 use maud::{Markup, PreEscaped, html};
 use serde_json::Value;
 
-use super::words::{Say, embedded};
+use super::words::{HtmlText, embedded};
 use crate::units::{show_bytes, show_count};
-use path::Path;
-use scale::Scale;
+use path::SvgPath;
+use scale::AxisScale;
 
 /// The width of a plot in its own units.
 pub const WIDTH: f64 = 1_000.0;
 
 /// What values are counted in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
+pub enum ChartUnit {
     /// Microseconds.
     Micros,
     /// So many each second.
@@ -38,9 +38,9 @@ pub enum Unit {
 
 /// Something drawn, with the style sheet's name for how it looks.
 #[derive(Clone, Debug)]
-pub struct Layer {
+pub struct ChartLayer {
     class: String,
-    path: Path,
+    path: SvgPath,
 }
 
 /// A plot with its axes.
@@ -51,11 +51,11 @@ pub struct Plot {
     /// Height in pixels.
     pub height: u32,
     /// Upwards.
-    pub y: Scale,
+    pub y: AxisScale,
     /// What the values upwards are counted in.
-    pub unit: Unit,
+    pub unit: ChartUnit,
     /// What is drawn, the lowest first.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<ChartLayer>,
     /// Names of places upwards beside the ticks: their distance from the top, and the name.
     pub names: Vec<(f64, String)>,
     /// Room above the scale, pixels.
@@ -64,7 +64,7 @@ pub struct Plot {
 
 /// An entry of a legend.
 #[derive(Debug)]
-pub struct Key {
+pub struct LegendEntry {
     /// The style sheet's name for its looks.
     pub class: &'static str,
     /// What it stands for.
@@ -73,7 +73,7 @@ pub struct Key {
 
 impl Plot {
     /// An empty one.
-    pub fn new(label: impl Into<String>, height: u32, y: Scale, unit: Unit) -> Self {
+    pub fn new(label: impl Into<String>, height: u32, y: AxisScale, unit: ChartUnit) -> Self {
         let (layers, names) = (Vec::new(), Vec::new());
         Self { label: label.into(), height, y, unit, layers, names, above: 6.0 }
     }
@@ -85,9 +85,9 @@ impl Plot {
     }
 
     /// Draws something on top of what is there.
-    pub fn draw(&mut self, class: impl Into<String>, path: Path) {
+    pub fn draw(&mut self, class: impl Into<String>, path: SvgPath) {
         if !path.is_empty() {
-            self.layers.push(Layer { class: class.into(), path });
+            self.layers.push(ChartLayer { class: class.into(), path });
         }
     }
 
@@ -106,13 +106,13 @@ impl Plot {
 
     /// The plot itself, over a grid.
     fn area(&self) -> Markup {
-        let mut grid = Path::default();
+        let mut grid = SvgPath::default();
         self.y.ticks().into_iter().for_each(|tick| grid.add_level(self.down(tick), WIDTH));
         html! {
             svg.area viewBox={ "0 0 " (WIDTH) " " (self.height) } height=(self.height)
-                preserveAspectRatio="none" role="img" aria-label=(Say(&self.label)) {
+                preserveAspectRatio="none" role="img" aria-label=(HtmlText(&self.label)) {
                 path.grid d=(grid.as_str()) {}
-                @for Layer { class, path } in &self.layers {
+                @for ChartLayer { class, path } in &self.layers {
                     path class=(class) d=(path.as_str()) {}
                 }
             }
@@ -126,11 +126,11 @@ pub fn figure(
     note: &str,
     mut plot: Plot,
     across: &[(f64, String)],
-    keys: &[Key],
+    keys: &[LegendEntry],
 ) -> Markup {
-    let mut uprights = Path::default();
+    let mut uprights = SvgPath::default();
     across.iter().for_each(|(x, _)| uprights.add_upright(x * WIDTH, f64::from(plot.height)));
-    plot.layers.insert(0, Layer { class: "grid".to_owned(), path: uprights });
+    plot.layers.insert(0, ChartLayer { class: "grid".to_owned(), path: uprights });
     html! {
         figure.chart {
             (caption(title, note, false))
@@ -148,8 +148,8 @@ pub fn figure(
 fn caption(title: &str, note: &str, over_time: bool) -> Markup {
     html! {
         figcaption {
-            strong { (Say(title)) }
-            @if !note.is_empty() { " " span.note { (Say(note)) } }
+            strong { (HtmlText(title)) }
+            @if !note.is_empty() { " " span.note { (HtmlText(note)) } }
             @if over_time { output.when {} }
         }
     }
@@ -167,12 +167,12 @@ fn below(across: &[(f64, String)]) -> Markup {
     }
 }
 
-fn legend(keys: &[Key]) -> Markup {
+fn legend(keys: &[LegendEntry]) -> Markup {
     html! {
         @if !keys.is_empty() {
             ul.legend {
-                @for Key { class, name } in keys {
-                    li { i.(*class) {} (Say(name)) " " output {} }
+                @for LegendEntry { class, name } in keys {
+                    li { i.(*class) {} (HtmlText(name)) " " output {} }
                 }
             }
         }
@@ -191,7 +191,7 @@ pub fn tenth(value: f64) -> f64 {
     (value * 10.0).round() / 10.0
 }
 
-impl Unit {
+impl ChartUnit {
     /// Its name in the script.
     pub const fn name(self) -> &'static str {
         ["us", "rate", "count", "percent", "bytes", "plain"][self as usize]
@@ -238,15 +238,15 @@ mod tests {
     #[test]
     fn ticks_are_read_at_a_glance() {
         for (unit, value, text) in [
-            (Unit::Micros, 500.0, "500 µs"),
-            (Unit::Micros, 2_000.0, "2 ms"),
-            (Unit::Micros, 5e6, "5 s"),
-            (Unit::Count, 0.0, "0"),
-            (Unit::Count, 12_000.0, "12 000"),
-            (Unit::Count, 25e6, "25M"),
-            (Unit::PerSecond, 0.25, "0.25/s"),
-            (Unit::Percent, 150.0, "150 %"),
-            (Unit::Bytes, 1_048_576.0, "1.00 MiB"),
+            (ChartUnit::Micros, 500.0, "500 µs"),
+            (ChartUnit::Micros, 2_000.0, "2 ms"),
+            (ChartUnit::Micros, 5e6, "5 s"),
+            (ChartUnit::Count, 0.0, "0"),
+            (ChartUnit::Count, 12_000.0, "12 000"),
+            (ChartUnit::Count, 25e6, "25M"),
+            (ChartUnit::PerSecond, 0.25, "0.25/s"),
+            (ChartUnit::Percent, 150.0, "150 %"),
+            (ChartUnit::Bytes, 1_048_576.0, "1.00 MiB"),
         ] {
             assert_eq!(unit.tick(value), text);
         }
@@ -254,15 +254,15 @@ mod tests {
 
     #[test]
     fn what_is_higher_is_drawn_higher() {
-        let plot = Plot::new("a", 200, Scale::Linear(10.0), Unit::Count);
+        let plot = Plot::new("a", 200, AxisScale::Linear(10.0), ChartUnit::Count);
         let places = [0.0, 1.0, 5.0, 10.0].map(|value| tenth(plot.down(value)).to_string());
         assert_eq!(places, ["200", "180.6", "103", "6"]);
     }
 
     #[test]
     fn hostile_names_are_text() {
-        let keys = [Key { class: "c0", name: "</li><script>alert(1)</script>".to_owned() }];
-        let plot = Plot::new("\"><img src=x>", 100, Scale::Linear(1.0), Unit::Count);
+        let keys = [LegendEntry { class: "c0", name: "</li><script>alert(1)</script>".to_owned() }];
+        let plot = Plot::new("\"><img src=x>", 100, AxisScale::Linear(1.0), ChartUnit::Count);
         let made = figure("<b>t", "<i>n", plot, &[(0.0, "0".into())], &keys).into_string();
         for raw in ["<script", "<img", "<b>", "<i>"] {
             assert!(!made.contains(raw), "{raw}: {made}");

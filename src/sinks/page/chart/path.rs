@@ -7,9 +7,9 @@ use std::fmt::Write;
 
 /// The `d` of a path.
 #[derive(Clone, Debug, Default)]
-pub struct Path(String);
+pub struct SvgPath(String);
 
-impl Path {
+impl SvgPath {
     /// Through these points; where one is missing, the line is broken. A point alone is a dot.
     pub fn line(points: impl Iterator<Item = Option<(f64, f64)>>) -> Self {
         let (mut path, mut run) = (Self::default(), 0);
@@ -140,27 +140,27 @@ mod tests {
             (vec![Some((0.0, 1.0)), None, Some((2.0, 3.0)), Some((4.0, -0.5))], "M0 1h0M2 3L4-0.5"),
             (vec![Some((f64::NAN, 1.0))], "M0 1h0"),
         ] {
-            assert_eq!(Path::line(points.into_iter()).as_str(), wanted);
+            assert_eq!(SvgPath::line(points.into_iter()).as_str(), wanted);
         }
     }
 
     #[test]
     fn steps_hold_over_their_columns() {
         let points = [Some((5.0, 1.0)), Some((15.0, 2.0)), None, Some((35.0, 3.0))];
-        let path = Path::steps(10.0, points.into_iter());
+        let path = SvgPath::steps(10.0, points.into_iter());
         assert_eq!(path.as_str(), "M0 1H10L10 2H20M30 3H40");
     }
 
     #[test]
     fn what_lies_between_is_closed() {
         let points = [Some((0.0, 9.0, 1.0)), Some((1.0, 8.0, 2.0)), None, Some((3.0, 7.0, 3.0))];
-        let path = Path::between(points.into_iter());
+        let path = SvgPath::between(points.into_iter());
         assert_eq!(path.as_str(), "M0 9L1 8L1 2L0 1ZM3 7L3 3Z");
     }
 
     #[test]
     fn bars_and_dots_are_short() {
-        let mut path = Path::default();
+        let mut path = SvgPath::default();
         path.add_bar(0.0, 10.0, 2.5, 3.0);
         path.add_dot(1.0, 1.0);
         path.add_upright(4.0, 9.0);

@@ -5,14 +5,14 @@
 
 /// A scale onto `0..=1`.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Scale {
+pub enum AxisScale {
     /// Equal steps are equal differences; from zero to here.
     Linear(f64),
     /// Equal steps are equal ratios; from, to, both above zero.
     Log(f64, f64),
 }
 
-impl Scale {
+impl AxisScale {
     /// From zero to a round number that is not below any of these.
     pub fn linear(values: impl Iterator<Item = f64>) -> Self {
         let most = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
@@ -125,8 +125,8 @@ mod tests {
             (vec![3_700.0], 4_000.0, vec![0.0, 1_000.0, 2_000.0, 3_000.0, 4_000.0]),
             (vec![0.03], 0.03, vec![0.0, 0.01, 0.02, 0.03]),
         ] {
-            let scale = Scale::linear(values.iter().copied());
-            let Scale::Linear(found) = scale else { panic!("{scale:?}") };
+            let scale = AxisScale::linear(values.iter().copied());
+            let AxisScale::Linear(found) = scale else { panic!("{scale:?}") };
             assert!((found - top).abs() < 1e-9, "{values:?}: {found}");
             let found = scale.ticks();
             assert_eq!(found.len(), ticks.len(), "{values:?}: {found:?}");
@@ -140,8 +140,8 @@ mod tests {
             (vec![0.0], 1.0, 10.0),
             (vec![1.0, 3.6e9], 1.0, 5e9),
         ] {
-            let scale = Scale::log(values.iter().copied());
-            let Scale::Log(low, high) = scale else { panic!("{scale:?}") };
+            let scale = AxisScale::log(values.iter().copied());
+            let AxisScale::Log(low, high) = scale else { panic!("{scale:?}") };
             assert!((low / from - 1.0).abs() < 1e-6, "{values:?}: {scale:?}");
             assert!((high / to - 1.0).abs() < 1e-6, "{values:?}: {scale:?}");
         }
@@ -149,13 +149,13 @@ mod tests {
 
     #[test]
     fn places_are_in_order_and_within() {
-        for scale in [Scale::Linear(50.0), Scale::Log(1.0, 1e6)] {
+        for scale in [AxisScale::Linear(50.0), AxisScale::Log(1.0, 1e6)] {
             let values = [-5.0, 0.0, 0.5, 1.0, 2.0, 49.0, 50.0, 1e6, 1e12];
             let places = values.map(|value| scale.place(value));
             assert!(places.is_sorted(), "{places:?}");
             assert!(places.iter().all(|place| (0.0..=1.0).contains(place)), "{places:?}");
         }
-        assert!((Scale::Log(1.0, 1e4).place(100.0) - 0.5).abs() < 1e-9);
+        assert!((AxisScale::Log(1.0, 1e4).place(100.0) - 0.5).abs() < 1e-9);
     }
 
     #[test]
@@ -165,7 +165,7 @@ mod tests {
             (500.0, 5_000.0, vec![5e2, 1e3, 2e3, 5e3]),
             (1.0, 1e6, vec![1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6]),
         ] {
-            let found = Scale::Log(from, to).ticks();
+            let found = AxisScale::Log(from, to).ticks();
             assert_eq!(found.len(), ticks.len(), "{found:?}");
             assert!(found.iter().zip(&ticks).all(|(a, b)| (a / b - 1.0).abs() < 1e-6), "{found:?}");
         }

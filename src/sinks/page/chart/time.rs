@@ -6,10 +6,10 @@
 use maud::{Markup, html};
 use serde_json::json;
 
-use super::super::axis::{Axis, MARKS, events, mark};
-use super::path::Path;
-use super::scale::{Scale, clock, time_step};
-use super::{Key, Plot, Unit, WIDTH, below, caption, data, legend, tenth};
+use super::super::axis::{MARKS, TimeAxis, events, mark};
+use super::path::SvgPath;
+use super::scale::{AxisScale, clock, time_step};
+use super::{ChartUnit, LegendEntry, Plot, WIDTH, below, caption, data, legend, tenth};
 use crate::event::Report;
 use crate::stats::Quantile;
 
@@ -18,7 +18,7 @@ const APART: f64 = 12.0;
 
 /// How a series is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum SeriesStyle {
     /// A line.
     Line,
     /// A line that holds over each column.
@@ -29,13 +29,13 @@ pub enum Look {
 
 /// Values by column.
 #[derive(Debug)]
-pub struct Series {
+pub struct ChartSeries {
     /// What it is.
     pub name: String,
     /// The style sheet's name for its colour.
     pub class: &'static str,
     /// How it is drawn.
-    pub look: Look,
+    pub look: SeriesStyle,
     /// None: nothing is known there.
     pub values: Vec<Option<f64>>,
     /// Columns in which the value is only a bound: the true one may lie anywhere above. Without a
@@ -47,7 +47,7 @@ pub struct Series {
 
 /// A chart to be.
 #[derive(Debug)]
-pub struct Chart {
+pub struct TimeChart {
     /// Its heading.
     pub title: String,
     /// What its reader should know.
@@ -55,15 +55,15 @@ pub struct Chart {
     /// Upwards.
     pub plot: Plot,
     /// What is drawn.
-    pub series: Vec<Series>,
+    pub series: Vec<ChartSeries>,
 }
 
-impl Series {
+impl ChartSeries {
     /// Values that are known where they are.
     pub fn new(
         name: impl Into<String>,
         class: &'static str,
-        look: Look,
+        look: SeriesStyle,
         values: Vec<Option<f64>>,
     ) -> Self {
         let (bounds, thin) = (Vec::new(), Vec::new());
@@ -79,7 +79,7 @@ impl Series {
         Self {
             name: name.to_owned(),
             class,
-            look: Look::Line,
+            look: SeriesStyle::Line,
             // A bound of zero says nothing, and would look fast.
             values: all
                 .iter()
@@ -90,18 +90,20 @@ impl Series {
         }
     }
 
-    fn draw(&self, plot: &mut Plot, axis: &Axis) {
+    fn draw(&self, plot: &mut Plot, axis: &TimeAxis) {
         let points = || {
             let all = self.values.iter().enumerate();
             all.map(|(at, value)| value.map(|value| (axis.middle(at, WIDTH), plot.down(value))))
         };
         let base = f64::from(plot.height);
         let path = match self.look {
-            Look::Line => Path::line(points()),
-            Look::Steps => Path::steps(axis.span(WIDTH), points()),
-            Look::Area => Path::between(points().map(|one| one.map(|(x, y)| (x, base, y)))),
+            SeriesStyle::Line => SvgPath::line(points()),
+            SeriesStyle::Steps => SvgPath::steps(axis.span(WIDTH), points()),
+            SeriesStyle::Area => {
+                SvgPath::between(points().map(|one| one.map(|(x, y)| (x, base, y))))
+            }
         };
-        let (mut dots, mut last) = (Path::default(), f64::NEG_INFINITY);
+        let (mut dots, mut last) = (SvgPath::default(), f64::NEG_INFINITY);
         for column in &self.bounds {
             let x = axis.middle(*column, WIDTH);
             // Circles on each other are a band, and say nothing.
@@ -114,7 +116,7 @@ impl Series {
             let y = value.map_or(plot.above, |value| plot.down(value));
             dots.add_dot(x, y);
         }
-        let kind = if self.look == Look::Area { "fill" } else { "line" };
+        let kind = if self.look == SeriesStyle::Area { "fill" } else { "line" };
         let class = self.class;
         plot.draw(format!("{kind} {class}"), path);
         // An open marker: a dot of the series with a smaller one of the ground on it.
@@ -123,20 +125,27 @@ impl Series {
     }
 }
 
-impl Chart {
+impl TimeChart {
     /// A linear chart from zero.
-    pub fn linear(title: &str, note: &str, unit: Unit, height: u32, series: Vec<Series>) -> Self {
+    pub fn linear(
+        title: &str,
+        note: &str,
+        unit: ChartUnit,
+        height: u32,
+        series: Vec<ChartSeries>,
+    ) -> Self {
         let values = series.iter().flat_map(|one| one.values.iter().copied().flatten());
-        let plot = Plot::new(title, height, Scale::linear(values), unit);
+        let plot = Plot::new(title, height, AxisScale::linear(values), unit);
         Self { title: title.to_owned(), note: note.to_owned(), plot, series }
     }
 
     /// The figure.
-    pub fn render(self, report: &Report, axis: &Axis) -> Markup {
+    pub fn render(self, report: &Report, axis: &TimeAxis) -> Markup {
         let Self { title, note, mut plot, series } = self;
         series.iter().for_each(|one| one.draw(&mut plot, axis));
-        let keys: Vec<Key> =
-            (series.iter()).map(|one| Key { class: one.class, name: one.name.clone() }).collect();
+        let keys: Vec<LegendEntry> = (series.iter())
+            .map(|one| LegendEntry { class: one.class, name: one.name.clone() })
+            .collect();
         let values = json!({ "unit": plot.unit.name(), "series": series.iter().map(|one| json!({
             "values": one.values.iter().map(|value| value.map(tenth)).collect::<Vec<_>>(),
             "bounds": one.bounds, "thin": one.thin,
@@ -148,22 +157,22 @@ impl Chart {
 /// A figure on the time axis: what is drawn, with the warm-up below it and events above.
 pub fn figure(
     report: &Report,
-    axis: &Axis,
+    axis: &TimeAxis,
     title: &str,
     note: &str,
     mut plot: Plot,
-    keys: &[Key],
+    keys: &[LegendEntry],
     values: &serde_json::Value,
 ) -> Markup {
     let height = f64::from(plot.height);
     let drawn = std::mem::take(&mut plot.layers);
-    let mut warmup = Path::default();
+    let mut warmup = SvgPath::default();
     if axis.warmup_s > 0.0 {
         warmup.add_bar(0.0, 0.0, axis.place(axis.warmup_s, WIDTH), height);
     }
     plot.draw("warmup", warmup);
     plot.layers.extend(drawn);
-    let mut marks: [Path; MARKS.len()] = Default::default();
+    let mut marks: [SvgPath; MARKS.len()] = Default::default();
     let mut last = [f64::NEG_INFINITY; MARKS.len()];
     for notice in events(report) {
         let (kind, x) = (mark(notice.kind), axis.place(notice.at_ns as f64 / 1e9, WIDTH));
@@ -191,7 +200,7 @@ pub fn figure(
 }
 
 /// Round moments, at most eight.
-fn across(axis: &Axis) -> Vec<(f64, String)> {
+fn across(axis: &TimeAxis) -> Vec<(f64, String)> {
     let seconds = f64::from(axis.seconds);
     let step = time_step(seconds, 7.0);
     let ticks = (0..).map(|at| at * step).take_while(|second| f64::from(*second) <= seconds);

@@ -4,12 +4,12 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
-use super::super::words::{Say, percent};
+use super::super::PageView;
+use super::super::words::{HtmlText, percent};
 use super::{count, head, share_bar};
 use crate::stats::outcome;
 
-pub fn render(view: &View<'_>) -> Markup {
+pub fn render(view: &PageView<'_>) -> Markup {
     let snapshot = view.snapshot;
     let nothing = snapshot.statuses.is_empty() && snapshot.errors.is_empty();
     if nothing
@@ -22,7 +22,7 @@ pub fn render(view: &View<'_>) -> Markup {
     html! { div.grid { (statuses(view)) (errors(view)) } (names(view)) }
 }
 
-fn statuses(view: &View<'_>) -> Markup {
+fn statuses(view: &PageView<'_>) -> Markup {
     let all: u64 = view.snapshot.statuses.iter().map(|(_, count)| count).sum();
     html! {
         div {
@@ -57,7 +57,7 @@ fn colour(status: u16) -> &'static str {
 const ERRORS: [(&str, bool); 4] =
     [("phase", false), ("kind", false), ("count", true), ("what to do", false)];
 
-fn errors(view: &View<'_>) -> Markup {
+fn errors(view: &PageView<'_>) -> Markup {
     let errors = &view.snapshot.errors;
     html! {
         div {
@@ -71,7 +71,7 @@ fn errors(view: &View<'_>) -> Markup {
                             td { (phase) }
                             th scope="row" { (kind) }
                             (count(*n))
-                            td.note { (Say(hint)) }
+                            td.note { (HtmlText(hint)) }
                         }
                     } }
                 } }
@@ -81,14 +81,14 @@ fn errors(view: &View<'_>) -> Markup {
 }
 
 /// Variables that were not set, and data that was used up.
-fn names(view: &View<'_>) -> Markup {
+fn names(view: &PageView<'_>) -> Markup {
     let list = |title: &str, names: &[(String, u64)]| {
         html! { @if !names.is_empty() {
             h3 { (title) }
             div.scroll { table {
                 (head(&[("name", false), ("times", true)]))
                 tbody { @for (name, n) in names {
-                    tr { th scope="row" { (Say(name)) } (count(*n)) }
+                    tr { th scope="row" { (HtmlText(name)) } (count(*n)) }
                 } }
             } }
         } }

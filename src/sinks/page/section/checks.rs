@@ -4,12 +4,12 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
-use super::super::words::{Say, percent};
+use super::super::PageView;
+use super::super::words::{HtmlText, percent};
 use super::{count, share_bar, sortable};
 
-pub fn render(view: &View<'_>) -> Markup {
-    let View { plan, snapshot, .. } = view;
+pub fn render(view: &PageView<'_>) -> Markup {
+    let PageView { plan, snapshot, .. } = view;
     let mut rows = Vec::new();
     let steps = plan.checks.iter().zip(&plan.steps).zip(&snapshot.measured.steps);
     for ((names, series), window) in steps {
@@ -37,9 +37,9 @@ pub fn render(view: &View<'_>) -> Markup {
             @let all = passed + failed;
             @let share = passed as f64 / all.max(1) as f64;
             tr.never[all == 0] {
-                th scope="row" { (Say(name)) }
-                td { (Say(&series.name)) }
-                td { (Say(&plan.workloads[series.workload].name)) }
+                th scope="row" { (HtmlText(name)) }
+                td { (HtmlText(&series.name)) }
+                td { (HtmlText(&plan.workloads[series.workload].name)) }
                 (count(passed))
                 td.n.bad[failed > 0] data-v=(failed) {
                     (crate::units::show_count(failed))

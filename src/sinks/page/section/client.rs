@@ -5,15 +5,15 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
-use super::super::words::{Say, percent};
+use super::super::PageView;
+use super::super::words::{HtmlText, percent};
 use super::{count, fact, share_bar, sortable, time};
 use crate::plan::policy::DegradationLevel;
 use crate::sinks::client;
 use crate::stats::{BlockCause, CircuitState, Latency};
 use crate::units::{show_count, show_us};
 
-pub fn render(view: &View<'_>) -> Markup {
+pub fn render(view: &PageView<'_>) -> Markup {
     let wide = [again(view), levels(view), pools(view)];
     let narrow = [held_back(view), delayed(view), breakers(view), timeouts(view)];
     let plan = &view.plan.client;
@@ -21,15 +21,15 @@ pub fn render(view: &View<'_>) -> Markup {
         return html! {};
     }
     html! {
-        p { "The client is " strong { (Say(&plan.kind)) }
-            @if !plan.parts.is_empty() { ": " (Say(&plan.parts.join(", "))) } "." }
+        p { "The client is " strong { (HtmlText(&plan.kind)) }
+            @if !plan.parts.is_empty() { ": " (HtmlText(&plan.parts.join(", "))) } "." }
         @for part in wide.into_iter().flatten() { (part) }
         div.grid { @for part in narrow.into_iter().flatten() { div { (part) } } }
     }
 }
 
 /// Attempts beside the first of each call.
-fn again(view: &View<'_>) -> Option<Markup> {
+fn again(view: &PageView<'_>) -> Option<Markup> {
     let attempts = &view.snapshot.attempts;
     let amplification = attempts.amplification()?;
     let all = [
@@ -57,7 +57,7 @@ fn again(view: &View<'_>) -> Option<Markup> {
 }
 
 /// Calls that were never sent.
-fn held_back(view: &View<'_>) -> Option<Markup> {
+fn held_back(view: &PageView<'_>) -> Option<Markup> {
     let suppressed = client::suppressed_by(view.report);
     let calls = view.snapshot.calls();
     if suppressed.is_empty() {
@@ -77,7 +77,7 @@ fn held_back(view: &View<'_>) -> Option<Markup> {
 }
 
 /// Waits that policy asked for.
-fn delayed(view: &View<'_>) -> Option<Markup> {
+fn delayed(view: &PageView<'_>) -> Option<Markup> {
     let waits = &view.snapshot.measured.waits;
     if waits.is_empty() {
         return None;
@@ -105,7 +105,7 @@ fn delayed(view: &View<'_>) -> Option<Markup> {
     Some(html! { h3 { "Delayed" } (sortable("delayed", &columns, &rows)) })
 }
 
-fn pools(view: &View<'_>) -> Option<Markup> {
+fn pools(view: &PageView<'_>) -> Option<Markup> {
     let pools: Vec<_> = client::shared_pools(view.report).collect();
     if pools.is_empty() {
         return None;
@@ -114,7 +114,7 @@ fn pools(view: &View<'_>) -> Option<Markup> {
         @let wait = Latency::from(used.waits.clone());
         @let busy = used.utilisation();
         tr {
-            th scope="row" { (Say(name)) }
+            th scope="row" { (HtmlText(name)) }
             (count(used.size)) (count(used.lent)) (count(used.waiting)) (count(used.leases))
             td.n data-v=[busy] {
                 @match busy { Some(share) => (percent(share)), None => span.none { "–" } }
@@ -122,7 +122,7 @@ fn pools(view: &View<'_>) -> Option<Markup> {
             (share_bar("c0", busy.unwrap_or(0.0)))
             (time(wait.quantile(0.95)))
             (count(used.gave_up)) (count(used.failed))
-            td.note { @if let Some(hint) = client::hint(name, used) { (Say(&hint)) } }
+            td.note { @if let Some(hint) = client::hint(name, used) { (HtmlText(&hint)) } }
         }
     } };
     let columns = [
@@ -141,14 +141,14 @@ fn pools(view: &View<'_>) -> Option<Markup> {
     Some(html! { h3 { "Pools" } (sortable("pools", &columns, &rows)) })
 }
 
-fn breakers(view: &View<'_>) -> Option<Markup> {
+fn breakers(view: &PageView<'_>) -> Option<Markup> {
     let breakers: Vec<_> = client::breakers(view.report).collect();
     if breakers.is_empty() {
         return None;
     }
     let rows = html! { @for (name, used) in breakers {
         tr {
-            th scope="row" { (Say(&name)) }
+            th scope="row" { (HtmlText(&name)) }
             td { (state(used.state)) }
             (count(used.opened))
             (count(used.refused))
@@ -170,20 +170,20 @@ fn state(state: Option<CircuitState>) -> Markup {
 }
 
 /// Deadlines that follow their endpoints.
-fn timeouts(view: &View<'_>) -> Option<Markup> {
+fn timeouts(view: &PageView<'_>) -> Option<Markup> {
     let timeouts: Vec<_> = client::timeouts(view.report).collect();
     if timeouts.is_empty() {
         return None;
     }
     let rows = html! { @for (name, ns) in timeouts {
-        tr { th scope="row" { (Say(&name)) } td.n data-v=(ns) { (show_us(ns / 1_000)) } }
+        tr { th scope="row" { (HtmlText(&name)) } td.n data-v=(ns) { (show_us(ns / 1_000)) } }
     } };
     let columns = [("endpoint", false), ("deadline", true)];
     Some(html! { h3 { "Deadlines" } (sortable("deadlines", &columns, &rows)) })
 }
 
 /// How long less was sent.
-fn levels(view: &View<'_>) -> Option<Markup> {
+fn levels(view: &PageView<'_>) -> Option<Markup> {
     let (lasted, level) = client::levels(view.report)?;
     Some(html! {
         h3 { "Degradation" }

@@ -5,15 +5,15 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
-use super::super::chart::path::Path;
-use super::super::chart::scale::Scale;
-use super::super::chart::{Key, Plot, Unit, WIDTH, figure};
+use super::super::PageView;
+use super::super::chart::path::SvgPath;
+use super::super::chart::scale::AxisScale;
+use super::super::chart::{ChartUnit, LegendEntry, Plot, WIDTH, figure};
 use crate::stats::heat::{BEYOND, row_us};
 use crate::stats::{HeatColumn, Latency, Untimed};
 use crate::units::{show_count, show_us};
 
-pub fn render(view: &View<'_>) -> Markup {
+pub fn render(view: &PageView<'_>) -> Markup {
     if view.response.count() == 0 {
         return html! {};
     }
@@ -22,14 +22,14 @@ pub fn render(view: &View<'_>) -> Markup {
 
 /// A walk through all calls from the fastest on.
 #[derive(Debug, Default, PartialEq)]
-struct Ranks {
+struct RankCurve {
     /// Ranks and the µs that are not exceeded up to them.
     known: Vec<(u64, u64)>,
     /// Ranks and the µs that they are not below.
     bounds: Vec<(u64, u64)>,
 }
 
-impl Ranks {
+impl RankCurve {
     fn of(latency: &Latency) -> Self {
         let (answers, timeouts) = (latency.answers(), latency.timeouts());
         let mut ranks = Self::default();
@@ -65,13 +65,13 @@ fn depth(rank: u64, count: u64) -> f64 {
 }
 
 /// Response and service on the same scales.
-fn percentiles(view: &View<'_>) -> Markup {
+fn percentiles(view: &PageView<'_>) -> Markup {
     let all = [("response", "p99", &view.response), ("service", "c0", &view.service)];
-    let walks = all.map(|(_, _, latency)| (Ranks::of(latency), latency.count().max(1)));
+    let walks = all.map(|(_, _, latency)| (RankCurve::of(latency), latency.count().max(1)));
     let deepest = walks.iter().map(|(_, count)| depth(*count, *count)).fold(1.0, f64::max).ceil();
     let values = walks.iter().flat_map(|(ranks, _)| ranks.known.iter().chain(&ranks.bounds));
-    let scale = Scale::log(values.map(|(_, us)| *us as f64));
-    let mut plot = Plot::new("Percentiles of all calls", 260, scale, Unit::Micros);
+    let scale = AxisScale::log(values.map(|(_, us)| *us as f64));
+    let mut plot = Plot::new("Percentiles of all calls", 260, scale, ChartUnit::Micros);
     for ((_, class, _), (ranks, count)) in all.iter().zip(&walks) {
         for (kind, ranks) in [("line", &ranks.known), ("line open", &ranks.bounds)] {
             let path = curve(&plot, ranks, *count, deepest);
@@ -84,16 +84,20 @@ fn percentiles(view: &View<'_>) -> Markup {
         (nines as f64 / deepest, format!("{percent:.digits$} %"))
     });
     let across: Vec<_> = nines.collect();
-    let mut keys: Vec<Key> =
-        (all.iter()).map(|(name, class, _)| Key { class, name: (*name).to_owned() }).collect();
+    let mut keys: Vec<LegendEntry> = (all.iter())
+        .map(|(name, class, _)| LegendEntry { class, name: (*name).to_owned() })
+        .collect();
     if walks.iter().any(|(ranks, _)| !ranks.bounds.is_empty()) {
-        keys.push(Key { class: "open", name: "not below: without a known time".to_owned() });
+        keys.push(LegendEntry {
+            class: "open",
+            name: "not below: without a known time".to_owned(),
+        });
     }
     let note = "of all calls after the warm-up; both scales are logarithmic";
     figure("Percentiles", note, plot, &across, &keys)
 }
 
-fn curve(plot: &Plot, ranks: &[(u64, u64)], count: u64, deepest: f64) -> Path {
+fn curve(plot: &Plot, ranks: &[(u64, u64)], count: u64, deepest: f64) -> SvgPath {
     let mut last = f64::NEG_INFINITY;
     let points = ranks
         .iter()
@@ -105,7 +109,7 @@ fn curve(plot: &Plot, ranks: &[(u64, u64)], count: u64, deepest: f64) -> Path {
         last = if is_seen { *x } else { last };
         is_seen
     });
-    Path::line(kept.map(|(_, point)| Some(point)).collect::<Vec<_>>().into_iter())
+    SvgPath::line(kept.map(|(_, point)| Some(point)).collect::<Vec<_>>().into_iter())
 }
 
 /// Bars of a quarter of an octave each.
@@ -128,10 +132,10 @@ fn histogram(response: &Latency) -> Markup {
         .iter()
         .map(|(_, count)| f64::from(*count))
         .chain(without.iter().map(|(_, count)| *count as f64));
-    let scale = Scale::linear(most);
-    let mut plot = Plot::new("Response times of all calls", 260, scale, Unit::Count);
+    let scale = AxisScale::linear(most);
+    let mut plot = Plot::new("Response times of all calls", 260, scale, ChartUnit::Count);
     let base = f64::from(plot.height);
-    let (mut known, mut none) = (Path::default(), Path::default());
+    let (mut known, mut none) = (SvgPath::default(), SvgPath::default());
     for (row, count) in &rows {
         let y = plot.down(f64::from(*count)).min(base - 1.0);
         known.add_bar(f64::from(row - low) * width, y, (width - 1.5).max(0.5), base - y);
@@ -144,17 +148,20 @@ fn histogram(response: &Latency) -> Markup {
     plot.draw("fill c0", known);
     plot.draw("fill bad", none);
     let place = |us: f64| ((us.log2() * 4.0) - f64::from(low)) / bars;
-    let scale = Scale::Log(row_us(low).max(1.0), row_us(high + 1).max(20.0));
+    let scale = AxisScale::Log(row_us(low).max(1.0), row_us(high + 1).max(20.0));
     let ticks = scale.ticks();
     // Names of neighbours must not touch.
     let every = ticks.len().div_ceil(6).max(1);
-    let across: Vec<_> =
-        ticks.into_iter().step_by(every).map(|us| (place(us), Unit::Micros.tick(us))).collect();
+    let across: Vec<_> = ticks
+        .into_iter()
+        .step_by(every)
+        .map(|us| (place(us), ChartUnit::Micros.tick(us)))
+        .collect();
     let mut keys =
-        vec![Key { class: "c0", name: "calls with a known duration, or a timeout".into() }];
+        vec![LegendEntry { class: "c0", name: "calls with a known duration, or a timeout".into() }];
     // From the left to the right.
     for (name, count) in without {
-        keys.push(Key { class: "bad", name: format!("{name}: {}", show_count(count)) });
+        keys.push(LegendEntry { class: "bad", name: format!("{name}: {}", show_count(count)) });
     }
     let shortest = response.shortest_us().map_or("–".to_owned(), show_us);
     let note = format!("{} calls, the shortest {shortest}", show_count(response.count()));
@@ -174,7 +181,7 @@ mod tests {
         latency.at_least(5_000_000);
         latency.at_least(20_000_000);
         latency.beyond_n(Untimed::NoResponse, 3);
-        let ranks = Ranks::of(&latency);
+        let ranks = RankCurve::of(&latency);
         assert_eq!(
             ranks.known,
             [(2, 1_000), (3, 2_000), (4, 3_003), (5, 10_000)].map(near(&latency))

@@ -6,9 +6,9 @@
 use maud::{Markup, PreEscaped, html};
 use serde_json::{Value, json};
 
-use super::super::View;
+use super::super::PageView;
 use super::super::axis::{self, MARKS};
-use super::super::words::{Say, embedded, short};
+use super::super::words::{HtmlText, embedded, short};
 use super::sortable;
 use crate::stats::StateChange;
 use crate::units::show_count;
@@ -16,7 +16,7 @@ use crate::units::show_count;
 /// Rows: a long run's breakers may open thousands of times.
 const ROWS: usize = 500;
 
-pub fn render(view: &View<'_>) -> Markup {
+pub fn render(view: &PageView<'_>) -> Markup {
     let events = axis::events(view.report);
     let lost = view.snapshot.notices.lost;
     if events.is_empty() && lost == 0 {
@@ -43,9 +43,9 @@ fn row(notice: &StateChange) -> Markup {
         tr {
             td.n data-v=(at_ns) { (seconds(*at_ns)) }
             td { i.mark.(kind) {} (topic.name()) }
-            td { (Say(subject)) }
-            td { (Say(change)) }
-            td { (Say(cause)) }
+            td { (HtmlText(subject)) }
+            td { (HtmlText(change)) }
+            td { (HtmlText(cause)) }
         }
     }
 }

@@ -4,10 +4,10 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
-use super::super::chart::Unit;
-use super::super::chart::time::{Chart, Look, Series};
-use super::super::words::Say;
+use super::super::PageView;
+use super::super::chart::ChartUnit;
+use super::super::chart::time::{ChartSeries, SeriesStyle, TimeChart};
+use super::super::words::HtmlText;
 use super::fact;
 use crate::sinks::steps::quantile;
 use crate::stats::monitor::{self, MonitorOwner};
@@ -17,7 +17,7 @@ use crate::units::{show_bytes, show_count};
 /// Charts of each side.
 const SHOWN: usize = 16;
 
-pub fn render(view: &View<'_>) -> Markup {
+pub fn render(view: &PageView<'_>) -> Markup {
     html! {
         h3 { "Generator" }
         (generator(view))
@@ -30,8 +30,8 @@ pub fn render(view: &View<'_>) -> Markup {
 }
 
 /// What the generator went through, over the whole run.
-fn generator(view: &View<'_>) -> Markup {
-    let View { report, snapshot, .. } = view;
+fn generator(view: &PageView<'_>) -> Markup {
+    let PageView { report, snapshot, .. } = view;
     let generator = &report.info.generator;
     let mut lag = Histogram::default();
     snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
@@ -54,7 +54,7 @@ fn generator(view: &View<'_>) -> Markup {
     html! {
         dl.facts.wide {
             (fact("tier", &html! { (generator.tier) ", " (shards)
-                span.note { " " (Say(&generator.reason)) } }))
+                span.note { " " (HtmlText(&generator.reason)) } }))
             (fact("busiest second", &html! { (health.cpu_percent_max.round()) " % of a core" }))
             (fact("own lateness p99", &html! { @if late.is_empty() { "–" } @else { (late) } }))
             @if let Some(peak) = report.rss_peak { (fact("memory", &html! { (show_bytes(peak)) })) }
@@ -64,7 +64,7 @@ fn generator(view: &View<'_>) -> Markup {
     }
 }
 
-fn monitors(view: &View<'_>, whose: MonitorOwner) -> Markup {
+fn monitors(view: &PageView<'_>, whose: MonitorOwner) -> Markup {
     let monitors = view.report.info.monitors.iter().enumerate();
     let own: Vec<_> = monitors.filter(|(_, monitor)| monitor.owner == whose).collect();
     html! {
@@ -77,20 +77,20 @@ fn monitors(view: &View<'_>, whose: MonitorOwner) -> Markup {
     }
 }
 
-fn chart(view: &View<'_>, at: usize, monitor: &Monitor) -> Markup {
-    let View { report, coarse: axis, .. } = view;
+fn chart(view: &PageView<'_>, at: usize, monitor: &Monitor) -> Markup {
+    let PageView { report, coarse: axis, .. } = view;
     let values = axis.most(report, |moment| moment.monitors.get(at).copied().flatten());
     let unit = match monitor.unit {
-        monitor::MonitorUnit::Percent => Unit::Percent,
-        monitor::MonitorUnit::Bytes => Unit::Bytes,
-        monitor::MonitorUnit::Count => Unit::Count,
-        monitor::MonitorUnit::Micros => Unit::Micros,
-        monitor::MonitorUnit::Plain => Unit::Plain,
+        monitor::MonitorUnit::Percent => ChartUnit::Percent,
+        monitor::MonitorUnit::Bytes => ChartUnit::Bytes,
+        monitor::MonitorUnit::Count => ChartUnit::Count,
+        monitor::MonitorUnit::Micros => ChartUnit::Micros,
+        monitor::MonitorUnit::Plain => ChartUnit::Plain,
     };
     let colour = if monitor.owner == MonitorOwner::Target { "c2" } else { "c4" };
     let note = note(&values);
-    let series = vec![Series::new(&monitor.name, colour, Look::Line, values)];
-    Chart::linear(&monitor.name, note, unit, 90, series).render(report, axis)
+    let series = vec![ChartSeries::new(&monitor.name, colour, SeriesStyle::Line, values)];
+    TimeChart::linear(&monitor.name, note, unit, 90, series).render(report, axis)
 }
 
 /// What a reader should know of the line: its axis begins at zero.

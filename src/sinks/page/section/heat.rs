@@ -6,10 +6,10 @@
 use maud::{Markup, html};
 use serde_json::json;
 
-use super::super::axis::Axis;
-use super::super::chart::path::Path;
-use super::super::chart::scale::Scale;
-use super::super::chart::{Key, Plot, Unit, WIDTH, tenth, time};
+use super::super::axis::TimeAxis;
+use super::super::chart::path::SvgPath;
+use super::super::chart::scale::AxisScale;
+use super::super::chart::{ChartUnit, LegendEntry, Plot, WIDTH, tenth, time};
 use crate::event::Report;
 use crate::stats::heat::{BEYOND, row_us, untimed};
 use crate::stats::{HeatColumn, Untimed};
@@ -23,10 +23,10 @@ const ROW: f64 = 8.0;
 const TOP: f64 = 14.0;
 
 /// Cells by level: one path for each colour.
-type Cells = [Path; LEVELS];
+type Cells = [SvgPath; LEVELS];
 
 /// The figure; nothing where there was no call.
-pub fn render(report: &Report, axis: &Axis) -> Markup {
+pub fn render(report: &Report, axis: &TimeAxis) -> Markup {
     let columns = columns(report, axis);
     let rows = || columns.iter().flat_map(|heat| &heat.0).filter(|(row, _)| *row < BEYOND);
     let silent: Vec<u32> = columns.iter().map(beyond).collect();
@@ -44,9 +44,9 @@ pub fn render(report: &Report, axis: &Axis) -> Markup {
     let reasons: Vec<Untimed> = Untimed::ALL.into_iter().rev().filter(is_there).collect();
     let above = if reasons.is_empty() { 0.0 } else { TOP * reasons.len() as f64 + 3.0 };
     let height = f64::from(high - low + 1) * ROW + above;
-    let scale = Scale::Log(row_us(low).max(1.0), row_us(high + 1));
+    let scale = AxisScale::Log(row_us(low).max(1.0), row_us(high + 1));
     let label = "Response times: how many calls, by time and magnitude";
-    let mut plot = Plot::new(label, height as u32, scale, Unit::Micros);
+    let mut plot = Plot::new(label, height as u32, scale, ChartUnit::Micros);
     plot.above = above;
     for (place, why) in reasons.iter().enumerate() {
         plot.names.push((TOP * (place as f64 + 0.5), why.name().to_owned()));
@@ -76,8 +76,8 @@ pub fn render(report: &Report, axis: &Axis) -> Markup {
     let calls: Vec<u64> =
         columns.iter().map(|heat| heat.0.iter().map(|one| u64::from(one.1)).sum()).collect();
     let keys = [
-        Key { class: "heat5", name: "calls in the column".to_owned() },
-        Key { class: "silent5", name: "of them without any time".to_owned() },
+        LegendEntry { class: "heat5", name: "calls in the column".to_owned() },
+        LegendEntry { class: "silent5", name: "of them without any time".to_owned() },
     ];
     let values = json!({ "unit": "count", "series": [{ "values": calls }, { "values": silent }] });
     let note =
@@ -89,7 +89,7 @@ pub fn render(report: &Report, axis: &Axis) -> Markup {
 }
 
 /// What the points of each column have together.
-fn columns(report: &Report, axis: &Axis) -> Vec<HeatColumn> {
+fn columns(report: &Report, axis: &TimeAxis) -> Vec<HeatColumn> {
     let mut columns: Vec<HeatColumn> = vec![HeatColumn::default(); axis.columns];
     for point in report.timeline.points() {
         columns[axis.column(point.second)].add(&point.heat);
@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn neighbours_touch_however_narrow_they_are() {
         let report = made_up(3_600, "shop");
-        let axis = Axis::of(&report, 500);
+        let axis = TimeAxis::of(&report, 500);
         let page = render(&report, &axis).into_string();
         // Paths of cells, without what else is drawn.
         let paths = page.split("class=\"cell").skip(1).filter_map(|path| path.split('>').next());

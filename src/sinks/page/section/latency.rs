@@ -5,11 +5,11 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
-use super::super::axis::Axis;
-use super::super::chart::scale::Scale;
-use super::super::chart::time::{Chart, Series};
-use super::super::chart::{Plot, Unit};
+use super::super::PageView;
+use super::super::axis::TimeAxis;
+use super::super::chart::scale::AxisScale;
+use super::super::chart::time::{ChartSeries, TimeChart};
+use super::super::chart::{ChartUnit, Plot};
 use super::heat;
 use crate::event::Report;
 use crate::stats::timeline::{BAND, PercentileBand};
@@ -17,8 +17,8 @@ use crate::stats::timeline::{BAND, PercentileBand};
 /// How a percentile looks, in the order of [`BAND`].
 const LOOKS: [&str; BAND.len()] = ["p50", "p95", "p99", "max"];
 
-pub fn render(view: &View<'_>) -> Markup {
-    let View { report, axis, .. } = view;
+pub fn render(view: &PageView<'_>) -> Markup {
+    let PageView { report, axis, .. } = view;
     let response = axis.worst(report, |point| point.response);
     let service = axis.worst(report, |point| point.service);
     let known = |all: &[PercentileBand]| {
@@ -26,7 +26,7 @@ pub fn render(view: &View<'_>) -> Markup {
         known.map(|one| one.us as f64).collect::<Vec<_>>()
     };
     // One scale for both, so that what lies between them can be seen.
-    let scale = Scale::log([known(&response), known(&service)].concat().into_iter());
+    let scale = AxisScale::log([known(&response), known(&service)].concat().into_iter());
     html! {
         (percentiles(report, axis, scale, "Response time", "from when a call was due", &response))
         (percentiles(report, axis, scale, "Service time", "from when it was sent", &service))
@@ -36,27 +36,27 @@ pub fn render(view: &View<'_>) -> Markup {
 
 fn percentiles(
     report: &Report,
-    axis: &Axis,
-    scale: Scale,
+    axis: &TimeAxis,
+    scale: AxisScale,
     title: &str,
     from: &str,
     all: &[PercentileBand],
 ) -> Markup {
-    let series: Vec<Series> = (BAND.iter().zip(LOOKS).enumerate().rev())
+    let series: Vec<ChartSeries> = (BAND.iter().zip(LOOKS).enumerate().rev())
         .map(|(at, ((name, _), class))| {
             let column: Vec<_> = all.iter().map(|band| band[at]).collect();
-            Series::quantiles(name, class, &column)
+            ChartSeries::quantiles(name, class, &column)
         })
         .collect();
     let thin = series.iter().filter(|one| one.class == "p99").map(|one| one.thin.len()).sum();
     let bounds: usize = series.iter().map(|one| one.bounds.len()).sum();
     let note = note(from, axis, thin, bounds);
-    let plot = Plot::new(format!("{title}: percentiles over time"), 240, scale, Unit::Micros);
-    Chart { title: title.to_owned(), note, plot, series }.render(report, axis)
+    let plot = Plot::new(format!("{title}: percentiles over time"), 240, scale, ChartUnit::Micros);
+    TimeChart { title: title.to_owned(), note, plot, series }.render(report, axis)
 }
 
 /// What a reader should know of the lines.
-fn note(from: &str, axis: &Axis, thin: usize, bounds: usize) -> String {
+fn note(from: &str, axis: &TimeAxis, thin: usize, bounds: usize) -> String {
     let mut parts = vec![format!("{from}, to the last byte; of each column the worst second")];
     if thin > 0 {
         let all = axis.columns;
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn a_reader_is_told_what_the_lines_are() {
-        let axis = Axis { seconds: 9, columns: 9, step_s: 1, width_s: 1, warmup_s: 0.0 };
+        let axis = TimeAxis { seconds: 9, columns: 9, step_s: 1, width_s: 1, warmup_s: 0.0 };
         let plain = note("from x", &axis, 0, 0);
         assert_eq!(plain, "from x, to the last byte; of each column the worst second");
         let all = note("from x", &axis, 4, 1);

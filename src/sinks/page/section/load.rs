@@ -4,9 +4,9 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
-use super::super::chart::Unit;
-use super::super::chart::time::{Chart, Look, Series};
+use super::super::PageView;
+use super::super::chart::ChartUnit;
+use super::super::chart::time::{ChartSeries, SeriesStyle, TimeChart};
 use crate::stats::GaugeSample;
 use crate::stats::timeline::StartCounts;
 
@@ -18,7 +18,7 @@ const LINES: usize = 5;
 /// Colours of lines that are told apart.
 const COLOURS: [&str; 8] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"];
 
-pub fn render(view: &View<'_>) -> Markup {
+pub fn render(view: &PageView<'_>) -> Markup {
     let open: Vec<usize> = workloads(view, true).collect();
     let closed: Vec<usize> = workloads(view, false).collect();
     html! {
@@ -34,86 +34,93 @@ pub fn render(view: &View<'_>) -> Markup {
     }
 }
 
-fn workloads<'a>(view: &'a View<'_>, open: bool) -> impl Iterator<Item = usize> + 'a {
+fn workloads<'a>(view: &'a PageView<'_>, open: bool) -> impl Iterator<Item = usize> + 'a {
     let all = view.plan.workloads.iter().enumerate();
     all.filter(move |(_, load)| load.open == open).map(|(at, _)| at)
 }
 
-fn calls(view: &View<'_>) -> Markup {
-    let View { report, axis, .. } = view;
+fn calls(view: &PageView<'_>) -> Markup {
+    let PageView { report, axis, .. } = view;
     let ended = axis.rates(report, |point| point.calls.ended());
     let bad = axis.rates(report, |point| {
         point.calls.ended().saturating_sub(point.calls.ok + point.calls.cancelled)
     });
     let series = vec![
-        Series::new("calls", "c0", Look::Area, ended),
-        Series::new("not ok", "bad", Look::Area, bad),
+        ChartSeries::new("calls", "c0", SeriesStyle::Area, ended),
+        ChartSeries::new("not ok", "bad", SeriesStyle::Area, bad),
     ];
     let note = "by the second in which each was intended; means over a column of pixels";
-    Chart::linear("Calls", note, Unit::PerSecond, 200, series).render(report, axis)
+    TimeChart::linear("Calls", note, ChartUnit::PerSecond, 200, series).render(report, axis)
 }
 
 /// An open workload: starts due, made in time, and lost.
-fn starts(view: &View<'_>, at: usize) -> Markup {
-    let View { report, coarse: axis, .. } = view;
+fn starts(view: &PageView<'_>, at: usize) -> Markup {
+    let PageView { report, coarse: axis, .. } = view;
     let of = |count: fn(&StartCounts) -> u64| {
         axis.rates(report, |point| point.loads.get(at).map_or(0, count))
     };
     let lost = of(|load| load.lost);
     let mut series = vec![
-        Series::new("made in time", "c0", Look::Area, of(|load| load.on_time)),
-        Series::new("due", "c1", Look::Line, of(|load| load.due)),
-        Series::new("asked", "asked", Look::Steps, asked(view, at)),
+        ChartSeries::new("made in time", "c0", SeriesStyle::Area, of(|load| load.on_time)),
+        ChartSeries::new("due", "c1", SeriesStyle::Line, of(|load| load.due)),
+        ChartSeries::new("asked", "asked", SeriesStyle::Steps, asked(view, at)),
     ];
     if lost.iter().flatten().any(|rate| *rate > 0.0) {
-        series.push(Series::new("dropped or held back", "bad", Look::Line, lost));
+        series.push(ChartSeries::new("dropped or held back", "bad", SeriesStyle::Line, lost));
     }
     let title = format!("Starts of {}", view.plan.workloads[at].name);
-    Chart::linear(&title, "open model; means over a column", Unit::PerSecond, 160, series)
+    TimeChart::linear(&title, "open model; means over a column", ChartUnit::PerSecond, 160, series)
         .render(report, axis)
 }
 
-fn asked(view: &View<'_>, at: usize) -> Vec<Option<f64>> {
+fn asked(view: &PageView<'_>, at: usize) -> Vec<Option<f64>> {
     view.coarse.most(view.report, |moment| moment.asked.get(at).copied())
 }
 
 /// Users asked for in the closed model, and all at work.
-fn users(view: &View<'_>, closed: &[usize]) -> Markup {
-    let View { report, coarse: axis, plan, .. } = view;
+fn users(view: &PageView<'_>, closed: &[usize]) -> Markup {
+    let PageView { report, coarse: axis, plan, .. } = view;
     let all = axis.most(report, |moment| Some(moment.users as f64));
-    let mut series = vec![Series::new("at work", "c0", Look::Area, all)];
+    let mut series = vec![ChartSeries::new("at work", "c0", SeriesStyle::Area, all)];
     for (at, colour) in closed.iter().take(LINES).zip(&COLOURS[1..]) {
         let name = format!("{} asked", plan.workloads[*at].name);
-        series.push(Series::new(name, colour, Look::Steps, asked(view, *at)));
+        series.push(ChartSeries::new(name, colour, SeriesStyle::Steps, asked(view, *at)));
     }
     let rest = &closed[closed.len().min(LINES)..];
     if !rest.is_empty() {
         let sum =
             |moment: &GaugeSample| Some(rest.iter().filter_map(|at| moment.asked.get(*at)).sum());
-        series.push(Series::new("others asked", "c7", Look::Steps, axis.most(report, sum)));
+        series.push(ChartSeries::new(
+            "others asked",
+            "c7",
+            SeriesStyle::Steps,
+            axis.most(report, sum),
+        ));
     }
-    Chart::linear("Users", "closed model; the most of a column", Unit::Count, 160, series)
+    TimeChart::linear("Users", "closed model; the most of a column", ChartUnit::Count, 160, series)
         .render(report, axis)
 }
 
-fn iterations(view: &View<'_>, closed: &[usize]) -> Markup {
-    let View { report, coarse: axis, plan, .. } = view;
+fn iterations(view: &PageView<'_>, closed: &[usize]) -> Markup {
+    let PageView { report, coarse: axis, plan, .. } = view;
     let of =
         |at: usize| axis.rates(report, |point| point.loads.get(at).map_or(0, |one| one.started));
-    let mut series: Vec<Series> = (closed.iter().take(LINES).zip(&COLOURS[1..]))
-        .map(|(at, colour)| Series::new(&plan.workloads[*at].name, colour, Look::Line, of(*at)))
+    let mut series: Vec<ChartSeries> = (closed.iter().take(LINES).zip(&COLOURS[1..]))
+        .map(|(at, colour)| {
+            ChartSeries::new(&plan.workloads[*at].name, colour, SeriesStyle::Line, of(*at))
+        })
         .collect();
     let rest = &closed[closed.len().min(LINES)..];
     if !rest.is_empty() {
         let others = axis.rates(report, |point| {
             rest.iter().filter_map(|at| point.loads.get(*at)).map(|one| one.started).sum()
         });
-        series.push(Series::new("others", "c7", Look::Line, others));
+        series.push(ChartSeries::new("others", "c7", SeriesStyle::Line, others));
     }
-    Chart::linear(
+    TimeChart::linear(
         "Iterations begun",
         "closed model; means over a column",
-        Unit::PerSecond,
+        ChartUnit::PerSecond,
         160,
         series,
     )
@@ -121,26 +128,26 @@ fn iterations(view: &View<'_>, closed: &[usize]) -> Markup {
 }
 
 /// What was open at the ends of seconds.
-fn flight(view: &View<'_>) -> Markup {
-    let View { report, coarse: axis, .. } = view;
+fn flight(view: &PageView<'_>) -> Markup {
+    let PageView { report, coarse: axis, .. } = view;
     let series = vec![
-        Series::new(
+        ChartSeries::new(
             "connections",
             "c4",
-            Look::Line,
+            SeriesStyle::Line,
             axis.most(report, |moment| Some(moment.connections as f64)),
         ),
-        Series::new(
+        ChartSeries::new(
             "calls in flight",
             "c0",
-            Look::Line,
+            SeriesStyle::Line,
             axis.most(report, |moment| Some(moment.running as f64)),
         ),
     ];
-    Chart::linear(
+    TimeChart::linear(
         "In flight",
         "at the ends of seconds, the most of a column",
-        Unit::Count,
+        ChartUnit::Count,
         160,
         series,
     )

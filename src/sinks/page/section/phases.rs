@@ -4,7 +4,7 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
+use super::super::PageView;
 use super::super::chart::tenth;
 use super::{count, time};
 use crate::stats::{Histogram, Latency};
@@ -12,7 +12,7 @@ use crate::stats::{Histogram, Latency};
 /// The phases in the order of an attempt.
 const NAMES: [&str; 5] = ["dns", "connect", "tls", "first byte", "body"];
 
-pub fn render(view: &View<'_>) -> Markup {
+pub fn render(view: &PageView<'_>) -> Markup {
     let phases = &view.snapshot.measured.phases;
     if phases.iter().all(|phase| phase.count() == 0) {
         return html! {};
@@ -35,9 +35,9 @@ pub fn render(view: &View<'_>) -> Markup {
 }
 
 /// Where bars begin and how long they are, of 100: at p50, at p99.
-type Bars = [(f64, f64); 2];
+type PhaseBars = [(f64, f64); 2];
 
-fn waterfall(phases: &[Histogram; 5]) -> Vec<Bars> {
+fn waterfall(phases: &[Histogram; 5]) -> Vec<PhaseBars> {
     let of = |percent: f64| phases.each_ref().map(|phase| phase.percentile_us(percent) as f64);
     let [middle, high] = [of(50.0), of(99.0)];
     let all = high.iter().sum::<f64>().max(middle.iter().sum()).max(1.0);
@@ -51,7 +51,7 @@ fn waterfall(phases: &[Histogram; 5]) -> Vec<Bars> {
     middle.iter().zip(&high).map(next).collect()
 }
 
-fn row(name: &str, phase: &Histogram, bars: &Bars) -> Markup {
+fn row(name: &str, phase: &Histogram, bars: &PhaseBars) -> Markup {
     let latency = Latency::from(phase.clone());
     let [(from, long), (late, longer)] = *bars;
     html! {

@@ -4,35 +4,35 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
-use super::super::words::{Lines, Say, short};
+use super::super::PageView;
+use super::super::words::{HtmlLines, HtmlText, short};
 use super::fact;
 use crate::units::show_count;
 
 /// Characters of all files together: more would be the most of the page.
 const ROOM: usize = 512 << 10;
 
-pub fn render(view: &View<'_>) -> Markup {
-    let View { report, plan, .. } = view;
+pub fn render(view: &PageView<'_>) -> Markup {
+    let PageView { report, plan, .. } = view;
     html! {
         h3 { "Run it again" }
         div.command {
-            pre { code { (Lines(&report.command_line())) } }
+            pre { code { (HtmlLines(&report.command_line())) } }
             button.copy type="button" hidden { "Copy" }
         }
         p.note { "Everything random follows from seed " (plan.seed.value()) "." }
         h3 { "Machine" }
         dl.facts.wide {
-            @for (name, what) in &report.info.machine { (fact(name, &html! { (Say(what)) })) }
+            @for (name, what) in &report.info.machine { (fact(name, &html! { (HtmlText(what)) })) }
             @for (name, place) in &plan.services {
-                (fact(&format!("service {}", short(name)), &html! { (Say(place)) }))
+                (fact(&format!("service {}", short(name)), &html! { (HtmlText(place)) }))
             }
         }
         @if !plan.sources.is_empty() { h3 { "Files" } (sources(view)) }
     }
 }
 
-fn sources(view: &View<'_>) -> Markup {
+fn sources(view: &PageView<'_>) -> Markup {
     let mut room = ROOM;
     let mut shown = Vec::new();
     for source in &view.plan.sources {
@@ -43,9 +43,9 @@ fn sources(view: &View<'_>) -> Markup {
     html! {
         @for (at, (source, fits)) in shown.iter().enumerate() {
             details.source data-key={ "source" (at) } {
-                summary { code { (Say(&source.name)) }
+                summary { code { (HtmlText(&source.name)) }
                     span.note { " " (show_count(source.text.lines().count() as u64)) " lines" } }
-                @if *fits { pre { (Lines(&source.text)) } }
+                @if *fits { pre { (HtmlLines(&source.text)) } }
                 @else { p.note { "Too long for this page: see the file itself." } }
             }
         }

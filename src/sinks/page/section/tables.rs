@@ -4,8 +4,8 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
-use super::super::words::{Say, percent, spread};
+use super::super::PageView;
+use super::super::words::{HtmlText, percent, spread};
 use super::{count, errors, sortable, time};
 use crate::plan::Series;
 use crate::sinks::steps::{drain_note, lost_note};
@@ -18,8 +18,8 @@ const AT: [f64; 3] = [0.5, 0.95, 0.99];
 /// Rows of a table: what a browser can still sort and show.
 const ROWS: usize = 1_000;
 
-pub fn render(view: &View<'_>) -> Markup {
-    let View { plan, snapshot, .. } = view;
+pub fn render(view: &PageView<'_>) -> Markup {
+    let PageView { plan, snapshot, .. } = view;
     let columns = [
         ("workload", false),
         ("model", false),
@@ -60,8 +60,8 @@ pub fn render(view: &View<'_>) -> Markup {
     }
 }
 
-fn workload(view: &View<'_>, at: usize) -> Markup {
-    let View { plan, snapshot, .. } = view;
+fn workload(view: &PageView<'_>, at: usize) -> Markup {
+    let PageView { plan, snapshot, .. } = view;
     let load = &plan.workloads[at];
     let window = &snapshot.measured.workloads[at];
     let whole = snapshot.measured.of_workload(at, |step| plan.steps[step].workload == at);
@@ -70,7 +70,7 @@ fn workload(view: &View<'_>, at: usize) -> Markup {
     let rate = window.started as f64 / seconds;
     html! {
         tr {
-            th scope="row" { (Say(&load.name)) }
+            th scope="row" { (HtmlText(&load.name)) }
             td { (load.model()) }
             (count(window.started))
             td.n data-v=(rate) { (show_rate(rate)) "/s" }
@@ -104,12 +104,12 @@ const STEPS: [(&str, bool); 15] = [
     ("max", true),
 ];
 
-fn step(view: &View<'_>, (index, series): (usize, &Series), window: &StepWindow) -> Markup {
+fn step(view: &PageView<'_>, (index, series): (usize, &Series), window: &StepWindow) -> Markup {
     let calls = &window.calls;
     let rate = view.report.calls_per_s(index).unwrap_or_default();
     html! {
         tr.never[calls.made == 0] {
-            th scope="row" { (Say(&series.name)) }
+            th scope="row" { (HtmlText(&series.name)) }
             td { (owner(view, series)) }
             (count(calls.made))
             td.n data-v=(rate) { (show_rate(rate)) "/s" }
@@ -124,17 +124,17 @@ fn step(view: &View<'_>, (index, series): (usize, &Series), window: &StepWindow)
 }
 
 /// The workload of a series, and its archetype where that has a name of its own.
-fn owner(view: &View<'_>, series: &Series) -> Markup {
+fn owner(view: &PageView<'_>, series: &Series) -> Markup {
     let workload = &view.plan.workloads[series.workload].name;
     let archetype = &view.plan.archetypes[series.archetype];
     html! {
-        (Say(workload))
-        @if archetype != workload { span.note { " · " (Say(archetype)) } }
+        (HtmlText(workload))
+        @if archetype != workload { span.note { " · " (HtmlText(archetype)) } }
     }
 }
 
-fn groups(view: &View<'_>) -> Markup {
-    let View { plan, snapshot, .. } = view;
+fn groups(view: &PageView<'_>) -> Markup {
+    let PageView { plan, snapshot, .. } = view;
     let columns = [
         ("group", false),
         ("of", false),
@@ -147,7 +147,7 @@ fn groups(view: &View<'_>) -> Markup {
     let rows = html! {
         @for (series, duration) in plan.groups.iter().zip(&snapshot.measured.groups).take(ROWS) {
             tr {
-                th scope="row" { (Say(&series.name)) }
+                th scope="row" { (HtmlText(&series.name)) }
                 td { (owner(view, series)) }
                 (count(duration.count()))
                 @for one in spread(duration, &AT) { (time(one)) }
@@ -173,7 +173,7 @@ mod tests {
         snapshot.workloads[0].0.dropped = 777_777;
         snapshot.workloads[0].1 = Calls { made: 777_777, ..Calls::default() };
         report.snapshot = std::sync::Arc::new(snapshot);
-        let shown = render(&View::of(&report)).into_string();
+        let shown = render(&PageView::of(&report)).into_string();
         assert!(!shown.contains("777"), "{shown}");
     }
 }

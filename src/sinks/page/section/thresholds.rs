@@ -4,13 +4,13 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
+use super::super::PageView;
 use super::super::chart::tenth;
-use super::super::words::Say;
+use super::super::words::HtmlText;
 use crate::sinks::threshold_text::{self, in_unit};
 use crate::verdict::Judgement;
 
-pub fn render(view: &View<'_>) -> Markup {
+pub fn render(view: &PageView<'_>) -> Markup {
     let judgements = &view.report.judgements;
     if judgements.is_empty() {
         return html! { p.empty { "No thresholds: nothing was judged." } };
@@ -39,7 +39,7 @@ fn row(one: &Judgement, goes_on: bool) -> Markup {
     html! {
         tr {
             td.mark-cell.(class) { span aria-hidden="true" { (mark) } span.hidden { (says) } }
-            td { code { (Say(&one.threshold.rule)) } }
+            td { code { (HtmlText(&one.threshold.rule)) } }
             td.n { (observed) }
             td.n { (in_unit(one.threshold.metric, one.threshold.limit)) }
             td.room { (room(one)) }

@@ -5,8 +5,8 @@
 
 use maud::{Markup, html};
 
-use super::super::View;
-use super::super::words::{Say, percent};
+use super::super::PageView;
+use super::super::words::{HtmlText, percent};
 use super::fact;
 use crate::event::Report;
 use crate::exit::ExitStatus;
@@ -40,8 +40,8 @@ fn colour(report: &Report) -> &'static str {
     }
 }
 
-pub fn render(view: &View<'_>) -> Markup {
-    let View { report, plan, snapshot, .. } = view;
+pub fn render(view: &PageView<'_>) -> Markup {
+    let PageView { report, plan, snapshot, .. } = view;
     let started = humantime::format_rfc3339_seconds(report.info.started_at).to_string();
     let took = show_us(snapshot.elapsed_ns / 1_000);
     let stands = report.status.verdict().filter(|_| report.goes_on);
@@ -49,10 +49,10 @@ pub fn render(view: &View<'_>) -> Markup {
         div.hero {
             div {
                 p.word.(colour(report)) { (word(report)) }
-                h1 { (Say(&plan.scenario)) }
-                @if let Some(description) = &plan.description { p.about { (Say(description)) } }
-                @if let Some(why) = &report.why { p.stopped { "Why: " (Say(why)) } }
-                @if let Some(why) = &report.stopped { p.stopped { "Stopped: " (Say(why)) } }
+                h1 { (HtmlText(&plan.scenario)) }
+                @if let Some(description) = &plan.description { p.about { (HtmlText(description)) } }
+                @if let Some(why) = &report.why { p.stopped { "Why: " (HtmlText(why)) } }
+                @if let Some(why) = &report.stopped { p.stopped { "Stopped: " (HtmlText(why)) } }
                 @if let Some(verdict) = stands { p.note { "As it stands: " (verdict) } }
             }
             dl.facts {
@@ -79,7 +79,7 @@ fn trust(report: &Report) -> Markup {
             @if !report.trust.reasons.is_empty() {
                 ul { @for reason in &report.trust.reasons { (why(reason)) } }
             }
-            @for remark in &report.info.generator.remarks { p.note { (Say(remark)) } }
+            @for remark in &report.info.generator.remarks { p.note { (HtmlText(remark)) } }
         }
     }
 }
@@ -94,14 +94,14 @@ fn why(reason: &TrustReason) -> Markup {
         li {
             strong { (reason.check.replace('_', " ")) } " "
             (show(reason.observed)) " (limit " (show(reason.limit)) "), affects "
-            (reason.affects().join(", ")) ": " (Say(&reason.hint))
+            (reason.affects().join(", ")) ": " (HtmlText(&reason.hint))
         }
     }
 }
 
 /// The numbers that people ask for first.
-fn tiles(view: &View<'_>) -> Markup {
-    let View { report, snapshot, .. } = view;
+fn tiles(view: &PageView<'_>) -> Markup {
+    let PageView { report, snapshot, .. } = view;
     let calls = snapshot.calls();
     let measured = &snapshot.measured;
     let rate = report.all_calls_per_s().unwrap_or_default();
