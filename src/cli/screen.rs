@@ -12,14 +12,14 @@ use crate::event::control::ControlClient;
 use crate::run::{ControlGuards, ControlHandles};
 use crate::sinks::progress::{ProgressBars, ProgressLines};
 #[cfg(feature = "tui")]
-use crate::sinks::tui::{Curtain, Tui, terminal};
+use crate::sinks::tui::{Tui, TuiHandle, terminal};
 use crate::sinks::{SinkSet, WhenFull};
 
 /// A screen that is seated.
 pub(super) struct Screen {
     ui: Ui,
     #[cfg(feature = "tui")]
-    dashboard: Option<Curtain>,
+    dashboard: Option<TuiHandle>,
 }
 
 impl Screen {
@@ -77,7 +77,7 @@ impl Screen {
     }
 
     #[cfg(feature = "tui")]
-    fn raise(&self, curtain: &Curtain, kept: &mut ControlGuards) {
+    fn raise(&self, curtain: &TuiHandle, kept: &mut ControlGuards) {
         let (down, up) = (curtain.clone(), curtain.clone());
         kept.push(Box::new(keys::mind(move || down.suspend(), move || up.resume())));
         if let Err(error) = curtain.open() {

@@ -9,8 +9,8 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span as Part};
 
-use super::pen::{put, span};
-use super::series::{Many, Reading, Span, columns};
+use super::draw::{put, span};
+use super::series::{ColumnMerge, SeriesReading, TimeSpan, columns};
 use super::text::width;
 use super::theme::{Colours, Theme};
 use crate::units::{show_count, show_duration, show_rate, show_us};
@@ -19,25 +19,25 @@ use crate::units::{show_count, show_duration, show_rate, show_us};
 const SIGNS: [char; 4] = ['·', '○', '●', '◆'];
 
 /// Something over time.
-pub(super) struct Curve {
+pub(super) struct ChartCurve {
     /// What it is.
     pub(super) name: &'static str,
     /// Its readings.
-    pub(super) readings: Vec<Reading>,
+    pub(super) readings: Vec<SeriesReading>,
     /// How several become one.
-    pub(super) many: Many,
+    pub(super) many: ColumnMerge,
     /// Its colour.
     pub(super) style: Style,
 }
 
 /// A chart of some curves.
-pub(super) struct Chart<'a> {
+pub(super) struct BrailleChart<'a> {
     /// What is drawn, the most important last.
-    pub(super) curves: &'a [Curve],
+    pub(super) curves: &'a [ChartCurve],
     /// How many seconds a reading covers.
     pub(super) width_s: u32,
     /// What is shown of the time axis.
-    pub(super) span: Span,
+    pub(super) span: TimeSpan,
     /// Where the warm-up ends, seconds.
     pub(super) warmup_s: f64,
     /// When something was changed or marked, seconds.
@@ -84,13 +84,13 @@ impl Measure {
 }
 
 /// The axis of values.
-struct Scale {
+struct ValueScale {
     low: f64,
     high: f64,
     log: bool,
 }
 
-impl Scale {
+impl ValueScale {
     /// That has room for all of these.
     fn of(values: impl Iterator<Item = f64>, log: bool) -> Self {
         let (mut low, mut high) = (f64::INFINITY, 0.0_f64);
@@ -136,7 +136,7 @@ fn round_up(value: f64) -> f64 {
 
 /// The names of curves, with their last values where there is room, for a title.
 pub(super) fn legend(
-    curves: &[Curve],
+    curves: &[ChartCurve],
     measure: Measure,
     theme: Theme,
     room: usize,
@@ -145,7 +145,7 @@ pub(super) fn legend(
     if full.width() <= room { full } else { names(curves, None, theme) }
 }
 
-fn names(curves: &[Curve], measure: Option<Measure>, theme: Theme) -> Line<'static> {
+fn names(curves: &[ChartCurve], measure: Option<Measure>, theme: Theme) -> Line<'static> {
     let mut parts: Vec<Part<'static>> = Vec::new();
     for (at, curve) in curves.iter().enumerate() {
         if !parts.is_empty() {
@@ -172,7 +172,7 @@ fn dots(theme: Theme) -> bool {
 }
 
 /// Draws it.
-pub(super) fn draw(page: &mut Buffer, area: Rect, chart: &Chart<'_>, theme: Theme) {
+pub(super) fn draw(page: &mut Buffer, area: Rect, chart: &BrailleChart<'_>, theme: Theme) {
     if area.height < 2 || area.width < 8 {
         return;
     }
@@ -188,7 +188,7 @@ pub(super) fn draw(page: &mut Buffer, area: Rect, chart: &Chart<'_>, theme: Them
         put(page, area, (1, 0), "nothing yet", theme.dim());
         return;
     }
-    let scale = Scale::of(shown.into_iter(), chart.log && chart.measure == Measure::Time);
+    let scale = ValueScale::of(shown.into_iter(), chart.log && chart.measure == Measure::Time);
     let ticks = ticks(rows);
     let label = |row: u16| {
         let place = f64::from(rows - 1 - row) / f64::from((rows - 1).max(1));
@@ -244,7 +244,7 @@ const BOUND: &str = "▲";
 
 impl Pencil<'_> {
     /// Eight dots in a cell, joined to a line.
-    fn trace(&mut self, values: &[Option<(f64, bool)>], scale: &Scale) {
+    fn trace(&mut self, values: &[Option<(f64, bool)>], scale: &ValueScale) {
         let top = i32::from(self.plot.height) * 4 - 1;
         let height = |value: f64| top - (scale.place(value) * f64::from(top)).round() as i32;
         let mut before = None;
@@ -281,7 +281,7 @@ impl Pencil<'_> {
     }
 
     /// A sign in a column.
-    fn signs(&mut self, values: &[Option<(f64, bool)>], scale: &Scale, sign: char) {
+    fn signs(&mut self, values: &[Option<(f64, bool)>], scale: &ValueScale, sign: char) {
         let top = usize::from(self.plot.height) - 1;
         for (column, found) in values.iter().enumerate() {
             let Some((value, at_least)) = *found else { continue };
@@ -298,7 +298,7 @@ pub(super) fn time_axis(
     page: &mut Buffer,
     area: Rect,
     plot: Rect,
-    chart: &Chart<'_>,
+    chart: &BrailleChart<'_>,
     theme: Theme,
 ) {
     let columns = usize::from(plot.width);
@@ -328,7 +328,7 @@ pub(super) fn time_axis(
 }
 
 /// Times and their columns, some cells apart.
-fn times(span: Span, columns: usize) -> Vec<(usize, String)> {
+fn times(span: TimeSpan, columns: usize) -> Vec<(usize, String)> {
     const STEPS: [u32; 14] = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1_800, 3_600, 7_200, 21_600];
     let seconds = span.to - span.from;
     let wanted = seconds / (columns as f64 / 12.0).max(1.0);
@@ -361,20 +361,20 @@ mod tests {
             assert!((found - end).abs() < 1e-9, "{value}: {found}");
         }
         for log in [false, true] {
-            let scale = Scale::of([3.0, 40.0, 900.0].into_iter(), log);
+            let scale = ValueScale::of([3.0, 40.0, 900.0].into_iter(), log);
             let places: Vec<f64> = [1.0, 3.0, 40.0, 900.0, 1e6].map(|v| scale.place(v)).into();
             assert!(places.is_sorted() && places.iter().all(|place| (0.0..=1.0).contains(place)));
             assert!((scale.value(scale.place(40.0)) - 40.0).abs() < 1e-6);
             assert!((scale.place(f64::INFINITY) - 1.0).abs() < 1e-9);
         }
-        assert!(Scale::of([].into_iter(), true).high > 0.0);
+        assert!(ValueScale::of([].into_iter(), true).high > 0.0);
     }
 
     #[test]
     fn times_stand_in_order_and_within() {
         for to in [1.0, 15.0, 60.0, 3_600.0, 1e6] {
             for columns in [1, 10, 80, 300] {
-                let found = times(Span { from: 0.0, to }, columns);
+                let found = times(TimeSpan { from: 0.0, to }, columns);
                 assert!(found.iter().all(|(column, _)| *column < columns));
                 assert!(found.is_sorted_by_key(|(column, _)| *column));
                 assert!(found.len() <= columns / 5 + 3, "{to} {columns}: {found:?}");

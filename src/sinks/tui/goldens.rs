@@ -8,13 +8,13 @@ use std::path::PathBuf;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-use super::desk::{Desk, Layer};
+use super::model::Model;
 use super::screen::draw;
-use super::state::State;
 use super::theme::{Colours, Theme};
+use super::ui_state::{Overlay, UiState};
 use super::view::VIEWS;
 use super::*;
-use crate::sinks::tui::prompt::{Asks, Prompt};
+use crate::sinks::tui::prompt::{Prompt, PromptKind};
 use crate::stats::{ChangeKind, StateChange};
 use ratatui::style::{Color, Modifier};
 
@@ -24,8 +24,8 @@ const PLAIN: Theme = Theme { colours: Colours::None, unicode: true };
 const ASCII: Theme = Theme { colours: Colours::None, unicode: false };
 
 /// A run of forty seconds that goes on.
-fn running() -> State {
-    let mut state = State::default();
+fn running() -> Model {
+    let mut state = Model::default();
     state.fold(&RunEvent::Started(fixture::opening()));
     state.fold(&RunEvent::Tick(fixture::report()));
     let said = vec![format!("bought 3 of it {}", fixture::HOSTILE)];
@@ -43,20 +43,20 @@ fn running() -> State {
 }
 
 /// What somebody sees who has done that.
-fn desks() -> Vec<(String, Desk)> {
-    let mut desks: Vec<(String, Desk)> = (0..VIEWS.len())
-        .map(|view| (VIEWS[view].name.to_owned(), Desk { view, ..Desk::default() }))
+fn desks() -> Vec<(String, UiState)> {
+    let mut desks: Vec<(String, UiState)> = (0..VIEWS.len())
+        .map(|view| (VIEWS[view].name.to_owned(), UiState { view, ..UiState::default() }))
         .collect();
-    let layer = |layer, view| Desk { view, layer, ..Desk::default() };
-    let mut filtered = Desk { view: super::view::LOG, ..Desk::default() };
+    let layer = |layer, view| UiState { view, layer, ..UiState::default() };
+    let mut filtered = UiState { view: super::view::LOG, ..UiState::default() };
     filtered.filters[filtered.view] = "breaker".to_owned();
     desks.push(("filtered".to_owned(), filtered));
-    desks.push(("help".to_owned(), layer(Layer::Help, 0)));
-    desks.push(("details".to_owned(), Desk { chosen: 6, ..layer(Layer::Details, 2) }));
-    desks.push(("quit".to_owned(), layer(Layer::Quit, 0)));
-    let prompt = Layer::Prompt(Prompt::new(Asks::Rate, "lots"));
+    desks.push(("help".to_owned(), layer(Overlay::Help, 0)));
+    desks.push(("details".to_owned(), UiState { chosen: 6, ..layer(Overlay::Details, 2) }));
+    desks.push(("quit".to_owned(), layer(Overlay::Quit, 0)));
+    let prompt = Overlay::Prompt(Prompt::new(PromptKind::Rate, "lots"));
     let said = Some((false, "`rate`: expected a rate above zero".to_owned()));
-    desks.push(("prompt".to_owned(), Desk { said, ..layer(prompt, 3) }));
+    desks.push(("prompt".to_owned(), UiState { said, ..layer(prompt, 3) }));
     desks
 }
 
@@ -112,10 +112,10 @@ fn every_view_looks_as_it_was_last_looked_at() {
 
 #[test]
 fn the_first_second_and_a_run_without_numbers_are_shown() {
-    let mut state = State::default();
-    let mut all = text(&draw(&state, &Desk::default(), PLAIN, (80, 24)).screen);
+    let mut state = Model::default();
+    let mut all = text(&draw(&state, &UiState::default(), PLAIN, (80, 24)).screen);
     state.fold(&RunEvent::Started(fixture::opening()));
-    all += &text(&draw(&state, &Desk::default(), PLAIN, (80, 24)).screen);
+    all += &text(&draw(&state, &UiState::default(), PLAIN, (80, 24)).screen);
     state.fold(&RunEvent::Tick(fixture::empty()));
     for (_, desk) in desks() {
         all += &text(&draw(&state, &desk, PLAIN, (80, 24)).screen);
@@ -125,7 +125,7 @@ fn the_first_second_and_a_run_without_numbers_are_shown() {
 
 #[test]
 fn every_size_is_drawn() {
-    let (state, mut begun, mut empty) = (running(), State::default(), State::default());
+    let (state, mut begun, mut empty) = (running(), Model::default(), Model::default());
     begun.fold(&RunEvent::Started(fixture::opening()));
     empty.fold(&RunEvent::Started(fixture::opening()));
     empty.fold(&RunEvent::Tick(fixture::empty()));
@@ -140,7 +140,7 @@ fn every_size_is_drawn() {
                 desk.zoom = desk.zoom.next();
             }
             let theme = if size.0 % 2 == 0 { MANY } else { ASCII };
-            for state in [&State::default(), &begun, &empty, &state] {
+            for state in [&Model::default(), &begun, &empty, &state] {
                 let drawn = draw(state, &desk, theme, size);
                 assert_eq!((drawn.screen.area.width, drawn.screen.area.height), size);
             }
@@ -181,7 +181,7 @@ fn colours_are_those_of_the_theme_and_none_without() {
 #[test]
 fn what_is_chosen_is_marked_without_colours_too() {
     let mut state = running();
-    let mut desk = Desk::default();
+    let mut desk = UiState::default();
     for code in [KeyCode::Char('3'), KeyCode::Down, KeyCode::Down] {
         desk.press(&KeyEvent::new(code, KeyModifiers::NONE), &state);
         state.version += 1;

@@ -7,16 +7,16 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::desk::Desk;
-use super::pen::{aside, gauge, line, span};
-use super::state::{Phase, State};
+use super::draw::{aside, gauge, line, span};
+use super::model::{Model, RunPhase};
 use super::text::{clean, fit, width};
 use super::theme::Theme;
+use super::ui_state::UiState;
 use super::view::{VIEWS, health::level_style};
 use crate::units::show_duration;
 
 /// What it is and how it stands, and the bar of views.
-pub(super) fn draw(screen: &mut Buffer, area: Rect, state: &State, desk: &Desk, theme: Theme) {
+pub(super) fn draw(screen: &mut Buffer, area: Rect, state: &Model, desk: &UiState, theme: Theme) {
     let (left, right) = first_line(state, theme, area.width);
     ends(screen, area, 0, &left, &right);
     match area.height {
@@ -39,14 +39,14 @@ fn ends(screen: &mut Buffer, area: Rect, row: u16, left: &Line<'_>, right: &Line
     }
 }
 
-fn first_line(state: &State, theme: Theme, columns: u16) -> (Line<'static>, Line<'static>) {
+fn first_line(state: &Model, theme: Theme, columns: u16) -> (Line<'static>, Line<'static>) {
     let name = state.plan().map_or(String::new(), |plan| clean(&plan.scenario));
     let (word, style) = match state.phase() {
-        Phase::Begins => ("begins", theme.dim()),
-        Phase::Runs => ("▶ running", theme.good()),
-        Phase::Paused => ("‖ paused", theme.warn()),
-        Phase::Partly => ("‖ partly paused", theme.warn()),
-        Phase::Drains => ("▼ draining", theme.warn()),
+        RunPhase::Begins => ("begins", theme.dim()),
+        RunPhase::Runs => ("▶ running", theme.good()),
+        RunPhase::Paused => ("‖ paused", theme.warn()),
+        RunPhase::Partly => ("‖ partly paused", theme.warn()),
+        RunPhase::Drains => ("▼ draining", theme.warn()),
     };
     let name = fit(&name, usize::from(columns).saturating_sub(24).clamp(8, 40));
     let left = vec![
@@ -61,7 +61,7 @@ fn first_line(state: &State, theme: Theme, columns: u16) -> (Line<'static>, Line
 }
 
 /// Time passed, of how much, and a gauge where there is room.
-fn progress(state: &State, theme: Theme, room: usize) -> Line<'static> {
+fn progress(state: &Model, theme: Theme, room: usize) -> Line<'static> {
     let elapsed = state.report.as_ref().map_or(0, |report| {
         // Shards shed within a moment of the full second.
         (report.snapshot.elapsed_ns + 500_000_000) / 1_000_000_000
@@ -85,7 +85,7 @@ fn progress(state: &State, theme: Theme, room: usize) -> Line<'static> {
 }
 
 /// The verdict and whether it can be believed.
-fn second_line(state: &State, theme: Theme) -> Line<'static> {
+fn second_line(state: &Model, theme: Theme) -> Line<'static> {
     let mut parts = vec![Span::raw(" ")];
     let Some(report) = &state.report else {
         parts.push(span("waiting for the first second", theme.dim()));
@@ -117,13 +117,13 @@ fn second_line(state: &State, theme: Theme) -> Line<'static> {
 }
 
 /// What everything random follows from.
-fn planned(state: &State, theme: Theme) -> Line<'static> {
+fn planned(state: &Model, theme: Theme) -> Line<'static> {
     let Some(plan) = state.plan() else { return Line::default() };
     Line::from(vec![span("seed ", theme.dim()), Span::raw(format!("{} ", plan.seed.value()))])
 }
 
 /// The views; only numbers of those that have no room.
-fn tabs(desk: &Desk, theme: Theme, columns: u16) -> Line<'static> {
+fn tabs(desk: &UiState, theme: Theme, columns: u16) -> Line<'static> {
     let full: usize = VIEWS.iter().map(|view| view.name.len() + 4).sum();
     let mut parts = vec![];
     for (at, view) in VIEWS.iter().enumerate() {

@@ -8,7 +8,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 /// What a key asks of the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Action {
+pub(super) enum KeyAction {
     /// The view of this number.
     View(usize),
     /// The next view, or the one before.
@@ -62,10 +62,10 @@ pub(super) enum Action {
 }
 
 /// Keys that do the same.
-pub(super) struct Binding {
+pub(super) struct KeyBinding {
     /// What they do.
-    pub(super) action: Action,
-    keys: &'static [Key],
+    pub(super) action: KeyAction,
+    keys: &'static [KeyPress],
     /// How they are written.
     pub(super) shown: &'static str,
     /// What they do, in words; none: the line above says it.
@@ -74,110 +74,125 @@ pub(super) struct Binding {
 
 /// A key, with Ctrl or without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key(KeyCode, bool);
+struct KeyPress(KeyCode, bool);
 
-const fn c(sign: char) -> Key {
-    Key(KeyCode::Char(sign), false)
+const fn c(sign: char) -> KeyPress {
+    KeyPress(KeyCode::Char(sign), false)
 }
 
-const fn ctrl(sign: char) -> Key {
-    Key(KeyCode::Char(sign), true)
+const fn ctrl(sign: char) -> KeyPress {
+    KeyPress(KeyCode::Char(sign), true)
 }
 
-const fn f(number: u8) -> Key {
-    Key(KeyCode::F(number), false)
+const fn f(number: u8) -> KeyPress {
+    KeyPress(KeyCode::F(number), false)
 }
 
-const fn k(code: KeyCode) -> Key {
-    Key(code, false)
+const fn k(code: KeyCode) -> KeyPress {
+    KeyPress(code, false)
 }
 
 const fn bind(
-    action: Action,
-    keys: &'static [Key],
+    action: KeyAction,
+    keys: &'static [KeyPress],
     shown: &'static str,
     says: &'static str,
-) -> Binding {
-    Binding { action, keys, shown, says }
+) -> KeyBinding {
+    KeyBinding { action, keys, shown, says }
 }
 
 /// All of them, by what they are for.
-pub(super) const GROUPS: [(&str, &[Binding]); 4] = [
+pub(super) const GROUPS: [(&str, &[KeyBinding]); 4] = [
     (
         "Look",
         &[
-            bind(Action::View(0), &[c('1')], "1 … 8", "a view"),
-            bind(Action::View(1), &[c('2')], "", ""),
-            bind(Action::View(2), &[c('3')], "", ""),
-            bind(Action::View(3), &[c('4')], "", ""),
-            bind(Action::View(4), &[c('5')], "", ""),
-            bind(Action::View(5), &[c('6')], "", ""),
-            bind(Action::View(6), &[c('7')], "", ""),
-            bind(Action::View(7), &[c('8')], "", ""),
-            bind(Action::Turn(1), &[k(KeyCode::Tab), k(KeyCode::Right)], "Tab →", "the next view"),
+            bind(KeyAction::View(0), &[c('1')], "1 … 8", "a view"),
+            bind(KeyAction::View(1), &[c('2')], "", ""),
+            bind(KeyAction::View(2), &[c('3')], "", ""),
+            bind(KeyAction::View(3), &[c('4')], "", ""),
+            bind(KeyAction::View(4), &[c('5')], "", ""),
+            bind(KeyAction::View(5), &[c('6')], "", ""),
+            bind(KeyAction::View(6), &[c('7')], "", ""),
+            bind(KeyAction::View(7), &[c('8')], "", ""),
             bind(
-                Action::Turn(-1),
+                KeyAction::Turn(1),
+                &[k(KeyCode::Tab), k(KeyCode::Right)],
+                "Tab →",
+                "the next view",
+            ),
+            bind(
+                KeyAction::Turn(-1),
                 &[k(KeyCode::BackTab), k(KeyCode::Left)],
                 "Shift-Tab ←",
                 "the view before",
             ),
-            bind(Action::Log, &[c('l')], "l", "values on a logarithmic axis, or not"),
-            bind(Action::Zoom, &[c('z')], "z", "time: all of it, 5 minutes, 1 minute"),
-            bind(Action::Redraw, &[ctrl('l')], "Ctrl-L", "draw all of it again"),
-            bind(Action::Help, &[c('?'), c('h'), f(1)], "? h F1", "these keys"),
+            bind(KeyAction::Log, &[c('l')], "l", "values on a logarithmic axis, or not"),
+            bind(KeyAction::Zoom, &[c('z')], "z", "time: all of it, 5 minutes, 1 minute"),
+            bind(KeyAction::Redraw, &[ctrl('l')], "Ctrl-L", "draw all of it again"),
+            bind(KeyAction::Help, &[c('?'), c('h'), f(1)], "? h F1", "these keys"),
         ],
     ),
     (
         "Move and choose",
         &[
-            bind(Action::Move(1), &[k(KeyCode::Down), c('j')], "↓ j", "a line on"),
-            bind(Action::Move(-1), &[k(KeyCode::Up), c('k')], "↑ k", "a line back"),
-            bind(Action::Page(1), &[k(KeyCode::PageDown), ctrl('f')], "PgDn Ctrl-F", "a screen on"),
+            bind(KeyAction::Move(1), &[k(KeyCode::Down), c('j')], "↓ j", "a line on"),
+            bind(KeyAction::Move(-1), &[k(KeyCode::Up), c('k')], "↑ k", "a line back"),
             bind(
-                Action::Page(-1),
+                KeyAction::Page(1),
+                &[k(KeyCode::PageDown), ctrl('f')],
+                "PgDn Ctrl-F",
+                "a screen on",
+            ),
+            bind(
+                KeyAction::Page(-1),
                 &[k(KeyCode::PageUp), ctrl('b')],
                 "PgUp Ctrl-B",
                 "a screen back",
             ),
-            bind(Action::Home, &[k(KeyCode::Home), c('g')], "Home g", "to the beginning"),
-            bind(Action::End, &[k(KeyCode::End), c('G')], "End G", "to the end"),
-            bind(Action::Sort(1), &[c('>'), c('s'), f(6)], "> s F6", "sort by the next column"),
-            bind(Action::Sort(-1), &[c('<'), c('S')], "< S", "sort by the column before"),
-            bind(Action::Reverse, &[c('r')], "r", "sort the other way round"),
-            bind(Action::Filter, &[c('/'), f(3), f(4)], "/ F3", "show only what has a text in it"),
-            bind(Action::Open, &[k(KeyCode::Enter)], "Enter", "details of the chosen step"),
-            bind(Action::Close, &[k(KeyCode::Esc)], "Esc", "close, or drop the filter"),
+            bind(KeyAction::Home, &[k(KeyCode::Home), c('g')], "Home g", "to the beginning"),
+            bind(KeyAction::End, &[k(KeyCode::End), c('G')], "End G", "to the end"),
+            bind(KeyAction::Sort(1), &[c('>'), c('s'), f(6)], "> s F6", "sort by the next column"),
+            bind(KeyAction::Sort(-1), &[c('<'), c('S')], "< S", "sort by the column before"),
+            bind(KeyAction::Reverse, &[c('r')], "r", "sort the other way round"),
+            bind(
+                KeyAction::Filter,
+                &[c('/'), f(3), f(4)],
+                "/ F3",
+                "show only what has a text in it",
+            ),
+            bind(KeyAction::Open, &[k(KeyCode::Enter)], "Enter", "details of the chosen step"),
+            bind(KeyAction::Close, &[k(KeyCode::Esc)], "Esc", "close, or drop the filter"),
         ],
     ),
     (
         "Change the run",
         &[
-            bind(Action::Toggle, &[c('p'), c(' ')], "p Space", "pause, resume"),
-            bind(Action::Nudge(100), &[c('+'), c('=')], "+", "10 % of the plan more"),
-            bind(Action::Nudge(-100), &[c('-')], "-", "10 % of the plan less"),
-            bind(Action::Plan, &[c('0')], "0", "as planned"),
-            bind(Action::Users, &[c('u')], "u", "so many users"),
-            bind(Action::Rate, &[c('t')], "t", "so many starts per second"),
-            bind(Action::Mark, &[c('m')], "m", "a mark on the time axis"),
-            bind(Action::Command, &[c(':')], ":", "any command: `:help` lists them"),
+            bind(KeyAction::Toggle, &[c('p'), c(' ')], "p Space", "pause, resume"),
+            bind(KeyAction::Nudge(100), &[c('+'), c('=')], "+", "10 % of the plan more"),
+            bind(KeyAction::Nudge(-100), &[c('-')], "-", "10 % of the plan less"),
+            bind(KeyAction::Plan, &[c('0')], "0", "as planned"),
+            bind(KeyAction::Users, &[c('u')], "u", "so many users"),
+            bind(KeyAction::Rate, &[c('t')], "t", "so many starts per second"),
+            bind(KeyAction::Mark, &[c('m')], "m", "a mark on the time axis"),
+            bind(KeyAction::Command, &[c(':')], ":", "any command: `:help` lists them"),
         ],
     ),
     (
         "End it",
         &[
-            bind(Action::Quit, &[c('q'), f(10)], "q F10", "drain after a yes; once more: cut"),
-            bind(Action::Interrupt, &[ctrl('c')], "Ctrl-C", "drain at once; once more: cut"),
-            bind(Action::Suspend, &[ctrl('z')], "Ctrl-Z", "back to the shell; `fg` returns"),
+            bind(KeyAction::Quit, &[c('q'), f(10)], "q F10", "drain after a yes; once more: cut"),
+            bind(KeyAction::Interrupt, &[ctrl('c')], "Ctrl-C", "drain at once; once more: cut"),
+            bind(KeyAction::Suspend, &[ctrl('z')], "Ctrl-Z", "back to the shell; `fg` returns"),
         ],
     ),
 ];
 
 /// What a key does.
-pub(super) fn action(event: &KeyEvent) -> Option<Action> {
+pub(super) fn action(event: &KeyEvent) -> Option<KeyAction> {
     if event.kind == KeyEventKind::Release {
         return None;
     }
-    let pressed = Key(event.code, event.modifiers.contains(KeyModifiers::CONTROL));
+    let pressed = KeyPress(event.code, event.modifiers.contains(KeyModifiers::CONTROL));
     let mut all = GROUPS.iter().flat_map(|(_, bindings)| *bindings);
     all.find(|binding| binding.keys.contains(&pressed)).map(|binding| binding.action)
 }
@@ -188,8 +203,9 @@ mod tests {
 
     #[test]
     fn a_key_does_one_thing_and_the_help_shows_all() {
-        let bindings: Vec<&Binding> = GROUPS.iter().flat_map(|(_, bindings)| *bindings).collect();
-        let keys: Vec<Key> = bindings.iter().flat_map(|one| one.keys).copied().collect();
+        let bindings: Vec<&KeyBinding> =
+            GROUPS.iter().flat_map(|(_, bindings)| *bindings).collect();
+        let keys: Vec<KeyPress> = bindings.iter().flat_map(|one| one.keys).copied().collect();
         for (at, key) in keys.iter().enumerate() {
             assert!(!keys[..at].contains(key), "{key:?} twice");
             let event = KeyEvent::new(
@@ -200,7 +216,7 @@ mod tests {
         }
         for (at, binding) in bindings.iter().enumerate() {
             assert!(bindings[..at].iter().all(|other| other.action != binding.action));
-            let view = matches!(binding.action, Action::View(1..));
+            let view = matches!(binding.action, KeyAction::View(1..));
             assert!(view || !binding.shown.is_empty() && !binding.says.is_empty());
         }
     }
@@ -208,7 +224,7 @@ mod tests {
     #[test]
     fn shift_is_in_the_sign_and_letting_go_is_nothing() {
         let big = KeyEvent::new(KeyCode::Char('G'), KeyModifiers::SHIFT);
-        assert_eq!(action(&big), Some(Action::End));
+        assert_eq!(action(&big), Some(KeyAction::End));
         let gone = KeyEvent { kind: KeyEventKind::Release, ..big };
         assert_eq!(action(&gone), None);
     }

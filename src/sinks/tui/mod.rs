@@ -5,23 +5,23 @@
 //! it was.
 
 mod chart;
-mod desk;
+mod draw;
 #[cfg(test)]
 mod fixture;
 #[cfg(test)]
 mod goldens;
 mod head;
 mod keys;
-mod pen;
+mod model;
 mod prompt;
 mod ranking;
 mod screen;
 mod series;
-mod state;
 mod table;
 pub mod terminal;
 mod text;
 mod theme;
+mod ui_state;
 mod view;
 
 use std::io;
@@ -38,9 +38,9 @@ use tokio::sync::oneshot::error::TryRecvError;
 use super::Sink;
 use crate::event::control::ControlClient;
 use crate::event::{ControlCommand, ControlReply, RunEvent};
-use desk::{Desk, Effect};
-use state::State;
+use model::Model;
 use theme::Theme;
+use ui_state::{UiEffect, UiState};
 
 /// How long keys are waited for before the screen is looked at again: at most 20 frames a second.
 const FRAME: Duration = Duration::from_millis(50);
@@ -49,16 +49,16 @@ const FRAME: Duration = Duration::from_millis(50);
 const STILL: Duration = Duration::from_millis(500);
 
 /// The sink.
-pub struct Tui(Arc<Shared>);
+pub struct Tui(Arc<TuiShared>);
 
 /// What `cli` holds of it.
 #[derive(Clone)]
-pub struct Curtain(Arc<Shared>);
+pub struct TuiHandle(Arc<TuiShared>);
 
 /// What the sink, the screen's thread and `cli` share.
-struct Shared {
-    state: Mutex<State>,
-    stage: Mutex<Stage>,
+struct TuiShared {
+    state: Mutex<Model>,
+    stage: Mutex<TerminalState>,
     /// Rings when the stage changes.
     bell: Condvar,
     /// A way to the run; none: nobody may change it.
@@ -68,7 +68,7 @@ struct Shared {
 
 /// Who has the terminal.
 #[derive(Clone, Copy, Debug, Default)]
-struct Stage {
+struct TerminalState {
     /// The screen's thread is to show something.
     open: bool,
     /// It is over for good.
@@ -87,9 +87,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Tui {
     /// Behind its curtain; without a remote nobody may change the run from here.
     pub fn new(remote: Option<ControlClient>) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(TuiShared {
             state: Mutex::default(),
-            stage: Mutex::new(Stage { still: true, ..Stage::default() }),
+            stage: Mutex::new(TerminalState { still: true, ..TerminalState::default() }),
             bell: Condvar::new(),
             remote,
             thread: Mutex::default(),
@@ -97,12 +97,12 @@ impl Tui {
     }
 
     /// What opens and closes it.
-    pub fn curtain(&self) -> Curtain {
-        Curtain(Arc::clone(&self.0))
+    pub fn curtain(&self) -> TuiHandle {
+        TuiHandle(Arc::clone(&self.0))
     }
 }
 
-impl Curtain {
+impl TuiHandle {
     /// The dashboard takes the terminal, on a thread of its own. Signals have to be heard by then:
     /// one that ended the program at once would leave the terminal as it is.
     ///
@@ -176,7 +176,7 @@ impl Drop for Tui {
     }
 }
 
-impl Shared {
+impl TuiShared {
     /// Gives the terminal back for good; how the screen's thread ended.
     fn close(&self) -> io::Result<()> {
         lock(&self.stage).over = true;
@@ -188,7 +188,7 @@ impl Shared {
     }
 
     /// Waits until something may be shown; none: never again.
-    fn stage(&self) -> Option<Stage> {
+    fn stage(&self) -> Option<TerminalState> {
         let mut stage = lock(&self.stage);
         while !stage.open && !stage.over {
             stage.still = true;
@@ -202,7 +202,7 @@ impl Shared {
     /// Draws and hears keys until it is over.
     fn run(&self) -> io::Result<()> {
         let theme = Theme::of(|name| std::env::var(name).ok());
-        let mut show = Show::default();
+        let mut show = ScreenThread::default();
         while let Some(stage) = self.stage() {
             terminal::enter()?;
             self.draw(&mut show, theme, stage.redraws)?;
@@ -220,7 +220,7 @@ impl Shared {
     }
 
     /// Draws what has changed since.
-    fn draw(&self, show: &mut Show, theme: Theme, redraws: u64) -> io::Result<()> {
+    fn draw(&self, show: &mut ScreenThread, theme: Theme, redraws: u64) -> io::Result<()> {
         let size = terminal::size();
         let state = lock(&self.state);
         let known = (state.version, redraws, show.touched, size);
@@ -237,35 +237,35 @@ impl Shared {
     }
 
     /// Does what a key or a paste asks for; false: the stage has to be looked at first.
-    fn react(&self, show: &mut Show, event: &Event) -> bool {
+    fn react(&self, show: &mut ScreenThread, event: &Event) -> bool {
         show.touched += 1;
         let effect = match event {
             Event::Key(key) => show.desk.press(key, &lock(&self.state)),
             Event::Paste(text) => {
                 show.desk.paste(text);
-                Effect::None
+                UiEffect::None
             }
-            _ => Effect::None,
+            _ => UiEffect::None,
         };
         match effect {
-            Effect::None => return true,
-            Effect::Ask(command) => self.ask(show, command),
-            Effect::Redraw => {
+            UiEffect::None => return true,
+            UiEffect::Ask(command) => self.ask(show, command),
+            UiEffect::Redraw => {
                 show.before = None;
                 return true;
             }
             // As the terminal would have done it, had its keys not been ours.
-            Effect::Interrupt => {
+            UiEffect::Interrupt => {
                 let _ = kill_process(getpid(), Signal::INT);
             }
-            Effect::Suspend => {
+            UiEffect::Suspend => {
                 let _ = kill_current_process_group(Signal::TSTP);
             }
         }
         false
     }
 
-    fn ask(&self, show: &mut Show, command: ControlCommand) {
+    fn ask(&self, show: &mut ScreenThread, command: ControlCommand) {
         let said = match &self.remote {
             None => "this run cannot be changed (--no-control); q still ends it",
             Some(remote) => match remote.ask(command, "key") {
@@ -279,8 +279,8 @@ impl Shared {
 
 /// What the screen's thread alone knows.
 #[derive(Default)]
-struct Show {
-    desk: Desk,
+struct ScreenThread {
+    desk: UiState,
     /// Answers that are on their way.
     answers: Vec<oneshot::Receiver<ControlReply>>,
     /// Counts what was pressed and answered.
@@ -291,7 +291,7 @@ struct Show {
     drawn: Option<(u64, u64, u64, (u16, u16))>,
 }
 
-impl Show {
+impl ScreenThread {
     /// Takes in what the run has answered by now.
     fn hear(&mut self) {
         let (mut waiting, mut heard) = (Vec::new(), Vec::new());

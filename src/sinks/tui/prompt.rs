@@ -10,7 +10,7 @@ use crate::event::control::{GRAMMAR, MAX_LINE};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Asks {
+pub(super) enum PromptKind {
     /// Any command.
     Command,
     /// `users …`.
@@ -27,14 +27,14 @@ pub(super) enum Asks {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prompt {
     /// What is asked for.
-    pub(super) asks: Asks,
+    pub(super) asks: PromptKind,
     text: Vec<char>,
     at: usize,
 }
 
 impl Prompt {
     /// With a text in it already, the cursor at its end.
-    pub(super) fn new(asks: Asks, text: &str) -> Self {
+    pub(super) fn new(asks: PromptKind, text: &str) -> Self {
         let text: Vec<char> = text.chars().collect();
         Self { asks, at: text.len(), text }
     }
@@ -52,11 +52,11 @@ impl Prompt {
     /// What stands before it on the screen.
     pub(super) const fn label(&self) -> &'static str {
         match self.asks {
-            Asks::Command => ":",
-            Asks::Users => "users: ",
-            Asks::Rate => "rate: ",
-            Asks::Mark => "mark: ",
-            Asks::Filter => "/",
+            PromptKind::Command => ":",
+            PromptKind::Users => "users: ",
+            PromptKind::Rate => "rate: ",
+            PromptKind::Mark => "mark: ",
+            PromptKind::Filter => "/",
         }
     }
 
@@ -64,11 +64,11 @@ impl Prompt {
     pub(super) fn hint(&self) -> &'static str {
         let text = self.text();
         match self.asks {
-            Asks::Users => "[WORKLOAD] 300",
-            Asks::Rate => "[WORKLOAD] 200/s",
-            Asks::Mark => "what happens now",
-            Asks::Filter => "part of a name; Enter keeps it, Esc drops it",
-            Asks::Command => {
+            PromptKind::Users => "[WORKLOAD] 300",
+            PromptKind::Rate => "[WORKLOAD] 200/s",
+            PromptKind::Mark => "what happens now",
+            PromptKind::Filter => "part of a name; Enter keeps it, Esc drops it",
+            PromptKind::Command => {
                 let verb = text.split_whitespace().next().unwrap_or_default();
                 let known = GRAMMAR.iter().find(|(word, ..)| *word == verb);
                 known.map_or("pause, scale 150%, breaker … , help; Tab completes", |one| one.1)
@@ -83,10 +83,10 @@ impl Prompt {
     pub(super) fn command(&self) -> Result<ControlCommand, String> {
         let text = self.text();
         match self.asks {
-            Asks::Users => ControlCommand::parse(&format!("users {text}")),
-            Asks::Rate => ControlCommand::parse(&format!("rate {text}")),
-            Asks::Mark => ControlCommand::parse(&format!("mark {text}")),
-            Asks::Command | Asks::Filter => ControlCommand::parse(&text),
+            PromptKind::Users => ControlCommand::parse(&format!("users {text}")),
+            PromptKind::Rate => ControlCommand::parse(&format!("rate {text}")),
+            PromptKind::Mark => ControlCommand::parse(&format!("mark {text}")),
+            PromptKind::Command | PromptKind::Filter => ControlCommand::parse(&text),
         }
     }
 
@@ -133,12 +133,12 @@ impl Prompt {
     /// Makes a beginning of a verb the whole verb.
     fn complete(&mut self) {
         let text = self.text();
-        if self.asks != Asks::Command || text.is_empty() || text.contains(' ') {
+        if self.asks != PromptKind::Command || text.is_empty() || text.contains(' ') {
             return;
         }
         let mut fits = GRAMMAR.iter().map(|(word, ..)| *word).filter(|w| w.starts_with(&text));
         if let (Some(word), None) = (fits.next(), fits.next()) {
-            *self = Self::new(Asks::Command, &format!("{word} "));
+            *self = Self::new(PromptKind::Command, &format!("{word} "));
         }
     }
 }
@@ -147,7 +147,7 @@ impl Prompt {
 mod tests {
     use super::*;
 
-    fn typed(asks: Asks, keys: &[KeyCode]) -> Prompt {
+    fn typed(asks: PromptKind, keys: &[KeyCode]) -> Prompt {
         let mut prompt = Prompt::new(asks, "");
         keys.iter().for_each(|code| prompt.press(&KeyEvent::new(*code, KeyModifiers::NONE)));
         prompt
@@ -156,11 +156,13 @@ mod tests {
     #[test]
     fn a_line_is_typed_and_mended() {
         use KeyCode::{Backspace, Char, Delete, Home, Left, Tab};
-        let prompt = typed(Asks::Users, &[Char('3'), Char('x'), Backspace, Char('0'), Char('0')]);
+        let prompt =
+            typed(PromptKind::Users, &[Char('3'), Char('x'), Backspace, Char('0'), Char('0')]);
         assert_eq!(prompt.command(), Ok(ControlCommand::Users(None, 300)));
-        let prompt = typed(Asks::Command, &[Char('b'), Char('a'), Left, Char('x'), Home, Delete]);
+        let prompt =
+            typed(PromptKind::Command, &[Char('b'), Char('a'), Left, Char('x'), Home, Delete]);
         assert_eq!((prompt.text().as_str(), prompt.before().as_str()), ("xa", ""));
-        let prompt = typed(Asks::Command, &[Char('b'), Char('r'), Tab]);
+        let prompt = typed(PromptKind::Command, &[Char('b'), Char('r'), Tab]);
         assert_eq!((prompt.text().as_str(), prompt.hint()), ("breaker ", GRAMMAR[7].1));
         assert!(prompt.command().unwrap_err().contains("breaker service shop open"));
     }
@@ -170,7 +172,7 @@ mod tests {
         let press = |prompt: &mut Prompt, c: char| {
             prompt.press(&KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL));
         };
-        let mut prompt = Prompt::new(Asks::Mark, "one two ");
+        let mut prompt = Prompt::new(PromptKind::Mark, "one two ");
         press(&mut prompt, 'w');
         assert_eq!(prompt.text(), "one ");
         press(&mut prompt, 'u');

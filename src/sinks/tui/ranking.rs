@@ -46,7 +46,7 @@ impl Sort {
 /// The steps that are shown, in their order: indices into `Outline::steps`.
 pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<usize> {
     // A percentile is looked for once a step, not once a comparison.
-    let mut shown: Vec<(Key<'_>, usize)> = (0..report.info.plan.steps.len())
+    let mut shown: Vec<(SortKey<'_>, usize)> = (0..report.info.plan.steps.len())
         .filter(|step| fits(report, *step, filter))
         .map(|step| (key(report, step, sort.by), step))
         .collect();
@@ -59,7 +59,7 @@ pub(super) fn order(report: &Report, sort: Sort, filter: &str) -> Vec<usize> {
 
 /// What a step is sorted by.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
-enum Key<'a> {
+enum SortKey<'a> {
     /// Its place in the plan.
     Place(usize),
     /// A name.
@@ -70,7 +70,7 @@ enum Key<'a> {
     Time(Option<(u64, bool)>),
 }
 
-impl Key<'_> {
+impl SortKey<'_> {
     fn compare(&self, other: &Self) -> Ordering {
         self.partial_cmp(other).unwrap_or(Ordering::Equal)
     }
@@ -111,18 +111,18 @@ pub(super) fn rate(report: &Report, step: usize) -> f64 {
     calls as f64 / (ns as f64 / 1e9).max(1e-9)
 }
 
-fn key(report: &Report, step: usize, by: usize) -> Key<'_> {
+fn key(report: &Report, step: usize, by: usize) -> SortKey<'_> {
     let window = window(report, step);
     let time = |latency: Option<&Latency>, p: f64| {
         let found = latency.and_then(|latency| quantile(latency, p));
-        Key::Time(found.map(|found| (found.us, found.at_least)))
+        SortKey::Time(found.map(|found| (found.us, found.at_least)))
     };
     let service = |p: f64| time(window.map(|step| &step.service), p);
     match by {
-        0 => Key::Place(step),
-        1 | 2 => Key::Name(names(report, step)[by]),
-        3 | 4 => Key::Number(window.map(|step| step.calls.made as f64)),
-        5 => Key::Number(window.and_then(|step| step.calls.error_share())),
+        0 => SortKey::Place(step),
+        1 | 2 => SortKey::Name(names(report, step)[by]),
+        3 | 4 => SortKey::Number(window.map(|step| step.calls.made as f64)),
+        5 => SortKey::Number(window.and_then(|step| step.calls.error_share())),
         6 => service(0.5),
         7 => service(0.95),
         8 => service(0.99),

@@ -9,29 +9,29 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 use ratatui::text::{Line, Span};
 
-use super::desk::{Desk, Extent, Layer};
+use super::draw::{above, below, heading, line, lines, page, put, show, span};
 use super::head;
-use super::pen::{above, below, heading, line, lines, page, put, show, span};
+use super::model::{Model, RunPhase};
 use super::prompt::Prompt;
-use super::state::{Phase, State};
 use super::text::{clean, fit, width, wrap};
 use super::theme::Theme;
-use super::view::{self, LOG, Look, VIEWS, help, parts::show_time};
+use super::ui_state::{Overlay, ScrollExtent, UiState};
+use super::view::{self, LOG, VIEWS, ViewContext, help, parts::show_time};
 use crate::units::show_duration;
 
 /// What is drawn, and how much of it is seen.
-pub(super) struct Drawn {
+pub(super) struct DrawnScreen {
     /// The screen.
     pub(super) screen: Buffer,
     /// Of what can be scrolled.
-    pub(super) extent: Extent,
+    pub(super) extent: ScrollExtent,
 }
 
 /// The smallest size that shows all of it.
 const FULL: (u16, u16) = (80, 24);
 
 /// Draws all of it.
-pub(super) fn draw(state: &State, desk: &Desk, theme: Theme, size: (u16, u16)) -> Drawn {
+pub(super) fn draw(state: &Model, desk: &UiState, theme: Theme, size: (u16, u16)) -> DrawnScreen {
     let mut screen = page(size.0, size.1);
     let whole = screen.area;
     let top = match size.1 {
@@ -49,16 +49,22 @@ pub(super) fn draw(state: &State, desk: &Desk, theme: Theme, size: (u16, u16)) -
     }
     footer(&mut screen, below(rest, middle.height), desk, theme, size);
     theme.degrade(&mut screen);
-    Drawn { screen, extent }
+    DrawnScreen { screen, extent }
 }
 
 /// The view.
-fn body(screen: &mut Buffer, area: Rect, state: &State, desk: &Desk, theme: Theme) -> Extent {
+fn body(
+    screen: &mut Buffer,
+    area: Rect,
+    state: &Model,
+    desk: &UiState,
+    theme: Theme,
+) -> ScrollExtent {
     let Some(report) = &state.report else {
         begins(screen, area, state, theme);
-        return Extent::default();
+        return ScrollExtent::default();
     };
-    let look = Look { report, state, desk, theme };
+    let look = ViewContext { report, state, desk, theme };
     let draw = VIEWS[desk.view].draw;
     let mut page = draw(&look, area.width, area.height);
     if page.area.height > area.height {
@@ -71,7 +77,7 @@ fn body(screen: &mut Buffer, area: Rect, state: &State, desk: &Desk, theme: Them
     let skip = if desk.view == LOG { most - back } else { back };
     show(screen, area, &page, skip);
     scroll_bar(screen, area, skip, all, theme);
-    Extent { seen: seen.into(), all: all.into() }
+    ScrollExtent { seen: seen.into(), all: all.into() }
 }
 
 /// Where in a page one is, at the right edge.
@@ -91,7 +97,7 @@ fn scroll_bar(screen: &mut Buffer, area: Rect, skip: u16, all: u16, theme: Theme
 }
 
 /// Before the first second is over.
-fn begins(screen: &mut Buffer, area: Rect, state: &State, theme: Theme) {
+fn begins(screen: &mut Buffer, area: Rect, state: &Model, theme: Theme) {
     let mut all = vec![Line::default()];
     if let Some(opening) = &state.opening {
         let plan = &opening.plan;
@@ -124,22 +130,22 @@ fn begins(screen: &mut Buffer, area: Rect, state: &State, theme: Theme) {
 fn over(
     screen: &mut Buffer,
     area: Rect,
-    state: &State,
-    desk: &Desk,
+    state: &Model,
+    desk: &UiState,
     theme: Theme,
-) -> Option<Extent> {
+) -> Option<ScrollExtent> {
     let columns = area.width.saturating_sub(2);
     let (title, all) = match &desk.layer {
-        Layer::None | Layer::Prompt(_) => return None,
-        Layer::Help => ("Keys".to_owned(), help::lines(columns, theme)),
-        Layer::Quit => return ask(screen, area, state, theme),
-        Layer::Answer(text) => {
+        Overlay::None | Overlay::Prompt(_) => return None,
+        Overlay::Help => ("Keys".to_owned(), help::lines(columns, theme)),
+        Overlay::Quit => return ask(screen, area, state, theme),
+        Overlay::Answer(text) => {
             let text = text.lines().flat_map(|text| wrap(&clean(text), columns.into()));
             ("Answer".to_owned(), text.map(Line::from).collect())
         }
-        Layer::Details => {
+        Overlay::Details => {
             let report = state.report.as_ref()?;
-            let look = Look { report, state, desk, theme };
+            let look = ViewContext { report, state, desk, theme };
             view::details(&look, columns)
         }
     };
@@ -151,7 +157,7 @@ fn over(
     lines(screen, inner, &all[skip..]);
     let as_row = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
     scroll_bar(screen, inner, as_row(skip), as_row(rows), theme);
-    Some(Extent { seen, all: rows })
+    Some(ScrollExtent { seen, all: rows })
 }
 
 fn clear(screen: &mut Buffer, area: Rect) {
@@ -161,8 +167,8 @@ fn clear(screen: &mut Buffer, area: Rect) {
 }
 
 /// Asks whether to end it, in the middle.
-fn ask(screen: &mut Buffer, area: Rect, state: &State, theme: Theme) -> Option<Extent> {
-    let text = if state.phase() == Phase::Drains {
+fn ask(screen: &mut Buffer, area: Rect, state: &Model, theme: Theme) -> Option<ScrollExtent> {
+    let text = if state.phase() == RunPhase::Drains {
         "It drains already. Stop waiting for it?"
     } else {
         "End the run? Nothing new begins, what is under way may finish."
@@ -204,11 +210,11 @@ fn frame(screen: &mut Buffer, area: Rect, theme: Theme) {
 }
 
 /// The last line: what is typed, what became of a command, or the keys that matter most.
-fn footer(screen: &mut Buffer, area: Rect, desk: &Desk, theme: Theme, size: (u16, u16)) {
+fn footer(screen: &mut Buffer, area: Rect, desk: &UiState, theme: Theme, size: (u16, u16)) {
     if area.height == 0 {
         return;
     }
-    if let Layer::Prompt(prompt) = &desk.layer {
+    if let Overlay::Prompt(prompt) = &desk.layer {
         return typed(screen, area, prompt, desk, theme);
     }
     if let Some((good, text)) = &desk.said {
@@ -259,7 +265,7 @@ fn footer(screen: &mut Buffer, area: Rect, desk: &Desk, theme: Theme, size: (u16
     line(screen, area, 0, &Line::from(parts));
 }
 
-fn typed(screen: &mut Buffer, area: Rect, prompt: &Prompt, desk: &Desk, theme: Theme) {
+fn typed(screen: &mut Buffer, area: Rect, prompt: &Prompt, desk: &UiState, theme: Theme) {
     let label = format!(" {}", prompt.label());
     let (before, text) = (clean(&prompt.before()), clean(&prompt.text()));
     let room = usize::from(area.width).saturating_sub(width(&label) + 2);

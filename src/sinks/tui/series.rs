@@ -12,7 +12,7 @@ use crate::stats::timeline::{GaugeSample, PercentileBand, Point};
 
 /// A reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Reading {
+pub(super) struct SeriesReading {
     /// Of the second that begins so many seconds after the run's start.
     pub(super) second: u32,
     /// In its unit.
@@ -23,7 +23,7 @@ pub(super) struct Reading {
 
 /// How readings of the same column become one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Many {
+pub(super) enum ColumnMerge {
     /// Their mean: of rates.
     Mean,
     /// The highest: of percentiles and gauges.
@@ -32,7 +32,7 @@ pub(super) enum Many {
 
 /// The seconds a chart shows, from the first to before the last.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Span {
+pub(super) struct TimeSpan {
     /// Its first second.
     pub(super) from: f64,
     /// Its end.
@@ -74,7 +74,7 @@ impl Zoom {
 /// Runs up to this length are shown on an axis as long as they will be.
 const SHORT: Duration = Duration::from_mins(2);
 
-impl Span {
+impl TimeSpan {
     /// What of a run is shown.
     pub(super) fn of(report: &Report, zoom: Zoom) -> Self {
         let now = (report.snapshot.elapsed_ns as f64 / 1e9).ceil().max(1.0);
@@ -103,11 +103,11 @@ impl Span {
 
 /// Lays readings, each of so many seconds, on columns.
 pub(super) fn columns(
-    readings: &[Reading],
+    readings: &[SeriesReading],
     width_s: u32,
-    span: Span,
+    span: TimeSpan,
     columns: usize,
-    many: Many,
+    many: ColumnMerge,
 ) -> Vec<Option<(f64, bool)>> {
     let mut found: Vec<(f64, bool, u32)> = vec![(0.0, false, 0); columns];
     for one in readings {
@@ -123,19 +123,19 @@ pub(super) fn columns(
             found.iter_mut().take(last as usize + 1).skip(first.min(last as usize))
         {
             match many {
-                Many::Mean => *value += one.value,
-                Many::Worst if *count == 0 || one.value >= *value => {
+                ColumnMerge::Mean => *value += one.value,
+                ColumnMerge::Worst if *count == 0 || one.value >= *value => {
                     (*value, *at_least) = (one.value, one.at_least);
                 }
-                Many::Worst => {}
+                ColumnMerge::Worst => {}
             }
             *count += 1;
         }
     }
     let one = |(value, at_least, count): (f64, bool, u32)| match (count, many) {
         (0, _) => None,
-        (_, Many::Mean) => Some((value / f64::from(count), at_least)),
-        (_, Many::Worst) => Some((value, at_least)),
+        (_, ColumnMerge::Mean) => Some((value / f64::from(count), at_least)),
+        (_, ColumnMerge::Worst) => Some((value, at_least)),
     };
     found.into_iter().map(one).collect()
 }
@@ -149,10 +149,10 @@ fn passed(report: &Report, second: u32) -> Option<f64> {
 }
 
 /// A rate per second, of counts.
-pub(super) fn rate(report: &Report, count: impl Fn(&Point) -> u64) -> Vec<Reading> {
+pub(super) fn rate(report: &Report, count: impl Fn(&Point) -> u64) -> Vec<SeriesReading> {
     let one = |point: &Point| {
         let value = count(point) as f64 / passed(report, point.second)?;
-        Some(Reading { second: point.second, value, at_least: false })
+        Some(SeriesReading { second: point.second, value, at_least: false })
     };
     report.timeline.points().filter_map(one).collect()
 }
@@ -162,10 +162,10 @@ pub(super) fn percentile(
     report: &Report,
     band: impl Fn(&Point) -> &PercentileBand,
     at: usize,
-) -> Vec<Reading> {
+) -> Vec<SeriesReading> {
     let one = |point: &Point| {
         let found = band(point)[at]?;
-        Some(Reading { second: point.second, value: height(found), at_least: found.at_least })
+        Some(SeriesReading { second: point.second, value: height(found), at_least: found.at_least })
     };
     report.timeline.points().filter_map(one).collect()
 }
@@ -176,16 +176,19 @@ fn height(found: Quantile) -> f64 {
 }
 
 /// How something stood.
-pub(super) fn gauge(report: &Report, read: impl Fn(&GaugeSample) -> Option<f64>) -> Vec<Reading> {
+pub(super) fn gauge(
+    report: &Report,
+    read: impl Fn(&GaugeSample) -> Option<f64>,
+) -> Vec<SeriesReading> {
     let one = |moment: &GaugeSample| {
         let value = read(moment)?;
-        Some(Reading { second: moment.second, value, at_least: false })
+        Some(SeriesReading { second: moment.second, value, at_least: false })
     };
     report.timeline.gauges.iter().filter_map(|moment| one(moment)).collect()
 }
 
 /// What is asked of all workloads of a model: starts per second of the open, users of the closed.
-pub(super) fn asked(report: &Report, open: bool) -> Vec<Reading> {
+pub(super) fn asked(report: &Report, open: bool) -> Vec<SeriesReading> {
     let strands = &report.info.plan.workloads;
     gauge(report, |moment| {
         let asked = strands.iter().zip(&moment.asked).filter(|(load, _)| load.open == open);
@@ -194,7 +197,7 @@ pub(super) fn asked(report: &Report, open: bool) -> Vec<Reading> {
 }
 
 /// Starts that were made of all open workloads.
-pub(super) fn started(report: &Report) -> Vec<Reading> {
+pub(super) fn started(report: &Report) -> Vec<SeriesReading> {
     let strands = &report.info.plan.workloads;
     rate(report, |point| {
         let loads = strands.iter().zip(&point.loads).filter(|(load, _)| load.open);
@@ -203,7 +206,7 @@ pub(super) fn started(report: &Report) -> Vec<Reading> {
 }
 
 /// The last of some readings.
-pub(super) fn last(readings: &[Reading]) -> Option<Reading> {
+pub(super) fn last(readings: &[SeriesReading]) -> Option<SeriesReading> {
     readings.last().copied()
 }
 
@@ -211,18 +214,18 @@ pub(super) fn last(readings: &[Reading]) -> Option<Reading> {
 mod tests {
     use super::*;
 
-    fn reading(second: u32, value: f64) -> Reading {
-        Reading { second, value, at_least: value >= 9.0 }
+    fn reading(second: u32, value: f64) -> SeriesReading {
+        SeriesReading { second, value, at_least: value >= 9.0 }
     }
 
     #[test]
     fn rates_are_averaged_and_of_percentiles_the_worst_stays() {
-        let readings: Vec<Reading> =
+        let readings: Vec<SeriesReading> =
             [1.0, 3.0, 9.0, 1.0].iter().zip(0..).map(|(value, at)| reading(at, *value)).collect();
-        let span = Span { from: 0.0, to: 4.0 };
-        let mean = columns(&readings, 1, span, 2, Many::Mean);
+        let span = TimeSpan { from: 0.0, to: 4.0 };
+        let mean = columns(&readings, 1, span, 2, ColumnMerge::Mean);
         assert_eq!(mean, [Some((2.0, false)), Some((5.0, false))]);
-        let worst = columns(&readings, 1, span, 2, Many::Worst);
+        let worst = columns(&readings, 1, span, 2, ColumnMerge::Worst);
         assert_eq!(worst, [Some((3.0, false)), Some((9.0, true))]);
     }
 
@@ -236,14 +239,14 @@ mod tests {
     #[test]
     fn a_second_fills_all_its_columns_and_none_beyond() {
         let one = [reading(1, 5.0)];
-        let span = Span { from: 0.0, to: 4.0 };
-        let wide = columns(&one, 1, span, 8, Many::Worst);
+        let span = TimeSpan { from: 0.0, to: 4.0 };
+        let wide = columns(&one, 1, span, 8, ColumnMerge::Worst);
         let five = Some((5.0, false));
         assert_eq!(wide, [None, None, five, five, None, None, None, None]);
-        let late = columns(&one, 1, Span { from: 2.0, to: 4.0 }, 2, Many::Worst);
+        let late = columns(&one, 1, TimeSpan { from: 2.0, to: 4.0 }, 2, ColumnMerge::Worst);
         assert_eq!(late, [None, None]);
-        let folded = columns(&one, 2, span, 4, Many::Worst);
+        let folded = columns(&one, 2, span, 4, ColumnMerge::Worst);
         assert_eq!(folded, [None, five, five, None]);
-        assert!(columns(&one, 1, span, 0, Many::Mean).is_empty());
+        assert!(columns(&one, 1, span, 0, ColumnMerge::Mean).is_empty());
     }
 }

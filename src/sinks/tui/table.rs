@@ -6,7 +6,7 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::pen::span;
+use super::draw::span;
 use super::text::{fit, width};
 use super::theme::Theme;
 
@@ -30,7 +30,7 @@ pub(super) struct Cell(pub(super) String, pub(super) Style);
 
 /// Rows under columns.
 #[derive(Clone, Debug)]
-pub(super) struct Table {
+pub(super) struct ViewTable {
     columns: Vec<Column>,
     rows: Vec<Vec<Cell>>,
     /// The column that rows are sorted by, and whether the largest comes first.
@@ -54,7 +54,7 @@ impl Cell {
     }
 }
 
-impl Table {
+impl ViewTable {
     /// Without rows.
     pub(super) fn new(columns: &[Column]) -> Self {
         Self { columns: columns.to_vec(), rows: Vec::new(), sorted: None }
@@ -180,9 +180,9 @@ mod tests {
 
     const PLAIN: Theme = Theme { colours: Colours::None, unicode: true };
 
-    fn table() -> Table {
+    fn table() -> ViewTable {
         let columns = [words("name", 0), numbers("calls", 0), numbers("p95", 2), numbers("max", 3)];
-        let mut table = Table::new(&columns).sorted(1, true);
+        let mut table = ViewTable::new(&columns).sorted(1, true);
         for (name, calls) in [("a name that is rather long", "1 234"), ("世界", "5")] {
             let cells = [name, calls, "10.0 ms", "1.00 s"].map(Cell::plain);
             table.row(cells.to_vec());

@@ -24,16 +24,16 @@ use rustix::termios::{
 };
 
 /// Whose the terminal is.
-struct Gate {
+struct TerminalOwner {
     /// How it was before it was ours; none while it is not.
     before: Option<Termios>,
     /// A panic has told something on it that must stay to be read.
     closed: bool,
 }
 
-static GATE: Mutex<Gate> = Mutex::new(Gate { before: None, closed: false });
+static GATE: Mutex<TerminalOwner> = Mutex::new(TerminalOwner { before: None, closed: false });
 
-fn gate() -> MutexGuard<'static, Gate> {
+fn gate() -> MutexGuard<'static, TerminalOwner> {
     GATE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -7,19 +7,19 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Look;
+use super::ViewContext;
 use super::parts::{nothing, show_share, table, time, title, wrapped};
 use crate::plan::policy::DegradationLevel;
 use crate::sinks::client;
-use crate::sinks::tui::pen::{gauge, span};
-use crate::sinks::tui::table::{Cell, Table, numbers, words};
+use crate::sinks::tui::draw::{gauge, span};
+use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::sinks::tui::theme::Theme;
 use crate::stats::{Attempts, BlockCause, CircuitState, Histogram, Latency};
 use crate::units::{nanos, show_count, show_us};
 
 /// Makes it.
-pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
+pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let mut lines = Vec::new();
     kind(&mut lines, look, columns);
     level(&mut lines, look);
@@ -36,7 +36,7 @@ fn label(name: &str, theme: Theme) -> Span<'static> {
     span(format!("  {name:<12}"), theme.dim())
 }
 
-fn kind(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn kind(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let (client, theme) = (&look.report.info.plan.client, look.theme);
     lines.push(title("Client", columns, theme));
     let parts = client.parts.join(", ");
@@ -45,7 +45,7 @@ fn kind(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     wrapped(lines, &parts, 14, columns, theme.dim());
 }
 
-fn level(lines: &mut Vec<Line<'static>>, look: &Look<'_>) {
+fn level(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>) {
     let theme = look.theme;
     if !look.report.info.plan.client.degrades {
         return;
@@ -68,7 +68,7 @@ fn level(lines: &mut Vec<Line<'static>>, look: &Look<'_>) {
     lines.push(Line::from(parts));
 }
 
-fn again(lines: &mut Vec<Line<'static>>, look: &Look<'_>) {
+fn again(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>) {
     let (attempts, theme) = (&look.report.snapshot.attempts, look.theme);
     let Attempts { started, first, retries, hedges, .. } = *attempts;
     let amplified = attempts.amplification().unwrap_or(1.0);
@@ -97,7 +97,7 @@ fn again(lines: &mut Vec<Line<'static>>, look: &Look<'_>) {
     }
 }
 
-fn suppressed(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn suppressed(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let (report, theme) = (look.report, look.theme);
     let (calls, starts) = (report.snapshot.calls(), report.snapshot.iterations().suppressed);
     if calls.suppressed + starts == 0 {
@@ -105,7 +105,7 @@ fn suppressed(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     }
     lines.push(Line::default());
     lines.push(title("Held back", columns, theme));
-    let mut all = Table::new(&[
+    let mut all = ViewTable::new(&[
         words("cause", 0),
         numbers("calls", 0),
         numbers("of all", 1),
@@ -127,14 +127,14 @@ fn suppressed(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     }
 }
 
-fn delayed(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn delayed(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let (measured, theme) = (&look.report.snapshot.measured, look.theme);
     if measured.waits.is_empty() {
         return;
     }
     lines.push(Line::default());
     lines.push(title("Waited", columns, theme));
-    let mut waits = Table::new(&[
+    let mut waits = ViewTable::new(&[
         words("for", 0),
         numbers("times", 0),
         numbers("p50", 1),
@@ -153,7 +153,7 @@ fn delayed(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     table(lines, &waits, columns, theme);
 }
 
-fn breakers(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn breakers(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let theme = look.theme;
     lines.push(Line::default());
     lines.push(title("Breakers", columns, theme));
@@ -169,7 +169,7 @@ fn breakers(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
         _ if used.opened > 0 => 2,
         _ => 3,
     });
-    let mut all = Table::new(&[
+    let mut all = ViewTable::new(&[
         words("breaker", 0),
         words("state", 0),
         numbers("opened", 0),
@@ -196,12 +196,12 @@ fn breakers(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     table(lines, &all, columns, theme);
 }
 
-fn pools(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn pools(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let theme = look.theme;
     lines.push(Line::default());
     lines.push(title("Pools", columns, theme));
     let mut hints = Vec::new();
-    let mut all = Table::new(&[
+    let mut all = ViewTable::new(&[
         words("pool", 0),
         numbers("size", 1),
         numbers("lent", 0),
@@ -239,12 +239,12 @@ fn pools(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     hints.iter().for_each(|hint| wrapped(lines, hint, 4, columns, theme.warn()));
 }
 
-fn timeouts(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn timeouts(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let theme = look.theme;
     let Some(start) = look.report.info.plan.client.timeouts_from else { return };
     lines.push(Line::default());
     lines.push(title("Timeouts that follow their endpoints", columns, theme));
-    let mut all = Table::new(&[words("endpoint", 0), numbers("limit", 0), words("", 1)]);
+    let mut all = ViewTable::new(&[words("endpoint", 0), numbers("limit", 0), words("", 1)]);
     let mut found: Vec<_> =
         client::timeouts(look.report).filter(|(name, _)| look.lets(name)).collect();
     found.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));

@@ -5,11 +5,11 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Look;
+use super::ViewContext;
 use super::parts::{exemplar, nothing, show_share, table, time, title};
-use crate::sinks::tui::pen::span;
+use crate::sinks::tui::draw::span;
 use crate::sinks::tui::ranking::{self, names, order};
-use crate::sinks::tui::table::{Cell, Table, numbers, words};
+use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::stats::delta::StepWindow;
 use crate::units::{show_count, show_rate};
@@ -27,7 +27,10 @@ const PERCENTILES: [(&str, f64); 8] = [
 ];
 
 /// Its lines, and its name.
-pub(in crate::sinks::tui) fn draw(look: &Look<'_>, columns: u16) -> (String, Vec<Line<'static>>) {
+pub(in crate::sinks::tui) fn draw(
+    look: &ViewContext<'_>,
+    columns: u16,
+) -> (String, Vec<Line<'static>>) {
     let (report, theme) = (look.report, look.theme);
     let shown = order(report, look.desk.sort, look.filter());
     let place = look.desk.place(look.state).and_then(|place| shown.get(place));
@@ -54,7 +57,7 @@ pub(in crate::sinks::tui) fn draw(look: &Look<'_>, columns: u16) -> (String, Vec
 
 fn measured(
     lines: &mut Vec<Line<'static>>,
-    look: &Look<'_>,
+    look: &ViewContext<'_>,
     step: usize,
     window: &StepWindow,
     columns: u16,
@@ -84,7 +87,7 @@ fn measured(
     lines.push(Line::from(format!("  {rate}/s, {errors} not ok")));
 
     lines.push(title("Times", columns, theme));
-    let mut times = Table::new(&[words("", 0), numbers("service", 0), numbers("response", 0)]);
+    let mut times = ViewTable::new(&[words("", 0), numbers("service", 0), numbers("response", 0)]);
     for (name, p) in PERCENTILES {
         let cells = [name.to_owned(), time(&window.service, p), time(&window.response, p)];
         times.row(cells.map(Cell::plain).to_vec());
@@ -116,7 +119,7 @@ fn measured(
 
 fn checks(
     lines: &mut Vec<Line<'static>>,
-    look: &Look<'_>,
+    look: &ViewContext<'_>,
     step: usize,
     window: &StepWindow,
     columns: u16,
@@ -128,7 +131,7 @@ fn checks(
     }
     lines.push(title("Checks", columns, theme));
     let mut checks =
-        Table::new(&[words("", 0), words("", 0), numbers("held", 0), numbers("did not", 0)]);
+        ViewTable::new(&[words("", 0), words("", 0), numbers("held", 0), numbers("did not", 0)]);
     for (name, [held, failed]) in names.iter().zip(&window.checks) {
         let (mark, style) = if *failed > 0 { ("✗", theme.bad()) } else { ("✓", theme.good()) };
         checks.row(vec![

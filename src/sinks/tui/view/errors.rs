@@ -6,17 +6,17 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Look;
+use super::ViewContext;
 use super::parts::{checks, exemplar, nothing, show_share, table, title, wrapped};
 use crate::sinks::failures::kind;
-use crate::sinks::tui::pen::span;
-use crate::sinks::tui::table::{Cell, Table, numbers, words};
+use crate::sinks::tui::draw::span;
+use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::stats::outcome;
 use crate::units::show_count;
 
 /// Makes it.
-pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
+pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let mut lines = Vec::new();
     statuses(&mut lines, look, columns);
     kinds(&mut lines, look, columns);
@@ -25,7 +25,7 @@ pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
     super::text(&lines, columns)
 }
 
-fn statuses(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn statuses(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let (snapshot, theme) = (&look.report.snapshot, look.theme);
     lines.push(title("Answers", columns, theme));
     if snapshot.statuses.is_empty() {
@@ -48,13 +48,13 @@ fn statuses(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     lines.push(Line::from(parts));
 }
 
-fn kinds(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn kinds(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let (snapshot, theme) = (&look.report.snapshot, look.theme);
     lines.push(Line::default());
     lines.push(title("Errors", columns, theme));
     let wide = columns >= 110;
     let mut hints = Vec::new();
-    let mut errors = Table::new(&[
+    let mut errors = ViewTable::new(&[
         numbers("count", 0),
         words("phase", 0),
         words("kind", 0),
@@ -102,9 +102,9 @@ fn kinds(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     }
 }
 
-fn checked(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn checked(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let theme = look.theme;
-    let mut all = Table::new(&[
+    let mut all = ViewTable::new(&[
         words("", 0),
         words("check", 0),
         words("step", 1),
@@ -132,7 +132,7 @@ fn checked(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
     }
 }
 
-fn failures(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn failures(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let report = look.report;
     let shown: Vec<_> = (report.snapshot.exemplars.iter())
         .filter(|(_, one)| {

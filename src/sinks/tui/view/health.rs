@@ -6,10 +6,10 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Look;
+use super::ViewContext;
 use super::parts::{nothing, time, title, wrapped};
-use crate::sinks::tui::pen::span;
-use crate::sinks::tui::series::{self, Many, Span as Seconds, columns as laid};
+use crate::sinks::tui::draw::span;
+use crate::sinks::tui::series::{self, ColumnMerge, TimeSpan as Seconds, columns as laid};
 use crate::sinks::tui::text::{clean, fit, width};
 use crate::sinks::tui::theme::Theme;
 use crate::stats::{Histogram, Latency, MonitorOwner, MonitorUnit};
@@ -17,7 +17,7 @@ use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::trust::TrustLevel;
 
 /// Makes it.
-pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
+pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let mut lines = Vec::new();
     trust(&mut lines, look, columns);
     generator(&mut lines, look, columns);
@@ -26,7 +26,7 @@ pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
     super::text(&lines, columns)
 }
 
-fn trust(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn trust(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let (trust, theme) = (&look.report.trust, look.theme);
     lines.push(title("Trust", columns, theme));
     let says = match trust.level {
@@ -63,7 +63,7 @@ pub(in crate::sinks::tui) fn level_style(level: TrustLevel, theme: Theme) -> Sty
     }
 }
 
-fn generator(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn generator(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let (report, theme) = (look.report, look.theme);
     let (snapshot, generator) = (&report.snapshot, &report.info.generator);
     let health = &snapshot.health;
@@ -139,7 +139,7 @@ fn pair(
 }
 
 /// Every dial over time, by whose it is.
-fn dials(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn dials(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let (report, theme) = (look.report, look.theme);
     for (whose, name) in [
         (MonitorOwner::Generator, "Generator, over time"),
@@ -166,7 +166,7 @@ fn dials(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
             let places = usize::from(columns).saturating_sub(room + 33).max(8);
             let span_s = Seconds::of(report, look.desk.zoom);
             let width_s = report.timeline.width_s;
-            let laid = laid(&readings, width_s, span_s, places, Many::Worst);
+            let laid = laid(&readings, width_s, span_s, places, ColumnMerge::Worst);
             lines.push(Line::from(vec![
                 span(format!("  {label}{pad} "), theme.dim()),
                 Span::raw(format!("{:>12} ", text(now))),
@@ -200,7 +200,7 @@ fn in_unit(unit: MonitorUnit, value: f64) -> String {
     }
 }
 
-fn machine(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn machine(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let (opening, theme) = (&look.report.info, look.theme);
     lines.push(Line::default());
     lines.push(title("Where and what", columns, theme));

@@ -6,8 +6,8 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::parts::{title, wrapped};
-use crate::sinks::tui::keys::{Binding, GROUPS};
-use crate::sinks::tui::pen::span;
+use crate::sinks::tui::draw::span;
+use crate::sinks::tui::keys::{GROUPS, KeyBinding};
 use crate::sinks::tui::text::fit;
 use crate::sinks::tui::theme::Theme;
 
@@ -42,7 +42,7 @@ pub(in crate::sinks::tui) fn lines(columns: u16, theme: Theme) -> Vec<Line<'stat
     lines
 }
 
-fn keys(groups: &[(&str, &[Binding])], columns: u16, theme: Theme) -> Vec<Line<'static>> {
+fn keys(groups: &[(&str, &[KeyBinding])], columns: u16, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = Vec::new();
     for (name, bindings) in groups {
         lines.push(title(name, columns, theme));

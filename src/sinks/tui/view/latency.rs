@@ -6,14 +6,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::Look;
+use super::ViewContext;
 use super::overview::{response, service};
 use super::parts::time;
-use crate::sinks::tui::chart::{Chart, Measure, time_axis};
-use crate::sinks::tui::pen::{above, below, beside, heading, lines, page, put, span};
+use crate::sinks::tui::chart::{BrailleChart, Measure, time_axis};
+use crate::sinks::tui::draw::{above, below, beside, heading, lines, page, put, span};
 use crate::sinks::tui::ranking;
-use crate::sinks::tui::series::Span as Seconds;
-use crate::sinks::tui::table::{Cell, Table, numbers, words};
+use crate::sinks::tui::series::TimeSpan as Seconds;
+use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::width;
 use crate::sinks::tui::theme::{Colours, Theme};
 use crate::stats::heat::{row_us, untimed};
@@ -36,7 +36,7 @@ const PERCENTILES: [(&str, f64); 8] = [
 const TABLES: u16 = 11;
 
 /// Makes it; where rows are few, the charts stand below what is seen first.
-pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
+pub(super) fn draw(look: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let across = columns >= 110;
     let (map, charts) = match rows {
         0..34 => (rows.saturating_sub(TABLES).max(8), 9),
@@ -67,7 +67,7 @@ pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
 }
 
 /// Time × log latency, coloured by count.
-pub(super) fn heat_map(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+pub(super) fn heat_map(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let theme = look.theme;
     let span_s = Seconds::of(look.report, look.desk.zoom);
     let mut grid = Grid::of(look, span_s);
@@ -107,7 +107,7 @@ pub(super) fn heat_map(page: &mut Buffer, area: Rect, look: &Look<'_>) {
     }
     let plot = Rect { x: inner.x + room + 1, width: inner.width - room - 1, height: rows, ..inner };
     grid.paint(page, plot, look, top, span_s);
-    let chart = Chart {
+    let chart = BrailleChart {
         curves: &[],
         width_s: look.report.timeline.width_s,
         span: span_s,
@@ -130,7 +130,7 @@ struct Grid {
 }
 
 impl Grid {
-    fn of(look: &Look<'_>, span: Seconds) -> Self {
+    fn of(look: &ViewContext<'_>, span: Seconds) -> Self {
         let mut grid = Self { rows: None, reasons: Vec::new(), hottest: 0 };
         let mut is_there = [false; Untimed::ALL.len()];
         for point in look.report.timeline.points() {
@@ -174,7 +174,14 @@ impl Grid {
         if from < end { from..end } else { from.saturating_sub(1)..from.max(1) }
     }
 
-    fn paint(&self, page: &mut Buffer, plot: Rect, look: &Look<'_>, top: u16, span: Seconds) {
+    fn paint(
+        &self,
+        page: &mut Buffer,
+        plot: Rect,
+        look: &ViewContext<'_>,
+        top: u16,
+        span: Seconds,
+    ) {
         // Two half cells are one where a cell has a colour behind it, too.
         let halves = if look.theme.colours == Colours::Many && look.theme.unicode { 2 } else { 1 };
         let (columns, places) = (usize::from(plot.width), (plot.height - top) * halves);
@@ -241,12 +248,12 @@ impl Grid {
 }
 
 /// All kinds of time, and the phases of attempts beside them where there is room.
-fn tables(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+fn tables(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let (snapshot, theme) = (&look.report.snapshot, look.theme);
     let warm = ranking::is_warm(look.report);
     let part = if warm { &snapshot.measured } else { &snapshot.warmup };
     let note = Line::from(span(if warm { "" } else { "in the warm-up" }, theme.dim()));
-    let mut show = |area: Rect, title: &str, table: &Table| {
+    let mut show = |area: Rect, title: &str, table: &ViewTable| {
         let inner = heading(page, area, title, &note, theme);
         let (head, rows) = table.lines(usize::from(inner.width).saturating_sub(1), theme);
         let inner = Rect { x: inner.x + 1, width: inner.width.saturating_sub(1), ..inner };
@@ -260,7 +267,7 @@ fn tables(page: &mut Buffer, area: Rect, look: &Look<'_>) {
     show(parts[1], "Phases of attempts", &phases(part, theme));
 }
 
-fn percentiles(part: &Window, theme: Theme) -> Table {
+fn percentiles(part: &Window, theme: Theme) -> ViewTable {
     let (mut lag, mut blocked, mut iteration) =
         (Histogram::default(), Histogram::default(), Latency::default());
     for load in &part.workloads {
@@ -270,7 +277,7 @@ fn percentiles(part: &Window, theme: Theme) -> Table {
     }
     let response = part.response(|_| true, part.lost());
     let kinds = [response, part.service(|_| true), lag.into(), blocked.into(), iteration];
-    let mut times = Table::new(&[
+    let mut times = ViewTable::new(&[
         words("", 0),
         numbers("response", 0),
         numbers("service", 0),
@@ -291,8 +298,8 @@ fn percentiles(part: &Window, theme: Theme) -> Table {
     times
 }
 
-fn phases(part: &Window, theme: Theme) -> Table {
-    let mut phases = Table::new(&[
+fn phases(part: &Window, theme: Theme) -> ViewTable {
+    let mut phases = ViewTable::new(&[
         words("", 0),
         numbers("times", 1),
         numbers("p50", 0),

@@ -6,16 +6,16 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Look;
+use super::ViewContext;
 use super::parts::nothing;
-use crate::sinks::tui::pen::span;
+use crate::sinks::tui::draw::span;
 use crate::sinks::tui::text::{clean, wrap};
 use crate::sinks::tui::theme::Theme;
 use crate::stats::{ChangeKind, StateChange};
 use crate::units::show_count;
 
 /// A line of the log.
-pub(super) struct Entry {
+pub(super) struct LogEntry {
     at_ns: u64,
     topic: &'static str,
     text: String,
@@ -25,7 +25,7 @@ pub(super) struct Entry {
 const INSET: usize = 21;
 
 /// Makes it; its end is what is seen first.
-pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
+pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let theme = look.theme;
     let mut lines: Vec<Line<'static>> = Vec::new();
     for (count, what) in [
@@ -56,13 +56,13 @@ pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
 }
 
 /// A line of the log that is cut where its place ends.
-pub(super) fn one_line(entry: &Entry, theme: Theme) -> Line<'static> {
+pub(super) fn one_line(entry: &LogEntry, theme: Theme) -> Line<'static> {
     let mut line = head(entry, theme);
     line.spans.push(Span::raw(entry.text.clone()));
     line
 }
 
-fn head(entry: &Entry, theme: Theme) -> Line<'static> {
+fn head(entry: &LogEntry, theme: Theme) -> Line<'static> {
     let seconds = entry.at_ns / 1_000_000_000;
     let style = match entry.topic {
         "control" | "mark" => theme.accent(),
@@ -78,9 +78,9 @@ fn inset() -> Line<'static> {
 }
 
 /// All lines with a text in them, oldest first.
-fn entries(look: &Look<'_>, filter: &str) -> Vec<Entry> {
+fn entries(look: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
     let notices = &look.report.snapshot.notices.list;
-    let changed = notices.iter().map(|notice| Entry {
+    let changed = notices.iter().map(|notice| LogEntry {
         at_ns: notice.at_ns,
         topic: topic(notice),
         text: clean(&said(notice)),
@@ -91,20 +91,20 @@ fn entries(look: &Look<'_>, filter: &str) -> Vec<Entry> {
         .collect();
     let again = |text: &str| control.iter().any(|known| text.starts_with(known));
     let told = look.state.told.iter().filter(|line| line.said || !again(&line.text));
-    let told = told.map(|line| Entry {
+    let told = told.map(|line| LogEntry {
         at_ns: line.at_ns,
         topic: if line.said { "log" } else { "note" },
         text: clean(&line.text),
     });
     let wanted = filter.to_lowercase();
-    let mut all: Vec<Entry> = changed.chain(told).collect();
+    let mut all: Vec<LogEntry> = changed.chain(told).collect();
     all.retain(|one| format!("{} {}", one.topic, one.text).to_lowercase().contains(&wanted));
     all.sort_by_key(|one| one.at_ns);
     all
 }
 
 /// What changed and what the run said of itself; not what users' steps said.
-pub(super) fn changes(look: &Look<'_>) -> Vec<Entry> {
+pub(super) fn changes(look: &ViewContext<'_>) -> Vec<LogEntry> {
     let mut all = entries(look, "");
     all.retain(|one| one.topic != "log");
     all

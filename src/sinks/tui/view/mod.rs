@@ -18,23 +18,23 @@ mod users;
 use ratatui::buffer::Buffer;
 use ratatui::text::Line;
 
-use super::desk::Desk;
-use super::pen;
-use super::state::State;
+use super::draw;
+use super::model::Model;
 use super::theme::Theme;
+use super::ui_state::UiState;
 use crate::event::Report;
 
 pub(super) use details::draw as details;
 
 /// What a view is made of.
 #[derive(Clone, Copy)]
-pub(super) struct Look<'a> {
+pub(super) struct ViewContext<'a> {
     /// The report so far.
     pub(super) report: &'a Report,
     /// What was told once.
-    pub(super) state: &'a State,
+    pub(super) state: &'a Model,
     /// What is chosen.
-    pub(super) desk: &'a Desk,
+    pub(super) desk: &'a UiState,
     /// How it looks.
     pub(super) theme: Theme,
 }
@@ -46,7 +46,7 @@ pub(super) struct View {
     /// It can be filtered by a text.
     pub(super) filtered: bool,
     /// Makes a page for so many columns and rows; it may be higher.
-    pub(super) draw: fn(&Look<'_>, u16, u16) -> Buffer,
+    pub(super) draw: fn(&ViewContext<'_>, u16, u16) -> Buffer,
 }
 
 /// All of them, in the order of their numbers.
@@ -67,7 +67,7 @@ pub(super) const STEPS: usize = 2;
 /// The place of the log among them.
 pub(super) const LOG: usize = 7;
 
-impl Look<'_> {
+impl ViewContext<'_> {
     /// The text that this view is filtered by.
     fn filter(&self) -> &str {
         &self.desk.filters[self.desk.view]
@@ -82,9 +82,9 @@ impl Look<'_> {
 /// A page of lines.
 pub(super) fn text(lines: &[Line<'_>], columns: u16) -> Buffer {
     let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX).min(MOST);
-    let mut page = pen::page(columns, rows);
+    let mut page = draw::page(columns, rows);
     let area = page.area;
-    pen::lines(&mut page, area, lines);
+    draw::lines(&mut page, area, lines);
     page
 }
 

@@ -8,13 +8,13 @@ use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
 use super::parts::{share_style, show_share, threshold, wrongs};
-use super::{Look, latency};
+use super::{ViewContext, latency};
 use crate::sinks::steps::show_quantile;
-use crate::sinks::tui::chart::{self, Chart, Curve, Measure};
-use crate::sinks::tui::pen::{above, aside, below, beside, heading, line, lines, page, put, span};
+use crate::sinks::tui::chart::{self, BrailleChart, ChartCurve, Measure};
+use crate::sinks::tui::draw::{above, aside, below, beside, heading, line, lines, page, put, span};
 use crate::sinks::tui::ranking;
-use crate::sinks::tui::series::{self, Many, Span as Seconds};
-use crate::sinks::tui::table::{Table, numbers, words};
+use crate::sinks::tui::series::{self, ColumnMerge, TimeSpan as Seconds};
+use crate::sinks::tui::table::{ViewTable, numbers, words};
 use crate::sinks::tui::text::{clean, fit, width};
 use crate::stats::Latency;
 use crate::stats::timeline::PercentileBand;
@@ -27,7 +27,7 @@ const FIGURES: u16 = 25;
 const TILE: (u16, u16) = (44, 7);
 
 /// Makes it.
-pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
+pub(super) fn draw(look: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let mut page = page(columns, rows);
     let whole = page.area;
     let foot = foot_rows(look, rows);
@@ -63,7 +63,7 @@ pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
 }
 
 /// Rows for what stands below the charts.
-fn foot_rows(look: &Look<'_>, rows: u16) -> u16 {
+fn foot_rows(look: &ViewContext<'_>, rows: u16) -> u16 {
     let wanted = (look.report.judgements.len().clamp(3, 12) + 1) as u16;
     match rows {
         0..8 => 0,
@@ -74,8 +74,8 @@ fn foot_rows(look: &Look<'_>, rows: u16) -> u16 {
 }
 
 /// As many charts as there is room for, the most important first.
-fn tiles(page: &mut Buffer, area: Rect, look: &Look<'_>) {
-    let draws: [fn(&mut Buffer, Rect, &Look<'_>); 6] =
+fn tiles(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
+    let draws: [fn(&mut Buffer, Rect, &ViewContext<'_>); 6] =
         [load, response, calls, service, latency::heat_map, gauges];
     let across = (area.width / TILE.0).clamp(1, 3);
     let down = (area.height / TILE.1).clamp(1, 6 / across);
@@ -97,16 +97,16 @@ fn tiles(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 pub(super) fn tile(
     page: &mut Buffer,
     area: Rect,
-    look: &Look<'_>,
+    look: &ViewContext<'_>,
     title: &str,
-    curves: &[Curve],
+    curves: &[ChartCurve],
     measure: Measure,
 ) {
     let room = usize::from(area.width).saturating_sub(title.len() + 7);
     let note = chart::legend(curves, measure, look.theme, room);
     let plot = heading(page, area, title, &note, look.theme);
     let report = look.report;
-    let chart = Chart {
+    let chart = BrailleChart {
         curves,
         width_s: report.timeline.width_s,
         span: Seconds::of(report, look.desk.zoom),
@@ -119,16 +119,16 @@ pub(super) fn tile(
 }
 
 /// What is asked, and what comes of it.
-fn load(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+fn load(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let (report, theme) = (look.report, look.theme);
     let loads = &report.info.plan.workloads;
-    let curve = |name, readings, many, style| Curve { name, readings, many, style };
+    let curve = |name, readings, many, style| ChartCurve { name, readings, many, style };
     let open = loads.iter().any(|load| load.open);
     let closed = loads.iter().any(|load| !load.open);
     let starts = |page: &mut Buffer, area: Rect| {
         let curves = [
-            curve("asked", series::asked(report, true), Many::Worst, theme.dim()),
-            curve("made", series::started(report), Many::Mean, theme.accent()),
+            curve("asked", series::asked(report, true), ColumnMerge::Worst, theme.dim()),
+            curve("made", series::started(report), ColumnMerge::Mean, theme.accent()),
         ];
         tile(page, area, look, "Arrivals", &curves, Measure::PerSecond);
     };
@@ -136,9 +136,9 @@ fn load(page: &mut Buffer, area: Rect, look: &Look<'_>) {
         let users = series::gauge(report, |moment| Some(moment.users as f64));
         // Who serves arrivals is at work, too.
         let name = if open { "at work, all" } else { "at work" };
-        let mut curves = vec![curve(name, users, Many::Worst, theme.good())];
+        let mut curves = vec![curve(name, users, ColumnMerge::Worst, theme.good())];
         let asked = series::asked(report, false);
-        curves.insert(0, curve("asked", asked, Many::Worst, theme.dim()));
+        curves.insert(0, curve("asked", asked, ColumnMerge::Worst, theme.dim()));
         tile(page, area, look, "Users", &curves, Measure::Number);
     };
     match (open, closed) {
@@ -155,14 +155,14 @@ fn load(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 fn bands(
     page: &mut Buffer,
     area: Rect,
-    look: &Look<'_>,
+    look: &ViewContext<'_>,
     title: &str,
     band: fn(&Point) -> &PercentileBand,
 ) {
-    let curve = |at: usize, name| Curve {
+    let curve = |at: usize, name| ChartCurve {
         name,
         readings: series::percentile(look.report, band, at),
-        many: Many::Worst,
+        many: ColumnMerge::Worst,
         style: look.theme.curve(at),
     };
     let curves = [curve(0, "p50"), curve(1, "p95"), curve(2, "p99")];
@@ -170,34 +170,34 @@ fn bands(
 }
 
 /// From intended to the last byte.
-pub(super) fn response(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+pub(super) fn response(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     bands(page, area, look, "Response", |point| &point.response);
 }
 
 /// From dispatch to the last byte.
-pub(super) fn service(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+pub(super) fn service(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     bands(page, area, look, "Service", |point| &point.service);
 }
 
 /// Calls and errors.
-fn calls(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+fn calls(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let (report, theme) = (look.report, look.theme);
     let all = series::rate(report, |point| point.calls.made);
     let bad = series::rate(report, |point| point.calls.ended() - point.calls.ok);
     let curves = [
-        Curve { name: "calls", readings: all, many: Many::Mean, style: theme.accent() },
-        Curve { name: "not ok", readings: bad, many: Many::Mean, style: theme.bad() },
+        ChartCurve { name: "calls", readings: all, many: ColumnMerge::Mean, style: theme.accent() },
+        ChartCurve { name: "not ok", readings: bad, many: ColumnMerge::Mean, style: theme.bad() },
     ];
     tile(page, area, look, "Calls", &curves, Measure::PerSecond);
 }
 
 /// What is open and under way.
-fn gauges(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+fn gauges(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let (report, theme) = (look.report, look.theme);
-    let curve = |name, read: fn(&crate::stats::GaugeSample) -> u64, style| Curve {
+    let curve = |name, read: fn(&crate::stats::GaugeSample) -> u64, style| ChartCurve {
         name,
         readings: series::gauge(report, |moment| Some(read(moment) as f64)),
-        many: Many::Worst,
+        many: ColumnMerge::Worst,
         style,
     };
     let curves = [
@@ -209,7 +209,7 @@ fn gauges(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 }
 
 /// The key figures, in columns where they have to share rows.
-fn figures(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+fn figures(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let area = heading(page, area, "Now", &Line::default(), look.theme);
     let all = key_figures(look);
     let across = if area.width > 2 * FIGURES { 2 } else { 1 };
@@ -226,7 +226,7 @@ fn figures(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 }
 
 /// The steps whose response is the longest, where there is room for some.
-fn slowest(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+fn slowest(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     if area.height < 4 {
         return;
     }
@@ -249,12 +249,12 @@ fn slowest(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 }
 
 /// Names, values, and how they look; the most important first.
-fn key_figures(look: &Look<'_>) -> Vec<(&'static str, String, Style)> {
+fn key_figures(look: &ViewContext<'_>) -> Vec<(&'static str, String, Style)> {
     let (report, theme) = (look.report, look.theme);
     let snapshot = &report.snapshot;
     let (calls, iterations) = (snapshot.calls(), snapshot.iterations());
     let last =
-        |readings: Vec<series::Reading>| series::last(&readings).map_or(0.0, |one| one.value);
+        |readings: Vec<series::SeriesReading>| series::last(&readings).map_or(0.0, |one| one.value);
     let calls_now = last(series::rate(report, |point| point.calls.made));
     let starts_now = last(series::rate(report, |point| point.starts().started));
     let (connections, attempts) = (&snapshot.connections, &snapshot.attempts);
@@ -301,7 +301,7 @@ fn of_most(now: u64, most: u64) -> String {
 }
 
 /// The rules as they stand.
-pub(super) fn thresholds(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+pub(super) fn thresholds(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let theme = look.theme;
     let judgements = &look.report.judgements;
     let passed = judgements.iter().filter(|one| one.passed).count();
@@ -313,7 +313,7 @@ pub(super) fn thresholds(page: &mut Buffer, area: Rect, look: &Look<'_>) {
         return;
     }
     let columns = [words("", 0), words("", 0), numbers("", 0), words("", 3)];
-    let mut table = Table::new(&columns);
+    let mut table = ViewTable::new(&columns);
     // What is missed is seen first.
     let mut all: Vec<_> = judgements.iter().collect();
     all.sort_by_key(|one| one.passed || one.observed.is_none());
@@ -324,7 +324,7 @@ pub(super) fn thresholds(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 }
 
 /// What went wrong most.
-fn errors(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+fn errors(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let theme = look.theme;
     let all = wrongs(look.report);
     let note = if all.len() > 1 { format!("{} kinds", all.len()) } else { String::new() };
@@ -335,7 +335,7 @@ fn errors(page: &mut Buffer, area: Rect, look: &Look<'_>) {
         return;
     }
     let room = usize::from(area.width).saturating_sub(10);
-    let row = |wrong: &super::parts::Wrong| {
+    let row = |wrong: &super::parts::ErrorRow| {
         let what = fit(&wrong.what, room);
         let hint = fit(wrong.hint, room.saturating_sub(width(&what) + 2));
         // A hint that has no room to say something stays in its own view.
@@ -350,7 +350,7 @@ fn errors(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 }
 
 /// The last changes.
-fn changes(page: &mut Buffer, area: Rect, look: &Look<'_>) {
+fn changes(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let area = heading(page, area, "Events", &Line::default(), look.theme);
     let all = super::log::changes(look);
     if all.is_empty() {
@@ -363,7 +363,7 @@ fn changes(page: &mut Buffer, area: Rect, look: &Look<'_>) {
 }
 
 /// As many rows as there is room for; the last says how many more there are.
-fn rest(page: &mut Buffer, area: Rect, mut rows: Vec<Line<'static>>, look: &Look<'_>) {
+fn rest(page: &mut Buffer, area: Rect, mut rows: Vec<Line<'static>>, look: &ViewContext<'_>) {
     let room = usize::from(area.height);
     if rows.len() > room && room > 0 {
         let more = rows.len() - room + 1;

@@ -7,14 +7,14 @@ use std::time::Duration;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Look;
+use super::ViewContext;
 use crate::event::Report;
 use crate::sinks::failures::kind;
 use crate::sinks::steps::show_quantile;
 use crate::sinks::threshold_text;
-use crate::sinks::tui::pen::span;
+use crate::sinks::tui::draw::span;
 use crate::sinks::tui::ranking::quantile;
-use crate::sinks::tui::table::{Cell, Table};
+use crate::sinks::tui::table::{Cell, ViewTable};
 use crate::sinks::tui::text::{clean, width, wrap};
 use crate::sinks::tui::theme::Theme;
 use crate::stats::exemplar::Exemplar;
@@ -33,7 +33,7 @@ pub(super) fn title(text: &str, columns: u16, theme: Theme) -> Line<'static> {
 }
 
 /// A table under its titles, two columns in; nothing when it is empty.
-pub(super) fn table(lines: &mut Vec<Line<'static>>, table: &Table, columns: u16, theme: Theme) {
+pub(super) fn table(lines: &mut Vec<Line<'static>>, table: &ViewTable, columns: u16, theme: Theme) {
     if table.is_empty() {
         return;
     }
@@ -106,7 +106,7 @@ pub(super) fn threshold(judgement: &Judgement, theme: Theme) -> [Cell; 4] {
 }
 
 /// Something that went wrong, and how often.
-pub(super) struct Wrong {
+pub(super) struct ErrorRow {
     /// How often.
     pub(super) count: u64,
     /// What, in words.
@@ -116,22 +116,22 @@ pub(super) struct Wrong {
 }
 
 /// Everything that went wrong: errors by phase and kind, bad statuses, checks; most frequent first.
-pub(super) fn wrongs(report: &Report) -> Vec<Wrong> {
+pub(super) fn wrongs(report: &Report) -> Vec<ErrorRow> {
     let snapshot = &report.snapshot;
     let error = |(index, count): &(usize, u64)| {
         let (phase, kind, hint) = outcome::error_at(*index);
-        Wrong { count: *count, what: format!("{phase}: {kind}"), hint }
+        ErrorRow { count: *count, what: format!("{phase}: {kind}"), hint }
     };
-    let status = |(status, count): &(u16, u64)| Wrong {
+    let status = |(status, count): &(u16, u64)| ErrorRow {
         count: *count,
         what: format!("status {status}"),
         hint: "",
     };
     let bad = snapshot.statuses.iter().filter(|(status, _)| *status >= 400);
-    let mut all: Vec<Wrong> = snapshot.errors.iter().map(error).chain(bad.map(status)).collect();
+    let mut all: Vec<ErrorRow> = snapshot.errors.iter().map(error).chain(bad.map(status)).collect();
     for (step, check, [_, failed]) in checks(report).filter(|(_, _, counts)| counts[1] > 0) {
         let what = format!("check {}: {}", clean(step), clean(check));
-        all.push(Wrong { count: failed, what, hint: "" });
+        all.push(ErrorRow { count: failed, what, hint: "" });
     }
     all.sort_by_key(|wrong| std::cmp::Reverse(wrong.count));
     all
@@ -150,7 +150,7 @@ pub(super) fn checks(report: &Report) -> impl Iterator<Item = (&str, &str, [u64;
 /// The first failure of a kind: where, when, what it got, and a line to see it again.
 pub(super) fn exemplar(
     lines: &mut Vec<Line<'static>>,
-    look: &Look<'_>,
+    look: &ViewContext<'_>,
     count: u64,
     one: &Exemplar,
     columns: u16,

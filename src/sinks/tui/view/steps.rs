@@ -6,16 +6,16 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::Look;
+use super::ViewContext;
 use super::parts::{share_style, show_share, time};
-use crate::sinks::tui::pen::{line, page, span};
+use crate::sinks::tui::draw::{line, page, span};
 use crate::sinks::tui::ranking::{self, COLUMNS, names, order, rate};
-use crate::sinks::tui::table::{Cell, Column, Table, numbers, words};
+use crate::sinks::tui::table::{Cell, Column, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::units::{show_count, show_rate};
 
 /// Makes it, exactly as high as asked.
-pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
+pub(super) fn draw(look: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let mut page = page(columns, rows);
     let (report, theme, area) = (look.report, look.theme, page.area);
     let shown = order(report, look.desk.sort, look.filter());
@@ -41,7 +41,7 @@ pub(super) fn draw(look: &Look<'_>, columns: u16, rows: u16) -> Buffer {
 }
 
 /// What is shown, above the table.
-fn note(look: &Look<'_>, shown: usize) -> Line<'static> {
+fn note(look: &ViewContext<'_>, shown: usize) -> Line<'static> {
     let (report, theme) = (look.report, look.theme);
     let all = report.info.plan.steps.len();
     let when = match (ranking::is_warm(report), report.info.plan.warmup.is_zero()) {
@@ -61,7 +61,7 @@ fn note(look: &Look<'_>, shown: usize) -> Line<'static> {
     Line::from(span(text, theme.dim()))
 }
 
-fn table(look: &Look<'_>, shown: &[usize]) -> Table {
+fn table(look: &ViewContext<'_>, shown: &[usize]) -> ViewTable {
     let report = look.report;
     let plan = &report.info.plan;
     // A column that says the same in each row says nothing.
@@ -82,12 +82,12 @@ fn table(look: &Look<'_>, shown: &[usize]) -> Table {
         numbers(COLUMNS[9], 6),
         numbers(COLUMNS[10], 3),
     ];
-    let mut table = Table::new(&columns).sorted(look.desk.sort.by, look.desk.sort.falling);
+    let mut table = ViewTable::new(&columns).sorted(look.desk.sort.by, look.desk.sort.falling);
     shown.iter().for_each(|step| table.row(row(look, *step)));
     table
 }
 
-fn row(look: &Look<'_>, step: usize) -> Vec<Cell> {
+fn row(look: &ViewContext<'_>, step: usize) -> Vec<Cell> {
     let (report, theme) = (look.report, look.theme);
     let [workload, archetype, name] = names(report, step).map(clean);
     let mut cells =

@@ -6,18 +6,18 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::Look;
+use super::ViewContext;
 use super::parts::{nothing, share_style, show_share, show_time, table, time, title};
 use crate::sinks::progress::users_of;
-use crate::sinks::tui::pen::span;
-use crate::sinks::tui::table::{Cell, Table, numbers, words};
+use crate::sinks::tui::draw::span;
+use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::sinks::tui::{ranking, series};
 use crate::stats::delta::StepWindow;
 use crate::units::{show_count, show_duration, show_rate};
 
 /// Makes it.
-pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
+pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let (theme, mut lines) = (look.theme, Vec::new());
     let loads = &look.report.info.plan.workloads;
     let shown: Vec<usize> = (0..loads.len())
@@ -38,10 +38,10 @@ pub(super) fn draw(look: &Look<'_>, columns: u16, _: u16) -> Buffer {
 }
 
 /// What is asked and what comes of it.
-fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], columns: u16) {
+fn load(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, shown: &[usize], columns: u16) {
     let (report, theme) = (look.report, look.theme);
     lines.push(title("Load", columns, theme));
-    let mut loads = Table::new(&[
+    let mut loads = ViewTable::new(&[
         words("workload", 0),
         words("model", 5),
         numbers("asked", 0),
@@ -87,7 +87,7 @@ fn load(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], column
 }
 
 /// All steps of a workload as one, of the time that counts.
-fn whole(look: &Look<'_>, workload: usize) -> StepWindow {
+fn whole(look: &ViewContext<'_>, workload: usize) -> StepWindow {
     let report = look.report;
     let own = |step: usize| report.info.plan.steps[step].workload == workload;
     let warm = ranking::is_warm(report);
@@ -96,11 +96,11 @@ fn whole(look: &Look<'_>, workload: usize) -> StepWindow {
 }
 
 /// What became of iterations.
-fn ledger(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], columns: u16) {
+fn ledger(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, shown: &[usize], columns: u16) {
     let (report, theme) = (look.report, look.theme);
     lines.push(Line::default());
     lines.push(title("Iterations", columns, theme));
-    let mut ledger = Table::new(&[
+    let mut ledger = ViewTable::new(&[
         words("workload", 0),
         numbers("due", 0),
         numbers("started", 0),
@@ -138,12 +138,17 @@ fn ledger(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], colu
 }
 
 /// The archetypes of each workload.
-fn archetypes(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], columns: u16) {
+fn archetypes(
+    lines: &mut Vec<Line<'static>>,
+    look: &ViewContext<'_>,
+    shown: &[usize],
+    columns: u16,
+) {
     let (report, theme) = (look.report, look.theme);
     let plan = &report.info.plan;
     lines.push(Line::default());
     lines.push(title("Archetypes", columns, theme));
-    let mut all = Table::new(&[
+    let mut all = ViewTable::new(&[
         words("archetype", 0),
         words("workload", 3),
         numbers("share", 1),
@@ -183,10 +188,10 @@ fn archetypes(lines: &mut Vec<Line<'static>>, look: &Look<'_>, shown: &[usize], 
 }
 
 /// Groups are timed as one.
-fn groups(lines: &mut Vec<Line<'static>>, look: &Look<'_>, columns: u16) {
+fn groups(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     let (report, theme) = (look.report, look.theme);
     let plan = &report.info.plan;
-    let mut groups = Table::new(&[
+    let mut groups = ViewTable::new(&[
         words("group", 0),
         words("workload", 3),
         numbers("times", 0),

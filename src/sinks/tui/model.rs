@@ -17,13 +17,13 @@ const LINES: usize = 2_000;
 
 /// What is known.
 #[derive(Debug, Default)]
-pub(super) struct State {
+pub(super) struct Model {
     /// What the run is; none before it begins.
     pub(super) opening: Option<Arc<RunInfo>>,
     /// How it stands; none in its first second.
     pub(super) report: Option<Arc<Report>>,
     /// What was told once, oldest first.
-    pub(super) told: VecDeque<Told>,
+    pub(super) told: VecDeque<ToldLine>,
     /// How many lines had no room any more.
     pub(super) gone: u64,
     /// What live control made of the load of each workload.
@@ -36,7 +36,7 @@ pub(super) struct State {
 
 /// A line that was told once.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct ToldLine {
     /// When, ns after the run's start, to the second.
     pub(super) at_ns: u64,
     /// A `log` step said it; else the run itself did.
@@ -47,7 +47,7 @@ pub(super) struct Told {
 
 /// What a run does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
+pub(super) enum RunPhase {
     /// Its first second is not over.
     Begins,
     /// Load is made.
@@ -60,7 +60,7 @@ pub(super) enum Phase {
     Drains,
 }
 
-impl State {
+impl Model {
     /// Takes in an event.
     pub(super) fn fold(&mut self, event: &RunEvent) {
         match event {
@@ -92,7 +92,7 @@ impl State {
             self.told.pop_front();
             self.gone += 1;
         }
-        self.told.push_back(Told { at_ns, said, text: text.to_owned() });
+        self.told.push_back(ToldLine { at_ns, said, text: text.to_owned() });
     }
 
     /// The plan of the run.
@@ -101,17 +101,17 @@ impl State {
     }
 
     /// What it does.
-    pub(super) fn phase(&self) -> Phase {
-        let Some(report) = &self.report else { return Phase::Begins };
+    pub(super) fn phase(&self) -> RunPhase {
+        let Some(report) = &self.report else { return RunPhase::Begins };
         let end = report.info.plan.load_end();
         let over = end.is_some_and(|end| report.snapshot.elapsed_ns >= nanos(end));
         let paused = |at: usize| self.overrides.is_paused(at);
         let mut all = 0..report.info.plan.workloads.len();
         match () {
-            () if self.stopped.is_some() || over => Phase::Drains,
-            () if all.clone().all(paused) => Phase::Paused,
-            () if all.any(paused) => Phase::Partly,
-            () => Phase::Runs,
+            () if self.stopped.is_some() || over => RunPhase::Drains,
+            () if all.clone().all(paused) => RunPhase::Paused,
+            () if all.any(paused) => RunPhase::Partly,
+            () => RunPhase::Runs,
         }
     }
 
@@ -155,35 +155,35 @@ mod tests {
 
     #[test]
     fn what_somebody_made_of_the_load_is_known() {
-        let mut state = State::default();
+        let mut state = Model::default();
         state.fold(&RunEvent::Started(fixture::opening()));
-        assert_eq!((state.load_override(), state.phase()), (None, Phase::Begins));
+        assert_eq!((state.load_override(), state.phase()), (None, RunPhase::Begins));
         state.fold(&RunEvent::Tick(fixture::report()));
-        assert_eq!(state.phase(), Phase::Runs);
+        assert_eq!(state.phase(), RunPhase::Runs);
         let names: Vec<String> =
             state.plan().unwrap().workloads.iter().map(|load| load.name.clone()).collect();
         state.fold(&notice(&format!("workload {}", names[0]), "100 % → 110 %"));
         assert_eq!(state.load_override().unwrap(), format!("{} 110 %", names[0]));
         state.fold(&notice(&format!("workload {}", names[0]), "110 % → paused"));
-        assert_eq!(state.phase(), Phase::Partly);
+        assert_eq!(state.phase(), RunPhase::Partly);
         for name in &names {
             state.fold(&notice(&format!("workload {name}"), "110 % → paused"));
         }
         assert_eq!(
             (state.load_override().unwrap().as_str(), state.phase()),
-            ("paused", Phase::Paused)
+            ("paused", RunPhase::Paused)
         );
         for name in &names {
             state.fold(&notice(&format!("workload {name}"), "paused → 100 %"));
         }
-        assert_eq!((state.load_override(), state.phase()), (None, Phase::Runs));
+        assert_eq!((state.load_override(), state.phase()), (None, RunPhase::Runs));
         state.fold(&notice("mark", "a → b"));
         assert_eq!(state.load_override(), None);
     }
 
     #[test]
     fn lines_are_bounded_and_the_gone_are_counted() {
-        let mut state = State::default();
+        let mut state = Model::default();
         for at in 0..LINES + 5 {
             state.fold(&RunEvent::Note(at.to_string()));
         }

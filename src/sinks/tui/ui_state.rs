@@ -7,17 +7,17 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
 use serde_json::Value;
 
-use super::keys::{self, Action};
-use super::prompt::{Asks, Prompt};
+use super::keys::{self, KeyAction};
+use super::model::Model;
+use super::prompt::{Prompt, PromptKind};
 use super::ranking::{Sort, order};
 use super::series::Zoom;
-use super::state::State;
 use super::view::{LOG, STEPS, VIEWS};
 use crate::event::{ControlCommand, ControlReply};
 
 /// What lies over a view.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) enum Layer {
+pub(super) enum Overlay {
     /// Nothing.
     #[default]
     None,
@@ -35,7 +35,7 @@ pub(super) enum Layer {
 
 /// What a key wants beyond the screen.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Effect {
+pub(super) enum UiEffect {
     /// Nothing.
     None,
     /// A command for the run.
@@ -50,7 +50,7 @@ pub(super) enum Effect {
 
 /// How much of what is there is seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Extent {
+pub(super) struct ScrollExtent {
     /// Rows that are seen.
     pub(super) seen: usize,
     /// Rows that there are.
@@ -59,7 +59,7 @@ pub(super) struct Extent {
 
 /// All of it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Desk {
+pub(super) struct UiState {
     /// The view, a place in `VIEWS`.
     pub(super) view: usize,
     /// Lines above what is seen, by view; of the log those below it.
@@ -73,7 +73,7 @@ pub(super) struct Desk {
     /// By view.
     pub(super) filters: [String; VIEWS.len()],
     /// What lies over the view.
-    pub(super) layer: Layer,
+    pub(super) layer: Overlay,
     /// What became of the last command: whether it was done, and in words.
     pub(super) said: Option<(bool, String)>,
     /// Values on logarithmic axes.
@@ -81,7 +81,7 @@ pub(super) struct Desk {
     /// How much of the time axis is shown.
     pub(super) zoom: Zoom,
     /// What was drawn last, of the layer or else of the view.
-    pub(super) extent: Extent,
+    pub(super) extent: ScrollExtent,
     /// Marks that were put by key.
     pub(super) marks: u32,
     /// The filter before it was typed anew.
@@ -91,34 +91,36 @@ pub(super) struct Desk {
 /// An answer longer than this gets a place of its own.
 const LONG: usize = 70;
 
-impl Desk {
+impl UiState {
     /// A key was pressed.
-    pub(super) fn press(&mut self, key: &KeyEvent, state: &State) -> Effect {
+    pub(super) fn press(&mut self, key: &KeyEvent, state: &Model) -> UiEffect {
         let action = keys::action(key);
-        if let Some(action @ (Action::Interrupt | Action::Suspend | Action::Redraw)) = action {
+        if let Some(action @ (KeyAction::Interrupt | KeyAction::Suspend | KeyAction::Redraw)) =
+            action
+        {
             return self.act(action, state);
         }
         self.said = None;
         match &self.layer {
-            Layer::Prompt(_) => self.type_in(key),
-            Layer::Quit => match (key.code, action) {
-                (KeyCode::Char('y' | 'Y') | KeyCode::Enter, _) | (_, Some(Action::Quit)) => {
-                    self.layer = Layer::None;
-                    Effect::Interrupt
+            Overlay::Prompt(_) => self.type_in(key),
+            Overlay::Quit => match (key.code, action) {
+                (KeyCode::Char('y' | 'Y') | KeyCode::Enter, _) | (_, Some(KeyAction::Quit)) => {
+                    self.layer = Overlay::None;
+                    UiEffect::Interrupt
                 }
                 (KeyCode::Char('n' | 'N') | KeyCode::Esc, _) => {
-                    self.layer = Layer::None;
-                    Effect::None
+                    self.layer = Overlay::None;
+                    UiEffect::None
                 }
-                _ => Effect::None,
+                _ => UiEffect::None,
             },
-            _ => action.map_or(Effect::None, |action| self.act(action, state)),
+            _ => action.map_or(UiEffect::None, |action| self.act(action, state)),
         }
     }
 
     /// A text was pasted: into a line that is typed, else nowhere.
     pub(super) fn paste(&mut self, text: &str) {
-        if let Layer::Prompt(prompt) = &mut self.layer {
+        if let Overlay::Prompt(prompt) = &mut self.layer {
             text.chars().for_each(|c| prompt.insert(c));
         }
     }
@@ -127,73 +129,73 @@ impl Desk {
     pub(super) fn answer(&mut self, answer: ControlReply) {
         match answer.map(readable) {
             Ok(text) if text.contains('\n') || text.len() > LONG => {
-                self.open(Layer::Answer(text));
+                self.open(Overlay::Answer(text));
             }
             Ok(text) => self.said = Some((true, text)),
             Err(text) => self.said = Some((false, text)),
         }
     }
 
-    fn open(&mut self, layer: Layer) {
+    fn open(&mut self, layer: Overlay) {
         self.layer = layer;
         self.layer_scroll = 0;
     }
 
-    fn act(&mut self, action: Action, state: &State) -> Effect {
-        let over = matches!(self.layer, Layer::Help | Layer::Details | Layer::Answer(_));
+    fn act(&mut self, action: KeyAction, state: &Model) -> UiEffect {
+        let over = matches!(self.layer, Overlay::Help | Overlay::Details | Overlay::Answer(_));
         match action {
-            Action::Interrupt => return Effect::Interrupt,
-            Action::Suspend => return Effect::Suspend,
-            Action::Redraw => return Effect::Redraw,
-            Action::Close | Action::Quit | Action::Help | Action::Open if over => {
-                self.layer = Layer::None;
+            KeyAction::Interrupt => return UiEffect::Interrupt,
+            KeyAction::Suspend => return UiEffect::Suspend,
+            KeyAction::Redraw => return UiEffect::Redraw,
+            KeyAction::Close | KeyAction::Quit | KeyAction::Help | KeyAction::Open if over => {
+                self.layer = Overlay::None;
             }
-            Action::Close => self.filters[self.view].clear(),
-            Action::Quit if state.stopped.is_some() => return Effect::Interrupt,
-            Action::Quit => self.open(Layer::Quit),
-            Action::Help => self.open(Layer::Help),
-            Action::View(view) => self.show(view.min(VIEWS.len() - 1)),
-            Action::Turn(by) => {
+            KeyAction::Close => self.filters[self.view].clear(),
+            KeyAction::Quit if state.stopped.is_some() => return UiEffect::Interrupt,
+            KeyAction::Quit => self.open(Overlay::Quit),
+            KeyAction::Help => self.open(Overlay::Help),
+            KeyAction::View(view) => self.show(view.min(VIEWS.len() - 1)),
+            KeyAction::Turn(by) => {
                 let views = VIEWS.len() as isize;
                 self.show((self.view as isize + by).rem_euclid(views) as usize);
             }
-            Action::Move(by) => self.step(by, over, state),
-            Action::Page(by) => {
+            KeyAction::Move(by) => self.step(by, over, state),
+            KeyAction::Page(by) => {
                 let rows = self.extent.seen.saturating_sub(1).max(1) as isize;
                 self.step(by * rows, over, state);
             }
-            Action::Home => self.step(-(LIMIT as isize), over, state),
-            Action::End => self.step(LIMIT as isize, over, state),
-            Action::Log => self.log = !self.log,
-            Action::Zoom => {
+            KeyAction::Home => self.step(-(LIMIT as isize), over, state),
+            KeyAction::End => self.step(LIMIT as isize, over, state),
+            KeyAction::Log => self.log = !self.log,
+            KeyAction::Zoom => {
                 self.zoom = self.zoom.next();
                 self.said = Some((true, format!("time: {}", self.zoom.says())));
             }
-            Action::Sort(_) | Action::Reverse | Action::Open if self.view != STEPS => {
+            KeyAction::Sort(_) | KeyAction::Reverse | KeyAction::Open if self.view != STEPS => {
                 self.said = Some((false, "that is for the steps: press 3".to_owned()));
             }
-            Action::Sort(by) => self.sort = self.sort.turned(by),
-            Action::Reverse => self.sort.falling = !self.sort.falling,
-            Action::Open if self.place(state).is_some() => self.open(Layer::Details),
-            Action::Open => {}
-            Action::Filter => self.filter(),
-            Action::Toggle => return Effect::Ask(ControlCommand::Toggle(None)),
-            Action::Nudge(by) => return Effect::Ask(ControlCommand::Nudge(None, by)),
-            Action::Plan => return Effect::Ask(ControlCommand::Plan(None)),
-            Action::Users => self.open(Layer::Prompt(Prompt::new(Asks::Users, ""))),
-            Action::Rate => self.open(Layer::Prompt(Prompt::new(Asks::Rate, ""))),
-            Action::Command => self.open(Layer::Prompt(Prompt::new(Asks::Command, ""))),
-            Action::Mark => {
+            KeyAction::Sort(by) => self.sort = self.sort.turned(by),
+            KeyAction::Reverse => self.sort.falling = !self.sort.falling,
+            KeyAction::Open if self.place(state).is_some() => self.open(Overlay::Details),
+            KeyAction::Open => {}
+            KeyAction::Filter => self.filter(),
+            KeyAction::Toggle => return UiEffect::Ask(ControlCommand::Toggle(None)),
+            KeyAction::Nudge(by) => return UiEffect::Ask(ControlCommand::Nudge(None, by)),
+            KeyAction::Plan => return UiEffect::Ask(ControlCommand::Plan(None)),
+            KeyAction::Users => self.open(Overlay::Prompt(Prompt::new(PromptKind::Users, ""))),
+            KeyAction::Rate => self.open(Overlay::Prompt(Prompt::new(PromptKind::Rate, ""))),
+            KeyAction::Command => self.open(Overlay::Prompt(Prompt::new(PromptKind::Command, ""))),
+            KeyAction::Mark => {
                 let text = format!("mark {}", self.marks + 1);
-                self.open(Layer::Prompt(Prompt::new(Asks::Mark, &text)));
+                self.open(Overlay::Prompt(Prompt::new(PromptKind::Mark, &text)));
             }
         }
-        Effect::None
+        UiEffect::None
     }
 
     fn show(&mut self, view: usize) {
         self.view = view;
-        self.layer = Layer::None;
+        self.layer = Overlay::None;
     }
 
     fn filter(&mut self) {
@@ -202,11 +204,11 @@ impl Desk {
             return;
         }
         self.before = self.filters[self.view].clone();
-        self.open(Layer::Prompt(Prompt::new(Asks::Filter, &self.before.clone())));
+        self.open(Overlay::Prompt(Prompt::new(PromptKind::Filter, &self.before.clone())));
     }
 
     /// So many lines on or back: in the layer, else among steps, else in the view.
-    fn step(&mut self, by: isize, over: bool, state: &State) {
+    fn step(&mut self, by: isize, over: bool, state: &Model) {
         let most = self.extent.all.saturating_sub(self.extent.seen);
         let moved = |from: usize, by: isize| from.min(most).saturating_add_signed(by).min(most);
         if over {
@@ -221,7 +223,7 @@ impl Desk {
         }
     }
 
-    fn choose(&mut self, by: isize, state: &State) {
+    fn choose(&mut self, by: isize, state: &Model) {
         let Some(report) = &state.report else { return };
         let shown = order(report, self.sort, &self.filters[STEPS]);
         let at = shown.iter().position(|step| *step == self.chosen).unwrap_or(0);
@@ -230,35 +232,35 @@ impl Desk {
     }
 
     /// The place of the chosen step in the table; the first when it is not shown.
-    pub(super) fn place(&self, state: &State) -> Option<usize> {
+    pub(super) fn place(&self, state: &Model) -> Option<usize> {
         let report = state.report.as_ref()?;
         let shown = order(report, self.sort, &self.filters[STEPS]);
         let at = shown.iter().position(|step| *step == self.chosen).unwrap_or(0);
         (!shown.is_empty()).then_some(at)
     }
 
-    fn type_in(&mut self, key: &KeyEvent) -> Effect {
-        let Layer::Prompt(prompt) = &mut self.layer else { return Effect::None };
-        let filters = prompt.asks == Asks::Filter;
+    fn type_in(&mut self, key: &KeyEvent) -> UiEffect {
+        let Overlay::Prompt(prompt) = &mut self.layer else { return UiEffect::None };
+        let filters = prompt.asks == PromptKind::Filter;
         match key.code {
             KeyCode::Esc => {
                 if filters {
                     self.filters[self.view] = std::mem::take(&mut self.before);
                 }
-                self.layer = Layer::None;
+                self.layer = Overlay::None;
             }
-            KeyCode::Enter if filters => self.layer = Layer::None,
-            KeyCode::Enter if prompt.text().trim().is_empty() => self.layer = Layer::None,
+            KeyCode::Enter if filters => self.layer = Overlay::None,
+            KeyCode::Enter if prompt.text().trim().is_empty() => self.layer = Overlay::None,
             KeyCode::Enter => match prompt.command() {
                 Ok(command) => {
-                    self.marks += u32::from(prompt.asks == Asks::Mark);
-                    self.layer = Layer::None;
-                    return Effect::Ask(command);
+                    self.marks += u32::from(prompt.asks == PromptKind::Mark);
+                    self.layer = Overlay::None;
+                    return UiEffect::Ask(command);
                 }
                 // The line stays: it can be mended.
                 Err(error) => self.said = Some((false, error)),
             },
-            KeyCode::Backspace if prompt.text().is_empty() => self.layer = Layer::None,
+            KeyCode::Backspace if prompt.text().is_empty() => self.layer = Overlay::None,
             _ => {
                 prompt.press(key);
                 if filters {
@@ -267,7 +269,7 @@ impl Desk {
                 }
             }
         }
-        Effect::None
+        UiEffect::None
     }
 }
 
@@ -281,5 +283,5 @@ fn readable(text: String) -> String {
 const LIMIT: usize = 1 << 30;
 
 #[cfg(test)]
-#[path = "desk_tests.rs"]
+#[path = "ui_state_tests.rs"]
 mod tests;

@@ -9,16 +9,16 @@ use crate::event::RunEvent;
 use crate::event::StopCause;
 use crate::sinks::tui::fixture;
 
-fn state() -> State {
-    let mut state = State::default();
+fn state() -> Model {
+    let mut state = Model::default();
     state.fold(&RunEvent::Started(fixture::opening()));
     state.fold(&RunEvent::Tick(fixture::report()));
     state
 }
 
 /// Presses keys; what the last one wants.
-fn press(desk: &mut Desk, state: &State, keys: &str) -> Effect {
-    let mut effect = Effect::None;
+fn press(desk: &mut UiState, state: &Model, keys: &str) -> UiEffect {
+    let mut effect = UiEffect::None;
     for c in keys.chars() {
         let code = match c {
             '\n' => KeyCode::Enter,
@@ -39,20 +39,20 @@ fn press(desk: &mut Desk, state: &State, keys: &str) -> Effect {
 
 #[test]
 fn views_are_turned_to_by_number_and_in_turn() {
-    let (mut desk, state) = (Desk::default(), state());
+    let (mut desk, state) = (UiState::default(), state());
     press(&mut desk, &state, "3");
     assert_eq!(desk.view, 2);
     press(&mut desk, &state, &"\t".repeat(VIEWS.len() - 2));
     assert_eq!(desk.view, 0);
     press(&mut desk, &state, "?");
-    assert_eq!(desk.layer, Layer::Help);
+    assert_eq!(desk.layer, Overlay::Help);
     press(&mut desk, &state, "8");
-    assert_eq!((desk.view, &desk.layer), (LOG, &Layer::None));
+    assert_eq!((desk.view, &desk.layer), (LOG, &Overlay::None));
 }
 
 #[test]
 fn commands_leave_it_and_wrong_ones_say_why() {
-    let (mut desk, state) = (Desk::default(), state());
+    let (mut desk, state) = (UiState::default(), state());
     for (keys, command) in [
         ("p", ControlCommand::Toggle(None)),
         (" ", ControlCommand::Toggle(None)),
@@ -63,50 +63,53 @@ fn commands_leave_it_and_wrong_ones_say_why() {
         ("m\n", ControlCommand::Mark("mark 1".into())),
         ("m⌫7\n", ControlCommand::Mark("mark 7".into())),
     ] {
-        assert_eq!(press(&mut desk, &state, keys), Effect::Ask(command), "{keys}");
-        assert_eq!(desk.layer, Layer::None);
+        assert_eq!(press(&mut desk, &state, keys), UiEffect::Ask(command), "{keys}");
+        assert_eq!(desk.layer, Overlay::None);
     }
-    assert_eq!(press(&mut desk, &state, "t5\n"), Effect::None);
+    assert_eq!(press(&mut desk, &state, "t5\n"), UiEffect::None);
     let (good, why) = desk.said.clone().unwrap();
     assert!(!good && why.contains("such as 200/s"), "{why}");
-    assert!(matches!(desk.layer, Layer::Prompt(_)), "it can be mended");
-    assert!(matches!(press(&mut desk, &state, "/s\n"), Effect::Ask(ControlCommand::Rate(None, _))));
+    assert!(matches!(desk.layer, Overlay::Prompt(_)), "it can be mended");
+    assert!(matches!(
+        press(&mut desk, &state, "/s\n"),
+        UiEffect::Ask(ControlCommand::Rate(None, _))
+    ));
     desk.answer(Err("there is no room".to_owned()));
     assert_eq!(desk.said, Some((false, "there is no room".to_owned())));
     desk.answer(Ok("a\nb".to_owned()));
-    assert_eq!(desk.layer, Layer::Answer("a\nb".to_owned()));
+    assert_eq!(desk.layer, Overlay::Answer("a\nb".to_owned()));
     press(&mut desk, &state, "\u{1b}");
-    assert_eq!(desk.layer, Layer::None);
+    assert_eq!(desk.layer, Overlay::None);
     desk.answer(Ok("{\"users\":3,\"paused\":true}".to_owned()));
     let lines = "{\n  \"users\": 3,\n  \"paused\": true\n}";
-    assert_eq!(desk.layer, Layer::Answer(lines.to_owned()));
+    assert_eq!(desk.layer, Overlay::Answer(lines.to_owned()));
 }
 
 #[test]
 fn the_end_is_asked_for_and_cut_by_the_next() {
-    let (mut desk, mut state) = (Desk::default(), state());
+    let (mut desk, mut state) = (UiState::default(), state());
     for (keys, effect) in [
-        ("q", Effect::None),
-        ("n", Effect::None),
-        ("q", Effect::None),
-        ("x", Effect::None),
-        ("y", Effect::Interrupt),
-        ("qq", Effect::Interrupt),
-        ("q\n", Effect::Interrupt),
-        ("q\u{1b}", Effect::None),
+        ("q", UiEffect::None),
+        ("n", UiEffect::None),
+        ("q", UiEffect::None),
+        ("x", UiEffect::None),
+        ("y", UiEffect::Interrupt),
+        ("qq", UiEffect::Interrupt),
+        ("q\n", UiEffect::Interrupt),
+        ("q\u{1b}", UiEffect::None),
     ] {
         assert_eq!(press(&mut desk, &state, keys), effect, "{keys:?}");
     }
     state.fold(&RunEvent::Stopped(StopCause::Signal(crate::event::Interrupt::Int), 5));
-    assert_eq!(press(&mut desk, &state, "q"), Effect::Interrupt, "it drains already");
+    assert_eq!(press(&mut desk, &state, "q"), UiEffect::Interrupt, "it drains already");
     let cut = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     press(&mut desk, &state, ":ab");
-    assert_eq!(desk.press(&cut, &state), Effect::Interrupt, "whatever lies over it");
+    assert_eq!(desk.press(&cut, &state), UiEffect::Interrupt, "whatever lies over it");
 }
 
 #[test]
 fn what_is_chosen_stays_chosen_whatever_its_place() {
-    let (mut desk, state) = (Desk::default(), state());
+    let (mut desk, state) = (UiState::default(), state());
     let report = state.report.clone().unwrap();
     let steps = report.info.plan.steps.len();
     press(&mut desk, &state, "3↓↓");
@@ -125,7 +128,7 @@ fn what_is_chosen_stays_chosen_whatever_its_place() {
 
 #[test]
 fn a_filter_is_seen_while_it_is_typed() {
-    let (mut desk, state) = (Desk::default(), state());
+    let (mut desk, state) = (UiState::default(), state());
     press(&mut desk, &state, "3/cart");
     assert_eq!(desk.filters[STEPS], "cart");
     press(&mut desk, &state, "\n");
@@ -135,22 +138,22 @@ fn a_filter_is_seen_while_it_is_typed() {
     press(&mut desk, &state, "/xyz");
     assert_eq!(desk.place(&state), None);
     press(&mut desk, &state, "\n\n");
-    assert_eq!(desk.layer, Layer::None, "no details of nothing");
+    assert_eq!(desk.layer, Overlay::None, "no details of nothing");
     press(&mut desk, &state, "/");
     press(&mut desk, &state, "⌫⌫⌫no\u{1b}");
     assert_eq!(desk.filters[STEPS], "cartxyz", "Esc leaves what was before");
     press(&mut desk, &state, "\u{1b}");
     assert_eq!(desk.filters[STEPS], "");
     press(&mut desk, &state, "1/");
-    assert_eq!(desk.layer, Layer::None);
+    assert_eq!(desk.layer, Overlay::None);
     assert!(desk.said.is_some());
 }
 
 #[test]
 fn nothing_scrolls_beyond_its_end() {
-    let (mut desk, state) = (Desk::default(), state());
+    let (mut desk, state) = (UiState::default(), state());
     press(&mut desk, &state, "5");
-    desk.extent = Extent { seen: 10, all: 25 };
+    desk.extent = ScrollExtent { seen: 10, all: 25 };
     for (keys, at) in [("↓", 1), ("G", 15), ("↓⇟", 15), ("⇞", 6), ("⌂↑", 0)] {
         press(&mut desk, &state, keys);
         assert_eq!(desk.scroll[desk.view], at, "{keys}");
