@@ -25,7 +25,7 @@ const NOTES: usize = 5;
 #[derive(Debug)]
 pub struct Hub {
     newest: Mutex<Newest>,
-    shown: Mutex<Shown>,
+    shown: Mutex<ShownSections>,
     /// The number of the newest report.
     number: watch::Sender<u64>,
     clients: AtomicUsize,
@@ -41,13 +41,13 @@ struct Newest {
 
 /// Sections as they were rendered last.
 #[derive(Debug, Default)]
-struct Shown {
+struct ShownSections {
     number: u64,
-    parts: Vec<Part>,
+    parts: Vec<SectionState>,
 }
 
 #[derive(Debug)]
-struct Part {
+struct SectionState {
     id: &'static str,
     html: String,
     /// The report in which it became what it is.
@@ -67,7 +67,7 @@ pub struct Frame {
 
 /// A place among the clients; free again when it is dropped.
 #[derive(Debug)]
-pub struct Seat(Arc<Hub>);
+pub struct ClientSlot(Arc<Hub>);
 
 impl Default for Hub {
     fn default() -> Self {
@@ -80,7 +80,7 @@ impl Default for Hub {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ClientSlot {
     fn drop(&mut self) {
         self.0.clients.fetch_sub(1, Relaxed);
     }
@@ -110,10 +110,10 @@ impl Hub {
     }
 
     /// A place for one more client, and news of numbers; none: there are too many.
-    pub fn sit(self: &Arc<Self>) -> Option<(Seat, watch::Receiver<u64>)> {
+    pub fn sit(self: &Arc<Self>) -> Option<(ClientSlot, watch::Receiver<u64>)> {
         let room = |clients: usize| (clients < CLIENTS).then_some(clients + 1);
         self.clients.fetch_update(Relaxed, Relaxed, room).ok()?;
-        Some((Seat(Arc::clone(self)), self.number.subscribe()))
+        Some((ClientSlot(Arc::clone(self)), self.number.subscribe()))
     }
 
     /// What changed after the report `seen`.
@@ -138,13 +138,13 @@ impl Hub {
     }
 }
 
-impl Shown {
+impl ShownSections {
     fn render(&mut self, report: &Report, number: u64) {
         let before = std::mem::take(&mut self.parts);
         let part = |(at, part): (usize, page::RenderedSection)| {
             let html = part.inner.map_or(String::new(), |inner| inner.0);
             let same = before.get(at).filter(|before| before.html == html);
-            Part { id: part.id, since: same.map_or(number, |before| before.since), html }
+            SectionState { id: part.id, since: same.map_or(number, |before| before.since), html }
         };
         self.parts = page::sections(report).into_iter().enumerate().map(part).collect();
         self.number = number;

@@ -4,9 +4,9 @@
 //! Invariant: it never slows the run: it holds the newest report alone, renders it only while
 //! somebody looks, and a slow browser misses frames.
 
-mod gate;
+mod connection;
 mod hub;
-mod line;
+mod request_guard;
 mod server;
 mod shell;
 mod stream;
@@ -21,9 +21,9 @@ use tokio::sync::watch;
 use super::Sink;
 use crate::event::RunEvent;
 use crate::event::control::ControlClient;
-use gate::Gate;
 use hub::Hub;
-use server::Shared;
+use request_guard::RequestGuard;
+use server::ServerState;
 
 /// Where it is unless it is told.
 pub const PLACE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7373);
@@ -39,7 +39,7 @@ pub struct Web {
 
 /// A dashboard that was opened.
 #[derive(Debug)]
-pub struct Opened {
+pub struct OpenedDashboard {
     /// To be seated.
     pub sink: Web,
     /// Where to look; with the token of the controls, where there are any.
@@ -53,7 +53,10 @@ pub struct Opened {
 ///
 /// # Errors
 /// When nothing can listen there, or there is no thread.
-pub fn open(place: Option<SocketAddr>, remote: Option<ControlClient>) -> io::Result<Opened> {
+pub fn open(
+    place: Option<SocketAddr>,
+    remote: Option<ControlClient>,
+) -> io::Result<OpenedDashboard> {
     let listener = match place {
         Some(place) => TcpListener::bind(place)?,
         None => TcpListener::bind(PLACE).or_else(|_| TcpListener::bind((PLACE.ip(), 0)))?,
@@ -64,13 +67,17 @@ pub fn open(place: Option<SocketAddr>, remote: Option<ControlClient>) -> io::Res
     let url = url(place, remote.is_some().then_some(&token));
     let hub = Arc::new(Hub::default());
     let (over, is_over) = watch::channel(false);
-    let shared =
-        Arc::new(Shared { gate: Gate { place, token }, hub: Arc::clone(&hub), remote, is_over });
+    let shared = Arc::new(ServerState {
+        gate: RequestGuard { place, token },
+        hub: Arc::clone(&hub),
+        remote,
+        is_over,
+    });
     let server = std::thread::Builder::new()
         .name("web".to_owned())
         .spawn(move || server::serve(listener, shared))?;
     let sink = Web { hub, over, server: Some(server) };
-    Ok(Opened { sink, url, is_remote: !place.ip().is_loopback() })
+    Ok(OpenedDashboard { sink, url, is_remote: !place.ip().is_loopback() })
 }
 
 /// A fragment stays in the browser: the token reaches no server and no log.

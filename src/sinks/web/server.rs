@@ -20,9 +20,9 @@ use axum::{Json, Router};
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, watch};
 
-use super::gate::Gate;
+use super::connection::{BrowserListener, LINES, attend};
 use super::hub::Hub;
-use super::line::{LINES, Lines, attend};
+use super::request_guard::RequestGuard;
 use super::shell::{PAGE, POLICY};
 use super::stream::Frames;
 use crate::clock;
@@ -45,8 +45,8 @@ const HEADERS: [(HeaderName, &str); 4] = [
 
 /// What all requests share.
 #[derive(Debug)]
-pub struct Shared {
-    pub gate: Gate,
+pub struct ServerState {
+    pub gate: RequestGuard,
     pub hub: Arc<Hub>,
     /// The way to the run; none: nobody changes anything from here.
     pub remote: Option<ControlClient>,
@@ -54,7 +54,7 @@ pub struct Shared {
 }
 
 /// Serves until the run is over.
-pub fn serve(listener: TcpListener, shared: Arc<Shared>) -> io::Result<()> {
+pub fn serve(listener: TcpListener, shared: Arc<ServerState>) -> io::Result<()> {
     clock::block_on(async {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         let (line, accepted) = mpsc::channel(LINES);
@@ -62,7 +62,7 @@ pub fn serve(listener: TcpListener, shared: Arc<Shared>) -> io::Result<()> {
         let attending = tokio::task::spawn_local(attend(listener, line, move || hub.tick()));
         let place = shared.gate.place;
         let (mut ends, mut ended) = (shared.is_over.clone(), shared.is_over.clone());
-        let server = axum::serve(Lines { accepted, place }, router(shared));
+        let server = axum::serve(BrowserListener { accepted, place }, router(shared));
         let over = async move { drop(ends.wait_for(|over| *over).await) };
         let server = server.with_graceful_shutdown(over).into_future();
         let late = async {
@@ -77,7 +77,7 @@ pub fn serve(listener: TcpListener, shared: Arc<Shared>) -> io::Result<()> {
     })?
 }
 
-fn router(shared: Arc<Shared>) -> Router {
+fn router(shared: Arc<ServerState>) -> Router {
     let known = Router::new()
         .route("/", get(shell))
         .route("/events", get(events))
@@ -89,7 +89,7 @@ fn router(shared: Arc<Shared>) -> Router {
 }
 
 /// Before and after everything else.
-async fn guard(State(shared): State<Arc<Shared>>, request: Request, next: Next) -> Response {
+async fn guard(State(shared): State<Arc<ServerState>>, request: Request, next: Next) -> Response {
     let mut response = match shared.gate.check(request.uri(), request.headers()) {
         Ok(()) => next.run(request).await,
         Err((status, why)) => refuse(status, why),
@@ -108,7 +108,7 @@ async fn shell() -> impl IntoResponse {
     ([(header::CONTENT_TYPE, "text/html; charset=utf-8")], PAGE.as_str())
 }
 
-async fn events(State(shared): State<Arc<Shared>>) -> Response {
+async fn events(State(shared): State<Arc<ServerState>>) -> Response {
     match Frames::open(&shared.hub) {
         Some(frames) => {
             ([(header::CONTENT_TYPE, "text/event-stream")], Body::new(frames)).into_response()
@@ -118,7 +118,7 @@ async fn events(State(shared): State<Arc<Shared>>) -> Response {
 }
 
 /// A line of the commands' grammar.
-async fn control(State(shared): State<Arc<Shared>>, request: Request) -> Response {
+async fn control(State(shared): State<Arc<ServerState>>, request: Request) -> Response {
     let Some(remote) = &shared.remote else {
         return refuse(StatusCode::FORBIDDEN, "this run is not to be changed: --no-control");
     };

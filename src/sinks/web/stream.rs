@@ -13,26 +13,26 @@ use axum::body::{Bytes, HttpBody};
 use http_body::Frame;
 use tokio::sync::watch;
 
-use super::hub::{Hub, Seat};
+use super::hub::{ClientSlot, Hub};
 
 /// How long a browser waits before it asks again, ms.
 const RETRY: &str = "retry: 2000\n\n";
 
 /// What is to come, and who waits for it.
-type Next = Pin<Box<dyn Future<Output = Option<(Bytes, Client)>> + Send>>;
+type Next = Pin<Box<dyn Future<Output = Option<(Bytes, StreamClient)>> + Send>>;
 
 /// The body of the answer.
 pub struct Frames {
     next: Option<Next>,
 }
 
-struct Client {
+struct StreamClient {
     hub: Arc<Hub>,
     news: watch::Receiver<u64>,
     seen: u64,
     is_over: bool,
     /// Its place among the clients, for as long as it is one.
-    _seat: Seat,
+    _seat: ClientSlot,
 }
 
 impl Frames {
@@ -41,13 +41,14 @@ impl Frames {
         let (seat, mut news) = hub.sit()?;
         // What is there already is news to it.
         news.mark_changed();
-        let client = Client { hub: Arc::clone(hub), news, seen: 0, is_over: false, _seat: seat };
+        let client =
+            StreamClient { hub: Arc::clone(hub), news, seen: 0, is_over: false, _seat: seat };
         let first = async move { Some((Bytes::from_static(RETRY.as_bytes()), client)) };
         Some(Self { next: Some(Box::pin(first)) })
     }
 }
 
-impl Client {
+impl StreamClient {
     async fn next(mut self) -> Option<(Bytes, Self)> {
         if self.is_over || self.news.changed().await.is_err() {
             return None;

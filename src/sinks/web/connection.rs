@@ -30,14 +30,14 @@ pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// A connection.
 #[derive(Debug)]
-pub struct Line {
+pub struct BrowserConnection {
     stream: TcpStream,
-    life: Arc<Life>,
+    life: Arc<ConnectionLifetime>,
 }
 
 /// What is known of a connection outside of its task.
 #[derive(Debug, Default)]
-pub struct Life {
+pub struct ConnectionLifetime {
     /// When something could be written to it last, ns.
     since: AtomicU64,
     is_over: AtomicBool,
@@ -47,18 +47,18 @@ pub struct Life {
 
 /// Connections for the server, as they come.
 #[derive(Debug)]
-pub struct Lines {
+pub struct BrowserListener {
     /// Those that were taken in.
-    pub accepted: Receiver<Line>,
+    pub accepted: Receiver<BrowserConnection>,
     /// Where it listens.
     pub place: SocketAddr,
 }
 
-impl axum::serve::Listener for Lines {
-    type Io = Line;
+impl axum::serve::Listener for BrowserListener {
+    type Io = BrowserConnection;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Line, SocketAddr) {
+    async fn accept(&mut self) -> (BrowserConnection, SocketAddr) {
         match self.accepted.recv().await {
             Some(line) => (line, self.place),
             // Nobody is taken in any more: the server is about to go.
@@ -72,8 +72,8 @@ impl axum::serve::Listener for Lines {
 }
 
 /// Takes connections in, and ends those that keep the server waiting.
-pub async fn attend(listener: TcpListener, accepted: Sender<Line>, tick: impl Fn()) {
-    let mut lives: Vec<Weak<Life>> = Vec::new();
+pub async fn attend(listener: TcpListener, accepted: Sender<BrowserConnection>, tick: impl Fn()) {
+    let mut lives: Vec<Weak<ConnectionLifetime>> = Vec::new();
     let alarm = clock::Timer::new();
     let mut next_look = clock::now() + PAUSE;
     loop {
@@ -82,7 +82,7 @@ pub async fn attend(listener: TcpListener, accepted: Sender<Line>, tick: impl Fn
                 Ok((stream, _)) => {
                     lives.retain(|life| life.strong_count() > 0);
                     if lives.len() < LINES {
-                        let line = Line::new(stream);
+                        let line = BrowserConnection::new(stream);
                         lives.push(Arc::downgrade(&line.life));
                         if accepted.send(line).await.is_err() {
                             return;
@@ -102,9 +102,9 @@ pub async fn attend(listener: TcpListener, accepted: Sender<Line>, tick: impl Fn
     }
 }
 
-impl Line {
+impl BrowserConnection {
     fn new(stream: TcpStream) -> Self {
-        let life = Arc::new(Life::default());
+        let life = Arc::new(ConnectionLifetime::default());
         life.since.store(clock::now().0, Relaxed);
         Self { stream, life }
     }
@@ -121,7 +121,7 @@ impl Line {
     }
 }
 
-impl Life {
+impl ConnectionLifetime {
     fn look(&self, now: Time) {
         let silent = now.since(Time(self.since.load(Relaxed)));
         if Duration::from_nanos(silent) < PATIENCE {
@@ -133,7 +133,7 @@ impl Life {
     }
 }
 
-impl AsyncRead for Line {
+impl AsyncRead for BrowserConnection {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -144,7 +144,7 @@ impl AsyncRead for Line {
     }
 }
 
-impl AsyncWrite for Line {
+impl AsyncWrite for BrowserConnection {
     fn poll_write(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -173,12 +173,15 @@ mod tests {
 
     #[test]
     fn who_takes_nothing_in_is_gone() {
-        let life = Life::default();
+        let life = ConnectionLifetime::default();
         for (at_s, is_over) in [(14, false), (16, true)] {
             life.look(Time(at_s * 1_000_000_000));
             assert_eq!(life.is_over.load(Relaxed), is_over, "{at_s}");
         }
-        let life = Life { since: AtomicU64::new(10_000_000_000), ..Life::default() };
+        let life = ConnectionLifetime {
+            since: AtomicU64::new(10_000_000_000),
+            ..ConnectionLifetime::default()
+        };
         life.look(Time(16_000_000_000));
         assert!(!life.is_over.load(Relaxed), "it took something in ten seconds later");
     }

@@ -14,14 +14,14 @@ const HEAD: usize = 16 << 10;
 
 /// What is known of the server's own place.
 #[derive(Debug)]
-pub struct Gate {
+pub struct RequestGuard {
     /// Where it listens.
     pub place: SocketAddr,
     /// What controls have to know.
     pub token: String,
 }
 
-impl Gate {
+impl RequestGuard {
     /// Whether a request may be looked at at all.
     ///
     /// # Errors
@@ -94,8 +94,8 @@ fn is_same(one: &[u8], other: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    fn gate(place: &str) -> Gate {
-        Gate { place: place.parse().unwrap(), token: "0123456789abcdef".to_owned() }
+    fn gate(place: &str) -> RequestGuard {
+        RequestGuard { place: place.parse().unwrap(), token: "0123456789abcdef".to_owned() }
     }
 
     fn headers(all: &[(&str, &str)]) -> HeaderMap {
