@@ -9,7 +9,7 @@ use std::time::Duration;
 use manada::curve::Distribution;
 use manada::plan::service::Builtin;
 use manada::seed::Seed;
-use manada::target::process::Process;
+use manada::target::process::TestServerProcess;
 
 const MANADA: &str = env!("CARGO_BIN_EXE_manada");
 
@@ -18,7 +18,7 @@ fn it_serves_until_its_input_closes() {
     let latency = Some(Distribution::parse_compact("exponential:1ms,max=3ms").unwrap());
     let settings = Builtin { latency, servers: Some(2) };
     let seed = Seed::new(7).unwrap();
-    let target = Process::start(Some(Path::new(MANADA)), &settings, seed).unwrap();
+    let target = TestServerProcess::start(Some(Path::new(MANADA)), &settings, seed).unwrap();
     let address = target.address();
     assert!(address.ip().is_loopback());
     let mut stream = TcpStream::connect(address).unwrap();
@@ -35,7 +35,7 @@ fn it_serves_until_its_input_closes() {
 fn a_program_that_is_no_target_is_an_error() {
     let seed = Seed::new(7).unwrap();
     for program in ["/bin/false", "/bin/echo", "/nonexistent"] {
-        let started = Process::start(Some(Path::new(program)), &Builtin::default(), seed);
+        let started = TestServerProcess::start(Some(Path::new(program)), &Builtin::default(), seed);
         assert!(started.is_err(), "{program}");
     }
 }

@@ -17,7 +17,7 @@ use crate::exit::ExitStatus;
 use crate::host;
 use crate::seed::Seed;
 use crate::target::process::LISTENING;
-use crate::target::{self, Config, Failure, Stall};
+use crate::target::{self, FaultShare, ServerStall, TestServerConfig};
 
 /// The words of `manada target`.
 #[derive(Debug, clap::Args)]
@@ -42,10 +42,10 @@ pub(crate) struct Args {
     /// What a share of the requests gets instead of an answer: 1%:503, 1%:reset, 1%:hang or
     /// 1%:close. May be repeated.
     #[arg(long, value_name = "SHARE:FAULT")]
-    fail: Vec<Failure>,
+    fail: Vec<FaultShare>,
     /// Do nothing for so long, so long after the first request: 2s@20s. May be repeated.
     #[arg(long, value_name = "LENGTH@WHEN")]
-    stall: Vec<Stall>,
+    stall: Vec<ServerStall>,
     /// Log every request to this file, as CSV.
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -87,7 +87,7 @@ fn serve(args: Args) -> io::Result<()> {
     let listener = target::bind(args.listen)
         .map_err(|error| io::Error::other(format!("cannot listen on {}: {error}", args.listen)))?;
     let address = listener.local_addr()?;
-    let config = Config {
+    let config = TestServerConfig {
         latency: args.latency,
         servers: args.servers,
         fail: args.fail,

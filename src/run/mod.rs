@@ -44,7 +44,7 @@ use crate::plan::forecast::{self, MachineLimits};
 use crate::plan::{Address, Archetype, Load, Plan, ServiceTarget};
 use crate::sinks::SinkSet;
 use crate::stats::delta::Halt;
-use crate::target::process::Process;
+use crate::target::process::TestServerProcess;
 use crate::units::{show_bytes, show_count};
 use crate::wire::{self, Wire};
 
@@ -303,13 +303,13 @@ fn check_machine(plan: &Plan) -> Result<(), RunError> {
     Err(RunError::TooBig(why.join("\n")))
 }
 
-fn start_targets(plan: &Plan) -> Result<(Vec<Address>, Vec<Process>), RunError> {
+fn start_targets(plan: &Plan) -> Result<(Vec<Address>, Vec<TestServerProcess>), RunError> {
     let (mut addresses, mut targets) = (Vec::new(), Vec::new());
     for service in &plan.services {
         match &service.target {
             ServiceTarget::Url(address) => addresses.push(address.clone()),
             ServiceTarget::Builtin(builtin) => {
-                let running = Process::start(None, builtin, plan.seed)
+                let running = TestServerProcess::start(None, builtin, plan.seed)
                     .map_err(|e| RunError::World("cannot start the built-in target", e))?;
                 addresses.push(Address {
                     tls: false,

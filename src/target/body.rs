@@ -4,7 +4,7 @@
 //! Invariant: all of a body is drained, at most [`MAX_KEPT`] bytes of it are kept, and one of
 //! more than [`MAX_BODY`] bytes is refused.
 
-use super::head::Refusal;
+use super::head::HeadError;
 
 /// The most bytes kept of a body.
 pub(super) const MAX_KEPT: usize = 64 << 10;
@@ -15,7 +15,7 @@ const MAX_EXTRA: u32 = 8 << 10;
 
 /// How a head says its body ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(super) enum RequestFraming {
     /// After so many bytes; zero when there is no body.
     Length(u64),
     /// After the last chunk.
@@ -24,8 +24,8 @@ pub(super) enum Framing {
 
 /// A body on its way in.
 #[derive(Debug)]
-pub(super) struct Body {
-    state: State,
+pub(super) struct RequestBodyReader {
+    state: BodyState,
     /// The bytes seen so far, without their framing.
     pub length: u64,
     /// Bytes of extension or trailer seen so far.
@@ -33,7 +33,7 @@ pub(super) struct Body {
 }
 
 #[derive(Clone, Copy, Debug)]
-enum State {
+enum BodyState {
     /// So many bytes to go, then the end.
     Plain(u64),
     /// In the size of a chunk: what it is so far, and how many digits it has.
@@ -49,40 +49,40 @@ enum State {
     Done,
 }
 
-impl Body {
+impl RequestBodyReader {
     /// A body framed like this.
-    pub fn new(framing: Framing) -> Result<Self, Refusal> {
+    pub fn new(framing: RequestFraming) -> Result<Self, HeadError> {
         let state = match framing {
-            Framing::Length(length) if length > MAX_BODY => return Err(Refusal(413)),
-            Framing::Length(0) => State::Done,
-            Framing::Length(length) => State::Plain(length),
-            Framing::Chunked => State::Size(0, 0),
+            RequestFraming::Length(length) if length > MAX_BODY => return Err(HeadError(413)),
+            RequestFraming::Length(0) => BodyState::Done,
+            RequestFraming::Length(length) => BodyState::Plain(length),
+            RequestFraming::Chunked => BodyState::Size(0, 0),
         };
         Ok(Self { state, length: 0, extra: 0 })
     }
 
     /// Whether it is complete.
     pub fn is_done(&self) -> bool {
-        matches!(self.state, State::Done)
+        matches!(self.state, BodyState::Done)
     }
 
     /// Takes what it can of `input`; how many bytes that was.
-    pub fn feed(&mut self, input: &[u8], kept: &mut Vec<u8>) -> Result<usize, Refusal> {
+    pub fn feed(&mut self, input: &[u8], kept: &mut Vec<u8>) -> Result<usize, HeadError> {
         let mut used = 0;
         while used < input.len() && !self.is_done() {
             let rest = &input[used..];
             self.state = match self.state {
-                State::Plain(left) => {
+                BodyState::Plain(left) => {
                     let taken = self.take(rest, left, kept)?;
                     used += taken;
                     let left = left - taken as u64;
-                    if left == 0 { State::Done } else { State::Plain(left) }
+                    if left == 0 { BodyState::Done } else { BodyState::Plain(left) }
                 }
-                State::Data(left) => {
+                BodyState::Data(left) => {
                     let taken = self.take(rest, left, kept)?;
                     used += taken;
                     let left = left - taken as u64;
-                    if left == 0 { State::DataEnd } else { State::Data(left) }
+                    if left == 0 { BodyState::DataEnd } else { BodyState::Data(left) }
                 }
                 other => {
                     used += 1;
@@ -93,11 +93,11 @@ impl Body {
         Ok(used)
     }
 
-    fn take(&mut self, rest: &[u8], left: u64, kept: &mut Vec<u8>) -> Result<usize, Refusal> {
+    fn take(&mut self, rest: &[u8], left: u64, kept: &mut Vec<u8>) -> Result<usize, HeadError> {
         let taken = rest.len().min(usize::try_from(left).unwrap_or(usize::MAX));
         self.length += taken as u64;
         if self.length > MAX_BODY {
-            return Err(Refusal(413));
+            return Err(HeadError(413));
         }
         let room = MAX_KEPT.saturating_sub(kept.len());
         kept.extend_from_slice(&rest[..taken.min(room)]);
@@ -105,31 +105,37 @@ impl Body {
     }
 
     /// One byte of the framing between the data.
-    fn step(&mut self, state: State, byte: u8) -> Result<State, Refusal> {
+    fn step(&mut self, state: BodyState, byte: u8) -> Result<BodyState, HeadError> {
         match (state, byte) {
-            (State::Size(size, digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') if digits < 15 => {
+            (BodyState::Size(size, digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F')
+                if digits < 15 =>
+            {
                 let digit = char::from(byte).to_digit(16).unwrap_or(0);
-                Ok(State::Size(size << 4 | u64::from(digit), digits + 1))
+                Ok(BodyState::Size(size << 4 | u64::from(digit), digits + 1))
             }
-            (State::Size(size, 1..), b'\r' | b';' | b' ' | b'\t') => Ok(State::Extension(size)),
-            (State::Size(size, 1..) | State::Extension(size), b'\n') => {
+            (BodyState::Size(size, 1..), b'\r' | b';' | b' ' | b'\t') => {
+                Ok(BodyState::Extension(size))
+            }
+            (BodyState::Size(size, 1..) | BodyState::Extension(size), b'\n') => {
                 self.extra = 0;
-                Ok(if size == 0 { State::Trailer(0) } else { State::Data(size) })
+                Ok(if size == 0 { BodyState::Trailer(0) } else { BodyState::Data(size) })
             }
-            (State::Extension(size), _) => self.extra().map(|()| State::Extension(size)),
-            (State::DataEnd, b'\r') => Ok(State::DataEnd),
-            (State::DataEnd, b'\n') => Ok(State::Size(0, 0)),
-            (State::Trailer(0), b'\n') => Ok(State::Done),
-            (State::Trailer(_), b'\n') => Ok(State::Trailer(0)),
-            (State::Trailer(length), b'\r') => Ok(State::Trailer(length)),
-            (State::Trailer(length), _) => self.extra().map(|()| State::Trailer(length + 1)),
-            _ => Err(Refusal(400)),
+            (BodyState::Extension(size), _) => self.extra().map(|()| BodyState::Extension(size)),
+            (BodyState::DataEnd, b'\r') => Ok(BodyState::DataEnd),
+            (BodyState::DataEnd, b'\n') => Ok(BodyState::Size(0, 0)),
+            (BodyState::Trailer(0), b'\n') => Ok(BodyState::Done),
+            (BodyState::Trailer(_), b'\n') => Ok(BodyState::Trailer(0)),
+            (BodyState::Trailer(length), b'\r') => Ok(BodyState::Trailer(length)),
+            (BodyState::Trailer(length), _) => {
+                self.extra().map(|()| BodyState::Trailer(length + 1))
+            }
+            _ => Err(HeadError(400)),
         }
     }
 
-    fn extra(&mut self) -> Result<(), Refusal> {
+    fn extra(&mut self) -> Result<(), HeadError> {
         self.extra += 1;
-        if self.extra > MAX_EXTRA { Err(Refusal(431)) } else { Ok(()) }
+        if self.extra > MAX_EXTRA { Err(HeadError(431)) } else { Ok(()) }
     }
 }
 
@@ -138,20 +144,24 @@ mod tests {
     use super::*;
 
     /// Feeds `input` in pieces of `step` bytes; the body and what is left over.
-    fn read(framing: Framing, input: &[u8], step: usize) -> Result<(Vec<u8>, usize), Refusal> {
-        let (mut body, mut kept, mut used) = (Body::new(framing)?, Vec::new(), 0);
+    fn read(
+        framing: RequestFraming,
+        input: &[u8],
+        step: usize,
+    ) -> Result<(Vec<u8>, usize), HeadError> {
+        let (mut body, mut kept, mut used) = (RequestBodyReader::new(framing)?, Vec::new(), 0);
         for piece in input.chunks(step) {
             used += body.feed(piece, &mut kept)?;
         }
-        if body.is_done() { Ok((kept, input.len() - used)) } else { Err(Refusal(0)) }
+        if body.is_done() { Ok((kept, input.len() - used)) } else { Err(HeadError(0)) }
     }
 
     #[test]
     fn bodies_end_where_they_say_however_they_come() {
-        let chunked = Framing::Chunked;
+        let chunked = RequestFraming::Chunked;
         for (framing, input, body, left) in [
-            (Framing::Length(0), "GET", "", 3),
-            (Framing::Length(5), "helloGET", "hello", 3),
+            (RequestFraming::Length(0), "GET", "", 3),
+            (RequestFraming::Length(5), "helloGET", "hello", 3),
             (chunked, "0\r\n\r\n", "", 0),
             (chunked, "5\r\nhello\r\n0\r\n\r\nGET", "hello", 3),
             (chunked, "2;a=b\r\nhe\r\n3 \r\nllo\r\n000\r\nx: y\r\n\r\n", "hello", 0),
@@ -177,16 +187,19 @@ mod tests {
             ("1\r\nx", 0),
             (&long, 431),
         ] {
-            let seen = read(Framing::Chunked, input.as_bytes(), 1_000);
-            assert_eq!(seen, Err(Refusal(status)), "{input:?}");
+            let seen = read(RequestFraming::Chunked, input.as_bytes(), 1_000);
+            assert_eq!(seen, Err(HeadError(status)), "{input:?}");
         }
-        assert_eq!(Body::new(Framing::Length(MAX_BODY + 1)).unwrap_err(), Refusal(413));
+        assert_eq!(
+            RequestBodyReader::new(RequestFraming::Length(MAX_BODY + 1)).unwrap_err(),
+            HeadError(413)
+        );
     }
 
     #[test]
     fn a_long_body_is_drained_and_its_beginning_kept() {
         let input = vec![b'x'; MAX_KEPT + 10];
-        let (kept, left) = read(Framing::Length(input.len() as u64), &input, 4_096).unwrap();
+        let (kept, left) = read(RequestFraming::Length(input.len() as u64), &input, 4_096).unwrap();
         assert_eq!((kept.len(), left), (MAX_KEPT, 0));
     }
 }

@@ -17,13 +17,13 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::body::Body;
-use super::counts::Answer;
-use super::fault::Fault;
-use super::head::{self, Head, MAX_HEAD, Method, Refusal};
-use super::reply::{After, FILLER, Kind, Reply};
-use super::shared::{Held, Shared};
-use super::shop::{Asked, Route, hash};
+use super::body::RequestBodyReader;
+use super::counts::RequestEnd;
+use super::fault::InjectedFault;
+use super::head::{self, HeadError, MAX_HEAD, RequestHead, RouteMethod};
+use super::reply::{AfterResponse, FILLER, MediaType, Response};
+use super::shared::{PendingRequest, ServerShared};
+use super::shop::{Route, RoutedRequest, hash};
 use crate::clock::{self, Timer};
 use crate::units::parse_duration;
 
@@ -34,24 +34,24 @@ const LINGER: Duration = Duration::from_secs(1);
 
 /// What the connections of one thread share.
 #[derive(Debug)]
-pub(super) struct Local {
-    pub shared: Arc<Shared>,
+pub(super) struct ThreadContext {
+    pub shared: Arc<ServerShared>,
     /// What the socket is read into.
     read: RefCell<Box<[u8]>>,
-    reply: RefCell<Reply>,
+    reply: RefCell<Response>,
 }
 
-impl Local {
-    pub fn new(shared: Arc<Shared>) -> Self {
+impl ThreadContext {
+    pub fn new(shared: Arc<ServerShared>) -> Self {
         let read = RefCell::new(vec![0; 16 << 10].into_boxed_slice());
-        Self { shared, read, reply: RefCell::new(Reply::new()) }
+        Self { shared, read, reply: RefCell::new(Response::new()) }
     }
 }
 
 /// A connection. Dropped, it is closed and counted as such.
-struct Connection {
+struct ServerConnection {
     stream: TcpStream,
-    local: Rc<Local>,
+    local: Rc<ThreadContext>,
     /// Read and not yet used.
     input: Vec<u8>,
     /// Answered and not yet written.
@@ -60,7 +60,7 @@ struct Connection {
 }
 
 /// Why a connection ends without an error.
-enum End {
+enum ConnectionEnd {
     /// The client closed it, or it is to be closed at once.
     Closed,
     /// The client may still be sending.
@@ -68,25 +68,25 @@ enum End {
 }
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TcpStream, local: Rc<Local>) {
+pub(super) async fn serve(stream: TcpStream, local: Rc<ThreadContext>) {
     local.shared.counts.opened();
     let (input, output, body) = (Vec::new(), Vec::new(), Vec::new());
-    let mut connection = Connection { stream, local, input, output, body };
+    let mut connection = ServerConnection { stream, local, input, output, body };
     // A broken connection is nobody's business but its client's.
-    if let Ok(End::Linger) = connection.run().await {
+    if let Ok(ConnectionEnd::Linger) = connection.run().await {
         let _ = connection.linger().await;
     }
 }
 
-impl Connection {
-    async fn run(&mut self) -> io::Result<End> {
+impl ServerConnection {
+    async fn run(&mut self) -> io::Result<ConnectionEnd> {
         loop {
             let head = match head::parse(&self.input) {
                 Ok(Some(head)) => head,
                 Ok(None) => {
                     self.flush().await?;
                     if self.read().await? == 0 {
-                        return Ok(End::Closed);
+                        return Ok(ConnectionEnd::Closed);
                     }
                     continue;
                 }
@@ -94,7 +94,7 @@ impl Connection {
             };
             let length = match self.read_body(&head).await? {
                 Ok(Some(length)) => length,
-                Ok(None) => return Ok(End::Closed),
+                Ok(None) => return Ok(ConnectionEnd::Closed),
                 Err(refusal) => return self.refuse(refusal).await,
             };
             if let Some(end) = self.exchange(&head, length).await? {
@@ -113,9 +113,12 @@ impl Connection {
     }
 
     /// Reads the body away from behind the head; its length, `None` when the client left.
-    async fn read_body(&mut self, head: &Head) -> io::Result<Result<Option<u64>, Refusal>> {
+    async fn read_body(
+        &mut self,
+        head: &RequestHead,
+    ) -> io::Result<Result<Option<u64>, HeadError>> {
         self.body.clear();
-        let mut body = match Body::new(head.framing) {
+        let mut body = match RequestBodyReader::new(head.framing) {
             Ok(body) => body,
             Err(refusal) => return Ok(Err(refusal)),
         };
@@ -141,7 +144,11 @@ impl Connection {
     }
 
     /// Answers a request that has come whole.
-    async fn exchange(&mut self, head: &Head, body_length: u64) -> io::Result<Option<End>> {
+    async fn exchange(
+        &mut self,
+        head: &RequestHead,
+        body_length: u64,
+    ) -> io::Result<Option<ConnectionEnd>> {
         let bytes = &self.input[..head.length];
         let target = &bytes[head.target.clone()];
         let path = target.split(|b| *b == b'?').next().unwrap_or(target);
@@ -154,36 +161,36 @@ impl Connection {
             hash(line.iter().chain(&self.body).copied())
         });
         if !self.wait(&held).await? {
-            held.end(Answer::Gone);
-            return Ok(Some(End::Closed));
+            held.end(RequestEnd::Gone);
+            return Ok(Some(ConnectionEnd::Closed));
         }
         match held.fault {
             None => {}
-            Some(Fault::Status(status)) => {
+            Some(InjectedFault::Status(status)) => {
                 self.local.shared.counts.injected();
                 self.local.reply.borrow_mut().only(status);
                 return self.send(head, Some(held)).await;
             }
-            Some(Fault::Close) => {
+            Some(InjectedFault::Close) => {
                 self.flush().await?;
-                held.end(Answer::Close);
-                return Ok(Some(End::Closed));
+                held.end(RequestEnd::Close);
+                return Ok(Some(ConnectionEnd::Closed));
             }
-            Some(Fault::Reset) => {
+            Some(InjectedFault::Reset) => {
                 self.flush().await?;
                 self.stream.set_zero_linger()?;
-                held.end(Answer::Reset);
-                return Ok(Some(End::Closed));
+                held.end(RequestEnd::Reset);
+                return Ok(Some(ConnectionEnd::Closed));
             }
-            Some(Fault::Hang) => {
+            Some(InjectedFault::Hang) => {
                 self.flush().await?;
-                held.end(Answer::Hang);
-                return self.discard().await.map(|()| Some(End::Closed));
+                held.end(RequestEnd::Hang);
+                return self.discard().await.map(|()| Some(ConnectionEnd::Closed));
             }
         }
         let bytes = &self.input[..head.length];
         if route.allows(head.method, bytes) {
-            let asked = Asked { route, head, bytes, body: &self.body, body_length };
+            let asked = RoutedRequest { route, head, bytes, body: &self.body, body_length };
             asked.answer(&mut self.local.reply.borrow_mut());
         } else {
             route.refuse(&mut self.local.reply.borrow_mut());
@@ -192,7 +199,11 @@ impl Connection {
     }
 
     /// Answers what is asked about the target itself, at once.
-    async fn control(&mut self, route: Route, head: &Head) -> io::Result<Option<End>> {
+    async fn control(
+        &mut self,
+        route: Route,
+        head: &RequestHead,
+    ) -> io::Result<Option<ConnectionEnd>> {
         let shared = Arc::clone(&self.local.shared);
         if route == Route::Arrivals
             && let Some(log) = &shared.log
@@ -210,10 +221,10 @@ impl Connection {
         self.send(head, None).await
     }
 
-    fn answer_control(&self, route: Route, head: &Head) {
+    fn answer_control(&self, route: Route, head: &RequestHead) {
         let shared = &self.local.shared;
         let bytes = &self.input[..head.length];
-        let asked = Asked { route, head, bytes, body: &[], body_length: 0 };
+        let asked = RoutedRequest { route, head, bytes, body: &[], body_length: 0 };
         let mut reply = self.local.reply.borrow_mut();
         if !route.allows(head.method, bytes) {
             route.refuse(&mut reply);
@@ -227,25 +238,29 @@ impl Connection {
         } else if route == Route::Arrivals && shared.log.is_none() {
             reply.only(404);
         } else {
-            reply.begin(Kind::Json);
+            reply.begin(MediaType::Json);
             reply.text(&shared.stats());
         }
     }
 
     /// Writes the answer that was filled in, or lets it wait for the next one in the pipeline.
-    async fn send(&mut self, head: &Head, held: Option<Held>) -> io::Result<Option<End>> {
+    async fn send(
+        &mut self,
+        head: &RequestHead,
+        held: Option<PendingRequest>,
+    ) -> io::Result<Option<ConnectionEnd>> {
         let after = match (head.keep_alive, head.old) {
-            (false, _) => After::Close,
-            (true, true) => After::KeepSaid,
-            (true, false) => After::Keep,
+            (false, _) => AfterResponse::Close,
+            (true, true) => AfterResponse::KeepSaid,
+            (true, false) => AfterResponse::Keep,
         };
         let mut filler = {
             let reply = self.local.reply.borrow();
             // Counted before the client can see it: its next look at /stats finds it there.
             if let Some(held) = held {
-                held.end(Answer::Status(reply.status));
+                held.end(RequestEnd::Status(reply.status));
             }
-            reply.render(&mut self.output, after, head.method == Method::Head)
+            reply.render(&mut self.output, after, head.method == RouteMethod::Head)
         };
         while filler > 0 {
             let piece = filler.min(FILLER.len());
@@ -259,21 +274,21 @@ impl Connection {
         self.flush().await?;
         // Closing on unread bytes would send a reset, and that may overtake the answer.
         let rest = self.input.len() > head.length;
-        Ok(Some(if rest { End::Linger } else { End::Closed }))
+        Ok(Some(if rest { ConnectionEnd::Linger } else { ConnectionEnd::Closed }))
     }
 
     /// Answers what could not be read, and ends.
-    async fn refuse(&mut self, refusal: Refusal) -> io::Result<End> {
+    async fn refuse(&mut self, refusal: HeadError) -> io::Result<ConnectionEnd> {
         let held = self.local.shared.arrive(Route::Malformed, None, || 0);
         self.local.reply.borrow_mut().only(refusal.0);
-        held.end(Answer::Status(refusal.0));
-        self.local.reply.borrow().render(&mut self.output, After::Close, false);
+        held.end(RequestEnd::Status(refusal.0));
+        self.local.reply.borrow().render(&mut self.output, AfterResponse::Close, false);
         self.flush().await?;
-        Ok(End::Linger)
+        Ok(ConnectionEnd::Linger)
     }
 
     /// Waits until the answer is due; false when the client left before.
-    async fn wait(&mut self, held: &Held) -> io::Result<bool> {
+    async fn wait(&mut self, held: &PendingRequest) -> io::Result<bool> {
         // Asked again after each wait: a stall may have come in between.
         while let Some(due) = held.due() {
             self.flush().await?;
@@ -343,7 +358,7 @@ impl Connection {
     }
 }
 
-impl Drop for Connection {
+impl Drop for ServerConnection {
     fn drop(&mut self) {
         self.local.shared.counts.closed();
     }

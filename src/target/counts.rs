@@ -11,7 +11,7 @@ use super::shop::Route;
 
 /// What became of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum RequestEnd {
     Status(u16),
     Reset,
     Close,
@@ -24,7 +24,7 @@ pub(super) enum Answer {
 
 /// The counts. All start at zero.
 #[derive(Debug)]
-pub(super) struct Counts {
+pub(super) struct ServerCounts {
     requests: AtomicU64,
     held: AtomicU64,
     routes: [AtomicU64; Route::ALL.len()],
@@ -40,7 +40,7 @@ pub(super) struct Counts {
     cut: AtomicU64,
 }
 
-impl Counts {
+impl ServerCounts {
     pub fn new() -> Self {
         Self {
             requests: AtomicU64::new(0),
@@ -64,14 +64,14 @@ impl Counts {
     }
 
     /// A request ended.
-    pub fn ended(&self, answer: Answer) {
+    pub fn ended(&self, answer: RequestEnd) {
         let count = match answer {
-            Answer::Status(status) => &self.statuses[usize::from(status.clamp(100, 999)) - 100],
-            Answer::Reset => &self.faults[1],
-            Answer::Close => &self.faults[2],
-            Answer::Hang => &self.faults[3],
-            Answer::Gone => &self.gone,
-            Answer::Cut => &self.cut,
+            RequestEnd::Status(status) => &self.statuses[usize::from(status.clamp(100, 999)) - 100],
+            RequestEnd::Reset => &self.faults[1],
+            RequestEnd::Close => &self.faults[2],
+            RequestEnd::Hang => &self.faults[3],
+            RequestEnd::Gone => &self.gone,
+            RequestEnd::Cut => &self.cut,
         };
         count.fetch_add(1, Relaxed);
         self.held.fetch_sub(1, Relaxed);

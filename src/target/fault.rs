@@ -11,7 +11,7 @@ use crate::units::{parse_duration, parse_share};
 
 /// What may happen instead of an answer, at the time the answer was due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
+pub enum InjectedFault {
     /// An answer with this status.
     Status(u16),
     /// The connection is reset (RST).
@@ -24,16 +24,16 @@ pub enum Fault {
 
 /// A fault and how often it strikes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Failure {
+pub struct FaultShare {
     /// The share of all requests, from 0 to 1.
     pub share: f64,
     /// What happens to them.
-    pub fault: Fault,
+    pub fault: InjectedFault,
 }
 
 /// A stretch in which no work proceeds: what is in progress and what arrives waits for its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stall {
+pub struct ServerStall {
     /// How long.
     pub length: Duration,
     /// When it begins, after the first request.
@@ -43,13 +43,13 @@ pub struct Stall {
 /// A word that is not what it should be: what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct NotUnderstood(String);
+pub struct WordError(String);
 
-impl FromStr for Failure {
-    type Err = NotUnderstood;
+impl FromStr for FaultShare {
+    type Err = WordError;
 
-    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
-        let wrong = |what: &str| NotUnderstood(format!("`{text}` is not a failure: {what}"));
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        let wrong = |what: &str| WordError(format!("`{text}` is not a failure: {what}"));
         let (share, fault) =
             text.split_once(':').ok_or_else(|| wrong("expected SHARE:FAULT such as 1%:503"))?;
         let share = parse_share(share)
@@ -57,25 +57,25 @@ impl FromStr for Failure {
             .filter(|share| *share <= 1.0)
             .ok_or_else(|| wrong("its share must be from 0% to 100%"))?;
         let fault = match fault.trim() {
-            "reset" => Fault::Reset,
-            "hang" => Fault::Hang,
-            "close" => Fault::Close,
+            "reset" => InjectedFault::Reset,
+            "hang" => InjectedFault::Hang,
+            "close" => InjectedFault::Close,
             code => code
                 .parse()
                 .ok()
                 .filter(|code| (200..1_000).contains(code))
-                .map(Fault::Status)
+                .map(InjectedFault::Status)
                 .ok_or_else(|| wrong("expected a status from 200 to 999, reset, hang or close"))?,
         };
         Ok(Self { share, fault })
     }
 }
 
-impl FromStr for Stall {
-    type Err = NotUnderstood;
+impl FromStr for ServerStall {
+    type Err = WordError;
 
-    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
-        let wrong = |what: String| NotUnderstood(format!("`{text}` is not a stall: {what}"));
+    fn from_str(text: &str) -> Result<Self, WordError> {
+        let wrong = |what: String| WordError(format!("`{text}` is not a stall: {what}"));
         let (length, at) = text
             .split_once('@')
             .ok_or_else(|| wrong("expected HOW-LONG@WHEN such as 2s@20s".to_owned()))?;
@@ -84,19 +84,19 @@ impl FromStr for Stall {
     }
 }
 
-impl fmt::Display for Failure {
+impl fmt::Display for FaultShare {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}:", self.share)?;
         match self.fault {
-            Fault::Status(code) => write!(f, "{code}"),
-            Fault::Reset => f.write_str("reset"),
-            Fault::Hang => f.write_str("hang"),
-            Fault::Close => f.write_str("close"),
+            InjectedFault::Status(code) => write!(f, "{code}"),
+            InjectedFault::Reset => f.write_str("reset"),
+            InjectedFault::Hang => f.write_str("hang"),
+            InjectedFault::Close => f.write_str("close"),
         }
     }
 }
 
-impl fmt::Display for Stall {
+impl fmt::Display for ServerStall {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}ns@{}ns", self.length.as_nanos(), self.at.as_nanos())
     }
@@ -109,18 +109,18 @@ mod tests {
     #[test]
     fn failures_and_stalls_are_read_back() {
         for (text, share, fault) in [
-            ("1%:503", 0.01, Fault::Status(503)),
-            ("0.5:reset", 0.5, Fault::Reset),
-            ("100%: hang", 1.0, Fault::Hang),
-            ("0%:close", 0.0, Fault::Close),
+            ("1%:503", 0.01, InjectedFault::Status(503)),
+            ("0.5:reset", 0.5, InjectedFault::Reset),
+            ("100%: hang", 1.0, InjectedFault::Hang),
+            ("0%:close", 0.0, InjectedFault::Close),
         ] {
-            let failure: Failure = text.parse().unwrap();
-            assert_eq!(failure, Failure { share, fault });
+            let failure: FaultShare = text.parse().unwrap();
+            assert_eq!(failure, FaultShare { share, fault });
             assert_eq!(failure.to_string().parse(), Ok(failure));
         }
-        let stall: Stall = "2s@1m20s".parse().unwrap();
+        let stall: ServerStall = "2s@1m20s".parse().unwrap();
         let (length, at) = (Duration::from_secs(2), Duration::from_secs(80));
-        assert_eq!(stall, Stall { length, at });
+        assert_eq!(stall, ServerStall { length, at });
         assert_eq!(stall.to_string().parse(), Ok(stall));
     }
 
@@ -132,14 +132,14 @@ mod tests {
             ("1%:1000", "expected a status from 200 to 999, reset, hang or close"),
             ("1%:explode", "expected a status from 200 to 999, reset, hang or close"),
         ] {
-            let message = text.parse::<Failure>().unwrap_err().to_string();
+            let message = text.parse::<FaultShare>().unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
         for (text, part) in [
             ("2s", "expected HOW-LONG@WHEN such as 2s@20s"),
             ("2@20s", "expected a duration such as 250ms"),
         ] {
-            let message = text.parse::<Stall>().unwrap_err().to_string();
+            let message = text.parse::<ServerStall>().unwrap_err().to_string();
             assert!(message.contains(part), "{message}");
         }
     }

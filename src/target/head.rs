@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use httparse::{Header, Request, Status};
 
-use super::body::Framing;
+use super::body::RequestFraming;
 
 /// The longest head accepted.
 pub(super) const MAX_HEAD: usize = 32 << 10;
@@ -17,11 +17,11 @@ const MAX_HEADERS: usize = 100;
 
 /// A request that is answered with this status and the end of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refusal(pub u16);
+pub(super) struct HeadError(pub u16);
 
 /// The methods somebody looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Method {
+pub(super) enum RouteMethod {
     Get,
     Head,
     Post,
@@ -30,7 +30,7 @@ pub(super) enum Method {
 
 /// The start that a generator says this request belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Intended {
+pub(super) struct IntendedStart {
     pub index: u64,
     pub ns: u64,
 }
@@ -38,27 +38,27 @@ pub(super) struct Intended {
 /// What a head says; places are offsets in the bytes it was read from.
 #[expect(clippy::struct_excessive_bools, reason = "each is a header of its own")]
 #[derive(Clone, Debug)]
-pub(super) struct Head {
+pub(super) struct RequestHead {
     /// Bytes up to the body.
     pub length: usize,
-    pub method: Method,
+    pub method: RouteMethod,
     /// Where the path and query are.
     pub target: Range<usize>,
     /// Whether the client speaks HTTP/1.0.
     pub old: bool,
     pub keep_alive: bool,
-    pub framing: Framing,
+    pub framing: RequestFraming,
     /// The client waits for "100 Continue".
     pub expects: bool,
     /// An Authorization header came with it.
     pub authorized: bool,
-    pub intended: Option<Intended>,
+    pub intended: Option<IntendedStart>,
 }
 
 /// What the headers say, while they are read.
 #[expect(clippy::struct_excessive_bools, reason = "each is a header of its own")]
 #[derive(Default)]
-struct Seen {
+struct SeenHeaders {
     host: bool,
     close: bool,
     keep_alive: bool,
@@ -66,46 +66,46 @@ struct Seen {
     chunked: bool,
     expects: bool,
     authorized: bool,
-    intended: Option<Intended>,
+    intended: Option<IntendedStart>,
 }
 
 /// Reads the head that `input` begins with; `None` when more must come.
-pub(super) fn parse(input: &[u8]) -> Result<Option<Head>, Refusal> {
+pub(super) fn parse(input: &[u8]) -> Result<Option<RequestHead>, HeadError> {
     let mut headers = [const { MaybeUninit::uninit() }; MAX_HEADERS];
     let mut request = Request::new(&mut []);
     let length = match request.parse_with_uninit_headers(input, &mut headers) {
         Ok(Status::Complete(length)) if length <= MAX_HEAD => length,
         Ok(Status::Partial) if input.len() <= MAX_HEAD => return Ok(None),
-        Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(Refusal(431)),
-        Err(httparse::Error::Version) => return Err(Refusal(505)),
-        Err(_) => return Err(Refusal(400)),
+        Ok(_) | Err(httparse::Error::TooManyHeaders) => return Err(HeadError(431)),
+        Err(httparse::Error::Version) => return Err(HeadError(505)),
+        Err(_) => return Err(HeadError(400)),
     };
     let path = request.path.unwrap_or("/");
     // Both point into the same bytes, so the difference is the place.
     let start = path.as_ptr().addr() - input.as_ptr().addr();
     let old = request.version == Some(0);
-    let mut seen = Seen::default();
+    let mut seen = SeenHeaders::default();
     for header in request.headers.iter() {
         seen.take(header)?;
     }
     if !old && !seen.host || old && seen.chunked || seen.chunked && seen.length.is_some() {
-        return Err(Refusal(400));
+        return Err(HeadError(400));
     }
-    Ok(Some(Head {
+    Ok(Some(RequestHead {
         length,
         method: match request.method {
-            Some("GET") => Method::Get,
-            Some("HEAD") => Method::Head,
-            Some("POST") => Method::Post,
-            _ => Method::Other,
+            Some("GET") => RouteMethod::Get,
+            Some("HEAD") => RouteMethod::Head,
+            Some("POST") => RouteMethod::Post,
+            _ => RouteMethod::Other,
         },
         target: start + origin_length(path)..start + path.len(),
         old,
         keep_alive: !seen.close && (!old || seen.keep_alive),
         framing: if seen.chunked {
-            Framing::Chunked
+            RequestFraming::Chunked
         } else {
-            Framing::Length(seen.length.unwrap_or(0))
+            RequestFraming::Length(seen.length.unwrap_or(0))
         },
         expects: seen.expects && !old,
         authorized: seen.authorized,
@@ -122,8 +122,8 @@ fn origin_length(target: &str) -> usize {
     target[colon + 3..].find('/').map_or(target.len(), |slash| colon + 3 + slash)
 }
 
-impl Seen {
-    fn take(&mut self, header: &Header<'_>) -> Result<(), Refusal> {
+impl SeenHeaders {
+    fn take(&mut self, header: &Header<'_>) -> Result<(), HeadError> {
         let (name, value) = (header.name, header.value);
         let is = |expected: &str| name.eq_ignore_ascii_case(expected);
         // By length first: most headers are nobody's business.
@@ -131,7 +131,7 @@ impl Seen {
             4 if is("host") => self.host = true,
             6 if is("expect") => {
                 if !value.eq_ignore_ascii_case(b"100-continue") {
-                    return Err(Refusal(417));
+                    return Err(HeadError(417));
                 }
                 self.expects = true;
             }
@@ -143,10 +143,10 @@ impl Seen {
             }
             13 if is("authorization") => self.authorized = true,
             14 if is("content-length") => {
-                let length = number(value).ok_or(Refusal(400))?;
+                let length = number(value).ok_or(HeadError(400))?;
                 // Two lengths that differ are how requests are smuggled.
                 if self.length.is_some_and(|earlier| earlier != length) {
-                    return Err(Refusal(400));
+                    return Err(HeadError(400));
                 }
                 self.length = Some(length);
             }
@@ -155,12 +155,12 @@ impl Seen {
                 if let (Some(index), Some(ns)) = (words.next(), words.next())
                     && let (Some(index), Some(ns)) = (number(index), number(ns))
                 {
-                    self.intended = Some(Intended { index, ns });
+                    self.intended = Some(IntendedStart { index, ns });
                 }
             }
             17 if is("transfer-encoding") => {
                 if self.chunked || !value.trim_ascii().eq_ignore_ascii_case(b"chunked") {
-                    return Err(Refusal(501));
+                    return Err(HeadError(501));
                 }
                 self.chunked = true;
             }
@@ -189,10 +189,10 @@ mod tests {
         let head = parse(text.as_bytes()).unwrap().unwrap();
         assert_eq!(&text[head.target.clone()], "/a?b");
         assert_eq!(head.length, text.len() - 5);
-        assert_eq!(head.framing, Framing::Length(5));
-        assert_eq!(head.intended, Some(Intended { index: 7, ns: 99 }));
+        assert_eq!(head.framing, RequestFraming::Length(5));
+        assert_eq!(head.intended, Some(IntendedStart { index: 7, ns: 99 }));
         assert!(head.expects && head.authorized && head.keep_alive && !head.old);
-        assert_eq!(head.method, Method::Post);
+        assert_eq!(head.method, RouteMethod::Post);
         assert!(parse(&text.as_bytes()[..40]).unwrap().is_none());
     }
 
@@ -233,7 +233,7 @@ mod tests {
             (&format!("GET / HTTP/1.1\r\nhost: h\r\n{long}"), 431),
         ] {
             let refused = parse(text.as_bytes()).unwrap_err();
-            assert_eq!(refused, Refusal(status), "{}", &text[..text.len().min(80)]);
+            assert_eq!(refused, HeadError(status), "{}", &text[..text.len().min(80)]);
         }
     }
 }

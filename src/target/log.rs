@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
-use super::counts::Answer;
-use super::head::Intended;
+use super::counts::RequestEnd;
+use super::head::IntendedStart;
 use super::shop::Route;
 
 /// Records that may wait: 13 s of 20,000 requests a second, 20 MB at most.
@@ -25,7 +25,7 @@ pub(super) const HEADER: &str =
 
 /// One request. Times are CLOCK_MONOTONIC, the clock of a generator on the same machine.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Record {
+pub(super) struct LogRecord {
     /// When all of it had been read.
     pub arrived: u64,
     /// When its answer was ready to be written; zero when there was none.
@@ -33,22 +33,22 @@ pub(super) struct Record {
     /// What the latency law drew for it.
     pub service: u64,
     pub route: Route,
-    pub answer: Answer,
-    pub intended: Option<Intended>,
+    pub answer: RequestEnd,
+    pub intended: Option<IntendedStart>,
     /// A hash of method, target and body, to compare requests by.
     pub request: u64,
 }
 
 /// The log, shared by all threads of a target.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct ArrivalLog {
     inbox: Arc<Inbox>,
     writer: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
 
 #[derive(Debug, Default)]
 struct Inbox {
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<PendingRecords>,
     nudge: Condvar,
     pushed: AtomicU64,
     /// Of those pushed: written, or failed to be.
@@ -58,13 +58,13 @@ struct Inbox {
 }
 
 #[derive(Debug, Default)]
-struct Waiting {
-    records: Vec<Record>,
+struct PendingRecords {
+    records: Vec<LogRecord>,
     nudged: bool,
     finished: bool,
 }
 
-impl Log {
+impl ArrivalLog {
     /// Begins a new file; an old one is replaced.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut file = BufWriter::with_capacity(256 << 10, File::create(path)?);
@@ -78,7 +78,7 @@ impl Log {
     }
 
     /// Adds a record, or counts it as lost.
-    pub fn push(&self, record: Record) {
+    pub fn push(&self, record: LogRecord) {
         let mut waiting = self.inbox.lock();
         if waiting.records.len() >= CAPACITY || waiting.finished {
             drop(waiting);
@@ -122,14 +122,14 @@ impl Log {
     }
 }
 
-impl Drop for Log {
+impl Drop for ArrivalLog {
     fn drop(&mut self) {
         let _ = self.finish();
     }
 }
 
 impl Inbox {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
+    fn lock(&self) -> MutexGuard<'_, PendingRecords> {
         // Nothing panics while holding it; if something did, its records are still good.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -163,7 +163,7 @@ impl Inbox {
     }
 }
 
-impl Record {
+impl LogRecord {
     fn write(&self, out: &mut impl Write) -> io::Result<()> {
         let mut number = itoa::Buffer::new();
         for field in [self.arrived, self.done, self.service] {
@@ -172,15 +172,15 @@ impl Record {
         }
         out.write_all(self.route.name().as_bytes())?;
         let answer = match self.answer {
-            Answer::Status(status) => number.format(status),
-            Answer::Reset => "reset",
-            Answer::Close => "close",
-            Answer::Hang => "hang",
-            Answer::Gone => "gone",
-            Answer::Cut => "cut",
+            RequestEnd::Status(status) => number.format(status),
+            RequestEnd::Reset => "reset",
+            RequestEnd::Close => "close",
+            RequestEnd::Hang => "hang",
+            RequestEnd::Gone => "gone",
+            RequestEnd::Cut => "cut",
         };
         write!(out, ",{answer},")?;
-        if let Some(Intended { index, ns }) = self.intended {
+        if let Some(IntendedStart { index, ns }) = self.intended {
             write!(out, "{index},{ns}")?;
         } else {
             out.write_all(b",")?;

@@ -36,22 +36,22 @@ use tokio::task::JoinSet;
 use crate::clock;
 use crate::curve::Distribution;
 use crate::seed::Seed;
-use connection::Local;
-use shared::Shared;
+use connection::ThreadContext;
+use shared::ServerShared;
 
-pub use fault::{Failure, Fault, NotUnderstood, Stall};
+pub use fault::{FaultShare, InjectedFault, ServerStall, WordError};
 
 /// What a target is to do.
 #[derive(Clone, Debug)]
-pub struct Config {
+pub struct TestServerConfig {
     /// The law of its service time; none: it answers at once.
     pub latency: Option<Distribution>,
     /// How many requests it serves at once; none: as many as come.
     pub servers: Option<u32>,
     /// What goes wrong, and how often; the shares exclude each other, and add up to at most 1.
-    pub fail: Vec<Failure>,
+    pub fail: Vec<FaultShare>,
     /// When it does nothing, from the first request on.
-    pub stalls: Vec<Stall>,
+    pub stalls: Vec<ServerStall>,
     /// Where to log arrivals.
     pub log: Option<PathBuf>,
     /// Of latencies and faults.
@@ -60,7 +60,7 @@ pub struct Config {
     pub threads: usize,
 }
 
-impl Config {
+impl TestServerConfig {
     /// A target that answers at once and never fails, on one thread.
     pub const fn new(seed: Seed) -> Self {
         Self {
@@ -99,13 +99,13 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
 /// When the log cannot be created or written, or a thread cannot be started.
 pub async fn serve(
     listener: TcpListener,
-    config: Config,
+    config: TestServerConfig,
     shutdown: impl Future<Output = ()>,
 ) -> io::Result<()> {
     listener.set_nonblocking(true)?;
     // Accepted sockets inherit it, which saves a call for each.
     socket2::SockRef::from(&listener).set_tcp_nodelay(true)?;
-    let shared = Arc::new(Shared::new(&config)?);
+    let shared = Arc::new(ServerShared::new(&config)?);
     let (stop, stopped) = watch::channel(false);
     let mut threads = Vec::new();
     for number in 1..config.threads {
@@ -125,17 +125,17 @@ pub async fn serve(
         let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("a thread panicked")));
         result = result.and(ended.flatten());
     }
-    result.and(shared.log.as_ref().map_or(Ok(()), log::Log::finish))
+    result.and(shared.log.as_ref().map_or(Ok(()), log::ArrivalLog::finish))
 }
 
 /// One thread's share of the connections.
 async fn accept(
     listener: TcpListener,
-    shared: Arc<Shared>,
+    shared: Arc<ServerShared>,
     mut stopped: watch::Receiver<bool>,
 ) -> io::Result<()> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let local = Rc::new(Local::new(Arc::clone(&shared)));
+    let local = Rc::new(ThreadContext::new(Arc::clone(&shared)));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -155,7 +155,7 @@ async fn accept(
     Ok(())
 }
 
-async fn nudge_log(shared: Arc<Shared>) {
+async fn nudge_log(shared: Arc<ServerShared>) {
     let Some(log) = &shared.log else { return };
     loop {
         clock::sleep_until(clock::now() + LOG_EVERY).await;

@@ -24,7 +24,7 @@ const STOP: Duration = Duration::from_secs(2);
 
 /// A running target. Dropped, it is stopped.
 #[derive(Debug)]
-pub struct Process {
+pub struct TestServerProcess {
     child: Child,
     /// Kept open: its end is the child's.
     stdin: Option<ChildStdin>,
@@ -33,7 +33,7 @@ pub struct Process {
     address: SocketAddr,
 }
 
-impl Process {
+impl TestServerProcess {
     /// Starts `program` (none: this very executable) as a target on a free loopback port.
     ///
     /// # Errors
@@ -98,7 +98,7 @@ impl Process {
     }
 }
 
-impl Drop for Process {
+impl Drop for TestServerProcess {
     fn drop(&mut self) {
         let _ = self.end();
     }

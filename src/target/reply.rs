@@ -10,7 +10,7 @@ pub(super) static FILLER: [u8; 64 << 10] = [b'x'; 64 << 10];
 
 /// The media types spoken here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum MediaType {
     Html,
     Text,
     Json,
@@ -21,7 +21,7 @@ pub(super) enum Kind {
 
 /// How the connection goes on after this answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum After {
+pub(super) enum AfterResponse {
     /// It is kept, as HTTP/1.1 does unasked.
     Keep,
     /// It is kept, and a client of HTTP/1.0 must be told.
@@ -32,9 +32,9 @@ pub(super) enum After {
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Reply {
+pub(super) struct Response {
     pub status: u16,
-    pub kind: Kind,
+    pub kind: MediaType,
     /// Further headers, each with its line end.
     pub headers: Vec<u8>,
     pub body: Vec<u8>,
@@ -42,14 +42,14 @@ pub(super) struct Reply {
     pub filler: usize,
 }
 
-impl Reply {
+impl Response {
     pub fn new() -> Self {
         let (headers, body) = (Vec::new(), Vec::new());
-        Self { status: 200, kind: Kind::Text, headers, body, filler: 0 }
+        Self { status: 200, kind: MediaType::Text, headers, body, filler: 0 }
     }
 
     /// Forgets the last answer; buffers that one long answer blew up are given back.
-    pub fn begin(&mut self, kind: Kind) {
+    pub fn begin(&mut self, kind: MediaType) {
         self.status = 200;
         self.kind = kind;
         self.headers.clear();
@@ -60,7 +60,7 @@ impl Reply {
 
     /// An answer that is its status, and says so.
     pub fn only(&mut self, status: u16) {
-        self.begin(Kind::Text);
+        self.begin(MediaType::Text);
         self.status = status;
         self.text(reason(status));
         self.text("\n");
@@ -88,7 +88,7 @@ impl Reply {
     }
 
     /// Appends head and body to `out`; how many bytes of filler must follow.
-    pub fn render(&self, out: &mut Vec<u8>, after: After, head_only: bool) -> usize {
+    pub fn render(&self, out: &mut Vec<u8>, after: AfterResponse, head_only: bool) -> usize {
         let bodiless = matches!(self.status, 204 | 304);
         if self.status == 200 {
             out.extend_from_slice(b"HTTP/1.1 200 OK\r\n");
@@ -104,9 +104,9 @@ impl Reply {
         }
         out.extend_from_slice(&self.headers);
         out.extend_from_slice(match after {
-            After::Keep => b"\r\n",
-            After::KeepSaid => b"connection: keep-alive\r\n\r\n",
-            After::Close => b"connection: close\r\n\r\n",
+            AfterResponse::Keep => b"\r\n",
+            AfterResponse::KeepSaid => b"connection: keep-alive\r\n\r\n",
+            AfterResponse::Close => b"connection: close\r\n\r\n",
         });
         if head_only || bodiless {
             return 0;
@@ -116,7 +116,7 @@ impl Reply {
     }
 }
 
-impl Kind {
+impl MediaType {
     const fn line(self) -> &'static [u8] {
         match self {
             Self::Html => b"content-type: text/html; charset=utf-8\r\n",

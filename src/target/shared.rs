@@ -10,11 +10,11 @@ use std::time::Duration;
 
 use rand::RngExt;
 
-use super::Config;
-use super::counts::{Answer, Counts};
-use super::fault::{Failure, Fault, Stall};
-use super::head::Intended;
-use super::log::{Log, Record};
+use super::TestServerConfig;
+use super::counts::{RequestEnd, ServerCounts};
+use super::fault::{FaultShare, InjectedFault, ServerStall};
+use super::head::IntendedStart;
+use super::log::{ArrivalLog, LogRecord};
 use super::shop::Route;
 use crate::clock::{self, Time};
 use crate::curve::queue::QueueTicket;
@@ -23,45 +23,45 @@ use crate::seed::{Seed, Stream};
 
 /// The shared part of a target.
 #[derive(Debug)]
-pub(super) struct Shared {
+pub(super) struct ServerShared {
     seed: Seed,
     latency: Option<Distribution>,
-    fail: Vec<Failure>,
-    law: Mutex<Law>,
-    pub counts: Counts,
-    pub log: Option<Log>,
+    fail: Vec<FaultShare>,
+    law: Mutex<ServiceModel>,
+    pub counts: ServerCounts,
+    pub log: Option<ArrivalLog>,
 }
 
 /// When work is done.
 #[derive(Debug)]
-struct Law {
+struct ServiceModel {
     queue: ServiceQueue,
     /// Stalls that wait for the first request, which is their zero.
-    planned: Vec<Stall>,
+    planned: Vec<ServerStall>,
 }
 
 /// A request that has arrived and not ended. Dropped without an end, it was cut.
 #[derive(Debug)]
-pub(super) struct Held {
-    shared: Arc<Shared>,
+pub(super) struct PendingRequest {
+    shared: Arc<ServerShared>,
     ticket: QueueTicket,
     /// What is to happen instead of an answer.
-    pub fault: Option<Fault>,
-    record: Record,
+    pub fault: Option<InjectedFault>,
+    record: LogRecord,
 }
 
-impl Shared {
-    pub fn new(config: &Config) -> io::Result<Self> {
+impl ServerShared {
+    pub fn new(config: &TestServerConfig) -> io::Result<Self> {
         Ok(Self {
             seed: config.seed,
             latency: config.latency.clone(),
             fail: config.fail.clone(),
-            law: Mutex::new(Law {
+            law: Mutex::new(ServiceModel {
                 queue: ServiceQueue::new(config.servers),
                 planned: config.stalls.clone(),
             }),
-            counts: Counts::new(),
-            log: config.log.as_deref().map(Log::create).transpose()?,
+            counts: ServerCounts::new(),
+            log: config.log.as_deref().map(ArrivalLog::create).transpose()?,
         })
     }
 
@@ -69,30 +69,30 @@ impl Shared {
     pub fn arrive(
         self: &Arc<Self>,
         route: Route,
-        intended: Option<Intended>,
+        intended: Option<IntendedStart>,
         hash: impl FnOnce() -> u64,
-    ) -> Held {
+    ) -> PendingRequest {
         let number = self.counts.arrived(route);
         let (fault, service) = self.draw(number);
         let mut law = self.law();
         // Read under the lock: the queue's time must not go back.
         let now = clock::now();
-        let Law { queue, planned } = &mut *law;
+        let ServiceModel { queue, planned } = &mut *law;
         for stall in planned.drain(..) {
             queue.stall((now + stall.at).0, stall.length);
         }
         let ticket = queue.admit(now.0, service);
         drop(law);
-        let record = Record {
+        let record = LogRecord {
             arrived: now.0,
             done: 0,
             service: u64::try_from(service.as_nanos()).unwrap_or(u64::MAX),
             route,
-            answer: Answer::Cut,
+            answer: RequestEnd::Cut,
             intended,
             request: if self.log.is_some() { hash() } else { 0 },
         };
-        Held { shared: Arc::clone(self), ticket, fault, record }
+        PendingRequest { shared: Arc::clone(self), ticket, fault, record }
     }
 
     /// Stalls from now on; false when there are too many stalls already.
@@ -102,11 +102,11 @@ impl Shared {
 
     /// What `/stats` says.
     pub fn stats(&self) -> String {
-        let (written, lost) = self.log.as_ref().map_or((0, 0), Log::counts);
+        let (written, lost) = self.log.as_ref().map_or((0, 0), ArrivalLog::counts);
         self.counts.document(written, lost)
     }
 
-    fn draw(&self, number: u64) -> (Option<Fault>, Duration) {
+    fn draw(&self, number: u64) -> (Option<InjectedFault>, Duration) {
         if self.fail.is_empty() && self.latency.is_none() {
             return (None, Duration::ZERO);
         }
@@ -121,13 +121,13 @@ impl Shared {
         (fault, service)
     }
 
-    fn law(&self) -> MutexGuard<'_, Law> {
+    fn law(&self) -> MutexGuard<'_, ServiceModel> {
         // Nothing panics while holding it; if something did, the queue is still a queue.
         self.law.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Held {
+impl PendingRequest {
     /// When the answer is due, by the stalls known now; `None` when that is not in the future.
     pub fn due(&self) -> Option<Time> {
         let due = self.shared.law().queue.due(self.ticket);
@@ -136,17 +136,17 @@ impl Held {
     }
 
     /// It ended like this, now.
-    pub fn end(mut self, answer: Answer) {
+    pub fn end(mut self, answer: RequestEnd) {
         self.record.answer = answer;
         // `drop` does the rest, as it does for what is cut.
     }
 }
 
-impl Drop for Held {
+impl Drop for PendingRequest {
     fn drop(&mut self) {
         self.shared.counts.ended(self.record.answer);
         if let Some(log) = &self.shared.log {
-            if let Answer::Status(_) = self.record.answer {
+            if let RequestEnd::Status(_) = self.record.answer {
                 self.record.done = clock::now().0;
             }
             log.push(self.record);

@@ -3,8 +3,8 @@
 //! `connection` asks which route a path is, and has the answer filled in.
 //! Invariant: an answer is a function of the request alone, so that two runs see the same shop.
 
-use super::head::{Head, Method};
-use super::reply::{Kind, Reply};
+use super::head::{RequestHead, RouteMethod};
+use super::reply::{MediaType, Response};
 
 /// How many products there are.
 const PRODUCTS: u64 = 500;
@@ -14,9 +14,9 @@ const PAGE: u64 = 20;
 const MAX_BYTES: u64 = 16 << 20;
 
 /// A request and its body, as the shop sees it.
-pub(super) struct Asked<'a> {
+pub(super) struct RoutedRequest<'a> {
     pub route: Route,
-    pub head: &'a Head,
+    pub head: &'a RequestHead,
     /// The bytes of the head.
     pub bytes: &'a [u8],
     /// What was kept of the body.
@@ -116,13 +116,13 @@ impl Route {
     }
 
     /// Whether it allows this method.
-    pub fn allows(self, method: Method, bytes: &[u8]) -> bool {
+    pub fn allows(self, method: RouteMethod, bytes: &[u8]) -> bool {
         let methods = self.methods();
         match method {
-            Method::Get => methods.is_empty() || methods.starts_with("GET"),
-            Method::Head => methods.is_empty() || methods.contains("HEAD"),
-            Method::Post => methods.is_empty() || methods.contains("POST"),
-            Method::Other => {
+            RouteMethod::Get => methods.is_empty() || methods.starts_with("GET"),
+            RouteMethod::Head => methods.is_empty() || methods.contains("HEAD"),
+            RouteMethod::Post => methods.is_empty() || methods.contains("POST"),
+            RouteMethod::Other => {
                 methods.is_empty()
                     || methods.split(", ").any(|method| bytes.starts_with(method.as_bytes()))
             }
@@ -130,13 +130,13 @@ impl Route {
     }
 
     /// The refusal of a method.
-    pub fn refuse(self, reply: &mut Reply) {
+    pub fn refuse(self, reply: &mut Response) {
         reply.only(405);
         reply.header("allow", self.methods());
     }
 }
 
-impl<'a> Asked<'a> {
+impl<'a> RoutedRequest<'a> {
     /// Path and query.
     fn target(&self) -> (&'a str, &'a str) {
         // httparse lets only UTF-8 through.
@@ -170,11 +170,11 @@ impl<'a> Asked<'a> {
     }
 
     /// Fills in the answer.
-    pub fn answer(&self, reply: &mut Reply) {
-        reply.begin(Kind::Json);
+    pub fn answer(&self, reply: &mut Response) {
+        reply.begin(MediaType::Json);
         match self.route {
             Route::Home => {
-                reply.kind = Kind::Html;
+                reply.kind = MediaType::Html;
                 reply.text(HOME);
             }
             Route::Products => match self.query("page").map_or(Ok(1), str::parse::<u64>) {
@@ -208,7 +208,7 @@ impl<'a> Asked<'a> {
             }
             Route::Bytes => match self.last_number() {
                 Some(length @ 0..=MAX_BYTES) => {
-                    reply.kind = Kind::Bytes;
+                    reply.kind = MediaType::Bytes;
                     reply.filler = length as usize;
                 }
                 Some(_) => reply.only(413),
@@ -219,18 +219,18 @@ impl<'a> Asked<'a> {
     }
 
     /// The routes that are only there for the sake of some example.
-    fn answer_plain(&self, reply: &mut Reply) {
+    fn answer_plain(&self, reply: &mut Response) {
         match self.route {
             Route::Style => {
-                reply.kind = Kind::Css;
+                reply.kind = MediaType::Css;
                 reply.text("body { font: 16px sans-serif }\n");
             }
             Route::Script => {
-                reply.kind = Kind::Script;
+                reply.kind = MediaType::Script;
                 reply.text("\"use strict\";\n");
             }
             Route::Export => {
-                reply.kind = Kind::Bytes;
+                reply.kind = MediaType::Bytes;
                 reply.filler = 256 << 10;
             }
             Route::File | Route::Upload | Route::Form => {
@@ -259,7 +259,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn login(&self, reply: &mut Reply) {
+    fn login(&self, reply: &mut Response) {
         let user = self.field("user").unwrap_or_else(|| "guest".into());
         // The same user gets the same token, in any run.
         let token = format!("{:016x}", hash(user.to_string().bytes()));
@@ -267,9 +267,9 @@ impl<'a> Asked<'a> {
         reply.json(&serde_json::json!({ "token": token, "user": user }));
     }
 
-    fn cart(&self, reply: &mut Reply) {
+    fn cart(&self, reply: &mut Response) {
         let authorized = self.head.authorized;
-        if self.head.method == Method::Post {
+        if self.head.method == RouteMethod::Post {
             reply.status = 201;
             reply.header("location", "/cart");
             let id = self.field("id").unwrap_or_default();
@@ -279,7 +279,7 @@ impl<'a> Asked<'a> {
         }
     }
 
-    fn echo(&self, reply: &mut Reply) {
+    fn echo(&self, reply: &mut Response) {
         let mut headers = [httparse::EMPTY_HEADER; 100];
         let mut request = httparse::Request::new(&mut headers);
         // It was parsed before, by the same rules.
@@ -302,7 +302,7 @@ const HOME: &str = "<!doctype html>\n<title>A shop</title>\n<h1>A shop</h1>\n\
     <p><a href=\"/products?page=1\">All products</a>\n";
 
 /// `{"items":[…]`, left open.
-fn items(reply: &mut Reply, ids: std::ops::RangeInclusive<u64>) {
+fn items(reply: &mut Response, ids: std::ops::RangeInclusive<u64>) {
     reply.text("{\"items\":[");
     let first = *ids.start();
     for id in ids {
@@ -314,12 +314,12 @@ fn items(reply: &mut Reply, ids: std::ops::RangeInclusive<u64>) {
     reply.text("]");
 }
 
-fn items_only(reply: &mut Reply, ids: std::ops::RangeInclusive<u64>) {
+fn items_only(reply: &mut Response, ids: std::ops::RangeInclusive<u64>) {
     items(reply, ids);
     reply.text("}");
 }
 
-fn member(reply: &mut Reply, name: &str, value: u64) {
+fn member(reply: &mut Response, name: &str, value: u64) {
     reply.text(",\"");
     reply.text(name);
     reply.text("\":");
@@ -327,7 +327,7 @@ fn member(reply: &mut Reply, name: &str, value: u64) {
     reply.text("}");
 }
 
-fn product(reply: &mut Reply, id: u64) {
+fn product(reply: &mut Response, id: u64) {
     const KINDS: [&str; 8] =
         ["hammock", "lantern", "kettle", "saddle", "compass", "rope", "poncho", "drum"];
     reply.text("{\"id\":");

@@ -18,12 +18,12 @@ struct Running {
     thread: Option<JoinHandle<io::Result<()>>>,
 }
 
-fn config() -> Config {
-    Config::new(Seed::new(1).unwrap())
+fn config() -> TestServerConfig {
+    TestServerConfig::new(Seed::new(1).unwrap())
 }
 
 impl Running {
-    fn start(config: Config) -> Self {
+    fn start(config: TestServerConfig) -> Self {
         let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
@@ -204,7 +204,7 @@ fn connections_end_as_they_should() {
 #[test]
 fn counts_are_exact() {
     let threads = 2;
-    let target = Running::start(Config { threads, ..config() });
+    let target = Running::start(TestServerConfig { threads, ..config() });
     std::thread::scope(|scope| {
         for _ in 0..8 {
             scope.spawn(|| {
@@ -242,7 +242,7 @@ fn counts_are_exact() {
 fn faults_strike_by_share_and_seed() {
     let fail = ["10%:503", "10%:reset", "10%:close"].map(|text| text.parse().unwrap()).to_vec();
     let runs = [0, 1].map(|_| {
-        let target = Running::start(Config { fail: fail.clone(), ..config() });
+        let target = Running::start(TestServerConfig { fail: fail.clone(), ..config() });
         let mut seen = String::new();
         let mut stream = target.connect();
         for _ in 0..300 {
@@ -280,7 +280,7 @@ fn faults_strike_by_share_and_seed() {
 #[test]
 fn a_hang_says_nothing_and_a_client_that_leaves_is_gone() {
     let fail = vec!["100%:hang".parse().unwrap()];
-    let target = Running::start(Config { fail, ..config() });
+    let target = Running::start(TestServerConfig { fail, ..config() });
     let mut stream = target.connect();
     stream.write_all(get("/").as_bytes()).unwrap();
     stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
@@ -290,7 +290,7 @@ fn a_hang_says_nothing_and_a_client_that_leaves_is_gone() {
     target.stop();
 
     let latency = Some(Distribution::constant(Duration::from_hours(1)));
-    let target = Running::start(Config { latency, ..config() });
+    let target = Running::start(TestServerConfig { latency, ..config() });
     let mut stream = target.connect();
     stream.write_all(get("/").as_bytes()).unwrap();
     while target.stats()["held"] == 0 {}
@@ -308,7 +308,8 @@ fn latency_and_stalls_are_kept_to() {
     let log = folder.path().join("log.csv");
     let stalls = vec!["30ms@10ms".parse().unwrap()];
     let latency = Some(Distribution::constant(ms(20)));
-    let target = Running::start(Config { stalls, latency, log: Some(log.clone()), ..config() });
+    let target =
+        Running::start(TestServerConfig { stalls, latency, log: Some(log.clone()), ..config() });
     let mut stream = target.connect();
     let intended = "GET /n/1 HTTP/1.1\r\nhost: h\r\nmanada-intended: 17 123456\r\n\r\n";
     stream.write_all(intended.as_bytes()).unwrap();
