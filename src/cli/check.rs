@@ -6,9 +6,9 @@
 use std::io::Write;
 use std::path::PathBuf;
 
-use super::limits::{self, Limits};
+use super::args::{self, OverlayArgs};
+use super::limits::{self, UserLimits};
 use super::output::{self, remark};
-use super::words::{self, Changes};
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::run::dry_run::{self, DryRun};
@@ -28,9 +28,9 @@ pub(super) struct Args {
     /// The scenario's file
     scenario: PathBuf,
     #[command(flatten)]
-    changes: Changes,
+    changes: OverlayArgs,
     #[command(flatten)]
-    limits: Limits,
+    limits: UserLimits,
     /// Walk setup, each archetype and teardown once, and show what happens: an archetype with
     /// choices as often as it takes to come to each of their ways
     #[arg(long, help_heading = "Once")]
@@ -39,7 +39,7 @@ pub(super) struct Args {
     #[arg(long, requires = "once", help_heading = "Once")]
     random: bool,
     /// Random seed, e.g. 42 (default: that of the scenario, or random)
-    #[arg(long, value_name = "N", value_parser = words::seed, requires = "once",
+    #[arg(long, value_name = "N", value_parser = args::seed, requires = "once",
         help_heading = "Once")]
     seed: Option<Seed>,
     /// Walk only this archetype, e.g. buyer

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::output::{complain, finish};
-use super::runs::{self, Reachable};
+use super::runs::{self, RegisteredRun};
 use crate::event::ControlCommand;
 use crate::event::control::MAX_LINE;
 use crate::exit::ExitStatus;
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     }
 }
 
-fn list(found: &[Reachable]) -> ExitStatus {
+fn list(found: &[RegisteredRun]) -> ExitStatus {
     if found.is_empty() {
         complain(&"no run can be controlled: none goes on, or with `--no-control`");
     }
@@ -99,17 +99,18 @@ fn list(found: &[Reachable]) -> ExitStatus {
 }
 
 /// Whether a run says that all its load is paused; one that does not answer in time does not say.
-fn is_paused(run: &Reachable) -> bool {
+fn is_paused(run: &RegisteredRun) -> bool {
     let status = ask(run, "status", LIST_PATIENCE).ok().and_then(Result::ok);
     let status = status.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     status.is_some_and(|status| status["paused"] == true)
 }
 
 /// The run that is meant.
-fn choose<'r>(found: &'r [Reachable], wanted: &str) -> Result<&'r Reachable, String> {
+fn choose<'r>(found: &'r [RegisteredRun], wanted: &str) -> Result<&'r RegisteredRun, String> {
     let pid = wanted.parse::<u32>().ok();
-    let is_meant = |run: &&Reachable| wanted == "-" || run.name == wanted || pid == Some(run.pid);
-    let meant: Vec<&Reachable> = found.iter().filter(is_meant).collect();
+    let is_meant =
+        |run: &&RegisteredRun| wanted == "-" || run.name == wanted || pid == Some(run.pid);
+    let meant: Vec<&RegisteredRun> = found.iter().filter(is_meant).collect();
     let names = found.iter().map(|run| run.name.as_str());
     match (meant.as_slice(), found) {
         ([only], _) => Ok(only),
@@ -133,7 +134,7 @@ fn choose<'r>(found: &'r [Reachable], wanted: &str) -> Result<&'r Reachable, Str
 
 /// Sends a command and waits for the reply at most `patience`; the reply in words, or why it was
 /// refused.
-fn ask(run: &Reachable, words: &str, patience: Duration) -> io::Result<Result<String, String>> {
+fn ask(run: &RegisteredRun, words: &str, patience: Duration) -> io::Result<Result<String, String>> {
     let mut stream = UnixStream::connect(&run.socket)?;
     stream.set_read_timeout(Some(patience))?;
     stream.set_write_timeout(Some(patience))?;
@@ -155,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_run_is_meant_by_name_by_number_or_alone() {
-        let run = |name: &str, pid| Reachable { name: name.into(), pid, socket: "/s".into() };
+        let run = |name: &str, pid| RegisteredRun { name: name.into(), pid, socket: "/s".into() };
         let two = [run("shop", 7), run("api", 9)];
         let same = [run("shop", 7), run("shop", 8)];
         for (found, wanted, meant) in [

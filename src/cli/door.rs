@@ -36,9 +36,9 @@ const BY: &str = "control socket";
 
 /// An open door; it closes, and its file goes, when this is dropped.
 #[derive(Debug)]
-pub(super) struct Door(PathBuf);
+pub(super) struct ControlSocket(PathBuf);
 
-impl Drop for Door {
+impl Drop for ControlSocket {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.0);
     }
@@ -48,7 +48,10 @@ impl Drop for Door {
 ///
 /// # Errors
 /// When the folder is not ours alone, or the socket cannot be made.
-pub(super) fn open(scenario: &str, commands: &mpsc::Sender<ControlRequest>) -> io::Result<Door> {
+pub(super) fn open(
+    scenario: &str,
+    commands: &mpsc::Sender<ControlRequest>,
+) -> io::Result<ControlSocket> {
     let folder = runs::folder();
     runs::secure(&folder).map_err(|error| placed(&folder, &error))?;
     // What dead runs left goes with a look at it.
@@ -57,7 +60,7 @@ pub(super) fn open(scenario: &str, commands: &mpsc::Sender<ControlRequest>) -> i
     // Of an earlier process that had our number.
     let _ = fs::remove_file(&place);
     let listener = UnixListener::bind(&place).map_err(|error| placed(&place, &error))?;
-    let door = Door(place);
+    let door = ControlSocket(place);
     fs::set_permissions(&door.0, fs::Permissions::from_mode(0o600))?;
     tokio::task::spawn_local(serve(listener, commands.clone()));
     Ok(door)

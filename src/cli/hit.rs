@@ -7,10 +7,10 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::launch::{self, Leaves};
-use super::limits::{self, Limits};
+use super::args::{self, CommonArgs};
+use super::execute::{self, OutputFolder};
+use super::limits::{self, UserLimits};
 use super::output::{fail, remark, report_failure};
-use super::words::{self, Common};
 use crate::exit::ExitStatus;
 use crate::scenario::hit::{self, HitClient, HitOptions};
 use crate::units::Rate;
@@ -45,42 +45,42 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE")]
     urls: Option<PathBuf>,
     #[command(flatten)]
-    load: Load,
+    load: HitLoadArgs,
     #[command(flatten)]
-    request: Request,
+    request: HitRequestArgs,
     #[command(flatten)]
-    connection: Connection,
+    connection: HitConnectionArgs,
     #[command(flatten)]
-    limits: Limits,
+    limits: UserLimits,
     #[command(flatten)]
-    common: Common,
+    common: CommonArgs,
 }
 
 /// How much is sent, and for how long.
 #[derive(Debug, clap::Args)]
-struct Load {
+struct HitLoadArgs {
     /// Users, each with a connection of its own, e.g. 200 (default: 50); with a rate the most users
     /// at once (default: as many as it takes, at most 10000)
-    #[arg(short, long, value_parser = words::count, help_heading = "Load")]
+    #[arg(short, long, value_parser = args::count, help_heading = "Load")]
     connections: Option<u64>,
     /// Duration, e.g. 30s (default: 10s, or until all requests are made)
-    #[arg(short, long, visible_short_alias = 'z', value_parser = words::duration,
+    #[arg(short, long, visible_short_alias = 'z', value_parser = args::duration,
         help_heading = "Load")]
     duration: Option<Duration>,
     /// Number of requests, after the warm-up, e.g. 10k
-    #[arg(short = 'n', long, value_parser = words::count, help_heading = "Load")]
+    #[arg(short = 'n', long, value_parser = args::count, help_heading = "Load")]
     requests: Option<u64>,
     /// Requests per second of all connections together, whatever the target does, e.g. 500/s
     #[arg(short, long, value_parser = rate, help_heading = "Load")]
     rate: Option<Rate>,
     /// Warm-up, not in the results, e.g. 2s
-    #[arg(long, default_value = "0", value_parser = words::zero_or_more, help_heading = "Load")]
+    #[arg(long, default_value = "0", value_parser = args::zero_or_more, help_heading = "Load")]
     warmup: Duration,
 }
 
 /// What is sent.
 #[derive(Debug, clap::Args)]
-struct Request {
+struct HitRequestArgs {
     /// Method, e.g. POST
     #[arg(short, long, default_value = "GET", help_heading = "Request")]
     method: String,
@@ -100,13 +100,13 @@ struct Request {
         help_heading = "Request")]
     location: Option<u32>,
     /// Timeout of a request, e.g. 5s (default: 30s)
-    #[arg(long, value_parser = words::duration, help_heading = "Request")]
+    #[arg(long, value_parser = args::duration, help_heading = "Request")]
     timeout: Option<Duration>,
 }
 
 /// How the target is reached.
 #[derive(Debug, clap::Args)]
-struct Connection {
+struct HitConnectionArgs {
     /// Speak HTTP/2: with prior knowledge over http, by ALPN over https
     #[arg(long, help_heading = "Connection")]
     http2: bool,
@@ -186,7 +186,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         Ok(plan) => {
             let hosts = &args.limits.authorised;
             match hit::within(plan, limits::file().as_deref(), hosts) {
-                Ok(plan) => launch::launch(plan, &args.common, Leaves::IfAsked),
+                Ok(plan) => execute::launch(plan, &args.common, OutputFolder::IfAsked),
                 Err(mistakes) => {
                     remark(&mistakes.render(true));
                     let ending = if mistakes.has_wrong_words() {
@@ -209,7 +209,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
 /// A rate; as in other tools a plain number is one per second.
 fn rate(text: &str) -> Result<Rate, String> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    if is_number { words::rate(&format!("{text}/s")) } else { words::rate(text) }
+    if is_number { args::rate(&format!("{text}/s")) } else { args::rate(text) }
 }
 
 fn header(text: &str) -> Result<(String, String), String> {

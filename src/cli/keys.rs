@@ -31,12 +31,12 @@ const CONTINUED: i32 = Number::CONT.as_raw();
 
 /// Keys are listened to until this is dropped.
 #[derive(Debug)]
-pub(super) struct Keys {
+pub(super) struct TerminalKeys {
     hears: Option<JoinHandle<()>>,
-    _minds: Minds,
+    _minds: SuspendWatch,
 }
 
-impl Drop for Keys {
+impl Drop for TerminalKeys {
     fn drop(&mut self) {
         self.hears.iter().for_each(JoinHandle::abort);
         restore();
@@ -45,9 +45,9 @@ impl Drop for Keys {
 
 /// Stops of the program are minded until this is dropped.
 #[derive(Debug)]
-pub(super) struct Minds([JoinHandle<()>; 2]);
+pub(super) struct SuspendWatch([JoinHandle<()>; 2]);
 
-impl Drop for Minds {
+impl Drop for SuspendWatch {
     fn drop(&mut self) {
         self.0.iter().for_each(JoinHandle::abort);
     }
@@ -62,14 +62,14 @@ pub(super) fn there_are() -> bool {
 ///
 /// # Errors
 /// When the terminal cannot be set, or not be waited for.
-pub(super) fn listen(levers: ControlHandles) -> io::Result<Keys> {
+pub(super) fn listen(levers: ControlHandles) -> io::Result<TerminalKeys> {
     restore_on_panic();
     let again = || {
         if in_foreground() {
             let _ = enter();
         }
     };
-    let mut keys = Keys { hears: None, _minds: mind(restore, again) };
+    let mut keys = TerminalKeys { hears: None, _minds: mind(restore, again) };
     enter()?;
     let fd = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
     // The new way to register is unsafe: it asks for a promise that the descriptor stays open. An
@@ -81,12 +81,12 @@ pub(super) fn listen(levers: ControlHandles) -> io::Result<Keys> {
 }
 
 /// Gives the terminal back whenever the program is stopped, and takes it again when it goes on.
-pub(super) fn mind(leave: impl Fn() + 'static, again: impl Fn() + 'static) -> Minds {
+pub(super) fn mind(leave: impl Fn() + 'static, again: impl Fn() + 'static) -> SuspendWatch {
     // Both are heard from here on: a stop that nobody minds would leave the terminal as it is.
     let heard = |number| signal(SignalKind::from_raw(number));
     let (stops, returns) = (heard(STOP_ASKED), heard(CONTINUED));
     let stops = tokio::task::spawn_local(mind_stops(stops, leave));
-    Minds([stops, tokio::task::spawn_local(mind_returns(returns, again))])
+    SuspendWatch([stops, tokio::task::spawn_local(mind_returns(returns, again))])
 }
 
 /// The command of a key.

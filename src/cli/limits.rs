@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 /// What the user says about safety.
 #[derive(Debug, clap::Args)]
-pub(super) struct Limits {
+pub(super) struct UserLimits {
     /// A public host that you may load, e.g. 203.0.113.7 or '*.shop.example'; again for more
     #[arg(long, value_name = "HOST", help_heading = "Safety")]
     pub(super) authorised: Vec<String>,

@@ -3,13 +3,14 @@
 //! `main` calls it with the process's arguments and turns the Ending into an exit code.
 //! Invariant: the only folder that knows clap; it decides nothing about a run but what was asked.
 
+mod args;
 mod check;
 mod control;
 mod doctor;
 mod door;
+mod execute;
 mod hit;
 mod keys;
-mod launch;
 mod limits;
 mod output;
 mod plan;
@@ -20,7 +21,6 @@ mod screen;
 mod signals;
 mod spellings;
 mod target;
-mod words;
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -51,13 +51,13 @@ Examples:
 Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 thresholds failed,
 5 inconclusive, 6 stopped by a safety limit, 129/130/131/143 ended by SIGHUP, SIGINT,
 SIGQUIT, SIGTERM.")]
-struct Words {
+struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Subcommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum Subcommand {
     /// Run a scenario.
     Run(run::Args),
     /// Load one URL, without a scenario.
@@ -83,8 +83,8 @@ In a scenario, for editors with a YAML language server:
   # yaml-language-server: $schema=manada.schema.json")]
     Schema {
         /// Of which kind of file.
-        #[arg(value_enum, default_value_t = Kind::Scenario)]
-        of: Kind,
+        #[arg(value_enum, default_value_t = FileKind::Scenario)]
+        of: FileKind,
     },
     /// Print a completion script for a shell.
     #[command(after_help = "Example: manada completions bash \
@@ -97,7 +97,7 @@ In a scenario, for editors with a YAML language server:
 
 /// The kinds of file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Kind {
+enum FileKind {
     /// A scenario.
     Scenario,
     /// An archetype in a file of its own.
@@ -107,7 +107,7 @@ enum Kind {
 /// Does what the command line says.
 pub fn main() -> ExitStatus {
     let (words, notes) = spellings::rewritten(std::env::args_os());
-    let words = match Words::try_parse_from(words) {
+    let words = match Cli::try_parse_from(words) {
         Ok(words) => words,
         Err(error) => {
             let asked = !error.use_stderr();
@@ -126,23 +126,23 @@ pub fn main() -> ExitStatus {
         remark(&format!("note: {note}\n"));
     }
     match words.command {
-        Command::Run(args) => run::run(&args),
-        Command::Hit(args) => hit::run(&args),
-        Command::Check(args) => check::run(&args),
-        Command::Plan(args) => plan::run(&args),
-        Command::Report(args) => report::run(&args),
-        Command::Control(args) => control::run(&args),
-        Command::Doctor(args) => doctor::run(&args),
-        Command::Target(args) => target::run(args),
-        Command::Schema { of } => schema(of),
-        Command::Completions { shell } => completions(shell),
+        Subcommand::Run(args) => run::run(&args),
+        Subcommand::Hit(args) => hit::run(&args),
+        Subcommand::Check(args) => check::run(&args),
+        Subcommand::Plan(args) => plan::run(&args),
+        Subcommand::Report(args) => report::run(&args),
+        Subcommand::Control(args) => control::run(&args),
+        Subcommand::Doctor(args) => doctor::run(&args),
+        Subcommand::Target(args) => target::run(args),
+        Subcommand::Schema { of } => schema(of),
+        Subcommand::Completions { shell } => completions(shell),
     }
 }
 
-fn schema(of: Kind) -> ExitStatus {
+fn schema(of: FileKind) -> ExitStatus {
     let of = match of {
-        Kind::Scenario => SchemaOf::Scenario,
-        Kind::Archetype => SchemaOf::Archetype,
+        FileKind::Scenario => SchemaOf::Scenario,
+        FileKind::Archetype => SchemaOf::Archetype,
     };
     let text = format!("{:#}\n", document(of));
     output::finish(io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
@@ -150,6 +150,6 @@ fn schema(of: Kind) -> ExitStatus {
 
 fn completions(shell: clap_complete::Shell) -> ExitStatus {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Words::command(), "manada", &mut script);
+    clap_complete::generate(shell, &mut Cli::command(), "manada", &mut script);
     output::finish(io::stdout().write_all(&script), ExitStatus::Pass)
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::limits::Limits;
+use super::args::{self, LoadArgs, OverlayArgs};
+use super::limits::UserLimits;
 use super::output::{complain, finish, remark};
-use super::words::{self, Changes, Load};
 use crate::engine::tier;
 use crate::exit::ExitStatus;
 use crate::host;
@@ -36,20 +36,20 @@ pub(super) struct Args {
     /// The scenario's file
     scenario: PathBuf,
     #[command(flatten)]
-    changes: Changes,
+    changes: OverlayArgs,
     #[command(flatten)]
-    load: Load,
+    load: LoadArgs,
     #[command(flatten)]
-    limits: Limits,
+    limits: UserLimits,
     /// Everything random follows from it, e.g. 42; left out: drawn and printed
-    #[arg(long, value_name = "N", value_parser = words::seed, help_heading = "Load")]
+    #[arg(long, value_name = "N", value_parser = args::seed, help_heading = "Load")]
     seed: Option<Seed>,
     /// How many cores make load, e.g. 2; left out: chosen by need
     #[arg(long, value_name = "N", help_heading = "Load",
         value_parser = clap::value_parser!(u64).range(1..=4096))]
     shards: Option<u64>,
     /// What a call is assumed to take, e.g. 80ms
-    #[arg(long, value_name = "D", default_value = "20ms", value_parser = words::zero_or_more,
+    #[arg(long, value_name = "D", default_value = "20ms", value_parser = args::zero_or_more,
         help_heading = "Target")]
     service_time: Duration,
     /// Take what calls took from an earlier report, e.g. reports/today/summary.json

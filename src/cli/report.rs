@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-use super::launch;
+use super::args::{self, OutputArgs};
+use super::execute;
 use super::output::fail;
-use super::words::{self, Output};
 use crate::event::record;
 use crate::exit::ExitStatus;
 use crate::run::replay;
@@ -31,7 +31,7 @@ pub(super) struct Args {
     /// The folder that the run left behind, or its run.record
     folder: PathBuf,
     /// A rule to judge by, in place of the run's own; may be given more than once
-    #[arg(long, value_name = "RULE", value_parser = words::rule, help_heading = "Judging")]
+    #[arg(long, value_name = "RULE", value_parser = args::rule, help_heading = "Judging")]
     threshold: Vec<String>,
     /// Write a whole folder again, e.g. reports/judged-anew
     #[arg(long, value_name = "DIR", help_heading = "Output")]
@@ -40,7 +40,7 @@ pub(super) struct Args {
     #[arg(long, help_heading = "Output")]
     force: bool,
     #[command(flatten)]
-    output: Output,
+    output: OutputArgs,
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
@@ -69,14 +69,14 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         let why = "the record lies in this very folder: choose another for --out";
         return fail(&why, ExitStatus::Usage);
     }
-    let claimed = args.out.as_deref().map(|out| launch::claim_folder(out, args.force)).transpose();
+    let claimed = args.out.as_deref().map(|out| execute::claim_folder(out, args.force)).transpose();
     let out = match claimed {
         Ok(out) => out,
         Err(error) => return fail(&error, ExitStatus::Broken),
     };
     let mut audience = SinkSet::default();
-    let seated = launch::add_files(&mut audience, out.as_ref())
-        .and_then(|()| launch::add_exports(&mut audience, &args.output.report));
+    let seated = execute::add_files(&mut audience, out.as_ref())
+        .and_then(|()| execute::add_exports(&mut audience, &args.output.report));
     let streams = match seated {
         Ok(streams) => streams,
         Err(error) => {
@@ -93,7 +93,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             return fail(&format!("cannot read {shown}: {error}"), ExitStatus::Scenario);
         }
     };
-    launch::tell(audience, &streams, report, &args.output, (args.out.as_deref(), ""))
+    execute::tell(audience, &streams, report, &args.output, (args.out.as_deref(), ""))
 }
 
 /// Opens a record. A pipe or a device is none: opening or reading it might never end.

@@ -4,10 +4,10 @@
 
 use std::path::PathBuf;
 
-use super::launch::{self, Leaves};
-use super::limits::Limits;
+use super::args::{self, CommonArgs, LoadArgs, OverlayArgs};
+use super::execute::{self, OutputFolder};
+use super::limits::UserLimits;
 use super::output::{remark, report_failure};
-use super::words::{self, Changes, Common, Load};
 use crate::exit::ExitStatus;
 use crate::scenario::{self, ScenarioOverrides};
 
@@ -22,13 +22,13 @@ pub(super) struct Args {
     /// The scenario's file
     scenario: PathBuf,
     #[command(flatten)]
-    changes: Changes,
+    changes: OverlayArgs,
     #[command(flatten)]
-    load: Load,
+    load: LoadArgs,
     #[command(flatten)]
-    limits: Limits,
+    limits: UserLimits,
     #[command(flatten)]
-    common: Common,
+    common: CommonArgs,
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
@@ -42,7 +42,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             for warning in &warnings {
                 remark(&warning.render(true));
             }
-            launch::launch(plan, &args.common, Leaves::Always)
+            execute::launch(plan, &args.common, OutputFolder::Always)
         }
         Err(mistakes) => {
             remark(&mistakes.render(true));

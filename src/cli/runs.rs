@@ -16,7 +16,7 @@ const LONGEST: usize = 100;
 
 /// A run that can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Reachable {
+pub(super) struct RegisteredRun {
     /// Its scenario's name, as far as a file can be called so.
     pub(super) name: String,
     /// Its process.
@@ -62,10 +62,10 @@ pub(super) fn own(folder: &Path, scenario: &str) -> PathBuf {
 }
 
 /// All runs that are there, by name and process; what dead ones left is removed.
-pub(super) fn all(folder: &Path) -> Vec<Reachable> {
+pub(super) fn all(folder: &Path) -> Vec<RegisteredRun> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
-    let mut found: Vec<Reachable> =
-        entries.filter_map(|entry| Reachable::at(entry.ok()?.path())).collect();
+    let mut found: Vec<RegisteredRun> =
+        entries.filter_map(|entry| RegisteredRun::at(entry.ok()?.path())).collect();
     found.retain(|run| {
         let lives = run.lives();
         if !lives {
@@ -77,7 +77,7 @@ pub(super) fn all(folder: &Path) -> Vec<Reachable> {
     found
 }
 
-impl Reachable {
+impl RegisteredRun {
     fn at(socket: PathBuf) -> Option<Self> {
         let stem = socket.file_name()?.to_str()?.strip_suffix(".sock")?;
         let (name, pid) = stem.rsplit_once('-')?;
@@ -127,7 +127,7 @@ mod tests {
         fs::write(place.path().join("notes.txt"), "").unwrap();
         let found = all(place.path());
         let name = "a-shop-2".to_owned();
-        assert_eq!(found, [Reachable { name, pid: std::process::id(), socket: mine }]);
+        assert_eq!(found, [RegisteredRun { name, pid: std::process::id(), socket: mine }]);
         assert!(!dead.exists() && place.path().join("notes.txt").exists());
         let long = own(place.path(), &"x".repeat(500));
         assert!(long.as_os_str().len() <= LONGEST, "{long:?}");

@@ -5,9 +5,9 @@
 
 use std::io::{self, IsTerminal};
 
+use super::args::{CommonArgs, UiKind};
 use super::keys;
 use super::output::{complain, remark};
-use super::words::{Common, Ui};
 use crate::event::control::ControlClient;
 use crate::run::{ControlGuards, ControlHandles};
 use crate::sinks::progress::{ProgressBars, ProgressLines};
@@ -16,42 +16,42 @@ use crate::sinks::tui::{Tui, TuiHandle, terminal};
 use crate::sinks::{SinkSet, WhenFull};
 
 /// A screen that is seated.
-pub(super) struct Screen {
-    ui: Ui,
+pub(super) struct ScreenHandle {
+    ui: UiKind,
     #[cfg(feature = "tui")]
     dashboard: Option<TuiHandle>,
 }
 
-impl Screen {
+impl ScreenHandle {
     /// Seats what was asked for, or what suits the place.
     ///
     /// # Errors
     /// When the system gives no thread, or what was asked for needs a terminal.
     pub(super) fn add(
         audience: &mut SinkSet,
-        common: &Common,
+        common: &CommonArgs,
         remote: Option<&ControlClient>,
     ) -> io::Result<Self> {
         let ui = choose(common);
         #[cfg(feature = "tui")]
-        if ui == Ui::Tui && !terminal::there_is() {
+        if ui == UiKind::Tui && !terminal::there_is() {
             return Err(io::Error::other(NO_TERMINAL));
         }
         match ui {
-            Ui::Bar => audience.add("bar", WhenFull::DropNewest, ProgressBars::new())?,
-            Ui::Plain => audience.add(
+            UiKind::Bar => audience.add("bar", WhenFull::DropNewest, ProgressBars::new())?,
+            UiKind::Plain => audience.add(
                 "plain",
                 WhenFull::DropNewest,
                 ProgressLines::new(common.output.verbose),
             )?,
             #[cfg(feature = "tui")]
-            Ui::Tui => {
+            UiKind::Tui => {
                 let tui = Tui::new(remote.cloned());
                 let curtain = tui.curtain();
                 audience.add("tui", WhenFull::DropNewest, tui)?;
                 return Ok(Self { ui, dashboard: Some(curtain) });
             }
-            Ui::None | Ui::Auto => {}
+            UiKind::None | UiKind::Auto => {}
         }
         #[cfg(not(feature = "tui"))]
         let _ = remote;
@@ -63,12 +63,17 @@ impl Screen {
     }
 
     /// The load begins, and signals are heard: whoever looks at it may change it by keys.
-    pub(super) fn open(&self, levers: ControlHandles, common: &Common, kept: &mut ControlGuards) {
+    pub(super) fn open(
+        &self,
+        levers: ControlHandles,
+        common: &CommonArgs,
+        kept: &mut ControlGuards,
+    ) {
         #[cfg(feature = "tui")]
         if let Some(curtain) = &self.dashboard {
             return self.raise(curtain, kept);
         }
-        if self.ui == Ui::Bar && !common.no_control && keys::there_are() {
+        if self.ui == UiKind::Bar && !common.no_control && keys::there_are() {
             match keys::listen(levers) {
                 Ok(keys) => kept.push(Box::new(keys)),
                 Err(error) => self.complain(&format!("no keys: {error}")),
@@ -118,14 +123,14 @@ const NO_TERMINAL: &str = "`--ui tui` needs a terminal: standard input and stand
                            be one, in the foreground; elsewhere say `--ui plain`";
 
 /// What is shown.
-fn choose(common: &Common) -> Ui {
+fn choose(common: &CommonArgs) -> UiKind {
     match common.ui {
-        _ if common.output.quiet > 0 => Ui::None,
-        Ui::Auto if common.output.verbose => Ui::Plain,
+        _ if common.output.quiet > 0 => UiKind::None,
+        UiKind::Auto if common.output.verbose => UiKind::Plain,
         #[cfg(feature = "tui")]
-        Ui::Auto if terminal::there_is() && is_able() => Ui::Tui,
-        Ui::Auto if io::stderr().is_terminal() => Ui::Bar,
-        Ui::Auto => Ui::Plain,
+        UiKind::Auto if terminal::there_is() && is_able() => UiKind::Tui,
+        UiKind::Auto if io::stderr().is_terminal() => UiKind::Bar,
+        UiKind::Auto => UiKind::Plain,
         asked => asked,
     }
 }

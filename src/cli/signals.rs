@@ -29,20 +29,20 @@ const KINDS: [(SignalKind, Interrupt); 4] = [
 
 /// The signals of this process.
 #[derive(Clone, Debug)]
-pub(super) struct Signals(Arc<State>);
+pub(super) struct Signals(Arc<SignalState>);
 
 #[derive(Debug, Default)]
-struct State {
+struct SignalState {
     /// Who takes the next signal.
     listener: Mutex<Option<mpsc::Sender<Interrupt>>>,
-    counts: Mutex<Counts>,
+    counts: Mutex<SignalCounts>,
     /// Nothing is to be waited for any more.
     hurry: Arc<AtomicBool>,
 }
 
 /// How many signals came.
 #[derive(Debug, Default)]
-struct Counts {
+struct SignalCounts {
     /// In all; SIGQUIT counts for two.
     all: u32,
     /// While nothing took them.
@@ -84,7 +84,7 @@ impl Signals {
     }
 }
 
-async fn pass_on(mut signals: Signal, interrupt: Interrupt, state: Arc<State>) {
+async fn pass_on(mut signals: Signal, interrupt: Interrupt, state: Arc<SignalState>) {
     while signals.recv().await.is_some() {
         if state.take(interrupt) {
             end_now(interrupt);
@@ -92,7 +92,7 @@ async fn pass_on(mut signals: Signal, interrupt: Interrupt, state: Arc<State>) {
     }
 }
 
-impl State {
+impl SignalState {
     /// Takes a signal; true when the process has to end now.
     fn take(&self, interrupt: Interrupt) -> bool {
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +122,7 @@ mod tests {
 
     #[test]
     fn the_second_hurries_and_what_nothing_takes_ends_the_process() {
-        let state = State::default();
+        let state = SignalState::default();
         let (sender, mut listener) = mpsc::channel(4);
         *state.listener.lock().unwrap() = Some(sender);
         let hurries = || state.hurry.load(Relaxed);
@@ -132,10 +132,10 @@ mod tests {
         assert!(!state.take(Interrupt::Int), "a third may be impatience");
         assert!(state.take(Interrupt::Int));
 
-        let state = State::default();
+        let state = SignalState::default();
         assert!(!state.take(Interrupt::Int), "a report is being written");
         assert!(state.take(Interrupt::Int));
-        let state = State::default();
+        let state = SignalState::default();
         let (sender, _listener) = mpsc::channel(4);
         *state.listener.lock().unwrap() = Some(sender);
         assert!(!state.take(Interrupt::Quit) && state.hurry.load(Relaxed));

@@ -9,12 +9,12 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::args::{CommonArgs, OutputArgs};
 use super::door;
 use super::output::{complain, fail, finish};
-use super::screen::Screen;
+use super::screen::ScreenHandle;
 use super::signals::Signals;
 use super::spellings::SEPARATOR;
-use super::words::{Common, Output};
 use crate::clock;
 use crate::event::Report;
 use crate::event::control::ControlClient;
@@ -31,7 +31,7 @@ use crate::sinks::{SinkSet, WhenFull, json, summary};
 
 /// Whether a run leaves a folder behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leaves {
+pub(super) enum OutputFolder {
     /// Always: the one asked for, or one named after scenario and time.
     Always,
     /// Only when one is asked for.
@@ -39,7 +39,7 @@ pub(super) enum Leaves {
 }
 
 /// Carries a plan out.
-pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> ExitStatus {
+pub(super) fn launch(plan: Plan, common: &CommonArgs, leaves: OutputFolder) -> ExitStatus {
     let scenario = plan.scenario.clone();
     // Each way not to carry it out replaces an earlier run's report.
     let fail = |why: &dyn Display, ending| fail(&common.output.report, &scenario, why, ending);
@@ -96,7 +96,8 @@ pub(super) fn launch(plan: Plan, common: &Common, leaves: Leaves) -> ExitStatus 
         }
     };
     let folder = folder.as_ref().map(|folder| folder.path());
-    let kept = if leaves == Leaves::IfAsked { summary::nothing_kept() } else { String::new() };
+    let kept =
+        if leaves == OutputFolder::IfAsked { summary::nothing_kept() } else { String::new() };
     tell(audience, &streams, report, &common.output, (folder, &kept))
 }
 
@@ -110,14 +111,18 @@ fn watched(values: &[String]) -> Result<Vec<MonitorSource>, String> {
 }
 
 /// Claims the folder that a run leaves behind, before anything else of it is done.
-fn claim(plan: &Plan, common: &Common, leaves: Leaves) -> io::Result<Option<Arc<RunFolder>>> {
+fn claim(
+    plan: &Plan,
+    common: &CommonArgs,
+    leaves: OutputFolder,
+) -> io::Result<Option<Arc<RunFolder>>> {
     match (&common.out, leaves) {
         (Some(path), _) => claim_folder(path, common.force).map(Some),
-        (None, Leaves::Always) => {
+        (None, OutputFolder::Always) => {
             let first = default_folder(&plan.scenario);
             RunFolder::claim_free(&first).map(Some).map_err(|error| unwritable(&first, &error))
         }
-        (None, Leaves::IfAsked) => Ok(None),
+        (None, OutputFolder::IfAsked) => Ok(None),
     }
 }
 
@@ -140,7 +145,7 @@ pub(super) fn tell(
     audience: SinkSet,
     streams: &StreamExports,
     mut report: Arc<Report>,
-    output: &Output,
+    output: &OutputArgs,
     (folder, kept): (Option<&Path>, &str),
 ) -> ExitStatus {
     let failed = audience.join().err().map(|(name, error)| {
@@ -167,14 +172,14 @@ fn paths(folder: Option<&Path>, reports: &[ExportTarget]) -> Vec<PathBuf> {
 
 fn add_sinks(
     audience: &mut SinkSet,
-    common: &Common,
+    common: &CommonArgs,
     folder: Option<&Arc<RunFolder>>,
     remote: Option<&ControlClient>,
-) -> io::Result<(Screen, StreamExports)> {
+) -> io::Result<(ScreenHandle, StreamExports)> {
     add_files(audience, folder)?;
     let streams = add_exports(audience, &common.output.report)?;
     let told = dashboard(audience, common, remote)?;
-    let screen = Screen::add(audience, common, remote)?;
+    let screen = ScreenHandle::add(audience, common, remote)?;
     told.iter().for_each(|text| screen.say(text));
     Ok((screen, streams))
 }
@@ -183,7 +188,7 @@ fn add_sinks(
 #[cfg(feature = "web")]
 fn dashboard(
     audience: &mut SinkSet,
-    common: &Common,
+    common: &CommonArgs,
     remote: Option<&ControlClient>,
 ) -> io::Result<Vec<String>> {
     let Some(place) = common.web else { return Ok(Vec::new()) };
@@ -201,7 +206,11 @@ fn dashboard(
 }
 
 #[cfg(not(feature = "web"))]
-fn dashboard(_: &mut SinkSet, _: &Common, _: Option<&ControlClient>) -> io::Result<Vec<String>> {
+fn dashboard(
+    _: &mut SinkSet,
+    _: &CommonArgs,
+    _: Option<&ControlClient>,
+) -> io::Result<Vec<String>> {
     Ok(Vec::new())
 }
 
@@ -237,8 +246,8 @@ pub(super) fn add_exports(
 /// the same.
 fn control(
     levers: ControlHandles,
-    common: &Common,
-    screen: &Screen,
+    common: &CommonArgs,
+    screen: &ScreenHandle,
     remote: Option<&ControlClient>,
 ) -> ControlGuards {
     let mut kept = ControlGuards::new();
@@ -258,7 +267,7 @@ fn control(
 
 /// The summary, with `kept` at its end if there is no file, or the document, unless something else
 /// takes standard output.
-fn print(report: &Report, output: &Output, paths: &[PathBuf], kept: &str) -> io::Result<()> {
+fn print(report: &Report, output: &OutputArgs, paths: &[PathBuf], kept: &str) -> io::Result<()> {
     if output.report.iter().any(ExportTarget::takes_output) {
         return Ok(());
     }

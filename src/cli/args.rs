@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use super::limits::{self, Limits};
+use super::limits::{self, UserLimits};
 use super::output::fail;
 use crate::exit::ExitStatus;
 use crate::scenario::ScenarioOverrides;
@@ -20,7 +20,7 @@ use crate::verdict::Threshold;
 
 /// What `run` and `hit` both understand.
 #[derive(Debug, Args)]
-pub(super) struct Common {
+pub(super) struct CommonArgs {
     /// A rule to judge by, e.g. 'response.p95 < 250ms'; may be given more than once
     #[arg(long, value_name = "RULE", value_parser = rule, help_heading = "Judging")]
     pub(super) threshold: Vec<String>,
@@ -38,8 +38,8 @@ pub(super) struct Common {
     #[arg(long, help_heading = "Output")]
     pub(super) force: bool,
     /// What is shown while it runs: auto is tui on a terminal, bar on a simple one, plain elsewhere
-    #[arg(long, value_enum, default_value_t = Ui::Auto, help_heading = "Output")]
-    pub(super) ui: Ui,
+    #[arg(long, value_enum, default_value_t = UiKind::Auto, help_heading = "Output")]
+    pub(super) ui: UiKind,
     /// Record a metric of the target during the run: `pid PID`, or `prometheus URL QUERY`, e.g.
     /// prometheus http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; repeatable
     // Its words come as one: `spellings` joins them.
@@ -57,12 +57,12 @@ pub(super) struct Common {
     #[arg(long, help_heading = "Output")]
     pub(super) no_control: bool,
     #[command(flatten)]
-    pub(super) output: Output,
+    pub(super) output: OutputArgs,
 }
 
 /// What a finished run is shown as.
 #[derive(Debug, Args)]
-pub(super) struct Output {
+pub(super) struct OutputArgs {
     /// The report in another form beside the folder's, by its ending (.html .json .csv .xml .md
     /// .svg) or as FORM:FILE, e.g. junit.xml, markdown:-, github; may be given more than once
     #[arg(long, value_name = "[FORM:]FILE", help_heading = "Output")]
@@ -78,7 +78,7 @@ pub(super) struct Output {
     pub(super) verbose: bool,
 }
 
-impl Output {
+impl OutputArgs {
     /// Whether each form has a place of its own. Two that would share one are told, and files of
     /// an earlier run replaced; `scenario` is what was to be carried out.
     pub(super) fn has_a_place_each(&self, scenario: &str) -> Result<(), ExitStatus> {
@@ -110,7 +110,7 @@ impl Output {
 
 /// What `run`, `plan` and `check` lay over a scenario before they read it.
 #[derive(Debug, Args)]
-pub(super) struct Changes {
+pub(super) struct OverlayArgs {
     /// Which of the scenario's environments is laid over it, e.g. staging
     #[arg(short, long, value_name = "NAME", help_heading = "Scenario")]
     pub(super) environment: Option<String>,
@@ -124,7 +124,7 @@ pub(super) struct Changes {
 
 /// What `run` and `plan` change of a scenario's loads.
 #[derive(Debug, Args)]
-pub(super) struct Load {
+pub(super) struct LoadArgs {
     /// So many users, in the only closed workload or the one named, e.g. 200 or shoppers=200
     #[arg(long, value_name = "[W=]N", help_heading = "Load",
         value_parser = |text: &str| named(text, count))]
@@ -139,7 +139,11 @@ pub(super) struct Load {
 }
 
 /// What the command line changes of a scenario, as `scenario` wants it.
-pub(super) fn overrides(changes: &Changes, load: &Load, limits: &Limits) -> ScenarioOverrides {
+pub(super) fn overrides(
+    changes: &OverlayArgs,
+    load: &LoadArgs,
+    limits: &UserLimits,
+) -> ScenarioOverrides {
     ScenarioOverrides {
         environment: changes.environment.clone(),
         set: changes.set.clone(),
@@ -155,7 +159,7 @@ pub(super) fn overrides(changes: &Changes, load: &Load, limits: &Limits) -> Scen
 
 /// What is shown while a run goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Ui {
+pub(super) enum UiKind {
     /// What suits the place.
     Auto,
     /// The dashboard: all of the run on one screen, with keys that control it.
