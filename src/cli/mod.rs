@@ -53,11 +53,11 @@ Exit codes: 0 pass, 1 the run could not be done, 2 usage, 3 scenario, 4 threshol
 SIGQUIT, SIGTERM.")]
 struct Cli {
     #[command(subcommand)]
-    command: Subcommand,
+    command: CliCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Subcommand {
+enum CliCommand {
     /// Run a scenario.
     Run(run::Args),
     /// Load one URL, without a scenario.
@@ -126,16 +126,16 @@ pub fn main() -> ExitStatus {
         remark(&format!("note: {note}\n"));
     }
     match words.command {
-        Subcommand::Run(args) => run::run(&args),
-        Subcommand::Hit(args) => hit::run(&args),
-        Subcommand::Check(args) => check::run(&args),
-        Subcommand::Plan(args) => plan::run(&args),
-        Subcommand::Report(args) => report::run(&args),
-        Subcommand::Control(args) => control::run(&args),
-        Subcommand::Doctor(args) => doctor::run(&args),
-        Subcommand::Target(args) => target::run(args),
-        Subcommand::Schema { of } => schema(of),
-        Subcommand::Completions { shell } => completions(shell),
+        CliCommand::Run(args) => run::run(&args),
+        CliCommand::Hit(args) => hit::run(&args),
+        CliCommand::Check(args) => check::run(&args),
+        CliCommand::Plan(args) => plan::run(&args),
+        CliCommand::Report(args) => report::run(&args),
+        CliCommand::Control(args) => control::run(&args),
+        CliCommand::Doctor(args) => doctor::run(&args),
+        CliCommand::Target(args) => target::run(args),
+        CliCommand::Schema { of } => schema(of),
+        CliCommand::Completions { shell } => completions(shell),
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> ExitStatus {
     let overrides = ScenarioOverrides {
         seed: args.seed,
-        ..words::overrides(&args.changes, &args.load, &args.limits)
+        ..args::overrides(&args.changes, &args.load, &args.limits)
     };
     let plan = match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {

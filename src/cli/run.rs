@@ -35,7 +35,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     let overrides = ScenarioOverrides {
         seed: args.common.seed,
         thresholds: args.common.threshold.clone(),
-        ..words::overrides(&args.changes, &args.load, &args.limits)
+        ..args::overrides(&args.changes, &args.load, &args.limits)
     };
     match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {

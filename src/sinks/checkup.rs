@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::ansi::{DIM, GOOD, WARN, ansi, plain};
+use super::ansi::{DIM, GOOD, WARN, paint, plain};
 use super::summary::label;
 use crate::host::Finding;
 

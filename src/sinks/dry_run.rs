@@ -7,7 +7,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::ansi::{BAD, BOLD, DIM, GOOD, ansi, plain};
+use super::ansi::{BAD, BOLD, DIM, GOOD, paint, plain};
 use crate::event::{DryRunTrace, TraceEvent, TracedCall};
 use crate::exit::ExitStatus;
 use crate::stats::outcome;

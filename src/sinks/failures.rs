@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::ansi::{BAD, DIM, ansi, plain};
+use super::ansi::{BAD, DIM, paint, plain};
 use super::summary::heading;
 use crate::event::Report;
 use crate::stats::exemplar::{Exemplar, FailureMode};

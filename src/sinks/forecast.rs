@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, ansi, plain};
+use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::summary::{heading, label};
 use super::table::{Align, TextTable};
 use crate::plan::Plan;

@@ -5,7 +5,7 @@
 
 use std::fmt::Write;
 
-use super::ansi::{BAD, BOLD, DIM, ansi};
+use super::ansi::{BAD, BOLD, DIM, paint};
 use crate::stats::{Calls, Latency, Untimed};
 use crate::units::{show_count, show_us};
 

@@ -3,7 +3,7 @@
 //! `summary` renders it.
 //! Invariant: a row per series of the plan, also for those that were never called.
 
-use super::ansi::{BAD, BOLD, DIM, ansi, plain};
+use super::ansi::{BAD, BOLD, DIM, paint, plain};
 use super::summary::{heading, label};
 use super::table::{Align, TextTable};
 use crate::event::Report;

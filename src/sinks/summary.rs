@@ -7,7 +7,7 @@
 use std::fmt::Write;
 use std::path::PathBuf;
 
-use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, ansi, plain};
+use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::steps::quantile;
 use super::table::{Align, TextTable};
 use super::threshold_text;

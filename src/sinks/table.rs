@@ -2,7 +2,7 @@
 //!
 //! Invariant: a cell is as wide as it looks, not as long as its escape codes make it.
 
-use super::ansi::{DIM, ansi, width};
+use super::ansi::{DIM, paint, width};
 
 /// Where a cell's text stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
