@@ -3,8 +3,8 @@
 //! Run with `cargo bench --bench render`. The buffer is reused, as the engine does.
 
 use divan::{Bencher, black_box};
-use manada::plan::template::{Encoding, MAX_ITERATION_WORK, RenderScope, Template, Value};
 use manada::seed::{Seed, Stream};
+use manada::template::{Encoding, MAX_ITERATION_WORK, RenderScope, Template, Value};
 
 const HEAD: &str = " HTTP/1.1\r\nHost: shop.example:8080\r\nUser-Agent: manada/0.1.0\r\n\
                     Accept: */*\r\nContent-Type: application/json\r\nContent-Length: 57\r\n\r\n";

@@ -3,34 +3,39 @@
 //! The modules, floor by floor; ARCHITECTURE.md says why.
 //! Invariant: a module imports only from floors below its own (`tests/tidy.rs` proves it).
 
-// 0: numbers, time, randomness, this machine, endings, what may be shown
+// 0: numbers, time, randomness, this machine, exit statuses, redaction
 pub mod clock;
 pub mod exit;
 mod foreign;
 pub mod host;
-mod near;
 pub mod printable;
 pub mod redact;
 pub mod seed;
+mod suggest;
 pub mod units;
 // 1: what was measured; load curves, distributions, queues
 pub mod curve;
 pub mod stats;
-// 2: what "good" means
+// 2: rules over results; text templates
+pub mod template;
 pub mod verdict;
-// 3: what was asked
+// 3: checks and captures of responses
+pub mod extract;
+// 4: a valid run
 pub mod plan;
-// 4: laws of time; the edge to the target; what a run and its audience say to each other
+// 5: pure policies of time and resilience, forecasts; the wire; the events of a run
 pub mod event;
+pub mod forecast;
 pub mod pace;
 pub mod resilience;
-pub mod scenario;
 pub mod wire;
-// 5: drive, show, the built-in target
+// 6: the language
+pub mod scenario;
+// 7: load generation, reports, the built-in target
 pub mod engine;
 pub mod sinks;
-pub mod target;
-// 6: one run
+pub mod testserver;
+// 9: one run
 pub mod run;
-// 8: words to calls
+// 11: the command line
 pub mod cli;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use manada::curve::Distribution;
 use manada::plan::service::Builtin;
 use manada::seed::Seed;
-use manada::target::process::TestServerProcess;
+use manada::testserver::process::TestServerProcess;
 
 const MANADA: &str = env!("CARGO_BIN_EXE_manada");
 

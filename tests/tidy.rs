@@ -9,13 +9,16 @@ use std::path::{Path, PathBuf};
 use manada::exit::ExitStatus;
 
 /// Which module stands on which floor; it may name only modules on lower ones.
-const FLOORS: [&[&str]; 9] = [
-    &["units", "clock", "seed", "host", "exit", "redact", "printable", "near", "foreign"],
+const FLOORS: [&[&str]; 12] = [
+    &["units", "clock", "seed", "host", "exit", "redact", "printable", "suggest", "foreign"],
     &["stats", "curve", "store"],
-    &["verdict"],
+    &["verdict", "template"],
+    &["extract"],
     &["plan"],
-    &["pace", "guard", "wire", "scenario", "event"],
-    &["engine", "sinks", "target"],
+    &["pace", "resilience", "wire", "event", "forecast"],
+    &["scenario"],
+    &["engine", "report", "testserver"],
+    &["sinks", "control"],
     &["run"],
     &["fleet"],
     &["cli"],
@@ -25,8 +28,16 @@ const FLOORS: [&[&str]; 9] = [
 const OWNED: [(&str, &[&str], &str); 6] = [
     ("clap", &["cli"], "only the command line knows clap"),
     ("serde_saphyr", &["scenario"], "only `scenario` knows YAML"),
-    ("TcpStream", &["wire", "target", "sinks"], "only `wire`, target and dashboard have sockets"),
-    ("TcpListener", &["target", "wire", "sinks"], "only `wire`, target and dashboard have sockets"),
+    (
+        "TcpStream",
+        &["wire", "testserver", "sinks"],
+        "only `wire`, the test server and the dashboard have sockets",
+    ),
+    (
+        "TcpListener",
+        &["wire", "testserver", "sinks"],
+        "only `wire`, the test server and the dashboard have sockets",
+    ),
     ("Instant::now", &["clock"], "read time through `clock::now`"),
     ("SystemTime::now", &["clock"], "read the wall clock through `clock::wall`"),
 ];

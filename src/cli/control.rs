@@ -13,7 +13,7 @@ use super::runs::{self, RegisteredRun};
 use crate::event::ControlCommand;
 use crate::event::control::MAX_LINE;
 use crate::exit::ExitStatus;
-use crate::near::nearest;
+use crate::suggest::nearest;
 
 /// How long a run may take to answer; its dispatcher may be writing files.
 const PATIENCE: Duration = Duration::from_secs(10);

@@ -16,8 +16,8 @@ use crate::curve::Distribution;
 use crate::exit::ExitStatus;
 use crate::host;
 use crate::seed::Seed;
-use crate::target::process::LISTENING;
-use crate::target::{self, FaultShare, ServerStall, TestServerConfig};
+use crate::testserver::process::LISTENING;
+use crate::testserver::{self, FaultShare, ServerStall, TestServerConfig};
 
 /// The words of `manada target`.
 #[derive(Debug, clap::Args)]
@@ -84,7 +84,7 @@ pub(crate) fn run(args: Args) -> ExitStatus {
 
 fn serve(args: Args) -> io::Result<()> {
     host::raise_descriptors();
-    let listener = target::bind(args.listen)
+    let listener = testserver::bind(args.listen)
         .map_err(|error| io::Error::other(format!("cannot listen on {}: {error}", args.listen)))?;
     let address = listener.local_addr()?;
     let config = TestServerConfig {
@@ -101,7 +101,7 @@ fn serve(args: Args) -> io::Result<()> {
         let told = told_to_end(args.until_stdin_closes)?;
         let mut out = anstream::stdout();
         writeln!(out, "{LISTENING}{address}").and_then(|()| out.flush())?;
-        target::serve(listener, config, told).await
+        testserver::serve(listener, config, told).await
     })?
 }
 

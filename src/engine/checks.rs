@@ -8,7 +8,7 @@ use super::prepared::PreparedCall;
 use super::redirect;
 use super::shard::Shard;
 use super::user::User;
-use crate::plan::extract::{self, BodyView, CheckPart, ResponseView};
+use crate::extract::{self, BodyView, CheckPart, ResponseView};
 use crate::plan::{Call, OnFail};
 use crate::stats::delta::Halt;
 use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
@@ -75,15 +75,20 @@ pub(super) fn judge(
     let answer = ResponseView { cookies: &cookies, ..answer(status, exchange, kept) };
     let step = user.step(call.series);
     let (mut failed, mut first) = (FailedChecks::NONE, None);
-    let applied =
-        extract::apply(call, answer, &mut user.variables, &mut user.rng, |part, passed| {
+    let applied = extract::apply(
+        call.response_rules(),
+        answer,
+        &mut user.variables,
+        &mut user.rng,
+        |part, passed| {
             let place = place(call, part);
             shard.recorder.borrow_mut().check(step, intended_ns, prepared.check_ids[place], passed);
             if !passed {
                 failed.add(place);
                 first.get_or_insert(place);
             }
-        });
+        },
+    );
     // Beside the failed checks: why they failed.
     let undecodable = undecodable(call, kept);
     let why = undecodable.or(applied.too_complex.then_some(FailureKind::TooComplex));

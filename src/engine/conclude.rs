@@ -10,10 +10,10 @@ use super::prepared::PreparedCall;
 use super::shard::Shard;
 use super::user::User;
 use crate::clock::Time;
-use crate::plan::template::RenderError;
 use crate::stats::{
     AttemptOutcome, AttemptPhase, BlockCause, CallResult, Exchange, FailureKind, Sample,
 };
+use crate::template::RenderError;
 use crate::wire::ResponseCapture;
 
 /// What a call's policy cost it.

@@ -4,9 +4,9 @@
 //! Invariant: each is counted where its call is, and what can never become right stops the run.
 
 use super::shard::Shard;
-use crate::plan::template::RenderError;
 use crate::stats::delta::Halt;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};
+use crate::template::RenderError;
 
 /// The longest text kept of an expression that failed, bytes.
 const MAX_TEXT: usize = 300;

@@ -15,9 +15,9 @@ use super::{parallel, rendezvous};
 use crate::clock::{self, Time};
 use crate::curve::Distribution;
 use crate::plan::flow::{MAX_ROUNDS, Step};
-use crate::plan::template::{MAX_ITERATION_WORK, RenderError};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{CallResult, GeneratorError};
+use crate::template::{MAX_ITERATION_WORK, RenderError};
 
 /// So many steps in a row that take no time, and other users get a turn.
 const STEPS_IN_A_ROW: u32 = 1_000;

@@ -7,8 +7,8 @@ use minijinja::value::ValueKind;
 
 use super::shard::Shard;
 use super::user::User;
-use crate::plan::template::Value;
 use crate::redact::Redactor;
+use crate::template::Value;
 
 /// The most values that are looked at in a user's variables: a row may be wide.
 const MAX_LOOKED: usize = 1_000;

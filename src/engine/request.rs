@@ -5,9 +5,9 @@
 
 use std::sync::Arc;
 
-use crate::plan::template::{RenderError, RenderScope, Template, Value};
 use crate::plan::transport::{Auth, Proxy, ProxyKind, base64};
 use crate::plan::{Address, Call, RequestBody, Safety, Service};
+use crate::template::{RenderError, RenderScope, Template, Value};
 
 /// What names us to the target.
 const USER_AGENT: &str = concat!("manada/", env!("CARGO_PKG_VERSION"));

@@ -7,9 +7,9 @@ use super::shard::Shard;
 use super::user::{User, UserIdentity};
 use crate::plan::data::AtEnd;
 use crate::plan::load::LoadBound;
-use crate::plan::template::RenderError;
 use crate::plan::{Load, data};
 use crate::stats::delta::Halt;
+use crate::template::RenderError;
 
 /// A row that was to be taken is not there; the user stops.
 #[derive(Clone, Copy, Debug)]

@@ -25,10 +25,10 @@ use crate::event::{Order, ShardCommand};
 use crate::host;
 use crate::plan::data::{Ranks, RowClaim};
 use crate::plan::slots::Segment;
-use crate::plan::template::Value;
 use crate::plan::{Address, Load, Plan, Workload};
 use crate::stats::stall::TICK_NS;
 use crate::stats::{Delta, Gauges, Recorder};
+use crate::template::Value;
 use crate::units::nanos;
 use crate::wire::Wire;
 

@@ -14,7 +14,7 @@ use super::request::split_line;
 use super::shard::Shard;
 use super::user::User;
 use crate::event::{MAX_TRACE_EVENTS, TraceEvent, TracedCall};
-use crate::plan::extract::{Check, CheckCondition, ParsedResponse};
+use crate::extract::{Check, CheckCondition, ParsedResponse};
 use crate::plan::flow::Choice;
 use crate::redact::{MASK, Redactor};
 use crate::stats::{AttemptOutcome, CallResult, Exchange, outcome};

@@ -9,7 +9,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::sync::oneshot;
 
 use super::BreakerSwitch;
-use crate::near::nearest;
+use crate::suggest::nearest;
 use crate::units::{Rate, parse_rate, parse_share};
 
 /// What somebody wants. A workload that is not named means all that it fits.

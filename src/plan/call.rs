@@ -5,10 +5,10 @@
 
 use std::time::Duration;
 
-use super::extract::{Capture, CaptureSource, Check};
 use super::policy::Priority;
-use super::template::Template;
 use crate::curve::Distribution;
+use crate::extract::{Capture, CaptureSource, Check, ResponseRules};
+use crate::template::Template;
 
 /// A request step.
 #[derive(Clone, Debug)]
@@ -84,6 +84,12 @@ pub enum RequestBody {
 }
 
 impl Call {
+    /// What is looked for in its response.
+    pub fn response_rules(&self) -> ResponseRules<'_> {
+        let Self { expects, checks, captures, .. } = self;
+        ResponseRules { expects, checks, captures }
+    }
+
     /// How many bytes of body are accepted where nothing is said: 64 MiB.
     pub const MAX_BODY: u64 = 64 << 20;
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use super::call::Call;
 use super::data::Feed;
-use super::template::{Template, Typed};
 use super::transport::LinkProfile;
 use crate::curve::Distribution;
+use crate::template::{Template, Typed};
 
 /// A kind of user.
 #[derive(Clone, Debug)]

@@ -7,9 +7,7 @@ pub mod address_scope;
 pub mod call;
 pub mod data;
 pub mod endpoint_pattern;
-pub mod extract;
 pub mod flow;
-pub mod forecast;
 pub mod load;
 pub mod load_override;
 pub mod manifest;
@@ -19,7 +17,6 @@ mod reads;
 pub mod safety;
 pub mod service;
 pub mod slots;
-pub mod template;
 pub mod transport;
 
 use std::sync::Arc;

@@ -6,9 +6,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::template::Template;
 use super::transport::TransportConfig;
 use crate::curve::Distribution;
+use crate::template::Template;
 
 /// A target by name.
 #[derive(Clone, Debug)]

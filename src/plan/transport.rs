@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use super::template::Template;
+use crate::template::Template;
 
 /// How a service is reached.
 #[derive(Clone, Debug, Default)]

@@ -10,10 +10,10 @@ use crate::event::control::{KEYS, MAX_PERMILLE};
 use crate::event::{
     BreakerSwitch, ControlCommand, DeltaSource, Order, ScheduleChange, ShardCommand,
 };
-use crate::near::nearest;
 use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::BreakerName;
 use crate::plan::{Load, LoadBound, LoadOverride, Plan, Workload};
+use crate::suggest::nearest;
 use crate::units::{Rate, nanos};
 
 /// A change of what is asked holds so long after it was asked for: every shard knows of it by then.

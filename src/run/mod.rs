@@ -39,12 +39,12 @@ use crate::engine::{self, Variables, tier};
 use crate::event::control::MAX_PENDING;
 use crate::event::{ControlRequest, GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::exit::ExitStatus;
+use crate::forecast::{self, MachineLimits};
 use crate::host;
-use crate::plan::forecast::{self, MachineLimits};
 use crate::plan::{Address, Archetype, Load, Plan, ServiceTarget};
 use crate::sinks::SinkSet;
 use crate::stats::delta::Halt;
-use crate::target::process::TestServerProcess;
+use crate::testserver::process::TestServerProcess;
 use crate::units::{show_bytes, show_count};
 use crate::wire::{self, Wire};
 

@@ -14,8 +14,8 @@ use super::node::{Node, NodeKey, NodeKind};
 use super::tags;
 use super::{columns, control, data, law, network};
 use crate::plan::flow::{DataDraw, Session};
-use crate::plan::template::RESERVED;
 use crate::plan::{Archetype, Safety};
+use crate::template::RESERVED;
 
 /// The most variables an archetype may have: each of its users holds them all.
 const MAX_VARIABLES: usize = 1_000;

@@ -13,7 +13,7 @@ use super::node::{Node, NodeKey, NodeKind};
 use super::step::Headers;
 use super::texts;
 use crate::plan::RequestBody;
-use crate::plan::template::{Builder, Encoding, Template};
+use crate::template::{Builder, Encoding, Template};
 
 /// The largest file sent as a body: each shard holds it.
 const MAX_FILE: u64 = 64 << 20;

@@ -9,8 +9,8 @@ use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKey, NodeKind};
 #[cfg(feature = "css")]
-use crate::plan::extract::CssSelector;
-use crate::plan::extract::{BoundedPath, Capture, CaptureSource, MatchPick};
+use crate::extract::CssSelector;
+use crate::extract::{BoundedPath, Capture, CaptureSource, MatchPick};
 
 /// The longest CSS selector; its parser takes stack for each of its brackets.
 #[cfg(feature = "css")]

@@ -11,7 +11,8 @@ use super::capture::{parse_path, regex};
 use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKey, NodeKind};
-use crate::plan::extract::{Check, CheckCondition, CheckedTime, TextCondition, exact};
+use crate::extract::{Check, CheckCondition, CheckedTime, TextCondition};
+use crate::template::exact_json as exact;
 use crate::units;
 use crate::verdict::Comparison;
 

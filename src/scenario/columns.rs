@@ -8,7 +8,7 @@ use super::diagnostics::{Diagnostics, nearest};
 use super::node::{Node, NodeKind};
 use super::texts;
 use crate::plan::flow::DataDraw;
-use crate::plan::template::{Encoding, Template};
+use crate::template::{Encoding, Template};
 
 /// The most columns that a message names.
 const SHOWN: usize = 12;

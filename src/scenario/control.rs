@@ -9,7 +9,7 @@ use super::flow::{Assembly, STEPS, value_of};
 use super::node::{Node, NodeKind};
 use super::{law, texts};
 use crate::plan::flow::{Branch, Choice, MAX_ROUNDS, Parallel, Rendezvous, Step};
-use crate::plan::template::{Encoding, Typed};
+use crate::template::{Encoding, Typed};
 
 /// The rounds of a `while` where nothing is said.
 const WHILE_ROUNDS: u64 = 1_000;

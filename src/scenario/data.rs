@@ -11,8 +11,8 @@ use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
 use super::node::{Node, NodeKey, NodeKind};
 use crate::plan::data::{AtEnd, Feed, Format, RowPick, Rows, RowsError};
-use crate::plan::extract::to_value;
 use crate::plan::flow::DataDraw;
+use crate::template::exact_json::to_value;
 
 const EXPECTED: &str = "a map of feeds, such as `account: { csv: accounts.csv, pick: unique }`";
 

@@ -12,10 +12,10 @@ use annotate_snippets::{
 };
 
 use super::files::ReadableFolders;
-pub(crate) use crate::near::nearest;
 use crate::plan::SourceFile;
 use crate::printable::printable;
 use crate::redact::{self, MASK, Redactor, SensitiveNames};
+pub(crate) use crate::suggest::nearest;
 
 /// The most mistakes kept; the rest is counted.
 const MAX_MISTAKES: usize = 100;

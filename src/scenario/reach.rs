@@ -12,11 +12,11 @@ use super::fields::{self, Fields, wrong};
 use super::library;
 use super::node::{Node, NodeKind};
 use super::{pem, reach_text, texts};
-use crate::plan::template::{Builder, Encoding, Template};
 use crate::plan::transport::{
     AddressFamily, AddressOrder, Auth, ClientIdentity, DnsConfig, DnsTtl, HttpVersion, Proxy,
     TlsConfig, TransportConfig,
 };
+use crate::template::{Builder, Encoding, Template};
 
 /// The most local addresses a service may go out from.
 const MAX_SOURCES: usize = 1_024;

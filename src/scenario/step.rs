@@ -10,8 +10,8 @@ use super::node::{Node, NodeKey, NodeKind};
 use super::tags::{self, Tags};
 use super::{body, capture, check, control, header, include, law, service, texts};
 use crate::plan::policy::Priority;
-use crate::plan::template::Encoding;
 use crate::plan::{Call, OnFail, RequestTemplate};
+use crate::template::Encoding;
 
 /// The methods by their key.
 pub(super) const METHODS: [(&str, &str); 7] = [
@@ -195,7 +195,7 @@ fn path(
     review: &mut Diagnostics,
     node: &Node,
     setting: &FlowContext<'_>,
-) -> Option<crate::plan::template::Template> {
+) -> Option<crate::template::Template> {
     let template = texts::template(review, node, Encoding::Url, setting.names, PATH)?;
     let text = fields::scalar(node)?;
     if text.starts_with('/') || text.starts_with("{{") {
@@ -234,7 +234,7 @@ fn named(review: &mut Diagnostics, node: &Node, setting: &FlowContext<'_>) -> Op
     None
 }
 
-pub(super) type Headers = Vec<(String, crate::plan::template::Template)>;
+pub(super) type Headers = Vec<(String, crate::template::Template)>;
 
 fn headers(review: &mut Diagnostics, node: &Node, setting: &FlowContext<'_>) -> Headers {
     let expected = "a map of headers, such as `{ accept: application/json }`";

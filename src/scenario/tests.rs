@@ -107,7 +107,7 @@ workloads:
     assert_eq!(names, expect);
     let RequestBody::Template(body) = &calls[1].request.body else { panic!("a template") };
     assert_eq!(
-        render(body, &plan, crate::plan::template::Value::from(7)),
+        render(body, &plan, crate::template::Value::from(7)),
         r#"{"id":7,"n":1.10,"ok":true,"none":null,"s":"5","t":"x7","l":[1,2]}"#
     );
     let RequestBody::Bytes(form) = &calls[2].request.body else { panic!("static") };
@@ -118,20 +118,20 @@ workloads:
 }
 
 fn render(
-    template: &crate::plan::template::Template,
+    template: &crate::template::Template,
     plan: &Plan,
-    value: crate::plan::template::Value,
+    value: crate::template::Value,
 ) -> String {
     let mut rng = plan.seed.rng(crate::seed::Stream::Content, 0, 0);
     let variables = vec![Some(value); plan.archetypes[0].variables.len()];
-    let mut scope = crate::plan::template::RenderScope {
+    let mut scope = crate::template::RenderScope {
         variables: &variables,
         names: &plan.archetypes[0].variables,
         rng: &mut rng,
         user: 1,
         iteration: 0,
         now_ms: 0,
-        work: &mut crate::plan::template::MAX_ITERATION_WORK.clone(),
+        work: &mut crate::template::MAX_ITERATION_WORK.clone(),
         run_id: "1-1",
         request: None,
         from_responses: &[],

@@ -6,9 +6,7 @@
 use super::diagnostics::{Diagnostics, SourceSpan};
 use super::fields::{scalar, wrong};
 use super::node::{Node, NodeKind};
-use crate::plan::template::{
-    Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template, Typed,
-};
+use crate::template::{Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template, Typed};
 
 /// How deep a JSON body may be nested; the YAML budget stops earlier.
 const MAX_DEPTH: usize = 100;

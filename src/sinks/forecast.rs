@@ -8,9 +8,9 @@ use std::fmt::Write;
 use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
 use super::summary::{heading, label};
 use super::table::{Align, TextTable};
+use crate::forecast::needs::OWN_DESCRIPTORS;
+use crate::forecast::{Basis, Forecast, MachineLimits, MachineShortage, WorkloadForecast};
 use crate::plan::Plan;
-use crate::plan::forecast::needs::OWN_DESCRIPTORS;
-use crate::plan::forecast::{Basis, Forecast, MachineLimits, MachineShortage, WorkloadForecast};
 use crate::units::{show_bytes, show_count, show_duration, show_rate, show_us};
 
 /// What is shown beside the forecast itself.

@@ -6,9 +6,9 @@
 use serde_json::{Value, json};
 
 use super::forecast::ForecastContext;
+use crate::forecast::needs::PortNeed;
+use crate::forecast::{Basis, MachineNeeds, SeriesForecast, WorkloadForecast};
 use crate::host::Finding;
-use crate::plan::forecast::needs::PortNeed;
-use crate::plan::forecast::{Basis, MachineNeeds, SeriesForecast, WorkloadForecast};
 
 /// The document of `plan --json`.
 pub fn document(outlook: &ForecastContext<'_>) -> Value {

@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::threshold::RuleError;
 use crate::foreign;
-use crate::near::nearest;
+use crate::suggest::nearest;
 use crate::units::{parse_duration, parse_rate, parse_share, parse_size};
 
 /// What a rule looks at.

@@ -5,7 +5,7 @@
 
 use super::metric::{Metric, short};
 use super::threshold::RuleError;
-use crate::near::nearest;
+use crate::suggest::nearest;
 
 /// The selectors of a rule; none: everything.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::cookie_date;
 use crate::clock::{self, Time};
-use crate::plan::extract::text_of;
+use crate::extract::text_of;
 
 /// The most cookies of one user.
 pub const MAX_COOKIES: usize = 300;

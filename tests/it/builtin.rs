@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use manada::target::process::LISTENING;
+use manada::testserver::process::LISTENING;
 use rustix::process::Signal;
 use serde_json::Value;
 

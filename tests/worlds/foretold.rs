@@ -3,8 +3,8 @@
 //! `worlds.rs` asks for each world that says how its target may be summed up.
 
 use manada::event::Report;
+use manada::forecast::{Assumptions, Basis, Forecast, SeriesForecast};
 use manada::plan::Plan;
-use manada::plan::forecast::{Assumptions, Basis, Forecast, SeriesForecast};
 use manada::units::{parse_duration, parse_share};
 use serde::Deserialize;
 

@@ -16,8 +16,8 @@ pub use claim::{RowClaim, ShortSource, claims, short_sources};
 pub use rank::Ranks;
 pub use rows::{Format, Rows, RowsError};
 
-use super::template::Value;
 use crate::seed::{Seed, Stream};
+use crate::template::Value;
 
 /// Rows and the rule by which they are dealt.
 #[derive(Clone, Debug)]

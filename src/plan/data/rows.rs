@@ -11,8 +11,8 @@ use std::path::Path;
 
 use serde_json::Value as Json;
 
-use crate::plan::extract::{exact, to_value};
-use crate::plan::template::Value;
+use crate::template::Value;
+use crate::template::exact_json::{self as exact, to_value};
 
 /// Files up to this size are held in memory: 32 MiB.
 const IN_MEMORY: u64 = 32 << 20;

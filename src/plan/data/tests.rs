@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use super::*;
-use crate::plan::template::Value;
+use crate::template::Value;
 
 fn feed(rows: u64, pick: RowPick, at_end: AtEnd) -> Feed {
     let rows = (0..rows).map(|row| Value::from_pairs([("n", row)])).collect();

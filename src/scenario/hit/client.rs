@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use super::super::diagnostics::Diagnostics;
 use super::super::{fields, header, pem, reach_text};
 use crate::plan::Address;
-use crate::plan::template::Template;
 use crate::plan::transport::{Auth, HttpVersion, TlsConfig, TransportConfig};
+use crate::template::Template;
 
 /// The largest file of certificates or keys that is read.
 const MAX_PEM: u64 = 16 << 20;

@@ -18,12 +18,12 @@ use crate::curve::Curve;
 use crate::plan::flow::Choice;
 use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
 use crate::plan::policy::{PoolPolicy, PoolStrategy};
-use crate::plan::template::Template;
 use crate::plan::{
     Address, Archetype, Call, EndpointPattern, Load, OnFail, Plan, Policies, RequestBody,
     RequestTemplate, Series, Service, ServiceTarget, Step, Workload,
 };
 use crate::seed::Seed;
+use crate::template::Template;
 use crate::units::{Rate, nanos};
 pub use client::HitClient;
 use urls::{HitTarget, HitTargets};

@@ -5,7 +5,7 @@
 use super::super::diagnostics::Diagnostics;
 use super::super::{fields, service};
 use crate::plan::Address;
-use crate::plan::template::{Encoding, Template};
+use crate::template::{Encoding, Template};
 
 /// The most different URLs of one hit: each is prepared once per shard, and a draw passes over all
 /// of them.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::forecast::needs::{MachineLimits, needs, refuse};
+use crate::forecast::needs::{MachineLimits, needs, refuse};
 use crate::plan::policy::{
     BreakerPolicy, BreakerTrip, HedgeAfter, PoolPolicy, PoolStrategy, Priority,
 };

@@ -21,8 +21,8 @@ pub use not_carried_out::NotCarriedOut;
 use super::files::write_steps;
 use super::{Sink, json, page};
 use crate::event::{Report, RunEvent};
-use crate::near::nearest;
 use crate::redact;
+use crate::suggest::nearest;
 
 /// A form of report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -193,7 +193,7 @@ fn eliminate(mut rows: Vec<Vec<f64>>) -> Option<Vec<f64>> {
 mod tests {
     use super::*;
     use crate::plan::flow::Choice;
-    use crate::plan::template::Typed;
+    use crate::template::Typed;
 
     fn choose(ways: &[(f64, usize)]) -> Step {
         Step::Choose(Choice { ways: ways.to_vec() })

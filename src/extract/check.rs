@@ -7,7 +7,8 @@ use std::time::Duration;
 use regex::bytes::Regex;
 use serde_json::Value as Json;
 
-use super::{BoundedPath, ParsedResponse, exact};
+use super::{BoundedPath, ParsedResponse};
+use crate::template::exact_json as exact;
 use crate::units::show_us;
 use crate::verdict::Comparison;
 

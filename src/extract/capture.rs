@@ -8,9 +8,10 @@ use serde_json::Value as Json;
 
 #[cfg(feature = "css")]
 use super::CssSelector;
-use super::{BoundedPath, MAX_CAPTURE, MAX_SEARCHES, ParsedResponse, TooComplex, to_value};
-use crate::plan::template::Value;
+use super::{BoundedPath, MAX_CAPTURE, MAX_SEARCHES, ParsedResponse, TooComplex};
 use crate::seed::Rng;
+use crate::template::Value;
+use crate::template::exact_json::to_value;
 
 /// The most finds in one body that are looked at.
 const MAX_FINDS: usize = 10_000;

@@ -8,6 +8,7 @@ mod calendar;
 mod calls;
 mod codec;
 mod encode;
+pub mod exact_json;
 mod expression;
 mod filters;
 mod functions;

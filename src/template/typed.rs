@@ -3,7 +3,7 @@
 //! `scenario` compiles it, `engine` evaluates it for each step.
 //! Invariant: pure and bounded, as every template.
 
-use super::super::extract::{exact, to_value};
+use super::exact_json::{self as exact, to_value};
 use super::{
     Encoding, MAX_DEPTH, RenderError, RenderScope, Template, TemplateSlot, Value, parse, work,
 };

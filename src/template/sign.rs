@@ -259,7 +259,7 @@ mod tests {
     }
 
     /// An RSA key of 2,048 bits, made for this test.
-    const RSA: &str = include_str!("../../../tests/keys/rsa.pem");
+    const RSA: &str = include_str!("../../tests/keys/rsa.pem");
 
     #[test]
     fn rsa_signs_the_same_text_alike() {

@@ -1,4 +1,4 @@
-//! What is looked for in an answer: captures and checks.
+//! Checks and captures: conditions on a response, and values kept from it.
 //!
 //! `scenario` compiles them, the engine applies them to a kept answer with [`apply`].
 //! Invariant: an answer is hostile input: nothing here trusts its size, encoding or shape, and the
@@ -8,7 +8,6 @@ mod capture;
 mod check;
 #[cfg(feature = "css")]
 mod counted;
-pub mod exact;
 #[cfg(feature = "css")]
 mod page;
 mod path;
@@ -19,9 +18,8 @@ use std::time::Duration;
 
 use serde_json::Value as Json;
 
-use super::call::Call;
-use super::template::Value;
 use crate::seed::Rng;
+use crate::template::{Value, exact_json};
 
 pub use capture::{Capture, CaptureSource, MatchPick};
 pub use check::{Check, CheckCondition, CheckedTime, TextCondition};
@@ -105,11 +103,22 @@ pub enum CheckPart {
     Capture(usize),
 }
 
+/// What a call looks for in its response.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseRules<'a> {
+    /// Conditions without which the call has failed.
+    pub expects: &'a [Check],
+    /// Conditions that are counted.
+    pub checks: &'a [Check],
+    /// Values kept for later steps.
+    pub captures: &'a [Capture],
+}
+
 /// Looks at a complete answer: expects, then checks, then captures, each told to `each` with
 /// whether it held. When an expect did not hold the call failed, and its captures are left alone.
 /// A capture that finds nothing leaves its variable unset.
 pub fn apply(
-    call: &Call,
+    rules: ResponseRules<'_>,
     answer: ResponseView<'_>,
     variables: &mut [Option<Value>],
     rng: &mut Rng,
@@ -117,16 +126,16 @@ pub fn apply(
 ) -> Evaluation {
     let reading = ParsedResponse::new(answer);
     let mut as_expected = true;
-    for (index, check) in call.expects.iter().enumerate() {
+    for (index, check) in rules.expects.iter().enumerate() {
         let held = check.holds(&reading);
         as_expected &= held;
         each(CheckPart::Expect(index), held);
     }
-    for (index, check) in call.checks.iter().enumerate() {
+    for (index, check) in rules.checks.iter().enumerate() {
         each(CheckPart::Check(index), check.holds(&reading));
     }
     if as_expected {
-        for (index, capture) in call.captures.iter().enumerate() {
+        for (index, capture) in rules.captures.iter().enumerate() {
             let found = capture.find(&reading, rng);
             each(CheckPart::Capture(index), found.is_some());
             if let Some(variable) = variables.get_mut(capture.variable) {
@@ -166,7 +175,7 @@ impl<'a> ParsedResponse<'a> {
         let parse = || {
             let body = self.text()?;
             self.within(few_values(body))?;
-            exact::parse(body).ok()
+            exact_json::parse(body).ok()
         };
         self.json.get_or_init(parse).as_ref()
     }
@@ -239,24 +248,6 @@ fn few_values(body: &[u8]) -> Result<(), TooComplex> {
         }
     }
     if values > MAX_JSON { Err(TooComplex) } else { Ok(()) }
-}
-
-/// A JSON value as a template sees it; every type keeps its own.
-pub fn to_value(node: &Json) -> Value {
-    match node {
-        Json::Null => Value::from(()),
-        Json::Bool(truth) => Value::from(*truth),
-        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
-            (Some(integer), _) => Value::from(integer),
-            (None, Some(integer)) => Value::from(integer),
-            (None, None) => Value::from(number.as_f64()),
-        },
-        Json::String(text) => exact::text(text),
-        Json::Array(items) => items.iter().map(to_value).collect::<Vec<_>>().into(),
-        Json::Object(map) => {
-            Value::from_pairs(map.iter().map(|(key, item)| (key.as_str(), to_value(item))))
-        }
-    }
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
-use crate::plan::template::Value;
+use super::Value;
 
 /// What stands before the digits of an integer of more than 64 bits. No text begins so but one that
 /// a target made up.
@@ -119,12 +119,29 @@ fn is_long_integer(number: &[u8]) -> bool {
         && std::str::from_utf8(number).is_ok_and(|text| !fits(text))
 }
 
+/// A JSON value as a template sees it; every type keeps its own.
+pub fn to_value(node: &Json) -> Value {
+    match node {
+        Json::Null => Value::from(()),
+        Json::Bool(truth) => Value::from(*truth),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(integer), _) => Value::from(integer),
+            (None, Some(integer)) => Value::from(integer),
+            (None, None) => Value::from(number.as_f64()),
+        },
+        Json::String(marked) => text(marked),
+        Json::Array(items) => items.iter().map(to_value).collect::<Vec<_>>().into(),
+        Json::Object(map) => {
+            Value::from_pairs(map.iter().map(|(key, item)| (key.as_str(), to_value(item))))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::extract::to_value;
 
     #[test]
     fn integers_keep_their_digits() {
