@@ -33,8 +33,10 @@ pub mod wire;
 pub mod scenario;
 // 7: load generation, reports, the built-in target
 pub mod engine;
-pub mod sinks;
+pub mod report;
 pub mod testserver;
+// 8: files and screens of a run
+pub mod sinks;
 // 9: one run
 pub mod run;
 // 11: the command line

@@ -119,7 +119,7 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
         wrong.push(format!("{made:?} on the time line, not {ended} calls, {started} starts"));
     }
     // What cannot be made again from its record was not recorded whole.
-    let documents = [report, &lived.again].map(manada::sinks::json::document);
+    let documents = [report, &lived.again].map(manada::report::json::document);
     if documents[0] != documents[1] || report.timeline != lived.again.timeline {
         wrong.push(format!("another report from its record:\n{:#}", documents[1]));
     }

@@ -11,10 +11,10 @@ use super::limits::{self, UserLimits};
 use super::output::{self, remark};
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
+use crate::report;
 use crate::run::dry_run::{self, DryRun};
 use crate::scenario::{self, ScenarioOverrides};
 use crate::seed::Seed;
-use crate::sinks;
 use crate::units::show_duration;
 
 #[derive(Debug, clap::Args)]
@@ -122,10 +122,10 @@ fn once(plan: &Plan, args: &Args) -> ExitStatus {
         }
     };
     let text = if args.json {
-        let document = sinks::dry_run::document(&plan.scenario, &traces, ending);
+        let document = report::dry_run::document(&plan.scenario, &traces, ending);
         format!("{document:#}\n")
     } else {
-        sinks::dry_run::render(&plan.scenario, &traces, ending)
+        report::dry_run::render(&plan.scenario, &traces, ending)
     };
     output::finish(anstream::stdout().write_all(text.as_bytes()), ending)
 }

@@ -8,7 +8,7 @@ use super::output::finish;
 use crate::exit::ExitStatus;
 use crate::host::{MachineFacts, checkup};
 use crate::redact;
-use crate::sinks;
+use crate::report;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -24,9 +24,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> ExitStatus {
     let found = checkup(&MachineFacts::read());
     let text = if args.json {
-        format!("{:#}\n", sinks::forecast_json::findings(&found))
+        format!("{:#}\n", report::forecast_json::findings(&found))
     } else {
-        sinks::checkup::render(&found)
+        report::checkup::render(&found)
     };
     finish(anstream::stdout().write_all(redact::secrets(&text).as_bytes()), ExitStatus::Pass)
 }

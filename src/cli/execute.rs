@@ -21,13 +21,14 @@ use crate::event::control::ControlClient;
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Redactor, SensitiveNames};
+use crate::report::{json, summary};
 use crate::run::{self, ControlGuards, ControlHandles, MonitorSource, RunOptions};
 use crate::sinks::exports::{ExportTarget, Exports, StreamExports};
 use crate::sinks::files::RunFiles;
 use crate::sinks::folder::RunFolder;
 #[cfg(feature = "web")]
 use crate::sinks::web;
-use crate::sinks::{SinkSet, WhenFull, json, summary};
+use crate::sinks::{SinkSet, WhenFull};
 
 /// Whether a run leaves a folder behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

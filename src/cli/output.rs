@@ -11,7 +11,8 @@ use crate::exit::ExitStatus;
 use crate::host;
 use crate::printable::printable_lines;
 use crate::redact::{self, Redactor, SensitiveNames};
-use crate::sinks::exports::{ExportTarget, NotCarriedOut};
+use crate::report::formats::NotCarriedOut;
+use crate::sinks::exports::{self, ExportTarget};
 
 /// What a pipe that takes something takes at least (PIPE_BUF, pipe(7)).
 const PIECE: usize = 4_096;
@@ -56,7 +57,8 @@ pub(super) fn report_failure(
     why: &str,
     ending: ExitStatus,
 ) -> ExitStatus {
-    let written = NotCarriedOut::new(scenario, why, ending).write(reports);
+    let run = NotCarriedOut::new(scenario, why, ending);
+    let written = exports::write_not_carried_out(&run, reports);
     // Where a report's place was the reason, it has been said.
     if let Err(error) = written.map_err(|error| error.to_string())
         && !why.contains(&error)

@@ -19,11 +19,11 @@ use crate::forecast::{Assumptions, Forecast, MachineShortage, refuse};
 use crate::host;
 use crate::plan::Plan;
 use crate::redact;
+use crate::report::forecast::{self, ForecastContext};
+use crate::report::forecast_json;
 use crate::run;
 use crate::scenario::{self, ScenarioOverrides};
 use crate::seed::Seed;
-use crate::sinks::forecast::{self, ForecastContext};
-use crate::sinks::forecast_json;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\

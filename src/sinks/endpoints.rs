@@ -6,9 +6,9 @@
 
 use std::io::{self, Write};
 
-use super::files::harmless;
 use super::policy_timeseries::PolicySecond;
 use crate::plan::RunManifest;
+use crate::report::csv::harmless;
 use crate::stats::{CircuitState, ResilienceSnapshot};
 
 /// The file.

@@ -9,20 +9,18 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::Sink;
 use super::endpoints::{self, EndpointsFile};
-use super::events;
 use super::folder::{ReportFile, RunFolder};
 use super::health::{self, HealthFile};
 use super::hlog::HlogFile;
 use super::policy_timeseries::{PolicySecond, PolicyTimeseries};
 use super::pools::{self, PoolsFile};
-use super::timeline::{self, TimelineFile};
-use super::{Sink, json, page};
+use super::timeline::TimelineFile;
 use crate::event::{Report, RunEvent, RunInfo, record};
-use crate::printable::printable;
-use crate::redact;
+use crate::report::events;
+use crate::report::{csv, json, page};
 use crate::stats::CompletedSecond;
-use crate::stats::delta::StepWindow;
 
 /// The files of every run, in the order they are named at the end.
 const NAMES: [&str; 7] = [
@@ -142,7 +140,7 @@ impl RunFiles {
             file.place()?;
         }
         let mut steps = self.folder.create("steps.csv")?;
-        write_steps(&mut steps, report)?;
+        csv::write_steps(&mut steps, report)?;
         steps.place()?;
         let mut html = self.folder.create("report.html")?;
         html.write_all(page::document(report).as_bytes())?;
@@ -179,84 +177,4 @@ impl Sink for RunFiles {
             _ => Ok(()),
         }
     }
-}
-
-const STEPS: [&str; 27] = [
-    "id",
-    "workload",
-    "archetype",
-    "step",
-    "calls",
-    "ok",
-    "failed",
-    "timeout",
-    "generator_errors",
-    "unfinished",
-    "rate_per_s",
-    "response_censored",
-    "response_p50_us",
-    "response_p90_us",
-    "response_p95_us",
-    "response_p99_us",
-    "response_p99_9_us",
-    "response_max_us",
-    "service_p50_us",
-    "service_p90_us",
-    "service_p95_us",
-    "service_p99_us",
-    "service_p99_9_us",
-    "service_max_us",
-    "suppressed",
-    "muted",
-    "at_least",
-];
-
-pub(super) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
-    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
-    let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(STEPS)?;
-    let nothing = StepWindow::default();
-    for (index, (series, step)) in plan.steps.iter().zip(&snapshot.measured.steps).enumerate() {
-        let step = step.as_deref().unwrap_or(&nothing);
-        let calls = &step.calls;
-        let mut row = vec![(index + 1).to_string()];
-        let names = [
-            &plan.workloads[series.workload].name,
-            &plan.archetypes[series.archetype],
-            &series.name,
-        ];
-        row.extend(names.map(|name| harmless(name)));
-        let counts = [
-            calls.made,
-            calls.ok,
-            calls.failed,
-            calls.timeout,
-            calls.generator_errors,
-            calls.unfinished,
-        ];
-        row.extend(counts.map(|n| n.to_string()));
-        // Empty where no time was measured; six digits, also of one call in an hour.
-        row.push(report.calls_per_s(index).map_or(String::new(), |rate| format!("{rate:.6}")));
-        row.push(step.response.censored().to_string());
-        let mut at_least = Vec::new();
-        for (kind, latency) in [("response", &step.response), ("service", &step.service)] {
-            for (name, p) in json::PERCENTILES {
-                let name = format!("{kind}_{name}");
-                row.push(timeline::cell(&name, latency.quantile(p), &mut at_least));
-            }
-            row.push(timeline::cell(&format!("{kind}_max"), latency.longest(), &mut at_least));
-        }
-        row.extend([calls.suppressed, calls.muted].map(|n| n.to_string()));
-        row.push(at_least.join(" "));
-        csv.write_record(&row)?;
-    }
-    csv.flush()
-}
-
-/// A text that may be shown, without secrets, that no spreadsheet takes for a formula: names come
-/// from files that others wrote.
-pub(super) fn harmless(text: &str) -> String {
-    let text = printable(&redact::secrets(text));
-    let risky = text.starts_with(['=', '+', '-', '@']);
-    if risky { format!("'{text}") } else { text }
 }

@@ -6,10 +6,8 @@
 
 use std::io::{self, Write};
 
-use serde_json::{Value, json};
-
-use super::files::harmless;
-use crate::event::{Report, RunInfo};
+use crate::event::RunInfo;
+use crate::report::csv::harmless;
 use crate::stats::{GaugeSample, Monitor, MonitorUnit};
 
 /// The file.
@@ -43,19 +41,6 @@ impl<W: Write> HealthFile<W> {
         self.csv.write_record(row)?;
         self.csv.flush()
     }
-}
-
-/// Each dial's highest and last reading; null where it had none.
-pub(super) fn document(report: &Report) -> Value {
-    let moments = &report.timeline.gauges;
-    let dial = |(at, dial): (usize, &Monitor)| {
-        let readings = || moments.iter().filter_map(|moment| *moment.monitors.get(at)?);
-        json!({
-            "name": dial.name, "of": dial.owner.name(), "unit": dial.unit.name(),
-            "max": readings().reduce(f64::max), "last": readings().next_back(),
-        })
-    };
-    report.info.monitors.iter().enumerate().map(dial).collect()
 }
 
 /// The heading of a dial's column.

@@ -4,34 +4,16 @@
 //! Invariant: no sink can slow the engine. A screen that lags loses frames of its own, counted; a
 //! file loses nothing; the last event reaches everybody.
 
-mod addresses;
-mod ansi;
-pub mod checkup;
-mod client;
-pub mod dry_run;
 mod endpoints;
-mod events;
 pub mod exports;
-mod failures;
 pub mod files;
 pub mod folder;
-pub mod forecast;
-pub mod forecast_json;
 mod health;
-mod histogram_text;
 mod hlog;
-pub mod json;
 mod notice_throttle;
-mod overrides;
-mod page;
 mod policy_timeseries;
 mod pools;
 pub mod progress;
-mod resilience_summary;
-mod steps;
-pub mod summary;
-mod table;
-mod threshold_text;
 mod timeline;
 #[cfg(feature = "tui")]
 pub mod tui;

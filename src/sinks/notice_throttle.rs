@@ -4,7 +4,7 @@
 //! Invariant: a breaker that flaps takes no more than [`FEW`] lines and a count from a screen in
 //! a second, and what is not shown is counted.
 
-use super::ansi::plain;
+use crate::report::ansi::plain;
 use crate::stats::StateChanges;
 use crate::units::show_count;
 

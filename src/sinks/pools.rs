@@ -7,9 +7,9 @@
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use super::files::harmless;
 use super::policy_timeseries::PolicySecond;
 use crate::plan::RunManifest;
+use crate::report::csv::harmless;
 use crate::stats::PoolUse;
 
 /// The file.

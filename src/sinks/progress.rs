@@ -9,13 +9,13 @@ use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::ansi::plain;
 use super::notice_throttle::NoticeThrottle;
-use super::overrides::OverrideTimeline;
-use super::steps::show_quantile;
 use super::{Sink, is_for_screens};
 use crate::event::{GeneratorInfo, RunEvent, RunInfo};
 use crate::plan::RunManifest;
+use crate::report::ansi::plain;
+use crate::report::overrides::OverrideTimeline;
+use crate::report::steps::show_quantile;
 use crate::stats::Snapshot;
 use crate::units::{show_count, show_duration, show_rate};
 

@@ -8,8 +8,9 @@ use std::io::{self, Write};
 use std::sync::Arc;
 
 use crate::plan::RunManifest;
+use crate::report::csv::{cell, harmless};
 use crate::stats::delta::StepWindow;
-use crate::stats::{CompletedSecond, Latency, Quantile};
+use crate::stats::{CompletedSecond, Latency};
 
 /// Writes `timeline.csv`.
 pub(super) struct TimelineFile<W: Write> {
@@ -98,7 +99,7 @@ impl<W: Write> TimelineFile<W> {
         let mut row = vec![window.second.to_string()];
         row.push(u8::from(window.measured).to_string());
         row.push(u8::from(closed.late).to_string());
-        row.extend(names.map(super::files::harmless));
+        row.extend(names.map(harmless));
         row.extend(loads);
         let calls = &step.calls;
         let counts = [
@@ -127,13 +128,4 @@ fn percentiles(kind: &str, latency: &Latency, at_least: &mut Vec<String>) -> [St
         let quantile = if p < 1.0 { latency.quantile(p) } else { latency.longest() };
         cell(&format!("{kind}_{name}"), quantile, at_least)
     })
-}
-
-/// A percentile in a table of numbers: µs, or nothing if not even a bound is known. The column's
-/// name is added to `at_least` if the value is not below what stands there.
-pub(super) fn cell(name: &str, quantile: Option<Quantile>, at_least: &mut Vec<String>) -> String {
-    if quantile.is_some_and(|quantile| quantile.at_least) {
-        at_least.push(name.to_owned());
-    }
-    quantile.and_then(Quantile::known_us).map_or(String::new(), |us| us.to_string())
 }

@@ -3,79 +3,19 @@
 //! `cli` reads the words and seats the sink; each form is a file here or beside.
 //! Invariant: made from the Report alone; a file that cannot be written is known before the run.
 
-mod annotations;
-mod badge;
 mod export_file;
-mod junit;
-mod markdown;
-mod not_carried_out;
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use export_file::ExportFile;
-pub use not_carried_out::NotCarriedOut;
 
-use super::files::write_steps;
-use super::{Sink, json, page};
+use super::Sink;
 use crate::event::{Report, RunEvent};
-use crate::redact;
+use crate::report::formats::{NotCarriedOut, ReportFormat};
 use crate::suggest::nearest;
-
-/// A form of report.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportFormat {
-    /// `report.html`.
-    Html,
-    /// `summary.json`.
-    Json,
-    /// `steps.csv`.
-    Csv,
-    /// JUnit's XML.
-    Junit,
-    /// Markdown, as job summaries and comments want it.
-    Markdown,
-    /// A badge, SVG.
-    Badge,
-    /// Annotations as GitHub's runners read them from a log.
-    Github,
-}
-
-impl ReportFormat {
-    /// All of them: name, and the ending of a file that means it.
-    const ALL: [(&'static str, &'static str, Self); 7] = [
-        ("html", "html", Self::Html),
-        ("json", "json", Self::Json),
-        ("csv", "csv", Self::Csv),
-        ("junit", "xml", Self::Junit),
-        ("markdown", "md", Self::Markdown),
-        ("badge", "svg", Self::Badge),
-        ("github", "", Self::Github),
-    ];
-
-    /// The report in this form.
-    ///
-    /// # Errors
-    /// When its writer fails.
-    pub fn render(self, report: &Report) -> io::Result<String> {
-        let text = match self {
-            Self::Html => page::document(report),
-            Self::Json => format!("{:#}\n", json::document(report)),
-            Self::Csv => {
-                let mut rows = Vec::new();
-                write_steps(&mut rows, report)?;
-                String::from_utf8(rows).map_err(io::Error::other)?
-            }
-            Self::Junit => junit::render(report)?,
-            Self::Markdown => markdown::render(report),
-            Self::Badge => badge::render(report),
-            Self::Github => annotations::render(report),
-        };
-        Ok(redact::secrets(&text).into_owned())
-    }
-}
 
 /// A report that was asked for: its form, and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,6 +157,35 @@ impl StreamExports {
     }
 }
 
+/// Writes a run that was not carried out in each form to where that goes; a file of a form that has no place for it (CSV)
+/// is removed. One that cannot be written keeps none of the others from being written.
+///
+/// # Errors
+/// The first place that cannot be written; the text names it.
+pub fn write_not_carried_out(run: &NotCarriedOut, exports: &[ExportTarget]) -> io::Result<()> {
+    let mut result = Ok(());
+    for (number, ExportTarget { form, path }) in exports.iter().enumerate() {
+        let written = run.render(*form).and_then(|text| match (path, text) {
+            (Some(path), Some(text)) => ExportFile::open(path, number)?.write(text.as_bytes()),
+            (Some(path), None) => remove(path),
+            (None, Some(text)) => write_stream(*form, &text),
+            (None, None) => Ok(()),
+        });
+        result = result.and(written);
+    }
+    result
+}
+
+/// Removes an earlier report; a device or a pipe is left as it is.
+fn remove(path: &Path) -> io::Result<()> {
+    let is_file = path.symlink_metadata().is_ok_and(|there| there.is_file() || there.is_symlink());
+    if !is_file || path.metadata().is_ok_and(|there| !there.is_file()) {
+        return Ok(());
+    }
+    std::fs::remove_file(path)
+        .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", path.display())))
+}
+
 /// Writes a form to its standard stream.
 fn write_stream(form: ReportFormat, text: &str) -> io::Result<()> {
     // A runner reads annotations from either stream; this one is for remarks.
@@ -234,7 +203,7 @@ fn write_stream(form: ReportFormat, text: &str) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sinks::page::tests::made_up;
+    use crate::report::page::tests::made_up;
 
     #[test]
     fn each_is_written_whatever_becomes_of_the_others() {

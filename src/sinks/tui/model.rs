@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::event::{Report, RunEvent, RunInfo};
 use crate::exit::ExitStatus;
 use crate::plan::RunManifest;
-use crate::sinks::overrides::OverrideTimeline;
+use crate::report::overrides::OverrideTimeline;
 use crate::units::nanos;
 
 /// The most lines told once that are kept: the last ones; the log says how many are gone.

@@ -6,7 +6,7 @@
 
 use ratatui::text::Span;
 
-use crate::sinks::ansi;
+use crate::report::ansi;
 
 /// A text without control characters, secrets, and marks that are not seen but change what is.
 pub(super) fn clean(text: &str) -> String {

@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
-use super::super::page;
 use crate::event::Report;
+use crate::report::page;
 
 /// Browsers at once; more are sent away.
 pub const CLIENTS: usize = 16;
@@ -173,7 +173,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sinks::page::tests::made_up;
+    use crate::report::page::tests::made_up;
 
     #[test]
     fn clients_get_the_newest_and_only_what_changed() {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 
 use maud::{Markup, html};
 
-use super::super::page;
+use crate::report::page;
 
 /// What a page does live, after what every page does.
 static SCRIPT: LazyLock<String> =

@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use super::ViewContext;
 use super::parts::{nothing, show_share, table, time, title, wrapped};
 use crate::plan::policy::DegradationLevel;
-use crate::sinks::client;
+use crate::report::client;
 use crate::sinks::tui::draw::{gauge, span};
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;

@@ -8,7 +8,7 @@ use ratatui::text::{Line, Span};
 
 use super::ViewContext;
 use super::parts::{checks, exemplar, nothing, show_share, table, title, wrapped};
-use crate::sinks::failures::kind;
+use crate::report::failures::kind;
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::table::{Cell, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;

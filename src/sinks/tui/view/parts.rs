@@ -9,9 +9,9 @@ use ratatui::text::{Line, Span};
 
 use super::ViewContext;
 use crate::event::Report;
-use crate::sinks::failures::kind;
-use crate::sinks::steps::show_quantile;
-use crate::sinks::threshold_text;
+use crate::report::failures::kind;
+use crate::report::steps::show_quantile;
+use crate::report::threshold_text;
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::ranking::quantile;
 use crate::sinks::tui::table::{Cell, ViewTable};

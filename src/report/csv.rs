@@ -1,0 +1,106 @@
+//! Values of CSV files, and `steps.csv`: a row for each series of the run.
+//!
+//! `sinks` writes the files.
+//! Invariant: no cell holds a secret or a text that a spreadsheet takes for a formula.
+
+use std::io::{self, Write};
+
+use super::json;
+use crate::event::Report;
+use crate::printable::printable;
+use crate::redact;
+use crate::stats::Quantile;
+use crate::stats::delta::StepWindow;
+
+/// A percentile in a table of numbers: µs, or nothing if not even a bound is known. The column's
+/// name is added to `at_least` if the value is not below what stands there.
+pub(crate) fn cell(name: &str, quantile: Option<Quantile>, at_least: &mut Vec<String>) -> String {
+    if quantile.is_some_and(|quantile| quantile.at_least) {
+        at_least.push(name.to_owned());
+    }
+    quantile.and_then(Quantile::known_us).map_or(String::new(), |us| us.to_string())
+}
+
+const STEPS: [&str; 27] = [
+    "id",
+    "workload",
+    "archetype",
+    "step",
+    "calls",
+    "ok",
+    "failed",
+    "timeout",
+    "generator_errors",
+    "unfinished",
+    "rate_per_s",
+    "response_censored",
+    "response_p50_us",
+    "response_p90_us",
+    "response_p95_us",
+    "response_p99_us",
+    "response_p99_9_us",
+    "response_max_us",
+    "service_p50_us",
+    "service_p90_us",
+    "service_p95_us",
+    "service_p99_us",
+    "service_p99_9_us",
+    "service_max_us",
+    "suppressed",
+    "muted",
+    "at_least",
+];
+
+/// Writes `steps.csv`.
+///
+/// # Errors
+/// When `out` fails.
+pub(crate) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
+    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
+    let mut csv = ::csv::Writer::from_writer(out);
+    csv.write_record(STEPS)?;
+    let nothing = StepWindow::default();
+    for (index, (series, step)) in plan.steps.iter().zip(&snapshot.measured.steps).enumerate() {
+        let step = step.as_deref().unwrap_or(&nothing);
+        let calls = &step.calls;
+        let mut row = vec![(index + 1).to_string()];
+        let names = [
+            &plan.workloads[series.workload].name,
+            &plan.archetypes[series.archetype],
+            &series.name,
+        ];
+        row.extend(names.map(|name| harmless(name)));
+        let counts = [
+            calls.made,
+            calls.ok,
+            calls.failed,
+            calls.timeout,
+            calls.generator_errors,
+            calls.unfinished,
+        ];
+        row.extend(counts.map(|n| n.to_string()));
+        // Empty where no time was measured; six digits, also of one call in an hour.
+        row.push(report.calls_per_s(index).map_or(String::new(), |rate| format!("{rate:.6}")));
+        row.push(step.response.censored().to_string());
+        let mut at_least = Vec::new();
+        for (kind, latency) in [("response", &step.response), ("service", &step.service)] {
+            for (name, p) in json::PERCENTILES {
+                let name = format!("{kind}_{name}");
+                row.push(cell(&name, latency.quantile(p), &mut at_least));
+            }
+            row.push(cell(&format!("{kind}_max"), latency.longest(), &mut at_least));
+        }
+        row.extend([calls.suppressed, calls.muted].map(|n| n.to_string()));
+        row.push(at_least.join(" "));
+        csv.write_record(&row)?;
+    }
+    csv.flush()
+}
+
+/// A text that may be shown, without secrets, that no spreadsheet takes for a formula: names come
+/// from files that others wrote.
+pub(crate) fn harmless(text: &str) -> String {
+    let text = printable(&redact::secrets(text));
+    let risky = text.starts_with(['=', '+', '-', '@']);
+    if risky { format!("'{text}") } else { text }
+}

@@ -1,0 +1,227 @@
+//! Markdown, as job summaries and comments on changes want it: verdict, rules, steps, errors.
+//!
+//! Invariant: what others wrote stands there as text: no markup of theirs, no link, no mention.
+
+use std::fmt::Write;
+
+use crate::event::Report;
+use crate::report::ansi::plain;
+use crate::report::steps::{lost_note, quantile, show_quantile};
+use crate::report::threshold_text;
+use crate::stats::outcome;
+use crate::units::{show_count, show_duration, show_rate, show_us};
+
+/// How many steps, and how many kinds of errors, are shown.
+const SHOWN: usize = 50;
+
+pub(super) fn render(report: &Report) -> String {
+    let mut out = String::new();
+    head(&mut out, report);
+    thresholds(&mut out, report);
+    load(&mut out, report);
+    steps(&mut out, report);
+    errors(&mut out, report);
+    let _ = writeln!(out, "\n<sub>Again: `{}`</sub>", code(&report.command_line()));
+    out
+}
+
+/// A run that was not carried out, in a line.
+pub(super) fn not_carried_out(scenario: &str, why: &str) -> String {
+    format!("❌ **{}: not carried out**: {}\n", text(scenario), text(why))
+}
+
+fn head(out: &mut String, report: &Report) {
+    let plan = &report.info.plan;
+    let verdict = threshold_text::verdict(report);
+    let mark = match report.status.code() {
+        // Nothing was judged: nothing is good.
+        0 if report.judgements.is_empty() => "☑️",
+        0 => "✅",
+        4 | 6 | 1 => "❌",
+        _ => "⚠️",
+    };
+    let _ = writeln!(out, "## {mark} {}: {verdict}\n", text(&plan.scenario));
+    if let Some(description) = &plan.description {
+        let _ = writeln!(out, "{}\n", text(description));
+    }
+    let took = show_us(report.snapshot.elapsed_ns / 1_000);
+    let (code, seed) = (report.status.code(), plan.seed.value());
+    let trust = report.trust.level.name();
+    let _ = writeln!(out, "{took} · exit code {code} · seed {seed} · trust **{trust}**\n");
+    if let Some(why) = &report.why {
+        let _ = writeln!(out, "Why: {}\n", text(why));
+    }
+    if let Some(why) = &report.stopped {
+        let _ = writeln!(out, "Stopped: {}\n", text(why));
+    }
+    for reason in &report.trust.reasons {
+        let affects = reason.affects().join(", ");
+        let (check, hint) = (reason.check, text(&reason.hint));
+        let _ = writeln!(out, "- trust: {check} (affects {affects}): {hint}");
+    }
+}
+
+fn thresholds(out: &mut String, report: &Report) {
+    if report.judgements.is_empty() {
+        let _ = writeln!(out, "\nNo thresholds: nothing was judged.");
+        return;
+    }
+    let _ = writeln!(out, "\n| | threshold | observed | margin |\n|---|---|--:|---|");
+    for judgement in &report.judgements {
+        let mark = if judgement.passed { "✅" } else { "❌" };
+        let words = threshold_text::words(judgement);
+        let rule = text(&judgement.threshold.rule);
+        let (observed, note) = (&words.observed, text(&words.note("; ")));
+        let _ = writeln!(out, "| {mark} | {rule} | {observed} | {note} |");
+    }
+}
+
+fn load(out: &mut String, report: &Report) {
+    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
+    let _ = writeln!(out, "\n| workload | asked | made in time | response p95 | p99 | errors |");
+    let _ = writeln!(out, "|---|--:|--:|--:|--:|--:|");
+    for (at, load) in plan.workloads.iter().enumerate() {
+        let window = &snapshot.measured.workloads[at];
+        let seconds = (plan.measured_ns(at, snapshot.until_ns) as f64 / 1e9).max(1e-9);
+        let (asked, made) = if load.open {
+            let per_s = |count: u64| format!("{}/s", show_rate(count as f64 / seconds));
+            let share = window.on_time as f64 * 100.0 / (window.due as f64).max(1.0);
+            (per_s(window.due), format!("{} ({share:.2} %)", per_s(window.on_time)))
+        } else {
+            ("closed".to_owned(), format!("{}/s", show_rate(window.started as f64 / seconds)))
+        };
+        let own = |step: usize| plan.steps[step].workload == at;
+        let response = snapshot.measured.response(own, window.lost_starts());
+        let errors = snapshot.measured.of_workload(at, own).calls.error_share();
+        let _ = writeln!(
+            out,
+            "| {} | {asked} | {made} | {} | {} | {} |",
+            text(&load.name),
+            quantile(&response, 0.95),
+            quantile(&response, 0.99),
+            errors.map_or(String::new(), |share| format!("{:.2} %", share * 100.0)),
+        );
+    }
+    if !plan.warmup.is_zero() {
+        let warmup = show_duration(plan.warmup);
+        let _ = writeln!(out, "\nMeasured after a warm-up of {warmup}.");
+    }
+}
+
+fn steps(out: &mut String, report: &Report) {
+    let (plan, snapshot) = (&report.info.plan, &report.snapshot);
+    let _ = writeln!(
+        out,
+        "\n| step | calls | rate | errors | service p50 | p95 | p99 | max | response p99 |\n\
+         |---|--:|--:|--:|--:|--:|--:|--:|--:|"
+    );
+    let all = plan.steps.iter().zip(&snapshot.measured.steps);
+    for (index, (series, step)) in all.clone().enumerate().take(SHOWN) {
+        let Some(step) = step else {
+            let _ = writeln!(out, "| {} | 0 | | | | | | | |", text(&series.name));
+            continue;
+        };
+        let _ = writeln!(
+            out,
+            "| {} | {} | {} | {:.2} % | {} | {} | {} | {} | {} |",
+            text(&series.name),
+            show_count(step.calls.made),
+            report
+                .calls_per_s(index)
+                .map_or(String::new(), |rate| format!("{}/s", show_rate(rate))),
+            step.calls.error_share().unwrap_or(0.0) * 100.0,
+            quantile(&step.service, 0.5),
+            quantile(&step.service, 0.95),
+            quantile(&step.service, 0.99),
+            step.service.longest().map_or(String::new(), show_quantile),
+            quantile(&step.response, 0.99),
+        );
+    }
+    let more = all.len().saturating_sub(SHOWN);
+    if more > 0 {
+        let _ = writeln!(out, "\n{more} steps more in steps.csv.");
+    }
+    if let Some(note) = lost_note(report) {
+        let _ = writeln!(out, "\n{note}.");
+    }
+}
+
+fn errors(out: &mut String, report: &Report) {
+    let errors = &report.snapshot.errors;
+    if errors.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n| errors | | what to do |\n|--:|---|---|");
+    for (index, count) in errors.iter().take(SHOWN) {
+        let (phase, kind, hint) = outcome::error_at(*index);
+        let _ = writeln!(out, "| {} | {phase}: {kind} | {} |", show_count(*count), text(hint));
+    }
+}
+
+/// A text without meaning to Markdown or HTML.
+fn text(words: &str) -> String {
+    let mut out = String::new();
+    for c in plain(words).chars() {
+        match c {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            // Mentions and references are looked for in what was rendered: an entity hides nothing
+            // there, a space without width beside the sign does.
+            '@' | '#' => {
+                out.push(c);
+                out.push_str("&#8203;");
+            }
+            // A bare address becomes a link by its colon.
+            ':' => out.push_str("&#58;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '(' | ')' | '!' | '|' | '~' => {
+                out.push('\\');
+                out.push(c);
+            }
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// The inside of a code span: no backtick ends it.
+fn code(words: &str) -> String {
+    plain(words).replace('`', "'")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::page::tests::made_up;
+    use crate::stats::Calls;
+
+    #[test]
+    fn a_workload_is_shown_of_the_time_that_counts() {
+        let mut report = made_up(3, "shop");
+        let mut snapshot = (*report.snapshot).clone();
+        // All that failed was due in the warm-up.
+        snapshot.workloads[0].1 = Calls { made: 9, failed: 9, ..Calls::default() };
+        for step in snapshot.measured.steps.iter_mut().flatten() {
+            step.calls = Calls { made: 4, ok: 4, ..Calls::default() };
+        }
+        report.snapshot = std::sync::Arc::new(snapshot);
+        let mut out = String::new();
+        load(&mut out, &report);
+        assert!(out.contains("| 0.00 % |") && !out.contains("100.00 % |\n"), "{out}");
+    }
+
+    #[test]
+    fn what_others_wrote_is_text() {
+        for (words, shown) in [
+            ("a|b", "a\\|b"),
+            ("[x](javascript:y)", "\\[x\\]\\(javascript&#58;y\\)"),
+            ("<img src=x>", "&lt;img src=x&gt;"),
+            ("@all https://evil", "@&#8203;all https&#58;//evil"),
+            ("a\n#1 b", "a\u{fffd}#&#8203;1 b"),
+            ("# b", "#&#8203; b"),
+        ] {
+            assert_eq!(text(words), shown);
+        }
+        assert_eq!(code("a ` b"), "a ' b");
+    }
+}

@@ -1,0 +1,27 @@
+//! Reports: pure functions from a [`crate::event::Report`] to text, JSON, CSV, HTML and other forms.
+//!
+//! `sinks` writes what they return to files and screens; `cli` prints it.
+//! Invariant: nothing here opens a file, a socket or a terminal, and nothing here knows that a run
+//! goes on.
+
+mod addresses;
+pub(crate) mod ansi;
+pub mod checkup;
+pub(crate) mod client;
+pub(crate) mod csv;
+pub mod dry_run;
+pub(crate) mod events;
+pub(crate) mod failures;
+pub mod forecast;
+pub mod forecast_json;
+pub mod formats;
+mod histogram_text;
+pub mod json;
+mod monitors;
+pub(crate) mod overrides;
+pub(crate) mod page;
+mod resilience_summary;
+pub(crate) mod steps;
+pub mod summary;
+mod text_table;
+pub(crate) mod threshold_text;

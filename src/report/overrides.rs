@@ -1,0 +1,54 @@
+//! What live control made of each workload's load, as the events of a run tell it.
+//!
+//! Screens keep one and show it beside a workload's name.
+//! Invariant: it says only what differs from the plan.
+
+use std::sync::Arc;
+
+use crate::plan::RunManifest;
+use crate::stats::{ChangeKind, StateChange};
+
+/// The load of a workload that goes as planned, in the words of an event.
+const PLANNED: &str = "100 %";
+
+/// By workload, what live control made of its load.
+#[derive(Debug, Default)]
+pub(crate) struct OverrideTimeline {
+    /// `None` before the run begins.
+    plan: Option<Arc<RunManifest>>,
+    /// `110 %`, `paused`, `200/s`; `None` if it goes as planned.
+    list: Vec<Option<String>>,
+}
+
+impl OverrideTimeline {
+    /// Of a run of which nothing was changed yet.
+    pub(crate) fn new(plan: &Arc<RunManifest>) -> Self {
+        Self { plan: Some(Arc::clone(plan)), list: vec![None; plan.workloads.len()] }
+    }
+
+    /// Takes in an event: only one of live control, such as `workload api: 100 % → paused`, counts.
+    pub(crate) fn take(&mut self, notice: &StateChange) {
+        let (Some(plan), ChangeKind::Control) = (&self.plan, notice.kind) else { return };
+        let name = notice.subject.strip_prefix("workload ");
+        let at = name.and_then(|name| plan.workloads.iter().position(|load| load.name == name));
+        let own = at.and_then(|at| self.list.get_mut(at));
+        if let (Some(own), Some((_, to))) = (own, notice.change.split_once(" → ")) {
+            *own = (to != PLANNED).then(|| to.to_owned());
+        }
+    }
+
+    /// What it is of a workload; `None` if it goes as planned.
+    pub(crate) fn of(&self, workload: usize) -> Option<&str> {
+        self.list.get(workload)?.as_deref()
+    }
+
+    /// Of all workloads.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Option<&str>> {
+        self.list.iter().map(Option::as_deref)
+    }
+
+    /// Whether a workload is paused.
+    pub(crate) fn is_paused(&self, workload: usize) -> bool {
+        self.of(workload) == Some("paused")
+    }
+}

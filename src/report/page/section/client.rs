@@ -1,0 +1,197 @@
+//! What the simulated client did of itself: what it held back, delayed and tried again; how its
+//! pools, breakers and deadlines stand.
+//!
+//! Invariant: only what a plan asks for is shown.
+
+use maud::{Markup, html};
+
+use super::super::PageView;
+use super::super::words::{HtmlText, percent};
+use super::{count, fact, share_bar, sortable, time};
+use crate::plan::policy::DegradationLevel;
+use crate::report::client;
+use crate::stats::{BlockCause, CircuitState, Latency};
+use crate::units::{show_count, show_us};
+
+pub fn render(view: &PageView<'_>) -> Markup {
+    let wide = [again(view), levels(view), pools(view)];
+    let narrow = [held_back(view), delayed(view), breakers(view), timeouts(view)];
+    let plan = &view.plan.client;
+    if plan.parts.is_empty() && wide.iter().chain(&narrow).all(Option::is_none) {
+        return html! {};
+    }
+    html! {
+        p { "The client is " strong { (HtmlText(&plan.kind)) }
+            @if !plan.parts.is_empty() { ": " (HtmlText(&plan.parts.join(", "))) } "." }
+        @for part in wide.into_iter().flatten() { (part) }
+        div.grid { @for part in narrow.into_iter().flatten() { div { (part) } } }
+    }
+}
+
+/// Attempts beside the first of each call.
+fn again(view: &PageView<'_>) -> Option<Markup> {
+    let attempts = &view.snapshot.attempts;
+    let amplification = attempts.amplification()?;
+    let all = [
+        ("retries", attempts.retries),
+        ("hedges", attempts.hedges),
+        ("cancelled for a faster one", attempts.cancelled),
+        ("redirects", attempts.redirects),
+        ("sent again on a fresh connection", attempts.stale_resends),
+        ("denied by the budget", attempts.denied),
+    ];
+    let more: Vec<_> = all.into_iter().filter(|(_, count)| *count > 0).collect();
+    if more.is_empty() {
+        return None;
+    }
+    let times = format!("{amplification:.2} ×");
+    let sent = format!("{} for {} calls", show_count(attempts.started), show_count(attempts.first));
+    Some(html! {
+        h3 { "Attempts" }
+        dl.facts.wide {
+            (fact("amplification", &html! { strong { (times) } }))
+            (fact("attempts", &html! { (sent) }))
+            @for (name, n) in more { (fact(name, &html! { (show_count(n)) })) }
+        }
+    })
+}
+
+/// Calls that were never sent.
+fn held_back(view: &PageView<'_>) -> Option<Markup> {
+    let suppressed = client::suppressed_by(view.report);
+    let calls = view.snapshot.calls();
+    if suppressed.is_empty() {
+        return None;
+    }
+    let rows = html! { @for (cause, n) in suppressed {
+        @let share = n as f64 / calls.made.max(1) as f64;
+        tr {
+            th scope="row" { (cause.name()) }
+            (count(n))
+            td.n data-v=(share) { (percent(share)) }
+            (share_bar("warn", share))
+        }
+    } };
+    let columns = [("cause", false), ("calls never sent", true), ("of all", true), ("", false)];
+    Some(html! { h3 { "Held back" } (sortable("held back", &columns, &rows)) })
+}
+
+/// Waits that policy asked for.
+fn delayed(view: &PageView<'_>) -> Option<Markup> {
+    let waits = &view.snapshot.measured.waits;
+    if waits.is_empty() {
+        return None;
+    }
+    let rows = html! { @for (cause, waits) in waits {
+        @let latency = Latency::from(waits.clone());
+        tr {
+            th scope="row" {
+                (cause.name())
+                @if *cause == BlockCause::Pace { span.note { " (slow target)" } }
+            }
+            (count(waits.count()))
+            (time(latency.quantile(0.5)))
+            (time(latency.quantile(0.95)))
+            (time(latency.longest()))
+        }
+    } };
+    let columns = [
+        ("cause", false),
+        ("calls that waited", true),
+        ("p50", true),
+        ("p95", true),
+        ("max", true),
+    ];
+    Some(html! { h3 { "Delayed" } (sortable("delayed", &columns, &rows)) })
+}
+
+fn pools(view: &PageView<'_>) -> Option<Markup> {
+    let pools: Vec<_> = client::shared_pools(view.report).collect();
+    if pools.is_empty() {
+        return None;
+    }
+    let rows = html! { @for (name, used) in pools {
+        @let wait = Latency::from(used.waits.clone());
+        @let busy = used.utilisation();
+        tr {
+            th scope="row" { (HtmlText(name)) }
+            (count(used.size)) (count(used.lent)) (count(used.waiting)) (count(used.leases))
+            td.n data-v=[busy] {
+                @match busy { Some(share) => (percent(share)), None => span.none { "–" } }
+            }
+            (share_bar("c0", busy.unwrap_or(0.0)))
+            (time(wait.quantile(0.95)))
+            (count(used.gave_up)) (count(used.failed))
+            td.note { @if let Some(hint) = client::hint(name, used) { (HtmlText(&hint)) } }
+        }
+    } };
+    let columns = [
+        ("pool", false),
+        ("connections", true),
+        ("lent", true),
+        ("waiting", true),
+        ("times lent", true),
+        ("busy", true),
+        ("", false),
+        ("wait p95", true),
+        ("gave up", true),
+        ("failed", true),
+        ("", false),
+    ];
+    Some(html! { h3 { "Pools" } (sortable("pools", &columns, &rows)) })
+}
+
+fn breakers(view: &PageView<'_>) -> Option<Markup> {
+    let breakers: Vec<_> = client::breakers(view.report).collect();
+    if breakers.is_empty() {
+        return None;
+    }
+    let rows = html! { @for (name, used) in breakers {
+        tr {
+            th scope="row" { (HtmlText(&name)) }
+            td { (state(used.state)) }
+            (count(used.opened))
+            (count(used.refused))
+        }
+    } };
+    let columns =
+        [("breaker", false), ("state", false), ("opened", true), ("attempts refused", true)];
+    Some(html! { h3 { "Breakers" } (sortable("breakers", &columns, &rows)) })
+}
+
+fn state(state: Option<CircuitState>) -> Markup {
+    let (class, name) = match state {
+        Some(CircuitState::Closed) => ("good", "● closed"),
+        Some(CircuitState::Open) => ("bad", "○ open"),
+        Some(CircuitState::HalfOpen) => ("warn", "◐ half-open"),
+        None => ("none", "not seen"),
+    };
+    html! { span.state.(class) { (name) } }
+}
+
+/// Deadlines that follow their endpoints.
+fn timeouts(view: &PageView<'_>) -> Option<Markup> {
+    let timeouts: Vec<_> = client::timeouts(view.report).collect();
+    if timeouts.is_empty() {
+        return None;
+    }
+    let rows = html! { @for (name, ns) in timeouts {
+        tr { th scope="row" { (HtmlText(&name)) } td.n data-v=(ns) { (show_us(ns / 1_000)) } }
+    } };
+    let columns = [("endpoint", false), ("deadline", true)];
+    Some(html! { h3 { "Deadlines" } (sortable("deadlines", &columns, &rows)) })
+}
+
+/// How long less was sent.
+fn levels(view: &PageView<'_>) -> Option<Markup> {
+    let (lasted, level) = client::levels(view.report)?;
+    Some(html! {
+        h3 { "Degradation" }
+        dl.facts.wide {
+            (fact("level", &html! { strong { (level.name()) } }))
+            @for level in DegradationLevel::ALL {
+                (fact(level.name(), &html! { (show_us(lasted[level as usize] / 1_000)) }))
+            }
+        }
+    })
+}

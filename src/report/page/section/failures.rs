@@ -1,0 +1,53 @@
+//! The first failing call of each kind, as a line for a shell that sends it again.
+//!
+//! Invariant: what a target answered is text, and nothing else.
+
+use maud::{Markup, html};
+
+use super::super::PageView;
+use super::super::words::{HtmlLines, HtmlText};
+use crate::report::failures::kind;
+use crate::stats::exemplar::Exemplar;
+use crate::units::{show_count, show_us};
+
+pub fn render(view: &PageView<'_>) -> Markup {
+    let exemplars = &view.snapshot.exemplars;
+    if exemplars.is_empty() {
+        return html! {};
+    }
+    html! {
+        p.note { "The earliest of each step and kind, the most frequent first. Secrets, login "
+            "headers and cookies are " code { "***" } "." }
+        @for (count, one) in exemplars { (exemplar(view, *count, one)) }
+    }
+}
+
+fn exemplar(view: &PageView<'_>, count: u64, one: &Exemplar) -> Markup {
+    let series = &view.plan.steps[one.step];
+    let workload = &view.plan.workloads[series.workload].name;
+    let what = kind(view.report, one);
+    let key = format!("{}/{}/{what}", one.step, series.name);
+    html! {
+        details.failure data-key=(HtmlText(&key)) {
+            summary {
+                span.count { (show_count(count)) " ×" } " "
+                strong { (HtmlText(&what)) } " " span { (HtmlText(&series.name)) }
+                span.note { " · " (HtmlText(workload)) ", first at " (show_us(one.intended_ns / 1_000))
+                    ", user " (one.user) }
+            }
+            div.command {
+                pre { code { (HtmlLines(&one.curl)) } }
+                button.copy type="button" hidden { "Copy" }
+            }
+            @if one.cut { p.note { "The request had no room in one line: this is its beginning." } }
+            @if !one.said.is_empty() { p { (HtmlText(&one.said)) } }
+            @if !one.failed.is_empty() {
+                p { "Did not hold: " @for (at, name) in one.failed.iter().enumerate() {
+                    @if at > 0 { ", " } code { (HtmlText(name)) }
+                } }
+            }
+            @if !one.head.is_empty() { h4 { "Head of the answer" } pre { (HtmlLines(&one.head)) } }
+            @if !one.body.is_empty() { h4 { "Beginning of the body" } pre { (HtmlLines(&one.body)) } }
+        }
+    }
+}

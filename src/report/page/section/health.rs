@@ -1,0 +1,115 @@
+//! How generator and target fared: what was read off beside the run, under the same time axis.
+//!
+//! Invariant: a reading that is not there is a gap, never a zero.
+
+use maud::{Markup, html};
+
+use super::super::PageView;
+use super::super::chart::ChartUnit;
+use super::super::chart::time::{ChartSeries, SeriesStyle, TimeChart};
+use super::super::words::HtmlText;
+use super::fact;
+use crate::report::steps::quantile;
+use crate::stats::monitor::{self, MonitorOwner};
+use crate::stats::{Histogram, Monitor};
+use crate::units::{show_bytes, show_count};
+
+/// Charts of each side.
+const SHOWN: usize = 16;
+
+pub fn render(view: &PageView<'_>) -> Markup {
+    html! {
+        h3 { "Generator" }
+        (generator(view))
+        (monitors(view, MonitorOwner::Generator))
+        @if view.report.info.monitors.iter().any(|monitor| monitor.owner == MonitorOwner::Target) {
+            h3 { "Target" }
+            (monitors(view, MonitorOwner::Target))
+        }
+    }
+}
+
+/// What the generator went through, over the whole run.
+fn generator(view: &PageView<'_>) -> Markup {
+    let PageView { report, snapshot, .. } = view;
+    let generator = &report.info.generator;
+    let mut lag = Histogram::default();
+    snapshot.measured.workloads.iter().for_each(|load| lag.merge(&load.lag));
+    let health = &snapshot.health;
+    let connections = &snapshot.connections;
+    let shards = if generator.shards == 1 { "shard" } else { "shards" };
+    let opened = format!(
+        "{} opened, {} failed, {} at once",
+        show_count(connections.opened),
+        show_count(connections.failed),
+        show_count(snapshot.connections_peak)
+    );
+    let bytes = format!(
+        "{} sent, {} received",
+        show_bytes(connections.bytes_sent),
+        show_bytes(connections.bytes_received)
+    );
+    let shards = format!("{} {shards}", generator.shards);
+    let late = quantile(&lag.into(), 0.99);
+    html! {
+        dl.facts.wide {
+            (fact("tier", &html! { (generator.tier) ", " (shards)
+                span.note { " " (HtmlText(&generator.reason)) } }))
+            (fact("busiest second", &html! { (health.cpu_percent_max.round()) " % of a core" }))
+            (fact("own lateness p99", &html! { @if late.is_empty() { "–" } @else { (late) } }))
+            @if let Some(peak) = report.rss_peak { (fact("memory", &html! { (show_bytes(peak)) })) }
+            (fact("connections", &html! { (opened) }))
+            (fact("bytes", &html! { (bytes) }))
+        }
+    }
+}
+
+fn monitors(view: &PageView<'_>, whose: MonitorOwner) -> Markup {
+    let monitors = view.report.info.monitors.iter().enumerate();
+    let own: Vec<_> = monitors.filter(|(_, monitor)| monitor.owner == whose).collect();
+    html! {
+        @if !own.is_empty() {
+            div.grid.small {
+                @for (at, monitor) in own.iter().take(SHOWN) { (chart(view, *at, monitor)) }
+            }
+        }
+        @if own.len() > SHOWN { p.note { "And " (own.len() - SHOWN) " readings more." } }
+    }
+}
+
+fn chart(view: &PageView<'_>, at: usize, monitor: &Monitor) -> Markup {
+    let PageView { report, coarse: axis, .. } = view;
+    let values = axis.most(report, |moment| moment.monitors.get(at).copied().flatten());
+    let unit = match monitor.unit {
+        monitor::MonitorUnit::Percent => ChartUnit::Percent,
+        monitor::MonitorUnit::Bytes => ChartUnit::Bytes,
+        monitor::MonitorUnit::Count => ChartUnit::Count,
+        monitor::MonitorUnit::Micros => ChartUnit::Micros,
+        monitor::MonitorUnit::Plain => ChartUnit::Plain,
+    };
+    let colour = if monitor.owner == MonitorOwner::Target { "c2" } else { "c4" };
+    let note = note(&values);
+    let series = vec![ChartSeries::new(&monitor.name, colour, SeriesStyle::Line, values)];
+    TimeChart::linear(&monitor.name, note, unit, 90, series).render(report, axis)
+}
+
+/// What a reader should know of the line: its axis begins at zero.
+fn note(values: &[Option<f64>]) -> &'static str {
+    if values.iter().all(Option::is_none) {
+        return "no reading";
+    }
+    let is_below = values.iter().flatten().any(|value| *value < 0.0);
+    if is_below { "what is below zero is drawn at zero" } else { "" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_below_zero_says_that_it_is_not_where_it_is_drawn() {
+        assert_eq!(note(&[Some(1.0), None, Some(0.0)]), "");
+        assert_eq!(note(&[None]), "no reading");
+        assert!(note(&[Some(1.0), Some(-0.5)]).contains("below zero"));
+    }
+}

@@ -1,0 +1,66 @@
+//! Rules as they were judged: what was seen, the limit, and how much room is left.
+//!
+//! Invariant: a bound is shown as one, and a rule with nothing to look at did not pass.
+
+use maud::{Markup, html};
+
+use super::super::PageView;
+use super::super::chart::tenth;
+use super::super::words::HtmlText;
+use crate::report::threshold_text::{self, in_unit};
+use crate::verdict::Judgement;
+
+pub fn render(view: &PageView<'_>) -> Markup {
+    let judgements = &view.report.judgements;
+    if judgements.is_empty() {
+        return html! { p.empty { "No thresholds: nothing was judged." } };
+    }
+    let rows = html! { @for one in judgements { (row(one, view.report.goes_on)) } };
+    let columns = [
+        ("", false),
+        ("rule", false),
+        ("observed", true),
+        ("limit", true),
+        ("room", false),
+        ("", false),
+    ];
+    super::sortable("thresholds", &columns, &rows)
+}
+
+fn row(one: &Judgement, goes_on: bool) -> Markup {
+    let waits = goes_on && one.observed.is_none();
+    let (class, mark, says) = match one.passed {
+        _ if waits => ("none", "…", "not yet"),
+        true => ("good", "✓", "holds"),
+        false => ("bad", "✗", "does not hold"),
+    };
+    let words = threshold_text::words(one);
+    let observed = if waits { "–" } else { words.observed.as_str() };
+    html! {
+        tr {
+            td.mark-cell.(class) { span aria-hidden="true" { (mark) } span.hidden { (says) } }
+            td { code { (HtmlText(&one.threshold.rule)) } }
+            td.n { (observed) }
+            td.n { (in_unit(one.threshold.metric, one.threshold.limit)) }
+            td.room { (room(one)) }
+            td.note { (words.note("; ")) }
+        }
+    }
+}
+
+/// The observed value as a bar, against the limit as a line.
+fn room(one: &Judgement) -> Markup {
+    let limit = one.threshold.limit;
+    let Some(observed) = one.observed else { return html! {} };
+    // Both stand within the bar, whichever is larger.
+    let all = (observed.max(limit) * 1.25).max(f64::MIN_POSITIVE);
+    let (bar, line) = (tenth(observed / all * 100.0), tenth(limit / all * 100.0));
+    let class = if one.passed { "good" } else { "bad" };
+    html! {
+        svg.meter viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true" {
+            rect.track y="2" width="100" height="8" {}
+            rect.(class) y="2" width=(bar) height="8" {}
+            path.limit d={ "M" (line) " 0V12" } {}
+        }
+    }
+}

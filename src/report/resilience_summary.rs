@@ -1,0 +1,247 @@
+//! What was suppressed, delayed or tried again, on the terminal: a few lines at the summary's end.
+//!
+//! `summary` renders it, from the Report alone.
+//! Invariant: only what happened has a line; none is wider than 80 columns unless a word is.
+
+use std::fmt::Write;
+
+use super::ansi::{plain, width};
+use super::client;
+use super::events;
+use super::steps::quantile;
+use super::summary::label;
+use crate::event::Report;
+use crate::plan::policy::DegradationLevel;
+use crate::stats::{Attempts, BlockCause, CircuitState, Histogram, Latency, PoolUse};
+use crate::units::{nanos, show_count, show_us};
+
+/// Beside the label there is room for so much in a terminal of 80 columns.
+const COLUMNS: usize = 67;
+/// How many pools and breakers are named.
+const SHOWN: usize = 8;
+
+/// All of it; `kept`: the run leaves files behind.
+pub(crate) fn render(out: &mut String, report: &Report, kept: bool) {
+    suppressed(out, report);
+    delayed(out, report);
+    again(out, &report.snapshot.attempts);
+    pools(out, report);
+    breakers(out, report);
+    timeouts(out, report);
+    levels(out, report);
+    events::render(out, report, kept);
+}
+
+/// A labelled text, broken between words where a line is full.
+pub(crate) fn say(out: &mut String, name: &str, text: &str) {
+    let (mut name, mut line, text) = (name, String::new(), plain(text));
+    for word in words(&text) {
+        if !line.is_empty() && width(&line) + 1 + width(word) > COLUMNS {
+            label(out, name, line.trim_end());
+            // What follows belongs to the line above.
+            (name, line) = ("", " ".to_owned());
+        }
+        if !line.is_empty() {
+            line.push(' ');
+        }
+        line.push_str(word);
+    }
+    label(out, name, &line);
+}
+
+/// The words of a text; the groups of a long number are one.
+fn words(text: &str) -> Vec<&str> {
+    let (mut words, mut from) = (Vec::new(), 0);
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    for (at, _) in text.match_indices(' ') {
+        let (before, after) = (text[..at].chars().next_back(), text[at + 1..].chars().next());
+        if !(digit(before) && digit(after)) {
+            words.push(&text[from..at]);
+            from = at + 1;
+        }
+    }
+    words.push(&text[from..]);
+    words
+}
+
+fn suppressed(out: &mut String, report: &Report) {
+    let (calls, starts) = (report.snapshot.calls(), report.snapshot.iterations().suppressed);
+    let mut parts = Vec::new();
+    if calls.suppressed > 0 {
+        let by: Vec<String> = (client::suppressed_by(report).iter())
+            .map(|(cause, count)| format!("{} {}", cause.name(), show_count(*count)))
+            .collect();
+        let (some, all) = (show_count(calls.suppressed), show_count(calls.made));
+        parts.push(format!("{some} of {all} calls suppressed: {}", by.join(", ")));
+    }
+    if calls.muted > 0 {
+        parts.push(format!("{} calls of muted steps left out", show_count(calls.muted)));
+    }
+    if starts > 0 {
+        let starts = show_count(starts);
+        parts.push(format!("{starts} starts not made: the generator was in trouble"));
+    }
+    let mut name = "held back";
+    for part in parts {
+        say(out, name, &part);
+        name = "";
+    }
+}
+
+/// Waits that were asked for, by what asked for them.
+fn delayed(out: &mut String, report: &Report) {
+    let measured = &report.snapshot.measured;
+    if measured.waits.is_empty() {
+        return;
+    }
+    let mut blocked = Histogram::default();
+    measured.workloads.iter().for_each(|load| blocked.merge(&load.blocked));
+    let p95 = quantile(&blocked.into(), 0.95);
+    let by: Vec<String> = (measured.waits.iter())
+        .map(|(cause, waits)| {
+            let latency = Latency::from(waits.clone());
+            let what = if *cause == BlockCause::Pace { "pace (slow target)" } else { cause.name() };
+            let p95 = quantile(&latency, 0.95);
+            format!("{what} {} × p95 {p95}", show_count(waits.count()))
+        })
+        .collect();
+    say(out, "delayed", &format!("calls waited {p95} at p95: {}", by.join(", ")));
+}
+
+fn again(out: &mut String, attempts: &Attempts) {
+    let Attempts { started, first, retries, hedges, stale_resends, .. } = *attempts;
+    if retries + hedges + stale_resends + attempts.denied == 0 {
+        return;
+    }
+    let mut parts = Vec::new();
+    let mut part = |count: u64, one: &str, many: &str| {
+        if count > 0 {
+            parts.push(format!("{} {}", show_count(count), if count == 1 { one } else { many }));
+        }
+    };
+    part(retries, "retry", "retries");
+    part(hedges, "hedge", "hedges");
+    part(attempts.cancelled, "cancelled for a faster one", "cancelled for a faster one");
+    part(attempts.redirects, "redirect", "redirects");
+    part(stale_resends, "sent again on a fresh connection", "sent again on fresh connections");
+    part(attempts.denied, "denied by the budget", "denied by the budget");
+    let amplified = attempts.amplification().unwrap_or(0.0);
+    let (all, calls) = (show_count(started), show_count(first));
+    let text = format!("{all} attempts for {calls} calls ({amplified:.2}×): {}", parts.join(", "));
+    say(out, "retries", &text);
+}
+
+fn pools(out: &mut String, report: &Report) {
+    let used = |(_, used): &(_, &PoolUse)| used.leases + used.gave_up > 0;
+    let pools: Vec<_> = client::shared_pools(report).filter(used).collect();
+    let mut name = "pools";
+    for (pool, used) in pools.iter().take(SHOWN) {
+        let busy = used.utilisation().unwrap_or(0.0) * 100.0;
+        let wait = quantile(&used.waits.clone().into(), 0.95);
+        let mut text = format!(
+            "{}: {} connections, {busy:.0} % lent, lent {} times, wait p95 {wait}",
+            pool,
+            show_count(used.size),
+            show_count(used.leases)
+        );
+        if used.gave_up > 0 {
+            let _ = write!(text, ", {} gave up waiting", show_count(used.gave_up));
+        }
+        if let Some(hint) = client::hint(pool, used) {
+            let _ = write!(text, " ({hint})");
+        }
+        say(out, name, &text);
+        name = "";
+    }
+    more(out, pools.len());
+}
+
+/// Breakers that opened, or are not closed.
+fn breakers(out: &mut String, report: &Report) {
+    let breakers: Vec<_> = client::breakers(report)
+        .filter(|(_, used)| used.opened > 0 || used.state != Some(CircuitState::Closed))
+        .collect();
+    let mut label = "breakers";
+    for (name, used) in breakers.iter().take(SHOWN) {
+        let state = used.state.map_or("not seen", CircuitState::name);
+        let times = if used.opened == 1 { "once" } else { "times" };
+        let opened = if used.opened == 1 { String::new() } else { show_count(used.opened) + " " };
+        let refused = show_count(used.refused);
+        let text = format!("{name}: opened {opened}{times}, refused {refused}, {state} at the end");
+        say(out, label, &text);
+        label = "";
+    }
+    more(out, breakers.len());
+}
+
+fn more(out: &mut String, all: usize) {
+    if all > SHOWN {
+        say(out, "", &format!("and {} more in summary.json", show_count((all - SHOWN) as u64)));
+    }
+}
+
+/// Deadlines that have left where they began.
+fn timeouts(out: &mut String, report: &Report) {
+    let Some(start) = report.info.plan.client.timeouts_from else { return };
+    let start = nanos(start);
+    let mut moved: Vec<_> = client::timeouts(report).filter(|(_, ns)| *ns != start).collect();
+    moved.sort_by_key(|(_, ns)| *ns);
+    let show = |(name, ns): &(String, u64)| format!("{} ({name})", show_us(ns / 1_000));
+    let text = match (moved.first(), moved.last()) {
+        (Some(first), Some(last)) if first.1 < last.1 => {
+            format!("{} to {}", show(first), show(last))
+        }
+        (Some(first), _) if moved.len() == 1 => show(first),
+        (Some(first), _) => format!("{} ({} endpoints)", show_us(first.1 / 1_000), moved.len()),
+        (None, _) => return,
+    };
+    say(out, "timeouts", &format!("{text} at the end"));
+}
+
+/// How long less was sent.
+fn levels(out: &mut String, report: &Report) {
+    let Some((lasted, level)) = client::levels(report) else { return };
+    let down: Vec<String> = (DegradationLevel::ALL.into_iter().skip(1))
+        .filter(|level| lasted[*level as usize] > 0)
+        .map(|level| format!("{} for {}", level.name(), show_us(lasted[level as usize] / 1_000)))
+        .collect();
+    if !down.is_empty() {
+        say(out, "degraded", &format!("{}; {} at the end", down.join(", "), level.name()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(text: &str) -> Vec<String> {
+        let mut out = String::new();
+        say(&mut out, "name", text);
+        let strip = |line: &str| anstream::adapter::strip_str(line).to_string();
+        out.lines().map(strip).collect()
+    }
+
+    #[test]
+    fn a_long_number_is_one_word() {
+        assert_eq!(words("breaker 4 877 calls"), ["breaker", "4 877", "calls"]);
+        assert_eq!(words("a  b"), ["a", "", "b"]);
+    }
+
+    #[test]
+    fn lines_fit_a_terminal_of_80_columns_and_lose_no_word() {
+        let text = "word ".repeat(60) + &"x".repeat(100) + " the end";
+        let lines = said(&text);
+        assert!(lines.iter().all(|line| width(line) <= 80 || line.contains('x')), "{lines:#?}");
+        assert!(lines[0].starts_with("       name  word"), "{lines:#?}");
+        assert!(lines[1].starts_with("               word"), "{lines:#?}");
+        let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
+        let wanted: Vec<&str> = text.split_whitespace().collect();
+        assert_eq!(words[1..], wanted);
+        assert_eq!(said("short"), ["       name  short"]);
+    }
+
+    #[test]
+    fn what_others_wrote_is_harmless() {
+        assert_eq!(said("a\u{1b}[2J b"), ["       name  a\u{fffd}[2J b"]);
+    }
+}

@@ -1,0 +1,179 @@
+//! A judgement in words, the same in every report.
+//!
+//! Invariant: a bound says that it is one; what rests on few calls says so.
+
+use crate::event::Report;
+use crate::exit::ExitStatus;
+use crate::units::{show_bytes, show_count, show_rate, show_us};
+use crate::verdict::Judgement;
+use crate::verdict::judge::StoppedRun;
+use crate::verdict::threshold::{Metric, MetricTime};
+
+/// Its parts in words.
+pub(crate) struct ThresholdText {
+    /// What was observed, or that there was nothing.
+    pub(crate) observed: String,
+    /// How far from its limit; empty where that says nothing.
+    pub(crate) margin: String,
+    /// Why it is missed within its limit, where the worst window was, and whether it rests on few
+    /// calls.
+    pub(crate) remark: String,
+}
+
+impl ThresholdText {
+    /// Margin and remark, as far as there are any.
+    pub(crate) fn note(&self, between: &str) -> String {
+        let parts = [&self.margin, &self.remark].map(String::as_str);
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(between)
+    }
+}
+
+/// How a run ended, in a word; without a rule none was kept.
+pub(crate) fn verdict(report: &Report) -> &'static str {
+    match report.status {
+        ExitStatus::Pass if report.judgements.is_empty() => "done",
+        _ => report.status.verdict().unwrap_or("not carried out"),
+    }
+}
+
+/// A judgement in words.
+pub(crate) fn words(judgement: &Judgement) -> ThresholdText {
+    let observed = judgement.observed.map_or("nothing to judge".to_owned(), |value| {
+        let bound = if judgement.at_least { "≥ " } else { "" };
+        if judgement.is_unknown() {
+            return "no response".to_owned();
+        }
+        format!("{bound}{}", in_unit(judgement.threshold.metric, value))
+    });
+    let limit = judgement.threshold.limit;
+    let margin = judgement.margin().filter(|_| limit != 0.0).map_or(String::new(), |room| {
+        let percent = room.abs() / limit * 100.0;
+        format!("margin {percent:.0} % {}", if judgement.passed { "left" } else { "missed" })
+    });
+    let window = judgement.worst_at_s.map(|at| format!("worst window at {at}s"));
+    let thin = judgement.thin.then(|| "~ few calls: it may move".to_owned());
+    let parts = [stopped(judgement), bound(judgement), window, thin, without_own_delay(judgement)];
+    let remark = parts.into_iter().flatten().collect::<Vec<_>>().join("  ");
+    ThresholdText { observed, margin, remark }
+}
+
+/// When a rule stopped the run, and what was observed at the end.
+fn stopped(judgement: &Judgement) -> Option<String> {
+    let StoppedRun { at_s, observed_at_end, at_least_at_end } = judgement.stopped?;
+    let end = observed_at_end.map_or(String::new(), |value| {
+        let bound = if at_least_at_end { "≥ " } else { "" };
+        format!(", {bound}{} at the end", in_unit(judgement.threshold.metric, value))
+    });
+    Some(format!("observed at {at_s}s, when it stopped the run{end}"))
+}
+
+/// Why a rule is missed whose bound is within its limit.
+pub(crate) fn bound(judgement: &Judgement) -> Option<String> {
+    if !judgement.rests_on_bound() {
+        return None;
+    }
+    let unknown = judgement.unknown;
+    let share = |part: u64, what: &str| {
+        let percent = part as f64 * 100.0 / unknown.all.max(1) as f64;
+        (part > 0).then(|| format!("{percent:.1} % {what}"))
+    };
+    let ended = match judgement.threshold.metric {
+        Metric::Time(MetricTime::Iteration, _) => "of iterations did not complete",
+        _ => "of calls got no response",
+    };
+    let starts = share(unknown.starts, "of starts dropped");
+    let parts = [starts, share(unknown.calls, ended)];
+    let parts = parts.into_iter().flatten().collect::<Vec<_>>().join(", ");
+    Some(format!("{parts}: they rank above every response"))
+}
+
+/// What a failed rule comes to without the generator's own delays.
+fn without_own_delay(judgement: &Judgement) -> Option<String> {
+    let value = judgement.without_own_delay.filter(|_| !judgement.passed)?;
+    let value = in_unit(judgement.threshold.metric, value);
+    let word = if judgement.rests_on_own_delay { "holds" } else { "fails also" };
+    Some(format!("{word} without the generator's own delays: at least {value}"))
+}
+
+/// The limit of a rule, in its unit.
+pub(crate) fn limit(judgement: &Judgement) -> String {
+    in_unit(judgement.threshold.metric, judgement.threshold.limit)
+}
+
+/// A value of a metric.
+pub(crate) fn in_unit(metric: Metric, value: f64) -> String {
+    match metric {
+        Metric::Time(..) => show_us(value.round() as u64),
+        Metric::Errors
+        | Metric::Achieved
+        | Metric::AchievedUsers
+        | Metric::Checks
+        | Metric::StatusShare(..) => {
+            format!("{:.2} %", value * 100.0)
+        }
+        Metric::Bytes => show_bytes(value as u64),
+        Metric::Rate => format!("{}/s", show_rate(value)),
+        Metric::Dropped
+        | Metric::Failed
+        | Metric::Timeouts
+        | Metric::Calls
+        | Metric::Iterations
+        | Metric::GeneratorErrors
+        | Metric::Statuses(..) => show_count(value as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::page::tests::made_up;
+    use crate::verdict::judge::UntimedRank;
+    use crate::verdict::threshold::Threshold;
+
+    #[test]
+    fn a_missed_rule_names_what_it_rests_on() {
+        let mut judgement = made_up(3, "shop").judgements[0].clone();
+        judgement.threshold = Threshold::parse("response.p99 < 10s").unwrap();
+        (judgement.passed, judgement.at_least, judgement.thin) = (false, true, false);
+        judgement.observed = Some(14_400.0);
+        judgement.unknown = UntimedRank { starts: 648, calls: 52, all: 1_000 };
+        judgement.worst_at_s = None;
+        let shown = words(&judgement);
+        assert_eq!((&*shown.observed, &*shown.margin), ("≥ 14.4 ms", ""));
+        let why = "64.8 % of starts dropped, 5.2 % of calls got no response: they rank above every \
+                   response";
+        assert_eq!(shown.remark, why);
+        judgement.observed = Some(0.0);
+        assert_eq!(words(&judgement).observed, "no response");
+        // A bound above the limit has missed it by at least so much.
+        judgement.observed = Some(12_000_000.0);
+        let shown = words(&judgement);
+        assert_eq!((&*shown.margin, &*shown.remark), ("margin 20 % missed", ""));
+    }
+
+    #[test]
+    fn a_rule_that_stopped_the_run_shows_both_values() {
+        let threshold = Threshold::parse("errors < 10% abort").unwrap();
+        let at = StoppedRun { at_s: 12, observed_at_end: Some(0.41), at_least_at_end: false };
+        let judgement = Judgement {
+            observed: Some(0.34),
+            stopped: Some(at),
+            ..Judgement::nothing_observed(&threshold)
+        };
+        let shown = words(&judgement);
+        assert_eq!(shown.observed, "34.00 %");
+        assert_eq!(shown.remark, "observed at 12s, when it stopped the run, 41.00 % at the end");
+    }
+
+    #[test]
+    fn what_was_not_judged_did_not_pass() {
+        let mut report = made_up(3, "shop");
+        report.status = ExitStatus::Pass;
+        assert!(!report.judgements.is_empty());
+        assert_eq!(verdict(&report), "pass");
+        report.judgements.clear();
+        assert_eq!(verdict(&report), "done");
+        report.status = ExitStatus::Interrupted;
+        assert_eq!(verdict(&report), "interrupted");
+    }
+}
