@@ -35,7 +35,8 @@ pub mod scenario;
 pub mod engine;
 pub mod report;
 pub mod testserver;
-// 8: files and screens of a run
+// 8: files and screens of a run, live control
+pub mod control;
 pub mod sinks;
 // 9: one run
 pub mod run;

@@ -176,9 +176,11 @@ impl File {
         (name != "lib" && name != "main").then_some(name)
     }
 
-    /// How deep its module lies below the crate.
+    /// How deep its module lies below the crate: `a_tests.rs` is a module of `a.rs`.
     fn depth(&self) -> usize {
-        self.path.split('/').count() - 1 - usize::from(self.path.ends_with("/mod.rs"))
+        let levels =
+            self.path.split('/').count() - 1 + usize::from(self.path.ends_with("_tests.rs"));
+        levels - usize::from(self.path.ends_with("/mod.rs"))
     }
 
     /// How many inline modules are open at an offset.

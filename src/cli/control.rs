@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::output::{complain, finish};
-use super::runs::{self, RegisteredRun};
+use crate::control::registry::{self, RegisteredRun};
 use crate::event::ControlCommand;
 use crate::event::control::MAX_LINE;
 use crate::exit::ExitStatus;
@@ -51,9 +51,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> ExitStatus {
-    let folder = runs::folder();
-    let found = match runs::secure(&folder) {
-        Ok(()) => runs::all(&folder),
+    let folder = registry::folder();
+    let found = match registry::secure(&folder) {
+        Ok(()) => registry::all(&folder),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
             complain(&format_args!("{}: {error}", folder.display()));

@@ -10,19 +10,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{CommonArgs, OutputArgs};
-use super::door;
 use super::output::{complain, fail, finish};
 use super::screen::ScreenHandle;
 use super::signals::Signals;
 use super::spellings::SEPARATOR;
 use crate::clock;
+use crate::control::{ControlHandles, socket};
 use crate::event::Report;
 use crate::event::control::ControlClient;
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::redact::{self, MASK, Redactor, SensitiveNames};
 use crate::report::{json, summary};
-use crate::run::{self, ControlGuards, ControlHandles, MonitorSource, RunOptions};
+use crate::run::{self, ControlGuards, MonitorSource, RunOptions};
 use crate::sinks::exports::{ExportTarget, Exports, StreamExports};
 use crate::sinks::files::RunFiles;
 use crate::sinks::folder::RunFolder;
@@ -254,7 +254,7 @@ fn control(
     let mut kept = ControlGuards::new();
     if let Some(remote) = remote {
         remote.connect(levers.commands.clone());
-        match door::open(&levers.run, &levers.commands) {
+        match socket::open(&levers.run, &levers.commands) {
             Ok(door) => kept.push(Box::new(door)),
             Err(error) if common.output.quiet == 0 => {
                 screen.complain(&format!("no control socket: {error}"));

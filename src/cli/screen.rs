@@ -6,10 +6,10 @@
 use std::io::{self, IsTerminal};
 
 use super::args::{CommonArgs, UiKind};
-use super::keys;
 use super::output::{complain, remark};
+use crate::control::{ControlHandles, keys};
 use crate::event::control::ControlClient;
-use crate::run::{ControlGuards, ControlHandles};
+use crate::run::ControlGuards;
 use crate::sinks::progress::{ProgressBars, ProgressLines};
 #[cfg(feature = "tui")]
 use crate::sinks::tui::{Tui, TuiHandle, terminal};

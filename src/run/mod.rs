@@ -34,10 +34,11 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use crate::clock;
+use crate::control::ControlHandles;
 use crate::engine::single_user::SingleUserRun;
 use crate::engine::{self, Variables, tier};
 use crate::event::control::MAX_PENDING;
-use crate::event::{ControlRequest, GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
+use crate::event::{GeneratorInfo, Interrupt, Report, RunEvent, RunInfo};
 use crate::exit::ExitStatus;
 use crate::forecast::{self, MachineLimits};
 use crate::host;
@@ -56,17 +57,6 @@ pub use monitors::MonitorSource;
 
 /// Threads need a moment to start; the run begins for all of them at the same time.
 const HEAD_START: Duration = Duration::from_millis(20);
-
-/// What somebody outside may do to a run under way.
-#[derive(Debug)]
-pub struct ControlHandles {
-    /// Its scenario's name.
-    pub run: String,
-    /// Ends it.
-    pub interrupts: mpsc::Sender<Interrupt>,
-    /// Changes what it asks.
-    pub commands: mpsc::Sender<ControlRequest>,
-}
 
 /// What live control keeps for as long as the load lasts.
 pub type ControlGuards = Vec<Box<dyn std::any::Any>>;

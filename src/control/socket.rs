@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, oneshot};
 
-use super::runs;
+use super::registry;
 use crate::clock::{self, Timer};
 use crate::event::control::MAX_LINE;
 use crate::event::{ControlCommand, ControlReply, ControlRequest};
@@ -36,7 +36,7 @@ const BY: &str = "control socket";
 
 /// An open door; it closes, and its file goes, when this is dropped.
 #[derive(Debug)]
-pub(super) struct ControlSocket(PathBuf);
+pub(crate) struct ControlSocket(PathBuf);
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
@@ -48,15 +48,15 @@ impl Drop for ControlSocket {
 ///
 /// # Errors
 /// When the folder is not ours alone, or the socket cannot be made.
-pub(super) fn open(
+pub(crate) fn open(
     scenario: &str,
     commands: &mpsc::Sender<ControlRequest>,
 ) -> io::Result<ControlSocket> {
-    let folder = runs::folder();
-    runs::secure(&folder).map_err(|error| placed(&folder, &error))?;
+    let folder = registry::folder();
+    registry::secure(&folder).map_err(|error| placed(&folder, &error))?;
     // What dead runs left goes with a look at it.
-    runs::all(&folder);
-    let place = runs::own(&folder, scenario);
+    registry::all(&folder);
+    let place = registry::own(&folder, scenario);
     // Of an earlier process that had our number.
     let _ = fs::remove_file(&place);
     let listener = UnixListener::bind(&place).map_err(|error| placed(&place, &error))?;

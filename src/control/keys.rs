@@ -19,8 +19,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 
+use super::ControlHandles;
 use crate::event::{ControlCommand, ControlRequest, Interrupt};
-use crate::run::ControlHandles;
 
 /// How the terminal was; there while it is otherwise.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
@@ -31,7 +31,7 @@ const CONTINUED: i32 = Number::CONT.as_raw();
 
 /// Keys are listened to until this is dropped.
 #[derive(Debug)]
-pub(super) struct TerminalKeys {
+pub(crate) struct TerminalKeys {
     hears: Option<JoinHandle<()>>,
     _minds: SuspendWatch,
 }
@@ -45,7 +45,7 @@ impl Drop for TerminalKeys {
 
 /// Stops of the program are minded until this is dropped.
 #[derive(Debug)]
-pub(super) struct SuspendWatch([JoinHandle<()>; 2]);
+pub(crate) struct SuspendWatch([JoinHandle<()>; 2]);
 
 impl Drop for SuspendWatch {
     fn drop(&mut self) {
@@ -54,7 +54,7 @@ impl Drop for SuspendWatch {
 }
 
 /// Whether there are keys to listen to.
-pub(super) fn there_are() -> bool {
+pub(crate) fn there_are() -> bool {
     isatty(stdin()) && in_foreground()
 }
 
@@ -62,7 +62,7 @@ pub(super) fn there_are() -> bool {
 ///
 /// # Errors
 /// When the terminal cannot be set, or not be waited for.
-pub(super) fn listen(levers: ControlHandles) -> io::Result<TerminalKeys> {
+pub(crate) fn listen(levers: ControlHandles) -> io::Result<TerminalKeys> {
     restore_on_panic();
     let again = || {
         if in_foreground() {
@@ -81,7 +81,7 @@ pub(super) fn listen(levers: ControlHandles) -> io::Result<TerminalKeys> {
 }
 
 /// Gives the terminal back whenever the program is stopped, and takes it again when it goes on.
-pub(super) fn mind(leave: impl Fn() + 'static, again: impl Fn() + 'static) -> SuspendWatch {
+pub(crate) fn mind(leave: impl Fn() + 'static, again: impl Fn() + 'static) -> SuspendWatch {
     // Both are heard from here on: a stop that nobody minds would leave the terminal as it is.
     let heard = |number| signal(SignalKind::from_raw(number));
     let (stops, returns) = (heard(STOP_ASKED), heard(CONTINUED));

@@ -16,17 +16,17 @@ const LONGEST: usize = 100;
 
 /// A run that can be reached.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct RegisteredRun {
+pub(crate) struct RegisteredRun {
     /// Its scenario's name, as far as a file can be called so.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Its process.
-    pub(super) pid: u32,
+    pub(crate) pid: u32,
     /// Its socket.
-    pub(super) socket: PathBuf,
+    pub(crate) socket: PathBuf,
 }
 
 /// Where sockets are: `$XDG_RUNTIME_DIR/manada`, or a folder of this user's in `/tmp`.
-pub(super) fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     match std::env::var_os("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()) {
         Some(folder) => Path::new(&folder).join("manada"),
         None => PathBuf::from(format!("/tmp/manada-{}", getuid().as_raw())),
@@ -37,7 +37,7 @@ pub(super) fn folder() -> PathBuf {
 ///
 /// # Errors
 /// When it cannot be made, or when somebody else could put a socket there.
-pub(super) fn secure(folder: &Path) -> io::Result<()> {
+pub(crate) fn secure(folder: &Path) -> io::Result<()> {
     match fs::DirBuilder::new().mode(0o700).create(folder) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         Ok(()) | Err(_) => {}
@@ -53,7 +53,7 @@ pub(super) fn secure(folder: &Path) -> io::Result<()> {
 }
 
 /// The file of this process's own socket.
-pub(super) fn own(folder: &Path, scenario: &str) -> PathBuf {
+pub(crate) fn own(folder: &Path, scenario: &str) -> PathBuf {
     let pid = std::process::id();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "_.".contains(c) { c } else { '-' };
     let room = LONGEST.saturating_sub(folder.as_os_str().len() + format!("/-{pid}.sock").len());
@@ -62,7 +62,7 @@ pub(super) fn own(folder: &Path, scenario: &str) -> PathBuf {
 }
 
 /// All runs that are there, by name and process; what dead ones left is removed.
-pub(super) fn all(folder: &Path) -> Vec<RegisteredRun> {
+pub(crate) fn all(folder: &Path) -> Vec<RegisteredRun> {
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
     let mut found: Vec<RegisteredRun> =
         entries.filter_map(|entry| RegisteredRun::at(entry.ok()?.path())).collect();
