@@ -11,7 +11,7 @@ type Foreign = (&'static str, &'static str, &'static str);
 const KEYS: [Foreign; 27] = [
     ("vus", "k6", "`users: 10` with `duration: 30s`"),
     ("maxVUs", "k6", "`max_users: 100` of `arrivals:`"),
-    ("preAllocatedVUs", "k6", "`provision: 5s`, which makes users ready before they are due"),
+    ("preAllocatedVUs", "k6", "`prewarm: 5s`, which makes users ready before they are due"),
     ("stages", "k6", "`users: [ { ramp: 200, over: 30s }, { hold: 5m } ]`"),
     ("rps", "k6", "`arrivals: { rate: 200/s }`, or `limits: { global: 200/s }`"),
     ("gracefulStop", "k6", "`grace: 30s` of the scenario"),

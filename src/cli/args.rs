@@ -43,8 +43,13 @@ pub(super) struct CommonArgs {
     /// Record a metric of the target during the run: `pid PID`, or `prometheus URL QUERY`, e.g.
     /// prometheus http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; repeatable
     // Its words come as one: `spellings` joins them.
-    #[arg(long, value_name = "pid PID|prometheus URL QUERY", help_heading = "Output")]
-    pub(super) watch: Vec<String>,
+    #[arg(
+        long,
+        alias = "watch",
+        value_name = "pid PID|prometheus URL QUERY",
+        help_heading = "Output"
+    )]
+    pub(super) monitor: Vec<String>,
     /// Show it in a browser while it runs, e.g. --web, or --web=127.0.0.1:9000; the address is
     /// printed
     #[cfg(feature = "web")]

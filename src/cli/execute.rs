@@ -47,7 +47,7 @@ pub(super) fn launch(plan: Plan, common: &CommonArgs, leaves: OutputFolder) -> E
     if let Err(ending) = common.output.has_a_place_each(&scenario) {
         return ending;
     }
-    let watch = match watched(&common.watch) {
+    let watch = match watched(&common.monitor) {
         Ok(watch) => watch,
         Err(why) => return fail(&why, ExitStatus::Usage),
     };
@@ -102,7 +102,7 @@ pub(super) fn launch(plan: Plan, common: &CommonArgs, leaves: OutputFolder) -> E
     tell(audience, &streams, report, &common.output, (folder, &kept))
 }
 
-/// What `--watch` names: its words come joined, or in one word with blanks between them.
+/// What `--monitor` names: its words come joined, or in one word with blanks between them.
 fn watched(values: &[String]) -> Result<Vec<MonitorSource>, String> {
     let words = |value: &String| -> Vec<String> {
         let split = if value.contains(SEPARATOR) { SEPARATOR } else { ' ' };

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 
 use crate::units::parse_rate;
 
-/// Stands between the words of one `--watch`: no word holds it.
+/// Stands between the words of one `--monitor`: no word holds it.
 pub(super) const SEPARATOR: char = '\u{1f}';
 
 /// The words as clap reads them, and what to tell of those that were changed.
@@ -24,8 +24,8 @@ pub(super) fn rewritten(words: impl Iterator<Item = OsString>) -> (Vec<OsString>
         let text = word.to_str().unwrap_or_default();
         let next = words.peek().and_then(|next| next.to_str());
         match (text, next) {
-            ("--watch", Some("pid")) => out.push(joined(&mut words, 2)),
-            ("--watch", Some("prometheus")) => out.push(joined(&mut words, 3)),
+            ("--monitor" | "--watch", Some("pid")) => out.push(joined(&mut words, 2)),
+            ("--monitor" | "--watch", Some("prometheus")) => out.push(joined(&mut words, 3)),
             ("-q", Some(rate)) if is_hit && is_rate(rate) => {
                 let unit = if rate.contains('/') { "" } else { "/s" };
                 notes.push(format!(
@@ -46,9 +46,9 @@ pub(super) fn rewritten(words: impl Iterator<Item = OsString>) -> (Vec<OsString>
     (out, notes)
 }
 
-/// `--watch` and its next `count` words as one.
+/// `--monitor` and its next `count` words as one.
 fn joined(words: &mut impl Iterator<Item = OsString>, count: usize) -> OsString {
-    let mut one = OsString::from("--watch=");
+    let mut one = OsString::from("--monitor=");
     for (index, word) in words.take(count).enumerate() {
         if index > 0 {
             one.push(SEPARATOR.to_string());
@@ -75,11 +75,11 @@ mod tests {
             ("manada hit -q u", "manada hit -q u", 0),
             ("manada run -q 500", "manada run -q 500", 0),
             ("manada hit --latency-correction u", "manada hit u", 1),
-            ("manada hit --watch pid 1 u", "manada hit --watch=pid|1 u", 0),
-            ("manada run --watch prometheus a b u", "manada run --watch=prometheus|a|b u", 0),
+            ("manada hit --watch pid 1 u", "manada hit --monitor=pid|1 u", 0),
+            ("manada run --monitor prometheus a b u", "manada run --monitor=prometheus|a|b u", 0),
             ("manada run --watch x u", "manada run --watch x u", 0),
             ("manada hit -- -q 500 --watch pid 1", "manada hit -- -q 500 --watch pid 1", 0),
-            ("manada hit --watch pid", "manada hit --watch=pid", 0),
+            ("manada hit --watch pid", "manada hit --monitor=pid", 0),
             ("manada", "manada", 0),
         ] {
             let (words, told) = rewritten(line.split(' ').map(OsString::from));

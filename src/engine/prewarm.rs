@@ -1,7 +1,7 @@
 //! Making ready: users in their seats, their connections open, before they are due.
 //!
 //! Starters seat users of the closed model ahead of time, and the open model's seats are made for
-//! the load that the curve announces; where `provision` is not said nothing of this happens.
+//! the load that the curve announces; where `prewarm` is not said nothing of this happens.
 //! Invariant: being ready changes no schedule: nobody begins before its time, and what could not be
 //! made ready is made when it is needed, as ever.
 

@@ -12,6 +12,15 @@ use super::files;
 use super::node::{Node, NodeKey, NodeKind};
 use crate::units::{self, QuantityError, Rate};
 
+/// Keys that have a new name: the new one, the former one, which is still read with a warning.
+pub(crate) const RENAMED: [(&str, &str); 2] =
+    [("prewarm", "provision"), ("max_retry_after", "patience")];
+
+/// The former name of a key, if it has one.
+pub(crate) fn former_name(name: &str) -> Option<&'static str> {
+    RENAMED.iter().find(|(new, _)| *new == name).map(|(_, former)| *former)
+}
+
 /// A map being read field by field; whatever was not asked for is unknown.
 #[derive(Debug)]
 pub(crate) struct Fields<'n> {
@@ -63,7 +72,9 @@ impl<'n> Fields<'n> {
         ASKED.with_borrow_mut(|asked| {
             asked.entry(self.what.to_owned()).or_default().insert(name.to_owned());
         });
-        self.entries.iter().find(|(key, _)| key.name == name).map(|(key, value)| (key, value))
+        let find = |name| self.entries.iter().find(|(key, _)| key.name == name);
+        let found = find(name).or_else(|| find(former_name(name)?));
+        found.map(|(key, value)| (key, value))
     }
 
     /// The value of a field that has to be there; `finish` reports that it is not.
@@ -108,6 +119,11 @@ impl<'n> Fields<'n> {
             if self.asked.contains(&key.name.as_str()) {
                 continue;
             }
+            let renamed = RENAMED.iter().find(|(_, former)| key.name == *former);
+            if let Some((new, former)) = renamed.filter(|(new, _)| self.asked.contains(new)) {
+                self.report_former_name(review, key, new, former);
+                continue;
+            }
             let message = format!("unknown key `{}` in {}", short(&key.name), self.what);
             let mistake = review.mistake(key.span, message);
             match crate::foreign::key(&key.name) {
@@ -115,6 +131,20 @@ impl<'n> Fields<'n> {
                 None => mistake.did_you_mean(&key.name, self.asked.iter().copied()),
             };
             mistake.help(format!("{} may have {}", self.what, list_names(&self.asked)));
+        }
+    }
+}
+
+impl Fields<'_> {
+    /// A former name is a mistake beside the new one, else a warning.
+    fn report_former_name(&self, review: &mut Diagnostics, key: &NodeKey, new: &str, former: &str) {
+        if self.has(new) {
+            review
+                .mistake(key.span, format!("`{former}` is the former name of `{new}`"))
+                .help(format!("`{new}` is there, too: delete `{former}`"));
+        } else {
+            let help = format!("write `{new}`; `{former}` is still read");
+            review.warn(key.span, format!("`{former}` is now called `{new}`"), &help);
         }
     }
 }

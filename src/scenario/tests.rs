@@ -344,3 +344,24 @@ environments:
     let removed = load(None, &["workloads.w.eu.users=[ { step: 2, over: 1s } ]", "grace=null"]);
     assert_eq!((removed.peak_users(), removed.grace.as_secs()), (2, 10));
 }
+
+#[test]
+fn former_names_of_keys_are_read_with_a_warning() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("s.yaml");
+    let text = "services: { shop: builtin }
+provision: 2s
+retries: { patience: 5s }
+workloads: { w: { users: 1, duration: 1s, flow: [ { get: /a } ] } }
+";
+    std::fs::write(&file, text).unwrap();
+    let (plan, warnings) = super::load(&file, &ScenarioOverrides::default()).unwrap();
+    let longest = plan.policies.retries.as_ref().map(|policy| policy.max_retry_after.as_secs());
+    assert_eq!((plan.policies.prewarm.map(|ahead| ahead.as_secs()), longest), (Some(2), Some(5)));
+    let shown = warnings.iter().map(|warning| warning.render(false)).collect::<String>();
+    for says in
+        ["`provision` is now called `prewarm`", "`patience` is now called `max_retry_after`"]
+    {
+        assert!(shown.contains(says), "{shown}");
+    }
+}

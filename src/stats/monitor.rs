@@ -35,7 +35,7 @@ pub enum MonitorUnit {
 pub enum MonitorOwner {
     /// This process, and the machine it is on.
     Generator,
-    /// What is under load, by `--watch`.
+    /// What is under load, by `--monitor`.
     Target,
 }
 

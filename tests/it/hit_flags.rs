@@ -203,7 +203,7 @@ fn spellings_of_other_tools_are_read_with_a_note() {
     }
     // A watch takes its own words and not the URL.
     let pid = std::process::id().to_string();
-    let words = ["hit", "--watch", "pid", &pid, &server.url(), "-n", "3", "--ui", "none"];
+    let words = ["hit", "--monitor", "pid", &pid, &server.url(), "-n", "3", "--ui", "none"];
     let done = Manada::new(&words).go();
     assert!(done.stdout.contains("only this summary is kept; `--out DIR` keeps"), "{done}");
 }

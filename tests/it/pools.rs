@@ -131,7 +131,7 @@ fn what_is_idle_is_closed_but_for_the_least() {
 #[test]
 fn users_are_connected_before_they_are_due() {
     let users = 1_000;
-    for (keys, early) in [("provision: 4s", true), ("", false)] {
+    for (keys, early) in [("prewarm: 4s", true), ("", false)] {
         let log = tempfile::NamedTempFile::new().unwrap();
         let target = Builtin::start(&["--log", log.path().to_str().unwrap()]);
         let scenario = format!(

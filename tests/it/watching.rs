@@ -39,7 +39,7 @@ fn check_read(done: &Done, name: &str) {
 fn the_generator_and_a_process_are_read_each_second() {
     let target = Builtin::start(&[]);
     let pid = target.pid().to_string();
-    let done = watching(&target, &["--watch", "pid", &pid]);
+    let done = watching(&target, &["--monitor", "pid", &pid]);
     assert_eq!(done.code, Some(0), "{done}");
     let names = ["generator cpu", "generator memory", "generator descriptors", "generator hiccup"];
     names.iter().for_each(|name| check_read(&done, name));
@@ -54,16 +54,16 @@ fn a_real_prometheus_is_asked_each_second() {
     let (target, prometheus) = (Builtin::start(&[]), Prometheus::start());
     let url = format!("http://{}", prometheus.address);
     let pid = target.pid().to_string();
-    let watch = ["--watch", "prometheus", &url, "sum(up)", "--watch", "pid", &pid];
+    let watch = ["--monitor", "prometheus", &url, "sum(up)", "--monitor", "pid", &pid];
     let done = watching(&target, &watch);
     assert_eq!(done.code, Some(0), "{done}");
     check_read(&done, "target sum(up)");
     check_read(&done, &format!("target pid {pid} memory"));
     // A query that it does not understand is known before the load begins.
-    let done = watching(&target, &["--watch", "prometheus", &url, "sum("]);
+    let done = watching(&target, &["--monitor", "prometheus", &url, "sum("]);
     assert_eq!(done.code, Some(3), "{done}");
     assert!(done.stderr.contains("cannot watch `sum(`") && done.stderr.contains("parse error"));
-    let done = watching(&target, &["--watch", "prometheus", &url, "{job=\"own\"}"]);
+    let done = watching(&target, &["--monitor", "prometheus", &url, "{job=\"own\"}"]);
     assert!(done.code == Some(3) && done.stderr.contains("series: expected one"), "{done}");
 }
 
@@ -76,7 +76,7 @@ fn what_is_not_there_is_no_thing_to_watch() {
         (&["pid", "x"], 2, "`x` is no process number"),
         (&["cpu", "1"], 2, "`cpu` cannot be watched"),
     ] {
-        let done = watching(&target, &[&["--watch"], words].concat());
+        let done = watching(&target, &[&["--monitor"], words].concat());
         assert_eq!(done.code, Some(code), "{done}");
         assert!(done.stderr.contains(says), "{done}");
     }

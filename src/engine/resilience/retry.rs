@@ -38,7 +38,7 @@ impl ResilienceState {
         let mut wait_ns = backoff::wait_ns(&law.backoff, retries + 1, &mut self.rng.borrow_mut());
         if law.retry_after && turned_away {
             let asked = retry_after_ns(kept).unwrap_or(0);
-            if asked > nanos(law.patience) {
+            if asked > nanos(law.max_retry_after) {
                 return None;
             }
             wait_ns = wait_ns.max(asked);

@@ -75,7 +75,7 @@ pub struct RetryPolicy {
     /// Waits as long as the answer asks for.
     pub retry_after: bool,
     /// The longest such wait; an answer that asks for more is not tried again.
-    pub patience: Duration,
+    pub max_retry_after: Duration,
     /// Also requests that may have had their effect, and must not have it twice.
     pub unsafe_methods: bool,
 }
@@ -93,7 +93,7 @@ impl Default for RetryPolicy {
                 statuses: vec![(429, 429), (503, 503)],
             },
             retry_after: true,
-            patience: Duration::from_mins(1),
+            max_retry_after: Duration::from_mins(1),
             unsafe_methods: false,
         }
     }

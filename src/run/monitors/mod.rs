@@ -1,13 +1,13 @@
 //! What is read beside the run, once a second on a thread of its own: the generator's health, and
-//! the figures of the target that `--watch` names.
+//! the figures of the target that `--monitor` names.
 //!
 //! `run` starts it with the load; `dispatch` takes its latest readings into each second's Moment.
 //! Invariant: the run never waits for a reading; one that is late or missing is none.
 
 mod processes;
-#[cfg(feature = "watch")]
+#[cfg(feature = "monitor")]
 mod prometheus;
-#[cfg(not(feature = "watch"))]
+#[cfg(not(feature = "monitor"))]
 #[path = "no_prometheus.rs"]
 mod prometheus;
 mod watched;

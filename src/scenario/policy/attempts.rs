@@ -96,7 +96,7 @@ pub(super) fn retries(review: &mut Diagnostics, node: &Node) -> Option<RetryPoli
         });
         fields.set(review, "when", &mut law.when, failures_of);
         fields.set(review, "retry_after", &mut law.retry_after, fields::truth);
-        fields.set(review, "patience", &mut law.patience, fields::some_duration);
+        fields.set(review, "max_retry_after", &mut law.max_retry_after, fields::some_duration);
         fields.set(review, "unsafe_methods", &mut law.unsafe_methods, fields::truth);
         (law.max > 0).then_some(law)
     })

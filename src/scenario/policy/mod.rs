@@ -74,7 +74,7 @@ pub(super) fn client(
     if let Some(node) = fields.take("memory") {
         client.memory = degradation::memory(review, node);
     }
-    if let Some(node) = fields.take("provision") {
+    if let Some(node) = fields.take("prewarm") {
         client.prewarm = fields::duration(review, node).filter(|early| !early.is_zero());
     }
     (client, patterns)

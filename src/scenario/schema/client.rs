@@ -51,7 +51,11 @@ pub(super) fn blocks() -> Vec<Property> {
         ("healing", "What is mended while it runs.", or_switch(every("`healing`"))),
         ("admission", "What is held back when we are in trouble.", or_switch(admission())),
         ("memory", "How much it may take.", any_of(vec![refer("size"), or_switch(memory)])),
-        ("provision", "How long before they are due users are ready.", refer("duration")),
+        (
+            "prewarm",
+            "How long before they are due users and their connections are ready.",
+            refer("duration"),
+        ),
     ]
 }
 
@@ -158,7 +162,11 @@ fn retries() -> Value {
         ("budget", "Of first attempts; 10% if not said.", budget),
         ("when", "After which ends.", refer("failures")),
         ("retry_after", "Waits as long as the answer asks for.", refer("truth")),
-        ("patience", "The longest such wait; 60s if not said.", refer("some_duration")),
+        (
+            "max_retry_after",
+            "The longest Retry-After that is waited for; 60s if not said.",
+            refer("some_duration"),
+        ),
         ("unsafe_methods", "Also what must not have its effect twice.", refer("truth")),
     ];
     object("`retries`", &[], keys)

@@ -16,6 +16,7 @@ mod target;
 mod tests;
 mod users;
 
+use super::fields::former_name;
 use serde_json::{Map, Value, json};
 
 /// What there is a schema of.
@@ -72,6 +73,11 @@ fn object(title: &str, needs: &[&str], keys: Vec<Property>) -> Value {
     for (name, about, mut schema) in keys {
         if let (Value::Object(schema), false) = (&mut schema, about.is_empty()) {
             schema.insert("description".to_owned(), about.into());
+        }
+        if let Some(former) = former_name(name) {
+            let mut schema = keyed(schema.clone(), "deprecated", true.into());
+            schema["description"] = format!("Former name of `{name}`.").into();
+            properties.insert(former.to_owned(), schema);
         }
         properties.insert(name.to_owned(), schema);
     }

@@ -19,7 +19,9 @@ fn titled(schema: &Value, found: &mut Keys) {
             if let (Some(Value::String(title)), Some(Value::Object(properties))) =
                 (entries.get("title"), entries.get("properties"))
             {
-                found.entry(title.clone()).or_default().extend(properties.keys().cloned());
+                let current = properties.iter().filter(|(_, schema)| schema["deprecated"] != true);
+                let keys = current.map(|(key, _)| key.clone());
+                found.entry(title.clone()).or_default().extend(keys);
             }
             entries.values().for_each(|schema| titled(schema, found));
         }
