@@ -1,6 +1,6 @@
 //! One run: set up, drive, aggregator, judge.
 //!
-//! `cli` calls it with a Plan and an sinks; worlds call its parts under virtual time.
+//! `cli` calls it with a Plan and its sinks; worlds call its parts under virtual time.
 //! Invariant: one path: `hit` or `run`, one shard or many, with or without a screen.
 
 mod ceiling;

@@ -7,26 +7,26 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use counted::Count;
-use lived::{Lived, live};
+use counts::Count;
 use manada::plan::Plan;
 use manada::scenario::{self, ScenarioOverrides};
 use manada::verdict::{Threshold, judge};
 use manada::wire::fake::FakeArrival;
-use onlookers::{TimedCommand, changes};
-use scripted::{Script, Window, line};
+use observers::{TimedCommand, changes};
+use run::{Lived, live};
+use script::{Script, Window, line};
 use serde::Deserialize;
 
-#[path = "worlds/counted.rs"]
-mod counted;
-#[path = "worlds/foretold.rs"]
-mod foretold;
-#[path = "worlds/lived.rs"]
-mod lived;
-#[path = "worlds/onlookers.rs"]
-mod onlookers;
-#[path = "worlds/scripted.rs"]
-mod scripted;
+#[path = "simulation/counts.rs"]
+mod counts;
+#[path = "simulation/forecast.rs"]
+mod forecast;
+#[path = "simulation/observers.rs"]
+mod observers;
+#[path = "simulation/run.rs"]
+mod run;
+#[path = "simulation/script.rs"]
+mod script;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -71,7 +71,7 @@ struct World {
     different: BTreeMap<String, u64>,
     /// What is forecast of it has to come so close to what came.
     #[serde(default)]
-    forecast: Option<foretold::Foretold>,
+    forecast: Option<forecast::Foretold>,
     /// From when on the process holds so many MiB.
     #[serde(default)]
     memory: Vec<(String, u64)>,
@@ -123,10 +123,10 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     if documents[0] != documents[1] || report.timeline != lived.again.timeline {
         wrong.push(format!("another report from its record:\n{:#}", documents[1]));
     }
-    wrong.extend(counted::wrong(&world.counts, report));
-    wrong.extend(world.notices.iter().filter_map(|said| counted::wrong_notices(said, report)));
+    wrong.extend(counts::wrong(&world.counts, report));
+    wrong.extend(world.notices.iter().filter_map(|said| counts::wrong_notices(said, report)));
     wrong.extend(wrong_flows(world, plan, lived));
-    wrong.extend(world.forecast.iter().flat_map(|said| foretold::wrong(said, plan, report)));
+    wrong.extend(world.forecast.iter().flat_map(|said| forecast::wrong(said, plan, report)));
     let changed = changes(snapshot);
     if changed != world.changes {
         wrong.push(format!("what was changed: {changed:?}"));
@@ -223,7 +223,7 @@ fn check(path: &Path) {
             "{name}, {shards} shards, seed {}:\n  {}\n{:#?}",
             plan.seed.value(),
             wrong.join("\n  "),
-            counted::counts(&lived.report),
+            counts::counts(&lived.report),
         );
         let mut log = lived.target.log();
         log.sort_unstable();

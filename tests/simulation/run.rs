@@ -24,8 +24,8 @@ use manada::wire::fake::FakeTarget;
 use tokio::sync::mpsc;
 
 use super::World;
-use super::onlookers::{Listener, Recorded, again, send_commands};
-use super::scripted::{Window, World1, ns};
+use super::observers::{Listener, Recorded, again, send_commands};
+use super::script::{Window, World1, ns};
 
 /// What came of a world.
 pub struct Lived {

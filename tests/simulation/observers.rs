@@ -16,7 +16,7 @@ use manada::verdict::Threshold;
 use serde::Deserialize;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::scripted::ns;
+use crate::script::ns;
 
 /// Takes down what is said.
 pub struct Listener(pub Arc<Mutex<Vec<String>>>);
