@@ -238,7 +238,7 @@ fn footer(screen: &mut Buffer, area: Rect, desk: &UiState, theme: Theme, size: (
         ("u", "users"),
         ("t", "rate"),
         ("m", "mark"),
-        (":", "command"),
+        (":", "cmd"),
         ("/", "filter"),
         ("z", "zoom"),
         ("l", "log axis"),
