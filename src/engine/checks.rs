@@ -62,12 +62,12 @@ pub(super) fn judge(
     if let Some(slot) = shard.plan.archetypes[user.archetype].status {
         user.variables[slot] = Some(status.into());
     }
-    let wanted = status < 400 || call.asks_for(status);
+    let wanted = status < 400 || call.expects_status(status);
     if prepared.check_ids.is_empty() {
         let fate = if wanted { CallResult::Ok } else { CallResult::Failed };
         return CheckedResponse { result: fate, goes_on: true, failed: FailedChecks::NONE };
     }
-    let cookies = if call.looks_at_cookies() {
+    let cookies = if call.captures_cookies() {
         redirect::cookies(shard, user, call.service)
     } else {
         Vec::new()
@@ -103,7 +103,7 @@ pub(super) fn judge(
 
 /// Why what looks at the body of a response finds none; `None` also where nothing does.
 pub(super) fn undecodable(call: &Call, kept: &ResponseCapture) -> Option<FailureKind> {
-    kept.undecodable().filter(|_| call.looks_at_body())
+    kept.undecodable().filter(|_| call.needs_body())
 }
 
 /// A response as checks look at it, without the user's cookies.
@@ -168,7 +168,7 @@ fn goes_on(shard: &Shard, user: &User, prepared: &PreparedCall, place: usize) ->
         let series = &shard.plan.archetypes[user.archetype].series;
         let step = &series[usize::from(prepared.call.series)];
         shard.recorder.borrow_mut().halt(|| {
-            let name = prepared.call.checked().nth(place).unwrap_or_default();
+            let name = prepared.call.check_names().nth(place).unwrap_or_default();
             Halt::Check(format!("step `{step}`: {name} did not hold"))
         });
     }

@@ -123,7 +123,7 @@ impl<'a> IterationRunner<'a> {
         let mut in_a_row = 0u32;
         let end = loop {
             let step = &flow.steps[at];
-            if step.takes_time() {
+            if step.comes_after_think() {
                 in_a_row = 0;
                 if self.owes() && self.rest().await.is_err() {
                     break IterationEnd::Interrupted;
@@ -136,7 +136,7 @@ impl<'a> IterationRunner<'a> {
                     let ended = attempt::call(self.shard, self.user, prepared, &self.timing).await;
                     let think = prepared.call.think.as_ref().or(flow.think.as_ref());
                     let went = self.after(&ended, think);
-                    let went = if prepared.call.rescued { self.rescue(&ended) } else { went };
+                    let went = if prepared.call.has_rescue { self.rescue(&ended) } else { went };
                     went.map(|()| at + 1)
                 }
                 // Boxed: they are rare, and would make every user's task as large as themselves.
@@ -242,7 +242,7 @@ impl<'a> IterationRunner<'a> {
             Step::Jump(to) => Ok(*to),
             Step::Rescue { to } => Ok(if self.was_ok { *to } else { at + 1 }),
             Step::Choose(choice) => {
-                let drawn = choice.way(self.user.rng.random());
+                let drawn = choice.pick(self.user.rng.random());
                 let witness = self.shard.trace.as_ref();
                 Ok(witness.map_or(drawn, |witness| witness.way(at, choice, drawn)))
             }

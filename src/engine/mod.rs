@@ -238,7 +238,7 @@ pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<ServiceEn
                 ServiceTarget::Builtin(_) => Arc::default(),
                 ServiceTarget::Url(_) => Arc::clone(&plan.safety),
             };
-            ServiceEndpoint::new(&service.reach, address, plan.seed, safety)
+            ServiceEndpoint::new(&service.transport, address, plan.seed, safety)
         })
         .collect()
 }

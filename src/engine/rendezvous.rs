@@ -42,7 +42,7 @@ pub(super) async fn join(
     at: Rendezvous,
 ) -> Result<(), IterationEnd> {
     let (shard, archetype) = (walk.shard, walk.user.archetype);
-    let gathering = &shard.shared.rendezvous[archetype][at.gathering];
+    let gathering = &shard.shared.rendezvous[archetype][at.index];
     let came = walk.timing.intended;
     let alone_at = came.after(nanos(at.wait));
     let go_on = match gathering.come(at.users) {

@@ -164,7 +164,7 @@ impl Shard {
     fn new(setup: &ShardSetup, wire: Wire) -> Self {
         let plan = Arc::clone(&setup.plan);
         let names = plan.check_names();
-        let shape = plan.shape();
+        let shape = plan.series_layout();
         let index = setup.segment.shard as usize;
         Self {
             flows: (0..plan.archetypes.len())

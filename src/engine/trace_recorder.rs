@@ -94,13 +94,13 @@ impl TraceRecorder {
             return drawn;
         }
         let mut branches = lock(&self.branches);
-        let ways = branches.ways.entry(at).or_insert_with(|| vec![0; choice.ways.len()]);
+        let ways = branches.ways.entry(at).or_insert_with(|| vec![0; choice.options.len()]);
         let Some(least) = (0..ways.len()).min_by_key(|way| ways[*way]) else { return drawn };
         ways[least] += 1;
         if ways[least] == 1 {
             branches.repeats = 0;
         }
-        choice.ways[least].1
+        choice.options[least].1
     }
 
     fn record(&self, seen: TraceEvent) {
@@ -159,7 +159,7 @@ impl TraceRecorder {
         let kind = &shard.plan.archetypes[user.archetype];
         let looked_at = call.checks.len() + call.expects.len();
         let held = |place: usize| !judged.failed.has(place);
-        let names = call.checked().enumerate();
+        let names = call.check_names().enumerate();
         let redactor = redactor(shard, user);
         let found = |place: usize| {
             let AttemptOutcome::Responded(status) = exchange.outcome else { return None };

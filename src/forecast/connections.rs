@@ -81,7 +81,7 @@ pub(super) fn connections(
 /// are as many, and stay.
 fn at_once(plan: &Plan, archetype: &Archetype) -> BTreeMap<(ConnectionOwner, usize), u64> {
     let line_of = |call: usize| {
-        let endpoint = Endpoint::of(&archetype.calls[call]);
+        let endpoint = Endpoint::from_call(&archetype.calls[call]);
         let pool = plan.policies.pool_of(&endpoint);
         let line = match pool.map(|pool| (pool, plan.policies.pools[pool].strategy)) {
             Some((pool, PoolStrategy::Shared)) => ConnectionOwner::Pool(pool),

@@ -183,7 +183,7 @@ fn count(plan: &Plan, users: &[u64], surely: bool) -> MachineNeeds {
     for (service, connections) in found.to {
         let service = &plan.services[service];
         let Some((address, single)) = address(service) else { continue };
-        let sources = service.reach.sources.len().max(1) as u64;
+        let sources = service.transport.sources.len().max(1) as u64;
         let of = PortNeed { address: address.clone(), connections: 0, single };
         ports.entry(address).or_insert(of).connections += connections.div_ceil(sources);
     }
@@ -195,23 +195,24 @@ fn count(plan: &Plan, users: &[u64], surely: bool) -> MachineNeeds {
 fn connection_bytes(service: &Service) -> u64 {
     let tls = matches!(&service.target, ServiceTarget::Url(address) if address.tls);
     let tls_bytes = if tls { TLS_BYTES } else { 0 };
-    let http2 = service.reach.version == HttpVersion::Http2;
+    let http2 = service.transport.version == HttpVersion::Http2;
     CONNECTION_BYTES + tls_bytes + if http2 { HTTP2_BYTES } else { 0 }
 }
 
 /// Where its connections go, as the kernel sees it; `None` where they take no port.
 fn address(service: &Service) -> Option<(String, bool)> {
-    if service.reach.unix.is_some() {
+    if service.transport.unix.is_some() {
         return None;
     }
-    let (host, port) = match (&service.reach.proxy, &service.reach.connect_to, &service.target) {
-        (Some(proxy), _, _) => (proxy.host.as_str(), proxy.port),
-        (None, Some((host, port)), _) => (host.as_str(), *port),
-        (None, None, ServiceTarget::Url(address)) => (address.host.as_str(), address.port),
-        (None, None, ServiceTarget::Builtin(_)) => {
-            return Some((format!("`{}`", service.name), true));
-        }
-    };
+    let (host, port) =
+        match (&service.transport.proxy, &service.transport.connect_to, &service.target) {
+            (Some(proxy), _, _) => (proxy.host.as_str(), proxy.port),
+            (None, Some((host, port)), _) => (host.as_str(), *port),
+            (None, None, ServiceTarget::Url(address)) => (address.host.as_str(), address.port),
+            (None, None, ServiceTarget::Builtin(_)) => {
+                return Some((format!("`{}`", service.name), true));
+            }
+        };
     let single = host == "localhost" || host.parse::<IpAddr>().is_ok();
     Some((format!("{host}:{port}"), single))
 }

@@ -121,8 +121,8 @@ impl<'a> Chain<'a> {
             // Forecasts leave failures out.
             Step::Rescue { to } => go(*to, 1.0),
             Step::Choose(choice) => {
-                let total: f64 = choice.ways.iter().map(|(weight, _)| weight).sum();
-                choice.ways.iter().for_each(|(weight, to)| go(*to, weight / total));
+                let total: f64 = choice.options.iter().map(|(weight, _)| weight).sum();
+                choice.options.iter().for_each(|(weight, to)| go(*to, weight / total));
             }
             Step::If { to, .. } if self.is_while(at.wrapping_sub(1), *to) => go(at + 1, 1.0),
             Step::If { condition, to } => {
@@ -196,7 +196,7 @@ mod tests {
     use crate::template::Typed;
 
     fn choose(ways: &[(f64, usize)]) -> Step {
-        Step::Choose(Choice { ways: ways.to_vec() })
+        Step::Choose(Choice { options: ways.to_vec() })
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl<'a> Controller<'a> {
             let names = self.breakers.iter().map(|breaker| breaker.name.as_str());
             return Err(unknown("breaker", name, names));
         };
-        let BreakerName { level, is_there, .. } = &self.breakers[index];
+        let BreakerName { level, is_configured: is_there, .. } = &self.breakers[index];
         if !is_there {
             return Err(format!(
                 "`{name}` has no breaker: `breakers: {{ {level}: {{}} }}` in the scenario makes one"

@@ -95,7 +95,7 @@ pub async fn dispatch<'a>(
         start,
         source,
         io,
-        lookout: ErrorRateAbort::new(&plan.safety.storms),
+        lookout: ErrorRateAbort::new(&plan.safety.error_limits),
         control: Controller::new(plan),
         steward: ResilienceController::new(plan, left, limit),
         stopped_ns: u64::MAX,

@@ -130,7 +130,7 @@ pub fn run(
     let tier = tier::choose(&plan, host::cores().len(), beside.shards);
     let monitors = MonitorSet::new(&beside.watch).map_err(RunError::Unwatched)?;
     let opening = Arc::new(RunInfo {
-        plan: Arc::new(plan.outline()),
+        plan: Arc::new(plan.manifest()),
         started_at: clock::wall(),
         generator: GeneratorInfo {
             tier: tier.name.to_owned(),
@@ -320,7 +320,7 @@ fn remarks(plan: &Plan) -> Vec<String> {
         remarks.push("target and generator share this machine".to_owned());
     }
     for service in &plan.services {
-        if service.reach.tls.insecure {
+        if service.transport.tls.insecure {
             remarks.push(format!("service {}: certificates are not verified", service.name));
         }
     }

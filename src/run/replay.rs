@@ -35,7 +35,7 @@ pub fn replay(
     let (opening, mut reader) = RecordReader::new(record)?;
     let opening = rules.map_or_else(|| Arc::clone(&opening), |rules| judged_by(&opening, rules));
     audience.publish(&RunEvent::Started(Arc::clone(&opening)));
-    let (shape, shards) = (opening.plan.shape(), opening.generator.shards);
+    let (shape, shards) = (opening.plan.series_layout(), opening.generator.shards);
     let mut replay = Replay {
         fold: RunAggregator::new(Arc::clone(&opening), shards),
         audience,

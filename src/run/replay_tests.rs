@@ -13,7 +13,7 @@ const SECOND_NS: u64 = 1_000_000_000;
 fn entries(seconds: u64) -> Vec<RecordEntry> {
     let opening = opening(2);
     let mut recorders: Vec<Recorder> =
-        (0..2).map(|shard| Recorder::new(opening.plan.shape(), shard, Time(0))).collect();
+        (0..2).map(|shard| Recorder::new(opening.plan.series_layout(), shard, Time(0))).collect();
     let mut entries = vec![RecordEntry::Began(opening)];
     for second in 0..seconds {
         for recorder in &mut recorders {

@@ -105,7 +105,7 @@ fn choose(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
         ends.push(flow.push(Step::Jump(0)));
     }
     ends.into_iter().for_each(|end| flow.aim_here(end));
-    flow.steps[at] = Step::Choose(Choice { ways });
+    flow.steps[at] = Step::Choose(Choice { options: ways });
 }
 
 fn repeat(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
@@ -289,7 +289,7 @@ fn rendezvous(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
     if let (Some(users), Some(wait)) = (users, wait) {
         let gathering = flow.gatherings;
         flow.gatherings += 1;
-        flow.push(Step::Rendezvous(Rendezvous { gathering, users, wait }));
+        flow.push(Step::Rendezvous(Rendezvous { index: gathering, users, wait }));
     }
 }
 

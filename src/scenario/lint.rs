@@ -106,7 +106,7 @@ fn unused_services(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) 
 fn unread(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     let mut warn =
         |archetype: &Archetype, marks: &ArchetypeSpans, others: &dyn Fn(usize) -> bool| {
-            let read = archetype.reads();
+            let read = archetype.variables_read();
             for (name, span) in &marks.variables {
                 let slot = archetype.variables.iter().position(|known| known == name);
                 let is_read = slot.is_some_and(|slot| read[slot] || others(slot));
@@ -121,7 +121,7 @@ fn unread(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     let nobody = |_: usize| false;
     if let (Some(setup), Some(marks)) = (&plan.setup, &marked.setup) {
         // What `setup` leaves has the same slots everywhere.
-        let reads: Vec<Vec<bool>> = everybody(plan).map(Archetype::reads).collect();
+        let reads: Vec<Vec<bool>> = everybody(plan).map(Archetype::variables_read).collect();
         warn(setup, marks, &|slot| reads.iter().any(|read| read.get(slot) == Some(&true)));
     }
     for (archetype, marks) in plan.archetypes.iter().zip(&marked.archetypes) {
@@ -334,7 +334,7 @@ fn endpoints(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
         return;
     }
     for (pattern, span) in &marked.patterns {
-        if endpoints.all.iter().all(|endpoint| pattern.fits(endpoint).is_none()) {
+        if endpoints.all.iter().all(|endpoint| pattern.specificity(endpoint).is_none()) {
             let mut names: Vec<String> = endpoints.all.iter().map(Endpoint::name).collect();
             let more = names.len().saturating_sub(NAMED);
             names.truncate(NAMED);

@@ -36,7 +36,7 @@ pub(super) fn spoken(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans
                 continue;
             }
             let (name, who) = (&service.name, &archetype.name);
-            match service.reach.version {
+            match service.transport.version {
                 HttpVersion::Http2 => {
                     let message = format!("`{name}` is called over HTTP/2 by `{who}`");
                     review

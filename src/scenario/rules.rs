@@ -47,7 +47,7 @@ pub(super) fn of_flag(review: &mut Diagnostics, rules: &[String]) -> Vec<Thresho
 
 /// Reports every rule whose selectors match nothing; those beyond `places` came from the flag.
 pub(super) fn matched(review: &mut Diagnostics, plan: &Plan, places: &[SourceSpan]) {
-    let subjects = plan.outline().subjects();
+    let subjects = plan.manifest().subjects();
     for (index, rule) in plan.thresholds.iter().enumerate() {
         let Err(error) = rule.scope.matches(&subjects) else { continue };
         let message = error.message.clone();

@@ -113,7 +113,7 @@ impl SafetyReader {
         }
         match fields.take("stop_on") {
             Some(Node { kind: NodeKind::Bool(false), .. }) => self.calm = true,
-            Some(node) => safety.storms.extend(storm(review, node, by)),
+            Some(node) => safety.error_limits.extend(storm(review, node, by)),
             None => {}
         }
         if let Some(node) = fields.take("run_header") {
@@ -253,7 +253,7 @@ pub(super) fn judge(
     }
     ceilings(review, label, plan, &safety);
     let (users, rate) = load(plan);
-    safety.trial = once || users <= TRIAL_USERS && rate <= Rate::per_s(TRIAL_RATE).units();
+    safety.is_trial = once || users <= TRIAL_USERS && rate <= Rate::per_s(TRIAL_RATE).units();
     for (what, why) in refused(plan, &safety) {
         let mistake = review.general(label, format!("{what}: {why}"));
         if why.contains("--authorised") {
@@ -262,12 +262,12 @@ pub(super) fn judge(
             ));
         }
     }
-    if safety.storms.is_empty() && !calm && !plan.services.iter().all(Service::is_local) {
-        safety.storms.push(ErrorRateLimit::usual());
+    if safety.error_limits.is_empty() && !calm && !plan.services.iter().all(Service::is_local) {
+        safety.error_limits.push(ErrorRateLimit::usual());
     }
     let of_mark = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let name: String = plan.scenario.chars().map(of_mark).collect();
-    safety.mark = marked.then(|| format!("{name}/{}", plan.seed.value()));
+    safety.run_header = marked.then(|| format!("{name}/{}", plan.seed.value()));
     plan.safety = safety.into();
 }
 
@@ -312,17 +312,17 @@ fn refused(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
     let mut refused = Vec::new();
     for service in &plan.services {
         let ServiceTarget::Url(address) = &service.target else { continue };
-        let reach = &service.reach;
+        let reach = &service.transport;
         let stand_in = reach.connect_to.as_ref().map(|(host, _)| host);
         let host = stand_in.unwrap_or(&address.host);
-        let metadata = AddressScope::of_host(&address.host) == Some(AddressScope::Metadata);
+        let metadata = AddressScope::from_host(&address.host) == Some(AddressScope::Metadata);
         let why = match &reach.proxy {
-            _ if metadata => safety.refuses_name(&address.host, true),
+            _ if metadata => safety.refusal_by_name(&address.host, true),
             _ if reach.unix.is_some() => None,
             Some(proxy) => safety
-                .refuses_name(host, true)
-                .or_else(|| Some(format!("proxy {}", safety.refuses_name(&proxy.host, false)?))),
-            None => safety.refuses_name(host, false),
+                .refusal_by_name(host, true)
+                .or_else(|| Some(format!("proxy {}", safety.refusal_by_name(&proxy.host, false)?))),
+            None => safety.refusal_by_name(host, false),
         };
         refused.extend(why.map(|why| (format!("service `{}`", service.name), why)));
     }
@@ -335,7 +335,7 @@ pub(super) fn denied(review: &mut Diagnostics, label: &str, plan: &Plan, safety:
         let ServiceTarget::Url(address) = &plan.services[call.service].target else { continue };
         let path = call.request.path.as_static().unwrap_or_default();
         let path = format!("{}{}", address.prefix, String::from_utf8_lossy(path));
-        if let Some(why) = safety.denies(&call.request.method, &path) {
+        if let Some(why) = safety.denial(&call.request.method, &path) {
             review.general(label, format!("this request is not made: {why}"));
         }
     }

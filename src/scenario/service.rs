@@ -22,14 +22,14 @@ pub(super) fn services(review: &mut Diagnostics, node: &Node) -> Vec<Service> {
     let mut services = Vec::new();
     for (key, node) in entries {
         // One that is wrong keeps its name, so that the steps that use it are not wrong too.
-        let broken = Service::plain(&key.name, ServiceTarget::Builtin(Builtin::default()));
+        let broken = Service::new(&key.name, ServiceTarget::Builtin(Builtin::default()));
         services.push(service(review, &key.name, node).unwrap_or(broken));
     }
     services
 }
 
 fn service(review: &mut Diagnostics, name: &str, node: &Node) -> Option<Service> {
-    let plain = |target| Service::plain(name, target);
+    let plain = |target| Service::new(name, target);
     match &node.kind {
         NodeKind::Text(text) if text == "builtin" => {
             Some(plain(ServiceTarget::Builtin(Builtin::default())))
@@ -55,7 +55,7 @@ fn service(review: &mut Diagnostics, name: &str, node: &Node) -> Option<Service>
             Some(Service {
                 headers: headers.unwrap_or_default(),
                 timeout: timeout.flatten().unwrap_or(Service::TIMEOUT),
-                reach,
+                transport: reach,
                 cookies: cookies.unwrap_or(true),
                 redirects,
                 compress: compress.unwrap_or(false),

@@ -61,7 +61,7 @@ pub(super) fn states(
                 None => unknown(review, key, &states),
             }
         }
-        flow.steps[state.choice] = Step::Choose(Choice { ways });
+        flow.steps[state.choice] = Step::Choose(Choice { options: ways });
     }
     let first = first(review, start, &states);
     if let Some(first) = first {

@@ -111,7 +111,7 @@ pub(super) fn step(
             max_body: max_body.flatten().unwrap_or(Call::MAX_BODY),
             redirects: redirects.flatten(),
             priority: priority.flatten(),
-            rescued: fallback.is_some(),
+            has_rescue: fallback.is_some(),
         },
     })
 }
@@ -183,8 +183,8 @@ fn allowed(
     let safety = &setting.around.safety;
     // What is rendered is looked at when it is; its method is known now.
     let why = match path {
-        Some(path) => safety.denies(&request.method, &format!("{prefix}{path}")),
-        None => safety.denies_method(&request.method),
+        Some(path) => safety.denial(&request.method, &format!("{prefix}{path}")),
+        None => safety.method_denial(&request.method),
     };
     if let Some(why) = why {
         review.mistake(node.span, "this request is not made: a safety limit forbids it").help(why);

@@ -98,9 +98,9 @@ workloads:
     assert_eq!(plan.archetypes[0].variables, ["id", "all"]);
     assert_eq!(calls[0].request.path.as_static(), Some(&b"/p?q=a%20b"[..]));
     assert_eq!(calls[0].think, Some(crate::curve::Distribution::constant(Duration::ZERO)));
-    assert!(calls[0].looks_at_head() && calls[0].looks_at_body());
+    assert!(calls[0].needs_head() && calls[0].needs_body());
     assert_eq!(calls[1].service, 1);
-    assert!(calls[1].asks_for(201) && !calls[1].asks_for(204));
+    assert!(calls[1].expects_status(201) && !calls[1].expects_status(204));
     let names: Vec<&str> = calls[1].checks.iter().map(|check| check.name.as_str()).collect();
     let expect =
         ["header via is \"x\"", "body contains \"ok\"", "json $.ok is true", "service < 1s"];

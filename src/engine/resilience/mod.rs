@@ -82,7 +82,7 @@ impl ResilienceState {
             && policies.connect_backoff.is_none()
             && retries.is_none()
             && policies.pools.is_empty()
-            && !policies.limits.any();
+            && !policies.limits.is_any_set();
         Self {
             quiet: Cell::new(quiet),
             part: (shard, shards),
@@ -99,7 +99,7 @@ impl ResilienceState {
                 Vec::new()
             }),
             limit_wait_ns: policies.limits.wait.map_or(u64::MAX, nanos),
-            failures: FailureCriteria::of_target(),
+            failures: FailureCriteria::target_failures(),
             refreshed: RefCell::new(vec![Time(0); plan.services.len()]),
             least: Cell::new(Priority::Low),
             muted: RefCell::new(vec![false; plan.steps.len()]),
@@ -167,7 +167,7 @@ impl ResilienceState {
                 self.quiet.set(false);
             }
             Order::Level(level) => {
-                self.least.set(level.least());
+                self.least.set(level.min_priority());
                 self.quiet.set(false);
             }
             Order::Resize(at, size) => {

@@ -236,7 +236,7 @@ impl ResilienceState {
             && let Some(pool) = self.pool_of(prepared)
         {
             let line = std::mem::replace(line, shard.wire.slot());
-            let failed = outcome.is_some_and(|outcome| self.failures.has(outcome));
+            let failed = outcome.is_some_and(|outcome| self.failures.matches(outcome));
             pool.give_back(place.1, line, &shard.wire, failed, now);
         } else if let Some(at) = prepared.pool {
             pool::retire(line, &shard.plan.policies.pools[at], now);

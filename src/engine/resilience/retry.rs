@@ -23,7 +23,7 @@ impl ResilienceState {
         let CallAttempts { shard, prepared, capture: kept, retries, .. } = attempts;
         let (law, budget) = self.retries.as_ref()?;
         let outcome = attempts.last.outcome;
-        if *retries >= law.max || !law.when.has(outcome) {
+        if *retries >= law.max || !law.when.matches(outcome) {
             return None;
         }
         // It may have had its effect, and must not have it twice. Where it was never sent, or was

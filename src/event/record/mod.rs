@@ -177,7 +177,7 @@ impl<W: Write> RecordWriter<W> {
     /// When it cannot be written, or is longer than any reader takes.
     pub fn write(&mut self, entry: &RecordEntry) -> io::Result<()> {
         if let RecordEntry::Began(opening) = entry {
-            self.shape = Some(opening.plan.shape());
+            self.shape = Some(opening.plan.series_layout());
         }
         self.value.clear();
         entry.pack(&mut self.value);
@@ -213,7 +213,7 @@ impl<R: Read> RecordReader<R> {
         let mut reader = Self { from, inflater: Inflater::default(), shape: None };
         match reader.entry()? {
             Some(RecordEntry::Began(opening)) if is_whole(&opening) => {
-                reader.shape = Some(opening.plan.shape());
+                reader.shape = Some(opening.plan.series_layout());
                 Ok((opening, reader))
             }
             _ => Err(RecordError::Damaged("at its beginning")),

@@ -148,7 +148,7 @@ impl Packed for Threshold {
 
 impl Packed for BreakerName {
     fn pack(&self, out: &mut Vec<u8>) {
-        (self.name.clone(), self.is_there).pack(out);
+        (self.name.clone(), self.is_configured).pack(out);
         self.level.to_owned().pack(out);
     }
 
@@ -156,7 +156,7 @@ impl Packed for BreakerName {
         let (name, is_there) = Packed::unpack(from)?;
         let level = String::unpack(from)?;
         let level = ["endpoint", "service", "system"].into_iter().find(|one| *one == level)?;
-        Some(Self { name, level, is_there })
+        Some(Self { name, level, is_configured: is_there })
     }
 }
 

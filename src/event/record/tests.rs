@@ -67,7 +67,7 @@ pub(crate) fn opening(shards: usize) -> Arc<RunInfo> {
 }
 
 fn delta(opening: &RunInfo) -> Delta {
-    let mut recorder = Recorder::new(opening.plan.shape(), 0, Time(0));
+    let mut recorder = Recorder::new(opening.plan.series_layout(), 0, Time(0));
     for k in 0..5_000u64 {
         recorder.due(0, k * 1_000);
         recorder.begin_iteration(0, k * 1_000, k * 7_919);

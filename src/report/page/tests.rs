@@ -89,7 +89,7 @@ fn outline(text: &str) -> RunManifest {
         archetypes: vec![(own(), 1.0)],
         max_users: 100,
     };
-    let breaker = BreakerName { name: own(), level: "system", is_there: true };
+    let breaker = BreakerName { name: own(), level: "system", is_configured: true };
     RunManifest {
         run_id: "1-1".to_owned(),
         scenario: own(),
@@ -132,7 +132,7 @@ fn latency() -> Latency {
 }
 
 fn snapshot(plan: &RunManifest, seconds: u32, text: &str) -> Snapshot {
-    let mut snapshot = Tally::new(&plan.shape(), 1, vec![true, false]).snapshot(None);
+    let mut snapshot = Tally::new(&plan.series_layout(), 1, vec![true, false]).snapshot(None);
     let calls = Calls { made: 103, ok: 100, timeout: 1, failed: 2, ..Calls::default() };
     let step = StepWindow {
         calls,
@@ -353,7 +353,7 @@ fn a_run_that_has_just_begun_is_a_page_too() {
     report.timeline = Timeline::default();
     report.goes_on = true;
     let plan = &report.info.plan;
-    let nothing = Tally::new(&plan.shape(), 1, vec![true, false]).snapshot(None);
+    let nothing = Tally::new(&plan.series_layout(), 1, vec![true, false]).snapshot(None);
     report.snapshot = Arc::new(nothing);
     report.judgements[0].observed = None;
     let page = document(&report);

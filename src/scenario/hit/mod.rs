@@ -81,7 +81,7 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
     let client = client::reach(&mut review, &hit.client);
     let thresholds = rules::of_flag(&mut review, &hit.thresholds);
     let plan = aims.zip(client).map(|(aims, reach)| {
-        let workload = Workload::alone("hit", load(hit));
+        let workload = Workload::single("hit", load(hit));
         let series = |name: &String| Series {
             name: name.clone(),
             archetype: 0,
@@ -89,9 +89,9 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             tags: Vec::new(),
         };
         let service = |(name, address): &(String, Address)| {
-            let mut service = Service::plain(name, ServiceTarget::Url(address.clone()));
+            let mut service = Service::new(name, ServiceTarget::Url(address.clone()));
             service.timeout = hit.timeout.unwrap_or(Service::TIMEOUT);
-            service.reach = client::for_origin(&reach, &hit.client, address);
+            service.transport = client::for_origin(&reach, &hit.client, address);
             // A hit repeats its requests: what a target remembers of a visitor is not part of it.
             service.cookies = false;
             service.redirects = hit.client.redirects;
@@ -168,7 +168,7 @@ fn policies(hit: &HitOptions) -> Policies {
     }
     let users = if hit.rate.is_some() { DEFAULT_MAX_USERS } else { CONNECTIONS };
     let patterns = EndpointPattern::parse("*").into_iter().collect();
-    let pool = PoolPolicy::plain("hit", patterns, hit.connections.unwrap_or(users));
+    let pool = PoolPolicy::shared("hit", patterns, hit.connections.unwrap_or(users));
     Policies {
         pools: vec![PoolPolicy { strategy: PoolStrategy::PerRequest, ..pool }],
         ..Policies::default()
@@ -202,16 +202,16 @@ fn archetype(hit: &HitOptions, method: &str, aims: &HitTargets) -> Archetype {
         max_body: u64::MAX,
         redirects: None,
         priority: None,
-        rescued: false,
+        has_rescue: false,
     };
     let calls = aims.list.iter().map(call).collect();
-    let mut archetype = Archetype::of_calls("hit", calls, aims.names.clone());
+    let mut archetype = Archetype::from_calls("hit", calls, aims.names.clone());
     if let [_, _, ..] = aims.list.as_slice() {
         let (count, end) = (aims.list.len(), aims.list.len() * 2 + 1);
         let way = |(index, aim): (usize, &HitTarget)| (aim.weight, 1 + 2 * index);
         let ways = aims.list.iter().enumerate().map(way).collect();
         let branches = (0..count).flat_map(|index| [Step::Call(index), Step::Jump(end)]);
-        archetype.steps = [Step::Choose(Choice { ways })]
+        archetype.steps = [Step::Choose(Choice { options: ways })]
             .into_iter()
             .chain(branches)
             .chain([Step::End])

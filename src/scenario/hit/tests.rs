@@ -92,7 +92,7 @@ fn each_url_has_its_path_its_origin_and_its_weight() {
     let calls: Vec<_> = kind.calls.iter().map(|call| (call.service, call.series)).collect();
     assert_eq!(calls, [(0, 0), (0, 0), (1, 1)]);
     let Step::Choose(choice) = &kind.steps[0] else { panic!("{:?}", kind.steps) };
-    assert_eq!(choice.ways, [(1.0, 1), (2.0, 3), (1.0, 5)]);
+    assert_eq!(choice.options, [(1.0, 1), (2.0, 3), (1.0, 5)]);
     let ends = [2, 4, 6].map(|at| matches!(kind.steps[at], Step::Jump(7)));
     assert!(ends == [true; 3] && matches!(kind.steps[7], Step::End), "{:?}", kind.steps);
 }

@@ -175,7 +175,7 @@ pub(super) fn limits(
     let mistakes = review.count();
     fields.finish(review);
     if let Some((key, _)) = wait
-        && !limits.any()
+        && !limits.is_any_set()
         && review.count() == mistakes
     {
         review.mistake(key.span, "there is no limit to wait for").expected(expected);

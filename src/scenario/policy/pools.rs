@@ -98,7 +98,7 @@ fn pool(
         said(review, fields, "min", |review, node| fields::count(review, node, 0, MAX_CONNECTIONS));
     let max = said(review, fields, "max", count);
     let (min, connections, max) = sizes(review, min, size, max, every.is_some());
-    let plain = PoolPolicy::plain(&key.name, patterns, connections);
+    let plain = PoolPolicy::shared(&key.name, patterns, connections);
     let mut pool = PoolPolicy { strategy, min, max, adaptive: every, ..plain };
     let time =
         |review: &mut Diagnostics, node: &Node| fields::some_duration(review, node).map(Some);

@@ -135,7 +135,7 @@ fn pools_bound_what_users_need() {
 fn a_fallback_follows_its_call() {
     let plan = plan("");
     let users = &plan.archetypes[0];
-    assert!(users.calls[1].rescued && !users.calls[0].rescued);
+    assert!(users.calls[1].has_rescue && !users.calls[0].has_rescue);
     let shown: Vec<String> = users.steps.iter().map(|step| format!("{step:?}")).collect();
     let wanted = ["Call(0)", "Call(1)", "Rescue { to: 4 }", "Call(2)", "Call(3)", "End"];
     assert_eq!(shown, wanted);
