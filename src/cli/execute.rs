@@ -152,7 +152,7 @@ pub(super) fn tell(
     let failed = audience.join().err().map(|(name, error)| {
         let why = format!("the report ({name}) could not be written: {error}");
         complain(&why);
-        report = Arc::new(report.unwritten(why.clone()));
+        report = Arc::new(report.with_write_error(why.clone()));
         why
     });
     if let Err(error) = streams.write(failed) {

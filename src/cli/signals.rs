@@ -113,7 +113,7 @@ impl SignalState {
 fn end_now(interrupt: Interrupt) {
     #[cfg(feature = "tui")]
     terminal::give_back_now();
-    std::process::exit(interrupt.ending().code().into());
+    std::process::exit(interrupt.exit_status().code().into());
 }
 
 #[cfg(test)]

@@ -42,7 +42,7 @@ use std::time::UNIX_EPOCH;
 use tokio::sync::{Notify, mpsc};
 
 use crate::clock::{self, Time};
-use crate::event::{COMMANDS, DELTAS, DeltaSource, ShardCommand};
+use crate::event::{COMMAND_QUEUE, DELTA_QUEUE, DeltaSource, ShardCommand};
 use crate::host;
 use crate::plan::data::{RowClaim, claims};
 use crate::plan::policy::BreakerName;
@@ -175,14 +175,14 @@ pub fn set_up(
     start: Time,
     globals: &Variables,
 ) -> (Vec<ShardSetup>, DeltaSource) {
-    let (deltas, receiver) = mpsc::channel(DELTAS);
+    let (deltas, receiver) = mpsc::channel(DELTA_QUEUE);
     let shared = Arc::new(RunShared::new(plan));
     let (addresses, claims) = (Arc::new(addresses), Arc::new(claims(plan)));
     let wall = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     let started_ms = (wall + (start - clock::now())).as_millis() as u64;
     let (mut setups, mut commands) = (Vec::new(), Vec::new());
     for shard in 0..shards as u64 {
-        let (sender, told) = mpsc::channel(COMMANDS);
+        let (sender, told) = mpsc::channel(COMMAND_QUEUE);
         commands.push(sender);
         setups.push(ShardSetup {
             plan: Arc::clone(plan),

@@ -107,7 +107,7 @@ impl TraceRecorder {
         let step = match &seen {
             TraceEvent::Call(call) => Some(call.step.clone()),
             TraceEvent::Fault(step, _) => step.clone(),
-            TraceEvent::Said(_) => None,
+            TraceEvent::Logged(_) => None,
         };
         lock(&self.branches).steps.extend(step);
         let mut notes = lock(&self.notes);
@@ -142,7 +142,7 @@ impl TraceRecorder {
     /// A `log` step said it.
     #[cold]
     pub(super) fn said(&self, (shard, user): (&Shard, &User), line: &[u8]) {
-        self.record(TraceEvent::Said(exemplar::text(&redactor(shard, user), line, MAX)));
+        self.record(TraceEvent::Logged(exemplar::text(&redactor(shard, user), line, MAX)));
     }
 
     /// A call has ended; `bytes` is its first request.
@@ -196,7 +196,7 @@ impl TraceRecorder {
             request,
             body,
             redirects,
-            answer: match exchange.outcome {
+            status: match exchange.outcome {
                 AttemptOutcome::Responded(status) => Ok(status),
                 other => Err(outcome::error_index(other).unwrap_or_default()),
             },
@@ -213,7 +213,7 @@ impl TraceRecorder {
                 .iter()
                 .map(|capture| (kind.variables[capture.variable].clone(), value(capture.variable)))
                 .collect(),
-            ok: judged.result == CallResult::Ok && judged.failed == FailedChecks::NONE,
+            is_ok: judged.result == CallResult::Ok && judged.failed == FailedChecks::NONE,
         })));
     }
 }

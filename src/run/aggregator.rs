@@ -157,7 +157,7 @@ impl RunAggregator {
             trust,
             stopped: self.stopped.as_ref().map(ToString::to_string),
             broken: Vec::new(),
-            goes_on,
+            is_running: goes_on,
             status: ending,
             why,
             rss_peak: None,

@@ -259,7 +259,7 @@ impl Dispatch<'_> {
         }
         let storm = self.lookout.second(&snapshot.calls());
         if let (Some(why), None) = (storm, self.io.aggregator.stopped()) {
-            self.stop(&format!("stopping: {why}"), StopCause::Storm(why));
+            self.stop(&format!("stopping: {why}"), StopCause::ErrorRate(why));
         }
         self.control.standing.second(&snapshot);
         for act in self.steward.second(now_ns, (self.io.process.rss)()) {

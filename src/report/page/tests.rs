@@ -72,7 +72,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         trust: Trust { level: trust::TrustLevel::Degraded, reasons: vec![reason] },
         stopped: Some(text.to_owned()),
         why: None,
-        goes_on: false,
+        is_running: false,
         status: ExitStatus::Fail,
         rss_peak: Some(1 << 24),
     }
@@ -351,7 +351,7 @@ fn numbers_of_others_are_shown_as_what_they_are() {
 fn a_run_that_has_just_begun_is_a_page_too() {
     let mut report = made_up(0, "shop");
     report.timeline = Timeline::default();
-    report.goes_on = true;
+    report.is_running = true;
     let plan = &report.info.plan;
     let nothing = Tally::new(&plan.series_layout(), 1, vec![true, false]).snapshot(None);
     report.snapshot = Arc::new(nothing);

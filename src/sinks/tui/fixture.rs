@@ -376,7 +376,7 @@ fn make_report() -> Report {
         stopped: None,
         broken: Vec::new(),
         why: None,
-        goes_on: true,
+        is_running: true,
         status: ExitStatus::Fail,
         rss_peak: Some(48_000_000),
     }
