@@ -1,6 +1,6 @@
 //! `manada plan`: what a scenario would do and need, without sending anything.
 //!
-//! Invariant: it refuses exactly what `run` would refuse, by the same function, before any call.
+//! Invariant: it refuses exactly what `run` would certain_shortages, by the same function, before any call.
 
 use std::fs;
 use std::io::Write;
@@ -14,8 +14,8 @@ use super::limits::UserLimits;
 use super::output::{complain, finish, remark};
 use crate::engine::tier;
 use crate::exit::ExitStatus;
-use crate::forecast::needs::short_of;
-use crate::forecast::{Assumptions, Forecast, MachineShortage, refuse};
+use crate::forecast::needs::shortages;
+use crate::forecast::{Forecast, MachineShortage, TargetAssumptions, certain_shortages};
 use crate::host;
 use crate::plan::Plan;
 use crate::redact;
@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         }
     };
     let mut assumed =
-        Assumptions { fallback_s: args.service_time.as_secs_f64(), series_s: Vec::new() };
+        TargetAssumptions { fallback_s: args.service_time.as_secs_f64(), series_s: Vec::new() };
     if let Some(path) = &args.measured {
         match measured(path, &plan) {
             Ok((series_s, all)) => {
@@ -96,17 +96,17 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     show(args, &plan, &assumed)
 }
 
-fn show(args: &Args, plan: &Plan, assumed: &Assumptions) -> ExitStatus {
-    let mut forecast = Forecast::of(plan, assumed);
+fn show(args: &Args, plan: &Plan, assumed: &TargetAssumptions) -> ExitStatus {
+    let mut forecast = Forecast::new(plan, assumed);
     let limits = run::limits();
-    let refused = refuse(plan, &limits);
+    let refused = certain_shortages(plan, &limits);
     // What is likely, or possible, is no reason to refuse.
     let sure = |what| refused.iter().any(|refusal: &MachineShortage| refusal.what == what);
-    let likely = short_of(&forecast.expected, &limits);
+    let likely = shortages(&forecast.expected, &limits);
     for short in likely.iter().filter(|short| !sure(short.what)) {
         forecast.warnings.push(format!("as expected, {short}"));
     }
-    for short in short_of(&forecast.most, &limits) {
+    for short in shortages(&forecast.most, &limits) {
         if !sure(short.what) && !likely.iter().any(|known| known.what == short.what) {
             forecast.warnings.push(format!("with all of `max_users` at work, {short}"));
         }

@@ -285,7 +285,7 @@ pub fn limits() -> MachineLimits {
 }
 
 fn check_machine(plan: &Plan) -> Result<(), RunError> {
-    let refused = forecast::refuse(plan, &limits());
+    let refused = forecast::certain_shortages(plan, &limits());
     if refused.is_empty() {
         return Ok(());
     }

@@ -9,9 +9,9 @@ use super::diagnostics::{Diagnostics, SourceSpan};
 use super::node::{Node, NodeKind};
 use super::policy::PlacedPattern;
 use crate::forecast::feeds::{FeedDemand, feeds};
-use crate::forecast::load::{WorkloadVolume, made};
-use crate::forecast::pass::pass;
-use crate::forecast::{Assumptions, visits::VisitAssumptions};
+use crate::forecast::load::{WorkloadVolume, workload_volume};
+use crate::forecast::pass::section_pass;
+use crate::forecast::{TargetAssumptions, visits::VisitAssumptions};
 use crate::plan::data::{AtEnd, ShortSource, short_sources as short_sources_of};
 use crate::plan::endpoint_pattern::MAX_ENDPOINTS;
 use crate::plan::flow::Session;
@@ -137,10 +137,11 @@ fn rows(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     if plan.archetypes.iter().all(|archetype| archetype.data.is_empty()) {
         return;
     }
-    let assumed = Assumptions { fallback_s: 0.0, series_s: Vec::new() };
+    let assumed = TargetAssumptions { fallback_s: 0.0, series_s: Vec::new() };
     let count = 0..plan.workloads.len();
-    let made: Vec<WorkloadVolume> =
-        count.map(|index| made(plan, index, VisitAssumptions::EXPECTED, &assumed)).collect();
+    let made: Vec<WorkloadVolume> = count
+        .map(|index| workload_volume(plan, index, VisitAssumptions::EXPECTED, &assumed))
+        .collect();
     let mut fed: std::vec::IntoIter<FeedDemand> = feeds(plan, &made).into_iter();
     let mut said: Vec<SourceSpan> = Vec::new();
     for (workload, made) in plan.workloads.iter().zip(&made) {
@@ -223,7 +224,8 @@ fn manners(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
             }
         }
         let (Some(pace), Some(span), true) = (archetype.pace, marks.pace, closed) else { continue };
-        let walk = pass(archetype, archetype.sections.flow, VisitAssumptions::EXPECTED, &|_| 0.0);
+        let walk =
+            section_pass(archetype, archetype.sections.flow, VisitAssumptions::EXPECTED, &|_| 0.0);
         let own_s = walk.map_or(0.0, |walk| walk.stay_s());
         if own_s > pace.as_secs_f64() {
             let own = show_duration(Duration::from_secs_f64(own_s));

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::forecast::needs::{MachineLimits, needs, refuse};
+use crate::forecast::needs::{MachineLimits, certain_shortages, needs};
 use crate::plan::policy::{
     BreakerPolicy, BreakerTrip, HedgeAfter, PoolPolicy, PoolStrategy, Priority,
 };
@@ -126,8 +126,8 @@ fn pools_bound_what_users_need() {
         let most = needs(&plan, &[100]);
         assert_eq!((most.connections, most.ports[0].connections), (connections, connections));
         let limits = |ports| MachineLimits { ports: Some(ports), ..MachineLimits::default() };
-        assert_eq!(refuse(&plan, &limits(surely)).len(), 0, "{pools}");
-        assert_eq!(refuse(&plan, &limits(surely - 1)).len(), 1, "{pools}");
+        assert_eq!(certain_shortages(&plan, &limits(surely)).len(), 0, "{pools}");
+        assert_eq!(certain_shortages(&plan, &limits(surely - 1)).len(), 1, "{pools}");
     }
 }
 
