@@ -1,8 +1,8 @@
-//! An archetype: what one kind of user does.
+//! Archetypes: the behaviour of one kind of user.
 //!
-//! `workload` calls it for archetypes in files, inline, and for a workload's own `flow`; `compile`
-//! for the scenario's `setup` and `teardown`.
-//! Invariant: a flow that comes out has a step, and its series are numbered in order.
+//! `workload` compiles archetypes of files, inline ones, and a workload's own `flow`; `compile`
+//! the scenario's `setup` and `teardown`.
+//! Invariant: a compiled flow has at least one step, and its series are numbered in order.
 
 use std::rc::Rc;
 
@@ -17,23 +17,23 @@ use crate::plan::flow::{DataDraw, Session};
 use crate::plan::{Archetype, Safety};
 use crate::template::RESERVED;
 
-/// The most variables an archetype may have: each of its users holds them all.
+/// Maximum variables of an archetype, because each user holds them all.
 const MAX_VARIABLES: usize = 1_000;
 
-/// What all archetypes of a scenario can refer to.
+/// The part of the scenario that all archetypes can refer to.
 #[derive(Clone, Debug, Default)]
 pub(super) struct ScenarioContext {
     /// The names of the services, in the order of the plan.
     pub services: Vec<String>,
-    /// What stands before their paths.
+    /// Their path prefixes.
     pub prefixes: Vec<String>,
-    /// The variables that `setup` leaves.
+    /// The variables that `setup` sets.
     pub globals: Vec<String>,
-    /// What may not be asked for.
+    /// The denied requests.
     pub safety: Rc<Safety>,
 }
 
-/// Lowers the fields of an archetype; the caller finishes `fields`.
+/// Compiles the fields of an archetype; the caller finishes `fields`.
 pub(super) fn archetype(
     review: &mut Diagnostics,
     name: &str,
@@ -112,7 +112,7 @@ pub(super) fn archetype(
     Some((made, marks))
 }
 
-/// Reports columns that sections and variables read and feeds have not.
+/// Reports columns that sections or variables read but no feed has.
 fn read_columns(
     review: &mut Diagnostics,
     names: &[String],
@@ -124,7 +124,7 @@ fn read_columns(
     columns::check(review, names, draws, &nodes, is_set);
 }
 
-/// Where each feed stands.
+/// Returns the places of the feeds.
 fn data_places(node: Option<&Node>) -> Vec<SourceSpan> {
     match node.map(|node| &node.kind) {
         Some(NodeKind::Map(entries)) => entries.iter().map(|(key, _)| key.span).collect(),
@@ -132,7 +132,7 @@ fn data_places(node: Option<&Node>) -> Vec<SourceSpan> {
     }
 }
 
-/// Either a flow or states.
+/// Reads either `flow` or `states`.
 fn way<'n>(review: &mut Diagnostics, fields: &mut Fields<'n>) -> Option<FlowForm<'n>> {
     if let Some((_, states)) = fields.entry("states") {
         let start = fields.take("start");
@@ -162,26 +162,26 @@ fn session(review: &mut Diagnostics, node: &Node) -> Option<Session> {
     }
 }
 
-/// Whether a name can be the name of an archetype and of its file.
+/// Whether a name is valid for an archetype and its file.
 pub(super) fn is_name(name: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || "-_. ".contains(c);
     !name.is_empty() && name.len() <= 100 && !name.starts_with('.') && name.chars().all(allowed)
 }
 
-/// Keys under which nothing is a step: what stands there may look like one.
+/// Keys whose values contain no steps, even if they look like steps.
 pub(super) const BODIES: [&str; 7] =
     ["json", "form", "body", "multipart", "headers", "data", "vars"];
 
-/// The variables of an archetype, in the order of their slots.
+/// Collects the variables of an archetype, in the order of their slots.
 struct VariableNames {
     known: Vec<String>,
-    /// Where each of its own is set first.
+    /// The first assignment of each of its own variables.
     places: Vec<(String, SourceSpan)>,
     full: bool,
 }
 
 impl VariableNames {
-    /// Every variable that a capture or `set` anywhere below `node` sets.
+    /// Collects all variables that a capture or `set` below `node` assigns.
     fn collect(&mut self, review: &mut Diagnostics, node: &Node) {
         match &node.kind {
             NodeKind::List(items) => items.iter().for_each(|item| self.collect(review, item)),
@@ -198,7 +198,7 @@ impl VariableNames {
         }
     }
 
-    /// Every key of a map is a variable.
+    /// Collects the keys of a map as variables.
     fn keys(&mut self, review: &mut Diagnostics, node: &Node) {
         let NodeKind::Map(entries) = &node.kind else { return };
         for (key, _) in entries {
@@ -216,8 +216,8 @@ impl VariableNames {
         }
     }
 
-    /// The slot of the last answer's status, when a template may read it and nothing of the user's
-    /// own has that name.
+    /// Adds a slot for the status of the last response, if a template may read it and the user has
+    /// no variable of that name.
     fn status(&mut self, sections: &[&Node]) -> Option<usize> {
         if self.known.iter().any(|name| name == STATUS)
             || !sections.iter().any(|node| mentions(node, STATUS))
@@ -229,10 +229,10 @@ impl VariableNames {
     }
 }
 
-/// The variable that holds the status of the last answer.
+/// The variable for the status of the last response.
 const STATUS: &str = "status";
 
-/// Whether a capture or `set` below `node` sets `name`.
+/// Whether a capture or `set` below `node` assigns `name`.
 fn sets(node: &Node, name: &str) -> bool {
     match &node.kind {
         NodeKind::List(items) => items.iter().any(|item| sets(item, name)),

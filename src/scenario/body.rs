@@ -1,7 +1,7 @@
-//! The body of a request: `json`, `form`, `body`, `file` or `multipart`.
+//! Request bodies: `json`, `form`, `body`, `file` or `multipart`.
 //!
 //! `step` calls it.
-//! Invariant: a body brings its content type, unless the step's headers name one.
+//! Invariant: a body sets its content type, unless the step's headers do.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -15,13 +15,13 @@ use super::texts;
 use crate::plan::RequestBody;
 use crate::template::{Builder, Encoding, Template};
 
-/// The largest file sent as a body: each shard holds it.
+/// Maximum size of a file as a body, bytes, because each shard keeps it in memory.
 const MAX_FILE: u64 = 64 << 20;
 
 /// The kinds of body by their key.
 const KINDS: [&str; 5] = ["json", "form", "body", "file", "multipart"];
 
-/// The body of a step, with the content type it brings added to `headers`.
+/// Compiles the body of a step, and adds its content type to `headers`.
 pub(super) fn body(
     review: &mut Diagnostics,
     fields: &mut Fields<'_>,
@@ -62,7 +62,7 @@ pub(super) fn body(
     };
     let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     if named && kind == "multipart" {
-        // Only we know the boundary: one that is written would not be that of the body.
+        // The boundary is generated here, so a given content type could not match the body.
         let headers = fields.entry("headers").map_or(node.span, |(key, _)| key.span);
         review
             .mistake(headers, "a `content-type` beside `multipart`: its boundary is made here")
@@ -81,7 +81,7 @@ fn of_template(template: Template) -> RequestBody {
     }
 }
 
-/// A file's name and all its bytes.
+/// Reads a file; returns its name and content.
 fn file(review: &mut Diagnostics, node: &Node) -> Option<(String, Vec<u8>)> {
     let path = fields::file(review, node)?;
     let shown = path.display();
@@ -104,7 +104,7 @@ fn file(review: &mut Diagnostics, node: &Node) -> Option<(String, Vec<u8>)> {
     }
 }
 
-/// A form of several parts (RFC 7578) and what parts them.
+/// Compiles a multipart form (RFC 7578); returns it with its boundary.
 fn multipart(
     review: &mut Diagnostics,
     node: &Node,
@@ -126,7 +126,7 @@ fn multipart(
         builder.literal(format!("--{boundary}\r\n{}\r\n\r\n", part.head).as_bytes());
         match &part.content {
             Content::Bytes(bytes) => builder.literal(bytes),
-            // It parsed before, alone.
+            // The text has been parsed successfully before.
             Content::Text(text) => builder.text(text, Encoding::Plain).ok()?,
         }
         builder.literal(b"\r\n");
@@ -193,12 +193,12 @@ fn part(
     Some(MultipartPart { head, content })
 }
 
-/// A name between quotes: as browsers write it (WHATWG HTML, multipart/form-data encoding).
+/// Escapes a name for quotes as browsers do (WHATWG HTML, multipart/form-data encoding).
 fn quoted(name: &str) -> String {
     name.replace('"', "%22").replace('\r', "%0D").replace('\n', "%0A")
 }
 
-/// A line that stands in none of the parts: the same for the same parts.
+/// Returns a boundary that occurs in none of the parts; the same parts give the same boundary.
 fn boundary(parts: &[MultipartPart]) -> String {
     let holds = |boundary: &str| {
         parts.iter().any(|part| {

@@ -1,7 +1,7 @@
-//! `capture`: what a step keeps of its answer.
+//! `capture`: values that a step extracts from its response.
 //!
-//! `step` calls it; the plan applies the result.
-//! Invariant: paths and expressions are parsed here, so that nothing about them can fail later.
+//! `step` calls it; `extract` applies the result.
+//! Invariant: paths and expressions are parsed here, so that they cannot fail later.
 
 use regex::bytes::{Regex, RegexBuilder};
 
@@ -12,20 +12,20 @@ use super::node::{Node, NodeKey, NodeKind};
 use crate::extract::CssSelector;
 use crate::extract::{BoundedPath, Capture, CaptureSource, MatchPick};
 
-/// The longest CSS selector; its parser takes stack for each of its brackets.
+/// Maximum length of a CSS selector, bytes, because its parser uses stack for each bracket.
 #[cfg(feature = "css")]
 const MAX_SELECTOR: usize = 500;
 
-/// The most memory a compiled expression may take: 1 MiB.
+/// Maximum memory of a compiled expression: 1 MiB.
 const MAX_REGEX: usize = 1 << 20;
 
-/// The longest JSONPath; its parser takes stack for each bracket.
+/// Maximum length of a JSONPath, bytes, because its parser uses stack for each bracket.
 const MAX_PATH: usize = 500;
 
-/// The most filters in one path: its parser tries each alternative again for each that is nested.
+/// Maximum filters in a path, because its parser repeats each alternative for each nested one.
 const MAX_NESTED: usize = 4;
 
-/// The captures of a step; `names` are the variables of its archetype by slot.
+/// Compiles the captures of a step; `names` are the variables of its archetype by slot.
 pub(super) fn captures(review: &mut Diagnostics, node: &Node, names: &[String]) -> Vec<Capture> {
     let expected = "a map of variables, such as `{ token: { json: \"$.token\" } }`";
     let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
@@ -76,7 +76,7 @@ fn capture(
     })
 }
 
-/// The group that is kept: the one that is named, else the first, else all of it.
+/// Selects the captured group: the given one, else the first, else the whole match.
 fn group_of(review: &mut Diagnostics, regex: Regex, group: Option<&Node>) -> Option<CaptureSource> {
     let groups = regex.captures_len() as u64 - 1;
     let Some(node) = group else {
@@ -98,14 +98,14 @@ fn group_of(review: &mut Diagnostics, regex: Regex, group: Option<&Node>) -> Opt
     Some(CaptureSource::Regex(regex, index as usize))
 }
 
-/// A regular expression over bytes, in time linear in what it looks at.
+/// Compiles a regular expression over bytes, with linear run time.
 pub(super) fn regex(review: &mut Diagnostics, node: &Node) -> Option<Regex> {
     let text = fields::fixed(review, node, "a regular expression such as \"id=(\\d+)\"")?;
     let built = RegexBuilder::new(text).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build();
     match built {
         Ok(regex) => Some(regex),
         Err(problem) => {
-            // Its own message draws a picture of several lines; the last says what is wrong.
+            // The message has several lines with a picture; the last line names the problem.
             let problem = problem.to_string();
             let last = problem.lines().last().unwrap_or_default();
             let last = last.strip_prefix("error: ").unwrap_or(last);
@@ -168,7 +168,7 @@ fn path(review: &mut Diagnostics, node: &Node) -> Option<BoundedPath> {
         .ok()
 }
 
-/// Parses a JSONPath within bounds.
+/// Parses a JSONPath within limits.
 pub(super) fn parse_path(text: &str) -> Result<BoundedPath, String> {
     if !text.starts_with('$') {
         return Err("it does not begin with `$`".to_owned());

@@ -1,7 +1,7 @@
-//! `check` and `expect`: conditions on a step's answer.
+//! `check` and `expect`: conditions on a step's response.
 //!
-//! `step` calls it; the plan applies the result.
-//! Invariant: a check that comes out has a name that says what it asks for.
+//! `step` calls it; `extract` applies the result.
+//! Invariant: the name of a compiled check describes its condition.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::template::exact_json as exact;
 use crate::units;
 use crate::verdict::Comparison;
 
-/// The conditions of a step's `check` or `expect`.
+/// Compiles the conditions of a step's `check` or `expect`.
 pub(super) fn checks(review: &mut Diagnostics, node: &Node) -> Vec<Check> {
     let Some(mut fields) = Fields::of(review, node, "a check") else { return Vec::new() };
     let mut checks = Vec::new();
@@ -108,8 +108,8 @@ fn body(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     }
 }
 
-/// The conditions on a text that are there, each with its part of the check's name; `key`: what the
-/// text is the value of.
+/// Reads conditions on a text, each with its part of the check's name; `key` is the key of the
+/// text, for redaction.
 fn texts(
     review: &mut Diagnostics,
     fields: &mut Fields<'_>,
@@ -162,7 +162,7 @@ fn json(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     }
 }
 
-/// A YAML value as JSON.
+/// Converts a YAML value to JSON.
 pub(super) fn to_json(node: &Node) -> Json {
     match &node.kind {
         NodeKind::Null => Json::Null,

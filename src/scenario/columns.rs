@@ -1,8 +1,8 @@
-//! Whether the columns that templates read are in the feeds.
+//! Checks that the feeds have the columns that templates read.
 //!
-//! `archetype` asks when its steps and feeds are read.
-//! Invariant: only what is certain is a mistake: the columns are known, and nothing but the feed
-//! sets its variable.
+//! `archetype` calls it after its steps and feeds are read.
+//! Invariant: only certain errors are reported: the columns are known, and only the feed sets its
+//! variable.
 
 use super::diagnostics::{Diagnostics, nearest};
 use super::node::{Node, NodeKind};
@@ -10,17 +10,17 @@ use super::texts;
 use crate::plan::flow::DataDraw;
 use crate::template::{Encoding, Template};
 
-/// The most columns that a message names.
+/// Maximum columns named in a message.
 const SHOWN: usize = 12;
 
-/// A feed's variable, and its columns.
+/// A feed's variable with its columns.
 struct KnownColumns<'d> {
     draw: &'d DataDraw,
     columns: Vec<String>,
 }
 
-/// Reports each column below `nodes` that its feed has not. `names` are the variables, `is_set`
-/// whether a step sets one, too.
+/// Reports each column below `nodes` that its feed lacks. `names` are the variables; `is_set`
+/// tells whether a step assigns a variable as well.
 pub(super) fn check(
     review: &mut Diagnostics,
     names: &[String],
@@ -58,7 +58,7 @@ fn check_text(
     node: &Node,
     text: &str,
 ) {
-    // What does not parse was reported where its step is read.
+    // The step's reader has reported syntax errors already.
     let Ok(template) = Template::parse(text, Encoding::Plain, names) else { return };
     let mut missing = Vec::new();
     template.parts(&mut |slot, name| {

@@ -1,7 +1,7 @@
-//! From the nodes of a scenario to a plan.
+//! Compiles the nodes of a scenario to a plan.
 //!
-//! `load` hands it the scenario's root; it fetches archetypes from the library.
-//! Invariant: it goes on after every mistake, so that all of them are found in one reading.
+//! `load` passes the scenario's root; archetypes come from the library.
+//! Invariant: compilation continues after every mistake, so that all of them are found at once.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -19,22 +19,22 @@ use super::{include, load, policy, rules, service};
 use crate::plan::{Archetype, Plan, Service, ServiceTarget, Workload};
 use crate::seed::Seed;
 
-/// How long whole iterations may go on after the end where nothing is said.
+/// Default grace period for iterations after the end of the load.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// Spreads the workloads' numbers over the slots.
 pub(super) const SLOT_STRIDE: u64 = 1031;
 
-/// A plan, and where in the file some of its parts stand.
+/// A plan, with the places of some of its parts in the file.
 #[derive(Debug)]
 pub(super) struct CompiledScenario {
     pub plan: Plan,
     pub marked: SourceSpans,
-    /// What may be done.
+    /// The limits from the scenario and the user.
     pub limits: SafetyReader,
 }
 
-/// Compiles a scenario; `stem` names it where it does not name itself.
+/// Compiles a scenario; `stem` is its name unless it has one of its own.
 pub(super) fn scenario(
     review: &mut Diagnostics,
     root: &Node,
@@ -71,7 +71,7 @@ pub(super) fn scenario(
     let warmup = fields.take("warmup").map(|node| (node.span, load::bounded(review, node)));
     let grace = fields.take("grace").map(|node| load::bounded(review, node));
     let (policies, patterns) = policy::client(review, &mut fields);
-    // What is in them was laid over the scenario, or put into it, before.
+    // Environments and includes were applied before; here they only count as known keys.
     let _ = (fields.take("environments"), fields.take(include::KEY));
     let thresholds = fields.take("thresholds").map(|node| rules::listed(review, node));
     fields.finish(review);
@@ -116,7 +116,7 @@ pub(super) fn scenario(
     Some(CompiledScenario { plan, marked, limits })
 }
 
-/// The fields of a scenario; an archetype is none.
+/// Reads the fields of a scenario; an archetype file is reported as a mistake.
 fn fields_of<'n>(review: &mut Diagnostics, root: &'n Node) -> Option<Fields<'n>> {
     let fields = Fields::of(review, root, "a scenario")?;
     if fields.has("archetype") && !fields.has("workloads") {
@@ -128,7 +128,7 @@ fn fields_of<'n>(review: &mut Diagnostics, root: &'n Node) -> Option<Fields<'n>>
     Some(fields)
 }
 
-/// What all archetypes can refer to; what `setup` leaves comes later.
+/// Builds the context of all archetypes; the variables of `setup` are added later.
 fn surroundings(services: &[Service], limits: &SafetyReader) -> ScenarioContext {
     ScenarioContext {
         services: services.iter().map(|service| service.name.clone()).collect(),
@@ -138,7 +138,7 @@ fn surroundings(services: &[Service], limits: &SafetyReader) -> ScenarioContext 
     }
 }
 
-/// What stands before the paths of a service.
+/// Returns the path prefix of a service.
 fn prefix(service: &Service) -> String {
     match &service.target {
         ServiceTarget::Url(address) => address.prefix.clone(),
@@ -146,8 +146,7 @@ fn prefix(service: &Service) -> String {
     }
 }
 
-/// What is done once for the whole run, as an archetype of its own; `None` when nothing of it is
-/// there.
+/// Compiles `setup` or `teardown` as an archetype of its own; `None` if it has no part.
 fn section(
     review: &mut Diagnostics,
     name: &str,
@@ -161,7 +160,7 @@ fn section(
     let mut entries: Vec<(NodeKey, Node)> = parts.into_iter().filter_map(entry).collect();
     let first = entries.first()?.0.span;
     if !entries.iter().any(|(key, _)| key.name == "flow") {
-        // Variables alone need no call.
+        // Variables alone need no request step.
         let nothing = Node { span: first, kind: NodeKind::Map(Vec::new()) };
         let set = Node {
             span: first,
@@ -185,7 +184,7 @@ fn seed(review: &mut Diagnostics, node: &Node) -> Option<Seed> {
     fields::count(review, node, 0, Seed::END - 1).and_then(Seed::new)
 }
 
-/// Finds a workload by name for a flag of the command line.
+/// Finds the workload that a command-line flag names.
 pub(super) fn workload_named<'a>(
     review: &mut Diagnostics,
     plan: &'a mut Plan,

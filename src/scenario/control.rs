@@ -1,7 +1,7 @@
-//! The steps that are no requests: choices, loops, conditions, waits, variables.
+//! Control steps: choices, loops, conditions, waits, variables.
 //!
-//! `flow` asks for the kind of each step and lets it be lowered.
-//! Invariant: every loop is bounded or makes no progress without a step that takes time.
+//! `flow` finds the kind of each step and compiles control steps here.
+//! Invariant: every loop is bounded.
 
 use super::diagnostics::{Diagnostics, nearest};
 use super::fields::{self, Fields, wrong};
@@ -11,10 +11,10 @@ use super::{law, texts};
 use crate::plan::flow::{Branch, Choice, MAX_ROUNDS, Parallel, Rendezvous, Step};
 use crate::template::{Encoding, Typed};
 
-/// The rounds of a `while` where nothing is said.
+/// Default maximum of rounds of a `while`.
 const WHILE_ROUNDS: u64 = 1_000;
 
-/// The most users a rendezvous may wait for.
+/// Maximum users of a rendezvous.
 const MAX_GATHERED: u64 = 10_000_000;
 
 /// The kinds by their key.
@@ -31,7 +31,7 @@ pub(super) const KINDS: [(&str, ControlStep); 10] = [
     ("pause", ControlStep::Pause),
 ];
 
-/// A kind of step that is no request.
+/// A kind of control step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ControlStep {
     Choose,
@@ -46,7 +46,7 @@ pub(super) enum ControlStep {
     Pause,
 }
 
-/// What kind of control step this is; a request is none.
+/// Returns the kind of a control step; `None` for a request.
 pub(super) fn kind(node: &Node) -> Option<ControlStep> {
     let known = |(name, kind): &(&str, ControlStep)| value_of(node, name).map(|_| *kind);
     KINDS.iter().find_map(known)
@@ -57,7 +57,7 @@ impl ControlStep {
         KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(key, _)| key)
     }
 
-    /// Lowers a step of this kind into `flow`.
+    /// Compiles a step of this kind into `flow`.
     pub(super) fn lower(self, flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
         let Some(mut fields) = Fields::of(review, node, "this step") else { return };
         let Some(value) = fields.take(self.key()) else { return };
@@ -122,7 +122,7 @@ fn repeat(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
     fields.finish(review);
 }
 
-/// A number of rounds: a whole number, or a template that gives one.
+/// Reads a number of rounds: a whole number, or a template that computes one.
 fn times_of(flow: &Assembly<'_>, review: &mut Diagnostics, node: &Node) -> Option<Typed> {
     match &node.kind {
         NodeKind::Text(text) if text.contains("{{") => typed(flow, review, node),
@@ -152,7 +152,8 @@ fn repeat_while(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) 
             let condition = condition.unwrap_or_else(|| Typed::fixed(false));
             let test = flow.push(Step::If { condition, to: 0 });
             flow.list(review, steps);
-            // Out of the loop as when no round is left: over the jump back that comes next.
+            // A false condition leaves the loop like the last round: to the step after the jump
+            // back.
             let after = flow.steps.len() + 1;
             if let Step::If { to, .. } = &mut flow.steps[test] {
                 *to = after;
@@ -232,7 +233,7 @@ fn parallel(
     flow.push(Step::Parallel(Parallel { branches, think: think.flatten() }));
 }
 
-/// The branches that a branch needs, by the names of those before it.
+/// Reads the branches that a branch needs, by the names of earlier ones.
 fn needs(review: &mut Diagnostics, node: &Node, names: &[(String, usize)]) -> Vec<usize> {
     let mut needed = Vec::new();
     for item in fields::one_or_more(node) {
@@ -298,7 +299,7 @@ fn set(flow: &mut Assembly<'_>, review: &mut Diagnostics, node: &Node) {
     flow.push(Step::Set(values));
 }
 
-/// Variables and their values: of `set`, and of an archetype's `vars`.
+/// Reads variables and their values, for `set` and an archetype's `vars`.
 pub(super) fn values(
     review: &mut Diagnostics,
     node: &Node,

@@ -1,7 +1,7 @@
-//! `data:` — rows for users, from a file or written in place.
+//! `data:` — rows for users, from a file or inline.
 //!
-//! `archetype` calls it; the rows are read, or their places found, when the scenario is.
-//! Invariant: a feed that comes out has a row.
+//! `archetype` calls it; rows are read or indexed while the scenario is compiled.
+//! Invariant: a compiled feed has at least one row.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::template::exact_json::to_value;
 
 const EXPECTED: &str = "a map of feeds, such as `account: { csv: accounts.csv, pick: unique }`";
 
-/// The feeds of an archetype; `names` are its variables.
+/// Compiles the feeds of an archetype; `names` are its variables.
 pub(super) fn draws(review: &mut Diagnostics, node: &Node, names: &[String]) -> Vec<DataDraw> {
     let Some(entries) = fields::entries(review, node, EXPECTED) else { return Vec::new() };
     entries.iter().filter_map(|(key, node)| draw(review, key, node, names)).collect()
@@ -102,7 +102,7 @@ fn file(review: &mut Diagnostics, node: &Node, format: Format) -> Option<(Rows, 
     }
 }
 
-/// Warns of a file whose one column has a separator in its name that is not the comma.
+/// Warns about a file with one column whose name contains another separator than the comma.
 fn separated(review: &mut Diagnostics, node: &Node, format: Format, rows: &Rows) {
     let columns = rows.columns().filter(|_| format == Format::Csv);
     if let Some([only]) = columns.as_deref()
@@ -113,7 +113,7 @@ fn separated(review: &mut Diagnostics, node: &Node, format: Format, rows: &Rows)
     }
 }
 
-/// What a file is called by whoever shares its rows.
+/// Returns the identity of a file, which is the same for all feeds that share its rows.
 fn identity(path: &Path) -> String {
     path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
@@ -129,7 +129,7 @@ fn in_place(review: &mut Diagnostics, node: &Node, name: &str) -> Option<(Rows, 
         }
     }
     match Rows::inline(rows) {
-        // A place in a file is a source of its own.
+        // Inline rows are a source of their own, identified by their place.
         Ok(rows) => Some((rows, format!("{name} at {}:{}", node.span.source, node.span.start))),
         Err(_) => wrong(review, node, expected),
     }

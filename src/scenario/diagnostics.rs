@@ -1,7 +1,7 @@
-//! Mistakes in a user's files: each with its place, what was expected, and a cure.
+//! Mistakes in a user's files: each with its place, what was expected, and how to fix it.
 //!
-//! Every part of `scenario` reports into a [`Review`]; `cli` prints the [`Mistakes`].
-//! Invariant: reporting never stops the reading, so all mistakes come at once, in file order.
+//! All parts of `scenario` report to [`Diagnostics`]; `cli` prints the [`Mistakes`].
+//! Invariant: a report never stops the compilation, so all mistakes appear at once, in file order.
 
 use std::fmt;
 use std::ops::Range;
@@ -17,54 +17,54 @@ use crate::printable::printable;
 use crate::redact::{self, MASK, Redactor, SensitiveNames};
 pub(crate) use crate::suggest::nearest;
 
-/// The most mistakes kept; the rest is counted.
+/// Maximum number of mistakes kept; further ones are only counted.
 const MAX_MISTAKES: usize = 100;
 
-/// A longer line is not shown: it is data, not something to read.
+/// Longer lines are not shown, because they are data, not text.
 const MAX_LINE: usize = 1_000;
 
-/// One thing to mend.
+/// A mistake in a scenario.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistake {
-    /// The file as the user named it, or the flag of the command line.
+    /// The file as the user named it, or the command-line flag.
     pub file: String,
-    /// Where in the file; `None`: the file as a whole.
+    /// The place in the file; `None`: the whole file.
     pub place: Option<SourcePlace>,
-    /// What is wrong.
+    /// The message.
     pub message: String,
-    /// What belongs there instead: a fragment that follows "expected".
+    /// What is expected instead: a fragment after the word "expected".
     pub expected: Option<String>,
-    /// How to mend it, "did you mean" included.
+    /// How to fix it, including "did you mean".
     pub help: Vec<String>,
 }
 
 /// A place in a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourcePlace {
-    /// From 1.
+    /// Line number, from 1.
     pub line: usize,
-    /// From 1, in characters.
+    /// Column, from 1, in characters.
     pub column: usize,
-    /// The line; empty when it is too long to show.
+    /// The text of the line; empty if it is too long to show.
     pub snippet: String,
-    /// The part of the line that is meant, in bytes.
+    /// The marked part of the line, in bytes.
     pub marked: Range<usize>,
 }
 
-/// Something doubtful that does not stop a run.
+/// A likely mistake that does not prevent a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Warning(pub Mistake);
 
-/// Everything that is wrong, in the order of the files; never empty.
+/// All mistakes, in file order; never empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mistakes {
-    /// The first of them.
+    /// The first ones.
     pub list: Vec<Mistake>,
-    /// How many more there are.
+    /// The number of further ones.
     pub more: usize,
 }
 
-/// A range of bytes in one of the files under review.
+/// A range of bytes in an opened file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SourceSpan {
     pub source: usize,
@@ -72,35 +72,35 @@ pub(crate) struct SourceSpan {
     pub end: usize,
 }
 
-/// The files read so far and what was found wrong with them.
+/// The opened files and the mistakes found in them.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
     sources: Vec<SourceFile>,
-    /// Names of keys whose values no message shows.
+    /// Names of keys whose values must not appear in messages.
     names: SensitiveNames,
-    /// What the scenario may read.
+    /// The folders that the scenario may read.
     pub(crate) readable: ReadableFolders,
     mistakes: Vec<(Option<SourceSpan>, Mistake)>,
     warnings: Vec<Warning>,
     more: usize,
-    /// Where reports go that are beyond the bound.
+    /// Receives reports beyond the maximum.
     spill: Mistake,
 }
 
 impl Mistake {
-    /// Says what belongs there: a fragment that follows "expected".
+    /// Sets what is expected instead: a fragment after the word "expected".
     pub(crate) fn expected(&mut self, expected: impl Into<String>) -> &mut Self {
         self.expected = Some(clean(&expected.into()));
         self
     }
 
-    /// Adds a way to mend it.
+    /// Adds a way to fix it.
     pub(crate) fn help(&mut self, help: impl Into<String>) -> &mut Self {
         self.help.push(clean(&help.into()));
         self
     }
 
-    /// Adds "did you mean" when `known` has a name close to `word`.
+    /// Adds "did you mean" if `known` has a name similar to `word`.
     pub(crate) fn did_you_mean<'a>(
         &mut self,
         word: &str,
@@ -112,7 +112,7 @@ impl Mistake {
         }
     }
 
-    /// As text for a terminal: `file:line:column`, the line, what was expected, the cure.
+    /// Renders it for a terminal: `file:line:column`, the line, what was expected, the help.
     pub fn render(&self, colour: bool) -> String {
         self.render_as(Level::ERROR, colour)
     }
@@ -152,19 +152,19 @@ impl Mistake {
 }
 
 impl Warning {
-    /// As text for a terminal.
+    /// Renders it for a terminal.
     pub fn render(&self, colour: bool) -> String {
         self.0.render_as(Level::WARNING, colour)
     }
 }
 
 impl Mistakes {
-    /// Whether one of them was made on the command line: those stand under the name of a flag.
+    /// Whether a mistake was made on the command line; its file is then the name of a flag.
     pub fn has_wrong_words(&self) -> bool {
         self.list.iter().any(|mistake| mistake.file.starts_with("--"))
     }
 
-    /// A line for each, without the text of the files: `file:line:column: message`.
+    /// Renders one line per mistake, without file content: `file:line:column: message`.
     pub fn lines(&self) -> String {
         let line = |one: &Mistake| match &one.place {
             Some(place) => {
@@ -179,7 +179,7 @@ impl Mistakes {
         lines.join("\n")
     }
 
-    /// As text for a terminal, a blank line between two.
+    /// Renders all for a terminal, separated by blank lines.
     pub fn render(&self, colour: bool) -> String {
         let mut parts: Vec<String> = self.list.iter().map(|one| one.render(colour)).collect();
         if self.more > 0 {
@@ -198,36 +198,37 @@ impl fmt::Display for Mistakes {
 impl std::error::Error for Mistakes {}
 
 impl Diagnostics {
-    /// Takes a file in; spans in it carry the number returned.
+    /// Adds a file; returns its number for spans.
     pub(crate) fn open(&mut self, name: String, text: String) -> usize {
         self.sources.push(SourceFile { name, text });
         self.sources.len() - 1
     }
 
-    /// Says whose values no message shows, of what was reported before, too.
+    /// Sets the names of secrets, also for mistakes reported before.
     pub(crate) fn hide(&mut self, names: &SensitiveNames) {
         self.names = names.clone();
     }
 
-    /// A value as a name may hold it: not under a sensitive key.
+    /// Returns a value for a message: masked under a sensitive key, truncated otherwise.
     pub(crate) fn shown(&self, key: &str, value: &str) -> String {
         let redactor = Redactor::new(&self.names);
         let text = redactor.text(value);
         if redactor.is_sensitive(key) { MASK.to_owned() } else { super::fields::short(&text) }
     }
 
-    /// The files that were read.
+    /// Returns the opened files.
     pub(crate) fn sources(&self) -> Vec<SourceFile> {
         self.sources.clone()
     }
 
-    /// What a span covers.
+    /// Returns the text of a span.
     pub(crate) fn text(&self, span: SourceSpan) -> &str {
         let text = &self.sources[span.source].text;
         text.get(span.start..span.end).unwrap_or_default()
     }
 
-    /// Where files are looked up that are named at a place: beside its file, beside the first.
+    /// Returns the folders to search for files named at a place: the folder of its file, and the
+    /// folder of the scenario.
     pub(crate) fn folders(&self, span: SourceSpan) -> Vec<PathBuf> {
         let folder = |source: &SourceFile| {
             Path::new(&source.name).parent().unwrap_or(Path::new("")).to_path_buf()
@@ -241,14 +242,14 @@ impl Diagnostics {
     /// Reports a mistake at a place.
     pub(crate) fn mistake(&mut self, span: SourceSpan, message: impl Into<String>) -> &mut Mistake {
         if self.mistakes.len() == MAX_MISTAKES {
-            // Not even its line is looked for: a hostile file may hold a million of them.
+            // Without its line, because a hostile file may contain a million mistakes.
             return self.push(None, Mistake::default());
         }
         let mistake = self.at(span, &message.into());
         self.push(Some(span), mistake)
     }
 
-    /// Reports a mistake about a file as a whole, or about the command line.
+    /// Reports a mistake about a whole file or the command line.
     pub(crate) fn general(
         &mut self,
         file: impl Into<String>,
@@ -259,7 +260,7 @@ impl Diagnostics {
         self.push(None, mistake)
     }
 
-    /// Reports something doubtful.
+    /// Reports a warning.
     pub(crate) fn warn(&mut self, span: SourceSpan, message: impl Into<String>, help: &str) {
         if self.warnings.len() < MAX_MISTAKES {
             let mut mistake = self.at(span, &message.into());
@@ -268,7 +269,7 @@ impl Diagnostics {
         }
     }
 
-    /// The mistake reported last, to say more about it.
+    /// Returns the mistake reported last, to add to it.
     pub(crate) fn last(&mut self) -> &mut Mistake {
         match self.mistakes.last_mut() {
             Some((_, mistake)) if self.more == 0 => mistake,
@@ -276,12 +277,12 @@ impl Diagnostics {
         }
     }
 
-    /// How many mistakes there are so far.
+    /// Returns the number of mistakes so far.
     pub(crate) fn count(&self) -> usize {
         self.mistakes.len() + self.more
     }
 
-    /// The mistakes, in the order of the files; or, when there are none, `value` and the warnings.
+    /// Returns all mistakes in file order; if there are none, `value` and the warnings.
     pub(crate) fn close<T>(mut self, value: Option<T>) -> Result<(T, Vec<Warning>), Mistakes> {
         self.redact();
         match value {
@@ -295,8 +296,8 @@ impl Diagnostics {
         }
     }
 
-    /// Takes credentials out of all that was reported. A line alone does not tell what it belongs
-    /// to, so whole files are looked through.
+    /// Redacts credentials in all reports. A line alone does not show which key it belongs to, so
+    /// whole files are searched.
     fn redact(&mut self) {
         let redactor = Redactor::new(&self.names);
         if self.mistakes.is_empty() && self.warnings.is_empty() {
@@ -311,14 +312,14 @@ impl Diagnostics {
         let warnings = self.warnings.iter_mut().map(|Warning(mistake)| mistake);
         for mistake in self.mistakes.iter_mut().map(|(_, mistake)| mistake).chain(warnings) {
             let Some(place) = &mut mistake.place else { continue };
-            // Settings of the command line have one name, all of them.
+            // All `--set` settings share one file name.
             let from = self.sources.iter().zip(&shown).find(|(source, _)| {
                 clean(&source.name) == mistake.file
                     && line(&source.text, place.line).as_ref() == Some(&place.snippet)
             });
             let line = from.and_then(|(_, shown)| line(shown, place.line));
             let Some(line) = line.filter(|line| *line != place.snippet) else { continue };
-            // What is quoted of the line stands in the message, too.
+            // The message may quote the marked part of the line.
             let marked = place.marked.clone();
             let meant = place.snippet.get(marked.clone()).unwrap_or_default().to_owned();
             let hidden = line.get(marked).unwrap_or_default().to_owned();
@@ -353,7 +354,7 @@ impl Diagnostics {
         let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let line = text[begin..end].trim_end_matches('\r');
-        // Never past what is shown: a place among the carriage returns at its end is not in it.
+        // A place inside the trailing carriage returns is beyond the shown line.
         let marked_start = (start - begin).min(line.len());
         let marked_end = (floor(text, span.end.max(start)) - begin).min(line.len());
         let shown = if line.len() > MAX_LINE { "" } else { line };
@@ -368,12 +369,12 @@ impl Diagnostics {
     }
 }
 
-/// A text on one line, without what may not be shown.
+/// Puts a text on one line, without unprintable characters.
 fn clean(text: &str) -> String {
     printable(text)
 }
 
-/// The last boundary between two characters at or before `at`.
+/// Returns the last character boundary at or before `at`.
 fn floor(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {

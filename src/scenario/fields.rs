@@ -1,8 +1,8 @@
-//! Reading nodes as what they should be: the field tables of the language.
+//! Reads nodes as typed values: the field tables of the language.
 //!
-//! Everything that lowers a part of a scenario reads its map through [`Fields`] and its values
-//! through the functions here.
-//! Invariant: what is not as it should be is reported once, with its place, and read as `None`.
+//! All compilers of scenario parts read maps through [`Fields`] and values through these
+//! functions.
+//! Invariant: a wrong value is reported once, with its place, and read as `None`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -12,34 +12,34 @@ use super::files;
 use super::node::{Node, NodeKey, NodeKind};
 use crate::units::{self, QuantityError, Rate};
 
-/// Keys that have a new name: the new one, the former one, which is still read with a warning.
+/// Renamed keys: new name, former name. The former one is still read, with a warning.
 pub(crate) const RENAMED: [(&str, &str); 2] =
     [("prewarm", "provision"), ("max_retry_after", "patience")];
 
-/// The former name of a key, if it has one.
+/// Returns the former name of a key; `None` if it has none.
 pub(crate) fn former_name(name: &str) -> Option<&'static str> {
     RENAMED.iter().find(|(new, _)| *new == name).map(|(_, former)| *former)
 }
 
-/// A map being read field by field; whatever was not asked for is unknown.
+/// A map that is read field by field; keys that no field reads are unknown.
 #[derive(Debug)]
 pub(crate) struct Fields<'n> {
     span: SourceSpan,
-    /// What the map is, for messages: `a workload`.
+    /// The kind of map, for messages: `a workload`.
     what: &'static str,
     entries: &'n [(NodeKey, Node)],
     asked: Vec<&'static str>,
-    /// What had to be there and was not, with what is expected.
+    /// Missing required fields, with what is expected.
     missing: Vec<(&'static str, String)>,
 }
 
 impl<'n> Fields<'n> {
-    /// Reads `node` as a map that is `what`.
+    /// Reads `node` as a map of kind `what`.
     pub(crate) fn of(review: &mut Diagnostics, node: &'n Node, what: &'static str) -> Option<Self> {
         Self::like(review, node, what, &format!("{what}: a map of keys and values"))
     }
 
-    /// The same; where it is no map, `expected` says what belongs there.
+    /// Reads `node` as a map of kind `what`; `expected` describes it if it is not a map.
     pub(crate) fn like(
         review: &mut Diagnostics,
         node: &'n Node,
@@ -55,17 +55,17 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Where the map begins.
+    /// Returns the place of the map.
     pub(crate) fn span(&self) -> SourceSpan {
         self.span
     }
 
-    /// The value of a field, if it is there.
+    /// Returns the value of a field; `None` if it is missing.
     pub(crate) fn take(&mut self, name: &'static str) -> Option<&'n Node> {
         self.entry(name).map(|(_, value)| value)
     }
 
-    /// The key and value of a field, if it is there.
+    /// Returns the key and value of a field; `None` if it is missing.
     pub(crate) fn entry(&mut self, name: &'static str) -> Option<(&'n NodeKey, &'n Node)> {
         self.asked.push(name);
         #[cfg(test)]
@@ -77,7 +77,7 @@ impl<'n> Fields<'n> {
         found.map(|(key, value)| (key, value))
     }
 
-    /// The value of a field that has to be there; `finish` reports that it is not.
+    /// Returns the value of a required field; `finish` reports it if it is missing.
     pub(crate) fn need(&mut self, name: &'static str, expected: &str) -> Option<&'n Node> {
         let found = self.take(name);
         if found.is_none() {
@@ -86,7 +86,7 @@ impl<'n> Fields<'n> {
         found
     }
 
-    /// Puts what a field says into `slot`, if it is there and right.
+    /// Reads a field into `slot`, unless it is missing or wrong.
     pub(crate) fn set<T>(
         &mut self,
         review: &mut Diagnostics,
@@ -99,12 +99,12 @@ impl<'n> Fields<'n> {
         }
     }
 
-    /// Whether a key is there, known or not.
+    /// Whether a key exists, known or not.
     pub(crate) fn has(&self, name: &str) -> bool {
         self.entries.iter().any(|(key, _)| key.name == name)
     }
 
-    /// Reports every key that nothing asked for, and every need that no misspelt key explains.
+    /// Reports all unknown keys, and all missing fields that no misspelt key explains.
     pub(crate) fn finish(self, review: &mut Diagnostics) {
         let unknown = |key: &&NodeKey| !self.asked.contains(&key.name.as_str());
         for (name, expected) in &self.missing {
@@ -136,7 +136,7 @@ impl<'n> Fields<'n> {
 }
 
 impl Fields<'_> {
-    /// A former name is a mistake beside the new one, else a warning.
+    /// Reports a former name: a mistake if the new name exists too, else a warning.
     fn report_former_name(&self, review: &mut Diagnostics, key: &NodeKey, new: &str, former: &str) {
         if self.has(new) {
             review
@@ -154,17 +154,17 @@ type RequestedKeys = std::collections::BTreeMap<String, std::collections::BTreeS
 
 #[cfg(test)]
 thread_local! {
-    /// Every key that was asked for, by what was being read: `schema` has to know them all.
+    /// All keys that were read, by kind of map; `schema` has to know them all.
     static ASKED: std::cell::RefCell<RequestedKeys> = const { std::cell::RefCell::new(RequestedKeys::new()) };
 }
 
-/// What this thread has asked for so far.
+/// Returns the keys that this thread has read so far.
 #[cfg(test)]
 pub(crate) fn asked() -> RequestedKeys {
     ASKED.with_borrow(Clone::clone)
 }
 
-/// `a, b or c`
+/// Formats `a`, `b` or `c`.
 pub(crate) fn list_names(names: &[&str]) -> String {
     match names {
         [] => String::new(),
@@ -176,7 +176,7 @@ pub(crate) fn list_names(names: &[&str]) -> String {
     }
 }
 
-/// Reports a value that is not what belongs there.
+/// Reports a value of the wrong kind.
 pub(crate) fn wrong<T>(
     review: &mut Diagnostics,
     node: &Node,
@@ -197,7 +197,7 @@ pub(crate) fn wrong<T>(
     None
 }
 
-/// A text cut to what a message can hold.
+/// Truncates a text for a message.
 pub(crate) fn short(text: &str) -> String {
     let mut cut: String = text.chars().take(60).collect();
     if cut.len() < text.len() {
@@ -206,7 +206,7 @@ pub(crate) fn short(text: &str) -> String {
     cut
 }
 
-/// The text of a scalar as it was written; a number or truth value is a text too.
+/// Returns the text of a scalar as written, also of a number or boolean.
 pub(crate) fn scalar(node: &Node) -> Option<&str> {
     match &node.kind {
         NodeKind::Text(text) | NodeKind::Number(text, _) => Some(text),
@@ -216,7 +216,7 @@ pub(crate) fn scalar(node: &Node) -> Option<&str> {
     }
 }
 
-/// A text.
+/// Reads a text.
 pub(crate) fn text<'n>(
     review: &mut Diagnostics,
     node: &'n Node,
@@ -225,7 +225,7 @@ pub(crate) fn text<'n>(
     scalar(node).or_else(|| wrong(review, node, expected))
 }
 
-/// A text that is fixed when the scenario is read.
+/// Reads a text without templates.
 pub(crate) fn fixed<'n>(
     review: &mut Diagnostics,
     node: &'n Node,
@@ -241,7 +241,7 @@ pub(crate) fn fixed<'n>(
     Some(text)
 }
 
-/// `true` or `false`.
+/// Reads `true` or `false`.
 pub(crate) fn truth(review: &mut Diagnostics, node: &Node) -> Option<bool> {
     match node.kind {
         NodeKind::Bool(value) => Some(value),
@@ -249,7 +249,7 @@ pub(crate) fn truth(review: &mut Diagnostics, node: &Node) -> Option<bool> {
     }
 }
 
-/// A list.
+/// Reads a list.
 pub(crate) fn list<'n>(
     review: &mut Diagnostics,
     node: &'n Node,
@@ -261,7 +261,7 @@ pub(crate) fn list<'n>(
     }
 }
 
-/// The items of a list, or a value that stands for a list of one.
+/// Returns the items of a list; any other value counts as a list of one.
 pub(crate) fn one_or_more(node: &Node) -> &[Node] {
     match &node.kind {
         NodeKind::List(items) => items,
@@ -269,7 +269,7 @@ pub(crate) fn one_or_more(node: &Node) -> &[Node] {
     }
 }
 
-/// The entries of a map with names of the user's own.
+/// Returns the entries of a map with user-defined keys.
 pub(crate) fn entries<'n>(
     review: &mut Diagnostics,
     node: &'n Node,
@@ -281,7 +281,7 @@ pub(crate) fn entries<'n>(
     }
 }
 
-/// A whole number from `low` to `high`.
+/// Reads a whole number from `low` to `high`.
 pub(crate) fn count(review: &mut Diagnostics, node: &Node, low: u64, high: u64) -> Option<u64> {
     let number = match &node.kind {
         NodeKind::Number(written, _) => written.parse::<u64>().ok(),
@@ -293,7 +293,7 @@ pub(crate) fn count(review: &mut Diagnostics, node: &Node, low: u64, high: u64) 
     }
 }
 
-/// One of a few words.
+/// Reads one of several words.
 pub(crate) fn word<T: Copy>(
     review: &mut Diagnostics,
     node: &Node,
@@ -312,7 +312,7 @@ pub(crate) fn word<T: Copy>(
     None
 }
 
-/// A weight: a number above zero.
+/// Reads a weight: a number above zero.
 pub(crate) fn weight(review: &mut Diagnostics, node: &Node) -> Option<f64> {
     match &node.kind {
         NodeKind::Number(_, weight) if *weight > 0.0 && *weight <= 1e9 => Some(*weight),
@@ -320,7 +320,7 @@ pub(crate) fn weight(review: &mut Diagnostics, node: &Node) -> Option<f64> {
     }
 }
 
-/// The path of a file that is there: beside the file that names it, or beside the scenario.
+/// Reads the path of an existing file, next to the file that names it or next to the scenario.
 pub(crate) fn file(review: &mut Diagnostics, node: &Node) -> Option<PathBuf> {
     let name = fixed(review, node, "the name of a file")?;
     let places: Vec<PathBuf> =
@@ -335,12 +335,12 @@ pub(crate) fn file(review: &mut Diagnostics, node: &Node) -> Option<PathBuf> {
     None
 }
 
-/// A duration such as `250ms`.
+/// Reads a duration such as `250ms`.
 pub(crate) fn duration(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
     quantity(review, node, units::parse_duration, |number| format!("`{number}s`"))
 }
 
-/// A duration above zero.
+/// Reads a duration above zero.
 pub(crate) fn some_duration(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
     let duration = duration(review, node)?;
     if duration.is_zero() {
@@ -349,17 +349,17 @@ pub(crate) fn some_duration(review: &mut Diagnostics, node: &Node) -> Option<Dur
     Some(duration)
 }
 
-/// A rate such as `200/s`.
+/// Reads a rate such as `200/s`.
 pub(crate) fn rate(review: &mut Diagnostics, node: &Node) -> Option<Rate> {
     quantity(review, node, units::parse_rate, |number| format!("`{number}/s`"))
 }
 
-/// How many bytes per second a link carries, such as `1.6Mbit/s`.
+/// Reads the bandwidth of a link, such as `1.6Mbit/s`, as bytes per second.
 pub(crate) fn bandwidth(review: &mut Diagnostics, node: &Node) -> Option<u64> {
     quantity(review, node, units::parse_bandwidth, |number| format!("`{number}Mbit/s`"))
 }
 
-/// A share above 0 % and up to 100 %.
+/// Reads a share above 0 % and up to 100 %.
 pub(crate) fn share(review: &mut Diagnostics, node: &Node, such_as: &str) -> Option<f64> {
     let share = scalar(node).and_then(|text| units::parse_share(text).ok());
     match share.filter(|share| *share > 0.0 && *share <= 1.0) {
@@ -370,7 +370,7 @@ pub(crate) fn share(review: &mut Diagnostics, node: &Node, such_as: &str) -> Opt
     }
 }
 
-/// A size such as `64KiB`.
+/// Reads a size such as `64KiB`, as bytes.
 pub(crate) fn size(review: &mut Diagnostics, node: &Node) -> Option<u64> {
     quantity(review, node, units::parse_size, |number| format!("`{number}B`"))
 }
@@ -384,7 +384,7 @@ fn quantity<T>(
     let error = match scalar(node).map(&parse) {
         Some(Ok(value)) => return Some(value),
         Some(Err(error)) => error,
-        // The message of an empty text names what is expected.
+        // The error for an empty text names what is expected.
         None => parse("").err()?,
     };
     wrong::<()>(review, node, error.0);

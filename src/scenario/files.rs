@@ -1,28 +1,27 @@
-//! Which files a scenario may read: those below its own folder, and below folders that its user
-//! allows.
+//! Files that a scenario may read: those in its own folder, and in folders that its user allows.
 //!
-//! Everything that opens a file which a scenario names asks here first.
-//! Invariant: a scenario of others cannot read what its user did not put beside it: paths are
-//! judged where they really lead, and only regular files are read.
+//! Code that opens a file named in a scenario checks it here first.
+//! Invariant: a scenario from another person cannot read files outside these folders: paths are
+//! resolved before the check, and only regular files are read.
 
 use std::path::{Path, PathBuf};
 
 use super::diagnostics::{Diagnostics, SourceSpan};
 
-/// The file systems whose files a kernel makes up as they are read: reading one may never end
-/// (Linux, `statfs(2)`): proc, sysfs, debugfs, tracefs, cgroup, cgroup2, securityfs.
+/// File systems whose files the kernel generates while they are read, possibly without end (Linux,
+/// `statfs(2)`): proc, sysfs, debugfs, tracefs, cgroup, cgroup2, securityfs.
 const MADE_UP: [u64; 7] =
     [0x9fa0, 0x6265_6572, 0x6462_6720, 0x7472_6163, 0x0027_e0eb, 0x6367_7270, 0x7363_6673];
 
-/// The folders whose files a scenario may read.
+/// The folders that a scenario may read.
 #[derive(Debug, Default)]
 pub(crate) struct ReadableFolders {
-    /// As they really lie; with what messages call them.
+    /// Resolved paths, and their names in messages.
     roots: Vec<(PathBuf, String)>,
 }
 
 impl ReadableFolders {
-    /// Adds a folder; one that is not there holds nothing.
+    /// Adds a folder; a missing folder is ignored.
     pub(crate) fn add(&mut self, folder: &Path) {
         let here = Path::new(".");
         let folder = if folder.as_os_str().is_empty() { here } else { folder };
@@ -37,7 +36,7 @@ impl ReadableFolders {
     }
 }
 
-/// Whether a file that is there may be read; what speaks against it is reported at `span`.
+/// Whether an existing file may be read; if not, reports why at `span`.
 pub(super) fn allowed(review: &mut Diagnostics, span: SourceSpan, path: &Path) -> bool {
     let shown = path.display();
     if !is_regular(path) {
@@ -61,7 +60,7 @@ pub(super) fn allowed(review: &mut Diagnostics, span: SourceSpan, path: &Path) -
     false
 }
 
-/// Whether a path leads to a file whose bytes lie somewhere.
+/// Whether a path leads to a regular file with stored content.
 pub(super) fn is_regular(path: &Path) -> bool {
     let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
     let kind = rustix::fs::statfs(path).map(|system| system.f_type as u64 & 0xffff_ffff);

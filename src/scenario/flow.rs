@@ -1,8 +1,7 @@
-//! A flow: nested steps in the file, one flat list in the plan.
+//! Flows: nested steps in the file, one flat list in the plan.
 //!
-//! `archetype` assembles its sections with it; `control` lowers each kind of step.
-//! Invariant: a section that was assembled ends with `Step::End`, and every jump leads into the
-//! list.
+//! `archetype` assembles its sections here; `control` compiles the control steps.
+//! Invariant: a finished section ends with `Step::End`, and every jump targets a step of the list.
 
 use std::time::Duration;
 
@@ -16,20 +15,20 @@ use super::{control, states};
 use crate::plan::flow::{Sections, Step};
 use crate::plan::{Call, MAX_STEPS};
 
-/// What the steps of an archetype share.
+/// The context of the steps of an archetype.
 #[derive(Debug)]
 pub(super) struct FlowContext<'a> {
-    /// What the scenario says of all of them.
+    /// The scenario's context.
     pub around: &'a ScenarioContext,
     /// The names of the services, in the order of the plan.
     pub services: &'a [String],
     /// The variables of the archetype by slot.
     pub names: &'a [String],
-    /// The step at hand is none of several at the same time.
+    /// Whether the current step is not a branch of parallel steps.
     pub alone: bool,
 }
 
-/// A flow being put together.
+/// A flow under construction.
 #[derive(Debug)]
 pub(super) struct Assembly<'a> {
     pub setting: FlowContext<'a>,
@@ -41,14 +40,14 @@ pub(super) struct Assembly<'a> {
     pub groups: Vec<String>,
     pub counters: usize,
     pub gatherings: usize,
-    /// Timeouts of steps, and where they stand.
+    /// Timeouts of steps, with their places.
     pub timeouts: Vec<(Duration, SourceSpan)>,
-    /// Loops around the step at hand.
+    /// Number of loops around the current step.
     depth: usize,
 }
 
 impl<'a> Assembly<'a> {
-    /// Nothing yet.
+    /// Starts an empty flow.
     pub(super) fn new(setting: FlowContext<'a>) -> Self {
         Self {
             setting,
@@ -64,7 +63,7 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// Assembles the sections that are there.
+    /// Assembles the given sections.
     pub(super) fn sections(
         &mut self,
         review: &mut Diagnostics,
@@ -89,7 +88,7 @@ impl<'a> Assembly<'a> {
         begin
     }
 
-    /// A list of steps, one after the other.
+    /// Compiles a list of steps.
     pub(super) fn list(&mut self, review: &mut Diagnostics, node: &Node) {
         let Some(items) = fields::list(review, node, STEPS) else { return };
         for item in items {
@@ -97,7 +96,7 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// One step of any kind.
+    /// Compiles one step of any kind.
     fn step(&mut self, review: &mut Diagnostics, node: &Node) {
         if let Some(kind) = control::kind(node) {
             kind.lower(self, review, node);
@@ -112,7 +111,7 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// A request step; its index among the calls.
+    /// Compiles a request step; returns its index among the calls.
     pub(super) fn call(&mut self, review: &mut Diagnostics, node: &Node) -> Option<usize> {
         let NamedStep { name, mut call, tags } = step(review, node, &self.setting)?;
         let timeout = value_of(node, "timeout").map(|node| node.span);
@@ -133,7 +132,7 @@ impl<'a> Assembly<'a> {
         Some(self.calls.len() - 1)
     }
 
-    /// The series of this name: steps of the same name share one.
+    /// Returns the series of this name; steps of the same name share one.
     fn series_of(&mut self, review: &mut Diagnostics, node: &Node, name: &str) -> Option<u16> {
         let known = self.series.iter().position(|known| known == name);
         let index = known.unwrap_or_else(|| {
@@ -155,13 +154,13 @@ impl<'a> Assembly<'a> {
         u16::try_from(index).ok()
     }
 
-    /// Adds a step whose jump is aimed later.
+    /// Adds a step; returns its index, for a jump whose target is set later.
     pub(super) fn push(&mut self, step: Step) -> usize {
         self.steps.push(step);
         self.steps.len() - 1
     }
 
-    /// Aims the jump at `from` at the next step to come.
+    /// Sets the target of the jump at `from` to the next step.
     pub(super) fn aim_here(&mut self, from: usize) {
         let here = self.steps.len();
         match &mut self.steps[from] {
@@ -172,7 +171,7 @@ impl<'a> Assembly<'a> {
         }
     }
 
-    /// A counter for a loop around what `body` adds.
+    /// Runs `body` with a counter for the loop that it adds.
     pub(super) fn with_counter(&mut self, body: impl FnOnce(&mut Self, usize)) {
         let counter = self.depth;
         self.depth += 1;
@@ -182,19 +181,19 @@ impl<'a> Assembly<'a> {
     }
 }
 
-/// How an iteration is described.
+/// The form of an iteration.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum FlowForm<'n> {
     /// Steps in order.
     Steps(&'n Node),
-    /// States and where the iteration starts.
+    /// States, and the start state.
     States(&'n Node, Option<&'n Node>),
 }
 
-/// What belongs where steps are listed.
+/// The expected form of a list of steps.
 pub(super) const STEPS: &str = "a list of steps, such as `- get: /`";
 
-/// The value of a key in a map.
+/// Returns the value of a key in a map.
 pub(super) fn value_of<'n>(node: &'n Node, name: &str) -> Option<&'n Node> {
     let NodeKind::Map(entries) = &node.kind else { return None };
     entries.iter().find(|(key, _)| key.name == name).map(|(_, value)| value)

@@ -1,15 +1,15 @@
-//! Header names and values as a file gives them.
+//! Checks header names and values.
 //!
-//! Invariant: what comes out can stand in a request's head (RFC 9110 §5) and does not contradict
-//! what the wire writes there itself.
+//! Invariant: accepted headers are valid in a request's head (RFC 9110 §5) and do not conflict
+//! with the headers that `wire` writes itself.
 
 use super::diagnostics::Diagnostics;
 use super::node::NodeKey;
 
-/// What the wire writes itself, from the body and the connection.
+/// Headers that `wire` writes itself, from the body and the connection.
 const OWN: &[&str] = &["connection", "content-length", "transfer-encoding"];
 
-/// A header's name.
+/// Reads a header's name.
 pub(super) fn name(review: &mut Diagnostics, key: &NodeKey) -> Option<String> {
     if let Err(problem) = check_name(&key.name) {
         review.mistake(key.span, problem);
@@ -18,7 +18,7 @@ pub(super) fn name(review: &mut Diagnostics, key: &NodeKey) -> Option<String> {
     Some(key.name.clone())
 }
 
-/// Whether a name can stand in a request's head and is not the wire's own.
+/// Whether a name is valid in a request's head, and not one of `wire`'s own.
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
@@ -31,7 +31,7 @@ pub(super) fn check_name(name: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether a text can stand after a header's colon.
+/// Whether a text is valid as a header's value.
 pub(super) fn is_value(text: &str) -> bool {
     !text.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
 }

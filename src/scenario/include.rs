@@ -1,8 +1,8 @@
-//! `include:` — steps and archetypes that stand in other files.
+//! `include:` inserts steps and archetypes from other files.
 //!
-//! `library` expands each file that it reads, before anything looks at its keys.
-//! Invariant: what is put in place of an `include` keeps its own places, so that a mistake shows
-//! the line of the file where it was made; cycles and what unfolds to too much are mistakes.
+//! `library` expands each file that it reads, before its keys are read.
+//! Invariant: inserted nodes keep their own spans, so that a mistake shows the included file and
+//! line; cycles and oversized expansions are mistakes.
 
 use std::path::{Path, PathBuf};
 
@@ -15,20 +15,20 @@ use super::node::{Node, NodeKey, NodeKind, value};
 /// The key.
 pub(super) const KEY: &str = "include";
 
-/// How deep files may include each other.
+/// Maximum depth of nested includes.
 const MAX_DEPTH: usize = 16;
 
-/// The most steps that a file may come to through its includes.
+/// Maximum number of included steps per file.
 const MAX_INCLUDED: usize = 10_000;
 
-/// The files that are being included, from the first to the last, and how much they brought.
+/// The stack of files being included, and the number of steps that they added.
 struct Includes {
-    /// Where each really lies, and what messages call it.
+    /// Resolved path and name in messages.
     open: Vec<(PathBuf, String)>,
     steps: usize,
 }
 
-/// Puts the steps and archetypes of included files in place.
+/// Inserts the steps and archetypes of included files.
 pub(super) fn expand(review: &mut Diagnostics, name: &str, node: &mut Node) {
     let own = Path::new(name).canonicalize().map(|real| (real, name.to_owned()));
     let mut includes = Includes { open: own.into_iter().collect(), steps: 0 };
@@ -67,7 +67,7 @@ impl Includes {
         }
     }
 
-    /// The steps of a file, with those that it includes itself.
+    /// Returns the steps of a file, with those that it includes itself.
     fn steps_of(
         &mut self,
         review: &mut Diagnostics,
@@ -117,7 +117,7 @@ impl Includes {
     }
 }
 
-/// The file that a step includes, with the key, and whether it is all of the step.
+/// Returns the file that a step includes, its key, and whether the step has no other key.
 fn included(step: &Node) -> Option<(&NodeKey, &Node, bool)> {
     let NodeKind::Map(entries) = &step.kind else { return None };
     let (key, file) = entries.iter().find(|(key, _)| key.name == KEY)?;
@@ -145,7 +145,7 @@ fn archetypes(review: &mut Diagnostics, root: &mut Node) {
             last
         }
     };
-    // What is no map is reported where archetypes are read.
+    // If `archetypes` is not a map, its reader reports it.
     let NodeKind::Map(own) = &mut own.kind else { return };
     for (key, node) in found {
         if own.iter().any(|(known, _)| known.name == key.name) {
@@ -157,7 +157,7 @@ fn archetypes(review: &mut Diagnostics, root: &mut Node) {
     }
 }
 
-/// The archetypes of an included file.
+/// Returns the archetypes of an included file.
 fn archetypes_of(review: &mut Diagnostics, file: &Node) -> Vec<(NodeKey, Node)> {
     let expected = "`archetypes:` and a map of them";
     let Some(path) = fields::file(review, file) else { return Vec::new() };
@@ -179,7 +179,7 @@ fn archetypes_of(review: &mut Diagnostics, file: &Node) -> Vec<(NodeKey, Node)> 
     found
 }
 
-/// A file that is named at `span`, as a value.
+/// Parses a file that is named at `span`.
 fn parsed(review: &mut Diagnostics, path: &Path, span: SourceSpan) -> Option<Node> {
     let shown = path.display().to_string();
     let bytes = library::bytes(review, path, span)?;

@@ -1,8 +1,7 @@
-//! k6's executors, for workloads that were written for it.
+//! k6's executors, for workloads written for k6.
 //!
-//! `load` hands a workload with an `executor` over.
-//! Invariant: each is accepted with a warning that says the native spelling; none means more than
-//! that spelling.
+//! `load` calls it for workloads with an `executor`.
+//! Invariant: an executor is accepted with a warning that shows the equivalent native spelling.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -15,7 +14,7 @@ use crate::curve::Curve;
 use crate::plan::load::{ArrivalProcess, Arrivals, Load, LoadBound, OPEN_END, Users};
 use crate::units::{Rate, nanos, show_duration};
 
-/// The names of the executors that are understood.
+/// The supported executors.
 pub(super) const EXECUTORS: [&str; 6] = [
     "constant-vus",
     "ramping-vus",
@@ -25,10 +24,10 @@ pub(super) const EXECUTORS: [&str; 6] = [
     "per-vu-iterations",
 ];
 
-/// How long the iteration executors last where nothing is said.
+/// Default maximum duration of the iteration executors.
 const MAX_DURATION: Duration = Duration::from_mins(10);
 
-/// Lowers the load of a workload that names an executor; the caller finishes the fields.
+/// Compiles the load of a workload with an executor; the caller finishes the fields.
 pub(super) fn load(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Load> {
     let node = fields.take("executor")?;
     for (name, why) in [
@@ -45,7 +44,7 @@ pub(super) fn load(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<
         "ramping-vus" => ramping_users(review, fields),
         "constant-arrival-rate" | "ramping-arrival-rate" => arrivals(review, fields, name),
         _ => {
-            // What belongs to an executor that nobody knows cannot be judged.
+            // The keys of an unknown executor cannot be checked, so all are accepted.
             for key in ["vus", "duration", "iterations", "maxDuration", "startVUs", "stages"] {
                 fields.take(key);
             }
@@ -144,7 +143,7 @@ fn arrivals(review: &mut Diagnostics, fields: &mut Fields<'_>, executor: &str) -
     Some((Load::Open(arrivals), native))
 }
 
-/// So many starts per unit of time, as units of a rate.
+/// Reads a number of starts per `timeUnit`, as units of a `Rate`.
 fn per(review: &mut Diagnostics, node: &Node, unit_ns: u64) -> Option<u64> {
     match &node.kind {
         NodeKind::Number(_, rate) if *rate >= 0.0 => {
@@ -158,7 +157,7 @@ fn per(review: &mut Diagnostics, node: &Node, unit_ns: u64) -> Option<u64> {
     }
 }
 
-/// k6's stages: `target` and `duration`.
+/// Compiles k6's stages: `target` and `duration`.
 fn stages(
     review: &mut Diagnostics,
     node: &Node,

@@ -1,6 +1,6 @@
-//! Random durations as they are written: think, the built-in target's latency.
+//! Distributions of durations: think time, latency of the built-in target.
 //!
-//! Invariant: what comes out can be drawn from; its least is not above its most.
+//! Invariant: a compiled distribution can be sampled, and its minimum is not above its maximum.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::curve::{Distribution, DistributionKind, Empirical, SHAPES};
 
 const EXPECTED: &str = "a duration such as 2s, or a law such as `{ exponential: { mean: 2s } }`";
 
-/// A bare duration, or a map that names a law, with `min` and `max` beside it.
+/// Reads a plain duration, or a map with a distribution and optional `min` and `max`.
 pub(super) fn distribution(review: &mut Diagnostics, node: &Node) -> Option<Distribution> {
     if !matches!(node.kind, NodeKind::Map(_)) {
         if !matches!(node.kind, NodeKind::Text(_) | NodeKind::Number(..)) {
@@ -63,7 +63,7 @@ pub(super) fn distribution(review: &mut Diagnostics, node: &Node) -> Option<Dist
     Some(Distribution { law, min: least, max: most })
 }
 
-/// The same, or the compact form of the command line: `exponential:5ms`.
+/// Reads a distribution, also in the compact form of the command line: `exponential:5ms`.
 pub(super) fn latency(review: &mut Diagnostics, node: &Node) -> Option<Distribution> {
     let NodeKind::Text(text) = &node.kind else { return distribution(review, node) };
     match Distribution::parse_compact(text) {
@@ -140,7 +140,7 @@ fn weibull(review: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
     Some(DistributionKind::Weibull { scale: scale?, shape: shape? })
 }
 
-/// A column of a file beside the one it is named in, or beside the scenario.
+/// Reads a column of a CSV file, next to the file that names it or next to the scenario.
 fn empirical(review: &mut Diagnostics, node: &Node) -> Option<DistributionKind> {
     let expected = "`{ csv: thinks.csv, column: seconds, unit: s }`";
     let mut fields = Fields::like(review, node, "an empirical law", expected)?;

@@ -1,7 +1,7 @@
-//! Files: the scenario's own, and the archetypes it names.
+//! Reads files: the scenario, and the archetypes it names.
 //!
-//! `compile` asks for an archetype by name.
-//! Invariant: no file is read before its size is known to be small.
+//! `compile` looks up archetypes by name.
+//! Invariant: at most 4 MiB of a file are read.
 
 use std::fs::File;
 use std::io::Read;
@@ -11,10 +11,10 @@ use super::diagnostics::{Diagnostics, SourceSpan, nearest};
 use super::node::{Node, parse};
 use super::{files, include};
 
-/// The largest file accepted: 4 MiB.
+/// Maximum file size, bytes.
 pub(super) const MAX_FILE: u64 = 4 << 20;
 
-/// The archetypes that come with the program.
+/// The archetypes built into the program.
 pub(super) const BUILT_IN: &[(&str, &str)] = &[
     ("api-client", include_str!("../../archetypes/api-client.yaml")),
     ("browser", include_str!("../../archetypes/browser.yaml")),
@@ -25,13 +25,13 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
     ("poller", include_str!("../../archetypes/poller.yaml")),
 ];
 
-/// Where archetypes are looked up, in this order, before the built-in ones.
+/// Folders to search for archetypes, in this order, before the built-in ones.
 #[derive(Debug)]
 pub(super) struct ArchetypeLibrary {
     folders: Vec<PathBuf>,
 }
 
-/// A file that was read and parsed.
+/// A parsed file.
 #[derive(Debug)]
 pub(super) struct SourceDocument {
     pub node: Node,
@@ -39,7 +39,8 @@ pub(super) struct SourceDocument {
 }
 
 impl ArchetypeLibrary {
-    /// For a scenario at `path`: beside it, in its `archetypes/`, in the working directory's.
+    /// Builds the search path for a scenario at `path`: its folder, `archetypes/` in it, and
+    /// `archetypes/` in the working directory.
     pub(super) fn beside(path: &Path) -> Self {
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let mut folders = vec![folder.clone(), folder.join("archetypes")];
@@ -50,8 +51,8 @@ impl ArchetypeLibrary {
         Self { folders }
     }
 
-    /// The archetype of this name; `inline` are the names the scenario defines itself, and
-    /// `span` is where the name stands.
+    /// Returns the archetype of this name; `inline` are the names that the scenario defines
+    /// itself, and `span` is the place of the name.
     pub(super) fn archetype(
         &self,
         review: &mut Diagnostics,
@@ -62,7 +63,7 @@ impl ArchetypeLibrary {
         for folder in &self.folders {
             for ending in ["yaml", "yml"] {
                 let path = folder.join(format!("{name}.{ending}"));
-                // The scenario itself may stand where an archetype of its name would.
+                // The found file may be the scenario itself, if it has the archetype's name.
                 if path.is_file() {
                     if !files::allowed(review, span, &path) {
                         return None;
@@ -105,7 +106,8 @@ impl ArchetypeLibrary {
     }
 }
 
-/// The names of the archetypes in a folder, at most a few dozen: they only help a message.
+/// Returns the names of archetypes in a folder, from at most 100 entries, because they are only
+/// used in a message.
 fn names_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     entries
@@ -117,7 +119,7 @@ fn names_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Reads and parses a file; `span` is where it is named, when a file names it.
+/// Reads and parses a file; `span` is the place that names it, if any.
 pub(super) fn read(
     review: &mut Diagnostics,
     path: &Path,
@@ -139,7 +141,7 @@ pub(super) fn read(
     }
 }
 
-/// The bytes of a file that a value of the scenario names; `span` is where.
+/// Returns the bytes of a file that is named at `span`.
 pub(super) fn bytes(review: &mut Diagnostics, path: &Path, span: SourceSpan) -> Option<Vec<u8>> {
     match contents(path) {
         Ok(bytes) => Some(bytes),
@@ -173,7 +175,7 @@ fn contents(path: &Path) -> Result<Vec<u8>, ReadFailure> {
     }
     let failed = |error: std::io::Error| (format!("this file cannot be read: {error}"), None);
     let mut bytes = Vec::new();
-    // A pipe has no length: the bound holds for what is read, too.
+    // A pipe has no length, so the limit applies to the read as well.
     let mut file = File::open(path).map_err(failed)?.take(MAX_FILE + 1);
     file.read_to_end(&mut bytes).map_err(failed)?;
     if bytes.len() as u64 > MAX_FILE {
@@ -190,7 +192,7 @@ fn too_large(bytes: u64) -> ReadFailure {
     )
 }
 
-/// Takes the bytes of a file in and parses them.
+/// Opens and parses the bytes of a file.
 pub(super) fn decode(
     review: &mut Diagnostics,
     shown: String,
@@ -200,7 +202,7 @@ pub(super) fn decode(
     document(review, shown, text)
 }
 
-/// The bytes of a file as a text.
+/// Decodes the bytes of a file as text.
 pub(super) fn text(review: &mut Diagnostics, shown: &str, bytes: Vec<u8>) -> Option<String> {
     match String::from_utf8(bytes) {
         Ok(text) => Some(text),
@@ -216,7 +218,7 @@ pub(super) fn text(review: &mut Diagnostics, shown: &str, bytes: Vec<u8>) -> Opt
     }
 }
 
-/// Takes a text in under its name and parses it.
+/// Opens and parses a text under a name.
 pub(super) fn document(
     review: &mut Diagnostics,
     name: String,
@@ -228,7 +230,7 @@ pub(super) fn document(
     Some(SourceDocument { node, name })
 }
 
-/// Takes a text in under its name: its number among the files, and it without a byte order mark.
+/// Opens a text under a name; returns its number and the text without a byte order mark.
 pub(super) fn open(review: &mut Diagnostics, name: &str, text: String) -> (usize, String) {
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
     (review.open(name.to_owned(), text.clone()), text)

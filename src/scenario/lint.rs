@@ -1,7 +1,7 @@
-//! What is legal but surely not meant: warnings over a plan that is valid.
+//! Warnings about valid plans: settings that are legal but probably not intended.
 //!
-//! `load` calls it last; the places come from all who lowered a part.
-//! Invariant: a doubt never stops a run, stands at its place, and says how to be rid of it.
+//! `load` calls it last; the compilers of all parts provide the places.
+//! Invariant: a warning never prevents a run; it has a place, and says how to resolve it.
 
 use std::time::Duration;
 
@@ -19,15 +19,15 @@ use crate::plan::{Archetype, Endpoint, Endpoints, Load, Plan};
 use crate::units::show_duration;
 use crate::verdict::threshold::{Comparison, Metric, Threshold};
 
-/// How many endpoints a message names.
+/// Maximum endpoints named in a message.
 const NAMED: usize = 8;
 
-/// Where the parts of an archetype stand.
+/// The places of the parts of an archetype.
 #[derive(Debug, Default)]
 pub(super) struct ArchetypeSpans {
-    /// Its own variables, where each is set first.
+    /// Its own variables, with their first assignment.
     pub variables: Vec<(String, SourceSpan)>,
-    /// Its feeds, in their order.
+    /// Its feeds, in order.
     pub feeds: Vec<SourceSpan>,
     pub pace: Option<SourceSpan>,
     pub session: Option<SourceSpan>,
@@ -36,32 +36,32 @@ pub(super) struct ArchetypeSpans {
     pub timeouts: Vec<(Duration, SourceSpan)>,
 }
 
-/// Where the parts of a scenario stand.
+/// The places of the parts of a scenario.
 #[derive(Debug, Default)]
 pub(super) struct SourceSpans {
-    /// As the plan's archetypes.
+    /// In the order of the plan's archetypes.
     pub archetypes: Vec<ArchetypeSpans>,
     pub setup: Option<ArchetypeSpans>,
     pub teardown: Option<ArchetypeSpans>,
-    /// The services, and their own timeouts.
+    /// The services, with their timeouts.
     pub services: Vec<(SourceSpan, Option<SourceSpan>)>,
     /// Inline archetypes that no workload uses.
     pub unused: Vec<(String, SourceSpan)>,
     pub warmup: Option<SourceSpan>,
-    /// Where each threshold stands.
+    /// The thresholds.
     pub rules: Vec<SourceSpan>,
-    /// The patterns of endpoints in pools and limits.
+    /// The endpoint patterns of pools and limits.
     pub patterns: Vec<PlacedPattern>,
 }
 
-/// Where each service stands, and its timeout.
+/// Returns the places of services and of their timeouts.
 pub(super) fn services(node: &Node) -> Vec<(SourceSpan, Option<SourceSpan>)> {
     let NodeKind::Map(entries) = &node.kind else { return Vec::new() };
     let timeout = |node| super::flow::value_of(node, "timeout").map(|node| node.span);
     entries.iter().map(|(key, node)| (key.span, timeout(node))).collect()
 }
 
-/// Reports every doubt.
+/// Reports all warnings.
 pub(super) fn all(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     for (name, span) in &marked.unused {
         review.warn(
@@ -86,7 +86,7 @@ fn everybody(plan: &Plan) -> impl Iterator<Item = &Archetype> {
 
 fn unused_services(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     let calls = || everybody(plan).flat_map(|archetype| &archetype.calls);
-    // A service may be there for redirects to lead to.
+    // A redirect may lead to a service that no step uses.
     let follows = |call: &crate::plan::Call| {
         call.redirects.or(plan.services[call.service].redirects).is_some_and(|most| most > 0)
     };
@@ -102,7 +102,7 @@ fn unused_services(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) 
     }
 }
 
-/// Variables that no template reads.
+/// Warns about variables that no template reads.
 fn unread(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     let mut warn =
         |archetype: &Archetype, marks: &ArchetypeSpans, others: &dyn Fn(usize) -> bool| {
@@ -120,7 +120,7 @@ fn unread(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
         };
     let nobody = |_: usize| false;
     if let (Some(setup), Some(marks)) = (&plan.setup, &marked.setup) {
-        // What `setup` leaves has the same slots everywhere.
+        // Variables of `setup` have the same slots in all archetypes.
         let reads: Vec<Vec<bool>> = everybody(plan).map(Archetype::variables_read).collect();
         warn(setup, marks, &|slot| reads.iter().any(|read| read.get(slot) == Some(&true)));
     }
@@ -132,7 +132,7 @@ fn unread(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     }
 }
 
-/// Feeds with fewer rows than who surely takes one.
+/// Warns about feeds with fewer rows than are certainly taken.
 fn rows(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     if plan.archetypes.iter().all(|archetype| archetype.data.is_empty()) {
         return;
@@ -157,7 +157,7 @@ fn rows(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
                 } else {
                     made.spread == 0.0
                 };
-                // Whom an arrival is drawn as is left to chance.
+                // Arrivals choose their archetype at random.
                 let slack = if workload.shares.len() > 1 { 3.0 * feed.needed.sqrt() } else { 0.0 };
                 let sure = feed.needed - slack;
                 if feed.out_s.is_none() || !known || sure <= feed.rows as f64 || said.contains(span)
@@ -181,7 +181,7 @@ fn rows(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     }
 }
 
-/// Sources of `unique` rows that do not suffice: those who need them take turns.
+/// Warns about sources with too few `unique` rows, whose feeds take turns.
 fn short_sources(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     for ShortSource { feeds, takers } in short_sources_of(plan) {
         let place = |(load, share, draw): &(usize, usize, usize)| {
@@ -207,7 +207,8 @@ fn short_sources(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     }
 }
 
-/// What an archetype says of users that it does not have.
+/// Warns about `session` and `pace` where they have no effect, and about a `pace` that is too
+/// short.
 fn manners(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     for (index, (archetype, marks)) in plan.archetypes.iter().zip(&marked.archetypes).enumerate() {
         let users = plan.workloads.iter().filter(|workload| {
@@ -217,7 +218,7 @@ fn manners(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
         let closed = users.count() > 0;
         let open = "only arrivals use this archetype, and each of them is a new user";
         for (key, span) in [("session", marks.session), ("pace", marks.pace)] {
-            // A file of its own may serve other scenarios, in the closed model.
+            // An archetype file may also serve closed workloads of other scenarios.
             let here = span.filter(|span| span.source == 0);
             if let (false, Some(span)) = (closed, here) {
                 review.warn(span, format!("`{key}` has no effect"), open);
@@ -236,7 +237,7 @@ fn manners(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     }
 }
 
-/// What lasts longer than makes sense in a run of that length.
+/// Warns about durations that are too long for the length of the run.
 fn lengths(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     let Some(end) = plan.load_end() else { return };
     let shown = show_duration(end);
@@ -258,7 +259,7 @@ fn lengths(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     }
 }
 
-/// Rules that cannot fail, and pairs that cannot both hold.
+/// Warns about thresholds that cannot fail, and about pairs that cannot both hold.
 fn rules(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     for (index, (rule, span)) in plan.thresholds.iter().zip(&marked.rules).enumerate() {
         let share = matches!(
@@ -294,7 +295,8 @@ fn rules(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     }
 }
 
-/// Rules over windows that the load has no room for, and limits that no time of the run reaches.
+/// Warns about thresholds whose window does not fit into the load, and about limits longer than
+/// the run.
 fn times(review: &mut Diagnostics, plan: &Plan, rule: &Threshold, span: SourceSpan) {
     let Some(end) = plan.load_end() else { return };
     let shown = show_duration(end);
@@ -325,14 +327,14 @@ fn times(review: &mut Diagnostics, plan: &Plan, rule: &Threshold, span: SourceSp
     }
 }
 
-/// Patterns of pools and limits that no call of the load comes under.
+/// Warns about endpoint patterns of pools and limits that match no call.
 fn endpoints(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     if marked.patterns.is_empty() {
         return;
     }
     let endpoints = Endpoints::new(plan);
     if endpoints.all.len() == MAX_ENDPOINTS {
-        // Those beyond are not told apart.
+        // Further endpoints share the last index.
         return;
     }
     for (pattern, span) in &marked.patterns {

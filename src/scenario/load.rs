@@ -1,7 +1,7 @@
-//! `users` and `arrivals`: how much load, in which model, when.
+//! `users` and `arrivals`: the amount of load, its model and its time.
 //!
-//! `compile` calls it for each workload.
-//! Invariant: a load that comes out has an end, by time or by count, and rises above zero.
+//! `workload` calls it for each workload.
+//! Invariant: a compiled load has an end, by time or by count, and rises above zero.
 
 use std::time::Duration;
 
@@ -14,15 +14,15 @@ use crate::curve::Curve;
 use crate::plan::load::{ArrivalProcess, Arrivals, Load, LoadBound, OPEN_END, Users};
 use crate::units::Rate;
 
-/// The most users a workload may ask for.
+/// Maximum users of a workload.
 pub(super) const MAX_USERS: u64 = 10_000_000;
 
-/// How many users an open workload may have at once where nothing is said.
+/// Default maximum of concurrent users of an open workload.
 pub(super) const DEFAULT_MAX_USERS: u64 = 10_000;
 
 const MODEL: &str = "`users:` (so many at once) or `arrivals:` (so many starts per second)";
 
-/// Lowers the load of a workload from its fields; the caller finishes them.
+/// Compiles the load of a workload from its fields; the caller finishes them.
 pub(super) fn load(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Load> {
     if fields.has("executor") {
         return k6::load(review, fields);
@@ -58,7 +58,7 @@ pub(super) fn load(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<
     }
 }
 
-/// What ends a workload beside its stages.
+/// The end of a workload without stages.
 #[derive(Debug)]
 struct LoadEnd<'n> {
     duration: Option<(&'n NodeKey, Option<Duration>)>,
@@ -66,7 +66,7 @@ struct LoadEnd<'n> {
 }
 
 impl LoadEnd<'_> {
-    /// The duration, or for ever; `None` when it was a mistake.
+    /// Returns the duration, or the longest possible one; `None` if it has a mistake.
     fn length(&self) -> Option<Duration> {
         match self.duration {
             Some((_, duration)) => duration,
@@ -155,7 +155,7 @@ fn process(review: &mut Diagnostics, node: &Node) -> Option<ArrivalProcess> {
     }
 }
 
-/// A duration short enough for schedules in nanoseconds to be computed with.
+/// Reads a duration that fits schedules in nanoseconds.
 pub(super) fn bounded(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
     let duration = fields::duration(review, node)?;
     if duration < Duration::from_nanos(OPEN_END) {

@@ -1,7 +1,7 @@
-//! Scenarios and archetypes: the language, from YAML to a plan.
+//! Scenarios and archetypes: the language, compiled from YAML to a plan.
 //!
-//! `cli` calls [`load`] for a file and [`hit::plan`] for the command line's own small scenario.
-//! Invariant: the only folder that knows YAML; whoever gets a plan need not check it.
+//! `cli` calls [`load`] for a file and [`hit::plan`] for the scenario of its own command line.
+//! Invariant: no other folder knows YAML, and a returned plan needs no further checks.
 
 mod archetype;
 mod body;
@@ -55,8 +55,8 @@ use crate::units::show_duration;
 use diagnostics::Diagnostics;
 use library::ArchetypeLibrary;
 
-/// Reads the scenario at `path` with everything it names, and applies the command line's options.
-/// Paths in messages are shown as given here.
+/// Loads the scenario at `path` with all files that it names, and applies the command line's
+/// options. Messages show paths as given here.
 ///
 /// # Errors
 ///
@@ -64,7 +64,7 @@ use library::ArchetypeLibrary;
 pub fn load(path: &Path, overrides: &ScenarioOverrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
     let mut review = Diagnostics::default();
     let limits = safety::of_user(&mut review, overrides.safety.as_deref());
-    // Beside the scenario, and where archetypes are looked up.
+    // Readable folders: the scenario's own, and the one for archetypes.
     review.readable.add(path.parent().unwrap_or(Path::new("")));
     review.readable.add(Path::new("archetypes"));
     overrides.files.iter().chain(&limits.files).for_each(|folder| review.readable.add(folder));
@@ -88,7 +88,7 @@ pub fn load(path: &Path, overrides: &ScenarioOverrides) -> Result<(Plan, Vec<War
     review.close(plan)
 }
 
-/// The names of the environments of the scenario at `path`; none when it cannot be read.
+/// Returns the names of a scenario's environments; none if it cannot be read.
 pub fn environments(path: &Path) -> Vec<String> {
     let mut review = Diagnostics::default();
     let document = library::read(&mut review, path, None);

@@ -1,7 +1,7 @@
-//! `network:` of an archetype: what its users' own way to the network is like.
+//! `network:` of an archetype: the emulated network of its users.
 //!
-//! `archetype` calls it, and `scenario` once services are known.
-//! Invariant: a link that comes out slows something down.
+//! `archetype` calls it, and `load` once the services are known.
+//! Invariant: a compiled link slows something down.
 
 use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
@@ -10,7 +10,7 @@ use super::node::Node;
 use crate::plan::transport::{HttpVersion, LinkProfile};
 use crate::plan::{Plan, Service, ServiceTarget};
 
-/// A user's own link.
+/// Reads a user's emulated link.
 pub(super) fn link(review: &mut Diagnostics, node: &Node) -> Option<LinkProfile> {
     let expected = "`{ latency: 150ms, down: 1.6Mbit/s, up: 750kbit/s }`";
     let mut fields = Fields::like(review, node, "`network`", expected)?;
@@ -27,7 +27,7 @@ pub(super) fn link(review: &mut Diagnostics, node: &Node) -> Option<LinkProfile>
     Some(link)
 }
 
-/// Reports links to services that are not spoken to in HTTP/1.1.
+/// Reports links to services that do not use HTTP/1.1.
 pub(super) fn spoken(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
     for (archetype, marks) in plan.archetypes.iter().zip(&marked.archetypes) {
         let Some(span) = marks.network else { continue };

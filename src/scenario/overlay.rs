@@ -1,17 +1,17 @@
-//! What is laid over a scenario before it is compiled: an environment, then `--set`.
+//! Overlays on a scenario before compilation: an environment, then `--set`.
 //!
-//! `load` calls it on the nodes, so every later mistake stands where its value was written.
-//! Invariant: nothing is judged here but the way to a place; what stands there, `compile` judges.
+//! `load` applies them to the nodes, so that later mistakes show where the value was written.
+//! Invariant: only paths are checked here; `compile` checks the values.
 
 use super::diagnostics::{Diagnostics, SourceSpan, nearest};
 use super::fields;
 use super::flow::value_of;
 use super::node::{self, Node, NodeKey, NodeKind};
 
-/// The name of the flag, as mistakes show it.
+/// The flag's name, as mistakes show it.
 const SET: &str = "--set";
 
-/// Lays the environment `wanted` over the scenario, from its own `environments`.
+/// Applies the environment `wanted` from the scenario's `environments`.
 pub(super) fn environment(review: &mut Diagnostics, root: &mut Node, wanted: Option<&str>) {
     let NodeKind::Map(entries) = &root.kind else { return };
     let all = entries.iter().find(|(key, _)| key.name == "environments");
@@ -51,7 +51,7 @@ pub(super) fn environment(review: &mut Diagnostics, root: &mut Node, wanted: Opt
     }
 }
 
-/// The names of a scenario's environments.
+/// Returns the names of a scenario's environments.
 pub(super) fn names(root: &Node) -> Vec<String> {
     match value_of(root, "environments").map(|node| &node.kind) {
         Some(NodeKind::Map(entries)) => entries.iter().map(|(key, _)| key.name.clone()).collect(),
@@ -59,7 +59,7 @@ pub(super) fn names(root: &Node) -> Vec<String> {
     }
 }
 
-/// Maps merge key by key; anything else replaces what was there, and a null removes it.
+/// Merges `over` into `under`: maps merge key by key, other values replace, and null removes.
 fn merge(under: &mut Node, over: Node) {
     match (&mut under.kind, over.kind) {
         (NodeKind::Map(mine), NodeKind::Map(theirs)) => {
@@ -71,7 +71,7 @@ fn merge(under: &mut Node, over: Node) {
     }
 }
 
-/// Puts a value under a key as `both` says where there is one already; a null removes it.
+/// Puts a value under a key; `both` combines it with an existing one, and null removes the key.
 fn put(
     entries: &mut Vec<(NodeKey, Node)>,
     key: NodeKey,
@@ -96,7 +96,7 @@ pub(super) fn set(review: &mut Diagnostics, root: &mut Node, words: &str) {
         return;
     };
     let source = review.open(SET.to_owned(), words.to_owned());
-    // The value alone is YAML, and stands where it stands among the words.
+    // Padding gives the value its position in the whole argument.
     let from = path.len() + 1;
     let padded = format!("{}{}", " ".repeat(from), &words[from..]);
     let Some(value) = node::value(review, source, &padded) else { return };
@@ -116,7 +116,7 @@ fn walk(review: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpan)], 
     };
     match &mut node.kind {
         NodeKind::Map(entries) => {
-            // A name may hold dots: the longest that is there is meant.
+            // A name may contain dots: the longest existing name matches.
             let (taken, name) = (1..=path.len())
                 .rev()
                 .map(|n| (n, path[..n].iter().map(|(part, _)| *part).collect::<Vec<_>>().join(".")))
@@ -130,7 +130,7 @@ fn walk(review: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpan)], 
             }
             let place = entries.iter().position(|(mine, _)| mine.name == key.name);
             let place = place.unwrap_or_else(|| {
-                // Whether the language knows it is for `compile` to say.
+                // `compile` reports the key if it is unknown.
                 entries.push((key, Node { span: *span, kind: NodeKind::Map(Vec::new()) }));
                 entries.len() - 1
             });

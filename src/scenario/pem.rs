@@ -1,6 +1,6 @@
-//! Certificates and private keys in PEM, as `tls:` of a service and the flags of `hit` name them.
+//! Parses PEM certificates and private keys, for `tls:` of a service and the flags of `hit`.
 //!
-//! Invariant: a chain and a key that come out as an identity fit each other.
+//! Invariant: the chain and the key of an identity match.
 
 use std::sync::Arc;
 
@@ -10,13 +10,13 @@ use rustls::sign::CertifiedKey;
 
 use crate::plan::transport::ClientIdentity;
 
-/// What a file of certificates is.
+/// The expected content of a certificate file.
 pub(super) const CERTIFICATES: &str = "a PEM file of certificates";
 
-/// What a file with a private key is.
+/// The expected content of a key file.
 pub(super) const KEY: &str = "a PEM file with one private key, not encrypted";
 
-/// The certificates in a file; the error says what is wrong with it.
+/// Parses the certificates of a file; the error is a message about the file.
 pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(bytes).collect();
     match found {
@@ -26,13 +26,13 @@ pub(super) fn certificates(bytes: &[u8]) -> Result<Vec<CertificateDer<'static>>,
     }
 }
 
-/// The private key in a file; the error says what is wrong with it.
+/// Parses the private key of a file; the error is a message about the file.
 pub(super) fn key(bytes: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
     PrivateKeyDer::from_pem_slice(bytes)
         .map_err(|_| "there is no private key in this file".to_owned())
 }
 
-/// A client certificate with its key; the error says why they do not fit each other.
+/// Combines a client certificate and its key; the error says why they do not match.
 pub(super) fn identity(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,

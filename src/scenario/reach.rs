@@ -1,7 +1,7 @@
-//! How a service is reached: the keys of a service beside its address.
+//! The transport keys of a service: how it is reached.
 //!
 //! `service` calls it with the service's fields.
-//! Invariant: a certificate and a key that come out fit each other; files are read here, once.
+//! Invariant: a certificate and a key match; files are read here, once.
 
 use std::net::IpAddr;
 
@@ -18,10 +18,10 @@ use crate::plan::transport::{
 };
 use crate::template::{Builder, Encoding, Template};
 
-/// The most local addresses a service may go out from.
+/// Maximum local addresses of a service.
 const MAX_SOURCES: usize = 1_024;
 
-/// The keys of a service that say how it is reached.
+/// Reads the transport keys of a service.
 pub(super) fn reach(review: &mut Diagnostics, fields: &mut Fields<'_>) -> TransportConfig {
     let auth = fields.take("auth").and_then(|node| auth(review, node));
     let tls = fields.take("tls").and_then(|node| tls(review, node));
@@ -29,7 +29,7 @@ pub(super) fn reach(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Transp
     let unix = fields.entry("unix");
     let path = unix.and_then(|(_, node)| {
         let text = fields::fixed(review, node, "the path of a socket, such as /run/app.sock")?;
-        // The kernel's own bound on the path of a socket.
+        // The kernel's limit on the path of a socket.
         if text.is_empty() || text.len() > 107 || text.contains('\0') {
             return wrong(review, node, "a path of 1 to 107 bytes, such as /run/app.sock");
         }
@@ -80,7 +80,7 @@ fn basic(review: &mut Diagnostics, node: &Node) -> Option<Auth> {
         let node = part?;
         texts::template(review, node, Encoding::Header, &[], "a text")?;
         let text = fields::scalar(node)?;
-        // RFC 7617 §2: the first colon ends the user's name.
+        // RFC 7617 §2: the first colon ends the user name.
         if name == "user" && text.contains(':') && !text.contains("{{") {
             return wrong(review, node, "a user's name without a colon");
         }
@@ -151,7 +151,7 @@ fn server_name(review: &mut Diagnostics, node: &Node) -> Option<String> {
     }
 }
 
-/// `host:port`, IPv6 in brackets.
+/// Reads `host:port`, IPv6 in brackets.
 fn connect_to(review: &mut Diagnostics, node: &Node) -> Option<(String, u16)> {
     let text = fields::fixed(review, node, reach_text::ADDRESS)?;
     reach_text::address(text).or_else(|| wrong(review, node, reach_text::ADDRESS))
@@ -227,7 +227,7 @@ fn choice<T: Copy>(review: &mut Diagnostics, node: &Node, known: &[(&str, T)]) -
     wrong(review, node, format!("one of {}", fields::list_names(&names)))
 }
 
-/// The header templates of a service.
+/// Reads the header templates of a service.
 pub(super) fn headers(review: &mut Diagnostics, node: &Node) -> Vec<(String, Template)> {
     let expected = "a map of headers, such as `{ accept: application/json }`";
     let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };

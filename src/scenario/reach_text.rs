@@ -1,24 +1,24 @@
-//! Addresses and proxies as texts, in a service's keys and in the flags of `hit`.
+//! Parses addresses and proxies, for a service's keys and the flags of `hit`.
 //!
-//! Invariant: what comes out has a host, and a port from 1 to 65535.
+//! Invariant: a parsed address has a host, and a port from 1 to 65535.
 
 use super::{header, service};
 use crate::plan::transport::{Proxy, ProxyKind};
 
-/// How an address is written.
+/// The expected form of an address.
 pub(super) const ADDRESS: &str = "`host:port`, such as 127.0.0.1:8080";
 
-/// How a proxy is written.
+/// The expected form of a proxy.
 pub(super) const PROXY: &str = "a URL such as \"http://proxy:3128\" or \"socks5://proxy:1080\"";
 
-/// Reads `host:port`, IPv6 in brackets.
+/// Parses `host:port`, IPv6 in brackets.
 pub(super) fn address(text: &str) -> Option<(String, u16)> {
     let address = service::parse_url(&format!("http://{text}")).ok()?;
     let (_, port) = text.rsplit_once(':')?;
     (port.parse() == Ok(address.port)).then_some((address.host, address.port))
 }
 
-/// Reads `http://[user:password@]host[:port]`, or the same with `socks5` or `socks5h`.
+/// Parses `http://[user:password@]host[:port]`, or the same with `socks5` or `socks5h`.
 pub(super) fn proxy(text: &str) -> Option<Proxy> {
     let (scheme, rest) = text.split_once("://")?;
     let kind = match scheme {
@@ -46,7 +46,7 @@ pub(super) fn proxy(text: &str) -> Option<Proxy> {
     Some(Proxy { kind, host: address.host, port, login })
 }
 
-/// Percent-decoded; `None` if that is no text for a header.
+/// Percent-decodes a text; `None` if the result is not valid in a header.
 fn decode(text: &str) -> Option<String> {
     let mut out = Vec::new();
     let mut bytes = text.bytes();

@@ -1,7 +1,7 @@
-//! Thresholds as they are written, in a scenario and after `--threshold`.
+//! Thresholds in a scenario and after `--threshold`.
 //!
-//! `compile`, `overrides` and `hit` parse with it; `load` sees that their selectors match.
-//! Invariant: a rule that comes out looks at something that the plan has.
+//! `compile`, `overrides` and `hit` parse them here; `load` checks that their selectors match.
+//! Invariant: an accepted threshold selects something that the plan has.
 
 use super::diagnostics::{Diagnostics, Mistake, SourceSpan};
 use super::fields;
@@ -10,7 +10,7 @@ use crate::plan::Plan;
 use crate::verdict::Threshold;
 use crate::verdict::threshold::RuleError;
 
-/// The rules of a scenario, each with its place.
+/// Parses the thresholds of a scenario, each with its place.
 pub(super) fn listed(review: &mut Diagnostics, node: &Node) -> Vec<(Threshold, SourceSpan)> {
     let expected = "a list of rules, such as `- response.p95 < 250ms`";
     let Some(items) = fields::list(review, node, expected) else { return Vec::new() };
@@ -33,7 +33,7 @@ pub(super) fn listed(review: &mut Diagnostics, node: &Node) -> Vec<(Threshold, S
     rules
 }
 
-/// Parses the rules of `--threshold`.
+/// Parses the thresholds of `--threshold`.
 pub(super) fn of_flag(review: &mut Diagnostics, rules: &[String]) -> Vec<Threshold> {
     let mut parsed = Vec::new();
     for rule in rules {
@@ -45,7 +45,7 @@ pub(super) fn of_flag(review: &mut Diagnostics, rules: &[String]) -> Vec<Thresho
     parsed
 }
 
-/// Reports every rule whose selectors match nothing; those beyond `places` came from the flag.
+/// Reports every threshold whose selectors match nothing; those beyond `places` are from the flag.
 pub(super) fn matched(review: &mut Diagnostics, plan: &Plan, places: &[SourceSpan]) {
     let subjects = plan.manifest().subjects();
     for (index, rule) in plan.thresholds.iter().enumerate() {

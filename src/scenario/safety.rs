@@ -1,7 +1,7 @@
-//! `safety:` — the limits of a scenario, merged with those of the user's own file, and judged.
+//! `safety:` — the limits of a scenario, merged with the user's own file, and checked.
 //!
-//! `load` and `hit` call it: before the scenario is compiled, and when its load is known.
-//! Invariant: a scenario can only tighten what the user's file says, and authorises nothing.
+//! `load` and `hit` call it before the scenario is compiled, and again when its load is known.
+//! Invariant: a scenario can only tighten the user's limits, and cannot authorise targets.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,21 +20,21 @@ use crate::plan::{Load, Plan, Service, ServiceTarget};
 use crate::redact::SensitiveNames;
 use crate::units::Rate;
 
-/// The longest stretch that a storm is looked for in.
+/// Maximum time over which an error rate is measured.
 const MAX_OVER: Duration = Duration::from_mins(10);
 
-/// The most hosts, methods or paths of one file.
+/// Maximum hosts, methods or paths of a file.
 const MAX_ENTRIES: usize = 1_000;
 
-/// What has been read so far.
+/// The limits read so far.
 #[derive(Debug)]
 pub(super) struct SafetyReader {
     pub safety: Safety,
-    /// Folders whose files scenarios may read.
+    /// Folders that scenarios may read.
     pub files: Vec<PathBuf>,
-    /// The built-in limit on errors was switched off.
+    /// Whether the built-in error limit is off.
     calm: bool,
-    /// The target is told which run it is.
+    /// Whether requests identify the run to the target.
     marked: bool,
 }
 
@@ -44,12 +44,12 @@ impl Default for SafetyReader {
     }
 }
 
-/// Reads the user's file.
+/// Reads the user's own safety file.
 pub(super) fn of_user(review: &mut Diagnostics, path: Option<&Path>) -> SafetyReader {
     let mut limits = SafetyReader::default();
     let Some(path) = path else { return limits };
     let Some(document) = library::read(review, path, None) else { return limits };
-    // Either the limits themselves, or as they stand in a scenario.
+    // The file contains the limits directly, or under `safety:` as in a scenario.
     let inner = match &document.node.kind {
         NodeKind::Map(entries) => match entries.as_slice() {
             [(key, inner)] if key.name == "safety" => inner,
@@ -58,14 +58,15 @@ pub(super) fn of_user(review: &mut Diagnostics, path: Option<&Path>) -> SafetyRe
         _ => &document.node,
     };
     limits.read(review, inner, &document.name, true);
-    // They stand beside the file that names them, wherever the program is started.
+    // Folders are relative to the file that names them, not to the working directory.
     let folder = path.parent().unwrap_or(Path::new(""));
     limits.files.iter_mut().for_each(|files| *files = folder.join(&files));
     limits
 }
 
 impl SafetyReader {
-    /// Adds what a file says, `by` whom; `own`: the user's, which alone may authorise.
+    /// Adds the limits of a file with origin `by`; `own`: the user's file, the only one that may
+    /// authorise.
     pub(super) fn read(&mut self, review: &mut Diagnostics, node: &Node, by: &str, own: bool) {
         let Some(mut fields) = Fields::of(review, node, "`safety`") else { return };
         let safety = &mut self.safety;
@@ -123,7 +124,7 @@ impl SafetyReader {
         fields.finish(review);
     }
 
-    /// Reads whose values reports do not show. What the user's own file adds stays.
+    /// Reads changes to the secret names. The user's own file cannot be overruled.
     fn redacted(&mut self, review: &mut Diagnostics, fields: &mut Fields<'_>) {
         let (node, former) = (fields.entry("redact"), fields.entry("mask"));
         if let Some((key, _)) = former {
@@ -161,7 +162,7 @@ impl SafetyReader {
     }
 }
 
-/// Of two limits the lower one.
+/// Returns the lower of two limits.
 fn stricter<T: Copy, K: Ord>(
     a: Option<(T, String)>,
     b: Option<(T, String)>,
@@ -230,8 +231,8 @@ fn storm(review: &mut Diagnostics, node: &Node, by: &str) -> Option<ErrorRateLim
     Some(ErrorRateLimit { errors: errors?, over: over?, min_calls, by: by.to_owned() })
 }
 
-/// Judges the load of a plan by its limits and completes them; mistakes stand under `label`. With
-/// `once` one user walks it, whatever its load.
+/// Checks the load of a plan against its limits and completes them; mistakes appear under `label`.
+/// `once`: a dry run with one user, whatever the load.
 pub(super) fn judge(
     review: &mut Diagnostics,
     label: &str,
@@ -271,7 +272,8 @@ pub(super) fn judge(
     plan.safety = safety.into();
 }
 
-/// The most users of closed workloads and the rate (in its units) of open ones, all together.
+/// Returns the total peak of users in closed workloads, and of the rate (in its units) in open
+/// ones.
 fn load(plan: &Plan) -> (u64, u64) {
     plan.workloads.iter().fold((0u64, 0u64), |(users, rate), load| match &load.load {
         Load::Closed(_) => (users.saturating_add(load.peak_users()), rate),
@@ -291,7 +293,7 @@ fn ceilings(review: &mut Diagnostics, label: &str, plan: &mut Plan, safety: &Saf
     }
     let Some((most, by)) = &safety.max_users else { return };
     for workload in &mut plan.workloads {
-        // Nobody asked for the usual bound: it gives way.
+        // The default maximum was not requested explicitly, so it is lowered without a mistake.
         if let Load::Open(open) = &mut workload.load
             && open.max_users == DEFAULT_MAX_USERS
         {
@@ -307,7 +309,7 @@ fn ceilings(review: &mut Diagnostics, label: &str, plan: &mut Plan, safety: &Saf
     }
 }
 
-/// The services of a plan that may not be reached, as far as names tell.
+/// Returns the services that are refused, as far as names tell, with the reason.
 fn refused(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
     let mut refused = Vec::new();
     for service in &plan.services {
@@ -329,7 +331,7 @@ fn refused(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
     refused
 }
 
-/// Reports every request of a plan that is denied, whose path is known beforehand.
+/// Reports all denied requests of a plan whose paths are constant.
 pub(super) fn denied(review: &mut Diagnostics, label: &str, plan: &Plan, safety: &Safety) {
     for call in plan.archetypes.iter().flat_map(|archetype| &archetype.calls) {
         let ServiceTarget::Url(address) = &plan.services[call.service].target else { continue };

@@ -1,6 +1,6 @@
-//! `services:` — where calls go.
+//! `services:` — the targets of calls.
 //!
-//! Invariant: a service that comes out has an address or is built in; names are unique.
+//! Invariant: a compiled service has an address or is built in; names are unique.
 
 use super::diagnostics::Diagnostics;
 use super::fields::{self, Fields, wrong};
@@ -12,7 +12,7 @@ use crate::plan::{Address, Service, ServiceTarget};
 const EXPECTED: &str = "a URL such as \"http://127.0.0.1:8080\", `builtin`, \
                         or a map with `url` or `builtin`";
 
-/// All services, in their order: the first is the default.
+/// Compiles all services in file order; the first is the default.
 pub(super) fn services(review: &mut Diagnostics, node: &Node) -> Vec<Service> {
     let expected = "a map of services, such as `shop: builtin`";
     let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
@@ -21,7 +21,8 @@ pub(super) fn services(review: &mut Diagnostics, node: &Node) -> Vec<Service> {
     }
     let mut services = Vec::new();
     for (key, node) in entries {
-        // One that is wrong keeps its name, so that the steps that use it are not wrong too.
+        // A service with mistakes keeps its name, so that steps that use it are not reported as
+        // well.
         let broken = Service::new(&key.name, ServiceTarget::Builtin(Builtin::default()));
         services.push(service(review, &key.name, node).unwrap_or(broken));
     }
@@ -66,10 +67,10 @@ fn service(review: &mut Diagnostics, name: &str, node: &Node) -> Option<Service>
     }
 }
 
-/// The most redirects a call may follow.
+/// Maximum redirects of a call.
 const MAX_REDIRECTS: u64 = 100;
 
-/// How many redirects a call follows.
+/// Reads the number of redirects that a call follows.
 pub(super) fn redirects(review: &mut Diagnostics, node: &Node) -> Option<u32> {
     fields::count(review, node, 0, MAX_REDIRECTS).and_then(|count| u32::try_from(count).ok())
 }
@@ -119,7 +120,7 @@ fn url(review: &mut Diagnostics, node: &Node) -> Option<Address> {
     }
 }
 
-/// Parses the base URL of a service; the error follows the URL in a sentence.
+/// Parses the base URL of a service; the error continues a sentence after the URL.
 pub(super) fn parse_url(text: &str) -> Result<Address, &'static str> {
     let (scheme, rest) = text.split_once("://").ok_or("has no scheme: write `http://` first")?;
     let tls = match scheme.to_ascii_lowercase().as_str() {

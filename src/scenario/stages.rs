@@ -1,7 +1,7 @@
-//! A load as a list of stages: `ramp`, `hold`, `step`, `spike`, `stairs`, `sine`, `repeat`.
+//! Load stages: `ramp`, `hold`, `step`, `spike`, `stairs`, `sine`, `repeat`.
 //!
-//! `load` calls it for users and for rates; they differ in how a level is read.
-//! Invariant: a curve that comes out rises above zero, ends, and has a bounded number of pieces.
+//! `load` calls it for users and for rates, which differ in how a level is read.
+//! Invariant: a compiled curve rises above zero, ends, and has a bounded number of pieces.
 
 use std::time::Duration;
 
@@ -17,18 +17,18 @@ const STAGE: &str = "`{ ramp: 500, over: 30s }`, `{ hold: 2m }`, `{ step: 500, o
 
 const LISTED: &str = "a list of stages such as `- { ramp: 500, over: 30s }`";
 
-/// The most straight pieces of one load, and the most stages gone through, repeats included.
+/// Maximum straight pieces of a load, and maximum stages including repeats.
 const MAX_PIECES: usize = 100_000;
 
-/// The most stairs of a stage, and the most times a list is repeated.
+/// Maximum stairs of a stage, and maximum repeats of a list.
 const MAX_TIMES: u64 = 1_000;
 
-/// Reads a level: users, or a rate in its units.
+/// Reads a level: users, or a rate in units of `Rate`.
 pub(super) trait LevelReader: Fn(&mut Diagnostics, &Node) -> Option<u64> {}
 
 impl<F: Fn(&mut Diagnostics, &Node) -> Option<u64>> LevelReader for F {}
 
-/// A list of stages; `level` reads the levels.
+/// Compiles a list of stages; `level` reads the levels.
 pub(super) fn stages(
     review: &mut Diagnostics,
     node: &Node,
@@ -49,7 +49,7 @@ pub(super) fn stages(
     Some(stages.curve)
 }
 
-/// A curve in the making.
+/// A curve under construction.
 struct Stages<L> {
     curve: Curve,
     made: usize,
@@ -57,7 +57,7 @@ struct Stages<L> {
 }
 
 impl<L: LevelReader> Stages<L> {
-    /// Adds a list; `None` when it is not worth going on.
+    /// Adds a list of stages; `None` if compilation should stop.
     fn list(&mut self, review: &mut Diagnostics, node: &Node) -> Option<()> {
         let items = fields::list(review, node, LISTED)?;
         if items.is_empty() {
@@ -159,7 +159,7 @@ impl<L: LevelReader> Stages<L> {
         }
     }
 
-    /// Levels of equal length from one stair above `from` up (or down) to `to`.
+    /// Adds levels of equal length, from one stair above (or below) `from` to `to`.
     fn stairs(&mut self, review: &mut Diagnostics, node: &Node) -> Option<()> {
         let example = "`{ to: 500, steps: 5, over: 5m }`";
         let mut fields = Fields::like(review, node, "`stairs`", example)?;

@@ -1,7 +1,7 @@
-//! A Markov archetype: an iteration walks from state to state, from `start` to `exit`.
+//! Markov archetypes: an iteration moves from state to state, from `start` to `exit`.
 //!
-//! `flow` calls it where an archetype has `states` instead of a `flow`.
-//! Invariant: every way leads to a state that is there, or to the end.
+//! `flow` compiles archetypes with `states` instead of a `flow` here.
+//! Invariant: every transition leads to an existing state or to the end.
 
 use super::diagnostics::{Diagnostics, nearest};
 use super::fields::{self, Fields, wrong};
@@ -9,22 +9,22 @@ use super::flow::{Assembly, STEPS};
 use super::node::{Node, NodeKey};
 use crate::plan::flow::{Choice, Step};
 
-/// Where an iteration ends.
+/// The pseudo state that ends an iteration.
 const EXIT: &str = "exit";
 
 const EXPECTED: &str = "a map of states, such as \
                         `home: { do: [ { get: / } ], next: { exit: 1 } }`";
 
-/// A state as it was read: its ways by name, with their weights.
+/// A state with its transitions by name and weight.
 struct MarkovState<'n> {
     key: &'n NodeKey,
     ways: Vec<(&'n NodeKey, f64)>,
-    /// Where its steps begin, and where its choice stands.
+    /// Indices of its first step and of its choice.
     begin: usize,
     choice: usize,
 }
 
-/// Assembles the states; where the iteration begins.
+/// Compiles the states; returns the index of the first step.
 pub(super) fn states(
     flow: &mut Assembly<'_>,
     review: &mut Diagnostics,
@@ -119,7 +119,7 @@ fn unknown(review: &mut Diagnostics, key: &NodeKey, states: &[MarkovState<'_>]) 
     }
 }
 
-/// The state that an iteration begins in: the named one, or the first.
+/// Returns the index of the start state: the named one, or the first.
 fn first(
     review: &mut Diagnostics,
     start: Option<&Node>,
@@ -134,7 +134,7 @@ fn first(
     found
 }
 
-/// Warns of states that no way leads to, and of those that no way leads out of.
+/// Warns about states that are unreachable, and about those that cannot reach `exit`.
 fn look_around(review: &mut Diagnostics, states: &[MarkovState<'_>], first: usize) {
     let ways = |state: &MarkovState<'_>| -> Vec<String> {
         state.ways.iter().map(|(key, _)| key.name.clone()).collect()

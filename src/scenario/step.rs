@@ -1,7 +1,7 @@
-//! One step of a flow: a request and what is made of its answer.
+//! Request steps: the request, and what is extracted from and checked in its response.
 //!
-//! `archetype` calls it for each item of a flow.
-//! Invariant: a step that comes out has one method, a path, and a service that exists.
+//! `flow` compiles each request step here.
+//! Invariant: a compiled step has one method, a path, and an existing service.
 
 use super::diagnostics::{Diagnostics, nearest};
 use super::fields::{self, Fields};
@@ -34,7 +34,7 @@ pub(super) struct NamedStep {
     pub tags: Tags,
 }
 
-/// Lowers a step; its series is set by the caller.
+/// Compiles a step; the caller sets its series.
 pub(super) fn step(
     review: &mut Diagnostics,
     node: &Node,
@@ -48,8 +48,8 @@ pub(super) fn step(
         .iter()
         .filter_map(|(key, method)| fields.entry(key).map(|(key, path)| (*method, key, path)))
         .collect();
-    // A step that has one of these does not come here; they are asked for so that a misspelt one is
-    // recognised.
+    // A control step or include never reaches this function; its key is only read so that a
+    // misspelt one gets a suggestion.
     for kind in control::KINDS.map(|(kind, _)| kind).into_iter().chain([include::KEY]) {
         fields.take(kind);
     }
@@ -71,10 +71,10 @@ pub(super) fn step(
     let expects = fields.take("expect").map(|node| check::checks(review, node)).unwrap_or_default();
     let on_fail = fields.take("on_fail").map(|node| fields::word(review, node, &OnFail::NAMES));
     let priority = fields.take("priority").map(|node| fields::word(review, node, &Priority::NAMES));
-    // Its steps are read by `flow`.
+    // `flow` compiles its steps.
     let fallback = fields.entry("fallback");
     if !setting.alone {
-        // Read by `parallel`, whose branches alone have it.
+        // Only branches of `parallel` have it, and `parallel` reads it.
         fields.take("needs");
         if let Some((key, _)) = fallback {
             review
@@ -116,7 +116,8 @@ pub(super) fn step(
     })
 }
 
-/// A path without its query, which may hold credentials: `/items/{{ id }}?key=…` is one endpoint.
+/// Removes the query from a path, because it may contain credentials: `/items/{{ id }}?key=…` is
+/// one endpoint.
 fn without_query(path: &str) -> &str {
     let mut at = 0;
     while let Some(found) = path[at..].find(['?', '{']) {
@@ -124,7 +125,7 @@ fn without_query(path: &str) -> &str {
         if path[at..].starts_with('?') {
             return &path[..at];
         }
-        // What stands between the braces of a template is no query.
+        // A `?` inside a template's braces does not start a query.
         let inner = path[at..].starts_with("{{").then(|| path[at..].find("}}")).flatten();
         at += inner.map_or(1, |length| length + 2);
     }
@@ -140,7 +141,7 @@ fn one_method<'n>(
     match methods {
         [(method, _, path)] => Some((method, path)),
         [] => {
-            // An unknown key is most often the method, misspelt: then that was the mistake.
+            // An unknown key is most often a misspelt method, which has been reported already.
             if review.count() == before {
                 if let Some(think) = value_of(node, "think") {
                     let law = fields::scalar(think).unwrap_or("5s");
@@ -181,7 +182,7 @@ fn allowed(
     let path = request.path.as_static().and_then(|path| std::str::from_utf8(path).ok());
     let prefix = setting.around.prefixes.get(service).map_or("", String::as_str);
     let safety = &setting.around.safety;
-    // What is rendered is looked at when it is; its method is known now.
+    // A template's path is checked after rendering; only its method is known now.
     let why = match path {
         Some(path) => safety.denial(&request.method, &format!("{prefix}{path}")),
         None => safety.method_denial(&request.method),
@@ -214,14 +215,14 @@ fn path(
     None
 }
 
-/// The service of this name.
+/// Reads the name of a service and returns its index.
 fn named(review: &mut Diagnostics, node: &Node, setting: &FlowContext<'_>) -> Option<usize> {
     let name = fields::fixed(review, node, "the name of a service")?;
     if let Some(index) = setting.services.iter().position(|known| known == name) {
         return Some(index);
     }
     if setting.services.is_empty() {
-        // That there is none was said where they belong.
+        // The missing `services` have been reported already.
         return None;
     }
     let near = nearest(name, setting.services.iter().map(String::as_str));

@@ -1,20 +1,20 @@
-//! `tags:` of archetypes and steps: what thresholds and reports may group series by.
+//! `tags:` of archetypes and steps, by which thresholds and reports can select series.
 //!
 //! `archetype` and `step` call it.
-//! Invariant: a key is a name and stands once; values are plain texts.
+//! Invariant: a key is a valid name and occurs once; values are plain texts.
 
 use super::archetype::is_name;
 use super::diagnostics::Diagnostics;
 use super::fields::{self, wrong};
 use super::node::Node;
 
-/// The most tags of one series.
+/// Maximum tags of a series.
 const MAX_TAGS: usize = 32;
 
 /// Keys and values.
 pub(super) type Tags = Vec<(String, String)>;
 
-/// A map of tags.
+/// Reads a map of tags.
 pub(super) fn tags(review: &mut Diagnostics, node: &Node) -> Tags {
     let expected = "a map of tags, such as `{ team: checkout }`";
     let entries = fields::entries(review, node, expected).unwrap_or_default();
@@ -38,14 +38,14 @@ pub(super) fn tags(review: &mut Diagnostics, node: &Node) -> Tags {
     tags
 }
 
-/// An archetype's tags and a step's own.
+/// Merges an archetype's tags and a step's own.
 pub(super) fn all(archetype: &Tags, own: &Tags) -> Tags {
     let mut tags = archetype.clone();
     add(&mut tags, own);
     tags
 }
 
-/// Adds tags; of two with the same key the later one counts.
+/// Adds tags; of two with the same key the later one wins.
 pub(super) fn add(tags: &mut Tags, more: &[(String, String)]) {
     for (key, value) in more {
         match tags.iter_mut().find(|(mine, _)| mine == key) {

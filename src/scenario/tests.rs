@@ -1,4 +1,4 @@
-//! Scenarios that load, what they become, and that no text can make the loader panic.
+//! Tests of loading: valid scenarios and their plans, and that no text makes the loader panic.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ fn plan(text: &str) -> Plan {
     load_with(text, &ScenarioOverrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
 }
 
-/// A plan of one workload with this load.
+/// Loads a plan of one workload with this load.
 fn with_load(lines: &str, overrides: &ScenarioOverrides) -> Plan {
     let text = format!(
         "services: {{ s: builtin }}\nworkloads:\n  w:\n    flow: [ get: / ]\n    {lines}\n"
@@ -42,7 +42,7 @@ fn the_shipped_scenario_loads() {
     assert_eq!((plan.scenario.as_str(), plan.seed.value()), ("quickstart", 42));
     assert_eq!(plan.load_end(), Some(Duration::from_secs(15)));
     assert_eq!(plan.archetypes.len(), 2);
-    // Each workload and share has series of its own: browser, buyer, and buyer again.
+    // Each share of a workload has its own series: browser, buyer, and buyer again.
     assert_eq!(plan.steps.len(), 4 + 5 + 5);
     assert_eq!(plan.workloads[1].shares[0].first_step, StepId(9));
     assert_eq!(plan.steps[9].workload, 1);
@@ -213,7 +213,7 @@ fn archetypes_are_found_beside_the_scenario_first() {
         .map(|archetype| calls(&plan, archetype)[0].request.path.as_static().unwrap())
         .collect();
     assert_eq!(paths, [&b"/folder"[..], b"/beside", b"/inline"]);
-    // A mistake in an archetype's file is shown there.
+    // A mistake in an archetype's file shows that file.
     write("archetypes/browser.yaml", "archetype: other\nflow: [ gte: / ]\n");
     let mistakes = load(&folder.path().join("s.yaml"), &ScenarioOverrides::default()).unwrap_err();
     assert_eq!(mistakes.list.len(), 2);
@@ -240,7 +240,7 @@ fn a_place_among_carriage_returns_can_be_shown() {
     }
 }
 
-/// Text that looks like a scenario until it does not.
+/// Generates text that resembles a scenario.
 fn yaml_like() -> impl Strategy<Value = String> {
     const WORDS: &str = "scenario•services•workloads•archetypes•flow•get•post•json•form•users•\
         arrivals•rate•ramp•over•hold•capture•check•expect•status•header•body•think•pace•\
@@ -289,7 +289,7 @@ proptest! {
     }
 }
 
-/// Loads without touching the disk, and renders what is wrong; that is never empty.
+/// Loads without a file, and renders the mistakes, which are never empty.
 fn load_and_render(bytes: &[u8]) {
     let mut review = Diagnostics::default();
     let plan =

@@ -1,17 +1,17 @@
-//! Templates in their places: paths, header values, bodies.
+//! Templates in paths, header values and bodies.
 //!
-//! `step` lowers with it; a mistake inside `{{ }}` is shown where it stands in the file.
-//! Invariant: what comes out renders; every variable it names is declared.
+//! Compilers of steps call it; a mistake inside `{{ }}` is shown at its place in the file.
+//! Invariant: a compiled template renders, and all its variables are declared.
 
 use super::diagnostics::{Diagnostics, SourceSpan};
 use super::fields::{scalar, wrong};
 use super::node::{Node, NodeKind};
 use crate::template::{Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template, Typed};
 
-/// How deep a JSON body may be nested; the YAML budget stops earlier.
+/// Maximum depth of a JSON body; the YAML limits are stricter.
 const MAX_DEPTH: usize = 100;
 
-/// A text with slots; `names` are the variables declared by its archetype.
+/// Compiles a text with slots; `names` are the variables of its archetype.
 pub(super) fn template(
     review: &mut Diagnostics,
     node: &Node,
@@ -29,7 +29,7 @@ pub(super) fn template(
     }
 }
 
-/// A value that keeps its type: a plain one, one whole `{{ }}`, a text, a list or a map.
+/// Compiles a value that keeps its type: a scalar, a single `{{ }}`, a text, a list or a map.
 pub(super) fn typed(review: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Typed> {
     match &node.kind {
         NodeKind::Null => Some(Typed::fixed(())),
@@ -47,7 +47,7 @@ pub(super) fn typed(review: &mut Diagnostics, node: &Node, names: &[String]) -> 
     }
 }
 
-/// A tree of YAML as a JSON text with slots.
+/// Compiles a YAML tree to a JSON text with slots.
 pub(super) fn json(review: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Template> {
     let mut builder = Builder::new(names);
     let before = review.count();
@@ -98,7 +98,7 @@ fn json_value(
     }
 }
 
-/// A YAML number as JSON: as it was written where JSON allows that.
+/// Formats a YAML number as JSON, as written if JSON allows it.
 fn json_number(written: &str, value: f64) -> String {
     match serde_json::from_str::<serde_json::Number>(written) {
         Ok(_) => written.to_owned(),
@@ -106,7 +106,7 @@ fn json_number(written: &str, value: f64) -> String {
     }
 }
 
-/// A map as `application/x-www-form-urlencoded` text with slots.
+/// Compiles a map to `application/x-www-form-urlencoded` text with slots.
 pub(super) fn form(review: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Template> {
     let expected = "a map of form fields, such as `{ city: Recife }`";
     let entries = super::fields::entries(review, node, expected)?;
@@ -128,7 +128,7 @@ pub(super) fn form(review: &mut Diagnostics, node: &Node, names: &[String]) -> O
     (review.count() == before).then(|| builder.build())
 }
 
-/// Shows a template's mistake where it stands.
+/// Reports a template's mistake at its place.
 fn report(review: &mut Diagnostics, node: &Node, text: &str, error: &ParseError, names: &[String]) {
     let span = locate(review, node.span, text, error);
     match &error.kind {
@@ -176,7 +176,7 @@ fn report(review: &mut Diagnostics, node: &Node, text: &str, error: &ParseError,
     }
 }
 
-/// The place in the file of a part of a template, or of all of it if the part stands elsewhere.
+/// Returns the place of a part of a template; the whole span if the part does not occur in it.
 pub(super) fn place(review: &Diagnostics, span: SourceSpan, text: &str, part: &str) -> SourceSpan {
     let error = |start: usize| ParseError {
         kind: ParseErrorKind::Misplaced(String::new()),
@@ -185,8 +185,8 @@ pub(super) fn place(review: &Diagnostics, span: SourceSpan, text: &str, part: &s
     text.find(part).map_or(span, |start| locate(review, span, text, &error(start)))
 }
 
-/// The place of a mistake in the file: exact where the text stands there as it is (no escapes),
-/// else where the same words stand, else the whole value.
+/// Returns the place of a mistake: exact if the file has the text without escapes, else the first
+/// occurrence of the same part, else the whole value.
 fn locate(review: &Diagnostics, span: SourceSpan, text: &str, error: &ParseError) -> SourceSpan {
     let source = review.text(span);
     let at = |offset: usize, length: usize| {

@@ -1,7 +1,8 @@
-//! `workloads:` and `archetypes:` — who makes how much load.
+//! `workloads:` and `archetypes:` — the load and its users.
 //!
-//! `compile` calls it; it fetches archetypes from the library, each once.
-//! Invariant: the plan gets only the archetypes that some workload names; mistakes of all count.
+//! `compile` calls it; it compiles each archetype of the library once.
+//! Invariant: the plan contains only archetypes that a workload names, but mistakes of all are
+//! reported.
 
 use std::time::Duration;
 
@@ -21,28 +22,28 @@ use crate::plan::{Archetype, MAX_STEPS, Series, Share, StepId, Workload};
 struct Inline {
     name: String,
     span: SourceSpan,
-    /// It, until a workload takes it; `None` when it is wrong.
+    /// The archetype until a workload takes it; `None` if it has mistakes.
     compiled: Option<(Archetype, ArchetypeSpans)>,
     used: bool,
 }
 
-/// What has been compiled so far.
+/// The workloads and archetypes compiled so far.
 pub(super) struct Compiler {
     library: ArchetypeLibrary,
     around: ScenarioContext,
-    /// The inline archetypes until a workload asks: the plan holds only what is used.
+    /// Inline archetypes that no workload has taken yet; unused ones do not enter the plan.
     inline: Vec<Inline>,
     pub(super) archetypes: Vec<Archetype>,
-    /// Where the parts of each archetype stand.
+    /// The places of the parts of each archetype.
     pub(super) marks: Vec<ArchetypeSpans>,
-    /// Every name asked for, with its index when it compiled.
+    /// Every name looked up, with its index; `None` if it did not compile.
     known: Vec<(String, Option<usize>)>,
     pub(super) steps: Vec<Series>,
     pub(super) groups: Vec<Series>,
 }
 
 impl Compiler {
-    /// Nothing compiled yet.
+    /// Starts without any archetype.
     pub(super) fn new(library: ArchetypeLibrary, around: ScenarioContext) -> Self {
         Self {
             library,
@@ -56,7 +57,7 @@ impl Compiler {
         }
     }
 
-    /// Compiles the inline archetypes, also those that no workload names: their mistakes count.
+    /// Compiles the inline archetypes, including unused ones, to report their mistakes.
     pub(super) fn compile_inline(&mut self, review: &mut Diagnostics, entries: &[(NodeKey, Node)]) {
         for (key, node) in entries {
             if !is_name(&key.name) {
@@ -72,13 +73,13 @@ impl Compiler {
         }
     }
 
-    /// The inline archetypes that no workload has asked for.
+    /// Returns the inline archetypes that no workload uses.
     pub(super) fn unused(&self) -> Vec<(String, SourceSpan)> {
         let unused = self.inline.iter().filter(|inline| !inline.used);
         unused.map(|inline| (inline.name.clone(), inline.span)).collect()
     }
 
-    /// Compiles the workloads, and the archetypes that they name.
+    /// Compiles the workloads and the archetypes that they name.
     pub(super) fn workloads(&mut self, review: &mut Diagnostics, node: &Node) -> Vec<Workload> {
         let expected = "a map of workloads, each with `archetypes` or `flow`, and a load";
         let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
@@ -124,7 +125,7 @@ impl Compiler {
         })
     }
 
-    /// The archetypes of a workload by index, with their weights.
+    /// Reads the archetypes of a workload, by index, with their weights.
     fn shares(
         &mut self,
         review: &mut Diagnostics,
@@ -142,7 +143,7 @@ impl Compiler {
         }
         let expected = "archetypes with their weights, such as `{ browser: 80, buyer: 20 }`";
         let node = fields.take("archetypes");
-        // Asked for so that a misspelt one is recognised.
+        // Read only so that a misspelt key gets a suggestion.
         fields.take("flow");
         let Some(node) = node else {
             review
@@ -165,7 +166,7 @@ impl Compiler {
         (shares.len() == entries.len()).then_some(shares)
     }
 
-    /// The archetype of this name, compiled once.
+    /// Returns the archetype of this name, and compiles it at first use.
     fn named(&mut self, review: &mut Diagnostics, key: &NodeKey) -> Option<usize> {
         let name = &key.name;
         if let Some((_, index)) = self.known.iter().find(|(known, _)| known == name) {
@@ -216,7 +217,7 @@ impl Compiler {
         compiled
     }
 
-    /// Numbers the series of a workload.
+    /// Assigns series numbers to the steps of a workload.
     fn series(
         &mut self,
         review: &mut Diagnostics,

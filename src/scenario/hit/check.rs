@@ -1,6 +1,6 @@
-//! Whether the words of a hit make sense, each under the name of its flag.
+//! Checks the options of `hit`, each under the name of its flag.
 //!
-//! Invariant: what passes can be sent and measures something.
+//! Invariant: accepted options can be sent and measure something.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use super::super::{fields, header};
 use super::{DURATION, HitOptions};
 use crate::plan::load::OPEN_END;
 
-/// The methods of RFC 9110 §9 and RFC 5789, which are known in any case of letters.
+/// The methods of RFC 9110 §9 and RFC 5789, accepted in any letter case.
 const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
-/// The method that is sent: a known one in capitals, another as it is written.
+/// Returns the method to send: a known one in capitals, others as given.
 pub(super) fn method(text: &str) -> String {
     let known = METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(text));
     known.unwrap_or(text).to_owned()
 }
 
-/// Reports what cannot be.
+/// Reports invalid options.
 pub(super) fn check(review: &mut Diagnostics, hit: &HitOptions) {
     let mut refuse = |flag: &str, message: String, expected: &str| {
         review.general(flag, message).expected(expected);
@@ -54,7 +54,7 @@ pub(super) fn check(review: &mut Diagnostics, hit: &HitOptions) {
     }
     let hosts = hit.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host"));
     if hosts.count() > 1 {
-        // RFC 9112 §3.2: a server answers such a request with 400.
+        // RFC 9112 §3.2: a server responds to such a request with 400.
         refuse("--header", "a second `host`".to_owned(), "one `Host` header");
     }
     for (name, value) in &hit.headers {

@@ -1,6 +1,6 @@
-//! How a hit reaches its target: TLS, proxy, other addresses, the version of HTTP, a login.
+//! Transport options of `hit`: TLS, proxy, other addresses, HTTP version, login.
 //!
-//! Invariant: each flag means what the key of a service of the same kind means.
+//! Invariant: each flag means the same as the corresponding key of a service.
 
 use std::fs::File;
 use std::io::Read;
@@ -12,34 +12,34 @@ use crate::plan::Address;
 use crate::plan::transport::{Auth, HttpVersion, TlsConfig, TransportConfig};
 use crate::template::Template;
 
-/// The largest file of certificates or keys that is read.
+/// Maximum size of a file of certificates or keys, bytes.
 const MAX_PEM: u64 = 16 << 20;
 
-/// The longest path of a socket, in bytes: the kernel's own bound.
+/// Maximum path of a socket, bytes: the kernel's limit.
 const MAX_SOCKET_PATH: usize = 107;
 
-/// How the client of a hit behaves.
+/// Client options of `hit`.
 #[derive(Clone, Debug)]
 pub struct HitClient {
-    /// Whether HTTP/2 is spoken: prior knowledge over plain TCP, ALPN over TLS.
+    /// Whether to use HTTP/2: prior knowledge over plain TCP, ALPN over TLS.
     pub http2: bool,
-    /// Whether a certificate that cannot be verified is accepted.
+    /// Whether to accept certificates that cannot be verified.
     pub insecure: bool,
-    /// A PEM file of certificates to trust instead of the system's.
+    /// A PEM file of trusted certificates, instead of the system's.
     pub ca: Option<PathBuf>,
-    /// A PEM file with the client's certificate.
+    /// A PEM file with the client certificate.
     pub cert: Option<PathBuf>,
-    /// A PEM file with its private key; none: in the same file.
+    /// A PEM file with its private key; `None`: the same file.
     pub key: Option<PathBuf>,
     /// `user:password` for Basic authentication (RFC 7617).
     pub login: Option<String>,
-    /// How many redirects are followed; none: a redirect is a response like others.
+    /// Maximum redirects to follow; `None`: a redirect is a final response.
     pub redirects: Option<u32>,
     /// Whether a connection carries more than one request.
     pub keep_alive: bool,
-    /// Where to connect instead: `HOST:PORT`, or curl's `HOST1:PORT1:HOST2:PORT2`.
+    /// Addresses to connect to instead: `HOST:PORT`, or curl's `HOST1:PORT1:HOST2:PORT2`.
     pub connect_to: Vec<String>,
-    /// A Unix domain socket to connect to instead.
+    /// A Unix socket to connect to instead.
     pub unix: Option<PathBuf>,
     /// The URL of a proxy.
     pub proxy: Option<String>,
@@ -63,7 +63,7 @@ impl Default for HitClient {
     }
 }
 
-/// How all origins are reached; `None` if a flag is wrong: that is reported.
+/// Builds the transport of all origins; `None` if a flag is wrong, which is reported.
 pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<TransportConfig> {
     let before = review.count();
     let tls = tls(review, client);
@@ -91,7 +91,7 @@ pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<Tran
     let proxy = client.proxy.as_ref().and_then(|text| {
         let proxy = reach_text::proxy(text);
         if proxy.is_none() {
-            // The text may hold a password.
+            // Without the text, because it may contain a password.
             refuse("--proxy", "no proxy".to_owned(), reach_text::PROXY);
         }
         proxy
@@ -114,7 +114,7 @@ pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<Tran
     })
 }
 
-/// The same for one origin: `--connect-to` may name the one that it is for.
+/// Returns the transport for one origin, because `--connect-to` may be limited to an origin.
 pub(super) fn for_origin(
     reach: &TransportConfig,
     client: &HitClient,
@@ -131,10 +131,10 @@ pub(super) fn for_origin(
     TransportConfig { connect_to: found, ..reach.clone() }
 }
 
-/// Host and port of the origins that it is for, empty for any; where to connect for these.
+/// Host and port of the origin it applies to, empty for any; and the address to connect to.
 type ConnectTo<'t> = (Option<(&'t str, &'t str)>, (String, u16));
 
-/// Reads `HOST:PORT`, or `HOST1:PORT1:HOST2:PORT2` in which HOST1 and PORT1 may be empty.
+/// Parses `HOST:PORT`, or `HOST1:PORT1:HOST2:PORT2` in which HOST1 and PORT1 may be empty.
 fn connect_to(text: &str) -> Option<ConnectTo<'_>> {
     if let Some(address) = reach_text::address(text) {
         return Some((None, address));
@@ -196,7 +196,7 @@ fn tls(review: &mut Diagnostics, client: &HitClient) -> TlsConfig {
     TlsConfig { insecure: client.insecure, roots, identity, server_name: None }
 }
 
-/// The bytes of a regular file of at most [`MAX_PEM`] bytes.
+/// Reads a regular file of at most [`MAX_PEM`] bytes.
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     if !file.metadata().is_ok_and(|about| about.is_file()) {

@@ -1,7 +1,8 @@
-//! One URL or several, without a file: the zero-configuration form.
+//! The plan of `hit`: one or several URLs without a scenario file.
 //!
-//! `cli` fills it in; it becomes a plan like any other, so there is one way to measure.
-//! Invariant: nothing in it is a template; what was given is what is sent.
+//! `cli` fills in the options; the result is a plan like any other, so there is one measurement
+//! path.
+//! Invariant: no option is a template; the given bytes are sent.
 
 mod check;
 mod client;
@@ -28,51 +29,50 @@ use crate::units::{Rate, nanos};
 pub use client::HitClient;
 use urls::{HitTarget, HitTargets};
 
-/// How long a hit lasts where neither a length nor a count is given.
+/// Default duration, without a duration or a number of requests.
 pub const DURATION: Duration = Duration::from_secs(10);
 
-/// How many users there are where nothing is said, and no rate.
+/// Default number of users, without a rate.
 pub const CONNECTIONS: u64 = 50;
 
-/// The words of `manada hit`.
+/// The options of `manada hit`.
 #[derive(Clone, Debug)]
 pub struct HitOptions {
-    /// The URLs, queries included: each request takes one of them at random, one that is there
-    /// twice twice as often.
+    /// The URLs, with queries. Each request picks one at random; a URL given twice is picked twice
+    /// as often.
     pub urls: Vec<String>,
-    /// How many connections, each with one user: [`CONNECTIONS`] if not given. With a rate the most
-    /// users at once: as many as the rate takes if not given, at most 10,000.
+    /// Number of connections, each with one user; `None`: [`CONNECTIONS`]. With a rate, the
+    /// maximum of concurrent users; `None`: as many as the rate needs, up to 10,000.
     pub connections: Option<u64>,
-    /// How long; none: [`DURATION`], or until the requests are made.
+    /// Duration; `None`: [`DURATION`], or until all requests are sent.
     pub duration: Option<Duration>,
-    /// How many requests in all, after the warm-up.
+    /// Total number of requests after the warm-up.
     pub requests: Option<u64>,
-    /// How many requests per second, whatever the target does.
+    /// Requests per second, whatever the target does.
     pub rate: Option<Rate>,
-    /// The method; one of RFC 9110 or 5789 is sent in capitals, another as it is written.
+    /// The method; those of RFC 9110 and 5789 are sent in capitals, others as given.
     pub method: String,
-    /// Headers, as name and value.
+    /// Headers as name and value.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Option<Vec<u8>>,
-    /// How the target is reached.
+    /// Client options.
     pub client: HitClient,
-    /// How long a request may take; none: [`Service::TIMEOUT`].
+    /// Timeout of a request; `None`: [`Service::TIMEOUT`].
     pub timeout: Option<Duration>,
-    /// The seed; none: drawn.
+    /// The seed; `None`: a random one.
     pub seed: Option<Seed>,
-    /// Rules to judge by.
+    /// Thresholds.
     pub thresholds: Vec<String>,
-    /// What is due before this offset counts in the ledgers alone.
+    /// Load due before this offset counts only in the ledgers.
     pub warmup: Duration,
 }
 
-/// The plan of a hit: one workload, one archetype, a step for each path.
+/// Builds the plan of a hit: one workload, one archetype, a step for each path.
 ///
 /// # Errors
 ///
-/// Every word that is no URL, header, method, number, file or rule, each under the name of its
-/// flag.
+/// Every invalid URL, header, method, number, file or threshold, under the name of its flag.
 pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
     let mut review = Diagnostics::default();
     let method = check::method(&hit.method);
@@ -92,7 +92,7 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             let mut service = Service::new(name, ServiceTarget::Url(address.clone()));
             service.timeout = hit.timeout.unwrap_or(Service::TIMEOUT);
             service.transport = client::for_origin(&reach, &hit.client, address);
-            // A hit repeats its requests: what a target remembers of a visitor is not part of it.
+            // A hit repeats independent requests, without the state of a visitor.
             service.cookies = false;
             service.redirects = hit.client.redirects;
             service
@@ -124,11 +124,11 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
     review.close(plan).map(|(plan, _)| plan)
 }
 
-/// The same plan within the user's limits: its own safety file, and the hosts it answers for.
+/// Applies the user's limits to the plan: their safety file, and the hosts they authorise.
 ///
 /// # Errors
 ///
-/// Mistakes in that file, and whatever of the plan is beyond it.
+/// Mistakes in that file, and all parts of the plan beyond the limits.
 pub fn within(mut plan: Plan, file: Option<&Path>, hosts: &[String]) -> Result<Plan, Mistakes> {
     let mut review = Diagnostics::default();
     let limits = safety::of_user(&mut review, file);
@@ -150,7 +150,7 @@ fn load(hit: &HitOptions) -> Load {
         });
     };
     let curve = Curve::constant(rate.units(), length);
-    // The starts of the warm-up come on top of those that are counted.
+    // The starts of the warm-up are in addition to the counted ones.
     let uncounted = curve.starts_before(nanos(hit.warmup));
     Load::Open(Arrivals {
         process: ArrivalProcess::Constant,
@@ -161,7 +161,7 @@ fn load(hit: &HitOptions) -> Load {
     })
 }
 
-/// Without keep-alive each request opens a connection of its own and closes it.
+/// Builds the policies: without keep-alive each request opens its own connection and closes it.
 fn policies(hit: &HitOptions) -> Policies {
     if hit.client.keep_alive {
         return Policies::default();
@@ -175,7 +175,7 @@ fn policies(hit: &HitOptions) -> Policies {
     }
 }
 
-/// A user that sends one request in each iteration: the only one, or one drawn by weight.
+/// Builds a user that sends one request per iteration: the only one, or one drawn by weight.
 fn archetype(hit: &HitOptions, method: &str, aims: &HitTargets) -> Archetype {
     let headers: Vec<(String, Template)> = hit
         .headers
@@ -198,7 +198,7 @@ fn archetype(hit: &HitOptions, method: &str, aims: &HitTargets) -> Archetype {
         checks: Vec::new(),
         expects: Vec::new(),
         on_fail: OnFail::Count,
-        // Nothing looks at the bodies: they are read and dropped, whatever their size.
+        // Bodies are read and dropped without checks, so their size does not matter.
         max_body: u64::MAX,
         redirects: None,
         priority: None,

@@ -1,4 +1,4 @@
-//! What becomes of the words of `hit`.
+//! Tests of the plans that `hit` builds.
 
 use super::*;
 
@@ -102,7 +102,7 @@ fn counted_requests_come_after_the_warm_up() {
     let counted =
         HitOptions { requests: Some(5), warmup: Duration::from_secs(2), ..hit("http://x") };
     assert_eq!(plan(&counted).unwrap().uncounted, Duration::from_secs(2));
-    // 3/s: starts 0 to 5 are due before second 2, the first of them at once.
+    // 3/s: starts 0 to 5 are due before second 2, the first one at once.
     let open = plan(&HitOptions { rate: Some(Rate::per_s(3)), ..counted }).unwrap();
     let Load::Open(arrivals) = &open.workloads[0].load else { panic!("open") };
     assert_eq!(arrivals.iterations, Some(6 + 5));

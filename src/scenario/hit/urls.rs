@@ -1,43 +1,43 @@
-//! The URLs of a hit: their origins, their paths, the names of their steps.
+//! The URLs of a hit: origins, paths, step names.
 //!
-//! Invariant: a query, which may hold credentials, is in no name.
+//! Invariant: no name contains a query, because queries may hold credentials.
 
 use super::super::diagnostics::Diagnostics;
 use super::super::{fields, service};
 use crate::plan::Address;
 use crate::template::{Encoding, Template};
 
-/// The most different URLs of one hit: each is prepared once per shard, and a draw passes over all
-/// of them.
+/// Maximum distinct URLs of a hit, because each shard prepares each one, and a draw passes over
+/// all of them.
 pub(super) const MOST: usize = 1_000;
 
-/// All that a hit is aimed at.
+/// All targets of a hit.
 #[derive(Debug)]
 pub(super) struct HitTargets {
-    /// The different origins, with the names of their services.
+    /// The distinct origins, with the names of their services.
     pub origins: Vec<(String, Address)>,
     /// The names of the steps.
     pub names: Vec<String>,
-    /// The different URLs.
+    /// The distinct URLs.
     pub list: Vec<HitTarget>,
 }
 
-/// One URL.
+/// A URL.
 #[derive(Debug)]
 pub(super) struct HitTarget {
-    /// Index into [`Aims::origins`].
+    /// Index into [`HitTargets::origins`].
     pub origin: usize,
     /// Path and query.
     pub path: Template,
-    /// Index into [`Aims::names`].
+    /// Index into [`HitTargets::names`].
     pub series: u16,
-    /// How often it was named.
+    /// The number of times it was given.
     pub weight: f64,
 }
 
-/// Reads the URLs; `None` if one of them cannot be read or there are too many: that is reported.
+/// Parses the URLs; `None` if one is invalid or there are too many, which is reported.
 pub(super) fn aims(review: &mut Diagnostics, urls: &[String], method: &str) -> Option<HitTargets> {
-    // The order of their first mention, each once.
+    // Each once, in order of first occurrence.
     let mut counted: Vec<(&str, f64)> = Vec::new();
     let mut known = std::collections::HashMap::new();
     for url in urls {
@@ -88,9 +88,9 @@ pub(super) fn aims(review: &mut Diagnostics, urls: &[String], method: &str) -> O
     Some(HitTargets { origins, names, list })
 }
 
-/// The origin of a URL, and its path with its query.
+/// Splits a URL into its origin, and its path with query.
 fn split(review: &mut Diagnostics, url: &str) -> Option<(Address, String)> {
-    // As browsers and curl do: no scheme means http, and a fragment is never sent.
+    // As in browsers and curl: no scheme means http, and a fragment is never sent.
     let plain = url.split('#').next().unwrap_or(url);
     let full = if plain.contains("://") { plain.to_owned() } else { format!("http://{plain}") };
     let from = full.find("://").map_or(0, |at| at + 3);

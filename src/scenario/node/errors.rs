@@ -1,16 +1,16 @@
-//! What is said of a text that is no YAML.
+//! Messages for texts that are not valid YAML.
 //!
-//! Invariant: a mistake has the place in its file, also when only a part of the file was read.
+//! Invariant: a mistake has its place in the file, even if only a part of the file was parsed.
 
 use serde_saphyr::{DuplicateKeyPolicy, Error, UserMessageFormatter};
 
 use super::super::diagnostics::{Diagnostics, SourceSpan};
 use super::{read, span_of};
 
-/// The most blocks of a file that are looked at when it is no YAML.
+/// Maximum number of blocks checked after a syntax error.
 const MAX_BLOCKS: usize = 100;
 
-/// Whether a key is there twice.
+/// Whether the error is a duplicate key.
 pub(super) fn is_duplicate(error: &Error) -> bool {
     match error {
         Error::WithSnippet { error, .. } | Error::AliasError { error, .. } => is_duplicate(error),
@@ -19,10 +19,10 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
     }
 }
 
-/// Reports why a text is no YAML, and what is wrong with the blocks after that place.
+/// Reports why a text is not valid YAML, and the errors of later blocks.
 ///
-/// A parser cannot go on after an error. So each block of the file that begins in its first column
-/// after the error is read by itself.
+/// A parser cannot continue after an error. So each later block that begins in the first column is
+/// parsed separately.
 pub(super) fn report_all(review: &mut Diagnostics, source: usize, text: &str, error: &Error) {
     report(review, (source, 0), text, error);
     let Some(location) = error.location().filter(|_| !is_too_much(error)) else { return };
@@ -33,7 +33,7 @@ pub(super) fn report_all(review: &mut Diagnostics, source: usize, text: &str, er
         let end = blocks.get(index + 1).copied().unwrap_or(text.len());
         let block = &text[*begin..end];
         let Err(error) = read(block, DuplicateKeyPolicy::LastWins) else { continue };
-        // An anchor may stand in another block.
+        // The anchor may be in another block.
         if is_too_much(&error) {
             return;
         }
@@ -43,7 +43,7 @@ pub(super) fn report_all(review: &mut Diagnostics, source: usize, text: &str, er
     }
 }
 
-/// Where the blocks of a text begin whose first line is a key in the first column.
+/// Returns the offsets of the blocks of a text; a block starts with a key in the first column.
 fn blocks(text: &str) -> Vec<usize> {
     let mut begins = Vec::new();
     let mut at = 0;
@@ -57,7 +57,7 @@ fn blocks(text: &str) -> Vec<usize> {
     begins
 }
 
-/// Whether an error is about the size of a text and not about its form.
+/// Whether an error is about the size of a text, not its syntax.
 fn is_too_much(error: &Error) -> bool {
     explain(error).0 == TOO_MUCH
 }

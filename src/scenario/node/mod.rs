@@ -1,8 +1,8 @@
-//! YAML as spanned nodes: parsed once, within tight bounds.
+//! YAML as nodes with source spans, parsed once within tight limits.
 //!
-//! `library` feeds it the text of a file, `shape` reads the nodes.
-//! Invariant: no input, however hostile, costs more than a few times the budget below; the only
-//! place that knows the YAML crate.
+//! `library` parses the text of a file, `fields` reads the nodes.
+//! Invariant: no input, even a hostile one, costs more than a few times the budget below; no other
+//! module knows the YAML crate.
 
 mod errors;
 
@@ -14,33 +14,33 @@ use serde_saphyr::{DuplicateKeyPolicy, Error, Location, Options, Spanned};
 
 use super::diagnostics::{Diagnostics, SourceSpan};
 
-/// A value and where it stands.
+/// A value with its place.
 #[derive(Clone, Debug)]
 pub(crate) struct Node {
     pub span: SourceSpan,
     pub kind: NodeKind,
 }
 
-/// A key and where it stands.
+/// A key with its place.
 #[derive(Clone, Debug)]
 pub(crate) struct NodeKey {
     pub name: String,
     pub span: SourceSpan,
 }
 
-/// What a value is.
+/// The type and content of a value.
 #[derive(Clone, Debug)]
 pub(crate) enum NodeKind {
     Null,
     Bool(bool),
-    /// A number, as it was written and as it is.
+    /// A number: its text and its value.
     Number(String, f64),
     Text(String),
     List(Vec<Node>),
     Map(Vec<(NodeKey, Node)>),
 }
 
-/// Parses a file that is under review as number `source`; a mistake is reported there.
+/// Parses an opened file, number `source`; reports mistakes there.
 pub(crate) fn parse(review: &mut Diagnostics, source: usize, text: &str) -> Option<Node> {
     let whole = SourceSpan { source, start: 0, end: 0 };
     let node = value(review, source, text)?;
@@ -66,7 +66,7 @@ pub(crate) fn value(review: &mut Diagnostics, source: usize, text: &str) -> Opti
     match read(text, DuplicateKeyPolicy::Error) {
         Ok(root) => Some(Converter { review, source, text }.node(root)),
         Err(error) => {
-            // A key that is there twice: read on, and find all of them and what else is wrong.
+            // After a duplicate key, parse again to find all of them and other mistakes.
             if errors::is_duplicate(&error)
                 && let Ok(root) = read(text, DuplicateKeyPolicy::LastWins)
             {
@@ -112,7 +112,7 @@ fn options(duplicate_keys: DuplicateKeyPolicy) -> Options {
     }
 }
 
-/// A value as the YAML crate hands it over.
+/// A value as the YAML crate returns it.
 enum RawValue {
     Null,
     Bool(bool),
@@ -199,7 +199,7 @@ impl Converter<'_> {
             RawValue::Null => NodeKind::Null,
             RawValue::Bool(value) => NodeKind::Bool(value),
             RawValue::Number(value, shown) => {
-                // As it was written, where that is a plain decimal: `1.10` stays `1.10`.
+                // Plain decimals keep their spelling: `1.10` stays `1.10`.
                 let written = self.text.get(span.start..span.end).unwrap_or_default().trim();
                 let plain = written.bytes().all(|b| b.is_ascii_digit() || b"-.eE".contains(&b));
                 let keep = plain && !written.is_empty();
@@ -224,8 +224,8 @@ impl Converter<'_> {
         Node { span, kind }
     }
 
-    /// The entries of a map. Of a key that is there twice the first counts, and the second is
-    /// reported with the place of the first.
+    /// Converts the entries of a map. Of a duplicate key the first one counts, and the second one
+    /// is reported with the place of the first.
     fn entries(
         &mut self,
         entries: Vec<(Spanned<RawValue>, Spanned<RawValue>)>,
@@ -272,7 +272,7 @@ impl Converter<'_> {
     }
 }
 
-/// A whole number that was written with leading zeros, without them; `None` for other texts.
+/// Removes the leading zeros of a whole number; `None` if there are none or for other texts.
 fn without_zeros(written: &str) -> Option<String> {
     let (sign, digits) = match written.strip_prefix('-') {
         Some(digits) => ("-", digits),
@@ -284,7 +284,7 @@ fn without_zeros(written: &str) -> Option<String> {
         .then(|| format!("{sign}{}", if bare.is_empty() { "0" } else { bare }))
 }
 
-/// A location as a range of bytes; nodes of several lines are marked on their first.
+/// Converts a location to a range of bytes; nodes of several lines are marked on their first line.
 fn span_of(source: usize, text: &str, location: &Location) -> SourceSpan {
     let span = location.span();
     let (Some(start), Some(length)) = (span.byte_offset(), span.byte_len()) else {
@@ -296,7 +296,8 @@ fn span_of(source: usize, text: &str, location: &Location) -> SourceSpan {
     SourceSpan { source, start, end }
 }
 
-/// The byte at a line and column, both from 1: errors of the scanner carry no bytes.
+/// Returns the byte offset of a line and column, both from 1, because errors of the scanner have
+/// no byte offset.
 fn offset_of(text: &str, line: u64, column: u64) -> usize {
     let lines = text.split_inclusive('\n').take(line.saturating_sub(1) as usize);
     let start: usize = lines.map(str::len).sum();

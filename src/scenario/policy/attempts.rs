@@ -1,6 +1,6 @@
-//! `timeouts:`, `retries:`, `connect_backoff:`, `hedging:`, `limits:`.
+//! Reads `timeouts:`, `retries:`, `connect_backoff:`, `hedging:`, `limits:`.
 //!
-//! Invariant: what comes out is in order (`min ≤ start ≤ max`), and nothing is without effect.
+//! Invariant: durations are in order (`min ≤ start ≤ max`), and every setting has an effect.
 
 use super::breakers::failures_of;
 use super::{
@@ -12,16 +12,16 @@ use crate::plan::policy::{
     BackoffPolicy, HedgeAfter, HedgePolicy, RateLimitPolicy, RetryPolicy, TimeoutPolicy,
 };
 
-/// The most retries of a call.
+/// Maximum retries of a call.
 pub(in crate::scenario) const MAX_RETRIES: u64 = 100;
 
-/// The windows that adaptive timeouts may look at.
+/// Minimum and maximum window of adaptive timeouts, attempts.
 pub(in crate::scenario) const WINDOWS: (u64, u64) = (10, 1_000);
 
-/// The highest factor of a timeout or backoff.
+/// Maximum factor of a timeout or backoff.
 pub(in crate::scenario) const MAX_FACTOR: f64 = 100.0;
 
-/// Hedging where nothing is said.
+/// Default hedging.
 const HEDGING: HedgePolicy = HedgePolicy { after: HedgeAfter::Percentile(95.0), budget: 0.05 };
 
 pub(super) fn timeouts(review: &mut Diagnostics, node: &Node) -> Option<TimeoutPolicy> {
@@ -58,7 +58,7 @@ pub(super) fn timeouts(review: &mut Diagnostics, node: &Node) -> Option<TimeoutP
     )
 }
 
-/// A percentile from 50 to below 100, as `95` or `p95`.
+/// Reads a percentile from 50 to below 100, as `95` or `p95`.
 fn percentile(review: &mut Diagnostics, node: &Node) -> Option<f64> {
     let text = fields::scalar(node).unwrap_or_default();
     let number: Option<f64> = text.strip_prefix('p').unwrap_or(text).parse().ok();
@@ -106,7 +106,7 @@ fn max_retries(review: &mut Diagnostics, node: &Node) -> Option<u32> {
     fields::count(review, node, 0, MAX_RETRIES).and_then(|count| u32::try_from(count).ok())
 }
 
-/// What belongs where a backoff is asked for.
+/// The expected form of a backoff.
 const BACKOFF: &str = "`{ base: 100ms, factor: 2, max: 10s, jitter: full }`";
 
 pub(super) fn connect_backoff(review: &mut Diagnostics, node: &Node) -> Option<BackoffPolicy> {
@@ -206,7 +206,7 @@ fn per_endpoint(
     limits
 }
 
-/// A rate above zero, in units of a `Rate`.
+/// Reads a rate above zero, in units of a `Rate`.
 fn some_rate(review: &mut Diagnostics, node: &Node) -> Option<u64> {
     match fields::rate(review, node)?.units() {
         0 => wrong(review, node, "a rate above zero, such as 100/s"),

@@ -1,28 +1,28 @@
-//! `breakers:` and what counts as a failure.
+//! Reads `breakers:` and failure criteria.
 //!
-//! `attempts` reads the `when` of retries with it, too.
-//! Invariant: a breaker goes by failures in a row or by their share, never by both.
+//! `attempts` also reads `when` of retries here.
+//! Invariant: a breaker counts consecutive failures or a share of failures, never both.
 
 use std::time::Duration;
 
 use super::{Diagnostics, Fields, Node, NodeKind, block, few, fields, wrong};
 use crate::plan::policy::{BreakerPolicies, BreakerPolicy, BreakerTrip, FailureCriteria};
 
-/// The most failures, probes or successes that a breaker counts.
+/// Maximum failures, probes or successes that a breaker counts.
 pub(in crate::scenario) const MAX_COUNT: u32 = 1_000_000;
 
-/// The window and the least attempts of a share where nothing is said.
+/// Default window and minimum attempts of a share.
 const WINDOW: Duration = Duration::from_secs(10);
 const LEAST: u32 = 20;
 
-/// All three levels, with their defaults.
+/// Returns the default breakers of all three levels.
 pub(super) fn all() -> BreakerPolicies {
     let level =
         |failures, open_s| Some(BreakerPolicy::in_a_row(failures, Duration::from_secs(open_s)));
     BreakerPolicies { endpoint: level(5, 10), service: level(20, 30), system: level(50, 60) }
 }
 
-/// The levels that are named, over what the client has without them.
+/// Reads the given levels on top of `over`, the client's defaults.
 pub(super) fn breakers(
     review: &mut Diagnostics,
     node: &Node,
@@ -87,7 +87,7 @@ fn one(
     breaker
 }
 
-/// Which ends of an attempt are failures.
+/// Reads which outcomes of an attempt count as failures.
 pub(super) fn failures_of(review: &mut Diagnostics, node: &Node) -> Option<FailureCriteria> {
     const EXPECTED: &str =
         "`connect`, `timeout`, `broken`, or statuses such as 503, 5xx or \"500-504\"";
@@ -110,7 +110,7 @@ pub(super) fn failures_of(review: &mut Diagnostics, node: &Node) -> Option<Failu
     Some(found)
 }
 
-/// `503`, `5xx` or `500-504`, from one status to another.
+/// Parses `503`, `5xx` or `500-504` as a range of statuses.
 fn statuses(text: &str) -> Option<(u16, u16)> {
     if let Some(class) = text.strip_suffix("xx") {
         let class: u16 = class.parse().ok().filter(|class| (1..=9).contains(class))?;

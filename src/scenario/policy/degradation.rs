@@ -1,7 +1,7 @@
-//! `degradation:`, `healing:`, `admission:`, `memory:`: what is done in distress, the target's or
-//! our own.
+//! Reads `degradation:`, `healing:`, `admission:`, `memory:`: reactions to trouble at the target
+//! or in the generator.
 //!
-//! Invariant: levels begin in their order: what is worse never begins before what is better.
+//! Invariant: levels are in order: a worse level never starts before a better one.
 
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) fn degradation(review: &mut Diagnostics, node: &Node) -> Option<Degra
     })
 }
 
-/// So many values, none below the one before.
+/// Reads `N` values in rising order.
 fn rising<T: PartialOrd + Copy, const N: usize>(
     review: &mut Diagnostics,
     node: &Node,
@@ -84,7 +84,7 @@ pub(super) fn memory(review: &mut Diagnostics, node: &Node) -> Option<MemoryPoli
     }
 }
 
-/// Bytes that a run can do with.
+/// Reads a memory budget, bytes.
 fn budget(review: &mut Diagnostics, node: &Node) -> Option<u64> {
     match fields::size(review, node)? {
         0..MIN_BUDGET => wrong(review, node, "at least 16MiB: the program itself takes most of it"),
@@ -92,5 +92,5 @@ fn budget(review: &mut Diagnostics, node: &Node) -> Option<u64> {
     }
 }
 
-/// The least memory a run may be given.
+/// Minimum memory budget of a run, bytes.
 const MIN_BUDGET: u64 = 16 << 20;

@@ -1,8 +1,8 @@
-//! `client:` and its blocks: how the simulated client behaves.
+//! Reads `client:` and its blocks: the policies of the simulated client.
 //!
-//! `compile` calls it with the fields of a scenario; a child reads each kind of block.
-//! Invariant: a block merges key by key over its defaults, and what is not said gives way to what
-//! is; `true` is the defaults, `false` nothing of it.
+//! `compile` passes the fields of a scenario; each submodule reads a kind of block.
+//! Invariant: a block merges key by key over its defaults, and a default yields to given values;
+//! `true` means the defaults, `false` switches the block off.
 
 mod attempts;
 mod breakers;
@@ -24,16 +24,16 @@ use crate::plan::policy::{
 };
 use crate::plan::{EndpointPattern, Policies};
 
-/// The most patterns of endpoints in all pools, or in all limits.
+/// Maximum endpoint patterns in all pools, or in all limits.
 pub(super) const MAX_PATTERNS: usize = 1_024;
 
-/// The words of `client`.
+/// The values of `client`.
 pub(super) const CLIENTS: [(&str, bool); 2] = [("measure", false), ("resilient", true)];
 
-/// A pattern of endpoints, and where it stands.
+/// An endpoint pattern with its place.
 pub(super) type PlacedPattern = (EndpointPattern, SourceSpan);
 
-/// Reads `client` and all blocks of a scenario, with the patterns in them.
+/// Reads `client` and all blocks of a scenario, with the endpoint patterns in them.
 pub(super) fn client(
     review: &mut Diagnostics,
     fields: &mut Fields<'_>,
@@ -80,7 +80,7 @@ pub(super) fn client(
     (client, patterns)
 }
 
-/// What a production client does where nothing else is said.
+/// Returns the defaults of `client: resilient`.
 fn resilient_client() -> Policies {
     Policies {
         resilient: true,
@@ -96,7 +96,7 @@ fn resilient_client() -> Policies {
     }
 }
 
-/// A block over its defaults; `expected` says what belongs there beside `true` and `false`.
+/// Reads a block over its defaults; `expected` describes it, beside `true` and `false`.
 fn block<T>(
     review: &mut Diagnostics,
     node: &Node,
@@ -117,10 +117,10 @@ fn block<T>(
     }
 }
 
-/// What was said, and where.
+/// A given value with its place.
 type Said<T> = Option<(SourceSpan, T)>;
 
-/// The value of a key, with its place.
+/// Reads the value of a key, with its place.
 fn said<T>(
     review: &mut Diagnostics,
     fields: &mut Fields<'_>,
@@ -131,7 +131,7 @@ fn said<T>(
     read(review, node).map(|value| (node.span, value))
 }
 
-/// Reports two values that were said in the wrong order.
+/// Reports two given values in the wrong order.
 fn in_order<T: Ord + Copy>(
     review: &mut Diagnostics,
     (low, least): (&str, Said<T>),
@@ -146,7 +146,7 @@ fn in_order<T: Ord + Copy>(
     }
 }
 
-/// A pattern of endpoints.
+/// Reads an endpoint pattern.
 fn pattern(review: &mut Diagnostics, text: &str, span: SourceSpan) -> Option<EndpointPattern> {
     let found = EndpointPattern::parse(text);
     if found.is_none() {
@@ -163,7 +163,7 @@ fn pattern(review: &mut Diagnostics, text: &str, span: SourceSpan) -> Option<End
     found
 }
 
-/// A number of things, as far as the laws of caution count.
+/// Reads a number from 1 to `most`.
 fn few(review: &mut Diagnostics, node: &Node, most: u32) -> Option<u32> {
     fields::count(review, node, 1, u64::from(most)).and_then(|count| u32::try_from(count).ok())
 }

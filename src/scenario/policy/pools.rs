@@ -1,6 +1,6 @@
-//! `pools:` — shared connections, by group of endpoints.
+//! Reads `pools:` — shared connections, by group of endpoints.
 //!
-//! Invariant: `min ≤ connections ≤ max`; only a shared pool adapts, and no pattern stands twice.
+//! Invariant: `min ≤ connections ≤ max`; only a shared pool adapts, and each pattern occurs once.
 
 use super::super::archetype::is_name;
 use super::super::node::NodeKey;
@@ -12,10 +12,10 @@ use super::{fields, wrong};
 use crate::plan::EndpointPattern;
 use crate::plan::policy::{PoolPolicy, PoolStrategy, Priority};
 
-/// The most connections of a pool.
+/// Maximum connections of a pool.
 pub(in crate::scenario) const MAX_CONNECTIONS: u64 = 1_000_000;
 
-/// All pools.
+/// Reads all pools.
 pub(super) fn pools(
     review: &mut Diagnostics,
     node: &Node,
@@ -37,7 +37,7 @@ pub(super) fn pools(
     pools
 }
 
-/// The patterns of a pool; those of the pools before it are taken.
+/// Reads the patterns of a pool; those of earlier pools are taken.
 fn matched(
     review: &mut Diagnostics,
     node: &Node,
@@ -114,7 +114,7 @@ fn pool(
     pool
 }
 
-/// The strategy, by its name or by what is kept alive.
+/// Reads the strategy, from `strategy` or `keep_alive`.
 fn strategy(review: &mut Diagnostics, fields: &mut Fields<'_>) -> PoolStrategy {
     let named = fields.take("strategy");
     let named = named.and_then(|node| fields::word(review, node, &PoolStrategy::NAMES));
@@ -135,7 +135,7 @@ fn strategy(review: &mut Diagnostics, fields: &mut Fields<'_>) -> PoolStrategy {
     named.unwrap_or(unsaid)
 }
 
-/// How often an adaptive pool is looked at; `None` when it does not adapt.
+/// Reads the interval of an adaptive pool; `None` if it does not adapt.
 fn every(review: &mut Diagnostics, node: &Node) -> Option<std::time::Duration> {
     match node.kind {
         NodeKind::Bool(on) => on.then_some(PoolPolicy::ADAPT),
@@ -150,7 +150,7 @@ fn every(review: &mut Diagnostics, node: &Node) -> Option<std::time::Duration> {
     }
 }
 
-/// The least, the first and the most connections.
+/// Completes the minimum, initial and maximum number of connections.
 fn sizes(
     review: &mut Diagnostics,
     min: Said<u64>,

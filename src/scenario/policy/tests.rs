@@ -1,4 +1,4 @@
-//! What blocks become over their defaults, and what they need of the machine.
+//! Tests of policy blocks over their defaults, and of their needs of the machine.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::plan::policy::{
 use crate::plan::{Plan, Policies};
 use crate::scenario::{ScenarioOverrides, load};
 
-/// A scenario with these lines about its client.
+/// Loads a scenario with these client settings.
 fn plan(client: &str) -> Plan {
     let flow = "[ { post: /login }, { get: /a, fallback: [ { get: /b } ] }, { get: /export/x } ]";
     let text = format!(
@@ -111,7 +111,7 @@ fn pools_have_a_strategy_of_their_own_or_by_what_they_keep() {
 
 #[test]
 fn pools_bound_what_users_need() {
-    // 100 users, who call /login, /a (and /b instead of it) and /export/x.
+    // 100 users that call /login, /a (or its fallback /b) and /export/x.
     for (pools, connections, surely) in [
         ("", 100, 100),
         ("all: { match: '*', connections: 30 }", 30, 1),

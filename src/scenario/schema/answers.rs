@@ -1,13 +1,13 @@
-//! Captures and checks: what a step looks for in its answer.
+//! Schema of captures and checks.
 //!
-//! Invariant: as `scenario::capture` and `scenario::check` read them.
+//! Invariant: it matches the readers `scenario::capture` and `scenario::check`.
 
 use serde_json::{Value, json};
 
 use super::scalars::{count, word};
 use super::{Definition, any_of, exactly_one, list_of, map_of, object, refer};
 
-/// Captures and checks.
+/// The definitions of captures and checks.
 pub(super) fn definitions() -> Vec<Definition> {
     vec![("capture", capture()), ("check", check())]
 }
@@ -31,7 +31,7 @@ fn capture() -> Value {
     exactly_one(object("a capture", &[], keys), &["json", "regex", "header", "cookie", "css"])
 }
 
-/// The conditions on a text.
+/// The keys of conditions on a text.
 fn texts() -> Vec<(&'static str, &'static str, Value)> {
     vec![
         ("equals", "All of it.", refer("fixed")),

@@ -1,6 +1,6 @@
-//! `client` and its blocks: how the simulated client behaves.
+//! Schema of `client` and its blocks.
 //!
-//! Invariant: as `scenario::policy` reads them.
+//! Invariant: it matches the reader `scenario::policy`.
 
 use serde_json::{Value, json};
 
@@ -9,7 +9,7 @@ use super::scalars::{count, word};
 use super::{Definition, Property, any_of, list_of, map_of, object, refer};
 use crate::plan::policy::{PoolStrategy, Priority};
 
-/// Parts that several blocks share.
+/// Definitions that several blocks share.
 pub(super) fn definitions() -> Vec<Definition> {
     let share =
         vec![refer("share_text"), json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 })];
@@ -31,7 +31,7 @@ pub(super) fn definitions() -> Vec<Definition> {
     ]
 }
 
-/// The keys of a scenario that are about its client.
+/// The keys of a scenario for its client.
 pub(super) fn blocks() -> Vec<Property> {
     let memory = object("`memory`", &[], vec![("budget", "At most so much.", refer("size"))]);
     vec![
@@ -59,7 +59,7 @@ pub(super) fn blocks() -> Vec<Property> {
     ]
 }
 
-/// A block, its defaults, or nothing of it.
+/// Allows a block, or a boolean: its defaults, or off.
 fn or_switch(block: Value) -> Value {
     any_of(vec![json!({ "type": "boolean" }), block])
 }
@@ -68,7 +68,7 @@ fn every(title: &str) -> Value {
     object(title, &[], vec![("every", "How often it is looked at.", refer("some_duration"))])
 }
 
-/// `"POST /login"`, `/export/*`, `*`.
+/// An endpoint pattern: `"POST /login"`, `/export/*`, `*`.
 fn pattern() -> Value {
     json!({ "type": "string", "pattern": "^\\s*([A-Z]+\\s+)?(\\*|/[^\\s?#]*)\\s*$" })
 }

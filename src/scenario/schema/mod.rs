@@ -1,9 +1,9 @@
 //! The language as JSON Schema (2020-12), for editors.
 //!
-//! `cli schema` prints it; a child describes each part. What only reading can tell (names that
-//! exist, files that are there, templates that parse) is left to `manada check`.
-//! Invariant: an object's title is what its reader calls it, and its keys are those its reader asks
-//! for: `tests` compares the two.
+//! `cli schema` prints it; each submodule describes a part. `manada check` does what a schema
+//! cannot: check that names and files exist and that templates parse.
+//! Invariant: an object's title is its reader's name for it, and its keys are those that its
+//! reader reads; `tests` compares them.
 
 mod answers;
 mod client;
@@ -19,16 +19,16 @@ mod users;
 use super::fields::former_name;
 use serde_json::{Map, Value, json};
 
-/// What there is a schema of.
+/// The kind of file that a schema describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SchemaOf {
-    /// A scenario's file.
+    /// A scenario file.
     Scenario,
-    /// An archetype's file.
+    /// An archetype file.
     Archetype,
 }
 
-/// The whole document.
+/// Returns the whole schema.
 pub fn document(of: SchemaOf) -> Value {
     let (title, about, root) = match of {
         SchemaOf::Scenario => {
@@ -61,13 +61,13 @@ pub fn document(of: SchemaOf) -> Value {
     })
 }
 
-/// A named schema.
+/// A named definition.
 type Definition = (&'static str, Value);
 
-/// A key of an object: its name, what it says, what belongs there.
+/// A key of an object: its name, its description, its schema.
 type Property = (&'static str, &'static str, Value);
 
-/// A map with these keys and no others; `title` is what its reader calls it.
+/// A map with these keys and no others; `title` is its reader's name for it.
 fn object(title: &str, needs: &[&str], keys: Vec<Property>) -> Value {
     let mut properties = Map::new();
     for (name, about, mut schema) in keys {
@@ -90,17 +90,17 @@ fn object(title: &str, needs: &[&str], keys: Vec<Property>) -> Value {
     })
 }
 
-/// A map from names of the user's own.
+/// A map with user-defined keys.
 fn map_of(schema: Value) -> Value {
     keyed(json!({ "type": "object" }), "additionalProperties", schema)
 }
 
-/// The same with at least one entry.
+/// A map with user-defined keys and at least one entry.
 fn some_of(schema: Value) -> Value {
     keyed(map_of(schema), "minProperties", 1.into())
 }
 
-/// The same, whose names may be those of files.
+/// Restricts the keys of a map to valid names.
 fn named(mut map: Value) -> Value {
     map["propertyNames"] = refer("name");
     map
@@ -123,14 +123,14 @@ fn keyed(mut schema: Value, key: &str, value: Value) -> Value {
     schema
 }
 
-/// The schema, and that exactly one of these keys is there.
+/// Requires exactly one of these keys.
 fn exactly_one(mut schema: Value, keys: &[&str]) -> Value {
     let each: Vec<Value> = keys.iter().map(|key| json!({ "required": [key] })).collect();
     schema["oneOf"] = each.into();
     schema
 }
 
-/// The schema, and that no two of these keys are there.
+/// Forbids two of these keys together.
 fn at_most_one(mut schema: Value, keys: &[&str]) -> Value {
     let mut pairs = Vec::new();
     for (at, first) in keys.iter().enumerate() {
@@ -148,7 +148,7 @@ fn scenario() -> Value {
     object("a scenario", &["services", "workloads"], keys)
 }
 
-/// The keys of a scenario that are about the run itself.
+/// The keys of a scenario for the run itself.
 fn run() -> Vec<Property> {
     vec![
         ("scenario", "Its name; names the report's folder.", refer("name")),

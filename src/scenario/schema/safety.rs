@@ -1,6 +1,7 @@
-//! `safety:` as an editor sees it.
+//! Schema of `safety:`.
 //!
-//! Invariant: as `scenario::safety` reads it in a scenario, which may authorise nothing.
+//! Invariant: it matches the reader `scenario::safety` for scenarios, which cannot authorise
+//! targets.
 
 use serde_json::{Value, json};
 

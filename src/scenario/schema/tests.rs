@@ -1,4 +1,4 @@
-//! The schema has the keys that readers ask for, no more and no fewer.
+//! The schema has exactly the keys that readers read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -12,7 +12,7 @@ use crate::scenario::{ScenarioOverrides, load};
 
 type Keys = BTreeMap<String, BTreeSet<String>>;
 
-/// The keys of every titled object.
+/// Collects the keys of every titled object.
 fn titled(schema: &Value, found: &mut Keys) {
     match schema {
         Value::Object(entries) => {
@@ -30,7 +30,7 @@ fn titled(schema: &Value, found: &mut Keys) {
     }
 }
 
-/// Reads everything there is to read: worlds, shipped files, and files with mistakes.
+/// Loads all simulation worlds, shipped scenarios, and files with mistakes.
 fn read_all() -> Keys {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -66,7 +66,8 @@ fn every_key_that_a_reader_asks_for_is_in_the_schema_and_no_other() {
     let mut read = read_all();
     // The scenario's own `setup` is read like an archetype.
     read.remove("a part of the scenario");
-    // Asked for so that a misspelt one is recognised: these are steps of their own.
+    // These keys are only read so that a misspelt one gets a suggestion; they have their own
+    // steps.
     if let Some(keys) = read.get_mut("a step") {
         keys.retain(|key| key != "include" && !KINDS.iter().any(|(kind, _)| kind == key));
     }
