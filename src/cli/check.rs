@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         }
         Err(mistakes) => {
             remark(&mistakes.render(true));
-            if mistakes.has_wrong_words() { ExitStatus::Usage } else { ExitStatus::Scenario }
+            if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario }
         }
     }
 }

@@ -185,11 +185,11 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     match hit::plan(&hit) {
         Ok(plan) => {
             let hosts = &args.limits.authorised;
-            match hit::within(plan, limits::file().as_deref(), hosts) {
+            match hit::within_limits(plan, limits::file().as_deref(), hosts) {
                 Ok(plan) => execute::launch(plan, &args.common, OutputFolder::IfAsked),
                 Err(mistakes) => {
                     remark(&mistakes.render(true));
-                    let ending = if mistakes.has_wrong_words() {
+                    let ending = if mistakes.has_flag_mistake() {
                         ExitStatus::Usage
                     } else {
                         ExitStatus::Scenario

@@ -72,7 +72,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         }
         Err(mistakes) => {
             remark(&mistakes.render(true));
-            return if mistakes.has_wrong_words() {
+            return if mistakes.has_flag_mistake() {
                 ExitStatus::Usage
             } else {
                 ExitStatus::Scenario

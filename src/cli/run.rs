@@ -47,7 +47,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         Err(mistakes) => {
             remark(&mistakes.render(true));
             let ending =
-                if mistakes.has_wrong_words() { ExitStatus::Usage } else { ExitStatus::Scenario };
+                if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario };
             let file = args.scenario.display().to_string();
             report_failure(&args.common.output.report, &file, &mistakes.lines(), ending)
         }

@@ -66,14 +66,14 @@ pub struct ErrorRateLimit {
     /// Minimum number of calls to judge by.
     pub min_calls: u64,
     /// Its origin.
-    pub by: String,
+    pub origin: String,
 }
 
 impl ErrorRateLimit {
     /// The default for targets on other machines.
     pub fn usual() -> Self {
-        let by = "the built-in limit".to_owned();
-        Self { errors: 0.95, over: Duration::from_secs(30), min_calls: 100, by }
+        let origin = "the built-in limit".to_owned();
+        Self { errors: 0.95, over: Duration::from_secs(30), min_calls: 100, origin }
     }
 }
 

@@ -7,12 +7,12 @@
 use std::rc::Rc;
 
 use super::diagnostics::{Diagnostics, SourceSpan};
-use super::fields::{self, Fields, wrong};
+use super::fields::{self, Fields, report_wrong};
 use super::flow::{Assembly, FlowContext, FlowForm, STEPS};
 use super::lint::ArchetypeSpans;
 use super::node::{Node, NodeKey, NodeKind};
 use super::tags;
-use super::{columns, control, data, law, network};
+use super::{columns, control, data, distribution, network};
 use crate::plan::flow::{DataDraw, Session};
 use crate::plan::{Archetype, Safety};
 use crate::template::RESERVED;
@@ -35,61 +35,63 @@ pub(super) struct ScenarioContext {
 
 /// Compiles the fields of an archetype; the caller finishes `fields`.
 pub(super) fn archetype(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     name: &str,
     fields: &mut Fields<'_>,
-    around: &ScenarioContext,
+    context: &ScenarioContext,
 ) -> Option<(Archetype, ArchetypeSpans)> {
     let description = fields
         .take("description")
-        .and_then(|node| fields::text(review, node, "a sentence about these users"));
-    let think = fields.take("think").map(|node| law::distribution(review, node));
+        .and_then(|node| fields::text(diagnostics, node, "a sentence about these users"));
+    let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
     let pace = fields.entry("pace");
     let pace_span = pace.map(|(key, _)| key.span);
-    let pace = pace.map(|(_, node)| fields::some_duration(review, node));
-    let own_tags = fields.take("tags").map(|node| tags::tags(review, node)).unwrap_or_default();
+    let pace = pace.map(|(_, node)| fields::positive_duration(diagnostics, node));
+    let own_tags =
+        fields.take("tags").map(|node| tags::tags(diagnostics, node)).unwrap_or_default();
     let session = fields.entry("session");
     let session_span = session.map(|(key, _)| key.span);
-    let session = session.map(|(_, node)| self::session(review, node));
+    let session = session.map(|(_, node)| self::session(diagnostics, node));
     let link = fields.entry("network");
     let network_span = link.map(|(key, _)| key.span);
-    let link = link.map(|(_, node)| network::link(review, node));
+    let link = link.map(|(_, node)| network::link(diagnostics, node));
     let vars = fields.take("vars");
     let data = fields.take("data");
     let on_start = fields.take("on_start");
     let on_stop = fields.take("on_stop");
-    let way = way(review, fields)?;
-    let sections: Vec<&Node> = match way {
+    let form = form(diagnostics, fields)?;
+    let sections: Vec<&Node> = match form {
         FlowForm::Steps(flow) => [on_start, Some(flow), on_stop].into_iter().flatten().collect(),
         FlowForm::States(states, _) => {
             [on_start, Some(states), on_stop].into_iter().flatten().collect()
         }
     };
     let mut names =
-        VariableNames { known: around.globals.clone(), places: Vec::new(), full: false };
-    [vars, data].into_iter().flatten().for_each(|node| names.keys(review, node));
-    sections.iter().for_each(|node| names.collect(review, node));
+        VariableNames { known: context.globals.clone(), first_set: Vec::new(), full: false };
+    [vars, data].into_iter().flatten().for_each(|node| names.keys(diagnostics, node));
+    sections.iter().for_each(|node| names.collect(diagnostics, node));
     let status = names.status(&sections);
-    let VariableNames { known: names, places, .. } = names;
-    let before = review.count();
-    let setting = FlowContext { around, services: &around.services, names: &names, alone: true };
-    let mut flow = Assembly::new(setting);
-    let bounds = flow.sections(review, on_start, way, on_stop);
-    let set = vars.map(|node| control::values(review, node, &names)).unwrap_or_default();
-    let draws = data.map(|node| data::draws(review, node, &names)).unwrap_or_default();
-    read_columns(review, &names, &draws, (&sections, vars));
-    if review.count() > before {
+    let VariableNames { known: names, first_set, .. } = names;
+    let before = diagnostics.count();
+    let flow_context =
+        FlowContext { context, services: &context.services, names: &names, alone: true };
+    let mut flow = Assembly::new(flow_context);
+    let bounds = flow.sections(diagnostics, on_start, form, on_stop);
+    let set = vars.map(|node| control::values(diagnostics, node, &names)).unwrap_or_default();
+    let draws = data.map(|node| data::feeds(diagnostics, node, &names)).unwrap_or_default();
+    read_columns(diagnostics, &names, &draws, (&sections, vars));
+    if diagnostics.count() > before {
         return None;
     }
-    let marks = ArchetypeSpans {
-        variables: places,
+    let spans = ArchetypeSpans {
+        variables: first_set,
         feeds: data_places(data),
         pace: pace_span,
         session: session_span,
         network: network_span,
         timeouts: std::mem::take(&mut flow.timeouts),
     };
-    let made = Archetype {
+    let compiled = Archetype {
         name: name.to_owned(),
         description: description.map(str::to_owned),
         think: think.flatten(),
@@ -103,25 +105,25 @@ pub(super) fn archetype(
         series: flow.series,
         groups: flow.groups,
         counters: flow.counters,
-        rendezvous: flow.gatherings,
+        rendezvous: flow.rendezvous_count,
         vars: set,
         status,
         data: draws,
         variables: names,
     };
-    Some((made, marks))
+    Some((compiled, spans))
 }
 
 /// Reports columns that sections or variables read but no feed has.
 fn read_columns(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     names: &[String],
     draws: &[DataDraw],
     (sections, vars): (&[&Node], Option<&Node>),
 ) {
     let nodes: Vec<&Node> = sections.iter().copied().chain(vars).collect();
     let is_set = |name: &str| sections.iter().any(|node| sets(node, name));
-    columns::check(review, names, draws, &nodes, is_set);
+    columns::check(diagnostics, names, draws, &nodes, is_set);
 }
 
 /// Returns the places of the feeds.
@@ -133,32 +135,34 @@ fn data_places(node: Option<&Node>) -> Vec<SourceSpan> {
 }
 
 /// Reads either `flow` or `states`.
-fn way<'n>(review: &mut Diagnostics, fields: &mut Fields<'n>) -> Option<FlowForm<'n>> {
+fn form<'n>(diagnostics: &mut Diagnostics, fields: &mut Fields<'n>) -> Option<FlowForm<'n>> {
     if let Some((_, states)) = fields.entry("states") {
         let start = fields.take("start");
         if let Some((key, _)) = fields.entry("flow") {
-            review.mistake(key.span, "an archetype has either `states` or a `flow`");
+            diagnostics.mistake(key.span, "an archetype has either `states` or a `flow`");
         }
         return Some(FlowForm::States(states, start));
     }
-    let node = fields.need("flow", STEPS)?;
-    let items = fields::list(review, node, STEPS)?;
+    let node = fields.require("flow", STEPS)?;
+    let items = fields::list(diagnostics, node, STEPS)?;
     if items.is_empty() {
-        return wrong(review, node, STEPS);
+        return report_wrong(diagnostics, node, STEPS);
     }
     Some(FlowForm::Steps(node))
 }
 
-fn session(review: &mut Diagnostics, node: &Node) -> Option<Session> {
+fn session(diagnostics: &mut Diagnostics, node: &Node) -> Option<Session> {
     let expected = "`{ iterations: 10 }` or `{ duration: 5m }`";
-    let mut fields = Fields::like(review, node, "a session", expected)?;
-    let iterations = fields.take("iterations").map(|node| fields::count(review, node, 1, 1 << 32));
-    let duration = fields.take("duration").map(|node| law::distribution(review, node));
-    fields.finish(review);
+    let mut fields = Fields::read_as(diagnostics, node, "a session", expected)?;
+    let iterations =
+        fields.take("iterations").map(|node| fields::count(diagnostics, node, 1, 1 << 32));
+    let duration =
+        fields.take("duration").map(|node| distribution::distribution(diagnostics, node));
+    fields.finish(diagnostics);
     match (iterations, duration) {
         (Some(count), None) => count.map(Session::Iterations),
-        (None, Some(law)) => law.map(Session::Duration),
-        _ => wrong(review, node, expected),
+        (None, Some(duration)) => duration.map(Session::Duration),
+        _ => report_wrong(diagnostics, node, expected),
     }
 }
 
@@ -176,21 +180,21 @@ pub(super) const BODIES: [&str; 7] =
 struct VariableNames {
     known: Vec<String>,
     /// The first assignment of each of its own variables.
-    places: Vec<(String, SourceSpan)>,
+    first_set: Vec<(String, SourceSpan)>,
     full: bool,
 }
 
 impl VariableNames {
     /// Collects all variables that a capture or `set` below `node` assigns.
-    fn collect(&mut self, review: &mut Diagnostics, node: &Node) {
+    fn collect(&mut self, diagnostics: &mut Diagnostics, node: &Node) {
         match &node.kind {
-            NodeKind::List(items) => items.iter().for_each(|item| self.collect(review, item)),
+            NodeKind::List(items) => items.iter().for_each(|item| self.collect(diagnostics, item)),
             NodeKind::Map(entries) => {
                 for (key, value) in entries {
                     match key.name.as_str() {
-                        "capture" | "set" => self.keys(review, value),
+                        "capture" | "set" => self.keys(diagnostics, value),
                         name if BODIES.contains(&name) => {}
-                        _ => self.collect(review, value),
+                        _ => self.collect(diagnostics, value),
                     }
                 }
             }
@@ -199,19 +203,19 @@ impl VariableNames {
     }
 
     /// Collects the keys of a map as variables.
-    fn keys(&mut self, review: &mut Diagnostics, node: &Node) {
+    fn keys(&mut self, diagnostics: &mut Diagnostics, node: &Node) {
         let NodeKind::Map(entries) = &node.kind else { return };
         for (key, _) in entries {
             if !is_variable(&key.name) {
-                bad_variable(review, key);
+                bad_variable(diagnostics, key);
             } else if !self.known.contains(&key.name) && !self.full {
                 if self.known.len() >= MAX_VARIABLES {
                     let message = format!("more than {MAX_VARIABLES} variables in one archetype");
-                    review.mistake(key.span, message);
+                    diagnostics.mistake(key.span, message);
                     self.full = true;
                 }
                 self.known.push(key.name.clone());
-                self.places.push((key.name.clone(), key.span));
+                self.first_set.push((key.name.clone(), key.span));
             }
         }
     }
@@ -263,15 +267,15 @@ fn is_variable(name: &str) -> bool {
     starts && chars.all(|c| c.is_ascii_alphanumeric() || c == '_') && !RESERVED.contains(&name)
 }
 
-fn bad_variable(review: &mut Diagnostics, key: &NodeKey) {
+fn bad_variable(diagnostics: &mut Diagnostics, key: &NodeKey) {
     let name = &key.name;
     if RESERVED.contains(&name.as_str()) {
-        review
+        diagnostics
             .mistake(key.span, format!("`{name}` is a word of the template language"))
             .help(format!("choose another name, such as `my_{name}`"));
     } else {
-        review
-            .mistake(key.span, format!("`{}` cannot be a variable", fields::short(name)))
+        diagnostics
+            .mistake(key.span, format!("`{}` cannot be a variable", fields::truncate(name)))
             .expected("letters, digits and `_`, beginning with a letter");
     }
 }

@@ -23,9 +23,9 @@ const KINDS: [&str; 5] = ["json", "form", "body", "file", "multipart"];
 
 /// Compiles the body of a step, and adds its content type to `headers`.
 pub(super) fn body(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
-    setting: &FlowContext<'_>,
+    flow_context: &FlowContext<'_>,
     headers: &mut Headers,
 ) -> Option<RequestBody> {
     let entries = KINDS.map(|kind| fields.entry(kind).map(|(key, node)| (kind, key, node)));
@@ -34,37 +34,37 @@ pub(super) fn body(
         [] => return Some(RequestBody::None),
         [(kind, _, node)] => (*kind, *node),
         [(first, ..), (_, second, _), ..] => {
-            review
+            diagnostics
                 .mistake(second.span, format!("a second body in the step that has `{first}`"))
                 .expected(format!("one of {}", fields::list_names(&KINDS)));
             return None;
         }
     };
-    let names = setting.names;
+    let names = flow_context.names;
     let (body, content_type) = match kind {
         "json" => {
-            let json = texts::json(review, node, names)?;
-            (of_template(json), Some("application/json".to_owned()))
+            let json = texts::json(diagnostics, node, names)?;
+            (from_template(json), Some("application/json".to_owned()))
         }
         "form" => {
-            let form = texts::form(review, node, names)?;
-            (of_template(form), Some("application/x-www-form-urlencoded".to_owned()))
+            let form = texts::form(diagnostics, node, names)?;
+            (from_template(form), Some("application/x-www-form-urlencoded".to_owned()))
         }
-        "file" => (RequestBody::Bytes(file(review, node)?.1), None),
+        "file" => (RequestBody::Bytes(file(diagnostics, node)?.1), None),
         "multipart" => {
-            let (template, boundary) = multipart(review, node, setting)?;
-            (of_template(template), Some(format!("multipart/form-data; boundary={boundary}")))
+            let (template, boundary) = multipart(diagnostics, node, flow_context)?;
+            (from_template(template), Some(format!("multipart/form-data; boundary={boundary}")))
         }
         _ => {
             let text = "the text of the body";
-            (of_template(texts::template(review, node, Encoding::Plain, names, text)?), None)
+            (from_template(texts::template(diagnostics, node, Encoding::Plain, names, text)?), None)
         }
     };
     let named = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     if named && kind == "multipart" {
         // The boundary is generated here, so a given content type could not match the body.
         let headers = fields.entry("headers").map_or(node.span, |(key, _)| key.span);
-        review
+        diagnostics
             .mistake(headers, "a `content-type` beside `multipart`: its boundary is made here")
             .help("leave `content-type` out: `multipart` brings its own");
     }
@@ -74,7 +74,7 @@ pub(super) fn body(
     Some(body)
 }
 
-fn of_template(template: Template) -> RequestBody {
+fn from_template(template: Template) -> RequestBody {
     match template.as_static() {
         Some(bytes) => RequestBody::Bytes(bytes.to_vec()),
         None => RequestBody::Template(template),
@@ -82,12 +82,12 @@ fn of_template(template: Template) -> RequestBody {
 }
 
 /// Reads a file; returns its name and content.
-fn file(review: &mut Diagnostics, node: &Node) -> Option<(String, Vec<u8>)> {
-    let path = fields::file(review, node)?;
+fn file(diagnostics: &mut Diagnostics, node: &Node) -> Option<(String, Vec<u8>)> {
+    let path = fields::file(diagnostics, node)?;
     let shown = path.display();
     let size = path.metadata().map(|metadata| metadata.len());
     if size.is_ok_and(|size| size > MAX_FILE) {
-        review
+        diagnostics
             .mistake(node.span, format!("{shown} is too large for a body"))
             .expected("a file of at most 64 MiB: each core's shard holds it in memory");
         return None;
@@ -98,7 +98,7 @@ fn file(review: &mut Diagnostics, node: &Node) -> Option<(String, Vec<u8>)> {
             Some((name.to_string_lossy().into_owned(), bytes))
         }
         Err(error) => {
-            review.mistake(node.span, format!("{shown} cannot be read: {error}"));
+            diagnostics.mistake(node.span, format!("{shown} cannot be read: {error}"));
             None
         }
     }
@@ -106,22 +106,22 @@ fn file(review: &mut Diagnostics, node: &Node) -> Option<(String, Vec<u8>)> {
 
 /// Compiles a multipart form (RFC 7578); returns it with its boundary.
 fn multipart(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
-    setting: &FlowContext<'_>,
+    flow_context: &FlowContext<'_>,
 ) -> Option<(Template, String)> {
     let expected = "a map of parts, such as `{ doc: { file: a.pdf }, note: hello }`";
-    let entries = fields::entries(review, node, expected)?;
-    let before = review.count();
+    let entries = fields::entries(diagnostics, node, expected)?;
+    let before = diagnostics.count();
     let mut parts = Vec::new();
     for (key, node) in entries {
-        parts.extend(part(review, key, node, setting));
+        parts.extend(part(diagnostics, key, node, flow_context));
     }
-    if review.count() > before {
+    if diagnostics.count() > before {
         return None;
     }
     let boundary = boundary(&parts);
-    let mut builder = Builder::new(setting.names);
+    let mut builder = Builder::new(flow_context.names);
     for part in &parts {
         builder.literal(format!("--{boundary}\r\n{}\r\n\r\n", part.head).as_bytes());
         match &part.content {
@@ -146,36 +146,36 @@ enum Content {
 }
 
 fn part(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     key: &NodeKey,
     node: &Node,
-    setting: &FlowContext<'_>,
+    flow_context: &FlowContext<'_>,
 ) -> Option<MultipartPart> {
     let name = quoted(&key.name);
-    let text = |review: &mut Diagnostics, node: &Node| {
+    let text = |diagnostics: &mut Diagnostics, node: &Node| {
         let expected = "the text of this part, or `{ file: NAME }`";
-        texts::template(review, node, Encoding::Plain, setting.names, expected)?;
+        texts::template(diagnostics, node, Encoding::Plain, flow_context.names, expected)?;
         fields::scalar(node).map(|text| Content::Text(text.to_owned()))
     };
     if !matches!(node.kind, NodeKind::Map(_)) {
         let head = format!("Content-Disposition: form-data; name=\"{name}\"");
-        return text(review, node).map(|content| MultipartPart { head, content });
+        return text(diagnostics, node).map(|content| MultipartPart { head, content });
     }
-    let mut fields = Fields::of(review, node, "a part")?;
+    let mut fields = Fields::read(diagnostics, node, "a part")?;
     let named = fields
         .take("filename")
-        .and_then(|node| fields::fixed(review, node, "the name the file is sent under"));
+        .and_then(|node| fields::plain_text(diagnostics, node, "the name the file is sent under"));
     let kind = fields
         .take("type")
-        .and_then(|node| fields::fixed(review, node, "a content type such as image/png"));
-    let file = fields.take("file").map(|node| self::file(review, node));
-    let value = fields.take("value").map(|node| text(review, node));
-    fields.finish(review);
+        .and_then(|node| fields::plain_text(diagnostics, node, "a content type such as image/png"));
+    let file = fields.take("file").map(|node| self::file(diagnostics, node));
+    let value = fields.take("value").map(|node| text(diagnostics, node));
+    fields.finish(diagnostics);
     let (content, default_name) = match (file, value) {
         (Some(file), None) => file.map(|(name, bytes)| (Content::Bytes(bytes), Some(name)))?,
         (None, Some(value)) => (value?, None),
         _ => {
-            review
+            diagnostics
                 .mistake(node.span, "a part has its content from one place")
                 .expected("either `file: NAME` or `value: TEXT`");
             return None;
@@ -200,7 +200,7 @@ fn quoted(name: &str) -> String {
 
 /// Returns a boundary that occurs in none of the parts; the same parts give the same boundary.
 fn boundary(parts: &[MultipartPart]) -> String {
-    let holds = |boundary: &str| {
+    let is_used = |boundary: &str| {
         parts.iter().any(|part| {
             let bytes = match &part.content {
                 Content::Bytes(bytes) => bytes.as_slice(),
@@ -212,7 +212,7 @@ fn boundary(parts: &[MultipartPart]) -> String {
     let mut number = 0u64;
     loop {
         let boundary = format!("manada-part-{:016x}", number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
-        if !holds(&boundary) {
+        if !is_used(&boundary) {
             return boundary;
         }
         number += 1;

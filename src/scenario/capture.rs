@@ -6,7 +6,7 @@
 use regex::bytes::{Regex, RegexBuilder};
 
 use super::diagnostics::Diagnostics;
-use super::fields::{self, Fields, wrong};
+use super::fields::{self, Fields, report_wrong};
 use super::node::{Node, NodeKey, NodeKind};
 #[cfg(feature = "css")]
 use crate::extract::CssSelector;
@@ -26,44 +26,52 @@ const MAX_PATH: usize = 500;
 const MAX_NESTED: usize = 4;
 
 /// Compiles the captures of a step; `names` are the variables of its archetype by slot.
-pub(super) fn captures(review: &mut Diagnostics, node: &Node, names: &[String]) -> Vec<Capture> {
+pub(super) fn captures(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    names: &[String],
+) -> Vec<Capture> {
     let expected = "a map of variables, such as `{ token: { json: \"$.token\" } }`";
-    let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
-    entries.iter().filter_map(|(key, node)| capture(review, key, node, names)).collect()
+    let Some(entries) = fields::entries(diagnostics, node, expected) else { return Vec::new() };
+    entries.iter().filter_map(|(key, node)| capture(diagnostics, key, node, names)).collect()
 }
 
 fn capture(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     key: &NodeKey,
     node: &Node,
     names: &[String],
 ) -> Option<Capture> {
-    let mut fields =
-        Fields::like(review, node, "a capture", "`{ json: \"$.id\" }` or `{ header: location }`")?;
-    let json = fields.take("json").map(|node| path(review, node).map(CaptureSource::Json));
-    let regex = fields.take("regex").map(|node| regex(review, node));
+    let mut fields = Fields::read_as(
+        diagnostics,
+        node,
+        "a capture",
+        "`{ json: \"$.id\" }` or `{ header: location }`",
+    )?;
+    let json = fields.take("json").map(|node| path(diagnostics, node).map(CaptureSource::Json));
+    let regex = fields.take("regex").map(|node| regex(diagnostics, node));
     let group = fields.entry("group");
     let header = fields.take("header").map(|node| {
-        let name = fields::fixed(review, node, "the name of a header")?;
+        let name = fields::plain_text(diagnostics, node, "the name of a header")?;
         Some(CaptureSource::Header(name.to_owned()))
     });
     let cookie = fields.take("cookie").map(|node| {
-        let name = fields::fixed(review, node, "the name of a cookie")?;
+        let name = fields::plain_text(diagnostics, node, "the name of a cookie")?;
         Some(CaptureSource::Cookie(name.to_owned()))
     });
     let (selector, attribute) = (fields.take("css"), fields.take("attribute"));
-    let css = selector.map(|node| css(review, node, attribute));
-    let pick = fields.take("pick").map(|node| pick(review, node));
-    let before = review.count();
-    fields.finish(review);
+    let css = selector.map(|node| css(diagnostics, node, attribute));
+    let pick = fields.take("pick").map(|node| pick(diagnostics, node));
+    let before = diagnostics.count();
+    fields.finish(diagnostics);
     if let (Some((key, _)), None) = (group, &regex) {
-        review.mistake(key.span, "a `group` belongs to a `regex`");
+        diagnostics.mistake(key.span, "a `group` belongs to a `regex`");
     }
-    let regex = regex.map(|regex| group_of(review, regex?, group.map(|(_, node)| node)));
+    let regex = regex.map(|regex| group_of(diagnostics, regex?, group.map(|(_, node)| node)));
     let sources: Vec<Option<CaptureSource>> =
         [json, regex, header, cookie, css].into_iter().flatten().collect();
-    if sources.len() != 1 && review.count() == before {
-        review.mistake(node.span, "a capture looks in one place").expected(
+    if sources.len() != 1 && diagnostics.count() == before {
+        diagnostics.mistake(node.span, "a capture looks in one place").expected(
             "one of `json: \"$.path\"`, `regex: \"id=(\\d+)\"`, `header: name`, `cookie: name` \
              or `css: \"form input\"`",
         );
@@ -77,7 +85,11 @@ fn capture(
 }
 
 /// Selects the captured group: the given one, else the first, else the whole match.
-fn group_of(review: &mut Diagnostics, regex: Regex, group: Option<&Node>) -> Option<CaptureSource> {
+fn group_of(
+    diagnostics: &mut Diagnostics,
+    regex: Regex,
+    group: Option<&Node>,
+) -> Option<CaptureSource> {
     let groups = regex.captures_len() as u64 - 1;
     let Some(node) = group else {
         return Some(CaptureSource::Regex(regex, groups.min(1) as usize));
@@ -86,7 +98,8 @@ fn group_of(review: &mut Diagnostics, regex: Regex, group: Option<&Node>) -> Opt
         let names: Vec<&str> = regex.capture_names().flatten().collect();
         let index = regex.capture_names().position(|known| known == Some(name.as_str()));
         if index.is_none() {
-            let mistake = review.mistake(node.span, format!("the regex has no group `{name}`"));
+            let mistake =
+                diagnostics.mistake(node.span, format!("the regex has no group `{name}`"));
             mistake.expected(match names.as_slice() {
                 [] => "a number: its groups have no names".to_owned(),
                 names => format!("one of {}", fields::list_names(names)),
@@ -94,13 +107,13 @@ fn group_of(review: &mut Diagnostics, regex: Regex, group: Option<&Node>) -> Opt
         }
         return index.map(|index| CaptureSource::Regex(regex, index));
     }
-    let index = fields::count(review, node, 0, groups)?;
+    let index = fields::count(diagnostics, node, 0, groups)?;
     Some(CaptureSource::Regex(regex, index as usize))
 }
 
 /// Compiles a regular expression over bytes, with linear run time.
-pub(super) fn regex(review: &mut Diagnostics, node: &Node) -> Option<Regex> {
-    let text = fields::fixed(review, node, "a regular expression such as \"id=(\\d+)\"")?;
+pub(super) fn regex(diagnostics: &mut Diagnostics, node: &Node) -> Option<Regex> {
+    let text = fields::plain_text(diagnostics, node, "a regular expression such as \"id=(\\d+)\"")?;
     let built = RegexBuilder::new(text).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build();
     match built {
         Ok(regex) => Some(regex),
@@ -109,7 +122,7 @@ pub(super) fn regex(review: &mut Diagnostics, node: &Node) -> Option<Regex> {
             let problem = problem.to_string();
             let last = problem.lines().last().unwrap_or_default();
             let last = last.strip_prefix("error: ").unwrap_or(last);
-            review
+            diagnostics
                 .mistake(node.span, format!("this is no regular expression: {last}"))
                 .expected("the syntax of RE2, without look-around and back-references");
             None
@@ -118,50 +131,63 @@ pub(super) fn regex(review: &mut Diagnostics, node: &Node) -> Option<Regex> {
 }
 
 #[cfg(feature = "css")]
-fn css(review: &mut Diagnostics, node: &Node, attribute: Option<&Node>) -> Option<CaptureSource> {
-    let text = fields::fixed(review, node, "a CSS selector such as \"input[name=csrf]\"")?;
+fn css(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    attribute: Option<&Node>,
+) -> Option<CaptureSource> {
+    let text =
+        fields::plain_text(diagnostics, node, "a CSS selector such as \"input[name=csrf]\"")?;
     let attribute = match attribute {
-        Some(node) => Some(fields::fixed(review, node, "the name of an attribute")?.to_owned()),
+        Some(node) => {
+            Some(fields::plain_text(diagnostics, node, "the name of an attribute")?.to_owned())
+        }
         None => None,
     };
     if text.len() > MAX_SELECTOR {
         let message = format!("a selector of more than {MAX_SELECTOR} bytes");
-        review.mistake(node.span, message).expected("one such as \"form input[name=csrf]\"");
+        diagnostics.mistake(node.span, message).expected("one such as \"form input[name=csrf]\"");
         return None;
     }
     match CssSelector::parse(text) {
         Some(selector) => Some(CaptureSource::Css(selector, attribute)),
         None => {
-            let message = format!("`{}` is no CSS selector", fields::short(text));
-            review.mistake(node.span, message).expected("one such as \"form input[name=csrf]\"");
+            let message = format!("`{}` is no CSS selector", fields::truncate(text));
+            diagnostics
+                .mistake(node.span, message)
+                .expected("one such as \"form input[name=csrf]\"");
             None
         }
     }
 }
 
 #[cfg(not(feature = "css"))]
-fn css(review: &mut Diagnostics, node: &Node, _attribute: Option<&Node>) -> Option<CaptureSource> {
-    review
+fn css(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    _attribute: Option<&Node>,
+) -> Option<CaptureSource> {
+    diagnostics
         .mistake(node.span, "this program was built without CSS selectors")
         .help("build it with `--features css`, or use `regex`");
     None
 }
 
-fn pick(review: &mut Diagnostics, node: &Node) -> Option<MatchPick> {
+fn pick(diagnostics: &mut Diagnostics, node: &Node) -> Option<MatchPick> {
     match fields::scalar(node) {
         Some("first") => Some(MatchPick::First),
         Some("last") => Some(MatchPick::Last),
         Some("random") => Some(MatchPick::Random),
         Some("all") => Some(MatchPick::All),
-        _ => wrong(review, node, "one of `first`, `last`, `random`, `all`"),
+        _ => report_wrong(diagnostics, node, "one of `first`, `last`, `random`, `all`"),
     }
 }
 
-fn path(review: &mut Diagnostics, node: &Node) -> Option<BoundedPath> {
-    let text = fields::fixed(review, node, "a JSONPath such as \"$.items[0].id\"")?;
+fn path(diagnostics: &mut Diagnostics, node: &Node) -> Option<BoundedPath> {
+    let text = fields::plain_text(diagnostics, node, "a JSONPath such as \"$.items[0].id\"")?;
     parse_path(text)
         .map_err(|problem| {
-            review
+            diagnostics
                 .mistake(node.span, format!("this is no JSONPath: {problem}"))
                 .expected("a path such as \"$.items[0].id\" or \"$..id\" (RFC 9535)");
         })
@@ -183,7 +209,7 @@ pub(super) fn parse_path(text: &str) -> Result<BoundedPath, String> {
     text.parse::<BoundedPath>().map_err(|error| match error.message() {
         "parser error" => {
             let rest = text.get(error.position()..).unwrap_or_default();
-            format!("it cannot be read from `{}` on", fields::short(rest))
+            format!("it cannot be read from `{}` on", fields::truncate(rest))
         }
         message => message.to_owned(),
     })

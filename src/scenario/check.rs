@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::capture::{parse_path, regex};
 use super::diagnostics::Diagnostics;
-use super::fields::{self, Fields, wrong};
+use super::fields::{self, Fields, report_wrong};
 use super::node::{Node, NodeKey, NodeKind};
 use crate::extract::{Check, CheckCondition, CheckedTime, TextCondition};
 use crate::template::exact_json as exact;
@@ -17,29 +17,29 @@ use crate::units;
 use crate::verdict::Comparison;
 
 /// Compiles the conditions of a step's `check` or `expect`.
-pub(super) fn checks(review: &mut Diagnostics, node: &Node) -> Vec<Check> {
-    let Some(mut fields) = Fields::of(review, node, "a check") else { return Vec::new() };
+pub(super) fn checks(diagnostics: &mut Diagnostics, node: &Node) -> Vec<Check> {
+    let Some(mut fields) = Fields::read(diagnostics, node, "a check") else { return Vec::new() };
     let mut checks = Vec::new();
-    checks.extend(fields.take("status").and_then(|node| status(review, node)));
+    checks.extend(fields.take("status").and_then(|node| status(diagnostics, node)));
     if let Some(node) = fields.take("header") {
-        headers(review, node, &mut checks);
+        headers(diagnostics, node, &mut checks);
     }
     if let Some(node) = fields.take("body") {
-        body(review, node, &mut checks);
+        body(diagnostics, node, &mut checks);
     }
     if let Some(node) = fields.take("json") {
-        json(review, node, &mut checks);
+        json(diagnostics, node, &mut checks);
     }
-    checks.extend(fields.take("size").and_then(|node| size(review, node)));
+    checks.extend(fields.take("size").and_then(|node| size(diagnostics, node)));
     for (key, timing) in [("service", CheckedTime::Service), ("first_byte", CheckedTime::FirstByte)]
     {
-        checks.extend(fields.take(key).and_then(|node| time(review, node, key, timing)));
+        checks.extend(fields.take(key).and_then(|node| time(diagnostics, node, key, timing)));
     }
-    fields.finish(review);
+    fields.finish(diagnostics);
     checks
 }
 
-fn status(review: &mut Diagnostics, node: &Node) -> Option<Check> {
+fn status(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
     let one = std::slice::from_ref(node);
     let items = match &node.kind {
         NodeKind::List(items) if !items.is_empty() => items,
@@ -54,7 +54,7 @@ fn status(review: &mut Diagnostics, node: &Node) -> Option<Check> {
                 shown.push(format!("{class}xx"));
             }
             _ => {
-                let status = fields::count(review, item, 100, 999);
+                let status = fields::count(diagnostics, item, 100, 999);
                 wanted.push(u16::try_from(status?).ok()?);
                 shown.push(status?.to_string());
             }
@@ -64,54 +64,56 @@ fn status(review: &mut Diagnostics, node: &Node) -> Option<Check> {
     Some(Check { name, what: CheckCondition::Status(wanted) })
 }
 
-fn headers(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
+fn headers(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     let expected = "a map such as `{ content-type: { contains: json } }`";
-    let Some(entries) = fields::entries(review, node, expected) else { return };
+    let Some(entries) = fields::entries(diagnostics, node, expected) else { return };
     for (key, node) in entries {
-        header(review, key, node, checks);
+        header(diagnostics, key, node, checks);
     }
 }
 
-fn header(review: &mut Diagnostics, key: &NodeKey, node: &Node, checks: &mut Vec<Check>) {
+fn header(diagnostics: &mut Diagnostics, key: &NodeKey, node: &Node, checks: &mut Vec<Check>) {
     let name = &key.name;
     if !matches!(node.kind, NodeKind::Map(_)) {
-        if let Some(text) = fields::fixed(review, node, "a header's value") {
-            let label = format!("header {name} is \"{}\"", review.shown(name, text));
+        if let Some(text) = fields::plain_text(diagnostics, node, "a header's value") {
+            let label = format!("header {name} is \"{}\"", diagnostics.redact_value(name, text));
             let text = TextCondition::Equals(text.to_owned());
             checks.push(Check { name: label, what: CheckCondition::Header(name.clone(), text) });
         }
         return;
     }
-    let Some(mut fields) = Fields::of(review, node, "a header's check") else { return };
-    for (label, text) in texts(review, &mut fields, (name, "a header's value")) {
+    let Some(mut fields) = Fields::read(diagnostics, node, "a header's check") else { return };
+    for (label, text) in texts(diagnostics, &mut fields, (name, "a header's value")) {
         let label = format!("header {name} {label}");
         checks.push(Check { name: label, what: CheckCondition::Header(name.clone(), text) });
     }
-    fields.finish(review);
+    fields.finish(diagnostics);
 }
 
-fn body(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
+fn body(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     let expected =
         "`{ contains: \"text\" }`, `{ matches: \"id=\\d+\" }` or `{ json: { \"$.ok\": true } }`";
-    let Some(mut fields) = Fields::like(review, node, "a body's check", expected) else { return };
+    let Some(mut fields) = Fields::read_as(diagnostics, node, "a body's check", expected) else {
+        return;
+    };
     let before = checks.len();
-    for (label, text) in texts(review, &mut fields, ("", "the body")) {
+    for (label, text) in texts(diagnostics, &mut fields, ("", "the body")) {
         checks.push(Check { name: format!("body {label}"), what: CheckCondition::Body(text) });
     }
     if let Some(node) = fields.take("json") {
-        json(review, node, checks);
+        json(diagnostics, node, checks);
     }
-    let mistakes = review.count();
-    fields.finish(review);
-    if checks.len() == before && review.count() == mistakes {
-        review.mistake(node.span, "this check asks for nothing").expected(expected);
+    let mistakes = diagnostics.count();
+    fields.finish(diagnostics);
+    if checks.len() == before && diagnostics.count() == mistakes {
+        diagnostics.mistake(node.span, "this check asks for nothing").expected(expected);
     }
 }
 
 /// Reads conditions on a text, each with its part of the check's name; `key` is the key of the
 /// text, for redaction.
 fn texts(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
     (key, what): (&str, &str),
 ) -> Vec<(String, TextCondition)> {
@@ -124,30 +126,33 @@ fn texts(
     let mut found = Vec::new();
     for (key, verb, make) in kinds {
         if let Some(node) = fields.take(key)
-            && let Some(text) = fields::fixed(review, node, what)
+            && let Some(text) = fields::plain_text(diagnostics, node, what)
         {
-            found.push((format!("{verb} \"{}\"", review.shown(key, text)), make(text.to_owned())));
+            found.push((
+                format!("{verb} \"{}\"", diagnostics.redact_value(key, text)),
+                make(text.to_owned()),
+            ));
         }
     }
     if let Some(node) = fields.take("matches")
-        && let Some(regex) = regex(review, node)
+        && let Some(regex) = regex(diagnostics, node)
     {
         found.push((
-            format!("matches /{}/", review.shown(key, regex.as_str())),
+            format!("matches /{}/", diagnostics.redact_value(key, regex.as_str())),
             TextCondition::Matches(regex),
         ));
     }
     found
 }
 
-fn json(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
+fn json(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
     let expected = "a map of paths and values, such as `{ \"$.ok\": true }`";
-    let Some(entries) = fields::entries(review, node, expected) else { return };
+    let Some(entries) = fields::entries(diagnostics, node, expected) else { return };
     for (key, node) in entries {
         let path = match parse_path(&key.name) {
             Ok(path) => path,
             Err(problem) => {
-                review
+                diagnostics
                     .mistake(key.span, format!("this is no JSONPath: {problem}"))
                     .expected("a path such as \"$.items[0].id\" (RFC 9535)");
                 continue;
@@ -156,7 +161,7 @@ fn json(review: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
         let wanted = to_json(node);
         let says_nothing = wanted.is_boolean() || wanted.is_null();
         let of = if says_nothing { "" } else { key.name.as_str() };
-        let shown = review.shown(of, &exact::show(&wanted));
+        let shown = diagnostics.redact_value(of, &exact::show(&wanted));
         let name = format!("json {} is {shown}", key.name);
         checks.push(Check { name, what: CheckCondition::Json(path, wanted) });
     }
@@ -178,20 +183,25 @@ pub(super) fn to_json(node: &Node) -> Json {
     }
 }
 
-fn size(review: &mut Diagnostics, node: &Node) -> Option<Check> {
+fn size(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
     let expected = "a bound such as \"< 10KiB\"";
-    let text = fields::fixed(review, node, expected)?;
+    let text = fields::plain_text(diagnostics, node, expected)?;
     let Some((op, limit)) = bound(text, |text| units::parse_size(text).ok()) else {
-        return wrong(review, node, expected);
+        return report_wrong(diagnostics, node, expected);
     };
     Some(Check { name: format!("size {text}"), what: CheckCondition::Size(op, limit) })
 }
 
-fn time(review: &mut Diagnostics, node: &Node, key: &str, timing: CheckedTime) -> Option<Check> {
+fn time(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    key: &str,
+    timing: CheckedTime,
+) -> Option<Check> {
     let expected = "a bound such as \"< 1s\"";
-    let text = fields::fixed(review, node, expected)?;
+    let text = fields::plain_text(diagnostics, node, expected)?;
     let Some((op, limit)) = bound(text, |text| units::parse_duration(text).ok()) else {
-        return wrong(review, node, expected);
+        return report_wrong(diagnostics, node, expected);
     };
     let limit: Duration = limit;
     Some(Check { name: format!("{key} {text}"), what: CheckCondition::Time(timing, op, limit) })

@@ -11,7 +11,7 @@ use crate::plan::flow::DataDraw;
 use crate::template::{Encoding, Template};
 
 /// Maximum columns named in a message.
-const SHOWN: usize = 12;
+const MAX_NAMED: usize = 12;
 
 /// A feed's variable with its columns.
 struct KnownColumns<'d> {
@@ -22,7 +22,7 @@ struct KnownColumns<'d> {
 /// Reports each column below `nodes` that its feed lacks. `names` are the variables; `is_set`
 /// tells whether a step assigns a variable as well.
 pub(super) fn check(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     names: &[String],
     draws: &[DataDraw],
     nodes: &[&Node],
@@ -34,25 +34,32 @@ pub(super) fn check(
         .filter_map(|draw| Some(KnownColumns { draw, columns: draw.feed.rows.columns()? }))
         .collect();
     if !known.is_empty() {
-        nodes.iter().for_each(|node| check_node(review, names, &known, node));
+        nodes.iter().for_each(|node| check_node(diagnostics, names, &known, node));
     }
 }
 
-fn check_node(review: &mut Diagnostics, names: &[String], known: &[KnownColumns<'_>], node: &Node) {
+fn check_node(
+    diagnostics: &mut Diagnostics,
+    names: &[String],
+    known: &[KnownColumns<'_>],
+    node: &Node,
+) {
     match &node.kind {
-        NodeKind::Text(text) if text.contains("{{") => check_text(review, names, known, node, text),
+        NodeKind::Text(text) if text.contains("{{") => {
+            check_text(diagnostics, names, known, node, text)
+        }
         NodeKind::List(items) => {
-            items.iter().for_each(|item| check_node(review, names, known, item))
+            items.iter().for_each(|item| check_node(diagnostics, names, known, item))
         }
         NodeKind::Map(entries) => {
-            entries.iter().for_each(|(_, value)| check_node(review, names, known, value));
+            entries.iter().for_each(|(_, value)| check_node(diagnostics, names, known, value));
         }
         _ => {}
     }
 }
 
 fn check_text(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     names: &[String],
     known: &[KnownColumns<'_>],
     node: &Node,
@@ -69,14 +76,14 @@ fn check_text(
     });
     for (feed, name) in missing {
         let variable = &feed.draw.feed.name;
-        let span = texts::place(review, node.span, text, &format!("{variable}.{name}"));
+        let span = texts::place(diagnostics, node.span, text, &format!("{variable}.{name}"));
         let shown: Vec<String> =
-            feed.columns.iter().take(SHOWN).map(|column| format!("`{column}`")).collect();
-        let more = if feed.columns.len() > SHOWN { ", …" } else { "" };
-        let mistake = review.mistake(span, format!("`{variable}` has no column `{name}`"));
+            feed.columns.iter().take(MAX_NAMED).map(|column| format!("`{column}`")).collect();
+        let more = if feed.columns.len() > MAX_NAMED { ", …" } else { "" };
+        let mistake = diagnostics.mistake(span, format!("`{variable}` has no column `{name}`"));
         mistake.expected(format!("one of {}{more}", shown.join(", ")));
-        if let Some(near) = nearest(&name, feed.columns.iter().map(String::as_str)) {
-            mistake.help(format!("did you mean `{variable}.{near}`?"));
+        if let Some(suggestion) = nearest(&name, feed.columns.iter().map(String::as_str)) {
+            mistake.help(format!("did you mean `{variable}.{suggestion}`?"));
         }
         if let [only] = feed.columns.as_slice()
             && only.contains([';', '\t', '|'])

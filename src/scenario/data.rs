@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::check;
 use super::diagnostics::Diagnostics;
-use super::fields::{self, Fields, wrong};
+use super::fields::{self, Fields, report_wrong};
 use super::node::{Node, NodeKey, NodeKind};
 use crate::plan::data::{AtEnd, Feed, Format, RowPick, Rows, RowsError};
 use crate::plan::flow::DataDraw;
@@ -17,36 +17,36 @@ use crate::template::exact_json::to_value;
 const EXPECTED: &str = "a map of feeds, such as `account: { csv: accounts.csv, pick: unique }`";
 
 /// Compiles the feeds of an archetype; `names` are its variables.
-pub(super) fn draws(review: &mut Diagnostics, node: &Node, names: &[String]) -> Vec<DataDraw> {
-    let Some(entries) = fields::entries(review, node, EXPECTED) else { return Vec::new() };
-    entries.iter().filter_map(|(key, node)| draw(review, key, node, names)).collect()
+pub(super) fn feeds(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Vec<DataDraw> {
+    let Some(entries) = fields::entries(diagnostics, node, EXPECTED) else { return Vec::new() };
+    entries.iter().filter_map(|(key, node)| draw(diagnostics, key, node, names)).collect()
 }
 
 fn draw(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     key: &NodeKey,
     node: &Node,
     names: &[String],
 ) -> Option<DataDraw> {
-    let mut fields = Fields::like(review, node, "a feed", "`{ csv: accounts.csv }`")?;
+    let mut fields = Fields::read_as(diagnostics, node, "a feed", "`{ csv: accounts.csv }`")?;
     let csv = fields.entry("csv");
     let json = fields.entry("json");
     let inline = fields.entry("inline");
-    let pick = fields.take("pick").map(|node| fields::word(review, node, &RowPick::NAMES));
+    let pick = fields.take("pick").map(|node| fields::one_of(diagnostics, node, &RowPick::NAMES));
     let per = fields
         .take("per")
-        .map(|node| fields::word(review, node, &[("user", false), ("iteration", true)]));
+        .map(|node| fields::one_of(diagnostics, node, &[("user", false), ("iteration", true)]));
     let at_end = fields.entry("at_end");
-    let ends = at_end.map(|(_, node)| fields::word(review, node, &AtEnd::NAMES));
-    let before = review.count();
-    fields.finish(review);
+    let ends = at_end.map(|(_, node)| fields::one_of(diagnostics, node, &AtEnd::NAMES));
+    let before = diagnostics.count();
+    fields.finish(diagnostics);
     let rows = match (csv, json, inline) {
-        (Some((_, node)), None, None) => file(review, node, Format::Csv),
-        (None, Some((_, node)), None) => file(review, node, Format::Json),
-        (None, None, Some((_, node))) => in_place(review, node, &key.name),
-        _ if review.count() > before => None,
+        (Some((_, node)), None, None) => file(diagnostics, node, Format::Csv),
+        (None, Some((_, node)), None) => file(diagnostics, node, Format::Json),
+        (None, None, Some((_, node))) => inline_rows(diagnostics, node, &key.name),
+        _ if diagnostics.count() > before => None,
         _ => {
-            review
+            diagnostics
                 .mistake(node.span, "a feed has its rows from one place")
                 .expected("one of `csv: FILE`, `json: FILE` or `inline: [ … ]`");
             None
@@ -57,7 +57,11 @@ fn draw(
         && !pick.runs_out()
     {
         let name = RowPick::NAMES.iter().find(|(_, known)| *known == pick).map_or("", |(n, _)| n);
-        review.warn(key.span, format!("`{name}` never comes to an end"), "`at_end` has no effect");
+        diagnostics.warn(
+            key.span,
+            format!("`{name}` never comes to an end"),
+            "`at_end` has no effect",
+        );
     }
     let (rows, source) = rows?;
     Some(DataDraw {
@@ -73,16 +77,16 @@ fn draw(
     })
 }
 
-fn file(review: &mut Diagnostics, node: &Node, format: Format) -> Option<(Rows, String)> {
-    let path = fields::file(review, node)?;
+fn file(diagnostics: &mut Diagnostics, node: &Node, format: Format) -> Option<(Rows, String)> {
+    let path = fields::file(diagnostics, node)?;
     match Rows::open(&path, format) {
         Ok(rows) => {
-            separated(review, node, format, &rows);
+            warn_about_separator(diagnostics, node, format, &rows);
             Some((rows, identity(&path)))
         }
         Err(problem) => {
             let message = format!("{}: {problem}", path.display());
-            let mistake = review.mistake(node.span, message);
+            let mistake = diagnostics.mistake(node.span, message);
             match (&problem, format) {
                 (RowsError::SameColumn(_), _) => {
                     mistake.expected("a name of its own for each column");
@@ -103,13 +107,13 @@ fn file(review: &mut Diagnostics, node: &Node, format: Format) -> Option<(Rows, 
 }
 
 /// Warns about a file with one column whose name contains another separator than the comma.
-fn separated(review: &mut Diagnostics, node: &Node, format: Format, rows: &Rows) {
+fn warn_about_separator(diagnostics: &mut Diagnostics, node: &Node, format: Format, rows: &Rows) {
     let columns = rows.columns().filter(|_| format == Format::Csv);
     if let Some([only]) = columns.as_deref()
         && only.contains([';', '\t', '|'])
     {
-        let message = format!("this file has one column, `{}`", fields::short(only));
-        review.warn(node.span, message, "columns are separated by commas (RFC 4180)");
+        let message = format!("this file has one column, `{}`", fields::truncate(only));
+        diagnostics.warn(node.span, message, "columns are separated by commas (RFC 4180)");
     }
 }
 
@@ -118,19 +122,19 @@ fn identity(path: &Path) -> String {
     path.canonicalize().unwrap_or_else(|_| path.to_owned()).display().to_string()
 }
 
-fn in_place(review: &mut Diagnostics, node: &Node, name: &str) -> Option<(Rows, String)> {
+fn inline_rows(diagnostics: &mut Diagnostics, node: &Node, name: &str) -> Option<(Rows, String)> {
     let expected = "a list of rows, such as `[ { name: Recife }, { name: Lisboa } ]`";
-    let items = fields::list(review, node, expected)?;
+    let items = fields::list(diagnostics, node, expected)?;
     let mut rows = Vec::new();
     for item in items {
         match item.kind {
             NodeKind::Map(_) => rows.push(to_value(&check::to_json(item))),
-            _ => wrong(review, item, "a row: a map such as `{ name: Recife }`")?,
+            _ => report_wrong(diagnostics, item, "a row: a map such as `{ name: Recife }`")?,
         }
     }
     match Rows::inline(rows) {
         // Inline rows are a source of their own, identified by their place.
         Ok(rows) => Some((rows, format!("{name} at {}:{}", node.span.source, node.span.start))),
-        Err(_) => wrong(review, node, expected),
+        Err(_) => report_wrong(diagnostics, node, expected),
     }
 }

@@ -84,7 +84,7 @@ pub(crate) struct Diagnostics {
     warnings: Vec<Warning>,
     more: usize,
     /// Receives reports beyond the maximum.
-    spill: Mistake,
+    overflow: Mistake,
 }
 
 impl Mistake {
@@ -107,7 +107,7 @@ impl Mistake {
         known: impl IntoIterator<Item = &'a str>,
     ) -> &mut Self {
         match nearest(word, known) {
-            Some(near) => self.help(format!("did you mean `{near}`?")),
+            Some(suggestion) => self.help(format!("did you mean `{suggestion}`?")),
             None => self,
         }
     }
@@ -160,7 +160,7 @@ impl Warning {
 
 impl Mistakes {
     /// Whether a mistake was made on the command line; its file is then the name of a flag.
-    pub fn has_wrong_words(&self) -> bool {
+    pub fn has_flag_mistake(&self) -> bool {
         self.list.iter().any(|mistake| mistake.file.starts_with("--"))
     }
 
@@ -205,15 +205,15 @@ impl Diagnostics {
     }
 
     /// Sets the names of secrets, also for mistakes reported before.
-    pub(crate) fn hide(&mut self, names: &SensitiveNames) {
+    pub(crate) fn set_sensitive_names(&mut self, names: &SensitiveNames) {
         self.names = names.clone();
     }
 
     /// Returns a value for a message: masked under a sensitive key, truncated otherwise.
-    pub(crate) fn shown(&self, key: &str, value: &str) -> String {
+    pub(crate) fn redact_value(&self, key: &str, value: &str) -> String {
         let redactor = Redactor::new(&self.names);
         let text = redactor.text(value);
-        if redactor.is_sensitive(key) { MASK.to_owned() } else { super::fields::short(&text) }
+        if redactor.is_sensitive(key) { MASK.to_owned() } else { super::fields::truncate(&text) }
     }
 
     /// Returns the opened files.
@@ -245,12 +245,12 @@ impl Diagnostics {
             // Without its line, because a hostile file may contain a million mistakes.
             return self.push(None, Mistake::default());
         }
-        let mistake = self.at(span, &message.into());
+        let mistake = self.locate(span, &message.into());
         self.push(Some(span), mistake)
     }
 
     /// Reports a mistake about a whole file or the command line.
-    pub(crate) fn general(
+    pub(crate) fn global_mistake(
         &mut self,
         file: impl Into<String>,
         message: impl Into<String>,
@@ -263,7 +263,7 @@ impl Diagnostics {
     /// Reports a warning.
     pub(crate) fn warn(&mut self, span: SourceSpan, message: impl Into<String>, help: &str) {
         if self.warnings.len() < MAX_MISTAKES {
-            let mut mistake = self.at(span, &message.into());
+            let mut mistake = self.locate(span, &message.into());
             mistake.help(help);
             self.warnings.push(Warning(mistake));
         }
@@ -273,7 +273,7 @@ impl Diagnostics {
     pub(crate) fn last(&mut self) -> &mut Mistake {
         match self.mistakes.last_mut() {
             Some((_, mistake)) if self.more == 0 => mistake,
-            _ => &mut self.spill,
+            _ => &mut self.overflow,
         }
     }
 
@@ -283,7 +283,7 @@ impl Diagnostics {
     }
 
     /// Returns all mistakes in file order; if there are none, `value` and the warnings.
-    pub(crate) fn close<T>(mut self, value: Option<T>) -> Result<(T, Vec<Warning>), Mistakes> {
+    pub(crate) fn finish<T>(mut self, value: Option<T>) -> Result<(T, Vec<Warning>), Mistakes> {
         self.redact();
         match value {
             Some(value) if self.count() == 0 => Ok((value, self.warnings)),
@@ -321,17 +321,18 @@ impl Diagnostics {
             let Some(line) = line.filter(|line| *line != place.snippet) else { continue };
             // The message may quote the marked part of the line.
             let marked = place.marked.clone();
-            let meant = place.snippet.get(marked.clone()).unwrap_or_default().to_owned();
+            let quoted = place.snippet.get(marked.clone()).unwrap_or_default().to_owned();
             let hidden = line.get(marked).unwrap_or_default().to_owned();
             place.snippet = line;
             let quotes = ['"', '\''];
-            let (meant, hidden) = (meant.trim_matches(quotes), hidden.trim_matches(quotes));
+            let (quoted, hidden) = (quoted.trim_matches(quotes), hidden.trim_matches(quotes));
             let hidden = if hidden.chars().all(|c| c == '*') { MASK } else { hidden };
-            if hidden != meant && !meant.is_empty() {
+            if hidden != quoted && !quoted.is_empty() {
                 let texts = mistake.help.iter_mut().chain(&mut mistake.expected);
                 for text in texts.chain([&mut mistake.message]) {
-                    *text =
-                        text.replace(meant, hidden).replace(&super::fields::short(meant), hidden);
+                    *text = text
+                        .replace(quoted, hidden)
+                        .replace(&super::fields::truncate(quoted), hidden);
                 }
             }
         }
@@ -340,23 +341,23 @@ impl Diagnostics {
     fn push(&mut self, span: Option<SourceSpan>, mistake: Mistake) -> &mut Mistake {
         if self.mistakes.len() == MAX_MISTAKES {
             self.more += 1;
-            self.spill = mistake;
-            return &mut self.spill;
+            self.overflow = mistake;
+            return &mut self.overflow;
         }
         self.mistakes.push((span, mistake));
         let last = self.mistakes.len() - 1;
         &mut self.mistakes[last].1
     }
 
-    fn at(&self, span: SourceSpan, message: &str) -> Mistake {
+    fn locate(&self, span: SourceSpan, message: &str) -> Mistake {
         let SourceFile { name, text } = &self.sources[span.source];
-        let start = floor(text, span.start);
+        let start = floor_char_boundary(text, span.start);
         let begin = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let line = text[begin..end].trim_end_matches('\r');
         // A place inside the trailing carriage returns is beyond the shown line.
         let marked_start = (start - begin).min(line.len());
-        let marked_end = (floor(text, span.end.max(start)) - begin).min(line.len());
+        let marked_end = (floor_char_boundary(text, span.end.max(start)) - begin).min(line.len());
         let shown = if line.len() > MAX_LINE { "" } else { line };
         let place = SourcePlace {
             line: text[..begin].matches('\n').count() + 1,
@@ -375,7 +376,7 @@ fn clean(text: &str) -> String {
 }
 
 /// Returns the last character boundary at or before `at`.
-fn floor(text: &str, at: usize) -> usize {
+fn floor_char_boundary(text: &str, at: usize) -> usize {
     let mut at = at.min(text.len());
     while !text.is_char_boundary(at) {
         at -= 1;

@@ -28,30 +28,34 @@ pub(crate) struct Fields<'n> {
     /// The kind of map, for messages: `a workload`.
     what: &'static str,
     entries: &'n [(NodeKey, Node)],
-    asked: Vec<&'static str>,
+    known_keys: Vec<&'static str>,
     /// Missing required fields, with what is expected.
     missing: Vec<(&'static str, String)>,
 }
 
 impl<'n> Fields<'n> {
     /// Reads `node` as a map of kind `what`.
-    pub(crate) fn of(review: &mut Diagnostics, node: &'n Node, what: &'static str) -> Option<Self> {
-        Self::like(review, node, what, &format!("{what}: a map of keys and values"))
+    pub(crate) fn read(
+        diagnostics: &mut Diagnostics,
+        node: &'n Node,
+        what: &'static str,
+    ) -> Option<Self> {
+        Self::read_as(diagnostics, node, what, &format!("{what}: a map of keys and values"))
     }
 
     /// Reads `node` as a map of kind `what`; `expected` describes it if it is not a map.
-    pub(crate) fn like(
-        review: &mut Diagnostics,
+    pub(crate) fn read_as(
+        diagnostics: &mut Diagnostics,
         node: &'n Node,
         what: &'static str,
         expected: &str,
     ) -> Option<Self> {
         match &node.kind {
             NodeKind::Map(entries) => {
-                let (asked, missing) = (Vec::new(), Vec::new());
-                Some(Self { span: node.span, what, entries, asked, missing })
+                let (known_keys, missing) = (Vec::new(), Vec::new());
+                Some(Self { span: node.span, what, entries, known_keys, missing })
             }
-            _ => wrong(review, node, expected),
+            _ => report_wrong(diagnostics, node, expected),
         }
     }
 
@@ -67,9 +71,9 @@ impl<'n> Fields<'n> {
 
     /// Returns the key and value of a field; `None` if it is missing.
     pub(crate) fn entry(&mut self, name: &'static str) -> Option<(&'n NodeKey, &'n Node)> {
-        self.asked.push(name);
+        self.known_keys.push(name);
         #[cfg(test)]
-        ASKED.with_borrow_mut(|asked| {
+        READ_KEYS.with_borrow_mut(|asked| {
             asked.entry(self.what.to_owned()).or_default().insert(name.to_owned());
         });
         let find = |name| self.entries.iter().find(|(key, _)| key.name == name);
@@ -78,7 +82,7 @@ impl<'n> Fields<'n> {
     }
 
     /// Returns the value of a required field; `finish` reports it if it is missing.
-    pub(crate) fn need(&mut self, name: &'static str, expected: &str) -> Option<&'n Node> {
+    pub(crate) fn require(&mut self, name: &'static str, expected: &str) -> Option<&'n Node> {
         let found = self.take(name);
         if found.is_none() {
             self.missing.push((name, expected.to_owned()));
@@ -87,14 +91,14 @@ impl<'n> Fields<'n> {
     }
 
     /// Reads a field into `slot`, unless it is missing or wrong.
-    pub(crate) fn set<T>(
+    pub(crate) fn read_into<T>(
         &mut self,
-        review: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
         name: &'static str,
         slot: &mut T,
         read: impl FnOnce(&mut Diagnostics, &Node) -> Option<T>,
     ) {
-        if let Some(value) = self.take(name).and_then(|node| read(review, node)) {
+        if let Some(value) = self.take(name).and_then(|node| read(diagnostics, node)) {
             *slot = value;
         }
     }
@@ -105,46 +109,52 @@ impl<'n> Fields<'n> {
     }
 
     /// Reports all unknown keys, and all missing fields that no misspelt key explains.
-    pub(crate) fn finish(self, review: &mut Diagnostics) {
-        let unknown = |key: &&NodeKey| !self.asked.contains(&key.name.as_str());
+    pub(crate) fn finish(self, diagnostics: &mut Diagnostics) {
+        let unknown = |key: &&NodeKey| !self.known_keys.contains(&key.name.as_str());
         for (name, expected) in &self.missing {
             let mut keys = self.entries.iter().map(|(key, _)| key).filter(unknown);
             if !keys.any(|key| nearest(&key.name, [*name]).is_some()) {
-                review
+                diagnostics
                     .mistake(self.span, format!("{} needs `{name}`", self.what))
                     .expected(format!("`{name}:` with {expected}"));
             }
         }
         for (key, _) in self.entries {
-            if self.asked.contains(&key.name.as_str()) {
+            if self.known_keys.contains(&key.name.as_str()) {
                 continue;
             }
             let renamed = RENAMED.iter().find(|(_, former)| key.name == *former);
-            if let Some((new, former)) = renamed.filter(|(new, _)| self.asked.contains(new)) {
-                self.report_former_name(review, key, new, former);
+            if let Some((new, former)) = renamed.filter(|(new, _)| self.known_keys.contains(new)) {
+                self.report_former_name(diagnostics, key, new, former);
                 continue;
             }
-            let message = format!("unknown key `{}` in {}", short(&key.name), self.what);
-            let mistake = review.mistake(key.span, message);
+            let message = format!("unknown key `{}` in {}", truncate(&key.name), self.what);
+            let mistake = diagnostics.mistake(key.span, message);
             match crate::foreign::key(&key.name) {
                 Some(native) => mistake.help(native),
-                None => mistake.did_you_mean(&key.name, self.asked.iter().copied()),
+                None => mistake.did_you_mean(&key.name, self.known_keys.iter().copied()),
             };
-            mistake.help(format!("{} may have {}", self.what, list_names(&self.asked)));
+            mistake.help(format!("{} may have {}", self.what, list_names(&self.known_keys)));
         }
     }
 }
 
 impl Fields<'_> {
     /// Reports a former name: a mistake if the new name exists too, else a warning.
-    fn report_former_name(&self, review: &mut Diagnostics, key: &NodeKey, new: &str, former: &str) {
+    fn report_former_name(
+        &self,
+        diagnostics: &mut Diagnostics,
+        key: &NodeKey,
+        new: &str,
+        former: &str,
+    ) {
         if self.has(new) {
-            review
+            diagnostics
                 .mistake(key.span, format!("`{former}` is the former name of `{new}`"))
                 .help(format!("`{new}` is there, too: delete `{former}`"));
         } else {
             let help = format!("write `{new}`; `{former}` is still read");
-            review.warn(key.span, format!("`{former}` is now called `{new}`"), &help);
+            diagnostics.warn(key.span, format!("`{former}` is now called `{new}`"), &help);
         }
     }
 }
@@ -155,13 +165,13 @@ type RequestedKeys = std::collections::BTreeMap<String, std::collections::BTreeS
 #[cfg(test)]
 thread_local! {
     /// All keys that were read, by kind of map; `schema` has to know them all.
-    static ASKED: std::cell::RefCell<RequestedKeys> = const { std::cell::RefCell::new(RequestedKeys::new()) };
+    static READ_KEYS: std::cell::RefCell<RequestedKeys> = const { std::cell::RefCell::new(RequestedKeys::new()) };
 }
 
 /// Returns the keys that this thread has read so far.
 #[cfg(test)]
-pub(crate) fn asked() -> RequestedKeys {
-    ASKED.with_borrow(Clone::clone)
+pub(crate) fn read_keys() -> RequestedKeys {
+    READ_KEYS.with_borrow(Clone::clone)
 }
 
 /// Formats `a`, `b` or `c`.
@@ -177,8 +187,8 @@ pub(crate) fn list_names(names: &[&str]) -> String {
 }
 
 /// Reports a value of the wrong kind.
-pub(crate) fn wrong<T>(
-    review: &mut Diagnostics,
+pub(crate) fn report_wrong<T>(
+    diagnostics: &mut Diagnostics,
     node: &Node,
     expected: impl Into<String>,
 ) -> Option<T> {
@@ -187,18 +197,18 @@ pub(crate) fn wrong<T>(
         NodeKind::Bool(value) => format!("`{value}` does not fit here"),
         NodeKind::Number(written, _) => format!("the number {written} does not fit here"),
         NodeKind::Text(text) if text.is_empty() => "an empty text does not fit here".to_owned(),
-        NodeKind::Text(text) => format!("`{}` does not fit here", short(text)),
+        NodeKind::Text(text) => format!("`{}` does not fit here", truncate(text)),
         NodeKind::List(items) if items.is_empty() => "an empty list does not fit here".to_owned(),
         NodeKind::Map(entries) if entries.is_empty() => "an empty map does not fit here".to_owned(),
         NodeKind::List(_) => "a list does not fit here".to_owned(),
         NodeKind::Map(_) => "a map does not fit here".to_owned(),
     };
-    review.mistake(node.span, message).expected(expected);
+    diagnostics.mistake(node.span, message).expected(expected);
     None
 }
 
 /// Truncates a text for a message.
-pub(crate) fn short(text: &str) -> String {
+pub(crate) fn truncate(text: &str) -> String {
     let mut cut: String = text.chars().take(60).collect();
     if cut.len() < text.len() {
         cut.push('…');
@@ -218,22 +228,22 @@ pub(crate) fn scalar(node: &Node) -> Option<&str> {
 
 /// Reads a text.
 pub(crate) fn text<'n>(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &'n Node,
     expected: &str,
 ) -> Option<&'n str> {
-    scalar(node).or_else(|| wrong(review, node, expected))
+    scalar(node).or_else(|| report_wrong(diagnostics, node, expected))
 }
 
 /// Reads a text without templates.
-pub(crate) fn fixed<'n>(
-    review: &mut Diagnostics,
+pub(crate) fn plain_text<'n>(
+    diagnostics: &mut Diagnostics,
     node: &'n Node,
     expected: &str,
 ) -> Option<&'n str> {
-    let text = text(review, node, expected)?;
+    let text = text(diagnostics, node, expected)?;
     if text.contains("{{") {
-        review
+        diagnostics
             .mistake(node.span, "no `{{ }}` may stand here")
             .expected(format!("{expected}, the same for every call"));
         return None;
@@ -242,22 +252,22 @@ pub(crate) fn fixed<'n>(
 }
 
 /// Reads `true` or `false`.
-pub(crate) fn truth(review: &mut Diagnostics, node: &Node) -> Option<bool> {
+pub(crate) fn boolean(diagnostics: &mut Diagnostics, node: &Node) -> Option<bool> {
     match node.kind {
         NodeKind::Bool(value) => Some(value),
-        _ => wrong(review, node, "`true` or `false`"),
+        _ => report_wrong(diagnostics, node, "`true` or `false`"),
     }
 }
 
 /// Reads a list.
 pub(crate) fn list<'n>(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &'n Node,
     expected: &str,
 ) -> Option<&'n [Node]> {
     match &node.kind {
         NodeKind::List(items) => Some(items),
-        _ => wrong(review, node, expected),
+        _ => report_wrong(diagnostics, node, expected),
     }
 }
 
@@ -271,31 +281,36 @@ pub(crate) fn one_or_more(node: &Node) -> &[Node] {
 
 /// Returns the entries of a map with user-defined keys.
 pub(crate) fn entries<'n>(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &'n Node,
     expected: &str,
 ) -> Option<&'n [(NodeKey, Node)]> {
     match &node.kind {
         NodeKind::Map(entries) => Some(entries),
-        _ => wrong(review, node, expected),
+        _ => report_wrong(diagnostics, node, expected),
     }
 }
 
 /// Reads a whole number from `low` to `high`.
-pub(crate) fn count(review: &mut Diagnostics, node: &Node, low: u64, high: u64) -> Option<u64> {
+pub(crate) fn count(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    low: u64,
+    high: u64,
+) -> Option<u64> {
     let number = match &node.kind {
         NodeKind::Number(written, _) => written.parse::<u64>().ok(),
         _ => None,
     };
     match number {
         Some(number) if (low..=high).contains(&number) => Some(number),
-        _ => wrong(review, node, format!("a whole number from {low} to {high}")),
+        _ => report_wrong(diagnostics, node, format!("a whole number from {low} to {high}")),
     }
 }
 
 /// Reads one of several words.
-pub(crate) fn word<T: Copy>(
-    review: &mut Diagnostics,
+pub(crate) fn one_of<T: Copy>(
+    diagnostics: &mut Diagnostics,
     node: &Node,
     words: &[(&'static str, T)],
 ) -> Option<T> {
@@ -304,79 +319,85 @@ pub(crate) fn word<T: Copy>(
         return Some(*value);
     }
     let names: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
-    wrong::<()>(review, node, format!("one of {}", list_names(&names)));
-    let near = nearest(text, names.iter().copied());
-    if let Some(near) = near {
-        review.last().help(format!("did you mean `{near}`?"));
+    report_wrong::<()>(diagnostics, node, format!("one of {}", list_names(&names)));
+    let suggestion = nearest(text, names.iter().copied());
+    if let Some(suggestion) = suggestion {
+        diagnostics.last().help(format!("did you mean `{suggestion}`?"));
     }
     None
 }
 
 /// Reads a weight: a number above zero.
-pub(crate) fn weight(review: &mut Diagnostics, node: &Node) -> Option<f64> {
+pub(crate) fn weight(diagnostics: &mut Diagnostics, node: &Node) -> Option<f64> {
     match &node.kind {
         NodeKind::Number(_, weight) if *weight > 0.0 && *weight <= 1e9 => Some(*weight),
-        _ => wrong(review, node, "a weight above zero and at most 1000000000, such as 80"),
+        _ => report_wrong(
+            diagnostics,
+            node,
+            "a weight above zero and at most 1000000000, such as 80",
+        ),
     }
 }
 
 /// Reads the path of an existing file, next to the file that names it or next to the scenario.
-pub(crate) fn file(review: &mut Diagnostics, node: &Node) -> Option<PathBuf> {
-    let name = fixed(review, node, "the name of a file")?;
+pub(crate) fn file(diagnostics: &mut Diagnostics, node: &Node) -> Option<PathBuf> {
+    let name = plain_text(diagnostics, node, "the name of a file")?;
     let places: Vec<PathBuf> =
-        review.folders(node.span).iter().map(|folder| folder.join(name)).collect();
+        diagnostics.folders(node.span).iter().map(|folder| folder.join(name)).collect();
     if let Some(found) = places.iter().find(|path| path.exists() && !path.is_dir()) {
-        return files::allowed(review, node.span, found).then(|| found.clone());
+        return files::check_readable(diagnostics, node.span, found).then(|| found.clone());
     }
     let looked: Vec<String> = places.iter().map(|path| format!("`{}`", path.display())).collect();
-    review
-        .mistake(node.span, format!("there is no file `{}`", short(name)))
+    diagnostics
+        .mistake(node.span, format!("there is no file `{}`", truncate(name)))
         .help(format!("it was looked up as {}", looked.join(", ")));
     None
 }
 
 /// Reads a duration such as `250ms`.
-pub(crate) fn duration(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
-    quantity(review, node, units::parse_duration, |number| format!("`{number}s`"))
+pub(crate) fn duration(diagnostics: &mut Diagnostics, node: &Node) -> Option<Duration> {
+    quantity(diagnostics, node, units::parse_duration, |number| format!("`{number}s`"))
 }
 
 /// Reads a duration above zero.
-pub(crate) fn some_duration(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
-    let duration = duration(review, node)?;
+pub(crate) fn positive_duration(diagnostics: &mut Diagnostics, node: &Node) -> Option<Duration> {
+    let duration = duration(diagnostics, node)?;
     if duration.is_zero() {
-        return wrong(review, node, "a duration above zero");
+        return report_wrong(diagnostics, node, "a duration above zero");
     }
     Some(duration)
 }
 
 /// Reads a rate such as `200/s`.
-pub(crate) fn rate(review: &mut Diagnostics, node: &Node) -> Option<Rate> {
-    quantity(review, node, units::parse_rate, |number| format!("`{number}/s`"))
+pub(crate) fn rate(diagnostics: &mut Diagnostics, node: &Node) -> Option<Rate> {
+    quantity(diagnostics, node, units::parse_rate, |number| format!("`{number}/s`"))
 }
 
 /// Reads the bandwidth of a link, such as `1.6Mbit/s`, as bytes per second.
-pub(crate) fn bandwidth(review: &mut Diagnostics, node: &Node) -> Option<u64> {
-    quantity(review, node, units::parse_bandwidth, |number| format!("`{number}Mbit/s`"))
+pub(crate) fn bandwidth(diagnostics: &mut Diagnostics, node: &Node) -> Option<u64> {
+    quantity(diagnostics, node, units::parse_bandwidth, |number| format!("`{number}Mbit/s`"))
 }
 
 /// Reads a share above 0 % and up to 100 %.
-pub(crate) fn share(review: &mut Diagnostics, node: &Node, such_as: &str) -> Option<f64> {
+pub(crate) fn share(diagnostics: &mut Diagnostics, node: &Node, such_as: &str) -> Option<f64> {
     let share = scalar(node).and_then(|text| units::parse_share(text).ok());
     match share.filter(|share| *share > 0.0 && *share <= 1.0) {
-        None => {
-            wrong(review, node, format!("a share above 0 % and up to 100 %, such as {such_as}"))
-        }
+        None => report_wrong(
+            diagnostics,
+            node,
+            format!("a share above 0 % and up to 100 %, such as {such_as}"),
+        ),
         share => share,
     }
 }
 
 /// Reads a size such as `64KiB`, as bytes.
-pub(crate) fn size(review: &mut Diagnostics, node: &Node) -> Option<u64> {
-    quantity(review, node, units::parse_size, |number| format!("`{number}B`"))
+pub(crate) fn size(diagnostics: &mut Diagnostics, node: &Node) -> Option<u64> {
+    quantity(diagnostics, node, units::parse_size, |number| format!("`{number}B`"))
 }
 
 fn quantity<T>(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
     parse: impl Fn(&str) -> Result<T, QuantityError>,
     with_unit: impl Fn(&str) -> String,
@@ -387,7 +408,7 @@ fn quantity<T>(
         // The error for an empty text names what is expected.
         None => parse("").err()?,
     };
-    wrong::<()>(review, node, error.0);
+    report_wrong::<()>(diagnostics, node, error.0);
     let span_help = match &node.kind {
         NodeKind::Number(written, value) if *value >= 0.0 => {
             Some(format!("add a unit: {}", with_unit(written)))
@@ -397,7 +418,7 @@ fn quantity<T>(
         _ => None,
     };
     if let Some(help) = span_help {
-        review.last().help(help);
+        diagnostics.last().help(help);
     }
     None
 }

@@ -10,7 +10,7 @@ use super::diagnostics::{Diagnostics, SourceSpan};
 
 /// File systems whose files the kernel generates while they are read, possibly without end (Linux,
 /// `statfs(2)`): proc, sysfs, debugfs, tracefs, cgroup, cgroup2, securityfs.
-const MADE_UP: [u64; 7] =
+const GENERATED_FILE_SYSTEMS: [u64; 7] =
     [0x9fa0, 0x6265_6572, 0x6462_6720, 0x7472_6163, 0x0027_e0eb, 0x6367_7270, 0x7363_6673];
 
 /// The folders that a scenario may read.
@@ -37,21 +37,21 @@ impl ReadableFolders {
 }
 
 /// Whether an existing file may be read; if not, reports why at `span`.
-pub(super) fn allowed(review: &mut Diagnostics, span: SourceSpan, path: &Path) -> bool {
+pub(super) fn check_readable(diagnostics: &mut Diagnostics, span: SourceSpan, path: &Path) -> bool {
     let shown = path.display();
     if !is_regular(path) {
-        review
+        diagnostics
             .mistake(span, format!("`{shown}` is no regular file"))
             .help("a pipe, a device or a file of /proc may never end");
         return false;
     }
-    if review.readable.has(path) {
+    if diagnostics.readable.has(path) {
         return true;
     }
     let roots: Vec<String> =
-        review.readable.roots.iter().map(|(_, name)| format!("`{name}`")).collect();
+        diagnostics.readable.roots.iter().map(|(_, name)| format!("`{name}`")).collect();
     let folder = path.parent().unwrap_or(path).display().to_string();
-    review
+    diagnostics
         .mistake(span, format!("`{shown}` is in none of the folders that a scenario may read"))
         .expected(format!("a file below {}", roots.join(" or ")))
         .help(format!(
@@ -64,5 +64,5 @@ pub(super) fn allowed(review: &mut Diagnostics, span: SourceSpan, path: &Path) -
 pub(super) fn is_regular(path: &Path) -> bool {
     let is_file = path.metadata().is_ok_and(|metadata| metadata.is_file());
     let kind = rustix::fs::statfs(path).map(|system| system.f_type as u64 & 0xffff_ffff);
-    is_file && kind.is_ok_and(|kind| !MADE_UP.contains(&kind))
+    is_file && kind.is_ok_and(|kind| !GENERATED_FILE_SYSTEMS.contains(&kind))
 }

@@ -19,7 +19,7 @@ use crate::plan::{Call, MAX_STEPS};
 #[derive(Debug)]
 pub(super) struct FlowContext<'a> {
     /// The scenario's context.
-    pub around: &'a ScenarioContext,
+    pub context: &'a ScenarioContext,
     /// The names of the services, in the order of the plan.
     pub services: &'a [String],
     /// The variables of the archetype by slot.
@@ -31,7 +31,7 @@ pub(super) struct FlowContext<'a> {
 /// A flow under construction.
 #[derive(Debug)]
 pub(super) struct Assembly<'a> {
-    pub setting: FlowContext<'a>,
+    pub flow_context: FlowContext<'a>,
     pub steps: Vec<Step>,
     pub calls: Vec<Call>,
     pub series: Vec<String>,
@@ -39,7 +39,7 @@ pub(super) struct Assembly<'a> {
     pub tags: Vec<Tags>,
     pub groups: Vec<String>,
     pub counters: usize,
-    pub gatherings: usize,
+    pub rendezvous_count: usize,
     /// Timeouts of steps, with their places.
     pub timeouts: Vec<(Duration, SourceSpan)>,
     /// Number of loops around the current step.
@@ -48,16 +48,16 @@ pub(super) struct Assembly<'a> {
 
 impl<'a> Assembly<'a> {
     /// Starts an empty flow.
-    pub(super) fn new(setting: FlowContext<'a>) -> Self {
+    pub(super) fn new(flow_context: FlowContext<'a>) -> Self {
         Self {
-            setting,
+            flow_context,
             steps: Vec::new(),
             calls: Vec::new(),
             series: Vec::new(),
             tags: Vec::new(),
             groups: Vec::new(),
             counters: 0,
-            gatherings: 0,
+            rendezvous_count: 0,
             timeouts: Vec::new(),
             depth: 0,
         }
@@ -66,57 +66,57 @@ impl<'a> Assembly<'a> {
     /// Assembles the given sections.
     pub(super) fn sections(
         &mut self,
-        review: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
         on_start: Option<&Node>,
         flow: FlowForm<'_>,
         on_stop: Option<&Node>,
     ) -> Sections {
         Sections {
-            on_start: on_start.map(|node| self.section(review, node)),
+            on_start: on_start.map(|node| self.section(diagnostics, node)),
             flow: match flow {
-                FlowForm::Steps(node) => self.section(review, node),
-                FlowForm::States(states, start) => states::states(self, review, states, start),
+                FlowForm::Steps(node) => self.section(diagnostics, node),
+                FlowForm::States(states, start) => states::states(self, diagnostics, states, start),
             },
-            on_stop: on_stop.map(|node| self.section(review, node)),
+            on_stop: on_stop.map(|node| self.section(diagnostics, node)),
         }
     }
 
-    fn section(&mut self, review: &mut Diagnostics, node: &Node) -> usize {
+    fn section(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> usize {
         let begin = self.steps.len();
-        self.list(review, node);
+        self.list(diagnostics, node);
         self.steps.push(Step::End);
         begin
     }
 
     /// Compiles a list of steps.
-    pub(super) fn list(&mut self, review: &mut Diagnostics, node: &Node) {
-        let Some(items) = fields::list(review, node, STEPS) else { return };
+    pub(super) fn list(&mut self, diagnostics: &mut Diagnostics, node: &Node) {
+        let Some(items) = fields::list(diagnostics, node, STEPS) else { return };
         for item in items {
-            self.step(review, item);
+            self.step(diagnostics, item);
         }
     }
 
     /// Compiles one step of any kind.
-    fn step(&mut self, review: &mut Diagnostics, node: &Node) {
+    fn step(&mut self, diagnostics: &mut Diagnostics, node: &Node) {
         if let Some(kind) = control::kind(node) {
-            kind.lower(self, review, node);
+            kind.compile(self, diagnostics, node);
             return;
         }
-        let call = self.call(review, node);
+        let call = self.call(diagnostics, node);
         self.steps.extend(call.map(Step::Call));
         if let Some(fallback) = value_of(node, "fallback") {
             let rescue = self.push(Step::Rescue { to: 0 });
-            self.list(review, fallback);
-            self.aim_here(rescue);
+            self.list(diagnostics, fallback);
+            self.set_target_here(rescue);
         }
     }
 
     /// Compiles a request step; returns its index among the calls.
-    pub(super) fn call(&mut self, review: &mut Diagnostics, node: &Node) -> Option<usize> {
-        let NamedStep { name, mut call, tags } = step(review, node, &self.setting)?;
+    pub(super) fn call(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> Option<usize> {
+        let NamedStep { name, mut call, tags } = step(diagnostics, node, &self.flow_context)?;
         let timeout = value_of(node, "timeout").map(|node| node.span);
         self.timeouts.extend(call.timeout.zip(timeout));
-        let series = self.series_of(review, node, &name)?;
+        let series = self.series_of(diagnostics, node, &name)?;
         call.series = series;
         tags::add(&mut self.tags[usize::from(series)], &tags);
         let names_itself = value_of(node, "name");
@@ -125,15 +125,16 @@ impl<'a> Assembly<'a> {
         if let Some(node) = names_itself
             && self.calls.iter().any(other)
         {
-            let message = format!("two different requests are called `{}`", fields::short(&name));
-            review.warn(node.span, message, "they are counted together");
+            let message =
+                format!("two different requests are called `{}`", fields::truncate(&name));
+            diagnostics.warn(node.span, message, "they are counted together");
         }
         self.calls.push(call);
         Some(self.calls.len() - 1)
     }
 
     /// Returns the series of this name; steps of the same name share one.
-    fn series_of(&mut self, review: &mut Diagnostics, node: &Node, name: &str) -> Option<u16> {
+    fn series_of(&mut self, diagnostics: &mut Diagnostics, node: &Node, name: &str) -> Option<u16> {
         let known = self.series.iter().position(|known| known == name);
         let index = known.unwrap_or_else(|| {
             self.series.push(name.to_owned());
@@ -142,7 +143,7 @@ impl<'a> Assembly<'a> {
         });
         if index >= MAX_STEPS {
             if index == MAX_STEPS {
-                review
+                diagnostics
                     .mistake(
                         node.span,
                         format!("more than {MAX_STEPS} steps with names of their own"),
@@ -161,7 +162,7 @@ impl<'a> Assembly<'a> {
     }
 
     /// Sets the target of the jump at `from` to the next step.
-    pub(super) fn aim_here(&mut self, from: usize) {
+    pub(super) fn set_target_here(&mut self, from: usize) {
         let here = self.steps.len();
         match &mut self.steps[from] {
             Step::If { to, .. } | Step::Round { to, .. } | Step::Rescue { to } | Step::Jump(to) => {

@@ -10,9 +10,9 @@ use super::node::NodeKey;
 const OWN: &[&str] = &["connection", "content-length", "transfer-encoding"];
 
 /// Reads a header's name.
-pub(super) fn name(review: &mut Diagnostics, key: &NodeKey) -> Option<String> {
+pub(super) fn name(diagnostics: &mut Diagnostics, key: &NodeKey) -> Option<String> {
     if let Err(problem) = check_name(&key.name) {
-        review.mistake(key.span, problem);
+        diagnostics.mistake(key.span, problem);
         return None;
     }
     Some(key.name.clone())
@@ -22,7 +22,7 @@ pub(super) fn name(review: &mut Diagnostics, key: &NodeKey) -> Option<String> {
 pub(super) fn check_name(name: &str) -> Result<(), String> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if name.is_empty() || !name.bytes().all(token) {
-        let shown = super::fields::short(name);
+        let shown = super::fields::truncate(name);
         return Err(format!("`{shown}` is no header name: only letters, digits and `-`"));
     }
     if OWN.contains(&name.to_ascii_lowercase().as_str()) {

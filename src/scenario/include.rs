@@ -29,15 +29,15 @@ struct Includes {
 }
 
 /// Inserts the steps and archetypes of included files.
-pub(super) fn expand(review: &mut Diagnostics, name: &str, node: &mut Node) {
+pub(super) fn expand(diagnostics: &mut Diagnostics, name: &str, node: &mut Node) {
     let own = Path::new(name).canonicalize().map(|real| (real, name.to_owned()));
     let mut includes = Includes { open: own.into_iter().collect(), steps: 0 };
-    archetypes(review, node);
-    includes.walk(review, node);
+    archetypes(diagnostics, node);
+    includes.walk(diagnostics, node);
 }
 
 impl Includes {
-    fn walk(&mut self, review: &mut Diagnostics, node: &mut Node) {
+    fn walk(&mut self, diagnostics: &mut Diagnostics, node: &mut Node) {
         match &mut node.kind {
             NodeKind::List(items) => {
                 if items.iter().any(|item| included(item).is_some()) {
@@ -46,22 +46,22 @@ impl Includes {
                         match included(&item) {
                             Some((key, file, alone)) => {
                                 let (key, file) = (key.span, file.clone());
-                                items.extend(self.steps_of(review, key, &file, alone));
+                                items.extend(self.steps_of(diagnostics, key, &file, alone));
                             }
                             None => {
-                                self.walk(review, &mut item);
+                                self.walk(diagnostics, &mut item);
                                 items.push(item);
                             }
                         }
                     }
                 } else {
-                    items.iter_mut().for_each(|item| self.walk(review, item));
+                    items.iter_mut().for_each(|item| self.walk(diagnostics, item));
                 }
             }
             NodeKind::Map(entries) => {
                 let steps = |key: &NodeKey| !BODIES.contains(&key.name.as_str());
                 let entries = entries.iter_mut().filter(|(key, _)| steps(key));
-                entries.for_each(|(_, value)| self.walk(review, value));
+                entries.for_each(|(_, value)| self.walk(diagnostics, value));
             }
             _ => {}
         }
@@ -70,18 +70,18 @@ impl Includes {
     /// Returns the steps of a file, with those that it includes itself.
     fn steps_of(
         &mut self,
-        review: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
         key: SourceSpan,
         node: &Node,
         is_alone: bool,
     ) -> Vec<Node> {
         if !is_alone {
-            review
+            diagnostics
                 .mistake(key, "`include` stands alone in its step")
                 .help("the steps of the file take its place: write other keys in that file");
             return Vec::new();
         }
-        let Some(path) = fields::file(review, node) else { return Vec::new() };
+        let Some(path) = fields::file(diagnostics, node) else { return Vec::new() };
         let real = path.canonicalize().unwrap_or_else(|_| path.clone());
         let includes_itself = self.open.iter().any(|(open, _)| *open == real);
         if includes_itself || self.open.len() > MAX_DEPTH {
@@ -92,25 +92,25 @@ impl Includes {
             } else {
                 format!("files include each other more than {MAX_DEPTH} deep")
             };
-            review
+            diagnostics
                 .mistake(node.span, message)
                 .help(format!("the files that include each other: {}", shown.join(", ")));
             return Vec::new();
         }
         let expected = "a list of steps, such as `- get: /products`";
-        let Some(mut steps) = parsed(review, &path, node.span) else { return Vec::new() };
+        let Some(mut steps) = parsed(diagnostics, &path, node.span) else { return Vec::new() };
         if !matches!(steps.kind, NodeKind::List(_)) {
-            review.mistake(steps.span, "an included file has steps").expected(expected);
+            diagnostics.mistake(steps.span, "an included file has steps").expected(expected);
             return Vec::new();
         }
         self.open.push((real, path.display().to_string()));
-        self.walk(review, &mut steps);
+        self.walk(diagnostics, &mut steps);
         self.open.pop();
         let NodeKind::List(items) = steps.kind else { return Vec::new() };
         self.steps += items.len();
         if self.steps > MAX_INCLUDED {
             let message = format!("more than {MAX_INCLUDED} steps come from included files");
-            review.mistake(node.span, message).expected("fewer files that include others");
+            diagnostics.mistake(node.span, message).expected("fewer files that include others");
             return Vec::new();
         }
         items
@@ -125,13 +125,13 @@ fn included(step: &Node) -> Option<(&NodeKey, &Node, bool)> {
 }
 
 /// Adds the archetypes of the files under a scenario's `include:` to its own.
-fn archetypes(review: &mut Diagnostics, root: &mut Node) {
+fn archetypes(diagnostics: &mut Diagnostics, root: &mut Node) {
     let NodeKind::Map(entries) = &mut root.kind else { return };
     let Some(at) = entries.iter().position(|(key, _)| key.name == KEY) else { return };
     let (key, files) = entries.remove(at);
     let mut found: Vec<(NodeKey, Node)> = Vec::new();
     for file in fields::one_or_more(&files) {
-        found.extend(archetypes_of(review, file));
+        found.extend(archetypes_of(diagnostics, file));
     }
     let own = entries.iter_mut().find(|(key, _)| key.name == "archetypes");
     let (_, own) = match own {
@@ -149,8 +149,8 @@ fn archetypes(review: &mut Diagnostics, root: &mut Node) {
     let NodeKind::Map(own) = &mut own.kind else { return };
     for (key, node) in found {
         if own.iter().any(|(known, _)| known.name == key.name) {
-            let message = format!("a second archetype `{}`", fields::short(&key.name));
-            review.mistake(key.span, message).help("rename one of the two");
+            let message = format!("a second archetype `{}`", fields::truncate(&key.name));
+            diagnostics.mistake(key.span, message).help("rename one of the two");
         } else {
             own.push((key, node));
         }
@@ -158,12 +158,12 @@ fn archetypes(review: &mut Diagnostics, root: &mut Node) {
 }
 
 /// Returns the archetypes of an included file.
-fn archetypes_of(review: &mut Diagnostics, file: &Node) -> Vec<(NodeKey, Node)> {
+fn archetypes_of(diagnostics: &mut Diagnostics, file: &Node) -> Vec<(NodeKey, Node)> {
     let expected = "`archetypes:` and a map of them";
-    let Some(path) = fields::file(review, file) else { return Vec::new() };
-    let Some(root) = parsed(review, &path, file.span) else { return Vec::new() };
+    let Some(path) = fields::file(diagnostics, file) else { return Vec::new() };
+    let Some(root) = parsed(diagnostics, &path, file.span) else { return Vec::new() };
     let NodeKind::Map(entries) = root.kind else {
-        review.mistake(root.span, "an included file has archetypes").expected(expected);
+        diagnostics.mistake(root.span, "an included file has archetypes").expected(expected);
         return Vec::new();
     };
     let mut found = Vec::new();
@@ -171,8 +171,8 @@ fn archetypes_of(review: &mut Diagnostics, file: &Node) -> Vec<(NodeKey, Node)> 
         match (key.name.as_str(), node.kind) {
             ("archetypes", NodeKind::Map(archetypes)) => found.extend(archetypes),
             _ => {
-                let message = format!("`{}` in an included file", fields::short(&key.name));
-                review.mistake(key.span, message).expected(expected);
+                let message = format!("`{}` in an included file", fields::truncate(&key.name));
+                diagnostics.mistake(key.span, message).expected(expected);
             }
         }
     }
@@ -180,10 +180,10 @@ fn archetypes_of(review: &mut Diagnostics, file: &Node) -> Vec<(NodeKey, Node)> 
 }
 
 /// Parses a file that is named at `span`.
-fn parsed(review: &mut Diagnostics, path: &Path, span: SourceSpan) -> Option<Node> {
+fn parsed(diagnostics: &mut Diagnostics, path: &Path, span: SourceSpan) -> Option<Node> {
     let shown = path.display().to_string();
-    let bytes = library::bytes(review, path, span)?;
-    let text = library::text(review, &shown, bytes)?;
-    let (source, text) = library::open(review, &shown, text);
-    value(review, source, &text)
+    let bytes = library::bytes(diagnostics, path, span)?;
+    let text = library::text(diagnostics, &shown, bytes)?;
+    let (source, text) = library::open(diagnostics, &shown, text);
+    value(diagnostics, source, &text)
 }

@@ -55,7 +55,7 @@ impl ArchetypeLibrary {
     /// itself, and `span` is the place of the name.
     pub(super) fn archetype(
         &self,
-        review: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
         name: &str,
         span: SourceSpan,
         inline: &[&str],
@@ -65,22 +65,28 @@ impl ArchetypeLibrary {
                 let path = folder.join(format!("{name}.{ending}"));
                 // The found file may be the scenario itself, if it has the archetype's name.
                 if path.is_file() {
-                    if !files::allowed(review, span, &path) {
+                    if !files::check_readable(diagnostics, span, &path) {
                         return None;
                     }
-                    return read(review, &path, Some(span));
+                    return read(diagnostics, &path, Some(span));
                 }
             }
         }
         if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
             let shown = format!("{name}.yaml (built in)");
-            return document(review, shown, (*text).to_owned());
+            return document(diagnostics, shown, (*text).to_owned());
         }
-        self.unknown(review, name, span, inline);
+        self.unknown(diagnostics, name, span, inline);
         None
     }
 
-    fn unknown(&self, review: &mut Diagnostics, name: &str, span: SourceSpan, inline: &[&str]) {
+    fn unknown(
+        &self,
+        diagnostics: &mut Diagnostics,
+        name: &str,
+        span: SourceSpan,
+        inline: &[&str],
+    ) {
         let mut known: Vec<String> = inline.iter().map(|&name| name.to_owned()).collect();
         known.extend(BUILT_IN.iter().map(|(name, _)| (*name).to_owned()));
         for folder in &self.folders[1..] {
@@ -88,16 +94,16 @@ impl ArchetypeLibrary {
         }
         known.sort();
         known.dedup();
-        let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        let suggestion = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
         let looked: Vec<String> = self
             .folders
             .iter()
             .map(|folder| format!("`{}`", folder.join(format!("{name}.yaml")).display()))
             .collect();
-        let mistake = review.mistake(span, format!("there is no archetype `{name}`"));
+        let mistake = diagnostics.mistake(span, format!("there is no archetype `{name}`"));
         mistake.expected(format!("one of {}", known.join(", ")));
-        if let Some(near) = near {
-            mistake.help(format!("did you mean `{near}`?"));
+        if let Some(suggestion) = suggestion {
+            mistake.help(format!("did you mean `{suggestion}`?"));
         }
         mistake.help(format!(
             "write it inline under `archetypes:`, or as a file: {}",
@@ -121,17 +127,17 @@ fn names_in(folder: &Path) -> Vec<String> {
 
 /// Reads and parses a file; `span` is the place that names it, if any.
 pub(super) fn read(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     path: &Path,
     span: Option<SourceSpan>,
 ) -> Option<SourceDocument> {
     let shown = path.display().to_string();
     match contents(path) {
-        Ok(bytes) => decode(review, shown, bytes),
+        Ok(bytes) => decode(diagnostics, shown, bytes),
         Err((message, help)) => {
             let mistake = match span {
-                Some(span) => review.mistake(span, format!("{shown}: {message}")),
-                None => review.general(shown, message),
+                Some(span) => diagnostics.mistake(span, format!("{shown}: {message}")),
+                None => diagnostics.global_mistake(shown, message),
             };
             if let Some(help) = help {
                 mistake.help(help);
@@ -142,11 +148,15 @@ pub(super) fn read(
 }
 
 /// Returns the bytes of a file that is named at `span`.
-pub(super) fn bytes(review: &mut Diagnostics, path: &Path, span: SourceSpan) -> Option<Vec<u8>> {
+pub(super) fn bytes(
+    diagnostics: &mut Diagnostics,
+    path: &Path,
+    span: SourceSpan,
+) -> Option<Vec<u8>> {
     match contents(path) {
         Ok(bytes) => Some(bytes),
         Err((message, _)) => {
-            review
+            diagnostics
                 .mistake(span, format!("{}: {message}", path.display()))
                 .help("files are looked up beside the scenario");
             None
@@ -194,23 +204,23 @@ fn too_large(bytes: u64) -> ReadFailure {
 
 /// Opens and parses the bytes of a file.
 pub(super) fn decode(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     shown: String,
     bytes: Vec<u8>,
 ) -> Option<SourceDocument> {
-    let text = text(review, &shown, bytes)?;
-    document(review, shown, text)
+    let text = text(diagnostics, &shown, bytes)?;
+    document(diagnostics, shown, text)
 }
 
 /// Decodes the bytes of a file as text.
-pub(super) fn text(review: &mut Diagnostics, shown: &str, bytes: Vec<u8>) -> Option<String> {
+pub(super) fn text(diagnostics: &mut Diagnostics, shown: &str, bytes: Vec<u8>) -> Option<String> {
     match String::from_utf8(bytes) {
         Ok(text) => Some(text),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let source = review.open(shown.to_owned(), text);
-            review
+            let source = diagnostics.open(shown.to_owned(), text);
+            diagnostics
                 .mistake(SourceSpan { source, start: at, end: at + 1 }, "this is not UTF-8 text")
                 .expected("a YAML file saved as UTF-8");
             None
@@ -220,18 +230,18 @@ pub(super) fn text(review: &mut Diagnostics, shown: &str, bytes: Vec<u8>) -> Opt
 
 /// Opens and parses a text under a name.
 pub(super) fn document(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     name: String,
     text: String,
 ) -> Option<SourceDocument> {
-    let (source, text) = open(review, &name, text);
-    let mut node = parse(review, source, &text)?;
-    include::expand(review, &name, &mut node);
+    let (source, text) = open(diagnostics, &name, text);
+    let mut node = parse(diagnostics, source, &text)?;
+    include::expand(diagnostics, &name, &mut node);
     Some(SourceDocument { node, name })
 }
 
 /// Opens a text under a name; returns its number and the text without a byte order mark.
-pub(super) fn open(review: &mut Diagnostics, name: &str, text: String) -> (usize, String) {
+pub(super) fn open(diagnostics: &mut Diagnostics, name: &str, text: String) -> (usize, String) {
     let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    (review.open(name.to_owned(), text.clone()), text)
+    (diagnostics.open(name.to_owned(), text.clone()), text)
 }

@@ -49,7 +49,7 @@ pub(super) struct SourceSpans {
     pub unused: Vec<(String, SourceSpan)>,
     pub warmup: Option<SourceSpan>,
     /// The thresholds.
-    pub rules: Vec<SourceSpan>,
+    pub thresholds: Vec<SourceSpan>,
     /// The endpoint patterns of pools and limits.
     pub patterns: Vec<PlacedPattern>,
 }
@@ -62,109 +62,115 @@ pub(super) fn services(node: &Node) -> Vec<(SourceSpan, Option<SourceSpan>)> {
 }
 
 /// Reports all warnings.
-pub(super) fn all(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
-    for (name, span) in &marked.unused {
-        review.warn(
+pub(super) fn warn_all(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    for (name, span) in &spans.unused {
+        diagnostics.warn(
             *span,
             format!("no workload uses the archetype `{name}`"),
             "name it under a workload's `archetypes:`, or remove it",
         );
     }
-    unused_services(review, plan, marked);
-    unread(review, plan, marked);
-    rows(review, plan, marked);
-    short_sources(review, plan, marked);
-    manners(review, plan, marked);
-    lengths(review, plan, marked);
-    rules(review, plan, marked);
-    endpoints(review, plan, marked);
+    unused_services(diagnostics, plan, spans);
+    unread_variables(diagnostics, plan, spans);
+    rows(diagnostics, plan, spans);
+    short_sources(diagnostics, plan, spans);
+    ineffective_settings(diagnostics, plan, spans);
+    long_durations(diagnostics, plan, spans);
+    thresholds(diagnostics, plan, spans);
+    endpoints(diagnostics, plan, spans);
 }
 
-fn everybody(plan: &Plan) -> impl Iterator<Item = &Archetype> {
+fn all_archetypes(plan: &Plan) -> impl Iterator<Item = &Archetype> {
     plan.archetypes.iter().chain(&plan.setup).chain(&plan.teardown)
 }
 
-fn unused_services(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
-    let calls = || everybody(plan).flat_map(|archetype| &archetype.calls);
+fn unused_services(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    let calls = || all_archetypes(plan).flat_map(|archetype| &archetype.calls);
     // A redirect may lead to a service that no step uses.
     let follows = |call: &crate::plan::Call| {
         call.redirects.or(plan.services[call.service].redirects).is_some_and(|most| most > 0)
     };
-    if calls().any(follows) || !marked.unused.is_empty() {
+    if calls().any(follows) || !spans.unused.is_empty() {
         return;
     }
-    for (index, (span, _)) in marked.services.iter().enumerate() {
+    for (index, (span, _)) in spans.services.iter().enumerate() {
         if !calls().any(|call| call.service == index) {
             let name = &plan.services[index].name;
             let message = format!("no step uses the service `{name}`");
-            review.warn(*span, message, "name it in a step's `service:`, or remove it");
+            diagnostics.warn(*span, message, "name it in a step's `service:`, or remove it");
         }
     }
 }
 
 /// Warns about variables that no template reads.
-fn unread(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
-    let mut warn =
-        |archetype: &Archetype, marks: &ArchetypeSpans, others: &dyn Fn(usize) -> bool| {
-            let read = archetype.variables_read();
-            for (name, span) in &marks.variables {
-                let slot = archetype.variables.iter().position(|known| known == name);
-                let is_read = slot.is_some_and(|slot| read[slot] || others(slot));
-                if is_read || name.starts_with('_') {
-                    continue;
-                }
-                let kind = if marks.feeds.contains(span) { "rows of" } else { "variable" };
-                let help = format!("remove it, or call it `_{name}` if it has to be there");
-                review.warn(*span, format!("nothing reads the {kind} `{name}`"), &help);
+fn unread_variables(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    let mut warn = |archetype: &Archetype,
+                    archetype_spans: &ArchetypeSpans,
+                    others: &dyn Fn(usize) -> bool| {
+        let read = archetype.variables_read();
+        for (name, span) in &archetype_spans.variables {
+            let slot = archetype.variables.iter().position(|known| known == name);
+            let is_read = slot.is_some_and(|slot| read[slot] || others(slot));
+            if is_read || name.starts_with('_') {
+                continue;
             }
-        };
-    let nobody = |_: usize| false;
-    if let (Some(setup), Some(marks)) = (&plan.setup, &marked.setup) {
+            let kind = if archetype_spans.feeds.contains(span) { "rows of" } else { "variable" };
+            let help = format!("remove it, or call it `_{name}` if it has to be there");
+            diagnostics.warn(*span, format!("nothing reads the {kind} `{name}`"), &help);
+        }
+    };
+    let never = |_: usize| false;
+    if let (Some(setup), Some(archetype_spans)) = (&plan.setup, &spans.setup) {
         // Variables of `setup` have the same slots in all archetypes.
-        let reads: Vec<Vec<bool>> = everybody(plan).map(Archetype::variables_read).collect();
-        warn(setup, marks, &|slot| reads.iter().any(|read| read.get(slot) == Some(&true)));
+        let reads: Vec<Vec<bool>> = all_archetypes(plan).map(Archetype::variables_read).collect();
+        warn(setup, archetype_spans, &|slot| {
+            reads.iter().any(|read| read.get(slot) == Some(&true))
+        });
     }
-    for (archetype, marks) in plan.archetypes.iter().zip(&marked.archetypes) {
-        warn(archetype, marks, &nobody);
+    for (archetype, archetype_spans) in plan.archetypes.iter().zip(&spans.archetypes) {
+        warn(archetype, archetype_spans, &never);
     }
-    if let (Some(teardown), Some(marks)) = (&plan.teardown, &marked.teardown) {
-        warn(teardown, marks, &nobody);
+    if let (Some(teardown), Some(archetype_spans)) = (&plan.teardown, &spans.teardown) {
+        warn(teardown, archetype_spans, &never);
     }
 }
 
 /// Warns about feeds with fewer rows than are certainly taken.
-fn rows(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
+fn rows(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
     if plan.archetypes.iter().all(|archetype| archetype.data.is_empty()) {
         return;
     }
-    let assumed = TargetAssumptions { fallback_s: 0.0, series_s: Vec::new() };
+    let target = TargetAssumptions { fallback_s: 0.0, series_s: Vec::new() };
     let count = 0..plan.workloads.len();
-    let made: Vec<WorkloadVolume> = count
-        .map(|index| workload_volume(plan, index, VisitAssumptions::EXPECTED, &assumed))
+    let volumes: Vec<WorkloadVolume> = count
+        .map(|index| workload_volume(plan, index, VisitAssumptions::EXPECTED, &target))
         .collect();
-    let mut fed: std::vec::IntoIter<FeedDemand> = feeds(plan, &made).into_iter();
-    let mut said: Vec<SourceSpan> = Vec::new();
-    for (workload, made) in plan.workloads.iter().zip(&made) {
+    let mut demands: std::vec::IntoIter<FeedDemand> = feeds(plan, &volumes).into_iter();
+    let mut reported: Vec<SourceSpan> = Vec::new();
+    for (workload, volumes) in plan.workloads.iter().zip(&volumes) {
         for share in &workload.shares {
             let archetype = &plan.archetypes[share.archetype];
-            let marks = &marked.archetypes[share.archetype];
-            for (draw, span) in archetype.data.iter().zip(&marks.feeds) {
-                let Some(feed) = fed.next() else { return };
+            let archetype_spans = &spans.archetypes[share.archetype];
+            for (draw, span) in archetype.data.iter().zip(&archetype_spans.feeds) {
+                let Some(feed) = demands.next() else { return };
                 let closed = matches!(workload.load, Load::Closed(_));
                 let by_user = !draw.per_iteration && closed;
                 let known = if by_user {
                     matches!(archetype.session, Session::Endless)
                 } else {
-                    made.spread == 0.0
+                    volumes.spread == 0.0
                 };
                 // Arrivals choose their archetype at random.
                 let slack = if workload.shares.len() > 1 { 3.0 * feed.needed.sqrt() } else { 0.0 };
                 let sure = feed.needed - slack;
-                if feed.out_s.is_none() || !known || sure <= feed.rows as f64 || said.contains(span)
+                if feed.out_s.is_none()
+                    || !known
+                    || sure <= feed.rows as f64
+                    || reported.contains(span)
                 {
                     continue;
                 }
-                said.push(*span);
+                reported.push(*span);
                 let who = if draw.per_iteration { "iterations" } else { "users" };
                 let message = format!(
                     "`{}` has {} rows for {:.0} {who} of `{}`",
@@ -175,18 +181,18 @@ fn rows(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
                      `at_end: wrap`",
                     if feed.at_end == "stop" { "the user stops" } else { "the run stops" }
                 );
-                review.warn(*span, message, &help);
+                diagnostics.warn(*span, message, &help);
             }
         }
     }
 }
 
 /// Warns about sources with too few `unique` rows, whose feeds take turns.
-fn short_sources(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
+fn short_sources(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
     for ShortSource { feeds, takers } in short_sources_of(plan) {
         let place = |(load, share, draw): &(usize, usize, usize)| {
             let archetype = plan.workloads[*load].shares[*share].archetype;
-            let span = *marked.archetypes[archetype].feeds.get(*draw)?;
+            let span = *spans.archetypes[archetype].feeds.get(*draw)?;
             Some((span, &plan.archetypes[archetype].data[*draw].feed))
         };
         let Some((span, feed)) = feeds.iter().find_map(place) else { continue };
@@ -194,7 +200,7 @@ fn short_sources(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
             continue;
         }
         let rows = feed.rows.len();
-        review.warn(
+        diagnostics.warn(
             span,
             format!(
                 "the {rows} unique rows of `{}` do not suffice for all {takers} that take them: \
@@ -209,59 +215,66 @@ fn short_sources(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
 
 /// Warns about `session` and `pace` where they have no effect, and about a `pace` that is too
 /// short.
-fn manners(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
-    for (index, (archetype, marks)) in plan.archetypes.iter().zip(&marked.archetypes).enumerate() {
+fn ineffective_settings(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    for (index, (archetype, archetype_spans)) in
+        plan.archetypes.iter().zip(&spans.archetypes).enumerate()
+    {
         let users = plan.workloads.iter().filter(|workload| {
             workload.shares.iter().any(|share| share.archetype == index)
                 && matches!(workload.load, Load::Closed(_))
         });
         let closed = users.count() > 0;
         let open = "only arrivals use this archetype, and each of them is a new user";
-        for (key, span) in [("session", marks.session), ("pace", marks.pace)] {
+        for (key, span) in [("session", archetype_spans.session), ("pace", archetype_spans.pace)] {
             // An archetype file may also serve closed workloads of other scenarios.
             let here = span.filter(|span| span.source == 0);
             if let (false, Some(span)) = (closed, here) {
-                review.warn(span, format!("`{key}` has no effect"), open);
+                diagnostics.warn(span, format!("`{key}` has no effect"), open);
             }
         }
-        let (Some(pace), Some(span), true) = (archetype.pace, marks.pace, closed) else { continue };
-        let walk =
+        let (Some(pace), Some(span), true) = (archetype.pace, archetype_spans.pace, closed) else {
+            continue;
+        };
+        let pass =
             section_pass(archetype, archetype.sections.flow, VisitAssumptions::EXPECTED, &|_| 0.0);
-        let own_s = walk.map_or(0.0, |walk| walk.stay_s());
+        let own_s = pass.map_or(0.0, |pass| pass.stay_s());
         if own_s > pace.as_secs_f64() {
             let own = show_duration(Duration::from_secs_f64(own_s));
             let message = format!("the thinks and pauses of an iteration take {own} in the mean");
             let help = format!("its pace of {} is hardly ever kept", show_duration(pace));
-            review.warn(span, message, &help);
+            diagnostics.warn(span, message, &help);
         }
     }
 }
 
 /// Warns about durations that are too long for the length of the run.
-fn lengths(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
+fn long_durations(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
     let Some(end) = plan.load_end() else { return };
     let shown = show_duration(end);
-    if let Some(span) = marked.warmup
+    if let Some(span) = spans.warmup
         && plan.warmup * 2 > end
     {
         let message = "the warm-up is longer than what is measured after it";
-        review.warn(span, message, &format!("the load ends after {shown}"));
+        diagnostics.warn(span, message, &format!("the load ends after {shown}"));
     }
-    let of_services = plan.services.iter().zip(&marked.services);
-    let of_services =
-        of_services.filter_map(|(service, (_, span))| Some((service.timeout, (*span)?)));
-    let of_steps = marked.archetypes.iter().flat_map(|marks| marks.timeouts.iter().copied());
-    for (timeout, span) in of_services.chain(of_steps) {
+    let service_timeouts = plan.services.iter().zip(&spans.services);
+    let service_timeouts =
+        service_timeouts.filter_map(|(service, (_, span))| Some((service.timeout, (*span)?)));
+    let step_timeouts = spans
+        .archetypes
+        .iter()
+        .flat_map(|archetype_spans| archetype_spans.timeouts.iter().copied());
+    for (timeout, span) in service_timeouts.chain(step_timeouts) {
         if timeout > end {
             let message = format!("this timeout is longer than the load, which ends at {shown}");
-            review.warn(span, message, "calls that hang are cut when the run ends, not by it");
+            diagnostics.warn(span, message, "calls that hang are cut when the run ends, not by it");
         }
     }
 }
 
 /// Warns about thresholds that cannot fail, and about pairs that cannot both hold.
-fn rules(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
-    for (index, (rule, span)) in plan.thresholds.iter().zip(&marked.rules).enumerate() {
+fn thresholds(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    for (index, (rule, span)) in plan.thresholds.iter().zip(&spans.thresholds).enumerate() {
         let share = matches!(
             rule.metric,
             Metric::Errors | Metric::Achieved | Metric::Checks | Metric::StatusShare(..)
@@ -270,34 +283,39 @@ fn rules(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
             || (rule.op == Comparison::AtLeast && rule.limit <= 0.0);
         if always {
             let message = "this rule holds whatever happens";
-            review.warn(*span, message, "give it a limit that can be missed");
+            diagnostics.warn(*span, message, "give it a limit that can be missed");
             continue;
         }
         let never = (share && rule.op == Comparison::More && rule.limit >= 1.0)
             || (rule.op == Comparison::Less && rule.limit <= 0.0);
         if never {
             let message = "no run can pass this rule";
-            review.warn(*span, message, "give it a limit that can be met");
+            diagnostics.warn(*span, message, "give it a limit that can be met");
             continue;
         }
-        times(review, plan, rule, *span);
+        threshold_windows(diagnostics, plan, rule, *span);
         let below = |op| matches!(op, Comparison::Less | Comparison::AtMost);
         let above = |op| matches!(op, Comparison::More | Comparison::AtLeast);
-        let against = plan.thresholds[..index].iter().find(|other| {
+        let contradiction = plan.thresholds[..index].iter().find(|other| {
             let same = other.metric == rule.metric && other.scope == rule.scope;
             same && (below(rule.op) && above(other.op) && other.limit > rule.limit
                 || above(rule.op) && below(other.op) && other.limit < rule.limit)
         });
-        if let Some(other) = against {
+        if let Some(other) = contradiction {
             let help = format!("`{}` wants the contrary", other.rule);
-            review.warn(*span, "no run can keep this rule and another one", &help);
+            diagnostics.warn(*span, "no run can keep this rule and another one", &help);
         }
     }
 }
 
 /// Warns about thresholds whose window does not fit into the load, and about limits longer than
 /// the run.
-fn times(review: &mut Diagnostics, plan: &Plan, rule: &Threshold, span: SourceSpan) {
+fn threshold_windows(
+    diagnostics: &mut Diagnostics,
+    plan: &Plan,
+    rule: &Threshold,
+    span: SourceSpan,
+) {
     let Some(end) = plan.load_end() else { return };
     let shown = show_duration(end);
     let begins = plan.warmup.max(Duration::from_secs(rule.after_s.into()));
@@ -306,12 +324,12 @@ fn times(review: &mut Diagnostics, plan: &Plan, rule: &Threshold, span: SourceSp
         if rule.over_s.is_some() {
             let message = format!("no window of this rule fits into the load, which lasts {shown}");
             let help = "no run can pass it: a rule that judged nothing does not hold";
-            review.warn(span, message, help);
+            diagnostics.warn(span, message, help);
             return;
         }
         if rule.after_s > 0 {
             let message = format!("this rule never stops the run: the load lasts {shown}");
-            review.warn(span, message, "give it an `after` within the load");
+            diagnostics.warn(span, message, "give it an `after` within the load");
         }
     }
     let longest = (end + plan.grace).as_secs_f64() * 1e6;
@@ -323,13 +341,13 @@ fn times(review: &mut Diagnostics, plan: &Plan, rule: &Threshold, span: SourceSp
             ),
             _ => ("no run can pass this rule", "no time of this run reaches the limit"),
         };
-        review.warn(span, message, help);
+        diagnostics.warn(span, message, help);
     }
 }
 
 /// Warns about endpoint patterns of pools and limits that match no call.
-fn endpoints(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
-    if marked.patterns.is_empty() {
+fn endpoints(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    if spans.patterns.is_empty() {
         return;
     }
     let endpoints = Endpoints::new(plan);
@@ -337,14 +355,14 @@ fn endpoints(review: &mut Diagnostics, plan: &Plan, marked: &SourceSpans) {
         // Further endpoints share the last index.
         return;
     }
-    for (pattern, span) in &marked.patterns {
+    for (pattern, span) in &spans.patterns {
         if endpoints.all.iter().all(|endpoint| pattern.specificity(endpoint).is_none()) {
             let mut names: Vec<String> = endpoints.all.iter().map(Endpoint::name).collect();
             let more = names.len().saturating_sub(NAMED);
             names.truncate(NAMED);
             let more = if more > 0 { format!(" and {more} more") } else { String::new() };
             let help = format!("the steps call {}{more}", names.join(", "));
-            review.warn(*span, format!("no step comes under `{pattern}`"), &help);
+            diagnostics.warn(*span, format!("no step comes under `{pattern}`"), &help);
         }
     }
 }

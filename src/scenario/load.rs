@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::diagnostics::Diagnostics;
-use super::fields::{self, Fields, wrong};
+use super::fields::{self, Fields, report_wrong};
 use super::k6;
 use super::node::{Node, NodeKey, NodeKind};
 use super::stages::stages;
@@ -23,33 +23,33 @@ pub(super) const DEFAULT_MAX_USERS: u64 = 10_000;
 const MODEL: &str = "`users:` (so many at once) or `arrivals:` (so many starts per second)";
 
 /// Compiles the load of a workload from its fields; the caller finishes them.
-pub(super) fn load(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Load> {
+pub(super) fn load(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<Load> {
     if fields.has("executor") {
-        return k6::load(review, fields);
+        return k6::load(diagnostics, fields);
     }
     let users = fields.entry("users");
     let arrivals = fields.entry("arrivals");
     let duration = fields.entry("duration");
     let iterations = fields.take("iterations");
-    let count = iterations.map(|node| fields::count(review, node, 1, u64::MAX / 2));
+    let count = iterations.map(|node| fields::count(diagnostics, node, 1, u64::MAX / 2));
     let end = LoadEnd {
-        duration: duration.map(|(key, node)| (key, some_bounded(review, node))),
+        duration: duration.map(|(key, node)| (key, positive_bounded(diagnostics, node))),
         iterations: match count {
             Some(count) => Some(count?),
             None => None,
         },
     };
     match (users, arrivals) {
-        (Some((_, node)), None) => closed(review, node, &end).map(Load::Closed),
-        (None, Some((_, node))) => open(review, node, &end).map(Load::Open),
+        (Some((_, node)), None) => closed(diagnostics, node, &end).map(Load::Closed),
+        (None, Some((_, node))) => open(diagnostics, node, &end).map(Load::Open),
         (Some(_), Some((key, _))) => {
-            review
+            diagnostics
                 .mistake(key.span, "a workload is either closed (`users`) or open (`arrivals`)")
                 .help("make it two workloads");
             None
         }
         (None, None) => {
-            review
+            diagnostics
                 .mistake(fields.span(), "this workload makes no load")
                 .expected(MODEL)
                 .help("for example `users: 10` with `duration: 30s`");
@@ -74,32 +74,33 @@ impl LoadEnd<'_> {
         }
     }
 
-    fn refuse_beside_stages(&self, review: &mut Diagnostics) {
+    fn reject_with_stages(&self, diagnostics: &mut Diagnostics) {
         if let Some((key, _)) = self.duration {
-            review
+            diagnostics
                 .mistake(key.span, "a list of stages has its own length")
                 .help("remove `duration`, or give one level instead of the list");
         }
     }
 }
 
-fn closed(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Users> {
+fn closed(diagnostics: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Users> {
     if matches!(node.kind, NodeKind::List(_)) {
-        end.refuse_beside_stages(review);
-        let level =
-            |review: &mut Diagnostics, node: &Node| fields::count(review, node, 0, MAX_USERS);
-        let curve = stages(review, node, "users", level)?;
+        end.reject_with_stages(diagnostics);
+        let level = |diagnostics: &mut Diagnostics, node: &Node| {
+            fields::count(diagnostics, node, 0, MAX_USERS)
+        };
+        let curve = stages(diagnostics, node, "users", level)?;
         let bound = end.iterations.map_or(LoadBound::Time, LoadBound::Iterations);
         return Some(Users { curve, bound });
     }
     if !matches!(node.kind, NodeKind::Number(..)) {
-        return wrong(
-            review,
+        return report_wrong(
+            diagnostics,
             node,
             "a number of users, or a list of stages such as `- { ramp: 500, over: 30s }`",
         );
     }
-    let level = fields::count(review, node, 1, MAX_USERS)?;
+    let level = fields::count(diagnostics, node, 1, MAX_USERS)?;
     let bound = match (end.iterations, &end.duration) {
         (Some(count), _) => LoadBound::Iterations(count),
         (None, Some(_)) => LoadBound::Time,
@@ -108,16 +109,16 @@ fn closed(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Us
     Some(Users { curve: Curve::constant(level, end.length()?), bound })
 }
 
-fn open(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Arrivals> {
-    let mut fields = Fields::like(review, node, "`arrivals`", "`{ rate: 100/s }`")?;
-    let process = fields.take("process").map(|node| process(review, node));
-    let rate = fields.need("rate", "a rate such as 100/s, or a list of stages");
-    let max_users = fields.take("max_users").map(|n| fields::count(review, n, 1, MAX_USERS));
+fn open(diagnostics: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Arrivals> {
+    let mut fields = Fields::read_as(diagnostics, node, "`arrivals`", "`{ rate: 100/s }`")?;
+    let process = fields.take("process").map(|node| process(diagnostics, node));
+    let rate = fields.require("rate", "a rate such as 100/s, or a list of stages");
+    let max_users = fields.take("max_users").map(|n| fields::count(diagnostics, n, 1, MAX_USERS));
     let fresh = fields
         .take("connections")
-        .map(|node| fields::word(review, node, &[("kept", false), ("fresh", true)]));
-    fields.finish(review);
-    let curve = rate.and_then(|node| rate_curve(review, node, end));
+        .map(|node| fields::one_of(diagnostics, node, &[("kept", false), ("fresh", true)]));
+    fields.finish(diagnostics);
+    let curve = rate.and_then(|node| rate_curve(diagnostics, node, end));
     Some(Arrivals {
         process: process.unwrap_or(Some(ArrivalProcess::Constant))?,
         curve: curve?,
@@ -127,19 +128,20 @@ fn open(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Arri
     })
 }
 
-fn rate_curve(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Curve> {
+fn rate_curve(diagnostics: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Option<Curve> {
     if matches!(node.kind, NodeKind::List(_)) {
-        end.refuse_beside_stages(review);
-        let level =
-            |review: &mut Diagnostics, node: &Node| fields::rate(review, node).map(Rate::units);
-        return stages(review, node, "arrivals", level);
+        end.reject_with_stages(diagnostics);
+        let level = |diagnostics: &mut Diagnostics, node: &Node| {
+            fields::rate(diagnostics, node).map(Rate::units)
+        };
+        return stages(diagnostics, node, "arrivals", level);
     }
-    let rate = fields::rate(review, node)?;
+    let rate = fields::rate(diagnostics, node)?;
     if rate.units() == 0 {
-        return wrong(review, node, "a rate above zero, such as 100/s");
+        return report_wrong(diagnostics, node, "a rate above zero, such as 100/s");
     }
     if end.duration.is_none() && end.iterations.is_none() {
-        review
+        diagnostics
             .mistake(node.span, "this workload never ends")
             .expected("`duration: 1m` or `iterations: 1000` beside `arrivals`");
         return None;
@@ -147,24 +149,24 @@ fn rate_curve(review: &mut Diagnostics, node: &Node, end: &LoadEnd<'_>) -> Optio
     Some(Curve::constant(rate.units(), end.length()?))
 }
 
-fn process(review: &mut Diagnostics, node: &Node) -> Option<ArrivalProcess> {
+fn process(diagnostics: &mut Diagnostics, node: &Node) -> Option<ArrivalProcess> {
     match fields::scalar(node) {
         Some("constant") => Some(ArrivalProcess::Constant),
         Some("poisson") => Some(ArrivalProcess::Poisson),
-        _ => wrong(review, node, "`constant` (evenly spaced) or `poisson`"),
+        _ => report_wrong(diagnostics, node, "`constant` (evenly spaced) or `poisson`"),
     }
 }
 
 /// Reads a duration that fits schedules in nanoseconds.
-pub(super) fn bounded(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
-    let duration = fields::duration(review, node)?;
+pub(super) fn bounded(diagnostics: &mut Diagnostics, node: &Node) -> Option<Duration> {
+    let duration = fields::duration(diagnostics, node)?;
     if duration < Duration::from_nanos(OPEN_END) {
         return Some(duration);
     }
-    review.mistake(node.span, "no run lasts longer than 31 years");
+    diagnostics.mistake(node.span, "no run lasts longer than 31 years");
     None
 }
 
-fn some_bounded(review: &mut Diagnostics, node: &Node) -> Option<Duration> {
-    bounded(review, node).and_then(|_| fields::some_duration(review, node))
+fn positive_bounded(diagnostics: &mut Diagnostics, node: &Node) -> Option<Duration> {
+    bounded(diagnostics, node).and_then(|_| fields::positive_duration(diagnostics, node))
 }

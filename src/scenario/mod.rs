@@ -12,6 +12,7 @@ mod compile;
 mod control;
 mod data;
 mod diagnostics;
+mod distribution;
 mod fields;
 mod files;
 mod flow;
@@ -19,7 +20,6 @@ mod header;
 pub mod hit;
 mod include;
 mod k6;
-mod law;
 mod library;
 mod lint;
 mod load;
@@ -29,8 +29,6 @@ mod overlay;
 mod overrides;
 mod pem;
 mod policy;
-mod reach;
-mod reach_text;
 mod rules;
 mod safety;
 pub mod schema;
@@ -42,6 +40,8 @@ mod tags;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod transport;
+mod transport_text;
 mod workload;
 
 use std::path::Path;
@@ -62,63 +62,67 @@ use library::ArchetypeLibrary;
 ///
 /// All mistakes at once, each with its place.
 pub fn load(path: &Path, overrides: &ScenarioOverrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
-    let mut review = Diagnostics::default();
-    let limits = safety::of_user(&mut review, overrides.safety.as_deref());
+    let mut diagnostics = Diagnostics::default();
+    let limits = safety::read_user_file(&mut diagnostics, overrides.safety.as_deref());
     // Readable folders: the scenario's own, and the one for archetypes.
-    review.readable.add(path.parent().unwrap_or(Path::new("")));
-    review.readable.add(Path::new("archetypes"));
-    overrides.files.iter().chain(&limits.files).for_each(|folder| review.readable.add(folder));
-    let document = library::read(&mut review, path, None);
+    diagnostics.readable.add(path.parent().unwrap_or(Path::new("")));
+    diagnostics.readable.add(Path::new("archetypes"));
+    overrides.files.iter().chain(&limits.files).for_each(|folder| diagnostics.readable.add(folder));
+    let document = library::read(&mut diagnostics, path, None);
     let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
     let plan = document
         .and_then(|mut document| {
-            overlay::environment(&mut review, &mut document.node, overrides.environment.as_deref());
+            overlay::environment(
+                &mut diagnostics,
+                &mut document.node,
+                overrides.environment.as_deref(),
+            );
             for words in &overrides.set {
-                overlay::set(&mut review, &mut document.node, words);
+                overlay::set(&mut diagnostics, &mut document.node, words);
             }
             compile::scenario(
-                &mut review,
+                &mut diagnostics,
                 &document.node,
                 stem,
                 ArchetypeLibrary::beside(path),
                 limits,
             )
         })
-        .map(|compiled| finish(&mut review, &path.display().to_string(), compiled, overrides));
-    review.close(plan)
+        .map(|compiled| finish(&mut diagnostics, &path.display().to_string(), compiled, overrides));
+    diagnostics.finish(plan)
 }
 
 /// Returns the names of a scenario's environments; none if it cannot be read.
 pub fn environments(path: &Path) -> Vec<String> {
-    let mut review = Diagnostics::default();
-    let document = library::read(&mut review, path, None);
+    let mut diagnostics = Diagnostics::default();
+    let document = library::read(&mut diagnostics, path, None);
     document.map(|document| overlay::names(&document.node)).unwrap_or_default()
 }
 
 fn finish(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     label: &str,
     compiled: compile::CompiledScenario,
     overrides: &ScenarioOverrides,
 ) -> Plan {
-    let compile::CompiledScenario { mut plan, marked, limits } = compiled;
-    overrides.apply(review, &mut plan);
-    safety::judge(review, label, &mut plan, limits, &overrides.authorised, overrides.once);
-    rules::matched(review, &plan, &marked.rules);
-    network::spoken(review, &plan, &marked);
-    if let (Some(end), Some(span)) = (plan.load_end(), marked.warmup)
+    let compile::CompiledScenario { mut plan, spans, limits } = compiled;
+    overrides.apply(diagnostics, &mut plan);
+    safety::enforce(diagnostics, label, &mut plan, limits, &overrides.authorised, overrides.once);
+    rules::check_selectors(diagnostics, &plan, &spans.thresholds);
+    network::check_http_version(diagnostics, &plan, &spans);
+    if let (Some(end), Some(span)) = (plan.load_end(), spans.warmup)
         && plan.warmup >= end
     {
-        review
+        diagnostics
             .mistake(span, "nothing would be measured: the warm-up covers the whole run")
             .expected(format!(
                 "a warm-up shorter than the load, which ends at {}",
                 show_duration(end)
             ));
     }
-    if review.count() == 0 {
-        lint::all(review, &plan, &marked);
+    if diagnostics.count() == 0 {
+        lint::warn_all(diagnostics, &plan, &spans);
     }
-    plan.sources = review.sources();
+    plan.sources = diagnostics.sources();
     plan
 }

@@ -12,20 +12,21 @@ use super::node::{self, Node, NodeKey, NodeKind};
 const SET: &str = "--set";
 
 /// Applies the environment `wanted` from the scenario's `environments`.
-pub(super) fn environment(review: &mut Diagnostics, root: &mut Node, wanted: Option<&str>) {
+pub(super) fn environment(diagnostics: &mut Diagnostics, root: &mut Node, wanted: Option<&str>) {
     let NodeKind::Map(entries) = &root.kind else { return };
     let all = entries.iter().find(|(key, _)| key.name == "environments");
     let mut names: Vec<&str> = Vec::new();
     let mut chosen = None;
     if let Some((_, node)) = all {
         let expected = "a map of environments, each with what it changes in the scenario";
-        let Some(all) = fields::entries(review, node, expected) else { return };
+        let Some(all) = fields::entries(diagnostics, node, expected) else { return };
         for (key, node) in all {
-            let Some(changes) = fields::entries(review, node, "a map of what it changes") else {
+            let Some(changes) = fields::entries(diagnostics, node, "a map of what it changes")
+            else {
                 continue;
             };
             if let Some((key, _)) = changes.iter().find(|(key, _)| key.name == "environments") {
-                review.mistake(key.span, "an environment has no environments of its own");
+                diagnostics.mistake(key.span, "an environment has no environments of its own");
             }
             names.push(&key.name);
             if wanted == Some(key.name.as_str()) {
@@ -38,16 +39,16 @@ pub(super) fn environment(review: &mut Diagnostics, root: &mut Node, wanted: Opt
         merge(root, chosen);
         return;
     }
-    let near = nearest(wanted, names.iter().copied()).map(str::to_owned);
-    let flag = format!("--environment {}", fields::short(wanted));
-    let mistake = review.general(flag, "this scenario has no such environment");
+    let suggestion = nearest(wanted, names.iter().copied()).map(str::to_owned);
+    let flag = format!("--environment {}", fields::truncate(wanted));
+    let mistake = diagnostics.global_mistake(flag, "this scenario has no such environment");
     if names.is_empty() {
         mistake.expected("`environments:` in the scenario, with one of that name");
     } else {
         mistake.expected(format!("one of {}", names.join(", ")));
     }
-    if let Some(near) = near {
-        mistake.help(format!("did you mean `{near}`?"));
+    if let Some(suggestion) = suggestion {
+        mistake.help(format!("did you mean `{suggestion}`?"));
     }
 }
 
@@ -88,28 +89,31 @@ fn put(
 }
 
 /// Changes one value: `workloads.api.arrivals.max_users=100`.
-pub(super) fn set(review: &mut Diagnostics, root: &mut Node, words: &str) {
+pub(super) fn set(diagnostics: &mut Diagnostics, root: &mut Node, words: &str) {
     let Some((path, _)) = words.split_once('=').filter(|(path, _)| !path.trim().is_empty()) else {
-        review
-            .general(format!("{SET} {}", fields::short(words)), "no `=` with a path before it")
+        diagnostics
+            .global_mistake(
+                format!("{SET} {}", fields::truncate(words)),
+                "no `=` with a path before it",
+            )
             .expected("a path and a value, such as workloads.api.arrivals.max_users=100");
         return;
     };
-    let source = review.open(SET.to_owned(), words.to_owned());
+    let source = diagnostics.open(SET.to_owned(), words.to_owned());
     // Padding gives the value its position in the whole argument.
     let from = path.len() + 1;
     let padded = format!("{}{}", " ".repeat(from), &words[from..]);
-    let Some(value) = node::value(review, source, &padded) else { return };
+    let Some(value) = node::value(diagnostics, source, &padded) else { return };
     let mut parts = Vec::new();
     let mut at = 0;
     for part in path.split('.') {
         parts.push((part.trim(), SourceSpan { source, start: at, end: at + part.len() }));
         at += part.len() + 1;
     }
-    walk(review, root, &parts, value);
+    walk(diagnostics, root, &parts, value);
 }
 
-fn walk(review: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpan)], value: Node) {
+fn walk(diagnostics: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpan)], value: Node) {
     let [(name, span), rest @ ..] = path else {
         *node = value;
         return;
@@ -134,22 +138,22 @@ fn walk(review: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpan)], 
                 entries.push((key, Node { span: *span, kind: NodeKind::Map(Vec::new()) }));
                 entries.len() - 1
             });
-            walk(review, &mut entries[place].1, rest, value);
+            walk(diagnostics, &mut entries[place].1, rest, value);
         }
         NodeKind::List(items) => {
             let length = items.len();
             let item = name.parse().ok().and_then(|index: usize| items.get_mut(index));
             match item {
-                Some(item) => walk(review, item, rest, value),
+                Some(item) => walk(diagnostics, item, rest, value),
                 None => {
-                    review
-                        .mistake(*span, format!("`{}` is no item here", fields::short(name)))
+                    diagnostics
+                        .mistake(*span, format!("`{}` is no item here", fields::truncate(name)))
                         .expected(format!("a number below {length}: a list is here, from 0"));
                 }
             }
         }
         _ => {
-            review
+            diagnostics
                 .mistake(*span, "what is before this is a single value, with nothing in it")
                 .help("set the value as a whole, such as `services.shop={ builtin: {} }`");
         }

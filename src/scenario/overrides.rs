@@ -46,7 +46,7 @@ pub struct ScenarioOverrides {
 
 impl ScenarioOverrides {
     /// Applies all changes; mistakes are reported under the name of their flag.
-    pub(super) fn apply(&self, review: &mut Diagnostics, plan: &mut Plan) {
+    pub(super) fn apply(&self, diagnostics: &mut Diagnostics, plan: &mut Plan) {
         if let Some(seed) = self.seed {
             plan.seed = seed;
         }
@@ -54,8 +54,11 @@ impl ScenarioOverrides {
         let mut length = None;
         if let Some(duration) = self.duration {
             if duration.is_zero() || duration >= Duration::from_nanos(OPEN_END) {
-                review
-                    .general(flag("--duration", None, show_duration(duration)), "no such length")
+                diagnostics
+                    .global_mistake(
+                        flag("--duration", None, show_duration(duration)),
+                        "no such length",
+                    )
                     .expected("a duration above zero and below 31 years");
             } else {
                 stretch(plan, duration);
@@ -66,20 +69,22 @@ impl ScenarioOverrides {
             let flag = flag("--users", name.as_deref(), users);
             if *users == 0 || *users > MAX_USERS {
                 let expected = format!("a whole number from 1 to {MAX_USERS}");
-                review.general(flag, "no such number of users").expected(expected);
-            } else if let Some(workload) = workload_named(review, plan, &flag, name.as_deref()) {
+                diagnostics.global_mistake(flag, "no such number of users").expected(expected);
+            } else if let Some(workload) = workload_named(diagnostics, plan, &flag, name.as_deref())
+            {
                 replace_by_users(workload, *users);
             }
         }
         for (name, rate) in &self.rate {
             let flag = flag("--rate", name.as_deref(), format!("{}/s", rate.as_f64()));
             if rate.units() == 0 {
-                review.general(flag, "no such rate").expected("a rate above zero");
-            } else if let Some(workload) = workload_named(review, plan, &flag, name.as_deref()) {
-                replace_by_rate(review, workload, *rate, length, &flag);
+                diagnostics.global_mistake(flag, "no such rate").expected("a rate above zero");
+            } else if let Some(workload) = workload_named(diagnostics, plan, &flag, name.as_deref())
+            {
+                replace_by_rate(diagnostics, workload, *rate, length, &flag);
             }
         }
-        plan.thresholds.extend(rules::of_flag(review, &self.thresholds));
+        plan.thresholds.extend(rules::parse_flag(diagnostics, &self.thresholds));
     }
 }
 
@@ -102,7 +107,7 @@ fn replace_by_users(workload: &mut Workload, users: u64) {
 }
 
 fn replace_by_rate(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     workload: &mut Workload,
     rate: Rate,
     length: Option<Duration>,
@@ -119,8 +124,11 @@ fn replace_by_rate(
         }
     };
     if end == OPEN_END && iterations.is_none() && length.is_none() {
-        review
-            .general(flag, format!("`{}` has no length that a rate could keep", workload.name))
+        diagnostics
+            .global_mistake(
+                flag,
+                format!("`{}` has no length that a rate could keep", workload.name),
+            )
             .help("add `--duration 1m`");
         return;
     }

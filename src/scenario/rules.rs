@@ -11,49 +11,55 @@ use crate::verdict::Threshold;
 use crate::verdict::threshold::RuleError;
 
 /// Parses the thresholds of a scenario, each with its place.
-pub(super) fn listed(review: &mut Diagnostics, node: &Node) -> Vec<(Threshold, SourceSpan)> {
+pub(super) fn parse_list(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+) -> Vec<(Threshold, SourceSpan)> {
     let expected = "a list of rules, such as `- response.p95 < 250ms`";
-    let Some(items) = fields::list(review, node, expected) else { return Vec::new() };
+    let Some(items) = fields::list(diagnostics, node, expected) else { return Vec::new() };
     let mut rules = Vec::new();
     for item in items {
-        let Some(text) = fields::fixed(review, item, "a rule such as `errors < 1%`") else {
+        let Some(text) = fields::plain_text(diagnostics, item, "a rule such as `errors < 1%`")
+        else {
             continue;
         };
         match Threshold::parse(text) {
             Ok(rule) => {
                 if let Some(native) = rule.native() {
                     let help = format!("the native spelling is `{native}`");
-                    review.warn(item.span, "this rule is in k6's spelling", &help);
+                    diagnostics.warn(item.span, "this rule is in k6's spelling", &help);
                 }
                 rules.push((rule, item.span));
             }
-            Err(error) => explain(review.mistake(item.span, error.message.clone()), error),
+            Err(error) => explain(diagnostics.mistake(item.span, error.message.clone()), error),
         }
     }
     rules
 }
 
 /// Parses the thresholds of `--threshold`.
-pub(super) fn of_flag(review: &mut Diagnostics, rules: &[String]) -> Vec<Threshold> {
+pub(super) fn parse_flag(diagnostics: &mut Diagnostics, rules: &[String]) -> Vec<Threshold> {
     let mut parsed = Vec::new();
     for rule in rules {
         match Threshold::parse(rule) {
             Ok(rule) => parsed.push(rule),
-            Err(error) => explain(review.general(flag(rule), error.message.clone()), error),
+            Err(error) => {
+                explain(diagnostics.global_mistake(flag(rule), error.message.clone()), error)
+            }
         }
     }
     parsed
 }
 
 /// Reports every threshold whose selectors match nothing; those beyond `places` are from the flag.
-pub(super) fn matched(review: &mut Diagnostics, plan: &Plan, places: &[SourceSpan]) {
+pub(super) fn check_selectors(diagnostics: &mut Diagnostics, plan: &Plan, places: &[SourceSpan]) {
     let subjects = plan.manifest().subjects();
     for (index, rule) in plan.thresholds.iter().enumerate() {
         let Err(error) = rule.scope.matches(&subjects) else { continue };
         let message = error.message.clone();
         let mistake = match places.get(index) {
-            Some(span) => review.mistake(*span, message),
-            None => review.general(flag(&rule.rule), message),
+            Some(span) => diagnostics.mistake(*span, message),
+            None => diagnostics.global_mistake(flag(&rule.rule), message),
         };
         explain(mistake, error);
     }

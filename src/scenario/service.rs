@@ -3,9 +3,9 @@
 //! Invariant: a compiled service has an address or is built in; names are unique.
 
 use super::diagnostics::Diagnostics;
-use super::fields::{self, Fields, wrong};
+use super::fields::{self, Fields, report_wrong};
 use super::node::{Node, NodeKind};
-use super::{law, reach};
+use super::{distribution, transport};
 use crate::plan::service::Builtin;
 use crate::plan::{Address, Service, ServiceTarget};
 
@@ -13,57 +13,60 @@ const EXPECTED: &str = "a URL such as \"http://127.0.0.1:8080\", `builtin`, \
                         or a map with `url` or `builtin`";
 
 /// Compiles all services in file order; the first is the default.
-pub(super) fn services(review: &mut Diagnostics, node: &Node) -> Vec<Service> {
+pub(super) fn services(diagnostics: &mut Diagnostics, node: &Node) -> Vec<Service> {
     let expected = "a map of services, such as `shop: builtin`";
-    let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
+    let Some(entries) = fields::entries(diagnostics, node, expected) else { return Vec::new() };
     if entries.is_empty() {
-        wrong::<()>(review, node, expected);
+        report_wrong::<()>(diagnostics, node, expected);
     }
     let mut services = Vec::new();
     for (key, node) in entries {
         // A service with mistakes keeps its name, so that steps that use it are not reported as
         // well.
-        let broken = Service::new(&key.name, ServiceTarget::Builtin(Builtin::default()));
-        services.push(service(review, &key.name, node).unwrap_or(broken));
+        let placeholder = Service::new(&key.name, ServiceTarget::Builtin(Builtin::default()));
+        services.push(service(diagnostics, &key.name, node).unwrap_or(placeholder));
     }
     services
 }
 
-fn service(review: &mut Diagnostics, name: &str, node: &Node) -> Option<Service> {
+fn service(diagnostics: &mut Diagnostics, name: &str, node: &Node) -> Option<Service> {
     let plain = |target| Service::new(name, target);
     match &node.kind {
         NodeKind::Text(text) if text == "builtin" => {
             Some(plain(ServiceTarget::Builtin(Builtin::default())))
         }
-        NodeKind::Text(_) => url(review, node).map(|address| plain(ServiceTarget::Url(address))),
+        NodeKind::Text(_) => {
+            url(diagnostics, node).map(|address| plain(ServiceTarget::Url(address)))
+        }
         NodeKind::Map(_) => {
-            let mut fields = Fields::of(review, node, "a service")?;
-            let target = target(review, &mut fields);
-            let headers = fields.take("headers").map(|node| reach::headers(review, node));
-            let timeout = fields.take("timeout").map(|node| fields::some_duration(review, node));
-            let reach = reach::reach(review, &mut fields);
+            let mut fields = Fields::read(diagnostics, node, "a service")?;
+            let target = target(diagnostics, &mut fields);
+            let headers = fields.take("headers").map(|node| transport::headers(diagnostics, node));
+            let timeout =
+                fields.take("timeout").map(|node| fields::positive_duration(diagnostics, node));
+            let transport = transport::transport(diagnostics, &mut fields);
             let mut truth =
-                |name| fields.take(name).and_then(|node: &Node| fields::truth(review, node));
+                |name| fields.take(name).and_then(|node: &Node| fields::boolean(diagnostics, node));
             let (cookies, compress) = (truth("cookies"), truth("compress"));
-            let redirects = fields.take("redirects").and_then(|node| redirects(review, node));
+            let redirects = fields.take("redirects").and_then(|node| redirects(diagnostics, node));
             let secure = matches!(&target, Some(ServiceTarget::Url(address)) if address.tls);
             if let (Some((key, _)), true) = (fields.entry("unix"), secure) {
-                review
+                diagnostics
                     .mistake(key.span, "TLS over a `unix` socket is not spoken")
                     .expected("an http URL beside `unix`");
             }
-            fields.finish(review);
+            fields.finish(diagnostics);
             Some(Service {
                 headers: headers.unwrap_or_default(),
                 timeout: timeout.flatten().unwrap_or(Service::TIMEOUT),
-                transport: reach,
+                transport: transport,
                 cookies: cookies.unwrap_or(true),
                 redirects,
                 compress: compress.unwrap_or(false),
                 ..plain(target?)
             })
         }
-        _ => wrong(review, node, EXPECTED),
+        _ => report_wrong(diagnostics, node, EXPECTED),
     }
 }
 
@@ -71,22 +74,22 @@ fn service(review: &mut Diagnostics, name: &str, node: &Node) -> Option<Service>
 const MAX_REDIRECTS: u64 = 100;
 
 /// Reads the number of redirects that a call follows.
-pub(super) fn redirects(review: &mut Diagnostics, node: &Node) -> Option<u32> {
-    fields::count(review, node, 0, MAX_REDIRECTS).and_then(|count| u32::try_from(count).ok())
+pub(super) fn redirects(diagnostics: &mut Diagnostics, node: &Node) -> Option<u32> {
+    fields::count(diagnostics, node, 0, MAX_REDIRECTS).and_then(|count| u32::try_from(count).ok())
 }
 
-fn target(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<ServiceTarget> {
+fn target(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<ServiceTarget> {
     let (address, builtin) = (fields.entry("url"), fields.entry("builtin"));
     match (address, builtin) {
-        (Some((_, node)), None) => url(review, node).map(ServiceTarget::Url),
-        (None, Some((_, node))) => self::builtin(review, node).map(ServiceTarget::Builtin),
+        (Some((_, node)), None) => url(diagnostics, node).map(ServiceTarget::Url),
+        (None, Some((_, node))) => self::builtin(diagnostics, node).map(ServiceTarget::Builtin),
         (Some(_), Some((key, _))) => {
-            review.mistake(key.span, "a service has either `url` or `builtin`, not both");
+            diagnostics.mistake(key.span, "a service has either `url` or `builtin`, not both");
             None
         }
         (None, None) => {
             let known = ["url", "builtin", "headers", "auth", "timeout", "tls", "http"];
-            review
+            diagnostics
                 .mistake(fields.span(), "this service has no address")
                 .expected("`url:` or `builtin:`")
                 .help(format!("a service may have {}", fields::list_names(&known)));
@@ -95,25 +98,25 @@ fn target(review: &mut Diagnostics, fields: &mut Fields<'_>) -> Option<ServiceTa
     }
 }
 
-fn builtin(review: &mut Diagnostics, node: &Node) -> Option<Builtin> {
+fn builtin(diagnostics: &mut Diagnostics, node: &Node) -> Option<Builtin> {
     if matches!(node.kind, NodeKind::Null | NodeKind::Bool(true)) {
         return Some(Builtin::default());
     }
-    let mut fields = Fields::of(review, node, "the built-in target")?;
-    let latency = fields.take("latency").map(|node| law::latency(review, node));
-    let servers = fields.take("servers").map(|node| fields::count(review, node, 1, 1_000_000));
-    fields.finish(review);
+    let mut fields = Fields::read(diagnostics, node, "the built-in target")?;
+    let latency = fields.take("latency").map(|node| distribution::latency(diagnostics, node));
+    let servers = fields.take("servers").map(|node| fields::count(diagnostics, node, 1, 1_000_000));
+    fields.finish(diagnostics);
     let servers = servers.flatten().and_then(|servers| u32::try_from(servers).ok());
     Some(Builtin { latency: latency.flatten(), servers })
 }
 
-fn url(review: &mut Diagnostics, node: &Node) -> Option<Address> {
-    let text = fields::fixed(review, node, EXPECTED)?;
+fn url(diagnostics: &mut Diagnostics, node: &Node) -> Option<Address> {
+    let text = fields::plain_text(diagnostics, node, EXPECTED)?;
     match parse_url(text) {
         Ok(address) => Some(address),
         Err(problem) => {
-            review
-                .mistake(node.span, format!("`{}` {problem}", fields::short(text)))
+            diagnostics
+                .mistake(node.span, format!("`{}` {problem}", fields::truncate(text)))
                 .expected("a URL such as \"http://127.0.0.1:8080\", or `builtin`");
             None
         }

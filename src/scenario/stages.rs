@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::diagnostics::{Diagnostics, SourceSpan};
-use super::fields::{self, Fields, wrong};
+use super::fields::{self, Fields, report_wrong};
 use super::load::bounded;
 use super::node::{Node, NodeKey};
 use crate::curve::Curve;
@@ -30,19 +30,19 @@ impl<F: Fn(&mut Diagnostics, &Node) -> Option<u64>> LevelReader for F {}
 
 /// Compiles a list of stages; `level` reads the levels.
 pub(super) fn stages(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
     what: &str,
     level: impl LevelReader,
 ) -> Option<Curve> {
-    let before = review.count();
-    let mut stages = Stages { curve: Curve::default(), made: 0, level };
-    stages.list(review, node)?;
-    if review.count() > before {
+    let before = diagnostics.count();
+    let mut stages = Stages { curve: Curve::default(), stage_count: 0, level };
+    stages.list(diagnostics, node)?;
+    if diagnostics.count() > before {
         return None;
     }
     if stages.curve.peak() == 0 {
-        let mistake = review.mistake(node.span, format!("{what} never rise above zero"));
+        let mistake = diagnostics.mistake(node.span, format!("{what} never rise above zero"));
         mistake.expected("a `ramp` to some level before the first `hold`");
         return None;
     }
@@ -52,50 +52,50 @@ pub(super) fn stages(
 /// A curve under construction.
 struct Stages<L> {
     curve: Curve,
-    made: usize,
+    stage_count: usize,
     level: L,
 }
 
 impl<L: LevelReader> Stages<L> {
     /// Adds a list of stages; `None` if compilation should stop.
-    fn list(&mut self, review: &mut Diagnostics, node: &Node) -> Option<()> {
-        let items = fields::list(review, node, LISTED)?;
+    fn list(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> Option<()> {
+        let items = fields::list(diagnostics, node, LISTED)?;
         if items.is_empty() {
-            return wrong(review, node, LISTED);
+            return report_wrong(diagnostics, node, LISTED);
         }
         for item in items {
-            self.made += 1;
-            self.stage(review, item)?;
+            self.stage_count += 1;
+            self.stage(diagnostics, item)?;
             if self.curve.end_ns() >= OPEN_END {
-                review.mistake(item.span, "these stages last longer than 31 years");
+                diagnostics.mistake(item.span, "these stages last longer than 31 years");
                 return None;
             }
-            if self.curve.pieces().max(self.made) > MAX_PIECES {
+            if self.curve.pieces().max(self.stage_count) > MAX_PIECES {
                 let message = format!("these stages have more than {MAX_PIECES} pieces");
-                review.mistake(item.span, message);
+                diagnostics.mistake(item.span, message);
                 return None;
             }
         }
         Some(())
     }
 
-    fn stage(&mut self, review: &mut Diagnostics, item: &Node) -> Option<()> {
-        let Some(mut fields) = Fields::like(review, item, "a stage", STAGE) else {
+    fn stage(&mut self, diagnostics: &mut Diagnostics, item: &Node) -> Option<()> {
+        let Some(mut fields) = Fields::read_as(diagnostics, item, "a stage", STAGE) else {
             return Some(());
         };
         let kinds = ["ramp", "hold", "step", "spike", "stairs", "sine", "repeat"];
         let given: Vec<_> =
             kinds.into_iter().filter_map(|kind| Some((kind, fields.take(kind)?))).collect();
         let over = fields.entry("over");
-        let before = review.count();
+        let before = diagnostics.count();
         let span = fields.span();
-        fields.finish(review);
+        fields.finish(diagnostics);
         match given.as_slice() {
-            [(kind, node)] => return self.one(review, kind, node, over, span),
-            _ if review.count() > before => {}
+            [(kind, node)] => return self.one(diagnostics, kind, node, over, span),
+            _ if diagnostics.count() > before => {}
             _ => {
                 let kinds = fields::list_names(&kinds).replace(" or ", " and ");
-                review.mistake(span, format!("a stage is one of {kinds}")).expected(STAGE);
+                diagnostics.mistake(span, format!("a stage is one of {kinds}")).expected(STAGE);
             }
         }
         Some(())
@@ -103,32 +103,32 @@ impl<L: LevelReader> Stages<L> {
 
     fn one(
         &mut self,
-        review: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
         kind: &str,
         node: &Node,
         over: Option<(&NodeKey, &Node)>,
         span: SourceSpan,
     ) -> Option<()> {
         if let ("hold" | "stairs" | "sine" | "repeat", Some((key, _))) = (kind, over) {
-            not_here(review, kind, key);
+            report_misplaced_over(diagnostics, kind, key);
             return Some(());
         }
         match kind {
             "hold" => {
-                if let Some(length) = bounded(review, node) {
+                if let Some(length) = bounded(diagnostics, node) {
                     self.curve.hold(length);
                 }
             }
-            "stairs" => drop(self.stairs(review, node)),
-            "sine" => drop(self.sine(review, node)),
-            "repeat" => return self.repeat(review, node),
+            "stairs" => drop(self.stairs(diagnostics, node)),
+            "sine" => drop(self.sine(diagnostics, node)),
+            "repeat" => return self.repeat(diagnostics, node),
             _ => {
-                let to = (self.level)(review, node);
+                let to = (self.level)(diagnostics, node);
                 let length = match over {
-                    Some((_, over)) => bounded(review, over),
+                    Some((_, over)) => bounded(diagnostics, over),
                     None if kind == "step" => Some(Duration::ZERO),
                     None => {
-                        review.mistake(span, format!("this {kind} has no length")).expected(
+                        diagnostics.mistake(span, format!("this {kind} has no length")).expected(
                             format!(
                                 "`over:` with a duration, such as `{{ {kind}: 500, over: 30s }}`"
                             ),
@@ -160,17 +160,17 @@ impl<L: LevelReader> Stages<L> {
     }
 
     /// Adds levels of equal length, from one stair above (or below) `from` to `to`.
-    fn stairs(&mut self, review: &mut Diagnostics, node: &Node) -> Option<()> {
+    fn stairs(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> Option<()> {
         let example = "`{ to: 500, steps: 5, over: 5m }`";
-        let mut fields = Fields::like(review, node, "`stairs`", example)?;
-        let from = fields.take("from").map(|node| (self.level)(review, node));
-        let to = fields.need("to", "the level of the last stair");
-        let steps = fields.need("steps", "how many stairs");
-        let over = fields.need("over", "the length of all of them");
-        fields.finish(review);
-        let to = to.and_then(|node| (self.level)(review, node));
-        let steps = steps.and_then(|node| fields::count(review, node, 1, MAX_TIMES));
-        let over = over.and_then(|node| bounded(review, node));
+        let mut fields = Fields::read_as(diagnostics, node, "`stairs`", example)?;
+        let from = fields.take("from").map(|node| (self.level)(diagnostics, node));
+        let to = fields.require("to", "the level of the last stair");
+        let steps = fields.require("steps", "how many stairs");
+        let over = fields.require("over", "the length of all of them");
+        fields.finish(diagnostics);
+        let to = to.and_then(|node| (self.level)(diagnostics, node));
+        let steps = steps.and_then(|node| fields::count(diagnostics, node, 1, MAX_TIMES));
+        let over = over.and_then(|node| bounded(diagnostics, node));
         let from = from.unwrap_or(Some(self.curve.last_level()))?;
         let (to, steps, over) = (to?, u128::from(steps?), over?);
         let part = |of: u128, k: u128| of * k / steps;
@@ -183,47 +183,51 @@ impl<L: LevelReader> Stages<L> {
         Some(())
     }
 
-    fn sine(&mut self, review: &mut Diagnostics, node: &Node) -> Option<()> {
+    fn sine(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> Option<()> {
         let example = "`{ base: 100, amplitude: 50, period: 1m, over: 10m }`";
-        let mut fields = Fields::like(review, node, "`sine`", example)?;
+        let mut fields = Fields::read_as(diagnostics, node, "`sine`", example)?;
         let mean = fields.take("mean");
         let base = match mean {
             Some(node) => Some(node),
-            None => fields.need("base", "the level it swings around"),
+            None => fields.require("base", "the level it swings around"),
         };
-        let amplitude = fields.need("amplitude", "how far it swings up and down");
-        let period = fields.need("period", "the length of one wave");
-        let over = fields.need("over", "the length of all of them");
-        fields.finish(review);
-        let base = base.and_then(|node| (self.level)(review, node));
-        let height = amplitude.and_then(|node| (self.level)(review, node));
+        let amplitude = fields.require("amplitude", "how far it swings up and down");
+        let period = fields.require("period", "the length of one wave");
+        let over = fields.require("over", "the length of all of them");
+        fields.finish(diagnostics);
+        let base = base.and_then(|node| (self.level)(diagnostics, node));
+        let height = amplitude.and_then(|node| (self.level)(diagnostics, node));
         let period_span = period.map(|node| node.span);
-        let period = period.and_then(|node| fields::some_duration(review, node));
-        let over = over.and_then(|node| bounded(review, node));
+        let period = period.and_then(|node| fields::positive_duration(diagnostics, node));
+        let over = over.and_then(|node| bounded(diagnostics, node));
         let (base, height, period, over) = (base?, height?, period?, over?);
         if height > base {
-            return wrong(review, amplitude?, "an amplitude that is not above the base");
+            return report_wrong(
+                diagnostics,
+                amplitude?,
+                "an amplitude that is not above the base",
+            );
         }
         if over.as_nanos() > period.as_nanos() * u128::from(MAX_TIMES) {
             let message = format!("more than {MAX_TIMES} waves");
-            review.mistake(period_span?, message).expected("a longer `period`");
+            diagnostics.mistake(period_span?, message).expected("a longer `period`");
             return None;
         }
         self.curve.sine(base, height, period, over);
         Some(())
     }
 
-    fn repeat(&mut self, review: &mut Diagnostics, node: &Node) -> Option<()> {
+    fn repeat(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> Option<()> {
         let example = "`{ times: 3, do: [ { spike: 500, over: 5s }, { hold: 1m } ] }`";
-        let mut fields = Fields::like(review, node, "`repeat`", example)?;
-        let times = fields.need("times", "how often");
-        let list = fields.need("do", "a list of stages");
-        fields.finish(review);
-        let times = fields::count(review, times?, 1, MAX_TIMES)?;
-        let before = review.count();
+        let mut fields = Fields::read_as(diagnostics, node, "`repeat`", example)?;
+        let times = fields.require("times", "how often");
+        let list = fields.require("do", "a list of stages");
+        fields.finish(diagnostics);
+        let times = fields::count(diagnostics, times?, 1, MAX_TIMES)?;
+        let before = diagnostics.count();
         for _ in 0..times {
-            self.list(review, list?)?;
-            if review.count() > before {
+            self.list(diagnostics, list?)?;
+            if diagnostics.count() > before {
                 return None;
             }
         }
@@ -231,7 +235,7 @@ impl<L: LevelReader> Stages<L> {
     }
 }
 
-fn not_here(review: &mut Diagnostics, kind: &str, key: &NodeKey) {
+fn report_misplaced_over(diagnostics: &mut Diagnostics, kind: &str, key: &NodeKey) {
     let cure = match kind {
         "hold" => "`{ hold: 2m }`, which holds the level for two minutes".to_owned(),
         "repeat" => "`{ repeat: { times: 3, do: [ … ] } }`".to_owned(),
@@ -242,5 +246,5 @@ fn not_here(review: &mut Diagnostics, kind: &str, key: &NodeKey) {
     } else {
         format!("`over` does not stand beside `{kind}`")
     };
-    review.mistake(key.span, message).expected(cure);
+    diagnostics.mistake(key.span, message).expected(cure);
 }

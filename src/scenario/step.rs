@@ -8,7 +8,7 @@ use super::fields::{self, Fields};
 use super::flow::{FlowContext, value_of};
 use super::node::{Node, NodeKey, NodeKind};
 use super::tags::{self, Tags};
-use super::{body, capture, check, control, header, include, law, service, texts};
+use super::{body, capture, check, control, distribution, header, include, service, texts};
 use crate::plan::policy::Priority;
 use crate::plan::{Call, OnFail, RequestTemplate};
 use crate::template::Encoding;
@@ -36,14 +36,14 @@ pub(super) struct NamedStep {
 
 /// Compiles a step; the caller sets its series.
 pub(super) fn step(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
-    setting: &FlowContext<'_>,
+    flow_context: &FlowContext<'_>,
 ) -> Option<NamedStep> {
     let NodeKind::Map(_) = node.kind else {
-        return fields::wrong(review, node, "a step such as `get: /products`");
+        return fields::report_wrong(diagnostics, node, "a step such as `get: /products`");
     };
-    let mut fields = Fields::of(review, node, "a step")?;
+    let mut fields = Fields::read(diagnostics, node, "a step")?;
     let methods: Vec<(&str, &NodeKey, &Node)> = METHODS
         .iter()
         .filter_map(|(key, method)| fields.entry(key).map(|(key, path)| (*method, key, path)))
@@ -53,48 +53,55 @@ pub(super) fn step(
     for kind in control::KINDS.map(|(kind, _)| kind).into_iter().chain([include::KEY]) {
         fields.take(kind);
     }
-    let name = fields.take("name").map(|node| fields::fixed(review, node, "a step's name"));
-    let of = fields.take("service").map(|node| named(review, node, setting));
-    let mut headers =
-        fields.take("headers").map(|node| headers(review, node, setting)).unwrap_or_default();
-    let body = body::body(review, &mut fields, setting, &mut headers);
-    let timeout = fields.take("timeout").map(|node| fields::some_duration(review, node));
-    let think = fields.take("think").map(|node| law::distribution(review, node));
-    let max_body = fields.take("max_body").map(|node| fields::size(review, node));
-    let redirects = fields.take("redirects").map(|node| service::redirects(review, node));
-    let tags = fields.take("tags").map(|node| tags::tags(review, node)).unwrap_or_default();
+    let name =
+        fields.take("name").map(|node| fields::plain_text(diagnostics, node, "a step's name"));
+    let service = fields.take("service").map(|node| find_service(diagnostics, node, flow_context));
+    let mut headers = fields
+        .take("headers")
+        .map(|node| headers(diagnostics, node, flow_context))
+        .unwrap_or_default();
+    let body = body::body(diagnostics, &mut fields, flow_context, &mut headers);
+    let timeout = fields.take("timeout").map(|node| fields::positive_duration(diagnostics, node));
+    let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
+    let max_body = fields.take("max_body").map(|node| fields::size(diagnostics, node));
+    let redirects = fields.take("redirects").map(|node| service::redirects(diagnostics, node));
+    let tags = fields.take("tags").map(|node| tags::tags(diagnostics, node)).unwrap_or_default();
     let captures = fields
         .take("capture")
-        .map(|node| capture::captures(review, node, setting.names))
+        .map(|node| capture::captures(diagnostics, node, flow_context.names))
         .unwrap_or_default();
-    let checks = fields.take("check").map(|node| check::checks(review, node)).unwrap_or_default();
-    let expects = fields.take("expect").map(|node| check::checks(review, node)).unwrap_or_default();
-    let on_fail = fields.take("on_fail").map(|node| fields::word(review, node, &OnFail::NAMES));
-    let priority = fields.take("priority").map(|node| fields::word(review, node, &Priority::NAMES));
+    let checks =
+        fields.take("check").map(|node| check::checks(diagnostics, node)).unwrap_or_default();
+    let expects =
+        fields.take("expect").map(|node| check::checks(diagnostics, node)).unwrap_or_default();
+    let on_fail =
+        fields.take("on_fail").map(|node| fields::one_of(diagnostics, node, &OnFail::NAMES));
+    let priority =
+        fields.take("priority").map(|node| fields::one_of(diagnostics, node, &Priority::NAMES));
     // `flow` compiles its steps.
     let fallback = fields.entry("fallback");
-    if !setting.alone {
+    if !flow_context.alone {
         // Only branches of `parallel` have it, and `parallel` reads it.
         fields.take("needs");
         if let Some((key, _)) = fallback {
-            review
+            diagnostics
                 .mistake(key.span, "one of parallel steps cannot have a `fallback`")
                 .help("make it a step of its own, before or after `parallel`");
         }
     }
-    let before = review.count();
-    fields.finish(review);
-    let (method, path) = one_method(review, node, &methods, before)?;
-    let written = fields::scalar(path).unwrap_or_default();
-    let default_name = format!("{method} {}", without_query(written));
+    let before = diagnostics.count();
+    fields.finish(diagnostics);
+    let (method, path) = one_method(diagnostics, node, &methods, before)?;
+    let given = fields::scalar(path).unwrap_or_default();
+    let default_name = format!("{method} {}", without_query(given));
     let request = RequestTemplate {
         method: method.to_owned(),
-        path: self::path(review, path, setting)?,
+        path: self::path(diagnostics, path, flow_context)?,
         headers,
         body: body?,
     };
-    let service = of.unwrap_or(Some(0))?;
-    allowed(review, path, &request, setting, service);
+    let service = service.unwrap_or(Some(0))?;
+    report_denied(diagnostics, path, &request, flow_context, service);
     Some(NamedStep {
         tags,
         name: name.flatten().map_or(default_name, str::to_owned),
@@ -133,7 +140,7 @@ fn without_query(path: &str) -> &str {
 }
 
 fn one_method<'n>(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &'n Node,
     methods: &[(&'static str, &'n NodeKey, &'n Node)],
     before: usize,
@@ -142,16 +149,16 @@ fn one_method<'n>(
         [(method, _, path)] => Some((method, path)),
         [] => {
             // An unknown key is most often a misspelt method, which has been reported already.
-            if review.count() == before {
+            if diagnostics.count() == before {
                 if let Some(think) = value_of(node, "think") {
-                    let law = fields::scalar(think).unwrap_or("5s");
-                    review
+                    let pause = fields::scalar(think).unwrap_or("5s");
+                    diagnostics
                         .mistake(node.span, "`think` alone is no step: it follows a request")
                         .expected("a request beside it, or `pause`")
-                        .help(format!("write `- pause: {}`", fields::short(law)));
+                        .help(format!("write `- pause: {}`", fields::truncate(pause)));
                     return None;
                 }
-                review
+                diagnostics
                     .mistake(node.span, "this step has no request")
                     .expected("one of `get`, `post`, `put`, `patch`, `delete`, `head`, `options`")
                     .help("for example `- get: /products`");
@@ -159,7 +166,7 @@ fn one_method<'n>(
             None
         }
         [(first, ..), (_, second, _), ..] => {
-            review
+            diagnostics
                 .mistake(
                     second.span,
                     format!("a second request in the step that has `{}`", first.to_lowercase()),
@@ -172,37 +179,39 @@ fn one_method<'n>(
 }
 
 /// Reports a request that a safety limit denies, as far as its path is known.
-fn allowed(
-    review: &mut Diagnostics,
+fn report_denied(
+    diagnostics: &mut Diagnostics,
     node: &Node,
     request: &RequestTemplate,
-    setting: &FlowContext<'_>,
+    flow_context: &FlowContext<'_>,
     service: usize,
 ) {
     let path = request.path.as_static().and_then(|path| std::str::from_utf8(path).ok());
-    let prefix = setting.around.prefixes.get(service).map_or("", String::as_str);
-    let safety = &setting.around.safety;
+    let prefix = flow_context.context.prefixes.get(service).map_or("", String::as_str);
+    let safety = &flow_context.context.safety;
     // A template's path is checked after rendering; only its method is known now.
     let why = match path {
         Some(path) => safety.denial(&request.method, &format!("{prefix}{path}")),
         None => safety.method_denial(&request.method),
     };
     if let Some(why) = why {
-        review.mistake(node.span, "this request is not made: a safety limit forbids it").help(why);
+        diagnostics
+            .mistake(node.span, "this request is not made: a safety limit forbids it")
+            .help(why);
     }
 }
 
 fn path(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
-    setting: &FlowContext<'_>,
+    flow_context: &FlowContext<'_>,
 ) -> Option<crate::template::Template> {
-    let template = texts::template(review, node, Encoding::Url, setting.names, PATH)?;
+    let template = texts::template(diagnostics, node, Encoding::Url, flow_context.names, PATH)?;
     let text = fields::scalar(node)?;
     if text.starts_with('/') || text.starts_with("{{") {
         return Some(template);
     }
-    let mistake = review.mistake(node.span, "a step's path begins with `/`");
+    let mistake = diagnostics.mistake(node.span, "a step's path begins with `/`");
     mistake.expected(PATH);
     if text.contains("://") {
         mistake.help(
@@ -210,26 +219,30 @@ fn path(
              another service than the first is named with `service:`",
         );
     } else {
-        mistake.help(format!("write `/{}`", fields::short(text)));
+        mistake.help(format!("write `/{}`", fields::truncate(text)));
     }
     None
 }
 
 /// Reads the name of a service and returns its index.
-fn named(review: &mut Diagnostics, node: &Node, setting: &FlowContext<'_>) -> Option<usize> {
-    let name = fields::fixed(review, node, "the name of a service")?;
-    if let Some(index) = setting.services.iter().position(|known| known == name) {
+fn find_service(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    flow_context: &FlowContext<'_>,
+) -> Option<usize> {
+    let name = fields::plain_text(diagnostics, node, "the name of a service")?;
+    if let Some(index) = flow_context.services.iter().position(|known| known == name) {
         return Some(index);
     }
-    if setting.services.is_empty() {
+    if flow_context.services.is_empty() {
         // The missing `services` have been reported already.
         return None;
     }
-    let near = nearest(name, setting.services.iter().map(String::as_str));
-    let mistake = review.mistake(node.span, format!("there is no service `{name}`"));
-    mistake.expected(format!("one of {}", setting.services.join(", ")));
-    match near {
-        Some(near) => mistake.help(format!("did you mean `{near}`?")),
+    let suggestion = nearest(name, flow_context.services.iter().map(String::as_str));
+    let mistake = diagnostics.mistake(node.span, format!("there is no service `{name}`"));
+    mistake.expected(format!("one of {}", flow_context.services.join(", ")));
+    match suggestion {
+        Some(suggestion) => mistake.help(format!("did you mean `{suggestion}`?")),
         None => mistake.help(format!("declare it under `services:`, such as `{name}: builtin`")),
     };
     None
@@ -237,14 +250,15 @@ fn named(review: &mut Diagnostics, node: &Node, setting: &FlowContext<'_>) -> Op
 
 pub(super) type Headers = Vec<(String, crate::template::Template)>;
 
-fn headers(review: &mut Diagnostics, node: &Node, setting: &FlowContext<'_>) -> Headers {
+fn headers(diagnostics: &mut Diagnostics, node: &Node, flow_context: &FlowContext<'_>) -> Headers {
     let expected = "a map of headers, such as `{ accept: application/json }`";
-    let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
+    let Some(entries) = fields::entries(diagnostics, node, expected) else { return Vec::new() };
     let mut headers = Vec::new();
     for (key, value) in entries {
-        let name = header::name(review, key);
+        let name = header::name(diagnostics, key);
         let expected = "a header's value: one line of text";
-        let value = texts::template(review, value, Encoding::Header, setting.names, expected);
+        let value =
+            texts::template(diagnostics, value, Encoding::Header, flow_context.names, expected);
         if let (Some(name), Some(value)) = (name, value) {
             headers.push((name, value));
         }

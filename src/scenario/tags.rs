@@ -5,7 +5,7 @@
 
 use super::archetype::is_name;
 use super::diagnostics::Diagnostics;
-use super::fields::{self, wrong};
+use super::fields::{self, report_wrong};
 use super::node::Node;
 
 /// Maximum tags of a series.
@@ -15,23 +15,23 @@ const MAX_TAGS: usize = 32;
 pub(super) type Tags = Vec<(String, String)>;
 
 /// Reads a map of tags.
-pub(super) fn tags(review: &mut Diagnostics, node: &Node) -> Tags {
+pub(super) fn tags(diagnostics: &mut Diagnostics, node: &Node) -> Tags {
     let expected = "a map of tags, such as `{ team: checkout }`";
-    let entries = fields::entries(review, node, expected).unwrap_or_default();
+    let entries = fields::entries(diagnostics, node, expected).unwrap_or_default();
     if entries.len() > MAX_TAGS {
-        review.mistake(node.span, format!("more than {MAX_TAGS} tags"));
+        diagnostics.mistake(node.span, format!("more than {MAX_TAGS} tags"));
         return Tags::new();
     }
     let mut tags = Tags::new();
     for (key, value) in entries {
         if !is_name(&key.name) {
-            review
-                .mistake(key.span, format!("`{}` cannot be a tag", fields::short(&key.name)))
+            diagnostics
+                .mistake(key.span, format!("`{}` cannot be a tag", fields::truncate(&key.name)))
                 .expected("letters, digits, `-`, `_` and `.`");
         }
-        match fields::fixed(review, value, "the value of a tag, such as checkout") {
+        match fields::plain_text(diagnostics, value, "the value of a tag, such as checkout") {
             Some(text) if text.len() <= 200 => tags.push((key.name.clone(), text.to_owned())),
-            Some(_) => drop(wrong::<()>(review, value, "a value of at most 200 bytes")),
+            Some(_) => drop(report_wrong::<()>(diagnostics, value, "a value of at most 200 bytes")),
             None => {}
         }
     }

@@ -34,7 +34,7 @@ fn calls(plan: &Plan, archetype: usize) -> Vec<&Call> {
 }
 
 #[test]
-fn the_shipped_scenario_loads() {
+fn shipped_scenario_loads() {
     let path = Path::new("scenarios/quickstart.yaml");
     let (plan, warnings) =
         load(path, &ScenarioOverrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -70,7 +70,7 @@ fn built_in_archetypes_are_the_shipped_files() {
 }
 
 #[test]
-fn a_step_becomes_a_request() {
+fn step_compiles_to_a_request() {
     let plan = plan(
         "services: { a: 'http://x/api', b: { builtin: { servers: 2 }, timeout: 3s } }
 workloads:
@@ -142,7 +142,7 @@ fn render(
 }
 
 #[test]
-fn loads_have_the_end_they_were_given() {
+fn load_ends_as_given() {
     let none = ScenarioOverrides::default();
     let closed = |lines: &str| {
         let plan = with_load(lines, &none);
@@ -164,7 +164,7 @@ fn loads_have_the_end_they_were_given() {
 }
 
 #[test]
-fn the_command_line_replaces_the_load() {
+fn command_line_replaces_the_load() {
     let stages = "start: 1s\n    users: [ { ramp: 9, over: 4s }, { hold: 5s } ]";
     let duration = Some(Duration::from_secs(5));
     let plan = with_load(stages, &ScenarioOverrides { duration, ..ScenarioOverrides::default() });
@@ -221,7 +221,7 @@ fn archetypes_are_found_beside_the_scenario_first() {
 }
 
 #[test]
-fn mistakes_are_bounded() {
+fn reported_mistakes_are_limited() {
     let steps = "      - gte: /\n".repeat(5_000);
     let text = format!("services: {{ s: builtin }}\nworkloads:\n  w:\n    flow:\n{steps}");
     let mistakes = load_with(&text, &ScenarioOverrides::default()).unwrap_err();
@@ -230,12 +230,12 @@ fn mistakes_are_bounded() {
 }
 
 #[test]
-fn a_place_among_carriage_returns_can_be_shown() {
-    let mut review = Diagnostics::default();
-    let source = review.open("a.yaml".to_owned(), "a: b\r\r\r\nc".to_owned());
+fn place_in_carriage_returns_renders() {
+    let mut diagnostics = Diagnostics::default();
+    let source = diagnostics.open("a.yaml".to_owned(), "a: b\r\r\r\nc".to_owned());
     for start in 0..9 {
         let span = diagnostics::SourceSpan { source, start, end: start };
-        let shown = review.mistake(span, "no").render(false);
+        let shown = diagnostics.mistake(span, "no").render(false);
         assert!(shown.contains(if start < 8 { "a.yaml:1:" } else { "a.yaml:2:" }), "{shown}");
     }
 }
@@ -291,22 +291,24 @@ proptest! {
 
 /// Loads without a file, and renders the mistakes, which are never empty.
 fn load_and_render(bytes: &[u8]) {
-    let mut review = Diagnostics::default();
-    let plan =
-        library::decode(&mut review, "fuzz.yaml".to_owned(), bytes.to_vec()).and_then(|document| {
+    let mut diagnostics = Diagnostics::default();
+    let plan = library::decode(&mut diagnostics, "fuzz.yaml".to_owned(), bytes.to_vec()).and_then(
+        |document| {
             let library = ArchetypeLibrary::beside(Path::new("tests/none/fuzz.yaml"));
             let limits = safety::SafetyReader::default();
-            let compiled = compile::scenario(&mut review, &document.node, "fuzz", library, limits)?;
-            Some(finish(&mut review, "fuzz", compiled, &ScenarioOverrides::default()))
-        });
-    if let Err(mistakes) = review.close(plan) {
+            let compiled =
+                compile::scenario(&mut diagnostics, &document.node, "fuzz", library, limits)?;
+            Some(finish(&mut diagnostics, "fuzz", compiled, &ScenarioOverrides::default()))
+        },
+    );
+    if let Err(mistakes) = diagnostics.finish(plan) {
         assert!(!mistakes.list.is_empty(), "refused without a reason");
         assert!(!mistakes.render(true).is_empty());
     }
 }
 
 #[test]
-fn environments_and_settings_are_laid_over_the_scenario() {
+fn environments_and_settings_overlay_the_scenario() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("s.yaml");
     std::fs::write(
@@ -359,9 +361,9 @@ workloads: { w: { users: 1, duration: 1s, flow: [ { get: /a } ] } }
     let longest = plan.policies.retries.as_ref().map(|policy| policy.max_retry_after.as_secs());
     assert_eq!((plan.policies.prewarm.map(|ahead| ahead.as_secs()), longest), (Some(2), Some(5)));
     let shown = warnings.iter().map(|warning| warning.render(false)).collect::<String>();
-    for says in
+    for expected in
         ["`provision` is now called `prewarm`", "`patience` is now called `max_retry_after`"]
     {
-        assert!(shown.contains(says), "{shown}");
+        assert!(shown.contains(expected), "{shown}");
     }
 }

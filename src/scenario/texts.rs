@@ -4,7 +4,7 @@
 //! Invariant: a compiled template renders, and all its variables are declared.
 
 use super::diagnostics::{Diagnostics, SourceSpan};
-use super::fields::{scalar, wrong};
+use super::fields::{report_wrong, scalar};
 use super::node::{Node, NodeKind};
 use crate::template::{Builder, Encoding, FUNCTIONS, ParseError, ParseErrorKind, Template, Typed};
 
@@ -13,34 +13,34 @@ const MAX_DEPTH: usize = 100;
 
 /// Compiles a text with slots; `names` are the variables of its archetype.
 pub(super) fn template(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
     encoding: Encoding,
     names: &[String],
     expected: &str,
 ) -> Option<Template> {
-    let Some(text) = scalar(node) else { return wrong(review, node, expected) };
+    let Some(text) = scalar(node) else { return report_wrong(diagnostics, node, expected) };
     match Template::parse(text, encoding, names) {
         Ok(template) => Some(template),
         Err(error) => {
-            report(review, node, text, &error, names);
+            report(diagnostics, node, text, &error, names);
             None
         }
     }
 }
 
 /// Compiles a value that keeps its type: a scalar, a single `{{ }}`, a text, a list or a map.
-pub(super) fn typed(review: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Typed> {
+pub(super) fn typed(diagnostics: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Typed> {
     match &node.kind {
         NodeKind::Null => Some(Typed::fixed(())),
         NodeKind::Bool(truth) => Some(Typed::fixed(*truth)),
         NodeKind::Number(..) | NodeKind::List(_) | NodeKind::Map(_) => {
-            json(review, node, names).map(Typed::json)
+            json(diagnostics, node, names).map(Typed::json)
         }
         NodeKind::Text(text) => match Typed::parse(text, names) {
             Ok(typed) => Some(typed),
             Err(error) => {
-                report(review, node, text, &error, names);
+                report(diagnostics, node, text, &error, names);
                 None
             }
         },
@@ -48,22 +48,26 @@ pub(super) fn typed(review: &mut Diagnostics, node: &Node, names: &[String]) -> 
 }
 
 /// Compiles a YAML tree to a JSON text with slots.
-pub(super) fn json(review: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Template> {
+pub(super) fn json(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    names: &[String],
+) -> Option<Template> {
     let mut builder = Builder::new(names);
-    let before = review.count();
-    json_value(review, node, names, &mut builder, MAX_DEPTH);
-    (review.count() == before).then(|| builder.build())
+    let before = diagnostics.count();
+    json_value(diagnostics, node, names, &mut builder, MAX_DEPTH);
+    (diagnostics.count() == before).then(|| builder.build())
 }
 
 fn json_value(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
     names: &[String],
     builder: &mut Builder<'_>,
     depth: usize,
 ) {
     if depth == 0 {
-        review.mistake(node.span, "this body is nested too deep");
+        diagnostics.mistake(node.span, "this body is nested too deep");
         return;
     }
     match &node.kind {
@@ -74,14 +78,14 @@ fn json_value(
         }
         NodeKind::Text(text) => {
             if let Err(error) = builder.json(text) {
-                report(review, node, text, &error, names);
+                report(diagnostics, node, text, &error, names);
             }
         }
         NodeKind::List(items) => {
             builder.literal(b"[");
             for (index, item) in items.iter().enumerate() {
                 builder.literal(if index > 0 { b"," } else { b"" });
-                json_value(review, item, names, builder, depth - 1);
+                json_value(diagnostics, item, names, builder, depth - 1);
             }
             builder.literal(b"]");
         }
@@ -91,7 +95,7 @@ fn json_value(
                 builder.literal(if index > 0 { b"," } else { b"" });
                 builder.literal(serde_json::Value::from(key.name.as_str()).to_string().as_bytes());
                 builder.literal(b":");
-                json_value(review, item, names, builder, depth - 1);
+                json_value(diagnostics, item, names, builder, depth - 1);
             }
             builder.literal(b"}");
         }
@@ -107,33 +111,47 @@ fn json_number(written: &str, value: f64) -> String {
 }
 
 /// Compiles a map to `application/x-www-form-urlencoded` text with slots.
-pub(super) fn form(review: &mut Diagnostics, node: &Node, names: &[String]) -> Option<Template> {
+pub(super) fn form(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    names: &[String],
+) -> Option<Template> {
     let expected = "a map of form fields, such as `{ city: Recife }`";
-    let entries = super::fields::entries(review, node, expected)?;
+    let entries = super::fields::entries(diagnostics, node, expected)?;
     let mut builder = Builder::new(names);
-    let before = review.count();
+    let before = diagnostics.count();
     for (index, (key, value)) in entries.iter().enumerate() {
         builder.literal(if index > 0 { b"&" } else { b"" });
         let key = Template::parse(&key.name, Encoding::FormValue, &[]);
         builder.literal(key.ok().as_ref().and_then(Template::as_static).unwrap_or_default());
         builder.literal(b"=");
         let Some(text) = scalar(value) else {
-            wrong::<()>(review, value, "a text, number or truth value for this form field");
+            report_wrong::<()>(
+                diagnostics,
+                value,
+                "a text, number or truth value for this form field",
+            );
             continue;
         };
         if let Err(error) = builder.text(text, Encoding::FormValue) {
-            report(review, value, text, &error, names);
+            report(diagnostics, value, text, &error, names);
         }
     }
-    (review.count() == before).then(|| builder.build())
+    (diagnostics.count() == before).then(|| builder.build())
 }
 
 /// Reports a template's mistake at its place.
-fn report(review: &mut Diagnostics, node: &Node, text: &str, error: &ParseError, names: &[String]) {
-    let span = locate(review, node.span, text, error);
+fn report(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    text: &str,
+    error: &ParseError,
+    names: &[String],
+) {
+    let span = locate(diagnostics, node.span, text, error);
     match &error.kind {
         ParseErrorKind::UnknownVariable(name) if name == "request" => {
-            review
+            diagnostics
                 .mistake(span, "`request` can be read in headers alone")
                 .expected(
                     "a header's value, such as `x-signature: \"{{ request.body | hmac(key) }}\"`",
@@ -143,7 +161,7 @@ fn report(review: &mut Diagnostics, node: &Node, text: &str, error: &ParseError,
         ParseErrorKind::UnknownVariable(name) => {
             let declared: Vec<&str> =
                 names.iter().map(String::as_str).chain(["user.number", "run.id"]).collect();
-            review
+            diagnostics
                 .mistake(span, format!("nothing sets the variable `{name}`"))
                 .expected(format!("one of {}", declared.join(", ")))
                 .did_you_mean(name, declared.iter().copied())
@@ -153,42 +171,52 @@ fn report(review: &mut Diagnostics, node: &Node, text: &str, error: &ParseError,
                 ));
         }
         ParseErrorKind::UnknownFunction(name) => {
-            review
+            diagnostics
                 .mistake(span, format!("there is no function `{name}`"))
                 .expected(format!("one of {}", FUNCTIONS.join(", ")))
                 .did_you_mean(name, FUNCTIONS.iter().copied());
         }
         ParseErrorKind::Syntax(message) => {
-            review
+            diagnostics
                 .mistake(span, format!("this template does not parse: {message}"))
                 .expected("an expression such as `{{ product }}` or `{{ int(1, 20) }}`");
         }
         ParseErrorKind::Environment(name) => {
-            let name = super::fields::short(name);
-            review
+            let name = super::fields::truncate(name);
+            diagnostics
                 .mistake(span, format!("the environment has no readable `{name}`"))
                 .expected("a variable that is set where manada is started")
                 .help(format!("set it: `export {name}=…`, or give a second text to fall back on"));
         }
         ParseErrorKind::Misplaced(message) => {
-            review.mistake(span, format!("this text may not stand here: {message}"));
+            diagnostics.mistake(span, format!("this text may not stand here: {message}"));
         }
     }
 }
 
 /// Returns the place of a part of a template; the whole span if the part does not occur in it.
-pub(super) fn place(review: &Diagnostics, span: SourceSpan, text: &str, part: &str) -> SourceSpan {
+pub(super) fn place(
+    diagnostics: &Diagnostics,
+    span: SourceSpan,
+    text: &str,
+    part: &str,
+) -> SourceSpan {
     let error = |start: usize| ParseError {
         kind: ParseErrorKind::Misplaced(String::new()),
         range: start..start + part.len(),
     };
-    text.find(part).map_or(span, |start| locate(review, span, text, &error(start)))
+    text.find(part).map_or(span, |start| locate(diagnostics, span, text, &error(start)))
 }
 
 /// Returns the place of a mistake: exact if the file has the text without escapes, else the first
 /// occurrence of the same part, else the whole value.
-fn locate(review: &Diagnostics, span: SourceSpan, text: &str, error: &ParseError) -> SourceSpan {
-    let source = review.text(span);
+fn locate(
+    diagnostics: &Diagnostics,
+    span: SourceSpan,
+    text: &str,
+    error: &ParseError,
+) -> SourceSpan {
+    let source = diagnostics.text(span);
     let at = |offset: usize, length: usize| {
         let start = span.start + offset;
         SourceSpan { source: span.source, start, end: start + length }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::archetype::{ScenarioContext, archetype, is_name};
 use super::compile::SLOT_STRIDE;
 use super::diagnostics::{Diagnostics, SourceSpan};
-use super::fields::{self, Fields, wrong};
+use super::fields::{self, Fields, report_wrong};
 use super::library::ArchetypeLibrary;
 use super::lint::ArchetypeSpans;
 use super::node::{Node, NodeKey};
@@ -30,12 +30,12 @@ struct Inline {
 /// The workloads and archetypes compiled so far.
 pub(super) struct Compiler {
     library: ArchetypeLibrary,
-    around: ScenarioContext,
+    context: ScenarioContext,
     /// Inline archetypes that no workload has taken yet; unused ones do not enter the plan.
     inline: Vec<Inline>,
     pub(super) archetypes: Vec<Archetype>,
     /// The places of the parts of each archetype.
-    pub(super) marks: Vec<ArchetypeSpans>,
+    pub(super) spans: Vec<ArchetypeSpans>,
     /// Every name looked up, with its index; `None` if it did not compile.
     known: Vec<(String, Option<usize>)>,
     pub(super) steps: Vec<Series>,
@@ -44,13 +44,13 @@ pub(super) struct Compiler {
 
 impl Compiler {
     /// Starts without any archetype.
-    pub(super) fn new(library: ArchetypeLibrary, around: ScenarioContext) -> Self {
+    pub(super) fn new(library: ArchetypeLibrary, context: ScenarioContext) -> Self {
         Self {
             library,
-            around,
+            context,
             inline: Vec::new(),
             archetypes: Vec::new(),
-            marks: Vec::new(),
+            spans: Vec::new(),
             known: Vec::new(),
             steps: Vec::new(),
             groups: Vec::new(),
@@ -58,16 +58,21 @@ impl Compiler {
     }
 
     /// Compiles the inline archetypes, including unused ones, to report their mistakes.
-    pub(super) fn compile_inline(&mut self, review: &mut Diagnostics, entries: &[(NodeKey, Node)]) {
+    pub(super) fn compile_inline(
+        &mut self,
+        diagnostics: &mut Diagnostics,
+        entries: &[(NodeKey, Node)],
+    ) {
         for (key, node) in entries {
             if !is_name(&key.name) {
-                bad_name(review, key);
+                report_bad_name(diagnostics, key);
             }
-            let compiled = Fields::of(review, node, "an archetype").and_then(|mut fields| {
-                let compiled = archetype(review, &key.name, &mut fields, &self.around);
-                fields.finish(review);
-                compiled
-            });
+            let compiled =
+                Fields::read(diagnostics, node, "an archetype").and_then(|mut fields| {
+                    let compiled = archetype(diagnostics, &key.name, &mut fields, &self.context);
+                    fields.finish(diagnostics);
+                    compiled
+                });
             let (name, span) = (key.name.clone(), key.span);
             self.inline.push(Inline { name, span, compiled, used: false });
         }
@@ -80,40 +85,44 @@ impl Compiler {
     }
 
     /// Compiles the workloads and the archetypes that they name.
-    pub(super) fn workloads(&mut self, review: &mut Diagnostics, node: &Node) -> Vec<Workload> {
+    pub(super) fn workloads(
+        &mut self,
+        diagnostics: &mut Diagnostics,
+        node: &Node,
+    ) -> Vec<Workload> {
         let expected = "a map of workloads, each with `archetypes` or `flow`, and a load";
-        let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
+        let Some(entries) = fields::entries(diagnostics, node, expected) else { return Vec::new() };
         if entries.is_empty() {
-            wrong::<()>(review, node, expected);
+            report_wrong::<()>(diagnostics, node, expected);
         }
         let mut workloads = Vec::new();
         for (key, node) in entries {
             if !is_name(&key.name) {
-                bad_name(review, key);
+                report_bad_name(diagnostics, key);
             }
-            workloads.extend(self.workload(review, key, node, workloads.len()));
+            workloads.extend(self.workload(diagnostics, key, node, workloads.len()));
         }
         workloads
     }
 
     fn workload(
         &mut self,
-        review: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
         key: &NodeKey,
         node: &Node,
         index: usize,
     ) -> Option<Workload> {
-        let mut fields = Fields::of(review, node, "a workload")?;
+        let mut fields = Fields::read(diagnostics, node, "a workload")?;
         let start = if fields.has("executor") { "startTime" } else { "start" };
-        let start = fields.take(start).map(|node| load::bounded(review, node));
-        let load = load::load(review, &mut fields);
+        let start = fields.take(start).map(|node| load::bounded(diagnostics, node));
+        let load = load::load(diagnostics, &mut fields);
         let mut priority = Priority::default();
-        fields.set(review, "priority", &mut priority, |review, node| {
-            fields::word(review, node, &Priority::NAMES)
+        fields.read_into(diagnostics, "priority", &mut priority, |diagnostics, node| {
+            fields::one_of(diagnostics, node, &Priority::NAMES)
         });
-        let shares = self.shares(review, key, &mut fields);
-        fields.finish(review);
-        let shares = self.series(review, key, index, &shares?)?;
+        let shares = self.shares(diagnostics, key, &mut fields);
+        fields.finish(diagnostics);
+        let shares = self.series(diagnostics, key, index, &shares?)?;
         Some(Workload {
             name: key.name.clone(),
             priority,
@@ -128,17 +137,17 @@ impl Compiler {
     /// Reads the archetypes of a workload, by index, with their weights.
     fn shares(
         &mut self,
-        review: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
         key: &NodeKey,
         fields: &mut Fields<'_>,
     ) -> Option<Vec<(usize, f64)>> {
         if fields.has("flow") || fields.has("states") {
             if let Some((second, _)) = fields.entry("archetypes") {
-                review.mistake(second.span, "a workload has either `archetypes` or a `flow`");
+                diagnostics.mistake(second.span, "a workload has either `archetypes` or a `flow`");
             }
-            let (own, marks) = archetype(review, &key.name, fields, &self.around)?;
+            let (own, spans) = archetype(diagnostics, &key.name, fields, &self.context)?;
             self.archetypes.push(own);
-            self.marks.push(marks);
+            self.spans.push(spans);
             return Some(vec![(self.archetypes.len() - 1, 1.0)]);
         }
         let expected = "archetypes with their weights, such as `{ browser: 80, buyer: 20 }`";
@@ -146,19 +155,19 @@ impl Compiler {
         // Read only so that a misspelt key gets a suggestion.
         fields.take("flow");
         let Some(node) = node else {
-            review
+            diagnostics
                 .mistake(fields.span(), "this workload has no users' flow")
                 .expected(format!("`archetypes:` with {expected}, or `flow:`"));
             return None;
         };
-        let entries = fields::entries(review, node, expected)?;
+        let entries = fields::entries(diagnostics, node, expected)?;
         if entries.is_empty() {
-            return wrong(review, node, expected);
+            return report_wrong(diagnostics, node, expected);
         }
         let mut shares = Vec::new();
         for (key, node) in entries {
-            let weight = fields::weight(review, node);
-            let index = self.named(review, key);
+            let weight = fields::weight(diagnostics, node);
+            let index = self.find_archetype(diagnostics, key);
             if let (Some(index), Some(weight)) = (index, weight) {
                 shares.push((index, weight));
             }
@@ -167,7 +176,7 @@ impl Compiler {
     }
 
     /// Returns the archetype of this name, and compiles it at first use.
-    fn named(&mut self, review: &mut Diagnostics, key: &NodeKey) -> Option<usize> {
+    fn find_archetype(&mut self, diagnostics: &mut Diagnostics, key: &NodeKey) -> Option<usize> {
         let name = &key.name;
         if let Some((_, index)) = self.known.iter().find(|(known, _)| known == name) {
             return *index;
@@ -177,14 +186,14 @@ impl Compiler {
             inline.used = true;
             inline.compiled.take()
         } else if is_name(name) {
-            self.read_archetype(review, key)
+            self.read_archetype(diagnostics, key)
         } else {
-            bad_name(review, key);
+            report_bad_name(diagnostics, key);
             None
         };
-        let index = compiled.map(|(archetype, marks)| {
+        let index = compiled.map(|(archetype, spans)| {
             self.archetypes.push(archetype);
-            self.marks.push(marks);
+            self.spans.push(spans);
             self.archetypes.len() - 1
         });
         self.known.push((name.clone(), index));
@@ -193,34 +202,34 @@ impl Compiler {
 
     fn read_archetype(
         &self,
-        review: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
         key: &NodeKey,
     ) -> Option<(Archetype, ArchetypeSpans)> {
         let inline: Vec<&str> = self.inline.iter().map(|inline| inline.name.as_str()).collect();
-        let document = self.library.archetype(review, &key.name, key.span, &inline)?;
-        let mut fields = Fields::of(review, &document.node, "an archetype")?;
+        let document = self.library.archetype(diagnostics, &key.name, key.span, &inline)?;
+        let mut fields = Fields::read(diagnostics, &document.node, "an archetype")?;
         if fields.has("scenario") || fields.has("workloads") {
-            review
+            diagnostics
                 .mistake(document.node.span, "this is a scenario, not an archetype")
                 .help(format!("`{}` was read for the archetype `{}`", document.name, key.name));
             return None;
         }
-        let own = fields.need("archetype", &format!("its name, `{}`", key.name));
+        let own = fields.require("archetype", &format!("its name, `{}`", key.name));
         if let Some(node) = own
             && fields::scalar(node) != Some(key.name.as_str())
         {
             let expected = format!("`{}`, as the file is called", key.name);
-            wrong::<()>(review, node, expected);
+            report_wrong::<()>(diagnostics, node, expected);
         }
-        let compiled = archetype(review, &key.name, &mut fields, &self.around);
-        fields.finish(review);
+        let compiled = archetype(diagnostics, &key.name, &mut fields, &self.context);
+        fields.finish(diagnostics);
         compiled
     }
 
     /// Assigns series numbers to the steps of a workload.
     fn series(
         &mut self,
-        review: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
         key: &NodeKey,
         workload: usize,
         shares: &[(usize, f64)],
@@ -231,7 +240,7 @@ impl Compiler {
             let kind = &self.archetypes[archetype];
             let names = &kind.series;
             if first + names.len() > MAX_STEPS {
-                review
+                diagnostics
                     .mistake(key.span, format!("more than {MAX_STEPS} steps in all workloads"))
                     .help("give steps that belong together the same `name:`");
                 return None;
@@ -253,8 +262,8 @@ impl Compiler {
     }
 }
 
-pub(super) fn bad_name(review: &mut Diagnostics, key: &NodeKey) {
-    review
-        .mistake(key.span, format!("`{}` cannot be a name", fields::short(&key.name)))
+pub(super) fn report_bad_name(diagnostics: &mut Diagnostics, key: &NodeKey) {
+    diagnostics
+        .mistake(key.span, format!("`{}` cannot be a name", fields::truncate(&key.name)))
         .expected("letters, digits, `-`, `_` and `.`, not beginning with `.`");
 }

@@ -7,7 +7,7 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use super::super::diagnostics::Diagnostics;
-use super::super::{fields, header, pem, reach_text};
+use super::super::{fields, header, pem, transport_text};
 use crate::plan::Address;
 use crate::plan::transport::{Auth, HttpVersion, TlsConfig, TransportConfig};
 use crate::template::Template;
@@ -64,47 +64,50 @@ impl Default for HitClient {
 }
 
 /// Builds the transport of all origins; `None` if a flag is wrong, which is reported.
-pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<TransportConfig> {
-    let before = review.count();
-    let tls = tls(review, client);
-    let mut refuse = |flag: &str, message: String, expected: &str| {
-        review.general(flag, message).expected(expected);
+pub(super) fn transport(
+    diagnostics: &mut Diagnostics,
+    client: &HitClient,
+) -> Option<TransportConfig> {
+    let before = diagnostics.count();
+    let tls = tls(diagnostics, client);
+    let mut report = |flag: &str, message: String, expected: &str| {
+        diagnostics.global_mistake(flag, message).expected(expected);
     };
     let auth = client.login.as_ref().and_then(|login| {
         if !login.contains(':') || !header::is_value(login) {
-            refuse("--user", "no login".to_owned(), "USER:PASSWORD in one line");
+            report("--user", "no login".to_owned(), "USER:PASSWORD in one line");
             return None;
         }
         Some(Auth::Basic(Template::literal(login.as_bytes())))
     });
     for text in &client.connect_to {
         if connect_to(text).is_none() {
-            let message = format!("`{}` is no address", fields::short(text));
-            refuse("--connect-to", message, "HOST:PORT or HOST1:PORT1:HOST2:PORT2");
+            let message = format!("`{}` is no address", fields::truncate(text));
+            report("--connect-to", message, "HOST:PORT or HOST1:PORT1:HOST2:PORT2");
         }
     }
     let fits = |path: &&PathBuf| (1..=MAX_SOCKET_PATH).contains(&path.as_os_str().len());
     if client.unix.as_ref().is_some_and(|path| !fits(&path)) {
         let message = "no path of a socket".to_owned();
-        refuse("--unix", message, "a path of 1 to 107 bytes, such as /run/app.sock");
+        report("--unix", message, "a path of 1 to 107 bytes, such as /run/app.sock");
     }
     let proxy = client.proxy.as_ref().and_then(|text| {
-        let proxy = reach_text::proxy(text);
+        let proxy = transport_text::proxy(text);
         if proxy.is_none() {
             // Without the text, because it may contain a password.
-            refuse("--proxy", "no proxy".to_owned(), reach_text::PROXY);
+            report("--proxy", "no proxy".to_owned(), transport_text::PROXY);
         }
         proxy
     });
     if client.unix.is_some() && client.proxy.is_some() {
         let message = "given beside `--unix`".to_owned();
-        refuse("--proxy", message, "either a socket or a proxy");
+        report("--proxy", message, "either a socket or a proxy");
     }
     if client.http2 && !client.keep_alive {
         let message = "given beside `--http2`".to_owned();
-        refuse("--disable-keepalive", message, "one of them: HTTP/2 keeps its connection");
+        report("--disable-keepalive", message, "one of them: HTTP/2 keeps its connection");
     }
-    (review.count() == before).then(|| TransportConfig {
+    (diagnostics.count() == before).then(|| TransportConfig {
         auth,
         tls,
         unix: client.unix.clone(),
@@ -116,7 +119,7 @@ pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<Tran
 
 /// Returns the transport for one origin, because `--connect-to` may be limited to an origin.
 pub(super) fn for_origin(
-    reach: &TransportConfig,
+    transport: &TransportConfig,
     client: &HitClient,
     address: &Address,
 ) -> TransportConfig {
@@ -128,7 +131,7 @@ pub(super) fn for_origin(
         });
         is_for.then_some(to)
     });
-    TransportConfig { connect_to: found, ..reach.clone() }
+    TransportConfig { connect_to: found, ..transport.clone() }
 }
 
 /// Host and port of the origin it applies to, empty for any; and the address to connect to.
@@ -136,7 +139,7 @@ type ConnectTo<'t> = (Option<(&'t str, &'t str)>, (String, u16));
 
 /// Parses `HOST:PORT`, or `HOST1:PORT1:HOST2:PORT2` in which HOST1 and PORT1 may be empty.
 fn connect_to(text: &str) -> Option<ConnectTo<'_>> {
-    if let Some(address) = reach_text::address(text) {
+    if let Some(address) = transport_text::address(text) {
         return Some((None, address));
     }
     let (host, rest) = match text.strip_prefix('[') {
@@ -146,17 +149,19 @@ fn connect_to(text: &str) -> Option<ConnectTo<'_>> {
     let (port, address) = rest.split_once(':')?;
     let is_port = port.is_empty() || port.parse::<u16>().is_ok();
     is_port.then_some(())?;
-    Some((Some((host, port)), reach_text::address(address)?))
+    Some((Some((host, port)), transport_text::address(address)?))
 }
 
-fn tls(review: &mut Diagnostics, client: &HitClient) -> TlsConfig {
-    let mut refuse = |flag: &str, path: &Path, problem: &str, expected: &str| {
-        review.general(flag, format!("`{}`: {problem}", path.display())).expected(expected);
+fn tls(diagnostics: &mut Diagnostics, client: &HitClient) -> TlsConfig {
+    let mut report = |flag: &str, path: &Path, problem: &str, expected: &str| {
+        diagnostics
+            .global_mistake(flag, format!("`{}`: {problem}", path.display()))
+            .expected(expected);
     };
     let mut read = |flag: &str, path: &Path, expected: &str| match bytes(path) {
         Ok(bytes) => Some(bytes),
         Err(problem) => {
-            refuse(flag, path, &problem, expected);
+            report(flag, path, &problem, expected);
             None
         }
     };
@@ -166,28 +171,28 @@ fn tls(review: &mut Diagnostics, client: &HitClient) -> TlsConfig {
     let key = key_path.map(|path| (path, read("--key", path, pem::KEY)));
     let roots = ca.and_then(|(path, bytes)| {
         let found = pem::certificates(&bytes?);
-        found.map_err(|problem| refuse("--cacert", path, &problem, pem::CERTIFICATES)).ok()
+        found.map_err(|problem| report("--cacert", path, &problem, pem::CERTIFICATES)).ok()
     });
     let identity = match (cert, key) {
         (Some((cert_path, cert)), Some((key_path, key))) => {
             let (cert, key) = (cert.map(|b| pem::certificates(&b)), key.map(|b| pem::key(&b)));
             match (cert, key) {
                 (Some(Ok(chain)), Some(Ok(key))) => pem::identity(chain, key)
-                    .map_err(|problem| refuse("--key", key_path, &problem, pem::KEY))
+                    .map_err(|problem| report("--key", key_path, &problem, pem::KEY))
                     .ok(),
                 (cert, key) => {
                     if let Some(Err(problem)) = cert {
-                        refuse("--cert", cert_path, &problem, pem::CERTIFICATES);
+                        report("--cert", cert_path, &problem, pem::CERTIFICATES);
                     }
                     if let Some(Err(problem)) = key {
-                        refuse("--key", key_path, &problem, pem::KEY);
+                        report("--key", key_path, &problem, pem::KEY);
                     }
                     None
                 }
             }
         }
         (None, Some((path, _))) => {
-            refuse("--key", path, "a key without a certificate", "`--cert FILE` beside it");
+            report("--key", path, "a key without a certificate", "`--cert FILE` beside it");
             None
         }
         _ => None,

@@ -74,13 +74,13 @@ pub struct HitOptions {
 ///
 /// Every invalid URL, header, method, number, file or threshold, under the name of its flag.
 pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
-    let mut review = Diagnostics::default();
+    let mut diagnostics = Diagnostics::default();
     let method = check::method(&hit.method);
-    let aims = urls::aims(&mut review, &hit.urls, &method);
-    check::check(&mut review, hit);
-    let client = client::reach(&mut review, &hit.client);
-    let thresholds = rules::of_flag(&mut review, &hit.thresholds);
-    let plan = aims.zip(client).map(|(aims, reach)| {
+    let targets = urls::targets(&mut diagnostics, &hit.urls, &method);
+    check::check(&mut diagnostics, hit);
+    let client = client::transport(&mut diagnostics, &hit.client);
+    let thresholds = rules::parse_flag(&mut diagnostics, &hit.thresholds);
+    let plan = targets.zip(client).map(|(targets, transport)| {
         let workload = Workload::single("hit", load(hit));
         let series = |name: &String| Series {
             name: name.clone(),
@@ -91,7 +91,7 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
         let service = |(name, address): &(String, Address)| {
             let mut service = Service::new(name, ServiceTarget::Url(address.clone()));
             service.timeout = hit.timeout.unwrap_or(Service::TIMEOUT);
-            service.transport = client::for_origin(&reach, &hit.client, address);
+            service.transport = client::for_origin(&transport, &hit.client, address);
             // A hit repeats independent requests, without the state of a visitor.
             service.cookies = false;
             service.redirects = hit.client.redirects;
@@ -102,10 +102,10 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
             scenario: "hit".to_owned(),
             description: None,
             seed: hit.seed.unwrap_or_else(Seed::draw),
-            services: aims.origins.iter().map(service).collect(),
-            archetypes: vec![archetype(hit, &method, &aims)],
+            services: targets.origins.iter().map(service).collect(),
+            archetypes: vec![archetype(hit, &method, &targets)],
             workloads: vec![workload],
-            steps: aims.names.iter().map(series).collect(),
+            steps: targets.names.iter().map(series).collect(),
             groups: Vec::new(),
             setup: None,
             teardown: None,
@@ -119,9 +119,9 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
         }
     });
     if let Some(plan) = &plan {
-        rules::matched(&mut review, plan, &[]);
+        rules::check_selectors(&mut diagnostics, plan, &[]);
     }
-    review.close(plan).map(|(plan, _)| plan)
+    diagnostics.finish(plan).map(|(plan, _)| plan)
 }
 
 /// Applies the user's limits to the plan: their safety file, and the hosts they authorise.
@@ -129,12 +129,16 @@ pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
 /// # Errors
 ///
 /// Mistakes in that file, and all parts of the plan beyond the limits.
-pub fn within(mut plan: Plan, file: Option<&Path>, hosts: &[String]) -> Result<Plan, Mistakes> {
-    let mut review = Diagnostics::default();
-    let limits = safety::of_user(&mut review, file);
-    safety::denied(&mut review, "hit", &plan, &limits.safety);
-    safety::judge(&mut review, "hit", &mut plan, limits, hosts, false);
-    review.close(Some(plan)).map(|(plan, _)| plan)
+pub fn within_limits(
+    mut plan: Plan,
+    file: Option<&Path>,
+    hosts: &[String],
+) -> Result<Plan, Mistakes> {
+    let mut diagnostics = Diagnostics::default();
+    let limits = safety::read_user_file(&mut diagnostics, file);
+    safety::report_denied(&mut diagnostics, "hit", &plan, &limits.safety);
+    safety::enforce(&mut diagnostics, "hit", &mut plan, limits, hosts, false);
+    diagnostics.finish(Some(plan)).map(|(plan, _)| plan)
 }
 
 fn load(hit: &HitOptions) -> Load {
@@ -176,19 +180,19 @@ fn policies(hit: &HitOptions) -> Policies {
 }
 
 /// Builds a user that sends one request per iteration: the only one, or one drawn by weight.
-fn archetype(hit: &HitOptions, method: &str, aims: &HitTargets) -> Archetype {
+fn archetype(hit: &HitOptions, method: &str, targets: &HitTargets) -> Archetype {
     let headers: Vec<(String, Template)> = hit
         .headers
         .iter()
         .map(|(name, value)| (name.clone(), Template::literal(value.trim())))
         .collect();
     let body = hit.body.clone().map_or(RequestBody::None, RequestBody::Bytes);
-    let call = |aim: &HitTarget| Call {
-        series: aim.series,
-        service: aim.origin,
+    let call = |target: &HitTarget| Call {
+        series: target.series,
+        service: target.origin,
         request: RequestTemplate {
             method: method.to_owned(),
-            path: aim.path.clone(),
+            path: target.path.clone(),
             headers: headers.clone(),
             body: body.clone(),
         },
@@ -204,14 +208,14 @@ fn archetype(hit: &HitOptions, method: &str, aims: &HitTargets) -> Archetype {
         priority: None,
         has_rescue: false,
     };
-    let calls = aims.list.iter().map(call).collect();
-    let mut archetype = Archetype::from_calls("hit", calls, aims.names.clone());
-    if let [_, _, ..] = aims.list.as_slice() {
-        let (count, end) = (aims.list.len(), aims.list.len() * 2 + 1);
-        let way = |(index, aim): (usize, &HitTarget)| (aim.weight, 1 + 2 * index);
-        let ways = aims.list.iter().enumerate().map(way).collect();
+    let calls = targets.list.iter().map(call).collect();
+    let mut archetype = Archetype::from_calls("hit", calls, targets.names.clone());
+    if let [_, _, ..] = targets.list.as_slice() {
+        let (count, end) = (targets.list.len(), targets.list.len() * 2 + 1);
+        let option = |(index, target): (usize, &HitTarget)| (target.weight, 1 + 2 * index);
+        let options = targets.list.iter().enumerate().map(option).collect();
         let branches = (0..count).flat_map(|index| [Step::Call(index), Step::Jump(end)]);
-        archetype.steps = [Step::Choose(Choice { options: ways })]
+        archetype.steps = [Step::Choose(Choice { options: options })]
             .into_iter()
             .chain(branches)
             .chain([Step::End])

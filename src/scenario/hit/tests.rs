@@ -25,7 +25,7 @@ fn path(plan: &Plan) -> &[u8] {
 }
 
 #[test]
-fn a_url_is_a_whole_plan() {
+fn url_compiles_to_a_plan() {
     let plan = plan(&hit("http://127.0.0.1:8080/p/1?q={{ x }}#top")).unwrap();
     assert_eq!(path(&plan), b"/p/1?q=%7B%7B%20x%20%7D%7D");
     assert_eq!(plan.steps[0].name, "GET /p/1");
@@ -51,7 +51,7 @@ fn counts_and_rates_choose_the_model() {
 }
 
 #[test]
-fn every_wrong_word_is_named() {
+fn each_invalid_option_is_reported() {
     let wrong = HitOptions {
         connections: Some(0),
         requests: Some(0),
@@ -75,7 +75,7 @@ fn every_wrong_word_is_named() {
 }
 
 #[test]
-fn each_url_has_its_path_its_origin_and_its_weight() {
+fn urls_have_path_origin_and_weight() {
     let urls = [
         "http://a.test/x?k=1",
         "http://a.test/x?k=2",

@@ -9,7 +9,7 @@ use crate::template::{Encoding, Template};
 
 /// Maximum distinct URLs of a hit, because each shard prepares each one, and a draw passes over
 /// all of them.
-pub(super) const MOST: usize = 1_000;
+pub(super) const MAX_URLS: usize = 1_000;
 
 /// All targets of a hit.
 #[derive(Debug)]
@@ -36,32 +36,36 @@ pub(super) struct HitTarget {
 }
 
 /// Parses the URLs; `None` if one is invalid or there are too many, which is reported.
-pub(super) fn aims(review: &mut Diagnostics, urls: &[String], method: &str) -> Option<HitTargets> {
+pub(super) fn targets(
+    diagnostics: &mut Diagnostics,
+    urls: &[String],
+    method: &str,
+) -> Option<HitTargets> {
     // Each once, in order of first occurrence.
-    let mut counted: Vec<(&str, f64)> = Vec::new();
+    let mut weighted: Vec<(&str, f64)> = Vec::new();
     let mut known = std::collections::HashMap::new();
     for url in urls {
-        let index = *known.entry(url.as_str()).or_insert(counted.len());
-        match counted.get_mut(index) {
+        let index = *known.entry(url.as_str()).or_insert(weighted.len());
+        match weighted.get_mut(index) {
             Some((_, count)) => *count += 1.0,
-            None => counted.push((url, 1.0)),
+            None => weighted.push((url, 1.0)),
         }
     }
-    if counted.is_empty() || counted.len() > MOST {
-        let message = match counted.len() {
+    if weighted.is_empty() || weighted.len() > MAX_URLS {
+        let message = match weighted.len() {
             0 => "there is no URL".to_owned(),
             count => format!("{count} different URLs"),
         };
-        review
-            .general("URL", message)
-            .expected(format!("1 to {MOST} different URLs"))
+        diagnostics
+            .global_mistake("URL", message)
+            .expected(format!("1 to {MAX_URLS} different URLs"))
             .help("for more, write a scenario whose paths come from `data:`");
         return None;
     }
     let mut origins: Vec<(String, Address)> = Vec::new();
     let mut parts = Vec::new();
-    for (url, weight) in counted {
-        let (address, rest) = split(review, url)?;
+    for (url, weight) in weighted {
+        let (address, rest) = split(diagnostics, url)?;
         let origin =
             origins.iter().position(|(_, known)| *known == address).unwrap_or(origins.len());
         if origin == origins.len() {
@@ -75,7 +79,7 @@ pub(super) fn aims(review: &mut Diagnostics, urls: &[String], method: &str) -> O
     let several = origins.len() > 1;
     let (mut names, mut list) = (Vec::new(), Vec::new());
     for (origin, rest, weight) in parts {
-        let bare = fields::short(rest.split('?').next().unwrap_or(&rest));
+        let bare = fields::truncate(rest.split('?').next().unwrap_or(&rest));
         let host = if several { origins[origin].1.origin() } else { String::new() };
         let name = format!("{method} {host}{bare}");
         let series = names.iter().position(|known| *known == name).unwrap_or(names.len());
@@ -89,7 +93,7 @@ pub(super) fn aims(review: &mut Diagnostics, urls: &[String], method: &str) -> O
 }
 
 /// Splits a URL into its origin, and its path with query.
-fn split(review: &mut Diagnostics, url: &str) -> Option<(Address, String)> {
+fn split(diagnostics: &mut Diagnostics, url: &str) -> Option<(Address, String)> {
     // As in browsers and curl: no scheme means http, and a fragment is never sent.
     let plain = url.split('#').next().unwrap_or(url);
     let full = if plain.contains("://") { plain.to_owned() } else { format!("http://{plain}") };
@@ -102,8 +106,8 @@ fn split(review: &mut Diagnostics, url: &str) -> Option<(Address, String)> {
             Some((address, format!("{slash}{rest}")))
         }
         Err(problem) => {
-            review
-                .general("URL", format!("`{}` {problem}", fields::short(url)))
+            diagnostics
+                .global_mistake("URL", format!("`{}` {problem}", fields::truncate(url)))
                 .expected("a URL such as http://127.0.0.1:8080/products?page=1");
             None
         }

@@ -23,8 +23,8 @@ pub(super) fn is_duplicate(error: &Error) -> bool {
 ///
 /// A parser cannot continue after an error. So each later block that begins in the first column is
 /// parsed separately.
-pub(super) fn report_all(review: &mut Diagnostics, source: usize, text: &str, error: &Error) {
-    report(review, (source, 0), text, error);
+pub(super) fn report_all(diagnostics: &mut Diagnostics, source: usize, text: &str, error: &Error) {
+    report(diagnostics, (source, 0), text, error);
     let Some(location) = error.location().filter(|_| !is_too_much(error)) else { return };
     let first = span_of(source, text, &location).start;
     let blocks = blocks(text);
@@ -38,7 +38,7 @@ pub(super) fn report_all(review: &mut Diagnostics, source: usize, text: &str, er
             return;
         }
         if !matches!(error, Error::UnknownAnchor { .. }) {
-            report(review, (source, *begin), block, &error);
+            report(diagnostics, (source, *begin), block, &error);
         }
     }
 }
@@ -63,13 +63,18 @@ fn is_too_much(error: &Error) -> bool {
 }
 
 /// Reports an error in a text that begins at byte `begin` of its file.
-fn report(review: &mut Diagnostics, (source, begin): (usize, usize), text: &str, error: &Error) {
+fn report(
+    diagnostics: &mut Diagnostics,
+    (source, begin): (usize, usize),
+    text: &str,
+    error: &Error,
+) {
     let span = error.location().map_or(SourceSpan { source, start: 0, end: 0 }, |location| {
         span_of(source, text, &location)
     });
     let span = SourceSpan { start: span.start + begin, end: span.end + begin, ..span };
     let (message, help) = explain(error);
-    let mistake = review.mistake(span, message);
+    let mistake = diagnostics.mistake(span, message);
     if let Some(help) = help {
         mistake.help(help);
     }

@@ -41,19 +41,19 @@ pub(crate) enum NodeKind {
 }
 
 /// Parses an opened file, number `source`; reports mistakes there.
-pub(crate) fn parse(review: &mut Diagnostics, source: usize, text: &str) -> Option<Node> {
+pub(crate) fn parse(diagnostics: &mut Diagnostics, source: usize, text: &str) -> Option<Node> {
     let whole = SourceSpan { source, start: 0, end: 0 };
-    let node = value(review, source, text)?;
+    let node = value(diagnostics, source, text)?;
     match node.kind {
         NodeKind::Map(_) => Some(node),
         NodeKind::Null => {
-            review.mistake(whole, "the file is empty").help(
+            diagnostics.mistake(whole, "the file is empty").help(
                 "`manada run scenarios/quickstart.yaml` shows a small scenario to begin with",
             );
             None
         }
         _ => {
-            review
+            diagnostics
                 .mistake(node.span, "this is not a map of keys and values")
                 .expected("`key: value` lines, such as `scenario: my-test`");
             None
@@ -62,21 +62,21 @@ pub(crate) fn parse(review: &mut Diagnostics, source: usize, text: &str) -> Opti
 }
 
 /// Parses a text that may be any value.
-pub(crate) fn value(review: &mut Diagnostics, source: usize, text: &str) -> Option<Node> {
+pub(crate) fn value(diagnostics: &mut Diagnostics, source: usize, text: &str) -> Option<Node> {
     match read(text, DuplicateKeyPolicy::Error) {
-        Ok(root) => Some(Converter { review, source, text }.node(root)),
+        Ok(root) => Some(Converter { diagnostics, source, text }.node(root)),
         Err(error) => {
             // After a duplicate key, parse again to find all of them and other mistakes.
             if errors::is_duplicate(&error)
                 && let Ok(root) = read(text, DuplicateKeyPolicy::LastWins)
             {
-                let before = review.count();
-                let node = Converter { review, source, text }.node(root);
-                if review.count() > before {
+                let before = diagnostics.count();
+                let node = Converter { diagnostics, source, text }.node(root);
+                if diagnostics.count() > before {
                     return Some(node);
                 }
             }
-            errors::report_all(review, source, text, &error);
+            errors::report_all(diagnostics, source, text, &error);
             None
         }
     }
@@ -187,7 +187,7 @@ impl<'de> Visitor<'de> for RawVisitor {
 }
 
 struct Converter<'a> {
-    review: &'a mut Diagnostics,
+    diagnostics: &'a mut Diagnostics,
     source: usize,
     text: &'a str,
 }
@@ -205,7 +205,7 @@ impl Converter<'_> {
                 let keep = plain && !written.is_empty();
                 match without_zeros(written) {
                     Some(digits) => {
-                        self.review.warn(
+                        self.diagnostics.warn(
                             span,
                             format!("this is the number {digits}, without its leading zeros"),
                             &format!("quote it if the zeros matter: `\"{written}\"`"),
@@ -236,7 +236,7 @@ impl Converter<'_> {
             let Some((key, value)) = self.entry(key, value) else { continue };
             if let Some(at) = first.get(&key.name) {
                 let line = self.text[..*at].matches('\n').count() + 1;
-                self.review
+                self.diagnostics
                     .mistake(key.span, format!("the key `{}` is there twice", key.name))
                     .help(format!(
                         "the first is on line {line}: keep one of the two, or rename one"
@@ -261,7 +261,7 @@ impl Converter<'_> {
             NodeKind::Bool(truth) => truth.to_string(),
             NodeKind::Null => "null".to_owned(),
             NodeKind::List(_) | NodeKind::Map(_) => {
-                let mistake = self.review.mistake(key.span, "a key has to be a plain name");
+                let mistake = self.diagnostics.mistake(key.span, "a key has to be a plain name");
                 if matches!(key.kind, NodeKind::Map(_)) {
                     mistake.help("a value with `{{ }}` needs quotes: \"{{ … }}\"");
                 }

@@ -4,10 +4,10 @@
 
 use super::breakers::failures_of;
 use super::{
-    Diagnostics, Fields, MAX_PATTERNS, Node, NodeKind, PlacedPattern, block, in_order, pattern,
-    said,
+    Diagnostics, Fields, MAX_PATTERNS, Node, NodeKind, PlacedPattern, block, given, in_order,
+    pattern,
 };
-use super::{fields, wrong};
+use super::{fields, report_wrong};
 use crate::plan::policy::{
     BackoffPolicy, HedgeAfter, HedgePolicy, RateLimitPolicy, RetryPolicy, TimeoutPolicy,
 };
@@ -24,136 +24,161 @@ pub(in crate::scenario) const MAX_FACTOR: f64 = 100.0;
 /// Default hedging.
 const HEDGING: HedgePolicy = HedgePolicy { after: HedgeAfter::Percentile(95.0), budget: 0.05 };
 
-pub(super) fn timeouts(review: &mut Diagnostics, node: &Node) -> Option<TimeoutPolicy> {
+pub(super) fn timeouts(diagnostics: &mut Diagnostics, node: &Node) -> Option<TimeoutPolicy> {
     let expected = "`{ adaptive: true, start: 5s }`";
     block(
-        review,
+        diagnostics,
         node,
         "`timeouts`",
         expected,
         TimeoutPolicy::default(),
-        |review, fields, mut law| {
+        |diagnostics, fields, mut policy| {
             let mut adaptive = true;
-            fields.set(review, "adaptive", &mut adaptive, fields::truth);
-            let start = said(review, fields, "start", fields::some_duration);
-            let min = said(review, fields, "min", fields::some_duration);
-            let max = said(review, fields, "max", fields::some_duration);
-            in_order(review, ("min", min), ("start", start));
-            in_order(review, ("start", start), ("max", max));
+            fields.read_into(diagnostics, "adaptive", &mut adaptive, fields::boolean);
+            let start = given(diagnostics, fields, "start", fields::positive_duration);
+            let min = given(diagnostics, fields, "min", fields::positive_duration);
+            let max = given(diagnostics, fields, "max", fields::positive_duration);
+            in_order(diagnostics, ("min", min), ("start", start));
+            in_order(diagnostics, ("start", start), ("max", max));
             if start.is_none() {
-                in_order(review, ("min", min), ("max", max));
+                in_order(diagnostics, ("min", min), ("max", max));
             }
-            let [start, min, max] = [start, min, max].map(|said| said.map(|(_, time)| time));
-            law.max = max.unwrap_or_else(|| law.max.max(start.or(min).unwrap_or_default()));
-            law.min = min.unwrap_or_else(|| law.min.min(start.unwrap_or(law.max)).min(law.max));
-            law.start = start.unwrap_or_else(|| law.start.min(law.max).max(law.min));
-            fields.set(review, "percentile", &mut law.percentile, percentile);
-            fields.set(review, "factor", &mut law.factor, factor);
-            let window = |review: &mut Diagnostics, node: &Node| {
-                fields::count(review, node, WINDOWS.0, WINDOWS.1).map(|window| window as usize)
+            let [start, min, max] = [start, min, max].map(|given| given.map(|(_, time)| time));
+            policy.max = max.unwrap_or_else(|| policy.max.max(start.or(min).unwrap_or_default()));
+            policy.min =
+                min.unwrap_or_else(|| policy.min.min(start.unwrap_or(policy.max)).min(policy.max));
+            policy.start = start.unwrap_or_else(|| policy.start.min(policy.max).max(policy.min));
+            fields.read_into(diagnostics, "percentile", &mut policy.percentile, percentile);
+            fields.read_into(diagnostics, "factor", &mut policy.factor, factor);
+            let window = |diagnostics: &mut Diagnostics, node: &Node| {
+                fields::count(diagnostics, node, WINDOWS.0, WINDOWS.1).map(|window| window as usize)
             };
-            fields.set(review, "window", &mut law.window, window);
-            adaptive.then_some(law)
+            fields.read_into(diagnostics, "window", &mut policy.window, window);
+            adaptive.then_some(policy)
         },
     )
 }
 
 /// Reads a percentile from 50 to below 100, as `95` or `p95`.
-fn percentile(review: &mut Diagnostics, node: &Node) -> Option<f64> {
+fn percentile(diagnostics: &mut Diagnostics, node: &Node) -> Option<f64> {
     let text = fields::scalar(node).unwrap_or_default();
     let number: Option<f64> = text.strip_prefix('p').unwrap_or(text).parse().ok();
     match number.filter(|number| (50.0..100.0).contains(number)) {
-        None => wrong(review, node, "a percentile from 50 to 99.9, such as 95"),
+        None => report_wrong(diagnostics, node, "a percentile from 50 to 99.9, such as 95"),
         found => found,
     }
 }
 
-fn factor(review: &mut Diagnostics, node: &Node) -> Option<f64> {
+fn factor(diagnostics: &mut Diagnostics, node: &Node) -> Option<f64> {
     match node.kind {
         NodeKind::Number(_, factor) if (1.0..=MAX_FACTOR).contains(&factor) => Some(factor),
-        _ => wrong(review, node, format!("a factor from 1 to {MAX_FACTOR}, such as 1.5")),
+        _ => {
+            report_wrong(diagnostics, node, format!("a factor from 1 to {MAX_FACTOR}, such as 1.5"))
+        }
     }
 }
 
-pub(super) fn retries(review: &mut Diagnostics, node: &Node) -> Option<RetryPolicy> {
+pub(super) fn retries(diagnostics: &mut Diagnostics, node: &Node) -> Option<RetryPolicy> {
     let default = RetryPolicy::default();
     if let NodeKind::Number(..) = node.kind {
-        let max = max_retries(review, node)?;
+        let max = max_retries(diagnostics, node)?;
         return (max > 0).then_some(RetryPolicy { max, ..default });
     }
     let expected = "how often, such as 2, or `{ max: 2, budget: 10% }`";
-    block(review, node, "`retries`", expected, default, |review, fields, mut law| {
-        fields.set(review, "max", &mut law.max, max_retries);
-        fields.set(review, "backoff", &mut law.backoff, |review, node| {
-            let mut fields = Fields::like(review, node, "a backoff", BACKOFF)?;
-            let law = backoff(review, &mut fields, BackoffPolicy::default());
-            fields.finish(review);
-            Some(law)
+    block(diagnostics, node, "`retries`", expected, default, |diagnostics, fields, mut policy| {
+        fields.read_into(diagnostics, "max", &mut policy.max, max_retries);
+        fields.read_into(diagnostics, "backoff", &mut policy.backoff, |diagnostics, node| {
+            let mut fields = Fields::read_as(diagnostics, node, "a backoff", BACKOFF)?;
+            let policy = backoff(diagnostics, &mut fields, BackoffPolicy::default());
+            fields.finish(diagnostics);
+            Some(policy)
         });
-        fields.set(review, "budget", &mut law.budget, |review, node| match fields::scalar(node) {
-            Some("none") => Some(None),
-            _ => fields::share(review, node, "10%, or `none`").map(Some),
+        fields.read_into(diagnostics, "budget", &mut policy.budget, |diagnostics, node| {
+            match fields::scalar(node) {
+                Some("none") => Some(None),
+                _ => fields::share(diagnostics, node, "10%, or `none`").map(Some),
+            }
         });
-        fields.set(review, "when", &mut law.when, failures_of);
-        fields.set(review, "retry_after", &mut law.retry_after, fields::truth);
-        fields.set(review, "max_retry_after", &mut law.max_retry_after, fields::some_duration);
-        fields.set(review, "unsafe_methods", &mut law.unsafe_methods, fields::truth);
-        (law.max > 0).then_some(law)
+        fields.read_into(diagnostics, "when", &mut policy.when, failures_of);
+        fields.read_into(diagnostics, "retry_after", &mut policy.retry_after, fields::boolean);
+        fields.read_into(
+            diagnostics,
+            "max_retry_after",
+            &mut policy.max_retry_after,
+            fields::positive_duration,
+        );
+        fields.read_into(
+            diagnostics,
+            "unsafe_methods",
+            &mut policy.unsafe_methods,
+            fields::boolean,
+        );
+        (policy.max > 0).then_some(policy)
     })
 }
 
-fn max_retries(review: &mut Diagnostics, node: &Node) -> Option<u32> {
-    fields::count(review, node, 0, MAX_RETRIES).and_then(|count| u32::try_from(count).ok())
+fn max_retries(diagnostics: &mut Diagnostics, node: &Node) -> Option<u32> {
+    fields::count(diagnostics, node, 0, MAX_RETRIES).and_then(|count| u32::try_from(count).ok())
 }
 
 /// The expected form of a backoff.
 const BACKOFF: &str = "`{ base: 100ms, factor: 2, max: 10s, jitter: full }`";
 
-pub(super) fn connect_backoff(review: &mut Diagnostics, node: &Node) -> Option<BackoffPolicy> {
-    block(review, node, "a backoff", BACKOFF, BackoffPolicy::default(), |review, fields, law| {
-        Some(backoff(review, fields, law))
-    })
+pub(super) fn connect_backoff(diagnostics: &mut Diagnostics, node: &Node) -> Option<BackoffPolicy> {
+    block(
+        diagnostics,
+        node,
+        "a backoff",
+        BACKOFF,
+        BackoffPolicy::default(),
+        |diagnostics, fields, policy| Some(backoff(diagnostics, fields, policy)),
+    )
 }
 
 fn backoff(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
-    mut law: BackoffPolicy,
+    mut policy: BackoffPolicy,
 ) -> BackoffPolicy {
-    let base = said(review, fields, "base", fields::some_duration);
-    let max = said(review, fields, "max", fields::some_duration);
-    in_order(review, ("base", base), ("max", max));
-    let [base, max] = [base, max].map(|said| said.map(|(_, time)| time));
-    law.max = max.unwrap_or_else(|| law.max.max(base.unwrap_or_default()));
-    law.base = base.unwrap_or_else(|| law.base.min(law.max));
-    fields.set(review, "factor", &mut law.factor, factor);
-    fields.set(review, "jitter", &mut law.jitter, |review, node| {
-        fields::word(review, node, &[("full", true), ("none", false)])
+    let base = given(diagnostics, fields, "base", fields::positive_duration);
+    let max = given(diagnostics, fields, "max", fields::positive_duration);
+    in_order(diagnostics, ("base", base), ("max", max));
+    let [base, max] = [base, max].map(|given| given.map(|(_, time)| time));
+    policy.max = max.unwrap_or_else(|| policy.max.max(base.unwrap_or_default()));
+    policy.base = base.unwrap_or_else(|| policy.base.min(policy.max));
+    fields.read_into(diagnostics, "factor", &mut policy.factor, factor);
+    fields.read_into(diagnostics, "jitter", &mut policy.jitter, |diagnostics, node| {
+        fields::one_of(diagnostics, node, &[("full", true), ("none", false)])
     });
-    law
+    policy
 }
 
-pub(super) fn hedging(review: &mut Diagnostics, node: &Node) -> Option<HedgePolicy> {
+pub(super) fn hedging(diagnostics: &mut Diagnostics, node: &Node) -> Option<HedgePolicy> {
     let expected = "`{ after: p95, budget: 5% }`";
-    block(review, node, "`hedging`", expected, HEDGING, |review, fields, mut law| {
-        fields.set(review, "after", &mut law.after, |review, node| {
+    block(diagnostics, node, "`hedging`", expected, HEDGING, |diagnostics, fields, mut policy| {
+        fields.read_into(diagnostics, "after", &mut policy.after, |diagnostics, node| {
             let text = fields::scalar(node).unwrap_or_default();
             if text.starts_with('p') {
-                return percentile(review, node).map(HedgeAfter::Percentile);
+                return percentile(diagnostics, node).map(HedgeAfter::Percentile);
             }
             match crate::units::parse_duration(text) {
                 Ok(after) if !after.is_zero() => Some(HedgeAfter::Time(after)),
-                _ => wrong(review, node, "a percentile such as p95, or a duration such as 200ms"),
+                _ => report_wrong(
+                    diagnostics,
+                    node,
+                    "a percentile such as p95, or a duration such as 200ms",
+                ),
             }
         });
-        let share = |review: &mut Diagnostics, node: &Node| fields::share(review, node, "5%");
-        fields.set(review, "budget", &mut law.budget, share);
-        Some(law)
+        let share =
+            |diagnostics: &mut Diagnostics, node: &Node| fields::share(diagnostics, node, "5%");
+        fields.read_into(diagnostics, "budget", &mut policy.budget, share);
+        Some(policy)
     })
 }
 
 pub(super) fn limits(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
     patterns: &mut Vec<PlacedPattern>,
 ) -> RateLimitPolicy {
@@ -162,42 +187,44 @@ pub(super) fn limits(
     if let NodeKind::Bool(false) = node.kind {
         return limits;
     }
-    let Some(mut fields) = Fields::like(review, node, "`limits`", expected) else { return limits };
-    let rate = |review: &mut Diagnostics, node: &Node| some_rate(review, node).map(Some);
-    fields.set(review, "global", &mut limits.global, rate);
-    fields.set(review, "per_user", &mut limits.per_user, rate);
-    fields.set(review, "per_source", &mut limits.per_source, rate);
+    let Some(mut fields) = Fields::read_as(diagnostics, node, "`limits`", expected) else {
+        return limits;
+    };
+    let rate = |diagnostics: &mut Diagnostics, node: &Node| some_rate(diagnostics, node).map(Some);
+    fields.read_into(diagnostics, "global", &mut limits.global, rate);
+    fields.read_into(diagnostics, "per_user", &mut limits.per_user, rate);
+    fields.read_into(diagnostics, "per_source", &mut limits.per_source, rate);
     if let Some(node) = fields.take("per_endpoint") {
-        limits.per_endpoint = per_endpoint(review, node, patterns);
+        limits.per_endpoint = per_endpoint(diagnostics, node, patterns);
     }
     let wait = fields.entry("wait");
-    limits.wait = wait.and_then(|(_, node)| fields::some_duration(review, node));
-    let mistakes = review.count();
-    fields.finish(review);
+    limits.wait = wait.and_then(|(_, node)| fields::positive_duration(diagnostics, node));
+    let mistakes = diagnostics.count();
+    fields.finish(diagnostics);
     if let Some((key, _)) = wait
         && !limits.is_any_set()
-        && review.count() == mistakes
+        && diagnostics.count() == mistakes
     {
-        review.mistake(key.span, "there is no limit to wait for").expected(expected);
+        diagnostics.mistake(key.span, "there is no limit to wait for").expected(expected);
     }
     limits
 }
 
 fn per_endpoint(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
     patterns: &mut Vec<PlacedPattern>,
 ) -> Vec<(crate::plan::EndpointPattern, u64)> {
     let expected = "a map of endpoints, such as `{ \"POST /login\": 50/s }`";
-    let entries = fields::entries(review, node, expected).unwrap_or_default();
+    let entries = fields::entries(diagnostics, node, expected).unwrap_or_default();
     if entries.len() > MAX_PATTERNS {
-        review.mistake(node.span, format!("more than {MAX_PATTERNS} patterns of endpoints"));
+        diagnostics.mistake(node.span, format!("more than {MAX_PATTERNS} patterns of endpoints"));
         return Vec::new();
     }
     let mut limits = Vec::new();
     for (key, node) in entries {
-        let pattern = pattern(review, &key.name, key.span);
-        let rate = some_rate(review, node);
+        let pattern = pattern(diagnostics, &key.name, key.span);
+        let rate = some_rate(diagnostics, node);
         if let (Some(pattern), Some(rate)) = (pattern, rate) {
             patterns.push((pattern.clone(), key.span));
             limits.push((pattern, rate));
@@ -207,9 +234,9 @@ fn per_endpoint(
 }
 
 /// Reads a rate above zero, in units of a `Rate`.
-fn some_rate(review: &mut Diagnostics, node: &Node) -> Option<u64> {
-    match fields::rate(review, node)?.units() {
-        0 => wrong(review, node, "a rate above zero, such as 100/s"),
+fn some_rate(diagnostics: &mut Diagnostics, node: &Node) -> Option<u64> {
+    match fields::rate(diagnostics, node)?.units() {
+        0 => report_wrong(diagnostics, node, "a rate above zero, such as 100/s"),
         units => Some(units),
     }
 }

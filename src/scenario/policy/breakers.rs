@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use super::{Diagnostics, Fields, Node, NodeKind, block, few, fields, wrong};
+use super::{Diagnostics, Fields, Node, NodeKind, block, count_u32, fields, report_wrong};
 use crate::plan::policy::{BreakerPolicies, BreakerPolicy, BreakerTrip, FailureCriteria};
 
 /// Maximum failures, probes or successes that a breaker counts.
@@ -24,7 +24,7 @@ pub(super) fn all() -> BreakerPolicies {
 
 /// Reads the given levels on top of `over`, the client's defaults.
 pub(super) fn breakers(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
     mut over: BreakerPolicies,
 ) -> BreakerPolicies {
@@ -32,7 +32,9 @@ pub(super) fn breakers(
     if let NodeKind::Bool(on) = node.kind {
         return if on { all() } else { BreakerPolicies::default() };
     }
-    let Some(mut fields) = Fields::like(review, node, "`breakers`", expected) else { return over };
+    let Some(mut fields) = Fields::read_as(diagnostics, node, "`breakers`", expected) else {
+        return over;
+    };
     let default = all();
     let levels = [
         ("endpoint", &mut over.endpoint, default.endpoint),
@@ -42,58 +44,63 @@ pub(super) fn breakers(
     for (key, level, default) in levels {
         if let (Some(node), Some(default)) = (fields.take(key), default) {
             let expected = "`{ failures: 5, open: 10s }`";
-            *level =
-                block(review, node, "a breaker", expected, default, |review, fields, level| {
-                    Some(one(review, fields, level))
-                });
+            *level = block(
+                diagnostics,
+                node,
+                "a breaker",
+                expected,
+                default,
+                |diagnostics, fields, level| Some(one(diagnostics, fields, level)),
+            );
         }
     }
-    fields.finish(review);
+    fields.finish(diagnostics);
     over
 }
 
 fn one(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
     mut breaker: BreakerPolicy,
 ) -> BreakerPolicy {
     let (failures, share) = (fields.take("failures"), fields.entry("share"));
     let (window, least) = (fields.entry("window"), fields.entry("least"));
     if let (Some(_), Some((key, _))) = (failures, share) {
-        review
+        diagnostics
             .mistake(key.span, "a breaker counts `failures` in a row, or their `share`")
             .expected("one of the two");
     }
-    if let Some(failures) = failures.and_then(|node| few(review, node, MAX_COUNT)) {
+    if let Some(failures) = failures.and_then(|node| count_u32(diagnostics, node, MAX_COUNT)) {
         breaker.trips = BreakerTrip::InARow(failures);
     }
     if let Some((_, node)) = share {
-        let share = fields::share(review, node, "50%");
-        let window = window.and_then(|(_, node)| fields::some_duration(review, node));
-        let least = least.and_then(|(_, node)| few(review, node, MAX_COUNT));
+        let share = fields::share(diagnostics, node, "50%");
+        let window = window.and_then(|(_, node)| fields::positive_duration(diagnostics, node));
+        let least = least.and_then(|(_, node)| count_u32(diagnostics, node, MAX_COUNT));
         if let Some(share) = share {
             let (window, least) = (window.unwrap_or(WINDOW), least.unwrap_or(LEAST));
             breaker.trips = BreakerTrip::Share { share, window, least };
         }
     } else if let Some((key, _)) = window.or(least) {
         let message = format!("`{}` belongs to a `share` of failures", key.name);
-        review.mistake(key.span, message).expected("`share: 50%` beside it");
+        diagnostics.mistake(key.span, message).expected("`share: 50%` beside it");
     }
-    fields.set(review, "open", &mut breaker.open, fields::some_duration);
-    let few = |review: &mut Diagnostics, node: &Node| few(review, node, MAX_COUNT);
-    fields.set(review, "probes", &mut breaker.probes, few);
-    fields.set(review, "successes", &mut breaker.successes, few);
-    fields.set(review, "when", &mut breaker.when, failures_of);
+    fields.read_into(diagnostics, "open", &mut breaker.open, fields::positive_duration);
+    let count_u32 =
+        |diagnostics: &mut Diagnostics, node: &Node| count_u32(diagnostics, node, MAX_COUNT);
+    fields.read_into(diagnostics, "probes", &mut breaker.probes, count_u32);
+    fields.read_into(diagnostics, "successes", &mut breaker.successes, count_u32);
+    fields.read_into(diagnostics, "when", &mut breaker.when, failures_of);
     breaker
 }
 
 /// Reads which outcomes of an attempt count as failures.
-pub(super) fn failures_of(review: &mut Diagnostics, node: &Node) -> Option<FailureCriteria> {
+pub(super) fn failures_of(diagnostics: &mut Diagnostics, node: &Node) -> Option<FailureCriteria> {
     const EXPECTED: &str =
         "`connect`, `timeout`, `broken`, or statuses such as 503, 5xx or \"500-504\"";
     let items = fields::one_or_more(node);
     if items.is_empty() {
-        return wrong(review, node, EXPECTED);
+        return report_wrong(diagnostics, node, EXPECTED);
     }
     let mut found = FailureCriteria::default();
     for item in items {
@@ -103,7 +110,7 @@ pub(super) fn failures_of(review: &mut Diagnostics, node: &Node) -> Option<Failu
             Some("broken") => found.broken = true,
             text => match text.and_then(statuses) {
                 Some(range) => found.statuses.push(range),
-                None => drop(wrong::<()>(review, item, EXPECTED)),
+                None => drop(report_wrong::<()>(diagnostics, item, EXPECTED)),
             },
         }
     }

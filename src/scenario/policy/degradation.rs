@@ -5,89 +5,130 @@
 
 use std::time::Duration;
 
-use super::{Diagnostics, Fields, Node, NodeKind, block, fields, wrong};
+use super::{Diagnostics, Fields, Node, NodeKind, block, fields, report_wrong};
 use crate::plan::policy::{AdmissionPolicy, DegradationPolicy, HealingPolicy, MemoryPolicy};
 
-pub(super) fn degradation(review: &mut Diagnostics, node: &Node) -> Option<DegradationPolicy> {
+pub(super) fn degradation(diagnostics: &mut Diagnostics, node: &Node) -> Option<DegradationPolicy> {
     let (what, expected) = ("`degradation`", "`{ errors: [5%, 15%, 30%], p95: [2s, 5s] }`");
-    block(review, node, what, expected, DegradationPolicy::default(), |review, fields, mut law| {
-        let mut enabled = true;
-        fields.set(review, "enabled", &mut enabled, fields::truth);
-        fields.set(review, "errors", &mut law.errors, |review, node| {
-            let expected = "three rising shares, from light to emergency, such as [5%, 15%, 30%]";
-            let share = |review: &mut Diagnostics, node: &Node| fields::share(review, node, "5%");
-            rising(review, node, expected, share)
-        });
-        fields.set(review, "p95", &mut law.p95, |review, node| {
-            let expected = "two rising durations, for light and heavy, such as [2s, 5s]";
-            rising::<Duration, 2>(review, node, expected, fields::some_duration)
-        });
-        let share = |review: &mut Diagnostics, node: &Node| fields::share(review, node, "90%");
-        fields.set(review, "memory", &mut law.memory, share);
-        fields.set(review, "window", &mut law.window, fields::some_duration);
-        fields.set(review, "recover", &mut law.recover, fields::some_duration);
-        enabled.then_some(law)
-    })
+    block(
+        diagnostics,
+        node,
+        what,
+        expected,
+        DegradationPolicy::default(),
+        |diagnostics, fields, mut policy| {
+            let mut enabled = true;
+            fields.read_into(diagnostics, "enabled", &mut enabled, fields::boolean);
+            fields.read_into(diagnostics, "errors", &mut policy.errors, |diagnostics, node| {
+                let expected =
+                    "three rising shares, from light to emergency, such as [5%, 15%, 30%]";
+                let share = |diagnostics: &mut Diagnostics, node: &Node| {
+                    fields::share(diagnostics, node, "5%")
+                };
+                rising(diagnostics, node, expected, share)
+            });
+            fields.read_into(diagnostics, "p95", &mut policy.p95, |diagnostics, node| {
+                let expected = "two rising durations, for light and heavy, such as [2s, 5s]";
+                rising::<Duration, 2>(diagnostics, node, expected, fields::positive_duration)
+            });
+            let share = |diagnostics: &mut Diagnostics, node: &Node| {
+                fields::share(diagnostics, node, "90%")
+            };
+            fields.read_into(diagnostics, "memory", &mut policy.memory, share);
+            fields.read_into(diagnostics, "window", &mut policy.window, fields::positive_duration);
+            fields.read_into(
+                diagnostics,
+                "recover",
+                &mut policy.recover,
+                fields::positive_duration,
+            );
+            enabled.then_some(policy)
+        },
+    )
 }
 
 /// Reads `N` values in rising order.
 fn rising<T: PartialOrd + Copy, const N: usize>(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
     expected: &str,
     read: impl Fn(&mut Diagnostics, &Node) -> Option<T>,
 ) -> Option<[T; N]> {
-    let items = fields::list(review, node, expected)?;
-    let before = review.count();
-    let values: Vec<T> = items.iter().filter_map(|item| read(review, item)).collect();
-    if review.count() > before {
+    let items = fields::list(diagnostics, node, expected)?;
+    let before = diagnostics.count();
+    let values: Vec<T> = items.iter().filter_map(|item| read(diagnostics, item)).collect();
+    if diagnostics.count() > before {
         return None;
     }
     match <[T; N]>::try_from(values) {
         Ok(values) if values.is_sorted() => Some(values),
-        _ => wrong(review, node, expected),
+        _ => report_wrong(diagnostics, node, expected),
     }
 }
 
-pub(super) fn healing(review: &mut Diagnostics, node: &Node) -> Option<HealingPolicy> {
+pub(super) fn healing(diagnostics: &mut Diagnostics, node: &Node) -> Option<HealingPolicy> {
     let (what, expected) = ("`healing`", "`{ every: 10s }`");
-    block(review, node, what, expected, HealingPolicy::default(), |review, fields, mut law| {
-        fields.set(review, "every", &mut law.every, fields::some_duration);
-        Some(law)
-    })
+    block(
+        diagnostics,
+        node,
+        what,
+        expected,
+        HealingPolicy::default(),
+        |diagnostics, fields, mut policy| {
+            fields.read_into(diagnostics, "every", &mut policy.every, fields::positive_duration);
+            Some(policy)
+        },
+    )
 }
 
-pub(super) fn admission(review: &mut Diagnostics, node: &Node) -> Option<AdmissionPolicy> {
+pub(super) fn admission(diagnostics: &mut Diagnostics, node: &Node) -> Option<AdmissionPolicy> {
     let (what, expected) = ("`admission`", "`{ lag: 100ms, cpu: 97% }`");
-    block(review, node, what, expected, AdmissionPolicy::default(), |review, fields, mut law| {
-        fields.set(review, "lag", &mut law.lag, fields::some_duration);
-        let share = |review: &mut Diagnostics, node: &Node| fields::share(review, node, "97%");
-        fields.set(review, "cpu", &mut law.cpu, share);
-        fields.set(review, "after", &mut law.after, fields::some_duration);
-        fields.set(review, "recover", &mut law.recover, fields::some_duration);
-        Some(law)
-    })
+    block(
+        diagnostics,
+        node,
+        what,
+        expected,
+        AdmissionPolicy::default(),
+        |diagnostics, fields, mut policy| {
+            fields.read_into(diagnostics, "lag", &mut policy.lag, fields::positive_duration);
+            let share = |diagnostics: &mut Diagnostics, node: &Node| {
+                fields::share(diagnostics, node, "97%")
+            };
+            fields.read_into(diagnostics, "cpu", &mut policy.cpu, share);
+            fields.read_into(diagnostics, "after", &mut policy.after, fields::positive_duration);
+            fields.read_into(
+                diagnostics,
+                "recover",
+                &mut policy.recover,
+                fields::positive_duration,
+            );
+            Some(policy)
+        },
+    )
 }
 
-pub(super) fn memory(review: &mut Diagnostics, node: &Node) -> Option<MemoryPolicy> {
+pub(super) fn memory(diagnostics: &mut Diagnostics, node: &Node) -> Option<MemoryPolicy> {
     match node.kind {
         NodeKind::Bool(on) => on.then_some(MemoryPolicy::default()),
         NodeKind::Map(_) => {
-            let mut fields = Fields::of(review, node, "`memory`")?;
-            let mut law = MemoryPolicy::default();
-            let budget = |review: &mut Diagnostics, node: &Node| budget(review, node).map(Some);
-            fields.set(review, "budget", &mut law.budget, budget);
-            fields.finish(review);
-            Some(law)
+            let mut fields = Fields::read(diagnostics, node, "`memory`")?;
+            let mut policy = MemoryPolicy::default();
+            let budget =
+                |diagnostics: &mut Diagnostics, node: &Node| budget(diagnostics, node).map(Some);
+            fields.read_into(diagnostics, "budget", &mut policy.budget, budget);
+            fields.finish(diagnostics);
+            Some(policy)
         }
-        _ => budget(review, node).map(|bytes| MemoryPolicy { budget: Some(bytes) }),
+        _ => budget(diagnostics, node).map(|bytes| MemoryPolicy { budget: Some(bytes) }),
     }
 }
 
 /// Reads a memory budget, bytes.
-fn budget(review: &mut Diagnostics, node: &Node) -> Option<u64> {
-    match fields::size(review, node)? {
-        0..MIN_BUDGET => wrong(review, node, "at least 16MiB: the program itself takes most of it"),
+fn budget(diagnostics: &mut Diagnostics, node: &Node) -> Option<u64> {
+    match fields::size(diagnostics, node)? {
+        0..MIN_BUDGET => {
+            report_wrong(diagnostics, node, "at least 16MiB: the program itself takes most of it")
+        }
         bytes => Some(bytes),
     }
 }

@@ -16,7 +16,7 @@ pub(super) use breakers::MAX_COUNT;
 pub(super) use pools::MAX_CONNECTIONS;
 
 use super::diagnostics::{Diagnostics, SourceSpan};
-use super::fields::{self, Fields, wrong};
+use super::fields::{self, Fields, report_wrong};
 use super::node::{Node, NodeKind};
 use crate::plan::policy::{
     AdmissionPolicy, BackoffPolicy, DegradationPolicy, HealingPolicy, MemoryPolicy, RetryPolicy,
@@ -35,47 +35,48 @@ pub(super) type PlacedPattern = (EndpointPattern, SourceSpan);
 
 /// Reads `client` and all blocks of a scenario, with the endpoint patterns in them.
 pub(super) fn client(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
 ) -> (Policies, Vec<PlacedPattern>) {
-    let resilient = fields.take("client").and_then(|node| fields::word(review, node, &CLIENTS));
+    let resilient =
+        fields.take("client").and_then(|node| fields::one_of(diagnostics, node, &CLIENTS));
     let mut client = if resilient == Some(true) { resilient_client() } else { Policies::default() };
     let mut patterns = Vec::new();
     if let Some(node) = fields.take("pools") {
-        client.pools = pools::pools(review, node, &mut patterns);
+        client.pools = pools::pools(diagnostics, node, &mut patterns);
     }
     if let Some(node) = fields.take("breakers") {
-        client.breakers = breakers::breakers(review, node, client.breakers);
+        client.breakers = breakers::breakers(diagnostics, node, client.breakers);
     }
     if let Some(node) = fields.take("timeouts") {
-        client.timeouts = attempts::timeouts(review, node);
+        client.timeouts = attempts::timeouts(diagnostics, node);
     }
     if let Some(node) = fields.take("retries") {
-        client.retries = attempts::retries(review, node);
+        client.retries = attempts::retries(diagnostics, node);
     }
     if let Some(node) = fields.take("hedging") {
-        client.hedging = attempts::hedging(review, node);
+        client.hedging = attempts::hedging(diagnostics, node);
     }
     if let Some(node) = fields.take("limits") {
-        client.limits = attempts::limits(review, node, &mut patterns);
+        client.limits = attempts::limits(diagnostics, node, &mut patterns);
     }
     if let Some(node) = fields.take("connect_backoff") {
-        client.connect_backoff = attempts::connect_backoff(review, node);
+        client.connect_backoff = attempts::connect_backoff(diagnostics, node);
     }
     if let Some(node) = fields.take("degradation") {
-        client.degradation = degradation::degradation(review, node);
+        client.degradation = degradation::degradation(diagnostics, node);
     }
     if let Some(node) = fields.take("healing") {
-        client.healing = degradation::healing(review, node);
+        client.healing = degradation::healing(diagnostics, node);
     }
     if let Some(node) = fields.take("admission") {
-        client.admission = degradation::admission(review, node);
+        client.admission = degradation::admission(diagnostics, node);
     }
     if let Some(node) = fields.take("memory") {
-        client.memory = degradation::memory(review, node);
+        client.memory = degradation::memory(diagnostics, node);
     }
     if let Some(node) = fields.take("prewarm") {
-        client.prewarm = fields::duration(review, node).filter(|early| !early.is_zero());
+        client.prewarm = fields::duration(diagnostics, node).filter(|early| !early.is_zero());
     }
     (client, patterns)
 }
@@ -98,7 +99,7 @@ fn resilient_client() -> Policies {
 
 /// Reads a block over its defaults; `expected` describes it, beside `true` and `false`.
 fn block<T>(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
     what: &'static str,
     expected: &str,
@@ -108,62 +109,65 @@ fn block<T>(
     match node.kind {
         NodeKind::Bool(on) => on.then_some(default),
         NodeKind::Map(_) => {
-            let mut fields = Fields::of(review, node, what)?;
-            let value = read(review, &mut fields, default);
-            fields.finish(review);
+            let mut fields = Fields::read(diagnostics, node, what)?;
+            let value = read(diagnostics, &mut fields, default);
+            fields.finish(diagnostics);
             value
         }
-        _ => wrong(review, node, format!("{expected}, `true` or `false`")),
+        _ => report_wrong(diagnostics, node, format!("{expected}, `true` or `false`")),
     }
 }
 
 /// A given value with its place.
-type Said<T> = Option<(SourceSpan, T)>;
+type Given<T> = Option<(SourceSpan, T)>;
 
 /// Reads the value of a key, with its place.
-fn said<T>(
-    review: &mut Diagnostics,
+fn given<T>(
+    diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
     key: &'static str,
     read: impl FnOnce(&mut Diagnostics, &Node) -> Option<T>,
-) -> Said<T> {
+) -> Given<T> {
     let node = fields.take(key)?;
-    read(review, node).map(|value| (node.span, value))
+    read(diagnostics, node).map(|value| (node.span, value))
 }
 
 /// Reports two given values in the wrong order.
 fn in_order<T: Ord + Copy>(
-    review: &mut Diagnostics,
-    (low, least): (&str, Said<T>),
-    (high, most): (&str, Said<T>),
+    diagnostics: &mut Diagnostics,
+    (low, least): (&str, Given<T>),
+    (high, most): (&str, Given<T>),
 ) {
     if let (Some((_, least)), Some((span, most))) = (least, most)
         && least > most
     {
-        review
+        diagnostics
             .mistake(span, format!("`{high}` is less than `{low}`"))
             .expected(format!("at least as much as `{low}`"));
     }
 }
 
 /// Reads an endpoint pattern.
-fn pattern(review: &mut Diagnostics, text: &str, span: SourceSpan) -> Option<EndpointPattern> {
+fn pattern(diagnostics: &mut Diagnostics, text: &str, span: SourceSpan) -> Option<EndpointPattern> {
     let found = EndpointPattern::parse(text);
     if found.is_none() {
-        let mistake =
-            review.mistake(span, format!("`{}` names no endpoints", fields::short(text))).expected(
+        let mistake = diagnostics
+            .mistake(span, format!("`{}` names no endpoints", fields::truncate(text)))
+            .expected(
                 "`*`, or a path such as /export/* without its query, after a method or alone",
             );
-        let near = text.split_once(' ').map(|(method, path)| (method.to_uppercase(), path));
-        let near = near.map(|(method, path)| format!("{method} {path}"));
-        if let Some(near) = near.filter(|near| EndpointPattern::parse(near).is_some()) {
-            mistake.help(format!("did you mean `{near}`?"));
+        let suggestion = text.split_once(' ').map(|(method, path)| (method.to_uppercase(), path));
+        let suggestion = suggestion.map(|(method, path)| format!("{method} {path}"));
+        if let Some(suggestion) =
+            suggestion.filter(|suggestion| EndpointPattern::parse(suggestion).is_some())
+        {
+            mistake.help(format!("did you mean `{suggestion}`?"));
         }
     }
     found
 }
 
 /// Reads a number from 1 to `most`.
-fn few(review: &mut Diagnostics, node: &Node, most: u32) -> Option<u32> {
-    fields::count(review, node, 1, u64::from(most)).and_then(|count| u32::try_from(count).ok())
+fn count_u32(diagnostics: &mut Diagnostics, node: &Node, most: u32) -> Option<u32> {
+    fields::count(diagnostics, node, 1, u64::from(most)).and_then(|count| u32::try_from(count).ok())
 }

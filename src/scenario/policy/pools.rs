@@ -4,11 +4,12 @@
 
 use super::super::archetype::is_name;
 use super::super::node::NodeKey;
-use super::super::workload::bad_name;
+use super::super::workload::report_bad_name;
 use super::{
-    Diagnostics, Fields, MAX_PATTERNS, Node, NodeKind, PlacedPattern, Said, in_order, pattern, said,
+    Diagnostics, Fields, Given, MAX_PATTERNS, Node, NodeKind, PlacedPattern, given, in_order,
+    pattern,
 };
-use super::{fields, wrong};
+use super::{fields, report_wrong};
 use crate::plan::EndpointPattern;
 use crate::plan::policy::{PoolPolicy, PoolStrategy, Priority};
 
@@ -17,55 +18,56 @@ pub(in crate::scenario) const MAX_CONNECTIONS: u64 = 1_000_000;
 
 /// Reads all pools.
 pub(super) fn pools(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     node: &Node,
     placed: &mut Vec<PlacedPattern>,
 ) -> Vec<PoolPolicy> {
     let expected = "a map of pools, such as `user: { match: \"*\", connections: 200 }`";
-    let Some(entries) = fields::entries(review, node, expected) else { return Vec::new() };
+    let Some(entries) = fields::entries(diagnostics, node, expected) else { return Vec::new() };
     let mut pools: Vec<PoolPolicy> = Vec::new();
     for (key, node) in entries {
         if !is_name(&key.name) {
-            bad_name(review, key);
+            report_bad_name(diagnostics, key);
         }
-        let Some(mut fields) = Fields::of(review, node, "a pool") else { continue };
-        let patterns = fields.need("match", "the endpoints it is for, such as \"POST /login\"");
-        let patterns = patterns.map(|node| matched(review, node, &pools, placed));
-        pools.push(pool(review, &mut fields, key, patterns.unwrap_or_default()));
-        fields.finish(review);
+        let Some(mut fields) = Fields::read(diagnostics, node, "a pool") else { continue };
+        let patterns = fields.require("match", "the endpoints it is for, such as \"POST /login\"");
+        let patterns = patterns.map(|node| patterns_of(diagnostics, node, &pools, placed));
+        pools.push(pool(diagnostics, &mut fields, key, patterns.unwrap_or_default()));
+        fields.finish(diagnostics);
     }
     pools
 }
 
 /// Reads the patterns of a pool; those of earlier pools are taken.
-fn matched(
-    review: &mut Diagnostics,
+fn patterns_of(
+    diagnostics: &mut Diagnostics,
     node: &Node,
     pools: &[PoolPolicy],
     placed: &mut Vec<PlacedPattern>,
 ) -> Vec<EndpointPattern> {
     let items = fields::one_or_more(node);
     if items.is_empty() {
-        wrong::<()>(
-            review,
+        report_wrong::<()>(
+            diagnostics,
             node,
             "patterns of endpoints, such as [\"POST /login\", \"/export/*\"]",
         );
     }
     if placed.len() + items.len() > MAX_PATTERNS {
-        review.mistake(node.span, format!("more than {MAX_PATTERNS} patterns of endpoints"));
+        diagnostics.mistake(node.span, format!("more than {MAX_PATTERNS} patterns of endpoints"));
         return Vec::new();
     }
     let mut own: Vec<EndpointPattern> = Vec::new();
     for item in items {
-        let Some(text) = fields::fixed(review, item, "a pattern such as \"POST /login\"") else {
+        let Some(text) = fields::plain_text(diagnostics, item, "a pattern such as \"POST /login\"")
+        else {
             continue;
         };
-        let Some(pattern) = pattern(review, text, item.span) else { continue };
+        let Some(pattern) = pattern(diagnostics, text, item.span) else { continue };
         let other = pools.iter().find(|pool| pool.patterns.contains(&pattern));
         if other.is_some() || own.contains(&pattern) {
             let whose = other.map_or("this pool".to_owned(), |pool| format!("`{}`", pool.name));
-            review
+            diagnostics
                 .mistake(item.span, format!("`{pattern}` is there already, in {whose}"))
                 .expected("each pattern once: it leads to one pool");
             continue;
@@ -77,49 +79,52 @@ fn matched(
 }
 
 fn pool(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     fields: &mut Fields<'_>,
     key: &NodeKey,
     patterns: Vec<EndpointPattern>,
 ) -> PoolPolicy {
-    let strategy = strategy(review, fields);
+    let strategy = strategy(diagnostics, fields);
     let adaptive = fields.entry("adaptive");
-    let every = adaptive.and_then(|(_, node)| every(review, node));
+    let every = adaptive.and_then(|(_, node)| every(diagnostics, node));
     if let (Some((key, _)), true) = (adaptive, every.is_some() && strategy != PoolStrategy::Shared)
     {
-        review
+        diagnostics
             .mistake(key.span, "only a pool that users share can adapt its size")
             .expected("`strategy: shared` beside it");
     }
-    let count =
-        |review: &mut Diagnostics, node: &Node| fields::count(review, node, 1, MAX_CONNECTIONS);
-    let size = said(review, fields, "connections", count);
-    let min =
-        said(review, fields, "min", |review, node| fields::count(review, node, 0, MAX_CONNECTIONS));
-    let max = said(review, fields, "max", count);
-    let (min, connections, max) = sizes(review, min, size, max, every.is_some());
+    let count = |diagnostics: &mut Diagnostics, node: &Node| {
+        fields::count(diagnostics, node, 1, MAX_CONNECTIONS)
+    };
+    let size = given(diagnostics, fields, "connections", count);
+    let min = given(diagnostics, fields, "min", |diagnostics, node| {
+        fields::count(diagnostics, node, 0, MAX_CONNECTIONS)
+    });
+    let max = given(diagnostics, fields, "max", count);
+    let (min, connections, max) = sizes(diagnostics, min, size, max, every.is_some());
     let plain = PoolPolicy::shared(&key.name, patterns, connections);
     let mut pool = PoolPolicy { strategy, min, max, adaptive: every, ..plain };
-    let time =
-        |review: &mut Diagnostics, node: &Node| fields::some_duration(review, node).map(Some);
-    fields.set(review, "idle", &mut pool.idle, time);
-    fields.set(review, "max_age", &mut pool.max_age, time);
-    fields.set(review, "wait", &mut pool.wait, time);
-    fields.set(review, "max_requests", &mut pool.max_requests, |review, node| {
-        fields::count(review, node, 1, u64::MAX / 2).map(Some)
+    let time = |diagnostics: &mut Diagnostics, node: &Node| {
+        fields::positive_duration(diagnostics, node).map(Some)
+    };
+    fields.read_into(diagnostics, "idle", &mut pool.idle, time);
+    fields.read_into(diagnostics, "max_age", &mut pool.max_age, time);
+    fields.read_into(diagnostics, "wait", &mut pool.wait, time);
+    fields.read_into(diagnostics, "max_requests", &mut pool.max_requests, |diagnostics, node| {
+        fields::count(diagnostics, node, 1, u64::MAX / 2).map(Some)
     });
-    fields.set(review, "priority", &mut pool.priority, |review, node| {
-        fields::word(review, node, &Priority::NAMES)
+    fields.read_into(diagnostics, "priority", &mut pool.priority, |diagnostics, node| {
+        fields::one_of(diagnostics, node, &Priority::NAMES)
     });
     pool
 }
 
 /// Reads the strategy, from `strategy` or `keep_alive`.
-fn strategy(review: &mut Diagnostics, fields: &mut Fields<'_>) -> PoolStrategy {
+fn strategy(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> PoolStrategy {
     let named = fields.take("strategy");
-    let named = named.and_then(|node| fields::word(review, node, &PoolStrategy::NAMES));
+    let named = named.and_then(|node| fields::one_of(diagnostics, node, &PoolStrategy::NAMES));
     let keep_alive = fields.entry("keep_alive");
-    let keep = keep_alive.and_then(|(_, node)| fields::truth(review, node));
+    let keep = keep_alive.and_then(|(_, node)| fields::boolean(diagnostics, node));
     let keeps = |strategy| strategy != PoolStrategy::PerRequest;
     if let (Some(strategy), Some(keep), Some((key, _))) = (named, keep, keep_alive)
         && keeps(strategy) != keep
@@ -129,22 +134,22 @@ fn strategy(review: &mut Diagnostics, fields: &mut Fields<'_>) -> PoolStrategy {
         } else {
             "only `strategy: per_request` keeps no connection alive"
         };
-        review.mistake(key.span, message).expected("one of the two keys");
+        diagnostics.mistake(key.span, message).expected("one of the two keys");
     }
-    let unsaid = if keep == Some(false) { PoolStrategy::PerRequest } else { PoolStrategy::Shared };
-    named.unwrap_or(unsaid)
+    let default = if keep == Some(false) { PoolStrategy::PerRequest } else { PoolStrategy::Shared };
+    named.unwrap_or(default)
 }
 
 /// Reads the interval of an adaptive pool; `None` if it does not adapt.
-fn every(review: &mut Diagnostics, node: &Node) -> Option<std::time::Duration> {
+fn every(diagnostics: &mut Diagnostics, node: &Node) -> Option<std::time::Duration> {
     match node.kind {
         NodeKind::Bool(on) => on.then_some(PoolPolicy::ADAPT),
         _ => {
             let expected = "`true`, `false` or `{ every: 30s }`";
-            let mut fields = Fields::like(review, node, "`adaptive`", expected)?;
+            let mut fields = Fields::read_as(diagnostics, node, "`adaptive`", expected)?;
             let mut every = PoolPolicy::ADAPT;
-            fields.set(review, "every", &mut every, fields::some_duration);
-            fields.finish(review);
+            fields.read_into(diagnostics, "every", &mut every, fields::positive_duration);
+            fields.finish(diagnostics);
             Some(every)
         }
     }
@@ -152,29 +157,29 @@ fn every(review: &mut Diagnostics, node: &Node) -> Option<std::time::Duration> {
 
 /// Completes the minimum, initial and maximum number of connections.
 fn sizes(
-    review: &mut Diagnostics,
-    min: Said<u64>,
-    size: Said<u64>,
-    max: Said<u64>,
+    diagnostics: &mut Diagnostics,
+    min: Given<u64>,
+    size: Given<u64>,
+    max: Given<u64>,
     adapts: bool,
 ) -> (u64, u64, u64) {
-    in_order(review, ("min", min), ("connections", size));
-    in_order(review, ("connections", size), ("max", max));
+    in_order(diagnostics, ("min", min), ("connections", size));
+    in_order(diagnostics, ("connections", size), ("max", max));
     if size.is_none() {
-        in_order(review, ("min", min), ("max", max));
+        in_order(diagnostics, ("min", min), ("max", max));
     }
-    let [min, size, most] = [min, size, max].map(|said| said.map(|(_, count)| count));
+    let [min, size, most] = [min, size, max].map(|given| given.map(|(_, count)| count));
     let connections = size.unwrap_or_else(|| {
         PoolPolicy::CONNECTIONS.max(min.unwrap_or(0)).min(most.unwrap_or(u64::MAX))
     });
     if let (false, Some((span, most))) = (adapts, max)
         && most > connections
     {
-        review
+        diagnostics
             .mistake(span, format!("this pool stays at {connections} connections"))
             .expected(format!("`connections: {most}`, or `adaptive: true` beside it"));
     }
-    let unsaid = if adapts { connections * 2 } else { connections };
+    let default = if adapts { connections * 2 } else { connections };
     let least = min.unwrap_or_else(|| (connections / 10).max(1));
-    (least, connections, most.unwrap_or(unsaid))
+    (least, connections, most.unwrap_or(default))
 }

@@ -31,7 +31,7 @@ fn s(seconds: u64) -> Duration {
 }
 
 #[test]
-fn nothing_said_holds_nothing_back_and_resilient_has_its_defaults() {
+fn default_client_has_no_policies_and_resilient_has_defaults() {
     assert_eq!(client("").parts(), [""; 0]);
     assert_eq!(client("client: measure").parts(), [""; 0]);
     let resilient = client("client: resilient");
@@ -72,8 +72,8 @@ fn blocks_merge_key_by_key() {
 }
 
 #[test]
-fn what_is_not_said_gives_way() {
-    for (said, start, min, max) in [
+fn defaults_yield_to_given_values() {
+    for (given, start, min, max) in [
         ("true", 5_000, 1_000, 30_000),
         ("{ max: 800ms }", 800, 800, 800),
         ("{ start: 100ms }", 100, 100, 30_000),
@@ -81,11 +81,11 @@ fn what_is_not_said_gives_way() {
         ("{ min: 40s }", 40_000, 40_000, 40_000),
         ("{ min: 10s, max: 20s }", 10_000, 10_000, 20_000),
     ] {
-        let law = client(&format!("timeouts: {said}")).timeouts.unwrap();
-        let found = [law.start, law.min, law.max].map(|time| time.as_millis());
-        assert_eq!(found, [start, min, max], "{said}");
+        let policy = client(&format!("timeouts: {given}")).timeouts.unwrap();
+        let found = [policy.start, policy.min, policy.max].map(|time| time.as_millis());
+        assert_eq!(found, [start, min, max], "{given}");
     }
-    for (said, min, connections, max) in [
+    for (given, min, connections, max) in [
         ("", 10, 100, 100),
         (", connections: 5", 1, 5, 5),
         (", min: 200", 200, 200, 200),
@@ -94,25 +94,29 @@ fn what_is_not_said_gives_way() {
         (", adaptive: true, max: 150", 10, 100, 150),
         (", connections: 40, min: 0", 0, 40, 40),
     ] {
-        let pools = client(&format!("pools: {{ p: {{ match: '*'{said} }} }}")).pools;
+        let pools = client(&format!("pools: {{ p: {{ match: '*'{given} }} }}")).pools;
         let PoolPolicy { min: least, connections: at_first, max: most, .. } = pools[0];
-        assert_eq!([least, at_first, most], [min, connections, max], "{said}");
+        assert_eq!([least, at_first, most], [min, connections, max], "{given}");
     }
 }
 
 #[test]
-fn pools_have_a_strategy_of_their_own_or_by_what_they_keep() {
-    let of = |said: &str| client(&format!("pools: {{ p: {{ match: '*', {said} }} }}")).pools;
-    assert_eq!(of("priority: low")[0].strategy, PoolStrategy::Shared);
-    assert_eq!(of("priority: low")[0].priority, Priority::Low);
-    assert_eq!(of("keep_alive: false")[0].strategy, PoolStrategy::PerRequest);
-    assert_eq!(of("strategy: per_user, keep_alive: true")[0].strategy, PoolStrategy::PerUser);
+fn pool_strategy_comes_from_strategy_or_keep_alive() {
+    let pools_with =
+        |given: &str| client(&format!("pools: {{ p: {{ match: '*', {given} }} }}")).pools;
+    assert_eq!(pools_with("priority: low")[0].strategy, PoolStrategy::Shared);
+    assert_eq!(pools_with("priority: low")[0].priority, Priority::Low);
+    assert_eq!(pools_with("keep_alive: false")[0].strategy, PoolStrategy::PerRequest);
+    assert_eq!(
+        pools_with("strategy: per_user, keep_alive: true")[0].strategy,
+        PoolStrategy::PerUser
+    );
 }
 
 #[test]
-fn pools_bound_what_users_need() {
+fn pools_limit_needed_connections() {
     // 100 users that call /login, /a (or its fallback /b) and /export/x.
-    for (pools, connections, surely) in [
+    for (pools, connections, certain) in [
         ("", 100, 100),
         ("all: { match: '*', connections: 30 }", 30, 1),
         ("all: { match: '*', connections: 30, adaptive: true }", 60, 1),
@@ -126,17 +130,17 @@ fn pools_bound_what_users_need() {
         let most = needs(&plan, &[100]);
         assert_eq!((most.connections, most.ports[0].connections), (connections, connections));
         let limits = |ports| MachineLimits { ports: Some(ports), ..MachineLimits::default() };
-        assert_eq!(certain_shortages(&plan, &limits(surely)).len(), 0, "{pools}");
-        assert_eq!(certain_shortages(&plan, &limits(surely - 1)).len(), 1, "{pools}");
+        assert_eq!(certain_shortages(&plan, &limits(certain)).len(), 0, "{pools}");
+        assert_eq!(certain_shortages(&plan, &limits(certain - 1)).len(), 1, "{pools}");
     }
 }
 
 #[test]
-fn a_fallback_follows_its_call() {
+fn fallback_follows_its_call() {
     let plan = plan("");
     let users = &plan.archetypes[0];
     assert!(users.calls[1].has_rescue && !users.calls[0].has_rescue);
     let shown: Vec<String> = users.steps.iter().map(|step| format!("{step:?}")).collect();
-    let wanted = ["Call(0)", "Call(1)", "Rescue { to: 4 }", "Call(2)", "Call(3)", "End"];
-    assert_eq!(shown, wanted);
+    let expected = ["Call(0)", "Call(1)", "Rescue { to: 4 }", "Call(2)", "Call(3)", "End"];
+    assert_eq!(shown, expected);
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::{SchemaOf, document};
 use crate::scenario::control::KINDS;
-use crate::scenario::fields::asked;
+use crate::scenario::fields::read_keys;
 use crate::scenario::{ScenarioOverrides, load};
 
 type Keys = BTreeMap<String, BTreeSet<String>>;
@@ -56,11 +56,11 @@ fn read_all() -> Keys {
             };
         }
     }
-    asked()
+    read_keys()
 }
 
 #[test]
-fn every_key_that_a_reader_asks_for_is_in_the_schema_and_no_other() {
+fn schema_has_exactly_the_keys_that_readers_read() {
     let mut described = Keys::new();
     titled(&document(SchemaOf::Scenario), &mut described);
     let mut read = read_all();
