@@ -17,6 +17,7 @@ const BEYOND: [(&str, &str); 21] = [
     ("files-outside", "where a file lies"),
     ("missing-archetype-file", "whether a file is there"),
     ("network-http2", "which services an archetype calls"),
+    ("former-names", "a former name beside the new one is a mistake that only the reader reports"),
     ("safety-ceilings", "what a load comes to"),
     ("safety-denied", "what a request asks for is judged by another part"),
     ("safety-hosts", "which hosts are named where"),
