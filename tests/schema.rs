@@ -9,7 +9,7 @@ use manada::scenario::{ScenarioOverrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistake no schema can see, and why.
-const BEYOND: [(&str, &str); 21] = [
+const BEYOND: [(&str, &str); 22] = [
     ("bad-threshold", "rules are a language of their own"),
     ("broken-inline-used", "which variables are set is known when all steps are read"),
     ("data-columns", "what is in a file"),

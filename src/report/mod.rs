@@ -1,4 +1,5 @@
-//! Reports: pure functions from a [`crate::event::Report`] to text, JSON, CSV, HTML and other forms.
+//! Reports: pure functions from a [`crate::event::Report`] to text, JSON, CSV, HTML and other
+//! forms.
 //!
 //! `sinks` writes what they return to files and screens; `cli` prints it.
 //! Invariant: nothing here opens a file, a socket or a terminal, and nothing here knows that a run

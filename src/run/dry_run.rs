@@ -101,7 +101,7 @@ fn run_archetype(
 /// The steps that no walk came to, and what stood before each. `held`: all traces went through.
 fn unreached(archetype: &Archetype, recorder: &TraceRecorder, held: bool) -> Vec<(String, String)> {
     let names = archetype.series.iter().enumerate();
-    let missed = names.filter(|(_, name)| !recorder.came_to(name));
+    let missed = names.filter(|(_, name)| !recorder.has_reached(name));
     missed
         .map(|(series, name)| {
             let ended = if held { "no walk came to it" } else { "the walk ended before it" };

@@ -75,8 +75,12 @@ mod tests {
         ] {
             let over = Duration::from_secs(3);
             let by = "it".to_owned();
-            let mut lookout =
-                ErrorRateAbort::new(&[ErrorRateLimit { errors: 0.9, over, min_calls: 9, origin: by }]);
+            let mut lookout = ErrorRateAbort::new(&[ErrorRateLimit {
+                errors: 0.9,
+                over,
+                min_calls: 9,
+                origin: by,
+            }]);
             let mut calls = Calls::default();
             let stopped = seconds.iter().position(|(ok, failed)| {
                 calls.ok += ok;
