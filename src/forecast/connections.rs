@@ -1,8 +1,8 @@
 //! Forecast of concurrent connections, and of the services they go to.
 //!
 //! `needs` calls it.
-//! Invariant: with `only_certain` the result is a lower bound: a pool certainly needs one connection
-//! only, because its calls may never overlap.
+//! Invariant: with `only_certain` the result is a lower bound: a pool certainly needs one
+//! connection only, because its calls may never overlap.
 
 use std::collections::BTreeMap;
 
@@ -49,7 +49,7 @@ pub(super) fn connections(
                 let count = users * each;
                 match owner {
                     ConnectionOwner::Pool(pool) => {
-                        *pooled[pool].entry(service).or_default() += count
+                        *pooled[pool].entry(service).or_default() += count;
                     }
                     // Calls may take no time, so it is not certain that two overlap.
                     ConnectionOwner::Fresh if only_certain => {}

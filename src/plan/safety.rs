@@ -96,7 +96,8 @@ impl HostPattern {
     }
 
     fn has_name(&self, name: &str) -> bool {
-        matches!(self, Self::Name(pattern) if endpoint_pattern::matches(pattern.as_bytes(), name.as_bytes()))
+        let Self::Name(pattern) = self else { return false };
+        endpoint_pattern::matches(pattern.as_bytes(), name.as_bytes())
     }
 
     fn has_address(&self, ip: IpAddr) -> bool {

@@ -174,7 +174,7 @@ impl<'a> Controller<'a> {
             }
             let at = at_ns.saturating_sub(nanos(workload.start));
             let curve = current.curve.overridden_from(at, &load.curve(&workload.load));
-            changes.push((ScheduleChange { workload: index, at_ns, load: load }, curve));
+            changes.push((ScheduleChange { workload: index, at_ns, load }, curve));
         }
         ceiling::allows(self.plan, &self.overrides, &changes)?;
         if !source.has_room(1) {

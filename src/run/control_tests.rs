@@ -105,7 +105,7 @@ fn all_shards_are_told_one_moment_that_is_still_to_come() {
     let base = OverrideBase::Rate(Rate::per_s(7));
     let load = LoadOverride { base, ..LoadOverride::PLANNED };
     let at_ns = 3 * S + OVERRIDE_LEAD_NS;
-    let change = |workload| ScheduleChange { workload, at_ns, load: load };
+    let change = |workload| ScheduleChange { workload, at_ns, load };
     assert_eq!(told.try_recv(), Ok(ShardCommand::ChangeSchedule(vec![change(1), change(2)])));
     assert!(done.changes.iter().all(|(_, _, at)| *at == at_ns) && done.changes.len() == 2);
     // A clock that was asked a little earlier changes nothing before the change before it.

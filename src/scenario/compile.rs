@@ -7,27 +7,32 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::archetype::{ScenarioContext, archetype, is_name};
-use super::diagnostics::{Diagnostics, nearest};
-use super::fields::{self, Fields, report_wrong};
-use super::library::ArchetypeLibrary;
-use super::lint::{self, ArchetypeSpans, SourceSpans};
-use super::node::{Node, NodeKey, NodeKind};
-use super::safety::SafetyReader;
-use super::workload::Compiler;
-use super::{include, load, policy, rules, service};
 use crate::plan::{Archetype, Plan, Service, ServiceTarget, Workload};
+use crate::scenario::client::policies;
+use crate::scenario::flow::archetype::archetype;
+use crate::scenario::flow::context::ScenarioContext;
+use crate::scenario::library::ArchetypeLibrary;
+use crate::scenario::load::bounds::bounded;
+use crate::scenario::load::workload::Compiler;
+use crate::scenario::safety::SafetyReader;
+use crate::scenario::service::services;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::names::is_name;
+use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
+use crate::scenario::syntax::spans::{ArchetypeSpans, SourceSpans};
+use crate::scenario::syntax::values::report_wrong;
+use crate::scenario::syntax::{include, spans, values};
+use crate::scenario::thresholds;
 use crate::seed::Seed;
+use crate::suggest::nearest;
 
 /// Default grace period for iterations after the end of the load.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
-
-/// Spreads the workloads' numbers over the slots.
-pub(super) const SLOT_STRIDE: u64 = 1031;
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
 /// A plan, with the places of some of its parts in the file.
 #[derive(Debug)]
-pub(super) struct CompiledScenario {
+pub(crate) struct CompiledScenario {
     pub plan: Plan,
     pub spans: SourceSpans,
     /// The limits from the scenario and the user.
@@ -35,7 +40,7 @@ pub(super) struct CompiledScenario {
 }
 
 /// Compiles a scenario; `stem` is its name unless it has one of its own.
-pub(super) fn scenario(
+pub(crate) fn scenario(
     diagnostics: &mut Diagnostics,
     root: &Node,
     stem: &str,
@@ -44,37 +49,35 @@ pub(super) fn scenario(
 ) -> Option<CompiledScenario> {
     let mut fields = fields_of(diagnostics, root)?;
     let name = fields.take("scenario").map(|node| scenario_name(diagnostics, node));
-    let description = fields
-        .take("description")
-        .and_then(|node| fields::text(diagnostics, node, "a sentence about this scenario"));
+    let expected = "a sentence about this scenario";
+    let description =
+        fields.take("description").and_then(|node| values::text(diagnostics, node, expected));
     let seed = fields.take("seed").map(|node| seed(diagnostics, node));
     let services = fields.require("services", "where calls go, such as `shop: builtin`");
-    let service_spans = services.map(lint::services).unwrap_or_default();
-    let services = services.map(|node| service::services(diagnostics, node)).unwrap_or_default();
+    let service_spans = services.map(spans::service_spans).unwrap_or_default();
+    let services = services.map(|node| services::services(diagnostics, node)).unwrap_or_default();
     if let Some(node) = fields.take("safety") {
         limits.read(diagnostics, node, "the scenario", false);
     }
     let mut context = scenario_context(&services, &limits);
-    let (vars, setup) = (fields.take("vars"), fields.take("setup"));
-    let setup = section(diagnostics, "setup", root, [("vars", vars), ("flow", setup)], &context);
+    let parts = [("vars", fields.take("vars")), ("flow", fields.take("setup"))];
+    let setup = section(diagnostics, "setup", root, parts, &context);
     let (setup, setup_spans) = setup.unzip();
-    if let Some(setup) = &setup {
-        context.globals.clone_from(&setup.variables);
-    }
-    let teardown = fields.take("teardown");
-    let teardown =
-        section(diagnostics, "teardown", root, [("flow", teardown), ("vars", None)], &context);
+    context.globals = setup.as_ref().map(|setup| setup.variables.clone()).unwrap_or_default();
+    let parts = [("flow", fields.take("teardown")), ("vars", None)];
+    let teardown = section(diagnostics, "teardown", root, parts, &context);
     let (teardown, teardown_spans) = teardown.unzip();
-    let inline = fields.take("archetypes").and_then(|node| {
-        fields::entries(diagnostics, node, "a map of archetypes, each with a `flow`")
-    });
+    let expected = "a map of archetypes, each with a `flow`";
+    let inline =
+        fields.take("archetypes").and_then(|node| values::entries(diagnostics, node, expected));
     let workloads = fields.require("workloads", "who makes how much load");
-    let warmup = fields.take("warmup").map(|node| (node.span, load::bounded(diagnostics, node)));
-    let grace = fields.take("grace").map(|node| load::bounded(diagnostics, node));
-    let (policies, patterns) = policy::client(diagnostics, &mut fields);
+    let warmup = fields.take("warmup").map(|node| (node.span, bounded(diagnostics, node)));
+    let grace = fields.take("grace").map(|node| bounded(diagnostics, node));
+    let (policies, patterns) = policies::client(diagnostics, &mut fields);
     // Environments and includes were applied before; here they only count as known keys.
     let _ = (fields.take("environments"), fields.take(include::KEY));
-    let thresholds = fields.take("thresholds").map(|node| rules::parse_list(diagnostics, node));
+    let thresholds =
+        fields.take("thresholds").map(|node| thresholds::parse_list(diagnostics, node));
     fields.finish(diagnostics);
 
     let mut compiler = Compiler::new(library, context);
@@ -177,16 +180,16 @@ fn section(
 
 fn scenario_name<'n>(diagnostics: &mut Diagnostics, node: &'n Node) -> Option<&'n str> {
     let expected = "a name of letters, digits, `-`, `_` and `.`: it names the report's folder";
-    let name = fields::plain_text(diagnostics, node, expected)?;
+    let name = values::plain_text(diagnostics, node, expected)?;
     if is_name(name) { Some(name) } else { report_wrong(diagnostics, node, expected) }
 }
 
 fn seed(diagnostics: &mut Diagnostics, node: &Node) -> Option<Seed> {
-    fields::count(diagnostics, node, 0, Seed::END - 1).and_then(Seed::new)
+    values::count(diagnostics, node, 0, Seed::END - 1).and_then(Seed::new)
 }
 
 /// Finds the workload that a command-line flag names.
-pub(super) fn workload_named<'a>(
+pub(crate) fn workload_named<'a>(
     diagnostics: &mut Diagnostics,
     plan: &'a mut Plan,
     flag: &str,

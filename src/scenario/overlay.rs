@@ -3,25 +3,27 @@
 //! `load` applies them to the nodes, so that later mistakes show where the value was written.
 //! Invariant: only paths are checked here; `compile` checks the values.
 
-use super::diagnostics::{Diagnostics, SourceSpan, nearest};
-use super::fields;
-use super::flow::value_of;
-use super::node::{self, Node, NodeKey, NodeKind};
+use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::parse_value;
+use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
+use crate::scenario::syntax::values;
+use crate::suggest::nearest;
 
 /// The flag's name, as mistakes show it.
 const SET: &str = "--set";
 
 /// Applies the environment `wanted` from the scenario's `environments`.
-pub(super) fn environment(diagnostics: &mut Diagnostics, root: &mut Node, wanted: Option<&str>) {
+pub(crate) fn environment(diagnostics: &mut Diagnostics, root: &mut Node, wanted: Option<&str>) {
     let NodeKind::Map(entries) = &root.kind else { return };
     let all = entries.iter().find(|(key, _)| key.name == "environments");
     let mut names: Vec<&str> = Vec::new();
     let mut chosen = None;
     if let Some((_, node)) = all {
         let expected = "a map of environments, each with what it changes in the scenario";
-        let Some(all) = fields::entries(diagnostics, node, expected) else { return };
+        let Some(all) = values::entries(diagnostics, node, expected) else { return };
         for (key, node) in all {
-            let Some(changes) = fields::entries(diagnostics, node, "a map of what it changes")
+            let Some(changes) = values::entries(diagnostics, node, "a map of what it changes")
             else {
                 continue;
             };
@@ -40,7 +42,7 @@ pub(super) fn environment(diagnostics: &mut Diagnostics, root: &mut Node, wanted
         return;
     }
     let suggestion = nearest(wanted, names.iter().copied()).map(str::to_owned);
-    let flag = format!("--environment {}", fields::truncate(wanted));
+    let flag = format!("--environment {}", truncate(wanted));
     let mistake = diagnostics.global_mistake(flag, "this scenario has no such environment");
     if names.is_empty() {
         mistake.expected("`environments:` in the scenario, with one of that name");
@@ -53,8 +55,8 @@ pub(super) fn environment(diagnostics: &mut Diagnostics, root: &mut Node, wanted
 }
 
 /// Returns the names of a scenario's environments.
-pub(super) fn names(root: &Node) -> Vec<String> {
-    match value_of(root, "environments").map(|node| &node.kind) {
+pub(crate) fn names(root: &Node) -> Vec<String> {
+    match root.get("environments").map(|node| &node.kind) {
         Some(NodeKind::Map(entries)) => entries.iter().map(|(key, _)| key.name.clone()).collect(),
         _ => Vec::new(),
     }
@@ -89,13 +91,10 @@ fn put(
 }
 
 /// Changes one value: `workloads.api.arrivals.max_users=100`.
-pub(super) fn set(diagnostics: &mut Diagnostics, root: &mut Node, words: &str) {
+pub(crate) fn set(diagnostics: &mut Diagnostics, root: &mut Node, words: &str) {
     let Some((path, _)) = words.split_once('=').filter(|(path, _)| !path.trim().is_empty()) else {
         diagnostics
-            .global_mistake(
-                format!("{SET} {}", fields::truncate(words)),
-                "no `=` with a path before it",
-            )
+            .global_mistake(format!("{SET} {}", truncate(words)), "no `=` with a path before it")
             .expected("a path and a value, such as workloads.api.arrivals.max_users=100");
         return;
     };
@@ -103,7 +102,7 @@ pub(super) fn set(diagnostics: &mut Diagnostics, root: &mut Node, words: &str) {
     // Padding gives the value its position in the whole argument.
     let from = path.len() + 1;
     let padded = format!("{}{}", " ".repeat(from), &words[from..]);
-    let Some(value) = node::value(diagnostics, source, &padded) else { return };
+    let Some(value) = parse_value(diagnostics, source, &padded) else { return };
     let mut parts = Vec::new();
     let mut at = 0;
     for part in path.split('.') {
@@ -147,7 +146,7 @@ fn walk(diagnostics: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpa
                 Some(item) => walk(diagnostics, item, rest, value),
                 None => {
                     diagnostics
-                        .mistake(*span, format!("`{}` is no item here", fields::truncate(name)))
+                        .mistake(*span, format!("`{}` is no item here", truncate(name)))
                         .expected(format!("a number below {length}: a list is here, from 0"));
                 }
             }

@@ -6,13 +6,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::compile::workload_named;
-use super::diagnostics::Diagnostics;
-use super::load::{DEFAULT_MAX_USERS, MAX_USERS};
-use super::rules;
 use crate::curve::Curve;
 use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
 use crate::plan::{Load, Plan, Workload};
+use crate::scenario::compile::workload_named;
+use crate::scenario::load::bounds::{DEFAULT_MAX_USERS, MAX_USERS};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::thresholds;
 use crate::seed::Seed;
 use crate::units::{Rate, show_duration};
 
@@ -46,7 +46,7 @@ pub struct ScenarioOverrides {
 
 impl ScenarioOverrides {
     /// Applies all changes; mistakes are reported under the name of their flag.
-    pub(super) fn apply(&self, diagnostics: &mut Diagnostics, plan: &mut Plan) {
+    pub(crate) fn apply(&self, diagnostics: &mut Diagnostics, plan: &mut Plan) {
         if let Some(seed) = self.seed {
             plan.seed = seed;
         }
@@ -84,7 +84,7 @@ impl ScenarioOverrides {
                 replace_by_rate(diagnostics, workload, *rate, length, &flag);
             }
         }
-        plan.thresholds.extend(rules::parse_flag(diagnostics, &self.thresholds));
+        plan.thresholds.extend(thresholds::parse_flag(diagnostics, &self.thresholds));
     }
 }
 

@@ -6,18 +6,21 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::diagnostics::Diagnostics;
-use super::fields::{self, Fields, report_wrong};
-use super::library;
-use super::load::DEFAULT_MAX_USERS;
-use super::node::{Node, NodeKind};
-use super::step::METHODS;
 use crate::plan::address_scope::AddressScope;
 use crate::plan::safety::{
     ErrorRateLimit, HostPattern, PathPattern, Safety, TRIAL_RATE, TRIAL_USERS,
 };
 use crate::plan::{Load, Plan, Service, ServiceTarget};
 use crate::redact::SensitiveNames;
+use crate::scenario::flow::step::METHODS;
+use crate::scenario::library;
+use crate::scenario::load::bounds::DEFAULT_MAX_USERS;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::{Node, NodeKind};
+use crate::scenario::syntax::values;
+use crate::scenario::syntax::values::report_wrong;
 use crate::units::Rate;
 
 /// Maximum time over which an error rate is measured.
@@ -28,7 +31,7 @@ const MAX_ENTRIES: usize = 1_000;
 
 /// The limits read so far.
 #[derive(Debug)]
-pub(super) struct SafetyReader {
+pub(crate) struct SafetyReader {
     pub safety: Safety,
     /// Folders that scenarios may read.
     pub files: Vec<PathBuf>,
@@ -50,7 +53,7 @@ impl Default for SafetyReader {
 }
 
 /// Reads the user's own safety file.
-pub(super) fn read_user_file(diagnostics: &mut Diagnostics, path: Option<&Path>) -> SafetyReader {
+pub(crate) fn read_user_file(diagnostics: &mut Diagnostics, path: Option<&Path>) -> SafetyReader {
     let mut limits = SafetyReader::default();
     let Some(path) = path else { return limits };
     let Some(document) = library::read(diagnostics, path, None) else { return limits };
@@ -72,7 +75,7 @@ pub(super) fn read_user_file(diagnostics: &mut Diagnostics, path: Option<&Path>)
 impl SafetyReader {
     /// Adds the limits of a file with origin `by`; `own`: the user's file, the only one that may
     /// authorise.
-    pub(super) fn read(
+    pub(crate) fn read(
         &mut self,
         diagnostics: &mut Diagnostics,
         node: &Node,
@@ -121,12 +124,12 @@ impl SafetyReader {
             deny(diagnostics, node, origin, safety);
         }
         if let Some(node) = fields.take("max_rate") {
-            let rate = fields::rate(diagnostics, node).map(|rate| (rate, origin.to_owned()));
+            let rate = values::rate(diagnostics, node).map(|rate| (rate, origin.to_owned()));
             safety.max_rate = lower(safety.max_rate.take(), rate, Rate::units);
         }
         if let Some(node) = fields.take("max_users") {
             let users =
-                fields::count(diagnostics, node, 1, u64::MAX / 2).map(|n| (n, origin.to_owned()));
+                values::count(diagnostics, node, 1, u64::MAX / 2).map(|n| (n, origin.to_owned()));
             safety.max_users = lower(safety.max_users.take(), users, |users| users);
         }
         match fields.take("stop_on") {
@@ -135,7 +138,7 @@ impl SafetyReader {
             None => {}
         }
         if let Some(node) = fields.take("run_header") {
-            self.sends_run_header &= fields::boolean(diagnostics, node).unwrap_or(true);
+            self.sends_run_header &= values::boolean(diagnostics, node).unwrap_or(true);
         }
         self.read_sensitive_names(diagnostics, &mut fields);
         fields.finish(diagnostics);
@@ -160,17 +163,14 @@ impl SafetyReader {
             read_each(diagnostics, node, "the name of a key, such as `customer_number`", add);
         }
         if let Some(node) = fields.take("remove") {
-            for item in fields::one_or_more(node) {
-                let Some(name) = fields::text(diagnostics, item, "the name of a key") else {
+            for item in values::one_or_more(node) {
+                let Some(name) = values::text(diagnostics, item, "the name of a key") else {
                     continue;
                 };
                 if !names.remove(name) {
                     let known = || SensitiveNames::built_in();
                     diagnostics
-                        .mistake(
-                            item.span,
-                            format!("`{}` is none of the names", fields::truncate(name)),
-                        )
+                        .mistake(item.span, format!("`{}` is none of the names", truncate(name)))
                         .expected(format!("one of {}", known().collect::<Vec<_>>().join(", ")))
                         .did_you_mean(name, known());
                 }
@@ -199,14 +199,14 @@ fn read_each<T>(
     expected: &str,
     mut read: impl FnMut(&str) -> Option<T>,
 ) -> Vec<T> {
-    let items = fields::one_or_more(node);
+    let items = values::one_or_more(node);
     if items.len() > MAX_ENTRIES {
         diagnostics.mistake(node.span, format!("more than {MAX_ENTRIES} entries"));
         return Vec::new();
     }
     let mut found = Vec::new();
     for item in items {
-        match fields::scalar(item).and_then(&mut read) {
+        match values::scalar(item).and_then(&mut read) {
             Some(entry) => found.push(entry),
             None => drop(report_wrong::<()>(diagnostics, item, expected)),
         }
@@ -236,16 +236,16 @@ fn error_limit(diagnostics: &mut Diagnostics, node: &Node, origin: &str) -> Opti
     let expected = "`{ errors: 90%, for: 10s, min_calls: 50 }` or `false`";
     let mut fields = Fields::read_as(diagnostics, node, "`stop_on`", expected)?;
     let errors = fields.require("errors", "a share of the calls, such as 90%");
-    let errors = errors.and_then(|node| fields::share(diagnostics, node, "90%"));
+    let errors = errors.and_then(|node| values::share(diagnostics, node, "90%"));
     let over = fields.require("for", "a duration such as 10s").and_then(|node| {
-        let over = fields::positive_duration(diagnostics, node)?;
+        let over = values::positive_duration(diagnostics, node)?;
         if over > MAX_OVER || over.subsec_nanos() != 0 {
             return report_wrong(diagnostics, node, "whole seconds, up to 10m");
         }
         Some(over)
     });
     let calls =
-        fields.take("min_calls").map(|node| fields::count(diagnostics, node, 1, u64::MAX / 2));
+        fields.take("min_calls").map(|node| values::count(diagnostics, node, 1, u64::MAX / 2));
     fields.finish(diagnostics);
     let min_calls = calls.unwrap_or(Some(ErrorRateLimit::usual().min_calls))?;
     Some(ErrorRateLimit { errors: errors?, over: over?, min_calls, origin: origin.to_owned() })
@@ -253,7 +253,7 @@ fn error_limit(diagnostics: &mut Diagnostics, node: &Node, origin: &str) -> Opti
 
 /// Checks the load of a plan against its limits and completes them; mistakes appear under `label`.
 /// `once`: a dry run with one user, whatever the load.
-pub(super) fn enforce(
+pub(crate) fn enforce(
     diagnostics: &mut Diagnostics,
     label: &str,
     plan: &mut Plan,
@@ -267,10 +267,7 @@ pub(super) fn enforce(
             Some(host) => safety.authorised.push(host),
             None => {
                 diagnostics
-                    .global_mistake(
-                        format!("--authorised {}", fields::truncate(text)),
-                        "no such host",
-                    )
+                    .global_mistake(format!("--authorised {}", truncate(text)), "no such host")
                     .expected("a name or address, such as *.staging.example or 203.0.113.0/24");
             }
         }
@@ -361,7 +358,7 @@ fn refused_services(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
 }
 
 /// Reports all denied requests of a plan whose paths are constant.
-pub(super) fn report_denied(
+pub(crate) fn report_denied(
     diagnostics: &mut Diagnostics,
     label: &str,
     plan: &Plan,

@@ -1,12 +1,17 @@
 //! Tests of loading: valid scenarios and their plans, and that no text makes the loader panic.
 
+use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::library::{ArchetypeLibrary, BUILT_IN, decode};
+use super::loader::finish;
+use super::safety::SafetyReader;
+use super::syntax::diagnostics::{Diagnostics, SourceSpan};
 use super::*;
 use crate::plan::load::{LoadBound, OPEN_END};
-use crate::plan::{Call, Load, RequestBody, ServiceTarget, StepId};
+use crate::plan::{Call, Load, Plan, RequestBody, ServiceTarget, StepId};
 use crate::seed::Seed;
 use crate::units::Rate;
 
@@ -57,7 +62,7 @@ fn built_in_archetypes_are_the_shipped_files() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     shipped.sort();
-    let built_in: Vec<&str> = library::BUILT_IN.iter().map(|(name, _)| *name).collect();
+    let built_in: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     assert_eq!(built_in, shipped);
     for name in built_in {
         let text = format!(
@@ -234,7 +239,7 @@ fn place_in_carriage_returns_renders() {
     let mut diagnostics = Diagnostics::default();
     let source = diagnostics.open("a.yaml".to_owned(), "a: b\r\r\r\nc".to_owned());
     for start in 0..9 {
-        let span = diagnostics::SourceSpan { source, start, end: start };
+        let span = SourceSpan { source, start, end: start };
         let shown = diagnostics.mistake(span, "no").render(false);
         assert!(shown.contains(if start < 8 { "a.yaml:1:" } else { "a.yaml:2:" }), "{shown}");
     }
@@ -292,15 +297,14 @@ proptest! {
 /// Loads without a file, and renders the mistakes, which are never empty.
 fn load_and_render(bytes: &[u8]) {
     let mut diagnostics = Diagnostics::default();
-    let plan = library::decode(&mut diagnostics, "fuzz.yaml".to_owned(), bytes.to_vec()).and_then(
-        |document| {
+    let plan =
+        decode(&mut diagnostics, "fuzz.yaml".to_owned(), bytes.to_vec()).and_then(|document| {
             let library = ArchetypeLibrary::beside(Path::new("tests/none/fuzz.yaml"));
-            let limits = safety::SafetyReader::default();
+            let limits = SafetyReader::default();
             let compiled =
                 compile::scenario(&mut diagnostics, &document.node, "fuzz", library, limits)?;
             Some(finish(&mut diagnostics, "fuzz", compiled, &ScenarioOverrides::default()))
-        },
-    );
+        });
     if let Err(mistakes) = diagnostics.finish(plan) {
         assert!(!mistakes.list.is_empty(), "refused without a reason");
         assert!(!mistakes.render(true).is_empty());

@@ -278,7 +278,7 @@ mod tests {
         }
 
         #[test]
-        fn unpacking_any_bytes_does_not_panic(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
+        fn any_bytes_unpack_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
             let _ = All::unpack(&mut bytes.as_slice());
         }
     }

@@ -4,24 +4,25 @@
 
 use std::time::Duration;
 
-use super::super::diagnostics::Diagnostics;
-use super::super::load::MAX_USERS;
-use super::super::{fields, header};
-use super::{DURATION, HitOptions};
 use crate::plan::load::OPEN_END;
+use crate::scenario::hit::options::{DURATION, HitOptions};
+use crate::scenario::load::bounds::MAX_USERS;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::header;
+use crate::scenario::syntax::mistake::truncate;
 
 /// The methods of RFC 9110 §9 and RFC 5789, accepted in any letter case.
 const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
 /// Returns the method to send: a known one in capitals, others as given.
-pub(super) fn method(text: &str) -> String {
+pub(crate) fn method(text: &str) -> String {
     let known = METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(text));
     known.unwrap_or(text).to_owned()
 }
 
 /// Reports invalid options.
-pub(super) fn check(diagnostics: &mut Diagnostics, hit: &HitOptions) {
+pub(crate) fn check(diagnostics: &mut Diagnostics, hit: &HitOptions) {
     let mut report = |flag: &str, message: String, expected: &str| {
         diagnostics.global_mistake(flag, message).expected(expected);
     };
@@ -49,7 +50,7 @@ pub(super) fn check(diagnostics: &mut Diagnostics, hit: &HitOptions) {
     }
     let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if hit.method.is_empty() || !hit.method.bytes().all(token) {
-        let message = format!("`{}` is no method", fields::truncate(&hit.method));
+        let message = format!("`{}` is no method", truncate(&hit.method));
         report("--method", message, "a method such as GET or POST");
     }
     let hosts = hit.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host"));

@@ -6,10 +6,12 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::super::diagnostics::Diagnostics;
-use super::super::{fields, header, pem, transport_text};
 use crate::plan::Address;
 use crate::plan::transport::{Auth, HttpVersion, TlsConfig, TransportConfig};
+use crate::scenario::service::{pem, transport_text};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::header;
+use crate::scenario::syntax::mistake::truncate;
 use crate::template::Template;
 
 /// Maximum size of a file of certificates or keys, bytes.
@@ -64,7 +66,7 @@ impl Default for HitClient {
 }
 
 /// Builds the transport of all origins; `None` if a flag is wrong, which is reported.
-pub(super) fn transport(
+pub(crate) fn transport(
     diagnostics: &mut Diagnostics,
     client: &HitClient,
 ) -> Option<TransportConfig> {
@@ -82,7 +84,7 @@ pub(super) fn transport(
     });
     for text in &client.connect_to {
         if connect_to(text).is_none() {
-            let message = format!("`{}` is no address", fields::truncate(text));
+            let message = format!("`{}` is no address", truncate(text));
             report("--connect-to", message, "HOST:PORT or HOST1:PORT1:HOST2:PORT2");
         }
     }
@@ -118,7 +120,7 @@ pub(super) fn transport(
 }
 
 /// Returns the transport for one origin, because `--connect-to` may be limited to an origin.
-pub(super) fn for_origin(
+pub(crate) fn for_origin(
     transport: &TransportConfig,
     client: &HitClient,
     address: &Address,

@@ -1,6 +1,12 @@
 //! Tests of the plans that `hit` builds.
 
+use std::time::Duration;
+
 use super::*;
+use crate::plan::load::LoadBound;
+use crate::plan::{Load, Plan, Step};
+use crate::seed::Seed;
+use crate::units::Rate;
 
 fn hit(url: &str) -> HitOptions {
     HitOptions {

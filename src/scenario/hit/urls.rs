@@ -2,18 +2,19 @@
 //!
 //! Invariant: no name contains a query, because queries may hold credentials.
 
-use super::super::diagnostics::Diagnostics;
-use super::super::{fields, service};
 use crate::plan::Address;
+use crate::scenario::service::url::parse_url;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::mistake::truncate;
 use crate::template::{Encoding, Template};
 
 /// Maximum distinct URLs of a hit, because each shard prepares each one, and a draw passes over
 /// all of them.
-pub(super) const MAX_URLS: usize = 1_000;
+pub(crate) const MAX_URLS: usize = 1_000;
 
 /// All targets of a hit.
 #[derive(Debug)]
-pub(super) struct HitTargets {
+pub(crate) struct HitTargets {
     /// The distinct origins, with the names of their services.
     pub origins: Vec<(String, Address)>,
     /// The names of the steps.
@@ -24,7 +25,7 @@ pub(super) struct HitTargets {
 
 /// A URL.
 #[derive(Debug)]
-pub(super) struct HitTarget {
+pub(crate) struct HitTarget {
     /// Index into [`HitTargets::origins`].
     pub origin: usize,
     /// Path and query.
@@ -36,7 +37,7 @@ pub(super) struct HitTarget {
 }
 
 /// Parses the URLs; `None` if one is invalid or there are too many, which is reported.
-pub(super) fn targets(
+pub(crate) fn targets(
     diagnostics: &mut Diagnostics,
     urls: &[String],
     method: &str,
@@ -79,7 +80,7 @@ pub(super) fn targets(
     let several = origins.len() > 1;
     let (mut names, mut list) = (Vec::new(), Vec::new());
     for (origin, rest, weight) in parts {
-        let bare = fields::truncate(rest.split('?').next().unwrap_or(&rest));
+        let bare = truncate(rest.split('?').next().unwrap_or(&rest));
         let host = if several { origins[origin].1.origin() } else { String::new() };
         let name = format!("{method} {host}{bare}");
         let series = names.iter().position(|known| *known == name).unwrap_or(names.len());
@@ -100,14 +101,14 @@ fn split(diagnostics: &mut Diagnostics, url: &str) -> Option<(Address, String)> 
     let from = full.find("://").map_or(0, |at| at + 3);
     let origin_end = full[from..].find(['/', '?']).map_or(full.len(), |at| from + at);
     let (origin, rest) = full.split_at(origin_end);
-    match service::parse_url(origin) {
+    match parse_url(origin) {
         Ok(address) => {
             let slash = if rest.starts_with('/') { "" } else { "/" };
             Some((address, format!("{slash}{rest}")))
         }
         Err(problem) => {
             diagnostics
-                .global_mistake("URL", format!("`{}` {problem}", fields::truncate(url)))
+                .global_mistake("URL", format!("`{}` {problem}", truncate(url)))
                 .expected("a URL such as http://127.0.0.1:8080/products?page=1");
             None
         }

@@ -1,13 +1,16 @@
 //! Schema of `client` and its blocks.
 //!
-//! Invariant: it matches the reader `scenario::policy`.
+//! Invariant: it matches the reader `scenario::client`.
 
 use serde_json::{Value, json};
 
-use super::super::policy::{CLIENTS, MAX_CONNECTIONS, MAX_COUNT, MAX_FACTOR, MAX_RETRIES, WINDOWS};
+use super::build::{Definition, Property, any_of, list_of, map_of, object, refer};
 use super::scalars::{count, word};
-use super::{Definition, Property, any_of, list_of, map_of, object, refer};
 use crate::plan::policy::{PoolStrategy, Priority};
+use crate::scenario::client::attempts::{MAX_FACTOR, MAX_RETRIES, WINDOWS};
+use crate::scenario::client::breakers::MAX_COUNT;
+use crate::scenario::client::policies::CLIENTS;
+use crate::scenario::client::pools::MAX_CONNECTIONS;
 
 /// Definitions that several blocks share.
 pub(super) fn definitions() -> Vec<Definition> {

@@ -1,14 +1,14 @@
 //! Schema of workloads and load stages.
 //!
-//! Invariant: it matches the readers `scenario::workload`, `load`, `stages` and `k6`.
+//! Invariant: it matches the readers in `scenario::load`.
 
 use serde_json::{Value, json};
 
-use super::super::k6::EXECUTORS;
+use super::build::{Definition, Property, any_of, exactly_one, list_of, object, refer, some_of};
 use super::scalars::{count, word};
 use super::users::behaviour;
-use super::{Definition, Property, any_of, exactly_one, list_of, object, refer, some_of};
-use crate::scenario::load::MAX_USERS;
+use crate::scenario::load::bounds::MAX_USERS;
+use crate::scenario::load::k6::EXECUTORS;
 
 /// Maximum iterations of a workload.
 const MAX_ITERATIONS: u64 = u64::MAX / 2;

@@ -5,8 +5,8 @@
 
 use serde_json::{Value, json};
 
+use super::build::{any_of, list_of, object, refer};
 use super::scalars::count;
-use super::{any_of, list_of, object, refer};
 
 /// The limits of a scenario.
 pub(super) fn safety() -> Value {

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Definition, Property, any_of, exactly_one, object, refer};
+use super::build::{Definition, Property, any_of, exactly_one, object, refer};
 
 /// A name: no ASCII punctuation except `_`, `-` and spaces, and `.` inside it. The pattern only
 /// tells ASCII characters apart, because classes such as `\p{L}` are unknown to Python's `re`, and

@@ -1,16 +1,16 @@
 //! Schema of steps: requests and control steps.
 //!
-//! Invariant: it matches the readers `scenario::step`, `control` and `body`.
+//! Invariant: it matches the readers `flow::step`, `flow::control` and `flow::body`.
 
 use serde_json::{Value, json};
 
-use super::scalars::{count, word};
-use super::{
+use super::build::{
     Definition, Property, any_of, at_most_one, exactly_one, list_of, map_of, object, refer,
 };
+use super::scalars::{count, word};
 use crate::plan::OnFail;
 use crate::plan::flow::MAX_ROUNDS;
-use crate::scenario::step::METHODS;
+use crate::scenario::flow::step::METHODS;
 
 /// The definitions of steps.
 pub(super) fn definitions() -> Vec<Definition> {

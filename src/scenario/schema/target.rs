@@ -1,11 +1,11 @@
 //! Schema of services and their transport.
 //!
-//! Invariant: it matches the readers `scenario::service` and `scenario::transport`.
+//! Invariant: it matches the readers in `scenario::service`.
 
 use serde_json::{Value, json};
 
+use super::build::{Definition, any_of, at_most_one, exactly_one, map_of, object, refer};
 use super::scalars::{count, word};
-use super::{Definition, any_of, at_most_one, exactly_one, map_of, object, refer};
 
 /// The definitions of services and their parts.
 pub(super) fn definitions() -> Vec<Definition> {

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{SchemaOf, document};
-use crate::scenario::control::KINDS;
-use crate::scenario::fields::read_keys;
+use crate::scenario::flow::kinds::KINDS;
+use crate::scenario::syntax::fields::read_keys;
 use crate::scenario::{ScenarioOverrides, load};
 
 type Keys = BTreeMap<String, BTreeSet<String>>;

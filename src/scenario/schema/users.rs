@@ -1,13 +1,13 @@
 //! Schema of archetypes.
 //!
-//! Invariant: it matches the readers `scenario::archetype`, `states` and `data`.
+//! Invariant: it matches the readers `flow::archetype`, `flow::states` and `flow::data`.
 
 use serde_json::{Value, json};
 
-use super::scalars::{count, word};
-use super::{
+use super::build::{
     Definition, Property, any_of, exactly_one, keyed, list_of, map_of, object, refer, some_of,
 };
+use super::scalars::{count, word};
 use crate::plan::data::{AtEnd, RowPick};
 
 /// The definitions of archetypes and their parts.
