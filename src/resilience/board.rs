@@ -124,7 +124,7 @@ impl BreakerBoard {
                 AttemptOutcome::Unfinished(_)
                 | AttemptOutcome::Own(_)
                 | AttemptOutcome::Suppressed(_) => AttemptResult::Unknown,
-                outcome if breaker.when().has(outcome) => AttemptResult::Failure,
+                outcome if breaker.when().matches(outcome) => AttemptResult::Failure,
                 _ => AttemptResult::Success,
             };
             if let Some(change) = breaker.report(now, pass.of(level), end) {

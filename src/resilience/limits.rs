@@ -30,7 +30,7 @@ impl RateLimits {
             for service in &plan.services {
                 // Who names no address goes out from the machine's own: that is one, too.
                 let own = [None];
-                let named: Vec<_> = service.reach.sources.iter().map(|ip| Some(*ip)).collect();
+                let named: Vec<_> = service.transport.sources.iter().map(|ip| Some(*ip)).collect();
                 let sources = if named.is_empty() { &own[..] } else { &named };
                 let places = sources.iter().map(|source| {
                     known.iter().position(|other| other == source).unwrap_or_else(|| {
@@ -46,7 +46,7 @@ impl RateLimits {
         limits.patterns =
             laws.per_endpoint.iter().map(|(_, rate)| RateLimiter::new(*rate)).collect();
         let patterns = || laws.per_endpoint.iter().map(|(pattern, _)| pattern).zip(0..);
-        let best = |endpoint| EndpointPattern::best(patterns(), endpoint);
+        let best = |endpoint| EndpointPattern::most_specific(patterns(), endpoint);
         limits.pattern_of = endpoints.all.iter().map(best).collect();
         limits
     }

@@ -246,7 +246,7 @@ impl ServiceEndpoint {
     ) -> Result<Arc<[SocketAddr]>, AttemptOutcome> {
         let (mut allowed, mut refusal) = (Vec::new(), None);
         for address in found {
-            match self.safety.refuses(&self.next_hop.0, address.ip()) {
+            match self.safety.refusal(&self.next_hop.0, address.ip()) {
                 None => allowed.push(address),
                 Some(why) => refusal = Some(why),
             }
@@ -298,6 +298,6 @@ fn refusal(reach: &TransportConfig, host: &str, next_hop: &str, safety: &Safety)
     if reach.unix.is_some() {
         return None;
     }
-    let behind_proxy = reach.proxy.as_ref().and_then(|_| safety.refuses_name(host, true));
-    behind_proxy.or_else(|| safety.refuses_name(next_hop, false))
+    let behind_proxy = reach.proxy.as_ref().and_then(|_| safety.refusal_by_name(host, true));
+    behind_proxy.or_else(|| safety.refusal_by_name(next_hop, false))
 }

@@ -258,7 +258,7 @@ mod tests {
     }
 
     fn law(connections: u64) -> policy::PoolPolicy {
-        policy::PoolPolicy::plain("p", Vec::new(), connections)
+        policy::PoolPolicy::shared("p", Vec::new(), connections)
     }
 
     #[test]
