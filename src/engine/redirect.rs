@@ -64,7 +64,7 @@ pub(super) fn keep_cookies(
     let target = request::split_line(bytes).and_then(|(line, _)| request::target_of(line));
     let origin = origin(&shard.addresses[service], target.unwrap_or("/"));
     let jar = user.jar.get_or_insert_with(|| Rc::new(RefCell::new(CookieJar::default())));
-    jar.borrow_mut().take(&kept.head, origin, crate::clock::now());
+    jar.borrow_mut().take_set_cookies(&kept.head, origin, crate::clock::now());
 }
 
 /// The cookies of the user that a service may read, for captures.
@@ -230,7 +230,7 @@ impl RedirectChain {
         let target = request::target_of(line)?;
         Some(Self {
             service: first.endpoint,
-            at: RedirectLocation::of(&shard.addresses[first.endpoint], target),
+            at: RedirectLocation::new(&shard.addresses[first.endpoint], target),
             method: line.split(|&byte| byte == b' ').next()?.to_vec(),
             bytes: first.bytes.to_vec(),
             from_jar,

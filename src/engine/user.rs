@@ -256,7 +256,7 @@ impl User {
 
     /// From now on it goes by this link; connections that were made over another end.
     pub(super) fn set_link(&mut self, link: Option<LinkProfile>) {
-        let before = self.link().map(|way| way.link());
+        let before = self.link().map(|link| link.profile());
         if before != link {
             self.close_connections();
         }

@@ -11,7 +11,7 @@ pub struct PoolUse {
     /// Connections it may have now.
     pub size: u64,
     /// Lent to calls now.
-    pub lent: u64,
+    pub in_use: u64,
     /// Open and free now.
     pub idle: u64,
     /// Calls that wait for one now.
@@ -33,15 +33,15 @@ pub struct PoolUse {
 impl PoolUse {
     /// Adds what was counted at another time; what stands is that of `later`.
     pub fn then(&mut self, later: &Self) {
-        (self.size, self.lent, self.idle, self.waiting) =
-            (later.size, later.lent, later.idle, later.waiting);
+        (self.size, self.in_use, self.idle, self.waiting) =
+            (later.size, later.in_use, later.idle, later.waiting);
         self.count(later);
     }
 
     /// Adds another shard's part of the same time.
     pub fn add(&mut self, other: &Self) {
         self.size += other.size;
-        self.lent += other.lent;
+        self.in_use += other.in_use;
         self.idle += other.idle;
         self.waiting += other.waiting;
         self.count(other);
@@ -50,8 +50,8 @@ impl PoolUse {
     /// The same without what was counted.
     #[must_use]
     pub fn standing(&self) -> Self {
-        let Self { size, lent, idle, waiting, .. } = *self;
-        Self { size, lent, idle, waiting, ..Self::default() }
+        let Self { size, in_use, idle, waiting, .. } = *self;
+        Self { size, in_use, idle, waiting, ..Self::default() }
     }
 
     fn count(&mut self, other: &Self) {

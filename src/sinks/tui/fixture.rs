@@ -263,7 +263,7 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
     (0..40).for_each(|at| waits.record_ns(noise(second * 40 + at, 20) * MS));
     delta.pools[0] = PoolUse {
         size: 20,
-        lent: 9,
+        in_use: 9,
         idle: 8,
         waiting: u64::from(troubled(second)),
         leases: 90,
