@@ -41,8 +41,7 @@ fn line<'a>(rest: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 fn read<'a>(pieces: impl Iterator<Item = &'a [u8]>) -> Option<(Vec<u8>, bool)> {
-    let request =
-        CaptureRequest { max_body: 1 << 20, keep_body: true, ..CaptureRequest::NOTHING };
+    let request = CaptureRequest { max_body: 1 << 20, keep_body: true, ..CaptureRequest::NOTHING };
     let (mut reader, mut capture) = (ResponseReader::new(request), ResponseCapture::default());
     let mut complete = reader.feed(HEAD, &mut capture).ok()?;
     for piece in pieces.filter(|piece| !piece.is_empty()) {

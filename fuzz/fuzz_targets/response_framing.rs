@@ -12,10 +12,7 @@ use manada::wire::{CaptureRequest, ResponseCapture};
 type Response = (u16, bool, Vec<u8>, Vec<u8>);
 
 /// Feeds the pieces, then the end of the connection.
-fn read<'a>(
-    request: CaptureRequest,
-    pieces: impl Iterator<Item = &'a [u8]>,
-) -> Option<Response> {
+fn read<'a>(request: CaptureRequest, pieces: impl Iterator<Item = &'a [u8]>) -> Option<Response> {
     let (mut reader, mut capture) = (ResponseReader::new(request), ResponseCapture::default());
     let mut complete = false;
     for piece in pieces.filter(|piece| !piece.is_empty()) {
@@ -29,7 +26,9 @@ fn read<'a>(
 
 fuzz_target!(|data: &[u8]| {
     let [flags, cuts, rest @ ..] = data else { return };
-    let Some((places, response)) = rest.split_at_checked(usize::from(cuts % 16) * 2) else { return };
+    let Some((places, response)) = rest.split_at_checked(usize::from(cuts % 16) * 2) else {
+        return;
+    };
     let request = CaptureRequest {
         head_request: flags & 1 != 0,
         max_body: if flags & 2 != 0 { 64 } else { 1 << 20 },
