@@ -365,8 +365,8 @@ fn make_report() -> Report {
     }
     timeline.open(seconds.points());
     let snapshot = Arc::new(tally.snapshot(Some(nanos(Duration::from_secs(90)))));
-    let judgements = watch.so_far(&snapshot);
-    let trust = Trust::of(&snapshot, &plan.kind);
+    let judgements = watch.judge_so_far(&snapshot);
+    let trust = Trust::evaluate(&snapshot, &plan.kind);
     Report {
         info: Arc::clone(&opening),
         snapshot,
