@@ -1,6 +1,7 @@
 //! Any bytes as a chunked body: read as RFC 9112 §7.1 says, however they are segmented.
 //!
-//! Input: a byte with the length of a piece, the body. The oracle below reads the body in one piece.
+//! Input: a byte with the length of a piece, the body. The oracle below reads the body in one
+//! piece.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -9,7 +10,8 @@ use manada::wire::{CaptureRequest, ResponseCapture};
 
 const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
 
-/// Returns the data of a body, and whether bytes follow it; `None` if it is incomplete or malformed.
+/// Returns the data of a body, and whether bytes follow it; `None` if it is incomplete or
+/// malformed.
 fn oracle(mut rest: &[u8]) -> Option<(Vec<u8>, bool)> {
     let mut data = Vec::new();
     loop {

@@ -1,4 +1,4 @@
-//! Durations that were measured: a column of a CSV file as a law.
+//! Measured durations: a column of a CSV file as a distribution.
 //!
 //! `scenario` and the compact form read it, `distribution` draws from it.
 //! Invariant: its values are sorted and there is at least one.
@@ -12,27 +12,28 @@ use std::time::Duration;
 use super::clamped;
 use crate::units::{nanos, parse_duration};
 
-/// The most rows read.
+/// The most rows that are read.
 pub const MAX_ROWS: usize = 1_000_000;
 
-/// The most bytes read: a row of such a file is rarely longer than this divided by its rows.
+/// The most bytes that are read: a row of such a file is rarely longer than this divided by its
+/// rows.
 const MAX_BYTES: u64 = 256 << 20;
 
-/// A law that draws what was seen before, by linear interpolation between neighbours.
+/// A distribution of measured values, with linear interpolation between neighbours.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Empirical {
-    /// The file, as it is found from the working directory.
+    /// Path of the file, relative to the working directory.
     pub path: String,
     /// The column's name in the file's first row.
     pub column: String,
-    /// What a bare number counts: `ns`, `us`, `ms`, `s`…; none: bare numbers are mistakes.
+    /// The unit of bare numbers: `ns`, `us`, `ms`, `s`…; `None`: bare numbers are errors.
     pub unit: Option<String>,
-    /// In ns, sorted.
+    /// Sorted values, ns.
     sorted: Arc<[u64]>,
 }
 
 impl Empirical {
-    /// Reads a column: cells are durations such as `12ms`; with a `unit`, bare numbers count it.
+    /// Reads a column: cells are durations such as `12ms`; with a `unit`, bare numbers are in it.
     ///
     /// # Errors
     /// What is wrong with the file, as the end of a sentence that begins with its name.
@@ -57,12 +58,13 @@ impl Empirical {
         }
     }
 
-    /// The mean of what is drawn, cut to a range.
+    /// The mean of the draws, clamped to a range.
     pub fn mean(&self, a: f64, b: f64) -> f64 {
         if let [only] = *self.sorted {
             return (only as f64).clamp(a, b);
         }
-        // The quantile function is straight between neighbours: uniform laws, all as likely.
+        // The quantile function is linear between neighbours: uniform distributions with equal
+        // weights.
         let parts = self.sorted.windows(2);
         let sum: f64 =
             parts.map(|pair| clamped::uniform(pair[0] as f64, pair[1] as f64, a, b)).sum();
@@ -143,21 +145,21 @@ mod tests {
     }
 
     #[test]
-    fn it_is_linear_between_neighbours() {
-        let law = |sorted: &[u64]| Empirical {
+    fn values_are_linear_between_neighbours() {
+        let empirical = |sorted: &[u64]| Empirical {
             path: String::new(),
             column: String::new(),
             unit: None,
             sorted: sorted.into(),
         };
-        let three = law(&[10, 20, 60]);
+        let three = empirical(&[10, 20, 60]);
         for (p, value) in [(0.0, 10.0), (0.25, 15.0), (0.5, 20.0), (0.75, 40.0), (1.0, 60.0)] {
             assert!((three.at(p) - value).abs() < 1e-9, "{p}");
         }
-        // The mean of the interpolated law, not of the rows: (15 + 40) / 2.
+        // The mean of the interpolated distribution, not of the rows: (15 + 40) / 2.
         assert!((three.mean(0.0, f64::INFINITY) - 27.5).abs() < 1e-9);
         // 15 to 15, then 15 to 20: 16.25 over one half, and 20 over the other.
         assert!((three.mean(15.0, 20.0) - 18.125).abs() < 1e-9);
-        assert!((law(&[7]).at(0.3) - 7.0).abs() < 1e-9);
+        assert!((empirical(&[7]).at(0.3) - 7.0).abs() < 1e-9);
     }
 }

@@ -186,7 +186,8 @@ proptest! {
                         out.push(None);
                     }
                     BreakerDecision::Probe(generation) => {
-                        prop_assert!(now >= opened.after(10 * S) || before == BreakerState::HalfOpen);
+                        let is_time = now >= opened.after(10 * S);
+                        prop_assert!(is_time || before == BreakerState::HalfOpen);
                         out.push(Some(generation));
                         let current = out.iter().filter(|one| **one == Some(generation)).count();
                         prop_assert!(current <= probes as usize + successes as usize);
@@ -194,7 +195,9 @@ proptest! {
                     BreakerDecision::Refuse => prop_assert_ne!(before, BreakerState::Closed),
                 }
             } else {
-                let end = [AttemptResult::Success, AttemptResult::Failure, AttemptResult::Unknown][usize::from(what)];
+                let ends =
+                    [AttemptResult::Success, AttemptResult::Failure, AttemptResult::Unknown];
+                let end = ends[usize::from(what)];
                 let change = breaker.report(now, out.swap_remove(which % out.len()), end);
                 follow(change, before, now);
             }

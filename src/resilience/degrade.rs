@@ -232,7 +232,9 @@ mod tests {
         /// For any input: it worsens by any step, improves by one, and never twice within
         /// `recover`.
         #[test]
-        fn improvement_is_slow(seconds in prop::collection::vec((0u64..200, 0u64..200, 0u64..8_000), 1..200)) {
+        fn improvement_is_slow(
+            seconds in prop::collection::vec((0u64..200, 0u64..200, 0u64..8_000), 1..200),
+        ) {
             let mut degrade = DegradationController::new(DegradationPolicy::default());
             let mut last_up = None;
             for (at, (calls, errors, ms)) in (1u64..).zip(seconds) {

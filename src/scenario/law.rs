@@ -60,7 +60,7 @@ pub(super) fn distribution(review: &mut Diagnostics, node: &Node) -> Option<Dist
             .expected("a `max`, or a shape above 1");
         return None;
     }
-    Some(Distribution { law, min: least, max: most })
+    Some(Distribution { kind: law, min: least, max: most })
 }
 
 /// The same, or the compact form of the command line: `exponential:5ms`.

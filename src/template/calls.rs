@@ -147,7 +147,7 @@ fn read(function: &str, names: &[String]) -> Result<Value, ParseErrorKind> {
         (Err(_), _) => return Err(ParseErrorKind::Environment(names[0].clone())),
     };
     if function == "secret"
-        && let Err(refused) = redact::learn(&value)
+        && let Err(refused) = redact::register_secret(&value)
     {
         let message = format!("the secret `{}` cannot be used: {refused}", names[0]);
         return Err(ParseErrorKind::Misplaced(message));

@@ -64,7 +64,10 @@ impl Template {
 
     /// Whether it reads the request that its header belongs to.
     pub fn reads_request(&self) -> bool {
-        let reads = |slot: &TemplateSlot| matches!(slot, TemplateSlot::Expression(one) if one.reads_request());
+        let reads = |slot: &TemplateSlot| match slot {
+            TemplateSlot::Expression(one) => one.reads_request(),
+            _ => false,
+        };
         self.segments.iter().any(|one| matches!(one, TemplatePart::Slot(slot, _) if reads(slot)))
     }
 

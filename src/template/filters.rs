@@ -1,7 +1,7 @@
 //! The filters, with their work counted.
 //!
-//! `environment` adds them. Each filter of minijinja and of `functions` is wrapped in [`apply_counted`],
-//! which charges its input and output, and beforehand what it would produce.
+//! `environment` adds them. Each filter of minijinja and of `functions` is wrapped in
+//! [`apply_counted`], which charges its input and output, and beforehand what it would produce.
 //! Invariant: no filter produces more than it was charged for.
 
 use minijinja::value::{Kwargs, Rest};

@@ -33,8 +33,8 @@ thread_local! {
     static PARSED: RefCell<Vec<(String, Arc<dyn SigningKey>)>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Returns the HMAC of a value's text. `algorithm` is sha256 or sha1, `form` hex, base64 or base64url,
-/// `key_encoding` the encoding of the key: text or base64.
+/// Returns the HMAC of a value's text. `algorithm` is sha256 or sha1, `form` hex, base64 or
+/// base64url, `key_encoding` the encoding of the key: text or base64.
 pub(super) fn hmac(
     value: &Value,
     key: &Value,

@@ -172,7 +172,8 @@ proptest! {
         builder_names.truncate(3);
         let mut builder = Builder::new(&builder_names);
         builder.json("{{ x }}").unwrap();
-        let text = render_with(&builder.build(), crate::template::exact_json::to_value(&sent)).unwrap();
+        let value = crate::template::exact_json::to_value(&sent);
+        let text = render_with(&builder.build(), value).unwrap();
         let back: serde_json::Value = serde_json::from_str(&text).unwrap();
         prop_assert_eq!(back, sent);
     }

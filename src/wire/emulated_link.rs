@@ -1,6 +1,7 @@
 //! A user's emulated network link, slower than ours: a phone, a distant country.
 //!
-//! `linked_exchange` and `fake` send through it if the user has one; all connections of the user share it.
+//! `linked_exchange` and `fake` send through it if the user has one; all connections of the user
+//! share it.
 //! Invariant: its delays pass within the user's own time, and do not extend any deadline.
 //!
 //! What is emulated: `latency` once more for each round trip (connect, TLS, a request and its

@@ -1,7 +1,8 @@
 //! One request and its response on an HTTP/1.1 connection.
 //!
 //! `http1` calls it for connections without an emulated link, `linked_exchange` for the others.
-//! Invariant: every way an exchange can end is an [`ExchangeEnd`]; nothing is allocated per request.
+//! Invariant: every way an exchange can end is an [`ExchangeEnd`]; nothing is allocated per
+//! request.
 
 use std::cell::{RefCell, RefMut};
 use std::future::poll_fn;
@@ -21,8 +22,8 @@ use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind};
 /// The size of the shard's read buffer.
 const READ_BUFFER: usize = 64 << 10;
 
-/// A shard's read buffer. Bytes are parsed or copied before the next task runs, so one buffer serves
-/// all connections.
+/// A shard's read buffer. Bytes are parsed or copied before the next task runs, so one buffer
+/// serves all connections.
 #[derive(Debug)]
 pub(super) struct ReadBuffer(RefCell<Box<[u8]>>);
 

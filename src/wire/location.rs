@@ -270,7 +270,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn resolved_target_is_valid_in_a_request_line(reference in proptest::collection::vec(any::<u8>(), 0..80)) {
+        fn resolved_target_is_valid_in_a_request_line(
+            reference in proptest::collection::vec(any::<u8>(), 0..80),
+        ) {
             if let Ok(location) = base().resolve(&reference) {
                 prop_assert!(location.target.starts_with('/'));
                 prop_assert!(location.target.bytes().all(|b| b > b' ' && b < 0x7f));

@@ -308,7 +308,9 @@ mod tests {
         /// The slots in use never exceed the pool's size, in any order of leases, returns and
         /// resizes.
         #[test]
-        fn slots_in_use_never_exceed_size(operations in prop::collection::vec((0u8..4, 1u64..6), 0..200)) {
+        fn slots_in_use_never_exceed_size(
+            operations in prop::collection::vec((0u8..4, 1u64..6), 0..200),
+        ) {
             let wire = Wire::fake(fake::FakeTarget::new(Nothing));
             let pool = ConnectionPool::new(&policy(3), 0, 1, Time(0));
             let (mut in_use, mut size) = (Vec::new(), 3);

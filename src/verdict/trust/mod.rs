@@ -1,8 +1,8 @@
 //! Whether the measurement can be trusted: the generator's checks of itself.
 //!
 //! `run` evaluates it at the end; the result heads every report and can override a threshold.
-//! Invariant: only the generator's own lateness, shortage or errors reduce trust, never the target's
-//! behaviour.
+//! Invariant: only the generator's own lateness, shortage or errors reduce trust, never the
+//! target's behaviour.
 
 mod checks;
 mod effects;
