@@ -141,19 +141,19 @@ impl fmt::Display for Distribution {
         match &self.kind {
             DistributionKind::Constant(value) => write!(f, "{}", Exact(*value))?,
             DistributionKind::Uniform { low, high } => {
-                write!(f, "uniform:{},{}", Exact(*low), Exact(*high))?
+                write!(f, "uniform:{},{}", Exact(*low), Exact(*high))?;
             }
             DistributionKind::Normal { mean, sd } => {
-                write!(f, "normal:{},{}", Exact(*mean), Exact(*sd))?
+                write!(f, "normal:{},{}", Exact(*mean), Exact(*sd))?;
             }
             DistributionKind::Exponential { mean } => write!(f, "exponential:{}", Exact(*mean))?,
             DistributionKind::Lognormal { median, sigma } => {
-                write!(f, "lognormal:{},{sigma}", Exact(*median))?
+                write!(f, "lognormal:{},{sigma}", Exact(*median))?;
             }
             DistributionKind::Pareto { min, shape } => write!(f, "pareto:{},{shape}", Exact(*min))?,
             DistributionKind::Gamma { mean, shape } => write!(f, "gamma:{},{shape}", Exact(*mean))?,
             DistributionKind::Weibull { scale, shape } => {
-                write!(f, "weibull:{},{shape}", Exact(*scale))?
+                write!(f, "weibull:{},{shape}", Exact(*scale))?;
             }
             DistributionKind::Empirical(Empirical { path, column, .. }) => {
                 write!(f, "empirical:{path},{column}")?;

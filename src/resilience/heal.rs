@@ -62,7 +62,7 @@ struct Remedy {
     before: f64,
     /// Intervals since it was tried: the result is reported at the first.
     age: u32,
-    has_no_remedy: bool,
+    is_unfixable: bool,
 }
 
 /// The open issues, and the baselines of services.
@@ -81,7 +81,7 @@ impl HealingController {
             case.age += 1;
             let sign = signs.iter().find(|sign| sign.issue == case.issue);
             if let (1, false, Some(now)) =
-                (case.age, case.has_no_remedy, sign.and_then(|it| it.value))
+                (case.age, case.is_unfixable, sign.and_then(|it| it.value))
             {
                 steps.push(HealingStep::Outcome(case.issue.clone(), case.before, now));
             }
@@ -94,9 +94,9 @@ impl HealingController {
                 continue;
             }
             let issue = sign.issue.clone();
-            let has_no_remedy = !sign.curable;
-            self.cases.push(Remedy { issue: issue.clone(), before: value, age: 0, has_no_remedy });
-            let step = if has_no_remedy { HealingStep::NoRemedy } else { HealingStep::Remedy };
+            let is_unfixable = !sign.curable;
+            self.cases.push(Remedy { issue: issue.clone(), before: value, age: 0, is_unfixable });
+            let step = if is_unfixable { HealingStep::NoRemedy } else { HealingStep::Remedy };
             steps.push(step(issue, value));
         }
         steps

@@ -205,7 +205,7 @@ impl Counts {
             }
             // The sum of counts exceeds BUSY if a part's does, so it has changed to pages already.
             (Self::List(..), Self::Pages(_)) => {
-                debug_assert!(false, "a busy part of a quiet whole")
+                debug_assert!(false, "a busy part of a quiet whole");
             }
         }
     }

@@ -78,7 +78,7 @@ impl Template {
             match segment {
                 TemplatePart::Slot(TemplateSlot::Field(slot, name), _) => each(*slot, name),
                 TemplatePart::Slot(TemplateSlot::Expression(expression), _) => {
-                    expression.parts(each)
+                    expression.parts(each);
                 }
                 _ => {}
             }

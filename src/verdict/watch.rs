@@ -295,7 +295,7 @@ fn select(threshold: &Threshold, subjects: &Subjects, window: &Window) -> Window
                 step.response.merge(&theirs.ok_response().into());
             }
             Metric::Time(MetricTime::OkService, _) => {
-                step.service.merge(&theirs.ok_service().into())
+                step.service.merge(&theirs.ok_service().into());
             }
             Metric::Checks => {
                 step.checks.resize(1, [0; 2]);
