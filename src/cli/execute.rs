@@ -77,7 +77,7 @@ pub(super) fn launch(plan: Plan, common: &CommonArgs, leaves: OutputFolder) -> E
     let beside = RunOptions {
         command: told(std::env::args_os(), &plan.safety.names),
         shards: common.shards.map(|shards| shards as usize),
-        watch,
+        monitors: watch,
     };
     let open = |levers| control(levers, common, &screen, remote.as_ref());
     let listen = |listener| signals.pass_to(listener);

@@ -1,59 +1,56 @@
-//! Who may come in, and who may begin, while something is short: memory, or the generator itself.
+//! Which workloads may begin something while memory or the generator's own time is short.
 //!
-//! `run::steward` gives the orders; starters and users look at it.
-//! Invariant: what was asked stays asked: a user that is held comes later and its wait is blocked
-//! time, a start that is held is not made and is counted.
+//! `run::supervisor` changes it by orders; starters and users look at it.
+//! Invariant: the schedule does not change: a user that is not admitted comes later and its wait is
+//! blocked time; a start that is not admitted is not made and is counted.
 
 use std::cell::Cell;
 
-use super::shard::Shard;
-use crate::clock::{self, Time};
+use crate::clock::Time;
 use crate::plan::policy::Priority;
 
-/// A shard's doors.
+/// The admission state of a shard.
 #[derive(Debug)]
 pub(super) struct AdmissionGate {
     /// Workloads below this priority begin nothing.
     least: Cell<Priority>,
-    /// Nobody is let in.
+    /// No user is admitted.
     closed: Cell<bool>,
-    /// When they were opened last.
-    opened: Cell<Time>,
+    /// When one of both changed last.
+    changed: Cell<Time>,
 }
 
 impl AdmissionGate {
-    /// Open ones.
+    /// A gate that admits everything.
     pub(super) fn new() -> Self {
-        let (least, shut) = (Cell::new(Priority::Low), Cell::new(false));
-        Self { least, closed: shut, opened: Cell::new(Time(0)) }
+        let (least, closed) = (Cell::new(Priority::Low), Cell::new(false));
+        Self { least, closed, changed: Cell::new(Time(0)) }
     }
 
-    /// Only what is at least so important may begin.
-    pub(super) fn admit(&self, least: Priority) {
+    /// From `now` on only workloads of at least this priority begin something.
+    pub(super) fn set_least(&self, least: Priority, now: Time) {
         self.least.set(least);
-        self.opened.set(clock::now());
+        self.changed.set(now);
     }
 
-    /// Nobody is let in, or everybody again.
-    pub(super) fn set_closed(&self, shut: bool) {
-        self.closed.set(shut);
-        self.opened.set(clock::now());
+    /// From `now` on no user is admitted, or users are admitted again.
+    pub(super) fn set_closed(&self, closed: bool, now: Time) {
+        self.closed.set(closed);
+        self.changed.set(now);
     }
 
-    /// When they were opened last.
-    pub(super) fn opened(&self) -> Time {
-        self.opened.get()
-    }
-}
-
-impl Shard {
-    /// Whether a workload may begin nothing now.
-    pub(super) fn is_deprioritized(&self, workload: usize) -> bool {
-        self.plan.workloads[workload].priority < self.admission.least.get()
+    /// When it changed last.
+    pub(super) fn changed(&self) -> Time {
+        self.changed.get()
     }
 
-    /// Whether no user of a workload may come now.
-    pub(super) fn is_admission_closed(&self, workload: usize) -> bool {
-        self.admission.closed.get() || self.is_deprioritized(workload)
+    /// Whether a workload of this priority may begin nothing now.
+    pub(super) fn is_deprioritized(&self, priority: Priority) -> bool {
+        priority < self.least.get()
+    }
+
+    /// Whether no user of a workload of this priority is admitted now.
+    pub(super) fn is_closed_for(&self, priority: Priority) -> bool {
+        self.closed.get() || self.is_deprioritized(priority)
     }
 }

@@ -1,88 +1,71 @@
-//! A user's way through its flow, step by step.
+//! An iteration of a user: the steps of its flow, one after the other.
 //!
-//! A seat begins it; `attempt` makes the calls, `parallel` several at once.
-//! Invariant: what comes between two calls costs no time but the user's own thinks and pauses: each
-//! call is intended at the end of the one before and those waits.
+//! `closed_user` and `open_user` run it; `attempt` makes the calls, `parallel` several at once.
+//! Invariant: between two calls only the user's own thinks and pauses take time: each call is
+//! intended at the end of the one before and those waits.
 
 use rand::RngExt;
 
-use super::attempt::{self, CallEnd, CallTiming};
-use super::prepared::PreparedFlow;
-use super::redacted::redactor;
+use super::call::generator_error::template_error;
+use super::call::prepared::PreparedFlow;
+use super::call::redacted::redactor;
+use super::call::timing::{CallEnd, CallTiming};
+use super::call::trace;
+use super::iteration_summary::IterationSummary;
 use super::shard::Shard;
 use super::user::{OpenGroup, User};
-use super::{parallel, rendezvous};
+use super::{attempt, parallel, rendezvous};
 use crate::clock::{self, Time};
 use crate::curve::Distribution;
-use crate::plan::flow::{MAX_ROUNDS, Step};
+use crate::plan::flow::{MAX_ROUNDS, Rendezvous, Step};
 use crate::stats::sample::IterationEnd;
 use crate::stats::{CallResult, GeneratorError};
 use crate::template::{MAX_ITERATION_WORK, RenderError};
 
-/// So many steps in a row that take no time, and other users get a turn.
+/// After this many steps in a row that take no time, other users get a turn.
 const STEPS_IN_A_ROW: u32 = 1_000;
 
-/// So much work of expressions, and other users get a turn: about a millisecond.
+/// After this much work of expressions, about a millisecond, other users get a turn.
 const WORK_IN_A_ROW: u64 = 4 << 20;
 
-/// So many, and the flow is taken to go round for ever.
+/// After this many steps in a row that take no time, the iteration ends as an endless loop.
 const ENDLESS: u32 = 1_000_000;
 
-/// An iteration that has ended.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct IterationSummary {
-    /// How it ended.
-    pub(super) end: IterationEnd,
-    /// When its last call was done.
-    pub(super) done: Time,
-    /// Its own thinks and pauses before that, ns.
-    pub(super) thought_ns: u64,
-    /// All waits after that, taken or still owed; for who goes on.
-    pub(super) think_ns: u64,
-    /// Those of them that are taken in any case: what the flow asked for, and what has been waited.
-    pub(super) pause_ns: u64,
-    /// Those that are the user's own whatever its pace: holding back is none.
-    pub(super) own_ns: u64,
-    /// What the shard itself added to it at most: its lateness at the first step, and stalls of its
-    /// event loop, ns.
-    pub(super) delay_ns: u64,
-}
-
-/// A user's walks: one iteration after the other.
-pub(super) struct IterationRunner<'a> {
-    pub(super) shard: &'a Shard,
-    pub(super) user: &'a mut User,
-    /// The next step's turn, before what is owed.
-    pub(super) timing: CallTiming,
-    /// Owed before the next step that takes time, ns: the last call's think, pauses, and the wait
-    /// after a call that got no answer.
+/// Runs the iterations of a user, one after the other.
+pub(crate) struct IterationRunner<'a> {
+    pub(crate) shard: &'a Shard,
+    pub(crate) user: &'a mut User,
+    /// The timing of the next step, before pending waits.
+    pub(crate) timing: CallTiming,
+    /// Waits that are pending before the next step that takes time, ns: the think time of the last
+    /// call, pauses, and the backoff after a call that got no response.
     think_ns: u64,
     pause_ns: u64,
-    hold_ns: u64,
-    /// Thinks and pauses of this walk so far, and those before its last call was done.
+    backoff_ns: u64,
+    /// Thinks and pauses of this iteration so far, and those before its last call was done, ns.
     thought_ns: u64,
     thought_before_ns: u64,
     /// When its last call was done.
     done: Time,
-    /// Of the walk so far: how late it began, and how long the event loop had stood still before.
+    /// How late this iteration began, and how long the event loop had stood still before it, ns.
     late_ns: u64,
     stalled_ns: u64,
-    /// How many calls it made.
-    pub(super) calls: u64,
-    /// The last one was answered as wanted.
+    /// The calls of this iteration so far.
+    pub(crate) calls: u64,
+    /// Whether the last call was ok.
     was_ok: bool,
 }
 
 impl<'a> IterationRunner<'a> {
-    /// Of a user that has somebody's identity.
-    pub(super) fn new(shard: &'a Shard, user: &'a mut User, first: CallTiming) -> Self {
+    /// For a user that has an identity; `first` is the timing of its first step.
+    pub(crate) fn new(shard: &'a Shard, user: &'a mut User, first: CallTiming) -> Self {
         Self {
             shard,
             user,
             timing: first,
             think_ns: 0,
             pause_ns: 0,
-            hold_ns: 0,
+            backoff_ns: 0,
             thought_ns: 0,
             thought_before_ns: 0,
             done: first.picked_up,
@@ -94,14 +77,14 @@ impl<'a> IterationRunner<'a> {
     }
 
     /// This user's flow.
-    pub(super) fn flow(&self) -> &'a PreparedFlow {
+    pub(crate) fn flow(&self) -> &'a PreparedFlow {
         &self.shard.flows[self.user.archetype]
     }
 
-    /// Walks an iteration from `self.turn` on, with `on_start` before it for the first time; the
-    /// second part says whether that held.
-    pub(super) async fn iteration(&mut self, is_first: bool) -> (IterationSummary, bool) {
-        (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
+    /// Runs an iteration from `self.timing` on, after `on_start` if `is_first`. The second value is
+    /// `false` if `on_start` failed.
+    pub(crate) async fn iteration(&mut self, is_first: bool) -> (IterationSummary, bool) {
+        (self.think_ns, self.pause_ns, self.backoff_ns) = (0, 0, 0);
         (self.thought_ns, self.thought_before_ns) = (0, 0);
         (self.done, self.calls) = (self.timing.picked_up, 0);
         self.late_ns = self.timing.picked_up.since(self.timing.ready);
@@ -110,22 +93,22 @@ impl<'a> IterationRunner<'a> {
             // Boxed: it comes once, and would double the room of every user's task.
             let end = Box::pin(self.section(on_start)).await;
             if end != IterationEnd::Completed {
-                return (self.walked(end), false);
+                return (self.summary(end), false);
             }
         }
         let end = self.section(self.flow().sections.flow).await;
-        (self.walked(end), true)
+        (self.summary(end), true)
     }
 
-    /// Walks a section, from step `at` to its end.
-    pub(super) async fn section(&mut self, mut at: usize) -> IterationEnd {
+    /// Runs a section of the flow, from step `at` to its end.
+    pub(crate) async fn section(&mut self, mut at: usize) -> IterationEnd {
         let flow = self.flow();
         let mut in_a_row = 0u32;
         let end = loop {
             let step = &flow.steps[at];
             if step.takes_time() {
                 in_a_row = 0;
-                if self.owes() && self.rest().await.is_err() {
+                if self.has_pending_wait() && self.take_pending_wait().await.is_err() {
                     break IterationEnd::Interrupted;
                 }
             }
@@ -141,12 +124,15 @@ impl<'a> IterationRunner<'a> {
                 }
                 // Boxed: they are rare, and would make every user's task as large as themselves.
                 Step::Parallel(parallel) => {
-                    let ended = Box::pin(parallel::calls(self, parallel)).await;
+                    let ended = {
+                        let (shard, timing) = (self.shard, self.timing);
+                        Box::pin(parallel::run(shard, self.user, timing, parallel)).await
+                    };
                     let think = parallel.think.as_ref().or(flow.think.as_ref());
                     self.after(&ended, think).map(|()| at + 1)
                 }
                 Step::Rendezvous(rendezvous) => {
-                    Box::pin(rendezvous::join(self, *rendezvous)).await.map(|()| at + 1)
+                    Box::pin(self.join(*rendezvous)).await.map(|()| at + 1)
                 }
                 step => {
                     in_a_row += 1;
@@ -167,12 +153,12 @@ impl<'a> IterationRunner<'a> {
                 Err(end) => break end,
             }
         };
-        self.break_off_groups();
+        self.record_open_groups();
         end
     }
 
-    fn walked(&self, end: IterationEnd) -> IterationSummary {
-        // A `log`, a group or a rendezvous after the last call took what was owed by then.
+    fn summary(&self, end: IterationEnd) -> IterationSummary {
+        // A `log`, a group or a rendezvous after the last call took the waits that were pending.
         let waited_ns = self.timing.intended.since(self.done);
         IterationSummary {
             end,
@@ -185,15 +171,15 @@ impl<'a> IterationRunner<'a> {
         }
     }
 
-    fn owes(&self) -> bool {
-        self.think_ns + self.pause_ns + self.hold_ns > 0
+    fn has_pending_wait(&self) -> bool {
+        self.think_ns + self.pause_ns + self.backoff_ns > 0
     }
 
-    /// Takes what is owed before a step that takes time.
-    async fn rest(&mut self) -> Result<(), IterationEnd> {
+    /// Takes the pending waits before a step that takes time.
+    async fn take_pending_wait(&mut self) -> Result<(), IterationEnd> {
         let own_ns = self.think_ns + self.pause_ns;
-        let wait_ns = own_ns.max(self.hold_ns);
-        (self.think_ns, self.pause_ns, self.hold_ns) = (0, 0, 0);
+        let wait_ns = own_ns.max(self.backoff_ns);
+        (self.think_ns, self.pause_ns, self.backoff_ns) = (0, 0, 0);
         let intended = self.timing.intended.after(wait_ns);
         if self.user.deadline.pause_until(intended).await.is_err() {
             return Err(IterationEnd::Interrupted);
@@ -202,21 +188,30 @@ impl<'a> IterationRunner<'a> {
         Ok(())
     }
 
-    /// The user waited on its own account until `intended`; the next step is due then.
-    pub(super) fn go_on_at(&mut self, intended: Time, thought_ns: u64) {
+    /// Waits at a rendezvous with other users.
+    async fn join(&mut self, at: Rendezvous) -> Result<(), IterationEnd> {
+        let (shard, user, arrived) = (self.shard, &*self.user, self.timing.intended);
+        let point = &shard.shared.rendezvous[user.archetype][at.gathering];
+        let on = rendezvous::join(point, at, arrived, &shard.lifecycle, &user.deadline).await?;
+        self.go_on_at(on, on.since(arrived));
+        Ok(())
+    }
+
+    /// Goes on at `intended`, after a wait of the user's own.
+    fn go_on_at(&mut self, intended: Time, thought_ns: u64) {
         self.thought_ns += thought_ns;
         self.timing = CallTiming::at_once(intended, clock::now());
     }
 
-    /// A call has ended: each call but the first is ready when it is intended, at the end of the
-    /// one before and the think after it.
+    /// Goes on after a call: the next one is ready when it is intended, at the end of this one and
+    /// the think after it.
     fn after(&mut self, ended: &CallEnd, think: Option<&Distribution>) -> Result<(), IterationEnd> {
         let done = ended.done;
         (self.done, self.calls) = (done, self.calls + 1);
         self.thought_before_ns = self.thought_ns;
         self.timing = CallTiming::at_once(done, done);
         self.think_ns = self.user.draw(think);
-        self.hold_ns = self.user.back_off_after(ended.responded);
+        self.backoff_ns = self.user.back_off_after(ended.responded);
         match ended.result {
             _ if ended.goes_on => Ok(()),
             CallResult::Unfinished => Err(IterationEnd::Interrupted),
@@ -224,36 +219,36 @@ impl<'a> IterationRunner<'a> {
         }
     }
 
-    /// Steps follow for a call that was not answered as wanted: they take its place.
+    /// Goes on after a call that fallback steps follow: they take its place if it was not ok.
     fn rescue(&mut self, ended: &CallEnd) -> Result<(), IterationEnd> {
         // A muted step needs no fallback.
         self.was_ok = matches!(ended.result, CallResult::Ok | CallResult::Muted) && ended.goes_on;
         match ended.result {
             CallResult::Unfinished => Err(IterationEnd::Interrupted),
-            // What we cannot make ourselves no fallback makes up for.
+            // A fallback cannot make up for a generator error.
             CallResult::Own => Err(IterationEnd::Early),
             _ => Ok(()),
         }
     }
 
-    /// A step that takes no time: where it goes on.
+    /// Runs a step that takes no time; returns the next step.
     fn control(&mut self, step: &Step, at: usize) -> Result<usize, IterationEnd> {
         match step {
             Step::Jump(to) => Ok(*to),
             Step::Rescue { to } => Ok(if self.was_ok { *to } else { at + 1 }),
             Step::Choose(choice) => {
                 let drawn = choice.way(self.user.rng.random());
-                let witness = self.shard.trace.as_ref();
-                Ok(witness.map_or(drawn, |witness| witness.way(at, choice, drawn)))
+                let recorder = self.shard.trace.as_ref();
+                Ok(recorder.map_or(drawn, |recorder| recorder.branch(at, choice, drawn)))
             }
             Step::If { condition, to } => {
                 let holds = condition.holds(&mut self.user.scope(self.shard, self.timing.intended));
-                self.or_fault(holds).map(|holds| if holds { at + 1 } else { *to })
+                self.or_template_error(holds).map(|holds| if holds { at + 1 } else { *to })
             }
             Step::Count { counter, times } => {
                 let times =
                     times.count(&mut self.user.scope(self.shard, self.timing.intended), MAX_ROUNDS);
-                *self.user.rounds(*counter) = self.or_fault(times)?;
+                *self.user.rounds(*counter) = self.or_template_error(times)?;
                 Ok(at + 1)
             }
             Step::Round { counter, to } => match self.user.rounds(*counter) {
@@ -266,23 +261,23 @@ impl<'a> IterationRunner<'a> {
             Step::Set(values) => {
                 for (slot, value) in values {
                     let value = value.kept(&mut self.user.scope(self.shard, self.timing.intended));
-                    self.user.variables[*slot] = Some(self.or_fault(value)?);
+                    self.user.variables[*slot] = Some(self.or_template_error(value)?);
                 }
                 Ok(at + 1)
             }
-            Step::Pause(law) => {
-                self.pause_ns += self.user.draw(Some(law));
+            Step::Pause(distribution) => {
+                self.pause_ns += self.user.draw(Some(distribution));
                 Ok(at + 1)
             }
             Step::Log(text) => {
                 let mut line = Vec::new();
                 let rendered =
                     text.render(&mut self.user.scope(self.shard, self.timing.intended), &mut line);
-                self.or_fault(rendered)?;
-                if let Some(witness) = &self.shard.trace {
-                    witness.said((self.shard, self.user), &line);
+                self.or_template_error(rendered)?;
+                if let Some(recorder) = &self.shard.trace {
+                    trace::log_line(recorder, (self.shard, self.user), &line);
                 }
-                // Within the bound alone: most lines of a busy step are only counted.
+                // Made only within the bound: most lines of a busy step are only counted.
                 let line = || {
                     let line = String::from_utf8_lossy(&line);
                     redactor(self.shard, self.user).text(&line).into_owned()
@@ -302,11 +297,11 @@ impl<'a> IterationRunner<'a> {
                 Ok(at + 1)
             }
             Step::CloseGroup => {
-                // Without a call it has no time, and no short one either.
+                // A group without a call has no duration, not a short one.
                 if let Some(group) = self.user.extras().groups.pop()
                     && group.calls < self.calls
                 {
-                    self.close(&group);
+                    self.record_group(&group);
                 }
                 Ok(at + 1)
             }
@@ -314,8 +309,8 @@ impl<'a> IterationRunner<'a> {
         }
     }
 
-    /// A group went through: from its beginning to its last call's end, its thinks left out.
-    fn close(&mut self, group: &OpenGroup) {
+    /// Records a group that ended: from its beginning to the end of its last call, without thinks.
+    fn record_group(&mut self, group: &OpenGroup) {
         let thought_ns = self.thought_before_ns.saturating_sub(group.thought_ns);
         let took_ns = self.done.since(group.intended).saturating_sub(thought_ns);
         let intended_ns = group.intended.since(self.shard.start);
@@ -323,8 +318,8 @@ impl<'a> IterationRunner<'a> {
         self.shard.recorder.borrow_mut().group(group, intended_ns, Some(took_ns));
     }
 
-    /// Groups that have begun will not end.
-    fn break_off_groups(&mut self) {
+    /// Records the groups that have begun and will not end.
+    fn record_open_groups(&mut self) {
         let Some(extras) = &mut self.user.extras else { return };
         for group in std::mem::take(&mut extras.groups) {
             let intended_ns = group.intended.since(self.shard.start);
@@ -333,18 +328,20 @@ impl<'a> IterationRunner<'a> {
         }
     }
 
-    fn or_fault<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {
+    fn or_template_error<T>(&self, result: Result<T, RenderError>) -> Result<T, IterationEnd> {
         result.map_err(|error| {
-            self.shard.template_error(None, &error);
-            if let Some(witness) = &self.shard.trace {
-                witness.fault((self.shard, self.user), None, &error.to_string());
+            template_error(&self.shard.recorder, None, &error);
+            if let Some(recorder) = &self.shard.trace {
+                trace::fault(recorder, (self.shard, self.user), None, &error.to_string());
             }
             IterationEnd::Early
         })
     }
 
-    /// Lets others have a turn; ends a flow that goes round without ever taking time, or whose time
-    /// is over.
+    /// Gives other users a turn.
+    ///
+    /// # Errors
+    /// If the flow loops without ever taking time, or the time of its user is over.
     async fn yield_if_spinning(&mut self, in_a_row: u32) -> Result<(), IterationEnd> {
         if in_a_row >= ENDLESS {
             self.shard.recorder.borrow_mut().own_fault(GeneratorError::EndlessLoop);
@@ -361,21 +358,24 @@ impl<'a> IterationRunner<'a> {
     }
 }
 
-/// What a user does once more, after its last iteration; its calls belong to none.
-pub(super) async fn run_on_stop(shard: &Shard, user: &mut User) {
+/// Runs `on_stop` after the last iteration of a user; its calls belong to no iteration.
+pub(crate) async fn run_on_stop(shard: &Shard, user: &mut User) {
     if let Some(on_stop) = shard.flows[user.archetype].sections.on_stop
-        && !shard.cancelled.get()
+        && !shard.lifecycle.is_cancelled()
         && !shard.plan.grace.is_zero()
     {
         let now = clock::now();
-        // Also who was cut at the end of its grace says goodbye, and has as long again for it.
+        // A user that was interrupted at the end of its grace has as long again for it.
         user.deadline.set_hard_end(now + shard.plan.grace);
-        // What its last iteration worked is behind it.
+        // The work of its last iteration does not count.
         user.work = MAX_ITERATION_WORK;
-        let turn = CallTiming::at_once(now, now);
-        IterationRunner::new(shard, user, turn).section(on_stop).await;
+        let timing = CallTiming::at_once(now, now);
+        IterationRunner::new(shard, user, timing).section(on_stop).await;
     }
-    if let Some(left) = &shard.final_variables {
-        left.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone_from(&user.variables);
+    if let Some(final_variables) = &shard.final_variables {
+        final_variables
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .clone_from(&user.variables);
     }
 }

@@ -16,12 +16,12 @@ use crate::units::nanos;
 
 /// What is asked of a workload.
 #[derive(Debug)]
-pub(super) struct LiveSchedule {
+pub(crate) struct LiveSchedule {
     /// The workload's own zero, and how long its users may go on when they have to leave.
     zero: Time,
     grace_ns: u64,
     /// How many places its herd has by plan.
-    pub(super) places: u64,
+    pub(crate) places: u64,
     /// How often it was changed.
     version: Cell<u64>,
     /// The last change holds from then on, ns after the workload's zero.
@@ -36,8 +36,8 @@ pub(super) struct LiveSchedule {
 
 /// A user of the closed model that is there.
 #[derive(Debug)]
-pub(super) struct Presence {
-    pub(super) stay: Stay,
+pub(crate) struct Presence {
+    pub(crate) stay: Stay,
     /// When it begins no further iteration.
     leave: Cell<Time>,
     /// When it must be gone.
@@ -46,7 +46,7 @@ pub(super) struct Presence {
 
 impl Presence {
     /// Of a user that has not come yet.
-    pub(super) fn new(stay: &Stay, hard_end: Rc<Cell<Time>>) -> Rc<Self> {
+    pub(crate) fn new(stay: &Stay, hard_end: Rc<Cell<Time>>) -> Rc<Self> {
         Rc::new(Self { stay: *stay, leave: Cell::new(Time::NEVER), hard_end })
     }
 
@@ -55,14 +55,14 @@ impl Presence {
     }
 
     /// When it begins no further iteration.
-    pub(super) fn leave(&self) -> Time {
+    pub(crate) fn leave(&self) -> Time {
         self.leave.get()
     }
 }
 
 impl LiveSchedule {
     /// Of a workload as it is planned.
-    pub(super) fn new(plan: &Plan, workload: &Workload, start: Time) -> Self {
+    pub(crate) fn new(plan: &Plan, workload: &Workload, start: Time) -> Self {
         Self {
             zero: start + workload.start,
             grace_ns: nanos(plan.grace),
@@ -76,7 +76,7 @@ impl LiveSchedule {
     }
 
     /// Changes what is asked; true when the moment from which it holds was still to come.
-    pub(super) fn apply(
+    pub(crate) fn apply(
         &self,
         load: &Load,
         start: Time,
@@ -103,28 +103,28 @@ impl LiveSchedule {
     }
 
     /// How often it was changed: whoever waits for what is asked looks again when this moves.
-    pub(super) fn version(&self) -> u64 {
+    pub(crate) fn version(&self) -> u64 {
         self.version.get()
     }
 
     /// What is asked now, and from when on that holds; none: as planned.
-    pub(super) fn curve_override(&self) -> Option<(Rc<Curve>, u64)> {
+    pub(crate) fn curve_override(&self) -> Option<(Rc<Curve>, u64)> {
         self.curve.borrow().as_ref().map(|curve| (Rc::clone(curve), self.from_ns.get()))
     }
 
     /// A user comes, or begins another session of its stay.
-    pub(super) fn arrive(&self, presence: &Rc<Presence>) {
+    pub(crate) fn arrive(&self, presence: &Rc<Presence>) {
         self.update_leave(presence);
         self.present.borrow_mut().insert(presence.key(), Rc::clone(presence));
     }
 
     /// It goes: what is changed now is nothing to it.
-    pub(super) fn depart(&self, presence: &Presence) {
+    pub(crate) fn depart(&self, presence: &Presence) {
         self.present.borrow_mut().remove(&presence.key());
     }
 
     /// Whether a user of that number is there.
-    pub(super) fn is_present(&self, number: u64) -> bool {
+    pub(crate) fn is_present(&self, number: u64) -> bool {
         let visits = (number, 0)..=(number, u64::MAX);
         self.present.borrow().range(visits).next().is_some()
     }
@@ -144,7 +144,7 @@ impl LiveSchedule {
 
     /// Until when users that are idle now are held.
     #[inline]
-    pub(super) fn paused_until(&self, now: Time) -> Option<Time> {
+    pub(crate) fn paused_until(&self, now: Time) -> Option<Time> {
         if self.version.get() == 0 {
             return None;
         }
@@ -154,7 +154,7 @@ impl LiveSchedule {
 
     /// When users will be held next.
     #[inline]
-    pub(super) fn next_pause(&self, now: Time) -> Time {
+    pub(crate) fn next_pause(&self, now: Time) -> Time {
         if self.version.get() == 0 {
             return Time::NEVER;
         }
@@ -163,7 +163,7 @@ impl LiveSchedule {
 
     /// For how long users have been held by then, ns.
     #[inline]
-    pub(super) fn paused_ns(&self, at: Time) -> u64 {
+    pub(crate) fn paused_ns(&self, at: Time) -> u64 {
         if self.version.get() == 0 {
             return 0;
         }

@@ -8,57 +8,61 @@ use std::future::poll_fn;
 use std::sync::{Mutex, PoisonError};
 use std::task::{Poll, Waker};
 
-use super::iteration::IterationRunner;
+use super::lifecycle::Lifecycle;
 use crate::clock::{self, Time, Timer};
 use crate::plan::flow::Rendezvous;
 use crate::stats::sample::IterationEnd;
 use crate::units::nanos;
+use crate::wire::CallDeadline;
 
-/// A place where users of all shards wait for each other.
+/// A point where users of all shards wait for each other.
 #[derive(Debug, Default)]
 pub struct RendezvousPoint(Mutex<RendezvousState>);
 
 #[derive(Debug)]
 struct RendezvousState {
-    /// How often they went on together.
+    /// How often users went on together.
     round: u64,
     /// When they last did.
     released: Time,
-    /// Who is there: a ticket each.
-    there: Vec<(u64, Option<Waker>)>,
+    /// The users that wait: ticket and waker.
+    waiting: Vec<(u64, Option<Waker>)>,
     next_ticket: u64,
 }
 
 impl Default for RendezvousState {
     fn default() -> Self {
-        Self { round: 0, released: Time::NEVER, there: Vec::new(), next_ticket: 0 }
+        Self { round: 0, released: Time::NEVER, waiting: Vec::new(), next_ticket: 0 }
     }
 }
 
-/// The user comes to a rendezvous and goes on with the others, or alone when its wait is over. The
-/// wait is the user's own, as a pause.
-pub(super) async fn join(
-    walk: &mut IterationRunner<'_>,
+/// Waits at a rendezvous until enough users are there, the wait of the step is over, or the user's
+/// deadline ends. Returns when the user goes on. The wait is the user's own, like a pause.
+///
+/// # Errors
+/// If the user is cancelled or its time is over.
+pub(crate) async fn join(
+    point: &RendezvousPoint,
     at: Rendezvous,
-) -> Result<(), IterationEnd> {
-    let (shard, archetype) = (walk.shard, walk.user.archetype);
-    let gathering = &shard.shared.rendezvous[archetype][at.gathering];
-    let came = walk.timing.intended;
-    let alone_at = came.after(nanos(at.wait));
-    let go_on = match gathering.come(at.users) {
-        Came::Last(released) => released,
-        Came::Waits(ticket, round) => {
+    arrived: Time,
+    lifecycle: &Lifecycle,
+    deadline: &CallDeadline,
+) -> Result<Time, IterationEnd> {
+    let alone_at = arrived.after(nanos(at.wait));
+    let released = match point.arrive(at.users) {
+        Arrival::Last(released) => released,
+        Arrival::Waits(ticket, round) => {
             let timer = Timer::new();
             let mut set = Time::NEVER;
             let released = poll_fn(|cx| {
-                if let Some(released) = gathering.released(ticket, round, cx.waker()) {
+                if let Some(released) = point.released(ticket, round, cx.waker()) {
                     return Poll::Ready(Some(released));
                 }
-                if shard.cancelled.get() {
+                if lifecycle.is_cancelled() {
                     return Poll::Ready(None);
                 }
-                // Its end may move while it waits.
-                let until = alone_at.min(walk.user.deadline.hard_end());
+                // The end of the user's stay may move while it waits.
+                let until = alone_at.min(deadline.hard_end());
                 if set != until {
                     set = until;
                     timer.set(until);
@@ -66,65 +70,64 @@ pub(super) async fn join(
                 timer.poll(cx).map(|()| None)
             })
             .await;
-            released.or_else(|| gathering.leave(ticket, round)).unwrap_or(alone_at)
+            released.or_else(|| point.leave(ticket, round)).unwrap_or(alone_at)
         }
     };
-    if shard.cancelled.get() || clock::now() >= walk.user.deadline.hard_end() {
+    if lifecycle.is_cancelled() || clock::now() >= deadline.hard_end() {
         return Err(IterationEnd::Interrupted);
     }
-    let go_on = go_on.max(came);
-    walk.go_on_at(go_on, go_on.since(came));
-    Ok(())
+    Ok(released.max(arrived))
 }
 
-enum Came {
-    /// As the last that was missing: all go on at this time.
+/// How a user arrives at a rendezvous.
+enum Arrival {
+    /// It is the last one: all go on at this time.
     Last(Time),
-    /// To wait, with this ticket, in this round.
+    /// It waits, with this ticket, in this round.
     Waits(u64, u64),
 }
 
 impl RendezvousPoint {
-    /// Somebody comes; `users` make it complete.
-    fn come(&self, users: u64) -> Came {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.there.len() as u64 + 1 < users {
-            let ticket = waiting.next_ticket;
-            waiting.next_ticket += 1;
-            waiting.there.push((ticket, None));
-            return Came::Waits(ticket, waiting.round);
+    /// A user arrives; the rendezvous is complete with `users` of them.
+    fn arrive(&self, users: u64) -> Arrival {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.len() as u64 + 1 < users {
+            let ticket = state.next_ticket;
+            state.next_ticket += 1;
+            state.waiting.push((ticket, None));
+            return Arrival::Waits(ticket, state.round);
         }
         let now = clock::now();
-        waiting.round += 1;
-        waiting.released = now;
-        let wakers: Vec<Waker> = waiting.there.drain(..).filter_map(|(_, waker)| waker).collect();
-        drop(waiting);
+        state.round += 1;
+        state.released = now;
+        let wakers: Vec<Waker> = state.waiting.drain(..).filter_map(|(_, waker)| waker).collect();
+        drop(state);
         wakers.into_iter().for_each(Waker::wake);
-        Came::Last(now)
+        Arrival::Last(now)
     }
 
-    /// When the round of this ticket went on; it is woken then.
+    /// When the round of this ticket was released; `None` if it was not, and `waker` is woken then.
     fn released(&self, ticket: u64, round: u64, waker: &Waker) -> Option<Time> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.round != round {
-            return Some(waiting.released);
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.round != round {
+            return Some(state.released);
         }
-        let mine = waiting.there.iter_mut().rev().find(|(other, _)| *other == ticket);
-        if let Some((_, kept)) = mine
-            && !kept.as_ref().is_some_and(|kept| kept.will_wake(waker))
+        let mine = state.waiting.iter_mut().rev().find(|(other, _)| *other == ticket);
+        if let Some((_, waiting)) = mine
+            && !waiting.as_ref().is_some_and(|other| other.will_wake(waker))
         {
-            *kept = Some(waker.clone());
+            *waiting = Some(waker.clone());
         }
         None
     }
 
-    /// Goes on alone, unless the others have just come.
+    /// Leaves alone; when the round was released, if that has just happened.
     fn leave(&self, ticket: u64, round: u64) -> Option<Time> {
-        let mut waiting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.round != round {
-            return Some(waiting.released);
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.round != round {
+            return Some(state.released);
         }
-        waiting.there.retain(|(other, _)| *other != ticket);
+        state.waiting.retain(|(other, _)| *other != ticket);
         None
     }
 }

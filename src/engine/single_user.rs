@@ -6,7 +6,10 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::{TraceRecorder, Variables, set_up, shard};
+use super::setup::Variables;
+use super::shard_loop;
+use super::start::set_up;
+use super::trace_recorder::TraceRecorder;
 use crate::clock;
 use crate::event::{DryRunTrace, ShardCommand};
 use crate::plan::{Address, Archetype, Plan};
@@ -14,7 +17,7 @@ use crate::stats::delta::Halt;
 use crate::stats::{Snapshot, Tally};
 use crate::wire::Wire;
 
-/// What one walk final_variables and counted.
+/// What the run of a single user left and counted.
 #[derive(Debug)]
 pub struct SingleUserRun {
     /// The user's variables at its end.
@@ -23,13 +26,13 @@ pub struct SingleUserRun {
     pub snapshot: Snapshot,
     /// The names of its series.
     pub steps: Vec<String>,
-    /// What `log` steps said.
+    /// The lines of `log` steps.
     pub lines: Vec<String>,
     /// What stopped it.
     pub halt: Option<Halt>,
 }
 
-/// Walks `archetype` once with the services of `plan`; what is under way is cut at `stop`.
+/// Runs one iteration of `archetype` with the services of `plan`; `stop` cancels it.
 pub async fn run_single_user(
     plan: &Plan,
     archetype: &Archetype,
@@ -62,7 +65,7 @@ pub async fn run_traced(
         DryRunTrace {
             kind,
             number: 1,
-            events: recorded.seen,
+            events: recorded.events,
             more: recorded.more,
             failure,
             unreached,
@@ -87,7 +90,7 @@ async fn execute(
     if let Some(mut setup) = setups.pop() {
         setup.final_variables = Some(Arc::clone(&final_variables));
         setup.trace = trace;
-        tokio::task::spawn_local(shard::run(setup, wire));
+        tokio::task::spawn_local(shard_loop::run(setup, wire));
         let (mut stop, mut stopped) = (pin!(stop), false);
         loop {
             let delta = tokio::select! {
@@ -120,7 +123,7 @@ async fn execute(
 }
 
 impl SingleUserRun {
-    /// Why it did not go through, in words; `None` when all of it did.
+    /// Why the iteration did not complete, as text; `None` if all calls were ok.
     pub fn failure(&self) -> Option<String> {
         let calls = self.snapshot.calls();
         if self.snapshot.iterations().completed == 1 && calls.ok == calls.made {

@@ -1,8 +1,9 @@
-//! Starters: one task of a shard for each workload, which lets its users in or makes its starts.
+//! Starters: one task of a shard for each workload, which admits its users or makes its starts.
 //!
-//! `shard` begins them; `pace` tells them when, and `live_schedule` the load now.
-//! Invariant: each owned number is let in, made, dropped or counted once, however often what is
-//! asked is changed.
+//! `shard_loop` begins them; `pace` says when each user or start is due, `live_schedule` how live
+//! control changed the load.
+//! Invariant: each number that the shard owns is admitted, started, dropped or counted once,
+//! however often the load is changed.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -11,72 +12,108 @@ use std::task::Poll;
 
 use super::live_schedule::LiveSchedule;
 use super::shard::Shard;
-use super::worker::{self, Assignment};
+use super::user_task::Assignment;
+use super::worker;
 use crate::clock::{self, Time, Timer};
 use crate::event::ScheduleChange;
 use crate::pace::{self, Schedule, Stay};
-use crate::plan::{Arrivals, LoadBound, Users};
-use crate::stats::state_change::{ChangeKind, StateChange};
+use crate::plan::{Arrivals, Load, LoadBound, Users, Workload};
+use crate::stats::{ChangeKind, StateChange};
 
-/// Starts made in a row when we are late, before users get a turn: those that finish are free for
-/// the next starts.
+/// Starts made in a row when the shard is late, before users get a turn: users that finish are free
+/// for the next starts.
 const LATE_STARTS: u32 = 32;
 
 /// Starts counted in one go when a run is stopped before they were due.
 const COUNTED_AT_ONCE: u64 = 10_000;
 
-/// Why a starter lets nobody in any more.
+/// How often the number of idle tasks is compared with the load to come, ns.
+const PREWARM_INTERVAL_NS: u64 = 250_000_000;
+
+/// Tasks made at a time ahead of the load: they must not be in the way of the load that is there.
+const PREWARMED_AT_ONCE: u64 = 200;
+
+/// Tasks beyond those that the curve announces: arrivals are not even.
+const SPARE: f64 = 1.1;
+
+/// Why a starter has assigned all its stays.
 enum StarterEnd {
-    /// What is asked was changed.
+    /// The load was changed.
     ScheduleChanged,
-    /// Nobody is to come, whatever is asked.
+    /// No user is to come, whatever live control does.
     ForGood,
 }
 
-impl Shard {
-    /// Something else is asked of a workload.
-    pub(super) fn change_schedule(&self, change: &ScheduleChange) {
-        let workload = &self.plan.workloads[change.workload];
-        let now = clock::now();
-        if !self.schedules[change.workload].apply(&workload.load, self.start, change, now) {
-            let late_ms = now.since(self.start.after(change.at_ns)) / 1_000_000;
-            self.recorder.borrow_mut().notice(StateChange {
-                at_ns: now.since(self.start),
-                kind: ChangeKind::Control,
-                subject: format!("workload {}", workload.name),
-                change: format!(
-                    "{} {late_ms} ms late on shard {}",
-                    change.load, self.segment.shard
-                ),
-                cause: "the shard was busy".to_owned(),
-            });
-        }
-        if let Some((curve, _)) = self.schedules[change.workload].curve_override() {
-            self.retarget_users(change.workload, &curve);
+/// Runs the starter of a workload until its load is over.
+pub(crate) async fn run(shard: &Rc<Shard>, index: usize) {
+    let starter = Starter { shard, index, timer: Timer::new() };
+    match &shard.plan.workloads[index].load {
+        Load::Closed(users) => starter.admit_users(users).await,
+        Load::Open(arrivals) => {
+            if shard.prewarm_ns() > 0 {
+                tokio::task::spawn_local(prewarm_tasks(Rc::clone(shard), index));
+            }
+            starter.make_starts(arrivals).await;
         }
     }
+}
 
-    /// The closed model: lets users in as the level rises. They leave by themselves.
-    pub(super) async fn admit_users(self: &Rc<Self>, index: usize, users: &Users) {
-        let offset = self.plan.workloads[index].slot_offset;
-        let mut stays = pace::stays(&users.curve, offset, self.segment);
-        // How many of them came, and the last who did.
+/// Changes the load of a workload.
+pub(crate) fn change_schedule(shard: &Shard, change: &ScheduleChange) {
+    let workload = &shard.plan.workloads[change.workload];
+    let live = &shard.schedules[change.workload];
+    let now = clock::now();
+    if !live.apply(&workload.load, shard.start, change, now) {
+        let late_ms = now.since(shard.start.after(change.at_ns)) / 1_000_000;
+        let index = shard.segment.shard;
+        shard.recorder.borrow_mut().notice(StateChange {
+            at_ns: now.since(shard.start),
+            kind: ChangeKind::Control,
+            subject: format!("workload {}", workload.name),
+            change: format!("{} {late_ms} ms late on shard {index}", change.load),
+            cause: "the shard was busy".to_owned(),
+        });
+    }
+    if let Some((curve, _)) = live.curve_override() {
+        shard.user_meters[change.workload].set_curve(&curve, &shard.recorder);
+    }
+}
+
+/// The starter of one workload.
+struct Starter<'a> {
+    shard: &'a Rc<Shard>,
+    index: usize,
+    timer: Timer,
+}
+
+impl Starter<'_> {
+    fn workload(&self) -> &Workload {
+        &self.shard.plan.workloads[self.index]
+    }
+
+    fn live(&self) -> &LiveSchedule {
+        &self.shard.schedules[self.index]
+    }
+
+    /// The closed model: admits users as the level rises. They leave by themselves.
+    async fn admit_users(&self, users: &Users) {
+        let (offset, segment) = (self.workload().slot_offset, self.shard.segment);
+        let mut stays = pace::stays(&users.curve, offset, segment);
+        // How many of the stays were assigned, and the last one that was.
         let (mut at, mut last) = (0, None);
-        while let StarterEnd::ScheduleChanged =
-            self.assign_stays(index, users, &stays, &mut at).await
-        {
-            let live = &self.schedules[index];
+        while let StarterEnd::ScheduleChanged = self.assign_stays(users, &stays, &mut at).await {
+            let live = self.live();
             let Some((curve, from_ns)) = live.curve_override() else { continue };
             last = stays[..at].last().map(|stay| (stay.enter_ns, stay.number)).or(last);
             let is_new = |stay: &Stay| {
                 let is_next = last.is_none_or(|last| (stay.enter_ns, stay.number) > last);
-                // Somebody came while nobody here knew of the change yet.
+                // A user may have been assigned before this shard knew of the change.
                 is_next || stay.enter_ns >= from_ns && !live.is_present(stay.number)
             };
-            let mut to_come = pace::stays(&curve, offset, self.segment);
+            let mut to_come = pace::stays(&curve, offset, segment);
             to_come.retain(is_new);
             if users.bound != LoadBound::Time {
-                let left = &self.shared.populations[index].left;
+                let left = &self.shard.shared.populations[self.index].left;
                 left.fetch_add(to_come.len() as u64, Relaxed);
                 left.fetch_sub((stays.len() - at) as u64, Relaxed);
             }
@@ -84,204 +121,195 @@ impl Shard {
         }
     }
 
-    /// Lets in all who are to come, from the one at `at` on, and waits until the load is over or
-    /// something else is asked.
-    async fn assign_stays(
-        self: &Rc<Self>,
-        index: usize,
-        users: &Users,
-        stays: &[Stay],
-        at: &mut usize,
-    ) -> StarterEnd {
-        let (workload, live) = (&self.plan.workloads[index], &self.schedules[index]);
-        let (zero, changes) = (self.zero(workload), live.version());
-        let timer = Timer::new();
+    /// Assigns the stays from the one at `at` on, and waits until the load is over or changed.
+    async fn assign_stays(&self, users: &Users, stays: &[Stay], at: &mut usize) -> StarterEnd {
+        let (shard, index, live) = (self.shard, self.index, self.live());
+        let (zero, version) = (shard.zero(self.workload()), live.version());
         let end = zero.after(users.curve.end_ns());
         while let Some(stay) = stays.get(*at) {
             let due = zero.after(stay.enter_ns);
-            self.wait_unless_changed(&timer, due.before(self.prewarm_ns()), live, changes).await;
-            if self.is_draining() || self.is_spent(index, users) {
+            self.wait_unless_changed(due.before(shard.prewarm_ns()), version).await;
+            if shard.is_draining() || shard.shared.is_spent(index, users) {
                 return StarterEnd::ForGood;
             }
-            if live.version() != changes {
+            if live.version() != version {
                 return StarterEnd::ScheduleChanged;
             }
-            if self.is_admission_closed(index) {
-                // They stay asked for as long as the load lasts; the wait is theirs to tell.
+            if shard.is_admission_closed(index) {
+                // The users stay scheduled for as long as the load lasts; the wait is theirs.
                 if clock::now() >= end {
                     return StarterEnd::ForGood;
                 }
-                self.wait_for_admission((index, users), &timer, end, changes).await;
+                self.wait_for_admission(users, end, version).await;
                 continue;
             }
             *at += 1;
             if clock::now() >= zero.after(stay.leave_ns) {
-                // It was held out for all of its stay.
-                self.user_never_came(index, stay);
-                self.departed(index);
+                // The user was not admitted for all of its stay.
+                shard.user_meters[index].user_never_came(stay, &shard.recorder);
+                shard.shared.populations[index].user_departed();
                 continue;
             }
-            worker::assign(self, Assignment::User(index, *stay));
+            worker::assign(shard, Assignment::User(index, *stay));
         }
-        // The load lasts to its end, also when its users have nothing more to begin; one that a
-        // count ends, until nobody is left who could begin anything.
-        let herd = &self.shared.populations[index];
-        let counted = users.bound != LoadBound::Time;
-        let mut over = std::pin::pin!(herd.over.notified());
+        self.wait_for_end(users, end, version).await
+    }
+
+    /// Waits until the load is over or changed. The load lasts to its end, also if its users have
+    /// nothing more to begin; one that a count ends, until no user is left that could begin
+    /// anything.
+    async fn wait_for_end(&self, users: &Users, end: Time, version: u64) -> StarterEnd {
+        let (shard, index) = (self.shard, self.index);
+        let population = &shard.shared.populations[index];
+        let is_counted = users.bound != LoadBound::Time;
+        let mut over = std::pin::pin!(population.over.notified());
         over.as_mut().enable();
         let is_over = || {
+            let is_empty = || population.left.load(Relaxed) == 0;
             clock::now() >= end
-                || self.is_draining()
-                || counted && (herd.left.load(Relaxed) == 0 || self.is_spent(index, users))
+                || shard.is_draining()
+                || is_counted && (is_empty() || shard.shared.is_spent(index, users))
         };
         while !is_over() {
-            if live.version() != changes {
+            if self.live().version() != version {
                 return StarterEnd::ScheduleChanged;
             }
             tokio::select! {
                 () = over.as_mut() => {
-                    over.set(herd.over.notified());
+                    over.set(population.over.notified());
                     over.as_mut().enable();
                 }
-                () = self.wait_unless_changed(&timer, end, live, changes) => {}
+                () = self.wait_unless_changed(end, version) => {}
             }
         }
         StarterEnd::ForGood
     }
 
-    /// Whether all iterations of a workload that a count ends have been handed out.
-    fn is_spent(&self, index: usize, users: &Users) -> bool {
-        match users.bound {
-            LoadBound::Iterations(most) => {
-                let uncounted = self.shared.uncounted[index].load(Relaxed);
-                self.shared.iterations[index].load(Relaxed) >= most.saturating_add(uncounted)
-            }
-            LoadBound::Time | LoadBound::Once => false,
-        }
-    }
-
-    /// A user of the closed model has gone for good.
-    pub(super) fn departed(&self, index: usize) {
-        let herd = &self.shared.populations[index];
-        let gone = herd.left.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
-        if gone == Ok(1) {
-            herd.over.notify_waiters();
-        }
-    }
-
-    /// The open model: makes each start when it is due, or as soon after as we can.
-    pub(super) async fn make_starts(self: &Rc<Self>, index: usize, arrivals: &Arrivals) {
-        let (workload, live) = (&self.plan.workloads[index], &self.schedules[index]);
-        let zero = self.zero(workload);
-        let seed = self.plan.seed;
-        let mut schedule = Schedule::new(arrivals, index, workload.slot_offset, seed, self.segment);
-        let timer = Timer::new();
-        let (mut in_a_row, mut changes) = (0, 0);
+    /// The open model: makes each start when it is due, or as soon after as possible.
+    async fn make_starts(&self, arrivals: &Arrivals) {
+        let (shard, index, live) = (self.shard, self.index, self.live());
+        let (zero, seed) = (shard.zero(self.workload()), shard.plan.seed);
+        let offset = self.workload().slot_offset;
+        let mut schedule = Schedule::new(arrivals, index, offset, seed, shard.segment);
+        let (mut in_a_row, mut version) = (0, 0);
         loop {
-            if self.is_draining() {
-                self.count_not_reached(index, schedule).await;
+            if shard.is_draining() {
+                self.count_not_reached(schedule).await;
                 return;
             }
-            if changes != live.version() {
-                changes = live.version();
+            if version != live.version() {
+                version = live.version();
                 if let Some((curve, _)) = live.curve_override() {
                     schedule.replace_curve(Rc::unwrap_or_clone(curve));
                 }
             }
             let Some(start) = schedule.peek() else {
                 // A rate lasts to its end, also after its last start: rates are over all of that
-                // time, and more may be asked for. What is bound by a count is over when all are
-                // made.
+                // time, and live control may add starts. A workload that a count ends is over when
+                // all starts are made.
                 let end = zero.after(arrivals.curve.end_ns());
                 if schedule.is_spent() || clock::now() >= end {
                     return;
                 }
-                self.wait_unless_changed(&timer, end, live, changes).await;
+                self.wait_unless_changed(end, version).await;
                 continue;
             };
             let due = zero.after(start.due_ns);
             if due > clock::now() {
                 in_a_row = 0;
-                self.wait_unless_changed(&timer, due, live, changes).await;
+                self.wait_unless_changed(due, version).await;
             } else if in_a_row == LATE_STARTS {
                 in_a_row = 0;
                 tokio::task::yield_now().await;
             }
-            if self.is_draining() || live.version() != changes {
+            if shard.is_draining() || live.version() != version {
                 continue;
             }
             in_a_row += 1;
             schedule.advance();
-            let due_ns = due.since(self.start);
-            self.recorder.borrow_mut().due(index, due_ns);
-            if self.is_admission_closed(index) {
-                self.recorder.borrow_mut().held_back(index, due_ns);
-            } else if self.reserve_user(index, arrivals.max_users) {
-                worker::assign(self, Assignment::Arrival(index, start));
+            let due_ns = due.since(shard.start);
+            shard.recorder.borrow_mut().due(index, due_ns);
+            if shard.is_admission_closed(index) {
+                shard.recorder.borrow_mut().held_back(index, due_ns);
+            } else if shard.shared.reserve_user(index, arrivals.max_users) {
+                worker::assign(shard, Assignment::Arrival(index, start));
             } else {
                 let lag_ns = clock::now().since(due);
-                self.recorder.borrow_mut().dropped(index, due_ns, lag_ns);
+                shard.recorder.borrow_mut().dropped(index, due_ns, lag_ns);
             }
         }
     }
 
-    /// Counts the starts that will not be made, a stretch at a time: users still wait for answers.
-    /// When everything is cut the rest is left uncounted.
-    async fn count_not_reached(&self, index: usize, mut schedule: Schedule<'_>) {
+    /// Counts the starts that will not be made, some at a time: users still wait for responses. If
+    /// the run is cancelled, the rest is left uncounted.
+    async fn count_not_reached(&self, mut schedule: Schedule<'_>) {
         loop {
             let (counted, more) = schedule.count_some(COUNTED_AT_ONCE);
-            self.recorder.borrow_mut().not_reached(index, counted);
-            if !more || self.cancelled.get() {
+            self.shard.recorder.borrow_mut().not_reached(self.index, counted);
+            if !more || self.shard.lifecycle.is_cancelled() {
                 return;
             }
             tokio::task::yield_now().await;
         }
     }
 
-    /// Takes one of the workload's users, of which the whole run has `most`.
-    fn reserve_user(&self, index: usize, most: u64) -> bool {
-        let users = &self.shared.users[index];
-        users.fetch_update(Relaxed, Relaxed, |now| (now < most).then_some(now + 1)).is_ok()
-    }
-
-    /// Waits until users of a workload may come in, or nobody is to come: its load is over then.
-    async fn wait_for_admission(
-        &self,
-        (index, users): (usize, &Users),
-        timer: &Timer,
-        end: Time,
-        changes: u64,
-    ) {
-        timer.set(end);
-        let live = &self.schedules[index];
-        // Those who are in may take all that a count gives.
-        let spent = self.shared.populations[index].over.notified();
-        let over = || {
-            let is_changed = live.version() != changes;
-            is_changed
-                || !self.is_admission_closed(index)
-                || self.is_draining()
-                || self.is_spent(index, users)
+    /// Waits until users are admitted, or no user is to come.
+    async fn wait_for_admission(&self, users: &Users, end: Time, version: u64) {
+        let (shard, index) = (self.shard, self.index);
+        self.timer.set(end);
+        // The users that are at work may take all iterations that a count gives.
+        let spent = shard.shared.populations[index].over.notified();
+        let is_over = || {
+            self.live().version() != version
+                || !shard.is_admission_closed(index)
+                || shard.is_draining()
+                || shard.shared.is_spent(index, users)
         };
         tokio::select! {
             () = spent => {}
-            () = poll_fn(|cx| if over() { Poll::Ready(()) } else { timer.poll(cx) }) => {}
+            () = poll_fn(|cx| if is_over() { Poll::Ready(()) } else { self.timer.poll(cx) }) => {}
         }
     }
 
-    /// Waits until then, or until nothing new is to begin or something else is asked.
-    async fn wait_unless_changed(
-        &self,
-        timer: &Timer,
-        at: Time,
-        live: &LiveSchedule,
-        changes: u64,
-    ) {
+    /// Waits until `at`, or until the run drains or the load is changed.
+    async fn wait_unless_changed(&self, at: Time, version: u64) {
         if at <= clock::now() {
             return;
         }
-        timer.set(at);
-        let over = || self.is_draining() || live.version() != changes;
-        poll_fn(|cx| if over() { Poll::Ready(()) } else { timer.poll(cx) }).await;
+        self.timer.set(at);
+        let is_over = || self.shard.is_draining() || self.live().version() != version;
+        poll_fn(|cx| if is_over() { Poll::Ready(()) } else { self.timer.poll(cx) }).await;
     }
+}
+
+/// Makes idle tasks for a workload of the open model ahead of its load, until the load is over.
+async fn prewarm_tasks(shard: Rc<Shard>, index: usize) {
+    let (workload, timer) = (&shard.plan.workloads[index], Timer::new());
+    let Load::Open(arrivals) = &workload.load else { return };
+    let end = shard.zero(workload).after(arrivals.curve.end_ns());
+    while clock::now() < end && !shard.is_draining() && !arrivals.fresh_connections {
+        for _ in 0..missing_tasks(&shard, index, arrivals).min(PREWARMED_AT_ONCE) {
+            worker::prewarm_task(&shard, index);
+        }
+        timer.wait_until(clock::now().after(PREWARM_INTERVAL_NS).min(end)).await;
+    }
+}
+
+/// How many tasks are missing for the load to come: by Little's law as many users will be at work
+/// as are now, times the growth of the rate.
+fn missing_tasks(shard: &Shard, index: usize, arrivals: &Arrivals) -> u64 {
+    let live = shard.schedules[index].curve_override();
+    let curve = live.as_ref().map_or(&arrivals.curve, |(curve, _)| &**curve);
+    let at = clock::now().since(shard.zero(&shard.plan.workloads[index]));
+    let (now, soon) = (curve.level(at), curve.level(at + shard.prewarm_ns()));
+    if now == 0 || soon <= now {
+        return 0;
+    }
+    let users = shard.shared.users[index].load(Relaxed);
+    let growth = (soon - now) as f64 / now as f64;
+    let more = (users as f64 * growth * SPARE / shard.segment.shards as f64).ceil() as u64;
+    let most = arrivals.max_users.saturating_sub(users) / shard.segment.shards;
+    // If connections take long to open, or never do, the tasks under way are enough.
+    let idle = shard.idle_tasks.borrow().len() as u64 + shard.prewarming.get();
+    more.min(most).saturating_sub(idle)
 }

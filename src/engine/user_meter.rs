@@ -1,122 +1,135 @@
 //! How many users a closed workload should have on this shard, and how many are there.
 //!
-//! Starters and user tasks report changes; `shard` reads it before each delta.
+//! Starters and workers report changes; `shard_loop` reads it before each delta.
 //! Invariant: each moment of the load is counted once, in the second in which it lies.
 
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
-use super::shard::Shard;
+use super::lifecycle::Lifecycle;
 use crate::clock::{self, Time};
 use crate::curve::Curve;
 use crate::pace::{self, Stay, TargetUsers};
 use crate::plan::slots::Segment;
-use crate::plan::{Load, LoadBound, Workload};
+use crate::plan::{Load, LoadBound, Plan};
+use crate::stats::Recorder;
+use crate::units::nanos;
 
 const SECOND_NS: u64 = 1_000_000_000;
 
 /// The users of one workload on a shard, integrated over time.
 #[derive(Debug)]
 pub(super) struct UserMeter {
+    workload: usize,
     /// `None` if the workload sets no level of users over time: it is open, or a count ends it.
     target: Option<RefCell<TargetUsers>>,
-    /// When the workload begins.
+    /// When the run begins, and the workload.
+    start: Time,
     zero: Time,
+    warmup_ns: u64,
+    slot_offset: u64,
+    segment: Segment,
     present: Cell<u64>,
-    /// Counted up to here.
+    /// Users are counted up to this time.
     counted: Cell<Time>,
+    lifecycle: Rc<Lifecycle>,
 }
 
 impl UserMeter {
-    /// Of a workload as it is planned.
-    pub(super) fn new(workload: &Workload, segment: Segment, start: Time) -> Self {
-        let target = match &workload.load {
+    /// The meter of a workload as it is planned.
+    pub(super) fn new(
+        plan: &Plan,
+        workload: usize,
+        segment: Segment,
+        start: Time,
+        lifecycle: &Rc<Lifecycle>,
+    ) -> Self {
+        let planned = &plan.workloads[workload];
+        let target = match &planned.load {
             Load::Closed(users) if users.bound == LoadBound::Time => {
-                let stays = pace::stays(&users.curve, workload.slot_offset, segment);
+                let stays = pace::stays(&users.curve, planned.slot_offset, segment);
                 Some(RefCell::new(TargetUsers::new(&stays, 0)))
             }
             Load::Closed(_) | Load::Open(_) => None,
         };
-        let zero = start + workload.start;
-        Self { target, zero, present: Cell::default(), counted: Cell::new(zero) }
+        let zero = start + planned.start;
+        Self {
+            workload,
+            target,
+            start,
+            zero,
+            warmup_ns: nanos(plan.warmup),
+            slot_offset: planned.slot_offset,
+            segment,
+            present: Cell::default(),
+            counted: Cell::new(zero),
+            lifecycle: Rc::clone(lifecycle),
+        }
     }
-}
 
-impl Shard {
     /// A user of the closed model is there from now on.
-    pub(super) fn user_came(&self, workload: usize, stay: &Stay) {
-        self.count_users(workload);
-        self.user_is_late(workload, stay, clock::now());
-        let present = &self.user_meters[workload].present;
-        present.set(present.get() + 1);
+    pub(super) fn user_arrived(&self, stay: &Stay, recorder: &RefCell<Recorder>) {
+        self.count(recorder);
+        self.record_lateness(stay, clock::now(), recorder);
+        self.present.set(self.present.get() + 1);
     }
 
-    /// A user of the closed model was held out for all of its stay.
-    pub(super) fn user_never_came(&self, workload: usize, stay: &Stay) {
-        let leave = self.user_meters[workload].zero.after(stay.leave_ns);
-        self.user_is_late(workload, stay, leave);
-    }
-
-    fn user_is_late(&self, workload: usize, stay: &Stay, came: Time) {
-        let meter = &self.user_meters[workload];
-        if meter.target.is_none() {
-            return;
-        }
-        let due = meter.zero.after(stay.enter_ns);
-        let late_ns = came.since(due);
-        if late_ns > 0 {
-            let due_ns = due.since(self.start);
-            self.recorder.borrow_mut().user_is_late(workload, due_ns, late_ns);
-        }
+    /// A user of the closed model was not admitted for all of its stay.
+    pub(super) fn user_never_came(&self, stay: &Stay, recorder: &RefCell<Recorder>) {
+        self.record_lateness(stay, self.zero.after(stay.leave_ns), recorder);
     }
 
     /// A user of the closed model has left.
-    pub(super) fn user_left(&self, workload: usize) {
-        self.count_users(workload);
-        let present = &self.user_meters[workload].present;
-        present.set(present.get() - 1);
+    pub(super) fn user_left(&self, recorder: &RefCell<Recorder>) {
+        self.count(recorder);
+        self.present.set(self.present.get() - 1);
     }
 
-    /// From now on a workload's curve is another one.
-    pub(super) fn retarget_users(&self, workload: usize, curve: &Curve) {
-        self.count_users(workload);
-        let meter = &self.user_meters[workload];
-        if let Some(target) = &meter.target {
-            let offset = self.plan.workloads[workload].slot_offset;
-            let stays = pace::stays(curve, offset, self.segment);
-            let from_ns = meter.counted.get().since(meter.zero);
+    /// From now on the load follows `curve`.
+    pub(super) fn set_curve(&self, curve: &Curve, recorder: &RefCell<Recorder>) {
+        self.count(recorder);
+        if let Some(target) = &self.target {
+            let stays = pace::stays(curve, self.slot_offset, self.segment);
+            let from_ns = self.counted.get().since(self.zero);
             *target.borrow_mut() = TargetUsers::new(&stays, from_ns);
         }
     }
 
-    /// Brings the counts of all workloads up to now. Once the run stops no user is due any more,
-    /// and nothing further is counted.
-    pub(super) fn count_all_users(&self) {
-        (0..self.user_meters.len()).for_each(|workload| self.count_users(workload));
-    }
-
-    fn count_users(&self, workload: usize) {
-        let meter = &self.user_meters[workload];
-        let Some(target) = &meter.target else { return };
-        let (from, now) = (meter.counted.get(), clock::now());
-        if now <= from || self.is_draining() {
+    /// Counts users up to now. Once the shard drains, the load asks for no user, and nothing
+    /// further is counted.
+    pub(super) fn count(&self, recorder: &RefCell<Recorder>) {
+        let Some(target) = &self.target else { return };
+        let (from, now) = (self.counted.get(), clock::now());
+        if now <= from || self.lifecycle.is_draining() {
             return;
         }
-        meter.counted.set(now);
-        let present = meter.present.get();
-        let zero_ns = meter.zero.since(self.start);
-        let warmup_ns = self.warmup_ns;
-        let (from, to) = (from.since(meter.zero), now.since(meter.zero));
-        let mut recorder = self.recorder.borrow_mut();
+        self.counted.set(now);
+        let present = self.present.get();
+        let zero_ns = self.zero.since(self.start);
+        let (from, to) = (from.since(self.zero), now.since(self.zero));
+        let mut recorder = recorder.borrow_mut();
         target.borrow_mut().advance(from, to, |from, to, users| {
             let (mut at, end) = (zero_ns + from, zero_ns + to);
             while at < end {
                 let mut next = ((at / SECOND_NS + 1) * SECOND_NS).min(end);
-                if at < warmup_ns {
-                    next = next.min(warmup_ns);
+                if at < self.warmup_ns {
+                    next = next.min(self.warmup_ns);
                 }
-                recorder.users(workload, at, next - at, (users, present));
+                recorder.users(self.workload, at, next - at, (users, present));
                 at = next;
             }
         });
+    }
+
+    fn record_lateness(&self, stay: &Stay, came: Time, recorder: &RefCell<Recorder>) {
+        if self.target.is_none() {
+            return;
+        }
+        let due = self.zero.after(stay.enter_ns);
+        let late_ns = came.since(due);
+        if late_ns > 0 {
+            let due_ns = due.since(self.start);
+            recorder.borrow_mut().user_is_late(self.workload, due_ns, late_ns);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use serde_json::{Value, json};
 
 use super::ansi::plain;
-use super::summary::label;
+use super::text_lines::label;
 use crate::event::Report;
 use crate::stats::AddressUse;
 use crate::units::show_count;

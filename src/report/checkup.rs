@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use super::ansi::{DIM, GOOD, WARN, paint, plain};
-use super::summary::label;
+use super::text_lines::label;
 use crate::host::Finding;
 
 /// A line for each finding, and one for its cure.

@@ -8,7 +8,7 @@
 use serde_json::{Map, Value, json};
 
 use super::events;
-use super::json::latency;
+use super::json_parts::latency;
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
 use crate::resilience::sizing::WAIT_US;

@@ -5,7 +5,7 @@
 
 use std::io::{self, Write};
 
-use super::json;
+use super::json_parts;
 use crate::event::Report;
 use crate::printable::printable;
 use crate::redact;
@@ -84,7 +84,7 @@ pub(crate) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
         row.push(step.response.censored().to_string());
         let mut at_least = Vec::new();
         for (kind, latency) in [("response", &step.response), ("service", &step.service)] {
-            for (name, p) in json::PERCENTILES {
+            for (name, p) in json_parts::PERCENTILES {
                 let name = format!("{kind}_{name}");
                 row.push(cell(&name, latency.quantile(p), &mut at_least));
             }

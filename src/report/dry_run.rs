@@ -120,7 +120,7 @@ pub fn document(scenario: &str, walks: &[DryRunTrace], ending: ExitStatus) -> Va
                 .collect::<Vec<_>>(),
         })).collect::<Vec<_>>(),
     });
-    super::json::hide(&mut document);
+    super::json_parts::hide(&mut document);
     document
 }
 

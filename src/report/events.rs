@@ -9,8 +9,8 @@ use std::io::{self, Write};
 
 use serde_json::{Value, json};
 
-use super::json::hide;
-use super::resilience_summary::say;
+use super::json_parts::hide;
+use super::text_lines::wrapped;
 use crate::event::Report;
 use crate::stats::StateChange;
 use crate::units::{show_count, show_us};
@@ -56,16 +56,16 @@ pub(crate) fn render(out: &mut String, report: &Report, kept: bool) {
     let notices = in_order(report);
     let mut label = "events";
     for notice in notices.iter().take(SHOWN) {
-        say(out, label, &format!("{}  {notice}", show_us(notice.at_ns / 1_000)));
+        wrapped(out, label, &format!("{}  {notice}", show_us(notice.at_ns / 1_000)));
         label = "";
     }
     let more = notices.len().saturating_sub(SHOWN);
     if more > 0 {
         let place = if kept { format!(" in {FILE}") } else { String::new() };
-        say(out, label, &format!("and {} more{place}", show_count(more as u64)));
+        wrapped(out, label, &format!("and {} more{place}", show_count(more as u64)));
     }
     let lost = report.snapshot.notices.lost;
     if lost > 0 {
-        say(out, label, &format!("and {} more that there was no room for", show_count(lost)));
+        wrapped(out, label, &format!("and {} more that there was no room for", show_count(lost)));
     }
 }

@@ -5,7 +5,7 @@
 use serde_json::{Value, json};
 
 use super::ansi::{BAD, DIM, paint, plain};
-use super::summary::heading;
+use super::text_lines::heading;
 use crate::event::Report;
 use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::outcome::{self, AttemptPhase};

@@ -6,7 +6,7 @@
 use std::fmt::Write;
 
 use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
-use super::summary::{heading, label};
+use super::text_lines::{heading, label};
 use super::text_table::{Align, TextTable};
 use crate::forecast::needs::OWN_DESCRIPTORS;
 use crate::forecast::{Basis, Forecast, MachineLimits, MachineShortage, WorkloadForecast};

@@ -53,7 +53,7 @@ pub fn document(outlook: &ForecastContext<'_>) -> Value {
         "warnings": forecast.warnings,
         "refused": refused.collect::<Vec<_>>(),
     });
-    super::json::hide(&mut document);
+    super::json_parts::hide(&mut document);
     document
 }
 

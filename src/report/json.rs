@@ -6,13 +6,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::json_parts::{hide, latency, tenth};
 use super::{addresses, client, failures, monitors, threshold_text};
 use crate::event::Report;
 use crate::plan::Series;
-use crate::printable::printable_lines;
-use crate::redact;
 use crate::stats::delta::{LoadWindow, StepWindow};
-use crate::stats::{Calls, Histogram, Iterations, Latency, Quantile, Snapshot, outcome};
+use crate::stats::{Calls, Histogram, Iterations, Latency, Snapshot, outcome};
 use crate::units::per_second;
 use crate::verdict::{Judgement, Trust, judge};
 
@@ -24,24 +23,6 @@ pub fn document(report: &Report) -> Value {
     }
     hide(&mut document);
     document
-}
-
-/// Takes secrets, and what may not be shown, out of every text: readers print what they find.
-pub(crate) fn hide(value: &mut Value) {
-    match value {
-        Value::String(text) => {
-            *text = printable_lines(&redact::secrets(text));
-        }
-        Value::Array(items) => items.iter_mut().for_each(hide),
-        Value::Object(entries) => {
-            let old = std::mem::take(entries);
-            entries.extend(old.into_iter().map(|(key, mut inner)| {
-                hide(&mut inner);
-                (printable_lines(&redact::secrets(&key)), inner)
-            }));
-        }
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
 }
 
 fn whole(report: &Report) -> Value {
@@ -133,38 +114,6 @@ fn generator(report: &Report) -> Value {
 fn names(counts: &[(String, u64)]) -> Map<String, Value> {
     counts.iter().map(|(name, count)| (name.clone(), json!(count))).collect()
 }
-
-/// A latency; percentiles that are only bounds or rest on few calls are named.
-pub(crate) fn latency(latency: &Latency) -> Value {
-    let mut out = Map::new();
-    out.insert("count".into(), json!(latency.count()));
-    out.insert("censored".into(), json!(latency.censored()));
-    out.insert("min".into(), json!(latency.shortest_us()));
-    out.insert("mean".into(), json!(latency.mean_us().map(tenth)));
-    let (mut at_least, mut thin) = (Vec::new(), Vec::new());
-    for (name, p) in PERCENTILES {
-        let quantile = latency.quantile(p);
-        out.insert(name.into(), json!(quantile.and_then(Quantile::known_us)));
-        if quantile.is_some_and(|quantile| quantile.at_least) {
-            at_least.push(name);
-        }
-        if quantile.is_some_and(|quantile| quantile.thin) {
-            thin.push(name);
-        }
-    }
-    let longest = latency.longest();
-    out.insert("max".into(), json!(longest.and_then(Quantile::known_us)));
-    if longest.is_some_and(|longest| longest.at_least) {
-        at_least.push("max");
-    }
-    out.insert("at_least".into(), json!(at_least));
-    out.insert("thin".into(), json!(thin));
-    Value::Object(out)
-}
-
-/// The percentiles of every report, by name.
-pub const PERCENTILES: [(&str, f64); 5] =
-    [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99_9", 0.999)];
 
 fn trust(trust: &Trust) -> Value {
     let reasons = trust.reasons.iter().map(|reason| {
@@ -355,8 +304,4 @@ fn seconds(ns: u64) -> f64 {
 
 fn thousandth(value: f64) -> f64 {
     (value * 1e3).round() / 1e3
-}
-
-fn tenth(value: f64) -> f64 {
-    (value * 10.0).round() / 10.0
 }

@@ -1,4 +1,5 @@
-//! Reports: pure functions from a [`crate::event::Report`] to text, JSON, CSV, HTML and other forms.
+//! Reports: pure functions from a [`crate::event::Report`] to text, JSON, CSV, HTML and other
+//! forms.
 //!
 //! `sinks` writes what they return to files and screens; `cli` prints it.
 //! Invariant: nothing here opens a file, a socket or a terminal, and nothing here knows that a run
@@ -17,11 +18,14 @@ pub mod forecast_json;
 pub mod formats;
 mod histogram_text;
 pub mod json;
+pub(crate) mod json_parts;
 mod monitors;
 pub(crate) mod overrides;
 pub(crate) mod page;
+pub(crate) mod quantile_text;
 mod resilience_summary;
 pub(crate) mod steps;
 pub mod summary;
+mod text_lines;
 mod text_table;
 pub(crate) mod threshold_text;

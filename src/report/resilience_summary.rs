@@ -5,18 +5,15 @@
 
 use std::fmt::Write;
 
-use super::ansi::{plain, width};
 use super::client;
 use super::events;
-use super::steps::quantile;
-use super::summary::label;
+use super::quantile_text::quantile;
+use super::text_lines::wrapped;
 use crate::event::Report;
 use crate::plan::policy::DegradationLevel;
 use crate::stats::{Attempts, BlockCause, CircuitState, Histogram, Latency, PoolUse};
 use crate::units::{nanos, show_count, show_us};
 
-/// Beside the label there is room for so much in a terminal of 80 columns.
-const COLUMNS: usize = 67;
 /// How many pools and breakers are named.
 const SHOWN: usize = 8;
 
@@ -30,38 +27,6 @@ pub(crate) fn render(out: &mut String, report: &Report, kept: bool) {
     timeouts(out, report);
     levels(out, report);
     events::render(out, report, kept);
-}
-
-/// A labelled text, broken between words where a line is full.
-pub(crate) fn say(out: &mut String, name: &str, text: &str) {
-    let (mut name, mut line, text) = (name, String::new(), plain(text));
-    for word in words(&text) {
-        if !line.is_empty() && width(&line) + 1 + width(word) > COLUMNS {
-            label(out, name, line.trim_end());
-            // What follows belongs to the line above.
-            (name, line) = ("", " ".to_owned());
-        }
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.push_str(word);
-    }
-    label(out, name, &line);
-}
-
-/// The words of a text; the groups of a long number are one.
-fn words(text: &str) -> Vec<&str> {
-    let (mut words, mut from) = (Vec::new(), 0);
-    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
-    for (at, _) in text.match_indices(' ') {
-        let (before, after) = (text[..at].chars().next_back(), text[at + 1..].chars().next());
-        if !(digit(before) && digit(after)) {
-            words.push(&text[from..at]);
-            from = at + 1;
-        }
-    }
-    words.push(&text[from..]);
-    words
 }
 
 fn suppressed(out: &mut String, report: &Report) {
@@ -83,7 +48,7 @@ fn suppressed(out: &mut String, report: &Report) {
     }
     let mut name = "held back";
     for part in parts {
-        say(out, name, &part);
+        wrapped(out, name, &part);
         name = "";
     }
 }
@@ -105,7 +70,7 @@ fn delayed(out: &mut String, report: &Report) {
             format!("{what} {} × p95 {p95}", show_count(waits.count()))
         })
         .collect();
-    say(out, "delayed", &format!("calls waited {p95} at p95: {}", by.join(", ")));
+    wrapped(out, "delayed", &format!("calls waited {p95} at p95: {}", by.join(", ")));
 }
 
 fn again(out: &mut String, attempts: &Attempts) {
@@ -128,7 +93,7 @@ fn again(out: &mut String, attempts: &Attempts) {
     let amplified = attempts.amplification().unwrap_or(0.0);
     let (all, calls) = (show_count(started), show_count(first));
     let text = format!("{all} attempts for {calls} calls ({amplified:.2}×): {}", parts.join(", "));
-    say(out, "retries", &text);
+    wrapped(out, "retries", &text);
 }
 
 fn pools(out: &mut String, report: &Report) {
@@ -150,7 +115,7 @@ fn pools(out: &mut String, report: &Report) {
         if let Some(hint) = client::hint(pool, used) {
             let _ = write!(text, " ({hint})");
         }
-        say(out, name, &text);
+        wrapped(out, name, &text);
         name = "";
     }
     more(out, pools.len());
@@ -168,7 +133,7 @@ fn breakers(out: &mut String, report: &Report) {
         let opened = if used.opened == 1 { String::new() } else { show_count(used.opened) + " " };
         let refused = show_count(used.refused);
         let text = format!("{name}: opened {opened}{times}, refused {refused}, {state} at the end");
-        say(out, label, &text);
+        wrapped(out, label, &text);
         label = "";
     }
     more(out, breakers.len());
@@ -176,7 +141,7 @@ fn breakers(out: &mut String, report: &Report) {
 
 fn more(out: &mut String, all: usize) {
     if all > SHOWN {
-        say(out, "", &format!("and {} more in summary.json", show_count((all - SHOWN) as u64)));
+        wrapped(out, "", &format!("and {} more in summary.json", show_count((all - SHOWN) as u64)));
     }
 }
 
@@ -195,7 +160,7 @@ fn timeouts(out: &mut String, report: &Report) {
         (Some(first), _) => format!("{} ({} endpoints)", show_us(first.1 / 1_000), moved.len()),
         (None, _) => return,
     };
-    say(out, "timeouts", &format!("{text} at the end"));
+    wrapped(out, "timeouts", &format!("{text} at the end"));
 }
 
 /// How long less was sent.
@@ -206,42 +171,6 @@ fn levels(out: &mut String, report: &Report) {
         .map(|level| format!("{} for {}", level.name(), show_us(lasted[level as usize] / 1_000)))
         .collect();
     if !down.is_empty() {
-        say(out, "degraded", &format!("{}; {} at the end", down.join(", "), level.name()));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn said(text: &str) -> Vec<String> {
-        let mut out = String::new();
-        say(&mut out, "name", text);
-        let strip = |line: &str| anstream::adapter::strip_str(line).to_string();
-        out.lines().map(strip).collect()
-    }
-
-    #[test]
-    fn a_long_number_is_one_word() {
-        assert_eq!(words("breaker 4 877 calls"), ["breaker", "4 877", "calls"]);
-        assert_eq!(words("a  b"), ["a", "", "b"]);
-    }
-
-    #[test]
-    fn lines_fit_a_terminal_of_80_columns_and_lose_no_word() {
-        let text = "word ".repeat(60) + &"x".repeat(100) + " the end";
-        let lines = said(&text);
-        assert!(lines.iter().all(|line| width(line) <= 80 || line.contains('x')), "{lines:#?}");
-        assert!(lines[0].starts_with("       name  word"), "{lines:#?}");
-        assert!(lines[1].starts_with("               word"), "{lines:#?}");
-        let words: Vec<&str> = lines.iter().flat_map(|line| line.split_whitespace()).collect();
-        let wanted: Vec<&str> = text.split_whitespace().collect();
-        assert_eq!(words[1..], wanted);
-        assert_eq!(said("short"), ["       name  short"]);
-    }
-
-    #[test]
-    fn what_others_wrote_is_harmless() {
-        assert_eq!(said("a\u{1b}[2J b"), ["       name  a\u{fffd}[2J b"]);
+        wrapped(out, "degraded", &format!("{}; {} at the end", down.join(", "), level.name()));
     }
 }

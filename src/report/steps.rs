@@ -4,10 +4,10 @@
 //! Invariant: a row per series of the plan, also for those that were never called.
 
 use super::ansi::{BAD, BOLD, DIM, paint, plain};
-use super::summary::{heading, label};
+use super::quantile_text::{quantile, show_quantile};
+use super::text_lines::{heading, label};
 use super::text_table::{Align, TextTable};
 use crate::event::Report;
-use crate::stats::{Latency, Quantile};
 use crate::units::{show_count, show_duration, show_rate, show_us};
 
 /// A row per step, then the groups, then what did not hold.
@@ -140,19 +140,4 @@ fn failed_checks(out: &mut String, report: &Report) {
             }
         }
     }
-}
-
-/// A percentile, or nothing when there is none.
-pub(crate) fn quantile(latency: &Latency, p: f64) -> String {
-    latency.quantile(p).map_or(String::new(), show_quantile)
-}
-
-/// A percentile for people: `≥` for a bound, `~` for one that rests on few calls.
-pub(crate) fn show_quantile(quantile: Quantile) -> String {
-    if quantile.at_least && quantile.us == 0 {
-        return "no response".to_owned();
-    }
-    let bound = if quantile.at_least { "≥ " } else { "" };
-    let thin = if quantile.thin { "~" } else { "" };
-    format!("{bound}{thin}{}", show_us(quantile.us))
 }

@@ -8,7 +8,8 @@ use std::fmt::Write;
 use std::path::PathBuf;
 
 use super::ansi::{BAD, BOLD, DIM, GOOD, WARN, paint, plain};
-use super::steps::quantile;
+use super::quantile_text::quantile;
+use super::text_lines::{heading, label};
 use super::text_table::{Align, TextTable};
 use super::threshold_text;
 use super::{addresses, failures, histogram_text, resilience_summary, steps};
@@ -42,14 +43,6 @@ pub fn render(report: &Report, files: &[PathBuf], is_verbose: bool) -> String {
         label(&mut out, "files", &plain(&names.join("  ")));
     }
     out
-}
-
-pub(crate) fn label(out: &mut String, name: &str, text: &str) {
-    let _ = writeln!(out, "{}  {text}", paint(DIM, &format!("{name:>11}")));
-}
-
-pub(crate) fn heading(out: &mut String, text: &str) {
-    let _ = writeln!(out, "\n{}", paint(BOLD, text));
 }
 
 fn verdict(out: &mut String, report: &Report) {

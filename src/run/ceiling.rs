@@ -3,7 +3,7 @@
 //! `control` asks it before a change is made.
 //! Invariant: asking for less is always allowed.
 
-use super::control::{WorkloadOverride, is_open};
+use super::workload_override::{WorkloadOverride, is_open};
 use crate::curve::Curve;
 use crate::event::ScheduleChange;
 use crate::event::control::MAX_USERS;

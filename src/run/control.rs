@@ -5,6 +5,7 @@
 
 use super::ceiling;
 use super::status::StatusTracker;
+use super::workload_override::{WorkloadOverride, count_of, is_open};
 use crate::curve::Curve;
 use crate::event::control::{KEYS, MAX_PERMILLE};
 use crate::event::{
@@ -12,7 +13,7 @@ use crate::event::{
 };
 use crate::plan::load_override::OverrideBase;
 use crate::plan::policy::BreakerName;
-use crate::plan::{Load, LoadBound, LoadOverride, Plan, Workload};
+use crate::plan::{LoadOverride, Plan, Workload};
 use crate::suggest::nearest;
 use crate::units::{Rate, nanos};
 
@@ -35,14 +36,6 @@ pub(super) struct Controller<'a> {
     /// When the last change holds, ns after the run's start.
     last_ns: u64,
     pub(super) standing: StatusTracker,
-}
-
-/// What is asked of a workload.
-pub(super) struct WorkloadOverride {
-    pub(super) load: LoadOverride,
-    /// From the workload's beginning to its end.
-    pub(super) curve: Curve,
-    changes: u32,
 }
 
 /// What was done about a command.
@@ -345,20 +338,4 @@ fn unknown<'n>(what: &str, name: &str, known: impl Iterator<Item = &'n str>) -> 
     let more = if known.len() > SHOWN { ", …" } else { "" };
     known.truncate(SHOWN);
     format!("there is no {what} `{name}`: expected one of {}{more}{near}", known.join(", "))
-}
-
-/// The iterations that end a workload.
-fn count_of(workload: &Workload) -> Option<u64> {
-    match &workload.load {
-        Load::Open(arrivals) => arrivals.iterations,
-        Load::Closed(users) => match users.bound {
-            LoadBound::Iterations(most) => Some(most),
-            LoadBound::Time | LoadBound::Once => None,
-        },
-    }
-}
-
-/// Whether a load is of the open model.
-pub(super) fn is_open(load: &Load) -> bool {
-    matches!(load, Load::Open(_))
 }

@@ -3,7 +3,8 @@
 //! `cli` calls it; it uses the same targets, wire and engine as a run.
 //! Invariant: nothing is walked that a failed `setup` was needed for.
 
-use super::{RunError, look_up, start_targets};
+use super::error::RunError;
+use super::{look_up, targets};
 use crate::clock;
 use crate::engine::single_user::{SingleUserRun, run_traced};
 use crate::engine::{self, TraceRecorder, Variables};
@@ -42,7 +43,7 @@ const MAX_WALKS: usize = 32;
 /// # Errors
 /// When the built-in target or TLS cannot be set up, or a service may not be reached.
 pub fn dry_run(plan: &Plan, only: Option<&str>, is_random: bool) -> Result<DryRun, RunError> {
-    let (addresses, _targets) = start_targets(plan)?;
+    let (addresses, _running_targets) = targets::start(plan)?;
     look_up::before_load(plan, &addresses, &mut SinkSet::default(), &|_| {})?;
     let (mut traces, mut sum) = (Vec::new(), DryRunTotals::default());
     let mut globals = Variables::default();
@@ -101,7 +102,7 @@ fn run_archetype(
 /// The steps that no walk came to, and what stood before each. `held`: all traces went through.
 fn unreached(archetype: &Archetype, recorder: &TraceRecorder, held: bool) -> Vec<(String, String)> {
     let names = archetype.series.iter().enumerate();
-    let missed = names.filter(|(_, name)| !recorder.came_to(name));
+    let missed = names.filter(|(_, name)| !recorder.has_reached(name));
     missed
         .map(|(series, name)| {
             let ended = if held { "no walk came to it" } else { "the walk ended before it" };

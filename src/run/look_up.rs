@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::RunError;
+use super::error::RunError;
 use crate::clock::{self, Timer};
 use crate::engine;
 use crate::event::{Interrupt, RunEvent};

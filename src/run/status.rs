@@ -5,7 +5,7 @@
 
 use serde_json::{Value, json};
 
-use super::control::{WorkloadOverride, is_open};
+use super::workload_override::{WorkloadOverride, is_open};
 use crate::plan::Plan;
 use crate::stats::{Calls, Iterations, Snapshot};
 use crate::units::{Rate, nanos};

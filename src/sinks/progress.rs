@@ -15,7 +15,7 @@ use crate::event::{GeneratorInfo, RunEvent, RunInfo};
 use crate::plan::RunManifest;
 use crate::report::ansi::plain;
 use crate::report::overrides::OverrideTimeline;
-use crate::report::steps::show_quantile;
+use crate::report::quantile_text::show_quantile;
 use crate::stats::Snapshot;
 use crate::units::{show_count, show_duration, show_rate};
 

@@ -98,7 +98,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         let (setups, source) = engine::set_up(plan, addresses.clone(), shards, start, &globals);
         for setup in setups {
             let wire = Wire::fake(target.clone());
-            tokio::task::spawn_local(async move { engine::shard::run(setup, wire).await });
+            tokio::task::spawn_local(async move { engine::shard_loop::run(setup, wire).await });
         }
         let opening = Arc::new(RunInfo {
             plan: Arc::new(plan.outline()),

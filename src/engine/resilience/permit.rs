@@ -1,64 +1,66 @@
-//! An attempt's way to the wire and back: what lets it in, and what it leaves behind.
+//! The permit of an attempt: what it acquires before it is sent, and what it releases and teaches
+//! afterwards.
 //!
-//! `attempt` takes it through, and waits where it is told to.
-//! Invariant: each thing that [`Caution::enter`] takes is given back by [`Caution::leave`], once.
+//! `attempt` calls `acquire` until it succeeds, waits in between, and calls `release` once.
+//! Invariant: what [`ResilienceState::acquire`] takes, [`ResilienceState::release`] gives back,
+//! once.
 
-use super::ResilienceState;
+use super::orders::{record_breaker_change, record_change};
+use super::state::ResilienceState;
 use crate::clock::Time;
-use crate::engine::prepared::PreparedCall;
+use crate::engine::call::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
-use crate::resilience::board::BreakerTransition;
 use crate::resilience::{BreakerPermit, ConnectDecision};
-use crate::stats::{AttemptOutcome, AttemptPhase, BlockCause, ChangeKind, Exchange, StateChange};
+use crate::stats::{AttemptOutcome, AttemptPhase, BlockCause, ChangeKind, Exchange};
 use crate::wire::pool::{self, AcquireError};
 
-/// How far an attempt has come towards being sent.
+/// What an attempt has acquired so far.
 #[derive(Clone, Copy, Debug, Default)]
-pub(in crate::engine) struct AttemptPermit {
-    /// So many limits have given it a turn.
+pub(crate) struct AttemptPermit {
+    /// How many rate limits have given it a slot.
     limit_slots: u8,
-    /// The user's line is lent by a pool.
+    /// Whether the user's connection slot belongs to a pool.
     leased: bool,
-    /// It tries a door for all.
+    /// Whether it is the probe of a service that takes no connections.
     probes_connect: bool,
-    /// Its leave from the breakers.
+    /// The permit of the breakers.
     breakers: BreakerPermit,
 }
 
 /// An attempt that was made.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::engine) struct CompletedAttempt<'a> {
+pub(crate) struct CompletedAttempt<'a> {
     /// How it ended.
-    pub(in crate::engine) exchange: &'a Exchange,
-    /// When it began. Its deadline runs from then on, over its hedge and redirects, so what it
-    /// took is counted from then on, too.
-    pub(in crate::engine) begun: Time,
-    /// How long it might take, ns.
-    pub(in crate::engine) limit_ns: u64,
+    pub(crate) exchange: &'a Exchange,
+    /// When it began. Its deadline counts from then on, over its hedge and redirects, so its time
+    /// does, too.
+    pub(crate) begun: Time,
+    /// Its deadline, ns after `begun`.
+    pub(crate) limit_ns: u64,
 }
 
 /// Why an attempt is not sent now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine) enum AdmissionDelay {
-    /// It may go on then.
+pub(crate) enum AdmissionDelay {
+    /// It may go on at this time.
     Until(Time, BlockCause),
-    /// It waits for a line of this pool.
+    /// It waits for a connection of this pool.
     WaitForConnection(usize),
-    /// It is not sent at all.
+    /// It is never sent.
     Suppress(BlockCause),
 }
 
 impl AttemptPermit {
-    /// Whether it is a breaker's probe: one was promised, not two.
-    pub(in crate::engine) fn is_probe(self) -> bool {
+    /// Whether it is the probe of a breaker.
+    pub(crate) fn is_probe(self) -> bool {
         self.breakers.is_probe()
     }
 }
 
 impl AdmissionDelay {
-    /// What holds it.
-    pub(in crate::engine) fn cause(self) -> BlockCause {
+    /// The policy that causes the delay.
+    pub(crate) fn cause(self) -> BlockCause {
         match self {
             Self::Until(_, cause) | Self::Suppress(cause) => cause,
             Self::WaitForConnection(_) => BlockCause::Pool,
@@ -67,86 +69,94 @@ impl AdmissionDelay {
 }
 
 impl ResilienceState {
-    /// Goes on towards sending: a turn at each limit, a line of its pool, the door of its service,
-    /// and last the leave of the breakers, since what they said before a wait is old after it.
-    pub(in crate::engine) fn acquire(
+    /// Acquires what the attempt still needs: a slot at each rate limit, a connection of its pool,
+    /// the connect gate of its service, and last the permit of the breakers, which would be old
+    /// after a wait.
+    ///
+    /// # Errors
+    /// The delay after which it is to be called again.
+    pub(crate) fn acquire(
         &self,
         shard: &Shard,
         user: &mut User,
         prepared: &PreparedCall,
-        entry: &mut AttemptPermit,
+        permit: &mut AttemptPermit,
         now: Time,
     ) -> Result<(), AdmissionDelay> {
         let (service, endpoint) = (prepared.call.service, prepared.endpoint);
-        if entry.limit_slots == 0
+        if permit.limit_slots == 0
             && let Some(at) = shard.shared.board.refusing_breaker(endpoint, service, now)
         {
-            // Nobody takes a turn that it has no use for.
-            self.refused(at);
+            // An attempt that will be refused must not use up a slot of a rate limit.
+            self.count_refusal(at);
             return Err(AdmissionDelay::Suppress(BlockCause::Breaker));
         }
         let now_ns = now.since(self.start);
         let shared = shard.shared.limits.of(user.number, service, endpoint);
         let own = user.limiter.as_deref();
         for limiter in
-            [own, shared[0], shared[1], shared[2]].into_iter().skip(entry.limit_slots.into())
+            [own, shared[0], shared[1], shared[2]].into_iter().skip(permit.limit_slots.into())
         {
-            entry.limit_slots += 1;
+            permit.limit_slots += 1;
             match limiter.map(|limiter| limiter.reserve(now_ns, self.limit_wait_ns)) {
-                Some(Some(turn)) if turn > now_ns => {
-                    return Err(AdmissionDelay::Until(self.start.after(turn), BlockCause::Limit));
+                Some(Some(slot_ns)) if slot_ns > now_ns => {
+                    return Err(AdmissionDelay::Until(
+                        self.start.after(slot_ns),
+                        BlockCause::Limit,
+                    ));
                 }
                 Some(None) => return Err(AdmissionDelay::Suppress(BlockCause::Limit)),
                 Some(Some(_)) | None => {}
             }
         }
-        // A phone shares no connections with its neighbours.
-        if !entry.leased
+        // A user behind an emulated link shares no connections.
+        if !permit.leased
             && !user.has_emulated_link()
             && let Some(pool) = self.pool_of(prepared)
         {
-            let line = pool.lease(service, &shard.wire, now);
+            let slot = pool.lease(service, &shard.wire, now);
             user.slots[service] =
-                line.ok_or(AdmissionDelay::WaitForConnection(prepared.pool.unwrap_or_default()))?;
-            entry.leased = true;
+                slot.ok_or(AdmissionDelay::WaitForConnection(prepared.pool.unwrap_or_default()))?;
+            permit.leased = true;
         }
-        let line = &mut user.slots[service];
-        if line.is_open() && line.opened() < self.refreshed.borrow()[service] {
-            line.close();
+        let slot = &mut user.slots[service];
+        if slot.is_open() && slot.opened() < self.refreshed.borrow()[service] {
+            slot.close();
         }
-        if !entry.probes_connect
+        if !permit.probes_connect
             && let Some(gate) = self.gates.borrow_mut().get_mut(service)
             && !gate.is_open()
         {
-            // When a target dies all its connections do: each user would knock once.
-            shard.wire.drop_if_dead(line);
-            match if line.is_open() { ConnectDecision::Open } else { gate.decide(now) } {
+            // When a target dies, all its connections do: each user would try to connect once.
+            shard.wire.drop_if_dead(slot);
+            match if slot.is_open() { ConnectDecision::Open } else { gate.decide(now) } {
                 ConnectDecision::Open => {}
-                ConnectDecision::Probe => entry.probes_connect = true,
+                ConnectDecision::Probe => permit.probes_connect = true,
                 ConnectDecision::Wait(at) => {
-                    // Who waits at a door keeps no line from those who go elsewhere.
-                    if std::mem::take(&mut entry.leased)
+                    // An attempt that waits for a gate must not keep a pooled connection from
+                    // others.
+                    if std::mem::take(&mut permit.leased)
                         && let Some(pool) = self.pool_of(prepared)
                     {
-                        let line = std::mem::replace(line, shard.wire.slot());
-                        pool.give_back(service, line, &shard.wire, false, now);
+                        let slot = std::mem::replace(slot, shard.wire.slot());
+                        pool.give_back(service, slot, &shard.wire, false, now);
                     }
                     return Err(AdmissionDelay::Until(at, BlockCause::Connect));
                 }
             }
         }
-        let told = |changed| shard.record_breaker_change(changed, None, now);
-        let pass = shard.shared.board.admit(endpoint, service, now, told);
-        entry.breakers = pass.map_err(|at| {
-            self.refused(at);
+        let record = |changed| record_breaker_change(shard, changed, None, now);
+        let breakers = shard.shared.board.admit(endpoint, service, now, record);
+        permit.breakers = breakers.map_err(|at| {
+            self.count_refusal(at);
             AdmissionDelay::Suppress(BlockCause::Breaker)
         })?;
         Ok(())
     }
 
-    /// Whether each limit has a turn for another attempt at once: none waits for one. Those are
-    /// taken then; one that a wider limit refuses is lost, as it is to any attempt.
-    pub(in crate::engine) fn try_limits(
+    /// Takes a slot at each rate limit if none makes the attempt wait; `false` if one does. Slots
+    /// that were taken before a wider limit refuses are lost, as for any attempt.
+    pub(crate) fn try_limits(
         &self,
         shard: &Shard,
         user: &User,
@@ -160,65 +170,68 @@ impl ResilienceState {
         all.all(|limiter| limiter.reserve(now_ns, 0).is_some())
     }
 
-    /// Waits as `hold` says; the wait is blocked time, by cause.
+    /// Waits as `delay` says.
     ///
     /// # Errors
-    /// How the call ends instead.
-    pub(in crate::engine) async fn wait(
+    /// The outcome of the call if the wait ends it.
+    pub(crate) async fn wait(
         &self,
         user: &mut User,
         prepared: &PreparedCall,
-        entry: &mut AttemptPermit,
-        hold: AdmissionDelay,
+        permit: &mut AttemptPermit,
+        delay: AdmissionDelay,
         (now, picked_up): (Time, Time),
     ) -> Result<(), AttemptOutcome> {
-        // Never sent, and the run is over.
-        const CUT: AttemptOutcome = AttemptOutcome::Unfinished(AttemptPhase::Connect);
-        match hold {
+        // Never sent, because the run is over.
+        const CANCELLED: AttemptOutcome = AttemptOutcome::Unfinished(AttemptPhase::Connect);
+        match delay {
             AdmissionDelay::Suppress(cause) => Err(AttemptOutcome::Suppressed(cause)),
             AdmissionDelay::Until(at, cause) => {
-                // Who waits for a dead service gives up when it would have had no answer.
-                let patience = picked_up.after(prepared.timeout_ns);
-                let until = if cause == BlockCause::Connect { at.min(patience) } else { at };
-                user.deadline.pause_until(until).await.map_err(|_| CUT)?;
-                let too_long = cause == BlockCause::Connect && until == patience;
+                // An attempt waits for a dead service as long as it would have waited for a
+                // response.
+                let longest = picked_up.after(prepared.timeout_ns);
+                let until = if cause == BlockCause::Connect { at.min(longest) } else { at };
+                user.deadline.pause_until(until).await.map_err(|_| CANCELLED)?;
+                let too_long = cause == BlockCause::Connect && until == longest;
                 if too_long { Err(AttemptOutcome::Suppressed(cause)) } else { Ok(()) }
             }
             AdmissionDelay::WaitForConnection(at) => {
                 let Some(pool) = &self.pools[at] else { return Ok(()) };
                 match pool.wait(prepared.call.service, &user.deadline, now).await {
-                    Ok(line) => {
-                        user.slots[prepared.call.service] = line;
-                        entry.leased = true;
+                    Ok(slot) => {
+                        user.slots[prepared.call.service] = slot;
+                        permit.leased = true;
                         Ok(())
                     }
                     Err(AcquireError::TooLong) => Err(AttemptOutcome::Suppressed(BlockCause::Pool)),
-                    Err(AcquireError::Cut) => Err(CUT),
+                    Err(AcquireError::Cut) => Err(CANCELLED),
                 }
             }
         }
     }
 
-    /// An attempt has ended that was let in; or it was not made, where there is no exchange.
-    pub(in crate::engine) fn release(
+    /// Gives back what the attempt acquired, and lets the policies learn from it. `made` is `None`
+    /// if it was not made.
+    pub(crate) fn release(
         &self,
         shard: &Shard,
         user: &mut User,
         prepared: &PreparedCall,
-        entry: AttemptPermit,
+        permit: AttemptPermit,
         made: Option<CompletedAttempt<'_>>,
         now: Time,
     ) {
         let place = (prepared.endpoint, prepared.call.service);
         let outcome = made.map(|made| made.exchange.outcome);
         match outcome {
-            None => shard.shared.board.give_back(place.0, place.1, entry.breakers, now),
+            None => shard.shared.board.give_back(place.0, place.1, permit.breakers, now),
             Some(outcome) => {
-                let told = |changed| shard.record_breaker_change(changed, Some(outcome), now);
-                shard.shared.board.report(place, entry.breakers, outcome, now, told);
+                let record = |changed| record_breaker_change(shard, changed, Some(outcome), now);
+                shard.shared.board.report(place, permit.breakers, outcome, now, record);
             }
         }
-        // Who is far away has times of its own; what a target turns away it has not worked on.
+        // Times of a user behind an emulated link are its own; a target that rejects a request has
+        // not worked on it.
         if let Some(CompletedAttempt { exchange, begun, limit_ns }) = made
             && !user.has_emulated_link()
             && let Some(times) = self.times.borrow_mut().get_mut(prepared.endpoint)
@@ -230,64 +243,64 @@ impl ResilienceState {
                 _ => {}
             }
         }
-        self.observe_connect(shard, place.1, entry, made.map(|made| made.exchange), now);
-        let line = &mut user.slots[place.1];
-        if entry.leased
+        self.observe_connect(shard, place.1, permit, made.map(|made| made.exchange), now);
+        let slot = &mut user.slots[place.1];
+        if permit.leased
             && let Some(pool) = self.pool_of(prepared)
         {
-            let line = std::mem::replace(line, shard.wire.slot());
+            let slot = std::mem::replace(slot, shard.wire.slot());
             let failed = outcome.is_some_and(|outcome| self.failures.has(outcome));
-            pool.give_back(place.1, line, &shard.wire, failed, now);
+            pool.give_back(place.1, slot, &shard.wire, failed, now);
         } else if let Some(at) = prepared.pool {
-            pool::retire(line, &shard.plan.policies.pools[at], now);
+            pool::retire(slot, &shard.plan.policies.pools[at], now);
         }
     }
 
-    /// What an attempt tells about whether its service takes connections.
+    /// Lets the connect gate of a service learn from an attempt.
     fn observe_connect(
         &self,
         shard: &Shard,
         service: usize,
-        entry: AttemptPermit,
+        permit: AttemptPermit,
         exchange: Option<&Exchange>,
         now: Time,
     ) {
         let mut gates = self.gates.borrow_mut();
         let Some(gate) = gates.get_mut(service) else { return };
-        let (news, change) = match exchange
-            .and_then(|exchange| accepts_connections(exchange, entry.probes_connect))
+        let (is_change, change) = match exchange
+            .and_then(|exchange| accepts_connections(exchange, permit.probes_connect))
         {
             Some(false) => (gate.failed(now, &mut self.rng.borrow_mut()), "takes no connections"),
             Some(true) => (gate.opened(), "takes connections again"),
-            None if entry.probes_connect => {
+            None if permit.probes_connect => {
                 gate.probe_cancelled();
                 return;
             }
             None => return,
         };
-        if news {
+        if is_change {
             let cause = match exchange.map(|exchange| exchange.outcome) {
                 Some(AttemptOutcome::Responded(_)) => "a connection was opened".to_owned(),
                 Some(outcome) => outcome.to_string(),
                 None => String::new(),
             };
             let subject = format!("service {}", shard.plan.services[service].name);
-            shard.notice(ChangeKind::Connect, &subject, change, cause, now);
+            record_change(shard, ChangeKind::Connect, &subject, change, cause, now);
         }
     }
 }
 
-/// Whether a service takes connections, as far as an attempt tells; none: it was cut before that,
-/// could not be made for want of something of ours, or needed no connection.
-fn accepts_connections(exchange: &Exchange, tries: bool) -> Option<bool> {
+/// Whether a service takes connections, by an attempt. `None` if the attempt does not tell: it was
+/// cancelled before, failed by a generator error, or needed no connection.
+fn accepts_connections(exchange: &Exchange, is_probe: bool) -> Option<bool> {
     match exchange.outcome {
         AttemptOutcome::Failed(phase, _) | AttemptOutcome::Timeout(phase) if phase.opens() => {
             Some(false)
         }
-        _ if exchange.connect.is_some_and(|opening| opening.open) => Some(true),
-        // It needed one, and came further.
+        _ if exchange.connect.is_some_and(|connect| connect.open) => Some(true),
+        // The probe needed a connection, and came further.
         AttemptOutcome::Responded(_) | AttemptOutcome::Failed(..) | AttemptOutcome::Timeout(_) => {
-            tries.then_some(true)
+            is_probe.then_some(true)
         }
         AttemptOutcome::Unfinished(_) | AttemptOutcome::Own(_) | AttemptOutcome::Suppressed(_) => {
             None
@@ -295,51 +308,15 @@ fn accepts_connections(exchange: &Exchange, tries: bool) -> Option<bool> {
     }
 }
 
-impl Shard {
-    /// A breaker has changed its state; `outcome` is what the last attempt came to.
-    pub(in crate::engine) fn record_breaker_change(
-        &self,
-        (at, change): BreakerTransition,
-        outcome: Option<AttemptOutcome>,
-        now: Time,
-    ) {
-        let change_text = format!("{} → {}", change.from.name(), change.to.name());
-        let cause = match outcome {
-            Some(outcome) => format!("{}; the last: {outcome}", change.why),
-            None => change.why.to_string(),
-        };
-        self.resilience.changed(at, change.to);
-        self.notice(ChangeKind::Breaker, &self.shared.names[at], &change_text, cause, now);
-    }
-
-    /// Something changed, and why.
-    pub(in crate::engine) fn notice(
-        &self,
-        topic: ChangeKind,
-        subject: &str,
-        change: &str,
-        cause: String,
-        now: Time,
-    ) {
-        self.recorder.borrow_mut().notice(StateChange {
-            at_ns: now.since(self.start),
-            kind: topic,
-            subject: subject.to_owned(),
-            change: change.to_owned(),
-            cause,
-        });
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::conclude::unsent;
+    use crate::engine::call::timing::unsent;
     use crate::stats::sample::ConnectTimings;
     use crate::stats::{FailureKind, GeneratorError};
 
     #[test]
-    fn who_is_cut_at_a_door_has_not_seen_it_open() {
+    fn cancelled_attempt_does_not_open_connect_gate() {
         let (refused, hung) = (
             AttemptOutcome::Failed(AttemptPhase::Connect, FailureKind::Refused),
             AttemptOutcome::Timeout(AttemptPhase::Connect),
@@ -353,7 +330,7 @@ mod tests {
             (AttemptOutcome::Own(GeneratorError::NoDescriptor), None, None),
         ] {
             let exchange = unsent(outcome, Time(0));
-            assert_eq!(accepts_connections(&exchange, true), tried, "{outcome}, who tries");
+            assert_eq!(accepts_connections(&exchange, true), tried, "{outcome}, who is_probe");
             assert_eq!(accepts_connections(&exchange, false), seen, "{outcome}, who does not");
         }
         let open = Some(ConnectTimings { open: true, ..ConnectTimings::default() });

@@ -1,11 +1,11 @@
-//! Another attempt: after one that failed, or beside one that is slow.
+//! Retries and hedges: whether another attempt is made after a failed or beside a slow one.
 //!
 //! `attempt` asks after each attempt, `hedge` while one is under way.
-//! Invariant: what a budget does not pay for is not made; what may not be sent twice is not.
+//! Invariant: no attempt is made beyond its budget, and no request is sent twice that may not be.
 
-use super::ResilienceState;
-use crate::engine::attempt::CallAttempts;
-use crate::engine::prepared::PreparedCall;
+use super::state::ResilienceState;
+use crate::engine::call::attempts::CallAttempts;
+use crate::engine::call::prepared::PreparedCall;
 use crate::engine::shard::Shard;
 use crate::engine::user::User;
 use crate::plan::policy::HedgeAfter;
@@ -14,34 +14,36 @@ use crate::stats::AttemptOutcome;
 use crate::units::nanos;
 use crate::wire::ResponseCapture;
 
-/// Below so many times of an endpoint there is no tail to cut.
+/// The fewest times of an endpoint from which a percentile is computed for hedging.
 const MIN_HEDGE_SAMPLES: usize = 20;
 
 impl ResilienceState {
-    /// How long to wait before another attempt, ns; `None`: there is none.
-    pub(in crate::engine) fn retry_after(&self, attempts: &CallAttempts<'_>) -> Option<u64> {
-        let CallAttempts { shard, prepared, capture: kept, retries, .. } = attempts;
-        let (law, budget) = self.retries.as_ref()?;
+    /// The wait before the next attempt, ns; `None` if there is to be none.
+    pub(crate) fn retry_after(&self, attempts: &CallAttempts<'_>) -> Option<u64> {
+        let CallAttempts { shard, prepared, capture, retries, .. } = attempts;
+        let (policy, budget) = self.retries.as_ref()?;
         let outcome = attempts.last.outcome;
-        if *retries >= law.max || !law.when.has(outcome) {
+        if *retries >= policy.max || !policy.when.has(outcome) {
             return None;
         }
-        // It may have had its effect, and must not have it twice. Where it was never sent, or was
-        // turned away, it has not; where an answer led on, it has, whatever came of that.
-        let turned_away = matches!(outcome, AttemptOutcome::Responded(429 | 503));
-        let unprocessed = outcome.is_unprocessed();
-        let untouched = !attempts.led_on && (!kept.progress.sent || turned_away || unprocessed);
-        let safe = prepared.idempotent || law.unsafe_methods || untouched;
-        if !safe {
+        // A request that had its effect must not be sent again. It had none if it was never sent or
+        // was rejected; it had one if its redirect was followed, whatever became of that.
+        let was_rejected = matches!(outcome, AttemptOutcome::Responded(429 | 503));
+        let was_unprocessed = outcome.is_unprocessed();
+        let had_no_effect =
+            !attempts.was_redirected && (!capture.progress.sent || was_rejected || was_unprocessed);
+        let is_safe = prepared.idempotent || policy.unsafe_methods || had_no_effect;
+        if !is_safe {
             return None;
         }
-        let mut wait_ns = backoff::wait_ns(&law.backoff, retries + 1, &mut self.rng.borrow_mut());
-        if law.retry_after && turned_away {
-            let asked = retry_after_ns(kept).unwrap_or(0);
-            if asked > nanos(law.max_retry_after) {
+        let mut wait_ns =
+            backoff::wait_ns(&policy.backoff, retries + 1, &mut self.rng.borrow_mut());
+        if policy.retry_after && was_rejected {
+            let requested_ns = retry_after_ns(capture).unwrap_or(0);
+            if requested_ns > nanos(policy.max_retry_after) {
                 return None;
             }
-            wait_ns = wait_ns.max(asked);
+            wait_ns = wait_ns.max(requested_ns);
         }
         if !budget.borrow_mut().as_mut().is_none_or(RetryBudget::spend) {
             shard.recorder.borrow_mut().deny();
@@ -50,8 +52,8 @@ impl ResilienceState {
         Some(wait_ns)
     }
 
-    /// An attempt that was paid for was not made after all.
-    pub(in crate::engine) fn refund_retry(&self) {
+    /// Returns the budget of a retry that was not made after all.
+    pub(crate) fn refund_retry(&self) {
         if let Some((_, budget)) = &self.retries
             && let Some(budget) = budget.borrow_mut().as_mut()
         {
@@ -59,16 +61,16 @@ impl ResilienceState {
         }
     }
 
-    /// The same for a hedge.
-    pub(in crate::engine) fn refund_hedge(&self) {
+    /// Returns the budget of a hedge that was not made after all.
+    pub(crate) fn refund_hedge(&self) {
         if let Some((_, budget)) = &self.hedging {
             budget.borrow_mut().refund();
         }
     }
 
-    /// A call makes its first attempt: so much may be spent on others.
+    /// Adds to the budgets: a call makes its first attempt.
     #[inline]
-    pub(in crate::engine) fn earn(&self) {
+    pub(crate) fn earn(&self) {
         if let Some((_, budget)) = &self.retries
             && let Some(budget) = budget.borrow_mut().as_mut()
         {
@@ -79,15 +81,12 @@ impl ResilienceState {
         }
     }
 
-    /// After how long a second attempt is made beside a slow first one, ns.
-    pub(in crate::engine) fn hedge_after_ns(
-        &self,
-        user: &User,
-        prepared: &PreparedCall,
-    ) -> Option<u64> {
-        let (law, _) =
+    /// How long the first attempt may take before a hedge is made, ns; `None` if none is to be
+    /// made.
+    pub(crate) fn hedge_after_ns(&self, user: &User, prepared: &PreparedCall) -> Option<u64> {
+        let (policy, _) =
             self.hedging.as_ref().filter(|_| prepared.idempotent && !user.has_emulated_link())?;
-        match law.after {
+        match policy.after {
             HedgeAfter::Time(after) => Some(nanos(after)),
             HedgeAfter::Percentile(percentile) => {
                 let times = self.times.borrow();
@@ -97,8 +96,8 @@ impl ResilienceState {
         }
     }
 
-    /// Whether a second attempt may be made; it is spent then.
-    pub(in crate::engine) fn may_hedge(&self, shard: &Shard) -> bool {
+    /// Takes the budget of a hedge; `false` if there is none left.
+    pub(crate) fn may_hedge(&self, shard: &Shard) -> bool {
         let may = self.hedging.as_ref().is_some_and(|(_, budget)| budget.borrow_mut().spend());
         if !may {
             shard.recorder.borrow_mut().deny();
@@ -107,9 +106,9 @@ impl ResilienceState {
     }
 }
 
-/// How long an answer asks to wait, ns: seconds or a date (RFC 9110 §10.2.3).
-fn retry_after_ns(kept: &ResponseCapture) -> Option<u64> {
-    let value = std::str::from_utf8(kept.header("retry-after")?).ok()?;
+/// The wait that a Retry-After header asks for, ns: seconds or a date (RFC 9110 §10.2.3).
+fn retry_after_ns(capture: &ResponseCapture) -> Option<u64> {
+    let value = std::str::from_utf8(capture.header("retry-after")?).ok()?;
     if let Ok(seconds) = value.parse::<u64>() {
         return Some(seconds.saturating_mul(1_000_000_000));
     }

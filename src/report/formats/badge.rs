@@ -7,7 +7,7 @@ use maud::html;
 use crate::event::Report;
 use crate::exit::ExitStatus;
 use crate::report::ansi::plain;
-use crate::report::steps::quantile;
+use crate::report::quantile_text::quantile;
 use crate::report::threshold_text;
 
 /// What a character takes at 11 px in the fonts that badges are set in, roughly.

@@ -6,7 +6,8 @@ use std::fmt::Write;
 
 use crate::event::Report;
 use crate::report::ansi::plain;
-use crate::report::steps::{lost_note, quantile, show_quantile};
+use crate::report::quantile_text::{quantile, show_quantile};
+use crate::report::steps::lost_note;
 use crate::report::threshold_text;
 use crate::stats::outcome;
 use crate::units::{show_count, show_duration, show_rate, show_us};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use super::*;
-use crate::event::{GeneratorInfo, RunInfo};
+use crate::event::{GeneratorInfo, Report, RunInfo};
 use crate::exit::ExitStatus;
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
 use crate::plan::policy::BreakerName;
@@ -16,8 +16,8 @@ use crate::stats::exemplar::{Exemplar, FailureMode};
 use crate::stats::monitor::{MonitorOwner, MonitorUnit};
 use crate::stats::timeline::{StartCounts, Timeline, band};
 use crate::stats::{
-    BreakerUse, Calls, ChangeKind, CircuitState, GaugeSample, HeatColumn, Monitor, Point,
-    StateChange, Tally, Untimed,
+    BreakerUse, Calls, ChangeKind, CircuitState, GaugeSample, HeatColumn, Latency, Monitor, Point,
+    Snapshot, StateChange, Tally, Untimed,
 };
 use crate::verdict::judge::UntimedRank;
 use crate::verdict::{Judgement, Threshold, Trust, TrustContext, trust};

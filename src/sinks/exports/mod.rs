@@ -157,8 +157,9 @@ impl StreamExports {
     }
 }
 
-/// Writes a run that was not carried out in each form to where that goes; a file of a form that has no place for it (CSV)
-/// is removed. One that cannot be written keeps none of the others from being written.
+/// Writes a run that was not carried out in each form to where that goes; a file of a form that has
+/// no place for it (CSV) is removed. One that cannot be written keeps none of the others from being
+/// written.
 ///
 /// # Errors
 /// The first place that cannot be written; the text names it.

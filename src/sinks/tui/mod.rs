@@ -1,4 +1,5 @@
-//! The dashboard in the terminal: the whole run on one screen, as it goes, with keys that control it.
+//! The dashboard in the terminal: the whole run on one screen, as it goes, with keys that control
+//! it.
 //!
 //! `cli` seats it and opens its curtain once signals are heard; the run tells it what happens.
 //! Invariant: the run never waits for it; whatever ends the run or the program, the terminal is as

@@ -4,9 +4,9 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
+use super::super::view::PageView;
 use super::super::words::{HtmlText, percent};
-use super::{count, head, share_bar};
+use super::cells::{count, head, share_bar};
 use crate::stats::outcome;
 
 pub fn render(view: &PageView<'_>) -> Markup {

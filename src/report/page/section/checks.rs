@@ -4,9 +4,9 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
+use super::super::view::PageView;
 use super::super::words::{HtmlText, percent};
-use super::{count, share_bar, sortable};
+use super::cells::{count, share_bar, sortable};
 
 pub fn render(view: &PageView<'_>) -> Markup {
     let PageView { plan, snapshot, .. } = view;

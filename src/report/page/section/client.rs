@@ -5,9 +5,9 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
+use super::super::view::PageView;
 use super::super::words::{HtmlText, percent};
-use super::{count, fact, share_bar, sortable, time};
+use super::cells::{count, fact, share_bar, sortable, time};
 use crate::plan::policy::DegradationLevel;
 use crate::report::client;
 use crate::stats::{BlockCause, CircuitState, Latency};

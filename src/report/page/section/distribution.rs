@@ -5,10 +5,10 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
 use super::super::chart::path::SvgPath;
 use super::super::chart::scale::AxisScale;
 use super::super::chart::{ChartUnit, LegendEntry, Plot, WIDTH, figure};
+use super::super::view::PageView;
 use crate::stats::heat::{BEYOND, row_us};
 use crate::stats::{HeatColumn, Latency, Untimed};
 use crate::units::{show_count, show_us};

@@ -6,10 +6,10 @@
 use maud::{Markup, PreEscaped, html};
 use serde_json::{Value, json};
 
-use super::super::PageView;
 use super::super::axis::{self, MARKS};
+use super::super::view::PageView;
 use super::super::words::{HtmlText, embedded, short};
-use super::sortable;
+use super::cells::sortable;
 use crate::stats::StateChange;
 use crate::units::show_count;
 

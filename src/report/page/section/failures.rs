@@ -4,7 +4,7 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
+use super::super::view::PageView;
 use super::super::words::{HtmlLines, HtmlText};
 use crate::report::failures::kind;
 use crate::stats::exemplar::Exemplar;

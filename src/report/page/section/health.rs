@@ -4,12 +4,12 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
 use super::super::chart::ChartUnit;
 use super::super::chart::time::{ChartSeries, SeriesStyle, TimeChart};
+use super::super::view::PageView;
 use super::super::words::HtmlText;
-use super::fact;
-use crate::report::steps::quantile;
+use super::cells::fact;
+use crate::report::quantile_text::quantile;
 use crate::stats::monitor::{self, MonitorOwner};
 use crate::stats::{Histogram, Monitor};
 use crate::units::{show_bytes, show_count};

@@ -5,11 +5,11 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
 use super::super::axis::TimeAxis;
 use super::super::chart::scale::AxisScale;
 use super::super::chart::time::{ChartSeries, TimeChart};
 use super::super::chart::{ChartUnit, Plot};
+use super::super::view::PageView;
 use super::heat;
 use crate::event::Report;
 use crate::stats::timeline::{BAND, PercentileBand};

@@ -4,9 +4,9 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
 use super::super::chart::ChartUnit;
 use super::super::chart::time::{ChartSeries, SeriesStyle, TimeChart};
+use super::super::view::PageView;
 use crate::stats::GaugeSample;
 use crate::stats::timeline::StartCounts;
 

@@ -1,9 +1,10 @@
-//! The sections of a page, a file each; and what several of them are made of.
+//! The sections of a page, a file each.
 //!
-//! `page` puts them in their order.
-//! Invariant: a section without anything to say is not there.
+//! `document` puts them in order.
+//! Invariant: a section that has nothing to show renders nothing.
 
 pub mod answers;
+mod cells;
 pub mod checks;
 pub mod client;
 pub mod distribution;
@@ -18,74 +19,3 @@ pub mod scenario;
 pub mod tables;
 pub mod thresholds;
 pub mod verdict;
-
-use maud::{Markup, html};
-
-use super::chart::tenth;
-use super::words::{percent, weight};
-use crate::report::steps::show_quantile;
-use crate::stats::Quantile;
-use crate::units::show_count;
-
-/// The head of a table: names of columns; numbers stand to the right. Without a name: for bars.
-fn head(columns: &[(&str, bool)]) -> Markup {
-    html! {
-        thead { tr {
-            @for (name, is_number) in columns {
-                th.n[*is_number] scope="col" { (name) }
-            }
-        } }
-    }
-}
-
-/// A table that the script can sort, and that scrolls by itself where it is too wide.
-fn sortable(key: &str, columns: &[(&str, bool)], rows: &Markup) -> Markup {
-    html! {
-        div.scroll tabindex="0" role="group" aria-label={ "Table: " (key) } {
-            table.sortable data-key=(key) { (head(columns)) tbody { (rows) } }
-        }
-    }
-}
-
-/// A cell with a count.
-fn count(count: u64) -> Markup {
-    html! { td.n data-v=(count) { (show_count(count)) } }
-}
-
-/// A cell with a percentile; `≥` for a bound, `~` for one of few calls.
-fn time(quantile: Option<Quantile>) -> Markup {
-    html! {
-        td.n.open[quantile.is_some_and(|one| one.at_least)] data-v=[weight(quantile)] {
-            @match quantile {
-                Some(quantile) => (show_quantile(quantile)),
-                None => span.none { "–" },
-            }
-        }
-    }
-}
-
-/// A cell with a share of errors.
-fn errors(share: Option<f64>) -> Markup {
-    let is_bad = share.is_some_and(|share| share > 0.0);
-    html! {
-        td.n.bad[is_bad] data-v=[share] {
-            @match share { Some(share) => (percent(share)), None => span.none { "–" } }
-        }
-    }
-}
-
-/// A cell with a bar for a share of one.
-fn share_bar(class: &str, share: f64) -> Markup {
-    let width = tenth((share * 100.0).clamp(0.0, 100.0));
-    html! {
-        td.bar-cell { svg.meter viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true" {
-            rect.track width="100" height="8" {}
-            rect.(class) width=(width) height="8" {}
-        } }
-    }
-}
-
-/// A name beside a value.
-fn fact(name: &str, value: &Markup) -> Markup {
-    html! { div { dt { (name) } dd { (value) } } }
-}

@@ -4,9 +4,9 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
 use super::super::chart::tenth;
-use super::{count, time};
+use super::super::view::PageView;
+use super::cells::{count, time};
 use crate::stats::{Histogram, Latency};
 
 /// The phases in the order of an attempt.

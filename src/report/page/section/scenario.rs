@@ -4,9 +4,9 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
+use super::super::view::PageView;
 use super::super::words::{HtmlLines, HtmlText, short};
-use super::fact;
+use super::cells::fact;
 use crate::units::show_count;
 
 /// Characters of all files together: more would be the most of the page.

@@ -4,9 +4,9 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
+use super::super::view::PageView;
 use super::super::words::{HtmlText, percent, spread};
-use super::{count, errors, sortable, time};
+use super::cells::{count, errors, sortable, time};
 use crate::plan::Series;
 use crate::report::steps::{drain_note, lost_note};
 use crate::stats::delta::StepWindow;
@@ -173,7 +173,7 @@ mod tests {
         snapshot.workloads[0].0.dropped = 777_777;
         snapshot.workloads[0].1 = Calls { made: 777_777, ..Calls::default() };
         report.snapshot = std::sync::Arc::new(snapshot);
-        let shown = render(&PageView::of(&report)).into_string();
+        let shown = render(&PageView::new(&report)).into_string();
         assert!(!shown.contains("777"), "{shown}");
     }
 }

@@ -4,8 +4,8 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
 use super::super::chart::tenth;
+use super::super::view::PageView;
 use super::super::words::HtmlText;
 use crate::report::threshold_text::{self, in_unit};
 use crate::verdict::Judgement;
@@ -24,7 +24,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
         ("room", false),
         ("", false),
     ];
-    super::sortable("thresholds", &columns, &rows)
+    super::cells::sortable("thresholds", &columns, &rows)
 }
 
 fn row(one: &Judgement, goes_on: bool) -> Markup {

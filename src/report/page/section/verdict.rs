@@ -5,12 +5,12 @@
 
 use maud::{Markup, html};
 
-use super::super::PageView;
+use super::super::view::PageView;
 use super::super::words::{HtmlText, percent};
-use super::fact;
+use super::cells::fact;
 use crate::event::Report;
 use crate::exit::ExitStatus;
-use crate::report::steps::{quantile, show_quantile};
+use crate::report::quantile_text::{quantile, show_quantile};
 use crate::units::{show_count, show_rate, show_us};
 use crate::verdict::trust::{TrustLevel, TrustReason};
 

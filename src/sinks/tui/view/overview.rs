@@ -9,7 +9,7 @@ use ratatui::text::{Line, Span};
 
 use super::parts::{share_style, show_share, threshold, wrongs};
 use super::{ViewContext, latency};
-use crate::report::steps::show_quantile;
+use crate::report::quantile_text::show_quantile;
 use crate::sinks::tui::chart::{self, BrailleChart, ChartCurve, Measure};
 use crate::sinks::tui::draw::{above, aside, below, beside, heading, line, lines, page, put, span};
 use crate::sinks::tui::ranking;

@@ -10,7 +10,7 @@ use ratatui::text::{Line, Span};
 use super::ViewContext;
 use crate::event::Report;
 use crate::report::failures::kind;
-use crate::report::steps::show_quantile;
+use crate::report::quantile_text::show_quantile;
 use crate::report::threshold_text;
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::ranking::quantile;

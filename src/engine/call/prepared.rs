@@ -3,57 +3,53 @@
 //! A shard makes it when it starts; `walk` follows it, `attempt` sends from it.
 //! Invariant: nothing in it changes while the run goes on.
 
-use super::ShardSetup;
 use super::request::PreparedRequest;
-use super::shard::Shard;
 use crate::curve::Distribution;
+use crate::engine::setup::ShardSetup;
 use crate::plan::flow::{Sections, Step};
 use crate::plan::policy::{PoolStrategy, Priority};
 use crate::plan::{Archetype, Call};
 use crate::units::nanos;
 use crate::wire::CaptureRequest;
 
-/// Request buffers kept for reuse; more are in flight only while more calls are.
-const BUFFERS: usize = 256;
-
 /// An archetype as this shard walks it.
-pub(super) struct PreparedFlow {
-    pub(super) calls: Vec<PreparedCall>,
-    pub(super) steps: Vec<Step>,
-    pub(super) sections: Sections,
+pub(crate) struct PreparedFlow {
+    pub(crate) calls: Vec<PreparedCall>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) sections: Sections,
     /// For each variable, whether its value may come from a response.
-    pub(super) from_responses: Vec<bool>,
-    pub(super) think: Option<Distribution>,
-    pub(super) pace_ns: Option<u64>,
+    pub(crate) from_responses: Vec<bool>,
+    pub(crate) think: Option<Distribution>,
+    pub(crate) pace_ns: Option<u64>,
     /// Between two of its calls the shard has next to nothing to do: requests are rendered once,
     /// and no body is looked at. So the end of one call is the beginning of the next.
-    pub(super) is_light: bool,
+    pub(crate) is_light: bool,
 }
 
 /// A request step as this shard makes it.
-pub(super) struct PreparedCall {
-    pub(super) call: Call,
-    pub(super) request: PreparedRequest,
-    pub(super) capture: CaptureRequest,
-    pub(super) idempotent: bool,
-    pub(super) timeout_ns: u64,
+pub(crate) struct PreparedCall {
+    pub(crate) call: Call,
+    pub(crate) request: PreparedRequest,
+    pub(crate) capture: CaptureRequest,
+    pub(crate) idempotent: bool,
+    pub(crate) timeout_ns: u64,
     /// Which of the run's endpoints it goes to.
-    pub(super) endpoint: usize,
+    pub(crate) endpoint: usize,
     /// The pool it belongs to.
-    pub(super) pool: Option<usize>,
+    pub(crate) pool: Option<usize>,
     /// What is left out first.
-    pub(super) priority: Priority,
+    pub(crate) priority: Priority,
     /// How many redirects it follows.
-    pub(super) redirects: u32,
+    pub(crate) redirects: u32,
     /// Whether the user's cookies go with it, and those of its answer are kept.
-    pub(super) cookies: bool,
+    pub(crate) cookies: bool,
     /// Where its checks, expects and captures count, in that order.
-    pub(super) check_ids: Vec<usize>,
+    pub(crate) check_ids: Vec<usize>,
 }
 
 impl PreparedFlow {
     /// Archetype number `archetype`; `names` are the checks of each series.
-    pub(super) fn new(setup: &ShardSetup, archetype: usize, names: &[Vec<String>]) -> Self {
+    pub(crate) fn new(setup: &ShardSetup, archetype: usize, names: &[Vec<String>]) -> Self {
         let plan = &setup.plan;
         let kind: &Archetype = &plan.archetypes[archetype];
         // All shares of an archetype have the same series: the first tells where its checks count.
@@ -121,24 +117,6 @@ impl PreparedFlow {
             sections: kind.sections,
             think: kind.think.clone(),
             pace_ns: kind.pace.map(nanos),
-        }
-    }
-}
-
-impl Shard {
-    /// A buffer to render a templated request into; a static one needs none.
-    pub(super) fn take_buffer(&self) -> Vec<u8> {
-        self.buffers.borrow_mut().pop().unwrap_or_default()
-    }
-
-    /// Gives it back.
-    pub(super) fn give_buffer(&self, buffer: Vec<u8>) {
-        if buffer.capacity() == 0 {
-            return;
-        }
-        let mut buffers = self.buffers.borrow_mut();
-        if buffers.len() < BUFFERS {
-            buffers.push(buffer);
         }
     }
 }

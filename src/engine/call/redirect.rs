@@ -1,101 +1,40 @@
-//! What a call does because of an earlier answer: cookies that go with it, redirects it follows.
+//! Redirects that a call follows.
 //!
-//! `attempt` calls it, and only for answers that set a cookie or point elsewhere.
-//! Invariant: a call goes only where [`may_follow`] says, and no further than its step allows;
-//! what was meant for one origin is not shown to another.
+//! `attempt` calls it, only for responses that point elsewhere.
+//! Invariant: a call goes only to an origin that [`may_follow`] allows, and no further than its
+//! step allows; credentials and cookies of one origin are not sent to another.
 
-use std::cell::RefCell;
 use std::pin::Pin;
-use std::rc::Rc;
 
+use super::body;
+use super::cookies;
+use super::generator_error::forbid;
 use super::prepared::PreparedCall;
 use super::request;
-use super::shard::Shard;
-use super::user::User;
+use super::trace;
+use crate::engine::shard::Shard;
+use crate::engine::user::User;
 use crate::plan::address_scope::AddressScope;
 use crate::plan::{Address, Service};
 use crate::stats::recorder::AttemptReason;
 use crate::stats::{AttemptOutcome, AttemptPhase, Exchange, FailureKind};
-use crate::wire::cookie_jar::{CookieJar, CookieOrigin};
-use crate::wire::framing::FramingError;
 use crate::wire::location::RedirectLocation;
-use crate::wire::{Outgoing, ResponseCapture, charset, coding};
+use crate::wire::{Outgoing, ResponseCapture};
 
 /// Whether an answer of this status points elsewhere (RFC 9110 §15.4, Fetch).
-pub(super) const fn is_redirect(status: u16) -> bool {
+pub(crate) const fn is_redirect(status: u16) -> bool {
     matches!(status, 301 | 302 | 303 | 307 | 308)
 }
 
 /// The service where a redirect may lead: one that is at its origin, the call's own first. Where
 /// nobody declared a service no load is sent.
-pub(super) fn may_follow(
+pub(crate) fn may_follow(
     addresses: &[Address],
     own: usize,
     to: &RedirectLocation,
 ) -> Option<usize> {
     let own = Some(own).filter(|&own| to.is_at(&addresses[own]));
     own.or_else(|| addresses.iter().position(|address| to.is_at(address)))
-}
-
-/// The request with the user's cookies; `None` when it goes as it is.
-#[cold]
-pub(super) fn with_cookies(
-    shard: &Shard,
-    user: &User,
-    service: usize,
-    bytes: &[u8],
-) -> Option<Vec<u8>> {
-    let jar = user.jar.as_ref()?.borrow();
-    let (line, rest) = request::split_line(bytes)?;
-    let origin = origin(&shard.addresses[service], request::target_of(line)?);
-    let value = jar.header(origin, crate::clock::now())?;
-    Some([line, b"Cookie: ", &value, b"\r\n", rest].concat())
-}
-
-/// Takes the cookies that an answer to `bytes` sets into the user's jar.
-#[cold]
-pub(super) fn keep_cookies(
-    shard: &Shard,
-    user: &mut User,
-    service: usize,
-    bytes: &[u8],
-    kept: &ResponseCapture,
-) {
-    let target = request::split_line(bytes).and_then(|(line, _)| request::target_of(line));
-    let origin = origin(&shard.addresses[service], target.unwrap_or("/"));
-    let jar = user.jar.get_or_insert_with(|| Rc::new(RefCell::new(CookieJar::default())));
-    jar.borrow_mut().take_set_cookies(&kept.head, origin, crate::clock::now());
-}
-
-/// The cookies of the user that a service may read, for captures.
-pub(super) fn cookies(shard: &Shard, user: &User, service: usize) -> Vec<(String, String)> {
-    let Some(jar) = &user.jar else { return Vec::new() };
-    jar.borrow().pairs(origin(&shard.addresses[service], "/"), crate::clock::now())
-}
-
-fn origin<'a>(address: &'a Address, target: &'a str) -> CookieOrigin<'a> {
-    CookieOrigin { host: &address.host, target, secure: address.tls }
-}
-
-/// Makes a kept body readable: undoes its content codings, then its charset. One that is not what
-/// it claims is noted: the response is complete and keeps its status, and what looks at its body
-/// fails.
-#[cold]
-pub(super) fn decode(prepared: &PreparedCall, exchange: &mut Exchange, kept: &mut ResponseCapture) {
-    kept.forget_body();
-    let AttemptOutcome::Responded(_) = exchange.outcome else { return };
-    let decoded =
-        if kept.encoded { coding::decode(kept, prepared.capture.max_body) } else { Ok(()) };
-    match decoded.and_then(|()| Ok(charset::decode(kept)?)) {
-        Ok(()) => {}
-        Err(FramingError::Response(
-            _,
-            kind @ (FailureKind::Undecodable | FailureKind::TooManyCodings),
-        )) => {
-            kept.rare().undecodable = Some(kind);
-        }
-        Err(broken) => exchange.outcome = broken.outcome(),
-    }
 }
 
 /// Where a call stands on its way through redirects.
@@ -111,7 +50,7 @@ struct RedirectChain {
 /// Follows redirects from an answer to `bytes`; the exchange of the last attempt, whose outcome
 /// says when the way led nowhere.
 #[cold]
-pub(super) fn follow<'a>(
+pub(crate) fn follow<'a>(
     shard: &'a Shard,
     user: &'a mut User,
     prepared: &'a PreparedCall,
@@ -145,19 +84,19 @@ async fn follow_chain(
         }
         if let Err(refusal) = way.go_on(shard, status, location) {
             kept.rare().not_followed.clone_from(&refusal.why);
-            if let (Some(witness), Some(why)) = (&shard.trace, &refusal.why) {
+            if let (Some(recorder), Some(why)) = (&shard.trace, &refusal.why) {
                 let series = &shard.plan.archetypes[user.archetype].series;
                 let step = &series[usize::from(prepared.call.series)];
-                witness.fault((shard, user), Some(step), why);
+                trace::fault(recorder, (shard, user), Some(step), why);
             }
             return redirect_failed(shard, exchange, refusal.kind);
         }
-        if let Some(witness) = &shard.trace {
+        if let Some(recorder) = &shard.trace {
             let to = format!("{}{}", way.at.origin(), way.at.target);
-            witness.redirect((shard, user), prepared, status, &to);
+            trace::redirect(recorder, (shard, user), prepared, status, &to);
         }
         if prepared.cookies
-            && let Some(dressed) = with_cookies(shard, user, way.service, &way.bytes)
+            && let Some(dressed) = cookies::add(shard, user, way.service, &way.bytes)
         {
             way.bytes = dressed;
         }
@@ -190,13 +129,13 @@ async fn send_redirect(
         let (mut exchange, resend) =
             shard.wire.exchange(line, &outgoing, dispatched, &user.deadline, kept).await;
         if prepared.capture.keep_body {
-            decode(prepared, &mut exchange, kept);
+            body::decode(prepared, &mut exchange, kept);
         }
         let again = resend.is_due(&mut resends);
         shard.recorder.borrow_mut().end_attempt(&exchange, first.intended_ns, again);
         if !again {
             if kept.sets_cookie {
-                keep_cookies(shard, user, way.service, &way.bytes, kept);
+                cookies::store(shard, user, way.service, &way.bytes, kept);
             }
             return exchange;
         }
@@ -255,7 +194,8 @@ impl RedirectChain {
         })?;
         let addresses = &shard.addresses;
         let forbid = |why: &str| {
-            shard.forbid(Some(&format!("a redirect to {}: {why}", to.host)));
+            let why = format!("a redirect to {}: {why}", to.host);
+            forbid(&shard.recorder, &shard.wire, Some(&why));
             FailureKind::Forbidden
         };
         if AddressScope::of_host(&to.host) == Some(AddressScope::Metadata) {

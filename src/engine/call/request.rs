@@ -20,7 +20,7 @@ const CODINGS: &str = "gzip, deflate, br, zstd";
 
 /// A part of a head.
 #[derive(Debug)]
-pub(super) enum HeadPart {
+pub(crate) enum HeadPart {
     /// As it is rendered.
     Text(Template),
     /// Rendered, then in base64.
@@ -29,7 +29,7 @@ pub(super) enum HeadPart {
 
 /// A call's request, as far as it is known beforehand.
 #[derive(Debug)]
-pub(super) enum PreparedRequest {
+pub(crate) enum PreparedRequest {
     /// The whole of it.
     Static(Vec<u8>),
     /// The head up to Content-Length in parts, and the body.
@@ -47,7 +47,7 @@ pub(super) enum PreparedRequest {
 
 impl PreparedRequest {
     /// Prepares `call` for a service at `address`; `closes`: its connection carries no other.
-    pub(super) fn new(
+    pub(crate) fn new(
         call: &Call,
         service: &Service,
         address: &Address,
@@ -137,7 +137,7 @@ impl PreparedRequest {
 
     /// The bytes of a request that is the same for each call.
     #[inline]
-    pub(super) fn as_static(&self) -> Option<&[u8]> {
+    pub(crate) fn as_static(&self) -> Option<&[u8]> {
         match self {
             Self::Static(bytes) => Some(bytes),
             Self::Dynamic { .. } => None,
@@ -145,7 +145,7 @@ impl PreparedRequest {
     }
 
     /// The request for one call: the static bytes, or rendered into `buffer`.
-    pub(super) fn render<'b>(
+    pub(crate) fn render<'b>(
         &'b self,
         scope: &mut RenderScope<'_>,
         buffer: &'b mut Vec<u8>,
@@ -232,13 +232,13 @@ fn render_signed(
 }
 
 /// What stands before a target's path: nothing, or the origin where a proxy reads the request.
-pub(super) fn form(service: &Service, address: &Address) -> String {
+pub(crate) fn form(service: &Service, address: &Address) -> String {
     let read = through_proxy(service, address).is_some();
     if read { format!("http://{}", address.authority()) } else { String::new() }
 }
 
 /// The header that a proxy which reads the request wants.
-pub(super) fn proxy_login(service: &Service, address: &Address) -> Option<String> {
+pub(crate) fn proxy_login(service: &Service, address: &Address) -> Option<String> {
     let login = through_proxy(service, address)?.authorization()?;
     Some(format!("Proxy-Authorization: {login}\r\n"))
 }
@@ -249,12 +249,12 @@ fn through_proxy<'s>(service: &'s Service, address: &Address) -> Option<&'s Prox
 }
 
 /// The first line of a head with its end, and what follows.
-pub(super) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+pub(crate) fn split_line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     memchr::memchr(b'\n', bytes).map(|end| bytes.split_at(end + 1))
 }
 
 /// Path and query of a request line; what a proxy needs before them is left out.
-pub(super) fn target_of(line: &[u8]) -> Option<&str> {
+pub(crate) fn target_of(line: &[u8]) -> Option<&str> {
     let target = std::str::from_utf8(line).ok()?.split(' ').nth(1)?;
     match target.strip_prefix("http://") {
         Some(rest) => rest.find('/').map(|slash| &rest[slash..]),
@@ -263,7 +263,7 @@ pub(super) fn target_of(line: &[u8]) -> Option<&str> {
 }
 
 /// Whether a request may be sent twice without harm (RFC 9110 §9.2.2).
-pub(super) fn is_idempotent(method: &[u8]) -> bool {
+pub(crate) fn is_idempotent(method: &[u8]) -> bool {
     std::str::from_utf8(method).is_ok_and(crate::plan::call::is_idempotent)
 }
 

@@ -5,8 +5,8 @@
 
 use minijinja::value::ValueKind;
 
-use super::shard::Shard;
-use super::user::User;
+use crate::engine::shard::Shard;
+use crate::engine::user::User;
 use crate::redact::Redactor;
 use crate::template::Value;
 
@@ -18,7 +18,7 @@ const MAX_DEPTH: usize = 4;
 
 /// What redacts texts of a user's calls: by names, and the values of its variables that have such
 /// names, or stand under such names in them.
-pub(super) fn redactor<'s>(shard: &'s Shard, user: &User) -> Redactor<'s> {
+pub(crate) fn redactor<'s>(shard: &'s Shard, user: &User) -> Redactor<'s> {
     let mut redactor = Redactor::new(&shard.plan.safety.names);
     let names = &shard.plan.archetypes[user.archetype].variables;
     let mut left = MAX_LOOKED;

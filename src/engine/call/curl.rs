@@ -24,7 +24,7 @@ struct CurlCommand<'r> {
 }
 
 /// The line for a request, and whether something of it had no room.
-pub(super) fn line(
+pub(crate) fn line(
     service: &Service,
     address: &Address,
     bytes: &[u8],

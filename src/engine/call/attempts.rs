@@ -1,0 +1,33 @@
+//! The state of a call's attempts.
+//!
+//! `attempt` makes them; `hedge` and `engine::resilience` look at them.
+//! Invariant: it is kept once per user task: what a function of that task takes is stored twice.
+
+use super::prepared::PreparedCall;
+use crate::clock::Time;
+use crate::engine::shard::Shard;
+use crate::stats::Exchange;
+use crate::stats::recorder::AttemptReason;
+use crate::wire::{Outgoing, ResponseCapture};
+
+/// All that is known of the attempts of one call.
+pub(crate) struct CallAttempts<'a> {
+    pub(crate) shard: &'a Shard,
+    pub(crate) prepared: &'a PreparedCall,
+    pub(crate) outgoing: Outgoing<'a>,
+    pub(crate) capture: ResponseCapture,
+    /// Why the next attempt is made.
+    pub(crate) reason: AttemptReason,
+    pub(crate) retries: u32,
+    /// Waits that policy caused so far, ns.
+    pub(crate) blocked_ns: u64,
+    /// When the next attempt may be made, as far as this call knows.
+    pub(crate) at: Time,
+    pub(crate) picked_up: Time,
+    /// A redirect was followed: the first request has had its effect.
+    pub(crate) was_redirected: bool,
+    /// How often the call was sent again on a fresh connection.
+    pub(crate) resends: u8,
+    /// The exchange of the last attempt; before the first one it is cancelled and unsent.
+    pub(crate) last: Exchange,
+}

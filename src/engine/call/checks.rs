@@ -1,0 +1,166 @@
+//! Checks and captures of a call's response.
+//!
+//! `conclude` calls it for each call.
+//! Invariant: a failed check is counted, a failed `expect` fails the call; neither is an error of
+//! the program.
+
+use super::context::CallContext;
+use super::cookies;
+use crate::engine::user::User;
+use crate::extract::{self, BodyView, CheckPart, ResponseView};
+use crate::plan::{Call, OnFail};
+use crate::stats::delta::Halt;
+use crate::stats::{AttemptOutcome, AttemptPhase, CallResult, Exchange, FailureKind};
+use crate::wire::ResponseCapture;
+
+/// What the checks of a response came to.
+#[derive(Clone, Copy)]
+pub(crate) struct CheckedResponse {
+    /// How the call ended.
+    pub(crate) result: CallResult,
+    /// Whether a failed check lets the iteration go on.
+    pub(crate) goes_on: bool,
+    /// Which of them failed.
+    pub(crate) failed: FailedChecks,
+}
+
+/// The checks, expects and captures that failed, a bit for each; those beyond 63 share the last.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct FailedChecks(u64);
+
+impl FailedChecks {
+    /// None failed.
+    pub(crate) const NONE: Self = Self(0);
+
+    fn add(&mut self, place: usize) {
+        self.0 |= 1 << place.min(63);
+    }
+
+    /// Whether the one at this place failed.
+    pub(crate) fn has(self, place: usize) -> bool {
+        self.0 >> place.min(63) & 1 == 1
+    }
+
+    /// The place of the first that failed; `None` if none did.
+    pub(crate) fn first(self) -> Option<usize> {
+        (self != Self::NONE).then(|| self.0.trailing_zeros() as usize)
+    }
+}
+
+/// Checks a response: counts checks and sets captured variables.
+pub(crate) fn check(
+    context: CallContext<'_>,
+    user: &mut User,
+    status: u16,
+    exchange: &Exchange,
+    capture: &ResponseCapture,
+) -> CheckedResponse {
+    let CallContext { shard, prepared, .. } = context;
+    let call = &prepared.call;
+    if let Some(slot) = shard.plan.archetypes[user.archetype].status {
+        user.variables[slot] = Some(status.into());
+    }
+    let is_wanted = status < 400 || call.asks_for(status);
+    if prepared.check_ids.is_empty() {
+        let result = if is_wanted { CallResult::Ok } else { CallResult::Failed };
+        return CheckedResponse { result, goes_on: true, failed: FailedChecks::NONE };
+    }
+    let cookies = if call.looks_at_cookies() {
+        cookies::readable(shard, user, call.service)
+    } else {
+        Vec::new()
+    };
+    let response = ResponseView { cookies: &cookies, ..response_view(status, exchange, capture) };
+    let (step, intended_ns) = (context.step(user), context.intended_ns());
+    let (mut failed, mut first) = (FailedChecks::NONE, None);
+    let (variables, rng) = (&mut user.variables, &mut user.rng);
+    let evaluation =
+        extract::apply(call.response_rules(), response, variables, rng, |part, passed| {
+            let place = place(call, part);
+            shard.recorder.borrow_mut().check(step, intended_ns, prepared.check_ids[place], passed);
+            if !passed {
+                failed.add(place);
+                first.get_or_insert(place);
+            }
+        });
+    // Beside the failed checks: why they failed.
+    let undecodable = undecodable(call, capture);
+    let kind = undecodable.or(evaluation.too_complex.then_some(FailureKind::TooComplex));
+    if let Some(kind) = kind {
+        let outcome = AttemptOutcome::Failed(AttemptPhase::Body, kind);
+        shard.recorder.borrow_mut().error(outcome);
+    }
+    let is_ok = is_wanted && undecodable.is_none() && evaluation.as_expected;
+    let result = if is_ok { CallResult::Ok } else { CallResult::Failed };
+    let goes_on = first.is_none_or(|place| goes_on_after(context, user, place));
+    CheckedResponse { result, goes_on, failed }
+}
+
+/// Why the body of a response could not be decoded; `None` if it was, or if nothing looks at it.
+pub(crate) fn undecodable(call: &Call, capture: &ResponseCapture) -> Option<FailureKind> {
+    capture.undecodable().filter(|_| call.looks_at_body())
+}
+
+/// A response as checks look at it, without the user's cookies.
+pub(crate) fn response_view<'a>(
+    status: u16,
+    exchange: &Exchange,
+    capture: &'a ResponseCapture,
+) -> ResponseView<'a> {
+    let body = BodyView { bytes: &capture.body, text: capture.text() };
+    ResponseView {
+        status,
+        cookies: &[],
+        head: &capture.head,
+        body: capture.undecodable().is_none().then_some(body),
+        service: exchange.done - exchange.dispatched,
+        first_byte: exchange.first_byte - exchange.dispatched,
+    }
+}
+
+/// Fails all checks of a call that got no response, and unsets what it would have captured.
+pub(crate) fn fail_all(
+    call: CallContext<'_>,
+    user: &mut User,
+    result: CallResult,
+) -> CheckedResponse {
+    let (step, ids) = (call.step(user), &call.prepared.check_ids);
+    for id in ids {
+        call.shard.recorder.borrow_mut().check(step, call.intended_ns(), *id, false);
+    }
+    unset_captures(call, user);
+    let goes_on = ids.is_empty() || goes_on_after(call, user, 0);
+    let mut failed = FailedChecks::NONE;
+    (0..ids.len()).for_each(|place| failed.add(place));
+    CheckedResponse { result, goes_on, failed }
+}
+
+/// Unsets what the call would have captured: values of an earlier response are not its own.
+pub(crate) fn unset_captures(call: CallContext<'_>, user: &mut User) {
+    let captured = call.prepared.call.captures.iter().map(|capture| capture.variable);
+    for slot in captured.chain(call.shard.plan.archetypes[user.archetype].status) {
+        user.variables[slot] = None;
+    }
+}
+
+/// The place of a check, expect or capture among all that a call looks at.
+fn place(call: &Call, part: CheckPart) -> usize {
+    match part {
+        CheckPart::Check(index) => index,
+        CheckPart::Expect(index) => call.checks.len() + index,
+        CheckPart::Capture(index) => call.checks.len() + call.expects.len() + index,
+    }
+}
+
+/// Whether the iteration goes on after the check at `place` failed.
+fn goes_on_after(context: CallContext<'_>, user: &User, place: usize) -> bool {
+    let call = &context.prepared.call;
+    if call.on_fail == OnFail::Abort {
+        let step = context.step_name(user);
+        context.shard.recorder.borrow_mut().halt(|| {
+            let name = call.checked().nth(place).unwrap_or_default();
+            Halt::Check(format!("step `{step}`: {name} did not hold"))
+        });
+    }
+    call.on_fail == OnFail::Count
+}

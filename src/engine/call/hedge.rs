@@ -1,0 +1,181 @@
+//! A second attempt beside a slow first one; the first response is the call's.
+//!
+//! `attempt` calls it for calls that may be hedged. Source: Dean and Barroso, *The Tail at Scale*
+//! (2013): a few per cent more requests cut the tail to that of the better of two.
+//! Invariant: the loser is counted as a cancelled attempt, with what it put on the wire; its
+//! connection is closed, since the rest of its response is not read.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+
+use super::attempts::CallAttempts;
+use super::prepared::PreparedCall;
+use crate::clock::{self, Time};
+use crate::engine::shard::Shard;
+use crate::engine::user::User;
+use crate::stats::recorder::AttemptReason;
+use crate::stats::sample::ConnectTimings;
+use crate::stats::{AttemptOutcome, AttemptPhase, Exchange};
+use crate::wire::{ConnectionSlot, Resend, ResponseCapture};
+
+/// How an exchange ended, and whether its request may be sent again.
+type ExchangeResult = (Exchange, Resend);
+
+/// How the two attempts ended.
+struct RaceResult {
+    /// The end of the attempt that is the call's.
+    ended: ExchangeResult,
+    /// The end of the other one; `None` if it had not ended.
+    other: Option<ExchangeResult>,
+    /// Whether the second attempt is the call's.
+    by_second: bool,
+}
+
+/// Makes an attempt, and another beside it if no response comes within `after_ns` and the budget
+/// allows it. Returns the end of the attempt that is the call's.
+pub(crate) async fn race(
+    attempts: &mut CallAttempts<'_>,
+    user: &mut User,
+    after_ns: u64,
+) -> ExchangeResult {
+    let (shard, outgoing, at) = (attempts.shard, attempts.outgoing, attempts.at);
+    let what = (shard, attempts.prepared);
+    let (service, has_link) = (outgoing.endpoint, user.has_emulated_link());
+    let mut slot = std::mem::replace(&mut user.slots[service], shard.wire.slot());
+    let mut capture = ResponseCapture::default();
+    let deadline = &user.deadline;
+    let raced = {
+        let capture_first = &mut attempts.capture;
+        let mut one = pin!(shard.wire.exchange(&mut slot, &outgoing, at, deadline, capture_first));
+        let early = deadline.wait_until(at.after(after_ns), |cx| one.as_mut().poll(cx)).await;
+        let beside = if early.is_ok() { None } else { second_slot(what, user) };
+        match (early, beside) {
+            (Ok(ended), _) => Err(ended),
+            (Err(_), None) => Err(one.await),
+            (Err(_), Some(mut beside)) => {
+                shard.recorder.borrow_mut().begin_attempt(AttemptReason::Hedge);
+                let now = clock::now();
+                let race = {
+                    let two =
+                        shard.wire.exchange(&mut beside, &outgoing, now, deadline, &mut capture);
+                    either(one.as_mut(), pin!(two)).await
+                };
+                Ok((race, beside, now))
+            }
+        }
+    };
+    let (race, mut beside, hedged_at) = match raced {
+        Ok(race) => race,
+        Err(ended) => {
+            user.slots[service] = slot;
+            return ended;
+        }
+    };
+    if race.by_second {
+        std::mem::swap(&mut slot, &mut beside);
+        std::mem::swap(&mut attempts.capture, &mut capture);
+    }
+    let mut recorder = shard.recorder.borrow_mut();
+    match race.other {
+        Some((exchange, resend)) => {
+            let stale = resend == Resend::Stale;
+            recorder.end_attempt(&exchange, outgoing.intended_ns, stale);
+        }
+        None => {
+            let begun = if race.by_second { at } else { hedged_at };
+            recorder.cancel_attempt(&cancelled_exchange(&capture, begun));
+        }
+    }
+    drop(recorder);
+    beside.close();
+    if let Some(pool) = shard.resilience.pool_of(attempts.prepared).filter(|_| !has_link) {
+        pool.give_back(service, beside, &shard.wire, false, clock::now());
+    }
+    user.slots[service] = slot;
+    race.ended
+}
+
+/// The first of two attempts that gets a response. If both fail, the later end is the call's: the
+/// user waits until then.
+async fn either(
+    mut one: Pin<&mut impl Future<Output = ExchangeResult>>,
+    mut two: Pin<&mut impl Future<Output = ExchangeResult>>,
+) -> RaceResult {
+    let (mut first, mut second) = (None, None);
+    poll_fn(|cx| {
+        // An attempt that fails has not lost yet: the other may fail, too.
+        if first.is_none()
+            && let Poll::Ready(ended) = one.as_mut().poll(cx)
+        {
+            first = Some(ended);
+        }
+        if second.is_none()
+            && let Poll::Ready(ended) = two.as_mut().poll(cx)
+        {
+            second = Some(ended);
+        }
+        let race = match (first, second) {
+            (Some(ended), other) if is_response(&ended) => {
+                RaceResult { ended, other, by_second: false }
+            }
+            (other, Some(ended)) if is_response(&ended) => {
+                RaceResult { ended, other, by_second: true }
+            }
+            // Both failed: the call ends with the one that failed last.
+            (Some(one), Some(two)) => {
+                let by_second = two.0.done > one.0.done;
+                let (ended, other) = if by_second { (two, one) } else { (one, two) };
+                RaceResult { ended, other: Some(other), by_second }
+            }
+            _ => return Poll::Pending,
+        };
+        Poll::Ready(race)
+    })
+    .await
+}
+
+fn is_response(ended: &ExchangeResult) -> bool {
+    matches!(ended.0.outcome, AttemptOutcome::Responded(_))
+}
+
+/// A connection slot for a second attempt. `None` if the budget does not allow it, the pool has no
+/// free slot, or a rate limit would make it wait.
+fn second_slot((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Option<ConnectionSlot> {
+    let (resilience, wire, now) = (&shard.resilience, &shard.wire, clock::now());
+    if !resilience.may_hedge(shard) {
+        return None;
+    }
+    let (service, pool) = (prepared.call.service, resilience.pool_of(prepared));
+    let pool = pool.filter(|_| !user.has_emulated_link());
+    let slot = match pool {
+        None => Some(wire.slot()),
+        Some(pool) => pool.lease(service, wire, now),
+    };
+    // The limits are asked last: a reservation that is not used is lost.
+    let is_allowed = slot.is_some() && resilience.try_limits(shard, user, prepared, now);
+    if is_allowed {
+        return slot;
+    }
+    if let (Some(pool), Some(slot)) = (pool, slot) {
+        pool.give_back(service, slot, wire, false, now);
+    }
+    resilience.refund_hedge();
+    None
+}
+
+/// The exchange of an attempt that was cancelled.
+fn cancelled_exchange(capture: &ResponseCapture, begun: Time) -> Exchange {
+    let opened = |open| ConnectTimings { open, ..ConnectTimings::default() };
+    Exchange {
+        outcome: AttemptOutcome::Unfinished(AttemptPhase::FirstByte),
+        dispatched: begun,
+        first_byte: Time::NEVER,
+        done: clock::now(),
+        connect: capture.progress.connecting.map(opened),
+        reuses: capture.progress.connecting.is_none() && capture.progress.sent,
+        sent: capture.progress.sent,
+        bytes_sent: capture.progress.bytes_sent,
+        bytes_received: capture.progress.bytes_received,
+    }
+}

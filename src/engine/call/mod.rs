@@ -1,0 +1,22 @@
+//! The parts of a call: its prepared request, what is looked for in the response, and its end.
+//!
+//! `attempt` puts them in order.
+//! Invariant: no part knows the order of the others.
+
+pub(crate) mod attempts;
+pub(crate) mod body;
+pub(crate) mod checks;
+pub(crate) mod conclude;
+pub(crate) mod context;
+pub(crate) mod cookies;
+mod curl;
+mod excerpt;
+mod exemplar;
+pub(crate) mod generator_error;
+pub(crate) mod hedge;
+pub(crate) mod prepared;
+pub(crate) mod redacted;
+pub(crate) mod redirect;
+pub(crate) mod request;
+pub(crate) mod timing;
+pub(crate) mod trace;

@@ -1,0 +1,57 @@
+//! The moments of a call before it is sent, and its end.
+//!
+//! `iteration` and `parallel` make the timing; `conclude` makes the end.
+//! Invariant: a wait that policy or a pace caused lies before `ready`, lateness of the shard after
+//! it.
+
+use crate::clock::Time;
+use crate::stats::{AttemptOutcome, BlockCause, CallResult, Exchange};
+
+/// When a call was scheduled, when it could be made, and when the shard turned to it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallTiming {
+    /// When the schedule wants it.
+    pub(crate) intended: Time,
+    /// When its user was free for it. Later than `intended` only if a paced user still waited for
+    /// the target, or was not admitted: that wait is blocked time, not lateness of the generator.
+    pub(crate) ready: Time,
+    /// When the shard turned to it.
+    pub(crate) picked_up: Time,
+    /// Why `ready` is later than `intended`.
+    pub(crate) cause: BlockCause,
+}
+
+impl CallTiming {
+    /// The timing of a call that is ready when it is intended.
+    pub(crate) fn at_once(intended: Time, picked_up: Time) -> Self {
+        Self { intended, ready: intended, picked_up, cause: BlockCause::Pace }
+    }
+}
+
+/// What the user needs to know of a call that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct CallEnd {
+    /// How it ended.
+    pub(crate) result: CallResult,
+    /// When.
+    pub(crate) done: Time,
+    /// Whether a response came, whatever its status.
+    pub(crate) responded: bool,
+    /// Whether the iteration goes on.
+    pub(crate) goes_on: bool,
+}
+
+/// The exchange of an attempt that was not made.
+pub(crate) fn unsent(outcome: AttemptOutcome, now: Time) -> Exchange {
+    Exchange {
+        outcome,
+        dispatched: now,
+        first_byte: Time::NEVER,
+        done: now,
+        connect: None,
+        reuses: false,
+        sent: false,
+        bytes_sent: 0,
+        bytes_received: 0,
+    }
+}

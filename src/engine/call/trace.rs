@@ -1,0 +1,182 @@
+//! Describes what happens on a dry run to its [`TraceRecorder`], as people read it.
+//!
+//! `conclude`, `redirect` and `iteration` call it where a recorder is there.
+//! Invariant: each text is bounded and shows no secrets.
+
+use super::checks::{self, CheckedResponse, FailedChecks};
+use super::excerpt;
+use super::prepared::PreparedCall;
+use super::redacted::redactor;
+use super::request::split_line;
+use crate::engine::shard::Shard;
+use crate::engine::trace_recorder::TraceRecorder;
+use crate::engine::user::User;
+use crate::event::{TraceEvent, TracedCall};
+use crate::extract::{Check, CheckCondition, ParsedResponse};
+use crate::redact::{MASK, Redactor};
+use crate::stats::{AttemptOutcome, CallResult, Exchange, outcome};
+use crate::wire::ResponseCapture;
+
+/// The most bytes of a body, a header or a value.
+const MAX: usize = 512;
+
+/// The most lines of a response's head.
+const MAX_LINES: usize = 64;
+
+/// The key of a call that is under way.
+fn key(prepared: &PreparedCall) -> usize {
+    std::ptr::from_ref(prepared) as usize
+}
+
+/// Records a redirect that is followed.
+#[cold]
+pub(crate) fn redirect(
+    recorder: &TraceRecorder,
+    (shard, user): (&Shard, &User),
+    prepared: &PreparedCall,
+    status: u16,
+    to: &str,
+) {
+    let target = excerpt::text(&redactor(shard, user), to.as_bytes(), MAX);
+    recorder.record_redirect(key(prepared), status, target);
+}
+
+/// Records that a call, or another step without a name, could not be made.
+#[cold]
+pub(crate) fn fault(
+    recorder: &TraceRecorder,
+    (shard, user): (&Shard, &User),
+    call: Option<&str>,
+    why: &str,
+) {
+    let why = excerpt::text(&redactor(shard, user), why.as_bytes(), MAX);
+    recorder.record(TraceEvent::Fault(call.map(str::to_owned), why));
+}
+
+/// Records the line of a `log` step.
+#[cold]
+pub(crate) fn log_line(recorder: &TraceRecorder, (shard, user): (&Shard, &User), line: &[u8]) {
+    recorder.record(TraceEvent::Said(excerpt::text(&redactor(shard, user), line, MAX)));
+}
+
+/// Records a call that has ended; `bytes` is its first request.
+#[cold]
+pub(crate) fn call(
+    recorder: &TraceRecorder,
+    (shard, user): (&Shard, &User),
+    prepared: &PreparedCall,
+    (exchange, capture): (&Exchange, &ResponseCapture),
+    checked: &CheckedResponse,
+    bytes: &[u8],
+) {
+    let call = &prepared.call;
+    let kind = &shard.plan.archetypes[user.archetype];
+    let checks = call.checks.len() + call.expects.len();
+    let held = |place: usize| !checked.failed.has(place);
+    let names = call.checked().enumerate();
+    let redactor = redactor(shard, user);
+    let found = |place: usize| {
+        let AttemptOutcome::Responded(status) = exchange.outcome else { return None };
+        let check = call.checks.iter().chain(&call.expects).nth(place)?;
+        let response = checks::response_view(status, exchange, capture);
+        let text = check.found(&ParsedResponse::new(response)).filter(|_| !held(place))?;
+        if is_sensitive(&redactor, check) {
+            return Some(MASK.to_owned());
+        }
+        // A node of JSON may hold credentials under their keys.
+        Some(excerpt::body(&redactor, text.as_bytes(), "application/json", MAX))
+    };
+    let value = |slot: usize| {
+        let value = user.variables[slot].as_ref()?;
+        if redactor.is_sensitive(&kind.variables[slot]) {
+            return Some(MASK.to_owned());
+        }
+        let shown = serde_json::to_string(value).unwrap_or_else(|_| value.to_string());
+        Some(excerpt::text(&redactor, shown.as_bytes(), MAX))
+    };
+    let (request, body) = describe_request(&redactor, bytes);
+    // Without a response the capture is that of an earlier attempt.
+    let response = match exchange.outcome {
+        AttemptOutcome::Responded(_) => describe_response(&redactor, capture),
+        _ => (Vec::new(), None),
+    };
+    recorder.record(TraceEvent::Call(Box::new(TracedCall {
+        step: kind.series[usize::from(call.series)].clone(),
+        request,
+        body,
+        redirects: recorder.take_redirects(key(prepared)),
+        answer: match exchange.outcome {
+            AttemptOutcome::Responded(status) => Ok(status),
+            other => Err(outcome::error_index(other).unwrap_or_default()),
+        },
+        response: response.0,
+        response_body: response.1,
+        service_ns: exchange.done.since(exchange.dispatched),
+        bytes: exchange.bytes_received,
+        checks: names
+            .take_while(|(place, _)| *place < checks)
+            .map(|(place, name)| (name, held(place), found(place)))
+            .collect(),
+        captures: call
+            .captures
+            .iter()
+            .map(|capture| (kind.variables[capture.variable].clone(), value(capture.variable)))
+            .collect(),
+        ok: checked.result == CallResult::Ok && checked.failed == FailedChecks::NONE,
+    })));
+}
+
+/// Whether a check looks at something with a sensitive name: a header, or a key of a path.
+fn is_sensitive(redactor: &Redactor<'_>, check: &Check) -> bool {
+    match &check.what {
+        CheckCondition::Header(name, _) => redactor.is_sensitive(name),
+        CheckCondition::Json(..) => {
+            let is_part = |c: char| c.is_alphanumeric() || "_-".contains(c);
+            check.name.split(|c| !is_part(c)).any(|word| redactor.is_sensitive(word))
+        }
+        _ => false,
+    }
+}
+
+/// The headers of a response, and the length and beginning of its body if it has one.
+fn describe_response(
+    redactor: &Redactor<'_>,
+    capture: &ResponseCapture,
+) -> (Vec<String>, Option<(usize, String)>) {
+    let lines = capture.head.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+    let lines = lines.filter(|line| !line.is_empty()).take(MAX_LINES);
+    let lines: Vec<String> = lines.map(|line| excerpt::header(redactor, line, MAX)).collect();
+    let content_type = lines.iter().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-type").then(|| value.trim().to_owned())
+    });
+    let body = (!capture.body.is_empty()).then(|| {
+        let content_type = content_type.unwrap_or_default();
+        (capture.body.len(), excerpt::body(redactor, capture.text(), &content_type, MAX))
+    });
+    (lines, body)
+}
+
+/// The line and headers of a request, and the length and beginning of its body if it has one.
+fn describe_request(
+    redactor: &Redactor<'_>,
+    bytes: &[u8],
+) -> (Vec<String>, Option<(usize, String)>) {
+    let (mut lines, mut rest, mut content_type) = (Vec::new(), bytes, String::new());
+    while let Some((line, after)) = split_line(rest) {
+        rest = after;
+        if line.len() <= 2 {
+            break;
+        }
+        let text = excerpt::header(redactor, line.trim_ascii_end(), MAX);
+        if let Some((name, value)) = text.split_once(':')
+            && name.eq_ignore_ascii_case("content-type")
+        {
+            value.clone_into(&mut content_type);
+        }
+        lines.push(text);
+    }
+    let body =
+        (!rest.is_empty()).then(|| (rest.len(), excerpt::body(redactor, rest, &content_type, MAX)));
+    (lines, body)
+}

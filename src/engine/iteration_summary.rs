@@ -1,0 +1,45 @@
+//! How an iteration began and ended, as it is recorded.
+//!
+//! `iteration` makes the summary; `closed_user` and `open_user` record it and go on by it.
+//! Invariant: each iteration that is recorded as begun is recorded as ended once.
+
+use super::call::timing::CallTiming;
+use super::shard::Shard;
+use crate::clock::Time;
+use crate::stats::sample::IterationEnd;
+
+/// An iteration that has ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct IterationSummary {
+    /// How it ended.
+    pub(crate) end: IterationEnd,
+    /// When its last call was done.
+    pub(crate) done: Time,
+    /// Thinks and pauses before that, ns.
+    pub(crate) thought_ns: u64,
+    /// Thinks and pauses after that, taken or pending, ns; for a user that goes on.
+    pub(crate) think_ns: u64,
+    /// The part of `think_ns` that is taken in any case: pauses, and what has been waited already.
+    pub(crate) pause_ns: u64,
+    /// The part of `think_ns` that does not depend on the pace; backoff is not in it.
+    pub(crate) own_ns: u64,
+    /// The most that the shard itself added: its lateness at the first step, and stalls of its
+    /// event loop, ns.
+    pub(crate) delay_ns: u64,
+}
+
+/// Records that an iteration begins.
+pub(crate) fn record_begin(shard: &Shard, workload: usize, timing: &CallTiming) {
+    let due_ns = timing.intended.since(shard.start);
+    let lag_ns = timing.picked_up.since(timing.ready);
+    shard.recorder.borrow_mut().begin_iteration(workload, due_ns, lag_ns);
+}
+
+/// Records that an iteration, which was due at `due`, has ended.
+pub(crate) fn record_end(shard: &Shard, workload: usize, due: Time, summary: &IterationSummary) {
+    let duration_ns = summary.done.since(due).saturating_sub(summary.thought_ns);
+    let (due_ns, done_ns) = (due.since(shard.start), summary.done.since(shard.start));
+    let times = (duration_ns, summary.delay_ns);
+    shard.recorder.borrow_mut().end_iteration(workload, due_ns, summary.end, times, done_ns);
+    debug_assert!(summary.end != IterationEnd::Completed || summary.done >= due);
+}

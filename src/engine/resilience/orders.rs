@@ -1,0 +1,92 @@
+//! Orders of the run to the resilience policies of a shard, and the changes that they cause.
+//!
+//! `shard_loop` hands on each order; `permit` records what attempts change.
+//! Invariant: an order may arrive twice without harm.
+
+use super::state::ResilienceState;
+use crate::clock::Time;
+use crate::engine::shard::Shard;
+use crate::event::Order;
+use crate::resilience::board::BreakerTransition;
+use crate::stats::{AttemptOutcome, ChangeKind, StateChange};
+
+impl ResilienceState {
+    /// Carries out an order.
+    pub(crate) fn apply(&self, shard: &Shard, order: &Order) {
+        let (wire, now) = (&shard.wire, crate::clock::now());
+        match order {
+            Order::Breaker(at, switch) => {
+                if let Some(change) = shard.shared.board.switch(*at, *switch) {
+                    record_breaker_change(shard, (*at, change), None, now);
+                }
+            }
+            Order::Mute(step, muted) => {
+                if let Some(mine) = self.muted.borrow_mut().get_mut(*step) {
+                    *mine = *muted;
+                }
+                self.passthrough.set(false);
+            }
+            Order::Level(level) => {
+                self.least.set(level.least());
+                self.passthrough.set(false);
+            }
+            Order::Resize(at, size) => {
+                if let Some(Some(pool)) = self.pools.get(*at) {
+                    pool.resize(*size, self.shard.0, self.shard.1, wire, now);
+                }
+            }
+            Order::Refresh(service) => {
+                wire.forget(*service);
+                if let Some(refreshed) = self.refreshed.borrow_mut().get_mut(*service) {
+                    *refreshed = now;
+                }
+                self.passthrough.set(false);
+                self.pools.iter().flatten().for_each(|pool| {
+                    pool.close_idle(Some(*service));
+                });
+            }
+            Order::TrimMemory => {
+                self.pools.iter().flatten().for_each(|pool| {
+                    pool.close_idle(None);
+                });
+            }
+            // The shard carries these out itself.
+            Order::Admit(_) | Order::PauseAdmission(_) => {}
+        }
+    }
+}
+
+/// Records that a breaker has changed its state; `outcome` is that of the last attempt, `None` if
+/// an order changed it.
+pub(crate) fn record_breaker_change(
+    shard: &Shard,
+    (at, transition): BreakerTransition,
+    outcome: Option<AttemptOutcome>,
+    now: Time,
+) {
+    let change = format!("{} → {}", transition.from.name(), transition.to.name());
+    let cause = match outcome {
+        Some(outcome) => format!("{}; the last: {outcome}", transition.why),
+        None => transition.why.to_string(),
+    };
+    shard.resilience.count_transition(at, transition.to);
+    record_change(shard, ChangeKind::Breaker, &shard.shared.names[at], &change, cause, now);
+}
+
+/// Records a change of state and its cause.
+pub(crate) fn record_change(
+    shard: &Shard,
+    kind: ChangeKind,
+    subject: &str,
+    change: &str,
+    cause: String,
+    now: Time,
+) {
+    shard.recorder.borrow_mut().notice(StateChange {
+        at_ns: now.since(shard.start),
+        kind,
+        subject: subject.to_owned(),
+        change: change.to_owned(),
+        cause,
+    });
+}

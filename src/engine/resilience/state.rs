@@ -1,0 +1,163 @@
+//! The resilience policies of a shard: what they hold back, and what they have learned.
+//!
+//! `permit` and `retry` ask it for each attempt, `orders` changes it by command, `snapshot` reads
+//! it.
+//! Invariant: without an active policy a call pays one look at [`ResilienceState::is_passthrough`].
+
+use std::cell::{Cell, RefCell};
+
+use crate::clock::Time;
+use crate::engine::call::prepared::PreparedCall;
+use crate::engine::setup::ShardSetup;
+use crate::plan::policy::{
+    FailureCriteria, HedgePolicy, PoolPolicy, PoolStrategy, Priority, RetryPolicy,
+};
+use crate::resilience::{
+    AdaptiveTimeout, BreakerBoard, BreakerState, ConnectBackoffGate, RetryBudget,
+};
+use crate::seed::{Rng, Stream};
+use crate::stats::{BlockCause, BreakerUse};
+use crate::units::nanos;
+use crate::wire::pool::ConnectionPool;
+
+/// The resilience policies of a shard and their state.
+#[derive(Debug)]
+pub(crate) struct ResilienceState {
+    /// No policy is active: calls pass without a look at any of them.
+    pub(super) passthrough: Cell<bool>,
+    /// The index of this shard, and the number of shards.
+    pub(super) shard: (u64, u64),
+    pub(super) start: Time,
+    /// Response times and deadlines by endpoint; empty if no policy needs them.
+    pub(super) times: RefCell<Vec<AdaptiveTimeout>>,
+    /// Whether deadlines follow those times.
+    pub(super) adapts_timeouts: bool,
+    /// By service; empty if connections are never held back.
+    pub(super) gates: RefCell<Vec<ConnectBackoffGate>>,
+    pub(super) retries: Option<(RetryPolicy, RefCell<Option<RetryBudget>>)>,
+    pub(super) hedging: Option<(HedgePolicy, RefCell<RetryBudget>)>,
+    /// By pool of the plan; `None` for a pool that users do not share.
+    pub(super) pools: Vec<Option<ConnectionPool>>,
+    /// What breakers did since the last delta, by breaker; empty if there are none.
+    pub(super) breakers: RefCell<Vec<BreakerUse>>,
+    /// The longest wait for a slot of a rate limit, ns.
+    pub(super) limit_wait_ns: u64,
+    /// The outcomes that count as failures of a pooled connection.
+    pub(super) failures: FailureCriteria,
+    /// By service: connections that were opened before this time are not used any more.
+    pub(super) refreshed: RefCell<Vec<Time>>,
+    /// Calls below this priority are not sent.
+    pub(super) least: Cell<Priority>,
+    /// Steps whose calls are not sent, by series.
+    pub(super) muted: RefCell<Vec<bool>>,
+    pub(super) rng: RefCell<Rng>,
+}
+
+impl ResilienceState {
+    /// The policies of a plan at the start of a run.
+    pub(crate) fn new(setup: &ShardSetup) -> Self {
+        let (plan, shared) = (&setup.plan, &setup.shared);
+        let policies = &plan.policies;
+        let (shard, shards) = (setup.segment.shard, setup.segment.shards);
+        let observed = policies.timeouts.is_some() || policies.hedging.is_some();
+        let policy = policies.timeouts.unwrap_or_default();
+        let times = if observed { shared.endpoints.all.len() } else { 0 };
+        let gate = |_| policies.connect_backoff.map(ConnectBackoffGate::new);
+        let retries = policies.retries.clone().map(|policy| {
+            let budget = policy.budget.map(RetryBudget::new);
+            (policy, RefCell::new(budget))
+        });
+        let pool = |policy: &PoolPolicy| {
+            (policy.strategy == PoolStrategy::Shared)
+                .then(|| ConnectionPool::new(policy, shard, shards, setup.start))
+        };
+        let passthrough = !observed
+            && !shared.board.any()
+            && policies.connect_backoff.is_none()
+            && retries.is_none()
+            && policies.pools.is_empty()
+            && !policies.limits.any();
+        Self {
+            passthrough: Cell::new(passthrough),
+            shard: (shard, shards),
+            start: setup.start,
+            times: RefCell::new(vec![AdaptiveTimeout::new(policy); times]),
+            adapts_timeouts: policies.timeouts.is_some(),
+            gates: RefCell::new(plan.services.iter().filter_map(gate).collect()),
+            retries,
+            hedging: policies
+                .hedging
+                .map(|policy| (policy, RefCell::new(RetryBudget::new(policy.budget)))),
+            pools: policies.pools.iter().map(pool).collect(),
+            breakers: RefCell::new(if shared.board.any() {
+                vec![BreakerUse::default(); shared.names.len()]
+            } else {
+                Vec::new()
+            }),
+            limit_wait_ns: policies.limits.wait.map_or(u64::MAX, nanos),
+            failures: FailureCriteria::of_target(),
+            refreshed: RefCell::new(vec![Time(0); plan.services.len()]),
+            least: Cell::new(Priority::Low),
+            muted: RefCell::new(vec![false; plan.steps.len()]),
+            rng: RefCell::new(plan.seed.rng(Stream::Caution, shard, 0)),
+        }
+    }
+
+    /// Whether no policy is active.
+    #[inline]
+    pub(crate) fn is_passthrough(&self) -> bool {
+        self.passthrough.get()
+    }
+
+    /// Why a call is not to be sent now; `None` if it may be sent.
+    pub(crate) fn suppression_cause(
+        &self,
+        board: &BreakerBoard,
+        prepared: &PreparedCall,
+        step: usize,
+        now: Time,
+    ) -> Option<BlockCause> {
+        if self.muted.borrow()[step] {
+            return Some(BlockCause::Muted);
+        }
+        if prepared.priority < self.least.get() {
+            return Some(BlockCause::Degradation);
+        }
+        let at = board.refusing_breaker(prepared.endpoint, prepared.call.service, now)?;
+        self.count_refusal(at);
+        Some(BlockCause::Breaker)
+    }
+
+    /// The deadline of an attempt, ns: the one that follows the endpoint's times, at most that of
+    /// its step or service.
+    #[inline]
+    pub(crate) fn timeout_ns(&self, has_emulated_link: bool, prepared: &PreparedCall) -> u64 {
+        // A user behind an emulated link has response times of its own, which are not observed.
+        if self.adapts_timeouts && !has_emulated_link {
+            let limit = self.times.borrow()[prepared.endpoint].limit_ns();
+            limit.min(prepared.timeout_ns)
+        } else {
+            prepared.timeout_ns
+        }
+    }
+
+    /// The pool of a call; `None` if users do not share connections for it.
+    pub(crate) fn pool_of(&self, prepared: &PreparedCall) -> Option<&ConnectionPool> {
+        self.pools.get(prepared.pool?)?.as_ref()
+    }
+
+    /// Counts an attempt that breaker `at` refused.
+    #[cold]
+    pub(crate) fn count_refusal(&self, at: usize) {
+        if let Some(breaker) = self.breakers.borrow_mut().get_mut(at) {
+            breaker.refused += 1;
+        }
+    }
+
+    /// Counts a transition of breaker `at` that this shard caused.
+    pub(crate) fn count_transition(&self, at: usize, to: BreakerState) {
+        if let Some(breaker) = self.breakers.borrow_mut().get_mut(at) {
+            breaker.opened += u64::from(to == BreakerState::Open);
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! A report as one HTML document, and its sections one by one.
+//!
+//! `sinks::files` writes [`document`] as `report.html`; `sinks::web` sends [`sections`] to browsers.
+//! Invariant: the document loads nothing, and its policy lets only the two blocks run whose hashes
+//! it names.
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use sha2::{Digest, Sha256};
+
+use super::section;
+use super::view::PageView;
+use super::words::{HtmlLines, HtmlText, short};
+use crate::event::Report;
+
+/// The look of every page.
+pub const STYLE: &str = include_str!("style.css");
+/// Hovering, zoom, sorting.
+pub const SCRIPT: &str = include_str!("script.js");
+
+/// A part of a page: its name in links, its title, and what it shows, which may be nothing.
+type Section = (&'static str, &'static str, fn(&PageView<'_>) -> Markup);
+
+/// All of them, in the order in which people ask.
+const SECTIONS: [Section; 14] = [
+    ("verdict", "Verdict", section::verdict::render),
+    ("thresholds", "Thresholds", section::thresholds::render),
+    ("load", "Load", section::load::render),
+    ("latency", "Response and service times", section::latency::render),
+    ("distribution", "Distribution", section::distribution::render),
+    ("steps", "Workloads and steps", section::tables::render),
+    ("phases", "Phases", section::phases::render),
+    ("answers", "Answers and errors", section::answers::render),
+    ("failures", "Failures", section::failures::render),
+    ("checks", "Checks", section::checks::render),
+    ("client", "Client", section::client::render),
+    ("events", "Events", section::events::render),
+    ("health", "Health", section::health::render),
+    ("scenario", "Scenario and machine", section::scenario::render),
+];
+
+/// A section as it came out.
+#[derive(Debug)]
+pub struct RenderedSection {
+    /// Its name in links.
+    pub id: &'static str,
+    /// Its title.
+    pub title: &'static str,
+    /// What it shows; none: nothing to show.
+    pub inner: Option<Markup>,
+}
+
+/// The whole report as one file.
+pub fn document(report: &Report) -> String {
+    let mut parts = sections(report);
+    parts.retain(|part| part.inner.is_some());
+    let title = title(report);
+    let body = html! {
+        (bar(&title, &parts))
+        main { @for part in &parts { (place(part)) } }
+        footer { "Made by manada " (env!("CARGO_PKG_VERSION")) ". This file needs no network." }
+    };
+    page(&title, &policy(), &body, SCRIPT)
+}
+
+/// A page that says why a run was not carried out.
+pub fn not_carried_out(scenario: &str, exit_code: u8, why: &[&str]) -> String {
+    let title = format!("not carried out · {}", short(scenario));
+    let inner = html! {
+        p { "Exit code " (exit_code) ". The run was not carried out:" }
+        pre { (HtmlLines(&why.join("\n"))) }
+    };
+    let part = RenderedSection { id: "verdict", title: "Verdict", inner: Some(inner) };
+    let body = html! {
+        (bar(&title, &[]))
+        main { (place(&part)) }
+        footer { "Made by manada " (env!("CARGO_PKG_VERSION")) ". This file needs no network." }
+    };
+    page(&title, &policy(), &body, SCRIPT)
+}
+
+/// A page of the same look that has no numbers yet, with `live` above its sections.
+pub fn shell(live: &Markup, script: &str) -> String {
+    let parts: Vec<RenderedSection> =
+        SECTIONS.iter().map(|(id, title, _)| RenderedSection { id, title, inner: None }).collect();
+    let body = html! {
+        (bar("manada", &parts))
+        (live)
+        main { @for part in &parts { (place(part)) } }
+    };
+    page("live", &html! {}, &body, script)
+}
+
+/// What a report is called: how it ended, and of which scenario.
+pub fn title(report: &Report) -> String {
+    format!("{} · {}", section::verdict::word(report), short(&report.info.plan.scenario))
+}
+
+/// The parts of a page, in their order.
+pub fn sections(report: &Report) -> Vec<RenderedSection> {
+    let view = PageView::new(report);
+    let part = |(id, title, render): &Section| {
+        let inner = render(&view);
+        RenderedSection { id, title, inner: (!inner.0.is_empty()).then_some(inner) }
+    };
+    SECTIONS.iter().map(part).collect()
+}
+
+/// The policy of a page in a file: nothing runs or loads but its own two blocks.
+fn policy() -> Markup {
+    let policy = format!(
+        "default-src 'none'; style-src '{}'; script-src '{}'; base-uri 'none'; form-action 'none'",
+        hash(STYLE),
+        hash(SCRIPT)
+    );
+    html! { meta http-equiv="Content-Security-Policy" content=(policy); }
+}
+
+/// The source of a policy that lets this block run, or style.
+pub fn hash(block: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(Sha256::digest(block)))
+}
+
+/// A whole document around a body.
+fn page(title: &str, policy: &Markup, body: &Markup, script: &str) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                (policy)
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="referrer" content="no-referrer";
+                title { (HtmlText(title)) " · manada" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                (body)
+                script { (PreEscaped(script)) }
+            }
+        }
+    }
+    .into_string()
+}
+
+/// The bar above: where one is, and where else one may go.
+fn bar(title: &str, parts: &[RenderedSection]) -> Markup {
+    html! {
+        header.bar {
+            a.brand href="#verdict" { (HtmlText(title)) }
+            nav aria-label="Sections" {
+                @for RenderedSection { id, title, .. } in parts { a href={ "#" (id) } { (title) } }
+            }
+            button.theme type="button" hidden { "Dark" }
+        }
+    }
+}
+
+/// A section of a page.
+fn place(RenderedSection { id, title, inner }: &RenderedSection) -> Markup {
+    html! {
+        section id=(id) aria-labelledby={ (id) "-title" } hidden[inner.is_none()] {
+            h2 id={ (id) "-title" } { (title) }
+            div.inner { @if let Some(inner) = inner { (inner) } }
+        }
+    }
+}

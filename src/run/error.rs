@@ -1,0 +1,47 @@
+//! Why a run could not be carried out.
+//!
+//! `execute` and `dry_run` return it, `cli` prints it.
+//! Invariant: each error knows the exit status of the program.
+
+use std::io;
+
+use crate::event::Interrupt;
+use crate::exit::ExitStatus;
+
+/// Why a run could not be carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The plan needs more than this machine has; the text names the limit and the cure.
+    #[error("{0}")]
+    TooBig(String),
+    /// A monitor cannot be read.
+    #[error("{0}")]
+    Unwatched(String),
+    /// The scenario's `setup` failed.
+    #[error("the scenario's setup did not go through: {0}")]
+    Setup(String),
+    /// The safety limits forbid a target; the text says how to allow it.
+    #[error("{0}")]
+    Forbidden(String),
+    /// A safety limit stopped `setup`.
+    #[error("{0}")]
+    Stopped(String),
+    /// A signal came before the load.
+    #[error("stopped by {0} before the load began")]
+    Interrupted(Interrupt),
+    /// The system failed: what was tried, and its error.
+    #[error("{0}: {1}")]
+    World(&'static str, #[source] io::Error),
+}
+
+impl RunError {
+    /// The exit status of the program.
+    pub fn ending(&self) -> ExitStatus {
+        match self {
+            Self::TooBig(_) | Self::Forbidden(_) | Self::Unwatched(_) => ExitStatus::Scenario,
+            Self::Stopped(_) => ExitStatus::Aborted,
+            Self::Interrupted(interrupt) => interrupt.ending(),
+            Self::Setup(_) | Self::World(..) => ExitStatus::Broken,
+        }
+    }
+}

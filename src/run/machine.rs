@@ -1,0 +1,74 @@
+//! What this machine is, what it gives to a run, and whether a plan fits it.
+//!
+//! `execute` asks before the load; `cli` shows the limits.
+//! Invariant: a plan that does not fit is refused before anything is sent.
+
+use super::error::RunError;
+use crate::forecast::{self, MachineLimits};
+use crate::host;
+use crate::plan::{Load, Plan};
+use crate::units::{show_bytes, show_count};
+
+/// The facts of the machine, by name.
+pub(super) fn facts() -> Vec<(String, String)> {
+    let facts = host::MachineFacts::read();
+    let mut all = vec![
+        ("manada", env!("CARGO_PKG_VERSION").to_owned()),
+        ("kernel", host::kernel()),
+        ("cores", host::cores().len().to_string()),
+    ];
+    all.extend(facts.memory().map(|bytes| ("memory", show_bytes(bytes))));
+    all.extend(facts.descriptors().map(|most| ("descriptors", show_count(most))));
+    all.into_iter().map(|(name, what)| (name.to_owned(), what)).collect()
+}
+
+/// The limits of this machine, its soft limits raised.
+pub fn limits() -> MachineLimits {
+    let facts = host::MachineFacts::read();
+    MachineLimits {
+        descriptors: host::raise_descriptors().or(facts.descriptors()),
+        ports: facts.ports(),
+        memory: facts.memory(),
+    }
+}
+
+/// Refuses a plan that needs more than this machine has.
+pub(super) fn check(plan: &Plan) -> Result<(), RunError> {
+    let refused = forecast::refuse(plan, &limits());
+    if refused.is_empty() {
+        return Ok(());
+    }
+    let why: Vec<String> = refused.iter().map(ToString::to_string).collect();
+    Err(RunError::TooBig(why.join("\n")))
+}
+
+/// The memory for bodies that checks and captures look at, bytes: half of the memory budget, or of
+/// the free memory. The other half is for users, connections and parsed bodies.
+pub(super) fn body_budget(plan: &Plan) -> u64 {
+    let given = plan.policies.memory.and_then(|memory| memory.budget);
+    let free = host::MachineFacts::read().free_memory();
+    [given, free].into_iter().flatten().min().unwrap_or(1 << 30) / 2
+}
+
+/// Remarks for the reader of the report about this run.
+pub(super) fn remarks(plan: &Plan) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if plan.has_local_target() {
+        remarks.push("target and generator share this machine".to_owned());
+    }
+    for service in &plan.services {
+        if service.reach.tls.insecure {
+            remarks.push(format!("service {}: certificates are not verified", service.name));
+        }
+    }
+    for load in &plan.workloads {
+        if matches!(load.load, Load::Closed(_)) && plan.paced(load).contains(&false) {
+            remarks.push(format!(
+                "workload {} is closed: its users wait for answers, so its response times omit \
+                 waiting",
+                load.name
+            ));
+        }
+    }
+    remarks
+}

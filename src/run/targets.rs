@@ -1,0 +1,30 @@
+//! The built-in targets of a run, and the addresses of all its services.
+//!
+//! `execute` and `dry_run` start them.
+//! Invariant: a target lives until its handle is dropped.
+
+use super::error::RunError;
+use crate::plan::{Address, Plan, ServiceTarget};
+use crate::testserver::process::TestServerProcess;
+
+/// Starts the built-in targets; returns the address of each service.
+pub(super) fn start(plan: &Plan) -> Result<(Vec<Address>, Vec<TestServerProcess>), RunError> {
+    let (mut addresses, mut targets) = (Vec::new(), Vec::new());
+    for service in &plan.services {
+        match &service.target {
+            ServiceTarget::Url(address) => addresses.push(address.clone()),
+            ServiceTarget::Builtin(builtin) => {
+                let running = TestServerProcess::start(None, builtin, plan.seed)
+                    .map_err(|e| RunError::World("cannot start the built-in target", e))?;
+                addresses.push(Address {
+                    tls: false,
+                    host: running.address().ip().to_string(),
+                    port: running.address().port(),
+                    prefix: String::new(),
+                });
+                targets.push(running);
+            }
+        }
+    }
+    Ok((addresses, targets))
+}
