@@ -12,7 +12,7 @@ use super::model::Model;
 use super::screen::draw;
 use super::theme::{Colours, Theme};
 use super::ui_state::{Overlay, UiState};
-use super::view::VIEWS;
+use super::views::VIEWS;
 use super::*;
 use crate::sinks::tui::prompt::{Prompt, PromptKind};
 use crate::stats::{ChangeKind, StateChange};
@@ -48,7 +48,7 @@ fn desks() -> Vec<(String, UiState)> {
         .map(|view| (VIEWS[view].name.to_owned(), UiState { view, ..UiState::default() }))
         .collect();
     let layer = |layer, view| UiState { view, layer, ..UiState::default() };
-    let mut filtered = UiState { view: super::view::LOG, ..UiState::default() };
+    let mut filtered = UiState { view: super::views::LOG, ..UiState::default() };
     filtered.filters[filtered.view] = "breaker".to_owned();
     desks.push(("filtered".to_owned(), filtered));
     desks.push(("help".to_owned(), layer(Overlay::Help, 0)));

@@ -12,7 +12,8 @@ use super::model::{Model, RunPhase};
 use super::text::{clean, fit, width};
 use super::theme::Theme;
 use super::ui_state::UiState;
-use super::view::{VIEWS, health::level_style};
+use super::view::health::level_style;
+use super::views::VIEWS;
 use crate::units::show_duration;
 
 /// What it is and how it stands, and the bar of views.

@@ -24,6 +24,7 @@ mod text;
 mod theme;
 mod ui_state;
 mod view;
+mod views;
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

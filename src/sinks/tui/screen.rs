@@ -16,7 +16,8 @@ use super::prompt::Prompt;
 use super::text::{clean, fit, width, wrap};
 use super::theme::Theme;
 use super::ui_state::{Overlay, ScrollExtent, UiState};
-use super::view::{self, LOG, VIEWS, ViewContext, help, parts::show_time};
+use super::view::{self, ViewContext, help, parts::show_time};
+use super::views::LOG;
 use crate::units::show_duration;
 
 /// What is drawn, and how much of it is seen.
@@ -65,11 +66,10 @@ fn body(
         return ScrollExtent::default();
     };
     let look = ViewContext { report, state, desk, theme };
-    let draw = VIEWS[desk.view].draw;
-    let mut page = draw(&look, area.width, area.height);
+    let mut page = view::draw(desk.view, &look, area.width, area.height);
     if page.area.height > area.height {
         // The bar that says where one is has columns of its own.
-        page = draw(&look, area.width.saturating_sub(2), area.height);
+        page = view::draw(desk.view, &look, area.width.saturating_sub(2), area.height);
     }
     let (seen, all) = (area.height, page.area.height);
     let most = all.saturating_sub(seen);

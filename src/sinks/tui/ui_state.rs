@@ -12,7 +12,7 @@ use super::model::Model;
 use super::prompt::{Prompt, PromptKind};
 use super::ranking::{Sort, order};
 use super::series::Zoom;
-use super::view::{LOG, STEPS, VIEWS};
+use super::views::{LOG, STEPS, VIEWS};
 use crate::event::{ControlCommand, ControlReply};
 
 /// What lies over a view.
@@ -199,7 +199,7 @@ impl UiState {
     }
 
     fn filter(&mut self) {
-        if !VIEWS[self.view].filtered {
+        if !VIEWS[self.view].is_filtered {
             self.said = Some((false, "there is nothing to filter here".to_owned()));
             return;
         }

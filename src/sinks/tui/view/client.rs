@@ -7,7 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::ViewContext;
+use super::context::ViewContext;
 use super::parts::{nothing, show_share, table, time, title, wrapped};
 use crate::plan::policy::DegradationLevel;
 use crate::report::client;
@@ -29,7 +29,7 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     breakers(&mut lines, look, columns);
     pools(&mut lines, look, columns);
     timeouts(&mut lines, look, columns);
-    super::text(&lines, columns)
+    super::context::text(&lines, columns)
 }
 
 fn label(name: &str, theme: Theme) -> Span<'static> {
@@ -175,7 +175,7 @@ fn breakers(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16
         numbers("opened", 0),
         numbers("refused", 0),
     ]);
-    for (name, used) in found.into_iter().filter(|(name, _)| look.lets(name)) {
+    for (name, used) in found.into_iter().filter(|(name, _)| look.matches(name)) {
         let (state, style) = match used.state {
             None => ("· not seen", theme.dim()),
             Some(CircuitState::Closed) => ("✓ closed", theme.good()),
@@ -212,7 +212,7 @@ fn pools(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
         numbers("gave up", 1),
         numbers("errors", 3),
     ]);
-    for (name, used) in client::shared_pools(look.report).filter(|(name, _)| look.lets(name)) {
+    for (name, used) in client::shared_pools(look.report).filter(|(name, _)| look.matches(name)) {
         let busy = used.utilisation().unwrap_or(0.0);
         let bar: String = gauge(busy, 8, theme).iter().map(|part| &*part.content).collect();
         let alarm = |count: u64| {
@@ -246,7 +246,7 @@ fn timeouts(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16
     lines.push(title("Timeouts that follow their endpoints", columns, theme));
     let mut all = ViewTable::new(&[words("endpoint", 0), numbers("limit", 0), words("", 1)]);
     let mut found: Vec<_> =
-        client::timeouts(look.report).filter(|(name, _)| look.lets(name)).collect();
+        client::timeouts(look.report).filter(|(name, _)| look.matches(name)).collect();
     found.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
     for (name, ns) in found {
         let moved = match ns.cmp(&nanos(start)) {

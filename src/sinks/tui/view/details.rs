@@ -5,7 +5,7 @@
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::ViewContext;
+use super::context::ViewContext;
 use super::parts::{exemplar, nothing, show_share, table, time, title};
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::ranking::{self, names, order};
@@ -27,10 +27,7 @@ const PERCENTILES: [(&str, f64); 8] = [
 ];
 
 /// Its lines, and its name.
-pub(in crate::sinks::tui) fn draw(
-    look: &ViewContext<'_>,
-    columns: u16,
-) -> (String, Vec<Line<'static>>) {
+pub(crate) fn draw(look: &ViewContext<'_>, columns: u16) -> (String, Vec<Line<'static>>) {
     let (report, theme) = (look.report, look.theme);
     let shown = order(report, look.desk.sort, look.filter());
     let place = look.desk.place(look.state).and_then(|place| shown.get(place));

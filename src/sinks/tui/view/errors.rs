@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::ViewContext;
+use super::context::ViewContext;
 use super::parts::{checks, exemplar, nothing, show_share, table, title, wrapped};
 use crate::report::failures::kind;
 use crate::sinks::tui::draw::span;
@@ -22,7 +22,7 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     kinds(&mut lines, look, columns);
     checked(&mut lines, look, columns);
     failures(&mut lines, look, columns);
-    super::text(&lines, columns)
+    super::context::text(&lines, columns)
 }
 
 fn statuses(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
@@ -72,7 +72,7 @@ fn kinds(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     };
     for (index, count) in &snapshot.errors {
         let (phase, kind, hint) = outcome::error_at(*index);
-        if look.lets(phase) || look.lets(kind) {
+        if look.matches(phase) || look.matches(kind) {
             row(*count, phase, kind, hint);
         }
     }
@@ -112,7 +112,7 @@ fn checked(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16)
         numbers("did not", 0),
     ]);
     let mut found: Vec<_> = checks(look.report)
-        .filter(|(step, check, _)| look.lets(step) || look.lets(check))
+        .filter(|(step, check, _)| look.matches(step) || look.matches(check))
         .collect();
     found.sort_by_key(|(_, _, [_, failed])| std::cmp::Reverse(*failed));
     for (step, check, [held, failed]) in found {
@@ -137,7 +137,7 @@ fn failures(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16
     let shown: Vec<_> = (report.snapshot.exemplars.iter())
         .filter(|(_, one)| {
             let step = report.info.plan.steps.get(one.step).map_or("", |step| &step.name);
-            look.lets(&kind(report, one)) || look.lets(step)
+            look.matches(&kind(report, one)) || look.matches(step)
         })
         .collect();
     if shown.is_empty() {

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::ViewContext;
+use super::context::ViewContext;
 use super::parts::{nothing, time, title, wrapped};
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::series::{self, ColumnMerge, TimeSpan as Seconds, columns as laid};
@@ -23,7 +23,7 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     generator(&mut lines, look, columns);
     dials(&mut lines, look, columns);
     machine(&mut lines, look, columns);
-    super::text(&lines, columns)
+    super::context::text(&lines, columns)
 }
 
 fn trust(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
@@ -55,7 +55,7 @@ fn trust(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
 }
 
 /// How far something can be believed, at a glance.
-pub(in crate::sinks::tui) fn level_style(level: TrustLevel, theme: Theme) -> Style {
+pub(crate) fn level_style(level: TrustLevel, theme: Theme) -> Style {
     match level {
         TrustLevel::Yes => theme.good(),
         TrustLevel::Degraded => theme.warn(),

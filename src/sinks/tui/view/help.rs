@@ -27,7 +27,7 @@ const READING: [&str; 7] = [
 ];
 
 /// Its lines; where there is room for two columns, keys stand in both.
-pub(in crate::sinks::tui) fn lines(columns: u16, theme: Theme) -> Vec<Line<'static>> {
+pub(crate) fn lines(columns: u16, theme: Theme) -> Vec<Line<'static>> {
     let mut lines = if columns >= 116 {
         let half = columns / 2 - 1;
         let (left, right) = (keys(&GROUPS[..2], half, theme), keys(&GROUPS[2..], half, theme));

@@ -6,9 +6,9 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::ViewContext;
-use super::overview::{response, service};
+use super::context::ViewContext;
 use super::parts::time;
+use super::times::{response, service};
 use crate::sinks::tui::chart::{BrailleChart, Measure, time_axis};
 use crate::sinks::tui::draw::{above, below, beside, heading, lines, page, put, span};
 use crate::sinks::tui::ranking;

@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::ViewContext;
+use super::context::ViewContext;
 use super::parts::nothing;
 use crate::sinks::tui::draw::span;
 use crate::sinks::tui::text::{clean, wrap};
@@ -50,9 +50,9 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
         }
     }
     // The newest are what is looked for.
-    let most = usize::from(super::MOST);
+    let most = usize::from(super::context::MOST);
     lines.drain(..lines.len().saturating_sub(most));
-    super::text(&lines, columns)
+    super::context::text(&lines, columns)
 }
 
 /// A line of the log that is cut where its place ends.

@@ -7,18 +7,18 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
+use super::context::ViewContext;
+use super::latency;
 use super::parts::{share_style, show_share, threshold, wrongs};
-use super::{ViewContext, latency};
+use super::times::{response, service, tile};
 use crate::report::quantile_text::show_quantile;
-use crate::sinks::tui::chart::{self, BrailleChart, ChartCurve, Measure};
+use crate::sinks::tui::chart::{ChartCurve, Measure};
 use crate::sinks::tui::draw::{above, aside, below, beside, heading, line, lines, page, put, span};
 use crate::sinks::tui::ranking;
-use crate::sinks::tui::series::{self, ColumnMerge, TimeSpan as Seconds};
+use crate::sinks::tui::series::{self, ColumnMerge};
 use crate::sinks::tui::table::{ViewTable, numbers, words};
 use crate::sinks::tui::text::{clean, fit, width};
 use crate::stats::Latency;
-use crate::stats::timeline::PercentileBand;
-use crate::stats::timeline::Point;
 use crate::units::{show_bytes, show_count, show_rate};
 
 /// The columns of the key figures.
@@ -93,31 +93,6 @@ fn tiles(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     }
 }
 
-/// A chart under its title.
-pub(super) fn tile(
-    page: &mut Buffer,
-    area: Rect,
-    look: &ViewContext<'_>,
-    title: &str,
-    curves: &[ChartCurve],
-    measure: Measure,
-) {
-    let room = usize::from(area.width).saturating_sub(title.len() + 7);
-    let note = chart::legend(curves, measure, look.theme, room);
-    let plot = heading(page, area, title, &note, look.theme);
-    let report = look.report;
-    let chart = BrailleChart {
-        curves,
-        width_s: report.timeline.width_s,
-        span: Seconds::of(report, look.desk.zoom),
-        warmup_s: report.info.plan.warmup.as_secs_f64(),
-        marks: &super::parts::marks(report),
-        measure,
-        log: look.desk.log,
-    };
-    chart::draw(page, plot, &chart, look.theme);
-}
-
 /// What is asked, and what comes of it.
 fn load(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let (report, theme) = (look.report, look.theme);
@@ -149,34 +124,6 @@ fn load(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
         (true, _) => starts(page, area),
         (false, _) => users(page, area),
     }
-}
-
-/// Three percentiles of each second.
-fn bands(
-    page: &mut Buffer,
-    area: Rect,
-    look: &ViewContext<'_>,
-    title: &str,
-    band: fn(&Point) -> &PercentileBand,
-) {
-    let curve = |at: usize, name| ChartCurve {
-        name,
-        readings: series::percentile(look.report, band, at),
-        many: ColumnMerge::Worst,
-        style: look.theme.curve(at),
-    };
-    let curves = [curve(0, "p50"), curve(1, "p95"), curve(2, "p99")];
-    tile(page, area, look, title, &curves, Measure::Time);
-}
-
-/// From intended to the last byte.
-pub(super) fn response(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    bands(page, area, look, "Response", |point| &point.response);
-}
-
-/// From dispatch to the last byte.
-pub(super) fn service(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    bands(page, area, look, "Service", |point| &point.service);
 }
 
 /// Calls and errors.

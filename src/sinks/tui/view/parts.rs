@@ -7,7 +7,7 @@ use std::time::Duration;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::ViewContext;
+use super::context::ViewContext;
 use crate::event::Report;
 use crate::report::failures::kind;
 use crate::report::quantile_text::show_quantile;
@@ -71,7 +71,7 @@ pub(super) fn time(latency: &Latency, p: f64) -> String {
 }
 
 /// A time after the run's start.
-pub(in crate::sinks::tui) fn show_time(time: Duration) -> String {
+pub(crate) fn show_time(time: Duration) -> String {
     if time.is_zero() { "0s".to_owned() } else { show_duration(time) }
 }
 

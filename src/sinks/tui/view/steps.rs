@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::Line;
 
-use super::ViewContext;
+use super::context::ViewContext;
 use super::parts::{share_style, show_share, time};
 use crate::sinks::tui::draw::{line, page, span};
 use crate::sinks::tui::ranking::{self, COLUMNS, names, order, rate};

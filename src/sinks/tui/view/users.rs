@@ -6,7 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::Style;
 use ratatui::text::{Line, Span};
 
-use super::ViewContext;
+use super::context::ViewContext;
 use super::parts::{nothing, share_style, show_share, show_time, table, time, title};
 use crate::sinks::progress::users_of;
 use crate::sinks::tui::draw::span;
@@ -23,7 +23,7 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let shown: Vec<usize> = (0..loads.len())
         .filter(|at| {
             let archetypes = loads[*at].archetypes.iter().map(|(name, _)| name);
-            std::iter::once(&loads[*at].name).chain(archetypes).any(|name| look.lets(name))
+            std::iter::once(&loads[*at].name).chain(archetypes).any(|name| look.matches(name))
         })
         .collect();
     if shown.is_empty() {
@@ -34,7 +34,7 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
         archetypes(&mut lines, look, &shown, columns);
         groups(&mut lines, look, columns);
     }
-    super::text(&lines, columns)
+    super::context::text(&lines, columns)
 }
 
 /// What is asked and what comes of it.

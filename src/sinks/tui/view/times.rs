@@ -1,0 +1,67 @@
+//! Charts of response and service times over the run.
+//!
+//! `overview` and `latency` draw them.
+//! Invariant: a second without a value is a gap, never a zero.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+
+use super::context::ViewContext;
+use crate::sinks::tui::chart::{self, BrailleChart, ChartCurve, Measure};
+use crate::sinks::tui::draw::heading;
+use crate::sinks::tui::series::{self, ColumnMerge, TimeSpan as Seconds};
+use crate::stats::Point;
+use crate::stats::timeline::PercentileBand;
+
+/// Three percentiles of each second.
+fn bands(
+    page: &mut Buffer,
+    area: Rect,
+    look: &ViewContext<'_>,
+    title: &str,
+    band: fn(&Point) -> &PercentileBand,
+) {
+    let curve = |at: usize, name| ChartCurve {
+        name,
+        readings: series::percentile(look.report, band, at),
+        many: ColumnMerge::Worst,
+        style: look.theme.curve(at),
+    };
+    let curves = [curve(0, "p50"), curve(1, "p95"), curve(2, "p99")];
+    tile(page, area, look, title, &curves, Measure::Time);
+}
+
+/// From intended to the last byte.
+pub(super) fn response(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
+    bands(page, area, look, "Response", |point| &point.response);
+}
+
+/// From dispatch to the last byte.
+pub(super) fn service(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
+    bands(page, area, look, "Service", |point| &point.service);
+}
+
+/// A chart under its title.
+pub(super) fn tile(
+    page: &mut Buffer,
+    area: Rect,
+    look: &ViewContext<'_>,
+    title: &str,
+    curves: &[ChartCurve],
+    measure: Measure,
+) {
+    let room = usize::from(area.width).saturating_sub(title.len() + 7);
+    let note = chart::legend(curves, measure, look.theme, room);
+    let plot = heading(page, area, title, &note, look.theme);
+    let report = look.report;
+    let chart = BrailleChart {
+        curves,
+        width_s: report.timeline.width_s,
+        span: Seconds::of(report, look.desk.zoom),
+        warmup_s: report.info.plan.warmup.as_secs_f64(),
+        marks: &super::parts::marks(report),
+        measure,
+        log: look.desk.log,
+    };
+    chart::draw(page, plot, &chart, look.theme);
+}

@@ -1,0 +1,30 @@
+//! The names of the views, in the order of their numbers.
+//!
+//! `ui_state` moves between them, `head` shows them, `view` draws them.
+//! Invariant: each view has one place here and one in `view::draw`.
+
+/// A view of the dashboard.
+pub(super) struct ViewName {
+    /// Its name in the bar.
+    pub(super) name: &'static str,
+    /// Whether it can be filtered by a text.
+    pub(super) is_filtered: bool,
+}
+
+/// All views.
+pub(super) const VIEWS: [ViewName; 8] = [
+    ViewName { name: "overview", is_filtered: false },
+    ViewName { name: "latency", is_filtered: false },
+    ViewName { name: "steps", is_filtered: true },
+    ViewName { name: "users", is_filtered: true },
+    ViewName { name: "errors", is_filtered: true },
+    ViewName { name: "client", is_filtered: true },
+    ViewName { name: "health", is_filtered: false },
+    ViewName { name: "log", is_filtered: true },
+];
+
+/// The index of the steps.
+pub(super) const STEPS: usize = 2;
+
+/// The index of the log.
+pub(super) const LOG: usize = 7;
