@@ -7,95 +7,13 @@
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
+use super::failure_window::FailureWindow;
+pub use super::transition::{
+    AttemptResult, BreakerDecision, BreakerState, StateTransition, TransitionCause,
+};
 use crate::clock::Time;
 use crate::plan::policy::{self, BreakerTrip};
 use crate::units::nanos;
-
-/// The state of a breaker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerState {
-    /// Attempts pass.
-    Closed,
-    /// Attempts are refused.
-    Open,
-    /// A few probes pass.
-    HalfOpen,
-}
-
-impl BreakerState {
-    /// Its name.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Closed => "closed",
-            Self::Open => "open",
-            Self::HalfOpen => "half-open",
-        }
-    }
-}
-
-/// How an attempt ended, as far as a breaker counts it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AttemptResult {
-    /// Not a failure.
-    Success,
-    /// A failure that counts.
-    Failure,
-    /// Neither: cancelled, or a generator error.
-    Unknown,
-}
-
-/// A breaker's decision on an attempt.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BreakerDecision {
-    /// The attempt may be sent.
-    Go,
-    /// The attempt may be sent as a probe of this generation: its result decides.
-    Probe(u16),
-    /// The attempt must not be sent.
-    Refuse,
-}
-
-/// A transition.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct StateTransition {
-    /// The state before.
-    pub from: BreakerState,
-    /// The state after.
-    pub to: BreakerState,
-    /// The cause.
-    pub why: TransitionCause,
-}
-
-/// Why a breaker changed its state.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum TransitionCause {
-    /// This many failures in a row.
-    InARow(u32),
-    /// This many failures among this many attempts.
-    Share(u32, u32),
-    /// The breaker's open time is over.
-    OpenTimeOver,
-    /// This many probes in a row succeeded.
-    ProbesSucceeded(u32),
-    /// A probe failed.
-    ProbeFailed,
-    /// Live control switched it.
-    Forced,
-}
-
-impl std::fmt::Display for TransitionCause {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::InARow(count) => write!(f, "{count} failures in a row"),
-            Self::Share(failed, all) => write!(f, "{failed} of {all} attempts failed"),
-            Self::OpenTimeOver => f.write_str("it was open long enough: a probe goes first"),
-            Self::ProbesSucceeded(1) => f.write_str("the probe went well"),
-            Self::ProbesSucceeded(count) => write!(f, "{count} probes in a row went well"),
-            Self::ProbeFailed => f.write_str("the probe failed"),
-            Self::Forced => f.write_str("somebody said so"),
-        }
-    }
-}
 
 /// The state word: kind, then generation (plus one with each transition), then the counters of the
 /// kind: failures in a row (closed), or running and successful probes (half-open).
@@ -397,45 +315,6 @@ impl CircuitBreaker {
 
 const fn change(from: BreakerState, to: BreakerState, why: TransitionCause) -> StateTransition {
     StateTransition { from, to, why }
-}
-
-/// Attempts and failures of the policy's time window, in ten buckets.
-#[derive(Debug)]
-struct FailureWindow {
-    bucket_ns: u64,
-    /// Each word: the bucket's number (24 bits), attempts and failures in it (20 bits each).
-    buckets: [AtomicU64; 10],
-}
-
-impl FailureWindow {
-    const MAX_COUNT: u64 = 0xf_ffff;
-
-    fn new(length_ns: u64) -> Self {
-        Self { bucket_ns: (length_ns / 10).max(1), buckets: Default::default() }
-    }
-
-    /// Counts an attempt; returns failures and attempts of the window, including it.
-    fn count(&self, now: Time, failed: bool) -> (u32, u32) {
-        // Starts at ten, so that an empty bucket is never a recent one.
-        let number = now.0 / self.bucket_ns + 10;
-        let stamp = number & 0xff_ffff;
-        let bucket = &self.buckets[(number % 10) as usize];
-        let _ = bucket.fetch_update(Relaxed, Relaxed, |old| {
-            let old = if old >> 40 == stamp { old } else { stamp << 40 };
-            let all = (old >> 20 & Self::MAX_COUNT) + 1;
-            let failed = (old & Self::MAX_COUNT) + u64::from(failed);
-            Some(stamp << 40 | all.min(Self::MAX_COUNT) << 20 | failed.min(Self::MAX_COUNT))
-        });
-        let recent = |old: u64| (0..10).any(|ago| old >> 40 == (number - ago) & 0xff_ffff);
-        let words = self.buckets.iter().map(|bucket| bucket.load(Relaxed));
-        words.filter(|old| recent(*old)).fold((0, 0), |(failed, all), old| {
-            (failed + (old & Self::MAX_COUNT) as u32, all + (old >> 20 & Self::MAX_COUNT) as u32)
-        })
-    }
-
-    fn clear(&self) {
-        self.buckets.iter().for_each(|bucket| bucket.store(0, Relaxed));
-    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ pub mod breaker;
 pub mod budget;
 pub mod connect_gate;
 pub mod degrade;
+mod failure_window;
 pub mod heal;
 pub mod limiter;
 pub mod limits;
@@ -19,6 +20,7 @@ pub mod memory;
 pub mod recent;
 pub mod sizing;
 pub mod timeout;
+mod transition;
 
 pub use admission::AdmissionController;
 pub use board::{BreakerBoard, BreakerPermit};
