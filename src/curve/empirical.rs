@@ -4,7 +4,7 @@
 //! Invariant: its values are sorted and there is at least one.
 
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,15 +32,59 @@ pub struct Empirical {
     sorted: Arc<[u64]>,
 }
 
+/// Why a column cannot be read; its text is the end of a sentence that begins with the file's name.
+#[derive(Debug, thiserror::Error)]
+pub enum EmpiricalError {
+    /// The file does not exist.
+    #[error("is not there")]
+    NotFound,
+    /// The file cannot be read.
+    #[error("cannot be read: {0}")]
+    Unreadable(io::Error),
+    /// The file is not CSV.
+    #[error("is no CSV file: {0}")]
+    NotCsv(#[from] csv::Error),
+    /// The file has no such column.
+    #[error("has no column `{column}`; its columns are {}", known.join(", "))]
+    NoColumn {
+        /// The name that was looked for.
+        column: String,
+        /// The first names in the file.
+        known: Vec<String>,
+    },
+    /// The file has more than [`MAX_ROWS`] rows.
+    #[error("has more than {MAX_ROWS} rows")]
+    TooManyRows,
+    /// A cell is a number without a unit.
+    #[error("has the bare number `{cell}` in line {line}: give `unit: ms`, or write `{cell}ms`")]
+    BareNumber {
+        /// The beginning of the cell.
+        cell: String,
+        /// Its line.
+        line: u64,
+    },
+    /// A cell is not a duration.
+    #[error("has `{cell}` in line {line}, which is no duration such as 12ms")]
+    NotADuration {
+        /// The beginning of the cell.
+        cell: String,
+        /// Its line.
+        line: u64,
+    },
+    /// The file has no rows.
+    #[error("has no rows")]
+    NoRows,
+}
+
 impl Empirical {
     /// Reads a column: cells are durations such as `12ms`; with a `unit`, bare numbers are in it.
     ///
     /// # Errors
-    /// What is wrong with the file, as the end of a sentence that begins with its name.
-    pub fn read(path: &Path, column: &str, unit: Option<&str>) -> Result<Self, String> {
+    /// If the file cannot be read, is not CSV, or has no such column of durations.
+    pub fn read(path: &Path, column: &str, unit: Option<&str>) -> Result<Self, EmpiricalError> {
         let file = File::open(path).map_err(|error| match error.kind() {
-            std::io::ErrorKind::NotFound => "is not there".to_owned(),
-            _ => format!("cannot be read: {error}"),
+            io::ErrorKind::NotFound => EmpiricalError::NotFound,
+            _ => EmpiricalError::Unreadable(error),
         })?;
         let values = values(file.take(MAX_BYTES), column, unit)?;
         let path = path.display().to_string();
@@ -72,38 +116,34 @@ impl Empirical {
     }
 }
 
-fn values(file: impl Read, column: &str, unit: Option<&str>) -> Result<Arc<[u64]>, String> {
+fn values(file: impl Read, column: &str, unit: Option<&str>) -> Result<Arc<[u64]>, EmpiricalError> {
     let mut reader =
         csv::ReaderBuilder::new().trim(csv::Trim::All).flexible(true).from_reader(file);
-    let unreadable = |error: csv::Error| format!("is no CSV file: {error}");
-    let names = reader.headers().map_err(unreadable)?;
+    let names = reader.headers()?;
     let Some(place) = names.iter().position(|name| name.trim_start_matches('\u{feff}') == column)
     else {
-        let names: Vec<&str> = names.iter().take(20).collect();
-        return Err(format!("has no column `{column}`; its columns are {}", names.join(", ")));
+        let known = names.iter().take(20).map(str::to_owned).collect();
+        return Err(EmpiricalError::NoColumn { column: column.to_owned(), known });
     };
     let mut values = Vec::new();
     let mut record = csv::StringRecord::new();
-    while reader.read_record(&mut record).map_err(unreadable)? {
+    while reader.read_record(&mut record)? {
         if values.len() == MAX_ROWS {
-            return Err(format!("has more than {MAX_ROWS} rows"));
+            return Err(EmpiricalError::TooManyRows);
         }
         let cell = record.get(place).unwrap_or_default();
         let value = cell_value(cell, unit).ok_or_else(|| {
             let line = record.position().map_or(0, csv::Position::line);
             let cell: String = cell.chars().take(40).collect();
             match unit {
-                None if cell.parse::<f64>().is_ok() => format!(
-                    "has the bare number `{cell}` in line {line}: \
-                     give `unit: ms`, or write `{cell}ms`"
-                ),
-                _ => format!("has `{cell}` in line {line}, which is no duration such as 12ms"),
+                None if cell.parse::<f64>().is_ok() => EmpiricalError::BareNumber { cell, line },
+                _ => EmpiricalError::NotADuration { cell, line },
             }
         })?;
         values.push(nanos(value));
     }
     if values.is_empty() {
-        return Err("has no rows".to_owned());
+        return Err(EmpiricalError::NoRows);
     }
     values.sort_unstable();
     Ok(values.into())
@@ -122,7 +162,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str, column: &str, unit: Option<&str>) -> Result<Vec<u64>, String> {
-        values(text.as_bytes(), column, unit).map(|values| values.to_vec())
+        let values = values(text.as_bytes(), column, unit);
+        values.map(|values| values.to_vec()).map_err(|error| error.to_string())
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl Expression {
 
     /// Finds errors before the run: unknown filters, tests and functions, wrong arguments; any
     /// error if no variable's value has to be guessed.
-    pub(super) fn find_errors(&self, rng: &mut Rng) -> Result<(), String> {
+    pub(super) fn find_errors(&self, rng: &mut Rng) -> Result<(), Error> {
         let guesses = self.0.reads.iter().map(|(name, _)| (name.clone(), Value::from(1)));
         let user = Value::from_pairs([("number", 1u64), ("iteration", 0)]);
         let constants = self.0.constants.iter().cloned();
@@ -203,7 +203,7 @@ impl Expression {
         if error.kind() == ErrorKind::OutOfFuel && !self.0.reads.is_empty() {
             return Ok(());
         }
-        if certain || self.0.reads.is_empty() { Err(show(&error)) } else { Ok(()) }
+        if certain || self.0.reads.is_empty() { Err(error) } else { Ok(()) }
     }
 }
 

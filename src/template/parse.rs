@@ -182,7 +182,7 @@ impl<'a> Builder<'a> {
         }
         expression
             .find_errors(&mut Rng::seed_from_u64(0))
-            .map_err(|message| error(ParseErrorKind::Syntax(message), here))?;
+            .map_err(|problem| error(ParseErrorKind::Syntax(expression::show(&problem)), here))?;
         Ok(TemplateSlot::Expression(expression))
     }
 }
