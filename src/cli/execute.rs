@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{CommonArgs, OutputArgs};
-use super::output::{complain, fail, finish};
+use super::output::{complain, fail, finish, remark};
 use super::screen::ScreenHandle;
 use super::signals::Signals;
 use super::spellings::SEPARATOR;
@@ -149,7 +149,13 @@ pub(super) fn tell(
     output: &OutputArgs,
     (folder, kept): (Option<&Path>, &str),
 ) -> ExitStatus {
-    let failed = audience.join().err().map(|(name, error)| {
+    let summary = audience.join();
+    for (name, frames) in &summary.dropped_frames {
+        remark(&format_args!(
+            "the {name} was too slow for {frames} of its updates; the report is complete"
+        ));
+    }
+    let failed = summary.error.map(|(name, error)| {
         let why = format!("the report ({name}) could not be written: {error}");
         complain(&why);
         report = Arc::new(report.unwritten(why.clone()));

@@ -20,6 +20,9 @@ use crate::sinks::SinkSet;
 use crate::stats::{ChangeKind, Delta, GaugeSample, StateChange, StateChanges};
 use crate::units::show_duration;
 
+/// A wait for report files that is worth a note, ns.
+const BLOCKED_NS: u64 = 100_000_000;
+
 /// What may come from outside while a run goes on.
 #[derive(Debug)]
 pub struct DispatchInputs {
@@ -271,7 +274,15 @@ impl Dispatch<'_> {
             self.io.sinks.publish(&RunEvent::StateChanges(Arc::new(noticed)));
             self.enter(act.notice);
         }
-        // To judge takes a moment, and is left out where nobody looks.
+        let blocked_ns = self.io.sinks.take_blocked_ns();
+        if blocked_ns >= BLOCKED_NS {
+            let ms = blocked_ns / 1_000_000;
+            let note = format!(
+                "writing the report files blocked for {ms} ms: commands and rules waited as long"
+            );
+            self.io.sinks.publish(&RunEvent::Note(note));
+        }
+        // Judging takes time, and is left out if no screen shows it.
         if self.io.sinks.has_screens() {
             let report = self.io.aggregator.so_far(snapshot);
             self.io.sinks.publish(&RunEvent::Tick(Arc::new(report)));

@@ -130,7 +130,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
         if let Some(teardown) = &plan.teardown {
             alone(plan, teardown, &addresses, &target, globals).await;
         }
-        sinks.join().unwrap();
+        assert!(sinks.join().error.is_none());
         let said = std::mem::take(&mut *said.lock().unwrap());
         let report = aggregator.conclude(Vec::new(), None);
         let again = again(&opening, &record.lock().unwrap(), None);
