@@ -101,7 +101,7 @@ impl RunAggregator {
     pub fn so_far(&mut self, snapshot: Arc<Snapshot>) -> Report {
         let points = self.seconds.points();
         self.timeline.open(points);
-        let judgements = self.watch.so_far(&snapshot);
+        let judgements = self.watch.judge_so_far(&snapshot);
         self.report(snapshot, judgements, self.timeline.clone(), true)
     }
 
@@ -141,7 +141,7 @@ impl RunAggregator {
         timeline: Timeline,
         goes_on: bool,
     ) -> Report {
-        let trust = Trust::of(&snapshot, &self.opening.plan.kind);
+        let trust = Trust::evaluate(&snapshot, &self.opening.plan.kind);
         // What has not been judged yet may still hold.
         let judged = |one: &&Judgement| !goes_on || one.observed.is_some();
         let has_steps = !self.opening.plan.steps.is_empty();

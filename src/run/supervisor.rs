@@ -154,11 +154,13 @@ impl<'a> ResilienceController<'a> {
         let (Some(memory), Some(rss)) = (&mut self.memory, self.rss) else { return };
         for relief in memory.second(self.now_ns, rss, self.users.iter().sum()) {
             let (order, change, cause) = match relief {
-                MemoryAction::Shed(why) => (Order::TrimMemory, "what can be spared is let go", why),
-                MemoryAction::Hold(why) => {
+                MemoryAction::ReleaseMemory(why) => {
+                    (Order::TrimMemory, "what can be spared is let go", why)
+                }
+                MemoryAction::PauseAdmission(why) => {
                     (Order::PauseAdmission(true), "no more users are let in", why)
                 }
-                MemoryAction::Release(why) => {
+                MemoryAction::ResumeAdmission(why) => {
                     (Order::PauseAdmission(false), "users are let in again", why)
                 }
             };
@@ -277,7 +279,7 @@ impl<'a> ResilienceController<'a> {
 
     fn apply_remedy(&mut self, step: &HealingStep) {
         let (HealingStep::Remedy(issue, seen)
-        | HealingStep::Helpless(issue, seen)
+        | HealingStep::NoRemedy(issue, seen)
         | HealingStep::Outcome(issue, seen, _)) = step;
         let (issue, saw) = (issue.clone(), show(issue, *seen));
         let subject = match &issue {
@@ -291,11 +293,11 @@ impl<'a> ResilienceController<'a> {
             (HealingStep::Outcome(_, _, now), _) => {
                 (None, format!("outcome: {saw} → {}", show(&issue, *now)))
             }
-            (HealingStep::Helpless(..), HealthIssue::Connections(at)) => {
+            (HealingStep::NoRemedy(..), HealthIssue::Connections(at)) => {
                 let name = &self.plan.policies.pools[*at].name;
                 (None, format!("nothing to be done: raise pools.{name}.connections"))
             }
-            (HealingStep::Helpless(..), _) => (None, "nothing to be done".to_owned()),
+            (HealingStep::NoRemedy(..), _) => (None, "nothing to be done".to_owned()),
             (HealingStep::Remedy(..), HealthIssue::Memory) => {
                 (Some(Order::TrimMemory), "what can be spared is let go".to_owned())
             }

@@ -100,7 +100,7 @@ pub struct World1 {
 }
 
 impl LatencyModel for World1 {
-    fn answer(&mut self, now: Time, request: &FakeArrival) -> FakeReply {
+    fn reply(&mut self, now: Time, request: &FakeArrival) -> FakeReply {
         let at = now.since(self.start);
         let within = |window: &Option<Window>| {
             window

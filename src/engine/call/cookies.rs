@@ -36,7 +36,7 @@ pub(crate) fn store(
     let target = request::split_line(bytes).and_then(|(line, _)| request::target_of(line));
     let origin = origin(&shard.addresses[service], target.unwrap_or("/"));
     let jar = user.jar.get_or_insert_with(|| Rc::new(RefCell::new(CookieJar::default())));
-    jar.borrow_mut().take(&kept.head, origin, crate::clock::now());
+    jar.borrow_mut().take_set_cookies(&kept.head, origin, crate::clock::now());
 }
 
 /// The cookies of the user that a service may read, for captures.

@@ -169,7 +169,7 @@ impl RedirectChain {
         let target = request::target_of(line)?;
         Some(Self {
             service: first.endpoint,
-            at: RedirectLocation::of(&shard.addresses[first.endpoint], target),
+            at: RedirectLocation::new(&shard.addresses[first.endpoint], target),
             method: line.split(|&byte| byte == b' ').next()?.to_vec(),
             bytes: first.bytes.to_vec(),
             from_jar,
