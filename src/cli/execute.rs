@@ -290,7 +290,7 @@ fn print(report: &Report, output: &OutputArgs, paths: &[PathBuf], kept: &str) ->
     if paths.is_empty() {
         text.push_str(kept);
     }
-    anstream::stdout().write_all(redact::secrets(&text).as_bytes())
+    anstream::stdout().write_all(redact::redact_secrets(&text).as_bytes())
 }
 
 /// The words of the command line as a report may show them: without the values of headers and

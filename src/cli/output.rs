@@ -76,7 +76,7 @@ pub(super) fn remark(what: &dyn Display) {
 /// Writes a line to standard error, as far as somebody takes it: a reader that has stopped reading
 /// holds nothing up.
 fn say(text: &str) {
-    let line = format!("{}\n", redact::secrets(text));
+    let line = format!("{}\n", redact::redact_secrets(text));
     let mut out = anstream::stderr();
     for piece in line.as_bytes().chunks(PIECE) {
         if !host::takes_more(&io::stderr(), PATIENCE) || out.write_all(piece).is_err() {

@@ -16,4 +16,4 @@ mod value;
 
 pub use names::SensitiveNames;
 pub use redactor::Redactor;
-pub use secret::{MASK, MAX, SHORTEST, SecretRefused, register_secret, secrets};
+pub use secret::{MASK, MAX, SHORTEST, SecretRefused, redact_secrets, register_secret};

@@ -71,7 +71,7 @@ impl MemoryController {
     }
 
     /// Evaluates a second that ended with `bytes` resident and `users` running; returns what to do.
-    pub fn second(&mut self, now_ns: u64, bytes: u64, users: u64) -> Vec<MemoryAction> {
+    pub fn evaluate_second(&mut self, now_ns: u64, bytes: u64, users: u64) -> Vec<MemoryAction> {
         self.samples.push_back((now_ns as f64 / 1e9, bytes as f64));
         if self.samples.len() > SAMPLES {
             self.samples.pop_front();
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn memory_is_released_then_admission_pauses_and_resumes() {
         let mut memory = MemoryController::new(1_000_000);
-        let mut evaluate = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
+        let mut evaluate = |at: u64, bytes: u64| names(&memory.evaluate_second(at * S, bytes, 1));
         assert_eq!(evaluate(1, 700_000), [""; 0]);
         assert_eq!(evaluate(2, 810_000), ["shed"]);
         assert_eq!(evaluate(3, 810_000), [""; 0]);
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn steady_growth_pauses_admission_early() {
         let mut memory = MemoryController::new(1_000_000);
-        let mut evaluate = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
+        let mut evaluate = |at: u64, bytes: u64| names(&memory.evaluate_second(at * S, bytes, 1));
         assert_eq!(evaluate(1, 100_000), [""; 0]);
         assert_eq!(evaluate(2, 480_000), [""; 0]);
         assert_eq!(evaluate(3, 670_000), [""; 0], "190 000 a second: 860 000 next");
@@ -185,14 +185,14 @@ mod tests {
         assert_eq!(evaluate(6, 895_000), ["shed", "hold"], "15 000 at least: 910 000 next");
         assert_eq!(evaluate(7, 830_000), ["release"]);
         let mut memory = MemoryController::new(1_000_000);
-        let mut evaluate = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
+        let mut evaluate = |at: u64, bytes: u64| names(&memory.evaluate_second(at * S, bytes, 1));
         assert_eq!([evaluate(1, 100_000), evaluate(2, 400_000)], [[""; 0]; 2]);
         assert_eq!(evaluate(3, 700_000), ["shed", "hold"], "before it is too late to hold");
         assert_eq!(evaluate(4, 650_000), [""; 0], "a second of such growth would bring it back");
         assert_eq!(evaluate(5, 590_000), ["release"]);
         // A jump does not count as growth.
         let mut memory = MemoryController::new(1_000_000);
-        let mut evaluate = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
+        let mut evaluate = |at: u64, bytes: u64| names(&memory.evaluate_second(at * S, bytes, 1));
         assert_eq!(
             [evaluate(1, 100_000), evaluate(2, 600_000), evaluate(3, 600_000)],
             [[""; 0]; 3]
@@ -203,16 +203,17 @@ mod tests {
     fn growth_releases_memory_early() {
         let mut memory = MemoryController::new(1_000_000);
         // 10 000 a second from 400 000: at 500 000, 50 s are left.
-        let shed = (1..60).find(|at| !memory.second(at * S, 400_000 + at * 10_000, 1).is_empty());
+        let shed =
+            (1..60).find(|at| !memory.evaluate_second(at * S, 400_000 + at * 10_000, 1).is_empty());
         assert_eq!(shed, Some(12), "as soon as twelve samples are there");
         let mut memory = MemoryController::new(1_000_000);
-        assert_eq!((1..60).find(|at| !memory.second(at * S, 500_000, 1).is_empty()), None);
+        assert_eq!((1..60).find(|at| !memory.evaluate_second(at * S, 500_000, 1).is_empty()), None);
     }
 
     #[test]
     fn pause_ends_if_nothing_is_freed() {
         let mut memory = MemoryController::new(1_000_000);
-        let mut evaluate = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 0));
+        let mut evaluate = |at: u64, bytes: u64| names(&memory.evaluate_second(at * S, bytes, 0));
         assert_eq!(evaluate(1, 950_000), ["shed", "hold"]);
         let released = (2..40).find(|at| evaluate(*at, 950_000).contains(&"release"));
         assert_eq!(released, Some(12), "ten seconds after the first without anybody");

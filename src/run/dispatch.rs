@@ -170,8 +170,8 @@ impl Dispatch<'_> {
     fn measured(&mut self, delta: Box<Delta>) {
         let closed = self.io.aggregator.absorb(&delta);
         self.steward.absorb(&delta);
-        if delta.notices != StateChanges::default() {
-            let noticed = RunEvent::StateChanges(Arc::new(delta.notices.clone()));
+        if delta.changes != StateChanges::default() {
+            let noticed = RunEvent::StateChanges(Arc::new(delta.changes.clone()));
             self.io.sinks.publish(&noticed);
         }
         if !delta.lines.is_empty() {
@@ -306,7 +306,7 @@ impl Dispatch<'_> {
         let second = now_ns.saturating_sub(SECOND_NS + SHED_NS) / SECOND_NS;
         GaugeSample {
             second: second as u32,
-            asked: self.asked_in(second, gauges.elapsed_ns),
+            target: self.asked_in(second, gauges.elapsed_ns),
             users: gauges.users,
             running: gauges.running_calls,
             connections: gauges.connections,

@@ -95,7 +95,7 @@ pub struct Sample {
     /// How its last attempt ended.
     pub outcome: AttemptOutcome,
     /// How the call ended.
-    pub fate: CallResult,
+    pub result: CallResult,
 }
 
 /// How an iteration ended.

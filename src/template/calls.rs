@@ -191,6 +191,6 @@ mod tests {
             assert_eq!(range.start, 0);
         }
         rewrite("secret('NO_SUCH', 'calls-hidden-77')", &[]).unwrap();
-        assert_eq!(redact::secrets("a calls-hidden-77"), "a ***");
+        assert_eq!(redact::redact_secrets("a calls-hidden-77"), "a ***");
     }
 }

@@ -101,7 +101,7 @@ impl ConnectionPool {
         if self.in_use.get() + idle.len() as u64 >= self.size.get() {
             idle.pop_front();
         }
-        Some(wire.slot())
+        Some(wire.new_slot())
     }
 
     /// Waits for a slot in the queue's order, for at most the policy's `wait`.

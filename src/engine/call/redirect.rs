@@ -146,7 +146,7 @@ async fn send_redirect(
 /// An answer that points where the call does not go: no complete answer of the call.
 fn redirect_failed(shard: &Shard, exchange: Exchange, kind: FailureKind) -> Exchange {
     let outcome = AttemptOutcome::Failed(AttemptPhase::Redirect, kind);
-    shard.recorder.borrow_mut().error(outcome);
+    shard.recorder.borrow_mut().record_error(outcome);
     Exchange { outcome, ..exchange }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let theme = look.theme;
     let mut lines: Vec<Line<'static>> = Vec::new();
     for (count, what) in [
-        (look.report.snapshot.notices.lost, "events that there was no room for"),
+        (look.report.snapshot.changes.lost, "events that there was no room for"),
         (look.state.gone, "lines before these"),
     ] {
         if count > 0 {
@@ -79,7 +79,7 @@ fn inset() -> Line<'static> {
 
 /// All lines with a text in them, oldest first.
 fn entries(look: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
-    let notices = &look.report.snapshot.notices.list;
+    let notices = &look.report.snapshot.changes.list;
     let changed = notices.iter().map(|notice| LogEntry {
         at_ns: notice.at_ns,
         topic: topic(notice),
