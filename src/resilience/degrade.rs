@@ -240,7 +240,8 @@ mod tests {
             let mut last_up = None;
             for (at, (calls, errors, ms)) in (1u64..).zip(seconds) {
                 let before = degrade.level();
-                let change = degrade.evaluate_second(at * S, stats(calls, errors.min(calls), ms), None);
+                let seen = stats(calls, errors.min(calls), ms);
+                let change = degrade.evaluate_second(at * S, seen, None);
                 if let Some((after, _)) = change
                     && after < before
                 {
