@@ -1,7 +1,7 @@
-//! What a run and its audience say to each other: plain data, up and down.
+//! Messages between a run, its shards and its sinks: plain data.
 //!
-//! Shards send Deltas to `run`, `run` sends RunEvents to `sinks`, Commands go down to each shard.
-//! Invariant: this is all they share; the engine does not know that a screen exists.
+//! Shards send Deltas to `run`, `run` sends RunEvents to `sinks` and ShardCommands to each shard.
+//! Invariant: these messages are the only coupling; the engine does not depend on any sink.
 
 pub mod control;
 pub mod record;
@@ -21,183 +21,187 @@ use crate::verdict::{Judgement, Trust};
 pub use control::{ControlCommand, ControlReply, ControlRequest};
 pub use stop::{Interrupt, StopCause};
 
-/// What may be asked of running shards.
+/// A command to a running shard.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ShardCommand {
-    /// Begin nothing new, let iterations finish within the grace.
+    /// Start nothing new; let iterations finish within the grace period.
     Drain,
-    /// Cut everything now.
+    /// Cancel everything now.
     Cancel,
-    /// The client behaves otherwise from now on.
+    /// Change the client's behaviour.
     Order(Order),
-    /// Something else is asked of some workloads.
+    /// Change the scheduled load of workloads.
     ChangeSchedule(Vec<ScheduleChange>),
 }
 
-/// A change of what is asked. It holds from a moment that is still to come, so that all shards
-/// change at the same point of the schedule.
+/// A change of scheduled load. It takes effect at a time in the future, so that all shards change
+/// at the same point of the schedule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ScheduleChange {
     /// Index into `Plan::workloads`.
     pub workload: usize,
-    /// From when on, ns after the run's start.
+    /// When it takes effect, ns after the run's start.
     pub at_ns: u64,
-    /// What is asked from then on: all of it, so that each change stands by itself.
+    /// The load from then on. It is complete, so that a change does not depend on earlier ones.
     pub load: LoadOverride,
 }
 
-/// How the client is to behave from now on. Each order may be given twice without harm.
+/// A change of the client's behaviour. Every order is idempotent.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Order {
-    /// A breaker, by its place among those of the plan.
+    /// Switches a breaker, by its index in the plan.
     Breaker(usize, BreakerSwitch),
-    /// The calls of a series are not sent, or sent again.
+    /// Mutes (`true`) or unmutes the calls of a series.
     Mute(usize, bool),
-    /// Calls below the level's priority are not sent.
+    /// Suppresses calls below the level's priority.
     Level(DegradationLevel),
-    /// Iterations of workloads below this priority do not begin.
+    /// Holds back new iterations of workloads below this priority.
     Admit(Priority),
-    /// No user is let in beside those that are at work.
+    /// Admits no new users (`true`), or admits them again.
     PauseAdmission(bool),
-    /// A pool's connections over the whole run from now on.
+    /// Sets the size of a pool over the whole run.
     Resize(usize, u64),
-    /// Let go what memory can be spared.
+    /// Release memory that is not needed.
     TrimMemory,
-    /// Close a service's idle connections and look its name up again.
+    /// Close a service's idle connections and look up its name again.
     Refresh(usize),
 }
 
-/// Deltas waiting for the dispatcher, over all shards; each may be megabytes. When it is full, a
-/// shard keeps its delta and merges the next into it.
-pub const DELTAS: usize = 16;
+/// Capacity of the delta queue to the dispatcher, for all shards; a delta may take megabytes. When
+/// the queue is full, a shard keeps its delta and merges the next one into it.
+pub const DELTA_QUEUE: usize = 16;
 
-/// Commands waiting for a shard; more than a person can type.
-pub const COMMANDS: usize = 64;
+/// Capacity of a shard's command queue; more than a person can type.
+pub const COMMAND_QUEUE: usize = 64;
 
-/// Where Deltas come from: threads, later processes and machines.
+/// The dispatcher's channels to the shards: threads, later processes and machines.
 #[derive(Debug)]
 pub struct DeltaSource {
-    /// All shards' deltas.
+    /// Receives the deltas of all shards.
     pub deltas: tokio::sync::mpsc::Receiver<Delta>,
-    /// A way down to each shard.
+    /// Sends commands to each shard.
     pub commands: Vec<tokio::sync::mpsc::Sender<ShardCommand>>,
 }
 
 impl DeltaSource {
-    /// Tells every shard. A shard whose queue is full has been told often enough; one that is gone
-    /// needs no telling.
+    /// Sends a command to every shard. If a shard's queue is full, it has already received enough
+    /// of them; if a shard has ended, it needs none.
     pub fn broadcast(&self, command: &ShardCommand) {
         for shard in &self.commands {
             let _ = shard.try_send(command.clone());
         }
     }
 
-    /// Whether every shard that is still there has room for so many commands more: what is asked
-    /// has to change on all of them or on none.
+    /// Whether every running shard has room for `commands` more: a schedule has to change on all
+    /// shards or on none.
     pub fn has_room(&self, commands: usize) -> bool {
         self.commands.iter().all(|shard| shard.is_closed() || shard.capacity() >= commands)
     }
 }
 
-/// What the audience needs to know before the first number.
+/// Everything that sinks need to know before the first number.
 #[derive(Clone, Debug)]
 pub struct RunInfo {
-    /// The run.
+    /// The manifest of the run.
     pub plan: Arc<RunManifest>,
-    /// When it began, on the wall clock.
+    /// When the run started, on the wall clock.
     pub started_at: std::time::SystemTime,
-    /// Name of the tier, shards, and why.
+    /// The load generator.
     pub generator: GeneratorInfo,
-    /// The words that began it, program first.
+    /// The command line, program first.
     pub command: Vec<String>,
-    /// What the machine is, by name: cores, memory, kernel, our own version.
+    /// The machine, by name: cores, memory, kernel, our version.
     pub machine: Vec<(String, String)>,
-    /// What is read once a second beside the run.
+    /// Monitors that are read once a second during the run.
     pub monitors: Vec<Monitor>,
 }
 
-/// Who makes the load.
+/// The load generator's setup.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GeneratorInfo {
     /// Name of the tier.
     pub tier: String,
-    /// Shards in all.
+    /// The number of shards.
     pub shards: usize,
-    /// Why so many.
+    /// Why this number.
     pub reason: String,
-    /// What a reader should know about this set-up, e.g. that target and generator share it.
+    /// Remarks on the setup for readers, such as a target on the same machine.
     pub remarks: Vec<String>,
 }
 
-/// A run, complete: finished, or as it stands.
+/// The complete report of a run, finished or in progress.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What it is.
+    /// The description of the run.
     pub info: Arc<RunInfo>,
-    /// All numbers.
+    /// All figures.
     pub snapshot: Arc<Snapshot>,
-    /// Them over time.
+    /// The figures over time.
     pub timeline: Timeline,
-    /// Thresholds as they were judged.
+    /// The judgements of the thresholds.
     pub judgements: Vec<Judgement>,
-    /// Whether the numbers can be believed.
+    /// Whether the figures can be trusted.
     pub trust: Trust,
-    /// What stopped it before its load was over, in words.
+    /// What stopped the run before its load was over, as text.
     pub stopped: Option<String>,
-    /// Shards that failed, in words: what they had not shed is missing.
+    /// Errors of shards that failed, whose unsent data is missing, and of reports that were not
+    /// written.
     pub broken: Vec<String>,
-    /// It goes on: what was judged may change.
-    pub goes_on: bool,
-    /// How it ended, or would end now.
+    /// Whether the run is in progress, so that judgements may still change.
+    pub is_running: bool,
+    /// The exit status, or the one if the run ended now.
     pub status: ExitStatus,
-    /// Why, where neither a rule nor what stopped it tells.
+    /// The reason, if neither a threshold nor `stopped` tells it.
     pub why: Option<String>,
-    /// The most memory the process held, bytes.
+    /// Peak resident memory of the process, bytes.
     pub rss_peak: Option<u64>,
 }
 
 impl Report {
-    /// Connections open in the last whole second of the load, at most; `None` if it was shorter.
+    /// Returns the open connections in the last whole second of the load; `None` if it was
+    /// shorter.
     pub fn connections_at_load_end(&self) -> Option<u64> {
         let seconds = self.snapshot.until_ns / 1_000_000_000;
-        let moments = self.timeline.gauges.iter().rev();
-        moments
+        let samples = self.timeline.gauges.iter().rev();
+        samples
             .into_iter()
-            .find(|moment| u64::from(moment.second) < seconds)
+            .find(|sample| u64::from(sample.second) < seconds)
             .map(|one| one.connections)
     }
 
-    /// Calls of step `step` per second of the time in which its workload's load was measured. Calls
-    /// of the drain are left out: nothing asked for them any more. `None` if no time was measured.
+    /// Returns the calls of step `step` per second of its workload's measured load. Calls of the
+    /// drain are left out, because the schedule did not ask for them. `None` if no time was
+    /// measured.
     pub fn calls_per_s(&self, step: usize) -> Option<f64> {
         let (plan, snapshot) = (&self.info.plan, &self.snapshot);
         let ns = plan.measured_ns(plan.steps[step].workload, snapshot.until_ns);
-        let made = snapshot.measured.steps[step].as_ref().map_or(0, |step| step.in_load());
-        per_second(made, ns)
+        let calls = snapshot.measured.steps[step].as_ref().map_or(0, |step| step.in_load());
+        per_second(calls, ns)
     }
 
-    /// Calls of all steps per second of the time in which load was measured, the drain left out;
+    /// Returns the calls of all steps per second of measured load, without those of the drain;
     /// `None` if no time was measured.
     pub fn all_calls_per_s(&self) -> Option<f64> {
         let steps = self.snapshot.measured.steps.iter().flatten();
-        let made: u64 = steps.map(|step| step.in_load()).sum();
-        per_second(made, self.snapshot.measured_ns)
+        let calls: u64 = steps.map(|step| step.in_load()).sum();
+        per_second(calls, self.snapshot.measured_ns)
     }
 
-    /// Measured calls that were due in the drain: they are in every figure but the rates.
+    /// Returns the number of measured calls due in the drain: all figures but the rates include
+    /// them.
     pub fn calls_in_drain(&self) -> u64 {
         self.snapshot.measured.steps.iter().flatten().map(|step| step.in_drain).sum()
     }
 
-    /// The same run, whose report could not be written for this reason.
+    /// Returns the report with an error: it could not be written.
     #[must_use]
-    pub fn unwritten(&self, why: String) -> Self {
+    pub fn with_write_error(&self, why: String) -> Self {
         let mut broken = self.broken.clone();
         broken.push(why);
         Self { broken, status: ExitStatus::Broken, ..self.clone() }
     }
 
-    /// The line for a shell that does the same again, with the same seed.
+    /// Returns the shell command that repeats the run with the same seed.
     pub fn command_line(&self) -> String {
         let (words, seed) = (&self.info.command, self.info.plan.seed.value().to_string());
         let mut all: Vec<&str> = words.iter().map(String::as_str).collect();
@@ -208,7 +212,7 @@ impl Report {
     }
 }
 
-/// A word for a shell: what is not harmless in any of them stands in single quotes.
+/// Quotes a word for a shell: single quotes unless all characters are safe in every shell.
 fn quoted(word: &str) -> String {
     let harmless = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(harmless) {
@@ -217,91 +221,91 @@ fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', "'\\''"))
 }
 
-/// What happens in a run.
+/// An event of a run, for sinks.
 #[derive(Clone, Debug)]
 pub enum RunEvent {
-    /// It begins.
+    /// The run started.
     Started(Arc<RunInfo>),
-    /// A shard's delta of about a second.
+    /// A shard's delta of about one second.
     Delta(Arc<Delta>),
-    /// Seconds that are complete, over all shards.
+    /// Seconds that are complete over all shards.
     SecondsCompleted(Arc<Vec<CompletedSecond>>),
-    /// How things stand at the end of a second.
+    /// Gauges at the end of a second.
     Gauges(Arc<GaugeSample>),
-    /// The run so far, once a second.
+    /// The report so far, once a second.
     Tick(Arc<Report>),
-    /// Something a person should know now.
+    /// A note for the user.
     Note(String),
-    /// What changed, on one shard or by what the run itself saw.
+    /// State changes on one shard, or seen by the run itself.
     StateChanges(Arc<StateChanges>),
-    /// What is no shard's was written down among the changes.
+    /// A state change that belongs to no shard was logged.
     EventLogged(Arc<StateChange>),
-    /// Something stops it before its load is over, so many ns after its start.
+    /// The run is stopping before its load is over; the time is ns after its start.
     Stopped(StopCause, u64),
-    /// What users' `log` steps said, and how many lines more there were.
+    /// Output of `log` steps, and the number of further lines.
     LogLines(Vec<String>, u64),
-    /// It is over.
+    /// The run is over.
     Ended(Arc<Report>),
 }
 
-/// A walk of one user, as `check --once` shows it.
+/// The trace of one dry-run iteration, as `check --once` shows it.
 #[derive(Clone, Debug)]
 pub struct DryRunTrace {
     /// `setup`, an archetype, or `teardown`.
     pub kind: String,
-    /// Which walk of it, from 1: an archetype with choices is walked more than once.
+    /// Number of the iteration, from 1: an archetype with choices runs more than once.
     pub number: usize,
-    /// What happened, in order.
+    /// The events in order.
     pub events: Vec<TraceEvent>,
-    /// What happened beyond what is kept.
+    /// The number of events that were not kept.
     pub more: u64,
-    /// Why it did not go through, in words.
+    /// Why the iteration did not complete, as text.
     pub failure: Option<String>,
-    /// Steps of its archetype that no walk came to, and why.
+    /// Steps that no iteration reached, and why.
     pub unreached: Vec<(String, String)>,
 }
 
-/// Something that happened on a walk. Secrets and logins are hidden in all of it.
+/// An event of a dry run. Secrets and credentials are redacted.
 #[derive(Clone, Debug)]
 pub enum TraceEvent {
-    /// A call came to its end.
+    /// A call ended.
     Call(Box<TracedCall>),
-    /// A call or another step could not be made: its name, and why.
+    /// A call or another step failed in the generator: its name, and why.
     Fault(Option<String>, String),
-    /// A `log` step said it.
-    Said(String),
+    /// A `log` step wrote this.
+    Logged(String),
 }
 
-/// A call that came to its end.
+/// A completed call.
 #[derive(Clone, Debug)]
 pub struct TracedCall {
-    /// Its name.
+    /// The step's name.
     pub step: String,
     /// The request line, then the headers.
     pub request: Vec<String>,
-    /// The length of the body that was sent, and its beginning.
+    /// Length of the request body, and its beginning.
     pub body: Option<(usize, String)>,
-    /// The redirects that were followed: status, and where to.
+    /// Followed redirects: status and target.
     pub redirects: Vec<(u16, String)>,
-    /// The status of the answer, or `outcome::error_index`.
-    pub answer: Result<u16, usize>,
-    /// How long it took, from the first act outside, ns.
+    /// The status of the response, or an index of `outcome::error_index`.
+    pub status: Result<u16, usize>,
+    /// Service time, ns: from the first network operation.
     pub service_ns: u64,
-    /// Bytes read in its last attempt.
+    /// Bytes read in the last attempt.
     pub bytes: u64,
-    /// The head of the response, a line each.
+    /// The head of the response, one entry per line.
     pub response: Vec<String>,
-    /// The length of the response's body as it was kept, and its beginning.
+    /// Length of the response body as captured, and its beginning.
     pub response_body: Option<(usize, String)>,
-    /// Names of checks and expects, whether they held, and what was found instead.
+    /// Names of checks and expects, whether they passed, and what was found instead.
     pub checks: Vec<(String, bool, Option<String>)>,
-    /// Variables that were captured, and their values; none: unset.
+    /// Captured variables and their values; `None`: unset.
     pub captures: Vec<(String, Option<String>)>,
-    /// It was wanted as it came.
-    pub ok: bool,
+    /// Whether the call succeeded.
+    pub is_ok: bool,
 }
 
-/// Most of what is kept of a walk.
+/// Maximum events kept of a trace.
 pub const MAX_TRACE_EVENTS: usize = 1_000;
 
 #[cfg(test)]
@@ -309,8 +313,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_shell_reads_the_same_words() {
-        for (word, wanted) in [
+    fn shell_reads_quoted_words_unchanged() {
+        for (word, quoted_word) in [
             ("run", "run"),
             ("", "''"),
             ("errors < 1%", "'errors < 1%'"),
@@ -318,7 +322,7 @@ mod tests {
             ("$(reboot)", "'$(reboot)'"),
             ("--seed=7", "--seed=7"),
         ] {
-            assert_eq!(quoted(word), wanted);
+            assert_eq!(quoted(word), quoted_word);
         }
     }
 }

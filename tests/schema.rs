@@ -9,7 +9,7 @@ use manada::scenario::{ScenarioOverrides, load};
 use serde_json::Value;
 
 /// Files in tests/bad whose mistake no schema can see, and why.
-const BEYOND: [(&str, &str); 21] = [
+const BEYOND: [(&str, &str); 22] = [
     ("bad-threshold", "rules are a language of their own"),
     ("broken-inline-used", "which variables are set is known when all steps are read"),
     ("data-columns", "what is in a file"),
@@ -17,6 +17,7 @@ const BEYOND: [(&str, &str); 21] = [
     ("files-outside", "where a file lies"),
     ("missing-archetype-file", "whether a file is there"),
     ("network-http2", "which services an archetype calls"),
+    ("former-names", "a former name beside the new one is a mistake that only the reader reports"),
     ("safety-ceilings", "what a load comes to"),
     ("safety-denied", "what a request asks for is judged by another part"),
     ("safety-hosts", "which hosts are named where"),

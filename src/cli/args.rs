@@ -1,6 +1,6 @@
-//! Words that several commands share, and how they are read.
+//! Arguments that several commands share, and their parsers.
 //!
-//! Invariant: a value that parsed is valid; its error says what was expected.
+//! Invariant: a parsed value is valid; a parse error says what was expected.
 
 #[cfg(feature = "web")]
 use std::net::SocketAddr;
@@ -42,7 +42,7 @@ pub(super) struct CommonArgs {
     pub(super) ui: UiKind,
     /// Record a metric of the target during the run: `pid PID`, or `prometheus URL QUERY`, e.g.
     /// prometheus http://127.0.0.1:9090 'sum(rate(http_requests_total[5s]))'; repeatable
-    // Its words come as one: `spellings` joins them.
+    // `spellings` joins its words to one.
     #[arg(
         long,
         alias = "watch",
@@ -84,18 +84,18 @@ pub(super) struct OutputArgs {
 }
 
 impl OutputArgs {
-    /// Whether each form has a place of its own. Two that would share one are told, and files of
-    /// an earlier run replaced; `scenario` is what was to be carried out.
-    pub(super) fn has_a_place_each(&self, scenario: &str) -> Result<(), ExitStatus> {
-        let Some(why) = self.shared_place() else { return Ok(()) };
-        // Standard output would get two of them.
+    /// Checks that each report has its own destination. If not, it reports that as the result of
+    /// `scenario`, also to the files of `--report`, which replace those of an earlier run.
+    pub(super) fn check_destinations(&self, scenario: &str) -> Result<(), ExitStatus> {
+        let Some(why) = self.shared_destination() else { return Ok(()) };
+        // Two reports on standard output would be mixed, so the failure only goes to files.
         let files = |export: &&ExportTarget| export.path.is_some();
         let files: Vec<ExportTarget> = self.report.iter().filter(files).cloned().collect();
         Err(fail(&files, scenario, &why, ExitStatus::Usage))
     }
 
-    /// Which place two forms would share, and what to do.
-    fn shared_place(&self) -> Option<String> {
+    /// Returns which destination two reports share, and what to do.
+    fn shared_destination(&self) -> Option<String> {
         let taken = self.report.iter().filter(|export| export.takes_output()).count();
         if taken + usize::from(self.json) > 1 {
             let forms = if self.json { "`--json` and `--report FORM:-`" } else { "two forms" };
@@ -143,7 +143,7 @@ pub(super) struct LoadArgs {
     duration: Option<Duration>,
 }
 
-/// What the command line changes of a scenario, as `scenario` wants it.
+/// Builds the overrides of a scenario from the command line.
 pub(super) fn overrides(
     changes: &OverlayArgs,
     load: &LoadArgs,
@@ -155,7 +155,7 @@ pub(super) fn overrides(
         users: load.users.clone(),
         rate: load.rate.clone(),
         duration: load.duration,
-        safety: limits::file(),
+        safety: limits::safety_file(),
         files: changes.allow_files.clone(),
         authorised: limits.authorised.clone(),
         ..ScenarioOverrides::default()

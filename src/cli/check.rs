@@ -1,14 +1,15 @@
-//! `manada check`: every mistake of a scenario at once, without running it; or each archetype once.
+//! `manada check`: reports all mistakes of a scenario without running it, or dry-runs each
+//! archetype.
 //!
-//! Invariant: it accepts exactly what `run` would accept; with `--once` also what needs a word
-//! under load.
+//! Invariant: it accepts exactly what `run` accepts; with `--once` also targets that need an
+//! authorisation under load.
 
 use std::io::Write;
 use std::path::PathBuf;
 
 use super::args::{self, OverlayArgs};
 use super::limits::{self, UserLimits};
-use super::output::{self, remark};
+use super::output::{self, print_remark};
 use crate::exit::ExitStatus;
 use crate::plan::Plan;
 use crate::report;
@@ -52,7 +53,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> ExitStatus {
     let overrides = ScenarioOverrides {
-        safety: limits::file(),
+        safety: limits::safety_file(),
         authorised: args.limits.authorised.clone(),
         once: args.once,
         environment: args.changes.environment.clone(),
@@ -65,7 +66,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
                 return ExitStatus::Scenario;
             }
             for warning in &warnings {
-                remark(&warning.render(true));
+                print_remark(&warning.render(true));
             }
             if args.once {
                 let seed = args.seed.unwrap_or(plan.seed);
@@ -84,26 +85,26 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             output::finish(std::io::stdout().write_all(text.as_bytes()), ExitStatus::Pass)
         }
         Err(mistakes) => {
-            remark(&mistakes.render(true));
-            if mistakes.has_wrong_words() { ExitStatus::Usage } else { ExitStatus::Scenario }
+            print_remark(&mistakes.render(true));
+            if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario }
         }
     }
 }
 
-/// Whether the scenario holds in each of its environments, too; what does not is shown.
+/// Whether the scenario is valid in each of its environments as well; prints the mistakes.
 fn other_environments(args: &Args, overrides: &ScenarioOverrides) -> bool {
     let mut all_hold = true;
     for name in scenario::environments(&args.scenario) {
         let overrides = ScenarioOverrides { environment: Some(name.clone()), ..overrides.clone() };
         if let Err(mistakes) = scenario::load(&args.scenario, &overrides) {
-            remark(&format_args!("in the environment `{name}`:\n{}", mistakes.render(true)));
+            print_remark(&format_args!("in the environment `{name}`:\n{}", mistakes.render(true)));
             all_hold = false;
         }
     }
     all_hold
 }
 
-/// Walks each archetype once and shows what happened.
+/// Dry-runs each archetype once and prints the trace.
 fn once(plan: &Plan, args: &Args) -> ExitStatus {
     let only = args.archetype.as_deref();
     if let Some(name) = only
@@ -111,13 +112,13 @@ fn once(plan: &Plan, args: &Args) -> ExitStatus {
     {
         let names: Vec<&str> = plan.archetypes.iter().map(|one| one.name.as_str()).collect();
         let names = names.join(", ");
-        output::complain(&format_args!("no workload has an archetype `{name}`: one of {names}"));
+        output::print_error(&format_args!("no workload has an archetype `{name}`: one of {names}"));
         return ExitStatus::Usage;
     }
     let DryRun { traces, ending } = match dry_run::dry_run(plan, only, args.random) {
         Ok(dry_run) => dry_run,
         Err(trouble) => {
-            output::complain(&trouble);
+            output::print_error(&trouble);
             return trouble.ending();
         }
     };

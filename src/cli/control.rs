@@ -1,6 +1,6 @@
-//! `manada control`: which runs there are, and what one of them is to do.
+//! `manada control`: lists runs, and sends a command to one of them.
 //!
-//! Invariant: it changes nothing itself; the run answers, or refuses and says why.
+//! Invariant: it changes nothing itself; the run replies, or refuses and says why.
 
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
@@ -8,21 +8,21 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::output::{complain, finish};
+use super::output::{finish, print_error};
 use crate::control::registry::{self, RegisteredRun};
 use crate::event::ControlCommand;
 use crate::event::control::MAX_LINE;
 use crate::exit::ExitStatus;
 use crate::suggest::nearest;
 
-/// How long a run may take to answer; its dispatcher may be writing files.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Timeout for a run's reply, because its dispatcher may be writing files.
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The same where all runs are listed.
-const LIST_PATIENCE: Duration = Duration::from_secs(1);
+/// Timeout for each run while all are listed.
+const LIST_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The longest answer that is read: a status of thousands of workloads.
-const LONGEST: u64 = 16 << 20;
+/// Maximum reply, bytes: a status of thousands of workloads.
+const MAX_REPLY: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -52,32 +52,32 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> ExitStatus {
     let folder = registry::folder();
-    let found = match registry::secure(&folder) {
-        Ok(()) => registry::all(&folder),
+    let found = match registry::ensure_private(&folder) {
+        Ok(()) => registry::active_runs(&folder),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
         Err(error) => {
-            complain(&format_args!("{}: {error}", folder.display()));
+            print_error(&format_args!("{}: {error}", folder.display()));
             return ExitStatus::Broken;
         }
     };
-    let Some(wanted) = &args.run else { return list(&found) };
+    let Some(selector) = &args.run else { return list(&found) };
     let words = args.command.join(" ");
     if let Err(why) = ControlCommand::parse(&words) {
-        complain(&why);
+        print_error(&why);
         return ExitStatus::Usage;
     }
     if words.len() > MAX_LINE || words.contains(['\n', '\r']) {
-        complain(&format_args!("a command is one line of at most {MAX_LINE} bytes"));
+        print_error(&format_args!("a command is one line of at most {MAX_LINE} bytes"));
         return ExitStatus::Usage;
     }
-    let answer = choose(&found, wanted).and_then(|run| {
-        let asked = ask(run, &words, PATIENCE);
-        asked.map_err(|error| format!("{} ({}) does not answer: {error}", run.name, run.pid))?
+    let reply = choose(&found, selector).and_then(|run| {
+        let result = ask(run, &words, REPLY_TIMEOUT);
+        result.map_err(|error| format!("{} ({}) does not answer: {error}", run.name, run.pid))?
     });
-    match answer {
+    match reply {
         Ok(text) => finish(writeln!(io::stdout(), "{text}"), ExitStatus::Pass),
         Err(why) => {
-            complain(&why);
+            print_error(&why);
             ExitStatus::Broken
         }
     }
@@ -85,7 +85,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
 
 fn list(found: &[RegisteredRun]) -> ExitStatus {
     if found.is_empty() {
-        complain(&"no run can be controlled: none goes on, or with `--no-control`");
+        print_error(&"no run can be controlled: none goes on, or with `--no-control`");
     }
     let widest = found.iter().map(|run| run.name.len()).max().unwrap_or(0);
     let mut out = io::stdout().lock();
@@ -98,28 +98,32 @@ fn list(found: &[RegisteredRun]) -> ExitStatus {
     finish(written, ExitStatus::Pass)
 }
 
-/// Whether a run says that all its load is paused; one that does not answer in time does not say.
+/// Whether a run reports that all its load is paused; `false` if it does not reply in time.
 fn is_paused(run: &RegisteredRun) -> bool {
-    let status = ask(run, "status", LIST_PATIENCE).ok().and_then(Result::ok);
+    let status = ask(run, "status", LIST_TIMEOUT).ok().and_then(Result::ok);
     let status = status.and_then(|text| serde_json::from_str::<Value>(&text).ok());
     status.is_some_and(|status| status["paused"] == true)
 }
 
-/// The run that is meant.
-fn choose<'r>(found: &'r [RegisteredRun], wanted: &str) -> Result<&'r RegisteredRun, String> {
-    let pid = wanted.parse::<u32>().ok();
-    let is_meant =
-        |run: &&RegisteredRun| wanted == "-" || run.name == wanted || pid == Some(run.pid);
-    let meant: Vec<&RegisteredRun> = found.iter().filter(is_meant).collect();
+/// Returns the run that the argument selects.
+fn choose<'r>(found: &'r [RegisteredRun], selector: &str) -> Result<&'r RegisteredRun, String> {
+    let pid = selector.parse::<u32>().ok();
+    let is_selected =
+        |run: &&RegisteredRun| selector == "-" || run.name == selector || pid == Some(run.pid);
+    let selected: Vec<&RegisteredRun> = found.iter().filter(is_selected).collect();
     let names = found.iter().map(|run| run.name.as_str());
-    match (meant.as_slice(), found) {
+    match (selected.as_slice(), found) {
         ([only], _) => Ok(only),
         ([], []) => Err("no run can be controlled: none goes on, or with `--no-control`".into()),
         ([], _) => {
-            let near = nearest(wanted, names.clone());
-            let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
+            let suggestion = nearest(selector, names.clone());
+            let suggestion = suggestion
+                .map_or(String::new(), |suggestion| format!("; did you mean `{suggestion}`?"));
             let all: Vec<&str> = names.collect();
-            Err(format!("there is no run `{wanted}`: expected one of {}{near}", all.join(", ")))
+            Err(format!(
+                "there is no run `{selector}`: expected one of {}{suggestion}",
+                all.join(", ")
+            ))
         }
         (several, _) => {
             let pids: Vec<String> =
@@ -132,18 +136,18 @@ fn choose<'r>(found: &'r [RegisteredRun], wanted: &str) -> Result<&'r Registered
     }
 }
 
-/// Sends a command and waits for the reply at most `patience`; the reply in words, or why it was
-/// refused.
-fn ask(run: &RegisteredRun, words: &str, patience: Duration) -> io::Result<Result<String, String>> {
+/// Sends a command and waits for the reply, at most `timeout`. Returns the reply, or why the
+/// command was refused.
+fn ask(run: &RegisteredRun, words: &str, timeout: Duration) -> io::Result<Result<String, String>> {
     let mut stream = UnixStream::connect(&run.socket)?;
-    stream.set_read_timeout(Some(patience))?;
-    stream.set_write_timeout(Some(patience))?;
+    stream.set_read_timeout(Some(timeout))?;
+    stream.set_write_timeout(Some(timeout))?;
     stream.write_all(format!("{words}\n").as_bytes())?;
     let mut line = String::new();
-    BufReader::new(stream.take(LONGEST)).read_line(&mut line)?;
-    let answer: Value = serde_json::from_str(&line)
+    BufReader::new(stream.take(MAX_REPLY)).read_line(&mut line)?;
+    let reply: Value = serde_json::from_str(&line)
         .map_err(|_| io::Error::other("it sent us away: too many ask at once"))?;
-    Ok(match (&answer["ok"], &answer["error"]) {
+    Ok(match (&reply["ok"], &reply["error"]) {
         (Value::String(words), _) => Ok(words.clone()),
         (_, Value::String(why)) => Err(why.clone()),
         (data, _) => Ok(data.to_string()),
@@ -155,11 +159,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_run_is_meant_by_name_by_number_or_alone() {
+    fn run_is_selected_by_name_pid_or_alone() {
         let run = |name: &str, pid| RegisteredRun { name: name.into(), pid, socket: "/s".into() };
         let two = [run("shop", 7), run("api", 9)];
         let same = [run("shop", 7), run("shop", 8)];
-        for (found, wanted, meant) in [
+        for (found, selector, selected) in [
             (&two[..], "shop", Ok(7)),
             (&two[..], "9", Ok(9)),
             (&two[..1], "-", Ok(7)),
@@ -169,10 +173,10 @@ mod tests {
             (&two[..], "sohp", Err("did you mean `shop`?")),
             (&[], "shop", Err("no run can be controlled")),
         ] {
-            match (choose(found, wanted), meant) {
-                (Ok(run), Ok(pid)) => assert_eq!(run.pid, pid, "{wanted}"),
-                (Err(why), Err(part)) => assert!(why.contains(part), "{wanted}: {why}"),
-                (other, _) => panic!("{wanted}: {other:?}"),
+            match (choose(found, selector), selected) {
+                (Ok(run), Ok(pid)) => assert_eq!(run.pid, pid, "{selector}"),
+                (Err(why), Err(part)) => assert!(why.contains(part), "{selector}: {why}"),
+                (other, _) => panic!("{selector}: {other:?}"),
             }
         }
     }

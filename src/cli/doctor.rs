@@ -1,4 +1,4 @@
-//! `manada doctor`: what this machine allows, and what changes that.
+//! `manada doctor`: shows what this machine allows, and how to change it.
 //!
 //! Invariant: it changes nothing itself.
 

@@ -1,7 +1,7 @@
-//! From a plan to an ending: seats the audience, carries the run out, prints the summary.
+//! Executes a plan: starts the sinks, runs it, prints the summary.
 //!
-//! `run` and `hit` both end here: there is one path.
-//! Invariant: what can fail before the run fails before the run.
+//! `run` and `hit` both call it, so there is one path.
+//! Invariant: whatever can fail before the load fails before it.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{CommonArgs, OutputArgs};
-use super::output::{complain, fail, finish, remark};
+use super::output::{fail, finish, print_error, print_remark};
 use super::screen::ScreenHandle;
 use super::signals::Signals;
 use super::spellings::SEPARATOR;
@@ -30,80 +30,83 @@ use crate::sinks::folder::RunFolder;
 use crate::sinks::web;
 use crate::sinks::{SinkSet, WhenFull};
 
-/// Whether a run leaves a folder behind.
+/// Whether a run writes a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum OutputFolder {
-    /// Always: the one asked for, or one named after scenario and time.
+    /// Always: the given folder, or one named after scenario and time.
     Always,
-    /// Only when one is asked for.
-    IfAsked,
+    /// Only if a folder is given.
+    IfGiven,
 }
 
-/// Carries a plan out.
-pub(super) fn launch(plan: Plan, common: &CommonArgs, leaves: OutputFolder) -> ExitStatus {
+/// Executes a plan.
+pub(super) fn execute_plan(
+    plan: Plan,
+    common: &CommonArgs,
+    folder_use: OutputFolder,
+) -> ExitStatus {
     let scenario = plan.scenario.clone();
-    // Each way not to carry it out replaces an earlier run's report.
-    let fail = |why: &dyn Display, ending| fail(&common.output.report, &scenario, why, ending);
-    if let Err(ending) = common.output.has_a_place_each(&scenario) {
-        return ending;
+    // Every failure replaces the report of an earlier run.
+    let fail = |why: &dyn Display, status| fail(&common.output.report, &scenario, why, status);
+    if let Err(status) = common.output.check_destinations(&scenario) {
+        return status;
     }
-    let watch = match watched(&common.monitor) {
-        Ok(watch) => watch,
+    let monitors = match parse_monitors(&common.monitor) {
+        Ok(monitors) => monitors,
         Err(why) => return fail(&why, ExitStatus::Usage),
     };
-    let signals = match Signals::hear() {
+    let signals = match Signals::start() {
         Ok(signals) => signals,
         Err(error) => {
             return fail(&format_args!("no thread for signals: {error}"), ExitStatus::Broken);
         }
     };
-    let folder = match claim(&plan, common, leaves) {
+    let folder = match claim(&plan, common, folder_use) {
         Ok(folder) => folder,
         Err(error) => return fail(&error, ExitStatus::Broken),
     };
-    let mut audience = SinkSet::default();
-    audience.set_hurry(signals.hurry());
-    // Nobody who may not change the run has a way to it.
-    let remote = (!common.no_control).then(ControlClient::default);
-    let (screen, streams) = match add_sinks(&mut audience, common, folder.as_ref(), remote.as_ref())
-    {
-        Ok(seated) => seated,
+    let mut sinks = SinkSet::default();
+    sinks.set_hurry(signals.hurry());
+    // Without live control no sink gets a client.
+    let client = (!common.no_control).then(ControlClient::default);
+    let (screen, streams) = match add_sinks(&mut sinks, common, folder.as_ref(), client.as_ref()) {
+        Ok(added) => added,
         Err(error) => {
-            let _ = audience.join();
+            let _ = sinks.join();
             folder.as_deref().map(RunFolder::sweep);
             return fail(&error, ExitStatus::Broken);
         }
     };
-    let beside = RunOptions {
-        command: told(std::env::args_os(), &plan.safety.names),
+    let options = RunOptions {
+        command: shown_command(std::env::args_os(), &plan.safety.names),
         shards: common.shards.map(|shards| shards as usize),
-        monitors: watch,
+        monitors,
     };
-    let open = |levers| control(levers, common, &screen, remote.as_ref());
+    let open = |handles| control(handles, common, &screen, client.as_ref());
     let listen = |listener| signals.pass_to(listener);
-    let report = match run::run(plan, &beside, &mut audience, listen, open) {
+    let report = match run::run(plan, &options, &mut sinks, listen, open) {
         Ok(report) => report,
         Err(trouble) => {
-            // What had the terminal gives it back before anything is said on it.
-            let _ = audience.join();
-            // What was measured stays.
+            // The dashboard gives the terminal back before anything is printed on it.
+            let _ = sinks.join();
+            // The folder keeps what was measured.
             folder.as_deref().map(RunFolder::sweep);
             if !streams.has_report() {
                 return fail(&trouble, trouble.ending());
             }
             let _ = streams.write(None);
-            complain(&trouble);
+            print_error(&trouble);
             return trouble.ending();
         }
     };
     let folder = folder.as_ref().map(|folder| folder.path());
-    let kept =
-        if leaves == OutputFolder::IfAsked { summary::nothing_kept() } else { String::new() };
-    tell(audience, &streams, report, &common.output, (folder, &kept))
+    let note =
+        if folder_use == OutputFolder::IfGiven { summary::nothing_kept() } else { String::new() };
+    finish_report(sinks, &streams, report, &common.output, (folder, &note))
 }
 
-/// What `--monitor` names: its words come joined, or in one word with blanks between them.
-fn watched(values: &[String]) -> Result<Vec<MonitorSource>, String> {
+/// Parses `--monitor`: its words come joined, or in one word with spaces between them.
+fn parse_monitors(values: &[String]) -> Result<Vec<MonitorSource>, String> {
     let words = |value: &String| -> Vec<String> {
         let split = if value.contains(SEPARATOR) { SEPARATOR } else { ' ' };
         value.splitn(3, split).map(str::to_owned).collect()
@@ -111,26 +114,26 @@ fn watched(values: &[String]) -> Result<Vec<MonitorSource>, String> {
     MonitorSource::parse(&values.iter().flat_map(words).collect::<Vec<String>>())
 }
 
-/// Claims the folder that a run leaves behind, before anything else of it is done.
+/// Claims the folder of a run, before anything else is done.
 fn claim(
     plan: &Plan,
     common: &CommonArgs,
-    leaves: OutputFolder,
+    folder_use: OutputFolder,
 ) -> io::Result<Option<Arc<RunFolder>>> {
-    match (&common.out, leaves) {
+    match (&common.out, folder_use) {
         (Some(path), _) => claim_folder(path, common.force).map(Some),
         (None, OutputFolder::Always) => {
             let first = default_folder(&plan.scenario);
             RunFolder::claim_free(&first).map(Some).map_err(|error| unwritable(&first, &error))
         }
-        (None, OutputFolder::IfAsked) => Ok(None),
+        (None, OutputFolder::IfGiven) => Ok(None),
     }
 }
 
 /// Claims the folder at `path`.
 ///
 /// # Errors
-/// When another run has it, or it cannot be written; the text names it.
+/// If another run has it, or it cannot be written; the text names it.
 pub(super) fn claim_folder(path: &Path, force: bool) -> io::Result<Arc<RunFolder>> {
     RunFiles::claim(path, force).map_err(|error| unwritable(path, &error))
 }
@@ -140,37 +143,37 @@ fn unwritable(folder: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("cannot write the report to {place}: {error}"))
 }
 
-/// Waits for all sinks, writes what waited for them, and shows the summary, with `kept` at its end
-/// if there is no file. What could not be written is said in all of it.
-pub(super) fn tell(
-    audience: SinkSet,
+/// Waits for all sinks, writes the reports to standard output, and prints the summary, with `note`
+/// at its end if no file was written. All of these name files that could not be written.
+pub(super) fn finish_report(
+    sinks: SinkSet,
     streams: &StreamExports,
     mut report: Arc<Report>,
     output: &OutputArgs,
-    (folder, kept): (Option<&Path>, &str),
+    (folder, note): (Option<&Path>, &str),
 ) -> ExitStatus {
-    let summary = audience.join();
+    let summary = sinks.join();
     for (name, frames) in &summary.dropped_frames {
-        remark(&format_args!(
+        print_remark(&format_args!(
             "the {name} was too slow for {frames} of its updates; the report is complete"
         ));
     }
     let failed = summary.error.map(|(name, error)| {
         let why = format!("the report ({name}) could not be written: {error}");
-        complain(&why);
-        report = Arc::new(report.unwritten(why.clone()));
+        print_error(&why);
+        report = Arc::new(report.with_write_error(why.clone()));
         why
     });
     if let Err(error) = streams.write(failed) {
-        complain(&format_args!("the report could not be written: {error}"));
+        print_error(&format_args!("the report could not be written: {error}"));
         return ExitStatus::Broken;
     }
-    // Files have their names only now.
+    // Files have their final names only now.
     let paths = paths(folder, &output.report);
-    finish(print(&report, output, &paths, kept), report.status)
+    finish(print(&report, output, &paths, note), report.status)
 }
 
-/// All that a run wrote: its folder's files, then what else was asked for.
+/// Returns all files of a run: those of its folder, then those of `--report`.
 fn paths(folder: Option<&Path>, reports: &[ExportTarget]) -> Vec<PathBuf> {
     let mut paths = folder.map(RunFiles::paths).unwrap_or_default();
     paths.extend(reports.iter().filter_map(|export| export.path.clone()));
@@ -178,38 +181,38 @@ fn paths(folder: Option<&Path>, reports: &[ExportTarget]) -> Vec<PathBuf> {
 }
 
 fn add_sinks(
-    audience: &mut SinkSet,
+    sinks: &mut SinkSet,
     common: &CommonArgs,
     folder: Option<&Arc<RunFolder>>,
-    remote: Option<&ControlClient>,
+    client: Option<&ControlClient>,
 ) -> io::Result<(ScreenHandle, StreamExports)> {
-    add_files(audience, folder)?;
-    let streams = add_exports(audience, &common.output.report)?;
-    let told = dashboard(audience, common, remote)?;
-    let screen = ScreenHandle::add(audience, common, remote)?;
-    told.iter().for_each(|text| screen.say(text));
+    add_files(sinks, folder)?;
+    let streams = add_exports(sinks, &common.output.report)?;
+    let lines = dashboard(sinks, common, client)?;
+    let screen = ScreenHandle::add(sinks, common, client)?;
+    lines.iter().for_each(|text| screen.print_remark(text));
     Ok((screen, streams))
 }
 
-/// Opens the dashboard in the browser where one is asked for; what to say of it.
+/// Starts the dashboard in the browser, if requested; returns lines to print.
 #[cfg(feature = "web")]
 fn dashboard(
-    audience: &mut SinkSet,
+    sinks: &mut SinkSet,
     common: &CommonArgs,
-    remote: Option<&ControlClient>,
+    client: Option<&ControlClient>,
 ) -> io::Result<Vec<String>> {
     let Some(place) = common.web else { return Ok(Vec::new()) };
-    let opened = web::open(place, remote.cloned()).map_err(|error| {
+    let opened = web::open(place, client.cloned()).map_err(|error| {
         let place = place.unwrap_or(web::PLACE);
         io::Error::new(error.kind(), format!("cannot open the dashboard at {place}: {error}"))
     })?;
-    // Also where nothing else is shown: without it nobody finds it.
-    let mut told = vec![format!("dashboard: {}", opened.url)];
+    // Printed even if nothing else is, because the URL cannot be guessed.
+    let mut lines = vec![format!("dashboard: {}", opened.url)];
     if opened.is_remote {
-        told.push("the dashboard is not on loopback: whoever reaches it sees the run".to_owned());
+        lines.push("the dashboard is not on loopback: whoever reaches it sees the run".to_owned());
     }
-    audience.add("web", WhenFull::DropNewest, opened.sink)?;
-    Ok(told)
+    sinks.add("web", WhenFull::DropNewest, opened.sink)?;
+    Ok(lines)
 }
 
 #[cfg(not(feature = "web"))]
@@ -221,23 +224,24 @@ fn dashboard(
     Ok(Vec::new())
 }
 
-/// Seats what writes a folder.
+/// Adds the sink that writes a folder.
 ///
 /// # Errors
-/// When it cannot be written.
-pub(super) fn add_files(audience: &mut SinkSet, folder: Option<&Arc<RunFolder>>) -> io::Result<()> {
+/// If it cannot be written.
+pub(super) fn add_files(sinks: &mut SinkSet, folder: Option<&Arc<RunFolder>>) -> io::Result<()> {
     let Some(folder) = folder else { return Ok(()) };
     let files =
         RunFiles::open(Arc::clone(folder)).map_err(|error| unwritable(folder.path(), &error))?;
-    audience.add("files", WhenFull::Block, files)
+    sinks.add("files", WhenFull::Block, files)
 }
 
-/// Seats what writes other forms; what of it waits for the end of all screens.
+/// Adds the sink that writes reports in other formats; those for standard output wait until all
+/// screens have ended.
 ///
 /// # Errors
-/// When one of their files cannot be written.
+/// If a file cannot be written.
 pub(super) fn add_exports(
-    audience: &mut SinkSet,
+    sinks: &mut SinkSet,
     reports: &[ExportTarget],
 ) -> io::Result<StreamExports> {
     if reports.is_empty() {
@@ -245,36 +249,35 @@ pub(super) fn add_exports(
     }
     let exports = Exports::open(reports)?;
     let streams = exports.streams();
-    audience.add("reports", WhenFull::Block, exports)?;
+    sinks.add("reports", WhenFull::Block, exports)?;
     Ok(streams)
 }
 
-/// Opens the ways to change the run while it goes on. A run that cannot be controlled is a run all
-/// the same.
+/// Opens live control. A run without it is not an error.
 fn control(
-    levers: ControlHandles,
+    handles: ControlHandles,
     common: &CommonArgs,
     screen: &ScreenHandle,
-    remote: Option<&ControlClient>,
+    client: Option<&ControlClient>,
 ) -> ControlGuards {
-    let mut kept = ControlGuards::new();
-    if let Some(remote) = remote {
-        remote.connect(levers.commands.clone());
-        match socket::open(&levers.run, &levers.commands) {
-            Ok(door) => kept.push(Box::new(door)),
+    let mut guards = ControlGuards::new();
+    if let Some(client) = client {
+        client.connect(handles.commands.clone());
+        match socket::open(&handles.run, &handles.commands) {
+            Ok(socket) => guards.push(Box::new(socket)),
             Err(error) if common.output.quiet == 0 => {
-                screen.complain(&format!("no control socket: {error}"));
+                screen.print_error(&format!("no control socket: {error}"));
             }
             Err(_) => {}
         }
     }
-    screen.open(levers, common, &mut kept);
-    kept
+    screen.open(handles, common, &mut guards);
+    guards
 }
 
-/// The summary, with `kept` at its end if there is no file, or the document, unless something else
-/// takes standard output.
-fn print(report: &Report, output: &OutputArgs, paths: &[PathBuf], kept: &str) -> io::Result<()> {
+/// Prints the summary, with `note` at its end if no file was written, or the JSON document, unless
+/// a report uses standard output.
+fn print(report: &Report, output: &OutputArgs, paths: &[PathBuf], note: &str) -> io::Result<()> {
     if output.report.iter().any(ExportTarget::takes_output) {
         return Ok(());
     }
@@ -288,18 +291,18 @@ fn print(report: &Report, output: &OutputArgs, paths: &[PathBuf], kept: &str) ->
     }
     let mut text = summary::render(report, paths, output.verbose);
     if paths.is_empty() {
-        text.push_str(kept);
+        text.push_str(note);
     }
     anstream::stdout().write_all(redact::redact_secrets(&text).as_bytes())
 }
 
-/// The words of the command line as a report may show them: without the values of headers and
-/// keys with sensitive names.
-fn told(words: impl Iterator<Item = OsString>, names: &SensitiveNames) -> Vec<String> {
+/// Returns the command line for reports: without the values of headers and keys with sensitive
+/// names.
+fn shown_command(words: impl Iterator<Item = OsString>, names: &SensitiveNames) -> Vec<String> {
     let redactor = Redactor::new(names);
     let mut is_login = false;
     let hide = |word: OsString| {
-        // A path may be no text.
+        // A path may not be valid text.
         let word = word.to_string_lossy();
         let was_login = std::mem::replace(&mut is_login, word == "-u" || word == "--user");
         if was_login {
@@ -321,7 +324,7 @@ fn told(words: impl Iterator<Item = OsString>, names: &SensitiveNames) -> Vec<St
     words.map(hide).collect()
 }
 
-/// `reports/SCENARIO-TIME`, in UTC, so that names sort by time everywhere.
+/// Returns `reports/SCENARIO-TIME`, in UTC, so that names sort by time everywhere.
 fn default_folder(scenario: &str) -> PathBuf {
     let name: String = scenario
         .chars()
@@ -340,7 +343,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_command_is_told_without_its_logins_whatever_its_bytes_are() {
+    fn command_line_is_shown_without_credentials_in_any_bytes() {
         for (word, shown) in [
             (&b"--out"[..], "--out"),
             (b"reports/\xff", "reports/\u{fffd}"),
@@ -351,10 +354,11 @@ mod tests {
             (b"http://127.0.0.1:8080/", "http://127.0.0.1:8080/"),
         ] {
             let words = [OsString::from_vec(word.to_vec())];
-            assert_eq!(told(words.into_iter(), &SensitiveNames::default()), [shown]);
+            assert_eq!(shown_command(words.into_iter(), &SensitiveNames::default()), [shown]);
         }
         let words = ["hit", "-u", "me:pw", "--user", "a:b", "--user=c:d", "-ue:f", "-U"];
-        let told = told(words.into_iter().map(OsString::from), &SensitiveNames::default());
-        assert_eq!(told, ["hit", "-u", "***", "--user", "***", "--user=***", "-u***", "-U"]);
+        let shown =
+            shown_command(words.into_iter().map(OsString::from), &SensitiveNames::default());
+        assert_eq!(shown, ["hit", "-u", "***", "--user", "***", "--user=***", "-u***", "-U"]);
     }
 }

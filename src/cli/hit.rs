@@ -1,6 +1,6 @@
-//! `manada hit`: one URL or several, no scenario; the same plan and the same path as `run`.
+//! `manada hit`: one URL or several without a scenario file, with the same plan and path as `run`.
 //!
-//! Invariant: there is no shortcut: what it measures, `run` would measure the same.
+//! Invariant: there is no shortcut: `run` would measure the same.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,18 +10,18 @@ use std::time::Duration;
 use super::args::{self, CommonArgs};
 use super::execute::{self, OutputFolder};
 use super::limits::{self, UserLimits};
-use super::output::{fail, remark, report_failure};
+use super::output::{fail, print_remark, report_failure};
 use crate::exit::ExitStatus;
 use crate::scenario::hit::{self, HitClient, HitOptions};
 use crate::units::Rate;
 
-/// How many redirects `--location` follows, as a flag's value.
+/// Default of `--location`, as a flag's value.
 const REDIRECTS: &str = "10";
 
-/// The largest body, in bytes: each shard keeps one rendered request per URL.
+/// Maximum body, bytes, because each shard keeps one rendered request per URL.
 const MAX_BODY: u64 = 256 << 20;
 
-/// The largest file of URLs, in bytes.
+/// Maximum file of URLs, bytes.
 const MAX_URLS: u64 = 16 << 20;
 
 #[derive(Debug, clap::Args)]
@@ -138,7 +138,7 @@ struct HitConnectionArgs {
 }
 
 impl Args {
-    /// The hit that these words ask for; the error names a file that cannot be read.
+    /// Builds the options of the hit; the error names a file that cannot be read.
     fn hit(&self) -> Result<HitOptions, String> {
         let (load, request, connection) = (&self.load, &self.request, &self.connection);
         let mut urls = self.url.clone();
@@ -185,28 +185,28 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     match hit::plan(&hit) {
         Ok(plan) => {
             let hosts = &args.limits.authorised;
-            match hit::within(plan, limits::file().as_deref(), hosts) {
-                Ok(plan) => execute::launch(plan, &args.common, OutputFolder::IfAsked),
+            match hit::within_limits(plan, limits::safety_file().as_deref(), hosts) {
+                Ok(plan) => execute::execute_plan(plan, &args.common, OutputFolder::IfGiven),
                 Err(mistakes) => {
-                    remark(&mistakes.render(true));
-                    let ending = if mistakes.has_wrong_words() {
+                    print_remark(&mistakes.render(true));
+                    let status = if mistakes.has_flag_mistake() {
                         ExitStatus::Usage
                     } else {
                         ExitStatus::Scenario
                     };
-                    report_failure(reports, name, &mistakes.lines(), ending)
+                    report_failure(reports, name, &mistakes.lines(), status)
                 }
             }
         }
         Err(mistakes) => {
-            // What is wrong here was wrong on the command line.
-            remark(&mistakes.render(true));
+            // Every mistake in these options was made on the command line.
+            print_remark(&mistakes.render(true));
             report_failure(reports, name, &mistakes.lines(), ExitStatus::Usage)
         }
     }
 }
 
-/// A rate; as in other tools a plain number is one per second.
+/// Parses a rate; as in other tools a plain number is per second.
 fn rate(text: &str) -> Result<Rate, String> {
     let is_number = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     if is_number { args::rate(&format!("{text}/s")) } else { args::rate(text) }
@@ -224,7 +224,7 @@ fn read_body(body: &str) -> Result<Vec<u8>, String> {
     }
 }
 
-/// The URLs of a file: one in a line; empty lines and lines that begin with `#` are left out.
+/// Reads a file of URLs: one per line, without empty lines and lines that begin with `#`.
 fn read_urls(path: &std::path::Path) -> Result<Vec<String>, String> {
     let shown = path.display().to_string();
     let bytes = read(&shown, MAX_URLS, "URLs")?;
@@ -240,7 +240,7 @@ fn read_urls(path: &std::path::Path) -> Result<Vec<String>, String> {
     Ok(urls)
 }
 
-/// All of a file, or of standard input as `-`, if it has at most `most` bytes.
+/// Reads a file, or standard input as `-`, of at most `most` bytes.
 fn read(path: &str, most: u64, what: &str) -> Result<Vec<u8>, String> {
     let unreadable = |error: io::Error| format!("cannot read {what} from {path}: {error}");
     let mut bytes = Vec::new();

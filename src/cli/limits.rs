@@ -1,7 +1,7 @@
-//! Whose limits hold: the user's own safety file, and the hosts the user answers for.
+//! The user's limits: their own safety file, and the hosts that they authorise.
 //!
 //! `run`, `hit` and `check` share it; `scenario` reads the file.
-//! Invariant: a file that was named has to be there; the usual one may be missing.
+//! Invariant: a file named explicitly has to exist; the default file may be missing.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;
@@ -14,8 +14,9 @@ pub(super) struct UserLimits {
     pub(super) authorised: Vec<String>,
 }
 
-/// The user's own file: `$MANADA_SAFETY`, else `manada/safety.yaml` where configuration is.
-pub(super) fn file() -> Option<PathBuf> {
+/// Returns the user's safety file: `$MANADA_SAFETY`, else `manada/safety.yaml` in the
+/// configuration folder, if it exists.
+pub(super) fn safety_file() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty());
     if let Some(named) = set("MANADA_SAFETY") {
         return Some(named.into());

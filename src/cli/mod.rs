@@ -1,7 +1,8 @@
-//! The command line: words become calls, one file per command.
+//! The command line: one file per command.
 //!
-//! `main` calls it with the process's arguments and turns the Ending into an exit code.
-//! Invariant: the only folder that knows clap; it decides nothing about a run but what was asked.
+//! `main` calls it and turns the ExitStatus into an exit code.
+//! Invariant: the only folder that knows clap; it decides nothing about a run beyond its
+//! arguments.
 
 mod args;
 mod check;
@@ -27,12 +28,13 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 use crate::exit::ExitStatus;
 use crate::redact::{Redactor, SensitiveNames};
 use crate::scenario::schema::{SchemaOf, document};
-use output::remark;
+use output::print_remark;
 
-/// A load-testing traffic simulator: a herd of believable users, and numbers that can be trusted.
+/// A load-testing traffic simulator: a population of believable users, and numbers that can be
+/// trusted.
 #[derive(Debug, Parser)]
 #[command(name = "manada", version, max_term_width = 100, arg_required_else_help = true)]
-// As in curl and k6: of a flag given twice the last one counts.
+// As in curl and k6, the last one of repeated flags counts.
 #[command(args_override_self = true)]
 #[command(after_help = "\
 Examples:
@@ -101,26 +103,26 @@ enum FileKind {
     Archetype,
 }
 
-/// Does what the command line says.
+/// Runs the command of the command line.
 pub fn main() -> ExitStatus {
-    let (words, notes) = spellings::rewritten(std::env::args_os());
+    let (words, notes) = spellings::rewrite(std::env::args_os());
     let words = match Cli::try_parse_from(words) {
         Ok(words) => words,
         Err(error) => {
-            let asked = !error.use_stderr();
-            // Help into a closed pipe is nobody's mistake.
+            let is_requested = !error.use_stderr();
+            // Help into a closed pipe is not an error.
             let text = error.render().to_string();
             let names = SensitiveNames::default();
             match Redactor::new(&names).text(&text) {
-                // It quotes the word that is wrong, which may be half a login.
-                Cow::Owned(hidden) if !asked => remark(&hidden),
+                // The error quotes the wrong word, which may contain a credential.
+                Cow::Owned(hidden) if !is_requested => print_remark(&hidden),
                 _ => drop(error.print()),
             }
-            return if asked { ExitStatus::Pass } else { ExitStatus::Usage };
+            return if is_requested { ExitStatus::Pass } else { ExitStatus::Usage };
         }
     };
     for note in notes {
-        remark(&format!("note: {note}\n"));
+        print_remark(&format!("note: {note}\n"));
     }
     match words.command {
         CliCommand::Run(args) => run::run(&args),

@@ -1,7 +1,7 @@
-//! What the commands print, and what happens when nobody reads it.
+//! Output of the commands, and errors of writing it.
 //!
-//! Invariant: data goes to standard output, everything else to standard error; a reader that has
-//! gone (`| head`) is no error.
+//! Invariant: data goes to standard output, everything else to standard error; a closed reader (`|
+//! head`) is not an error.
 
 use std::fmt::Display;
 use std::io::{self, Write};
@@ -14,72 +14,72 @@ use crate::redact::{self, Redactor, SensitiveNames};
 use crate::report::formats::NotCarriedOut;
 use crate::sinks::exports::{self, ExportTarget};
 
-/// What a pipe that takes something takes at least (PIPE_BUF, pipe(7)).
-const PIECE: usize = 4_096;
+/// The size that a writable pipe accepts at least, bytes (PIPE_BUF, pipe(7)).
+const CHUNK: usize = 4_096;
 
-/// How long a full pipe is waited for.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// Maximum wait for a full pipe.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The ending after writing to standard output.
-pub(super) fn finish(written: io::Result<()>, ending: ExitStatus) -> ExitStatus {
+/// Returns the exit status after a write to standard output.
+pub(super) fn finish(written: io::Result<()>, status: ExitStatus) -> ExitStatus {
     match written.and_then(|()| io::stdout().flush()) {
-        Ok(()) => ending,
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ending,
+        Ok(()) => status,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => status,
         Err(error) => {
-            complain(&format_args!("cannot write to standard output: {error}"));
+            print_error(&format_args!("cannot write to standard output: {error}"));
             ExitStatus::Broken
         }
     }
 }
 
-/// Says what is wrong, on standard error.
-pub(super) fn complain(what: &dyn Display) {
+/// Prints an error to standard error.
+pub(super) fn print_error(what: &dyn Display) {
     let names = SensitiveNames::default();
     let text = printable_lines(&Redactor::new(&names).sentence(&what.to_string()));
-    say(&format!("manada: {text}"));
+    write_line(&format!("manada: {text}"));
 }
 
-/// Says why a run was not carried out, and writes it to all that `--report` names.
+/// Reports why a run was not carried out, on standard error and in all files of `--report`.
 pub(super) fn fail(
     reports: &[ExportTarget],
     scenario: &str,
     why: &dyn Display,
-    ending: ExitStatus,
+    status: ExitStatus,
 ) -> ExitStatus {
-    complain(why);
-    report_failure(reports, scenario, &why.to_string(), ending)
+    print_error(why);
+    report_failure(reports, scenario, &why.to_string(), status)
 }
 
-/// Writes why a run was not carried out to all that `--report` names.
+/// Writes why a run was not carried out to all files of `--report`.
 pub(super) fn report_failure(
     reports: &[ExportTarget],
     scenario: &str,
     why: &str,
-    ending: ExitStatus,
+    status: ExitStatus,
 ) -> ExitStatus {
-    let run = NotCarriedOut::new(scenario, why, ending);
+    let run = NotCarriedOut::new(scenario, why, status);
     let written = exports::write_not_carried_out(&run, reports);
-    // Where a report's place was the reason, it has been said.
+    // If the destination of a report was the reason, it has been printed already.
     if let Err(error) = written.map_err(|error| error.to_string())
         && !why.contains(&error)
     {
-        complain(&format_args!("the report could not be written: {error}"));
+        print_error(&format_args!("the report could not be written: {error}"));
     }
-    ending
+    status
 }
 
-/// Says something by the way, on standard error.
-pub(super) fn remark(what: &dyn Display) {
-    say(&what.to_string());
+/// Prints a remark to standard error.
+pub(super) fn print_remark(what: &dyn Display) {
+    write_line(&what.to_string());
 }
 
-/// Writes a line to standard error, as far as somebody takes it: a reader that has stopped reading
-/// holds nothing up.
-fn say(text: &str) {
+/// Writes a line to standard error, as far as the reader takes it: a stalled reader does not block
+/// the program.
+fn write_line(text: &str) {
     let line = format!("{}\n", redact::redact_secrets(text));
     let mut out = anstream::stderr();
-    for piece in line.as_bytes().chunks(PIECE) {
-        if !host::takes_more(&io::stderr(), PATIENCE) || out.write_all(piece).is_err() {
+    for chunk in line.as_bytes().chunks(CHUNK) {
+        if !host::takes_more(&io::stderr(), WRITE_TIMEOUT) || out.write_all(chunk).is_err() {
             return;
         }
     }

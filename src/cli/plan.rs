@@ -1,6 +1,6 @@
-//! `manada plan`: what a scenario would do and need, without sending anything.
+//! `manada plan`: forecasts what a scenario does and needs, without sending anything.
 //!
-//! Invariant: it refuses exactly what `run` would refuse, by the same function, before any call.
+//! Invariant: it refuses exactly what `run` refuses, by the same function, before any call.
 
 use std::fs;
 use std::io::Write;
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::args::{self, LoadArgs, OverlayArgs};
 use super::limits::UserLimits;
-use super::output::{complain, finish, remark};
+use super::output::{finish, print_error, print_remark};
 use crate::engine::tier;
 use crate::exit::ExitStatus;
-use crate::forecast::needs::short_of;
-use crate::forecast::{Assumptions, Forecast, MachineShortage, refuse};
+use crate::forecast::needs::shortages;
+use crate::forecast::{Forecast, MachineShortage, TargetAssumptions, certain_shortages};
 use crate::host;
 use crate::plan::Plan;
 use crate::redact;
@@ -67,52 +67,52 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     };
     let plan = match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {
-            warnings.iter().for_each(|warning| remark(&warning.render(true)));
+            warnings.iter().for_each(|warning| print_remark(&warning.render(true)));
             plan
         }
         Err(mistakes) => {
-            remark(&mistakes.render(true));
-            return if mistakes.has_wrong_words() {
+            print_remark(&mistakes.render(true));
+            return if mistakes.has_flag_mistake() {
                 ExitStatus::Usage
             } else {
                 ExitStatus::Scenario
             };
         }
     };
-    let mut assumed =
-        Assumptions { fallback_s: args.service_time.as_secs_f64(), series_s: Vec::new() };
+    let mut target =
+        TargetAssumptions { fallback_s: args.service_time.as_secs_f64(), series_s: Vec::new() };
     if let Some(path) = &args.measured {
         match measured(path, &plan) {
             Ok((series_s, all)) => {
-                assumed.series_s = series_s;
-                assumed.fallback_s = all.unwrap_or(assumed.fallback_s);
+                target.series_s = series_s;
+                target.fallback_s = all.unwrap_or(target.fallback_s);
             }
             Err(why) => {
-                complain(&format_args!("{}: {why}", path.display()));
+                print_error(&format_args!("{}: {why}", path.display()));
                 return ExitStatus::Scenario;
             }
         }
     }
-    show(args, &plan, &assumed)
+    show(args, &plan, &target)
 }
 
-fn show(args: &Args, plan: &Plan, assumed: &Assumptions) -> ExitStatus {
-    let mut forecast = Forecast::of(plan, assumed);
+fn show(args: &Args, plan: &Plan, target: &TargetAssumptions) -> ExitStatus {
+    let mut forecast = Forecast::new(plan, target);
     let limits = run::limits();
-    let refused = refuse(plan, &limits);
-    // What is likely, or possible, is no reason to refuse.
-    let sure = |what| refused.iter().any(|refusal: &MachineShortage| refusal.what == what);
-    let likely = short_of(&forecast.expected, &limits);
-    for short in likely.iter().filter(|short| !sure(short.what)) {
+    let refused = certain_shortages(plan, &limits);
+    // Likely or possible needs are only warnings.
+    let is_certain = |what| refused.iter().any(|refusal: &MachineShortage| refusal.what == what);
+    let likely = shortages(&forecast.expected, &limits);
+    for short in likely.iter().filter(|short| !is_certain(short.what)) {
         forecast.warnings.push(format!("as expected, {short}"));
     }
-    for short in short_of(&forecast.most, &limits) {
-        if !sure(short.what) && !likely.iter().any(|known| known.what == short.what) {
+    for short in shortages(&forecast.most, &limits) {
+        if !is_certain(short.what) && !likely.iter().any(|known| known.what == short.what) {
             forecast.warnings.push(format!("with all of `max_users` at work, {short}"));
         }
     }
     let tier = tier::choose(plan, host::cores().len(), args.shards.map(|shards| shards as usize));
-    let outlook = ForecastContext {
+    let context = ForecastContext {
         plan,
         forecast: &forecast,
         limits,
@@ -120,22 +120,22 @@ fn show(args: &Args, plan: &Plan, assumed: &Assumptions) -> ExitStatus {
         tier: (tier.name, tier.shards, &tier.reason),
     };
     let text = if args.json {
-        format!("{:#}\n", forecast_json::document(&outlook))
+        format!("{:#}\n", forecast_json::document(&context))
     } else {
-        forecast::render(&outlook)
+        forecast::render(&context)
     };
     for refusal in &refused {
-        complain(refusal);
+        print_error(refusal);
     }
     let ending = if refused.is_empty() { ExitStatus::Pass } else { ExitStatus::Scenario };
     finish(anstream::stdout().write_all(redact::redact_secrets(&text).as_bytes()), ending)
 }
 
-/// What calls took in an earlier run, seconds: of each series of the plan, and of all.
+/// Service times of an earlier run, seconds: of each series of the plan, and of all calls.
 type Measured = (Vec<Option<f64>>, Option<f64>);
 
-/// Reads `summary.json`: the mean service time of each step that has the same name, workload and
-/// archetype, or else the same name alone.
+/// Reads `summary.json`: the mean service time of the step with the same name, workload and
+/// archetype, else of a step with the same name.
 fn measured(path: &Path, plan: &Plan) -> Result<Measured, String> {
     let path = if path.is_dir() { path.join("summary.json") } else { path.to_owned() };
     let text = fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;

@@ -1,6 +1,6 @@
-//! `manada report`: a finished run, shown, judged or written again from its record.
+//! `manada report`: shows, judges or exports a finished run from its record.
 //!
-//! Invariant: nothing is sent anywhere; the run's own files stay as they are.
+//! Invariant: nothing is sent anywhere, and the run's own files do not change.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -47,10 +47,10 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     let path =
         if args.folder.is_dir() { args.folder.join(record::FILE) } else { args.folder.clone() };
     let shown = path.display().to_string();
-    // Each way not to read it replaces an earlier report.
-    let fail = |why: &dyn Display, ending| fail(&args.output.report, &shown, why, ending);
-    if let Err(ending) = args.output.has_a_place_each(&shown) {
-        return ending;
+    // Every failure replaces an earlier report.
+    let fail = |why: &dyn Display, status| fail(&args.output.report, &shown, why, status);
+    if let Err(status) = args.output.check_destinations(&shown) {
+        return status;
     }
     let rules = args.threshold.iter().filter_map(|rule| Threshold::parse(rule).ok());
     let rules: Option<Vec<Threshold>> = (!args.threshold.is_empty()).then(|| rules.collect());
@@ -65,7 +65,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
             return fail(&why, ExitStatus::Scenario);
         }
     };
-    if args.out.as_deref().is_some_and(|out| same(out, &path)) {
+    if args.out.as_deref().is_some_and(|out| is_in_folder(out, &path)) {
         let why = "the record lies in this very folder: choose another for --out";
         return fail(&why, ExitStatus::Usage);
     }
@@ -74,29 +74,29 @@ pub(super) fn run(args: &Args) -> ExitStatus {
         Ok(out) => out,
         Err(error) => return fail(&error, ExitStatus::Broken),
     };
-    let mut audience = SinkSet::default();
-    let seated = execute::add_files(&mut audience, out.as_ref())
-        .and_then(|()| execute::add_exports(&mut audience, &args.output.report));
-    let streams = match seated {
+    let mut sinks = SinkSet::default();
+    let added = execute::add_files(&mut sinks, out.as_ref())
+        .and_then(|()| execute::add_exports(&mut sinks, &args.output.report));
+    let streams = match added {
         Ok(streams) => streams,
         Err(error) => {
-            let _ = audience.join();
+            let _ = sinks.join();
             out.as_deref().map(RunFolder::sweep);
             return fail(&error, ExitStatus::Broken);
         }
     };
-    let report = match replay::replay(file, rules, &mut audience) {
+    let report = match replay::replay(file, rules, &mut sinks) {
         Ok(report) => report,
         Err(error) => {
-            let _ = audience.join();
+            let _ = sinks.join();
             out.as_deref().map(RunFolder::sweep);
             return fail(&format!("cannot read {shown}: {error}"), ExitStatus::Scenario);
         }
     };
-    execute::tell(audience, &streams, report, &args.output, (args.out.as_deref(), ""))
+    execute::finish_report(sinks, &streams, report, &args.output, (args.out.as_deref(), ""))
 }
 
-/// Opens a record. A pipe or a device is none: opening or reading it might never end.
+/// Opens a record. A pipe or a device is refused, because opening or reading it might never end.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path)?;
@@ -104,8 +104,8 @@ fn open(path: &Path) -> io::Result<File> {
     if is_file { Ok(file) } else { Err(io::Error::other("it is no regular file")) }
 }
 
-/// Whether the record lies in this folder.
-fn same(folder: &Path, record: &Path) -> bool {
+/// Whether the record is in this folder.
+fn is_in_folder(folder: &Path, record: &Path) -> bool {
     let real = |path: &Path| path.canonicalize().ok();
     record.parent().and_then(real).is_some_and(|parent| real(folder) == Some(parent))
 }

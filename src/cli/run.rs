@@ -1,13 +1,13 @@
-//! `manada run`: a scenario, with what the command line changes of it.
+//! `manada run`: runs a scenario, with the overrides of the command line.
 //!
-//! Invariant: the command line changes what the scenario says, never how it is carried out.
+//! Invariant: the command line changes the scenario, never the way it is executed.
 
 use std::path::PathBuf;
 
 use super::args::{self, CommonArgs, LoadArgs, OverlayArgs};
 use super::execute::{self, OutputFolder};
 use super::limits::UserLimits;
-use super::output::{remark, report_failure};
+use super::output::{print_remark, report_failure};
 use crate::exit::ExitStatus;
 use crate::scenario::{self, ScenarioOverrides};
 
@@ -40,16 +40,16 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     match scenario::load(&args.scenario, &overrides) {
         Ok((plan, warnings)) => {
             for warning in &warnings {
-                remark(&warning.render(true));
+                print_remark(&warning.render(true));
             }
-            execute::launch(plan, &args.common, OutputFolder::Always)
+            execute::execute_plan(plan, &args.common, OutputFolder::Always)
         }
         Err(mistakes) => {
-            remark(&mistakes.render(true));
-            let ending =
-                if mistakes.has_wrong_words() { ExitStatus::Usage } else { ExitStatus::Scenario };
+            print_remark(&mistakes.render(true));
+            let status =
+                if mistakes.has_flag_mistake() { ExitStatus::Usage } else { ExitStatus::Scenario };
             let file = args.scenario.display().to_string();
-            report_failure(&args.common.output.report, &file, &mistakes.lines(), ending)
+            report_failure(&args.common.output.report, &file, &mistakes.lines(), status)
         }
     }
 }

@@ -1,12 +1,12 @@
-//! What is shown while a run goes on, and how whoever looks at it may change the run.
+//! The screen of a run, and the keys that control the run.
 //!
-//! `launch` chooses it, seats it and opens it beside the run.
+//! `execute` chooses it, adds it to the sinks and opens it when the load starts.
 //! Invariant: a screen that needs a terminal is only shown on one, in the foreground.
 
 use std::io::{self, IsTerminal};
 
 use super::args::{CommonArgs, UiKind};
-use super::output::{complain, remark};
+use super::output::{print_error, print_remark};
 use crate::control::{ControlHandles, keys};
 use crate::event::control::ControlClient;
 use crate::run::ControlGuards;
@@ -15,7 +15,7 @@ use crate::sinks::progress::{ProgressBars, ProgressLines};
 use crate::sinks::tui::{Tui, TuiHandle, terminal};
 use crate::sinks::{SinkSet, WhenFull};
 
-/// A screen that is seated.
+/// A screen that was added to the sinks.
 pub(super) struct ScreenHandle {
     ui: UiKind,
     #[cfg(feature = "tui")]
@@ -23,14 +23,14 @@ pub(super) struct ScreenHandle {
 }
 
 impl ScreenHandle {
-    /// Seats what was asked for, or what suits the place.
+    /// Adds the requested screen, or the one that suits the terminal.
     ///
     /// # Errors
-    /// When the system gives no thread, or what was asked for needs a terminal.
+    /// If no thread can be started, or the requested screen needs a terminal.
     pub(super) fn add(
-        audience: &mut SinkSet,
+        sinks: &mut SinkSet,
         common: &CommonArgs,
-        remote: Option<&ControlClient>,
+        client: Option<&ControlClient>,
     ) -> io::Result<Self> {
         let ui = choose(common);
         #[cfg(feature = "tui")]
@@ -38,23 +38,23 @@ impl ScreenHandle {
             return Err(io::Error::other(NO_TERMINAL));
         }
         match ui {
-            UiKind::Bar => audience.add("bar", WhenFull::DropNewest, ProgressBars::new())?,
-            UiKind::Plain => audience.add(
+            UiKind::Bar => sinks.add("bar", WhenFull::DropNewest, ProgressBars::new())?,
+            UiKind::Plain => sinks.add(
                 "plain",
                 WhenFull::DropNewest,
                 ProgressLines::new(common.output.verbose),
             )?,
             #[cfg(feature = "tui")]
             UiKind::Tui => {
-                let tui = Tui::new(remote.cloned());
-                let curtain = tui.curtain();
-                audience.add("tui", WhenFull::DropNewest, tui)?;
-                return Ok(Self { ui, dashboard: Some(curtain) });
+                let tui = Tui::new(client.cloned());
+                let handle = tui.curtain();
+                sinks.add("tui", WhenFull::DropNewest, tui)?;
+                return Ok(Self { ui, dashboard: Some(handle) });
             }
             UiKind::None | UiKind::Auto => {}
         }
         #[cfg(not(feature = "tui"))]
-        let _ = remote;
+        let _ = client;
         Ok(Self {
             ui,
             #[cfg(feature = "tui")]
@@ -62,58 +62,58 @@ impl ScreenHandle {
         })
     }
 
-    /// The load begins, and signals are heard: whoever looks at it may change it by keys.
+    /// Shows the screen and enables its keys. The load starts now, and signals are handled.
     pub(super) fn open(
         &self,
-        levers: ControlHandles,
+        handles: ControlHandles,
         common: &CommonArgs,
-        kept: &mut ControlGuards,
+        guards: &mut ControlGuards,
     ) {
         #[cfg(feature = "tui")]
-        if let Some(curtain) = &self.dashboard {
-            return self.raise(curtain, kept);
+        if let Some(handle) = &self.dashboard {
+            return self.raise(handle, guards);
         }
-        if self.ui == UiKind::Bar && !common.no_control && keys::there_are() {
-            match keys::listen(levers) {
-                Ok(keys) => kept.push(Box::new(keys)),
-                Err(error) => self.complain(&format!("no keys: {error}")),
+        if self.ui == UiKind::Bar && !common.no_control && keys::are_available() {
+            match keys::listen(handles) {
+                Ok(keys) => guards.push(Box::new(keys)),
+                Err(error) => self.print_error(&format!("no keys: {error}")),
             }
         }
     }
 
     #[cfg(feature = "tui")]
-    fn raise(&self, curtain: &TuiHandle, kept: &mut ControlGuards) {
-        let (down, up) = (curtain.clone(), curtain.clone());
-        kept.push(Box::new(keys::mind(move || down.suspend(), move || up.resume())));
-        if let Err(error) = curtain.open() {
-            self.complain(&format!("no dashboard: {error}"));
+    fn raise(&self, handle: &TuiHandle, guards: &mut ControlGuards) {
+        let (down, up) = (handle.clone(), handle.clone());
+        guards.push(Box::new(keys::watch_suspend(move || down.suspend(), move || up.resume())));
+        if let Err(error) = handle.open() {
+            self.print_error(&format!("no dashboard: {error}"));
         }
     }
 
-    /// Something that a person should know, where it does no harm to what is shown.
+    /// Prints an error where it does not disturb the screen.
     #[cfg_attr(
         not(feature = "tui"),
         expect(clippy::unused_self, reason = "nothing but the dashboard could take harm")
     )]
-    pub(super) fn complain(&self, what: &str) {
+    pub(super) fn print_error(&self, what: &str) {
         #[cfg(feature = "tui")]
-        if let Some(curtain) = &self.dashboard {
-            return curtain.tell(what);
+        if let Some(handle) = &self.dashboard {
+            return handle.tell(what);
         }
-        complain(&what);
+        print_error(&what);
     }
 
-    /// The same by the way.
+    /// Prints a remark where it does not disturb the screen.
     #[cfg_attr(
         not(feature = "tui"),
         expect(clippy::unused_self, reason = "nothing but the dashboard could take harm")
     )]
-    pub(super) fn say(&self, what: &str) {
+    pub(super) fn print_remark(&self, what: &str) {
         #[cfg(feature = "tui")]
-        if let Some(curtain) = &self.dashboard {
-            return curtain.tell(what);
+        if let Some(handle) = &self.dashboard {
+            return handle.tell(what);
         }
-        remark(&what);
+        print_remark(&what);
     }
 }
 
@@ -122,7 +122,7 @@ impl ScreenHandle {
 const NO_TERMINAL: &str = "`--ui tui` needs a terminal: standard input and standard error have to \
                            be one, in the foreground; elsewhere say `--ui plain`";
 
-/// What is shown.
+/// Chooses the screen.
 fn choose(common: &CommonArgs) -> UiKind {
     match common.ui {
         _ if common.output.quiet > 0 => UiKind::None,
@@ -131,11 +131,11 @@ fn choose(common: &CommonArgs) -> UiKind {
         UiKind::Auto if terminal::there_is() && is_able() => UiKind::Tui,
         UiKind::Auto if io::stderr().is_terminal() => UiKind::Bar,
         UiKind::Auto => UiKind::Plain,
-        asked => asked,
+        requested => requested,
     }
 }
 
-/// Whether the terminal can be drawn on at any place.
+/// Whether the terminal can place the cursor anywhere.
 #[cfg(feature = "tui")]
 fn is_able() -> bool {
     std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")

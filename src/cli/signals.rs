@@ -1,10 +1,11 @@
-//! Signals that end a run: heard on a thread of its own, from the first moment to the last.
+//! Handles signals that end a run, on a thread of its own for the life of the process.
 //!
-//! `launch` starts it and says who takes them; setup, load and teardown do in turn.
-//! Invariant: whatever else hangs (a disk, a pipe that is not read, a resolver), signals are heard:
-//! the first ends what runs in good order, the second at once, and then the process ends.
+//! `execute` starts it and sets the listener; setup, load and teardown listen in turn.
+//! Invariant: signals are handled even if other threads hang (a disk, a full pipe, a resolver):
+//! the first one ends the run in good order, the second one at once, and later ones end the
+//! process.
 //!
-//! A signal that the parent process ignores (`nohup`) stays ignored.
+//! Signals that the parent process ignores (`nohup`) stay ignored.
 
 use std::io;
 use std::sync::atomic::AtomicBool;
@@ -27,40 +28,40 @@ const KINDS: [(SignalKind, Interrupt); 4] = [
     (SignalKind::quit(), Interrupt::Quit),
 ];
 
-/// The signals of this process.
+/// The signal handler of this process.
 #[derive(Clone, Debug)]
 pub(super) struct Signals(Arc<SignalState>);
 
 #[derive(Debug, Default)]
 struct SignalState {
-    /// Who takes the next signal.
+    /// Receives the next signals.
     listener: Mutex<Option<mpsc::Sender<Interrupt>>>,
     counts: Mutex<SignalCounts>,
-    /// Nothing is to be waited for any more.
+    /// Set when nothing should wait any more.
     hurry: Arc<AtomicBool>,
 }
 
-/// How many signals came.
+/// Counts of received signals.
 #[derive(Debug, Default)]
 struct SignalCounts {
-    /// In all; SIGQUIT counts for two.
+    /// All signals; SIGQUIT counts twice.
     all: u32,
-    /// While nothing took them.
-    unheard: u32,
+    /// Signals that no listener received.
+    unhandled: u32,
 }
 
 impl Signals {
-    /// Begins to hear signals.
+    /// Starts to handle signals.
     ///
     /// # Errors
-    /// When the system gives no thread.
-    pub(super) fn hear() -> io::Result<Self> {
+    /// If no thread can be started.
+    pub(super) fn start() -> io::Result<Self> {
         let signals = Self(Arc::default());
         let state = Arc::clone(&signals.0);
         std::thread::Builder::new().name("signals".to_owned()).spawn(move || {
             let _ = clock::block_on(async {
                 for (kind, interrupt) in KINDS {
-                    // One that cannot be heard ends the process as it would have anyway.
+                    // A signal that cannot be handled ends the process, as by default.
                     if host::is_ignored(kind.as_raw_value()) {
                         continue;
                     }
@@ -73,12 +74,12 @@ impl Signals {
         Ok(signals)
     }
 
-    /// From now on signals go to `listener`, until its receiver is gone.
+    /// Sends later signals to `listener`, until its receiver is dropped.
     pub(super) fn pass_to(&self, listener: mpsc::Sender<Interrupt>) {
         *self.0.listener.lock().unwrap_or_else(PoisonError::into_inner) = Some(listener);
     }
 
-    /// Set once nothing is to be waited for any more.
+    /// Returns a flag that is set when nothing should wait any more.
     pub(super) fn hurry(&self) -> Arc<AtomicBool> {
         Arc::clone(&self.0.hurry)
     }
@@ -93,27 +94,27 @@ async fn pass_on(mut signals: Signal, interrupt: Interrupt, state: Arc<SignalSta
 }
 
 impl SignalState {
-    /// Takes a signal; true when the process has to end now.
+    /// Counts a signal and passes it on; returns whether the process has to end now.
     fn take(&self, interrupt: Interrupt) -> bool {
         let listener = self.listener.lock().unwrap_or_else(PoisonError::into_inner);
         let is_heard = listener.as_ref().is_some_and(|to| to.try_send(interrupt).is_ok());
         let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
         counts.all += if interrupt == Interrupt::Quit { 2 } else { 1 };
-        counts.unheard += u32::from(!is_heard);
-        // The second does not wait for anything; nor does one for which nothing is left to end.
+        counts.unhandled += u32::from(!is_heard);
+        // The second signal does not wait; nor does one that nothing is left to end for.
         if counts.all >= 2 || !is_heard {
             self.hurry.store(true, Relaxed);
         }
-        counts.unheard >= 2 || counts.all > 3
+        counts.unhandled >= 2 || counts.all > 3
     }
 }
 
-/// Ends the process in the middle of whatever it does.
+/// Ends the process immediately.
 #[expect(clippy::disallowed_methods, reason = "a thread that hangs cannot return an ending")]
 fn end_now(interrupt: Interrupt) {
     #[cfg(feature = "tui")]
     terminal::give_back_now();
-    std::process::exit(interrupt.ending().code().into());
+    std::process::exit(interrupt.exit_status().code().into());
 }
 
 #[cfg(test)]
@@ -121,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_second_hurries_and_what_nothing_takes_ends_the_process() {
+    fn second_signal_hurries_and_unhandled_signals_end_the_process() {
         let state = SignalState::default();
         let (sender, mut listener) = mpsc::channel(4);
         *state.listener.lock().unwrap() = Some(sender);

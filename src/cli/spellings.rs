@@ -1,16 +1,16 @@
-//! Spellings that clap alone cannot read: those of other tools, and flags of two and three words.
+//! Spellings that clap cannot parse: those of other tools, and flags with two or three values.
 //!
-//! Invariant: what is not one of them stays as it was; what changes its meaning is told in a note.
+//! Invariant: other words stay unchanged; a change of meaning is reported in a note.
 
 use std::ffi::OsString;
 
 use crate::units::parse_rate;
 
-/// Stands between the words of one `--monitor`: no word holds it.
+/// Separates the words of one `--monitor`; no word contains it.
 pub(super) const SEPARATOR: char = '\u{1f}';
 
-/// The words as clap reads them, and what to tell of those that were changed.
-pub(super) fn rewritten(words: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<String>) {
+/// Returns the words for clap, and notes about changed ones.
+pub(super) fn rewrite(words: impl Iterator<Item = OsString>) -> (Vec<OsString>, Vec<String>) {
     let mut words = words.peekable();
     let (mut out, mut notes) = (Vec::new(), Vec::new());
     out.extend(words.next());
@@ -24,8 +24,8 @@ pub(super) fn rewritten(words: impl Iterator<Item = OsString>) -> (Vec<OsString>
         let text = word.to_str().unwrap_or_default();
         let next = words.peek().and_then(|next| next.to_str());
         match (text, next) {
-            ("--monitor" | "--watch", Some("pid")) => out.push(joined(&mut words, 2)),
-            ("--monitor" | "--watch", Some("prometheus")) => out.push(joined(&mut words, 3)),
+            ("--monitor" | "--watch", Some("pid")) => out.push(join_monitor(&mut words, 2)),
+            ("--monitor" | "--watch", Some("prometheus")) => out.push(join_monitor(&mut words, 3)),
             ("-q", Some(rate)) if is_hit && is_rate(rate) => {
                 let unit = if rate.contains('/') { "" } else { "/s" };
                 notes.push(format!(
@@ -46,8 +46,8 @@ pub(super) fn rewritten(words: impl Iterator<Item = OsString>) -> (Vec<OsString>
     (out, notes)
 }
 
-/// `--monitor` and its next `count` words as one.
-fn joined(words: &mut impl Iterator<Item = OsString>, count: usize) -> OsString {
+/// Joins `--monitor` and its next `count` words.
+fn join_monitor(words: &mut impl Iterator<Item = OsString>, count: usize) -> OsString {
     let mut one = OsString::from("--monitor=");
     for (index, word) in words.take(count).enumerate() {
         if index > 0 {
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_spellings_of_others_and_watches_are_changed() {
+    fn only_foreign_spellings_and_monitors_are_rewritten() {
         for (line, expect, notes) in [
             ("manada hit -q 500 u", "manada hit --rate=500/s u", 1),
             ("manada hit -q 5/m u", "manada hit --rate=5/m u", 1),
@@ -82,10 +82,10 @@ mod tests {
             ("manada hit --watch pid", "manada hit --monitor=pid", 0),
             ("manada", "manada", 0),
         ] {
-            let (words, told) = rewritten(line.split(' ').map(OsString::from));
+            let (words, notes_found) = rewrite(line.split(' ').map(OsString::from));
             let words: Vec<String> =
                 words.iter().map(|word| word.to_str().unwrap().replace(SEPARATOR, "|")).collect();
-            assert_eq!((words.join(" ").as_str(), told.len()), (expect, notes), "{line}");
+            assert_eq!((words.join(" ").as_str(), notes_found.len()), (expect, notes), "{line}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! `manada target`: the built-in target in the foreground, or as the child of a run.
+//! `manada target`: serves the built-in target in the foreground, or as a child process of a run.
 //!
-//! `mod` hands it the words; `target::process` starts it and reads its first line.
-//! Invariant: the line with the address is printed once it listens, never before.
+//! `mod` passes the arguments; `testserver::process` starts it and reads its first line.
+//! Invariant: the line with the address is printed after it listens.
 
 use std::io::{self, Read, Write};
 use std::net::SocketAddr;
@@ -62,21 +62,21 @@ pub(crate) struct Args {
     until_stdin_closes: bool,
 }
 
-/// Serves until it is told to end. That it was told so is its normal end.
+/// Serves until it is told to end, which is its normal exit.
 pub(crate) fn run(args: Args) -> ExitStatus {
     if !args.listen.ip().is_loopback() && !args.allow_remote {
-        return refuse(&format!(
+        return usage_error(&format!(
             "{} can be reached from other machines; say --allow-remote if they may",
             args.listen
         ));
     }
     if args.fail.iter().map(|failure| failure.share).sum::<f64>() > 1.0 + 1e-9 {
-        return refuse("the shares of --fail add up to more than 100%");
+        return usage_error("the shares of --fail add up to more than 100%");
     }
     match serve(args) {
         Ok(()) => ExitStatus::Pass,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             ExitStatus::Broken
         }
     }
@@ -97,23 +97,26 @@ fn serve(args: Args) -> io::Result<()> {
         threads: usize::from(args.threads),
     };
     clock::block_on(async {
-        // Before the address is told: whoever reads it may signal at once.
-        let told = told_to_end(args.until_stdin_closes)?;
+        // Before the address is printed, because its reader may send a signal at once.
+        let stop = stop_signal(args.until_stdin_closes)?;
         let mut out = anstream::stdout();
         writeln!(out, "{LISTENING}{address}").and_then(|()| out.flush())?;
-        testserver::serve(listener, config, told).await
+        testserver::serve(listener, config, stop).await
     })?
 }
 
-/// Ready on SIGINT, SIGTERM or, if asked for, the end of standard input.
-fn told_to_end(stdin_too: bool) -> io::Result<impl Future<Output = ()>> {
+/// Returns a future that is ready on SIGINT, SIGTERM or, if requested, at the end of standard
+/// input.
+fn stop_signal(stdin_too: bool) -> io::Result<impl Future<Output = ()>> {
     let (mut interrupt, mut terminate) =
         (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let (ended, stdin_end) = oneshot::channel();
-    // Kept when nobody reads: its end would be taken for the end of standard input.
-    let mut kept = Some(ended);
-    if stdin_too && let Some(ended) = kept.take() {
-        // A thread, because a read of standard input cannot be given up. It ends with the process.
+    // Kept alive without a reader thread, because dropping it would signal the end of standard
+    // input.
+    let mut keep_alive = Some(ended);
+    if stdin_too && let Some(ended) = keep_alive.take() {
+        // A thread, because a read of standard input cannot be cancelled. It ends with the
+        // process.
         let reader = std::thread::Builder::new().name("stdin".to_owned());
         reader.spawn(move || {
             let mut ignored = [0; 256];
@@ -122,7 +125,7 @@ fn told_to_end(stdin_too: bool) -> io::Result<impl Future<Output = ()>> {
         })?;
     }
     Ok(async move {
-        let _kept = kept;
+        let _keep_alive = keep_alive;
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
@@ -131,11 +134,11 @@ fn told_to_end(stdin_too: bool) -> io::Result<impl Future<Output = ()>> {
     })
 }
 
-fn refuse(message: &str) -> ExitStatus {
-    complain(message);
+fn usage_error(message: &str) -> ExitStatus {
+    print_error(message);
     ExitStatus::Usage
 }
 
-fn complain(message: &str) {
+fn print_error(message: &str) {
     let _ = writeln!(anstream::stderr(), "error: {message}");
 }

@@ -1,8 +1,8 @@
-//! Keys of the terminal that a run is started from, while bars are shown.
+//! Terminal keys that control a run, while progress bars are shown.
 //!
-//! `launch` listens beside the run, on the dispatcher's thread.
-//! Invariant: whatever ends or stops the program, the terminal is as it was; in the background
-//! nothing of it is touched.
+//! `cli` starts it on the dispatcher's thread.
+//! Invariant: the terminal is restored whenever the program ends or stops; in the background it is
+//! not touched.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -22,28 +22,28 @@ use tokio::task::JoinHandle;
 use super::ControlHandles;
 use crate::event::{ControlCommand, ControlRequest, Interrupt};
 
-/// How the terminal was; there while it is otherwise.
+/// The original terminal settings, while they are changed.
 static BEFORE: Mutex<Option<Termios>> = Mutex::new(None);
 
 /// SIGTSTP and SIGCONT, which tokio has no names for.
-const STOP_ASKED: i32 = Number::TSTP.as_raw();
-const CONTINUED: i32 = Number::CONT.as_raw();
+const SUSPEND: i32 = Number::TSTP.as_raw();
+const CONTINUE: i32 = Number::CONT.as_raw();
 
-/// Keys are listened to until this is dropped.
+/// Listens to keys until it is dropped.
 #[derive(Debug)]
 pub(crate) struct TerminalKeys {
-    hears: Option<JoinHandle<()>>,
-    _minds: SuspendWatch,
+    task: Option<JoinHandle<()>>,
+    _suspend_watch: SuspendWatch,
 }
 
 impl Drop for TerminalKeys {
     fn drop(&mut self) {
-        self.hears.iter().for_each(JoinHandle::abort);
+        self.task.iter().for_each(JoinHandle::abort);
         restore();
     }
 }
 
-/// Stops of the program are minded until this is dropped.
+/// Handles suspension of the program until it is dropped.
 #[derive(Debug)]
 pub(crate) struct SuspendWatch([JoinHandle<()>; 2]);
 
@@ -53,43 +53,46 @@ impl Drop for SuspendWatch {
     }
 }
 
-/// Whether there are keys to listen to.
-pub(crate) fn there_are() -> bool {
+/// Whether a terminal with keys is available.
+pub(crate) fn are_available() -> bool {
     isatty(stdin()) && in_foreground()
 }
 
-/// Listens to keys.
+/// Starts to listen to keys.
 ///
 /// # Errors
-/// When the terminal cannot be set, or not be waited for.
-pub(crate) fn listen(levers: ControlHandles) -> io::Result<TerminalKeys> {
+/// If the terminal cannot be configured or polled.
+pub(crate) fn listen(handles: ControlHandles) -> io::Result<TerminalKeys> {
     restore_on_panic();
     let again = || {
         if in_foreground() {
-            let _ = enter();
+            let _ = enable_keys();
         }
     };
-    let mut keys = TerminalKeys { hears: None, _minds: mind(restore, again) };
-    enter()?;
+    let mut keys = TerminalKeys { task: None, _suspend_watch: watch_suspend(restore, again) };
+    enable_keys()?;
     let fd = rustix::io::fcntl_dupfd_cloexec(stdin(), 3)?;
-    // The new way to register is unsafe: it asks for a promise that the descriptor stays open. An
-    // OwnedFd that nobody else can reach keeps it by itself.
+    // The newer registration function is unsafe, because it requires that the descriptor stays
+    // open. An OwnedFd that only AsyncFd can reach guarantees that.
     #[expect(deprecated, reason = "safe for a descriptor that AsyncFd owns")]
     let fd = AsyncFd::try_with_interest(fd, Interest::READABLE)?;
-    keys.hears = Some(tokio::task::spawn_local(hear(fd, Rc::new(levers))));
+    keys.task = Some(tokio::task::spawn_local(read_keys(fd, Rc::new(handles))));
     Ok(keys)
 }
 
-/// Gives the terminal back whenever the program is stopped, and takes it again when it goes on.
-pub(crate) fn mind(leave: impl Fn() + 'static, again: impl Fn() + 'static) -> SuspendWatch {
-    // Both are heard from here on: a stop that nobody minds would leave the terminal as it is.
-    let heard = |number| signal(SignalKind::from_raw(number));
-    let (stops, returns) = (heard(STOP_ASKED), heard(CONTINUED));
-    let stops = tokio::task::spawn_local(mind_stops(stops, leave));
-    SuspendWatch([stops, tokio::task::spawn_local(mind_returns(returns, again))])
+/// Calls `leave` before the program is suspended, and `again` after it continues.
+pub(crate) fn watch_suspend(
+    leave: impl Fn() + 'static,
+    again: impl Fn() + 'static,
+) -> SuspendWatch {
+    // Both handlers are installed now: a suspension before that would leave the terminal changed.
+    let handler = |number| signal(SignalKind::from_raw(number));
+    let (suspends, continues) = (handler(SUSPEND), handler(CONTINUE));
+    let suspends = tokio::task::spawn_local(handle_suspend(suspends, leave));
+    SuspendWatch([suspends, tokio::task::spawn_local(handle_continue(continues, again))])
 }
 
-/// The command of a key.
+/// Returns the command of a key.
 fn command(key: u8, marks: &mut u32) -> Option<ControlCommand> {
     Some(match key {
         b'p' | b' ' => ControlCommand::Toggle(None),
@@ -104,21 +107,21 @@ fn command(key: u8, marks: &mut u32) -> Option<ControlCommand> {
     })
 }
 
-async fn hear(fd: AsyncFd<OwnedFd>, levers: Rc<ControlHandles>) {
+async fn read_keys(fd: AsyncFd<OwnedFd>, handles: Rc<ControlHandles>) {
     let mut marks = 0;
     while let Ok(mut ready) = fd.readable().await {
         let mut keys = [0; 64];
-        // To read in the background would stop us; and there the keys are somebody else's.
+        // A read in the background would suspend us, and those keys belong to another program.
         let count =
             if in_foreground() { rustix::io::read(fd.get_ref(), &mut keys).ok() } else { None };
-        // A terminal that has nothing more says 0, as does one that is gone.
+        // The terminal returns 0 if no more keys are available, and also if it is gone.
         ready.clear_ready();
         for key in &keys[..count.unwrap_or(0)] {
             if *key == b'q' {
-                // As Ctrl-C: a queue that is full has been told.
-                let _ = levers.interrupts.try_send(Interrupt::Int);
+                // As Ctrl-C; a full queue already holds interrupts.
+                let _ = handles.interrupts.try_send(Interrupt::Int);
             } else if let Some(command) = command(*key, &mut marks) {
-                let _ = levers.commands.try_send(ControlRequest {
+                let _ = handles.commands.try_send(ControlRequest {
                     command,
                     origin: "key",
                     reply: None,
@@ -128,43 +131,44 @@ async fn hear(fd: AsyncFd<OwnedFd>, levers: Rc<ControlHandles>) {
     }
 }
 
-/// Ctrl-Z: the shell gets its terminal back as it was.
-async fn mind_stops(stops: io::Result<Signal>, leave: impl Fn()) {
-    let Ok(mut stops) = stops else { return };
-    while stops.recv().await.is_some() {
+/// Handles Ctrl-Z: restores the terminal for the shell, then stops the process.
+async fn handle_suspend(suspends: io::Result<Signal>, leave: impl Fn()) {
+    let Ok(mut suspends) = suspends else { return };
+    while suspends.recv().await.is_some() {
         leave();
         let _ = kill_process(getpid(), Number::STOP);
     }
 }
 
-/// Back, perhaps in the foreground.
-async fn mind_returns(returns: io::Result<Signal>, again: impl Fn()) {
-    let Ok(mut returns) = returns else { return };
-    while returns.recv().await.is_some() {
+/// Handles the continuation, perhaps in the foreground.
+async fn handle_continue(continues: io::Result<Signal>, again: impl Fn()) {
+    let Ok(mut continues) = continues else { return };
+    while continues.recv().await.is_some() {
         again();
     }
 }
 
-/// Whether the terminal listens to us. Another one than our session's own does not.
+/// Whether this process is in the foreground of its own session's terminal.
 fn in_foreground() -> bool {
     tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp())
 }
 
-/// Keys come one by one and unseen; what sends signals still does.
-fn enter() -> io::Result<()> {
+/// Disables line mode and echo; signal keys still work.
+fn enable_keys() -> io::Result<()> {
     let mut before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner);
     let found = tcgetattr(stdin())?;
-    let mut ours = found.clone();
-    ours.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
-    // A read takes what is there and never waits: nobody else's flags on the terminal change.
-    ours.special_codes[SpecialCodeIndex::VMIN] = 0;
-    ours.special_codes[SpecialCodeIndex::VTIME] = 0;
-    tcsetattr(stdin(), OptionalActions::Now, &ours)?;
+    let mut changed = found.clone();
+    changed.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
+    // A read returns available bytes and never waits, so the terminal's shared file flags need not
+    // change.
+    changed.special_codes[SpecialCodeIndex::VMIN] = 0;
+    changed.special_codes[SpecialCodeIndex::VTIME] = 0;
+    tcsetattr(stdin(), OptionalActions::Now, &changed)?;
     before.get_or_insert(found);
     Ok(())
 }
 
-/// The terminal as it was. In the background the shell has seen to that, and would stop us.
+/// Restores the terminal. In the background the shell has done that, and would suspend us.
 fn restore() {
     let before = BEFORE.lock().unwrap_or_else(PoisonError::into_inner).take();
     if let Some(before) = before
@@ -177,10 +181,10 @@ fn restore() {
 fn restore_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let told = std::panic::take_hook();
+        let previous_hook = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
             restore();
-            told(panic);
+            previous_hook(panic);
         }));
     });
 }

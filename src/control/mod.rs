@@ -1,6 +1,6 @@
 //! Live control of a run from outside: the control socket, the registry of runs, terminal keys.
 //!
-//! `run` makes the handles, `cli` opens the socket and the keys; both send what they read as
+//! `run` makes the handles, `cli` opens the socket and the keys; both send
 //! [`crate::event::ControlRequest`]s.
 //! Invariant: nothing here changes a run; `run::control` decides on each command.
 
@@ -12,13 +12,13 @@ use tokio::sync::mpsc;
 
 use crate::event::{ControlRequest, Interrupt};
 
-/// What somebody outside may do to a run under way.
+/// Handles to control a run from outside.
 #[derive(Debug)]
 pub struct ControlHandles {
-    /// Its scenario's name.
+    /// The scenario's name.
     pub run: String,
-    /// Ends it.
+    /// Ends the run.
     pub interrupts: mpsc::Sender<Interrupt>,
-    /// Changes what it asks.
+    /// Sends commands to the run.
     pub commands: mpsc::Sender<ControlRequest>,
 }

@@ -1,7 +1,7 @@
-//! The control socket of a run: a line with a command in, a line of JSON out.
+//! The control socket of a run: it reads a command per line, and replies with a line of JSON.
 //!
-//! `launch` opens it beside the run, on the dispatcher's thread; `manada control` knocks.
-//! Invariant: whoever is not this user is not heard; nobody can make a run wait.
+//! `cli` opens it on the dispatcher's thread; `manada control` connects to it.
+//! Invariant: only processes of this user are served, and no client can block the run.
 
 use std::cell::Cell;
 use std::fs;
@@ -22,19 +22,19 @@ use crate::clock::{self, Timer};
 use crate::event::control::MAX_LINE;
 use crate::event::{ControlCommand, ControlReply, ControlRequest};
 
-/// Clients at once; more are sent away.
-const CLIENTS: usize = 8;
+/// Maximum concurrent clients; further ones are disconnected.
+const MAX_CLIENTS: usize = 8;
 
-/// How long a client may say nothing, or take nothing in.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// Maximum time without data from a client, or for a client to read a reply.
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long nobody is heard after one could not be.
-const PAUSE: Duration = Duration::from_secs(1);
+/// Pause after a failed accept.
+const ACCEPT_RETRY: Duration = Duration::from_secs(1);
 
-/// The origin of its commands, as the report names it.
-const BY: &str = "control socket";
+/// The origin of its commands in reports.
+const ORIGIN: &str = "control socket";
 
-/// An open door; it closes, and its file goes, when this is dropped.
+/// An open control socket; it is closed and its file removed when it is dropped.
 #[derive(Debug)]
 pub(crate) struct ControlSocket(PathBuf);
 
@@ -44,29 +44,29 @@ impl Drop for ControlSocket {
     }
 }
 
-/// Opens the door of the run of `scenario`.
+/// Opens the control socket of the run of `scenario`.
 ///
 /// # Errors
-/// When the folder is not ours alone, or the socket cannot be made.
+/// If other users can access the folder, or the socket cannot be created.
 pub(crate) fn open(
     scenario: &str,
     commands: &mpsc::Sender<ControlRequest>,
 ) -> io::Result<ControlSocket> {
     let folder = registry::folder();
-    registry::secure(&folder).map_err(|error| placed(&folder, &error))?;
-    // What dead runs left goes with a look at it.
-    registry::all(&folder);
-    let place = registry::own(&folder, scenario);
-    // Of an earlier process that had our number.
+    registry::ensure_private(&folder).map_err(|error| with_path(&folder, &error))?;
+    // Listing the runs removes sockets of ended ones.
+    registry::active_runs(&folder);
+    let place = registry::own_socket(&folder, scenario);
+    // A socket of an earlier process with our id.
     let _ = fs::remove_file(&place);
-    let listener = UnixListener::bind(&place).map_err(|error| placed(&place, &error))?;
-    let door = ControlSocket(place);
-    fs::set_permissions(&door.0, fs::Permissions::from_mode(0o600))?;
+    let listener = UnixListener::bind(&place).map_err(|error| with_path(&place, &error))?;
+    let socket = ControlSocket(place);
+    fs::set_permissions(&socket.0, fs::Permissions::from_mode(0o600))?;
     tokio::task::spawn_local(serve(listener, commands.clone()));
-    Ok(door)
+    Ok(socket)
 }
 
-fn placed(place: &Path, error: &io::Error) -> io::Error {
+fn with_path(place: &Path, error: &io::Error) -> io::Error {
     io::Error::new(error.kind(), format!("{}: {error}", place.display()))
 }
 
@@ -74,33 +74,37 @@ async fn serve(listener: UnixListener, commands: mpsc::Sender<ControlRequest>) {
     let clients = Rc::new(Cell::new(0));
     loop {
         let Ok((client, _)) = listener.accept().await else {
-            // No descriptor is left for one more: no reason to spin, and some may come back.
-            clock::sleep_until(clock::now() + PAUSE).await;
+            // No file descriptor is available: wait instead of spinning, because some may be
+            // released.
+            clock::sleep_until(clock::now() + ACCEPT_RETRY).await;
             continue;
         };
-        let ours = client.peer_cred().is_ok_and(|peer| peer.uid() == getuid().as_raw());
-        if !ours || clients.get() == CLIENTS {
+        let is_ours = client.peer_cred().is_ok_and(|peer| peer.uid() == getuid().as_raw());
+        if !is_ours || clients.get() == MAX_CLIENTS {
             continue;
         }
         clients.set(clients.get() + 1);
         let (clients, commands) = (Rc::clone(&clients), commands.clone());
         tokio::task::spawn_local(async move {
-            // Whatever ended it, it is gone.
-            let _ = attend(client, &commands).await;
+            // The client is gone, with or without an error.
+            let _ = serve_client(client, &commands).await;
             clients.set(clients.get() - 1);
         });
     }
 }
 
-/// Hears one client out.
-async fn attend(mut client: UnixStream, commands: &mpsc::Sender<ControlRequest>) -> io::Result<()> {
-    let mut heard = Vec::new();
+/// Serves one client.
+async fn serve_client(
+    mut client: UnixStream,
+    commands: &mpsc::Sender<ControlRequest>,
+) -> io::Result<()> {
+    let mut buffer = Vec::new();
     loop {
-        let line = match line(&mut client, &mut heard).await? {
+        let line = match read_line(&mut client, &mut buffer).await? {
             Some(line) => line,
-            None if heard.len() > MAX_LINE => {
-                let answer = Err(format!("a command has at most {MAX_LINE} bytes"));
-                return say(&mut client, &answer, false).await;
+            None if buffer.len() > MAX_LINE => {
+                let reply = Err(format!("a command has at most {MAX_LINE} bytes"));
+                return write_reply(&mut client, &reply, false).await;
             }
             None => return Ok(()),
         };
@@ -109,46 +113,53 @@ async fn attend(mut client: UnixStream, commands: &mpsc::Sender<ControlRequest>)
             Err(_) => Err("a command is UTF-8".to_owned()),
         };
         let is_data = command == Ok(ControlCommand::Status);
-        let answer = match command {
-            Ok(command) => ask(command, commands).await,
+        let reply = match command {
+            Ok(command) => send_command(command, commands).await,
             Err(why) => Err(why),
         };
-        say(&mut client, &answer, is_data).await?;
+        write_reply(&mut client, &reply, is_data).await?;
     }
 }
 
-async fn ask(command: ControlCommand, commands: &mpsc::Sender<ControlRequest>) -> ControlReply {
+async fn send_command(
+    command: ControlCommand,
+    commands: &mpsc::Sender<ControlRequest>,
+) -> ControlReply {
     let gone = || "the run is over".to_owned();
-    let (reply, answer) = oneshot::channel();
-    let asked = ControlRequest { command, origin: BY, reply: Some(reply) };
-    commands.send(asked).await.map_err(|_| gone())?;
-    answer.await.map_err(|_| gone())?
+    let (reply, result) = oneshot::channel();
+    let request = ControlRequest { command, origin: ORIGIN, reply: Some(reply) };
+    commands.send(request).await.map_err(|_| gone())?;
+    result.await.map_err(|_| gone())?
 }
 
-/// The next line, without its end; none when it has said all, or too much.
-async fn line(client: &mut UnixStream, heard: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+/// Returns the next line without its end; `None` if the client is done, or the line is too long.
+async fn read_line(client: &mut UnixStream, buffer: &mut Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     loop {
         if let Some(end) =
-            heard.iter().position(|byte| *byte == b'\n').filter(|end| *end <= MAX_LINE)
+            buffer.iter().position(|byte| *byte == b'\n').filter(|end| *end <= MAX_LINE)
         {
-            let rest = heard.split_off(end + 1);
-            let mut line = std::mem::replace(heard, rest);
+            let rest = buffer.split_off(end + 1);
+            let mut line = std::mem::replace(buffer, rest);
             line.pop();
             return Ok(Some(line));
         }
-        if heard.len() > MAX_LINE {
+        if buffer.len() > MAX_LINE {
             return Ok(None);
         }
         let mut bytes = [0; 1_024];
-        match in_time(client.read(&mut bytes)).await? {
+        match with_timeout(client.read(&mut bytes)).await? {
             0 => return Ok(None),
-            count => heard.extend_from_slice(&bytes[..count]),
+            count => buffer.extend_from_slice(&bytes[..count]),
         }
     }
 }
 
-async fn say(client: &mut UnixStream, answer: &ControlReply, is_data: bool) -> io::Result<()> {
-    let mut line = match answer {
+async fn write_reply(
+    client: &mut UnixStream,
+    reply: &ControlReply,
+    is_data: bool,
+) -> io::Result<()> {
+    let mut line = match reply {
         Ok(words) if is_data => {
             json!({ "ok": serde_json::from_str::<Value>(words).unwrap_or_default() })
         }
@@ -157,14 +168,14 @@ async fn say(client: &mut UnixStream, answer: &ControlReply, is_data: bool) -> i
     }
     .to_string();
     line.push('\n');
-    in_time(client.write_all(line.as_bytes())).await
+    with_timeout(client.write_all(line.as_bytes())).await
 }
 
-/// Waits for a client no longer than our patience.
-async fn in_time<T>(act: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+/// Waits for a client, at most for the timeout.
+async fn with_timeout<T>(act: impl Future<Output = io::Result<T>>) -> io::Result<T> {
     let timer = Timer::new();
     tokio::select! {
         done = act => done,
-        () = timer.wait_until(clock::now() + PATIENCE) => Err(io::ErrorKind::TimedOut.into()),
+        () = timer.wait_until(clock::now() + CLIENT_TIMEOUT) => Err(io::ErrorKind::TimedOut.into()),
     }
 }

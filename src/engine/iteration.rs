@@ -106,7 +106,7 @@ impl<'a> IterationRunner<'a> {
         let mut in_a_row = 0u32;
         let end = loop {
             let step = &flow.steps[at];
-            if step.takes_time() {
+            if step.comes_after_think() {
                 in_a_row = 0;
                 if self.has_pending_wait() && self.take_pending_wait().await.is_err() {
                     break IterationEnd::Interrupted;
@@ -119,7 +119,7 @@ impl<'a> IterationRunner<'a> {
                     let ended = attempt::call(self.shard, self.user, prepared, &self.timing).await;
                     let think = prepared.call.think.as_ref().or(flow.think.as_ref());
                     let went = self.after(&ended, think);
-                    let went = if prepared.call.rescued { self.rescue(&ended) } else { went };
+                    let went = if prepared.call.has_rescue { self.rescue(&ended) } else { went };
                     went.map(|()| at + 1)
                 }
                 // Boxed: they are rare, and would make every user's task as large as themselves.
@@ -191,7 +191,7 @@ impl<'a> IterationRunner<'a> {
     /// Waits at a rendezvous with other users.
     async fn join(&mut self, at: Rendezvous) -> Result<(), IterationEnd> {
         let (shard, user, arrived) = (self.shard, &*self.user, self.timing.intended);
-        let point = &shard.shared.rendezvous[user.archetype][at.gathering];
+        let point = &shard.shared.rendezvous[user.archetype][at.index];
         let on = rendezvous::join(point, at, arrived, &shard.lifecycle, &user.deadline).await?;
         self.go_on_at(on, on.since(arrived));
         Ok(())
@@ -237,7 +237,7 @@ impl<'a> IterationRunner<'a> {
             Step::Jump(to) => Ok(*to),
             Step::Rescue { to } => Ok(if self.was_ok { *to } else { at + 1 }),
             Step::Choose(choice) => {
-                let drawn = choice.way(self.user.rng.random());
+                let drawn = choice.pick(self.user.rng.random());
                 let recorder = self.shard.trace.as_ref();
                 Ok(recorder.map_or(drawn, |recorder| recorder.branch(at, choice, drawn)))
             }

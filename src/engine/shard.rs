@@ -79,7 +79,7 @@ impl Shard {
             schedules: plan.workloads.iter().map(schedule).collect(),
             user_meters: (0..plan.workloads.len()).map(meter).collect(),
             rows: RowSource::new(&plan, &setup.claims),
-            recorder: RefCell::new(Recorder::new(plan.shape(), index, setup.start)),
+            recorder: RefCell::new(Recorder::new(plan.series_layout(), index, setup.start)),
             resilience: ResilienceState::new(setup),
             addresses: Arc::clone(&setup.addresses),
             start: setup.start,

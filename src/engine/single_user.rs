@@ -82,10 +82,10 @@ async fn execute(
     trace: Option<TraceRecorder>,
     stop: impl Future<Output = ()>,
 ) -> SingleUserRun {
-    let plan = Arc::new(plan.alone(archetype));
+    let plan = Arc::new(plan.for_single_user(archetype));
     let (mut setups, mut source) = set_up(&plan, addresses, 1, clock::now(), &globals);
     let final_variables = Arc::new(Mutex::new(Vec::new()));
-    let mut tally = Tally::new(&plan.shape(), 1, vec![false]);
+    let mut tally = Tally::new(&plan.series_layout(), 1, vec![false]);
     let (mut lines, mut halt) = (Vec::new(), None);
     if let Some(mut setup) = setups.pop() {
         setup.final_variables = Some(Arc::clone(&final_variables));

@@ -14,7 +14,7 @@ use super::run_shared::RunShared;
 use super::setup::{ShardSetup, Variables};
 use super::shard_loop;
 use crate::clock::{self, Time};
-use crate::event::{COMMANDS, DELTAS, DeltaSource};
+use crate::event::{COMMAND_QUEUE, DELTA_QUEUE, DeltaSource};
 use crate::host;
 use crate::plan::data::claims;
 use crate::plan::slots::Segment;
@@ -35,14 +35,14 @@ pub fn set_up(
     start: Time,
     globals: &Variables,
 ) -> (Vec<ShardSetup>, DeltaSource) {
-    let (deltas, delta_receiver) = mpsc::channel(DELTAS);
+    let (deltas, delta_receiver) = mpsc::channel(DELTA_QUEUE);
     let shared = Arc::new(RunShared::new(plan));
     let (addresses, claims) = (Arc::new(addresses), Arc::new(claims(plan)));
     let wall = clock::wall().duration_since(UNIX_EPOCH).unwrap_or_default();
     let started_ms = (wall + (start - clock::now())).as_millis() as u64;
     let (mut setups, mut commands) = (Vec::new(), Vec::new());
     for shard in 0..shards as u64 {
-        let (sender, receiver) = mpsc::channel(COMMANDS);
+        let (sender, receiver) = mpsc::channel(COMMAND_QUEUE);
         commands.push(sender);
         setups.push(ShardSetup {
             plan: Arc::clone(plan),
@@ -98,7 +98,7 @@ pub fn endpoints(plan: &Plan, addresses: &[Address]) -> io::Result<Vec<ServiceEn
                 ServiceTarget::Builtin(_) => Arc::default(),
                 ServiceTarget::Url(_) => Arc::clone(&plan.safety),
             };
-            ServiceEndpoint::new(&service.reach, address, plan.seed, safety)
+            ServiceEndpoint::new(&service.transport, address, plan.seed, safety)
         })
         .collect()
 }

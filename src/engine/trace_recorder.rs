@@ -83,7 +83,7 @@ impl TraceRecorder {
             return drawn;
         }
         let mut coverage = lock(&self.coverage);
-        let taken = coverage.branches.entry(at).or_insert_with(|| vec![0; choice.ways.len()]);
+        let taken = coverage.branches.entry(at).or_insert_with(|| vec![0; choice.options.len()]);
         let Some(least) = (0..taken.len()).min_by_key(|branch| taken[*branch]) else {
             return drawn;
         };
@@ -91,7 +91,7 @@ impl TraceRecorder {
         if taken[least] == 1 {
             coverage.repeats = 0;
         }
-        choice.ways[least].1
+        choice.options[least].1
     }
 
     /// Records an event; beyond [`MAX_TRACE_EVENTS`] it is only counted.
@@ -99,7 +99,7 @@ impl TraceRecorder {
         let step = match &event {
             TraceEvent::Call(call) => Some(call.step.clone()),
             TraceEvent::Fault(step, _) => step.clone(),
-            TraceEvent::Said(_) => None,
+            TraceEvent::Logged(_) => None,
         };
         lock(&self.coverage).steps.extend(step);
         let mut trace = lock(&self.trace);

@@ -1,7 +1,7 @@
-//! What somebody may ask of a run while it goes on, as text: one grammar for keys and the socket.
+//! Live-control commands as text: one grammar for keys, the control socket and dashboards.
 //!
-//! Keys and the control socket parse it, `run` executes it.
-//! Invariant: a command that parsed is well-formed; whether the run has what it names `run` knows.
+//! Clients parse commands, `run` executes them.
+//! Invariant: a parsed command is well-formed; `run` checks whether the names in it exist.
 
 use std::sync::{Arc, OnceLock};
 
@@ -12,93 +12,93 @@ use super::BreakerSwitch;
 use crate::suggest::nearest;
 use crate::units::{Rate, parse_rate, parse_share};
 
-/// What somebody wants. A workload that is not named means all that it fits.
+/// A command to a running run. Without a name it applies to every workload of the right model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ControlCommand {
-    /// Nothing is asked until it is resumed.
+    /// Stops scheduling new iterations until a resume.
     Pause(Option<String>),
-    /// What was asked before is asked again.
+    /// Ends a pause.
     Resume(Option<String>),
-    /// Pauses, or resumes when nothing is asked.
+    /// Pauses, or resumes if paused.
     Toggle(Option<String>),
-    /// So many thousandths of what the plan, or the last `rate` or `users`, asks.
+    /// Sets the load in thousandths of the plan, or of the last `rate` or `users`.
     Scale(Option<String>, u32),
-    /// So many thousandths more or less than now.
+    /// Changes the load by this many thousandths, up or down.
     Nudge(Option<String>, i32),
-    /// So many starts per second, to the end.
+    /// Sets a constant rate of starts for the rest of the load.
     Rate(Option<String>, Rate),
-    /// So many users, to the end.
+    /// Sets a constant number of users for the rest of the load.
     Users(Option<String>, u64),
-    /// What the scenario asks.
+    /// Returns to the scenario's load.
     Plan(Option<String>),
-    /// A breaker, by its name.
+    /// Switches a breaker by name.
     Breaker(String, BreakerSwitch),
-    /// The calls of a step are not sent, or sent again.
+    /// Mutes (`true`) or unmutes the calls of a step.
     Mute(String, bool),
-    /// A mark on the time axis.
+    /// Adds a mark to the time axis.
     Mark(String),
-    /// How it stands.
+    /// Returns the state of the run.
     Status,
-    /// What may be received.
+    /// Lists the commands.
     Help,
-    /// The keys of a terminal and their commands.
+    /// Lists the keys of the terminal.
     Keys,
-    /// It ends: nothing new begins, what is under way may finish.
+    /// Stops the run: nothing new starts, iterations in progress may finish.
     Stop,
 }
 
-/// What became of a command, in words.
+/// The result of a command, as text.
 pub type ControlReply = Result<String, String>;
 
-/// A command on its way to the run.
+/// A command in transit to the run.
 #[derive(Debug)]
 pub struct ControlRequest {
-    /// What is wanted.
+    /// The command.
     pub command: ControlCommand,
-    /// Who wants it: `key`, `control socket`.
+    /// Its origin: `key`, `control socket`.
     pub origin: &'static str,
-    /// Where the answer goes, if anybody waits for it.
+    /// Receives the result; `None` if no client waits for it.
     pub reply: Option<oneshot::Sender<ControlReply>>,
 }
 
-/// A way to the run for who was there before it: a screen is seated before the load begins.
+/// Sends commands to a run. It exists before the run, because screens start before the load.
 #[derive(Clone, Debug, Default)]
 pub struct ControlClient(Arc<OnceLock<Sender<ControlRequest>>>);
 
 impl ControlClient {
-    /// The run begins, and hears commands.
+    /// Connects it to the run's command queue.
     pub fn connect(&self, commands: Sender<ControlRequest>) {
-        // It is connected once; a second run has a remote of its own.
+        // Only the first connection counts; a second run has its own client.
         let _ = self.0.set(commands);
     }
 
-    /// Asks for something; where the answer comes. None: the run has not begun, is over, or has
-    /// no room for one more command.
-    pub fn ask(
+    /// Sends a command and returns the receiver of its result. `None` if the run has not started,
+    /// is over, or its queue is full.
+    pub fn send(
         &self,
         command: ControlCommand,
-        by: &'static str,
+        origin: &'static str,
     ) -> Option<oneshot::Receiver<ControlReply>> {
-        let (reply, answer) = oneshot::channel();
-        let asked = ControlRequest { command, origin: by, reply: Some(reply) };
-        self.0.get()?.try_send(asked).ok()?;
-        Some(answer)
+        let (reply, result) = oneshot::channel();
+        let request = ControlRequest { command, origin, reply: Some(reply) };
+        self.0.get()?.try_send(request).ok()?;
+        Some(result)
     }
 }
 
-/// Commands waiting for the run: more than its clients may have under way.
+/// Capacity of the command queue: more than its clients can have in progress.
 pub const MAX_PENDING: usize = 16;
 
-/// The longest line of a command, bytes.
+/// Maximum line of a command, bytes.
 pub const MAX_LINE: usize = 4_096;
 
-/// The most that load may be scaled to: a hundred times.
+/// Maximum scale, a hundred times, in thousandths.
 pub const MAX_PERMILLE: u32 = 100_000;
 
-/// The most users that may be asked for.
+/// Maximum number of users to set.
 pub const MAX_USERS: u64 = 10_000_000;
 
-/// Each word, how it is used, and what it does.
+/// Each command: word, usage, meaning.
 pub const GRAMMAR: [(&str, &str, &str); 14] = [
     ("pause", "pause [W]", "nothing begins any more; users stay where they are"),
     ("resume", "resume [W]", "they go on"),
@@ -120,21 +120,21 @@ pub const GRAMMAR: [(&str, &str, &str); 14] = [
     ("help", "help", "these words"),
 ];
 
-/// The command of each key of a terminal.
+/// The keys of a terminal and their commands.
 pub const KEYS: &str = "keys: p or space pauses and resumes · + and - scale by 10 % of the plan · \
                         m puts a mark · q stops · ? says this";
 
 impl ControlCommand {
-    /// Reads a command.
+    /// Parses a command.
     ///
     /// # Errors
-    /// What is wrong, what was expected, and what may have been meant.
+    /// The error, what was expected, and a suggestion.
     pub fn parse(text: &str) -> Result<Self, String> {
         let words: Vec<&str> = text.split_whitespace().collect();
         let Some((verb, rest)) = words.split_first() else {
-            return Err(format!("expected {}", all_words()));
+            return Err(format!("expected {}", list_commands()));
         };
-        // A name may have spaces: what is left of the words is the name.
+        // A name may contain spaces: all remaining words form the name.
         let name = |words: &[&str]| (!words.is_empty()).then(|| words.join(" "));
         let last = || rest.split_last().map(|(last, before)| (*last, name(before)));
         let expected = |what: &str| format!("`{verb}`: expected {what}");
@@ -146,34 +146,35 @@ impl ControlCommand {
             "plan" => Ok(Self::Plan(name(rest))),
             "scale" => {
                 let share = "a share from 0.1% to 10000%, such as 0.5, 150% or +10%";
-                let (value, of) = last().ok_or_else(|| expected(share))?;
-                scale(value, of).ok_or_else(|| match parse_share(value) {
+                let (value, workload) = last().ok_or_else(|| expected(share))?;
+                parse_scale(value, workload).ok_or_else(|| match parse_share(value) {
                     Ok(0.0) => "`scale`: nothing at all is `pause`".to_owned(),
                     _ => {
-                        // A plain number above one is nearly always a percentage.
+                        // A plain number above one nearly always means a percentage.
                         let percent = format!("{value}%");
-                        let near = scale(&percent, None).filter(|_| !value.ends_with('%'));
-                        let near =
-                            near.map_or(String::new(), |_| format!("; did you mean `{percent}`?"));
-                        format!("{}, not `{value}`{near}", expected(share))
+                        let suggestion =
+                            parse_scale(&percent, None).filter(|_| !value.ends_with('%'));
+                        let suggestion = suggestion
+                            .map_or(String::new(), |_| format!("; did you mean `{percent}`?"));
+                        format!("{}, not `{value}`{suggestion}", expected(share))
                     }
                 })
             }
             "rate" => {
                 let what = "a rate above zero, such as 200/s, 90/m or 1000/h";
-                let (value, of) = last().ok_or_else(|| expected(what))?;
+                let (value, workload) = last().ok_or_else(|| expected(what))?;
                 let rate = parse_rate(value).ok().filter(|rate| rate.units() > 0);
                 let rate = rate.ok_or_else(|| format!("{}, not `{value}`", expected(what)))?;
-                Ok(Self::Rate(of, rate))
+                Ok(Self::Rate(workload, rate))
             }
             "users" => {
                 let what = "a whole number from 1 to 10000000";
-                let (value, of) = last().ok_or_else(|| expected(what))?;
+                let (value, workload) = last().ok_or_else(|| expected(what))?;
                 let users = value.parse().ok().filter(|users| (1..=MAX_USERS).contains(users));
                 let users = users.ok_or_else(|| format!("{}, not `{value}`", expected(what)))?;
-                Ok(Self::Users(of, users))
+                Ok(Self::Users(workload, users))
             }
-            "breaker" => breaker(last()).ok_or_else(|| {
+            "breaker" => parse_breaker(last()).ok_or_else(|| {
                 expected("the name of one and open, close or reset: `breaker service shop open`")
             }),
             "mute" => Ok(Self::Mute(needed("the name of a step")?, true)),
@@ -184,26 +185,27 @@ impl ControlCommand {
             "help" => Ok(Self::Help),
             "stop" => Ok(Self::Stop),
             _ => {
-                let near = nearest(verb, GRAMMAR.map(|(word, ..)| word));
-                let near = near.map_or(String::new(), |near| format!("; did you mean `{near}`?"));
-                Err(format!("unknown command `{verb}`; expected {}{near}", all_words()))
+                let suggestion = nearest(verb, GRAMMAR.map(|(word, ..)| word));
+                let suggestion = suggestion
+                    .map_or(String::new(), |suggestion| format!("; did you mean `{suggestion}`?"));
+                Err(format!("unknown command `{verb}`; expected {}{suggestion}", list_commands()))
             }
         }
     }
 
-    /// All that may be received, a line each.
+    /// Lists all commands, one per line.
     pub fn help() -> String {
         let line = |(_, form, what): &(&str, &str, &str)| format!("{form:<31}{what}");
         GRAMMAR.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 }
 
-fn all_words() -> String {
+fn list_commands() -> String {
     format!("one of {}", GRAMMAR.map(|(word, ..)| word).join(", "))
 }
 
-/// `0.5`, `150%`, `+10%`, `-0.1`, in whole thousandths.
-fn scale(value: &str, of: Option<String>) -> Option<ControlCommand> {
+/// Parses `0.5`, `150%`, `+10%`, `-0.1` into thousandths.
+fn parse_scale(value: &str, workload: Option<String>) -> Option<ControlCommand> {
     let sign = value.chars().next().filter(|first| "+-".contains(*first));
     let share = parse_share(value.strip_prefix(['+', '-']).unwrap_or(value)).ok()?;
     let permille = (share * 1_000.0).round();
@@ -213,15 +215,15 @@ fn scale(value: &str, of: Option<String>) -> Option<ControlCommand> {
     }
     let permille = permille as u32;
     Some(match sign {
-        None => ControlCommand::Scale(of, permille),
-        // `-5` is a percentage without its sign: five times the plan less is never meant.
+        None => ControlCommand::Scale(workload, permille),
+        // `-5` means a percentage without its sign: a scale reduced by 500 % makes no sense.
         Some('-') if permille >= 1_000 && !value.ends_with('%') => return None,
-        Some('-') => ControlCommand::Nudge(of, -permille.cast_signed()),
-        Some(_) => ControlCommand::Nudge(of, permille.cast_signed()),
+        Some('-') => ControlCommand::Nudge(workload, -permille.cast_signed()),
+        Some(_) => ControlCommand::Nudge(workload, permille.cast_signed()),
     })
 }
 
-fn breaker(last: Option<(&str, Option<String>)>) -> Option<ControlCommand> {
+fn parse_breaker(last: Option<(&str, Option<String>)>) -> Option<ControlCommand> {
     let (word, name) = last?;
     let switch = match word {
         "open" => BreakerSwitch::Open,
@@ -270,8 +272,8 @@ mod tests {
     }
 
     #[test]
-    fn unknown_command_says_what_was_expected() {
-        for (text, says) in [
+    fn invalid_command_error_names_what_was_expected() {
+        for (text, expected) in [
             ("", "expected one of pause, resume"),
             ("puase", "did you mean `pause`?"),
             ("PAUSE", "did you mean `pause`?"),
@@ -297,12 +299,12 @@ mod tests {
             ("status now", "`status`: expected nothing after it"),
         ] {
             let error = ControlCommand::parse(text).unwrap_err();
-            assert!(error.contains(says), "{text}: {error}");
+            assert!(error.contains(expected), "{text}: {error}");
         }
     }
 
     #[test]
-    fn every_word_of_the_grammar_is_one() {
+    fn every_command_of_the_grammar_parses() {
         for (word, form, _) in GRAMMAR {
             let form = form.replace("[W] ", "").replace(" [W]", "").replace("open|close|", "");
             assert!(form.starts_with(word));

@@ -1,31 +1,31 @@
-//! What ends a run before its load is over.
+//! Why a run stops before its load is over.
 //!
-//! `run::dispatch` says it, the audience hears of it, a record keeps it.
-//! Invariant: the first reason stays the reason; only somebody outside may still come before it.
+//! `run::dispatch` decides it, sinks report it, a record stores it.
+//! Invariant: the first cause is kept, except that an external interrupt may replace it.
 
 use std::fmt;
 
 use crate::exit::ExitStatus;
 use crate::stats::delta::Halt;
 
-/// What came from outside to end the run.
+/// An external request to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupt {
     /// SIGINT: Ctrl-C.
     Int,
     /// SIGTERM.
     Term,
-    /// `stop`, by live control.
+    /// `stop` by live control.
     Control,
-    /// SIGHUP: the terminal or the connection to it is gone.
+    /// SIGHUP: the terminal or its connection is gone.
     Hup,
-    /// SIGQUIT: at once.
+    /// SIGQUIT: stop at once.
     Quit,
 }
 
 impl Interrupt {
-    /// How the program ends for it.
-    pub const fn ending(self) -> ExitStatus {
+    /// Returns the exit status of the program.
+    pub const fn exit_status(self) -> ExitStatus {
         match self {
             Self::Int | Self::Control => ExitStatus::Interrupted,
             Self::Term => ExitStatus::Terminated,
@@ -47,18 +47,18 @@ impl fmt::Display for Interrupt {
     }
 }
 
-/// What ended a run before its load was over.
+/// Why a run stopped before its load was over.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StopCause {
-    /// Somebody outside.
+    /// An external request.
     Signal(Interrupt),
     /// A check with `on_fail: abort`, or a feed with `at_end: stop run`.
     Flow(Halt),
-    /// A rule with `abort`; the judgement says the rest.
+    /// A threshold with `abort`; its judgement has the details.
     Rule(String),
-    /// Errors without end.
-    Storm(String),
-    /// Nobody knows: its record has no end.
+    /// A persistently high error rate, as text.
+    ErrorRate(String),
+    /// Unknown: the record has no end.
     Lost,
 }
 
@@ -68,7 +68,7 @@ impl fmt::Display for StopCause {
             Self::Signal(interrupt) => interrupt.fmt(f),
             Self::Flow(halt) => f.write_str(&halt.reason()),
             Self::Rule(rule) => write!(f, "`{rule}` did not hold"),
-            Self::Storm(why) => f.write_str(why),
+            Self::ErrorRate(why) => f.write_str(why),
             Self::Lost => f.write_str("its record has no end: it was killed, or goes on"),
         }
     }

@@ -1,8 +1,8 @@
-//! How many connections the users of a plan have at once, and to which services.
+//! Forecast of concurrent connections, and of the services they go to.
 //!
-//! `needs` asks it.
-//! Invariant: what is said to be sure is: a pool surely needs one connection, for its calls may all
-//! be over at once.
+//! `needs` calls it.
+//! Invariant: with `only_certain` the result is a lower bound: a pool certainly needs one
+//! connection only, because its calls may never overlap.
 
 use std::collections::BTreeMap;
 
@@ -10,101 +10,104 @@ use crate::plan::flow::{Archetype, Parallel, Step};
 use crate::plan::policy::PoolStrategy;
 use crate::plan::{Endpoint, Plan};
 
-/// Connections at once.
+/// Concurrent connections.
 #[derive(Debug, Default)]
 pub(super) struct ConnectionForecast {
-    /// In all.
+    /// Total number.
     pub total: u64,
-    /// Bytes they take.
+    /// Memory that they take, bytes.
     pub bytes: u64,
-    /// The most to each service.
+    /// Maximum for each service, by its index.
     pub to: BTreeMap<usize, u64>,
 }
 
-/// Whose connection a call goes over.
+/// The connection that a call uses.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum ConnectionOwner {
-    /// One that its user keeps.
+    /// A connection that the user keeps.
     Own,
-    /// One that is opened for it.
+    /// A connection opened for the call.
     Fresh,
-    /// One of this pool.
+    /// A connection of this pool.
     Pool(usize),
 }
 
-/// Those of so many users of each share of each workload, where one to a service takes `bytes_of`.
+/// Returns the connections of `users` users of each share of each workload, where one connection
+/// to a service takes `bytes_of` bytes. `only_certain`: the lower bound instead of the maximum.
 pub(super) fn connections(
     plan: &Plan,
     users: &[Vec<u64>],
-    surely: bool,
+    only_certain: bool,
     bytes_of: impl Fn(usize) -> u64,
 ) -> ConnectionForecast {
-    let mut found = ConnectionForecast::default();
+    let mut forecast = ConnectionForecast::default();
     let mut pooled: Vec<BTreeMap<usize, u64>> = vec![BTreeMap::new(); plan.policies.pools.len()];
     for (workload, users) in plan.workloads.iter().zip(users) {
         for (share, users) in workload.shares.iter().zip(users) {
-            for ((line, service), each) in at_once(plan, &plan.archetypes[share.archetype]) {
+            for ((owner, service), each) in max_concurrent(plan, &plan.archetypes[share.archetype])
+            {
                 let count = users * each;
-                match line {
+                match owner {
                     ConnectionOwner::Pool(pool) => {
-                        *pooled[pool].entry(service).or_default() += count
+                        *pooled[pool].entry(service).or_default() += count;
                     }
-                    // Calls may take no time: nobody surely makes two at once.
-                    ConnectionOwner::Fresh if surely => {}
+                    // Calls may take no time, so it is not certain that two overlap.
+                    ConnectionOwner::Fresh if only_certain => {}
                     ConnectionOwner::Own | ConnectionOwner::Fresh => {
-                        found.total += count;
-                        found.bytes += count * bytes_of(service);
-                        *found.to.entry(service).or_default() += count;
+                        forecast.total += count;
+                        forecast.bytes += count * bytes_of(service);
+                        *forecast.to.entry(service).or_default() += count;
                     }
                 }
             }
         }
     }
-    for (pool, wanted) in plan.policies.pools.iter().zip(pooled) {
-        let most = if surely { 1 } else { pool.max };
-        let mut left = wanted.values().sum::<u64>().min(most);
-        found.total += left;
-        let mut wanted: Vec<(usize, u64)> = wanted.into_iter().collect();
-        // Which services have them is not known: each may have them all, the dearest first.
-        wanted.sort_by_key(|(service, _)| std::cmp::Reverse(bytes_of(*service)));
-        for (service, count) in wanted {
-            *found.to.entry(service).or_default() += count.min(most);
-            let here = count.min(left);
-            found.bytes += here * bytes_of(service);
-            left -= here;
+    for (pool, demand) in plan.policies.pools.iter().zip(pooled) {
+        let most = if only_certain { 1 } else { pool.max };
+        let mut left = demand.values().sum::<u64>().min(most);
+        forecast.total += left;
+        let mut demand: Vec<(usize, u64)> = demand.into_iter().collect();
+        // The pool's split among services is unknown: each may have all of them, the most
+        // expensive first.
+        demand.sort_by_key(|(service, _)| std::cmp::Reverse(bytes_of(*service)));
+        for (service, count) in demand {
+            *forecast.to.entry(service).or_default() += count.min(most);
+            let in_step = count.min(left);
+            forecast.bytes += in_step * bytes_of(service);
+            left -= in_step;
         }
     }
-    found
+    forecast
 }
 
-/// How many calls one user has under way at most at once, by line and service; its own connections
-/// are as many, and stay.
-fn at_once(plan: &Plan, archetype: &Archetype) -> BTreeMap<(ConnectionOwner, usize), u64> {
-    let line_of = |call: usize| {
-        let endpoint = Endpoint::of(&archetype.calls[call]);
+/// Returns the maximum of concurrent calls of one user by owner and service. A user keeps as many
+/// own connections.
+fn max_concurrent(plan: &Plan, archetype: &Archetype) -> BTreeMap<(ConnectionOwner, usize), u64> {
+    let owner_of = |call: usize| {
+        let endpoint = Endpoint::from_call(&archetype.calls[call]);
         let pool = plan.policies.pool_of(&endpoint);
-        let line = match pool.map(|pool| (pool, plan.policies.pools[pool].strategy)) {
+        let owner = match pool.map(|pool| (pool, plan.policies.pools[pool].strategy)) {
             Some((pool, PoolStrategy::Shared)) => ConnectionOwner::Pool(pool),
             Some((_, PoolStrategy::PerRequest)) => ConnectionOwner::Fresh,
             Some((_, PoolStrategy::PerUser)) | None => ConnectionOwner::Own,
         };
-        (line, endpoint.service)
+        (owner, endpoint.service)
     };
     let mut most: BTreeMap<(ConnectionOwner, usize), u64> = BTreeMap::new();
     for step in &archetype.steps {
-        let mut here: BTreeMap<(ConnectionOwner, usize), u64> = BTreeMap::new();
+        let mut in_step: BTreeMap<(ConnectionOwner, usize), u64> = BTreeMap::new();
         match step {
-            Step::Call(call) => *here.entry(line_of(*call)).or_default() += 1,
+            Step::Call(call) => *in_step.entry(owner_of(*call)).or_default() += 1,
             Step::Parallel(parallel) => {
                 for branch in &parallel.branches {
-                    *here.entry(line_of(branch.call)).or_default() += 1;
+                    *in_step.entry(owner_of(branch.call)).or_default() += 1;
                 }
             }
             _ => {}
         }
-        for (line, count) in here {
-            let known = most.entry(line).or_default();
-            *known = (*known).max(count.min(Parallel::AT_ONCE as u64));
+        for (owner, count) in in_step {
+            let entry = most.entry(owner).or_default();
+            *entry = (*entry).max(count.min(Parallel::AT_ONCE as u64));
         }
     }
     most

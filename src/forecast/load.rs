@@ -1,10 +1,10 @@
-//! How many iterations a workload makes, and how many of its users are at it at once.
+//! Forecast of a workload: its iterations, and its concurrent users.
 //!
-//! `mod` asks it for each workload, `needs` for users at once.
+//! `mod` computes each workload, `needs` the concurrent users.
 //! Invariant: exact where the plan alone decides (constant arrivals, counts); elsewhere Little's
-//! law and the interactive response time law, with what they assume said in [`super::Forecast`].
+//! law and the interactive response time law, and [`super::Forecast`] lists what they assume.
 
-use super::pass::{SectionPass, pass};
+use super::pass::{SectionPass, section_pass};
 use super::visits::VisitAssumptions;
 use crate::curve::{Curve, ONE_START};
 use crate::plan::data::Ranks;
@@ -12,56 +12,56 @@ use crate::plan::flow::Session;
 use crate::plan::load::{Arrivals, LoadBound, OPEN_END, Users};
 use crate::plan::{ArrivalProcess, Load, Plan, Workload};
 
-/// What is assumed of the target.
+/// Assumptions about the target.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Assumptions {
-    /// What a call takes of which nothing is known, seconds.
+pub struct TargetAssumptions {
+    /// Service time of calls without a measurement, seconds.
     pub fallback_s: f64,
-    /// What a call of each of the plan's series takes, where it was measured.
+    /// Measured service time of each series of the plan, seconds; `None`: not measured.
     pub series_s: Vec<Option<f64>>,
 }
 
-impl Assumptions {
-    /// What a call of a series took, seconds, where it was measured.
+impl TargetAssumptions {
+    /// Returns the measured service time of a series, seconds.
     fn measured_s(&self, series: usize) -> Option<f64> {
         self.series_s.get(series).copied().flatten()
     }
 }
 
-/// What one archetype does in a workload.
+/// The load of one archetype in a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArchetypeVolume {
-    /// Its share of the users (closed) or starts (open), from 0 to 1.
+    /// Its share of the users (closed model) or starts (open model), 0 to 1.
     pub share: f64,
-    /// What a user does first.
+    /// The pass through `on_start`.
     pub on_start: SectionPass,
-    /// In each iteration.
+    /// The pass through an iteration.
     pub flow: SectionPass,
-    /// And last.
+    /// The pass through `on_stop`.
     pub on_stop: SectionPass,
-    /// From one iteration of a closed user to its next, seconds.
+    /// Time between two iterations of a closed user, start to start, seconds.
     pub cycle_s: f64,
-    /// Iterations of it.
+    /// Its iterations.
     pub iterations: f64,
-    /// Users of it.
+    /// Its users.
     pub users: f64,
 }
 
-/// What a workload does.
+/// The load of a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkloadVolume {
-    /// In the order of its shares; `None` where iterations may never end.
+    /// By share; `None` if an iteration may never end.
     pub parts: Vec<Option<ArchetypeVolume>>,
     /// Iterations.
     pub iterations: f64,
-    /// How far they may be off by what is left to chance and to edges.
+    /// Possible error of `iterations`, from randomness and rounding.
     pub spread: f64,
-    /// When its load ends, seconds after its own start.
+    /// When the load ends, seconds after the workload's start.
     pub end_s: f64,
 }
 
 impl WorkloadVolume {
-    /// So many of its starts find nobody.
+    /// Removes starts that are dropped because no user is free.
     pub(super) fn drop_starts(&mut self, dropped: f64) {
         let left = 1.0 - dropped / self.iterations.max(1.0);
         for part in self.parts.iter_mut().flatten() {
@@ -71,34 +71,34 @@ impl WorkloadVolume {
     }
 }
 
-/// The parts of a workload, as far as time does not matter.
-fn parts(
+/// Computes the parts of a workload that do not depend on its duration.
+fn archetype_volumes(
     plan: &Plan,
     index: usize,
-    view: VisitAssumptions,
-    assumed: &Assumptions,
+    visits: VisitAssumptions,
+    target: &TargetAssumptions,
 ) -> Vec<Option<ArchetypeVolume>> {
     let workload = &plan.workloads[index];
     let weights: f64 = workload.shares.iter().map(|share| share.weight).sum();
     let ranks = matches!(workload.load, Load::Closed(_)).then(|| Ranks::new(plan, index));
-    let mut made = Vec::new();
+    let mut volumes = Vec::new();
     for (number, share) in workload.shares.iter().enumerate() {
         let archetype = &plan.archetypes[share.archetype];
-        // What was measured went over its link already.
+        // Measured times already include the emulated link.
         let link_s = archetype.link.map_or(0.0, |link| link.latency.as_secs_f64());
         let service = |series: u16| {
             let series = share.step(series);
-            assumed.measured_s(series).unwrap_or(assumed.fallback_s + link_s)
+            target.measured_s(series).unwrap_or(target.fallback_s + link_s)
         };
         let section = |begin: Option<usize>| match begin {
-            Some(begin) => pass(archetype, begin, view, &service),
+            Some(begin) => section_pass(archetype, begin, visits, &service),
             None => Some(SectionPass::default()),
         };
         let sections = archetype.sections;
         let passes =
             (section(sections.on_start), section(Some(sections.flow)), section(sections.on_stop));
         let (Some(on_start), Some(flow), Some(on_stop)) = passes else {
-            made.push(None);
+            volumes.push(None);
             continue;
         };
         let part = match &ranks {
@@ -108,10 +108,10 @@ fn parts(
             None => share.weight / weights,
         };
         let pace = archetype.pace.map_or(0.0, |pace| pace.as_secs_f64());
-        // Even a target that answers at once takes a moment.
+        // Even a target that responds at once takes some time.
         let cycle_s = flow.cycle_s().max(pace).max(1e-6);
         let (iterations, users) = (0.0, 0.0);
-        made.push(Some(ArchetypeVolume {
+        volumes.push(Some(ArchetypeVolume {
             share: part,
             on_start,
             flow,
@@ -121,18 +121,18 @@ fn parts(
             users,
         }));
     }
-    made
+    volumes
 }
 
-/// What workload `index` of a plan does.
-pub fn made(
+/// Computes the load of workload `index` of a plan.
+pub fn workload_volume(
     plan: &Plan,
     index: usize,
-    view: VisitAssumptions,
-    assumed: &Assumptions,
+    visits: VisitAssumptions,
+    target: &TargetAssumptions,
 ) -> WorkloadVolume {
     let workload = &plan.workloads[index];
-    let parts = parts(plan, index, view, assumed);
+    let parts = archetype_volumes(plan, index, visits, target);
     match &workload.load {
         Load::Closed(users) => closed(plan, workload, users, parts),
         Load::Open(arrivals) => open(arrivals, parts),
@@ -140,20 +140,20 @@ pub fn made(
 }
 
 fn open(arrivals: &Arrivals, mut parts: Vec<Option<ArchetypeVolume>>) -> WorkloadVolume {
-    let endless = arrivals.curve.end_ns() == OPEN_END;
+    let is_endless = arrivals.curve.end_ns() == OPEN_END;
     let due = arrivals.curve.total().div_ceil(ONE_START) as f64;
     let count = arrivals.iterations.map(|count| count as f64);
-    let cut = count.is_some_and(|count| endless || count < due);
-    let iterations = if cut { count.unwrap_or(due) } else { due };
-    let chance = arrivals.process == ArrivalProcess::Poisson && !cut;
+    let ends_by_count = count.is_some_and(|count| is_endless || count < due);
+    let iterations = if ends_by_count { count.unwrap_or(due) } else { due };
+    let is_random = arrivals.process == ArrivalProcess::Poisson && !ends_by_count;
     let last = arrivals.curve.reaches(ONE_START * (iterations as u128).saturating_sub(1));
-    let end_ns = if cut { last.unwrap_or(0) } else { arrivals.curve.end_ns() };
+    let end_ns = if ends_by_count { last.unwrap_or(0) } else { arrivals.curve.end_ns() };
     for part in parts.iter_mut().flatten() {
-        // Every arrival is a new user.
+        // Each arrival is a new user.
         part.iterations = iterations * part.share;
         part.users = part.iterations;
     }
-    let spread = if chance { iterations.sqrt() } else { 0.0 };
+    let spread = if is_random { iterations.sqrt() } else { 0.0 };
     WorkloadVolume { parts, iterations, spread, end_s: end_ns as f64 / 1e9 }
 }
 
@@ -163,71 +163,71 @@ fn closed(
     users: &Users,
     parts: Vec<Option<ArchetypeVolume>>,
 ) -> WorkloadVolume {
-    let mut made = WorkloadVolume { parts, iterations: 0.0, spread: 0.0, end_s: 0.0 };
+    let mut volume = WorkloadVolume { parts, iterations: 0.0, spread: 0.0, end_s: 0.0 };
     if users.bound == LoadBound::Once {
-        once(workload, &mut made);
-        return made;
+        set_once_volume(workload, &mut volume);
+        return volume;
     }
-    let endless = users.curve.end_ns() == OPEN_END;
-    // An endless load is thought to last as long as its iterations do.
-    let (user_s, stays) = if endless {
+    let is_endless = users.curve.end_ns() == OPEN_END;
+    // An endless load is assumed to last as long as its iterations.
+    let (user_s, stays) = if is_endless {
         (0.0, users.curve.peak() as f64)
     } else {
         (users.curve.presence_ns() as f64 / 1e9, users.curve.rises() as f64)
     };
     let mut speed = 0.0;
-    for (part, share) in made.parts.iter_mut().zip(&workload.shares) {
+    for (part, share) in volume.parts.iter_mut().zip(&workload.shares) {
         let Some(part) = part else { continue };
         let session = &plan.archetypes[share.archetype].session;
-        in_time(part, session, user_s * part.share, stays * part.share);
+        set_closed_volume(part, session, user_s * part.share, stays * part.share);
         speed += part.share / part.cycle_s;
     }
-    made.iterations = made.parts.iter().flatten().map(|part| part.iterations).sum();
-    made.spread = stays;
-    made.end_s = if endless { 0.0 } else { users.curve.end_ns() as f64 / 1e9 };
-    let LoadBound::Iterations(count) = users.bound else { return made };
-    if !endless && made.iterations <= count as f64 {
-        return made;
+    volume.iterations = volume.parts.iter().flatten().map(|part| part.iterations).sum();
+    volume.spread = stays;
+    volume.end_s = if is_endless { 0.0 } else { users.curve.end_ns() as f64 / 1e9 };
+    let LoadBound::Iterations(count) = users.bound else { return volume };
+    if !is_endless && volume.iterations <= count as f64 {
+        return volume;
     }
-    let (whole, count) = (made.iterations, count as f64);
-    for part in made.parts.iter_mut().flatten() {
+    let (whole, count) = (volume.iterations, count as f64);
+    for part in volume.parts.iter_mut().flatten() {
         part.iterations = count * part.share / part.cycle_s / speed.max(f64::MIN_POSITIVE);
         part.users = (users.curve.peak() as f64 * part.share).min(part.iterations);
     }
-    made.end_s = if endless {
+    volume.end_s = if is_endless {
         count / (speed * users.curve.peak() as f64)
     } else {
         reached_s(&users.curve, count / whole)
     };
-    (made.iterations, made.spread) = (count, 0.0);
-    made
+    (volume.iterations, volume.spread) = (count, 0.0);
+    volume
 }
 
-/// When a share of a curve's integral is reached, seconds.
+/// Returns when a share of a curve's integral is reached, seconds.
 pub(super) fn reached_s(curve: &Curve, share: f64) -> f64 {
     let amount = (curve.total() as f64 * share) as u128;
     curve.reaches(amount).unwrap_or(curve.end_ns()) as f64 / 1e9
 }
 
-/// Each user once.
-fn once(workload: &Workload, made: &mut WorkloadVolume) {
+/// Computes a load in which each user runs one iteration.
+fn set_once_volume(workload: &Workload, volume: &mut WorkloadVolume) {
     let users = workload.peak_users() as f64;
-    for part in made.parts.iter_mut().flatten() {
+    for part in volume.parts.iter_mut().flatten() {
         part.users = users * part.share;
         part.iterations = part.users;
-        made.end_s = made.end_s.max(part.on_start.cycle_s() + part.flow.stay_s());
+        volume.end_s = volume.end_s.max(part.on_start.cycle_s() + part.flow.stay_s());
     }
-    made.iterations = users;
+    volume.iterations = users;
 }
 
-/// Iterations in so many seconds of users who come so often: a user begins one at once and, in the
-/// mean, is half through another when it has to leave.
-fn in_time(part: &mut ArchetypeVolume, session: &Session, user_s: f64, stays: f64) {
+/// Computes the iterations of users that are present for `user_s` user-seconds in total. A user
+/// starts its first iteration at once and is, on average, half through one when it has to leave.
+fn set_closed_volume(part: &mut ArchetypeVolume, session: &Session, user_s: f64, stays: f64) {
     let (first_s, last_s) = (part.on_start.cycle_s(), part.on_stop.cycle_s());
     let each = match session {
         Session::Endless => None,
         Session::Iterations(count) => Some(*count as f64),
-        Session::Duration(law) => Some(law.mean().as_secs_f64() / part.cycle_s + 0.5),
+        Session::Duration(duration) => Some(duration.mean().as_secs_f64() / part.cycle_s + 0.5),
     };
     (part.iterations, part.users) = match each.map(|each| each.max(1.0)) {
         None => (((user_s - stays * first_s) / part.cycle_s).max(0.0) + stays / 2.0, stays),
@@ -239,38 +239,38 @@ fn in_time(part: &mut ArchetypeVolume, session: &Session, user_s: f64, stays: f6
     part.iterations = part.iterations.max(part.users.min(stays));
 }
 
-/// Users of an open workload at once, by Little's law over the time each stays.
+/// Concurrent users of an open workload, by Little's law.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct InFlight {
-    /// The mean time of a user from its start to its leaving, seconds.
+    /// Mean time from a user's start to its end, seconds.
     pub stay_s: f64,
-    /// The most at once.
+    /// Maximum of concurrent users.
     pub peak: f64,
-    /// Starts that find nobody free among `max_users`.
+    /// Starts that are dropped because `max_users` users are busy.
     pub dropped: f64,
 }
 
 impl InFlight {
-    /// Of an open workload; `None` for others, and where iterations may never end.
-    pub fn of(
+    /// Estimates an open workload; `None` in the closed model, and if an iteration may never end.
+    pub fn estimate(
         plan: &Plan,
         index: usize,
-        view: VisitAssumptions,
-        assumed: &Assumptions,
+        visits: VisitAssumptions,
+        target: &TargetAssumptions,
     ) -> Option<Self> {
         let Load::Open(arrivals) = &plan.workloads[index].load else { return None };
-        let made = made(plan, index, view, assumed);
+        let volume = workload_volume(plan, index, visits, target);
         let mut stay_s = 0.0;
-        for part in &made.parts {
+        for part in &volume.parts {
             let part = part.as_ref()?;
             let (first, last) = (part.on_start.cycle_s(), part.on_stop.cycle_s());
             stay_s += part.share * (first + part.flow.stay_s() + last);
         }
-        Some(Self::in_curve(arrivals, stay_s, made.end_s))
+        Some(Self::from_stay(arrivals, stay_s, volume.end_s))
     }
 
-    /// How many came within the last `stay_s` seconds, at the worst moment.
-    fn in_curve(arrivals: &Arrivals, stay_s: f64, end_s: f64) -> Self {
+    /// Takes the maximum of starts within any `stay_s` seconds.
+    fn from_stay(arrivals: &Arrivals, stay_s: f64, end_s: f64) -> Self {
         let (stay_ns, end_ns) = ((stay_s * 1e9) as u64, (end_s * 1e9) as u64);
         let starts = |from: u64, to: u64| {
             let curve = &arrivals.curve;
@@ -278,9 +278,10 @@ impl InFlight {
         };
         let grid = (0..=1_000u64).map(|k| (u128::from(end_ns) * u128::from(k) / 1_000) as u64);
         let bends = arrivals.curve.bends().flat_map(|at| [at, at.saturating_add(stay_ns)]);
-        let moments = grid.clone().chain(bends).map(|at| at.min(end_ns));
-        let peak = moments.map(|at| starts(at.saturating_sub(stay_ns), at)).fold(0.0, f64::max);
-        // As a fluid: what comes faster than so many users can leave is dropped.
+        let times = grid.clone().chain(bends).map(|at| at.min(end_ns));
+        let peak = times.map(|at| starts(at.saturating_sub(stay_ns), at)).fold(0.0, f64::max);
+        // Fluid approximation: arrivals above the rate at which `max_users` users finish are
+        // dropped.
         let leave = arrivals.max_users as f64 / stay_s.max(1e-9);
         let mut dropped = 0.0;
         if peak > arrivals.max_users as f64 {
@@ -289,7 +290,7 @@ impl InFlight {
                 let room = leave * (pair[1] - pair[0]) as f64 / 1e9;
                 dropped += (starts(pair[0], pair[1]) - room).max(0.0);
             }
-            // Until they are all taken, half of them in the mean are free at once.
+            // Before that, all users have to become busy; on average half of them are free.
             dropped = (dropped - arrivals.max_users as f64 / 2.0).max(0.0);
         }
         Self { stay_s, peak: peak.min(starts(0, end_ns)), dropped }

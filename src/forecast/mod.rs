@@ -1,8 +1,9 @@
-//! What would happen: a plan's iterations, calls, users, and what they need of the machine.
+//! Forecast of a run: iterations, calls, users, and the machine resources they need.
 //!
-//! `cli plan` asks and `sinks` show it; `run` refuses with [`needs::refuse`].
-//! Invariant: pure arithmetic over a Plan; every number is exact, bounded or assumed, and says
-//! which.
+//! `cli plan` computes it and `report` shows it; `run` checks the machine with
+//! [`needs::certain_shortages`].
+//! Invariant: pure arithmetic over a Plan; every number is exact, bounded or assumed, and marked
+//! as such.
 
 mod connections;
 pub mod feeds;
@@ -12,9 +13,9 @@ pub mod pass;
 pub mod visits;
 
 use feeds::FeedDemand;
-pub use load::Assumptions;
-use load::{InFlight, WorkloadVolume, made};
-pub use needs::{MachineLimits, MachineNeeds, MachineShortage, refuse};
+pub use load::TargetAssumptions;
+use load::{InFlight, WorkloadVolume, workload_volume};
+pub use needs::{MachineLimits, MachineNeeds, MachineShortage, certain_shortages};
 use visits::VisitAssumptions;
 
 use crate::curve::Curve;
@@ -22,131 +23,139 @@ use crate::plan::load::OPEN_END;
 use crate::plan::{Load, Plan};
 use crate::units::{Rate, nanos};
 
-/// Columns of a picture of a load.
+/// Columns of a load chart.
 pub const COLUMNS: usize = 60;
 
-/// Bytes of a report's folder: of any run, most of them the page's; for a series, in the page and
-/// `summary.json`; for a second, in `run.record` and `health.csv`; for a second of a series, in
+/// Size of a report folder, bytes: for any run, most of it the HTML page; per series, in the page
+/// and `summary.json`; per second, in `run.record` and `health.csv`; per second and series, in
 /// `timeline.csv` and `latency.hlog`. Fitted to the runs in the test below.
 const FOLDER_BYTES: f64 = 69_000.0;
 const SERIES_BYTES: f64 = 4_000.0;
 const SECOND_BYTES: f64 = 900.0;
 const SERIES_SECOND_BYTES: f64 = 350.0;
 
-/// How sure a number is.
+/// How certain a number is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// It follows from the plan, or is the mean of what is drawn.
+    /// Follows from the plan, or is the mean of a distribution.
     Exact,
-    /// It rests on an `if` that holds half of the time, or a loop of unknown length.
+    /// Assumes that an `if` holds half of the time, or the length of a loop.
     Guess,
-    /// A `while` takes all its rounds.
+    /// Assumes that a `while` takes all its rounds.
     AtMost,
 }
 
-/// What would happen.
+/// The forecast of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forecast {
-    /// Workload by workload.
+    /// By workload.
     pub workloads: Vec<WorkloadForecast>,
-    /// Series by series, as in the plan.
+    /// By series, in the plan's order.
     pub steps: Vec<SeriesForecast>,
-    /// Rows of data.
+    /// Demand of data rows.
     pub feeds: Vec<FeedDemand>,
     /// When the load ends, seconds after the start.
     pub end_s: f64,
-    /// When the last iteration is cut, seconds after the start.
+    /// When the last iteration is cancelled, seconds after the start.
     pub latest_s: f64,
-    /// What its users need, as expected.
+    /// Needs of the expected number of users.
     pub expected: MachineNeeds,
-    /// And at most.
+    /// Needs of the maximum number of users.
     pub most: MachineNeeds,
-    /// Bytes of the report.
+    /// Size of the report folder, bytes.
     pub report_bytes: u64,
-    /// What was assumed.
+    /// The assumptions, as text.
     pub assumptions: Vec<String>,
-    /// What may go wrong.
+    /// Problems to expect, as text.
     pub warnings: Vec<String>,
 }
 
-/// What a workload would do.
+/// The forecast of a workload.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkloadForecast {
     /// Its name.
     pub name: String,
     /// `closed` or `open`.
     pub model: &'static str,
-    /// The mean level in each column from the run's start to its end: users, or starts per second.
+    /// Mean level in each column from the run's start to its end: users, or starts per second.
     pub levels: Vec<f64>,
     /// The highest level.
     pub peak: f64,
     /// When it starts, seconds after the run's start.
     pub start_s: f64,
-    /// When it ends.
+    /// When it ends, seconds after the run's start.
     pub end_s: f64,
-    /// Iterations due.
+    /// Scheduled iterations.
     pub iterations: f64,
-    /// By how many that may be off.
+    /// Possible error of `iterations`.
     pub spread: f64,
-    /// Whether it is known without knowing the target.
+    /// Whether the number is independent of the target.
     pub exact: bool,
     /// Calls, without those of dropped starts.
     pub calls: f64,
-    /// Users at once, as expected.
+    /// Expected concurrent users.
     pub users: f64,
-    /// The most there may be.
+    /// Maximum concurrent users.
     pub max_users: u64,
-    /// Starts that find nobody.
+    /// Starts that are dropped because all users are busy.
     pub dropped: f64,
-    /// An iteration from its start to its end, thinks and all, in the mean, seconds.
+    /// Mean duration of an iteration including think times, seconds.
     pub iteration_s: f64,
 }
 
-/// What a series would count.
+/// The forecast of a series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SeriesForecast {
     /// Its name.
     pub name: String,
-    /// Its archetype's.
+    /// Its archetype's name.
     pub archetype: String,
-    /// Its workload's.
+    /// Its workload's name.
     pub workload: String,
-    /// Calls in all.
+    /// Total calls.
     pub calls: f64,
-    /// In one iteration.
+    /// Calls in one iteration.
     pub per_iteration: f64,
-    /// How sure that is.
+    /// How certain that is.
     pub basis: Basis,
 }
 
 impl Forecast {
-    /// Of a plan, with what is assumed of its target.
-    pub fn of(plan: &Plan, assumed: &Assumptions) -> Self {
-        let under = |view| -> Vec<WorkloadVolume> {
-            (0..plan.workloads.len()).map(|index| made(plan, index, view, assumed)).collect()
+    /// Computes the forecast of a plan under assumptions about its target.
+    pub fn new(plan: &Plan, target: &TargetAssumptions) -> Self {
+        let volumes_under = |assumed| -> Vec<WorkloadVolume> {
+            (0..plan.workloads.len())
+                .map(|index| workload_volume(plan, index, assumed, target))
+                .collect()
         };
-        let mut expected = under(VisitAssumptions::EXPECTED);
-        // A start that is dropped has its row all the same: rows go by number.
+        let mut expected = volumes_under(VisitAssumptions::EXPECTED);
+        // Dropped starts take rows too, because rows are assigned by number.
         let feeds = feeds::feeds(plan, &expected);
-        for (index, made) in expected.iter_mut().enumerate() {
-            if let Some(flight) = InFlight::of(plan, index, VisitAssumptions::EXPECTED, assumed) {
-                made.drop_starts(flight.dropped);
+        for (index, volume) in expected.iter_mut().enumerate() {
+            if let Some(flight) =
+                InFlight::estimate(plan, index, VisitAssumptions::EXPECTED, target)
+            {
+                volume.drop_starts(flight.dropped);
             }
         }
         let steps = steps(
             plan,
-            [&expected, &under(VisitAssumptions::OTHERWISE), &under(VisitAssumptions::NO_WHILE)],
+            [
+                &expected,
+                &volumes_under(VisitAssumptions::ALTERNATIVE),
+                &volumes_under(VisitAssumptions::NO_WHILE),
+            ],
         );
         let ends = plan.workloads.iter().zip(&expected);
-        let ends = ends.map(|(load, made)| load.start.as_secs_f64() + made.end_s);
+        let ends = ends.map(|(load, volume)| load.start.as_secs_f64() + volume.end_s);
         let end_s = ends.fold(0.0, f64::max);
         let workloads: Vec<WorkloadForecast> = (0..plan.workloads.len())
-            .map(|index| loading(plan, index, &expected[index], assumed, end_s))
+            .map(|index| forecast_workload(plan, index, &expected[index], target, end_s))
             .collect();
         let users = |one: &WorkloadForecast| (one.users.ceil() as u64).min(one.max_users);
         let expected_users: Vec<u64> = workloads.iter().map(users).collect();
         let most: Vec<u64> = workloads.iter().map(|one| one.max_users).collect();
-        let seen = steps.iter().filter(|step| step.calls > 0.5).count() as f64;
+        let active_series = steps.iter().filter(|step| step.calls > 0.5).count() as f64;
         let mut forecast = Self {
             workloads,
             steps,
@@ -155,70 +164,71 @@ impl Forecast {
             latest_s: end_s + plan.grace.as_secs_f64(),
             expected: needs::needs(plan, &expected_users),
             most: needs::needs(plan, &most),
-            report_bytes: report_bytes(seen, end_s) as u64,
+            report_bytes: report_bytes(active_series, end_s) as u64,
             assumptions: Vec::new(),
             warnings: Vec::new(),
         };
-        forecast.assumptions = assumptions(plan, &forecast, assumed);
+        forecast.assumptions = assumptions(plan, &forecast, target);
         forecast.warnings = warnings(plan, &forecast, &expected);
         forecast
     }
 
-    /// All iterations and all calls.
+    /// Returns the total iterations and calls.
     pub fn totals(&self) -> (f64, f64) {
         let iterations = self.workloads.iter().map(|one| one.iterations).sum();
         (iterations, self.workloads.iter().map(|one| one.calls).sum())
     }
 }
 
-/// Bytes of the folder of a run of `end_s` seconds in which `series` steps make calls.
+/// Returns the size of the report folder, bytes, of a run of `end_s` seconds in which `series`
+/// steps make calls.
 fn report_bytes(series: f64, end_s: f64) -> f64 {
     FOLDER_BYTES + series * SERIES_BYTES + end_s * (SECOND_BYTES + series * SERIES_SECOND_BYTES)
 }
 
-fn loading(
+fn forecast_workload(
     plan: &Plan,
     index: usize,
-    made: &WorkloadVolume,
-    assumed: &Assumptions,
+    volume: &WorkloadVolume,
+    target: &TargetAssumptions,
     end_s: f64,
 ) -> WorkloadForecast {
     let workload = &plan.workloads[index];
     let (start_s, flight) = (
         workload.start.as_secs_f64(),
-        InFlight::of(plan, index, VisitAssumptions::EXPECTED, assumed),
+        InFlight::estimate(plan, index, VisitAssumptions::EXPECTED, target),
     );
     let (curve, unit, exact) = match &workload.load {
-        Load::Closed(users) => (&users.curve, 1.0, made.spread == 0.0),
+        Load::Closed(users) => (&users.curve, 1.0, volume.spread == 0.0),
         Load::Open(arrivals) => {
-            (&arrivals.curve, 1.0 / Rate::UNITS_PER_S as f64, made.spread == 0.0)
+            (&arrivals.curve, 1.0 / Rate::UNITS_PER_S as f64, volume.spread == 0.0)
         }
     };
-    let parts = || made.parts.iter().flatten();
+    let parts = || volume.parts.iter().flatten();
     let calls = |part: &load::ArchetypeVolume| {
         let once = part.on_start.all_calls() + part.on_stop.all_calls();
         part.iterations * part.flow.all_calls() + part.users * once
     };
-    let took = parts().map(|part| part.share * part.flow.stay_s()).sum();
+    let iteration_s = parts().map(|part| part.share * part.flow.stay_s()).sum();
     WorkloadForecast {
         name: workload.name.clone(),
         model: workload.model(),
-        levels: levels(curve, unit, start_s, made.end_s, end_s),
+        levels: levels(curve, unit, start_s, volume.end_s, end_s),
         peak: curve.peak() as f64 * unit,
         start_s,
-        end_s: start_s + made.end_s,
-        iterations: made.iterations,
-        spread: made.spread,
+        end_s: start_s + volume.end_s,
+        iterations: volume.iterations,
+        spread: volume.spread,
         exact,
         calls: parts().map(calls).sum(),
         users: flight.map_or(workload.peak_users() as f64, |flight| flight.peak),
         max_users: workload.peak_users(),
         dropped: flight.map_or(0.0, |flight| flight.dropped),
-        iteration_s: took,
+        iteration_s,
     }
 }
 
-/// The mean level in each column of the time from zero to `end_s`.
+/// Returns the mean level in each column of the time from zero to `end_s`.
 fn levels(curve: &Curve, unit: f64, start_s: f64, own_s: f64, end_s: f64) -> Vec<f64> {
     let width = end_s / COLUMNS as f64;
     let until = |t: f64| {
@@ -232,10 +242,10 @@ fn levels(curve: &Curve, unit: f64, start_s: f64, own_s: f64, end_s: f64) -> Vec
     (0..COLUMNS).map(column).collect()
 }
 
-/// The series of a plan; what changes under another view was guessed or bounded.
+/// Forecasts each series; a number that changes under other assumptions is a guess or a bound.
 fn steps(plan: &Plan, views: [&Vec<WorkloadVolume>; 3]) -> Vec<SeriesForecast> {
-    let calls = views.map(|made| calls(plan, made));
-    let of = |(id, series): (usize, &crate::plan::Series)| {
+    let calls = views.map(|volume| calls(plan, volume));
+    let forecast = |(id, series): (usize, &crate::plan::Series)| {
         let [(expected, each), (_, otherwise), (_, without)] =
             [calls[0][id], calls[1][id], calls[2][id]];
         let differs = |other: f64| (each - other).abs() > 1e-9;
@@ -253,42 +263,45 @@ fn steps(plan: &Plan, views: [&Vec<WorkloadVolume>; 3]) -> Vec<SeriesForecast> {
             basis,
         }
     };
-    plan.steps.iter().enumerate().map(of).collect()
+    plan.steps.iter().enumerate().map(forecast).collect()
 }
 
-/// Calls of each series, in all and in an iteration of the flow.
-fn calls(plan: &Plan, made: &[WorkloadVolume]) -> Vec<(f64, f64)> {
+/// Returns the calls of each series, in total and per iteration of the flow.
+fn calls(plan: &Plan, volume: &[WorkloadVolume]) -> Vec<(f64, f64)> {
     let mut calls = vec![(0.0, 0.0); plan.steps.len()];
-    for (workload, made) in plan.workloads.iter().zip(made) {
-        for (share, part) in workload.shares.iter().zip(&made.parts) {
+    for (workload, volume) in plan.workloads.iter().zip(volume) {
+        for (share, part) in workload.shares.iter().zip(&volume.parts) {
             let Some(part) = part else { continue };
             for series in 0..part.flow.calls.len() {
-                let of = |pass: &pass::SectionPass| pass.calls.get(series).copied().unwrap_or(0.0);
-                let once = of(&part.on_start) + of(&part.on_stop);
+                let calls_of =
+                    |pass: &pass::SectionPass| pass.calls.get(series).copied().unwrap_or(0.0);
+                let once = calls_of(&part.on_start) + calls_of(&part.on_stop);
                 let id = share.step(series as u16);
-                calls[id] =
-                    (part.iterations * of(&part.flow) + part.users * once, of(&part.flow) + once);
+                calls[id] = (
+                    part.iterations * calls_of(&part.flow) + part.users * once,
+                    calls_of(&part.flow) + once,
+                );
             }
         }
     }
     calls
 }
 
-fn assumptions(plan: &Plan, forecast: &Forecast, assumed: &Assumptions) -> Vec<String> {
-    let mut said = Vec::new();
-    let measured = assumed.series_s.iter().flatten().count();
-    let fallback = crate::units::show_us((assumed.fallback_s * 1e6) as u64);
-    said.push(match measured {
+fn assumptions(plan: &Plan, forecast: &Forecast, target: &TargetAssumptions) -> Vec<String> {
+    let mut lines = Vec::new();
+    let measured = target.series_s.iter().flatten().count();
+    let fallback = crate::units::show_us((target.fallback_s * 1e6) as u64);
+    lines.push(match measured {
         0 => format!("a call takes {fallback} (--service-time, --measured)"),
         _ if measured == plan.steps.len() => "calls take what was measured".to_owned(),
         _ => format!("calls take what was measured, and {fallback} where nothing was"),
     });
     let linked = plan.archetypes.iter().any(|archetype| archetype.link.is_some());
     if linked && measured < plan.steps.len() {
-        said.push("a link's latency is added to that, and what its bandwidth costs is not".into());
+        lines.push("a link's latency is added to that, and what its bandwidth costs is not".into());
     }
     if forecast.workloads.iter().any(|one| !one.exact && one.model == "closed") {
-        said.push(
+        lines.push(
             "users of the closed model begin again after thinks, pauses and calls (the \
              interactive response time law); each may be half an iteration off"
                 .to_owned(),
@@ -296,29 +309,29 @@ fn assumptions(plan: &Plan, forecast: &Forecast, assumed: &Assumptions) -> Vec<S
     }
     let any = |basis| forecast.steps.iter().any(|step| step.basis == basis);
     if any(Basis::Guess) {
-        said.push(
+        lines.push(
             "~ an `if` holds half of the time; a `repeat` of a template goes round once".into(),
         );
     }
     if any(Basis::AtMost) {
-        said.push("≤ a `while` takes all the rounds it may".to_owned());
+        lines.push("≤ a `while` takes all the rounds it may".to_owned());
     }
-    said.push("every call gets an answer, and nobody waits at a rendezvous".to_owned());
-    said
+    lines.push("every call gets an answer, and nobody waits at a rendezvous".to_owned());
+    lines
 }
 
-fn warnings(plan: &Plan, forecast: &Forecast, made: &[WorkloadVolume]) -> Vec<String> {
-    let mut said = Vec::new();
-    for (one, made) in forecast.workloads.iter().zip(made) {
-        if made.parts.iter().any(Option::is_none) {
-            said.push(format!(
+fn warnings(plan: &Plan, forecast: &Forecast, volume: &[WorkloadVolume]) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (one, volume) in forecast.workloads.iter().zip(volume) {
+        if volume.parts.iter().any(Option::is_none) {
+            lines.push(format!(
                 "{}: an iteration may never end (no way leads to `exit`): what it makes is not \
                  counted here",
                 one.name
             ));
         }
         if one.users > one.max_users as f64 {
-            said.push(format!(
+            lines.push(format!(
                 "{}: {} users will be at work at once (Little's law: arrivals × {} each), and \
                  `max_users` is {}: some {} starts will be dropped",
                 one.name,
@@ -331,7 +344,7 @@ fn warnings(plan: &Plan, forecast: &Forecast, made: &[WorkloadVolume]) -> Vec<St
     }
     for feed in forecast.feeds.iter().filter(|feed| feed.at_end != "wrap") {
         if let Some(out_s) = feed.out_s {
-            said.push(format!(
+            lines.push(format!(
                 "{}: `{}` has {} rows for {:.0} {}: they run out after {out_s:.1} s",
                 feed.workload,
                 feed.name,
@@ -340,7 +353,7 @@ fn warnings(plan: &Plan, forecast: &Forecast, made: &[WorkloadVolume]) -> Vec<St
                 if feed.per_iteration { "iterations" } else { "users" },
             ));
         } else if feed.pick == "unique" && feed.needed_in_all > feed.rows as f64 {
-            said.push(format!(
+            lines.push(format!(
                 "{}: `{}` has {} rows, and all who share them take {:.0}",
                 feed.workload, feed.name, feed.rows, feed.needed_in_all
             ));
@@ -348,16 +361,16 @@ fn warnings(plan: &Plan, forecast: &Forecast, made: &[WorkloadVolume]) -> Vec<St
     }
     let length = nanos(plan.warmup) as f64 / 1e9;
     if length >= forecast.end_s && forecast.end_s > 0.0 {
-        said.push("nothing would be measured: the warm-up is as long as the run".to_owned());
+        lines.push("nothing would be measured: the warm-up is as long as the run".to_owned());
     }
-    said
+    lines
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Folders that real runs left, against the built-in target: series, seconds, bytes.
+    /// Measured folders of real runs against the built-in target: series, seconds, bytes.
     #[test]
     fn report_size_is_within_half_of_measured_folders() {
         for (series, end_s, measured) in [
@@ -365,7 +378,7 @@ mod tests {
             (1.0, 8.0, 83_265.0),
             (4.0, 8.0, 107_895.0),
             (14.0, 15.0, 212_194.0),
-            // Not among those that the figures were fitted to.
+            // Not used for the fit.
             (2.0, 18.0, 112_866.0),
         ] {
             let ratio = report_bytes(series, end_s) / measured;

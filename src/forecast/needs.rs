@@ -1,47 +1,50 @@
-//! What a plan needs of the machine, and whether the machine has it.
+//! The machine resources that a plan needs, and whether the machine has them.
 //!
-//! `run` refuses with it before it begins, `cli plan` before anybody runs.
-//! Invariant: a plan is refused only for what it surely needs: users of the closed model, and
-//! arrivals that think; each refusal names the limit, the number and the cure.
+//! `run` checks it before the start, `cli plan` without a run.
+//! Invariant: a plan is refused only for its certain needs: users of the closed model, and
+//! arrivals with think time; each shortage names the limit, the number and the remedy.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 
 use super::connections::connections;
-use super::load::{Assumptions, InFlight};
+use super::load::{InFlight, TargetAssumptions};
 use super::visits::VisitAssumptions;
 use crate::plan::transport::HttpVersion;
 use crate::plan::{Load, Plan, Service, ServiceTarget, Share};
 use crate::units::{show_bytes, show_count};
 
-/// Descriptors the program needs beside its connections.
+/// File descriptors that the program needs beside its connections.
 pub const OWN_DESCRIPTORS: u64 = 64;
 
-/// Memory of the program without users: code, a shard's buffers, a few histograms, and the report
-/// as it is written. Measured: the quickstart's 39 users peak at 16.6 MB resident, release build.
+/// Memory of the program without users, bytes: code, a shard's buffers, a few histograms, and the
+/// report as it is written. Measured: the quickstart's 39 users peak at 16.6 MB resident, release
+/// build.
 pub const OWN_BYTES: u64 = 16 << 20;
 
-/// A user with its task, timer and flow: 1.5 KB for the task (`engine::seat`), 1 KB around it.
+/// A user with its task, timer and flow, bytes: 1.5 KB for the task (`engine::user_task`), 1 KB
+/// around it.
 pub const USER_BYTES: u64 = 2_560;
 
-/// A variable that is set: a value and a short text.
+/// A variable with a value, bytes: the value and a short text.
 pub const VARIABLE_BYTES: u64 = 96;
 
-/// A connection of HTTP/1.1. Measured: 3,000 users take 22 MB (ARCHITECTURE.md), so 5 KB for a user
-/// and its connection, and half of that is the user's.
+/// An HTTP/1.1 connection, bytes. Measured: 3,000 users take 22 MB (ARCHITECTURE.md), so 5 KB for
+/// a user and its connection, and half of that is the user's.
 pub const CONNECTION_BYTES: u64 = 2_560;
 
-/// What HTTP/2 adds to a connection. Measured: 29 KB (ARCHITECTURE.md).
+/// Additional bytes of an HTTP/2 connection. Measured: 29 KB (ARCHITECTURE.md).
 pub const HTTP2_BYTES: u64 = 29 << 10;
 
-/// What TLS adds to a connection: rustls's state, and a record of 16 KiB each way while it speaks.
+/// Additional bytes of a TLS connection: rustls's state, and a record of 16 KiB in each direction
+/// while data flows.
 pub const TLS_BYTES: u64 = 36 << 10;
 
-/// What the machine gives; `None` is not known, and nothing is refused for it.
+/// The machine's limits. `None`: unknown, and never a reason to refuse a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MachineLimits {
-    /// Open files of this process, at most.
+    /// Maximum open files of this process.
     pub descriptors: Option<u64>,
     /// Local ports for connections to one address.
     pub ports: Option<u64>,
@@ -49,42 +52,42 @@ pub struct MachineLimits {
     pub memory: Option<u64>,
 }
 
-/// What a plan takes with so many users at once.
+/// The resources that a plan needs for a number of concurrent users.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MachineNeeds {
-    /// Users at once.
+    /// Concurrent users.
     pub users: u64,
-    /// Their connections.
+    /// Concurrent connections.
     pub connections: u64,
     /// Open files.
     pub descriptors: u64,
-    /// Connections to each address from each local address, the most first.
+    /// Connections to each address from each local address, largest first.
     pub ports: Vec<PortNeed>,
-    /// Bytes.
+    /// Memory, bytes.
     pub memory: u64,
 }
 
-/// Connections from one local address to one address of a target.
+/// Connections from one local address to one target address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortNeed {
     /// `host:port`.
     pub address: String,
-    /// How many.
+    /// Number of connections.
     pub connections: u64,
-    /// Whether it surely is one address, and no name that may stand for several.
-    pub single: bool,
+    /// Whether it is certainly one address, and not a name that may have several.
+    pub is_single: bool,
 }
 
-/// Why a plan cannot be carried out here.
+/// A resource that the machine has too little of for the plan.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MachineShortage {
-    /// What there is too little of.
+    /// The resource.
     pub what: &'static str,
     /// What the plan needs.
     pub needed: String,
-    /// What this machine gives.
+    /// What the machine offers.
     pub limit: String,
-    /// How to mend it.
+    /// The remedy.
     pub cure: String,
 }
 
@@ -94,14 +97,15 @@ impl fmt::Display for MachineShortage {
     }
 }
 
-/// Everything the plan surely needs and this machine does not have. A target may answer in no time,
-/// so arrivals surely stay no longer than they think, and those who share connections need one.
-pub fn refuse(plan: &Plan, limits: &MachineLimits) -> Vec<MachineShortage> {
-    short_of(&count(plan, &least(plan), true), limits)
+/// Returns the certain needs of a plan that this machine cannot meet. A target may respond in no
+/// time, so arrivals are certain to stay only for their think time, and users that share
+/// connections are certain to need only one.
+pub fn certain_shortages(plan: &Plan, limits: &MachineLimits) -> Vec<MachineShortage> {
+    shortages(&count(plan, &certain_users(plan), true), limits)
 }
 
-/// What so much need is too much for.
-pub fn short_of(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineShortage> {
+/// Returns the limits that `needs` exceed.
+pub fn shortages(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineShortage> {
     let mut found = Vec::new();
     if let Some(limit) = limits.descriptors.filter(|limit| needs.descriptors > *limit) {
         found.push(MachineShortage {
@@ -115,7 +119,7 @@ pub fn short_of(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineShor
             ),
         });
     }
-    let most = needs.ports.iter().filter(|need| need.single).max_by_key(|need| need.connections);
+    let most = needs.ports.iter().filter(|need| need.is_single).max_by_key(|need| need.connections);
     if let (Some(limit), Some(need)) = (limits.ports, most)
         && need.connections > limit
     {
@@ -140,27 +144,32 @@ pub fn short_of(needs: &MachineNeeds, limits: &MachineLimits) -> Vec<MachineShor
     found
 }
 
-/// The users of each workload that are surely there at once.
-pub fn least(plan: &Plan) -> Vec<u64> {
-    let at_once = Assumptions { fallback_s: 0.0, series_s: Vec::new() };
+/// Returns the users of each workload that are certain to be concurrent.
+pub fn certain_users(plan: &Plan) -> Vec<u64> {
+    let instant_target = TargetAssumptions { fallback_s: 0.0, series_s: Vec::new() };
     let sure = |index: usize| match &plan.workloads[index].load {
         Load::Closed(_) => plan.workloads[index].peak_users(),
         Load::Open(arrivals) => {
-            let peak = |view| InFlight::of(plan, index, view, &at_once).map_or(0.0, |of| of.peak);
-            let sure = [0.0, 1.0]
-                .map(|chance| peak(VisitAssumptions { chance, rounds: 0.0, whole: false }));
+            let peak = |visits| {
+                InFlight::estimate(plan, index, visits, &instant_target)
+                    .map_or(0.0, |flight| flight.peak)
+            };
+            let sure = [0.0, 1.0].map(|condition_holds| {
+                peak(VisitAssumptions { condition_holds, rounds: 0.0, takes_while_rounds: false })
+            });
             (sure[0].min(sure[1]).floor() as u64).min(arrivals.max_users)
         }
     };
     (0..plan.workloads.len()).map(sure).collect()
 }
 
-/// What a plan needs with so many users of each workload at once, if all their calls overlap.
+/// Returns what a plan needs with these concurrent users of each workload, if all their calls
+/// overlap.
 pub fn needs(plan: &Plan, users: &[u64]) -> MachineNeeds {
     count(plan, users, false)
 }
 
-fn count(plan: &Plan, users: &[u64], surely: bool) -> MachineNeeds {
+fn count(plan: &Plan, users: &[u64], only_certain: bool) -> MachineNeeds {
     let mut needs =
         MachineNeeds { users: users.iter().sum(), memory: OWN_BYTES, ..MachineNeeds::default() };
     let mut parts: Vec<Vec<u64>> = Vec::new();
@@ -175,17 +184,17 @@ fn count(plan: &Plan, users: &[u64], surely: bool) -> MachineNeeds {
         parts.push(workload.shares.iter().map(part).collect());
     }
     let bytes_of = |service: usize| connection_bytes(&plan.services[service]);
-    let found = connections(plan, &parts, surely, bytes_of);
+    let found = connections(plan, &parts, only_certain, bytes_of);
     needs.connections = found.total;
     needs.memory += found.bytes;
     needs.descriptors = needs.connections + OWN_DESCRIPTORS;
     let mut ports: BTreeMap<String, PortNeed> = BTreeMap::new();
     for (service, connections) in found.to {
         let service = &plan.services[service];
-        let Some((address, single)) = address(service) else { continue };
-        let sources = service.reach.sources.len().max(1) as u64;
-        let of = PortNeed { address: address.clone(), connections: 0, single };
-        ports.entry(address).or_insert(of).connections += connections.div_ceil(sources);
+        let Some((address, is_single)) = address(service) else { continue };
+        let sources = service.transport.sources.len().max(1) as u64;
+        let need = PortNeed { address: address.clone(), connections: 0, is_single };
+        ports.entry(address).or_insert(need).connections += connections.div_ceil(sources);
     }
     needs.ports = ports.into_values().collect();
     needs.ports.sort_by_key(|need| std::cmp::Reverse(need.connections));
@@ -195,23 +204,25 @@ fn count(plan: &Plan, users: &[u64], surely: bool) -> MachineNeeds {
 fn connection_bytes(service: &Service) -> u64 {
     let tls = matches!(&service.target, ServiceTarget::Url(address) if address.tls);
     let tls_bytes = if tls { TLS_BYTES } else { 0 };
-    let http2 = service.reach.version == HttpVersion::Http2;
+    let http2 = service.transport.version == HttpVersion::Http2;
     CONNECTION_BYTES + tls_bytes + if http2 { HTTP2_BYTES } else { 0 }
 }
 
-/// Where its connections go, as the kernel sees it; `None` where they take no port.
+/// Returns the address of a service's connections as the kernel sees it, and whether it is
+/// certainly one address; `None` if they take no port.
 fn address(service: &Service) -> Option<(String, bool)> {
-    if service.reach.unix.is_some() {
+    if service.transport.unix.is_some() {
         return None;
     }
-    let (host, port) = match (&service.reach.proxy, &service.reach.connect_to, &service.target) {
-        (Some(proxy), _, _) => (proxy.host.as_str(), proxy.port),
-        (None, Some((host, port)), _) => (host.as_str(), *port),
-        (None, None, ServiceTarget::Url(address)) => (address.host.as_str(), address.port),
-        (None, None, ServiceTarget::Builtin(_)) => {
-            return Some((format!("`{}`", service.name), true));
-        }
-    };
-    let single = host == "localhost" || host.parse::<IpAddr>().is_ok();
-    Some((format!("{host}:{port}"), single))
+    let (host, port) =
+        match (&service.transport.proxy, &service.transport.connect_to, &service.target) {
+            (Some(proxy), _, _) => (proxy.host.as_str(), proxy.port),
+            (None, Some((host, port)), _) => (host.as_str(), *port),
+            (None, None, ServiceTarget::Url(address)) => (address.host.as_str(), address.port),
+            (None, None, ServiceTarget::Builtin(_)) => {
+                return Some((format!("`{}`", service.name), true));
+            }
+        };
+    let is_single = host == "localhost" || host.parse::<IpAddr>().is_ok();
+    Some((format!("{host}:{port}"), is_single))
 }

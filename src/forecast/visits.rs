@@ -1,63 +1,63 @@
-//! How often a walk through a flow comes to each of its steps, in the mean.
+//! Expected visits of each step of a flow.
 //!
-//! `pass` asks it for each section of an archetype.
+//! `pass` computes them for each section of an archetype.
 //! Invariant: exact for weights, fixed conditions, fixed loops and Markov states (v = e + vP, the
-//! expected visits of an absorbing chain); the rest is what [`View`] assumes.
+//! expected visits of an absorbing chain); [`VisitAssumptions`] decide the rest.
 
 use std::collections::BTreeMap;
 
 use crate::plan::flow::Step;
 
-/// What is assumed of what only a run can tell.
+/// Assumptions about conditions and loops that only a run can decide.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VisitAssumptions {
-    /// How often a condition holds that is not fixed, from 0 to 1.
-    pub chance: f64,
-    /// How often a loop goes round whose `times` is not fixed.
+    /// Probability that a condition holds, 0 to 1.
+    pub condition_holds: f64,
+    /// Rounds of a loop whose `times` is not constant.
     pub rounds: f64,
-    /// Whether a `while` takes all the rounds it may, or none.
-    pub whole: bool,
+    /// Whether a `while` takes all its possible rounds, or none.
+    pub takes_while_rounds: bool,
 }
 
 impl VisitAssumptions {
-    /// What a forecast assumes.
-    pub const EXPECTED: Self = Self { chance: 0.5, rounds: 1.0, whole: true };
-    /// Another chance and number of rounds: what changes under it was guessed.
-    pub const OTHERWISE: Self = Self { chance: 0.25, rounds: 2.0, ..Self::EXPECTED };
-    /// No `while` takes a round: what changes under it was an upper bound.
-    pub const NO_WHILE: Self = Self { whole: false, ..Self::EXPECTED };
+    /// The assumptions of a forecast.
+    pub const EXPECTED: Self = Self { condition_holds: 0.5, rounds: 1.0, takes_while_rounds: true };
+    /// Another probability and number of rounds: figures that change under it are guesses.
+    pub const ALTERNATIVE: Self = Self { condition_holds: 0.25, rounds: 2.0, ..Self::EXPECTED };
+    /// A `while` takes no round: figures that change under it are upper bounds.
+    pub const NO_WHILE: Self = Self { takes_while_rounds: false, ..Self::EXPECTED };
 }
 
-/// The expected visits of each step by a walk from `begin` to its section's end; `None` when a
-/// walk may never end.
-pub fn visits(steps: &[Step], begin: usize, view: VisitAssumptions) -> Option<Vec<f64>> {
-    let chain = Chain::new(steps, begin, view);
-    let at_anchors = chain.solve()?;
+/// Returns the expected visits of each step from `begin` to its section's end; `None` if the flow
+/// may never end.
+pub fn visits(steps: &[Step], begin: usize, assumptions: VisitAssumptions) -> Option<Vec<f64>> {
+    let chain = Chain::new(steps, begin, assumptions);
+    let anchor_visits = chain.solve()?;
     let mut mass = vec![0.0; steps.len()];
-    for (anchor, visits) in chain.anchors.iter().zip(at_anchors) {
+    for (anchor, visits) in chain.anchors.iter().zip(anchor_visits) {
         mass[*anchor] = visits;
     }
-    chain.spread(&mut mass, 0, &mut |_, _| {});
+    chain.propagate(&mut mass, 0, &mut |_, _| {});
     Some(mass)
 }
 
-/// A walk as a chain between anchors: where it begins, and every step that is jumped back to. From
-/// one anchor to the next all ways lead forward.
+/// A flow as a Markov chain between anchors: its first step, and every step that is the target of
+/// a jump back. Between two anchors all transitions lead forward.
 struct Chain<'a> {
     steps: &'a [Step],
-    view: VisitAssumptions,
+    assumptions: VisitAssumptions,
     anchors: Vec<usize>,
-    /// The number of each anchor by its step.
+    /// Index of each anchor, by its step.
     numbers: BTreeMap<usize, usize>,
 }
 
 impl<'a> Chain<'a> {
-    fn new(steps: &'a [Step], begin: usize, view: VisitAssumptions) -> Self {
-        let mut chain = Self { steps, view, anchors: vec![begin], numbers: BTreeMap::new() };
+    fn new(steps: &'a [Step], begin: usize, assumptions: VisitAssumptions) -> Self {
+        let mut chain = Self { steps, assumptions, anchors: vec![begin], numbers: BTreeMap::new() };
         chain.numbers.insert(begin, 0);
         for at in 0..steps.len() {
             let mut back = Vec::new();
-            chain.ways(at, &mut |to, _| back.extend((to <= at).then_some(to)));
+            chain.for_each_successor(at, &mut |to, _| back.extend((to <= at).then_some(to)));
             for to in back {
                 let next = chain.anchors.len();
                 if *chain.numbers.entry(to).or_insert(next) == next {
@@ -68,20 +68,20 @@ impl<'a> Chain<'a> {
         chain
     }
 
-    /// The visits of each anchor: (I − Pᵀ) v = e, by elimination over those that are reached.
+    /// Computes the visits of each anchor: (I − Pᵀ) v = e, by elimination over the reachable ones.
     fn solve(&self) -> Option<Vec<f64>> {
         let count = self.anchors.len();
         let mut rows: BTreeMap<usize, Vec<f64>> = BTreeMap::new();
-        let mut open = vec![0];
-        while let Some(from) = open.pop() {
+        let mut pending = vec![0];
+        while let Some(from) = pending.pop() {
             if rows.contains_key(&from) {
                 continue;
             }
             let mut row = vec![0.0; count];
             let mut mass = vec![0.0; self.steps.len()];
             mass[self.anchors[from]] = 1.0;
-            self.spread(&mut mass, self.anchors[from], &mut |to, part| row[to] += part);
-            open.extend((0..count).filter(|to| row[*to] > 0.0 && !rows.contains_key(to)));
+            self.propagate(&mut mass, self.anchors[from], &mut |to, part| row[to] += part);
+            pending.extend((0..count).filter(|to| row[*to] > 0.0 && !rows.contains_key(to)));
             rows.insert(from, row);
         }
         let reached: Vec<usize> = rows.keys().copied().collect();
@@ -96,61 +96,61 @@ impl<'a> Chain<'a> {
         Some(visits)
     }
 
-    /// Sends what stands at each step on to where it goes, from step `from` on; what comes to an
-    /// anchor is handed to `arrive` instead.
-    fn spread(&self, mass: &mut [f64], from: usize, arrive: &mut dyn FnMut(usize, f64)) {
+    /// Propagates expected visits forward from step `from`; visits that reach an anchor go to
+    /// `arrive`.
+    fn propagate(&self, mass: &mut [f64], from: usize, arrive: &mut dyn FnMut(usize, f64)) {
         for at in from..self.steps.len() {
-            let here = mass[at];
-            if here <= 0.0 {
+            let visits_here = mass[at];
+            if visits_here <= 0.0 {
                 continue;
             }
-            self.ways(at, &mut |to, share| match self.numbers.get(&to) {
-                Some(anchor) => arrive(*anchor, here * share),
-                None => mass[to] += here * share,
+            self.for_each_successor(at, &mut |to, share| match self.numbers.get(&to) {
+                Some(anchor) => arrive(*anchor, visits_here * share),
+                None => mass[to] += visits_here * share,
             });
         }
     }
 
-    /// Where a walk goes on from a step, and how often for each time it comes there. The rounds of
-    /// a loop are all sent into it at once, so its jump back leads nowhere.
-    fn ways(&self, at: usize, go: &mut dyn FnMut(usize, f64)) {
+    /// Calls `visit` with each successor of a step and the expected transitions per visit. All
+    /// rounds of a loop enter it at once, so its jump back has no successor.
+    fn for_each_successor(&self, at: usize, visit: &mut dyn FnMut(usize, f64)) {
         match &self.steps[at] {
             Step::End => {}
             Step::Jump(to) if *to <= at && matches!(self.steps[*to], Step::Round { .. }) => {}
-            Step::Jump(to) => go(*to, 1.0),
-            // Forecasts leave failures out.
-            Step::Rescue { to } => go(*to, 1.0),
+            Step::Jump(to) => visit(*to, 1.0),
+            // Forecasts assume that calls succeed.
+            Step::Rescue { to } => visit(*to, 1.0),
             Step::Choose(choice) => {
-                let total: f64 = choice.ways.iter().map(|(weight, _)| weight).sum();
-                choice.ways.iter().for_each(|(weight, to)| go(*to, weight / total));
+                let total: f64 = choice.options.iter().map(|(weight, _)| weight).sum();
+                choice.options.iter().for_each(|(weight, to)| visit(*to, weight / total));
             }
-            Step::If { to, .. } if self.is_while(at.wrapping_sub(1), *to) => go(at + 1, 1.0),
+            Step::If { to, .. } if self.is_while(at.wrapping_sub(1), *to) => visit(at + 1, 1.0),
             Step::If { condition, to } => {
                 let chance = match condition.as_fixed() {
                     Some(value) => f64::from(u8::from(value.is_true())),
-                    None => self.view.chance,
+                    None => self.assumptions.condition_holds,
                 };
-                go(at + 1, chance);
-                go(*to, 1.0 - chance);
+                visit(at + 1, chance);
+                visit(*to, 1.0 - chance);
             }
             Step::Round { to, .. } => {
-                go(at + 1, self.rounds(at, *to));
-                go(*to, 1.0);
+                visit(at + 1, self.rounds(at, *to));
+                visit(*to, 1.0);
             }
-            _ => go(at + 1, 1.0),
+            _ => visit(at + 1, 1.0),
         }
     }
 
-    /// How often a loop goes round whose head is at `head`.
+    /// Returns the expected rounds of a loop with this head.
     fn rounds(&self, head: usize, to: usize) -> f64 {
         let Some(Step::Count { times, .. }) = head.checked_sub(1).map(|at| &self.steps[at]) else {
             return 0.0;
         };
-        if self.is_while(head, to) && !self.view.whole {
+        if self.is_while(head, to) && !self.assumptions.takes_while_rounds {
             return 0.0;
         }
         let fixed = times.as_fixed().and_then(|value| u64::try_from(value.clone()).ok());
-        fixed.map_or(self.view.rounds, |times| times as f64)
+        fixed.map_or(self.assumptions.rounds, |times| times as f64)
     }
 
     /// Whether the loop with this head is a `while`: its condition leads out of the loop.
@@ -161,13 +161,13 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// Solves a system of equations, each with its right side last, by elimination with pivots.
+/// Solves a system of linear equations, each with its right side last, by elimination with pivots.
 fn eliminate(mut rows: Vec<Vec<f64>>) -> Option<Vec<f64>> {
     let count = rows.len();
     for column in 0..count {
         let size = |row: &usize| rows[*row][column].abs();
         let pivot = (column..count).max_by(|a, b| size(a).total_cmp(&size(b)))?;
-        // No way leads out: the visits have no bound.
+        // There is no way out: the visits are unbounded.
         if rows[pivot][column].abs() < 1e-12 {
             return None;
         }
@@ -195,12 +195,12 @@ mod tests {
     use crate::plan::flow::Choice;
     use crate::template::Typed;
 
-    fn choose(ways: &[(f64, usize)]) -> Step {
-        Step::Choose(Choice { ways: ways.to_vec() })
+    fn choose(options: &[(f64, usize)]) -> Step {
+        Step::Choose(Choice { options: options.to_vec() })
     }
 
     #[test]
-    fn an_absorbing_chain_has_the_visits_of_its_equations() {
+    fn markov_chain_has_the_visits_of_its_equations() {
         // tests/sim/markov.yaml: home, catalogue, search, product; the end is step 9.
         let steps = [
             Step::Jump(1),
@@ -215,14 +215,14 @@ mod tests {
             Step::End,
         ];
         let seen = visits(&steps, 0, VisitAssumptions::EXPECTED).unwrap();
-        for (step, wanted) in [(1, 1.272_727), (3, 1.363_636), (5, 0.254_545), (7, 0.945_455)] {
-            assert!((seen[step] - wanted).abs() < 1e-5, "step {step}: {}", seen[step]);
+        for (step, expected) in [(1, 1.272_727), (3, 1.363_636), (5, 0.254_545), (7, 0.945_455)] {
+            assert!((seen[step] - expected).abs() < 1e-5, "step {step}: {}", seen[step]);
         }
         assert!((seen[9] - 1.0).abs() < 1e-9);
     }
 
     #[test]
-    fn a_walk_without_an_end_has_no_visits_and_an_island_does_not_matter() {
+    fn endless_flow_has_no_visits_and_unreachable_steps_do_not_matter() {
         let steps = [Step::Call(0), choose(&[(1.0, 0)]), Step::End];
         assert_eq!(visits(&steps, 0, VisitAssumptions::EXPECTED), None);
         let steps = [Step::Call(0), Step::Jump(4), Step::Call(1), choose(&[(1.0, 2)]), Step::End];
@@ -252,13 +252,13 @@ mod tests {
             Step::Call(3),
             Step::End,
         ];
-        let calls = |view| {
-            let seen = visits(&steps, 0, view).unwrap();
+        let calls = |assumptions| {
+            let seen = visits(&steps, 0, assumptions).unwrap();
             // In quarters, which floats hold exactly.
             [2, 4, 9, 12, 13].map(|step: usize| (seen[step] * 4.0) as u32)
         };
         assert_eq!(calls(VisitAssumptions::EXPECTED), [12, 6, 40, 0, 4]);
-        assert_eq!(calls(VisitAssumptions::OTHERWISE), [12, 3, 40, 0, 4]);
+        assert_eq!(calls(VisitAssumptions::ALTERNATIVE), [12, 3, 40, 0, 4]);
         assert_eq!(calls(VisitAssumptions::NO_WHILE), [12, 6, 0, 0, 4]);
     }
 }

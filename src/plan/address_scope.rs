@@ -1,29 +1,29 @@
-//! Whose an address or a name is: this machine's, a private network's, the public's.
+//! Address scopes: loopback, private network, public, cloud metadata service.
 //!
-//! `plan::safety` asks before load is sent anywhere.
-//! Invariant: an IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4) is judged as
-//! itself.
+//! `plan::safety` classifies each host and address before load is sent.
+//! Invariant: an IPv4 address inside an IPv6 one (mapped, compatible, NAT64, 6to4) has the scope
+//! of the IPv4 address.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Whose an address is.
+/// The scope of an address or a host name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressScope {
-    /// This machine: loopback, and the unspecified address, which leads there.
+    /// This machine: loopback, and the unspecified address, which connects to loopback.
     Loopback,
     /// A private network: RFC 1918, and fc00::/7 (RFC 4193).
     Private,
-    /// Anybody's: all else, link-local and shared address space too.
+    /// Everything else, including link-local and shared address space.
     Public,
-    /// A cloud's metadata service: credentials live there.
+    /// A cloud's metadata service, which hands out credentials.
     Metadata,
 }
 
-/// Names of metadata services.
+/// Host names of metadata services.
 const METADATA_NAMES: [&str; 4] =
     ["metadata.google.internal", "metadata.goog", "metadata", "instance-data.ec2.internal"];
 
-/// Where metadata services of clouds listen, as IPv4.
+/// IPv4 addresses of clouds' metadata services.
 const METADATA_V4: [[u8; 4]; 5] = [
     [169, 254, 169, 254],
     [169, 254, 170, 2],
@@ -32,7 +32,7 @@ const METADATA_V4: [[u8; 4]; 5] = [
     [192, 0, 0, 192],
 ];
 
-/// The same as IPv6.
+/// IPv6 addresses of clouds' metadata services.
 const METADATA_V6: [Ipv6Addr; 3] = [
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254),
     Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x23),
@@ -43,13 +43,13 @@ const METADATA_V6: [Ipv6Addr; 3] = [
 const PRIVATE_ENDINGS: [&str; 8] =
     ["test", "example", "invalid", "localhost", "local", "internal", "lan", "home.arpa"];
 
-/// Labels that name what people depend on.
+/// Labels that suggest a production system.
 const LIVE_LABELS: [&str; 3] = ["prod", "production", "live"];
 
 impl AddressScope {
-    /// Whose an address is.
-    pub fn of(ip: IpAddr) -> Self {
-        match plain(ip) {
+    /// Classifies an address.
+    pub fn from_ip(ip: IpAddr) -> Self {
+        match embedded_ipv4(ip) {
             IpAddr::V4(ip) if METADATA_V4.contains(&ip.octets()) => Self::Metadata,
             IpAddr::V6(ip) if METADATA_V6.contains(&ip) => Self::Metadata,
             ip if ip.is_loopback() || ip.is_unspecified() => Self::Loopback,
@@ -60,11 +60,11 @@ impl AddressScope {
         }
     }
 
-    /// Whose a host is as far as its name tells; `None` where only a look-up does.
-    pub fn of_host(host: &str) -> Option<Self> {
-        let name = normal(host);
+    /// Classifies a host by its name alone; `None` if only a look-up can tell.
+    pub fn from_host(host: &str) -> Option<Self> {
+        let name = normalize_host(host);
         if let Ok(ip) = name.parse() {
-            return Some(Self::of(ip));
+            return Some(Self::from_ip(ip));
         }
         if METADATA_NAMES.contains(&name.as_str()) {
             return Some(Self::Metadata);
@@ -73,8 +73,8 @@ impl AddressScope {
     }
 }
 
-/// An address without the IPv6 clothes an IPv4 address may wear.
-pub fn plain(ip: IpAddr) -> IpAddr {
+/// Returns the IPv4 address that an IPv6 address embeds, else the address unchanged.
+pub fn embedded_ipv4(ip: IpAddr) -> IpAddr {
     let IpAddr::V6(six) = ip else { return ip };
     let parts = six.segments();
     let four = |high: u16, low: u16| {
@@ -94,25 +94,25 @@ pub fn plain(ip: IpAddr) -> IpAddr {
     }
 }
 
-/// A host's name as names are compared.
-pub fn normal(host: &str) -> String {
+/// Normalizes a host name for comparison: lower case, without brackets, final dot and zone.
+pub fn normalize_host(host: &str) -> String {
     let bare = host.trim_start_matches('[').trim_end_matches(']').trim_end_matches('.');
-    // A zone says which link, not which address.
+    // A zone names a link, not another address.
     let bare = bare.split('%').next().unwrap_or(bare);
     bare.to_ascii_lowercase()
 }
 
-/// Whether a name cannot be a public one: a single label, or below an ending that is reserved.
+/// Whether a name cannot be public: a single label, or a name below a reserved ending.
 pub fn is_private_name(host: &str) -> bool {
-    let name = normal(host);
+    let name = normalize_host(host);
     let below = |ending: &&str| name.strip_suffix(*ending).is_some_and(|rest| rest.ends_with('.'));
     !name.contains('.') || PRIVATE_ENDINGS.iter().any(below)
 }
 
-/// The label by which a name smells of production: `prod`, `production` or `live`, alone or beside
-/// a hyphen, anywhere; `www` where the name may be public.
+/// Returns the label that suggests production: `prod`, `production` or `live`, alone or next to a
+/// hyphen, at any level; `www` if the name may be public.
 pub fn live_label(host: &str) -> Option<String> {
-    let name = normal(host);
+    let name = normalize_host(host);
     if name.parse::<IpAddr>().is_ok() {
         return None;
     }
@@ -127,9 +127,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_address_has_its_realm() {
+    fn addresses_have_a_scope() {
         use AddressScope::{Loopback, Metadata, Private, Public};
-        for (text, realm) in [
+        for (text, scope) in [
             ("127.0.0.1", Loopback),
             ("127.200.3.4", Loopback),
             ("0.0.0.0", Loopback),
@@ -168,10 +168,10 @@ mod tests {
             ("fd00:ec2::254", Metadata),
             ("fd20:ce::254", Metadata),
         ] {
-            assert_eq!(AddressScope::of(text.parse().unwrap()), realm, "{text}");
-            assert_eq!(AddressScope::of_host(text), Some(realm), "{text}");
+            assert_eq!(AddressScope::from_ip(text.parse().unwrap()), scope, "{text}");
+            assert_eq!(AddressScope::from_host(text), Some(scope), "{text}");
         }
-        for (host, realm) in [
+        for (host, scope) in [
             ("localhost", Some(Loopback)),
             ("LocalHost.", Some(Loopback)),
             ("a.localhost", Some(Loopback)),
@@ -181,12 +181,12 @@ mod tests {
             ("shop.example.com", None),
             ("2130706433", None),
         ] {
-            assert_eq!(AddressScope::of_host(host), realm, "{host}");
+            assert_eq!(AddressScope::from_host(host), scope, "{host}");
         }
     }
 
     #[test]
-    fn names_tell_what_they_are() {
+    fn host_names_suggest_production_or_are_private() {
         for (host, label) in [
             ("prod.shop.com", Some("prod")),
             ("api.PROD.internal", Some("prod")),

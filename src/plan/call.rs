@@ -1,7 +1,7 @@
-//! A request step: what is sent, how long it may take, what is made of its answer.
+//! A request step: its request, its limits, its captures and checks.
 //!
-//! `scenario` compiles it, `engine::attempt` carries it out.
-//! Invariant: its templates parsed, its service exists.
+//! `scenario` compiles it, `engine::attempt` executes it.
+//! Invariant: all templates are parsed, and the service exists.
 
 use std::time::Duration;
 
@@ -13,38 +13,38 @@ use crate::template::Template;
 /// A request step.
 #[derive(Clone, Debug)]
 pub struct Call {
-    /// The series it is counted in: index into `Archetype::series`.
+    /// The series that records it: index into `Archetype::series`.
     pub series: u16,
     /// Index into `Plan::services`.
     pub service: usize,
-    /// What is sent.
+    /// The request.
     pub request: RequestTemplate,
-    /// How long this call may take; none: the service's timeout.
+    /// Timeout of this call; `None`: the service's timeout.
     pub timeout: Option<Duration>,
-    /// Overrides the archetype's think after this call.
+    /// Overrides the archetype's think time after this call.
     pub think: Option<Distribution>,
-    /// What is kept of the answer.
+    /// Values extracted from the response.
     pub captures: Vec<Capture>,
-    /// What is counted when it does not hold.
+    /// Checks that are only counted when they fail.
     pub checks: Vec<Check>,
-    /// What fails the call and ends the iteration when it does not hold.
+    /// Checks that fail the call and end the iteration.
     pub expects: Vec<Check>,
-    /// What a failed check does beside being counted.
+    /// The effect of a failed check, beside its count.
     pub on_fail: OnFail,
-    /// The most bytes of body accepted; a longer one fails the call.
+    /// Maximum accepted body, bytes; a longer body fails the call.
     pub max_body: u64,
-    /// How many redirects it follows; none: as many as its service says.
+    /// Maximum number of redirects followed; `None`: the service's setting.
     pub redirects: Option<u32>,
-    /// What goes first when not everything can go; none: its pool's.
+    /// Decides which calls go first under limits; `None`: the pool's priority.
     pub priority: Option<Priority>,
-    /// Steps follow that are taken when it gets no wanted answer: then the iteration goes on.
-    pub rescued: bool,
+    /// A `rescue` follows: after a failure its steps run, and the iteration continues.
+    pub has_rescue: bool,
 }
 
-/// What a failed check does beside being counted.
+/// The effect of a failed check, beside its count.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFail {
-    /// Nothing.
+    /// No further effect.
     #[default]
     Count,
     /// The iteration ends.
@@ -54,19 +54,19 @@ pub enum OnFail {
 }
 
 impl OnFail {
-    /// The names in a scenario.
+    /// The spellings in a scenario.
     pub const NAMES: [(&'static str, Self); 3] =
         [("count", Self::Count), ("stop", Self::Stop), ("abort", Self::Abort)];
 }
 
-/// What is sent.
+/// The template of a request.
 #[derive(Clone, Debug)]
 pub struct RequestTemplate {
     /// The method, upper case.
     pub method: String,
     /// Path and query below the service's prefix, beginning with `/`.
     pub path: Template,
-    /// The step's own headers; values are templates.
+    /// The step's own headers, values as templates.
     pub headers: Vec<(String, Template)>,
     /// The body.
     pub body: RequestBody,
@@ -77,46 +77,46 @@ pub struct RequestTemplate {
 pub enum RequestBody {
     /// No body.
     None,
-    /// Rendered for each call; the content type is among the request's headers.
+    /// Rendered for each call; the request's headers include the content type.
     Template(Template),
-    /// The same bytes each time.
+    /// Constant bytes.
     Bytes(Vec<u8>),
 }
 
 impl Call {
-    /// What is looked for in its response.
+    /// Returns what the call extracts from its response and checks in it.
     pub fn response_rules(&self) -> ResponseRules<'_> {
         let Self { expects, checks, captures, .. } = self;
         ResponseRules { expects, checks, captures }
     }
 
-    /// How many bytes of body are accepted where nothing is said: 64 MiB.
+    /// Default maximum of a response body: 64 MiB.
     pub const MAX_BODY: u64 = 64 << 20;
 
-    /// Whether the answer's head has to be kept for captures or checks.
-    pub fn looks_at_head(&self) -> bool {
+    /// Whether captures or checks need the response's head.
+    pub fn needs_head(&self) -> bool {
         self.captures.iter().any(|capture| capture.source.needs_head())
             || self.all_checks().any(|check| check.what.needs_head())
     }
 
-    /// Whether the answer's body has to be kept for captures or checks.
-    pub fn looks_at_body(&self) -> bool {
+    /// Whether captures or checks need the response's body.
+    pub fn needs_body(&self) -> bool {
         self.captures.iter().any(|capture| capture.source.needs_body())
             || self.all_checks().any(|check| check.what.needs_body())
     }
 
-    /// Whether a capture looks for a cookie.
-    pub fn looks_at_cookies(&self) -> bool {
+    /// Whether a capture reads a cookie.
+    pub fn captures_cookies(&self) -> bool {
         self.captures.iter().any(|capture| matches!(capture.source, CaptureSource::Cookie(_)))
     }
 
-    /// Whether `status` is one that this call's checks or expects name as wanted.
-    pub fn asks_for(&self, status: u16) -> bool {
+    /// Whether a check or expect of this call names `status` as wanted.
+    pub fn expects_status(&self, status: u16) -> bool {
         self.all_checks().any(|check| check.what.names_status(status))
     }
 
-    /// The names of all that is checked: checks, expects, then captures.
-    pub fn checked(&self) -> impl Iterator<Item = String> {
+    /// Returns the names of all checks: checks, expects, then captures.
+    pub fn check_names(&self) -> impl Iterator<Item = String> {
         let captures = self.captures.iter().map(|capture| &capture.name);
         self.all_checks().map(|check| &check.name).chain(captures).cloned()
     }
@@ -127,7 +127,7 @@ impl Call {
 }
 
 impl RequestTemplate {
-    /// Whether it may be sent twice without harm (RFC 9110 §9.2.2).
+    /// Whether the request may be sent twice without harm (RFC 9110 §9.2.2).
     pub fn is_idempotent(&self) -> bool {
         is_idempotent(&self.method)
     }

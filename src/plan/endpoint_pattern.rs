@@ -1,14 +1,14 @@
-//! Which endpoints are meant: `POST /login`, `/export/*`, `*`.
+//! Endpoints and the patterns that select them: `POST /login`, `/export/*`, `*`.
 //!
-//! Pools and limits name endpoints so; [`Endpoints`] are what there is to name.
-//! Invariant: of several patterns that match, the one that says most wins, whatever their order.
+//! Pools and limits select endpoints by pattern; [`Endpoints`] lists those of a plan.
+//! Invariant: of several matching patterns the most specific one wins, whatever their order.
 
 use super::{Call, Plan};
 
-/// What stands for a slot of a template in an endpoint's path: only `*` matches it.
+/// Stands for a template's slot in an endpoint's path; only `*` matches it.
 const SLOT: char = '\u{1}';
 
-/// An endpoint pattern: a method or none, and a path in which `*` stands for anything.
+/// An endpoint pattern: an optional method, and a path in which `*` matches any characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointPattern {
     method: Option<String>,
@@ -29,29 +29,29 @@ impl EndpointPattern {
             .then(|| Self { method: method.map(str::to_owned), path: path.to_owned() })
     }
 
-    /// How much it says of this endpoint; `None`: it is not meant. More literal characters of the
-    /// path say more, a method decides between equals.
-    pub fn fits(&self, endpoint: &Endpoint) -> Option<usize> {
+    /// Returns how specific the pattern is for `endpoint`, `None` if it does not match. More
+    /// literal characters of the path are more specific; a method decides between equals.
+    pub fn specificity(&self, endpoint: &Endpoint) -> Option<usize> {
         let method = self.method.as_ref().is_none_or(|method| *method == endpoint.method);
         let literal = self.path.chars().filter(|c| *c != '*').count();
         (method && matches(self.path.as_bytes(), endpoint.shape.as_bytes()))
             .then_some(literal * 2 + usize::from(self.method.is_some()))
     }
 
-    /// The one of `patterns` that says most of an endpoint; of equals the first.
-    pub fn best<'a, T>(
+    /// Returns the value of the most specific matching pattern; of equals the first.
+    pub fn most_specific<'a, T>(
         patterns: impl Iterator<Item = (&'a Self, T)>,
         endpoint: &Endpoint,
     ) -> Option<T> {
-        let mut best: Option<(usize, T)> = None;
-        for (pattern, what) in patterns {
-            if let Some(says) = pattern.fits(endpoint)
-                && best.as_ref().is_none_or(|(most, _)| says > *most)
+        let mut most_specific: Option<(usize, T)> = None;
+        for (pattern, value) in patterns {
+            if let Some(specificity) = pattern.specificity(endpoint)
+                && most_specific.as_ref().is_none_or(|(most, _)| specificity > *most)
             {
-                best = Some((says, what));
+                most_specific = Some((specificity, value));
             }
         }
-        best.map(|(_, what)| what)
+        most_specific.map(|(_, value)| value)
     }
 }
 
@@ -64,7 +64,7 @@ impl std::fmt::Display for EndpointPattern {
     }
 }
 
-/// Whether `text` is as `pattern` says, `*` standing for any bytes, none too.
+/// Whether `text` matches `pattern`, where `*` matches any bytes, also none.
 pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     let (mut p, mut t) = (0, 0);
     let mut star: Option<(usize, usize)> = None;
@@ -84,26 +84,26 @@ pub(super) fn matches(pattern: &[u8], text: &[u8]) -> bool {
     pattern[p..].iter().all(|c| *c == b'*')
 }
 
-/// Where calls of one kind go: a service, a method and a path without its query.
+/// An endpoint: a service, a method and a path without its query.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Endpoint {
     /// Index into `Plan::services`.
     pub service: usize,
     /// The method, upper case.
     pub method: String,
-    /// The path; a slot of it is [`SLOT`].
+    /// The path, with [`SLOT`] for each slot of its template.
     shape: String,
 }
 
 impl Endpoint {
-    /// The endpoint of a call.
-    pub fn of(call: &Call) -> Self {
+    /// Builds the endpoint of a call.
+    pub fn from_call(call: &Call) -> Self {
         let path = call.request.path.shape(SLOT);
         let path = path.split(['?', '#']).next().unwrap_or_default().to_owned();
         Self { service: call.service, method: call.request.method.clone(), shape: path }
     }
 
-    /// Its name for people: slots are `*`.
+    /// Returns its display name, with `*` for slots.
     pub fn name(&self) -> String {
         format!("{} {}", self.method, self.shape.replace(SLOT, "*"))
     }
@@ -112,22 +112,22 @@ impl Endpoint {
 /// All endpoints of a plan.
 #[derive(Clone, Debug, Default)]
 pub struct Endpoints {
-    /// Each once.
+    /// The distinct endpoints.
     pub all: Vec<Endpoint>,
-    /// By archetype and call.
-    pub of: Vec<Vec<usize>>,
+    /// Index into `all`, by archetype and call.
+    pub by_call: Vec<Vec<usize>>,
 }
 
-/// The most endpoints that are told apart; the rest share the last place.
+/// The most distinct endpoints; further ones share the last index.
 pub const MAX_ENDPOINTS: usize = 1_024;
 
 impl Endpoints {
-    /// Those of `plan`.
+    /// Collects the endpoints of `plan`.
     pub fn new(plan: &Plan) -> Self {
         let mut endpoints = Self::default();
         for archetype in &plan.archetypes {
-            let places = archetype.calls.iter().map(|call| {
-                let endpoint = Endpoint::of(call);
+            let indices = archetype.calls.iter().map(|call| {
+                let endpoint = Endpoint::from_call(call);
                 let known = endpoints.all.iter().position(|known| *known == endpoint);
                 known.unwrap_or_else(|| {
                     if endpoints.all.len() < MAX_ENDPOINTS {
@@ -136,13 +136,13 @@ impl Endpoints {
                     endpoints.all.len() - 1
                 })
             });
-            let places = places.collect();
-            endpoints.of.push(places);
+            let indices = indices.collect();
+            endpoints.by_call.push(indices);
         }
         endpoints
     }
 
-    /// The name of one, with its service where there are several.
+    /// Returns the display name of an endpoint, with its service if the plan has several.
     pub fn name(&self, index: usize, plan: &Plan) -> String {
         let endpoint = &self.all[index];
         if plan.services.len() == 1 {
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn the_pattern_that_says_most_wins() {
+    fn most_specific_pattern_wins() {
         let patterns = ["*", "/export/*", "POST /login", "/login", "GET /export/*", "/export/all"];
         let patterns = patterns.map(|text| EndpointPattern::parse(text).unwrap());
         for (method, path, wins) in [
@@ -176,24 +176,27 @@ mod tests {
             ("GET", "/{}/all", "*"),
         ] {
             let endpoint = endpoint(method, path);
-            let best =
-                EndpointPattern::best(patterns.iter().map(|p| (p, p.to_string())), &endpoint);
-            assert_eq!(best.as_deref(), Some(wins), "{method} {path}");
+            let most_specific = EndpointPattern::most_specific(
+                patterns.iter().map(|p| (p, p.to_string())),
+                &endpoint,
+            );
+            assert_eq!(most_specific.as_deref(), Some(wins), "{method} {path}");
         }
     }
 
     #[test]
-    fn a_slot_is_nothing_but_a_star() {
-        let fits =
-            |pattern, path| EndpointPattern::parse(pattern).unwrap().fits(&endpoint("GET", path));
-        assert!(fits("/a/7", "/a/{}").is_none());
-        assert!(fits("/a/*/b", "/a/{}/b").is_some());
-        assert!(fits("/a/*/b", "/a/b").is_none());
-        assert!(fits("/*a*b", "/xxaxxaxxb").is_some());
+    fn only_a_star_matches_a_slot() {
+        let specificity = |pattern, path| {
+            EndpointPattern::parse(pattern).unwrap().specificity(&endpoint("GET", path))
+        };
+        assert!(specificity("/a/7", "/a/{}").is_none());
+        assert!(specificity("/a/*/b", "/a/{}/b").is_some());
+        assert!(specificity("/a/*/b", "/a/b").is_none());
+        assert!(specificity("/*a*b", "/xxaxxaxxb").is_some());
     }
 
     #[test]
-    fn what_is_no_pattern() {
+    fn malformed_patterns_are_rejected() {
         for text in ["", "login", "post /x", "POST", "GET login", "/a b", "/a?b", "GET * x"] {
             assert_eq!(EndpointPattern::parse(text), None, "{text}");
         }

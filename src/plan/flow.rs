@@ -1,8 +1,8 @@
-//! What one virtual user does: its steps in order, jumps, loops, waits.
+//! The flow of a virtual user: steps in order, jumps, loops, waits.
 //!
-//! `scenario` compiles it from an archetype, `engine::user` walks it.
-//! Invariant: a flow is a flat list; a step refers to others by index, so walking needs no
-//! recursion and no lookup by name. Every section ends with [`Step::End`].
+//! `scenario` compiles it from an archetype, `engine::iteration` runs it.
+//! Invariant: a flow is a flat list whose steps refer to others by index, so that running it needs
+//! no recursion and no lookup by name. Every section ends with [`Step::End`].
 
 use std::time::Duration;
 
@@ -12,27 +12,27 @@ use super::transport::LinkProfile;
 use crate::curve::Distribution;
 use crate::template::{Template, Typed};
 
-/// A kind of user.
+/// A kind of virtual user.
 #[derive(Clone, Debug)]
 pub struct Archetype {
     /// Its name.
     pub name: String,
-    /// Whom it models.
+    /// Description for reports.
     pub description: Option<String>,
-    /// Waited after each call but the last of an iteration, and in the closed model after the
-    /// last too.
+    /// Think time after each call but the last of an iteration, and in the closed model after the
+    /// last one too.
     pub think: Option<Distribution>,
     /// Start-to-start time of iterations in the closed model.
     pub pace: Option<Duration>,
-    /// What its way to the network is like; none: as it is.
+    /// Emulated network of the user; `None`: the real network.
     pub link: Option<LinkProfile>,
-    /// How long a user of the closed model stays the same one.
+    /// How long a user of the closed model keeps its identity.
     pub session: Session,
-    /// All request steps, by the index that steps name.
+    /// All request steps, indexed by [`Step::Call`].
     pub calls: Vec<Call>,
     /// All steps of all sections.
     pub steps: Vec<Step>,
-    /// Where the sections begin.
+    /// Where the sections start.
     pub sections: Sections,
     /// The names of its series, in the order of `Call::series`.
     pub series: Vec<String>,
@@ -40,41 +40,41 @@ pub struct Archetype {
     pub tags: Vec<Vec<(String, String)>>,
     /// The names of its groups, in the order of `Step::OpenGroup`.
     pub groups: Vec<String>,
-    /// The names of its variables, in the order of their slots: first what the scenario's `setup`
-    /// left, then its own.
+    /// The names of its variables by slot: first those that the scenario's `setup` set, then its
+    /// own.
     pub variables: Vec<String>,
-    /// What its variables are when a user begins.
+    /// Initial values of variables, by slot.
     pub vars: Vec<(usize, Typed)>,
-    /// The variable that holds the status of the last answer, when somebody reads it.
+    /// The variable for the status of the last response, if a template reads it.
     pub status: Option<usize>,
-    /// The rows that its variables take.
+    /// The feeds that its variables take rows of.
     pub data: Vec<DataDraw>,
-    /// How many loops count at once.
+    /// The number of loop counters.
     pub counters: usize,
-    /// How many places it has where users gather.
+    /// The number of rendezvous points.
     pub rendezvous: usize,
 }
 
-/// Where an archetype's sections begin in its steps.
+/// Where an archetype's sections start in its steps.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Sections {
-    /// What a user does once, as the beginning of its first iteration.
+    /// Runs once per user, at the start of its first iteration.
     pub on_start: Option<usize>,
-    /// An iteration.
+    /// Runs for each iteration.
     pub flow: usize,
-    /// What a user does once, after its last iteration.
+    /// Runs once per user, after its last iteration.
     pub on_stop: Option<usize>,
 }
 
-/// How long a user of the closed model stays the same: then a new one takes its place.
+/// How long a user of the closed model keeps its identity; then a new user replaces it.
 #[derive(Clone, Debug, Default)]
 pub enum Session {
-    /// As long as the load wants it.
+    /// As long as the load needs the user.
     #[default]
     Endless,
-    /// For so many iterations.
+    /// This number of iterations.
     Iterations(u64),
-    /// For so long, drawn by user; it ends with the iteration it is in.
+    /// This duration, drawn per user; the session ends after the iteration in progress.
     Duration(Distribution),
 }
 
@@ -83,9 +83,9 @@ pub enum Session {
 pub struct DataDraw {
     /// The variable's slot.
     pub variable: usize,
-    /// Where the rows are and which is whose.
+    /// The rows, and the rule that assigns them.
     pub feed: Feed,
-    /// A new row for each iteration, not one for each user.
+    /// Takes a new row for each iteration, instead of one for each user.
     pub per_iteration: bool,
 }
 
@@ -96,99 +96,100 @@ pub enum Step {
     Call(usize),
     /// Requests at the same time.
     Parallel(Parallel),
-    /// A wait of the user's own.
+    /// A wait of the user itself.
     Pause(Distribution),
-    /// Variables get values, one after the other.
+    /// Assigns variables, one after the other.
     Set(Vec<(usize, Typed)>),
-    /// A line for the run's log.
+    /// Writes a line to the run's log.
     Log(Template),
     /// Users wait for each other.
     Rendezvous(Rendezvous),
-    /// From here on a group is timed: index into `Archetype::groups`.
+    /// Starts the timer of a group: index into `Archetype::groups`.
     OpenGroup(u16),
-    /// The group opened last ends.
+    /// Ends the group opened last.
     CloseGroup,
-    /// One of several ways, drawn by weight.
+    /// Continues at one of several steps, drawn by weight.
     Choose(Choice),
-    /// Goes on with the next step when the condition holds, else at `to`.
+    /// Continues with the next step if the condition holds, else at `to`.
     If {
         /// The condition.
         condition: Typed,
-        /// Where it goes on otherwise.
+        /// The step after the condition failed.
         to: usize,
     },
-    /// A loop counter gets its value.
+    /// Initializes a loop counter.
     Count {
         /// Which counter.
         counter: usize,
-        /// How many rounds; more than [`MAX_ROUNDS`] are an error.
+        /// Number of rounds; more than [`MAX_ROUNDS`] is an error.
         times: Typed,
     },
-    /// Goes on with the next step while the counter has rounds left, else at `to`.
+    /// Continues with the next step while the counter has rounds left, else at `to`.
     Round {
         /// Which counter.
         counter: usize,
-        /// Where it goes on when none is left.
+        /// The step after the last round.
         to: usize,
     },
-    /// Goes on at `to` when the call before was answered as wanted, else with the next step.
+    /// Continues at `to` if the call before succeeded, else with the next step.
     Rescue {
-        /// Where it goes on when there is nothing to rescue.
+        /// The step after the rescue.
         to: usize,
     },
-    /// Goes on there.
+    /// Continues at this step.
     Jump(usize),
-    /// The section ends.
+    /// Ends the section.
     End,
 }
 
-/// Requests at the same time; the step ends with the last of them.
+/// Requests at the same time; the step ends when the last one ends.
 #[derive(Clone, Debug)]
 pub struct Parallel {
     /// The requests.
     pub branches: Vec<Branch>,
-    /// Overrides the archetype's think after this step.
+    /// Overrides the archetype's think time after this step.
     pub think: Option<Distribution>,
 }
 
-/// A request among others at the same time.
+/// One request of a parallel step.
 #[derive(Clone, Debug)]
 pub struct Branch {
     /// Index into `Archetype::calls`.
     pub call: usize,
-    /// The branches, all before this one, that have to end first.
+    /// Indices of earlier branches that have to end first.
     pub needs: Vec<usize>,
 }
 
-/// Where users wait for each other.
+/// A point where users wait for each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rendezvous {
-    /// Which of its archetype's gatherings.
-    pub gathering: usize,
-    /// They go on together when so many are there.
+    /// Index of the rendezvous point within its archetype.
+    pub index: usize,
+    /// The number of waiting users that releases them all.
     pub users: u64,
-    /// A user goes on alone after so long.
+    /// A user continues alone after this time.
     pub wait: Duration,
 }
 
-/// Ways to go on, by weight.
+/// Alternative steps to continue at.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// Weight and step of each way; weights are positive.
-    pub ways: Vec<(f64, usize)>,
+    /// Weight (positive) and step of each alternative.
+    pub options: Vec<(f64, usize)>,
 }
 
-/// The most rounds one loop may make: what a template asks for is bounded.
+/// Maximum rounds of a loop, because a template can compute any number.
 pub const MAX_ROUNDS: u64 = 1_000_000;
 
 impl Parallel {
-    /// Calls of one user at the same time: what browsers allow per host with HTTP/1.1.
+    /// Maximum concurrent calls of a user: what browsers allow per host with HTTP/1.1.
     pub const AT_ONCE: usize = 6;
 }
 
 impl Archetype {
-    /// Users who make these calls one after the other; steps of the same series share its name.
-    pub fn of_calls(name: &str, calls: Vec<Call>, series: Vec<String>) -> Self {
+    /// Builds users that make these calls one after the other; calls of the same series share its
+    /// name.
+    pub fn from_calls(name: &str, calls: Vec<Call>, series: Vec<String>) -> Self {
         let steps = (0..calls.len()).map(Step::Call).chain([Step::End]).collect();
         Self {
             name: name.to_owned(),
@@ -212,7 +213,7 @@ impl Archetype {
         }
     }
 
-    /// The same users in a hurry: they neither think nor pause nor wait for each other.
+    /// Removes all waits: think times, paces, pauses and rendezvous.
     #[must_use]
     pub fn without_waits(mut self) -> Self {
         (self.think, self.pace, self.session) = (None, None, Session::Endless);
@@ -231,8 +232,8 @@ impl Archetype {
 }
 
 impl Step {
-    /// Whether the user's think after an earlier call comes before it.
-    pub const fn takes_time(&self) -> bool {
+    /// Whether the think time of an earlier call is due before this step.
+    pub const fn comes_after_think(&self) -> bool {
         matches!(
             self,
             Self::Call(_)
@@ -245,17 +246,17 @@ impl Step {
 }
 
 impl Choice {
-    /// The way that `share`, from 0 to below 1, falls on.
-    pub fn way(&self, share: f64) -> usize {
-        let total: f64 = self.ways.iter().map(|(weight, _)| weight).sum();
+    /// Picks the alternative for `share`, a random number in [0, 1).
+    pub fn pick(&self, share: f64) -> usize {
+        let total: f64 = self.options.iter().map(|(weight, _)| weight).sum();
         let mut left = share * total;
-        for (weight, to) in &self.ways {
+        for (weight, to) in &self.options {
             left -= weight;
             if left < 0.0 {
                 return *to;
             }
         }
-        // Rounding can leave a sliver: it belongs to the last.
-        self.ways.last().map_or(0, |(_, to)| *to)
+        // Rounding can leave a remainder; it counts for the last.
+        self.options.last().map_or(0, |(_, to)| *to)
     }
 }

@@ -1,7 +1,7 @@
-//! Workloads: which archetypes, in which model, how much, when.
+//! Workloads: archetypes, load model, amount and time.
 //!
-//! `scenario` fills it in; `pace` turns it into due times; `engine` owns its shares by slot.
-//! Invariant: weights are positive and shares are not empty.
+//! `scenario` builds them, `pace` turns them into due times, `engine` splits them by slot.
+//! Invariant: weights are positive, and there is at least one share.
 
 use std::time::Duration;
 
@@ -17,17 +17,17 @@ use crate::units::Rate;
 pub struct Workload {
     /// Its name in the scenario.
     pub name: String,
-    /// What is held back first when the generator is in trouble.
+    /// Decides which workloads are held back first when the generator is overloaded.
     pub priority: Priority,
     /// The archetypes its users are drawn from.
     pub shares: Vec<Share>,
-    /// When its own zero lies, from the start of the run.
+    /// Start of its load, from the start of the run.
     pub start: Duration,
-    /// How much of it.
+    /// Its load.
     pub load: Load,
-    /// Moves its numbers along the slots, so that small workloads do not all fall on shard 0.
+    /// Shifts its numbers along the slots, so that small workloads do not all fall on shard 0.
     pub slot_offset: u64,
-    /// Which share each of its users belongs to, in the closed model.
+    /// Which share each user of the closed model belongs to.
     pub mix: Mix,
 }
 
@@ -38,18 +38,18 @@ pub struct Share {
     pub archetype: usize,
     /// Its weight against the other shares; positive.
     pub weight: f64,
-    /// The series of the archetype's first step; the others follow it.
+    /// The series of the archetype's first step; its other steps follow.
     pub first_step: StepId,
-    /// The number of the archetype's first group; the others follow it.
+    /// The number of the archetype's first group; its other groups follow.
     pub first_group: u16,
 }
 
-/// The two models of load.
+/// The load models.
 #[derive(Clone, Debug)]
 pub enum Load {
-    /// So many users at once; each begins again when it is done.
+    /// A number of concurrent users; each starts its next iteration when it is done.
     Closed(Users),
-    /// So many starts per second, whatever the target does.
+    /// A rate of starts, whatever the target does.
     Open(Arrivals),
 }
 
@@ -58,16 +58,16 @@ pub enum Load {
 pub struct Users {
     /// The number of users over time.
     pub curve: Curve,
-    /// How iterations are bounded beside the curve.
+    /// Bounds the iterations, beside the curve.
     pub bound: LoadBound,
 }
 
 /// What ends a closed workload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LoadBound {
-    /// The curve alone.
+    /// Only the curve.
     Time,
-    /// So many iterations over all users, or the curve's end.
+    /// This total of iterations over all users, or the curve's end.
     Iterations(u64),
     /// One iteration per user.
     Once,
@@ -80,11 +80,11 @@ pub struct Arrivals {
     pub process: ArrivalProcess,
     /// The rate over time, in units of a `Rate`.
     pub curve: Curve,
-    /// The most starts made; `None`: the curve decides.
+    /// Maximum number of starts; `None`: only the curve ends the load.
     pub iterations: Option<u64>,
-    /// The most users at once over the whole run; a start beyond it is dropped and counted.
+    /// Maximum concurrent users over the whole run; further starts are dropped and counted.
     pub max_users: u64,
-    /// Each user opens connections of its own, instead of taking over those of one that has gone.
+    /// Each user opens its own connections instead of reusing those of users that finished.
     pub fresh_connections: bool,
 }
 
@@ -98,7 +98,7 @@ pub enum ArrivalProcess {
 }
 
 impl Load {
-    /// Its users or its rate over time.
+    /// Returns its users or its rate over time.
     pub fn curve(&self) -> &Curve {
         match self {
             Self::Closed(users) => &users.curve,
@@ -120,8 +120,8 @@ impl Share {
 }
 
 impl Workload {
-    /// The only workload of a plan with one archetype.
-    pub fn alone(name: &str, load: Load) -> Self {
+    /// Builds the only workload of a plan with one archetype.
+    pub fn single(name: &str, load: Load) -> Self {
         let share = Share { archetype: 0, weight: 1.0, first_step: StepId(0), first_group: 0 };
         Self {
             name: name.to_owned(),
@@ -134,13 +134,13 @@ impl Workload {
         }
     }
 
-    /// When its load ends, from the start of the run; `None` when only a count ends it.
+    /// Returns when its load ends, from the start of the run; `None` if only a count ends it.
     pub fn end(&self) -> Option<Duration> {
         let end_ns = self.load.curve().end_ns();
         (end_ns != OPEN_END).then(|| self.start + Duration::from_nanos(end_ns))
     }
 
-    /// The most users at once.
+    /// Returns the maximum number of concurrent users.
     pub fn peak_users(&self) -> u64 {
         match &self.load {
             Load::Closed(users) => users.curve.peak(),
@@ -148,7 +148,7 @@ impl Workload {
         }
     }
 
-    /// `closed` or `open`.
+    /// Returns `closed` or `open`.
     pub fn model(&self) -> &'static str {
         match self.load {
             Load::Closed(_) => "closed",
@@ -156,7 +156,7 @@ impl Workload {
         }
     }
 
-    /// The highest rate asked for; `None` in the closed model.
+    /// Returns the highest scheduled rate; `None` in the closed model.
     pub fn peak_rate(&self) -> Option<Rate> {
         match &self.load {
             Load::Closed(_) => None,
@@ -164,14 +164,15 @@ impl Workload {
         }
     }
 
-    /// The share that user (closed) or arrival (open) `number` of workload `index` belongs to.
+    /// Returns the share of user (closed) or arrival (open) `number` of workload `index`.
     pub fn share_of(&self, seed: Seed, index: usize, number: u64) -> &Share {
         if let [only] = self.shares.as_slice() {
             return only;
         }
         if let Load::Closed(users) = &self.load {
             let users = users.curve.peak();
-            return &self.shares[self.mix.share_of(&self.shares, users, (seed, index), number)];
+            let weights = self.shares.iter().map(|share| share.weight);
+            return &self.shares[self.mix.share_of(weights, users, (seed, index), number)];
         }
         let mut rng = seed.rng(Stream::Archetype, index as u64, number);
         self.draw(&mut rng)
@@ -187,7 +188,7 @@ impl Workload {
                 return share;
             }
         }
-        // Rounding can leave a sliver: it belongs to the last.
+        // Rounding can leave a remainder; it counts for the last.
         &self.shares[self.shares.len() - 1]
     }
 }

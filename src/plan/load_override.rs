@@ -1,7 +1,7 @@
-//! What is asked of a workload while a run goes on: its plan, or what somebody made of it.
+//! The scheduled load of a workload during a run: its plan, or an override by live control.
 //!
-//! `run` keeps one for each workload and tells the shards of each change; they ask for its curve.
-//! Invariant: it changes what is asked and nothing else: a load ends when it would have ended.
+//! `run` keeps one for each workload and sends changes to the shards, which compute its curve.
+//! Invariant: an override changes only the level; the load still ends at the planned time.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,37 +10,37 @@ use super::Load;
 use crate::curve::Curve;
 use crate::units::Rate;
 
-/// What is asked now.
+/// The level in force.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadOverride {
-    /// What it is a share of.
+    /// The level that `permille` refers to.
     pub base: OverrideBase,
-    /// So many thousandths of it.
+    /// Thousandths of `base`.
     pub permille: u32,
-    /// Nothing begins. Users of the closed model stay where they are.
+    /// No iteration starts. Users of the closed model stay.
     pub paused: bool,
 }
 
-/// What a load is a share of.
+/// The level that an override is a share of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OverrideBase {
     /// The scenario's own curve.
     Plan,
-    /// So many users.
+    /// A constant number of users.
     Users(u64),
-    /// So many starts per second.
+    /// A constant rate of starts.
     Rate(Rate),
 }
 
 impl LoadOverride {
-    /// As the scenario says.
+    /// The scenario's own load.
     pub const PLANNED: Self = Self { base: OverrideBase::Plan, permille: 1_000, paused: false };
 
-    /// The whole curve that would be asked, had it held from the beginning.
+    /// Returns the curve as if this override had been in force from the start.
     pub fn curve(&self, load: &Load) -> Curve {
         let plan = load.curve();
         let level = match self.base {
-            // Who is closed is held between two iterations, and stays.
+            // Users of the closed model pause between two iterations and stay.
             _ if self.paused && matches!(load, Load::Open(_)) => 0,
             OverrideBase::Plan => return plan.times(self.permille),
             OverrideBase::Users(users) => users,

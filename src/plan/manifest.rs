@@ -1,8 +1,8 @@
-//! A plan as its reports need it: names, what was asked, rules. No flows, no data, no secrets.
+//! The part of a plan that reports need: names, schedule, thresholds; no flows, data or secrets.
 //!
-//! `run` makes it from the Plan; all sinks read it, and a record keeps it, so that a finished run
-//! can be shown and judged again without its scenario.
-//! Invariant: it is complete: whoever has it and a Snapshot needs no Plan.
+//! `run` builds it from the Plan, all sinks read it, and a record stores it, so that a finished
+//! run can be shown and judged again without its scenario.
+//! Invariant: a RunManifest and a Snapshot together suffice for every report.
 
 use std::time::Duration;
 
@@ -15,43 +15,43 @@ use crate::stats::sample::SeriesLayout;
 use crate::units::nanos;
 use crate::verdict::{Subject, Subjects, Threshold, TrustContext};
 
-/// The most bytes of files that are kept.
+/// Maximum total size of stored scenario files, bytes.
 const MAX_SOURCES: usize = 16 << 20;
 
-/// What a run was.
+/// The description of a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunManifest {
     /// The scenario's name.
     pub scenario: String,
-    /// What the scenario says about itself.
+    /// The scenario's description.
     pub description: Option<String>,
-    /// What tells the run from all others.
+    /// A unique id.
     pub run_id: String,
-    /// Everything random followed from it.
+    /// The seed of everything random.
     pub seed: Seed,
-    /// Names of services, and where they are.
+    /// Names and locations of services.
     pub services: Vec<(String, String)>,
-    /// Names.
+    /// Names of archetypes.
     pub archetypes: Vec<String>,
-    /// In the order of the plan.
+    /// Workloads, in the order of the plan.
     pub workloads: Vec<WorkloadInfo>,
-    /// All series, by `StepId`.
+    /// All series, indexed by `StepId`.
     pub steps: Vec<Series>,
     /// All groups.
     pub groups: Vec<Series>,
-    /// The names of what is checked, by series.
+    /// Names of the checks, by series.
     pub checks: Vec<Vec<String>>,
-    /// What "good" means.
+    /// The pass criteria.
     pub thresholds: Vec<Threshold>,
-    /// What is due before this counts in the ledgers alone.
+    /// Load due before this offset counts only in the ledgers.
     pub warmup: Duration,
-    /// How long iterations may go on after the load.
+    /// How long iterations may continue after the end of the load.
     pub grace: Duration,
-    /// What trust has to know.
+    /// What the trust assessment needs to know.
     pub kind: TrustContext,
-    /// How the client behaves.
+    /// The client's policies.
     pub client: ClientInfo,
-    /// The files that it was written in.
+    /// The scenario files.
     pub sources: Vec<SourceFile>,
 }
 
@@ -60,54 +60,54 @@ pub struct RunManifest {
 pub struct WorkloadInfo {
     /// Its name.
     pub name: String,
-    /// The open model; the closed one if not.
+    /// Open model; else closed.
     pub open: bool,
-    /// When it begins, from the start of the run.
+    /// When its load starts, from the start of the run.
     pub start: Duration,
-    /// When its load ends, from the start of the run; none: only a count ends it.
+    /// When its load ends, from the start of the run; `None`: only a count ends it.
     pub end: Option<Duration>,
     /// Names and weights of its archetypes.
     pub archetypes: Vec<(String, f64)>,
-    /// The most users at once that the plan allows.
+    /// The planned maximum of concurrent users.
     pub max_users: u64,
 }
 
-/// How the client behaves, in words and names.
+/// The client's policies, as text and names.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ClientInfo {
     /// `measure` or `resilient`.
     pub kind: String,
-    /// The parts that are on.
+    /// The active policies.
     pub parts: Vec<String>,
-    /// The pools: name, and whether users share it.
+    /// The pools: name, and whether users share the pool.
     pub pools: Vec<(String, bool)>,
-    /// Every place for a breaker, by its place in `Guarded::breakers`.
+    /// Every possible breaker, in the order of `Guarded::breakers`.
     pub breakers: Vec<BreakerName>,
-    /// Names of endpoints, and the places of their services.
+    /// Names of endpoints, and indices of their services.
     pub endpoints: Vec<(String, usize)>,
-    /// Where deadlines begin that follow their endpoints; none: they follow nothing.
+    /// Initial timeout of adaptive timeouts; `None`: timeouts are constant.
     pub timeouts_from: Option<Duration>,
-    /// It goes down by levels.
+    /// Whether degradation is on.
     pub degrades: bool,
 }
 
-/// A file as it was read.
+/// A scenario file as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     /// Its name, as messages show it.
     pub name: String,
-    /// All of it.
+    /// Its content.
     pub text: String,
 }
 
 impl Plan {
-    /// What reports need of it.
-    pub fn outline(&self) -> RunManifest {
+    /// Extracts the part that reports need.
+    pub fn manifest(&self) -> RunManifest {
         let names = |load: &Workload| {
             let shares = load.shares.iter();
             shares.map(|one| (self.archetypes[one.archetype].name.clone(), one.weight)).collect()
         };
-        let strand = |load: &Workload| WorkloadInfo {
+        let workload_info = |load: &Workload| WorkloadInfo {
             name: load.name.clone(),
             open: matches!(load.load, Load::Open(_)),
             start: load.start,
@@ -132,23 +132,23 @@ impl Plan {
             description: self.description.as_ref().map(|text| redactor.text(text).into_owned()),
             run_id: self.run_id.clone(),
             seed: self.seed,
-            services: self.services.iter().map(|one| (one.name.clone(), place(one))).collect(),
+            services: self.services.iter().map(|one| (one.name.clone(), location(one))).collect(),
             archetypes: self.archetypes.iter().map(|one| one.name.clone()).collect(),
-            workloads: self.workloads.iter().map(strand).collect(),
+            workloads: self.workloads.iter().map(workload_info).collect(),
             steps: self.steps.clone(),
             groups: self.groups.clone(),
             checks: self.check_names(),
             thresholds: self.thresholds.clone(),
             warmup: self.warmup,
             grace: self.grace,
-            kind: self.kind(),
+            kind: self.trust_context(),
             client: self.client(),
             sources: self.sources.iter().map(shown).collect(),
         }
     }
 
-    /// What trust has to know of it.
-    fn kind(&self) -> TrustContext {
+    /// Returns what the trust assessment needs to know.
+    fn trust_context(&self) -> TrustContext {
         let open = |load: &Workload| matches!(load.load, Load::Open(_));
         let loads = || self.workloads.iter();
         TrustContext {
@@ -159,7 +159,7 @@ impl Plan {
         }
     }
 
-    /// Whether users of a workload neither think nor pace.
+    /// Whether users of a workload have neither think time nor pace.
     fn is_unthrottled(&self, load: &Workload) -> bool {
         let mut archetypes = load.shares.iter().map(|share| &self.archetypes[share.archetype]);
         archetypes.all(|archetype| {
@@ -175,7 +175,7 @@ impl Plan {
         })
     }
 
-    /// For each share of a workload, whether its archetype has a pace.
+    /// Returns for each share of a workload whether its archetype has a pace.
     pub fn paced(&self, load: &Workload) -> Vec<bool> {
         let archetypes = load.shares.iter().map(|share| &self.archetypes[share.archetype]);
         archetypes.map(|archetype| archetype.pace.is_some()).collect()
@@ -193,14 +193,14 @@ impl Plan {
                 .collect(),
             breakers: BreakerName::all(self),
             endpoints: all.map(|(at, one)| (endpoints.name(at, self), one.service)).collect(),
-            timeouts_from: policies.timeouts.map(|law| law.start),
+            timeouts_from: policies.timeouts.map(|policy| policy.start),
             degrades: policies.degradation.is_some(),
         }
     }
 }
 
-/// Where a service is, in words.
-fn place(service: &Service) -> String {
+/// Returns a service's location for display.
+fn location(service: &Service) -> String {
     match &service.target {
         ServiceTarget::Builtin(_) => "the built-in target".to_owned(),
         ServiceTarget::Url(address) => address.origin(),
@@ -208,35 +208,34 @@ fn place(service: &Service) -> String {
 }
 
 impl WorkloadInfo {
-    /// `closed` or `open`.
+    /// Returns `closed` or `open`.
     pub fn model(&self) -> &'static str {
         if self.open { "open" } else { "closed" }
     }
 }
 
 impl RunManifest {
-    /// When the last workload's load ends, from the start of the run; `None` when only counts
-    /// end it.
+    /// Returns when the last load ends, from the start of the run; `None` if only counts end it.
     pub fn load_end(&self) -> Option<Duration> {
         let mut ends = self.workloads.iter().map(|load| load.end);
         ends.try_fold(Duration::ZERO, |last, end| end.map(|end| last.max(end)))
     }
 
-    /// How long the load of a workload was measured, ns: from its start or the end of the warm-up
-    /// to its end, or to `until_ns` when the load ended before.
+    /// Returns how long the load of a workload was measured, ns: from its start or the end of the
+    /// warm-up until its end or `until_ns`, whichever is earlier.
     pub fn measured_ns(&self, workload: usize, until_ns: u64) -> u64 {
         let (from, to) = self.measured_span(&self.workloads[workload]);
         to.min(until_ns).saturating_sub(from)
     }
 
-    /// From when to when the load of a workload is measured, ns after the run's start; the second
-    /// is `u64::MAX` if only a count ends it.
+    /// Returns from when to when the load of a workload is measured, ns after the run's start; the
+    /// second is `u64::MAX` if only a count ends it.
     fn measured_span(&self, load: &WorkloadInfo) -> (u64, u64) {
         (nanos(load.start.max(self.warmup)), load.end.map_or(u64::MAX, nanos))
     }
 
-    /// How much a recorder of this run had to tell apart.
-    pub fn shape(&self) -> SeriesLayout {
+    /// Returns the numbers of series that a recorder of this run needs.
+    pub fn series_layout(&self) -> SeriesLayout {
         SeriesLayout {
             workloads: self.workloads.len(),
             checks: self.checks.iter().map(Vec::len).collect(),
@@ -251,7 +250,7 @@ impl RunManifest {
         }
     }
 
-    /// Everything a rule can select, by its names.
+    /// Returns everything that a threshold can select, by name.
     pub fn subjects(&self) -> Subjects {
         let subject = |(series, checks): (&Series, &Vec<String>)| Subject {
             step: series.name.clone(),

@@ -1,59 +1,58 @@
-//! Which archetype each user of a closed workload is: systematic sampling, so that a population
-//! has the mix it was given, also a small one.
+//! The archetype of each user of a closed workload, by systematic sampling, so that even a small
+//! population has the configured mix.
 //!
-//! `load` asks for each user; arrivals of an open workload are drawn instead.
-//! Invariant: a function of seed, workload and number alone; of all planned users each archetype
-//! has its quota, rounded down or up.
+//! `load` looks up each user; arrivals of an open workload are drawn at random instead.
+//! Invariant: a function of seed, workload and number alone; each archetype gets its quota of the
+//! planned users, rounded down or up.
 //!
-//! Users are ranked by a sequence of low discrepancy, the multiples of the golden ratio modulo 1,
-//! and the ranks are sampled at even distances from a random start (W. G. Madow, 1949). So the
-//! first users of a ramp have nearly the mix of all, and no archetype falls on one shard alone.
+//! Users are ranked by a low-discrepancy sequence, the multiples of the golden ratio modulo 1, and
+//! the ranks are sampled at equal distances from a random start (W. G. Madow, 1949). So the first
+//! users of a ramp have nearly the mix of all, and no archetype falls on one shard alone.
 
 use std::sync::OnceLock;
 
 use rand::RngExt;
 
-use super::load::Share;
 use crate::seed::{Seed, Stream};
 
 /// The golden ratio less one.
 const GOLDEN: f64 = 0.618_033_988_749_894_9;
 
-/// The share of each planned user, found when it is asked for first.
+/// The share of each planned user, computed at first use.
 #[derive(Clone, Debug, Default)]
 pub struct Mix(OnceLock<Vec<u16>>);
 
 impl Mix {
-    /// The share of user `number` of workload `index`, which plans `users` users. Users beyond
-    /// these have the mix of those again.
+    /// Returns the share of user `number` of workload `index`, which plans `users` users. Users
+    /// beyond these repeat the mix.
     pub(super) fn share_of(
         &self,
-        shares: &[Share],
+        weights: impl Iterator<Item = f64>,
         users: u64,
         (seed, index): (Seed, usize),
         number: u64,
     ) -> usize {
-        let mix = self.0.get_or_init(|| sample(shares, users, seed, index));
+        let mix = self.0.get_or_init(|| sample(&weights.collect::<Vec<_>>(), users, seed, index));
         let place = number % (mix.len() as u64).max(1);
         mix.get(place as usize).copied().map_or(0, usize::from)
     }
 }
 
-/// The share of each user.
-fn sample(shares: &[Share], users: u64, seed: Seed, index: usize) -> Vec<u16> {
-    let turn = |number: u64| (number as f64 * GOLDEN).fract();
+/// Computes the share of each user.
+fn sample(weights: &[f64], users: u64, seed: Seed, index: usize) -> Vec<u16> {
+    let position = |number: u64| (number as f64 * GOLDEN).fract();
     let mut ranked: Vec<u64> = (0..users).collect();
-    ranked.sort_unstable_by(|a, b| turn(*a).total_cmp(&turn(*b)).then(a.cmp(b)));
-    let total: f64 = shares.iter().map(|share| share.weight).sum();
-    // Away from 0 and 1: a whole quota must not be lost to rounding.
+    ranked.sort_unstable_by(|a, b| position(*a).total_cmp(&position(*b)).then(a.cmp(b)));
+    let total: f64 = weights.iter().sum();
+    // Not close to 0 or 1, where rounding could lose a whole quota.
     let start = seed.rng(Stream::Archetype, index as u64, u64::MAX).random_range(0.001..0.999);
     let mut mix = vec![0; ranked.len()];
-    let (mut share, mut end) = (0, shares[0].weight);
+    let (mut share, mut end) = (0, weights[0]);
     for (rank, number) in ranked.into_iter().enumerate() {
         let at = (rank as f64 + start) / users as f64 * total;
-        while at >= end && share + 1 < shares.len() {
+        while at >= end && share + 1 < weights.len() {
             share += 1;
-            end += shares[share].weight;
+            end += weights[share];
         }
         mix[number as usize] = share as u16;
     }
@@ -65,19 +64,13 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::plan::StepId;
     use crate::plan::slots::Segment;
 
     fn mix(weights: &[f64], users: u64, seed: u64) -> Vec<usize> {
-        let share = |(archetype, weight): (usize, &f64)| Share {
-            archetype,
-            weight: *weight,
-            first_step: StepId(0),
-            first_group: 0,
-        };
-        let shares: Vec<Share> = weights.iter().enumerate().map(share).collect();
         let (mix, seed) = (Mix::default(), Seed::new(seed).unwrap());
-        (0..users).map(|number| mix.share_of(&shares, users, (seed, 3), number)).collect()
+        (0..users)
+            .map(|number| mix.share_of(weights.iter().copied(), users, (seed, 3), number))
+            .collect()
     }
 
     fn count(mix: &[usize], share: usize) -> usize {
@@ -85,7 +78,7 @@ mod tests {
     }
 
     #[test]
-    fn small_populations_have_their_mix() {
+    fn small_populations_have_the_exact_mix() {
         for seed in 0..200 {
             let mix = mix(&[80.0, 20.0], 20, seed);
             assert_eq!((count(&mix, 0), count(&mix, 1)), (16, 4), "seed {seed}");
@@ -96,11 +89,11 @@ mod tests {
     }
 
     proptest! {
-        /// Each archetype has its quota, rounded; each beginning of the users has nearly the mix;
-        /// and however many shards there are, each has nearly the mix as well: with a Fibonacci
-        /// number of them a shard's users walk round the circle in as many small steps.
+        /// Each archetype has its quota, rounded; any first part of the users has nearly the mix,
+        /// and so has each shard, whatever the number of shards: with a Fibonacci number of shards
+        /// the users of one advance round the circle in as many small steps.
         #[test]
-        fn every_part_of_a_population_has_its_mix(
+        fn each_part_of_a_population_has_the_mix(
             weights in prop::collection::vec(1u32..100, 2..6),
             users in 1u64..2_000,
             seed in 0u64..1 << 53,

@@ -1,7 +1,7 @@
-//! A run as it was asked for, valid by construction.
+//! The plan of a run, valid by construction.
 //!
-//! `scenario` and `cli hit` build it, `engine` carries it out, `run` and `sinks` describe it.
-//! Invariant: whoever holds a Plan need not check it; every id in it names something.
+//! `scenario` and `cli hit` build it, `engine` executes it, `run` and `sinks` describe it.
+//! Invariant: a Plan needs no further checks; every id in it refers to an existing item.
 
 pub mod address_scope;
 pub mod call;
@@ -42,59 +42,59 @@ use crate::verdict::Threshold;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StepId(pub u16);
 
-/// The most series a plan may have; more is a mistake in the scenario, found at load.
+/// Maximum number of series; a scenario with more is rejected when it is loaded.
 pub const MAX_STEPS: usize = 4_096;
 
 /// A valid run.
 #[derive(Debug)]
 pub struct Plan {
-    /// The scenario's name; it names the report's folder.
+    /// The scenario's name; report folders are named after it.
     pub scenario: String,
-    /// What the scenario says about itself.
+    /// The scenario's description.
     pub description: Option<String>,
-    /// What tells this run from all others; see [`run_id`].
+    /// A unique id; see [`run_id`].
     pub run_id: String,
-    /// Everything random follows from it.
+    /// The seed of everything random.
     pub seed: Seed,
-    /// Where calls go; never empty, the first is the default.
+    /// Targets of calls; never empty, the first is the default.
     pub services: Vec<Service>,
-    /// The kinds of user that some workload uses.
+    /// The archetypes that workloads use.
     pub archetypes: Vec<Archetype>,
-    /// Who makes how much load, when; never empty.
+    /// The load; never empty.
     pub workloads: Vec<Workload>,
     /// All series, indexed by [`StepId`].
     pub steps: Vec<Series>,
-    /// All groups that are timed as one, indexed by `Share::group`.
+    /// All timed groups, indexed by `Share::group`.
     pub groups: Vec<Series>,
-    /// Done once before the load: its variables are every archetype's first ones.
+    /// Runs once before the load; its variables are the first ones of every archetype.
     pub setup: Option<Archetype>,
-    /// Done once after it.
+    /// Runs once after the load.
     pub teardown: Option<Archetype>,
-    /// What "good" means.
+    /// The pass criteria.
     pub thresholds: Vec<Threshold>,
-    /// What is due before this offset counts in the ledgers alone.
+    /// Load due before this offset counts only in the ledgers.
     pub warmup: Duration,
-    /// Iterations that are intended before this offset come on top of a closed workload's
-    /// [`Bound::Iterations`].
+    /// Iterations intended before this offset do not count towards a closed workload's
+    /// [`LoadBound::Iterations`].
     pub uncounted: Duration,
-    /// How long whole iterations may go on after the end of the load.
+    /// How long iterations may continue after the end of the load.
     pub grace: Duration,
-    /// Where it may go and how far.
+    /// Where load may be sent, and how much.
     pub safety: Arc<Safety>,
-    /// How the simulated client behaves.
+    /// The client's policies.
     pub policies: Policies,
-    /// The files it was written in, for the report.
+    /// The scenario files, for the report.
     pub sources: Vec<SourceFile>,
 }
 
-/// An id for a run that begins now, of digits, letters and `-`: when, and in which process.
+/// Makes an id for a run that starts now, of digits, letters and `-`: time and process id.
 pub fn run_id() -> String {
     let since_epoch =
         crate::clock::wall().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     format!("{:x}-{:x}", since_epoch.as_millis(), std::process::id())
 }
 
-/// What a statistics series is about.
+/// The meaning of a statistics series.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
     /// The step's name.
@@ -103,13 +103,12 @@ pub struct Series {
     pub archetype: usize,
     /// Index into [`Plan::workloads`].
     pub workload: usize,
-    /// What its archetype and its step are tagged with.
+    /// The tags of its archetype and its step.
     pub tags: Vec<(String, String)>,
 }
 
 impl Plan {
-    /// When the last workload's load ends, from the start of the run; `None` when only counts
-    /// end it.
+    /// Returns when the last load ends, from the start of the run; `None` if only counts end it.
     pub fn load_end(&self) -> Option<Duration> {
         self.workloads
             .iter()
@@ -117,20 +116,20 @@ impl Plan {
             .try_fold(Duration::ZERO, |last, end| end.map(|end| last.max(end)))
     }
 
-    /// The most users that can be at work at once.
+    /// Returns the maximum number of concurrent users.
     pub fn peak_users(&self) -> u64 {
         self.workloads.iter().map(Workload::peak_users).sum()
     }
 
-    /// The names of what is checked in each series: its calls' checks, expects and captures, each
-    /// name once.
+    /// Returns the names of the checks of each series: checks, expects and captures of its calls,
+    /// each name once.
     pub fn check_names(&self) -> Vec<Vec<String>> {
         let mut names = vec![Vec::new(); self.steps.len()];
         for workload in &self.workloads {
             for share in &workload.shares {
                 for call in &self.archetypes[share.archetype].calls {
                     let names: &mut Vec<String> = &mut names[share.step(call.series)];
-                    for name in call.checked() {
+                    for name in call.check_names() {
                         if !names.contains(&name) {
                             names.push(name);
                         }
@@ -141,8 +140,8 @@ impl Plan {
         names
     }
 
-    /// How much a recorder of this plan has to tell apart.
-    pub fn shape(&self) -> SeriesLayout {
+    /// Returns the numbers of series that a recorder of this plan needs.
+    pub fn series_layout(&self) -> SeriesLayout {
         SeriesLayout {
             workloads: self.workloads.len(),
             checks: self.check_names().iter().map(Vec::len).collect(),
@@ -157,9 +156,9 @@ impl Plan {
         }
     }
 
-    /// A plan in which one user walks `archetype` once.
+    /// Builds a plan in which one user runs `archetype` once.
     #[must_use]
-    pub fn alone(&self, archetype: &Archetype) -> Self {
+    pub fn for_single_user(&self, archetype: &Archetype) -> Self {
         let series = |name: &String| Series {
             name: name.clone(),
             archetype: 0,
@@ -178,7 +177,7 @@ impl Plan {
             services: self.services.clone(),
             steps: archetype.series.iter().map(series).collect(),
             groups: archetype.groups.iter().map(series).collect(),
-            workloads: vec![Workload::alone(&archetype.name, Load::Closed(users))],
+            workloads: vec![Workload::single(&archetype.name, Load::Closed(users))],
             archetypes: vec![archetype.clone()],
             setup: None,
             teardown: None,
@@ -187,13 +186,13 @@ impl Plan {
             uncounted: Duration::ZERO,
             grace: self.grace,
             safety: Arc::clone(&self.safety),
-            // What is done once, before or after, is no client's behaviour.
+            // Setup and teardown are not part of the simulated client's behaviour.
             policies: Policies::default(),
             sources: Vec::new(),
         }
     }
 
-    /// Whether any load is aimed at this machine itself.
+    /// Whether a service is on this machine.
     pub fn has_local_target(&self) -> bool {
         self.services.iter().any(Service::is_local)
     }

@@ -1,14 +1,15 @@
-//! Which variables an archetype reads anywhere, and which hold what responses brought.
+//! Variable usage of an archetype: which are read, which depend on responses.
 //!
-//! `scenario` doubts those that nothing reads; `engine` blames the target for the latter.
-//! Invariant: every template of an archetype is asked.
+//! `scenario` warns about unread variables; `engine` attributes errors in the others to the
+//! target.
+//! Invariant: every template of an archetype is visited.
 
 use super::call::RequestBody;
 use super::flow::{Archetype, Step};
 
 impl Archetype {
-    /// For each variable, whether a template or condition reads it.
-    pub fn reads(&self) -> Vec<bool> {
+    /// Returns for each variable whether a template or condition reads it.
+    pub fn variables_read(&self) -> Vec<bool> {
         let mut read = vec![false; self.variables.len()];
         let each = &mut |slot: usize| {
             if let Some(read) = read.get_mut(slot) {
@@ -35,16 +36,16 @@ impl Archetype {
         read
     }
 
-    /// For each variable, whether its value may come from a response: what a capture takes, the
-    /// status, and what is made of those. `globals` says it of the variables that `setup` left.
-    pub fn from_responses(&self, globals: &[bool]) -> Vec<bool> {
+    /// Returns for each variable whether its value may come from a response: captures, the status,
+    /// and everything computed from them. `globals` tells it of the variables that `setup` set.
+    pub fn variables_from_responses(&self, globals: &[bool]) -> Vec<bool> {
         let mut found = globals.to_vec();
         found.resize(self.variables.len(), false);
         let captured = self.calls.iter().flat_map(|call| &call.captures);
         for slot in captured.map(|capture| capture.variable).chain(self.status) {
             found[slot] = true;
         }
-        // A variable may be made of one that is set later, in a round before.
+        // In a loop, a variable may depend on one that is set further down.
         loop {
             let mut has_changed = false;
             let sets = self.steps.iter().filter_map(|step| match step {

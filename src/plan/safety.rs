@@ -1,8 +1,8 @@
-//! Where load may go, what may not be asked, how much is too much, and when enough is enough.
+//! Limits of a run: allowed hosts, denied requests, maximum load, and when errors stop the run.
 //!
 //! `scenario` merges it from the scenario and the user's own file; `wire` asks it before it
-//! connects, `engine` before it follows or renders, `run` while it goes on.
-//! Invariant: of two limits the stricter holds; a metadata service is never reached.
+//! connects, `engine` before it follows redirects and after it renders, `run` during the run.
+//! Invariant: of two limits the stricter holds; a metadata service is never contacted.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -12,75 +12,75 @@ use super::endpoint_pattern;
 use crate::redact::SensitiveNames;
 use crate::units::Rate;
 
-/// The most users with which a public host may be tried without an explicit word.
+/// Maximum users of a trial: load on a public host without explicit authorisation.
 pub const TRIAL_USERS: u64 = 10;
 
-/// And the most starts per second.
+/// Maximum starts per second of a trial.
 pub const TRIAL_RATE: u64 = 10;
 
 /// All limits of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Safety {
-    /// Lists of hosts, each with who made it: a host has to be in all of them.
+    /// Lists of allowed hosts, each with its origin; a host has to be in all of them.
     pub hosts: Vec<(Vec<HostPattern>, String)>,
-    /// Public hosts that somebody answers for.
+    /// Public hosts that the user is authorised to load.
     pub authorised: Vec<HostPattern>,
-    /// Methods that are not made, in upper case, and who said so.
+    /// Denied methods, in upper case, with their origin.
     pub methods: Vec<(String, String)>,
-    /// Paths that are not asked for, and who said so.
+    /// Denied paths, with their origin.
     pub paths: Vec<(PathPattern, String)>,
-    /// The most starts per second, and who said so.
+    /// Maximum starts per second, with its origin.
     pub max_rate: Option<(Rate, String)>,
-    /// The most users at once, and who said so.
+    /// Maximum concurrent users, with its origin.
     pub max_users: Option<(u64, String)>,
-    /// What stops the run.
-    pub storms: Vec<ErrorRateLimit>,
-    /// The load is so small that a public host may be tried with it.
-    pub trial: bool,
-    /// The value of the header that names the run to its target.
-    pub mark: Option<String>,
-    /// Names of keys whose values are credentials.
+    /// Error rates that stop the run.
+    pub error_limits: Vec<ErrorRateLimit>,
+    /// Whether the load is small enough for a public host without authorisation.
+    pub is_trial: bool,
+    /// The value of the header that identifies the run to its target.
+    pub run_header: Option<String>,
+    /// Names of keys whose values are secret.
     pub names: SensitiveNames,
 }
 
-/// Hosts by name or by address.
+/// A pattern for hosts, by name or by address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostPattern {
-    /// A name, `*` standing for anything; in lower case.
+    /// A name in lower case, in which `*` matches anything.
     Name(String),
-    /// A network: its first address and how many bits of it count.
+    /// A network: an address and the length of its prefix, bits.
     Net(IpAddr, u8),
 }
 
-/// Paths, `*` standing for anything.
+/// A pattern for paths, in which `*` matches anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern(String);
 
-/// Errors that stop a run.
+/// An error rate that stops a run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ErrorRateLimit {
-    /// The share of calls that failed, from which on it is one.
+    /// Share of failed calls, 0 to 1, that stops the run.
     pub errors: f64,
-    /// Over so long.
+    /// Over this time.
     pub over: Duration,
-    /// Of at least so many calls.
+    /// Minimum number of calls to judge by.
     pub min_calls: u64,
-    /// Who said so.
-    pub by: String,
+    /// Its origin.
+    pub origin: String,
 }
 
 impl ErrorRateLimit {
-    /// What holds where nothing else is said and the target is not on this machine.
+    /// The default for targets on other machines.
     pub fn usual() -> Self {
-        let by = "the built-in limit".to_owned();
-        Self { errors: 0.95, over: Duration::from_secs(30), min_calls: 100, by }
+        let origin = "the built-in limit".to_owned();
+        Self { errors: 0.95, over: Duration::from_secs(30), min_calls: 100, origin }
     }
 }
 
 impl HostPattern {
     /// Reads `*.staging.example`, `10.0.0.1`, `10.0.0.0/8`, `fd00::/8`.
     pub fn parse(text: &str) -> Option<Self> {
-        let text = address_scope::normal(text.trim());
+        let text = address_scope::normalize_host(text.trim());
         let (base, bits) = match text.split_once('/') {
             Some((base, bits)) => (base, Some(bits.parse::<u8>().ok()?)),
             None => (text.as_str(), None),
@@ -96,7 +96,8 @@ impl HostPattern {
     }
 
     fn has_name(&self, name: &str) -> bool {
-        matches!(self, Self::Name(pattern) if endpoint_pattern::matches(pattern.as_bytes(), name.as_bytes()))
+        let Self::Name(pattern) = self else { return false };
+        endpoint_pattern::matches(pattern.as_bytes(), name.as_bytes())
     }
 
     fn has_address(&self, ip: IpAddr) -> bool {
@@ -105,7 +106,7 @@ impl HostPattern {
             let shift = width - u32::from(bits);
             shift >= 128 || a >> shift == b >> shift
         };
-        match (base, ip, address_scope::plain(ip)) {
+        match (base, ip, address_scope::embedded_ipv4(ip)) {
             (IpAddr::V4(a), _, IpAddr::V4(b)) => same(a.to_bits().into(), b.to_bits().into(), 32),
             (IpAddr::V6(a), IpAddr::V6(b), _) => same(a.to_bits(), b.to_bits(), 128),
             _ => false,
@@ -119,17 +120,17 @@ impl PathPattern {
         text.starts_with(['/', '*']).then(|| Self(text.to_owned()))
     }
 
-    /// Whether it stands for a path, however that is written; its query does not matter.
+    /// Whether the pattern matches a path, in any spelling; the query is ignored.
     pub fn matches(&self, target: &str) -> bool {
-        let path = plain_path(target);
+        let path = normalize_path(target);
         let folder = self.0.strip_suffix("/*").filter(|folder| !folder.is_empty());
         endpoint_pattern::matches(self.0.as_bytes(), &path)
             || folder.is_some_and(|own| endpoint_pattern::matches(own.as_bytes(), &path))
     }
 }
 
-/// A path as a server would understand it: percent-decoded, without empty and dot segments.
-fn plain_path(target: &str) -> Vec<u8> {
+/// Normalizes a path as a server would: percent-decoded, without empty and dot segments.
+fn normalize_path(target: &str) -> Vec<u8> {
     let path = target.split(['?', '#']).next().unwrap_or_default().as_bytes();
     let (mut decoded, mut at) = (Vec::with_capacity(path.len()), 0);
     while at < path.len() {
@@ -162,39 +163,40 @@ fn plain_path(target: &str) -> Vec<u8> {
     out
 }
 
-/// What to do about a refusal.
-fn word(host: &str) -> String {
+/// Returns the advice for a refused public host.
+fn advice(host: &str) -> String {
     format!("if you may load it, say `--authorised {host}`")
 }
 
 impl Safety {
-    /// Why no connection may go to `ip`, which `name` leads to; `None`: it may.
-    pub fn refuses(&self, name: &str, ip: IpAddr) -> Option<String> {
-        let name = &address_scope::normal(name);
-        if AddressScope::of(ip) == AddressScope::Metadata
-            || AddressScope::of_host(name) == Some(AddressScope::Metadata)
+    /// Returns why a connection to `ip`, to which `name` resolved, is refused; `None` if it is
+    /// allowed.
+    pub fn refusal(&self, name: &str, ip: IpAddr) -> Option<String> {
+        let name = &address_scope::normalize_host(name);
+        if AddressScope::from_ip(ip) == AddressScope::Metadata
+            || AddressScope::from_host(name) == Some(AddressScope::Metadata)
         {
-            return Some(format!("{} is a cloud's metadata service", place(name, Some(ip))));
+            return Some(format!("{} is a cloud's metadata service", describe(name, Some(ip))));
         }
         for (list, by) in &self.hosts {
             if !list.iter().any(|host| host.has_name(name) || host.has_address(ip)) {
-                let place = place(name, Some(ip));
+                let place = describe(name, Some(ip));
                 return Some(format!("{place} is not among the hosts that {by} allows"));
             }
         }
-        let public = AddressScope::of(ip) == AddressScope::Public;
+        let public = AddressScope::from_ip(ip) == AddressScope::Public;
         (public && !self.may_be_public(name, Some(ip)))
-            .then(|| format!("{} is a public address: {}", place(name, Some(ip)), word(name)))
+            .then(|| format!("{} is a public address: {}", describe(name, Some(ip)), advice(name)))
     }
 
-    /// Why a host may not be asked for, as far as its name tells; `None`: it may, or only a look-up
-    /// will tell. `final_word`: nobody here will look it up, a proxy does.
-    pub fn refuses_name(&self, host: &str, final_word: bool) -> Option<String> {
-        let name = &address_scope::normal(host);
+    /// Returns why a host is refused by its name; `None` if it is allowed, or if only its address
+    /// can tell. `final_word`: a proxy resolves the name, so its address will never be known here.
+    pub fn refusal_by_name(&self, host: &str, final_word: bool) -> Option<String> {
+        let name = &address_scope::normalize_host(host);
         if let Ok(ip) = name.parse() {
-            return self.refuses(name, ip);
+            return self.refusal(name, ip);
         }
-        let known = AddressScope::of_host(name);
+        let known = AddressScope::from_host(name);
         if known == Some(AddressScope::Metadata) {
             return Some(format!("{name} is a cloud's metadata service"));
         }
@@ -208,56 +210,59 @@ impl Safety {
             return None;
         }
         if let Some(label) = address_scope::live_label(name) {
-            let smell = format!("{name} smells of production (`{label}`)");
-            return Some(format!("{smell}: {}", word(name)));
+            let suspicion = format!("{name} smells of production (`{label}`)");
+            return Some(format!("{suspicion}: {}", advice(name)));
         }
         let unknown = final_word && known.is_none() && !address_scope::is_private_name(name);
-        unknown.then(|| format!("{name} may be a public host: {}", word(name)))
+        unknown.then(|| format!("{name} may be a public host: {}", advice(name)))
     }
 
-    /// Why a request is not made; `None`: it may be. `path` is the target's whole path.
-    pub fn denies(&self, method: &str, path: &str) -> Option<String> {
-        self.denies_method(method).or_else(|| self.denies_path(path))
+    /// Returns why a request is denied; `None` if it is allowed. `path` is the whole path at the
+    /// target.
+    pub fn denial(&self, method: &str, path: &str) -> Option<String> {
+        self.method_denial(method).or_else(|| self.path_denial(path))
     }
 
-    /// The same of a request whose path is not known yet.
-    pub fn denies_method(&self, method: &str) -> Option<String> {
+    /// Returns why a method is denied.
+    pub fn method_denial(&self, method: &str) -> Option<String> {
         let (_, by) = self.methods.iter().find(|(own, _)| own == method)?;
         Some(format!("{by} denies {method}"))
     }
 
-    /// The same of one whose method may be made.
-    pub fn denies_path(&self, path: &str) -> Option<String> {
+    /// Returns why a path is denied.
+    pub fn path_denial(&self, path: &str) -> Option<String> {
         let (pattern, by) = self.paths.iter().find(|(glob, _)| glob.matches(path))?;
         Some(format!("{by} denies {}", pattern.0))
     }
 
-    /// Whether a path that is only known when it is rendered has to be looked at.
-    pub fn looks_at_paths(&self) -> bool {
+    /// Whether paths have to be checked after rendering.
+    pub fn has_denied_paths(&self) -> bool {
         !self.paths.is_empty()
     }
 
-    /// Whether only the smallness of the load lets it go to `host`, as far as its name tells.
-    pub fn is_on_trial(&self, host: &str) -> bool {
-        let name = &address_scope::normal(host);
+    /// Whether load may go to `host` only because it is small, judged by the host's name.
+    pub fn is_trial_target(&self, host: &str) -> bool {
+        let name = &address_scope::normalize_host(host);
         let ip = name.parse::<IpAddr>().ok();
         let private = match ip {
-            Some(ip) => AddressScope::of(ip) != AddressScope::Public,
+            Some(ip) => AddressScope::from_ip(ip) != AddressScope::Public,
             None => {
                 address_scope::is_private_name(name) && address_scope::live_label(name).is_none()
             }
         };
-        self.trial && !private && !Self { trial: false, ..self.clone() }.may_be_public(name, ip)
+        self.is_trial
+            && !private
+            && !Self { is_trial: false, ..self.clone() }.may_be_public(name, ip)
     }
 
     fn may_be_public(&self, name: &str, ip: Option<IpAddr>) -> bool {
         let known =
             |host: &HostPattern| host.has_name(name) || ip.is_some_and(|ip| host.has_address(ip));
-        self.trial || self.authorised.iter().any(known)
+        self.is_trial || self.authorised.iter().any(known)
     }
 }
 
-fn place(name: &str, ip: Option<IpAddr>) -> String {
+fn describe(name: &str, ip: Option<IpAddr>) -> String {
     match ip {
         Some(ip) if name.parse() != Ok(ip) => format!("{name} ({ip})"),
         _ => name.to_owned(),

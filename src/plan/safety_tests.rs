@@ -1,4 +1,4 @@
-//! Tables of what is allowed and what is not.
+//! Tables of allowed and refused hosts, addresses and requests.
 
 use super::*;
 
@@ -6,13 +6,13 @@ fn hosts(list: &[&str]) -> Vec<HostPattern> {
     list.iter().map(|text| HostPattern::parse(text).unwrap_or_else(|| panic!("{text}"))).collect()
 }
 
-fn safety(allowed: &[&str], authorised: &[&str], trial: bool) -> Safety {
+fn safety(allowed: &[&str], authorised: &[&str], is_trial: bool) -> Safety {
     let lists = if allowed.is_empty() { vec![] } else { vec![(hosts(allowed), "f".to_owned())] };
-    Safety { hosts: lists, authorised: hosts(authorised), trial, ..Safety::default() }
+    Safety { hosts: lists, authorised: hosts(authorised), is_trial, ..Safety::default() }
 }
 
 #[test]
-fn hosts_are_names_and_networks() {
+fn host_patterns_match_names_and_networks() {
     for bad in ["", "a b", "10.0.0.0/33", "fd00::/129", "10.0.0/8", "a/8", "http://x"] {
         assert_eq!(HostPattern::parse(bad), None, "{bad}");
     }
@@ -32,13 +32,13 @@ fn hosts_are_names_and_networks() {
         ("127.0.0.1", "localhost", "127.0.0.1", true),
         ("127.0.0.1", "localhost", "127.0.0.2", false),
     ] {
-        let refused = safety(&[pattern], &["*"], false).refuses(name, ip.parse().unwrap());
+        let refused = safety(&[pattern], &["*"], false).refusal(name, ip.parse().unwrap());
         assert_eq!(refused.is_none(), expect, "{pattern} {name} {ip}: {refused:?}");
     }
 }
 
 #[test]
-fn a_public_host_needs_a_word_and_a_metadata_service_gets_none() {
+fn public_host_needs_authorisation_and_metadata_service_is_refused() {
     for (name, ip, trial, authorised, expect) in [
         ("x", "127.0.0.1", false, &[][..], true),
         ("x", "10.0.0.1", false, &[], true),
@@ -50,7 +50,7 @@ fn a_public_host_needs_a_word_and_a_metadata_service_gets_none() {
         ("x.com", "169.254.169.254", true, &["*", "0.0.0.0/0"], false),
         ("metadata.google.internal", "10.0.0.1", true, &["*"], false),
     ] {
-        let refused = safety(&[], authorised, trial).refuses(name, ip.parse().unwrap());
+        let refused = safety(&[], authorised, trial).refusal(name, ip.parse().unwrap());
         assert_eq!(refused.is_none(), expect, "{name} {ip}: {refused:?}");
     }
     for (name, behind_proxy, authorised, expect) in [
@@ -64,17 +64,18 @@ fn a_public_host_needs_a_word_and_a_metadata_service_gets_none() {
         ("localhost", true, &[], true),
         ("metadata.google.internal", true, &["*"], false),
     ] {
-        let refused = safety(&[], authorised, false).refuses_name(name, behind_proxy);
+        let refused = safety(&[], authorised, false).refusal_by_name(name, behind_proxy);
         assert_eq!(refused.is_none(), expect, "{name}: {refused:?}");
     }
-    // What only a look-up tells is left open where nobody names addresses, it is told.
-    let named = |list: &[&str]| safety(list, &[], false).refuses_name("shop.test", false).is_none();
+    // An allowed network leaves the decision to the look-up; without networks the name decides.
+    let named =
+        |list: &[&str]| safety(list, &[], false).refusal_by_name("shop.test", false).is_none();
     assert!(named(&["10.0.0.0/8"]) && named(&["shop.*"]) && !named(&["other.test"]));
 }
 
 #[test]
-fn denied_paths_are_denied_however_they_are_written() {
-    let glob = |text: &str| PathPattern::parse(text).unwrap();
+fn denied_paths_match_in_any_spelling() {
+    let pattern_of = |text: &str| PathPattern::parse(text).unwrap();
     assert_eq!(PathPattern::parse("admin"), None);
     for (pattern, path, expect) in [
         ("/admin/*", "/admin/", true),
@@ -97,6 +98,6 @@ fn denied_paths_are_denied_however_they_are_written() {
         ("/", "/x", false),
         ("/x", "/x%", false),
     ] {
-        assert_eq!(glob(pattern).matches(path), expect, "{pattern} {path}");
+        assert_eq!(pattern_of(pattern).matches(path), expect, "{pattern} {path}");
     }
 }

@@ -1,17 +1,17 @@
-//! Who owns what: numbers of the whole run are dealt to shards by slot.
+//! Slots: they assign the numbers of users and iterations of a run to shards.
 //!
-//! `engine` asks it for each user and arrival. Source: fixed hash slots as in Redis Cluster.
+//! `engine` checks each user and arrival. Source: fixed hash slots as in Redis Cluster.
 //! Invariant: every number has exactly one owner, whatever the number of shards.
 
-/// The number of slots; the most shards a run can have.
+/// The number of slots, and the maximum number of shards.
 pub const SLOTS: u64 = 4_096;
 
-/// One shard's part of all numbers.
+/// The part of all numbers that one shard owns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// This shard, from 0.
+    /// The index of this shard.
     pub shard: u64,
-    /// All shards; at least one.
+    /// The number of shards; at least one.
     pub shards: u64,
 }
 
@@ -19,20 +19,20 @@ impl Segment {
     /// The whole run on one shard.
     pub const WHOLE: Self = Self { shard: 0, shards: 1 };
 
-    /// Whether this shard owns `number` of a workload with this slot offset. Slots are dealt in
-    /// turn, so any prefix of the numbers is split evenly.
+    /// Whether this shard owns `number` of a workload with this slot offset. Slots are assigned
+    /// round-robin, so any prefix of the numbers is split evenly.
     pub const fn owns(self, number: u64, slot_offset: u64) -> bool {
         (number.wrapping_add(slot_offset) % SLOTS) % self.shards == self.shard
     }
 
-    /// How many of the numbers from `from` up to, not including, `to` it owns.
+    /// Counts the owned numbers in `from..to`.
     pub fn count(self, from: u64, to: u64, slot_offset: u64) -> u64 {
         let owned = |from: u64, to: u64| {
             (from..to).filter(|number| self.owns(*number, slot_offset)).count() as u64
         };
         let rounds = to.saturating_sub(from) / SLOTS;
-        let round = if rounds > 0 { owned(from, from + SLOTS) } else { 0 };
-        rounds * round + owned(from + rounds * SLOTS, to)
+        let per_round = if rounds > 0 { owned(from, from + SLOTS) } else { 0 };
+        rounds * per_round + owned(from + rounds * SLOTS, to)
     }
 }
 
@@ -41,11 +41,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn counting_is_asking_for_each() {
+    fn count_equals_the_sum_of_owned_numbers() {
         for (from, to) in [(0, 0), (5, 3), (0, 4_096), (7, 10_000), (4_000, 4_200)] {
             let segment = Segment { shard: 1, shards: 3 };
-            let asked = (from..to).filter(|n| segment.owns(*n, 11)).count() as u64;
-            assert_eq!(segment.count(from, to, 11), asked, "{from}..{to}");
+            let expected = (from..to).filter(|n| segment.owns(*n, 11)).count() as u64;
+            assert_eq!(segment.count(from, to, 11), expected, "{from}..{to}");
         }
     }
 

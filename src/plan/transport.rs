@@ -1,7 +1,7 @@
-//! How a service is reached: names, addresses, proxies, TLS, versions, and who we say we are.
+//! How a service is reached: name, address, proxy, TLS, HTTP version, credentials.
 //!
-//! `scenario` reads it beside a service's URL, `wire` and `engine::request` act on it.
-//! Invariant: certificates and keys are parsed and fit each other; nothing is resolved here.
+//! `scenario` reads it as part of a service, `wire` and `engine::request` use it.
+//! Invariant: certificates and keys are parsed and match; names are not resolved here.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -15,25 +15,25 @@ use crate::template::Template;
 /// How a service is reached.
 #[derive(Clone, Debug, Default)]
 pub struct TransportConfig {
-    /// Who we say we are.
+    /// Credentials, in an Authorization header.
     pub auth: Option<Auth>,
     /// TLS settings.
     pub tls: TlsConfig,
-    /// Connect there instead; Host and the name in TLS stay.
+    /// Connect to this host and port instead; the Host header and the TLS name stay.
     pub connect_to: Option<(String, u16)>,
-    /// Connect to this socket of the file system instead.
+    /// Connect to this Unix socket instead.
     pub unix: Option<PathBuf>,
-    /// Local addresses, taken in turn by user number; empty: the kernel's choice.
+    /// Local addresses, assigned in turn by user number; empty: the kernel chooses.
     pub sources: Vec<IpAddr>,
-    /// Everything goes through it.
+    /// Proxy for all connections.
     pub proxy: Option<Proxy>,
-    /// How its name is looked up.
+    /// How the host name is looked up.
     pub dns: DnsConfig,
     /// The version of HTTP.
     pub version: HttpVersion,
 }
 
-/// Who we say we are, in an Authorization header.
+/// Credentials, in an Authorization header.
 #[derive(Clone, Debug)]
 pub enum Auth {
     /// `user:password` (RFC 7617).
@@ -49,25 +49,25 @@ pub struct TlsConfig {
     pub insecure: bool,
     /// Roots to trust instead of the system's; empty: the system's.
     pub roots: Vec<CertificateDer<'static>>,
-    /// The certificate we show.
+    /// The client certificate.
     pub identity: Option<ClientIdentity>,
-    /// The name asked for and verified, where it is not the URL's host.
+    /// Name to send and verify instead of the URL's host.
     pub server_name: Option<String>,
 }
 
 /// A client certificate with its key.
 #[derive(Clone, Debug)]
 pub struct ClientIdentity {
-    /// Its chain, the own certificate first.
+    /// The chain, its own certificate first.
     pub chain: Vec<CertificateDer<'static>>,
-    /// Its key.
+    /// The private key.
     pub key: Arc<PrivateKeyDer<'static>>,
 }
 
 /// A proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Proxy {
-    /// What it speaks.
+    /// Its protocol.
     pub kind: ProxyKind,
     /// Name or literal address.
     pub host: String,
@@ -77,27 +77,27 @@ pub struct Proxy {
     pub login: Option<(String, String)>,
 }
 
-/// What a proxy speaks.
+/// The protocol of a proxy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxyKind {
     /// HTTP: whole URLs for http, CONNECT for https (RFC 9112 §3.2.2, RFC 9110 §9.3.6).
     Http,
-    /// SOCKS 5 (RFC 1928); the proxy looks names up.
+    /// SOCKS 5 (RFC 1928); the proxy resolves names.
     Socks5,
 }
 
-/// How a name is looked up.
+/// How a host name is looked up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DnsConfig {
-    /// How long an answer is good for.
+    /// How long a result is cached.
     pub ttl: DnsTtl,
     /// Which of several addresses is tried first.
     pub pick: AddressOrder,
-    /// Which kind of address.
+    /// Address families to use.
     pub family: AddressFamily,
 }
 
-/// How long the answer to a look-up is good for.
+/// How long the result of a look-up is cached.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DnsTtl {
     /// For the whole run, on each shard.
@@ -105,23 +105,23 @@ pub enum DnsTtl {
     Run,
     /// For one connection.
     Connection,
-    /// So long.
+    /// For this time.
     For(Duration),
 }
 
 /// Which of several addresses is tried first; the others follow in their order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressOrder {
-    /// The resolver's first.
+    /// The first one of the resolver's result.
     #[default]
     First,
     /// The next one for each connection of a shard.
     Rotate,
-    /// One drawn for each connection.
+    /// A random one for each connection.
     Random,
 }
 
-/// Which kind of address.
+/// Address families to use.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AddressFamily {
     /// Both.
@@ -136,7 +136,7 @@ pub enum AddressFamily {
 /// The version of HTTP.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HttpVersion {
-    /// HTTP/1.1 over plain TCP; over TLS what the target picks of 1.1 and 2.
+    /// HTTP/1.1 over plain TCP; over TLS the target selects 1.1 or 2.
     Auto,
     /// HTTP/1.1.
     #[default]
@@ -146,7 +146,7 @@ pub enum HttpVersion {
 }
 
 impl Proxy {
-    /// The value of Proxy-Authorization, when it has a login.
+    /// Returns the value of Proxy-Authorization; `None` without a login.
     pub fn authorization(&self) -> Option<String> {
         let (user, password) = self.login.as_ref()?;
         let mut value = b"Basic ".to_vec();
@@ -168,14 +168,14 @@ pub fn base64(bytes: &[u8], out: &mut Vec<u8>) {
     }
 }
 
-/// What a user's own way to the network is like: a phone, a distant country.
+/// The emulated network of a user, such as mobile or a distant country.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkProfile {
     /// Added to each round trip.
     pub latency: Duration,
-    /// Bytes per second towards the user; none: as fast as it comes.
+    /// Bytes per second to the user; `None`: unlimited.
     pub down: Option<u64>,
-    /// Bytes per second from the user.
+    /// Bytes per second from the user; `None`: unlimited.
     pub up: Option<u64>,
 }
 

@@ -77,7 +77,7 @@ fn pool(name: &str, used: &PoolUse) -> Value {
 pub(crate) fn breakers(report: &Report) -> impl Iterator<Item = (String, BreakerUse)> {
     let names = &report.info.plan.client.breakers;
     let breakers = names.iter().zip(report.snapshot.resilience.breakers.iter().copied());
-    breakers.filter(|(name, _)| name.is_there).map(|(name, used)| (name.name.clone(), used))
+    breakers.filter(|(name, _)| name.is_configured).map(|(name, used)| (name.name.clone(), used))
 }
 
 fn breaker(name: &str, used: BreakerUse) -> Value {

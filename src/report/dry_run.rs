@@ -23,7 +23,7 @@ pub fn render(scenario: &str, walks: &[DryRunTrace], ending: ExitStatus) -> Stri
         for seen in &walk.events {
             match seen {
                 TraceEvent::Call(one) => call(&mut out, one),
-                TraceEvent::Said(line) => drop(writeln!(out, "  log: {}", plain(line))),
+                TraceEvent::Logged(line) => drop(writeln!(out, "  log: {}", plain(line))),
                 TraceEvent::Fault(call, why) => {
                     let name = call.as_ref().map_or(String::new(), |name| format!("{name}: "));
                     let text = plain(&format!("{name}not made: {why}"));
@@ -74,14 +74,14 @@ fn call(out: &mut String, call: &TracedCall) {
     for (status, to) in &call.redirects {
         let _ = writeln!(out, "    → {status} to {}", plain(to));
     }
-    let answer = match call.answer {
+    let answer = match call.status {
         Ok(status) => status.to_string(),
         Err(index) => {
             let (phase, kind, hint) = outcome::error_at(index);
             format!("{phase}: {kind} ({hint})")
         }
     };
-    let answer = paint(if call.ok { GOOD } else { BAD }, &answer);
+    let answer = paint(if call.is_ok { GOOD } else { BAD }, &answer);
     let (took, bytes) = (show_us(call.service_ns / 1_000), show_bytes(call.bytes));
     let _ = writeln!(out, "    → {answer}  {took}  {bytes}");
     for header in &call.response {
@@ -126,7 +126,7 @@ pub fn document(scenario: &str, walks: &[DryRunTrace], ending: ExitStatus) -> Va
 
 fn seen(seen: &TraceEvent) -> Value {
     match seen {
-        TraceEvent::Said(line) => json!({ "log": line }),
+        TraceEvent::Logged(line) => json!({ "log": line }),
         TraceEvent::Fault(step, why) => json!({ "fault": why, "step": step }),
         TraceEvent::Call(call) => json!({
             "step": call.step,
@@ -137,8 +137,8 @@ fn seen(seen: &TraceEvent) -> Value {
             "redirects": call.redirects.iter()
                 .map(|(status, to)| json!({ "status": status, "to": to }))
                 .collect::<Vec<_>>(),
-            "status": call.answer.ok(),
-            "error": call.answer.err().map(|index| {
+            "status": call.status.ok(),
+            "error": call.status.err().map(|index| {
                 let (phase, kind, hint) = outcome::error_at(index);
                 json!({ "phase": phase, "kind": kind, "hint": hint })
             }),
@@ -156,7 +156,7 @@ fn seen(seen: &TraceEvent) -> Value {
             "captures": call.captures.iter()
                 .map(|(name, value)| json!({ "name": name, "value": value }))
                 .collect::<Vec<_>>(),
-            "ok": call.ok,
+            "ok": call.is_ok,
         }),
     }
 }

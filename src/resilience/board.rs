@@ -129,7 +129,7 @@ impl BreakerBoard {
                 AttemptOutcome::Unfinished(_)
                 | AttemptOutcome::Own(_)
                 | AttemptOutcome::Suppressed(_) => AttemptResult::Unknown,
-                outcome if breaker.failure_criteria().has(outcome) => AttemptResult::Failure,
+                outcome if breaker.failure_criteria().matches(outcome) => AttemptResult::Failure,
                 _ => AttemptResult::Success,
             };
             if let Some(change) = breaker.report(now, permit.probe_generation(level), end) {

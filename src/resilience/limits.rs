@@ -31,7 +31,7 @@ impl RateLimits {
                 // A service without source addresses uses the machine's default one: that counts as
                 // one, too.
                 let own = [None];
-                let named: Vec<_> = service.reach.sources.iter().map(|ip| Some(*ip)).collect();
+                let named: Vec<_> = service.transport.sources.iter().map(|ip| Some(*ip)).collect();
                 let sources = if named.is_empty() { &own[..] } else { &named };
                 let places = sources.iter().map(|source| {
                     known.iter().position(|other| other == source).unwrap_or_else(|| {
@@ -47,7 +47,7 @@ impl RateLimits {
         limits.patterns =
             policies.per_endpoint.iter().map(|(_, rate)| RateLimiter::new(*rate)).collect();
         let patterns = || policies.per_endpoint.iter().map(|(pattern, _)| pattern).zip(0..);
-        let best = |endpoint| EndpointPattern::best(patterns(), endpoint);
+        let best = |endpoint| EndpointPattern::most_specific(patterns(), endpoint);
         limits.pattern_of = endpoints.all.iter().map(best).collect();
         limits
     }

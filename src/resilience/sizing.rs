@@ -51,7 +51,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn policy(min: u64, max: u64) -> PoolPolicy {
-        PoolPolicy { min, ..PoolPolicy::plain("p", Vec::new(), max) }
+        PoolPolicy { min, ..PoolPolicy::shared("p", Vec::new(), max) }
     }
 
     fn used(busy: f64, failed: u64, wait_ms: u64) -> PoolUse {

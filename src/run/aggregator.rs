@@ -38,7 +38,7 @@ impl RunAggregator {
         let scheduled = plan.workloads.iter().map(|load| load.open).collect();
         let warmup_ns = nanos(plan.warmup);
         Self {
-            tally: Tally::new(&plan.shape(), shards, scheduled),
+            tally: Tally::new(&plan.series_layout(), shards, scheduled),
             watch: Watch::new(&plan.thresholds, plan.subjects(), shards, warmup_ns),
             seconds: Seconds::default(),
             timeline: Timeline::default(),
@@ -157,7 +157,7 @@ impl RunAggregator {
             trust,
             stopped: self.stopped.as_ref().map(ToString::to_string),
             broken: Vec::new(),
-            goes_on,
+            is_running: goes_on,
             status: ending,
             why,
             rss_peak: None,

@@ -63,7 +63,7 @@ pub(super) fn allows(
         ServiceTarget::Url(address) if !service.is_local() => Some(&address.host),
         ServiceTarget::Url(_) | ServiceTarget::Builtin(_) => None,
     }) {
-        Some(host) if beyond && plan.safety.is_on_trial(host) => Err(format!(
+        Some(host) if beyond && plan.safety.is_trial_target(host) => Err(format!(
             "up to {TRIAL_USERS} users and {TRIAL_RATE} starts per second may try {host}: if you \
              may load it, begin the run with `--authorised {host}`"
         )),

@@ -167,7 +167,7 @@ impl<'a> Controller<'a> {
             }
             let at = at_ns.saturating_sub(nanos(workload.start));
             let curve = current.curve.overridden_from(at, &load.curve(&workload.load));
-            changes.push((ScheduleChange { workload: index, at_ns, load: load }, curve));
+            changes.push((ScheduleChange { workload: index, at_ns, load }, curve));
         }
         ceiling::allows(self.plan, &self.overrides, &changes)?;
         if !source.has_room(1) {
@@ -232,7 +232,7 @@ impl<'a> Controller<'a> {
             let names = self.breakers.iter().map(|breaker| breaker.name.as_str());
             return Err(unknown("breaker", name, names));
         };
-        let BreakerName { level, is_there, .. } = &self.breakers[index];
+        let BreakerName { level, is_configured: is_there, .. } = &self.breakers[index];
         if !is_there {
             return Err(format!(
                 "`{name}` has no breaker: `breakers: {{ {level}: {{}} }}` in the scenario makes one"

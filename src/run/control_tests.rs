@@ -105,7 +105,7 @@ fn all_shards_are_told_one_moment_that_is_still_to_come() {
     let base = OverrideBase::Rate(Rate::per_s(7));
     let load = LoadOverride { base, ..LoadOverride::PLANNED };
     let at_ns = 3 * S + OVERRIDE_LEAD_NS;
-    let change = |workload| ScheduleChange { workload, at_ns, load: load };
+    let change = |workload| ScheduleChange { workload, at_ns, load };
     assert_eq!(told.try_recv(), Ok(ShardCommand::ChangeSchedule(vec![change(1), change(2)])));
     assert!(done.changes.iter().all(|(_, _, at)| *at == at_ns) && done.changes.len() == 2);
     // A clock that was asked a little earlier changes nothing before the change before it.
@@ -169,7 +169,7 @@ fn a_trial_stays_one() {
         "services: { it: \"http://shop.test-target.com\" }\n\
          workloads: { w: { flow: [ { get: / } ], users: 5, duration: 1m } }\n",
     );
-    assert!(trial.safety.trial);
+    assert!(trial.safety.is_trial);
     refused(&trial, "users 11", "begin the run with `--authorised shop.test-target.com`");
     assert!(commands(&trial, &[(1, "users 10")])[0].is_ok());
 }
@@ -236,8 +236,9 @@ fn a_count_that_is_made_is_over() {
     );
     let (source, _told) = source(8);
     let mut control = Controller::new(&plan);
-    let mut tally = crate::stats::Tally::new(&plan.shape(), 1, vec![false; plan.workloads.len()]);
-    let mut recorder = crate::stats::Recorder::new(plan.shape(), 0, crate::clock::Time(0));
+    let mut tally =
+        crate::stats::Tally::new(&plan.series_layout(), 1, vec![false; plan.workloads.len()]);
+    let mut recorder = crate::stats::Recorder::new(plan.series_layout(), 0, crate::clock::Time(0));
     for (made, over) in [(4, false), (1, true)] {
         for _ in 0..made {
             recorder.begin_iteration(0, 0, 0);

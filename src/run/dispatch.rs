@@ -98,7 +98,7 @@ pub async fn dispatch<'a>(
         start,
         source,
         io,
-        lookout: ErrorRateAbort::new(&plan.safety.storms),
+        lookout: ErrorRateAbort::new(&plan.safety.error_limits),
         control: Controller::new(plan),
         steward: ResilienceController::new(plan, left, limit),
         stopped_ns: u64::MAX,
@@ -262,7 +262,7 @@ impl Dispatch<'_> {
         }
         let storm = self.lookout.second(&snapshot.calls());
         if let (Some(why), None) = (storm, self.io.aggregator.stopped()) {
-            self.stop(&format!("stopping: {why}"), StopCause::Storm(why));
+            self.stop(&format!("stopping: {why}"), StopCause::ErrorRate(why));
         }
         self.control.standing.second(&snapshot);
         for act in self.steward.second(now_ns, (self.io.process.rss)()) {

@@ -41,7 +41,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
             remarks: vec![],
         };
         let opening = RunInfo {
-            plan: Arc::new(plan.outline()),
+            plan: Arc::new(plan.manifest()),
             started_at: clock::wall(),
             generator,
             command: Vec::new(),
@@ -50,7 +50,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
         };
         let mut aggregator = RunAggregator::new(Arc::new(opening), 1);
         if stops_itself {
-            let mut delta = Delta::new(&plan.shape(), 0);
+            let mut delta = Delta::new(&plan.series_layout(), 0);
             delta.halt = Some(crate::stats::delta::Halt::DataEnd("rows".to_owned()));
             shard.send(delta).await.unwrap();
         }

@@ -40,7 +40,7 @@ impl RunError {
         match self {
             Self::TooBig(_) | Self::Forbidden(_) | Self::Unwatched(_) => ExitStatus::Scenario,
             Self::Stopped(_) => ExitStatus::Aborted,
-            Self::Interrupted(interrupt) => interrupt.ending(),
+            Self::Interrupted(interrupt) => interrupt.exit_status(),
             Self::Setup(_) | Self::World(..) => ExitStatus::Broken,
         }
     }

@@ -42,7 +42,7 @@ impl ErrorRateAbort {
                     "{:.0} % of {all} calls failed in {} s: {} stops at {:.0} %",
                     share * 100.0,
                     seconds(storm),
-                    storm.by,
+                    storm.origin,
                     storm.errors * 100.0,
                 )
             })
@@ -75,8 +75,12 @@ mod tests {
         ] {
             let over = Duration::from_secs(3);
             let by = "it".to_owned();
-            let mut lookout =
-                ErrorRateAbort::new(&[ErrorRateLimit { errors: 0.9, over, min_calls: 9, by }]);
+            let mut lookout = ErrorRateAbort::new(&[ErrorRateLimit {
+                errors: 0.9,
+                over,
+                min_calls: 9,
+                origin: by,
+            }]);
             let mut calls = Calls::default();
             let stopped = seconds.iter().position(|(ok, failed)| {
                 calls.ok += ok;

@@ -60,7 +60,7 @@ pub fn run(
     let tier = tier::choose(&plan, host::cores().len(), options.shards);
     let monitors = MonitorSet::new(&options.monitors).map_err(RunError::Unwatched)?;
     let info = Arc::new(RunInfo {
-        plan: Arc::new(plan.outline()),
+        plan: Arc::new(plan.manifest()),
         started_at: clock::wall(),
         generator: GeneratorInfo {
             tier: tier.name.to_owned(),

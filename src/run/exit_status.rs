@@ -32,9 +32,9 @@ pub(super) fn of<'a>(
     answers: Option<CallSummary>,
 ) -> EndOfRun {
     match stopped {
-        Some(StopCause::Signal(interrupt)) => return interrupt.ending().into(),
+        Some(StopCause::Signal(interrupt)) => return interrupt.exit_status().into(),
         Some(StopCause::Lost) => return ExitStatus::Interrupted.into(),
-        Some(StopCause::Flow(Halt::Check(_) | Halt::Safety(_)) | StopCause::Storm(_)) => {
+        Some(StopCause::Flow(Halt::Check(_) | Halt::Safety(_)) | StopCause::ErrorRate(_)) => {
             return ExitStatus::Aborted.into();
         }
         // It went on for as long as there was data: that was asked for.

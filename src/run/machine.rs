@@ -34,7 +34,7 @@ pub fn limits() -> MachineLimits {
 
 /// Refuses a plan that needs more than this machine has.
 pub(super) fn check(plan: &Plan) -> Result<(), RunError> {
-    let refused = forecast::refuse(plan, &limits());
+    let refused = forecast::certain_shortages(plan, &limits());
     if refused.is_empty() {
         return Ok(());
     }
@@ -57,7 +57,7 @@ pub(super) fn remarks(plan: &Plan) -> Vec<String> {
         remarks.push("target and generator share this machine".to_owned());
     }
     for service in &plan.services {
-        if service.reach.tls.insecure {
+        if service.transport.tls.insecure {
             remarks.push(format!("service {}: certificates are not verified", service.name));
         }
     }

@@ -35,16 +35,16 @@ pub fn replay(
     let (opening, mut reader) = RecordReader::new(record)?;
     let opening = rules.map_or_else(|| Arc::clone(&opening), |rules| judged_by(&opening, rules));
     audience.publish(&RunEvent::Started(Arc::clone(&opening)));
-    let (shape, shards) = (opening.plan.shape(), opening.generator.shards);
+    let (shape, shards) = (opening.plan.series_layout(), opening.generator.shards);
     let mut replay = Replay {
         fold: RunAggregator::new(Arc::clone(&opening), shards),
         audience,
         unfinished: (0..shards).map(|shard| Unfinished::new(&shape, shard)).collect(),
     };
     let (mut waiting, mut end) = (Waiting::new(shards), None);
-    while let Some(entry) = reader.entry()? {
+    while let Some(entry) = reader.next_entry()? {
         match entry {
-            RecordEntry::Began(_) => return Err(RecordError::Damaged("by a second beginning")),
+            RecordEntry::Started(_) => return Err(RecordError::Damaged("by a second beginning")),
             RecordEntry::Ended(known) => end = Some(known),
             entry => waiting.add(entry),
         }
@@ -79,7 +79,7 @@ struct Replay<'a> {
 impl Replay<'_> {
     fn take(&mut self, entry: RecordEntry) {
         match entry {
-            RecordEntry::Measured(delta) => {
+            RecordEntry::Delta(delta) => {
                 if let Some(unfinished) = self.unfinished.get_mut(delta.shard) {
                     unfinished.absorb(&delta);
                 }
@@ -89,11 +89,11 @@ impl Replay<'_> {
                     self.audience.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
                 }
             }
-            RecordEntry::Stands(moment) => {
+            RecordEntry::Gauges(moment) => {
                 self.fold.second((*moment).clone());
                 self.audience.publish(&RunEvent::Gauges(moment));
             }
-            RecordEntry::Entered(notice) => {
+            RecordEntry::EventLogged(notice) => {
                 self.fold.record_change((*notice).clone());
                 self.audience.publish(&RunEvent::EventLogged(notice));
             }
@@ -101,7 +101,7 @@ impl Replay<'_> {
                 self.fold.stop(stop.clone(), at_ns);
                 self.audience.publish(&RunEvent::Stopped(stop, at_ns));
             }
-            RecordEntry::Began(_) | RecordEntry::Ended(_) => {}
+            RecordEntry::Started(_) | RecordEntry::Ended(_) => {}
         }
     }
 
@@ -111,7 +111,7 @@ impl Replay<'_> {
         waiting.rest(at_ns).for_each(|entry| self.take(entry));
         self.take(RecordEntry::Stopped(StopCause::Lost, at_ns));
         for unfinished in std::mem::take(&mut self.unfinished) {
-            self.take(RecordEntry::Measured(Arc::new(unfinished.cut(shape, open, at_ns))));
+            self.take(RecordEntry::Delta(Arc::new(unfinished.cut(shape, open, at_ns))));
         }
     }
 }
@@ -134,7 +134,7 @@ impl Waiting {
 
     fn add(&mut self, entry: RecordEntry) {
         let at_ns = match &entry {
-            RecordEntry::Measured(delta) => {
+            RecordEntry::Delta(delta) => {
                 let elapsed_ns = delta.gauges.elapsed_ns;
                 self.latest_ns = self.latest_ns.max(elapsed_ns);
                 if let Some(shard) = self.shards.get_mut(delta.shard) {
@@ -142,10 +142,10 @@ impl Waiting {
                 }
                 elapsed_ns
             }
-            RecordEntry::Stands(moment) => (u64::from(moment.second) + 1) * 1_000_000_000,
-            RecordEntry::Entered(notice) => notice.at_ns,
+            RecordEntry::Gauges(moment) => (u64::from(moment.second) + 1) * 1_000_000_000,
+            RecordEntry::EventLogged(notice) => notice.at_ns,
             RecordEntry::Stopped(_, at_ns) => *at_ns,
-            RecordEntry::Began(_) | RecordEntry::Ended(_) => 0,
+            RecordEntry::Started(_) | RecordEntry::Ended(_) => 0,
         };
         self.entries.push_back((at_ns, entry));
     }

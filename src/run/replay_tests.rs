@@ -3,7 +3,7 @@
 use super::*;
 use crate::clock::Time;
 use crate::event::record::RecordWriter;
-use crate::event::record::tests::opening;
+use crate::event::record::tests::info;
 use crate::stats::sample::IterationEnd;
 use crate::stats::{GaugeSample, Gauges, Recorder};
 
@@ -11,10 +11,10 @@ const SECOND_NS: u64 = 1_000_000_000;
 
 /// Ten starts of each shard in each second, of which the last is under way when the shard sheds.
 fn entries(seconds: u64) -> Vec<RecordEntry> {
-    let opening = opening(2);
+    let info = info(2);
     let mut recorders: Vec<Recorder> =
-        (0..2).map(|shard| Recorder::new(opening.plan.shape(), shard, Time(0))).collect();
-    let mut entries = vec![RecordEntry::Began(opening)];
+        (0..2).map(|shard| Recorder::new(info.plan.series_layout(), shard, Time(0))).collect();
+    let mut entries = vec![RecordEntry::Started(info)];
     for second in 0..seconds {
         for recorder in &mut recorders {
             for k in 0..10 {
@@ -36,11 +36,11 @@ fn entries(seconds: u64) -> Vec<RecordEntry> {
             let elapsed_ns = (second + 1) * SECOND_NS + 3_000_000;
             let gauges = Gauges { elapsed_ns, ..Gauges::default() };
             let delta = recorder.take_interval(gauges, Time(elapsed_ns));
-            entries.push(RecordEntry::Measured(Arc::new(delta)));
+            entries.push(RecordEntry::Delta(Arc::new(delta)));
         }
         let moment =
             GaugeSample { second: second as u32, target: vec![20.0], ..GaugeSample::default() };
-        entries.push(RecordEntry::Stands(Arc::new(moment)));
+        entries.push(RecordEntry::Gauges(Arc::new(moment)));
     }
     entries
 }

@@ -1,96 +1,100 @@
-//! From the nodes of a scenario to a plan.
+//! Compiles the nodes of a scenario to a plan.
 //!
-//! `load` hands it the scenario's root; it fetches archetypes from the library.
-//! Invariant: it goes on after every mistake, so that all of them are found in one reading.
+//! `load` passes the scenario's root; archetypes come from the library.
+//! Invariant: compilation continues after every mistake, so that all of them are found at once.
 
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::archetype::{ScenarioContext, archetype, is_name};
-use super::diagnostics::{Diagnostics, nearest};
-use super::fields::{self, Fields, wrong};
-use super::library::ArchetypeLibrary;
-use super::lint::{self, ArchetypeSpans, SourceSpans};
-use super::node::{Node, NodeKey, NodeKind};
-use super::safety::SafetyReader;
-use super::workload::Compiler;
-use super::{include, load, policy, rules, service};
 use crate::plan::{Archetype, Plan, Service, ServiceTarget, Workload};
+use crate::scenario::client::policies;
+use crate::scenario::flow::archetype::archetype;
+use crate::scenario::flow::context::ScenarioContext;
+use crate::scenario::library::ArchetypeLibrary;
+use crate::scenario::load::bounds::bounded;
+use crate::scenario::load::workload::Compiler;
+use crate::scenario::safety::SafetyReader;
+use crate::scenario::service::services;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::names::is_name;
+use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
+use crate::scenario::syntax::spans::{ArchetypeSpans, SourceSpans};
+use crate::scenario::syntax::values::report_wrong;
+use crate::scenario::syntax::{include, spans, values};
+use crate::scenario::thresholds;
 use crate::seed::Seed;
+use crate::suggest::nearest;
 
-/// How long whole iterations may go on after the end where nothing is said.
-pub(super) const GRACE: Duration = Duration::from_secs(10);
+/// Default grace period for iterations after the end of the load.
+pub(crate) const GRACE: Duration = Duration::from_secs(10);
 
-/// Spreads the workloads' numbers over the slots.
-pub(super) const SLOT_STRIDE: u64 = 1031;
-
-/// A plan, and where in the file some of its parts stand.
+/// A plan, with the places of some of its parts in the file.
 #[derive(Debug)]
-pub(super) struct CompiledScenario {
+pub(crate) struct CompiledScenario {
     pub plan: Plan,
-    pub marked: SourceSpans,
-    /// What may be done.
+    pub spans: SourceSpans,
+    /// The limits from the scenario and the user.
     pub limits: SafetyReader,
 }
 
-/// Compiles a scenario; `stem` names it where it does not name itself.
-pub(super) fn scenario(
-    review: &mut Diagnostics,
+/// Compiles a scenario; `stem` is its name unless it has one of its own.
+pub(crate) fn scenario(
+    diagnostics: &mut Diagnostics,
     root: &Node,
     stem: &str,
     library: ArchetypeLibrary,
     mut limits: SafetyReader,
 ) -> Option<CompiledScenario> {
-    let mut fields = fields_of(review, root)?;
-    let name = fields.take("scenario").map(|node| scenario_name(review, node));
-    let description = fields
-        .take("description")
-        .and_then(|node| fields::text(review, node, "a sentence about this scenario"));
-    let seed = fields.take("seed").map(|node| seed(review, node));
-    let services = fields.need("services", "where calls go, such as `shop: builtin`");
-    let places = services.map(lint::services).unwrap_or_default();
-    let services = services.map(|node| service::services(review, node)).unwrap_or_default();
+    let mut fields = fields_of(diagnostics, root)?;
+    let name = fields.take("scenario").map(|node| scenario_name(diagnostics, node));
+    let expected = "a sentence about this scenario";
+    let description =
+        fields.take("description").and_then(|node| values::text(diagnostics, node, expected));
+    let seed = fields.take("seed").map(|node| seed(diagnostics, node));
+    let services = fields.require("services", "where calls go, such as `shop: builtin`");
+    let service_spans = services.map(spans::service_spans).unwrap_or_default();
+    let services = services.map(|node| services::services(diagnostics, node)).unwrap_or_default();
     if let Some(node) = fields.take("safety") {
-        limits.read(review, node, "the scenario", false);
+        limits.read(diagnostics, node, "the scenario", false);
     }
-    let mut around = surroundings(&services, &limits);
-    let (vars, setup) = (fields.take("vars"), fields.take("setup"));
-    let setup = section(review, "setup", root, [("vars", vars), ("flow", setup)], &around);
-    let (setup, setup_marks) = setup.unzip();
-    if let Some(setup) = &setup {
-        around.globals.clone_from(&setup.variables);
-    }
-    let teardown = fields.take("teardown");
-    let teardown = section(review, "teardown", root, [("flow", teardown), ("vars", None)], &around);
-    let (teardown, teardown_marks) = teardown.unzip();
-    let inline = fields
-        .take("archetypes")
-        .and_then(|node| fields::entries(review, node, "a map of archetypes, each with a `flow`"));
-    let workloads = fields.need("workloads", "who makes how much load");
-    let warmup = fields.take("warmup").map(|node| (node.span, load::bounded(review, node)));
-    let grace = fields.take("grace").map(|node| load::bounded(review, node));
-    let (policies, patterns) = policy::client(review, &mut fields);
-    // What is in them was laid over the scenario, or put into it, before.
+    let mut context = scenario_context(&services, &limits);
+    let parts = [("vars", fields.take("vars")), ("flow", fields.take("setup"))];
+    let setup = section(diagnostics, "setup", root, parts, &context);
+    let (setup, setup_spans) = setup.unzip();
+    context.globals = setup.as_ref().map(|setup| setup.variables.clone()).unwrap_or_default();
+    let parts = [("flow", fields.take("teardown")), ("vars", None)];
+    let teardown = section(diagnostics, "teardown", root, parts, &context);
+    let (teardown, teardown_spans) = teardown.unzip();
+    let expected = "a map of archetypes, each with a `flow`";
+    let inline =
+        fields.take("archetypes").and_then(|node| values::entries(diagnostics, node, expected));
+    let workloads = fields.require("workloads", "who makes how much load");
+    let warmup = fields.take("warmup").map(|node| (node.span, bounded(diagnostics, node)));
+    let grace = fields.take("grace").map(|node| bounded(diagnostics, node));
+    let (policies, patterns) = policies::client(diagnostics, &mut fields);
+    // Environments and includes were applied before; here they only count as known keys.
     let _ = (fields.take("environments"), fields.take(include::KEY));
-    let thresholds = fields.take("thresholds").map(|node| rules::listed(review, node));
-    fields.finish(review);
+    let thresholds =
+        fields.take("thresholds").map(|node| thresholds::parse_list(diagnostics, node));
+    fields.finish(diagnostics);
 
-    let mut compiler = Compiler::new(library, around);
-    compiler.compile_inline(review, inline.unwrap_or_default());
-    let workloads = workloads.map(|node| compiler.workloads(review, node)).unwrap_or_default();
-    if review.count() > 0 {
+    let mut compiler = Compiler::new(library, context);
+    compiler.compile_inline(diagnostics, inline.unwrap_or_default());
+    let workloads = workloads.map(|node| compiler.workloads(diagnostics, node)).unwrap_or_default();
+    if diagnostics.count() > 0 {
         return None;
     }
-    let (rules, places_of_rules) = thresholds.unwrap_or_default().into_iter().unzip();
-    let marked = SourceSpans {
+    let (rules, rule_spans) = thresholds.unwrap_or_default().into_iter().unzip();
+    let spans = SourceSpans {
         unused: compiler.unused(),
-        archetypes: compiler.marks,
-        setup: setup_marks,
-        teardown: teardown_marks,
-        services: places,
+        archetypes: compiler.spans,
+        setup: setup_spans,
+        teardown: teardown_spans,
+        services: service_spans,
         warmup: warmup.map(|(span, _)| span),
-        rules: places_of_rules,
+        thresholds: rule_spans,
         patterns,
     };
     let plan = Plan {
@@ -113,14 +117,14 @@ pub(super) fn scenario(
         policies,
         sources: Vec::new(),
     };
-    Some(CompiledScenario { plan, marked, limits })
+    Some(CompiledScenario { plan, spans, limits })
 }
 
-/// The fields of a scenario; an archetype is none.
-fn fields_of<'n>(review: &mut Diagnostics, root: &'n Node) -> Option<Fields<'n>> {
-    let fields = Fields::of(review, root, "a scenario")?;
+/// Reads the fields of a scenario; an archetype file is reported as a mistake.
+fn fields_of<'n>(diagnostics: &mut Diagnostics, root: &'n Node) -> Option<Fields<'n>> {
+    let fields = Fields::read(diagnostics, root, "a scenario")?;
     if fields.has("archetype") && !fields.has("workloads") {
-        review.mistake(root.span, "this is an archetype, not a scenario").help(
+        diagnostics.mistake(root.span, "this is an archetype, not a scenario").help(
             "name it in a scenario: `workloads: { w: { archetypes: { NAME: 1 }, users: 1 } }`",
         );
         return None;
@@ -128,8 +132,8 @@ fn fields_of<'n>(review: &mut Diagnostics, root: &'n Node) -> Option<Fields<'n>>
     Some(fields)
 }
 
-/// What all archetypes can refer to; what `setup` leaves comes later.
-fn surroundings(services: &[Service], limits: &SafetyReader) -> ScenarioContext {
+/// Builds the context of all archetypes; the variables of `setup` are added later.
+fn scenario_context(services: &[Service], limits: &SafetyReader) -> ScenarioContext {
     ScenarioContext {
         services: services.iter().map(|service| service.name.clone()).collect(),
         globals: Vec::new(),
@@ -138,7 +142,7 @@ fn surroundings(services: &[Service], limits: &SafetyReader) -> ScenarioContext 
     }
 }
 
-/// What stands before the paths of a service.
+/// Returns the path prefix of a service.
 fn prefix(service: &Service) -> String {
     match &service.target {
         ServiceTarget::Url(address) => address.prefix.clone(),
@@ -146,14 +150,13 @@ fn prefix(service: &Service) -> String {
     }
 }
 
-/// What is done once for the whole run, as an archetype of its own; `None` when nothing of it is
-/// there.
+/// Compiles `setup` or `teardown` as an archetype of its own; `None` if it has no part.
 fn section(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     name: &str,
     root: &Node,
     parts: [(&'static str, Option<&Node>); 2],
-    around: &ScenarioContext,
+    context: &ScenarioContext,
 ) -> Option<(Archetype, ArchetypeSpans)> {
     let entry = |(part, node): (&str, Option<&Node>)| {
         node.map(|node| (NodeKey { name: part.to_owned(), span: node.span }, node.clone()))
@@ -161,7 +164,7 @@ fn section(
     let mut entries: Vec<(NodeKey, Node)> = parts.into_iter().filter_map(entry).collect();
     let first = entries.first()?.0.span;
     if !entries.iter().any(|(key, _)| key.name == "flow") {
-        // Variables alone need no call.
+        // Variables alone need no request step.
         let nothing = Node { span: first, kind: NodeKind::Map(Vec::new()) };
         let set = Node {
             span: first,
@@ -171,23 +174,23 @@ fn section(
         entries.push((NodeKey { name: "flow".to_owned(), span: first }, flow));
     }
     let node = Node { span: root.span, kind: NodeKind::Map(entries) };
-    let mut fields = Fields::of(review, &node, "a part of the scenario")?;
-    archetype(review, name, &mut fields, around)
+    let mut fields = Fields::read(diagnostics, &node, "a part of the scenario")?;
+    archetype(diagnostics, name, &mut fields, context)
 }
 
-fn scenario_name<'n>(review: &mut Diagnostics, node: &'n Node) -> Option<&'n str> {
+fn scenario_name<'n>(diagnostics: &mut Diagnostics, node: &'n Node) -> Option<&'n str> {
     let expected = "a name of letters, digits, `-`, `_` and `.`: it names the report's folder";
-    let name = fields::fixed(review, node, expected)?;
-    if is_name(name) { Some(name) } else { wrong(review, node, expected) }
+    let name = values::plain_text(diagnostics, node, expected)?;
+    if is_name(name) { Some(name) } else { report_wrong(diagnostics, node, expected) }
 }
 
-fn seed(review: &mut Diagnostics, node: &Node) -> Option<Seed> {
-    fields::count(review, node, 0, Seed::END - 1).and_then(Seed::new)
+fn seed(diagnostics: &mut Diagnostics, node: &Node) -> Option<Seed> {
+    values::count(diagnostics, node, 0, Seed::END - 1).and_then(Seed::new)
 }
 
-/// Finds a workload by name for a flag of the command line.
-pub(super) fn workload_named<'a>(
-    review: &mut Diagnostics,
+/// Finds the workload that a command-line flag names.
+pub(crate) fn workload_named<'a>(
+    diagnostics: &mut Diagnostics,
     plan: &'a mut Plan,
     flag: &str,
     name: Option<&str>,
@@ -198,8 +201,8 @@ pub(super) fn workload_named<'a>(
         None if names.len() == 1 => Some(0),
         None => {
             let flag_name = flag.split(' ').next().unwrap_or(flag);
-            review
-                .general(flag, "this scenario has several workloads")
+            diagnostics
+                .global_mistake(flag, "this scenario has several workloads")
                 .expected(format!("the name of one: `{flag_name} {}=…`", names[0]))
                 .help(format!("its workloads are {}", names.join(", ")));
             return None;
@@ -207,11 +210,11 @@ pub(super) fn workload_named<'a>(
     };
     if index.is_none() {
         let name = name.unwrap_or_default();
-        let near = nearest(name, names.iter().map(String::as_str)).map(str::to_owned);
-        let mistake = review.general(flag, format!("there is no workload `{name}`"));
+        let suggestion = nearest(name, names.iter().map(String::as_str)).map(str::to_owned);
+        let mistake = diagnostics.global_mistake(flag, format!("there is no workload `{name}`"));
         mistake.expected(format!("one of {}", names.join(", ")));
-        if let Some(near) = near {
-            mistake.help(format!("did you mean `{near}`?"));
+        if let Some(suggestion) = suggestion {
+            mistake.help(format!("did you mean `{suggestion}`?"));
         }
     }
     index.map(|index| &mut plan.workloads[index])

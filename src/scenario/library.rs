@@ -1,21 +1,18 @@
-//! Files: the scenario's own, and the archetypes it names.
+//! Reads files: the scenario, and the archetypes it names.
 //!
-//! `compile` asks for an archetype by name.
-//! Invariant: no file is read before its size is known to be small.
+//! `compile` looks up archetypes by name.
+//! Invariant: at most 4 MiB of a file are read.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::diagnostics::{Diagnostics, SourceSpan, nearest};
-use super::node::{Node, parse};
-use super::{files, include};
+use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
+use crate::scenario::syntax::node::Node;
+use crate::scenario::syntax::node::parse;
+use crate::scenario::syntax::{files, include, source};
+use crate::suggest::nearest;
 
-/// The largest file accepted: 4 MiB.
-pub(super) const MAX_FILE: u64 = 4 << 20;
-
-/// The archetypes that come with the program.
-pub(super) const BUILT_IN: &[(&str, &str)] = &[
+/// The archetypes built into the program.
+pub(crate) const BUILT_IN: &[(&str, &str)] = &[
     ("api-client", include_str!("../../archetypes/api-client.yaml")),
     ("browser", include_str!("../../archetypes/browser.yaml")),
     ("buyer", include_str!("../../archetypes/buyer.yaml")),
@@ -25,22 +22,23 @@ pub(super) const BUILT_IN: &[(&str, &str)] = &[
     ("poller", include_str!("../../archetypes/poller.yaml")),
 ];
 
-/// Where archetypes are looked up, in this order, before the built-in ones.
+/// Folders to search for archetypes, in this order, before the built-in ones.
 #[derive(Debug)]
-pub(super) struct ArchetypeLibrary {
+pub(crate) struct ArchetypeLibrary {
     folders: Vec<PathBuf>,
 }
 
-/// A file that was read and parsed.
+/// A parsed file.
 #[derive(Debug)]
-pub(super) struct SourceDocument {
+pub(crate) struct SourceDocument {
     pub node: Node,
     pub name: String,
 }
 
 impl ArchetypeLibrary {
-    /// For a scenario at `path`: beside it, in its `archetypes/`, in the working directory's.
-    pub(super) fn beside(path: &Path) -> Self {
+    /// Builds the search path for a scenario at `path`: its folder, `archetypes/` in it, and
+    /// `archetypes/` in the working directory.
+    pub(crate) fn beside(path: &Path) -> Self {
         let folder = path.parent().unwrap_or(Path::new("")).to_path_buf();
         let mut folders = vec![folder.clone(), folder.join("archetypes")];
         let working = PathBuf::from("archetypes");
@@ -50,11 +48,11 @@ impl ArchetypeLibrary {
         Self { folders }
     }
 
-    /// The archetype of this name; `inline` are the names the scenario defines itself, and
-    /// `span` is where the name stands.
-    pub(super) fn archetype(
+    /// Returns the archetype of this name; `inline` are the names that the scenario defines
+    /// itself, and `span` is the place of the name.
+    pub(crate) fn archetype(
         &self,
-        review: &mut Diagnostics,
+        diagnostics: &mut Diagnostics,
         name: &str,
         span: SourceSpan,
         inline: &[&str],
@@ -62,24 +60,30 @@ impl ArchetypeLibrary {
         for folder in &self.folders {
             for ending in ["yaml", "yml"] {
                 let path = folder.join(format!("{name}.{ending}"));
-                // The scenario itself may stand where an archetype of its name would.
+                // The found file may be the scenario itself, if it has the archetype's name.
                 if path.is_file() {
-                    if !files::allowed(review, span, &path) {
+                    if !files::check_readable(diagnostics, span, &path) {
                         return None;
                     }
-                    return read(review, &path, Some(span));
+                    return read(diagnostics, &path, Some(span));
                 }
             }
         }
         if let Some((_, text)) = BUILT_IN.iter().find(|(known, _)| *known == name) {
             let shown = format!("{name}.yaml (built in)");
-            return document(review, shown, (*text).to_owned());
+            return document(diagnostics, shown, (*text).to_owned());
         }
-        self.unknown(review, name, span, inline);
+        self.unknown(diagnostics, name, span, inline);
         None
     }
 
-    fn unknown(&self, review: &mut Diagnostics, name: &str, span: SourceSpan, inline: &[&str]) {
+    fn unknown(
+        &self,
+        diagnostics: &mut Diagnostics,
+        name: &str,
+        span: SourceSpan,
+        inline: &[&str],
+    ) {
         let mut known: Vec<String> = inline.iter().map(|&name| name.to_owned()).collect();
         known.extend(BUILT_IN.iter().map(|(name, _)| (*name).to_owned()));
         for folder in &self.folders[1..] {
@@ -87,16 +91,16 @@ impl ArchetypeLibrary {
         }
         known.sort();
         known.dedup();
-        let near = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
+        let suggestion = nearest(name, known.iter().map(String::as_str)).map(str::to_owned);
         let looked: Vec<String> = self
             .folders
             .iter()
             .map(|folder| format!("`{}`", folder.join(format!("{name}.yaml")).display()))
             .collect();
-        let mistake = review.mistake(span, format!("there is no archetype `{name}`"));
+        let mistake = diagnostics.mistake(span, format!("there is no archetype `{name}`"));
         mistake.expected(format!("one of {}", known.join(", ")));
-        if let Some(near) = near {
-            mistake.help(format!("did you mean `{near}`?"));
+        if let Some(suggestion) = suggestion {
+            mistake.help(format!("did you mean `{suggestion}`?"));
         }
         mistake.help(format!(
             "write it inline under `archetypes:`, or as a file: {}",
@@ -105,7 +109,8 @@ impl ArchetypeLibrary {
     }
 }
 
-/// The names of the archetypes in a folder, at most a few dozen: they only help a message.
+/// Returns the names of archetypes in a folder, from at most 100 entries, because they are only
+/// used in a message.
 fn names_in(folder: &Path) -> Vec<String> {
     let Ok(entries) = std::fs::read_dir(folder) else { return Vec::new() };
     entries
@@ -117,19 +122,19 @@ fn names_in(folder: &Path) -> Vec<String> {
         .collect()
 }
 
-/// Reads and parses a file; `span` is where it is named, when a file names it.
-pub(super) fn read(
-    review: &mut Diagnostics,
+/// Reads and parses a file; `span` is the place that names it, if any.
+pub(crate) fn read(
+    diagnostics: &mut Diagnostics,
     path: &Path,
     span: Option<SourceSpan>,
 ) -> Option<SourceDocument> {
     let shown = path.display().to_string();
-    match contents(path) {
-        Ok(bytes) => decode(review, shown, bytes),
+    match source::contents(path) {
+        Ok(bytes) => decode(diagnostics, shown, bytes),
         Err((message, help)) => {
             let mistake = match span {
-                Some(span) => review.mistake(span, format!("{shown}: {message}")),
-                None => review.general(shown, message),
+                Some(span) => diagnostics.mistake(span, format!("{shown}: {message}")),
+                None => diagnostics.global_mistake(shown, message),
             };
             if let Some(help) = help {
                 mistake.help(help);
@@ -139,97 +144,24 @@ pub(super) fn read(
     }
 }
 
-/// The bytes of a file that a value of the scenario names; `span` is where.
-pub(super) fn bytes(review: &mut Diagnostics, path: &Path, span: SourceSpan) -> Option<Vec<u8>> {
-    match contents(path) {
-        Ok(bytes) => Some(bytes),
-        Err((message, _)) => {
-            review
-                .mistake(span, format!("{}: {message}", path.display()))
-                .help("files are looked up beside the scenario");
-            None
-        }
-    }
-}
-
-type ReadFailure = (String, Option<String>);
-
-fn contents(path: &Path) -> Result<Vec<u8>, ReadFailure> {
-    let metadata = std::fs::metadata(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => (
-            "there is no such file".to_owned(),
-            Some("a path from the working directory, such as scenarios/quickstart.yaml".into()),
-        ),
-        _ => (format!("this file cannot be read: {error}"), None),
-    })?;
-    if metadata.is_dir() {
-        return Err((
-            "this is a folder".to_owned(),
-            Some("name one of the files in it".to_owned()),
-        ));
-    }
-    if metadata.len() > MAX_FILE {
-        return Err(too_large(metadata.len()));
-    }
-    let failed = |error: std::io::Error| (format!("this file cannot be read: {error}"), None);
-    let mut bytes = Vec::new();
-    // A pipe has no length: the bound holds for what is read, too.
-    let mut file = File::open(path).map_err(failed)?.take(MAX_FILE + 1);
-    file.read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() as u64 > MAX_FILE {
-        return Err(too_large(bytes.len() as u64));
-    }
-    Ok(bytes)
-}
-
-fn too_large(bytes: u64) -> ReadFailure {
-    let size = crate::units::show_bytes(bytes);
-    (
-        format!("this file is too large for a scenario: {size}, and at most 4 MiB are read"),
-        Some("is it the scenario? data belongs in files of its own".to_owned()),
-    )
-}
-
-/// Takes the bytes of a file in and parses them.
-pub(super) fn decode(
-    review: &mut Diagnostics,
+/// Opens and parses the bytes of a file.
+pub(crate) fn decode(
+    diagnostics: &mut Diagnostics,
     shown: String,
     bytes: Vec<u8>,
 ) -> Option<SourceDocument> {
-    let text = text(review, &shown, bytes)?;
-    document(review, shown, text)
+    let text = source::text(diagnostics, &shown, bytes)?;
+    document(diagnostics, shown, text)
 }
 
-/// The bytes of a file as a text.
-pub(super) fn text(review: &mut Diagnostics, shown: &str, bytes: Vec<u8>) -> Option<String> {
-    match String::from_utf8(bytes) {
-        Ok(text) => Some(text),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let text = String::from_utf8_lossy(error.as_bytes()).into_owned();
-            let source = review.open(shown.to_owned(), text);
-            review
-                .mistake(SourceSpan { source, start: at, end: at + 1 }, "this is not UTF-8 text")
-                .expected("a YAML file saved as UTF-8");
-            None
-        }
-    }
-}
-
-/// Takes a text in under its name and parses it.
-pub(super) fn document(
-    review: &mut Diagnostics,
+/// Opens and parses a text under a name.
+pub(crate) fn document(
+    diagnostics: &mut Diagnostics,
     name: String,
     text: String,
 ) -> Option<SourceDocument> {
-    let (source, text) = open(review, &name, text);
-    let mut node = parse(review, source, &text)?;
-    include::expand(review, &name, &mut node);
+    let (source, text) = source::open(diagnostics, &name, text);
+    let mut node = parse(diagnostics, source, &text)?;
+    include::expand(diagnostics, &name, &mut node);
     Some(SourceDocument { node, name })
-}
-
-/// Takes a text in under its name: its number among the files, and it without a byte order mark.
-pub(super) fn open(review: &mut Diagnostics, name: &str, text: String) -> (usize, String) {
-    let text = text.strip_prefix('\u{feff}').map(str::to_owned).unwrap_or(text);
-    (review.open(name.to_owned(), text.clone()), text)
 }

@@ -1,124 +1,31 @@
-//! Scenarios and archetypes: the language, from YAML to a plan.
+//! Scenarios and archetypes: the language, compiled from YAML to a plan.
 //!
-//! `cli` calls [`load`] for a file and [`hit::plan`] for the command line's own small scenario.
-//! Invariant: the only folder that knows YAML; whoever gets a plan need not check it.
+//! `cli` calls [`load`] for a file and [`hit::plan`] for the scenario of its own command line.
+//! Invariant: no other folder knows YAML, and a returned plan needs no further checks.
+//!
+//! `syntax` reads YAML and reports mistakes; `flow`, `load`, `service` and `client` compile the
+//! parts of a scenario, `compile` all of it; `lint` warns; `schema` describes the language.
 
-mod archetype;
-mod body;
-mod capture;
-mod check;
-mod columns;
+mod client;
 mod compile;
-mod control;
-mod data;
-mod diagnostics;
-mod fields;
-mod files;
 mod flow;
-mod header;
 pub mod hit;
-mod include;
-mod k6;
-mod law;
+mod http_version;
 mod library;
 mod lint;
 mod load;
-mod network;
-mod node;
+mod loader;
 mod overlay;
 mod overrides;
-mod pem;
-mod policy;
-mod reach;
-mod reach_text;
-mod rules;
 mod safety;
 pub mod schema;
 mod service;
-mod stages;
-mod states;
-mod step;
-mod tags;
+mod syntax;
 #[cfg(test)]
 mod tests;
-mod texts;
-mod workload;
+mod thresholds;
 
-use std::path::Path;
-
-pub use diagnostics::{Mistake, Mistakes, SourcePlace, Warning};
 pub use hit::HitOptions;
+pub use loader::{environments, load};
 pub use overrides::ScenarioOverrides;
-
-use crate::plan::Plan;
-use crate::units::show_duration;
-use diagnostics::Diagnostics;
-use library::ArchetypeLibrary;
-
-/// Reads the scenario at `path` with everything it names, and applies the command line's options.
-/// Paths in messages are shown as given here.
-///
-/// # Errors
-///
-/// All mistakes at once, each with its place.
-pub fn load(path: &Path, overrides: &ScenarioOverrides) -> Result<(Plan, Vec<Warning>), Mistakes> {
-    let mut review = Diagnostics::default();
-    let limits = safety::of_user(&mut review, overrides.safety.as_deref());
-    // Beside the scenario, and where archetypes are looked up.
-    review.readable.add(path.parent().unwrap_or(Path::new("")));
-    review.readable.add(Path::new("archetypes"));
-    overrides.files.iter().chain(&limits.files).for_each(|folder| review.readable.add(folder));
-    let document = library::read(&mut review, path, None);
-    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or("scenario");
-    let plan = document
-        .and_then(|mut document| {
-            overlay::environment(&mut review, &mut document.node, overrides.environment.as_deref());
-            for words in &overrides.set {
-                overlay::set(&mut review, &mut document.node, words);
-            }
-            compile::scenario(
-                &mut review,
-                &document.node,
-                stem,
-                ArchetypeLibrary::beside(path),
-                limits,
-            )
-        })
-        .map(|compiled| finish(&mut review, &path.display().to_string(), compiled, overrides));
-    review.close(plan)
-}
-
-/// The names of the environments of the scenario at `path`; none when it cannot be read.
-pub fn environments(path: &Path) -> Vec<String> {
-    let mut review = Diagnostics::default();
-    let document = library::read(&mut review, path, None);
-    document.map(|document| overlay::names(&document.node)).unwrap_or_default()
-}
-
-fn finish(
-    review: &mut Diagnostics,
-    label: &str,
-    compiled: compile::CompiledScenario,
-    overrides: &ScenarioOverrides,
-) -> Plan {
-    let compile::CompiledScenario { mut plan, marked, limits } = compiled;
-    overrides.apply(review, &mut plan);
-    safety::judge(review, label, &mut plan, limits, &overrides.authorised, overrides.once);
-    rules::matched(review, &plan, &marked.rules);
-    network::spoken(review, &plan, &marked);
-    if let (Some(end), Some(span)) = (plan.load_end(), marked.warmup)
-        && plan.warmup >= end
-    {
-        review
-            .mistake(span, "nothing would be measured: the warm-up covers the whole run")
-            .expected(format!(
-                "a warm-up shorter than the load, which ends at {}",
-                show_duration(end)
-            ));
-    }
-    if review.count() == 0 {
-        lint::all(review, &plan, &marked);
-    }
-    plan.sources = review.sources();
-    plan
-}
+pub use syntax::mistake::{Mistake, Mistakes, SourcePlace, Warning};

@@ -1,31 +1,34 @@
-//! What is laid over a scenario before it is compiled: an environment, then `--set`.
+//! Overlays on a scenario before compilation: an environment, then `--set`.
 //!
-//! `load` calls it on the nodes, so every later mistake stands where its value was written.
-//! Invariant: nothing is judged here but the way to a place; what stands there, `compile` judges.
+//! `load` applies them to the nodes, so that later mistakes show where the value was written.
+//! Invariant: only paths are checked here; `compile` checks the values.
 
-use super::diagnostics::{Diagnostics, SourceSpan, nearest};
-use super::fields;
-use super::flow::value_of;
-use super::node::{self, Node, NodeKey, NodeKind};
+use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::parse_value;
+use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
+use crate::scenario::syntax::values;
+use crate::suggest::nearest;
 
-/// The name of the flag, as mistakes show it.
+/// The flag's name, as mistakes show it.
 const SET: &str = "--set";
 
-/// Lays the environment `wanted` over the scenario, from its own `environments`.
-pub(super) fn environment(review: &mut Diagnostics, root: &mut Node, wanted: Option<&str>) {
+/// Applies the environment `wanted` from the scenario's `environments`.
+pub(crate) fn environment(diagnostics: &mut Diagnostics, root: &mut Node, wanted: Option<&str>) {
     let NodeKind::Map(entries) = &root.kind else { return };
     let all = entries.iter().find(|(key, _)| key.name == "environments");
     let mut names: Vec<&str> = Vec::new();
     let mut chosen = None;
     if let Some((_, node)) = all {
         let expected = "a map of environments, each with what it changes in the scenario";
-        let Some(all) = fields::entries(review, node, expected) else { return };
+        let Some(all) = values::entries(diagnostics, node, expected) else { return };
         for (key, node) in all {
-            let Some(changes) = fields::entries(review, node, "a map of what it changes") else {
+            let Some(changes) = values::entries(diagnostics, node, "a map of what it changes")
+            else {
                 continue;
             };
             if let Some((key, _)) = changes.iter().find(|(key, _)| key.name == "environments") {
-                review.mistake(key.span, "an environment has no environments of its own");
+                diagnostics.mistake(key.span, "an environment has no environments of its own");
             }
             names.push(&key.name);
             if wanted == Some(key.name.as_str()) {
@@ -38,28 +41,28 @@ pub(super) fn environment(review: &mut Diagnostics, root: &mut Node, wanted: Opt
         merge(root, chosen);
         return;
     }
-    let near = nearest(wanted, names.iter().copied()).map(str::to_owned);
-    let flag = format!("--environment {}", fields::short(wanted));
-    let mistake = review.general(flag, "this scenario has no such environment");
+    let suggestion = nearest(wanted, names.iter().copied()).map(str::to_owned);
+    let flag = format!("--environment {}", truncate(wanted));
+    let mistake = diagnostics.global_mistake(flag, "this scenario has no such environment");
     if names.is_empty() {
         mistake.expected("`environments:` in the scenario, with one of that name");
     } else {
         mistake.expected(format!("one of {}", names.join(", ")));
     }
-    if let Some(near) = near {
-        mistake.help(format!("did you mean `{near}`?"));
+    if let Some(suggestion) = suggestion {
+        mistake.help(format!("did you mean `{suggestion}`?"));
     }
 }
 
-/// The names of a scenario's environments.
-pub(super) fn names(root: &Node) -> Vec<String> {
-    match value_of(root, "environments").map(|node| &node.kind) {
+/// Returns the names of a scenario's environments.
+pub(crate) fn names(root: &Node) -> Vec<String> {
+    match root.get("environments").map(|node| &node.kind) {
         Some(NodeKind::Map(entries)) => entries.iter().map(|(key, _)| key.name.clone()).collect(),
         _ => Vec::new(),
     }
 }
 
-/// Maps merge key by key; anything else replaces what was there, and a null removes it.
+/// Merges `over` into `under`: maps merge key by key, other values replace, and null removes.
 fn merge(under: &mut Node, over: Node) {
     match (&mut under.kind, over.kind) {
         (NodeKind::Map(mine), NodeKind::Map(theirs)) => {
@@ -71,7 +74,7 @@ fn merge(under: &mut Node, over: Node) {
     }
 }
 
-/// Puts a value under a key as `both` says where there is one already; a null removes it.
+/// Puts a value under a key; `both` combines it with an existing one, and null removes the key.
 fn put(
     entries: &mut Vec<(NodeKey, Node)>,
     key: NodeKey,
@@ -88,35 +91,35 @@ fn put(
 }
 
 /// Changes one value: `workloads.api.arrivals.max_users=100`.
-pub(super) fn set(review: &mut Diagnostics, root: &mut Node, words: &str) {
+pub(crate) fn set(diagnostics: &mut Diagnostics, root: &mut Node, words: &str) {
     let Some((path, _)) = words.split_once('=').filter(|(path, _)| !path.trim().is_empty()) else {
-        review
-            .general(format!("{SET} {}", fields::short(words)), "no `=` with a path before it")
+        diagnostics
+            .global_mistake(format!("{SET} {}", truncate(words)), "no `=` with a path before it")
             .expected("a path and a value, such as workloads.api.arrivals.max_users=100");
         return;
     };
-    let source = review.open(SET.to_owned(), words.to_owned());
-    // The value alone is YAML, and stands where it stands among the words.
+    let source = diagnostics.open(SET.to_owned(), words.to_owned());
+    // Padding gives the value its position in the whole argument.
     let from = path.len() + 1;
     let padded = format!("{}{}", " ".repeat(from), &words[from..]);
-    let Some(value) = node::value(review, source, &padded) else { return };
+    let Some(value) = parse_value(diagnostics, source, &padded) else { return };
     let mut parts = Vec::new();
     let mut at = 0;
     for part in path.split('.') {
         parts.push((part.trim(), SourceSpan { source, start: at, end: at + part.len() }));
         at += part.len() + 1;
     }
-    walk(review, root, &parts, value);
+    walk(diagnostics, root, &parts, value);
 }
 
-fn walk(review: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpan)], value: Node) {
+fn walk(diagnostics: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpan)], value: Node) {
     let [(name, span), rest @ ..] = path else {
         *node = value;
         return;
     };
     match &mut node.kind {
         NodeKind::Map(entries) => {
-            // A name may hold dots: the longest that is there is meant.
+            // A name may contain dots: the longest existing name matches.
             let (taken, name) = (1..=path.len())
                 .rev()
                 .map(|n| (n, path[..n].iter().map(|(part, _)| *part).collect::<Vec<_>>().join(".")))
@@ -130,26 +133,26 @@ fn walk(review: &mut Diagnostics, node: &mut Node, path: &[(&str, SourceSpan)], 
             }
             let place = entries.iter().position(|(mine, _)| mine.name == key.name);
             let place = place.unwrap_or_else(|| {
-                // Whether the language knows it is for `compile` to say.
+                // `compile` reports the key if it is unknown.
                 entries.push((key, Node { span: *span, kind: NodeKind::Map(Vec::new()) }));
                 entries.len() - 1
             });
-            walk(review, &mut entries[place].1, rest, value);
+            walk(diagnostics, &mut entries[place].1, rest, value);
         }
         NodeKind::List(items) => {
             let length = items.len();
             let item = name.parse().ok().and_then(|index: usize| items.get_mut(index));
             match item {
-                Some(item) => walk(review, item, rest, value),
+                Some(item) => walk(diagnostics, item, rest, value),
                 None => {
-                    review
-                        .mistake(*span, format!("`{}` is no item here", fields::short(name)))
+                    diagnostics
+                        .mistake(*span, format!("`{}` is no item here", truncate(name)))
                         .expected(format!("a number below {length}: a list is here, from 0"));
                 }
             }
         }
         _ => {
-            review
+            diagnostics
                 .mistake(*span, "what is before this is a single value, with nothing in it")
                 .help("set the value as a whole, such as `services.shop={ builtin: {} }`");
         }

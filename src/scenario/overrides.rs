@@ -1,61 +1,64 @@
-//! What the command line changes in a scenario.
+//! Changes that the command line makes to a scenario.
 //!
-//! `cli` fills it in; `load` applies it to the compiled plan.
-//! Invariant: a plan is as valid after it as before.
+//! `cli` fills them in; `load` applies them to the compiled plan.
+//! Invariant: the changed plan is as valid as before.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::compile::workload_named;
-use super::diagnostics::Diagnostics;
-use super::load::{DEFAULT_MAX_USERS, MAX_USERS};
-use super::rules;
 use crate::curve::Curve;
 use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
 use crate::plan::{Load, Plan, Workload};
+use crate::scenario::compile::workload_named;
+use crate::scenario::load::bounds::{DEFAULT_MAX_USERS, MAX_USERS};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::thresholds;
 use crate::seed::Seed;
 use crate::units::{Rate, show_duration};
 
-/// What the command line says beside the scenario.
+/// The command line's settings.
 #[derive(Clone, Debug, Default)]
 pub struct ScenarioOverrides {
-    /// The user's own limits: a file that has to be there.
+    /// The user's own safety file; it has to exist.
     pub safety: Option<PathBuf>,
-    /// Folders whose files the scenario may read, beside its own.
+    /// Further folders that the scenario may read.
     pub files: Vec<PathBuf>,
-    /// `--authorised`: public hosts that the user answers for.
+    /// `--authorised`: public hosts that the user may load.
     pub authorised: Vec<String>,
-    /// One user is going to walk it, whatever its load.
+    /// A dry run: one user runs once, whatever the load.
     pub once: bool,
-    /// `-e`: the scenario's environment that is laid over it.
+    /// `-e`: the environment to apply.
     pub environment: Option<String>,
-    /// `--set PATH=VALUE`: values of the scenario replaced before it is compiled.
+    /// `--set PATH=VALUE`: values to replace before compilation.
     pub set: Vec<String>,
     /// `--seed`
     pub seed: Option<Seed>,
-    /// `--threshold`: rules added to the scenario's.
+    /// `--threshold`: additional thresholds.
     pub thresholds: Vec<String>,
-    /// `--users [WORKLOAD=]N`: replaces the load by so many users, for as long as it was.
+    /// `--users [WORKLOAD=]N`: replaces the load by this number of users, with the same duration.
     pub users: Vec<(Option<String>, u64)>,
-    /// `--rate [WORKLOAD=]N/s`: replaces the load by so many starts, for as long as it was.
+    /// `--rate [WORKLOAD=]N/s`: replaces the load by this rate of starts, with the same duration.
     pub rate: Vec<(Option<String>, Rate)>,
-    /// `--duration`: the length of the whole load; starts, stages and the warm-up keep their
-    /// proportions, and a workload that only a count ends is cut there.
+    /// `--duration`: the length of the whole load. Starts, stages and the warm-up scale in
+    /// proportion, and a workload that only a count ended also ends there.
     pub duration: Option<Duration>,
 }
 
 impl ScenarioOverrides {
-    /// Applies everything; mistakes are reported under the name of their flag.
-    pub(super) fn apply(&self, review: &mut Diagnostics, plan: &mut Plan) {
+    /// Applies all changes; mistakes are reported under the name of their flag.
+    pub(crate) fn apply(&self, diagnostics: &mut Diagnostics, plan: &mut Plan) {
         if let Some(seed) = self.seed {
             plan.seed = seed;
         }
-        // First the length, so that a rate may replace a load that had no end of its own.
+        // Duration first, so that a rate can replace a load that had no end.
         let mut length = None;
         if let Some(duration) = self.duration {
             if duration.is_zero() || duration >= Duration::from_nanos(OPEN_END) {
-                review
-                    .general(flag("--duration", None, show_duration(duration)), "no such length")
+                diagnostics
+                    .global_mistake(
+                        flag("--duration", None, show_duration(duration)),
+                        "no such length",
+                    )
                     .expected("a duration above zero and below 31 years");
             } else {
                 stretch(plan, duration);
@@ -66,20 +69,22 @@ impl ScenarioOverrides {
             let flag = flag("--users", name.as_deref(), users);
             if *users == 0 || *users > MAX_USERS {
                 let expected = format!("a whole number from 1 to {MAX_USERS}");
-                review.general(flag, "no such number of users").expected(expected);
-            } else if let Some(workload) = workload_named(review, plan, &flag, name.as_deref()) {
+                diagnostics.global_mistake(flag, "no such number of users").expected(expected);
+            } else if let Some(workload) = workload_named(diagnostics, plan, &flag, name.as_deref())
+            {
                 replace_by_users(workload, *users);
             }
         }
         for (name, rate) in &self.rate {
             let flag = flag("--rate", name.as_deref(), format!("{}/s", rate.as_f64()));
             if rate.units() == 0 {
-                review.general(flag, "no such rate").expected("a rate above zero");
-            } else if let Some(workload) = workload_named(review, plan, &flag, name.as_deref()) {
-                replace_by_rate(review, workload, *rate, length, &flag);
+                diagnostics.global_mistake(flag, "no such rate").expected("a rate above zero");
+            } else if let Some(workload) = workload_named(diagnostics, plan, &flag, name.as_deref())
+            {
+                replace_by_rate(diagnostics, workload, *rate, length, &flag);
             }
         }
-        plan.thresholds.extend(rules::of_flag(review, &self.thresholds));
+        plan.thresholds.extend(thresholds::parse_flag(diagnostics, &self.thresholds));
     }
 }
 
@@ -102,7 +107,7 @@ fn replace_by_users(workload: &mut Workload, users: u64) {
 }
 
 fn replace_by_rate(
-    review: &mut Diagnostics,
+    diagnostics: &mut Diagnostics,
     workload: &mut Workload,
     rate: Rate,
     length: Option<Duration>,
@@ -119,8 +124,11 @@ fn replace_by_rate(
         }
     };
     if end == OPEN_END && iterations.is_none() && length.is_none() {
-        review
-            .general(flag, format!("`{}` has no length that a rate could keep", workload.name))
+        diagnostics
+            .global_mistake(
+                flag,
+                format!("`{}` has no length that a rate could keep", workload.name),
+            )
             .help("add `--duration 1m`");
         return;
     }
@@ -130,7 +138,7 @@ fn replace_by_rate(
         Load::Open(Arrivals { process, curve, iterations, max_users, fresh_connections });
 }
 
-/// Moves the end of the load to `length`, everything timed in proportion.
+/// Scales the load to `length`, with all times in proportion.
 fn stretch(plan: &mut Plan, length: Duration) {
     let ends = plan.workloads.iter().filter_map(Workload::end);
     let old = ends.max().filter(|end| !end.is_zero()).unwrap_or(length);

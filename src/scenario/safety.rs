@@ -1,55 +1,63 @@
-//! `safety:` — the limits of a scenario, merged with those of the user's own file, and judged.
+//! `safety:` — the limits of a scenario, merged with the user's own file, and checked.
 //!
-//! `load` and `hit` call it: before the scenario is compiled, and when its load is known.
-//! Invariant: a scenario can only tighten what the user's file says, and authorises nothing.
+//! `load` and `hit` call it before the scenario is compiled, and again when its load is known.
+//! Invariant: a scenario can only tighten the user's limits, and cannot authorise targets.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::diagnostics::Diagnostics;
-use super::fields::{self, Fields, wrong};
-use super::library;
-use super::load::DEFAULT_MAX_USERS;
-use super::node::{Node, NodeKind};
-use super::step::METHODS;
 use crate::plan::address_scope::AddressScope;
 use crate::plan::safety::{
     ErrorRateLimit, HostPattern, PathPattern, Safety, TRIAL_RATE, TRIAL_USERS,
 };
 use crate::plan::{Load, Plan, Service, ServiceTarget};
 use crate::redact::SensitiveNames;
+use crate::scenario::flow::step::METHODS;
+use crate::scenario::library;
+use crate::scenario::load::bounds::DEFAULT_MAX_USERS;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::{Node, NodeKind};
+use crate::scenario::syntax::values;
+use crate::scenario::syntax::values::report_wrong;
 use crate::units::Rate;
 
-/// The longest stretch that a storm is looked for in.
+/// Maximum time over which an error rate is measured.
 const MAX_OVER: Duration = Duration::from_mins(10);
 
-/// The most hosts, methods or paths of one file.
+/// Maximum hosts, methods or paths of a file.
 const MAX_ENTRIES: usize = 1_000;
 
-/// What has been read so far.
+/// The limits read so far.
 #[derive(Debug)]
-pub(super) struct SafetyReader {
+pub(crate) struct SafetyReader {
     pub safety: Safety,
-    /// Folders whose files scenarios may read.
+    /// Folders that scenarios may read.
     pub files: Vec<PathBuf>,
-    /// The built-in limit on errors was switched off.
-    calm: bool,
-    /// The target is told which run it is.
-    marked: bool,
+    /// Whether the built-in error limit is off.
+    is_error_limit_off: bool,
+    /// Whether requests identify the run to the target.
+    sends_run_header: bool,
 }
 
 impl Default for SafetyReader {
     fn default() -> Self {
-        Self { safety: Safety::default(), files: Vec::new(), calm: false, marked: true }
+        Self {
+            safety: Safety::default(),
+            files: Vec::new(),
+            is_error_limit_off: false,
+            sends_run_header: true,
+        }
     }
 }
 
-/// Reads the user's file.
-pub(super) fn of_user(review: &mut Diagnostics, path: Option<&Path>) -> SafetyReader {
+/// Reads the user's own safety file.
+pub(crate) fn read_user_file(diagnostics: &mut Diagnostics, path: Option<&Path>) -> SafetyReader {
     let mut limits = SafetyReader::default();
     let Some(path) = path else { return limits };
-    let Some(document) = library::read(review, path, None) else { return limits };
-    // Either the limits themselves, or as they stand in a scenario.
+    let Some(document) = library::read(diagnostics, path, None) else { return limits };
+    // The file contains the limits directly, or under `safety:` as in a scenario.
     let inner = match &document.node.kind {
         NodeKind::Map(entries) => match entries.as_slice() {
             [(key, inner)] if key.name == "safety" => inner,
@@ -57,32 +65,39 @@ pub(super) fn of_user(review: &mut Diagnostics, path: Option<&Path>) -> SafetyRe
         },
         _ => &document.node,
     };
-    limits.read(review, inner, &document.name, true);
-    // They stand beside the file that names them, wherever the program is started.
+    limits.read(diagnostics, inner, &document.name, true);
+    // Folders are relative to the file that names them, not to the working directory.
     let folder = path.parent().unwrap_or(Path::new(""));
     limits.files.iter_mut().for_each(|files| *files = folder.join(&files));
     limits
 }
 
 impl SafetyReader {
-    /// Adds what a file says, `by` whom; `own`: the user's, which alone may authorise.
-    pub(super) fn read(&mut self, review: &mut Diagnostics, node: &Node, by: &str, own: bool) {
-        let Some(mut fields) = Fields::of(review, node, "`safety`") else { return };
+    /// Adds the limits of a file with origin `by`; `own`: the user's file, the only one that may
+    /// authorise.
+    pub(crate) fn read(
+        &mut self,
+        diagnostics: &mut Diagnostics,
+        node: &Node,
+        origin: &str,
+        own: bool,
+    ) {
+        let Some(mut fields) = Fields::read(diagnostics, node, "`safety`") else { return };
         let safety = &mut self.safety;
         let host = "a host such as \"*.staging.example\", \"127.0.0.1\" or \"10.0.0.0/8\"";
         if let Some(node) = fields.take("hosts") {
-            let list = each(review, node, host, HostPattern::parse);
+            let list = read_each(diagnostics, node, host, HostPattern::parse);
             if list.is_empty() {
-                wrong::<()>(review, node, "a list of hosts that may be reached");
+                report_wrong::<()>(diagnostics, node, "a list of hosts that may be reached");
             }
-            safety.hosts.push((list, by.to_owned()));
+            safety.hosts.push((list, origin.to_owned()));
         }
         match fields.entry("authorised") {
             Some((_, node)) if own => {
-                safety.authorised.extend(each(review, node, host, HostPattern::parse));
+                safety.authorised.extend(read_each(diagnostics, node, host, HostPattern::parse));
             }
             Some((key, _)) => {
-                review
+                diagnostics
                     .mistake(key.span, "a scenario cannot authorise its own targets")
                     .expected("`authorised` in your own safety file, or `--authorised HOST`");
             }
@@ -91,78 +106,83 @@ impl SafetyReader {
         match fields.entry("files") {
             Some((_, node)) if own => {
                 let read = |text: &str| (!text.is_empty()).then(|| PathBuf::from(text));
-                self.files.extend(each(review, node, "a folder, such as /data/feeds", read));
+                self.files.extend(read_each(
+                    diagnostics,
+                    node,
+                    "a folder, such as /data/feeds",
+                    read,
+                ));
             }
             Some((key, _)) => {
-                review
+                diagnostics
                     .mistake(key.span, "a scenario cannot allow itself files")
                     .expected("`files` in your own safety file, or `--allow-files DIR`");
             }
             None => {}
         }
         if let Some(node) = fields.take("deny") {
-            deny(review, node, by, safety);
+            deny(diagnostics, node, origin, safety);
         }
         if let Some(node) = fields.take("max_rate") {
-            let rate = fields::rate(review, node).map(|rate| (rate, by.to_owned()));
-            safety.max_rate = stricter(safety.max_rate.take(), rate, Rate::units);
+            let rate = values::rate(diagnostics, node).map(|rate| (rate, origin.to_owned()));
+            safety.max_rate = lower(safety.max_rate.take(), rate, Rate::units);
         }
         if let Some(node) = fields.take("max_users") {
-            let users = fields::count(review, node, 1, u64::MAX / 2).map(|n| (n, by.to_owned()));
-            safety.max_users = stricter(safety.max_users.take(), users, |users| users);
+            let users =
+                values::count(diagnostics, node, 1, u64::MAX / 2).map(|n| (n, origin.to_owned()));
+            safety.max_users = lower(safety.max_users.take(), users, |users| users);
         }
         match fields.take("stop_on") {
-            Some(Node { kind: NodeKind::Bool(false), .. }) => self.calm = true,
-            Some(node) => safety.storms.extend(storm(review, node, by)),
+            Some(Node { kind: NodeKind::Bool(false), .. }) => self.is_error_limit_off = true,
+            Some(node) => safety.error_limits.extend(error_limit(diagnostics, node, origin)),
             None => {}
         }
         if let Some(node) = fields.take("run_header") {
-            self.marked &= fields::truth(review, node).unwrap_or(true);
+            self.sends_run_header &= values::boolean(diagnostics, node).unwrap_or(true);
         }
-        self.redacted(review, &mut fields);
-        fields.finish(review);
+        self.read_sensitive_names(diagnostics, &mut fields);
+        fields.finish(diagnostics);
     }
 
-    /// Reads whose values reports do not show. What the user's own file adds stays.
-    fn redacted(&mut self, review: &mut Diagnostics, fields: &mut Fields<'_>) {
+    /// Reads changes to the secret names. The user's own file cannot be overruled.
+    fn read_sensitive_names(&mut self, diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) {
         let (node, former) = (fields.entry("redact"), fields.entry("mask"));
         if let Some((key, _)) = former {
-            review.warn(key.span, "`mask` is called `redact` now", "write `redact:`");
+            diagnostics.warn(key.span, "`mask` is called `redact` now", "write `redact:`");
         }
         if let (Some(_), Some((key, _))) = (node, former) {
-            review.mistake(key.span, "`redact` and `mask` are the same: write `redact` alone");
+            diagnostics.mistake(key.span, "`redact` and `mask` are the same: write `redact` alone");
         }
         let Some((_, node)) = node.or(former) else { return };
         let what = "`redact`";
         let expected = "what it adds and removes, such as `{ add: [ customer_number ] }`";
-        let Some(mut fields) = Fields::like(review, node, what, expected) else { return };
+        let Some(mut fields) = Fields::read_as(diagnostics, node, what, expected) else { return };
         let names = &mut self.safety.names;
         if let Some(node) = fields.take("add") {
             let add = |text: &str| names.add(text).then_some(());
-            each(review, node, "the name of a key, such as `customer_number`", add);
+            read_each(diagnostics, node, "the name of a key, such as `customer_number`", add);
         }
         if let Some(node) = fields.take("remove") {
-            for item in fields::one_or_more(node) {
-                let Some(name) = fields::text(review, item, "the name of a key") else { continue };
+            for item in values::one_or_more(node) {
+                let Some(name) = values::text(diagnostics, item, "the name of a key") else {
+                    continue;
+                };
                 if !names.remove(name) {
                     let known = || SensitiveNames::built_in();
-                    review
-                        .mistake(
-                            item.span,
-                            format!("`{}` is none of the names", fields::short(name)),
-                        )
+                    diagnostics
+                        .mistake(item.span, format!("`{}` is none of the names", truncate(name)))
                         .expected(format!("one of {}", known().collect::<Vec<_>>().join(", ")))
                         .did_you_mean(name, known());
                 }
             }
         }
-        fields.finish(review);
-        review.hide(&self.safety.names);
+        fields.finish(diagnostics);
+        diagnostics.set_sensitive_names(&self.safety.names);
     }
 }
 
-/// Of two limits the lower one.
-fn stricter<T: Copy, K: Ord>(
+/// Returns the lower of two limits.
+fn lower<T: Copy, K: Ord>(
     a: Option<(T, String)>,
     b: Option<(T, String)>,
     key: impl Fn(T) -> K,
@@ -173,125 +193,133 @@ fn stricter<T: Copy, K: Ord>(
     }
 }
 
-fn each<T>(
-    review: &mut Diagnostics,
+fn read_each<T>(
+    diagnostics: &mut Diagnostics,
     node: &Node,
     expected: &str,
     mut read: impl FnMut(&str) -> Option<T>,
 ) -> Vec<T> {
-    let items = fields::one_or_more(node);
+    let items = values::one_or_more(node);
     if items.len() > MAX_ENTRIES {
-        review.mistake(node.span, format!("more than {MAX_ENTRIES} entries"));
+        diagnostics.mistake(node.span, format!("more than {MAX_ENTRIES} entries"));
         return Vec::new();
     }
     let mut found = Vec::new();
     for item in items {
-        match fields::scalar(item).and_then(&mut read) {
+        match values::scalar(item).and_then(&mut read) {
             Some(entry) => found.push(entry),
-            None => drop(wrong::<()>(review, item, expected)),
+            None => drop(report_wrong::<()>(diagnostics, item, expected)),
         }
     }
     found
 }
 
-fn deny(review: &mut Diagnostics, node: &Node, by: &str, safety: &mut Safety) {
-    let Some(mut fields) = Fields::of(review, node, "`deny`") else { return };
+fn deny(diagnostics: &mut Diagnostics, node: &Node, origin: &str, safety: &mut Safety) {
+    let Some(mut fields) = Fields::read(diagnostics, node, "`deny`") else { return };
     if let Some(node) = fields.take("methods") {
         let method = |text: &str| {
             let upper = text.to_ascii_uppercase();
             METHODS.iter().any(|(_, known)| *known == upper).then_some(upper)
         };
-        let methods = each(review, node, "a method such as DELETE", method);
-        safety.methods.extend(methods.into_iter().map(|method| (method, by.to_owned())));
+        let methods = read_each(diagnostics, node, "a method such as DELETE", method);
+        safety.methods.extend(methods.into_iter().map(|method| (method, origin.to_owned())));
     }
     if let Some(node) = fields.take("paths") {
         let expected = "a path that begins with `/` or `*`, such as \"/admin/*\"";
-        let paths = each(review, node, expected, PathPattern::parse);
-        safety.paths.extend(paths.into_iter().map(|path| (path, by.to_owned())));
+        let paths = read_each(diagnostics, node, expected, PathPattern::parse);
+        safety.paths.extend(paths.into_iter().map(|path| (path, origin.to_owned())));
     }
-    fields.finish(review);
+    fields.finish(diagnostics);
 }
 
-fn storm(review: &mut Diagnostics, node: &Node, by: &str) -> Option<ErrorRateLimit> {
+fn error_limit(diagnostics: &mut Diagnostics, node: &Node, origin: &str) -> Option<ErrorRateLimit> {
     let expected = "`{ errors: 90%, for: 10s, min_calls: 50 }` or `false`";
-    let mut fields = Fields::like(review, node, "`stop_on`", expected)?;
-    let errors = fields.need("errors", "a share of the calls, such as 90%");
-    let errors = errors.and_then(|node| fields::share(review, node, "90%"));
-    let over = fields.need("for", "a duration such as 10s").and_then(|node| {
-        let over = fields::some_duration(review, node)?;
+    let mut fields = Fields::read_as(diagnostics, node, "`stop_on`", expected)?;
+    let errors = fields.require("errors", "a share of the calls, such as 90%");
+    let errors = errors.and_then(|node| values::share(diagnostics, node, "90%"));
+    let over = fields.require("for", "a duration such as 10s").and_then(|node| {
+        let over = values::positive_duration(diagnostics, node)?;
         if over > MAX_OVER || over.subsec_nanos() != 0 {
-            return wrong(review, node, "whole seconds, up to 10m");
+            return report_wrong(diagnostics, node, "whole seconds, up to 10m");
         }
         Some(over)
     });
-    let calls = fields.take("min_calls").map(|node| fields::count(review, node, 1, u64::MAX / 2));
-    fields.finish(review);
+    let calls =
+        fields.take("min_calls").map(|node| values::count(diagnostics, node, 1, u64::MAX / 2));
+    fields.finish(diagnostics);
     let min_calls = calls.unwrap_or(Some(ErrorRateLimit::usual().min_calls))?;
-    Some(ErrorRateLimit { errors: errors?, over: over?, min_calls, by: by.to_owned() })
+    Some(ErrorRateLimit { errors: errors?, over: over?, min_calls, origin: origin.to_owned() })
 }
 
-/// Judges the load of a plan by its limits and completes them; mistakes stand under `label`. With
-/// `once` one user walks it, whatever its load.
-pub(super) fn judge(
-    review: &mut Diagnostics,
+/// Checks the load of a plan against its limits and completes them; mistakes appear under `label`.
+/// `once`: a dry run with one user, whatever the load.
+pub(crate) fn enforce(
+    diagnostics: &mut Diagnostics,
     label: &str,
     plan: &mut Plan,
     limits: SafetyReader,
     authorised: &[String],
     once: bool,
 ) {
-    let SafetyReader { mut safety, calm, marked, .. } = limits;
+    let SafetyReader { mut safety, is_error_limit_off, sends_run_header, .. } = limits;
     for text in authorised {
         match HostPattern::parse(text) {
             Some(host) => safety.authorised.push(host),
             None => {
-                review
-                    .general(format!("--authorised {}", fields::short(text)), "no such host")
+                diagnostics
+                    .global_mistake(format!("--authorised {}", truncate(text)), "no such host")
                     .expected("a name or address, such as *.staging.example or 203.0.113.0/24");
             }
         }
     }
-    ceilings(review, label, plan, &safety);
-    let (users, rate) = load(plan);
-    safety.trial = once || users <= TRIAL_USERS && rate <= Rate::per_s(TRIAL_RATE).units();
-    for (what, why) in refused(plan, &safety) {
-        let mistake = review.general(label, format!("{what}: {why}"));
+    check_maximums(diagnostics, label, plan, &safety);
+    let (users, rate) = peak_load(plan);
+    safety.is_trial = once || users <= TRIAL_USERS && rate <= Rate::per_s(TRIAL_RATE).units();
+    for (what, why) in refused_services(plan, &safety) {
+        let mistake = diagnostics.global_mistake(label, format!("{what}: {why}"));
         if why.contains("--authorised") {
             mistake.help(format!(
                 "without it up to {TRIAL_USERS} users and {TRIAL_RATE} starts per second may try it"
             ));
         }
     }
-    if safety.storms.is_empty() && !calm && !plan.services.iter().all(Service::is_local) {
-        safety.storms.push(ErrorRateLimit::usual());
+    if safety.error_limits.is_empty()
+        && !is_error_limit_off
+        && !plan.services.iter().all(Service::is_local)
+    {
+        safety.error_limits.push(ErrorRateLimit::usual());
     }
-    let of_mark = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-    let name: String = plan.scenario.chars().map(of_mark).collect();
-    safety.mark = marked.then(|| format!("{name}/{}", plan.seed.value()));
+    let header_char =
+        |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
+    let name: String = plan.scenario.chars().map(header_char).collect();
+    safety.run_header = sends_run_header.then(|| format!("{name}/{}", plan.seed.value()));
     plan.safety = safety.into();
 }
 
-/// The most users of closed workloads and the rate (in its units) of open ones, all together.
-fn load(plan: &Plan) -> (u64, u64) {
-    plan.workloads.iter().fold((0u64, 0u64), |(users, rate), load| match &load.load {
-        Load::Closed(_) => (users.saturating_add(load.peak_users()), rate),
+/// Returns the total peak of users in closed workloads, and of the rate (in its units) in open
+/// ones.
+fn peak_load(plan: &Plan) -> (u64, u64) {
+    plan.workloads.iter().fold((0u64, 0u64), |(users, rate), peak_load| match &peak_load.load {
+        Load::Closed(_) => (users.saturating_add(peak_load.peak_users()), rate),
         Load::Open(open) => (users, rate.saturating_add(open.curve.peak())),
     })
 }
 
-fn ceilings(review: &mut Diagnostics, label: &str, plan: &mut Plan, safety: &Safety) {
-    let (_, rate) = load(plan);
-    if let Some((most, by)) = &safety.max_rate
+fn check_maximums(diagnostics: &mut Diagnostics, label: &str, plan: &mut Plan, safety: &Safety) {
+    let (_, rate) = peak_load(plan);
+    if let Some((most, origin)) = &safety.max_rate
         && rate > most.units()
     {
-        let asked = Rate::from_units(rate).as_f64();
+        let scheduled = Rate::from_units(rate).as_f64();
         let most = most.as_f64();
-        let message = format!("{asked}/s at the peak: {by} allows {most}/s");
-        review.general(label, message).help("lower the rate, or raise `max_rate` there");
+        let message = format!("{scheduled}/s at the peak: {origin} allows {most}/s");
+        diagnostics
+            .global_mistake(label, message)
+            .help("lower the rate, or raise `max_rate` there");
     }
-    let Some((most, by)) = &safety.max_users else { return };
+    let Some((most, origin)) = &safety.max_users else { return };
     for workload in &mut plan.workloads {
-        // Nobody asked for the usual bound: it gives way.
+        // The default maximum was not requested explicitly, so it is lowered without a mistake.
         if let Load::Open(open) = &mut workload.load
             && open.max_users == DEFAULT_MAX_USERS
         {
@@ -300,43 +328,48 @@ fn ceilings(review: &mut Diagnostics, label: &str, plan: &mut Plan, safety: &Saf
     }
     let users = plan.peak_users();
     if users > *most {
-        let message = format!("{users} users at the peak: {by} allows {most}");
-        review
-            .general(label, message)
+        let message = format!("{users} users at the peak: {origin} allows {most}");
+        diagnostics
+            .global_mistake(label, message)
             .help("lower the number of users, or raise `max_users` there");
     }
 }
 
-/// The services of a plan that may not be reached, as far as names tell.
-fn refused(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
-    let mut refused = Vec::new();
+/// Returns the services that are refused, as far as names tell, with the reason.
+fn refused_services(plan: &Plan, safety: &Safety) -> Vec<(String, String)> {
+    let mut refused_services = Vec::new();
     for service in &plan.services {
         let ServiceTarget::Url(address) = &service.target else { continue };
-        let reach = &service.reach;
-        let stand_in = reach.connect_to.as_ref().map(|(host, _)| host);
-        let host = stand_in.unwrap_or(&address.host);
-        let metadata = AddressScope::of_host(&address.host) == Some(AddressScope::Metadata);
-        let why = match &reach.proxy {
-            _ if metadata => safety.refuses_name(&address.host, true),
-            _ if reach.unix.is_some() => None,
+        let transport = &service.transport;
+        let connect_host = transport.connect_to.as_ref().map(|(host, _)| host);
+        let host = connect_host.unwrap_or(&address.host);
+        let metadata = AddressScope::from_host(&address.host) == Some(AddressScope::Metadata);
+        let why = match &transport.proxy {
+            _ if metadata => safety.refusal_by_name(&address.host, true),
+            _ if transport.unix.is_some() => None,
             Some(proxy) => safety
-                .refuses_name(host, true)
-                .or_else(|| Some(format!("proxy {}", safety.refuses_name(&proxy.host, false)?))),
-            None => safety.refuses_name(host, false),
+                .refusal_by_name(host, true)
+                .or_else(|| Some(format!("proxy {}", safety.refusal_by_name(&proxy.host, false)?))),
+            None => safety.refusal_by_name(host, false),
         };
-        refused.extend(why.map(|why| (format!("service `{}`", service.name), why)));
+        refused_services.extend(why.map(|why| (format!("service `{}`", service.name), why)));
     }
-    refused
+    refused_services
 }
 
-/// Reports every request of a plan that is denied, whose path is known beforehand.
-pub(super) fn denied(review: &mut Diagnostics, label: &str, plan: &Plan, safety: &Safety) {
+/// Reports all denied requests of a plan whose paths are constant.
+pub(crate) fn report_denied(
+    diagnostics: &mut Diagnostics,
+    label: &str,
+    plan: &Plan,
+    safety: &Safety,
+) {
     for call in plan.archetypes.iter().flat_map(|archetype| &archetype.calls) {
         let ServiceTarget::Url(address) = &plan.services[call.service].target else { continue };
         let path = call.request.path.as_static().unwrap_or_default();
         let path = format!("{}{}", address.prefix, String::from_utf8_lossy(path));
-        if let Some(why) = safety.denies(&call.request.method, &path) {
-            review.general(label, format!("this request is not made: {why}"));
+        if let Some(why) = safety.denial(&call.request.method, &path) {
+            diagnostics.global_mistake(label, format!("this request is not made: {why}"));
         }
     }
 }

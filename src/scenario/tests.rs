@@ -1,12 +1,17 @@
-//! Scenarios that load, what they become, and that no text can make the loader panic.
+//! Tests of loading: valid scenarios and their plans, and that no text makes the loader panic.
 
+use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::library::{ArchetypeLibrary, BUILT_IN, decode};
+use super::loader::finish;
+use super::safety::SafetyReader;
+use super::syntax::diagnostics::{Diagnostics, SourceSpan};
 use super::*;
 use crate::plan::load::{LoadBound, OPEN_END};
-use crate::plan::{Call, Load, RequestBody, ServiceTarget, StepId};
+use crate::plan::{Call, Load, Plan, RequestBody, ServiceTarget, StepId};
 use crate::seed::Seed;
 use crate::units::Rate;
 
@@ -21,7 +26,7 @@ fn plan(text: &str) -> Plan {
     load_with(text, &ScenarioOverrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}")).0
 }
 
-/// A plan of one workload with this load.
+/// Loads a plan of one workload with this load.
 fn with_load(lines: &str, overrides: &ScenarioOverrides) -> Plan {
     let text = format!(
         "services: {{ s: builtin }}\nworkloads:\n  w:\n    flow: [ get: / ]\n    {lines}\n"
@@ -34,7 +39,7 @@ fn calls(plan: &Plan, archetype: usize) -> Vec<&Call> {
 }
 
 #[test]
-fn the_shipped_scenario_loads() {
+fn shipped_scenario_loads() {
     let path = Path::new("scenarios/quickstart.yaml");
     let (plan, warnings) =
         load(path, &ScenarioOverrides::default()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
@@ -42,7 +47,7 @@ fn the_shipped_scenario_loads() {
     assert_eq!((plan.scenario.as_str(), plan.seed.value()), ("quickstart", 42));
     assert_eq!(plan.load_end(), Some(Duration::from_secs(15)));
     assert_eq!(plan.archetypes.len(), 2);
-    // Each workload and share has series of its own: browser, buyer, and buyer again.
+    // Each share of a workload has its own series: browser, buyer, and buyer again.
     assert_eq!(plan.steps.len(), 4 + 5 + 5);
     assert_eq!(plan.workloads[1].shares[0].first_step, StepId(9));
     assert_eq!(plan.steps[9].workload, 1);
@@ -57,7 +62,7 @@ fn built_in_archetypes_are_the_shipped_files() {
         .map(|entry| entry.unwrap().path().file_stem().unwrap().to_str().unwrap().to_owned())
         .collect();
     shipped.sort();
-    let built_in: Vec<&str> = library::BUILT_IN.iter().map(|(name, _)| *name).collect();
+    let built_in: Vec<&str> = BUILT_IN.iter().map(|(name, _)| *name).collect();
     assert_eq!(built_in, shipped);
     for name in built_in {
         let text = format!(
@@ -70,7 +75,7 @@ fn built_in_archetypes_are_the_shipped_files() {
 }
 
 #[test]
-fn a_step_becomes_a_request() {
+fn step_compiles_to_a_request() {
     let plan = plan(
         "services: { a: 'http://x/api', b: { builtin: { servers: 2 }, timeout: 3s } }
 workloads:
@@ -98,9 +103,9 @@ workloads:
     assert_eq!(plan.archetypes[0].variables, ["id", "all"]);
     assert_eq!(calls[0].request.path.as_static(), Some(&b"/p?q=a%20b"[..]));
     assert_eq!(calls[0].think, Some(crate::curve::Distribution::constant(Duration::ZERO)));
-    assert!(calls[0].looks_at_head() && calls[0].looks_at_body());
+    assert!(calls[0].needs_head() && calls[0].needs_body());
     assert_eq!(calls[1].service, 1);
-    assert!(calls[1].asks_for(201) && !calls[1].asks_for(204));
+    assert!(calls[1].expects_status(201) && !calls[1].expects_status(204));
     let names: Vec<&str> = calls[1].checks.iter().map(|check| check.name.as_str()).collect();
     let expect =
         ["header via is \"x\"", "body contains \"ok\"", "json $.ok is true", "service < 1s"];
@@ -142,7 +147,7 @@ fn render(
 }
 
 #[test]
-fn loads_have_the_end_they_were_given() {
+fn load_ends_as_given() {
     let none = ScenarioOverrides::default();
     let closed = |lines: &str| {
         let plan = with_load(lines, &none);
@@ -164,7 +169,7 @@ fn loads_have_the_end_they_were_given() {
 }
 
 #[test]
-fn the_command_line_replaces_the_load() {
+fn command_line_replaces_the_load() {
     let stages = "start: 1s\n    users: [ { ramp: 9, over: 4s }, { hold: 5s } ]";
     let duration = Some(Duration::from_secs(5));
     let plan = with_load(stages, &ScenarioOverrides { duration, ..ScenarioOverrides::default() });
@@ -213,7 +218,7 @@ fn archetypes_are_found_beside_the_scenario_first() {
         .map(|archetype| calls(&plan, archetype)[0].request.path.as_static().unwrap())
         .collect();
     assert_eq!(paths, [&b"/folder"[..], b"/beside", b"/inline"]);
-    // A mistake in an archetype's file is shown there.
+    // A mistake in an archetype's file shows that file.
     write("archetypes/browser.yaml", "archetype: other\nflow: [ gte: / ]\n");
     let mistakes = load(&folder.path().join("s.yaml"), &ScenarioOverrides::default()).unwrap_err();
     assert_eq!(mistakes.list.len(), 2);
@@ -221,7 +226,7 @@ fn archetypes_are_found_beside_the_scenario_first() {
 }
 
 #[test]
-fn mistakes_are_bounded() {
+fn reported_mistakes_are_limited() {
     let steps = "      - gte: /\n".repeat(5_000);
     let text = format!("services: {{ s: builtin }}\nworkloads:\n  w:\n    flow:\n{steps}");
     let mistakes = load_with(&text, &ScenarioOverrides::default()).unwrap_err();
@@ -230,17 +235,17 @@ fn mistakes_are_bounded() {
 }
 
 #[test]
-fn a_place_among_carriage_returns_can_be_shown() {
-    let mut review = Diagnostics::default();
-    let source = review.open("a.yaml".to_owned(), "a: b\r\r\r\nc".to_owned());
+fn place_in_carriage_returns_renders() {
+    let mut diagnostics = Diagnostics::default();
+    let source = diagnostics.open("a.yaml".to_owned(), "a: b\r\r\r\nc".to_owned());
     for start in 0..9 {
-        let span = diagnostics::SourceSpan { source, start, end: start };
-        let shown = review.mistake(span, "no").render(false);
+        let span = SourceSpan { source, start, end: start };
+        let shown = diagnostics.mistake(span, "no").render(false);
         assert!(shown.contains(if start < 8 { "a.yaml:1:" } else { "a.yaml:2:" }), "{shown}");
     }
 }
 
-/// Text that looks like a scenario until it does not.
+/// Generates text that resembles a scenario.
 fn yaml_like() -> impl Strategy<Value = String> {
     const WORDS: &str = "scenario•services•workloads•archetypes•flow•get•post•json•form•users•\
         arrivals•rate•ramp•over•hold•capture•check•expect•status•header•body•think•pace•\
@@ -289,24 +294,25 @@ proptest! {
     }
 }
 
-/// Loads without touching the disk, and renders what is wrong; that is never empty.
+/// Loads without a file, and renders the mistakes, which are never empty.
 fn load_and_render(bytes: &[u8]) {
-    let mut review = Diagnostics::default();
+    let mut diagnostics = Diagnostics::default();
     let plan =
-        library::decode(&mut review, "fuzz.yaml".to_owned(), bytes.to_vec()).and_then(|document| {
+        decode(&mut diagnostics, "fuzz.yaml".to_owned(), bytes.to_vec()).and_then(|document| {
             let library = ArchetypeLibrary::beside(Path::new("tests/none/fuzz.yaml"));
-            let limits = safety::SafetyReader::default();
-            let compiled = compile::scenario(&mut review, &document.node, "fuzz", library, limits)?;
-            Some(finish(&mut review, "fuzz", compiled, &ScenarioOverrides::default()))
+            let limits = SafetyReader::default();
+            let compiled =
+                compile::scenario(&mut diagnostics, &document.node, "fuzz", library, limits)?;
+            Some(finish(&mut diagnostics, "fuzz", compiled, &ScenarioOverrides::default()))
         });
-    if let Err(mistakes) = review.close(plan) {
+    if let Err(mistakes) = diagnostics.finish(plan) {
         assert!(!mistakes.list.is_empty(), "refused without a reason");
         assert!(!mistakes.render(true).is_empty());
     }
 }
 
 #[test]
-fn environments_and_settings_are_laid_over_the_scenario() {
+fn environments_and_settings_overlay_the_scenario() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("s.yaml");
     std::fs::write(
@@ -359,9 +365,9 @@ workloads: { w: { users: 1, duration: 1s, flow: [ { get: /a } ] } }
     let longest = plan.policies.retries.as_ref().map(|policy| policy.max_retry_after.as_secs());
     assert_eq!((plan.policies.prewarm.map(|ahead| ahead.as_secs()), longest), (Some(2), Some(5)));
     let shown = warnings.iter().map(|warning| warning.render(false)).collect::<String>();
-    for says in
+    for expected in
         ["`provision` is now called `prewarm`", "`patience` is now called `max_retry_after`"]
     {
-        assert!(shown.contains(says), "{shown}");
+        assert!(shown.contains(expected), "{shown}");
     }
 }

@@ -27,7 +27,8 @@ pub(super) struct EndpointsFile<W: Write> {
 impl<W: Write> EndpointsFile<W> {
     /// Whether there is anything to show of a plan.
     pub(super) fn wanted(plan: &RunManifest) -> bool {
-        plan.client.timeouts_from.is_some() || plan.client.breakers.iter().any(|one| one.is_there)
+        plan.client.timeouts_from.is_some()
+            || plan.client.breakers.iter().any(|one| one.is_configured)
     }
 
     /// Begins the file.

@@ -154,14 +154,16 @@ impl RunFiles {
 
 impl Sink for RunFiles {
     fn wants(event: &RunEvent) -> bool {
-        matches!(event, RunEvent::SecondsCompleted(_)) || record::RecordEntry::of(event).is_some()
+        matches!(event, RunEvent::SecondsCompleted(_))
+            || record::RecordEntry::from_event(event).is_some()
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         if let RunEvent::Started(opening) = event {
             self.begin(opening)?;
         }
-        if let (Some(open), Some(entry)) = (&mut self.open, record::RecordEntry::of(event)) {
+        if let (Some(open), Some(entry)) = (&mut self.open, record::RecordEntry::from_event(event))
+        {
             open.record.write(&entry)?;
         }
         match event {

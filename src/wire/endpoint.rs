@@ -260,7 +260,7 @@ impl ServiceEndpoint {
     ) -> Result<Arc<[SocketAddr]>, AttemptOutcome> {
         let (mut allowed, mut refusal) = (Vec::new(), None);
         for address in found {
-            match self.safety.refuses(&self.next_hop.0, address.ip()) {
+            match self.safety.refusal(&self.next_hop.0, address.ip()) {
                 None => allowed.push(address),
                 Some(why) => refusal = Some(why),
             }
@@ -319,6 +319,6 @@ fn refusal(
     if transport.unix.is_some() {
         return None;
     }
-    let behind_proxy = transport.proxy.as_ref().and_then(|_| safety.refuses_name(host, true));
-    behind_proxy.or_else(|| safety.refuses_name(next_hop, false))
+    let behind_proxy = transport.proxy.as_ref().and_then(|_| safety.refusal_by_name(host, true));
+    behind_proxy.or_else(|| safety.refusal_by_name(next_hop, false))
 }

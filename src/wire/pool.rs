@@ -262,7 +262,7 @@ mod tests {
     }
 
     fn policy(connections: u64) -> policy::PoolPolicy {
-        policy::PoolPolicy::plain("p", Vec::new(), connections)
+        policy::PoolPolicy::shared("p", Vec::new(), connections)
     }
 
     #[test]

@@ -36,6 +36,7 @@ mod pools; // connections as the target sees them
 mod population; // closed users and their connections, as a real server counts them
 mod prometheus; // a real Prometheus of our own
 mod reach; // stand-ins, sockets, sources, proxies, client certificates
+mod records; // records that earlier versions wrote
 mod report; // the folder and the document a run leaves behind
 mod resilient; // what a client that holds back and tries again says of itself
 mod retries; // storms, budgets, and what may be sent twice

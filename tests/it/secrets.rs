@@ -76,7 +76,7 @@ fn text(path: &Path) -> String {
     }
     let (opening, mut reader) = RecordReader::new(bytes.as_slice()).unwrap();
     let mut text = format!("{opening:?}\n");
-    while let Some(entry) = reader.entry().unwrap() {
+    while let Some(entry) = reader.next_entry().unwrap() {
         let _ = writeln!(text, "{entry:?}");
     }
     text

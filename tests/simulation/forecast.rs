@@ -3,7 +3,7 @@
 //! `worlds.rs` asks for each world that says how its target may be summed up.
 
 use manada::event::Report;
-use manada::forecast::{Assumptions, Basis, Forecast, SeriesForecast};
+use manada::forecast::{Basis, Forecast, SeriesForecast, TargetAssumptions};
 use manada::plan::Plan;
 use manada::units::{parse_duration, parse_share};
 use serde::Deserialize;
@@ -22,7 +22,7 @@ pub struct Foretold {
 pub fn wrong(foretold: &Foretold, plan: &Plan, report: &Report) -> Vec<String> {
     let fallback_s = parse_duration(&foretold.service).unwrap().as_secs_f64();
     let within = parse_share(&foretold.within).unwrap();
-    let forecast = Forecast::of(plan, &Assumptions { fallback_s, series_s: Vec::new() });
+    let forecast = Forecast::new(plan, &TargetAssumptions { fallback_s, series_s: Vec::new() });
     let mut wrong = Vec::new();
     let mut compare = |what: &str, said: f64, spread: f64, came: u64| {
         if (said - came as f64).abs() > said * within + spread + 1e-6 {

@@ -39,11 +39,11 @@ pub struct Recorded(pub Arc<Mutex<Vec<RecordEntry>>>);
 
 impl Sink for Recorded {
     fn wants(event: &RunEvent) -> bool {
-        RecordEntry::of(event).is_some()
+        RecordEntry::from_event(event).is_some()
     }
 
     fn take(&mut self, event: &RunEvent) -> std::io::Result<()> {
-        self.0.lock().unwrap().extend(RecordEntry::of(event));
+        self.0.lock().unwrap().extend(RecordEntry::from_event(event));
         Ok(())
     }
 }
@@ -57,7 +57,7 @@ pub fn again(
     let mut bytes = Vec::new();
     let mut writer = RecordWriter::new(&mut bytes).unwrap();
     let (began, end) =
-        (RecordEntry::Began(Arc::clone(opening)), RecordEntry::Ended(RecordEnd::default()));
+        (RecordEntry::Started(Arc::clone(opening)), RecordEntry::Ended(RecordEnd::default()));
     let all = [&began].into_iter().chain(entries).chain([&end]);
     all.for_each(|entry| writer.write(entry).unwrap());
     drop(writer);

@@ -101,7 +101,7 @@ pub fn live(world: &World, plan: &Arc<Plan>, shards: usize) -> Lived {
             tokio::task::spawn_local(async move { engine::shard_loop::run(setup, wire).await });
         }
         let opening = Arc::new(RunInfo {
-            plan: Arc::new(plan.outline()),
+            plan: Arc::new(plan.manifest()),
             started_at: clock::wall(),
             generator: GeneratorInfo {
                 tier: "world".to_owned(),

@@ -60,12 +60,12 @@ pub(crate) fn check(
     if let Some(slot) = shard.plan.archetypes[user.archetype].status {
         user.variables[slot] = Some(status.into());
     }
-    let is_wanted = status < 400 || call.asks_for(status);
+    let is_wanted = status < 400 || call.expects_status(status);
     if prepared.check_ids.is_empty() {
         let result = if is_wanted { CallResult::Ok } else { CallResult::Failed };
         return CheckedResponse { result, goes_on: true, failed: FailedChecks::NONE };
     }
-    let cookies = if call.looks_at_cookies() {
+    let cookies = if call.captures_cookies() {
         cookies::readable(shard, user, call.service)
     } else {
         Vec::new()
@@ -103,7 +103,7 @@ pub(crate) fn check(
 
 /// Why the body of a response could not be decoded; `None` if it was, or if nothing looks at it.
 pub(crate) fn undecodable(call: &Call, capture: &ResponseCapture) -> Option<FailureKind> {
-    capture.undecodable().filter(|_| call.looks_at_body())
+    capture.undecodable().filter(|_| call.needs_body())
 }
 
 /// A response as checks look at it, without the user's cookies.
@@ -163,7 +163,7 @@ fn goes_on_after(context: CallContext<'_>, user: &User, place: usize) -> bool {
     if call.on_fail == OnFail::Abort {
         let step = context.step_name(user);
         context.shard.recorder.borrow_mut().request_halt(|| {
-            let name = call.checked().nth(place).unwrap_or_default();
+            let name = call.check_names().nth(place).unwrap_or_default();
             Halt::Check(format!("step `{step}`: {name} did not hold"))
         });
     }

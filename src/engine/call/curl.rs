@@ -79,7 +79,7 @@ pub(crate) fn line(
 
 /// How the service is reached, where the URL alone does not say it.
 fn way(line: &mut CurlCommand<'_>, service: &Service, address: &Address) {
-    let reach = &service.reach;
+    let reach = &service.transport;
     match (address.tls, reach.version) {
         (true, HttpVersion::Http1) => line.add("--http1.1"),
         (false, HttpVersion::Http2) => line.add("--http2-prior-knowledge"),

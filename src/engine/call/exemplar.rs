@@ -40,7 +40,7 @@ pub(crate) fn keep(
         Some(kind) => outcome::error_index(AttemptOutcome::Failed(AttemptPhase::Body, kind)),
         None => outcome::error_index(exchange.outcome),
     };
-    let wanted = status.is_some_and(|status| status < 400 || prepared.call.asks_for(status));
+    let wanted = status.is_some_and(|status| status < 400 || prepared.call.expects_status(status));
     let failing = match (error, status, failed.first()) {
         (Some(error), ..) => FailureMode::Error(error),
         (None, Some(status), _) if !wanted => FailureMode::Status(status),
@@ -75,7 +75,7 @@ pub(crate) fn keep(
             .map_or_else(String::new, |said| excerpt::text(&redactor, said.as_bytes(), MAX_SAID)),
             failed: prepared
                 .call
-                .checked()
+                .check_names()
                 .enumerate()
                 .filter(|(at, _)| failed.has(*at))
                 .map(|(_, name)| name)

@@ -56,10 +56,10 @@ impl PreparedFlow {
         let share = plan.workloads.iter().flat_map(|workload| &workload.shares);
         let share = share.into_iter().find(|share| share.archetype == archetype);
         let policies = &plan.policies;
-        let globals = plan.setup.as_ref().map(|setup| setup.from_responses(&[]));
+        let globals = plan.setup.as_ref().map(|setup| setup.variables_from_responses(&[]));
         let globals = globals.unwrap_or_default();
         let prepare = |(index, call): (usize, &Call)| {
-            let endpoint = setup.shared.endpoints.of[archetype][index];
+            let endpoint = setup.shared.endpoints.by_call[archetype][index];
             let pool = policies.pool_of(&setup.shared.endpoints.all[endpoint]);
             let service = &plan.services[call.service];
             let known = share.map_or(&[][..], |share| names[share.step(call.series)].as_slice());
@@ -81,9 +81,9 @@ impl PreparedFlow {
                 capture: CaptureRequest {
                     head_request: call.request.method == "HEAD",
                     max_body: call.max_body,
-                    keep_head: call.looks_at_head() || setup.trace.is_some(),
+                    keep_head: call.needs_head() || setup.trace.is_some(),
                     // What is compressed is only unpacked where a check looks at it.
-                    keep_body: call.looks_at_body() || setup.trace.is_some() && !service.compress,
+                    keep_body: call.needs_body() || setup.trace.is_some() && !service.compress,
                     cookies: service.cookies,
                     location: redirects > 0,
                     retry_after: policies.retries.is_some(),
@@ -94,7 +94,7 @@ impl PreparedFlow {
                 idempotent: call.request.is_idempotent(),
                 timeout_ns: nanos(call.timeout.unwrap_or(service.timeout)),
                 check_ids: call
-                    .checked()
+                    .check_names()
                     .filter_map(|name| known.iter().position(|other| *other == name))
                     .collect(),
                 call: call.clone(),
@@ -113,7 +113,7 @@ impl PreparedFlow {
             is_light: kind.steps.iter().all(is_light),
             calls,
             steps: kind.steps.clone(),
-            from_responses: kind.from_responses(&globals),
+            from_responses: kind.variables_from_responses(&globals),
             sections: kind.sections,
             think: kind.think.clone(),
             pace_ns: kind.pace.map(nanos),

@@ -198,7 +198,7 @@ impl RedirectChain {
             forbid(&shard.recorder, &shard.wire, Some(&why));
             FailureKind::Forbidden
         };
-        if AddressScope::of_host(&to.host) == Some(AddressScope::Metadata) {
+        if AddressScope::from_host(&to.host) == Some(AddressScope::Metadata) {
             return Err(forbid("that is a cloud's metadata service").into());
         }
         let service = may_follow(addresses, self.service, &to).ok_or_else(|| RedirectRefused {
@@ -214,7 +214,7 @@ impl RedirectChain {
             self.method = b"GET".to_vec();
         }
         let method = String::from_utf8_lossy(&self.method);
-        if let Some(why) = shard.plan.safety.denies(&method, &to.target) {
+        if let Some(why) = shard.plan.safety.denial(&method, &to.target) {
             return Err(forbid(&why).into());
         }
         let elsewhere = !to.is_at(&addresses[self.service]);

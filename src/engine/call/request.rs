@@ -60,7 +60,7 @@ impl PreparedRequest {
         head.template(&request.path);
         head.text(" HTTP/1.1\r\n");
         let reads = |(_, value): &(_, Template)| value.reads_request();
-        let auth = match &service.reach.auth {
+        let auth = match &service.transport.auth {
             Some(Auth::Basic(value) | Auth::Bearer(value)) => value.reads_request(),
             None => false,
         };
@@ -82,7 +82,7 @@ impl PreparedRequest {
             // The target need not wait for what will not come (RFC 9112 §9.6).
             head.text("Connection: close\r\n");
         }
-        if let Some(mark) = &safety.mark
+        if let Some(mark) = &safety.run_header
             && !own(RUN_HEADER)
             && !served(RUN_HEADER)
         {
@@ -94,7 +94,7 @@ impl PreparedRequest {
         if let Some(login) = proxy_login(service, address) {
             head.text(&login);
         }
-        if let Some(auth) = &service.reach.auth
+        if let Some(auth) = &service.transport.auth
             && !own("authorization")
             && !served("authorization")
         {
@@ -128,7 +128,7 @@ impl PreparedRequest {
                 Self::Static(bytes)
             }
             _ => {
-                let looks = safety.looks_at_paths() && request.path.as_static().is_none();
+                let looks = safety.has_denied_paths() && request.path.as_static().is_none();
                 let denied = looks.then(|| Arc::clone(safety));
                 Self::Dynamic { head: parts, body, fixed_body, has_body, denied, line_of_signed }
             }
@@ -166,7 +166,7 @@ impl PreparedRequest {
         render_parts(headers, scope, buffer, scratch)?;
         if let Some(safety) = denied {
             let target = split_line(buffer).and_then(|(line, _)| target_of(line));
-            if let Some(why) = safety.denies_path(target.unwrap_or("/")) {
+            if let Some(why) = safety.path_denial(target.unwrap_or("/")) {
                 return Err(RenderError::Denied(why));
             }
         }
@@ -245,7 +245,7 @@ pub(crate) fn proxy_login(service: &Service, address: &Address) -> Option<String
 
 /// The proxy that gets whole URLs; one that only passes a tunnel's bytes on reads nothing.
 fn through_proxy<'s>(service: &'s Service, address: &Address) -> Option<&'s Proxy> {
-    service.reach.proxy.as_ref().filter(|proxy| proxy.kind == ProxyKind::Http && !address.tls)
+    service.transport.proxy.as_ref().filter(|proxy| proxy.kind == ProxyKind::Http && !address.tls)
 }
 
 /// The first line of a head with its end, and what follows.

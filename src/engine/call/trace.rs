@@ -56,7 +56,7 @@ pub(crate) fn fault(
 /// Records the line of a `log` step.
 #[cold]
 pub(crate) fn log_line(recorder: &TraceRecorder, (shard, user): (&Shard, &User), line: &[u8]) {
-    recorder.record(TraceEvent::Said(excerpt::text(&redactor(shard, user), line, MAX)));
+    recorder.record(TraceEvent::Logged(excerpt::text(&redactor(shard, user), line, MAX)));
 }
 
 /// Records a call that has ended; `bytes` is its first request.
@@ -73,7 +73,7 @@ pub(crate) fn call(
     let kind = &shard.plan.archetypes[user.archetype];
     let checks = call.checks.len() + call.expects.len();
     let held = |place: usize| !checked.failed.has(place);
-    let names = call.checked().enumerate();
+    let names = call.check_names().enumerate();
     let redactor = redactor(shard, user);
     let found = |place: usize| {
         let AttemptOutcome::Responded(status) = exchange.outcome else { return None };
@@ -105,7 +105,7 @@ pub(crate) fn call(
         request,
         body,
         redirects: recorder.take_redirects(key(prepared)),
-        answer: match exchange.outcome {
+        status: match exchange.outcome {
             AttemptOutcome::Responded(status) => Ok(status),
             other => Err(outcome::error_index(other).unwrap_or_default()),
         },
@@ -122,7 +122,7 @@ pub(crate) fn call(
             .iter()
             .map(|capture| (kind.variables[capture.variable].clone(), value(capture.variable)))
             .collect(),
-        ok: checked.result == CallResult::Ok && checked.failed == FailedChecks::NONE,
+        is_ok: checked.result == CallResult::Ok && checked.failed == FailedChecks::NONE,
     })));
 }
 

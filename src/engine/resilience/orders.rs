@@ -27,7 +27,7 @@ impl ResilienceState {
                 self.passthrough.set(false);
             }
             Order::Level(level) => {
-                self.least.set(level.least());
+                self.least.set(level.min_priority());
                 self.passthrough.set(false);
             }
             Order::Resize(at, size) => {

@@ -249,7 +249,7 @@ impl ResilienceState {
             && let Some(pool) = self.pool_of(prepared)
         {
             let slot = std::mem::replace(slot, shard.wire.new_slot());
-            let failed = outcome.is_some_and(|outcome| self.failures.has(outcome));
+            let failed = outcome.is_some_and(|outcome| self.failures.matches(outcome));
             pool.give_back(place.1, slot, &shard.wire, failed, now);
         } else if let Some(at) = prepared.pool {
             pool::retire(slot, &shard.plan.policies.pools[at], now);

@@ -23,7 +23,7 @@ impl ResilienceState {
         let CallAttempts { shard, prepared, capture, retries, .. } = attempts;
         let (policy, budget) = self.retries.as_ref()?;
         let outcome = attempts.last.outcome;
-        if *retries >= policy.max || !policy.when.has(outcome) {
+        if *retries >= policy.max || !policy.when.matches(outcome) {
             return None;
         }
         // A request that had its effect must not be sent again. It had none if it was never sent or

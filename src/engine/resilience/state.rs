@@ -76,7 +76,7 @@ impl ResilienceState {
             && policies.connect_backoff.is_none()
             && retries.is_none()
             && policies.pools.is_empty()
-            && !policies.limits.any();
+            && !policies.limits.is_any_set();
         Self {
             passthrough: Cell::new(passthrough),
             shard: (shard, shards),
@@ -95,7 +95,7 @@ impl ResilienceState {
                 Vec::new()
             }),
             limit_wait_ns: policies.limits.wait.map_or(u64::MAX, nanos),
-            failures: FailureCriteria::of_target(),
+            failures: FailureCriteria::target_failures(),
             refreshed: RefCell::new(vec![Time(0); plan.services.len()]),
             least: Cell::new(Priority::Low),
             muted: RefCell::new(vec![false; plan.steps.len()]),

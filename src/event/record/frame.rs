@@ -1,22 +1,22 @@
-//! Frames of a record: what stands in a file, checked before it is inflated.
+//! The frame layer of a record: compressed values with checksums, verified before inflating.
 //!
-//! `mod` packs and unpacks what is in them.
-//! Invariant: a bit that was flipped anywhere is found; no frame inflates to more than its head
-//! says, and its head says no more than its kind can need.
+//! `writer` and `reader` pack the values.
+//! Invariant: every flipped bit is detected; a frame never inflates to more than its head says,
+//! and the head cannot say more than its kind allows.
 
 use std::io::{self, Read, Write};
 
 use flate2::{Compress, Compression, Crc, Decompress, FlushCompress, FlushDecompress, Status};
 
-use super::RecordError;
+use super::error::RecordError;
 
-/// Kind, length, length of the value, checksum, checksum of the head.
+/// Length of a head, bytes: kind, frame length, inflated length, checksum, checksum of the head.
 const HEAD: usize = 17;
 
-/// How much room a buffer gets at a time: what a head says is not believed before it is there.
-const ROOM: usize = 256 << 10;
+/// Buffers grow by this much, bytes, because a length in a head is not trusted in advance.
+const GROWTH: usize = 256 << 10;
 
-/// Writes frames; they share one deflate stream.
+/// Writes frames of one common deflate stream.
 pub(super) struct Deflater {
     stream: Compress,
     bytes: Vec<u8>,
@@ -29,18 +29,18 @@ impl Default for Deflater {
 }
 
 impl Deflater {
-    /// Adds a frame.
+    /// Writes a frame.
     pub(super) fn write(&mut self, out: &mut impl Write, kind: u8, value: &[u8]) -> io::Result<()> {
         self.bytes.clear();
         let before = self.stream.total_in();
         loop {
             let done = (self.stream.total_in() - before) as usize;
-            self.bytes.reserve(ROOM);
+            self.bytes.reserve(GROWTH);
             self.stream
                 .compress_vec(&value[done..], &mut self.bytes, FlushCompress::Sync)
                 .map_err(io::Error::other)?;
             let done = (self.stream.total_in() - before) as usize;
-            // Room that is left says that nothing waits within the stream any more.
+            // Spare capacity shows that the stream has no more output.
             if done == value.len() && self.bytes.len() < self.bytes.capacity() {
                 break;
             }
@@ -74,8 +74,8 @@ impl Default for Inflater {
 }
 
 impl Inflater {
-    /// The next frame's kind and value; `None` at the end, and where a file was cut off. `longest`:
-    /// the most bytes of a kind's value.
+    /// Returns the next frame's kind and value; `None` at the end, also of a truncated file.
+    /// `longest` returns the maximum length of a kind's value, bytes.
     pub(super) fn read(
         &mut self,
         from: &mut impl Read,
@@ -106,14 +106,14 @@ impl Inflater {
         Ok(Some((kind, &self.value)))
     }
 
-    /// Inflates a frame to exactly so many bytes.
+    /// Inflates a frame to exactly `wanted` bytes.
     fn inflate(&mut self, wanted: usize) -> Result<(), RecordError> {
         self.value.clear();
         let before = self.stream.total_in();
         loop {
             let done = (self.stream.total_in() - before) as usize;
-            // One byte more than is wanted shows that there is more.
-            let room = (wanted + 1 - self.value.len()).min(ROOM);
+            // One extra byte detects a frame that is longer than its head says.
+            let room = (wanted + 1 - self.value.len()).min(GROWTH);
             self.value.reserve_exact(room);
             let length = self.value.len();
             let status = self
@@ -134,7 +134,7 @@ impl Inflater {
     }
 }
 
-/// CRC-32.
+/// Computes a CRC-32.
 fn checksum(bytes: &[u8]) -> u32 {
     let mut sum = Crc::new();
     sum.update(bytes);
@@ -163,16 +163,16 @@ mod tests {
     }
 
     #[test]
-    fn frames_of_any_length_come_back() {
+    fn frames_of_any_length_read_back() {
         let long: Vec<u8> = (0..3_000_000u32).map(|n| (n.wrapping_mul(n) >> 7) as u8).collect();
-        let zeros = vec![0; 2 * ROOM];
+        let zeros = vec![0; 2 * GROWTH];
         for values in [&[&b""[..], b"a", &long, b"", &zeros][..], &[&long, &long], &[]] {
             assert!(read(&framed(values), 4 << 20).unwrap() == values);
         }
     }
 
     #[test]
-    fn a_flipped_bit_is_always_found() {
+    fn flipped_bit_is_always_detected() {
         let bytes = framed(&[b"hello", &[7; 3_000], b"and an end"]);
         let whole = read(&bytes, 4_096).unwrap();
         for bit in 0..bytes.len() * 8 {
@@ -187,13 +187,13 @@ mod tests {
     }
 
     #[test]
-    fn no_frame_inflates_beyond_its_kind() {
+    fn frame_does_not_inflate_beyond_its_kind() {
         let zeros = vec![0; 64 << 20];
         let mut bytes = framed(&[&zeros]);
         assert!(bytes.len() < 1 << 20);
         let error = read(&bytes, 1 << 20).unwrap_err();
         assert!(matches!(error, RecordError::Damaged("in the head of an entry")), "{error}");
-        // A head that lies is found after what it said.
+        // The lie in this head is found after its length, not after the whole frame.
         bytes[5..9].copy_from_slice(&1_000u32.to_le_bytes());
         let sum = checksum(&bytes[..13]);
         bytes[13..17].copy_from_slice(&sum.to_le_bytes());

@@ -1,8 +1,8 @@
-//! Values as bytes: numbers as short as they are, everything else as its parts in order.
+//! Values as bytes: numbers in variable length, everything else as the sequence of its fields.
 //!
-//! `shapes` says for each type which parts it has; `record` frames them.
-//! Invariant: what was packed unpacks to the same; bytes that nobody packed are `None`, and never
-//! take more memory than there are bytes.
+//! `shapes` lists the fields of each type; `record` frames the values.
+//! Invariant: packed values unpack to the same; other bytes unpack to `None`, and never take more
+//! memory than there are bytes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use crate::redact;
 
-/// Something that has a form in bytes.
+/// A type with a binary form.
 pub(super) trait Packed: Sized {
-    /// Appends it.
+    /// Appends the value.
     fn pack(&self, out: &mut Vec<u8>);
-    /// Takes it off the front; `None`: it is not there.
+    /// Reads a value off the front; `None` if the bytes are not valid.
     fn unpack(from: &mut &[u8]) -> Option<Self>;
 }
 
-/// Seven bits a byte, the lowest first; the eighth says that more follow (LEB128).
+/// Seven bits per byte, lowest first; the eighth bit says that more follow (LEB128).
 impl Packed for u128 {
     fn pack(&self, out: &mut Vec<u8>) {
         let mut left = *self;
@@ -106,7 +106,7 @@ impl Packed for f64 {
     }
 }
 
-/// Without secrets: a record is a file that others may see.
+/// With secrets redacted: other people may read a record.
 impl Packed for String {
     fn pack(&self, out: &mut Vec<u8>) {
         let shown = redact::redact_secrets(self);
@@ -153,7 +153,7 @@ impl<T: Packed> Packed for Vec<T> {
 
     fn unpack(from: &mut &[u8]) -> Option<Self> {
         let length = usize::unpack(from)?;
-        // Everything takes a byte at least: a longer list is a lie.
+        // Each item takes at least one byte, so a longer list is corrupt.
         if length > from.len() {
             return None;
         }
@@ -217,7 +217,7 @@ impl<T: Packed> Packed for Arc<T> {
     }
 }
 
-/// A struct as its fields, in this order.
+/// Packs a struct as its fields, in this order.
 macro_rules! packed {
     ($($type:ty { $($field:ident),+ $(,)? })+) => {$(
         impl $crate::event::record::packed::Packed for $type {
@@ -226,14 +226,14 @@ macro_rules! packed {
             }
 
             fn unpack(from: &mut &[u8]) -> Option<Self> {
-                // Fields are evaluated in the order in which they are written.
+                // Rust evaluates the fields in source order.
                 Some(Self { $($field: $crate::event::record::packed::Packed::unpack(from)?),+ })
             }
         }
     )+};
 }
 
-/// An enum without data as its place in a list, in this order.
+/// Packs an enum without data as its index in this list.
 macro_rules! listed {
     ($($type:ty: $($variant:ident),+;)+) => {$(
         impl $crate::event::record::packed::Packed for $type {
@@ -264,7 +264,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_was_packed_unpacks_to_the_same(
+        fn packed_values_unpack_to_the_same(
             list in proptest::collection::vec((any::<u64>(), any::<Option<String>>()), 0..9),
             map in proptest::collection::btree_map(any::<u16>(), -1e9..1e9, 0..9),
             flags in any::<[bool; 3]>(),
@@ -278,13 +278,13 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_taken_or_refused(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
+        fn any_bytes_unpack_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..99)) {
             let _ = All::unpack(&mut bytes.as_slice());
         }
     }
 
     #[test]
-    fn a_list_is_no_longer_than_its_bytes() {
+    fn list_longer_than_its_bytes_is_refused() {
         let mut bytes = Vec::new();
         u64::MAX.pack(&mut bytes);
         assert_eq!(Vec::<u8>::unpack(&mut bytes.as_slice()), None);

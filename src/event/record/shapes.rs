@@ -1,6 +1,6 @@
-//! The parts of everything in a record, each type in one place.
+//! The fields of all types in a record, each in one place.
 //!
-//! Invariant: whoever changes a type here, or the order of its parts, changes `record::VERSION`.
+//! Invariant: a change of a type here, or of the order of its fields, changes `error::VERSION`.
 
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -100,9 +100,10 @@ impl Packed for Histogram {
     fn unpack(from: &mut &[u8]) -> Option<Self> {
         let (sum_us, min_us) = Packed::unpack(from)?;
         let (max_us, buckets): (u64, Vec<(u64, u64)>) = Packed::unpack(from)?;
-        // No run counts so far; sums stay within their numbers.
-        let sane = buckets.len() < 1 << 16 && buckets.iter().all(|(_, count)| *count < 1 << 30);
-        sane.then(|| Self::restored(&buckets, sum_us, min_us, max_us))
+        // No real run counts that far, and sums stay within range.
+        let is_plausible =
+            buckets.len() < 1 << 16 && buckets.iter().all(|(_, count)| *count < 1 << 30);
+        is_plausible.then(|| Self::restored(&buckets, sum_us, min_us, max_us))
     }
 }
 
@@ -148,15 +149,15 @@ impl Packed for Threshold {
 
 impl Packed for BreakerName {
     fn pack(&self, out: &mut Vec<u8>) {
-        (self.name.clone(), self.is_there).pack(out);
+        (self.name.clone(), self.is_configured).pack(out);
         self.level.to_owned().pack(out);
     }
 
     fn unpack(from: &mut &[u8]) -> Option<Self> {
-        let (name, is_there) = Packed::unpack(from)?;
+        let (name, is_configured) = Packed::unpack(from)?;
         let level = String::unpack(from)?;
         let level = ["endpoint", "service", "system"].into_iter().find(|one| *one == level)?;
-        Some(Self { name, level, is_there })
+        Some(Self { name, level, is_configured })
     }
 }
 
@@ -206,7 +207,7 @@ impl Packed for StopCause {
             Self::Signal(interrupt) => (0u8, *interrupt).pack(out),
             Self::Flow(halt) => (1u8, halt.clone()).pack(out),
             Self::Rule(rule) => (2u8, rule.clone()).pack(out),
-            Self::Storm(why) => (3u8, why.clone()).pack(out),
+            Self::ErrorRate(why) => (3u8, why.clone()).pack(out),
             Self::Lost => 4u8.pack(out),
         }
     }
@@ -216,7 +217,7 @@ impl Packed for StopCause {
             0 => Packed::unpack(from).map(Self::Signal),
             1 => Packed::unpack(from).map(Self::Flow),
             2 => Packed::unpack(from).map(Self::Rule),
-            3 => Packed::unpack(from).map(Self::Storm),
+            3 => Packed::unpack(from).map(Self::ErrorRate),
             4 => Some(Self::Lost),
             _ => None,
         }

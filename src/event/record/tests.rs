@@ -1,20 +1,25 @@
-//! Records, written and read.
+//! Tests of writing and reading records.
 //!
-//! Invariant: whatever becomes of the bytes, reading ends with what was whole or with an error.
+//! Invariant: whatever happens to the bytes, reading ends with intact entries or an error.
 
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
+use super::error::VERSION;
 use super::*;
 use crate::clock::Time;
-use crate::event::GeneratorInfo;
+use crate::event::{GeneratorInfo, RunInfo, StopCause};
 use crate::plan::manifest::{ClientInfo, WorkloadInfo};
-use crate::plan::{Series, SourceFile};
+use crate::plan::{RunManifest, Series, SourceFile};
 use crate::seed::Seed;
-use crate::stats::{ChangeKind, Gauges, Monitor, MonitorOwner, MonitorUnit, Recorder};
+use crate::stats::{
+    ChangeKind, Delta, GaugeSample, Gauges, Monitor, MonitorOwner, MonitorUnit, Recorder,
+    StateChange,
+};
 use crate::verdict::{Threshold, TrustContext};
 
-/// An opening of a run on so many shards.
-pub(crate) fn opening(shards: usize) -> Arc<RunInfo> {
+/// Makes the information of a run on `shards` shards.
+pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
     let series =
         |name: &str| Series { name: name.into(), archetype: 0, workload: 0, tags: Vec::new() };
     let plan = RunManifest {
@@ -66,8 +71,8 @@ pub(crate) fn opening(shards: usize) -> Arc<RunInfo> {
     })
 }
 
-fn delta(opening: &RunInfo) -> Delta {
-    let mut recorder = Recorder::new(opening.plan.shape(), 0, Time(0));
+fn delta(info: &RunInfo) -> Delta {
+    let mut recorder = Recorder::new(info.plan.series_layout(), 0, Time(0));
     for k in 0..5_000u64 {
         recorder.record_due(0, k * 1_000);
         recorder.begin_iteration(0, k * 1_000, k * 7_919);
@@ -80,25 +85,25 @@ fn delta(opening: &RunInfo) -> Delta {
 }
 
 fn entries() -> Vec<RecordEntry> {
-    let opening = opening(1);
-    let notice = StateChange {
+    let info = info(1);
+    let change = StateChange {
         at_ns: 5,
         kind: ChangeKind::Control,
         subject: "mark".into(),
         change: "m".into(),
         cause: "key".into(),
     };
-    let moment = GaugeSample {
+    let sample = GaugeSample {
         second: 0,
         target: vec![1.5],
         monitors: vec![None],
         ..GaugeSample::default()
     };
     vec![
-        RecordEntry::Began(Arc::clone(&opening)),
-        RecordEntry::Measured(Arc::new(delta(&opening))),
-        RecordEntry::Stands(Arc::new(moment)),
-        RecordEntry::Entered(Arc::new(notice)),
+        RecordEntry::Started(Arc::clone(&info)),
+        RecordEntry::Delta(Arc::new(delta(&info))),
+        RecordEntry::Gauges(Arc::new(sample)),
+        RecordEntry::EventLogged(Arc::new(change)),
         RecordEntry::Stopped(StopCause::Rule("r".into()), 7),
         RecordEntry::Ended(RecordEnd { broken: vec!["b".into()], rss_peak: Some(1) }),
     ]
@@ -112,47 +117,47 @@ fn written() -> Vec<u8> {
     bytes
 }
 
-/// All entries, or why not.
+/// Reads all entries.
 fn read(bytes: &[u8]) -> Result<Vec<RecordEntry>, RecordError> {
-    let (opening, mut reader) = RecordReader::new(bytes)?;
-    let mut all = vec![RecordEntry::Began(opening)];
-    while let Some(entry) = reader.entry()? {
+    let (info, mut reader) = RecordReader::new(bytes)?;
+    let mut all = vec![RecordEntry::Started(info)];
+    while let Some(entry) = reader.next_entry()? {
         all.push(entry);
     }
     Ok(all)
 }
 
 #[test]
-fn what_is_read_is_what_was_written() {
+fn entries_read_back_as_written() {
     let all = read(&written()).unwrap();
     assert_eq!(format!("{all:?}"), format!("{:?}", entries()));
 }
 
 #[test]
-fn a_record_that_was_cut_off_is_whole_up_to_there() {
+fn truncated_record_is_intact_up_to_the_cut() {
     let bytes = written();
     let whole = format!("{:?}", entries());
-    let mut most = 0;
+    let mut most_read = 0;
     for cut in (VERSION.len()..bytes.len()).step_by(7) {
         match read(&bytes[..cut]) {
             Ok(some) => {
                 let some_text = format!("{some:?}");
                 assert!(whole.starts_with(some_text.trim_end_matches(']')), "cut at {cut}");
-                most = most.max(some.len());
+                most_read = most_read.max(some.len());
             }
             Err(error) => assert!(matches!(error, RecordError::Damaged("at its beginning"))),
         }
     }
-    assert!(most >= 5, "{most}");
+    assert!(most_read >= 5, "{most_read}");
 }
 
 #[test]
-fn bytes_of_others_are_refused() {
+fn foreign_and_damaged_bytes_are_refused() {
     for bytes in [&b""[..], b"manada record 2\nxxxx", b"PK\x03\x04 something else entirely"] {
         assert!(matches!(read(bytes), Err(RecordError::Foreign)), "{bytes:?}");
     }
     let bytes = written();
-    // Any byte may be any other: that is found.
+    // A change of any byte is detected.
     for at in VERSION.len()..bytes.len() {
         let mut bytes = bytes.clone();
         bytes[at] ^= 1 << (at % 8);
@@ -161,14 +166,14 @@ fn bytes_of_others_are_refused() {
 }
 
 #[test]
-fn a_delta_that_names_what_is_not_there_is_refused() {
-    let opening = opening(1);
-    let mut delta = delta(&opening);
+fn delta_that_does_not_match_the_layout_is_refused() {
+    let info = info(1);
+    let mut delta = delta(&info);
     delta.windows[0].begun.push(1);
     let mut bytes = Vec::new();
     let mut writer = RecordWriter::new(&mut bytes).unwrap();
-    writer.write(&RecordEntry::Began(opening)).unwrap();
-    writer.write(&RecordEntry::Measured(Arc::new(delta))).unwrap();
+    writer.write(&RecordEntry::Started(info)).unwrap();
+    writer.write(&RecordEntry::Delta(Arc::new(delta))).unwrap();
     writer.write(&RecordEntry::Ended(RecordEnd::default())).unwrap();
     drop(writer);
     assert!(matches!(read(&bytes), Err(RecordError::Damaged("in what a shard measured"))));

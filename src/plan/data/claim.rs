@@ -1,6 +1,6 @@
-//! Whose rows of a shared source begin where: `unique` rows are used once in the whole run.
+//! Row claims: which part of a shared source each workload takes, for `unique` rows.
 //!
-//! `engine` adds a claim to an item's own number.
+//! `engine` maps an item's own number through its claim.
 //! Invariant: two claims on one source never name the same row.
 
 use std::collections::BTreeMap;
@@ -14,9 +14,9 @@ use crate::plan::{ArrivalProcess, Arrivals, Load, Plan, Workload};
 /// One workload's part of the items of a source: its item i is item `base + i × stride`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RowClaim {
-    /// Its first.
+    /// Index of its first item.
     pub base: u64,
-    /// From one to the next.
+    /// Distance between its items.
     pub stride: u64,
 }
 
@@ -24,15 +24,15 @@ impl RowClaim {
     /// All items.
     pub const ALL: Self = Self { base: 0, stride: 1 };
 
-    /// The item of the source that is this claim's item `index`.
+    /// Returns the source's item for this claim's item `index`.
     pub const fn item(self, index: u64) -> u64 {
         self.base.saturating_add(index.saturating_mul(self.stride))
     }
 }
 
-/// The claims of a plan by workload, share and draw. Those whose number of items is known come
-/// first, one after the other; the others take turns after them. Where the rows do not suffice for
-/// that, all take turns: none is left without a row because another may need them all.
+/// Returns the claims of a plan by workload, share and draw. Claims of known size come first, one
+/// after the other; the rest take turns after them. If there are too few rows for that, all take
+/// turns, so that no feed is left without rows because another one may need them all.
 pub fn claims(plan: &Plan) -> Vec<Vec<Vec<RowClaim>>> {
     let sources = sources(plan);
     let draws = |workload: &Workload| -> Vec<Vec<RowClaim>> {
@@ -44,20 +44,20 @@ pub fn claims(plan: &Plan) -> Vec<Vec<Vec<RowClaim>>> {
         let takers = takers(plan, claimants);
         let is_short = is_short(plan, claimants, &takers);
         let open_ended = takers.iter().filter(|taker| taker.items.is_none() || is_short).count();
-        let (mut base, mut turn) = (0, 0);
+        let (mut base, mut position) = (0, 0);
         for taker in takers.iter().filter(|taker| taker.items.is_some() && !is_short) {
             taker.claim(&mut found, RowClaim { base, stride: 1 });
             base += taker.items.unwrap_or_default();
         }
         for taker in takers.iter().filter(|taker| taker.items.is_none() || is_short) {
-            taker.claim(&mut found, RowClaim { base: base + turn, stride: open_ended as u64 });
-            turn += 1;
+            taker.claim(&mut found, RowClaim { base: base + position, stride: open_ended as u64 });
+            position += 1;
         }
     }
     found
 }
 
-/// Who takes `unique` rows of each source.
+/// Collects the draws that take `unique` rows, by source.
 fn sources(plan: &Plan) -> BTreeMap<&str, Vec<Claimant>> {
     let mut sources: BTreeMap<&str, Vec<Claimant>> = BTreeMap::new();
     for (load, workload) in plan.workloads.iter().enumerate() {
@@ -65,8 +65,13 @@ fn sources(plan: &Plan) -> BTreeMap<&str, Vec<Claimant>> {
             let archetype = &plan.archetypes[of.archetype];
             for (index, draw) in archetype.data.iter().enumerate() {
                 if draw.feed.pick == RowPick::Unique {
-                    let known = known(plan, load, share, draw, &archetype.session);
-                    sources.entry(&draw.feed.source).or_default().push((load, share, index, known));
+                    let known_items = known_items(plan, load, share, draw, &archetype.session);
+                    sources.entry(&draw.feed.source).or_default().push((
+                        load,
+                        share,
+                        index,
+                        known_items,
+                    ));
                 }
             }
         }
@@ -74,17 +79,16 @@ fn sources(plan: &Plan) -> BTreeMap<&str, Vec<Claimant>> {
     sources
 }
 
-/// A source whose `unique` rows do not suffice for those whose number of takes is known: all take
-/// turns.
+/// A source with fewer `unique` rows than its feeds of known size need: all its feeds take turns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShortSource {
     /// The feeds that take its rows: workload, share and draw.
     pub feeds: Vec<(usize, usize, usize)>,
-    /// How many take turns; each gets that part of the rows.
+    /// The number of feeds that take turns; each gets one part in `takers` of the rows.
     pub takers: usize,
 }
 
-/// All sources of a plan whose rows do not suffice.
+/// Returns all sources of a plan with too few rows.
 pub fn short_sources(plan: &Plan) -> Vec<ShortSource> {
     let sources = sources(plan);
     let short = sources.values().filter_map(|claimants| {
@@ -96,7 +100,7 @@ pub fn short_sources(plan: &Plan) -> Vec<ShortSource> {
     short.collect()
 }
 
-/// Feeds that take the same rows in turn, and how many items when that is known.
+/// Feeds that take the same rows in turn, and their number of items if it is known.
 struct Taker {
     feeds: Vec<(usize, usize, usize)>,
     items: Option<u64>,
@@ -110,17 +114,17 @@ impl Taker {
     }
 }
 
-/// Who takes rows of a source: the shares of a workload that a count ends take from the same, since
-/// each of its iterations is one share's.
+/// Groups the feeds of a source: the shares of a workload with an iteration count take the same
+/// rows, because each of its iterations belongs to one share.
 fn takers(plan: &Plan, claimants: &[Claimant]) -> Vec<Taker> {
     let mut takers: Vec<Taker> = Vec::new();
-    // By workload and the how-manyeth draw of a share.
+    // By workload and the index of the draw within its share.
     let mut counts: BTreeMap<(usize, usize), usize> = BTreeMap::new();
     for (place, &(load, share, draw, items)) in claimants.iter().enumerate() {
         let earlier = |other: &&Claimant| (other.0, other.1) == (load, share);
         let nth = claimants[..place].iter().filter(earlier).count();
         let feed = (load, share, draw);
-        if by_count(plan, load, share, draw) {
+        if is_numbered_by_count(plan, load, share, draw) {
             match counts.get(&(load, nth)) {
                 Some(first) => takers[*first].feeds.push(feed),
                 None => {
@@ -135,25 +139,25 @@ fn takers(plan: &Plan, claimants: &[Claimant]) -> Vec<Taker> {
     takers
 }
 
-/// Whether those whose number of takes is known would leave too few rows: none to others, or not
-/// enough for themselves.
+/// Whether the feeds of known size leave too few rows: none for the others, or not enough for
+/// themselves.
 fn is_short(plan: &Plan, claimants: &[Claimant], takers: &[Taker]) -> bool {
     let rows = claimants.iter().map(|&(load, share, draw, _)| {
         let kind = &plan.archetypes[plan.workloads[load].shares[share].archetype];
         kind.data[draw].feed.rows.len()
     });
     let rows = rows.min().unwrap_or(u64::MAX);
-    let known = takers.iter().filter_map(|taker| taker.items).fold(0, u64::saturating_add);
+    let known_items = takers.iter().filter_map(|taker| taker.items).fold(0, u64::saturating_add);
     let has_others = takers.iter().any(|taker| taker.items.is_none());
-    known > rows || (known == rows && has_others)
+    known_items > rows || (known_items == rows && has_others)
 }
 
-/// Workload, share and draw of who takes rows in turn, and how many, when that is known.
+/// Workload, share and draw of a feed that takes rows in turn, and its number of items if known.
 type Claimant = (usize, usize, usize, Option<u64>);
 
-/// Whether a draw's items are the workload's count of iterations: each of them is one share's, so
-/// all shares take from the same rows.
-fn by_count(plan: &Plan, load: usize, share: usize, draw: usize) -> bool {
+/// Whether the items of a draw are numbered by the workload's iteration count. Each iteration
+/// belongs to one share, so all shares take the same rows.
+fn is_numbered_by_count(plan: &Plan, load: usize, share: usize, draw: usize) -> bool {
     let workload = &plan.workloads[load];
     let kind = &plan.archetypes[workload.shares[share].archetype];
     let counted = match &workload.load {
@@ -163,8 +167,8 @@ fn by_count(plan: &Plan, load: usize, share: usize, draw: usize) -> bool {
     counted && kind.data[draw].per_iteration
 }
 
-/// How many items a workload's share takes, when that is known before the run.
-fn known(
+/// Returns how many items a workload's share takes; `None` if the run decides it.
+fn known_items(
     plan: &Plan,
     load: usize,
     share: usize,
@@ -185,7 +189,7 @@ fn known(
     }
 }
 
-/// The most starts an open workload can make, when that is known.
+/// Returns the maximum number of starts of an open workload; `None` if it is not known.
 fn starts(workload: &Workload, arrivals: &Arrivals) -> Option<u64> {
     if arrivals.iterations.is_some() || workload.end().is_none() {
         return arrivals.iterations;

@@ -1,7 +1,7 @@
-//! Rows for users: which row belongs to which user or iteration.
+//! Data feeds: which row each user or iteration gets.
 //!
-//! `scenario` opens feeds, `engine` takes a row when a user or an iteration begins.
-//! Invariant: a row is a function of the seed and a number; shards need not talk to agree.
+//! `scenario` opens feeds, `engine` takes a row when a user or an iteration starts.
+//! Invariant: a row is a function of seed and number, so shards agree without communicating.
 
 mod claim;
 mod rank;
@@ -19,50 +19,50 @@ pub use rows::{Format, Rows, RowsError};
 use crate::seed::{Seed, Stream};
 use crate::template::Value;
 
-/// Rows and the rule by which they are dealt.
+/// Rows and the rule that assigns them.
 #[derive(Clone, Debug)]
 pub struct Feed {
     /// The name of the variable it fills, for messages.
     pub name: String,
     /// The rows; never empty.
     pub rows: Arc<Rows>,
-    /// What they came from: feeds of one source deal its `unique` rows together.
+    /// Identifies the source: feeds of one source share its `unique` rows.
     pub source: String,
-    /// Which row is whose.
+    /// Which row an item gets.
     pub pick: RowPick,
-    /// What happens when there are no more.
+    /// What happens after the last row.
     pub at_end: AtEnd,
 }
 
-/// Which row is whose. Item k is the k-th user or iteration that takes one.
+/// Which row an item gets. Item k is the k-th user or iteration that takes a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RowPick {
     /// Item k of its workload gets row k.
     Queue,
-    /// As `Queue`, and after the last row the first again.
+    /// As `Queue`, starting over after the last row.
     Circular,
-    /// Any row, drawn by item.
+    /// A random row for each item.
     Random,
-    /// As `Queue`, in an order drawn from the seed.
+    /// As `Queue`, in an order that the seed determines.
     Shuffle,
-    /// Row by row over the whole run: no row is used twice.
+    /// No row is used twice in the whole run.
     Unique,
 }
 
-/// What happens when there are no more rows.
+/// What happens after the last row.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AtEnd {
-    /// The user that wanted one stops.
+    /// The user that needs a row stops.
     #[default]
     Stop,
-    /// It begins with the first again.
+    /// The feed starts over with the first row.
     Wrap,
     /// The run stops.
     StopRun,
 }
 
 impl RowPick {
-    /// The names in a scenario.
+    /// The spellings in a scenario.
     pub const NAMES: [(&'static str, Self); 5] = [
         ("queue", Self::Queue),
         ("circular", Self::Circular),
@@ -71,20 +71,20 @@ impl RowPick {
         ("unique", Self::Unique),
     ];
 
-    /// Whether it deals rows in turn, so that they can run out.
+    /// Whether rows are taken in turn, so that they can run out.
     pub const fn runs_out(self) -> bool {
         matches!(self, Self::Queue | Self::Shuffle | Self::Unique)
     }
 }
 
 impl AtEnd {
-    /// The names in a scenario.
+    /// The spellings in a scenario.
     pub const NAMES: [(&'static str, Self); 3] =
         [("stop", Self::Stop), ("wrap", Self::Wrap), ("stop run", Self::StopRun)];
 }
 
 impl Feed {
-    /// The number of the row that item `item` of a workload gets; `None` when there are no more.
+    /// Returns the row number for item `item` of a workload; `None` if the rows ran out.
     pub fn row_of(&self, seed: Seed, workload: usize, item: u64) -> Option<u64> {
         let rows = self.rows.len();
         let part = key(&self.name).wrapping_add(workload as u64);
@@ -96,7 +96,7 @@ impl Feed {
             }
             _ if item >= rows && !wraps => None,
             RowPick::Shuffle => {
-                // Each round through the rows has an order of its own.
+                // Each pass through the rows has its own order.
                 let mut round = seed.rng(Stream::Data, part, item / rows);
                 Some(shuffled(round.random(), rows, item % rows))
             }
@@ -104,27 +104,27 @@ impl Feed {
         }
     }
 
-    /// The row that item `item` of a workload gets.
+    /// Returns the row for item `item` of a workload; `None` if the rows ran out.
     ///
     /// # Errors
-    /// When a file of rows can no longer be read.
+    /// If a file of rows can no longer be read.
     pub fn take(&self, seed: Seed, workload: usize, item: u64) -> io::Result<Option<Value>> {
         self.row_of(seed, workload, item).map(|row| self.rows.get(row)).transpose()
     }
 }
 
-/// A name as a number (FNV-1a), so that feeds draw from streams of their own.
+/// Hashes a name (FNV-1a), so that each feed has its own random stream.
 fn key(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
 }
 
-/// Rounds of the network: with few rows each half has only a bit or two, and fewer rounds would
-/// favour some orders.
+/// Rounds of the Feistel network: with few rows each half has only one or two bits, and fewer
+/// rounds would favour some orders.
 const ROUNDS: u64 = 12;
 
-/// A round's function: the finaliser of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+/// The round function: the finalizer of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
 const fn mixed(key: u64, round: u64, half: u64) -> u64 {
     let z = key ^ round.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ half.rotate_left(32);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -132,9 +132,9 @@ const fn mixed(key: u64, round: u64, half: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// Where `index` of `count` comes to stand in a random order: a Feistel network over the next
-/// power of four, walked until it lands inside (Black and Rogaway, CT-RSA 2002). It needs no table,
-/// whatever the number of rows.
+/// Returns the position of `index` in a random permutation of `count`: a Feistel network over the
+/// next power of four, repeated until the result is below `count` (Black and Rogaway, CT-RSA
+/// 2002). It needs no table, whatever the number of rows.
 fn shuffled(key: u64, count: u64, index: u64) -> u64 {
     let half_bits = (64 - count.saturating_sub(1).leading_zeros()).div_ceil(2).max(1);
     let mask = (1u64 << half_bits) - 1;

@@ -1,24 +1,24 @@
-//! The how-manyeth user of its archetype is number k of a workload?
+//! Ranks: the index of a user among the users of its own archetype.
 //!
-//! A shard asks for each user that takes a row in turn: of rows for buyers none is left out because
-//! a browser had the number between.
+//! A shard looks up each user that takes a row in turn. So rows for buyers are not skipped where
+//! the numbers between belong to browsers.
 //! Invariant: the rank of a number follows from the seed alone.
 
 use crate::plan::{Load, Plan, Workload};
 use crate::seed::Seed;
 
-/// The ranks within one workload.
+/// The ranks of one workload.
 #[derive(Debug)]
 pub enum Ranks {
-    /// One archetype has all numbers.
+    /// One archetype: the rank is the number.
     Same,
-    /// Closed: every number's rank, and how many users each share has.
+    /// Closed model: the rank of each number, and the number of users of each share.
     Table(Vec<u32>, Vec<u64>),
-    /// Open: counted on from where it was asked last.
-    Walk(RankCursor),
+    /// Open model: counted from the number of the last query.
+    Cursor(RankCursor),
 }
 
-/// How far the numbers of an open workload were counted.
+/// Counting state for the numbers of an open workload.
 #[derive(Debug, Default)]
 pub struct RankCursor {
     next: u64,
@@ -27,7 +27,7 @@ pub struct RankCursor {
 }
 
 impl Ranks {
-    /// Of a workload.
+    /// Prepares the ranks of a workload.
     pub fn new(plan: &Plan, index: usize) -> Self {
         let workload = &plan.workloads[index];
         if workload.shares.len() == 1 {
@@ -35,7 +35,7 @@ impl Ranks {
         }
         let mut counts = vec![0; workload.shares.len()];
         match &workload.load {
-            Load::Open(_) => Self::Walk(RankCursor { counts, ..RankCursor::default() }),
+            Load::Open(_) => Self::Cursor(RankCursor { counts, ..RankCursor::default() }),
             Load::Closed(users) => {
                 let rank = |number| count(workload, index, plan.seed, number, &mut counts) as u32;
                 Self::Table((0..users.curve.peak()).map(rank).collect(), counts)
@@ -43,46 +43,46 @@ impl Ranks {
         }
     }
 
-    /// The rank of `number` among the users of its own archetype. In the open model numbers are
-    /// asked for in rising order.
+    /// Returns the rank of `number` among the users of its own archetype. In the open model
+    /// callers ask in rising order of numbers.
     pub fn rank(&mut self, plan: &Plan, index: usize, number: u64) -> u64 {
         let workload = &plan.workloads[index];
         match self {
             Self::Same => number,
             Self::Table(ranks, _) => ranks.get(number as usize).copied().map_or(number, u64::from),
-            Self::Walk(walk) => {
-                if let Some((known, rank)) = walk.last
+            Self::Cursor(cursor) => {
+                if let Some((known, rank)) = cursor.last
                     && known == number
                 {
                     return rank;
                 }
-                if number < walk.next {
-                    walk.next = 0;
-                    walk.counts.fill(0);
+                if number < cursor.next {
+                    cursor.next = 0;
+                    cursor.counts.fill(0);
                 }
                 let mut rank = 0;
-                while walk.next <= number {
-                    rank = count(workload, index, plan.seed, walk.next, &mut walk.counts);
-                    walk.next += 1;
+                while cursor.next <= number {
+                    rank = count(workload, index, plan.seed, cursor.next, &mut cursor.counts);
+                    cursor.next += 1;
                 }
-                walk.last = Some((number, rank));
+                cursor.last = Some((number, rank));
                 rank
             }
         }
     }
 
-    /// How many users the share has: closed workloads know it.
+    /// Returns the number of users of a share, in the closed model.
     pub fn users(&self, workload: &Workload, share: usize) -> u64 {
         match self {
             Self::Table(_, counts) => counts[share],
-            Self::Same | Self::Walk(_) => workload.peak_users(),
+            Self::Same | Self::Cursor(_) => workload.peak_users(),
         }
     }
 }
 
 fn count(workload: &Workload, index: usize, seed: Seed, number: u64, counts: &mut [u64]) -> u64 {
-    let mine = workload.share_of(seed, index, number).archetype;
-    let share = workload.shares.iter().position(|share| share.archetype == mine).unwrap_or(0);
+    let archetype = workload.share_of(seed, index, number).archetype;
+    let share = workload.shares.iter().position(|share| share.archetype == archetype).unwrap_or(0);
     counts[share] += 1;
     counts[share] - 1
 }

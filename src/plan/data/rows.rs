@@ -1,6 +1,6 @@
-//! The rows of a feed: in memory when they are few, read where they stand when they are many.
+//! The rows of a feed: small files in memory, large ones read from disk on demand.
 //!
-//! `scenario` opens them; a row is read when a user takes it.
+//! `scenario` opens them; `engine` reads a row when a user takes it.
 //! Invariant: memory is bounded whatever the file's size; a row is a map from column to value.
 
 use std::collections::HashSet;
@@ -17,19 +17,19 @@ use crate::template::exact_json::{self as exact, to_value};
 /// Files up to this size are held in memory: 32 MiB.
 const IN_MEMORY: u64 = 32 << 20;
 
-/// Of larger files the place of every so many rows is known; the rest is read on from there.
+/// In larger files the offset of every 32nd row is indexed; the rows between are read from there.
 const STRIDE: u64 = 32;
 
-/// The longest stretch of a file that `STRIDE` rows may take: 16 MiB.
+/// Maximum size of `STRIDE` rows: 16 MiB.
 const MAX_STRETCH: usize = 16 << 20;
 
-/// The byte order mark of UTF-8, with which some programs begin a file.
-const MARK: &[u8] = b"\xef\xbb\xbf";
+/// The UTF-8 byte order mark, which some programs put at the start of a file.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// How a file of rows is written.
+/// The file format of rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Comma-separated (RFC 4180), with a first line of column names.
+    /// Comma-separated (RFC 4180), column names in the first line.
     Csv,
     /// One JSON array of objects, or one object per line.
     Json,
@@ -51,49 +51,49 @@ struct Stretches {
     file: File,
     /// Column names of a CSV file; `None`: JSON lines.
     columns: Option<Vec<String>>,
-    /// Where row 0, `STRIDE`, 2 × `STRIDE` … begin, and where the last row ends.
+    /// Offsets of rows 0, `STRIDE`, 2 × `STRIDE` …, and the end of the last row.
     begins: Vec<u64>,
     rows: u64,
 }
 
-/// Why a file holds no rows.
+/// Why a file cannot be used as rows.
 #[derive(Debug, thiserror::Error)]
 pub enum RowsError {
-    /// It cannot be read.
+    /// The file cannot be read.
     #[error("{0}")]
     Unreadable(#[from] io::Error),
-    /// A line is not what it has to be.
+    /// A line is malformed.
     #[error("line {line}: {message}")]
     Malformed {
-        /// From 1.
+        /// Line number, from 1.
         line: u64,
         /// What is wrong with it.
         message: String,
     },
-    /// Two columns have the same name: rows would have only one of them.
+    /// Two columns have the same name, and a row could hold only one of them.
     #[error("the column `{0}` is there twice")]
     SameColumn(String),
-    /// There are none.
+    /// There are no rows.
     #[error("it has no rows")]
     Empty,
-    /// One array of that size would have to be held in memory.
+    /// A JSON array is too large to hold in memory.
     #[error("a JSON array of more than 32 MiB")]
     TooLarge,
 }
 
 impl Rows {
-    /// Rows that are already there.
+    /// Uses rows from memory.
     ///
     /// # Errors
-    /// When there are none.
+    /// If there are none.
     pub fn inline(rows: Vec<Value>) -> Result<Self, RowsError> {
         if rows.is_empty() { Err(RowsError::Empty) } else { Ok(Self(RowStorage::Memory(rows))) }
     }
 
-    /// The rows of a file: all of it is looked at once, so that nothing about it is wrong later.
+    /// Opens a file of rows. It reads the whole file once, so that errors show before the run.
     ///
     /// # Errors
-    /// When it cannot be read, has no rows, or one of them is malformed.
+    /// If the file cannot be read, has no rows, or has a malformed one.
     pub fn open(path: &Path, format: Format) -> Result<Self, RowsError> {
         let file = File::open(path)?;
         let size = file.metadata()?.len();
@@ -107,29 +107,33 @@ impl Rows {
         })
     }
 
-    /// Finds where the rows of a large file begin.
+    /// Indexes the rows of a large file.
     pub(super) fn index(file: File, format: Format) -> Result<Self, RowsError> {
-        let held = match format {
+        let stretches = match format {
             Format::Csv => index_csv(file)?,
             Format::Json => index_lines(file)?,
         };
-        if held.rows == 0 { Err(RowsError::Empty) } else { Ok(Self(RowStorage::File(held))) }
+        if stretches.rows == 0 {
+            Err(RowsError::Empty)
+        } else {
+            Ok(Self(RowStorage::File(stretches)))
+        }
     }
 
-    /// How many there are; at least one.
+    /// The number of rows; at least one.
     #[expect(clippy::len_without_is_empty, reason = "there is always a row")]
     pub fn len(&self) -> u64 {
         match &self.0 {
             RowStorage::Memory(rows) => rows.len() as u64,
-            RowStorage::File(held) => held.rows,
+            RowStorage::File(stretches) => stretches.rows,
         }
     }
 
-    /// All names that a row may have, those of the first row first; `None` for large files of JSON,
-    /// whose rows may all differ.
+    /// Returns all column names, those of the first row first; `None` for large JSON files, whose
+    /// rows may all differ.
     pub fn columns(&self) -> Option<Vec<String>> {
         match &self.0 {
-            RowStorage::File(held) => held.columns.clone(),
+            RowStorage::File(stretches) => stretches.columns.clone(),
             RowStorage::Memory(rows) => {
                 let (mut all, mut seen) = (Vec::new(), HashSet::new());
                 for name in rows.iter().flat_map(names) {
@@ -142,14 +146,14 @@ impl Rows {
         }
     }
 
-    /// Row `index`, below `len`.
+    /// Returns row `index`, which is below `len`.
     ///
     /// # Errors
-    /// When the file can no longer be read or has changed.
+    /// If the file can no longer be read or has changed.
     pub fn get(&self, index: u64) -> io::Result<Value> {
         match &self.0 {
             RowStorage::Memory(rows) => Ok(rows[index as usize].clone()),
-            RowStorage::File(held) => held.get(index),
+            RowStorage::File(stretches) => stretches.get(index),
         }
     }
 }
@@ -176,9 +180,9 @@ impl Stretches {
     }
 }
 
-/// The rows of a CSV text; `columns` are known when it is a part of a file.
+/// Parses CSV text; `columns` are given if it is a part of a file.
 fn csv_rows(text: &[u8], columns: Option<&[String]>) -> Result<Vec<Value>, RowsError> {
-    let text = text.strip_prefix(MARK).unwrap_or(text);
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     let mut reader = csv_reader(text, columns.is_none());
     let columns = match columns {
         Some(columns) => columns.to_vec(),
@@ -217,7 +221,7 @@ fn malformed(error: csv::Error) -> RowsError {
     }
 }
 
-/// The rows of one JSON array, or of one object per line.
+/// Parses one JSON array, or one object per line.
 fn json_rows(text: &str) -> Result<Vec<Value>, RowsError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     if text.trim_start().starts_with('[') {
@@ -269,13 +273,13 @@ fn index_csv(file: File) -> Result<Stretches, RowsError> {
         if record.len() != columns.len() {
             return Err(uneven(record.position(), record.len(), columns.len()));
         }
-        note(&mut begins, rows, begin)?;
+        index_row(&mut begins, rows, begin)?;
         rows += 1;
     }
     Ok(Stretches { file: reader.into_inner().into_inner(), columns: Some(columns), begins, rows })
 }
 
-/// The names of columns, if each is there once.
+/// Returns the column names unless one occurs twice.
 fn named_once(columns: Vec<String>) -> Result<Vec<String>, RowsError> {
     let mut seen = HashSet::new();
     match columns.iter().find(|column| !seen.insert(column.as_str())) {
@@ -290,7 +294,8 @@ fn bare(column: &str) -> String {
 
 fn index_lines(file: File) -> Result<Stretches, RowsError> {
     let mut reader = BufReader::with_capacity(1 << 20, file);
-    let mark = if reader.fill_buf()?.starts_with(MARK) { MARK.len() } else { 0 };
+    let mark =
+        if reader.fill_buf()?.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
     reader.consume(mark);
     let first = reader.fill_buf()?.iter().find(|byte| !byte.is_ascii_whitespace());
     if first == Some(&b'[') {
@@ -307,7 +312,7 @@ fn index_lines(file: File) -> Result<Stretches, RowsError> {
         }
         if !line.trim().is_empty() {
             json_line(&line, number)?;
-            note(&mut begins, rows, at)?;
+            index_row(&mut begins, rows, at)?;
             rows += 1;
         }
         at += read;
@@ -315,8 +320,8 @@ fn index_lines(file: File) -> Result<Stretches, RowsError> {
     Ok(Stretches { file: reader.into_inner(), columns: None, begins, rows })
 }
 
-/// Row `row` begins at `begin`: kept when it is the first of a stretch.
-fn note(begins: &mut Vec<u64>, row: u64, begin: u64) -> Result<(), RowsError> {
+/// Indexes the start of row `row` if it is the first of a stretch.
+fn index_row(begins: &mut Vec<u64>, row: u64, begin: u64) -> Result<(), RowsError> {
     let last = begins.last().copied().unwrap_or(begin);
     if begin - last > MAX_STRETCH as u64 {
         let message = format!("{STRIDE} rows before this one take more than 16 MiB");

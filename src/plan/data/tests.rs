@@ -1,4 +1,4 @@
-//! Rows are dealt exactly: in turn, once, in an order drawn from the seed; large files as small.
+//! Rows are assigned exactly: in turn, once, in an order from the seed; large files as small ones.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -17,27 +17,29 @@ fn seed() -> Seed {
 }
 
 #[test]
-fn each_pick_deals_as_it_says() {
-    let dealt = |pick, at_end| -> Vec<Option<u64>> {
+fn each_pick_assigns_its_rows() {
+    let assigned = |pick, at_end| -> Vec<Option<u64>> {
         let feed = feed(3, pick, at_end);
         (0..7).map(|item| feed.row_of(seed(), 0, item)).collect()
     };
     let (some, none) = (|n| Some(n), None);
     for pick in [RowPick::Queue, RowPick::Unique] {
         let stopped = [some(0), some(1), some(2), none, none, none, none];
-        assert_eq!(dealt(pick, AtEnd::Stop), stopped, "{pick:?}");
-        assert_eq!(dealt(pick, AtEnd::StopRun), stopped, "{pick:?}");
+        assert_eq!(assigned(pick, AtEnd::Stop), stopped, "{pick:?}");
+        assert_eq!(assigned(pick, AtEnd::StopRun), stopped, "{pick:?}");
     }
     let round = [some(0), some(1), some(2), some(0), some(1), some(2), some(0)];
-    assert_eq!(dealt(RowPick::Circular, AtEnd::Stop), round);
-    assert_eq!(dealt(RowPick::Queue, AtEnd::Wrap), round);
-    assert!(dealt(RowPick::Random, AtEnd::Stop).iter().all(|row| row.is_some_and(|row| row < 3)));
-    assert_eq!(dealt(RowPick::Shuffle, AtEnd::Stop).iter().flatten().count(), 3);
-    assert_eq!(dealt(RowPick::Shuffle, AtEnd::Wrap).iter().flatten().count(), 7);
+    assert_eq!(assigned(RowPick::Circular, AtEnd::Stop), round);
+    assert_eq!(assigned(RowPick::Queue, AtEnd::Wrap), round);
+    assert!(
+        assigned(RowPick::Random, AtEnd::Stop).iter().all(|row| row.is_some_and(|row| row < 3))
+    );
+    assert_eq!(assigned(RowPick::Shuffle, AtEnd::Stop).iter().flatten().count(), 3);
+    assert_eq!(assigned(RowPick::Shuffle, AtEnd::Wrap).iter().flatten().count(), 7);
 }
 
 #[test]
-fn a_shuffle_is_a_permutation_of_any_size_and_each_round_another() {
+fn shuffle_is_a_new_permutation_in_each_round() {
     for rows in [1, 2, 3, 4, 5, 17, 100, 1_000, 4_097] {
         let feed = feed(rows, RowPick::Shuffle, AtEnd::Wrap);
         let round = |number: u64| -> Vec<u64> {
@@ -55,10 +57,10 @@ fn a_shuffle_is_a_permutation_of_any_size_and_each_round_another() {
     }
 }
 
-/// Each place of a shuffled list is as likely for each row: χ² over 6 × 6 cells, 25 degrees of
-/// freedom, stays below its 99.9 % point of 52.6.
+/// Each position of a shuffled list is equally likely for each row: χ² over 6 × 6 cells, 25
+/// degrees of freedom, stays below its 99.9 % point of 52.6.
 #[test]
-fn a_shuffle_favours_nobody() {
+fn shuffle_is_uniform() {
     let feed = feed(6, RowPick::Shuffle, AtEnd::Wrap);
     let mut cells = [[0u32; 6]; 6];
     for round in 0..6_000 {
@@ -68,13 +70,13 @@ fn a_shuffle_favours_nobody() {
         }
     }
     let expected = 1_000.0;
-    let off = |seen: &u32| (f64::from(*seen) - expected).powi(2) / expected;
-    let chi: f64 = cells.iter().flatten().map(off).sum();
+    let deviation = |count: &u32| (f64::from(*count) - expected).powi(2) / expected;
+    let chi: f64 = cells.iter().flatten().map(deviation).sum();
     assert!(chi < 52.6, "{chi}: {cells:?}");
 }
 
 #[test]
-fn a_file_is_the_same_rows_in_memory_and_where_it_stands() {
+fn indexed_file_has_the_same_rows_as_in_memory() {
     let folder = tempfile::tempdir().unwrap();
     let (mark, none) = (&b"\xef\xbb\xbf"[..], &b""[..]);
     for (format, name, mark, head) in [
@@ -90,7 +92,7 @@ fn a_file_is_the_same_rows_in_memory_and_where_it_stands() {
         file.write_all(head.as_bytes()).unwrap();
         for row in 0..1_000 {
             match format {
-                // A quoted line break: rows are not lines.
+                // A quoted line break: a row is not a line.
                 Format::Csv => write!(file, "{row},\"a \"\"{row}\"\",\r\nb\"\r\n"),
                 Format::Json => writeln!(file, "{{\"id\":\"{row}\",\"text\":[{row}]}}\n"),
             }
@@ -113,7 +115,7 @@ fn a_file_is_the_same_rows_in_memory_and_where_it_stands() {
 }
 
 #[test]
-fn what_is_no_file_of_rows_says_why_and_where() {
+fn malformed_files_report_reason_and_line() {
     let folder = tempfile::tempdir().unwrap();
     for (name, text, why) in [
         ("a.csv", "", "it has no rows"),

@@ -1,4 +1,4 @@
-//! How long an attempt may take, when another is made, and how many there are at most.
+//! Policies for attempts: timeouts, retries, hedging, rate limits.
 //!
 //! Invariant: shares and percentiles are within their ranges; a factor is at least 1.
 
@@ -7,20 +7,20 @@ use std::time::Duration;
 use super::FailureCriteria;
 use crate::plan::endpoint_pattern::EndpointPattern;
 
-/// Deadlines that follow an endpoint's own times.
+/// Timeouts that adapt to an endpoint's own latency.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TimeoutPolicy {
-    /// Before enough is known.
+    /// Timeout before enough attempts are known.
     pub start: Duration,
-    /// The percentile, 0 to 100, of the last times…
+    /// The percentile, 0 to 100, of recent attempts…
     pub percentile: f64,
-    /// …times this.
+    /// …is multiplied by this factor.
     pub factor: f64,
-    /// Never less.
+    /// Minimum.
     pub min: Duration,
-    /// Never more.
+    /// Maximum.
     pub max: Duration,
-    /// How many of the last attempts are looked at.
+    /// The number of recent attempts to consider.
     pub window: usize,
 }
 
@@ -37,16 +37,16 @@ impl Default for TimeoutPolicy {
     }
 }
 
-/// A wait that grows with each failure in a row.
+/// A wait that grows with each consecutive failure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct BackoffPolicy {
-    /// The first.
+    /// The first wait.
     pub base: Duration,
-    /// Each is so many times the one before.
+    /// Growth factor from wait to wait.
     pub factor: f64,
-    /// Never longer.
+    /// Maximum.
     pub max: Duration,
-    /// Drawn evenly from zero up to it, instead of it.
+    /// Whether the wait is drawn uniformly between zero and its value.
     pub jitter: bool,
 }
 
@@ -61,22 +61,22 @@ impl Default for BackoffPolicy {
     }
 }
 
-/// What is tried again.
+/// When and how failed attempts are retried.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RetryPolicy {
-    /// How often at most.
+    /// Maximum retries per call.
     pub max: u32,
-    /// The wait before each.
+    /// The wait before each retry.
     pub backoff: BackoffPolicy,
-    /// At most this share of first attempts; none: no budget.
+    /// Maximum retries as a share of first attempts; `None`: unlimited.
     pub budget: Option<f64>,
-    /// After which ends.
+    /// Outcomes that are retried.
     pub when: FailureCriteria,
-    /// Waits as long as the answer asks for.
+    /// Whether to wait as long as the response's Retry-After says.
     pub retry_after: bool,
-    /// The longest such wait; an answer that asks for more is not tried again.
+    /// The longest such wait; a call whose response asks for more is not retried.
     pub max_retry_after: Duration,
-    /// Also requests that may have had their effect, and must not have it twice.
+    /// Whether to retry requests that are not idempotent and may have taken effect.
     pub unsafe_methods: bool,
 }
 
@@ -99,42 +99,42 @@ impl Default for RetryPolicy {
     }
 }
 
-/// A second attempt beside a slow first one; only for requests that may be sent twice.
+/// Hedging: a second attempt next to a slow first one, for idempotent requests only.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct HedgePolicy {
-    /// When.
+    /// The delay before the second attempt.
     pub after: HedgeAfter,
-    /// At most this share of first attempts.
+    /// Maximum hedges as a share of first attempts.
     pub budget: f64,
 }
 
-/// When a second attempt is made.
+/// The delay before the second attempt.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum HedgeAfter {
-    /// At this percentile, 0 to 100, of the endpoint's last times.
+    /// This percentile, 0 to 100, of the endpoint's recent attempts.
     Percentile(f64),
-    /// After this long.
+    /// A constant delay.
     Time(Duration),
 }
 
-/// The most attempts per second; waiting for a turn is blocked time.
+/// Maximum attempts per second; waiting for a permit is blocked time.
 #[derive(Clone, Debug, Default)]
 pub struct RateLimitPolicy {
-    /// All of the run, in units of a `Rate`.
+    /// For the whole run, in units of a `Rate`.
     pub global: Option<u64>,
-    /// Each user, by its number.
+    /// For each user, by its number.
     pub per_user: Option<u64>,
-    /// Each source address.
+    /// For each source address.
     pub per_source: Option<u64>,
-    /// All endpoints together that a pattern fits; the most specific pattern wins.
+    /// For all endpoints together that a pattern matches; the most specific pattern wins.
     pub per_endpoint: Vec<(EndpointPattern, u64)>,
-    /// The most a call waits for its turn; it is suppressed then. None: as long as it takes.
+    /// The longest wait for a permit, after which the call is suppressed; `None`: unlimited.
     pub wait: Option<Duration>,
 }
 
 impl RateLimitPolicy {
-    /// Whether there is any.
-    pub fn any(&self) -> bool {
+    /// Whether a limit is set.
+    pub fn is_any_set(&self) -> bool {
         self.global.is_some()
             || self.per_user.is_some()
             || self.per_source.is_some()

@@ -1,6 +1,6 @@
-//! When calls are not sent any more, and what counts as a failure.
+//! Circuit breakers: when calls are suppressed, and which outcomes count as failures.
 //!
-//! Invariant: what we did ourselves is never the target's failure.
+//! Invariant: errors of the generator never count as failures of the target.
 
 use std::time::Duration;
 
@@ -13,13 +13,13 @@ pub struct BreakerPolicies {
     pub endpoint: Option<BreakerPolicy>,
     /// One for each service.
     pub service: Option<BreakerPolicy>,
-    /// One for all.
+    /// One for the whole run.
     pub system: Option<BreakerPolicy>,
 }
 
 impl BreakerPolicies {
-    /// Whether there is any.
-    pub fn any(&self) -> bool {
+    /// Whether a breaker is set.
+    pub fn is_any_set(&self) -> bool {
         self.endpoint.is_some() || self.service.is_some() || self.system.is_some()
     }
 }
@@ -27,88 +27,88 @@ impl BreakerPolicies {
 /// When a breaker opens, and how it closes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BreakerPolicy {
-    /// Opens after this.
+    /// What opens the breaker.
     pub trips: BreakerTrip,
-    /// How long it stays open before it lets a probe through.
+    /// Open time before the first probe.
     pub open: Duration,
-    /// How many probes may be under way at once while it is half-open.
+    /// Maximum concurrent probes while half-open.
     pub probes: u32,
-    /// So many probes in a row have to succeed for it to close.
+    /// Consecutive successful probes that close the breaker.
     pub successes: u32,
-    /// What counts as a failure.
+    /// Outcomes that count as failures.
     pub when: FailureCriteria,
 }
 
 /// What opens a breaker.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BreakerTrip {
-    /// So many failures in a row.
+    /// This number of consecutive failures.
     InARow(u32),
-    /// This share of the attempts of a window, of which there have to be so many.
+    /// A share of failures over a window.
     Share {
-        /// 0 to 1.
+        /// Share of failures, 0 to 1.
         share: f64,
-        /// How far back.
+        /// Length of the window.
         window: Duration,
-        /// The least number of attempts to judge by.
+        /// Minimum number of attempts to judge by.
         least: u32,
     },
 }
 
 impl BreakerPolicy {
-    /// The defaults of a level: consecutive failures, constant open time, one probe.
+    /// Builds a policy for consecutive failures, with constant open time and one probe.
     pub fn in_a_row(failures: u32, open: Duration) -> Self {
         Self {
             trips: BreakerTrip::InARow(failures),
             open,
             probes: 1,
             successes: 1,
-            when: FailureCriteria::of_target(),
+            when: FailureCriteria::target_failures(),
         }
     }
 }
 
-/// What a person does to a breaker.
+/// A live-control action on a breaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BreakerSwitch {
-    /// It stays open until told otherwise.
+    /// Forces it open.
     Open,
-    /// It stays closed until told otherwise.
+    /// Forces it closed.
     Close,
-    /// It follows what it sees again, from closed.
+    /// Returns to automatic operation, closed.
     Reset,
 }
 
-/// Ends of an attempt that count as failures.
+/// Outcomes of an attempt that count as failures.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FailureCriteria {
-    /// No connection: name, connect, TLS; also when that took too long.
+    /// No connection: look-up, connect or TLS failed or timed out.
     pub connect: bool,
-    /// No answer in time.
+    /// No response in time.
     pub timeout: bool,
-    /// An answer that broke off, made no sense, or never began.
+    /// The response broke off, was malformed, or never began.
     pub broken: bool,
-    /// Complete answers with a status from one to another, both included.
+    /// Status ranges of complete responses, bounds included.
     pub statuses: Vec<(u16, u16)>,
 }
 
 impl FailureCriteria {
-    /// No complete answer, or one that says the target failed: 5xx, and what no status is defined
-    /// for (RFC 9110 §15: to be taken as 5xx).
-    pub fn of_target() -> Self {
+    /// Failures of the target: no complete response, or a 5xx, or a status without a definition
+    /// (RFC 9110 §15: to be treated as 5xx).
+    pub fn target_failures() -> Self {
         Self { connect: true, timeout: true, broken: true, statuses: vec![(500, 999)] }
     }
 
-    /// Whether `outcome` is one; what we did ourselves never is.
+    /// Whether `outcome` is a failure; errors of the generator never are.
     #[inline]
-    pub fn has(&self, outcome: AttemptOutcome) -> bool {
+    pub fn matches(&self, outcome: AttemptOutcome) -> bool {
         match outcome {
             AttemptOutcome::Responded(status) => {
                 self.statuses.iter().any(|(from, to)| (*from..=*to).contains(&status))
             }
             AttemptOutcome::Timeout(phase) => self.timeout || self.connect && phase.opens(),
             AttemptOutcome::Failed(phase, _) if phase.opens() => self.connect,
-            // The way a redirect points is no failure of who answered.
+            // A redirect to a bad URL is not a failure of the responding server.
             AttemptOutcome::Failed(phase, _) => self.broken && phase != AttemptPhase::Redirect,
             AttemptOutcome::Unfinished(_)
             | AttemptOutcome::Own(_)

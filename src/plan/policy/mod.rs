@@ -1,7 +1,7 @@
-//! How the simulated client behaves: what it holds back, gives up, tries again or shares.
+//! The policies of the simulated client: what it holds back, gives up, retries or shares.
 //!
-//! `scenario` reads it, `guard` makes laws of it, `engine::attempt` and `run` ask those.
-//! Invariant: nothing said means nothing held back: the default client only measures.
+//! `scenario` reads them, `resilience` implements them, `engine::attempt` and `run` apply them.
+//! Invariant: without settings nothing is held back: the default client only measures.
 
 mod attempts;
 mod breaker;
@@ -18,53 +18,53 @@ pub use breaker::{BreakerPolicies, BreakerPolicy, BreakerSwitch, BreakerTrip, Fa
 pub use names::BreakerName;
 pub use pool::{PoolPolicy, PoolStrategy};
 
-/// All of it.
+/// All policies.
 #[derive(Clone, Debug, Default)]
 pub struct Policies {
-    /// `client: resilient` was said: what is not set below has its defaults.
+    /// `client: resilient`: policies that are not set have its defaults.
     pub resilient: bool,
     /// Shared connections, by group of endpoints.
     pub pools: Vec<PoolPolicy>,
-    /// When calls are not sent any more.
+    /// When calls are suppressed.
     pub breakers: BreakerPolicies,
-    /// Deadlines that follow the target.
+    /// Adaptive timeouts.
     pub timeouts: Option<TimeoutPolicy>,
-    /// What is tried again.
+    /// When failed attempts are retried.
     pub retries: Option<RetryPolicy>,
-    /// What is tried twice at once.
+    /// When a second attempt is made.
     pub hedging: Option<HedgePolicy>,
-    /// How many attempts are made at most.
+    /// Maximum attempts per second.
     pub limits: RateLimitPolicy,
-    /// How long a target that takes no connections is left alone.
+    /// Backoff for a target that refuses connections.
     pub connect_backoff: Option<BackoffPolicy>,
-    /// What is left out when the target is in trouble.
+    /// Which calls are suppressed when the target is in trouble.
     pub degradation: Option<DegradationPolicy>,
-    /// What is mended while it runs.
+    /// How often remedies are applied during the run.
     pub healing: Option<HealingPolicy>,
-    /// What is held back when the generator itself is in trouble.
+    /// Which work is held back when the generator is overloaded.
     pub admission: Option<AdmissionPolicy>,
-    /// How much memory the run may take.
+    /// The run's memory budget.
     pub memory: Option<MemoryPolicy>,
-    /// How long before they are due users and their connections are made ready.
+    /// How long before they are due users and their connections are prepared.
     pub prewarm: Option<Duration>,
 }
 
-/// What goes first when not everything can go.
+/// Decides which work goes first under limits.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
-    /// Left out first: exports, reports.
+    /// Suppressed first: exports, reports.
     Low,
-    /// What nothing is said of.
+    /// The default.
     #[default]
     Medium,
-    /// Left out late: logins.
+    /// Suppressed late: logins.
     High,
-    /// Never left out: health checks.
+    /// Never suppressed: health checks.
     Critical,
 }
 
 impl Priority {
-    /// The names in a scenario.
+    /// The spellings in a scenario.
     pub const NAMES: [(&'static str, Self); 4] = [
         ("low", Self::Low),
         ("medium", Self::Medium),
@@ -72,55 +72,55 @@ impl Priority {
         ("critical", Self::Critical),
     ];
 
-    /// Its name.
+    /// Returns its name.
     pub const fn name(self) -> &'static str {
         Self::NAMES[self as usize].0
     }
 }
 
-/// How far down the client goes when its target is in trouble.
+/// The degradation level, while the target is in trouble.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum DegradationLevel {
-    /// Everything is sent.
+    /// Sends everything.
     #[default]
     Normal,
-    /// Nothing of low priority.
+    /// Sends medium priority and above.
     Light,
-    /// Only what is of high or critical priority.
+    /// Sends high and critical priority.
     Heavy,
-    /// Only what is critical.
+    /// Sends critical priority only.
     Emergency,
 }
 
 impl DegradationLevel {
-    /// From good to bad.
+    /// All levels, best first.
     pub const ALL: [Self; 4] = [Self::Normal, Self::Light, Self::Heavy, Self::Emergency];
 
-    /// Its name.
+    /// Returns its name.
     pub const fn name(self) -> &'static str {
         ["normal", "light", "heavy", "emergency"][self as usize]
     }
 
-    /// The least priority that is sent.
-    pub const fn least(self) -> Priority {
+    /// Returns the lowest priority that is sent.
+    pub const fn min_priority(self) -> Priority {
         [Priority::Low, Priority::Medium, Priority::High, Priority::Critical][self as usize]
     }
 }
 
-/// When the client goes down a level: by the calls of the last `window` that were sent.
+/// When the client degrades, judged by the calls sent in the last `window`.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DegradationPolicy {
-    /// Share of calls that the target failed (no answer, 5xx, 429), 0 to 1, above which a level
-    /// begins: light, heavy, emergency.
+    /// Share of calls that the target failed (no response, 5xx, 429), 0 to 1, above which the
+    /// levels light, heavy and emergency begin.
     pub errors: [f64; 3],
-    /// p95 of service above which light and heavy begin: what the target takes, not what we hold
-    /// back ourselves.
+    /// p95 of service time above which the levels light and heavy begin. Service time is what the
+    /// target takes, without our own delays.
     pub p95: [Duration; 2],
     /// Share of the memory budget above which an emergency begins.
     pub memory: f64,
-    /// How far back.
+    /// Length of the window.
     pub window: Duration,
-    /// How long a level has to be unneeded before it goes up by one.
+    /// How long a level has to be unnecessary before it improves by one.
     pub recover: Duration,
 }
 
@@ -136,10 +136,10 @@ impl Default for DegradationPolicy {
     }
 }
 
-/// How often it is looked at whether something can be mended.
+/// How often remedies are considered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HealingPolicy {
-    /// So often.
+    /// The interval.
     pub every: Duration,
 }
 
@@ -149,16 +149,16 @@ impl Default for HealingPolicy {
     }
 }
 
-/// When the generator itself is taken to be in trouble.
+/// When the generator counts as overloaded.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdmissionPolicy {
     /// Lag p99 of a second above this, and…
     pub lag: Duration,
-    /// …a shard's CPU above this share of a core.
+    /// …a shard's CPU above this share of a core…
     pub cpu: f64,
-    /// For so long, and work of low priority is held back; for as long again, of medium.
+    /// …for this long hold back work of low priority; for as long again, of medium.
     pub after: Duration,
-    /// Well for so long, and it is let in again.
+    /// Admission resumes after this time without overload.
     pub recover: Duration,
 }
 
@@ -173,9 +173,9 @@ impl Default for AdmissionPolicy {
     }
 }
 
-/// How much memory the run may take.
+/// The run's memory budget.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MemoryPolicy {
-    /// Bytes; none: what the cgroup or the machine gives.
+    /// Bytes; `None`: what the cgroup or the machine offers.
     pub budget: Option<u64>,
 }

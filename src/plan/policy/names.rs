@@ -1,28 +1,28 @@
-//! What breakers are called, in the order in which orders count them.
+//! Names of breakers, in the order in which commands to shards count them.
 //!
-//! `run` finds the one that somebody names.
-//! Invariant: each place has one name, whether or not there is a breaker in it.
+//! `run` looks up the breaker that a command names.
+//! Invariant: each possible breaker has one name, whether or not it is configured.
 
 use crate::plan::{Endpoints, Plan};
 
-/// A place where a breaker may be.
+/// A possible breaker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BreakerName {
     /// `endpoint GET /cart`, `service shop`, `system`.
     pub name: String,
-    /// The level that it belongs to, as in a scenario.
+    /// Its level, as in a scenario.
     pub level: &'static str,
-    /// There is one.
-    pub is_there: bool,
+    /// Whether it is configured.
+    pub is_configured: bool,
 }
 
 impl BreakerName {
-    /// All places: the endpoints, the services, the system.
+    /// Returns all possible breakers: endpoints, services, system.
     pub fn all(plan: &Plan) -> Vec<Self> {
         let (endpoints, breakers) = (Endpoints::new(plan), &plan.policies.breakers);
-        let place = |name: String, level: &'static str, is_there: bool| {
+        let place = |name: String, level: &'static str, is_configured: bool| {
             let name = if name.is_empty() { level.to_owned() } else { format!("{level} {name}") };
-            Self { name, level, is_there }
+            Self { name, level, is_configured }
         };
         let endpoints = (0..endpoints.all.len())
             .map(|at| place(endpoints.name(at, plan), "endpoint", breakers.endpoint.is_some()));

@@ -1,26 +1,26 @@
-//! Shared connections, by group of endpoints.
+//! Connection pools, by group of endpoints.
 //!
-//! Invariant: `min ≤ connections ≤ max`; a pool that does not adapt has `connections = max`.
+//! Invariant: `min ≤ connections ≤ max`; `connections = max` unless the pool adapts.
 
 use std::time::Duration;
 
 use super::Priority;
 use crate::plan::endpoint_pattern::EndpointPattern;
 
-/// Whose connections the calls of a pool go over.
+/// How the calls of a pool share connections.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum PoolStrategy {
-    /// The users of a shard share them.
+    /// All users of a shard share them.
     #[default]
     Shared,
     /// Each user has its own.
     PerUser,
-    /// Each call opens one.
+    /// Each call opens its own.
     PerRequest,
 }
 
 impl PoolStrategy {
-    /// The names in a scenario.
+    /// The spellings in a scenario.
     pub const NAMES: [(&'static str, Self); 3] =
         [("shared", Self::Shared), ("per_user", Self::PerUser), ("per_request", Self::PerRequest)];
 }
@@ -30,38 +30,38 @@ impl PoolStrategy {
 pub struct PoolPolicy {
     /// Its name in the scenario.
     pub name: String,
-    /// Which endpoints it is for; the most specific pattern of all pools wins.
+    /// Patterns of its endpoints; the most specific pattern of all pools wins.
     pub patterns: Vec<EndpointPattern>,
-    /// Whose they are.
+    /// How calls share the connections.
     pub strategy: PoolStrategy,
-    /// How many there may be at first, over the whole run.
+    /// Initial maximum of connections, over the whole run.
     pub connections: u64,
-    /// How many stay open when idle, and the least it shrinks to.
+    /// Connections that stay open when idle, and the least that an adaptive pool shrinks to.
     pub min: u64,
-    /// The most it grows to; `connections` unless it adapts.
+    /// The most that it grows to; equal to `connections` unless it adapts.
     pub max: u64,
-    /// Closed when idle for so long.
+    /// Closes a connection that is idle for this time.
     pub idle: Option<Duration>,
-    /// Closed after its call when it is this old.
+    /// Closes a connection of this age after its call.
     pub max_age: Option<Duration>,
-    /// Closed after so many requests.
+    /// Closes a connection after this number of requests.
     pub max_requests: Option<u64>,
-    /// The most a call waits for one; it is suppressed then. None: as long as it takes.
+    /// The longest wait for a connection, after which the call is suppressed; `None`: unlimited.
     pub wait: Option<Duration>,
-    /// What is left out first.
+    /// Decides which calls go first under limits.
     pub priority: Priority,
-    /// Looked at so often, its size follows its use.
+    /// Interval at which the size adapts to the use; `None`: constant size.
     pub adaptive: Option<Duration>,
 }
 
 impl PoolPolicy {
-    /// How many connections, where nothing is said.
+    /// Default number of connections.
     pub const CONNECTIONS: u64 = 100;
-    /// How often an adaptive pool is looked at, where nothing is said.
+    /// Default interval of an adaptive pool.
     pub const ADAPT: Duration = Duration::from_secs(30);
 
-    /// A shared one of so many connections, of which nothing else is said.
-    pub fn plain(name: &str, patterns: Vec<EndpointPattern>, connections: u64) -> Self {
+    /// Builds a shared pool of this many connections, with default settings.
+    pub fn shared(name: &str, patterns: Vec<EndpointPattern>, connections: u64) -> Self {
         Self {
             name: name.to_owned(),
             patterns,

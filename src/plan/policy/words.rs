@@ -1,70 +1,70 @@
-//! A client in few words, and whose connections a call goes over.
+//! Policies in a few words, and the pool of an endpoint.
 //!
-//! `cli plan` shows the words; forecasts ask for pools.
-//! Invariant: what is held back, given up or tried again is named; nothing said is `measure`.
+//! `cli plan` shows the words; forecasts look up pools.
+//! Invariant: every active policy is listed; without any the kind is `measure`.
 
 use super::{Policies, PoolPolicy, PoolStrategy};
 use crate::plan::endpoint_pattern::{Endpoint, EndpointPattern};
 use crate::units::{show_bytes, show_duration};
 
 impl Policies {
-    /// `measure` or `resilient`.
+    /// Returns `measure` or `resilient`.
     pub fn kind(&self) -> &'static str {
         if self.resilient { "resilient" } else { "measure" }
     }
 
-    /// What it does beside sending what is due, a few words each.
+    /// Lists the active policies, a few words each.
     pub fn parts(&self) -> Vec<String> {
         let count = |count: usize, one: &str| match count {
             1 => format!("1 {one}"),
             _ => format!("{count} {one}s"),
         };
         let mut parts = Vec::new();
-        let mut say = |is: bool, what: &str| parts.extend(is.then(|| what.to_owned()));
+        let mut add = |is: bool, what: &str| parts.extend(is.then(|| what.to_owned()));
         let breakers = [&self.breakers.endpoint, &self.breakers.service, &self.breakers.system];
         let levels = breakers.into_iter().flatten().count();
-        say(!self.pools.is_empty(), &count(self.pools.len(), "pool"));
-        say(levels > 0, &format!("breakers at {}", count(levels, "level")));
-        say(self.timeouts.is_some(), "adaptive timeouts");
+        add(!self.pools.is_empty(), &count(self.pools.len(), "pool"));
+        add(levels > 0, &format!("breakers at {}", count(levels, "level")));
+        add(self.timeouts.is_some(), "adaptive timeouts");
         if let Some(retries) = &self.retries {
-            let most = if retries.max == 1 {
+            let retries = if retries.max == 1 {
                 "1 retry".to_owned()
             } else {
                 format!("{} retries", retries.max)
             };
-            say(true, &most);
+            add(true, &retries);
         }
-        say(self.hedging.is_some(), "hedging");
-        say(self.limits.any(), "limits");
-        say(self.connect_backoff.is_some(), "connect backoff");
-        say(self.degradation.is_some(), "degradation");
-        say(self.healing.is_some(), "healing");
-        say(self.admission.is_some(), "admission");
+        add(self.hedging.is_some(), "hedging");
+        add(self.limits.is_any_set(), "limits");
+        add(self.connect_backoff.is_some(), "connect backoff");
+        add(self.degradation.is_some(), "degradation");
+        add(self.healing.is_some(), "healing");
+        add(self.admission.is_some(), "admission");
         match self.memory.map(|memory| memory.budget) {
-            Some(Some(bytes)) => say(true, &format!("{} of memory", show_bytes(bytes))),
-            Some(None) => say(true, "memory watched"),
+            Some(Some(bytes)) => add(true, &format!("{} of memory", show_bytes(bytes))),
+            Some(None) => add(true, "memory watched"),
             None => {}
         }
         if let Some(early) = self.prewarm {
-            say(true, &format!("users ready {} early", show_duration(early)));
+            add(true, &format!("users ready {} early", show_duration(early)));
         }
         parts
     }
 
-    /// The pool that an endpoint comes under.
+    /// Returns the index of an endpoint's pool.
     pub fn pool_of(&self, endpoint: &Endpoint) -> Option<usize> {
         let pools = self.pools.iter().enumerate();
         let patterns = pools
             .flat_map(|(index, pool)| pool.patterns.iter().map(move |pattern| (pattern, index)));
-        EndpointPattern::best(patterns, endpoint)
+        EndpointPattern::most_specific(patterns, endpoint)
     }
 
-    /// Whether the scenario says how much memory the run may take.
+    /// Whether the scenario sets the memory budget.
     pub fn has_own_memory_budget(&self) -> bool {
         self.memory.is_some_and(|memory| memory.budget.is_some())
     }
 
-    /// The shared pool with the fewest connections: each shard needs one of them.
+    /// Returns the shared pool with the fewest connections; each shard needs one of them.
     pub fn smallest_pool(&self) -> Option<&PoolPolicy> {
         let shared = self.pools.iter().filter(|pool| pool.strategy == PoolStrategy::Shared);
         shared.min_by_key(|pool| pool.connections)
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_in_few_words() {
+    fn parts_list_the_active_policies() {
         assert_eq!(Policies::default().parts(), [""; 0]);
         let client = Policies {
             retries: Some(RetryPolicy { max: 1, ..RetryPolicy::default() }),

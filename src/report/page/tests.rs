@@ -72,7 +72,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         trust: Trust { level: trust::TrustLevel::Degraded, reasons: vec![reason] },
         stopped: Some(text.to_owned()),
         why: None,
-        goes_on: false,
+        is_running: false,
         status: ExitStatus::Fail,
         rss_peak: Some(1 << 24),
     }
@@ -89,7 +89,7 @@ fn outline(text: &str) -> RunManifest {
         archetypes: vec![(own(), 1.0)],
         max_users: 100,
     };
-    let breaker = BreakerName { name: own(), level: "system", is_there: true };
+    let breaker = BreakerName { name: own(), level: "system", is_configured: true };
     RunManifest {
         run_id: "1-1".to_owned(),
         scenario: own(),
@@ -132,7 +132,7 @@ fn latency() -> Latency {
 }
 
 fn snapshot(plan: &RunManifest, seconds: u32, text: &str) -> Snapshot {
-    let mut snapshot = Tally::new(&plan.shape(), 1, vec![true, false]).snapshot(None);
+    let mut snapshot = Tally::new(&plan.series_layout(), 1, vec![true, false]).snapshot(None);
     let calls = Calls { made: 103, ok: 100, timeout: 1, failed: 2, ..Calls::default() };
     let step = StepWindow {
         calls,
@@ -351,9 +351,9 @@ fn numbers_of_others_are_shown_as_what_they_are() {
 fn a_run_that_has_just_begun_is_a_page_too() {
     let mut report = made_up(0, "shop");
     report.timeline = Timeline::default();
-    report.goes_on = true;
+    report.is_running = true;
     let plan = &report.info.plan;
-    let nothing = Tally::new(&plan.shape(), 1, vec![true, false]).snapshot(None);
+    let nothing = Tally::new(&plan.series_layout(), 1, vec![true, false]).snapshot(None);
     report.snapshot = Arc::new(nothing);
     report.judgements[0].observed = None;
     let page = document(&report);

@@ -1,69 +1,70 @@
-//! Whether the words of a hit make sense, each under the name of its flag.
+//! Checks the options of `hit`, each under the name of its flag.
 //!
-//! Invariant: what passes can be sent and measures something.
+//! Invariant: accepted options can be sent and measure something.
 
 use std::time::Duration;
 
-use super::super::diagnostics::Diagnostics;
-use super::super::load::MAX_USERS;
-use super::super::{fields, header};
-use super::{DURATION, HitOptions};
 use crate::plan::load::OPEN_END;
+use crate::scenario::hit::options::{DURATION, HitOptions};
+use crate::scenario::load::bounds::MAX_USERS;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::header;
+use crate::scenario::syntax::mistake::truncate;
 
-/// The methods of RFC 9110 §9 and RFC 5789, which are known in any case of letters.
+/// The methods of RFC 9110 §9 and RFC 5789, accepted in any letter case.
 const METHODS: [&str; 9] =
     ["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"];
 
-/// The method that is sent: a known one in capitals, another as it is written.
-pub(super) fn method(text: &str) -> String {
+/// Returns the method to send: a known one in capitals, others as given.
+pub(crate) fn method(text: &str) -> String {
     let known = METHODS.into_iter().find(|known| known.eq_ignore_ascii_case(text));
     known.unwrap_or(text).to_owned()
 }
 
-/// Reports what cannot be.
-pub(super) fn check(review: &mut Diagnostics, hit: &HitOptions) {
-    let mut refuse = |flag: &str, message: String, expected: &str| {
-        review.general(flag, message).expected(expected);
+/// Reports invalid options.
+pub(crate) fn check(diagnostics: &mut Diagnostics, hit: &HitOptions) {
+    let mut report = |flag: &str, message: String, expected: &str| {
+        diagnostics.global_mistake(flag, message).expected(expected);
     };
     if let Some(connections) = hit.connections.filter(|count| !(1..=MAX_USERS).contains(count)) {
         let message = format!("{connections} is no number of connections");
-        refuse("--connections", message, "a whole number from 1 to 10000000");
+        report("--connections", message, "a whole number from 1 to 10000000");
     }
     let too_long = |duration: Duration| duration >= Duration::from_nanos(OPEN_END);
     if hit.duration.is_some_and(|duration| duration.is_zero() || too_long(duration)) {
-        refuse("--duration", "no such length".to_owned(), "a duration above zero, such as 10s");
+        report("--duration", "no such length".to_owned(), "a duration above zero, such as 10s");
     }
     if hit.requests == Some(0) {
-        refuse("--requests", "no requests, no measurement".to_owned(), "a number above zero");
+        report("--requests", "no requests, no measurement".to_owned(), "a number above zero");
     }
     if hit.rate.is_some_and(|rate| rate.units() == 0) {
-        refuse("--rate", "no such rate".to_owned(), "a rate above zero, such as 500/s");
+        report("--rate", "no such rate".to_owned(), "a rate above zero, such as 500/s");
     }
     if hit.timeout.is_some_and(|timeout| timeout.is_zero()) {
-        refuse("--timeout", "no such timeout".to_owned(), "a duration above zero, such as 30s");
+        report("--timeout", "no such timeout".to_owned(), "a duration above zero, such as 30s");
     }
     let end = hit.duration.or(hit.requests.is_none().then_some(DURATION));
     if end.is_some_and(|end| hit.warmup >= end && !end.is_zero()) {
         let message = "nothing would be measured: the warm-up covers the whole run".to_owned();
-        refuse("--warmup", message, "a warm-up shorter than the run");
+        report("--warmup", message, "a warm-up shorter than the run");
     }
     let token = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
     if hit.method.is_empty() || !hit.method.bytes().all(token) {
-        let message = format!("`{}` is no method", fields::short(&hit.method));
-        refuse("--method", message, "a method such as GET or POST");
+        let message = format!("`{}` is no method", truncate(&hit.method));
+        report("--method", message, "a method such as GET or POST");
     }
     let hosts = hit.headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("host"));
     if hosts.count() > 1 {
-        // RFC 9112 §3.2: a server answers such a request with 400.
-        refuse("--header", "a second `host`".to_owned(), "one `Host` header");
+        // RFC 9112 §3.2: a server responds to such a request with 400.
+        report("--header", "a second `host`".to_owned(), "one `Host` header");
     }
     for (name, value) in &hit.headers {
         if let Err(problem) = header::check_name(name) {
-            refuse("--header", problem, "a header such as 'accept: text/html'");
+            report("--header", problem, "a header such as 'accept: text/html'");
         }
         if !header::is_value(value) {
             let message = format!("a line break or control character in the value of `{name}`");
-            refuse("--header", message, "one line of text");
+            report("--header", message, "one line of text");
         }
     }
 }

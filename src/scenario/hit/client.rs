@@ -1,45 +1,47 @@
-//! How a hit reaches its target: TLS, proxy, other addresses, the version of HTTP, a login.
+//! Transport options of `hit`: TLS, proxy, other addresses, HTTP version, login.
 //!
-//! Invariant: each flag means what the key of a service of the same kind means.
+//! Invariant: each flag means the same as the corresponding key of a service.
 
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::super::diagnostics::Diagnostics;
-use super::super::{fields, header, pem, reach_text};
 use crate::plan::Address;
 use crate::plan::transport::{Auth, HttpVersion, TlsConfig, TransportConfig};
+use crate::scenario::service::{pem, transport_text};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::header;
+use crate::scenario::syntax::mistake::truncate;
 use crate::template::Template;
 
-/// The largest file of certificates or keys that is read.
+/// Maximum size of a file of certificates or keys, bytes.
 const MAX_PEM: u64 = 16 << 20;
 
-/// The longest path of a socket, in bytes: the kernel's own bound.
+/// Maximum path of a socket, bytes: the kernel's limit.
 const MAX_SOCKET_PATH: usize = 107;
 
-/// How the client of a hit behaves.
+/// Client options of `hit`.
 #[derive(Clone, Debug)]
 pub struct HitClient {
-    /// Whether HTTP/2 is spoken: prior knowledge over plain TCP, ALPN over TLS.
+    /// Whether to use HTTP/2: prior knowledge over plain TCP, ALPN over TLS.
     pub http2: bool,
-    /// Whether a certificate that cannot be verified is accepted.
+    /// Whether to accept certificates that cannot be verified.
     pub insecure: bool,
-    /// A PEM file of certificates to trust instead of the system's.
+    /// A PEM file of trusted certificates, instead of the system's.
     pub ca: Option<PathBuf>,
-    /// A PEM file with the client's certificate.
+    /// A PEM file with the client certificate.
     pub cert: Option<PathBuf>,
-    /// A PEM file with its private key; none: in the same file.
+    /// A PEM file with its private key; `None`: the same file.
     pub key: Option<PathBuf>,
     /// `user:password` for Basic authentication (RFC 7617).
     pub login: Option<String>,
-    /// How many redirects are followed; none: a redirect is a response like others.
+    /// Maximum redirects to follow; `None`: a redirect is a final response.
     pub redirects: Option<u32>,
     /// Whether a connection carries more than one request.
     pub keep_alive: bool,
-    /// Where to connect instead: `HOST:PORT`, or curl's `HOST1:PORT1:HOST2:PORT2`.
+    /// Addresses to connect to instead: `HOST:PORT`, or curl's `HOST1:PORT1:HOST2:PORT2`.
     pub connect_to: Vec<String>,
-    /// A Unix domain socket to connect to instead.
+    /// A Unix socket to connect to instead.
     pub unix: Option<PathBuf>,
     /// The URL of a proxy.
     pub proxy: Option<String>,
@@ -63,48 +65,51 @@ impl Default for HitClient {
     }
 }
 
-/// How all origins are reached; `None` if a flag is wrong: that is reported.
-pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<TransportConfig> {
-    let before = review.count();
-    let tls = tls(review, client);
-    let mut refuse = |flag: &str, message: String, expected: &str| {
-        review.general(flag, message).expected(expected);
+/// Builds the transport of all origins; `None` if a flag is wrong, which is reported.
+pub(crate) fn transport(
+    diagnostics: &mut Diagnostics,
+    client: &HitClient,
+) -> Option<TransportConfig> {
+    let before = diagnostics.count();
+    let tls = tls(diagnostics, client);
+    let mut report = |flag: &str, message: String, expected: &str| {
+        diagnostics.global_mistake(flag, message).expected(expected);
     };
     let auth = client.login.as_ref().and_then(|login| {
         if !login.contains(':') || !header::is_value(login) {
-            refuse("--user", "no login".to_owned(), "USER:PASSWORD in one line");
+            report("--user", "no login".to_owned(), "USER:PASSWORD in one line");
             return None;
         }
         Some(Auth::Basic(Template::literal(login.as_bytes())))
     });
     for text in &client.connect_to {
         if connect_to(text).is_none() {
-            let message = format!("`{}` is no address", fields::short(text));
-            refuse("--connect-to", message, "HOST:PORT or HOST1:PORT1:HOST2:PORT2");
+            let message = format!("`{}` is no address", truncate(text));
+            report("--connect-to", message, "HOST:PORT or HOST1:PORT1:HOST2:PORT2");
         }
     }
     let fits = |path: &&PathBuf| (1..=MAX_SOCKET_PATH).contains(&path.as_os_str().len());
     if client.unix.as_ref().is_some_and(|path| !fits(&path)) {
         let message = "no path of a socket".to_owned();
-        refuse("--unix", message, "a path of 1 to 107 bytes, such as /run/app.sock");
+        report("--unix", message, "a path of 1 to 107 bytes, such as /run/app.sock");
     }
     let proxy = client.proxy.as_ref().and_then(|text| {
-        let proxy = reach_text::proxy(text);
+        let proxy = transport_text::proxy(text);
         if proxy.is_none() {
-            // The text may hold a password.
-            refuse("--proxy", "no proxy".to_owned(), reach_text::PROXY);
+            // Without the text, because it may contain a password.
+            report("--proxy", "no proxy".to_owned(), transport_text::PROXY);
         }
         proxy
     });
     if client.unix.is_some() && client.proxy.is_some() {
         let message = "given beside `--unix`".to_owned();
-        refuse("--proxy", message, "either a socket or a proxy");
+        report("--proxy", message, "either a socket or a proxy");
     }
     if client.http2 && !client.keep_alive {
         let message = "given beside `--http2`".to_owned();
-        refuse("--disable-keepalive", message, "one of them: HTTP/2 keeps its connection");
+        report("--disable-keepalive", message, "one of them: HTTP/2 keeps its connection");
     }
-    (review.count() == before).then(|| TransportConfig {
+    (diagnostics.count() == before).then(|| TransportConfig {
         auth,
         tls,
         unix: client.unix.clone(),
@@ -114,9 +119,9 @@ pub(super) fn reach(review: &mut Diagnostics, client: &HitClient) -> Option<Tran
     })
 }
 
-/// The same for one origin: `--connect-to` may name the one that it is for.
-pub(super) fn for_origin(
-    reach: &TransportConfig,
+/// Returns the transport for one origin, because `--connect-to` may be limited to an origin.
+pub(crate) fn for_origin(
+    transport: &TransportConfig,
     client: &HitClient,
     address: &Address,
 ) -> TransportConfig {
@@ -128,15 +133,15 @@ pub(super) fn for_origin(
         });
         is_for.then_some(to)
     });
-    TransportConfig { connect_to: found, ..reach.clone() }
+    TransportConfig { connect_to: found, ..transport.clone() }
 }
 
-/// Host and port of the origins that it is for, empty for any; where to connect for these.
+/// Host and port of the origin it applies to, empty for any; and the address to connect to.
 type ConnectTo<'t> = (Option<(&'t str, &'t str)>, (String, u16));
 
-/// Reads `HOST:PORT`, or `HOST1:PORT1:HOST2:PORT2` in which HOST1 and PORT1 may be empty.
+/// Parses `HOST:PORT`, or `HOST1:PORT1:HOST2:PORT2` in which HOST1 and PORT1 may be empty.
 fn connect_to(text: &str) -> Option<ConnectTo<'_>> {
-    if let Some(address) = reach_text::address(text) {
+    if let Some(address) = transport_text::address(text) {
         return Some((None, address));
     }
     let (host, rest) = match text.strip_prefix('[') {
@@ -146,17 +151,19 @@ fn connect_to(text: &str) -> Option<ConnectTo<'_>> {
     let (port, address) = rest.split_once(':')?;
     let is_port = port.is_empty() || port.parse::<u16>().is_ok();
     is_port.then_some(())?;
-    Some((Some((host, port)), reach_text::address(address)?))
+    Some((Some((host, port)), transport_text::address(address)?))
 }
 
-fn tls(review: &mut Diagnostics, client: &HitClient) -> TlsConfig {
-    let mut refuse = |flag: &str, path: &Path, problem: &str, expected: &str| {
-        review.general(flag, format!("`{}`: {problem}", path.display())).expected(expected);
+fn tls(diagnostics: &mut Diagnostics, client: &HitClient) -> TlsConfig {
+    let mut report = |flag: &str, path: &Path, problem: &str, expected: &str| {
+        diagnostics
+            .global_mistake(flag, format!("`{}`: {problem}", path.display()))
+            .expected(expected);
     };
     let mut read = |flag: &str, path: &Path, expected: &str| match bytes(path) {
         Ok(bytes) => Some(bytes),
         Err(problem) => {
-            refuse(flag, path, &problem, expected);
+            report(flag, path, &problem, expected);
             None
         }
     };
@@ -166,28 +173,28 @@ fn tls(review: &mut Diagnostics, client: &HitClient) -> TlsConfig {
     let key = key_path.map(|path| (path, read("--key", path, pem::KEY)));
     let roots = ca.and_then(|(path, bytes)| {
         let found = pem::certificates(&bytes?);
-        found.map_err(|problem| refuse("--cacert", path, &problem, pem::CERTIFICATES)).ok()
+        found.map_err(|problem| report("--cacert", path, &problem, pem::CERTIFICATES)).ok()
     });
     let identity = match (cert, key) {
         (Some((cert_path, cert)), Some((key_path, key))) => {
             let (cert, key) = (cert.map(|b| pem::certificates(&b)), key.map(|b| pem::key(&b)));
             match (cert, key) {
                 (Some(Ok(chain)), Some(Ok(key))) => pem::identity(chain, key)
-                    .map_err(|problem| refuse("--key", key_path, &problem, pem::KEY))
+                    .map_err(|problem| report("--key", key_path, &problem, pem::KEY))
                     .ok(),
                 (cert, key) => {
                     if let Some(Err(problem)) = cert {
-                        refuse("--cert", cert_path, &problem, pem::CERTIFICATES);
+                        report("--cert", cert_path, &problem, pem::CERTIFICATES);
                     }
                     if let Some(Err(problem)) = key {
-                        refuse("--key", key_path, &problem, pem::KEY);
+                        report("--key", key_path, &problem, pem::KEY);
                     }
                     None
                 }
             }
         }
         (None, Some((path, _))) => {
-            refuse("--key", path, "a key without a certificate", "`--cert FILE` beside it");
+            report("--key", path, "a key without a certificate", "`--cert FILE` beside it");
             None
         }
         _ => None,
@@ -196,7 +203,7 @@ fn tls(review: &mut Diagnostics, client: &HitClient) -> TlsConfig {
     TlsConfig { insecure: client.insecure, roots, identity, server_name: None }
 }
 
-/// The bytes of a regular file of at most [`MAX_PEM`] bytes.
+/// Reads a regular file of at most [`MAX_PEM`] bytes.
 fn bytes(path: &Path) -> Result<Vec<u8>, String> {
     let file = File::open(path).map_err(|error| error.to_string())?;
     if !file.metadata().is_ok_and(|about| about.is_file()) {

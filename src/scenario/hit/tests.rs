@@ -1,6 +1,12 @@
-//! What becomes of the words of `hit`.
+//! Tests of the plans that `hit` builds.
+
+use std::time::Duration;
 
 use super::*;
+use crate::plan::load::LoadBound;
+use crate::plan::{Load, Plan, Step};
+use crate::seed::Seed;
+use crate::units::Rate;
 
 fn hit(url: &str) -> HitOptions {
     HitOptions {
@@ -25,7 +31,7 @@ fn path(plan: &Plan) -> &[u8] {
 }
 
 #[test]
-fn a_url_is_a_whole_plan() {
+fn url_compiles_to_a_plan() {
     let plan = plan(&hit("http://127.0.0.1:8080/p/1?q={{ x }}#top")).unwrap();
     assert_eq!(path(&plan), b"/p/1?q=%7B%7B%20x%20%7D%7D");
     assert_eq!(plan.steps[0].name, "GET /p/1");
@@ -51,7 +57,7 @@ fn counts_and_rates_choose_the_model() {
 }
 
 #[test]
-fn every_wrong_word_is_named() {
+fn each_invalid_option_is_reported() {
     let wrong = HitOptions {
         connections: Some(0),
         requests: Some(0),
@@ -75,7 +81,7 @@ fn every_wrong_word_is_named() {
 }
 
 #[test]
-fn each_url_has_its_path_its_origin_and_its_weight() {
+fn urls_have_path_origin_and_weight() {
     let urls = [
         "http://a.test/x?k=1",
         "http://a.test/x?k=2",
@@ -92,7 +98,7 @@ fn each_url_has_its_path_its_origin_and_its_weight() {
     let calls: Vec<_> = kind.calls.iter().map(|call| (call.service, call.series)).collect();
     assert_eq!(calls, [(0, 0), (0, 0), (1, 1)]);
     let Step::Choose(choice) = &kind.steps[0] else { panic!("{:?}", kind.steps) };
-    assert_eq!(choice.ways, [(1.0, 1), (2.0, 3), (1.0, 5)]);
+    assert_eq!(choice.options, [(1.0, 1), (2.0, 3), (1.0, 5)]);
     let ends = [2, 4, 6].map(|at| matches!(kind.steps[at], Step::Jump(7)));
     assert!(ends == [true; 3] && matches!(kind.steps[7], Step::End), "{:?}", kind.steps);
 }
@@ -102,7 +108,7 @@ fn counted_requests_come_after_the_warm_up() {
     let counted =
         HitOptions { requests: Some(5), warmup: Duration::from_secs(2), ..hit("http://x") };
     assert_eq!(plan(&counted).unwrap().uncounted, Duration::from_secs(2));
-    // 3/s: starts 0 to 5 are due before second 2, the first of them at once.
+    // 3/s: starts 0 to 5 are due before second 2, the first one at once.
     let open = plan(&HitOptions { rate: Some(Rate::per_s(3)), ..counted }).unwrap();
     let Load::Open(arrivals) = &open.workloads[0].load else { panic!("open") };
     assert_eq!(arrivals.iterations, Some(6 + 5));

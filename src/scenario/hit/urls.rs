@@ -1,67 +1,72 @@
-//! The URLs of a hit: their origins, their paths, the names of their steps.
+//! The URLs of a hit: origins, paths, step names.
 //!
-//! Invariant: a query, which may hold credentials, is in no name.
+//! Invariant: no name contains a query, because queries may hold credentials.
 
-use super::super::diagnostics::Diagnostics;
-use super::super::{fields, service};
 use crate::plan::Address;
+use crate::scenario::service::url::parse_url;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::mistake::truncate;
 use crate::template::{Encoding, Template};
 
-/// The most different URLs of one hit: each is prepared once per shard, and a draw passes over all
-/// of them.
-pub(super) const MOST: usize = 1_000;
+/// Maximum distinct URLs of a hit, because each shard prepares each one, and a draw passes over
+/// all of them.
+pub(crate) const MAX_URLS: usize = 1_000;
 
-/// All that a hit is aimed at.
+/// All targets of a hit.
 #[derive(Debug)]
-pub(super) struct HitTargets {
-    /// The different origins, with the names of their services.
+pub(crate) struct HitTargets {
+    /// The distinct origins, with the names of their services.
     pub origins: Vec<(String, Address)>,
     /// The names of the steps.
     pub names: Vec<String>,
-    /// The different URLs.
+    /// The distinct URLs.
     pub list: Vec<HitTarget>,
 }
 
-/// One URL.
+/// A URL.
 #[derive(Debug)]
-pub(super) struct HitTarget {
-    /// Index into [`Aims::origins`].
+pub(crate) struct HitTarget {
+    /// Index into [`HitTargets::origins`].
     pub origin: usize,
     /// Path and query.
     pub path: Template,
-    /// Index into [`Aims::names`].
+    /// Index into [`HitTargets::names`].
     pub series: u16,
-    /// How often it was named.
+    /// The number of times it was given.
     pub weight: f64,
 }
 
-/// Reads the URLs; `None` if one of them cannot be read or there are too many: that is reported.
-pub(super) fn aims(review: &mut Diagnostics, urls: &[String], method: &str) -> Option<HitTargets> {
-    // The order of their first mention, each once.
-    let mut counted: Vec<(&str, f64)> = Vec::new();
+/// Parses the URLs; `None` if one is invalid or there are too many, which is reported.
+pub(crate) fn targets(
+    diagnostics: &mut Diagnostics,
+    urls: &[String],
+    method: &str,
+) -> Option<HitTargets> {
+    // Each once, in order of first occurrence.
+    let mut weighted: Vec<(&str, f64)> = Vec::new();
     let mut known = std::collections::HashMap::new();
     for url in urls {
-        let index = *known.entry(url.as_str()).or_insert(counted.len());
-        match counted.get_mut(index) {
+        let index = *known.entry(url.as_str()).or_insert(weighted.len());
+        match weighted.get_mut(index) {
             Some((_, count)) => *count += 1.0,
-            None => counted.push((url, 1.0)),
+            None => weighted.push((url, 1.0)),
         }
     }
-    if counted.is_empty() || counted.len() > MOST {
-        let message = match counted.len() {
+    if weighted.is_empty() || weighted.len() > MAX_URLS {
+        let message = match weighted.len() {
             0 => "there is no URL".to_owned(),
             count => format!("{count} different URLs"),
         };
-        review
-            .general("URL", message)
-            .expected(format!("1 to {MOST} different URLs"))
+        diagnostics
+            .global_mistake("URL", message)
+            .expected(format!("1 to {MAX_URLS} different URLs"))
             .help("for more, write a scenario whose paths come from `data:`");
         return None;
     }
     let mut origins: Vec<(String, Address)> = Vec::new();
     let mut parts = Vec::new();
-    for (url, weight) in counted {
-        let (address, rest) = split(review, url)?;
+    for (url, weight) in weighted {
+        let (address, rest) = split(diagnostics, url)?;
         let origin =
             origins.iter().position(|(_, known)| *known == address).unwrap_or(origins.len());
         if origin == origins.len() {
@@ -75,7 +80,7 @@ pub(super) fn aims(review: &mut Diagnostics, urls: &[String], method: &str) -> O
     let several = origins.len() > 1;
     let (mut names, mut list) = (Vec::new(), Vec::new());
     for (origin, rest, weight) in parts {
-        let bare = fields::short(rest.split('?').next().unwrap_or(&rest));
+        let bare = truncate(rest.split('?').next().unwrap_or(&rest));
         let host = if several { origins[origin].1.origin() } else { String::new() };
         let name = format!("{method} {host}{bare}");
         let series = names.iter().position(|known| *known == name).unwrap_or(names.len());
@@ -88,22 +93,22 @@ pub(super) fn aims(review: &mut Diagnostics, urls: &[String], method: &str) -> O
     Some(HitTargets { origins, names, list })
 }
 
-/// The origin of a URL, and its path with its query.
-fn split(review: &mut Diagnostics, url: &str) -> Option<(Address, String)> {
-    // As browsers and curl do: no scheme means http, and a fragment is never sent.
+/// Splits a URL into its origin, and its path with query.
+fn split(diagnostics: &mut Diagnostics, url: &str) -> Option<(Address, String)> {
+    // As in browsers and curl: no scheme means http, and a fragment is never sent.
     let plain = url.split('#').next().unwrap_or(url);
     let full = if plain.contains("://") { plain.to_owned() } else { format!("http://{plain}") };
     let from = full.find("://").map_or(0, |at| at + 3);
     let origin_end = full[from..].find(['/', '?']).map_or(full.len(), |at| from + at);
     let (origin, rest) = full.split_at(origin_end);
-    match service::parse_url(origin) {
+    match parse_url(origin) {
         Ok(address) => {
             let slash = if rest.starts_with('/') { "" } else { "/" };
             Some((address, format!("{slash}{rest}")))
         }
         Err(problem) => {
-            review
-                .general("URL", format!("`{}` {problem}", fields::short(url)))
+            diagnostics
+                .global_mistake("URL", format!("`{}` {problem}", truncate(url)))
                 .expected("a URL such as http://127.0.0.1:8080/products?page=1");
             None
         }

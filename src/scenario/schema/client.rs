@@ -1,15 +1,18 @@
-//! `client` and its blocks: how the simulated client behaves.
+//! Schema of `client` and its blocks.
 //!
-//! Invariant: as `scenario::policy` reads them.
+//! Invariant: it matches the reader `scenario::client`.
 
 use serde_json::{Value, json};
 
-use super::super::policy::{CLIENTS, MAX_CONNECTIONS, MAX_COUNT, MAX_FACTOR, MAX_RETRIES, WINDOWS};
+use super::build::{Definition, Property, any_of, list_of, map_of, object, refer};
 use super::scalars::{count, word};
-use super::{Definition, Property, any_of, list_of, map_of, object, refer};
 use crate::plan::policy::{PoolStrategy, Priority};
+use crate::scenario::client::attempts::{MAX_FACTOR, MAX_RETRIES, WINDOWS};
+use crate::scenario::client::breakers::MAX_COUNT;
+use crate::scenario::client::policies::CLIENTS;
+use crate::scenario::client::pools::MAX_CONNECTIONS;
 
-/// Parts that several blocks share.
+/// Definitions that several blocks share.
 pub(super) fn definitions() -> Vec<Definition> {
     let share =
         vec![refer("share_text"), json!({ "type": "number", "exclusiveMinimum": 0, "maximum": 1 })];
@@ -31,7 +34,7 @@ pub(super) fn definitions() -> Vec<Definition> {
     ]
 }
 
-/// The keys of a scenario that are about its client.
+/// The keys of a scenario for its client.
 pub(super) fn blocks() -> Vec<Property> {
     let memory = object("`memory`", &[], vec![("budget", "At most so much.", refer("size"))]);
     vec![
@@ -59,7 +62,7 @@ pub(super) fn blocks() -> Vec<Property> {
     ]
 }
 
-/// A block, its defaults, or nothing of it.
+/// Allows a block, or a boolean: its defaults, or off.
 fn or_switch(block: Value) -> Value {
     any_of(vec![json!({ "type": "boolean" }), block])
 }
@@ -68,7 +71,7 @@ fn every(title: &str) -> Value {
     object(title, &[], vec![("every", "How often it is looked at.", refer("some_duration"))])
 }
 
-/// `"POST /login"`, `/export/*`, `*`.
+/// An endpoint pattern: `"POST /login"`, `/export/*`, `*`.
 fn pattern() -> Value {
     json!({ "type": "string", "pattern": "^\\s*([A-Z]+\\s+)?(\\*|/[^\\s?#]*)\\s*$" })
 }

@@ -1,19 +1,19 @@
-//! Workloads: who makes how much load, when.
+//! Schema of workloads and load stages.
 //!
-//! Invariant: as `scenario::workload`, `load`, `stages` and `k6` read them.
+//! Invariant: it matches the readers in `scenario::load`.
 
 use serde_json::{Value, json};
 
-use super::super::k6::EXECUTORS;
+use super::build::{Definition, Property, any_of, exactly_one, list_of, object, refer, some_of};
 use super::scalars::{count, word};
 use super::users::behaviour;
-use super::{Definition, Property, any_of, exactly_one, list_of, object, refer, some_of};
-use crate::scenario::load::MAX_USERS;
+use crate::scenario::load::bounds::MAX_USERS;
+use crate::scenario::load::k6::EXECUTORS;
 
-/// The most iterations a workload may count.
+/// Maximum iterations of a workload.
 const MAX_ITERATIONS: u64 = u64::MAX / 2;
 
-/// Workloads and stages.
+/// The definitions of workloads and stages.
 pub(super) fn definitions() -> Vec<Definition> {
     let level = count(0, MAX_USERS);
     vec![
@@ -32,7 +32,7 @@ pub(super) fn definitions() -> Vec<Definition> {
     ]
 }
 
-/// What a workload has in either spelling.
+/// The keys of a workload in both spellings.
 fn base() -> Vec<Property> {
     let weights = some_of(refer("weight"));
     let mut keys = vec![
@@ -69,7 +69,7 @@ fn ours() -> Value {
     workload
 }
 
-/// A plain rate needs something that ends it.
+/// Requires an end of the load beside a constant rate.
 fn ending() -> Value {
     let plain = json!({ "type": "object", "required": ["rate"],
         "properties": { "rate": { "type": "string" } } });
@@ -79,7 +79,7 @@ fn ending() -> Value {
     })
 }
 
-/// A workload has archetypes, or a flow or states of its own.
+/// Requires archetypes, or a flow or states of the workload itself.
 fn whose() -> Value {
     let each = ["archetypes", "flow", "states"].map(|key| json!({ "required": [key] }));
     json!({ "oneOf": each })
@@ -119,7 +119,7 @@ fn of_k6() -> Value {
     workload
 }
 
-/// A stage whose levels are like this; `list` is what it may repeat.
+/// A stage with levels of this schema; `list` names the definition of lists that it may repeat.
 fn stage(level: &Value, list: &str) -> Value {
     let time = || refer("duration");
     let level = || level.clone();

@@ -1,11 +1,12 @@
-//! `safety:` as an editor sees it.
+//! Schema of `safety:`.
 //!
-//! Invariant: as `scenario::safety` reads it in a scenario, which may authorise nothing.
+//! Invariant: it matches the reader `scenario::safety` for scenarios, which cannot authorise
+//! targets.
 
 use serde_json::{Value, json};
 
+use super::build::{any_of, list_of, object, refer};
 use super::scalars::count;
-use super::{any_of, list_of, object, refer};
 
 /// The limits of a scenario.
 pub(super) fn safety() -> Value {

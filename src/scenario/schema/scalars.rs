@@ -1,18 +1,18 @@
-//! Texts, numbers, durations, rates, sizes, and laws of random durations.
+//! Schema of scalars: texts, numbers, durations, rates, sizes, and distributions.
 //!
 //! Invariant: a pattern accepts at least what `units` parses.
 
 use serde_json::{Value, json};
 
-use super::{Definition, Property, any_of, exactly_one, object, refer};
+use super::build::{Definition, Property, any_of, exactly_one, object, refer};
 
-/// A name: no ASCII punctuation but `_`, `-` and blanks, and `.` within it. What is told apart is
-/// ASCII alone: classes such as `\p{L}` are not known to Python's `re`, and to JavaScript without
-/// its `u` flag.
+/// A name: no ASCII punctuation except `_`, `-` and spaces, and `.` inside it. The pattern only
+/// tells ASCII characters apart, because classes such as `\p{L}` are unknown to Python's `re`, and
+/// to JavaScript without its `u` flag.
 const NAME: &str =
     concat!("^[^\\x00-\\x1f!-,./:-@\\[-^`{-\\x7f]", "[^\\x00-\\x1f!-,/:-@\\[-^`{-\\x7f]*$");
 
-/// Those that all parts use.
+/// The definitions of scalars.
 pub(super) fn definitions() -> Vec<Definition> {
     let scalar = json!({ "type": ["string", "number", "boolean"] });
     let duration = any_of(vec![
@@ -83,7 +83,7 @@ pub(super) fn definitions() -> Vec<Definition> {
     ]
 }
 
-/// A text such as these.
+/// A text with this pattern.
 fn quantity(pattern: &str, examples: &[&str]) -> Value {
     json!({ "type": "string", "pattern": pattern, "examples": examples })
 }
@@ -93,7 +93,7 @@ pub(super) fn count(low: u64, high: u64) -> Value {
     json!({ "type": "integer", "minimum": low, "maximum": high })
 }
 
-/// One of a few words.
+/// One of several words.
 pub(super) fn word(words: &[&str]) -> Value {
     json!({ "enum": words })
 }

@@ -1,18 +1,18 @@
-//! Steps: requests, and what is no request.
+//! Schema of steps: requests and control steps.
 //!
-//! Invariant: as `scenario::step`, `control` and `body` read them.
+//! Invariant: it matches the readers `flow::step`, `flow::control` and `flow::body`.
 
 use serde_json::{Value, json};
 
-use super::scalars::{count, word};
-use super::{
+use super::build::{
     Definition, Property, any_of, at_most_one, exactly_one, list_of, map_of, object, refer,
 };
+use super::scalars::{count, word};
 use crate::plan::OnFail;
 use crate::plan::flow::MAX_ROUNDS;
-use crate::scenario::step::METHODS;
+use crate::scenario::flow::step::METHODS;
 
-/// Steps of all kinds.
+/// The definitions of steps.
 pub(super) fn definitions() -> Vec<Definition> {
     let path = json!({ "type": "string", "pattern": "^(/|\\{\\{)" });
     let condition = any_of(vec![
@@ -33,7 +33,7 @@ pub(super) fn definitions() -> Vec<Definition> {
     ]
 }
 
-/// A request; as one of `parallel` it may need others.
+/// A request step; a branch of `parallel` may have `needs`.
 fn request(is_branch: bool) -> Value {
     let fails = OnFail::NAMES.map(|(name, _)| name);
     let parts = map_of(any_of(vec![refer("text"), part()]));
@@ -82,7 +82,7 @@ fn part() -> Value {
     exactly_one(object("a part", &[], keys), &["file", "value"])
 }
 
-/// A step of one key, and what may stand beside it.
+/// A control step with its key and further keys.
 fn control(key: &'static str, about: &'static str, value: Value, beside: Vec<Property>) -> Value {
     let mut needs = vec![key];
     if key == "if" {
@@ -93,7 +93,8 @@ fn control(key: &'static str, about: &'static str, value: Value, beside: Vec<Pro
     object("this step", &needs, keys)
 }
 
-/// Steps that stand in another file: replaced before steps are read, so no reader asks for its key.
+/// A step that includes a file. Includes are expanded before steps are read, so no reader reads
+/// this key.
 fn object_of_include() -> Value {
     json!({
         "type": "object",

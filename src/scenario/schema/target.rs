@@ -1,13 +1,13 @@
-//! Services: where calls go, and how they are reached.
+//! Schema of services and their transport.
 //!
-//! Invariant: as `scenario::service` and `scenario::reach` read them.
+//! Invariant: it matches the readers in `scenario::service`.
 
 use serde_json::{Value, json};
 
+use super::build::{Definition, any_of, at_most_one, exactly_one, map_of, object, refer};
 use super::scalars::{count, word};
-use super::{Definition, any_of, at_most_one, exactly_one, map_of, object, refer};
 
-/// Services and their parts.
+/// The definitions of services and their parts.
 pub(super) fn definitions() -> Vec<Definition> {
     let url = json!({ "type": "string", "pattern": "^[hH][tT][tT][pP][sS]?://|^builtin$" });
     vec![
@@ -48,7 +48,7 @@ fn service() -> Value {
     at_most_one(service, &["unix", "proxy"])
 }
 
-/// A text of this kind.
+/// A text with this pattern.
 fn matching(pattern: &str) -> Value {
     json!({ "type": "string", "pattern": pattern })
 }

@@ -1,4 +1,4 @@
-//! The schema has the keys that readers ask for, no more and no fewer.
+//! The schema has exactly the keys that readers read.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -6,13 +6,13 @@ use std::path::Path;
 use serde_json::Value;
 
 use super::{SchemaOf, document};
-use crate::scenario::control::KINDS;
-use crate::scenario::fields::asked;
+use crate::scenario::flow::kinds::KINDS;
+use crate::scenario::syntax::fields::read_keys;
 use crate::scenario::{ScenarioOverrides, load};
 
 type Keys = BTreeMap<String, BTreeSet<String>>;
 
-/// The keys of every titled object.
+/// Collects the keys of every titled object.
 fn titled(schema: &Value, found: &mut Keys) {
     match schema {
         Value::Object(entries) => {
@@ -30,7 +30,7 @@ fn titled(schema: &Value, found: &mut Keys) {
     }
 }
 
-/// Reads everything there is to read: worlds, shipped files, and files with mistakes.
+/// Loads all simulation worlds, shipped scenarios, and files with mistakes.
 fn read_all() -> Keys {
     let folder = tempfile::tempdir().unwrap();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -56,17 +56,18 @@ fn read_all() -> Keys {
             };
         }
     }
-    asked()
+    read_keys()
 }
 
 #[test]
-fn every_key_that_a_reader_asks_for_is_in_the_schema_and_no_other() {
+fn schema_has_exactly_the_keys_that_readers_read() {
     let mut described = Keys::new();
     titled(&document(SchemaOf::Scenario), &mut described);
     let mut read = read_all();
     // The scenario's own `setup` is read like an archetype.
     read.remove("a part of the scenario");
-    // Asked for so that a misspelt one is recognised: these are steps of their own.
+    // These keys are only read so that a misspelt one gets a suggestion; they have their own
+    // steps.
     if let Some(keys) = read.get_mut("a step") {
         keys.retain(|key| key != "include" && !KINDS.iter().any(|(kind, _)| kind == key));
     }

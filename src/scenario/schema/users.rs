@@ -1,16 +1,16 @@
-//! Archetypes: what one kind of user does, knows and waits for.
+//! Schema of archetypes.
 //!
-//! Invariant: as `scenario::archetype`, `states` and `data` read them.
+//! Invariant: it matches the readers `flow::archetype`, `flow::states` and `flow::data`.
 
 use serde_json::{Value, json};
 
-use super::scalars::{count, word};
-use super::{
+use super::build::{
     Definition, Property, any_of, exactly_one, keyed, list_of, map_of, object, refer, some_of,
 };
+use super::scalars::{count, word};
 use crate::plan::data::{AtEnd, RowPick};
 
-/// Archetypes and their parts.
+/// The definitions of archetypes and their parts.
 pub(super) fn definitions() -> Vec<Definition> {
     let ways = ["flow", "states"];
     let archetype = exactly_one(object("an archetype", &[], behaviour(true)), &ways);
@@ -27,7 +27,7 @@ pub(super) fn definitions() -> Vec<Definition> {
     ]
 }
 
-/// What an archetype may have, and a workload with a flow of its own, whose `start` is a time.
+/// The keys of an archetype, and of a workload with its own flow, whose `start` is a time.
 pub(super) fn behaviour(with_start: bool) -> Vec<Property> {
     let start = ("start", "The state an iteration begins in; else the first.", refer("fixed"));
     let mut keys = vec![

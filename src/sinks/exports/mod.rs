@@ -143,7 +143,8 @@ impl StreamExports {
     pub fn write(&self, failed: Option<String>) -> io::Result<()> {
         let PendingExport { forms, report } = std::mem::take(&mut *self.lock());
         let Some(report) = report else { return Ok(()) };
-        let report = failed.map_or_else(|| Report::clone(&report), |why| report.unwritten(why));
+        let report =
+            failed.map_or_else(|| Report::clone(&report), |why| report.with_write_error(why));
         for form in forms {
             let text = form.render(&report)?;
             write_stream(form, &text)?;

@@ -86,7 +86,7 @@ pub(super) fn report() -> Arc<Report> {
 /// How it would stand without a single number.
 pub(super) fn empty() -> Arc<Report> {
     let opening = opening();
-    let shape = opening.plan.shape();
+    let shape = opening.plan.series_layout();
     let snapshot = Arc::new(Tally::new(&shape, 1, vec![false, true]).snapshot(None));
     Arc::new(Report {
         timeline: Timeline::default(),
@@ -102,7 +102,7 @@ fn outline() -> RunManifest {
     std::fs::write(&path, SCENARIO).unwrap();
     let (plan, _) = scenario::load(&path, &ScenarioOverrides::default())
         .unwrap_or_else(|mistakes| panic!("{}", mistakes.render(false)));
-    let mut outline = plan.outline();
+    let mut outline = plan.manifest();
     outline.sources.clear();
     let last = outline.steps.len() - 1;
     outline.steps[last].name = format!("prices {HOSTILE}");
@@ -350,7 +350,7 @@ fn moment(second: u64) -> GaugeSample {
 fn make_report() -> Report {
     let opening = opening();
     let plan = &opening.plan;
-    let shape = plan.shape();
+    let shape = plan.series_layout();
     let scheduled = plan.workloads.iter().map(|load| load.open).collect();
     let mut tally = Tally::new(&shape, 1, scheduled);
     let mut watch = Watch::new(&plan.thresholds, plan.subjects(), 1, nanos(plan.warmup));
@@ -377,7 +377,7 @@ fn make_report() -> Report {
         stopped: None,
         broken: Vec::new(),
         why: None,
-        goes_on: true,
+        is_running: true,
         status: ExitStatus::Fail,
         rss_peak: Some(48_000_000),
     }

@@ -270,7 +270,7 @@ impl TuiShared {
     fn ask(&self, show: &mut ScreenThread, command: ControlCommand) {
         let said = match &self.remote {
             None => "this run cannot be changed (--no-control); q still ends it",
-            Some(remote) => match remote.ask(command, "key") {
+            Some(remote) => match remote.send(command, "key") {
                 Some(answer) => return show.answers.push(answer),
                 None => "the run hears nothing now: it begins, or is over",
             },

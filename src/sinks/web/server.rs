@@ -138,7 +138,7 @@ async fn control(State(shared): State<Arc<ServerState>>, request: Request) -> Re
         Err(why) => return refuse(StatusCode::BAD_REQUEST, &why),
     };
     let busy = "the run has not begun, is over, or hears too many others";
-    let Some(answer) = remote.ask(command, BY) else {
+    let Some(answer) = remote.send(command, BY) else {
         return refuse(StatusCode::SERVICE_UNAVAILABLE, busy);
     };
     match answer.await {

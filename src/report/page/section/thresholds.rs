@@ -15,7 +15,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
     if judgements.is_empty() {
         return html! { p.empty { "No thresholds: nothing was judged." } };
     }
-    let rows = html! { @for one in judgements { (row(one, view.report.goes_on)) } };
+    let rows = html! { @for one in judgements { (row(one, view.report.is_running)) } };
     let columns = [
         ("", false),
         ("rule", false),

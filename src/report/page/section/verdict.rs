@@ -18,7 +18,7 @@ use crate::verdict::trust::{TrustLevel, TrustReason};
 pub fn word(report: &Report) -> &'static str {
     let judged = !report.info.plan.thresholds.is_empty();
     match report.status {
-        _ if report.goes_on => "RUNNING",
+        _ if report.is_running => "RUNNING",
         ExitStatus::Pass if !judged => "DONE",
         ExitStatus::Pass => "PASS",
         ExitStatus::Fail => "FAIL",
@@ -32,7 +32,7 @@ pub fn word(report: &Report) -> &'static str {
 /// The style sheet's name for it.
 fn colour(report: &Report) -> &'static str {
     match report.status {
-        _ if report.goes_on => "running",
+        _ if report.is_running => "running",
         ExitStatus::Pass if report.info.plan.thresholds.is_empty() => "done",
         ExitStatus::Pass => "good",
         ExitStatus::Fail | ExitStatus::Aborted | ExitStatus::Broken => "bad",
@@ -44,7 +44,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
     let PageView { report, plan, snapshot, .. } = view;
     let started = humantime::format_rfc3339_seconds(report.info.started_at).to_string();
     let took = show_us(snapshot.elapsed_ns / 1_000);
-    let stands = report.status.verdict().filter(|_| report.goes_on);
+    let stands = report.status.verdict().filter(|_| report.is_running);
     html! {
         div.hero {
             div {
@@ -56,9 +56,9 @@ pub fn render(view: &PageView<'_>) -> Markup {
                 @if let Some(verdict) = stands { p.note { "As it stands: " (verdict) } }
             }
             dl.facts {
-                @if !report.goes_on { (fact("exit code", &html! { (report.status.code()) })) }
+                @if !report.is_running { (fact("exit code", &html! { (report.status.code()) })) }
                 (fact("began", &html! { time datetime=(started) { (started.replace('T', " ")) } }))
-                (fact(if report.goes_on { "so far" } else { "took" }, &html! { (took) }))
+                (fact(if report.is_running { "so far" } else { "took" }, &html! { (took) }))
                 (fact("seed", &html! { (plan.seed.value()) }))
             }
         }
@@ -130,7 +130,7 @@ fn tiles(view: &PageView<'_>) -> Markup {
             (tile("response p99", &response(0.99), &service(0.99)))
             (tile("longest", &longest, &users))
         }
-        @if report.goes_on {
+        @if report.is_running {
             p.note { "The last ten seconds may still change: calls due in them still run." }
         }
     }

@@ -1,0 +1,122 @@
+//! The entries of a record: which events it stores, and how long they may be.
+//!
+//! `writer` packs them, `reader` unpacks them.
+//! Invariant: each kind of entry has a maximum length.
+
+use std::sync::Arc;
+
+use super::packed::{Packed, packed};
+use crate::event::{RunEvent, RunInfo, StopCause};
+use crate::stats::sample::SeriesLayout;
+use crate::stats::{Delta, GaugeSample, StateChange};
+
+/// Maximum run information, bytes: scenario files take 16 MiB at most.
+const MAX_RUN_INFO: usize = 64 << 20;
+
+/// Maximum entry of a few texts and numbers, bytes.
+const MAX_SMALL: usize = 1 << 20;
+
+/// Maximum delta, and its part for each workload, series or group of the plan, bytes: four
+/// histograms with every bucket used in more than one second.
+const MAX_DELTA: usize = 1 << 30;
+const MAX_SERIES: usize = 1 << 20;
+
+/// An entry of a record.
+#[derive(Clone, Debug)]
+pub enum RecordEntry {
+    /// The run started.
+    Started(Arc<RunInfo>),
+    /// A shard's delta.
+    Delta(Arc<Delta>),
+    /// A second is over.
+    Gauges(Arc<GaugeSample>),
+    /// A state change that belongs to no shard was logged.
+    EventLogged(Arc<StateChange>),
+    /// The run is stopping; the time is ns after its start.
+    Stopped(StopCause, u64),
+    /// The run is over.
+    Ended(RecordEnd),
+}
+
+/// Results that are only known at the end of a run.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RecordEnd {
+    /// Errors of shards that failed, as text.
+    pub broken: Vec<String>,
+    /// Peak resident memory of the process, bytes.
+    pub rss_peak: Option<u64>,
+}
+
+packed! {
+    RecordEnd { broken, rss_peak }
+}
+
+impl RecordEntry {
+    /// Returns the entry of an event; `None` if the event follows from others.
+    pub fn from_event(event: &RunEvent) -> Option<Self> {
+        Some(match event {
+            RunEvent::Started(info) => Self::Started(Arc::clone(info)),
+            RunEvent::Delta(delta) => Self::Delta(Arc::clone(delta)),
+            RunEvent::Gauges(sample) => Self::Gauges(Arc::clone(sample)),
+            RunEvent::EventLogged(change) => Self::EventLogged(Arc::clone(change)),
+            RunEvent::Stopped(stop, at_ns) => Self::Stopped(stop.clone(), *at_ns),
+            RunEvent::Ended(report) => {
+                let broken = report.broken.clone();
+                Self::Ended(RecordEnd { broken, rss_peak: report.rss_peak })
+            }
+            _ => return None,
+        })
+    }
+
+    /// Returns its kind in a frame's head.
+    pub(super) fn kind(&self) -> u8 {
+        match self {
+            Self::Started(_) => 0,
+            Self::Delta(_) => 1,
+            Self::Gauges(_) => 2,
+            Self::EventLogged(_) => 3,
+            Self::Stopped(..) => 4,
+            Self::Ended(_) => 5,
+        }
+    }
+
+    pub(super) fn pack(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Started(info) => info.pack(out),
+            Self::Delta(delta) => delta.pack(out),
+            Self::Gauges(sample) => sample.pack(out),
+            Self::EventLogged(change) => change.pack(out),
+            Self::Stopped(stop, at_ns) => (stop.clone(), *at_ns).pack(out),
+            Self::Ended(end) => end.pack(out),
+        }
+    }
+
+    pub(super) fn unpack(kind: u8, from: &mut &[u8]) -> Option<Self> {
+        Some(match kind {
+            0 => Self::Started(Packed::unpack(from)?),
+            1 => Self::Delta(Packed::unpack(from)?),
+            2 => Self::Gauges(Packed::unpack(from)?),
+            3 => Self::EventLogged(Packed::unpack(from)?),
+            4 => {
+                let (stop, at_ns) = Packed::unpack(from)?;
+                Self::Stopped(stop, at_ns)
+            }
+            5 => Self::Ended(Packed::unpack(from)?),
+            _ => return None,
+        })
+    }
+}
+
+/// Returns the maximum length of an entry, bytes; `None` if the kind does not exist or is too
+/// early.
+pub(super) fn max_length(kind: u8, layout: Option<&SeriesLayout>) -> Option<usize> {
+    match (kind, layout) {
+        (0, _) => Some(MAX_RUN_INFO),
+        (1, Some(layout)) => {
+            let parts = layout.workloads + layout.checks.len() + layout.groups + layout.pools;
+            Some(parts.saturating_mul(MAX_SERIES).saturating_add(MAX_SMALL).min(MAX_DELTA))
+        }
+        (2..=5, Some(_)) => Some(MAX_SMALL),
+        _ => None,
+    }
+}

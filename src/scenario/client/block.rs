@@ -1,0 +1,92 @@
+//! Reads the parts that blocks of policies share.
+//!
+//! Invariant: a block merges key by key over its defaults; `true` means the defaults, `false` off.
+
+use crate::plan::EndpointPattern;
+use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::{Node, NodeKind};
+use crate::scenario::syntax::values;
+use crate::scenario::syntax::values::report_wrong;
+
+/// Maximum endpoint patterns in all pools, or in all limits.
+pub(crate) const MAX_PATTERNS: usize = 1_024;
+
+/// Reads a block over its defaults; `expected` describes it, beside `true` and `false`.
+pub(crate) fn block<T>(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    what: &'static str,
+    expected: &str,
+    default: T,
+    read: impl FnOnce(&mut Diagnostics, &mut Fields<'_>, T) -> Option<T>,
+) -> Option<T> {
+    match node.kind {
+        NodeKind::Bool(on) => on.then_some(default),
+        NodeKind::Map(_) => {
+            let mut fields = Fields::read(diagnostics, node, what)?;
+            let value = read(diagnostics, &mut fields, default);
+            fields.finish(diagnostics);
+            value
+        }
+        _ => report_wrong(diagnostics, node, format!("{expected}, `true` or `false`")),
+    }
+}
+
+/// A given value with its place.
+pub(crate) type Given<T> = Option<(SourceSpan, T)>;
+
+/// Reads the value of a key, with its place.
+pub(crate) fn given<T>(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    key: &'static str,
+    read: impl FnOnce(&mut Diagnostics, &Node) -> Option<T>,
+) -> Given<T> {
+    let node = fields.take(key)?;
+    read(diagnostics, node).map(|value| (node.span, value))
+}
+
+/// Reports two given values in the wrong order.
+pub(crate) fn in_order<T: Ord + Copy>(
+    diagnostics: &mut Diagnostics,
+    (low, least): (&str, Given<T>),
+    (high, most): (&str, Given<T>),
+) {
+    if let (Some((_, least)), Some((span, most))) = (least, most)
+        && least > most
+    {
+        diagnostics
+            .mistake(span, format!("`{high}` is less than `{low}`"))
+            .expected(format!("at least as much as `{low}`"));
+    }
+}
+
+/// Reads an endpoint pattern.
+pub(crate) fn pattern(
+    diagnostics: &mut Diagnostics,
+    text: &str,
+    span: SourceSpan,
+) -> Option<EndpointPattern> {
+    let found = EndpointPattern::parse(text);
+    if found.is_none() {
+        let mistake =
+            diagnostics.mistake(span, format!("`{}` names no endpoints", truncate(text))).expected(
+                "`*`, or a path such as /export/* without its query, after a method or alone",
+            );
+        let suggestion = text.split_once(' ').map(|(method, path)| (method.to_uppercase(), path));
+        let suggestion = suggestion.map(|(method, path)| format!("{method} {path}"));
+        if let Some(suggestion) =
+            suggestion.filter(|suggestion| EndpointPattern::parse(suggestion).is_some())
+        {
+            mistake.help(format!("did you mean `{suggestion}`?"));
+        }
+    }
+    found
+}
+
+/// Reads a number from 1 to `most`.
+pub(crate) fn count_u32(diagnostics: &mut Diagnostics, node: &Node, most: u32) -> Option<u32> {
+    values::count(diagnostics, node, 1, u64::from(most)).and_then(|count| u32::try_from(count).ok())
+}

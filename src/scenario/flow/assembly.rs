@@ -1,0 +1,122 @@
+//! A flow under construction: one flat list of steps, with the tables that they refer to.
+//!
+//! `control`, `states` and `sections` add steps.
+//! Invariant: steps of one name share a series; every jump targets a step of the list.
+
+use std::time::Duration;
+
+use crate::plan::flow::Step;
+use crate::plan::{Call, MAX_STEPS};
+use crate::scenario::flow::context::FlowContext;
+use crate::scenario::flow::step::NamedStep;
+use crate::scenario::flow::step::step;
+use crate::scenario::flow::tags;
+use crate::scenario::flow::tags::Tags;
+use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::Node;
+
+/// A flow under construction.
+#[derive(Debug)]
+pub(crate) struct Assembly<'a> {
+    pub flow_context: FlowContext<'a>,
+    pub steps: Vec<Step>,
+    pub calls: Vec<Call>,
+    pub series: Vec<String>,
+    /// The tags of the steps of each series.
+    pub tags: Vec<Tags>,
+    pub groups: Vec<String>,
+    pub counters: usize,
+    pub rendezvous_count: usize,
+    /// Timeouts of steps, with their places.
+    pub timeouts: Vec<(Duration, SourceSpan)>,
+    /// Number of loops around the current step.
+    depth: usize,
+}
+
+impl<'a> Assembly<'a> {
+    /// Starts an empty flow.
+    pub(crate) fn new(flow_context: FlowContext<'a>) -> Self {
+        Self {
+            flow_context,
+            steps: Vec::new(),
+            calls: Vec::new(),
+            series: Vec::new(),
+            tags: Vec::new(),
+            groups: Vec::new(),
+            counters: 0,
+            rendezvous_count: 0,
+            timeouts: Vec::new(),
+            depth: 0,
+        }
+    }
+
+    /// Compiles a request step; returns its index among the calls.
+    pub(crate) fn call(&mut self, diagnostics: &mut Diagnostics, node: &Node) -> Option<usize> {
+        let NamedStep { name, mut call, tags } = step(diagnostics, node, &self.flow_context)?;
+        let timeout = node.get("timeout").map(|node| node.span);
+        self.timeouts.extend(call.timeout.zip(timeout));
+        let series = self.series_of(diagnostics, node, &name)?;
+        call.series = series;
+        tags::add(&mut self.tags[usize::from(series)], &tags);
+        let names_itself = node.get("name");
+        let other =
+            |other: &Call| other.series == series && other.request.method != call.request.method;
+        if let Some(node) = names_itself
+            && self.calls.iter().any(other)
+        {
+            let message = format!("two different requests are called `{}`", truncate(&name));
+            diagnostics.warn(node.span, message, "they are counted together");
+        }
+        self.calls.push(call);
+        Some(self.calls.len() - 1)
+    }
+
+    /// Returns the series of this name; steps of the same name share one.
+    fn series_of(&mut self, diagnostics: &mut Diagnostics, node: &Node, name: &str) -> Option<u16> {
+        let known = self.series.iter().position(|known| known == name);
+        let index = known.unwrap_or_else(|| {
+            self.series.push(name.to_owned());
+            self.tags.push(Tags::new());
+            self.series.len() - 1
+        });
+        if index >= MAX_STEPS {
+            if index == MAX_STEPS {
+                diagnostics
+                    .mistake(
+                        node.span,
+                        format!("more than {MAX_STEPS} steps with names of their own"),
+                    )
+                    .help("give steps that belong together the same `name:`");
+            }
+            return None;
+        }
+        u16::try_from(index).ok()
+    }
+
+    /// Adds a step; returns its index, for a jump whose target is set later.
+    pub(crate) fn push(&mut self, step: Step) -> usize {
+        self.steps.push(step);
+        self.steps.len() - 1
+    }
+
+    /// Sets the target of the jump at `from` to the next step.
+    pub(crate) fn set_target_here(&mut self, from: usize) {
+        let here = self.steps.len();
+        match &mut self.steps[from] {
+            Step::If { to, .. } | Step::Round { to, .. } | Step::Rescue { to } | Step::Jump(to) => {
+                *to = here;
+            }
+            _ => {}
+        }
+    }
+
+    /// Runs `body` with a counter for the loop that it adds.
+    pub(crate) fn with_counter(&mut self, body: impl FnOnce(&mut Self, usize)) {
+        let counter = self.depth;
+        self.depth += 1;
+        self.counters = self.counters.max(self.depth);
+        body(self, counter);
+        self.depth -= 1;
+    }
+}

@@ -1,0 +1,219 @@
+//! `capture`: values that a step extracts from its response.
+//!
+//! `step` calls it; `extract` applies the result.
+//! Invariant: paths and expressions are parsed here, so that they cannot fail later.
+
+use regex::bytes::{Regex, RegexBuilder};
+
+#[cfg(feature = "css")]
+use crate::extract::CssSelector;
+use crate::extract::{BoundedPath, Capture, CaptureSource, MatchPick};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
+use crate::scenario::syntax::values;
+use crate::scenario::syntax::values::report_wrong;
+
+/// Maximum length of a CSS selector, bytes, because its parser uses stack for each bracket.
+#[cfg(feature = "css")]
+const MAX_SELECTOR: usize = 500;
+
+/// Maximum memory of a compiled expression: 1 MiB.
+const MAX_REGEX: usize = 1 << 20;
+
+/// Maximum length of a JSONPath, bytes, because its parser uses stack for each bracket.
+const MAX_PATH: usize = 500;
+
+/// Maximum filters in a path, because its parser repeats each alternative for each nested one.
+const MAX_NESTED: usize = 4;
+
+/// Compiles the captures of a step; `names` are the variables of its archetype by slot.
+pub(crate) fn captures(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    names: &[String],
+) -> Vec<Capture> {
+    let expected = "a map of variables, such as `{ token: { json: \"$.token\" } }`";
+    let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
+    entries.iter().filter_map(|(key, node)| capture(diagnostics, key, node, names)).collect()
+}
+
+fn capture(
+    diagnostics: &mut Diagnostics,
+    key: &NodeKey,
+    node: &Node,
+    names: &[String],
+) -> Option<Capture> {
+    let mut fields = Fields::read_as(
+        diagnostics,
+        node,
+        "a capture",
+        "`{ json: \"$.id\" }` or `{ header: location }`",
+    )?;
+    let json = fields.take("json").map(|node| path(diagnostics, node).map(CaptureSource::Json));
+    let regex = fields.take("regex").map(|node| regex(diagnostics, node));
+    let group = fields.entry("group");
+    let header = fields.take("header").map(|node| {
+        let name = values::plain_text(diagnostics, node, "the name of a header")?;
+        Some(CaptureSource::Header(name.to_owned()))
+    });
+    let cookie = fields.take("cookie").map(|node| {
+        let name = values::plain_text(diagnostics, node, "the name of a cookie")?;
+        Some(CaptureSource::Cookie(name.to_owned()))
+    });
+    let (selector, attribute) = (fields.take("css"), fields.take("attribute"));
+    let css = selector.map(|node| css(diagnostics, node, attribute));
+    let pick = fields.take("pick").map(|node| pick(diagnostics, node));
+    let before = diagnostics.count();
+    fields.finish(diagnostics);
+    if let (Some((key, _)), None) = (group, &regex) {
+        diagnostics.mistake(key.span, "a `group` belongs to a `regex`");
+    }
+    let regex = regex.map(|regex| group_of(diagnostics, regex?, group.map(|(_, node)| node)));
+    let sources: Vec<Option<CaptureSource>> =
+        [json, regex, header, cookie, css].into_iter().flatten().collect();
+    if sources.len() != 1 && diagnostics.count() == before {
+        diagnostics.mistake(node.span, "a capture looks in one place").expected(
+            "one of `json: \"$.path\"`, `regex: \"id=(\\d+)\"`, `header: name`, `cookie: name` \
+             or `css: \"form input\"`",
+        );
+    }
+    Some(Capture {
+        variable: names.iter().position(|name| *name == key.name)?,
+        name: format!("capture {}", key.name),
+        source: sources.into_iter().next()??,
+        pick: pick.unwrap_or(Some(MatchPick::default()))?,
+    })
+}
+
+/// Selects the captured group: the given one, else the first, else the whole match.
+fn group_of(
+    diagnostics: &mut Diagnostics,
+    regex: Regex,
+    group: Option<&Node>,
+) -> Option<CaptureSource> {
+    let groups = regex.captures_len() as u64 - 1;
+    let Some(node) = group else {
+        return Some(CaptureSource::Regex(regex, groups.min(1) as usize));
+    };
+    if let NodeKind::Text(name) = &node.kind {
+        let names: Vec<&str> = regex.capture_names().flatten().collect();
+        let index = regex.capture_names().position(|known| known == Some(name.as_str()));
+        if index.is_none() {
+            let mistake =
+                diagnostics.mistake(node.span, format!("the regex has no group `{name}`"));
+            mistake.expected(match names.as_slice() {
+                [] => "a number: its groups have no names".to_owned(),
+                names => format!("one of {}", values::list_names(names)),
+            });
+        }
+        return index.map(|index| CaptureSource::Regex(regex, index));
+    }
+    let index = values::count(diagnostics, node, 0, groups)?;
+    Some(CaptureSource::Regex(regex, index as usize))
+}
+
+/// Compiles a regular expression over bytes, with linear run time.
+pub(crate) fn regex(diagnostics: &mut Diagnostics, node: &Node) -> Option<Regex> {
+    let text = values::plain_text(diagnostics, node, "a regular expression such as \"id=(\\d+)\"")?;
+    let built = RegexBuilder::new(text).size_limit(MAX_REGEX).dfa_size_limit(MAX_REGEX).build();
+    match built {
+        Ok(regex) => Some(regex),
+        Err(problem) => {
+            // The message has several lines with a picture; the last line names the problem.
+            let problem = problem.to_string();
+            let last = problem.lines().last().unwrap_or_default();
+            let last = last.strip_prefix("error: ").unwrap_or(last);
+            diagnostics
+                .mistake(node.span, format!("this is no regular expression: {last}"))
+                .expected("the syntax of RE2, without look-around and back-references");
+            None
+        }
+    }
+}
+
+#[cfg(feature = "css")]
+fn css(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    attribute: Option<&Node>,
+) -> Option<CaptureSource> {
+    let text =
+        values::plain_text(diagnostics, node, "a CSS selector such as \"input[name=csrf]\"")?;
+    let attribute = match attribute {
+        Some(node) => {
+            Some(values::plain_text(diagnostics, node, "the name of an attribute")?.to_owned())
+        }
+        None => None,
+    };
+    if text.len() > MAX_SELECTOR {
+        let message = format!("a selector of more than {MAX_SELECTOR} bytes");
+        diagnostics.mistake(node.span, message).expected("one such as \"form input[name=csrf]\"");
+        return None;
+    }
+    match CssSelector::parse(text) {
+        Some(selector) => Some(CaptureSource::Css(selector, attribute)),
+        None => {
+            let message = format!("`{}` is no CSS selector", truncate(text));
+            diagnostics
+                .mistake(node.span, message)
+                .expected("one such as \"form input[name=csrf]\"");
+            None
+        }
+    }
+}
+
+#[cfg(not(feature = "css"))]
+fn css(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    _attribute: Option<&Node>,
+) -> Option<CaptureSource> {
+    diagnostics
+        .mistake(node.span, "this program was built without CSS selectors")
+        .help("build it with `--features css`, or use `regex`");
+    None
+}
+
+fn pick(diagnostics: &mut Diagnostics, node: &Node) -> Option<MatchPick> {
+    match values::scalar(node) {
+        Some("first") => Some(MatchPick::First),
+        Some("last") => Some(MatchPick::Last),
+        Some("random") => Some(MatchPick::Random),
+        Some("all") => Some(MatchPick::All),
+        _ => report_wrong(diagnostics, node, "one of `first`, `last`, `random`, `all`"),
+    }
+}
+
+fn path(diagnostics: &mut Diagnostics, node: &Node) -> Option<BoundedPath> {
+    let text = values::plain_text(diagnostics, node, "a JSONPath such as \"$.items[0].id\"")?;
+    parse_path(text)
+        .map_err(|problem| {
+            diagnostics
+                .mistake(node.span, format!("this is no JSONPath: {problem}"))
+                .expected("a path such as \"$.items[0].id\" or \"$..id\" (RFC 9535)");
+        })
+        .ok()
+}
+
+/// Parses a JSONPath within limits.
+pub(crate) fn parse_path(text: &str) -> Result<BoundedPath, String> {
+    if !text.starts_with('$') {
+        return Err("it does not begin with `$`".to_owned());
+    }
+    if text.len() > MAX_PATH {
+        return Err(format!("it has more than {MAX_PATH} bytes"));
+    }
+    let count = |sign: char| text.matches(sign).count();
+    if count('?') > MAX_NESTED || count('(') > 2 * MAX_NESTED {
+        return Err("it has too many filters or brackets".to_owned());
+    }
+    text.parse::<BoundedPath>().map_err(|error| match error.message() {
+        "parser error" => {
+            let rest = text.get(error.position()..).unwrap_or_default();
+            format!("it cannot be read from `{}` on", truncate(rest))
+        }
+        message => message.to_owned(),
+    })
+}

@@ -1,0 +1,216 @@
+//! `check` and `expect`: conditions on a step's response.
+//!
+//! `step` calls it; `extract` applies the result.
+//! Invariant: the name of a compiled check describes its condition.
+
+use std::time::Duration;
+
+use serde_json::Value as Json;
+
+use crate::extract::{Check, CheckCondition, CheckedTime, TextCondition};
+use crate::scenario::flow::capture::{parse_path, regex};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
+use crate::scenario::syntax::values;
+use crate::scenario::syntax::values::report_wrong;
+use crate::template::exact_json as exact;
+use crate::units;
+use crate::verdict::Comparison;
+
+/// Compiles the conditions of a step's `check` or `expect`.
+pub(crate) fn checks(diagnostics: &mut Diagnostics, node: &Node) -> Vec<Check> {
+    let Some(mut fields) = Fields::read(diagnostics, node, "a check") else { return Vec::new() };
+    let mut checks = Vec::new();
+    checks.extend(fields.take("status").and_then(|node| status(diagnostics, node)));
+    if let Some(node) = fields.take("header") {
+        headers(diagnostics, node, &mut checks);
+    }
+    if let Some(node) = fields.take("body") {
+        body(diagnostics, node, &mut checks);
+    }
+    if let Some(node) = fields.take("json") {
+        json(diagnostics, node, &mut checks);
+    }
+    checks.extend(fields.take("size").and_then(|node| size(diagnostics, node)));
+    for (key, timing) in [("service", CheckedTime::Service), ("first_byte", CheckedTime::FirstByte)]
+    {
+        checks.extend(fields.take(key).and_then(|node| time(diagnostics, node, key, timing)));
+    }
+    fields.finish(diagnostics);
+    checks
+}
+
+fn status(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
+    let one = std::slice::from_ref(node);
+    let items = match &node.kind {
+        NodeKind::List(items) if !items.is_empty() => items,
+        _ => one,
+    };
+    let (mut wanted, mut shown) = (Vec::new(), Vec::new());
+    for item in items {
+        let class = values::scalar(item).and_then(|text| text.strip_suffix("xx"));
+        match class.and_then(|class| class.parse::<u16>().ok()) {
+            Some(class @ 1..=9) => {
+                wanted.extend(class * 100..class * 100 + 100);
+                shown.push(format!("{class}xx"));
+            }
+            _ => {
+                let status = values::count(diagnostics, item, 100, 999);
+                wanted.push(u16::try_from(status?).ok()?);
+                shown.push(status?.to_string());
+            }
+        }
+    }
+    let name = format!("status is {}", shown.join(" or "));
+    Some(Check { name, what: CheckCondition::Status(wanted) })
+}
+
+fn headers(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
+    let expected = "a map such as `{ content-type: { contains: json } }`";
+    let Some(entries) = values::entries(diagnostics, node, expected) else { return };
+    for (key, node) in entries {
+        header(diagnostics, key, node, checks);
+    }
+}
+
+fn header(diagnostics: &mut Diagnostics, key: &NodeKey, node: &Node, checks: &mut Vec<Check>) {
+    let name = &key.name;
+    if !matches!(node.kind, NodeKind::Map(_)) {
+        if let Some(text) = values::plain_text(diagnostics, node, "a header's value") {
+            let label = format!("header {name} is \"{}\"", diagnostics.redact_value(name, text));
+            let text = TextCondition::Equals(text.to_owned());
+            checks.push(Check { name: label, what: CheckCondition::Header(name.clone(), text) });
+        }
+        return;
+    }
+    let Some(mut fields) = Fields::read(diagnostics, node, "a header's check") else { return };
+    for (label, text) in texts(diagnostics, &mut fields, (name, "a header's value")) {
+        let label = format!("header {name} {label}");
+        checks.push(Check { name: label, what: CheckCondition::Header(name.clone(), text) });
+    }
+    fields.finish(diagnostics);
+}
+
+fn body(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
+    let expected =
+        "`{ contains: \"text\" }`, `{ matches: \"id=\\d+\" }` or `{ json: { \"$.ok\": true } }`";
+    let Some(mut fields) = Fields::read_as(diagnostics, node, "a body's check", expected) else {
+        return;
+    };
+    let before = checks.len();
+    for (label, text) in texts(diagnostics, &mut fields, ("", "the body")) {
+        checks.push(Check { name: format!("body {label}"), what: CheckCondition::Body(text) });
+    }
+    if let Some(node) = fields.take("json") {
+        json(diagnostics, node, checks);
+    }
+    let mistakes = diagnostics.count();
+    fields.finish(diagnostics);
+    if checks.len() == before && diagnostics.count() == mistakes {
+        diagnostics.mistake(node.span, "this check asks for nothing").expected(expected);
+    }
+}
+
+/// Reads conditions on a text, each with its part of the check's name; `key` is the key of the
+/// text, for redaction.
+fn texts(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    (key, what): (&str, &str),
+) -> Vec<(String, TextCondition)> {
+    type Make = fn(String) -> TextCondition;
+    let kinds: [(&str, &str, Make); 3] = [
+        ("equals", "is", TextCondition::Equals),
+        ("contains", "contains", TextCondition::Contains),
+        ("lacks", "lacks", TextCondition::Lacks),
+    ];
+    let mut found = Vec::new();
+    for (key, verb, make) in kinds {
+        if let Some(node) = fields.take(key)
+            && let Some(text) = values::plain_text(diagnostics, node, what)
+        {
+            found.push((
+                format!("{verb} \"{}\"", diagnostics.redact_value(key, text)),
+                make(text.to_owned()),
+            ));
+        }
+    }
+    if let Some(node) = fields.take("matches")
+        && let Some(regex) = regex(diagnostics, node)
+    {
+        found.push((
+            format!("matches /{}/", diagnostics.redact_value(key, regex.as_str())),
+            TextCondition::Matches(regex),
+        ));
+    }
+    found
+}
+
+fn json(diagnostics: &mut Diagnostics, node: &Node, checks: &mut Vec<Check>) {
+    let expected = "a map of paths and values, such as `{ \"$.ok\": true }`";
+    let Some(entries) = values::entries(diagnostics, node, expected) else { return };
+    for (key, node) in entries {
+        let path = match parse_path(&key.name) {
+            Ok(path) => path,
+            Err(problem) => {
+                diagnostics
+                    .mistake(key.span, format!("this is no JSONPath: {problem}"))
+                    .expected("a path such as \"$.items[0].id\" (RFC 9535)");
+                continue;
+            }
+        };
+        let wanted = to_json(node);
+        let says_nothing = wanted.is_boolean() || wanted.is_null();
+        let of = if says_nothing { "" } else { key.name.as_str() };
+        let shown = diagnostics.redact_value(of, &exact::show(&wanted));
+        let name = format!("json {} is {shown}", key.name);
+        checks.push(Check { name, what: CheckCondition::Json(path, wanted) });
+    }
+}
+
+/// Converts a YAML value to JSON.
+pub(crate) fn to_json(node: &Node) -> Json {
+    match &node.kind {
+        NodeKind::Null => Json::Null,
+        NodeKind::Bool(truth) => Json::from(*truth),
+        NodeKind::Number(written, value) => {
+            exact::parse(written.as_bytes()).unwrap_or_else(|_| Json::from(*value))
+        }
+        NodeKind::Text(text) => Json::from(text.as_str()),
+        NodeKind::List(items) => items.iter().map(to_json).collect(),
+        NodeKind::Map(entries) => {
+            entries.iter().map(|(key, item)| (key.name.clone(), to_json(item))).collect()
+        }
+    }
+}
+
+fn size(diagnostics: &mut Diagnostics, node: &Node) -> Option<Check> {
+    let expected = "a bound such as \"< 10KiB\"";
+    let text = values::plain_text(diagnostics, node, expected)?;
+    let Some((op, limit)) = bound(text, |text| units::parse_size(text).ok()) else {
+        return report_wrong(diagnostics, node, expected);
+    };
+    Some(Check { name: format!("size {text}"), what: CheckCondition::Size(op, limit) })
+}
+
+fn time(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    key: &str,
+    timing: CheckedTime,
+) -> Option<Check> {
+    let expected = "a bound such as \"< 1s\"";
+    let text = values::plain_text(diagnostics, node, expected)?;
+    let Some((op, limit)) = bound(text, |text| units::parse_duration(text).ok()) else {
+        return report_wrong(diagnostics, node, expected);
+    };
+    let limit: Duration = limit;
+    Some(Check { name: format!("{key} {text}"), what: CheckCondition::Time(timing, op, limit) })
+}
+
+fn bound<T>(text: &str, limit: impl Fn(&str) -> Option<T>) -> Option<(Comparison, T)> {
+    let symbols = text.find(|c| !"<>=".contains(c))?;
+    let op = Comparison::parse(&text[..symbols])?;
+    Some((op, limit(text[symbols..].trim())?))
+}

@@ -1,0 +1,47 @@
+//! The context in which steps and archetypes are compiled.
+//!
+//! `compile` and `archetype` build it, all compilers of steps read it.
+//! Invariant: names are in the order of the plan, so that an index refers to the same item.
+
+use std::rc::Rc;
+
+use crate::plan::Safety;
+use crate::scenario::syntax::node::Node;
+
+/// The part of the scenario that all archetypes can refer to.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ScenarioContext {
+    /// The names of the services, in the order of the plan.
+    pub services: Vec<String>,
+    /// Their path prefixes.
+    pub prefixes: Vec<String>,
+    /// The variables that `setup` sets.
+    pub globals: Vec<String>,
+    /// The denied requests.
+    pub safety: Rc<Safety>,
+}
+
+/// The context of the steps of an archetype.
+#[derive(Debug)]
+pub(crate) struct FlowContext<'a> {
+    /// The scenario's context.
+    pub context: &'a ScenarioContext,
+    /// The names of the services, in the order of the plan.
+    pub services: &'a [String],
+    /// The variables of the archetype by slot.
+    pub names: &'a [String],
+    /// Whether the current step is not a branch of parallel steps.
+    pub alone: bool,
+}
+
+/// The form of an iteration.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum FlowForm<'n> {
+    /// Steps in order.
+    Steps(&'n Node),
+    /// States, and the start state.
+    States(&'n Node, Option<&'n Node>),
+}
+
+/// The expected form of a list of steps.
+pub(crate) const STEPS: &str = "a list of steps, such as `- get: /`";

@@ -1,0 +1,315 @@
+//! Compiles lists of steps, and the control steps among them: choices, loops, conditions, waits,
+//! variables.
+//!
+//! `sections` and `states` call it.
+//! Invariant: every loop is bounded.
+
+use crate::plan::flow::{Branch, Choice, MAX_ROUNDS, Parallel, Rendezvous, Step};
+use crate::scenario::flow::assembly::Assembly;
+use crate::scenario::flow::context::STEPS;
+use crate::scenario::flow::kinds;
+use crate::scenario::flow::kinds::ControlStep;
+use crate::scenario::flow::kinds::kind;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
+use crate::scenario::syntax::values::report_wrong;
+use crate::scenario::syntax::{distribution, templates, values};
+use crate::suggest::nearest;
+use crate::template::{Encoding, Typed};
+
+/// Compiles a list of steps.
+pub(crate) fn compile_list(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
+    let Some(items) = values::list(diagnostics, node, STEPS) else { return };
+    for item in items {
+        compile_step(flow, diagnostics, item);
+    }
+}
+
+/// Compiles one step of any kind.
+fn compile_step(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
+    if let Some(kind) = kinds::kind(node) {
+        compile_control(kind, flow, diagnostics, node);
+        return;
+    }
+    let call = flow.call(diagnostics, node);
+    flow.steps.extend(call.map(Step::Call));
+    if let Some(fallback) = node.get("fallback") {
+        let rescue = flow.push(Step::Rescue { to: 0 });
+        compile_list(flow, diagnostics, fallback);
+        flow.set_target_here(rescue);
+    }
+}
+
+/// Compiles a step of this kind into `flow`.
+fn compile_control(
+    kind: ControlStep,
+    flow: &mut Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+) {
+    let Some(mut fields) = Fields::read(diagnostics, node, "this step") else { return };
+    let Some(value) = fields.take(kind.key()) else { return };
+    match kind {
+        ControlStep::Choose => choose(flow, diagnostics, value),
+        ControlStep::Repeat => repeat(flow, diagnostics, value),
+        ControlStep::While => repeat_while(flow, diagnostics, value),
+        ControlStep::If => if_else(flow, diagnostics, value, &mut fields),
+        ControlStep::Parallel => parallel(flow, diagnostics, value, &mut fields),
+        ControlStep::Group => group(flow, diagnostics, value),
+        ControlStep::Rendezvous => rendezvous(flow, diagnostics, value),
+        ControlStep::Set => set(flow, diagnostics, value),
+        ControlStep::Log => {
+            let names = flow.flow_context.names;
+            let text = templates::template(diagnostics, value, Encoding::Plain, names, "a text");
+            flow.steps.extend(text.map(Step::Log));
+        }
+        ControlStep::Pause => {
+            let duration = distribution::distribution(diagnostics, value);
+            flow.steps.extend(duration.map(Step::Pause));
+        }
+    }
+    fields.finish(diagnostics);
+}
+
+/// Default maximum of rounds of a `while`.
+const WHILE_ROUNDS: u64 = 1_000;
+
+/// Maximum users of a rendezvous.
+const MAX_GATHERED: u64 = 10_000_000;
+
+fn choose(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
+    let expected = "a list of ways, such as `- { weight: 7, do: [ { get: / } ] }`";
+    let Some(items) = values::list(diagnostics, node, expected) else { return };
+    if items.is_empty() {
+        report_wrong::<()>(diagnostics, node, expected);
+    }
+    let at = flow.push(Step::Jump(0));
+    let (mut options, mut ends) = (Vec::new(), Vec::new());
+    for item in items {
+        let Some(mut fields) = Fields::read_as(diagnostics, item, "a way", expected) else {
+            continue;
+        };
+        let weight = fields.require("weight", "its weight against the other ways, such as 7");
+        let weight = weight.and_then(|node| values::weight(diagnostics, node));
+        let steps = fields.require("do", STEPS);
+        options.extend(weight.map(|weight| (weight, flow.steps.len())));
+        if let Some(steps) = steps {
+            compile_list(flow, diagnostics, steps);
+        }
+        fields.finish(diagnostics);
+        ends.push(flow.push(Step::Jump(0)));
+    }
+    ends.into_iter().for_each(|end| flow.set_target_here(end));
+    flow.steps[at] = Step::Choose(Choice { options });
+}
+
+fn repeat(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
+    let expected = "`{ times: 3, do: [ … ] }`";
+    let Some(mut fields) = Fields::read_as(diagnostics, node, "`repeat`", expected) else { return };
+    let times = fields.require("times", "how often, such as 3");
+    let times = times.and_then(|node| times_of(flow, diagnostics, node));
+    let steps = fields.require("do", STEPS);
+    if let Some(steps) = steps {
+        rounds(flow, times.unwrap_or_else(|| Typed::fixed(1)), |flow| {
+            compile_list(flow, diagnostics, steps);
+        });
+    }
+    fields.finish(diagnostics);
+}
+
+/// Reads a number of rounds: a whole number, or a template that computes one.
+fn times_of(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) -> Option<Typed> {
+    match &node.kind {
+        NodeKind::Text(text) if text.contains("{{") => typed(flow, diagnostics, node),
+        _ => values::count(diagnostics, node, 0, MAX_ROUNDS).map(Typed::fixed),
+    }
+}
+
+fn rounds(flow: &mut Assembly<'_>, times: Typed, body: impl FnOnce(&mut Assembly<'_>)) {
+    flow.with_counter(|flow, counter| {
+        flow.push(Step::Count { counter, times });
+        let head = flow.push(Step::Round { counter, to: 0 });
+        body(flow);
+        flow.push(Step::Jump(head));
+        flow.set_target_here(head);
+    });
+}
+
+fn repeat_while(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
+    let expected = "`{ that: \"{{ n < 3 }}\", do: [ … ] }`";
+    let Some(mut fields) = Fields::read_as(diagnostics, node, "`while`", expected) else { return };
+    let condition_node = fields.require("that", "a condition such as \"{{ n < 3 }}\"");
+    let condition = condition_node.and_then(|node| condition(flow, diagnostics, node));
+    let max = fields.take("max").and_then(|node| values::count(diagnostics, node, 1, MAX_ROUNDS));
+    let steps = fields.require("do", STEPS);
+    if let Some(steps) = steps {
+        rounds(flow, Typed::fixed(max.unwrap_or(WHILE_ROUNDS)), |flow| {
+            let condition = condition.unwrap_or_else(|| Typed::fixed(false));
+            let test = flow.push(Step::If { condition, to: 0 });
+            compile_list(flow, diagnostics, steps);
+            // A false condition leaves the loop like the last round: to the step after the jump
+            // back.
+            let after = flow.steps.len() + 1;
+            if let Step::If { to, .. } = &mut flow.steps[test] {
+                *to = after;
+            }
+        });
+    }
+    fields.finish(diagnostics);
+}
+
+fn if_else(
+    flow: &mut Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    fields: &mut Fields<'_>,
+) {
+    let condition = condition(flow, diagnostics, node).unwrap_or_else(|| Typed::fixed(true));
+    let test = flow.push(Step::If { condition, to: 0 });
+    if let Some(steps) = fields.require("do", STEPS) {
+        compile_list(flow, diagnostics, steps);
+    }
+    let Some(steps) = fields.take("else") else {
+        flow.set_target_here(test);
+        return;
+    };
+    let over = flow.push(Step::Jump(0));
+    flow.set_target_here(test);
+    compile_list(flow, diagnostics, steps);
+    flow.set_target_here(over);
+}
+
+fn condition(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) -> Option<Typed> {
+    let is_template = matches!(&node.kind, NodeKind::Text(text) if text.contains("{{"));
+    if !is_template && !matches!(node.kind, NodeKind::Bool(_)) {
+        return report_wrong(diagnostics, node, "a condition such as \"{{ product > 100 }}\"");
+    }
+    if let NodeKind::Bool(truth) = node.kind {
+        return Some(Typed::fixed(truth));
+    }
+    typed(flow, diagnostics, node)
+}
+
+fn typed(flow: &Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) -> Option<Typed> {
+    templates::typed(diagnostics, node, flow.flow_context.names)
+}
+
+fn parallel(
+    flow: &mut Assembly<'_>,
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    fields: &mut Fields<'_>,
+) {
+    let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
+    let Some(items) = values::list(diagnostics, node, "a list of requests") else { return };
+    if items.is_empty() {
+        report_wrong::<()>(diagnostics, node, "a list of requests, such as `[ { get: /a.css } ]`");
+    }
+    let mut branches: Vec<Branch> = Vec::new();
+    let mut names: Vec<(String, usize)> = Vec::new();
+    for item in items {
+        if let Some(control) = kind(item) {
+            diagnostics
+                .mistake(item.span, format!("`{}` cannot be one of parallel steps", control.key()))
+                .expected("a request such as `{ get: /a.css }`");
+            continue;
+        }
+        let needs =
+            item.get("needs").map_or_else(Vec::new, |node| needs(diagnostics, node, &names));
+        flow.flow_context.alone = false;
+        let call = flow.call(diagnostics, item);
+        flow.flow_context.alone = true;
+        if let Some(call) = call {
+            let name = flow.series[usize::from(flow.calls[call].series)].clone();
+            names.push((name, branches.len()));
+            branches.push(Branch { call, needs });
+        }
+    }
+    flow.push(Step::Parallel(Parallel { branches, think: think.flatten() }));
+}
+
+/// Reads the branches that a branch needs, by the names of earlier ones.
+fn needs(diagnostics: &mut Diagnostics, node: &Node, names: &[(String, usize)]) -> Vec<usize> {
+    let mut needed = Vec::new();
+    for item in values::one_or_more(node) {
+        let Some(name) =
+            values::plain_text(diagnostics, item, "the name of a step before this one")
+        else {
+            continue;
+        };
+        match names.iter().rev().find(|(known, _)| known == name) {
+            Some((_, index)) => needed.push(*index),
+            None => {
+                let known: Vec<&str> = names.iter().map(|(name, _)| name.as_str()).collect();
+                let suggestion = nearest(name, known.iter().copied()).map(str::to_owned);
+                let message = format!("no step `{name}` before this one in `parallel`");
+                let mistake = diagnostics.mistake(item.span, message);
+                mistake.expected(match known.as_slice() {
+                    [] => "a step that comes before it; this is the first".to_owned(),
+                    known => format!("one of {}", known.join(", ")),
+                });
+                if let Some(suggestion) = suggestion {
+                    mistake.help(format!("did you mean `{suggestion}`?"));
+                }
+            }
+        }
+    }
+    needed
+}
+
+fn group(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
+    let expected = "`{ name: checkout, do: [ … ] }`";
+    let Some(mut fields) = Fields::read_as(diagnostics, node, "a group", expected) else { return };
+    let name = fields.require("name", "the name of the group in the report");
+    let name = name.and_then(|node| values::plain_text(diagnostics, node, "the name of a group"));
+    let name = name.unwrap_or_default();
+    let known = flow.groups.iter().position(|known| known == name);
+    let index = known.unwrap_or_else(|| {
+        flow.groups.push(name.to_owned());
+        flow.groups.len() - 1
+    });
+    flow.push(Step::OpenGroup(u16::try_from(index).unwrap_or(u16::MAX)));
+    if let Some(steps) = fields.require("do", STEPS) {
+        compile_list(flow, diagnostics, steps);
+    }
+    flow.push(Step::CloseGroup);
+    fields.finish(diagnostics);
+}
+
+fn rendezvous(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
+    let expected = "`{ users: 5, wait: 2s }`";
+    let Some(mut fields) = Fields::read_as(diagnostics, node, "a rendezvous", expected) else {
+        return;
+    };
+    let users = fields.require("users", "how many go on together, such as 5");
+    let users = users.and_then(|node| values::count(diagnostics, node, 2, MAX_GATHERED));
+    let wait = fields.require("wait", "how long a user waits for the others, such as 2s");
+    let wait = wait.and_then(|node| values::positive_duration(diagnostics, node));
+    fields.finish(diagnostics);
+    if let (Some(users), Some(wait)) = (users, wait) {
+        let index = flow.rendezvous_count;
+        flow.rendezvous_count += 1;
+        flow.push(Step::Rendezvous(Rendezvous { index, users, wait }));
+    }
+}
+
+fn set(flow: &mut Assembly<'_>, diagnostics: &mut Diagnostics, node: &Node) {
+    let values = values(diagnostics, node, flow.flow_context.names);
+    flow.push(Step::Set(values));
+}
+
+/// Reads variables and their values, for `set` and an archetype's `vars`.
+pub(crate) fn values(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    names: &[String],
+) -> Vec<(usize, Typed)> {
+    let expected = "a map of variables, such as `{ n: 0 }`";
+    let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
+    let value = |(key, node): &(NodeKey, Node)| {
+        let value = templates::typed(diagnostics, node, names)?;
+        Some((names.iter().position(|name| *name == key.name)?, value))
+    };
+    entries.iter().filter_map(value).collect()
+}

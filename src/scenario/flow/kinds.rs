@@ -1,0 +1,47 @@
+//! The kinds of control steps, and the keys that name them.
+//!
+//! Invariant: each kind has one key.
+
+use crate::scenario::syntax::node::Node;
+
+/// The kinds by their key.
+pub(crate) const KINDS: [(&str, ControlStep); 10] = [
+    ("choose", ControlStep::Choose),
+    ("repeat", ControlStep::Repeat),
+    ("while", ControlStep::While),
+    ("if", ControlStep::If),
+    ("parallel", ControlStep::Parallel),
+    ("group", ControlStep::Group),
+    ("rendezvous", ControlStep::Rendezvous),
+    ("set", ControlStep::Set),
+    ("log", ControlStep::Log),
+    ("pause", ControlStep::Pause),
+];
+
+/// A kind of control step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ControlStep {
+    Choose,
+    Repeat,
+    While,
+    If,
+    Parallel,
+    Group,
+    Rendezvous,
+    Set,
+    Log,
+    Pause,
+}
+
+/// Returns the kind of a control step; `None` for a request.
+pub(crate) fn kind(node: &Node) -> Option<ControlStep> {
+    let known = |(name, kind): &(&str, ControlStep)| node.get(name).map(|_| *kind);
+    KINDS.iter().find_map(known)
+}
+
+impl ControlStep {
+    /// Returns the key of this kind.
+    pub(crate) fn key(self) -> &'static str {
+        KINDS.iter().find(|(_, kind)| *kind == self).map_or("", |(key, _)| key)
+    }
+}

@@ -1,0 +1,20 @@
+//! Archetypes and their flows: steps, requests, captures, checks, data.
+//!
+//! `load::workload` and `compile` compile archetypes here.
+//! Invariant: a compiled archetype refers only to existing services and variables.
+
+pub(crate) mod archetype;
+mod assembly;
+mod body;
+mod capture;
+mod check;
+mod columns;
+pub(crate) mod context;
+mod control;
+mod data;
+pub(crate) mod kinds;
+mod link;
+mod sections;
+mod states;
+pub(crate) mod step;
+pub(crate) mod tags;

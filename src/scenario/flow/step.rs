@@ -1,0 +1,280 @@
+//! Request steps: the request, and what is extracted from and checked in its response.
+//!
+//! `flow` compiles each request step here.
+//! Invariant: a compiled step has one method, a path, and an existing service.
+
+use crate::plan::policy::Priority;
+use crate::plan::{Call, OnFail, RequestTemplate};
+use crate::scenario::flow::context::FlowContext;
+use crate::scenario::flow::kinds::KINDS;
+use crate::scenario::flow::tags::Tags;
+use crate::scenario::flow::{body, capture, check, tags};
+use crate::scenario::service::services;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::header::Headers;
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::{Node, NodeKey, NodeKind};
+use crate::scenario::syntax::{distribution, header, include, templates, values};
+use crate::suggest::nearest;
+use crate::template::Encoding;
+
+/// The methods by their key.
+pub(crate) const METHODS: [(&str, &str); 7] = [
+    ("get", "GET"),
+    ("post", "POST"),
+    ("put", "PUT"),
+    ("patch", "PATCH"),
+    ("delete", "DELETE"),
+    ("head", "HEAD"),
+    ("options", "OPTIONS"),
+];
+
+const PATH: &str = "a path that begins with `/`, such as /products?page=1";
+
+/// A step with the name of its series.
+#[derive(Debug)]
+pub(crate) struct NamedStep {
+    pub name: String,
+    pub call: Call,
+    pub tags: Tags,
+}
+
+/// Compiles a step; the caller sets its series.
+pub(crate) fn step(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    flow_context: &FlowContext<'_>,
+) -> Option<NamedStep> {
+    let NodeKind::Map(_) = node.kind else {
+        return values::report_wrong(diagnostics, node, "a step such as `get: /products`");
+    };
+    let mut fields = Fields::read(diagnostics, node, "a step")?;
+    let methods: Vec<(&str, &NodeKey, &Node)> = METHODS
+        .iter()
+        .filter_map(|(key, method)| fields.entry(key).map(|(key, path)| (*method, key, path)))
+        .collect();
+    // A control step or include never reaches this function; its key is only read so that a
+    // misspelt one gets a suggestion.
+    for kind in KINDS.map(|(kind, _)| kind).into_iter().chain([include::KEY]) {
+        fields.take(kind);
+    }
+    let name =
+        fields.take("name").map(|node| values::plain_text(diagnostics, node, "a step's name"));
+    let service = fields.take("service").map(|node| find_service(diagnostics, node, flow_context));
+    let mut headers = fields
+        .take("headers")
+        .map(|node| headers(diagnostics, node, flow_context))
+        .unwrap_or_default();
+    let body = body::body(diagnostics, &mut fields, flow_context, &mut headers);
+    let timeout = fields.take("timeout").map(|node| values::positive_duration(diagnostics, node));
+    let think = fields.take("think").map(|node| distribution::distribution(diagnostics, node));
+    let max_body = fields.take("max_body").map(|node| values::size(diagnostics, node));
+    let redirects = fields.take("redirects").map(|node| services::redirects(diagnostics, node));
+    let tags = fields.take("tags").map(|node| tags::tags(diagnostics, node)).unwrap_or_default();
+    let captures = fields
+        .take("capture")
+        .map(|node| capture::captures(diagnostics, node, flow_context.names))
+        .unwrap_or_default();
+    let checks =
+        fields.take("check").map(|node| check::checks(diagnostics, node)).unwrap_or_default();
+    let expects =
+        fields.take("expect").map(|node| check::checks(diagnostics, node)).unwrap_or_default();
+    let on_fail =
+        fields.take("on_fail").map(|node| values::one_of(diagnostics, node, &OnFail::NAMES));
+    let priority =
+        fields.take("priority").map(|node| values::one_of(diagnostics, node, &Priority::NAMES));
+    let has_fallback = read_fallback(diagnostics, &mut fields, flow_context);
+    let before = diagnostics.count();
+    fields.finish(diagnostics);
+    let (method, path) = one_method(diagnostics, node, &methods, before)?;
+    let given = values::scalar(path).unwrap_or_default();
+    let default_name = format!("{method} {}", without_query(given));
+    let request = RequestTemplate {
+        method: method.to_owned(),
+        path: self::path(diagnostics, path, flow_context)?,
+        headers,
+        body: body?,
+    };
+    let service = service.unwrap_or(Some(0))?;
+    report_denied(diagnostics, path, &request, flow_context, service);
+    Some(NamedStep {
+        tags,
+        name: name.flatten().map_or(default_name, str::to_owned),
+        call: Call {
+            series: 0,
+            service,
+            request,
+            timeout: timeout.flatten(),
+            think: think.flatten(),
+            captures,
+            checks,
+            expects,
+            on_fail: on_fail.unwrap_or(Some(OnFail::Count))?,
+            max_body: max_body.flatten().unwrap_or(Call::MAX_BODY),
+            redirects: redirects.flatten(),
+            priority: priority.flatten(),
+            has_rescue: has_fallback,
+        },
+    })
+}
+
+/// Whether a step has a `fallback`, whose steps `control` compiles. A parallel step has `needs`
+/// instead, which `control` reads as well.
+fn read_fallback(
+    diagnostics: &mut Diagnostics,
+    fields: &mut Fields<'_>,
+    flow_context: &FlowContext<'_>,
+) -> bool {
+    let fallback = fields.entry("fallback");
+    if !flow_context.alone {
+        fields.take("needs");
+        if let Some((key, _)) = fallback {
+            diagnostics
+                .mistake(key.span, "one of parallel steps cannot have a `fallback`")
+                .help("make it a step of its own, before or after `parallel`");
+        }
+    }
+    fallback.is_some()
+}
+
+/// Removes the query from a path, because it may contain credentials: `/items/{{ id }}?key=…` is
+/// one endpoint.
+fn without_query(path: &str) -> &str {
+    let mut at = 0;
+    while let Some(found) = path[at..].find(['?', '{']) {
+        at += found;
+        if path[at..].starts_with('?') {
+            return &path[..at];
+        }
+        // A `?` inside a template's braces does not start a query.
+        let inner = path[at..].starts_with("{{").then(|| path[at..].find("}}")).flatten();
+        at += inner.map_or(1, |length| length + 2);
+    }
+    path
+}
+
+fn one_method<'n>(
+    diagnostics: &mut Diagnostics,
+    node: &'n Node,
+    methods: &[(&'static str, &'n NodeKey, &'n Node)],
+    before: usize,
+) -> Option<(&'static str, &'n Node)> {
+    match methods {
+        [(method, _, path)] => Some((method, path)),
+        [] => {
+            // An unknown key is most often a misspelt method, which has been reported already.
+            if diagnostics.count() == before {
+                if let Some(think) = node.get("think") {
+                    let pause = values::scalar(think).unwrap_or("5s");
+                    diagnostics
+                        .mistake(node.span, "`think` alone is no step: it follows a request")
+                        .expected("a request beside it, or `pause`")
+                        .help(format!("write `- pause: {}`", truncate(pause)));
+                    return None;
+                }
+                diagnostics
+                    .mistake(node.span, "this step has no request")
+                    .expected("one of `get`, `post`, `put`, `patch`, `delete`, `head`, `options`")
+                    .help("for example `- get: /products`");
+            }
+            None
+        }
+        [(first, ..), (_, second, _), ..] => {
+            diagnostics
+                .mistake(
+                    second.span,
+                    format!("a second request in the step that has `{}`", first.to_lowercase()),
+                )
+                .expected("one request per step")
+                .help("begin a new step: put `- ` before it");
+            None
+        }
+    }
+}
+
+/// Reports a request that a safety limit denies, as far as its path is known.
+fn report_denied(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    request: &RequestTemplate,
+    flow_context: &FlowContext<'_>,
+    service: usize,
+) {
+    let path = request.path.as_static().and_then(|path| std::str::from_utf8(path).ok());
+    let prefix = flow_context.context.prefixes.get(service).map_or("", String::as_str);
+    let safety = &flow_context.context.safety;
+    // A template's path is checked after rendering; only its method is known now.
+    let why = match path {
+        Some(path) => safety.denial(&request.method, &format!("{prefix}{path}")),
+        None => safety.method_denial(&request.method),
+    };
+    if let Some(why) = why {
+        diagnostics
+            .mistake(node.span, "this request is not made: a safety limit forbids it")
+            .help(why);
+    }
+}
+
+fn path(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    flow_context: &FlowContext<'_>,
+) -> Option<crate::template::Template> {
+    let template = templates::template(diagnostics, node, Encoding::Url, flow_context.names, PATH)?;
+    let text = values::scalar(node)?;
+    if text.starts_with('/') || text.starts_with("{{") {
+        return Some(template);
+    }
+    let mistake = diagnostics.mistake(node.span, "a step's path begins with `/`");
+    mistake.expected(PATH);
+    if text.contains("://") {
+        mistake.help(
+            "declare the host under `services:` and write its path here; \
+             another service than the first is named with `service:`",
+        );
+    } else {
+        mistake.help(format!("write `/{}`", truncate(text)));
+    }
+    None
+}
+
+/// Reads the name of a service and returns its index.
+fn find_service(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    flow_context: &FlowContext<'_>,
+) -> Option<usize> {
+    let name = values::plain_text(diagnostics, node, "the name of a service")?;
+    if let Some(index) = flow_context.services.iter().position(|known| known == name) {
+        return Some(index);
+    }
+    if flow_context.services.is_empty() {
+        // The missing `services` have been reported already.
+        return None;
+    }
+    let suggestion = nearest(name, flow_context.services.iter().map(String::as_str));
+    let mistake = diagnostics.mistake(node.span, format!("there is no service `{name}`"));
+    mistake.expected(format!("one of {}", flow_context.services.join(", ")));
+    match suggestion {
+        Some(suggestion) => mistake.help(format!("did you mean `{suggestion}`?")),
+        None => mistake.help(format!("declare it under `services:`, such as `{name}: builtin`")),
+    };
+    None
+}
+
+fn headers(diagnostics: &mut Diagnostics, node: &Node, flow_context: &FlowContext<'_>) -> Headers {
+    let expected = "a map of headers, such as `{ accept: application/json }`";
+    let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
+    let mut headers = Vec::new();
+    for (key, value) in entries {
+        let name = header::name(diagnostics, key);
+        let expected = "a header's value: one line of text";
+        let value =
+            templates::template(diagnostics, value, Encoding::Header, flow_context.names, expected);
+        if let (Some(name), Some(value)) = (name, value) {
+            headers.push((name, value));
+        }
+    }
+    headers
+}

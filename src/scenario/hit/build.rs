@@ -1,0 +1,184 @@
+//! The plan of `hit`: one or several URLs without a scenario file.
+//!
+//! `cli` fills in the options; the result is a plan like any other, so there is one measurement
+//! path.
+//! Invariant: no option is a template; the given bytes are sent.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{check, client, urls};
+use crate::curve::Curve;
+use crate::plan::flow::Choice;
+use crate::plan::load::{ArrivalProcess, Arrivals, LoadBound, OPEN_END, Users};
+use crate::plan::policy::{PoolPolicy, PoolStrategy};
+use crate::plan::{
+    Address, Archetype, Call, EndpointPattern, Load, OnFail, Plan, Policies, RequestBody,
+    RequestTemplate, Series, Service, ServiceTarget, Step, Workload,
+};
+use crate::scenario::hit::options::{CONNECTIONS, DURATION, HitOptions};
+use crate::scenario::hit::urls::{HitTarget, HitTargets};
+use crate::scenario::load::bounds::DEFAULT_MAX_USERS;
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::mistake::Mistakes;
+use crate::scenario::{compile, safety, thresholds};
+use crate::seed::Seed;
+use crate::template::Template;
+use crate::units::nanos;
+
+/// Builds the plan of a hit: one workload, one archetype, a step for each path.
+///
+/// # Errors
+///
+/// Every invalid URL, header, method, number, file or threshold, under the name of its flag.
+pub fn plan(hit: &HitOptions) -> Result<Plan, Mistakes> {
+    let mut diagnostics = Diagnostics::default();
+    let method = check::method(&hit.method);
+    let targets = urls::targets(&mut diagnostics, &hit.urls, &method);
+    check::check(&mut diagnostics, hit);
+    let client = client::transport(&mut diagnostics, &hit.client);
+    let thresholds = thresholds::parse_flag(&mut diagnostics, &hit.thresholds);
+    let plan = targets.zip(client).map(|(targets, transport)| {
+        let workload = Workload::single("hit", load(hit));
+        let series = |name: &String| Series {
+            name: name.clone(),
+            archetype: 0,
+            workload: 0,
+            tags: Vec::new(),
+        };
+        let service = |(name, address): &(String, Address)| {
+            let mut service = Service::new(name, ServiceTarget::Url(address.clone()));
+            service.timeout = hit.timeout.unwrap_or(Service::TIMEOUT);
+            service.transport = client::for_origin(&transport, &hit.client, address);
+            // A hit repeats independent requests, without the state of a visitor.
+            service.cookies = false;
+            service.redirects = hit.client.redirects;
+            service
+        };
+        Plan {
+            run_id: crate::plan::run_id(),
+            scenario: "hit".to_owned(),
+            description: None,
+            seed: hit.seed.unwrap_or_else(Seed::draw),
+            services: targets.origins.iter().map(service).collect(),
+            archetypes: vec![archetype(hit, &method, &targets)],
+            workloads: vec![workload],
+            steps: targets.names.iter().map(series).collect(),
+            groups: Vec::new(),
+            setup: None,
+            teardown: None,
+            thresholds,
+            warmup: hit.warmup,
+            uncounted: hit.warmup,
+            grace: compile::GRACE,
+            safety: Arc::default(),
+            policies: policies(hit),
+            sources: Vec::new(),
+        }
+    });
+    if let Some(plan) = &plan {
+        thresholds::check_selectors(&mut diagnostics, plan, &[]);
+    }
+    diagnostics.finish(plan).map(|(plan, _)| plan)
+}
+
+/// Applies the user's limits to the plan: their safety file, and the hosts they authorise.
+///
+/// # Errors
+///
+/// Mistakes in that file, and all parts of the plan beyond the limits.
+pub fn within_limits(
+    mut plan: Plan,
+    file: Option<&Path>,
+    hosts: &[String],
+) -> Result<Plan, Mistakes> {
+    let mut diagnostics = Diagnostics::default();
+    let limits = safety::read_user_file(&mut diagnostics, file);
+    safety::report_denied(&mut diagnostics, "hit", &plan, &limits.safety);
+    safety::enforce(&mut diagnostics, "hit", &mut plan, limits, hosts, false);
+    diagnostics.finish(Some(plan)).map(|(plan, _)| plan)
+}
+
+fn load(hit: &HitOptions) -> Load {
+    let length = match (hit.duration, hit.requests) {
+        (Some(duration), _) => duration,
+        (None, Some(_)) => Duration::from_nanos(OPEN_END),
+        (None, None) => DURATION,
+    };
+    let Some(rate) = hit.rate else {
+        return Load::Closed(Users {
+            curve: Curve::constant(hit.connections.unwrap_or(CONNECTIONS), length),
+            bound: hit.requests.map_or(LoadBound::Time, LoadBound::Iterations),
+        });
+    };
+    let curve = Curve::constant(rate.units(), length);
+    // The starts of the warm-up are in addition to the counted ones.
+    let uncounted = curve.starts_before(nanos(hit.warmup));
+    Load::Open(Arrivals {
+        process: ArrivalProcess::Constant,
+        curve,
+        iterations: hit.requests.map(|requests| requests.saturating_add(uncounted)),
+        max_users: hit.connections.unwrap_or(DEFAULT_MAX_USERS),
+        fresh_connections: false,
+    })
+}
+
+/// Builds the policies: without keep-alive each request opens its own connection and closes it.
+fn policies(hit: &HitOptions) -> Policies {
+    if hit.client.keep_alive {
+        return Policies::default();
+    }
+    let users = if hit.rate.is_some() { DEFAULT_MAX_USERS } else { CONNECTIONS };
+    let patterns = EndpointPattern::parse("*").into_iter().collect();
+    let pool = PoolPolicy::shared("hit", patterns, hit.connections.unwrap_or(users));
+    Policies {
+        pools: vec![PoolPolicy { strategy: PoolStrategy::PerRequest, ..pool }],
+        ..Policies::default()
+    }
+}
+
+/// Builds a user that sends one request per iteration: the only one, or one drawn by weight.
+fn archetype(hit: &HitOptions, method: &str, targets: &HitTargets) -> Archetype {
+    let headers: Vec<(String, Template)> = hit
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), Template::literal(value.trim())))
+        .collect();
+    let body = hit.body.clone().map_or(RequestBody::None, RequestBody::Bytes);
+    let call = |target: &HitTarget| Call {
+        series: target.series,
+        service: target.origin,
+        request: RequestTemplate {
+            method: method.to_owned(),
+            path: target.path.clone(),
+            headers: headers.clone(),
+            body: body.clone(),
+        },
+        timeout: None,
+        think: None,
+        captures: Vec::new(),
+        checks: Vec::new(),
+        expects: Vec::new(),
+        on_fail: OnFail::Count,
+        // Bodies are read and dropped without checks, so their size does not matter.
+        max_body: u64::MAX,
+        redirects: None,
+        priority: None,
+        has_rescue: false,
+    };
+    let calls = targets.list.iter().map(call).collect();
+    let mut archetype = Archetype::from_calls("hit", calls, targets.names.clone());
+    if let [_, _, ..] = targets.list.as_slice() {
+        let (count, end) = (targets.list.len(), targets.list.len() * 2 + 1);
+        let option = |(index, target): (usize, &HitTarget)| (target.weight, 1 + 2 * index);
+        let options = targets.list.iter().enumerate().map(option).collect();
+        let branches = (0..count).flat_map(|index| [Step::Call(index), Step::Jump(end)]);
+        archetype.steps = [Step::Choose(Choice { options })]
+            .into_iter()
+            .chain(branches)
+            .chain([Step::End])
+            .collect();
+    }
+    archetype
+}

@@ -1,0 +1,42 @@
+//! Checks that users with an emulated network call services over HTTP/1.1.
+//!
+//! `loader` calls it once the services are known.
+//! Invariant: only HTTP/1.1 goes over an emulated link.
+
+use crate::plan::transport::HttpVersion;
+use crate::plan::{Plan, Service, ServiceTarget};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::spans::SourceSpans;
+
+/// Reports links to services that do not use HTTP/1.1.
+pub(crate) fn check_http_version(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    for (archetype, archetype_spans) in plan.archetypes.iter().zip(&spans.archetypes) {
+        let Some(span) = archetype_spans.network else { continue };
+        for (index, service) in plan.services.iter().enumerate() {
+            if !archetype.calls.iter().any(|call| call.service == index) {
+                continue;
+            }
+            let (name, user) = (&service.name, &archetype.name);
+            match service.transport.version {
+                HttpVersion::Http2 => {
+                    let message = format!("`{name}` is called over HTTP/2 by `{user}`");
+                    diagnostics
+                        .mistake(span, message)
+                        .expected("services over HTTP/1.1: a link is simulated over it alone")
+                        .help(format!("say `http: {{ version: 1.1 }}` in `{name}`"));
+                }
+                HttpVersion::Auto if is_secure(service) => {
+                    let message = format!("`{user}` will call `{name}` over HTTP/1.1");
+                    let help = "a link is simulated over it alone; `http: { version: 1.1 }` in \
+                                the service says the same";
+                    diagnostics.warn(span, message, help);
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn is_secure(service: &Service) -> bool {
+    matches!(&service.target, ServiceTarget::Url(address) if address.tls)
+}

@@ -1,0 +1,7 @@
+//! Warnings about valid plans: settings that are legal but probably not intended.
+//!
+//! `loader` calls it last.
+//! Invariant: a warning never prevents a run.
+
+pub(crate) mod plan_warnings;
+mod threshold_warnings;

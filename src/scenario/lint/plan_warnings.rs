@@ -1,0 +1,255 @@
+//! Warnings about valid plans: settings that are legal but probably not intended.
+//!
+//! `load` calls it last; the compilers of all parts provide the places.
+//! Invariant: a warning never prevents a run; it has a place, and says how to resolve it.
+
+use std::time::Duration;
+
+use crate::forecast::feeds::{FeedDemand, feeds};
+use crate::forecast::load::{WorkloadVolume, workload_volume};
+use crate::forecast::pass::section_pass;
+use crate::forecast::{TargetAssumptions, visits::VisitAssumptions};
+use crate::plan::data::{AtEnd, ShortSource, short_sources as short_sources_of};
+use crate::plan::endpoint_pattern::MAX_ENDPOINTS;
+use crate::plan::flow::Session;
+use crate::plan::{Archetype, Endpoint, Endpoints, Load, Plan};
+use crate::scenario::lint::threshold_warnings;
+use crate::scenario::syntax::diagnostics::{Diagnostics, SourceSpan};
+use crate::scenario::syntax::spans::{ArchetypeSpans, SourceSpans};
+use crate::units::show_duration;
+
+/// Maximum endpoints named in a message.
+const NAMED: usize = 8;
+
+/// Reports all warnings.
+pub(crate) fn warn_all(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    for (name, span) in &spans.unused {
+        diagnostics.warn(
+            *span,
+            format!("no workload uses the archetype `{name}`"),
+            "name it under a workload's `archetypes:`, or remove it",
+        );
+    }
+    unused_services(diagnostics, plan, spans);
+    unread_variables(diagnostics, plan, spans);
+    rows(diagnostics, plan, spans);
+    short_sources(diagnostics, plan, spans);
+    ineffective_settings(diagnostics, plan, spans);
+    long_durations(diagnostics, plan, spans);
+    threshold_warnings::thresholds(diagnostics, plan, spans);
+    endpoints(diagnostics, plan, spans);
+}
+
+fn all_archetypes(plan: &Plan) -> impl Iterator<Item = &Archetype> {
+    plan.archetypes.iter().chain(&plan.setup).chain(&plan.teardown)
+}
+
+fn unused_services(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    let calls = || all_archetypes(plan).flat_map(|archetype| &archetype.calls);
+    // A redirect may lead to a service that no step uses.
+    let follows = |call: &crate::plan::Call| {
+        call.redirects.or(plan.services[call.service].redirects).is_some_and(|most| most > 0)
+    };
+    if calls().any(follows) || !spans.unused.is_empty() {
+        return;
+    }
+    for (index, (span, _)) in spans.services.iter().enumerate() {
+        if !calls().any(|call| call.service == index) {
+            let name = &plan.services[index].name;
+            let message = format!("no step uses the service `{name}`");
+            diagnostics.warn(*span, message, "name it in a step's `service:`, or remove it");
+        }
+    }
+}
+
+/// Warns about variables that no template reads.
+fn unread_variables(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    let mut warn = |archetype: &Archetype,
+                    archetype_spans: &ArchetypeSpans,
+                    others: &dyn Fn(usize) -> bool| {
+        let read = archetype.variables_read();
+        for (name, span) in &archetype_spans.variables {
+            let slot = archetype.variables.iter().position(|known| known == name);
+            let is_read = slot.is_some_and(|slot| read[slot] || others(slot));
+            if is_read || name.starts_with('_') {
+                continue;
+            }
+            let kind = if archetype_spans.feeds.contains(span) { "rows of" } else { "variable" };
+            let help = format!("remove it, or call it `_{name}` if it has to be there");
+            diagnostics.warn(*span, format!("nothing reads the {kind} `{name}`"), &help);
+        }
+    };
+    let never = |_: usize| false;
+    if let (Some(setup), Some(archetype_spans)) = (&plan.setup, &spans.setup) {
+        // Variables of `setup` have the same slots in all archetypes.
+        let reads: Vec<Vec<bool>> = all_archetypes(plan).map(Archetype::variables_read).collect();
+        warn(setup, archetype_spans, &|slot| {
+            reads.iter().any(|read| read.get(slot) == Some(&true))
+        });
+    }
+    for (archetype, archetype_spans) in plan.archetypes.iter().zip(&spans.archetypes) {
+        warn(archetype, archetype_spans, &never);
+    }
+    if let (Some(teardown), Some(archetype_spans)) = (&plan.teardown, &spans.teardown) {
+        warn(teardown, archetype_spans, &never);
+    }
+}
+
+/// Warns about feeds with fewer rows than are certainly taken.
+fn rows(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    if plan.archetypes.iter().all(|archetype| archetype.data.is_empty()) {
+        return;
+    }
+    let target = TargetAssumptions { fallback_s: 0.0, series_s: Vec::new() };
+    let count = 0..plan.workloads.len();
+    let volumes: Vec<WorkloadVolume> = count
+        .map(|index| workload_volume(plan, index, VisitAssumptions::EXPECTED, &target))
+        .collect();
+    let mut demands: std::vec::IntoIter<FeedDemand> = feeds(plan, &volumes).into_iter();
+    let mut reported: Vec<SourceSpan> = Vec::new();
+    for (workload, volumes) in plan.workloads.iter().zip(&volumes) {
+        for share in &workload.shares {
+            let archetype = &plan.archetypes[share.archetype];
+            let archetype_spans = &spans.archetypes[share.archetype];
+            for (draw, span) in archetype.data.iter().zip(&archetype_spans.feeds) {
+                let Some(feed) = demands.next() else { return };
+                let closed = matches!(workload.load, Load::Closed(_));
+                let by_user = !draw.per_iteration && closed;
+                let known = if by_user {
+                    matches!(archetype.session, Session::Endless)
+                } else {
+                    volumes.spread == 0.0
+                };
+                // Arrivals choose their archetype at random.
+                let slack = if workload.shares.len() > 1 { 3.0 * feed.needed.sqrt() } else { 0.0 };
+                let sure = feed.needed - slack;
+                if feed.out_s.is_none()
+                    || !known
+                    || sure <= feed.rows as f64
+                    || reported.contains(span)
+                {
+                    continue;
+                }
+                reported.push(*span);
+                let who = if draw.per_iteration { "iterations" } else { "users" };
+                let message = format!(
+                    "`{}` has {} rows for {:.0} {who} of `{}`",
+                    feed.name, feed.rows, feed.needed, workload.name
+                );
+                let help = format!(
+                    "when they are used up: {}; add rows, or say `pick: circular` or \
+                     `at_end: wrap`",
+                    if feed.at_end == "stop" { "the user stops" } else { "the run stops" }
+                );
+                diagnostics.warn(*span, message, &help);
+            }
+        }
+    }
+}
+
+/// Warns about sources with too few `unique` rows, whose feeds take turns.
+fn short_sources(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    for ShortSource { feeds, takers } in short_sources_of(plan) {
+        let place = |(load, share, draw): &(usize, usize, usize)| {
+            let archetype = plan.workloads[*load].shares[*share].archetype;
+            let span = *spans.archetypes[archetype].feeds.get(*draw)?;
+            Some((span, &plan.archetypes[archetype].data[*draw].feed))
+        };
+        let Some((span, feed)) = feeds.iter().find_map(place) else { continue };
+        if feed.at_end == AtEnd::Wrap {
+            continue;
+        }
+        let rows = feed.rows.len();
+        diagnostics.warn(
+            span,
+            format!(
+                "the {rows} unique rows of `{}` do not suffice for all {takers} that take them: \
+                 each gets {} of them",
+                feed.name,
+                rows / takers as u64
+            ),
+            "add rows, or say `pick: circular` or `at_end: wrap`",
+        );
+    }
+}
+
+/// Warns about `session` and `pace` where they have no effect, and about a `pace` that is too
+/// short.
+fn ineffective_settings(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    for (index, (archetype, archetype_spans)) in
+        plan.archetypes.iter().zip(&spans.archetypes).enumerate()
+    {
+        let users = plan.workloads.iter().filter(|workload| {
+            workload.shares.iter().any(|share| share.archetype == index)
+                && matches!(workload.load, Load::Closed(_))
+        });
+        let closed = users.count() > 0;
+        let open = "only arrivals use this archetype, and each of them is a new user";
+        for (key, span) in [("session", archetype_spans.session), ("pace", archetype_spans.pace)] {
+            // An archetype file may also serve closed workloads of other scenarios.
+            let here = span.filter(|span| span.source == 0);
+            if let (false, Some(span)) = (closed, here) {
+                diagnostics.warn(span, format!("`{key}` has no effect"), open);
+            }
+        }
+        let (Some(pace), Some(span), true) = (archetype.pace, archetype_spans.pace, closed) else {
+            continue;
+        };
+        let pass =
+            section_pass(archetype, archetype.sections.flow, VisitAssumptions::EXPECTED, &|_| 0.0);
+        let own_s = pass.map_or(0.0, |pass| pass.stay_s());
+        if own_s > pace.as_secs_f64() {
+            let own = show_duration(Duration::from_secs_f64(own_s));
+            let message = format!("the thinks and pauses of an iteration take {own} in the mean");
+            let help = format!("its pace of {} is hardly ever kept", show_duration(pace));
+            diagnostics.warn(span, message, &help);
+        }
+    }
+}
+
+/// Warns about durations that are too long for the length of the run.
+fn long_durations(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    let Some(end) = plan.load_end() else { return };
+    let shown = show_duration(end);
+    if let Some(span) = spans.warmup
+        && plan.warmup * 2 > end
+    {
+        let message = "the warm-up is longer than what is measured after it";
+        diagnostics.warn(span, message, &format!("the load ends after {shown}"));
+    }
+    let service_timeouts = plan.services.iter().zip(&spans.services);
+    let service_timeouts =
+        service_timeouts.filter_map(|(service, (_, span))| Some((service.timeout, (*span)?)));
+    let step_timeouts = spans
+        .archetypes
+        .iter()
+        .flat_map(|archetype_spans| archetype_spans.timeouts.iter().copied());
+    for (timeout, span) in service_timeouts.chain(step_timeouts) {
+        if timeout > end {
+            let message = format!("this timeout is longer than the load, which ends at {shown}");
+            diagnostics.warn(span, message, "calls that hang are cut when the run ends, not by it");
+        }
+    }
+}
+
+/// Warns about endpoint patterns of pools and limits that match no call.
+fn endpoints(diagnostics: &mut Diagnostics, plan: &Plan, spans: &SourceSpans) {
+    if spans.patterns.is_empty() {
+        return;
+    }
+    let endpoints = Endpoints::new(plan);
+    if endpoints.all.len() == MAX_ENDPOINTS {
+        // Further endpoints share the last index.
+        return;
+    }
+    for (pattern, span) in &spans.patterns {
+        if endpoints.all.iter().all(|endpoint| pattern.specificity(endpoint).is_none()) {
+            let mut names: Vec<String> = endpoints.all.iter().map(Endpoint::name).collect();
+            let more = names.len().saturating_sub(NAMED);
+            names.truncate(NAMED);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let help = format!("the steps call {}{more}", names.join(", "));
+            diagnostics.warn(*span, format!("no step comes under `{pattern}`"), &help);
+        }
+    }
+}

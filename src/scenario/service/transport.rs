@@ -1,0 +1,265 @@
+//! The transport keys of a service: how it is reached.
+//!
+//! `service` calls it with the service's fields.
+//! Invariant: a certificate and a key match; files are read here, once.
+
+use std::net::IpAddr;
+
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+
+use crate::plan::transport::{
+    AddressFamily, AddressOrder, Auth, ClientIdentity, DnsConfig, DnsTtl, HttpVersion, Proxy,
+    TlsConfig, TransportConfig,
+};
+use crate::scenario::service::{pem, transport_text};
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::fields::Fields;
+use crate::scenario::syntax::node::{Node, NodeKind};
+use crate::scenario::syntax::values::report_wrong;
+use crate::scenario::syntax::{header, source, templates, values};
+use crate::template::{Builder, Encoding, Template};
+
+/// Maximum local addresses of a service.
+const MAX_SOURCES: usize = 1_024;
+
+/// Reads the transport keys of a service.
+pub(crate) fn transport(diagnostics: &mut Diagnostics, fields: &mut Fields<'_>) -> TransportConfig {
+    let auth = fields.take("auth").and_then(|node| auth(diagnostics, node));
+    let tls = fields.take("tls").and_then(|node| tls(diagnostics, node));
+    let connect_to = fields.take("connect_to").and_then(|node| connect_to(diagnostics, node));
+    let unix = fields.entry("unix");
+    let path = unix.and_then(|(_, node)| {
+        let text =
+            values::plain_text(diagnostics, node, "the path of a socket, such as /run/app.sock")?;
+        // The kernel's limit on the path of a socket.
+        if text.is_empty() || text.len() > 107 || text.contains('\0') {
+            return report_wrong(
+                diagnostics,
+                node,
+                "a path of 1 to 107 bytes, such as /run/app.sock",
+            );
+        }
+        Some(diagnostics.folders(node.span).swap_remove(0).join(text))
+    });
+    let sources = fields.take("source").and_then(|node| sources(diagnostics, node));
+    let proxy = fields.entry("proxy");
+    let chosen = proxy.and_then(|(_, node)| self::proxy(diagnostics, node));
+    let dns = fields.take("dns").and_then(|node| dns(diagnostics, node));
+    let version = fields.take("http").and_then(|node| http(diagnostics, node));
+    if let (Some(_), Some((key, _))) = (unix, proxy) {
+        diagnostics
+            .mistake(key.span, "a service is reached over `unix` or through a `proxy`, not both");
+    }
+    TransportConfig {
+        auth,
+        tls: tls.unwrap_or_default(),
+        connect_to,
+        unix: path,
+        sources: sources.unwrap_or_default(),
+        proxy: chosen,
+        dns: dns.unwrap_or_default(),
+        version: version.unwrap_or_default(),
+    }
+}
+
+fn auth(diagnostics: &mut Diagnostics, node: &Node) -> Option<Auth> {
+    let expected = "`{ basic: { user: U, password: P } }` or `{ bearer: TOKEN }`";
+    let mut fields = Fields::read_as(diagnostics, node, "`auth`", expected)?;
+    let basic = fields.take("basic").map(|node| basic(diagnostics, node));
+    let bearer = fields.take("bearer").map(|node| {
+        templates::template(diagnostics, node, Encoding::Header, &[], "a token").map(Auth::Bearer)
+    });
+    let before = diagnostics.count();
+    fields.finish(diagnostics);
+    match (basic, bearer) {
+        (Some(auth), None) | (None, Some(auth)) => auth,
+        _ if diagnostics.count() > before => None,
+        _ => report_wrong(diagnostics, node, expected),
+    }
+}
+
+fn basic(diagnostics: &mut Diagnostics, node: &Node) -> Option<Auth> {
+    let mut fields = Fields::read(diagnostics, node, "`basic`")?;
+    let parts = ["user", "password"].map(|name| fields.require(name, "a text"));
+    fields.finish(diagnostics);
+    let mut builder = Builder::new(&[]);
+    for (part, name) in parts.into_iter().zip(["user", "password"]) {
+        let node = part?;
+        templates::template(diagnostics, node, Encoding::Header, &[], "a text")?;
+        let text = values::scalar(node)?;
+        // RFC 7617 §2: the first colon ends the user name.
+        if name == "user" && text.contains(':') && !text.contains("{{") {
+            return report_wrong(diagnostics, node, "a user's name without a colon");
+        }
+        builder.text(text, Encoding::Header).ok()?;
+        if name == "user" {
+            builder.literal(b":");
+        }
+    }
+    Some(Auth::Basic(builder.build()))
+}
+
+fn tls(diagnostics: &mut Diagnostics, node: &Node) -> Option<TlsConfig> {
+    let mut fields = Fields::read(diagnostics, node, "`tls`")?;
+    let insecure = fields.take("insecure").and_then(|node| values::boolean(diagnostics, node));
+    let roots = fields.take("ca").map(|node| certificates(diagnostics, node));
+    let chain = fields.entry("cert").map(|(key, node)| (key, certificates(diagnostics, node)));
+    let key = fields.entry("key").map(|(key, node)| (key, node, self::key(diagnostics, node)));
+    let server_name = fields.take("server_name").and_then(|node| server_name(diagnostics, node));
+    fields.finish(diagnostics);
+    let identity = match (chain, key) {
+        (Some((_, chain)), Some((_, node, key))) => identity(diagnostics, node, chain?, key?),
+        (Some((one, _)), None) | (None, Some((one, ..))) => {
+            diagnostics
+                .mistake(one.span, format!("`{}` stands alone", one.name))
+                .expected("a certificate and its key: `cert:` and `key:`");
+            None
+        }
+        (None, None) => None,
+    };
+    let roots = roots.flatten().unwrap_or_default();
+    Some(TlsConfig { insecure: insecure.unwrap_or(false), roots, identity, server_name })
+}
+
+fn file(diagnostics: &mut Diagnostics, node: &Node, what: &str) -> Option<Vec<u8>> {
+    values::plain_text(diagnostics, node, what)?;
+    let path = values::file(diagnostics, node)?;
+    source::bytes(diagnostics, &path, node.span)
+}
+
+fn certificates(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+) -> Option<Vec<CertificateDer<'static>>> {
+    let bytes = file(diagnostics, node, pem::CERTIFICATES)?;
+    let found = pem::certificates(&bytes);
+    found.map_err(|error| diagnostics.mistake(node.span, error).expected(pem::CERTIFICATES)).ok()
+}
+
+fn key(diagnostics: &mut Diagnostics, node: &Node) -> Option<PrivateKeyDer<'static>> {
+    let bytes = file(diagnostics, node, pem::KEY)?;
+    pem::key(&bytes).map_err(|error| diagnostics.mistake(node.span, error).expected(pem::KEY)).ok()
+}
+
+fn identity(
+    diagnostics: &mut Diagnostics,
+    node: &Node,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Option<ClientIdentity> {
+    let expected = "the key that the first certificate of `cert` was made for";
+    let paired = pem::identity(chain, key);
+    paired.map_err(|error| diagnostics.mistake(node.span, error).expected(expected)).ok()
+}
+
+fn server_name(diagnostics: &mut Diagnostics, node: &Node) -> Option<String> {
+    let expected = "a name such as shop.example";
+    let text = values::plain_text(diagnostics, node, expected)?;
+    match ServerName::try_from(text) {
+        Ok(_) => Some(text.to_owned()),
+        Err(_) => report_wrong(diagnostics, node, expected),
+    }
+}
+
+/// Reads `host:port`, IPv6 in brackets.
+fn connect_to(diagnostics: &mut Diagnostics, node: &Node) -> Option<(String, u16)> {
+    let text = values::plain_text(diagnostics, node, transport_text::ADDRESS)?;
+    transport_text::address(text)
+        .or_else(|| report_wrong(diagnostics, node, transport_text::ADDRESS))
+}
+
+fn sources(diagnostics: &mut Diagnostics, node: &Node) -> Option<Vec<IpAddr>> {
+    let expected = "addresses of this machine, such as [127.0.0.2, 127.0.0.3]";
+    let items = match &node.kind {
+        NodeKind::List(items) if !items.is_empty() && items.len() <= MAX_SOURCES => {
+            items.as_slice()
+        }
+        NodeKind::Text(_) => std::slice::from_ref(node),
+        _ => return report_wrong(diagnostics, node, expected),
+    };
+    let mut found = Vec::new();
+    for item in items {
+        let text = values::plain_text(diagnostics, item, expected)?;
+        match text.parse() {
+            Ok(ip) => found.push(ip),
+            Err(_) => {
+                return report_wrong(
+                    diagnostics,
+                    item,
+                    "an IPv4 or IPv6 address, such as 127.0.0.2",
+                );
+            }
+        }
+    }
+    Some(found)
+}
+
+fn proxy(diagnostics: &mut Diagnostics, node: &Node) -> Option<Proxy> {
+    let text = values::plain_text(diagnostics, node, transport_text::PROXY)?;
+    transport_text::proxy(text).or_else(|| report_wrong(diagnostics, node, transport_text::PROXY))
+}
+
+fn dns(diagnostics: &mut Diagnostics, node: &Node) -> Option<DnsConfig> {
+    let mut fields = Fields::read(diagnostics, node, "`dns`")?;
+    let ttl = fields.take("ttl").and_then(|node| match values::scalar(node) {
+        Some("run") => Some(DnsTtl::Run),
+        Some("connection") => Some(DnsTtl::Connection),
+        Some(text) if crate::units::parse_duration(text).is_ok() => {
+            values::positive_duration(diagnostics, node).map(DnsTtl::For)
+        }
+        _ => report_wrong(diagnostics, node, "`run`, `connection` or a duration such as 30s"),
+    });
+    let picks = [
+        ("first", AddressOrder::First),
+        ("rotate", AddressOrder::Rotate),
+        ("random", AddressOrder::Random),
+    ];
+    let pick = fields.take("pick").and_then(|node| choice(diagnostics, node, &picks));
+    let families =
+        [("any", AddressFamily::Any), ("4", AddressFamily::V4), ("6", AddressFamily::V6)];
+    let family = fields.take("family").and_then(|node| choice(diagnostics, node, &families));
+    fields.finish(diagnostics);
+    Some(DnsConfig {
+        ttl: ttl.unwrap_or_default(),
+        pick: pick.unwrap_or_default(),
+        family: family.unwrap_or_default(),
+    })
+}
+
+fn http(diagnostics: &mut Diagnostics, node: &Node) -> Option<HttpVersion> {
+    let mut fields = Fields::read(diagnostics, node, "`http`")?;
+    let versions =
+        [("auto", HttpVersion::Auto), ("1.1", HttpVersion::Http1), ("2", HttpVersion::Http2)];
+    let version = fields.take("version").and_then(|node| choice(diagnostics, node, &versions));
+    fields.finish(diagnostics);
+    version
+}
+
+fn choice<T: Copy>(diagnostics: &mut Diagnostics, node: &Node, known: &[(&str, T)]) -> Option<T> {
+    let given = values::scalar(node);
+    if let Some((_, value)) = known.iter().find(|(name, _)| Some(*name) == given) {
+        return Some(*value);
+    }
+    let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+    report_wrong(diagnostics, node, format!("one of {}", values::list_names(&names)))
+}
+
+/// Reads the header templates of a service.
+pub(crate) fn headers(diagnostics: &mut Diagnostics, node: &Node) -> Vec<(String, Template)> {
+    let expected = "a map of headers, such as `{ accept: application/json }`";
+    let Some(entries) = values::entries(diagnostics, node, expected) else { return Vec::new() };
+    let mut headers = Vec::new();
+    for (key, value) in entries {
+        let name = header::name(diagnostics, key);
+        let expected = "a header's value: one line of text";
+        let before = diagnostics.count();
+        let value = templates::template(diagnostics, value, Encoding::Header, &[], expected);
+        if diagnostics.count() > before {
+            diagnostics.last().help("what depends on an answer stands in the headers of a step");
+        }
+        if let (Some(name), Some(value)) = (name, value) {
+            headers.push((name, value));
+        }
+    }
+    headers
+}

@@ -1,0 +1,41 @@
+//! Checks header names and values.
+//!
+//! Invariant: accepted headers are valid in a request's head (RFC 9110 §5) and do not conflict
+//! with the headers that `wire` writes itself.
+
+use crate::scenario::syntax::diagnostics::Diagnostics;
+use crate::scenario::syntax::mistake::truncate;
+use crate::scenario::syntax::node::NodeKey;
+
+/// Header names with templates of their values.
+pub(crate) type Headers = Vec<(String, crate::template::Template)>;
+
+/// Headers that `wire` writes itself, from the body and the connection.
+const OWN: &[&str] = &["connection", "content-length", "transfer-encoding"];
+
+/// Reads a header's name.
+pub(crate) fn name(diagnostics: &mut Diagnostics, key: &NodeKey) -> Option<String> {
+    if let Err(problem) = check_name(&key.name) {
+        diagnostics.mistake(key.span, problem);
+        return None;
+    }
+    Some(key.name.clone())
+}
+
+/// Whether a name is valid in a request's head, and not one of `wire`'s own.
+pub(crate) fn check_name(name: &str) -> Result<(), String> {
+    let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+    if name.is_empty() || !name.bytes().all(token) {
+        let shown = truncate(name);
+        return Err(format!("`{shown}` is no header name: only letters, digits and `-`"));
+    }
+    if OWN.contains(&name.to_ascii_lowercase().as_str()) {
+        return Err(format!("`{name}` is written by manada itself: leave it out"));
+    }
+    Ok(())
+}
+
+/// Whether a text is valid as a header's value.
+pub(crate) fn is_value(text: &str) -> bool {
+    !text.bytes().any(|byte| (byte < b' ' && byte != b'\t') || byte == 0x7f)
+}
