@@ -32,7 +32,8 @@ pub trait Sink: Send + 'static {
     /// Takes one event.
     ///
     /// # Errors
-    /// If what it writes to fails. It gets no further event then, and the end of the run reports it.
+    /// If what it writes to fails. It gets no further event then, and the end of the run reports
+    /// it.
     fn take(&mut self, event: &RunEvent) -> io::Result<()>;
 }
 
