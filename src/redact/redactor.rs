@@ -72,7 +72,7 @@ impl<'n> Redactor<'n> {
         String::from_utf8(out).unwrap_or_else(|_| MASK.to_owned())
     }
 
-    /// Redacts a message of ours, which may contain a URL.
+    /// Redacts a message of this program, which may contain a URL.
     pub fn sentence<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.of(text, Syntax::Sentence)
     }

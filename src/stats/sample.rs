@@ -1,6 +1,6 @@
 //! The measurements of one exchange and one call.
 //!
-//! `wire` fills an Exchange, `engine::attempt` builds the Sample, the Recorder counts it.
+//! `wire` fills an Exchange, `engine::call` builds the Sample, the Recorder counts it.
 //! Invariant: neither ever leaves its shard.
 
 use std::num::NonZero;

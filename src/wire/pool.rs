@@ -46,9 +46,9 @@ struct Waiter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireError {
     /// The wait exceeded the pool's limit or the call's deadline.
-    TooLong,
+    Timeout,
     /// The user was cancelled.
-    Cut,
+    Cancelled,
 }
 
 impl ConnectionPool {
@@ -136,8 +136,8 @@ impl ConnectionPool {
                 self.queue.borrow_mut().retain(|other| !other.has_left.get());
                 self.used.borrow_mut().gave_up += u64::from(why == WaitEnded::Timeout);
                 Err(match why {
-                    WaitEnded::Timeout => AcquireError::TooLong,
-                    WaitEnded::Cut => AcquireError::Cut,
+                    WaitEnded::Timeout => AcquireError::Timeout,
+                    WaitEnded::Cancelled => AcquireError::Cancelled,
                 })
             }
         }

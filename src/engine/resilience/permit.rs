@@ -203,8 +203,8 @@ impl ResilienceState {
                         permit.leased = true;
                         Ok(())
                     }
-                    Err(AcquireError::TooLong) => Err(AttemptOutcome::Suppressed(BlockCause::Pool)),
-                    Err(AcquireError::Cut) => Err(CANCELLED),
+                    Err(AcquireError::Timeout) => Err(AttemptOutcome::Suppressed(BlockCause::Pool)),
+                    Err(AcquireError::Cancelled) => Err(CANCELLED),
                 }
             }
         }

@@ -16,7 +16,7 @@ const ON_TIME_NS: u64 = 1_000_000_000;
 const OUR_FAULT_NS: u64 = 100_000_000;
 
 impl Recorder {
-    /// Records a start that is due. It counts as `seated` until it begins or is dropped.
+    /// Records a start that is due. It counts as `assigned` until it begins or is dropped.
     pub fn record_due(&mut self, workload: usize, intended_ns: u64) {
         self.delta.workloads[workload].0.due += 1;
         self.load_window(workload, intended_ns).due += 1;
