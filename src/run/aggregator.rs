@@ -60,7 +60,7 @@ impl RunAggregator {
 
     /// Something that is no shard's changed.
     pub fn record_change(&mut self, notice: StateChange) {
-        self.tally.notice(notice);
+        self.tally.push_change(notice);
     }
 
     /// Something stops it, `at_ns` after its start.

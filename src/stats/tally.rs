@@ -75,8 +75,8 @@ impl Tally {
     }
 
     /// Stores a state change that belongs to no shard.
-    pub fn notice(&mut self, notice: StateChange) {
-        self.total.changes.push(notice, MAX_RUN_CHANGES);
+    pub fn push_change(&mut self, change: StateChange) {
+        self.total.changes.push(change, MAX_RUN_CHANGES);
     }
 
     /// Adds a shard's delta, and checks that shard's ledgers.

@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_told_from_variables_filters_and_texts() {
+    fn calls_are_distinguished_from_variables_filters_and_texts() {
         for (source, expect) in [
             ("name() ~ name", "fn__name() ~ name"),
             ("date (x) + int(1, 2)", "fn__date (x) + int(1, 2)"),
