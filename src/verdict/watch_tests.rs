@@ -63,7 +63,7 @@ impl WatchedRun {
                 } else {
                     503
                 }),
-                result: result,
+                result,
             };
             self.recorder.end_call(&sample, At(intended_ns + took));
         }

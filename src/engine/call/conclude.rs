@@ -131,7 +131,7 @@ fn record(
         in_flight_ns: blocked.left.since(picked_up),
         stalled_ns: blocked.own.stalled_ns,
         outcome: exchange.outcome,
-        result: result,
+        result,
     };
     if unready_ns > 0 {
         recorder.record_blocked(sample.intended_ns, cause, unready_ns);

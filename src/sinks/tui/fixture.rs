@@ -190,7 +190,7 @@ fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended
     if let AttemptOutcome::Responded(_) = outcome {
         let checks = report_checks(step);
         (0..checks).for_each(|check| {
-            recorder.record_check(step, intended_ns, check, !at.is_multiple_of(97))
+            recorder.record_check(step, intended_ns, check, !at.is_multiple_of(97));
         });
     } else {
         recorder.record_error(outcome);

@@ -129,7 +129,7 @@ impl Recorder {
         match exchange.outcome {
             AttemptOutcome::Responded(_) => service.record_response(ns),
             AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) => {
-                service.record_at_least(ns)
+                service.record_at_least(ns);
             }
             _ => service.record_untimed(Untimed::NoResponse),
         }

@@ -280,7 +280,7 @@ impl Recorder {
 fn record_time(latency: &mut Latency, sample: &Sample, ns: u64) {
     match (sample.result, sample.outcome) {
         (CallResult::Ok | CallResult::Failed, AttemptOutcome::Responded(_)) => {
-            latency.record_response(ns)
+            latency.record_response(ns);
         }
         (CallResult::Timeout | CallResult::Unfinished, _) => latency.record_at_least(ns),
         // It was skipped on purpose: there is nothing to rank.
