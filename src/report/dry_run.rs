@@ -1,4 +1,4 @@
-//! What `check --once` shows: each walk, call by call, and a verdict.
+//! The output of `check --once`: each iteration, call by call, and a verdict.
 //!
 //! `cli` prints it, as text or as a document.
 //! Invariant: what a target or a user wrote is shown without control characters and secrets.
@@ -13,7 +13,7 @@ use crate::exit::ExitStatus;
 use crate::stats::outcome;
 use crate::units::{show_bytes, show_us};
 
-/// All walks as text, with ANSI colours.
+/// All traces as text, with ANSI colours.
 pub fn render(scenario: &str, walks: &[DryRunTrace], ending: ExitStatus) -> String {
     let mut out = String::new();
     for walk in walks {

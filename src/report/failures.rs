@@ -29,7 +29,7 @@ pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
         let at = show_us(one.intended_ns / 1_000);
         let place = format!("{}, first at {at}, user {}", plan.steps[one.step].name, one.user);
         let _ = writeln!(out, "  {}  {}", paint(BAD, &plain(&what)), plain(&place));
-        // Where a redirect points is ours to say; a library's words are for those who ask.
+        // The target of a redirect is always shown; the text of a library only with `-v`.
         let error = one.error.map(outcome::error_at);
         let is_ours = error.is_some_and(|(phase, ..)| phase == AttemptPhase::Redirect.name());
         if (is_verbose || is_ours) && !one.error_text.is_empty() {

@@ -1,6 +1,6 @@
 //! What would happen, on the terminal: loads as pictures, calls, users, what the machine gives.
 //!
-//! `cli plan` prints it; `forecast_json` says the same to programs.
+//! `cli plan` prints it; `forecast_json` is the same for programs.
 //! Invariant: a number that is no fact wears its sign: `~` guessed or in the mean, `≤` at most.
 
 use std::fmt::Write;

@@ -154,7 +154,7 @@ fn attempts(snapshot: &Snapshot) -> Value {
     })
 }
 
-/// Iterations asked for and made in time, over the measured time; null without a schedule.
+/// Iterations scheduled and started on time, over the measured time; null without a schedule.
 fn rate<'a>(loads: impl Iterator<Item = &'a LoadWindow>, measured_ns: u64) -> Value {
     let (mut due, mut on_time, mut started) = (0, 0, 0);
     for load in loads {
@@ -194,7 +194,7 @@ fn workload(report: &Report, at: usize) -> Value {
     })
 }
 
-/// Users that were there against users that the load asked for; null if it sets no level of users.
+/// Users that were there, and users that the load asked for; null if it sets no level of users.
 fn users(snapshot: &Snapshot, at: usize) -> Option<Value> {
     let window = &snapshot.measured.workloads[at];
     let departures = &snapshot.departures[at];

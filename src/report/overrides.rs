@@ -1,7 +1,7 @@
-//! What live control made of each workload's load, as the events of a run tell it.
+//! The load overrides of live control, read from the events of a run.
 //!
 //! Screens keep one and show it beside a workload's name.
-//! Invariant: it says only what differs from the plan.
+//! Invariant: it holds only what differs from the plan.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::stats::{ChangeKind, StateChange};
 /// The load of a workload that goes as planned, in the words of an event.
 const PLANNED: &str = "100 %";
 
-/// By workload, what live control made of its load.
+/// The override of each workload; `None` if its load is as planned.
 #[derive(Debug, Default)]
 pub(crate) struct OverrideTimeline {
     /// `None` before the run begins.
@@ -26,7 +26,7 @@ impl OverrideTimeline {
         Self { plan: Some(Arc::clone(plan)), list: vec![None; plan.workloads.len()] }
     }
 
-    /// Takes in an event: only one of live control, such as `workload api: 100 % → paused`, counts.
+    /// Takes an event; only those of live control, such as `workload api: 100 % → paused`, count.
     pub(crate) fn take(&mut self, notice: &StateChange) {
         let (Some(plan), ChangeKind::Control) = (&self.plan, notice.kind) else { return };
         let name = notice.subject.strip_prefix("workload ");

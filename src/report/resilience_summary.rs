@@ -53,7 +53,7 @@ fn suppressed(out: &mut String, report: &Report) {
     }
 }
 
-/// Waits that were asked for, by what asked for them.
+/// Waits that policy caused, by cause.
 fn delayed(out: &mut String, report: &Report) {
     let measured = &report.snapshot.measured;
     if measured.waits.is_empty() {

@@ -20,8 +20,8 @@ use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::Trust;
 use crate::verdict::trust::TrustLevel;
 
-/// The whole summary, with ANSI colours; whoever prints it strips them where they do not belong.
-/// `is_verbose`: with what libraries said of failures.
+/// The whole summary, with ANSI colours; the caller strips them if the output is no terminal.
+/// `is_verbose` adds the error texts of libraries.
 pub fn render(report: &Report, files: &[PathBuf], is_verbose: bool) -> String {
     let mut out = String::new();
     verdict(&mut out, report);
@@ -82,7 +82,7 @@ fn verdict(out: &mut String, report: &Report) {
     }
 }
 
-/// The status of all responses if it is the same error and no rule says whether that is good.
+/// The status of all responses if it is the same error and no rule judges it.
 fn only_status(report: &Report) -> Option<u16> {
     match report.snapshot.statuses[..] {
         [(status @ 400.., _)] if report.judgements.is_empty() => Some(status),
@@ -124,7 +124,7 @@ pub fn nothing_kept() -> String {
     out
 }
 
-/// What was asked for and what came of it, a line per workload.
+/// Scheduled and made starts, or users, a line per workload.
 fn load(out: &mut String, report: &Report) {
     let (plan, snapshot) = (&report.info.plan, &report.snapshot);
     let mut name = "load";
@@ -189,7 +189,7 @@ fn dropped_hint(report: &Report, at: usize) -> String {
     format!("dropped: all {most} users were at work; {cure}, or lower the rate")
 }
 
-/// How much of the level of users that a closed workload asked for was there.
+/// The share of the users that a closed workload asked for that were there.
 fn users(report: &Report, at: usize) -> String {
     let window = &report.snapshot.measured.workloads[at];
     if window.target_user_ns == 0 {

@@ -1,6 +1,6 @@
 //! A judgement in words, the same in every report.
 //!
-//! Invariant: a bound says that it is one; what rests on few calls says so.
+//! Invariant: bounds, and values that rest on few calls, are marked as such.
 
 use crate::event::Report;
 use crate::exit::ExitStatus;
@@ -13,7 +13,7 @@ use crate::verdict::threshold::{Metric, MetricTime};
 pub(crate) struct ThresholdText {
     /// What was observed, or that there was nothing.
     pub(crate) observed: String,
-    /// How far from its limit; empty where that says nothing.
+    /// The margin to the limit; empty if it has no meaning.
     pub(crate) margin: String,
     /// Why it is missed within its limit, where the worst window was, and whether it rests on few
     /// calls.

@@ -3,7 +3,7 @@
 //! `endpoints.csv`, `events.jsonl`.
 //!
 //! `cli` opens it before the run, so that a path that cannot be written fails in the first second.
-//! Invariant: an existing report is never overwritten unless it was asked for.
+//! Invariant: an existing report is never overwritten without `--force`.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

@@ -23,8 +23,8 @@ const MAX_NUMBERED: u32 = 10_000;
 #[derive(Debug)]
 pub struct RunFolder {
     path: PathBuf,
-    /// All files are opened relative to it: nobody can exchange it for another. Its lock ends with
-    /// the process, however that ends.
+    /// All files are opened relative to it, so it cannot be exchanged for another. Its lock ends
+    /// with the process, however that ends.
     dir: OwnedFd,
     /// This run made it.
     is_own: bool,

@@ -61,7 +61,7 @@ impl PolicyTimeseries {
     fn close(&mut self, second: u64, shards: BTreeMap<usize, PolicySecond>) -> PolicySecond {
         self.next = second + 1;
         let mut sum = PolicySecond::default();
-        // Those that said nothing first: how a breaker stands is what was seen last.
+        // Shards without a delta first: the state of a breaker is the one that was seen last.
         let silent = self.shards.iter().filter(|(shard, _)| !shards.contains_key(shard));
         silent.for_each(|(_, stand)| sum.add(stand));
         for (shard, stand) in shards {

@@ -1,7 +1,7 @@
 //! A run while it goes on: a line per workload on a terminal, a plain line every few seconds
 //! elsewhere. All of it to standard error.
 //!
-//! Invariant: it shows what the Snapshot says and computes nothing of its own but differences.
+//! Invariant: it shows the snapshot, and computes nothing of its own but differences.
 
 use std::io::{self, Write};
 use std::sync::Arc;

@@ -19,7 +19,7 @@ pub(super) fn render(report: &Report) -> String {
         let _ = writeln!(out, "::{level} title={title}::{text}");
     };
     let scenario = &report.info.plan.scenario;
-    // A rule that was missed on numbers that cannot be trusted says nothing about a change.
+    // A rule that failed on numbers that cannot be trusted has no meaning for a change.
     let level = match report.status {
         ExitStatus::Inconclusive => "warning",
         _ => "error",

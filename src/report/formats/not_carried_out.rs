@@ -2,7 +2,8 @@
 //! earlier run's report.
 //!
 //! `cli` calls it where a run ends without a Report.
-//! Invariant: no file of `--report` is left that says of this run what another one did.
+//! Invariant: no file of `--report` is left that shows the results of another run as those of this
+//! one.
 
 use std::io;
 

@@ -8,7 +8,7 @@ use crate::event::Report;
 use crate::stats::timeline::PercentileBand;
 use crate::stats::{ChangeKind, GaugeSample, Point, Quantile, StateChange};
 
-/// The most columns of a chart: more cannot be told apart on a screen.
+/// The most columns of a chart: a screen does not show more.
 pub const COLUMNS: usize = 1_000;
 
 /// The most columns of a small chart, and of a heat map.
@@ -30,7 +30,7 @@ pub struct TimeAxis {
 }
 
 impl TimeAxis {
-    /// Of a run, in at most so many columns.
+    /// The axis of a run, in at most `columns` columns.
     pub fn of(report: &Report, most: usize) -> Self {
         let timeline = &report.timeline;
         let width_s = timeline.width_s.max(1);
@@ -131,7 +131,7 @@ pub fn events(report: &Report) -> Vec<&StateChange> {
     all
 }
 
-/// The kinds of marks: what somebody did, what the client did, what went wrong with ourselves.
+/// The kinds of marks: live control, resilience, errors of the generator.
 pub const MARKS: [(&str, &str); 3] =
     [("control", "somebody's change"), ("client", "the client's own"), ("trouble", "generator")];
 

@@ -1,6 +1,6 @@
 //! `--report FILE.ext`: a finished run in the form that its reader wants.
 //!
-//! `cli` reads the words and seats the sink; each form is a file here or beside.
+//! `cli` parses the arguments and adds the sink; `report::formats` makes each form.
 //! Invariant: made from the Report alone; a file that cannot be written is known before the run.
 
 mod export_file;
@@ -17,7 +17,7 @@ use crate::event::{Report, RunEvent};
 use crate::report::formats::{NotCarriedOut, ReportFormat};
 use crate::suggest::nearest;
 
-/// A report that was asked for: its form, and where it goes.
+/// A report of `--report`: its form, and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExportTarget {
     /// What it looks like.
@@ -72,7 +72,7 @@ impl ExportTarget {
     }
 }
 
-/// Writes what was asked for, when the run is over.
+/// Writes the reports at the end of a run.
 #[derive(Debug)]
 pub struct Exports {
     wanted: Vec<(ReportFormat, ExportFile)>,
@@ -94,7 +94,7 @@ impl Exports {
     /// Opens the files, so that one that cannot be written is known now.
     ///
     /// # Errors
-    /// When a file cannot be made; the text says which.
+    /// If a file cannot be created; the text names it.
     pub fn open(wanted: &[ExportTarget]) -> io::Result<Self> {
         let streams = StreamExports::default();
         let mut files = Vec::new();

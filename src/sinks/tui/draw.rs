@@ -11,7 +11,7 @@ use ratatui::text::{Line, Span};
 use super::text::{fit, width};
 use super::theme::Theme;
 
-/// A page of so many rows that nothing is on yet.
+/// An empty page of `rows` rows.
 pub(super) fn page(columns: u16, rows: u16) -> Buffer {
     Buffer::empty(Rect::new(0, 0, columns, rows))
 }
@@ -94,14 +94,14 @@ pub(super) fn beside(area: Rect, parts: u16) -> Vec<Rect> {
     (0..parts).map(one).collect()
 }
 
-/// A place in two side by side: the right one has so many columns, the left one what is left.
+/// Splits an area: the right part has `columns` columns, the left part the rest.
 pub(super) fn aside(area: Rect, right: u16) -> (Rect, Rect) {
     let left = area.width.saturating_sub(right + 2);
     let rest = (left + 2).min(area.width);
     (Rect { width: left, ..area }, Rect { x: area.x + rest, width: area.width - rest, ..area })
 }
 
-/// A gauge of so many columns that is full to `share`.
+/// A gauge of `columns` columns, filled to `share`.
 pub(super) fn gauge(share: f64, columns: usize, theme: Theme) -> Vec<Span<'static>> {
     const PARTS: [char; 8] = [' ', '▏', '▎', '▍', '▌', '▋', '▊', '▉'];
     let eighths = (share.clamp(0.0, 1.0) * columns as f64 * 8.0).round() as usize;

@@ -21,7 +21,7 @@ use crate::stats::{
 use crate::units::nanos;
 use crate::verdict::{Trust, Watch};
 
-/// What a terminal must never be told.
+/// Characters that must never reach a terminal.
 pub(super) const HOSTILE: &str = "\u{1b}[31m\u{1b}]0;owned\u{7}\u{202e}evil\r\n\u{200b}\u{9b}2J";
 
 const S: u64 = 1_000_000_000;

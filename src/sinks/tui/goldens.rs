@@ -42,7 +42,7 @@ fn running() -> Model {
     state
 }
 
-/// What somebody sees who has done that.
+/// The screen after these keys.
 fn desks() -> Vec<(String, UiState)> {
     let mut desks: Vec<(String, UiState)> = (0..VIEWS.len())
         .map(|view| (VIEWS[view].name.to_owned(), UiState { view, ..UiState::default() }))

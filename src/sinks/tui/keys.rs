@@ -1,12 +1,12 @@
 //! The keys: what each does, and how the help shows it. People who come from htop, k9s or Locust
 //! find theirs.
 //!
-//! `mod` asks what was pressed, `view::help` shows all of them.
+//! `mod` looks up keys here, `view::help` shows all of them.
 //! Invariant: a key does one thing, and the help leaves none out.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
-/// What a key asks of the screen.
+/// The action of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum KeyAction {
     /// The view of this number.
@@ -37,7 +37,7 @@ pub(super) enum KeyAction {
     Toggle,
     /// So many thousandths more or less of the plan.
     Nudge(i32),
-    /// What the scenario says.
+    /// Resets the load to the plan.
     Plan,
     /// Asks for a number of users.
     Users,
@@ -68,7 +68,7 @@ pub(super) struct KeyBinding {
     keys: &'static [KeyPress],
     /// How they are written.
     pub(super) shown: &'static str,
-    /// What they do, in words; none: the line above says it.
+    /// What they do; empty if the line above describes it.
     pub(super) says: &'static str,
 }
 

@@ -1,7 +1,7 @@
 //! The dashboard in the terminal: the whole run on one screen, as it goes, with keys that control
 //! it.
 //!
-//! `cli` seats it and opens its curtain once signals are heard; the run tells it what happens.
+//! `cli` adds it to the sinks and shows it once signals are handled; the run sends it events.
 //! Invariant: the run never waits for it; whatever ends the run or the program, the terminal is as
 //! it was.
 
@@ -47,7 +47,7 @@ use ui_state::{UiEffect, UiState};
 /// How long keys are waited for before the screen is looked at again: at most 20 frames a second.
 const FRAME: Duration = Duration::from_millis(50);
 
-/// How long who stops the program waits for the screen to be still.
+/// How long `suspend` waits for the render thread to become idle.
 const STILL: Duration = Duration::from_millis(500);
 
 /// The sink.
@@ -63,7 +63,7 @@ struct TuiShared {
     stage: Mutex<TerminalState>,
     /// Rings when the stage changes.
     bell: Condvar,
-    /// A way to the run; none: nobody may change it.
+    /// The control client; `None` if live control is disabled.
     remote: Option<ControlClient>,
     thread: Mutex<Option<JoinHandle<io::Result<()>>>>,
 }
@@ -81,13 +81,13 @@ struct TerminalState {
     redraws: u64,
 }
 
-/// Takes a lock; who panicked with it has changed nothing that matters here.
+/// Locks, ignoring poison: no invariant spans the critical section.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Tui {
-    /// Behind its curtain; without a remote nobody may change the run from here.
+    /// A dashboard that is not shown yet; without a `remote` it cannot control the run.
     pub fn new(remote: Option<ControlClient>) -> Self {
         Self(Arc::new(TuiShared {
             state: Mutex::default(),
@@ -238,7 +238,7 @@ impl TuiShared {
         Ok(())
     }
 
-    /// Does what a key or a paste asks for; false: the stage has to be looked at first.
+    /// Carries out a key or a paste; `false` if the state of the terminal has to be checked first.
     fn react(&self, show: &mut ScreenThread, event: &Event) -> bool {
         show.touched += 1;
         let effect = match event {
@@ -285,7 +285,7 @@ struct ScreenThread {
     desk: UiState,
     /// Answers that are on their way.
     answers: Vec<oneshot::Receiver<ControlReply>>,
-    /// Counts what was pressed and answered.
+    /// Incremented by each key and each reply.
     touched: u64,
     /// What is on the terminal.
     before: Option<Buffer>,
@@ -294,7 +294,7 @@ struct ScreenThread {
 }
 
 impl ScreenThread {
-    /// Takes in what the run has answered by now.
+    /// Takes the replies of the run so far.
     fn hear(&mut self) {
         let (mut waiting, mut heard) = (Vec::new(), Vec::new());
         for mut answer in self.answers.drain(..) {

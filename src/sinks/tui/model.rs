@@ -1,4 +1,4 @@
-//! What the screen knows: the report so far, and what was told only once.
+//! The data of the dashboard: the report so far, and the lines of the log.
 //!
 //! The sink folds events into it; views read it.
 //! Invariant: all numbers are the report's: a frame that was dropped loses nothing.
@@ -12,7 +12,7 @@ use crate::plan::RunManifest;
 use crate::report::overrides::OverrideTimeline;
 use crate::units::nanos;
 
-/// The most lines told once that are kept: the last ones; the log says how many are gone.
+/// The most lines of the log that are kept: the last ones; the log shows how many are gone.
 const LINES: usize = 2_000;
 
 /// What is known.
@@ -22,11 +22,11 @@ pub(super) struct Model {
     pub(super) opening: Option<Arc<RunInfo>>,
     /// How it stands; none in its first second.
     pub(super) report: Option<Arc<Report>>,
-    /// What was told once, oldest first.
+    /// The lines of the log, oldest first.
     pub(super) told: VecDeque<ToldLine>,
     /// How many lines had no room any more.
     pub(super) gone: u64,
-    /// What live control made of the load of each workload.
+    /// The load overrides of live control.
     pub(super) overrides: OverrideTimeline,
     /// What stops it before its load is over.
     pub(super) stopped: Option<String>,
@@ -34,12 +34,12 @@ pub(super) struct Model {
     pub(super) version: u64,
 }
 
-/// A line that was told once.
+/// A line of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ToldLine {
     /// When, ns after the run's start, to the second.
     pub(super) at_ns: u64,
-    /// A `log` step said it; else the run itself did.
+    /// Whether it is the line of a `log` step; else it is one of the run.
     pub(super) said: bool,
     /// The line.
     pub(super) text: String,
@@ -52,9 +52,9 @@ pub(super) enum RunPhase {
     Begins,
     /// Load is made.
     Runs,
-    /// Nothing is asked of any workload.
+    /// All workloads are paused.
     Paused,
-    /// Nothing is asked of some of them.
+    /// Some workloads are paused.
     Partly,
     /// Nothing new begins.
     Drains,
@@ -115,7 +115,7 @@ impl Model {
         }
     }
 
-    /// What somebody made of the load, in words; none: it goes as planned.
+    /// The load overrides as text; `None` if all is as planned.
     pub(super) fn load_override(&self) -> Option<String> {
         let plan = self.plan()?;
         let changed: Vec<(&str, &str)> = (plan.workloads.iter().zip(self.overrides.iter()))

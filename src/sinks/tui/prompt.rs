@@ -1,4 +1,4 @@
-//! A line that somebody types: a command, a text to filter by.
+//! The input line: a command, or a text to filter by.
 //!
 //! `desk` opens it; the footer of the screen shows it.
 //! Invariant: it is never longer than a command may be, and holds no control character.
@@ -8,7 +8,7 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use crate::event::ControlCommand;
 use crate::event::control::{GRAMMAR, MAX_LINE};
 
-/// What is asked for.
+/// What the input is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PromptKind {
     /// Any command.
@@ -26,7 +26,7 @@ pub(super) enum PromptKind {
 /// A line being typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Prompt {
-    /// What is asked for.
+    /// What the input is for.
     pub(super) asks: PromptKind,
     text: Vec<char>,
     at: usize,

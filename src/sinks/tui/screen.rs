@@ -68,7 +68,7 @@ fn body(
     let look = ViewContext { report, state, desk, theme };
     let mut page = view::draw(desk.view, &look, area.width, area.height);
     if page.area.height > area.height {
-        // The bar that says where one is has columns of its own.
+        // The scroll bar has columns of its own.
         page = view::draw(desk.view, &look, area.width.saturating_sub(2), area.height);
     }
     let (seen, all) = (area.height, page.area.height);

@@ -13,7 +13,7 @@ use crate::stats::timeline::{GaugeSample, PercentileBand, Point};
 /// A reading.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct SeriesReading {
-    /// Of the second that begins so many seconds after the run's start.
+    /// The second that it belongs to, counted from the run's start.
     pub(super) second: u32,
     /// In its unit.
     pub(super) value: f64,
@@ -101,7 +101,7 @@ impl TimeSpan {
     }
 }
 
-/// Lays readings, each of so many seconds, on columns.
+/// Merges readings, each of `width_s` seconds, into columns.
 pub(super) fn columns(
     readings: &[SeriesReading],
     width_s: u32,
@@ -140,7 +140,7 @@ pub(super) fn columns(
     found.into_iter().map(one).collect()
 }
 
-/// How many seconds of a point have passed; a second that is not over says too little.
+/// How many seconds of a point have passed; a second that is not over is left out.
 fn passed(report: &Report, second: u32) -> Option<f64> {
     // Shards shed within a moment of the full second.
     let now = (report.snapshot.elapsed_ns as f64 / 1e9 + 0.1).floor();
@@ -170,7 +170,7 @@ pub(super) fn percentile(
     report.timeline.points().filter_map(one).collect()
 }
 
-/// Where a percentile stands. Of what got no answer at all nothing is known: it ranks above all.
+/// The value of a percentile. A call without a response has no known time: it ranks above all.
 fn height(found: Quantile) -> f64 {
     if found.at_least && found.us == 0 { f64::INFINITY } else { found.us as f64 }
 }
@@ -187,7 +187,7 @@ pub(super) fn gauge(
     report.timeline.gauges.iter().filter_map(|moment| one(moment)).collect()
 }
 
-/// What is asked of all workloads of a model: starts per second of the open, users of the closed.
+/// The load of all workloads of a model: starts per second (open), or users (closed).
 pub(super) fn asked(report: &Report, open: bool) -> Vec<SeriesReading> {
     let strands = &report.info.plan.workloads;
     gauge(report, |moment| {

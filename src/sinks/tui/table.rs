@@ -76,7 +76,7 @@ impl ViewTable {
         self.rows.is_empty()
     }
 
-    /// The titles, and a line for each row, in so many columns of the screen.
+    /// The titles, and a line for each row, in `columns` columns of the screen.
     pub(super) fn lines(&self, room: usize, theme: Theme) -> (Line<'static>, Vec<Line<'static>>) {
         let shown = self.shown(room);
         let head = shown.iter().map(|&(at, columns)| {

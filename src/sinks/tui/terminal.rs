@@ -27,7 +27,7 @@ use rustix::termios::{
 struct TerminalOwner {
     /// How it was before it was ours; none while it is not.
     before: Option<Termios>,
-    /// A panic has told something on it that must stay to be read.
+    /// A panic has printed a message that must stay readable.
     closed: bool,
 }
 
@@ -47,7 +47,7 @@ pub(super) fn in_foreground() -> bool {
     tcgetpgrp(stdin()).is_ok_and(|group| group == getpgrp())
 }
 
-/// Columns and rows; what nobody knows is taken for what terminals once had.
+/// Columns and rows; 80 × 24 if the size is not known.
 pub(super) fn size() -> (u16, u16) {
     let found = tcgetwinsize(stderr()).ok().map(|size| (size.ws_col, size.ws_row));
     found.filter(|(columns, rows)| *columns > 0 && *rows > 0).unwrap_or((80, 24))
@@ -140,7 +140,7 @@ fn bytes(before: Option<&Buffer>, screen: &Buffer) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// What a panic says is read on the screen as it was before.
+/// Restores the screen before a panic prints its message.
 fn give_back_on_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

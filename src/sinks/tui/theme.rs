@@ -31,7 +31,7 @@ pub(super) struct Theme {
 const HEAT: [u8; 12] = [17, 18, 54, 90, 126, 162, 197, 203, 209, 215, 221, 229];
 
 impl Theme {
-    /// What the environment says of the terminal.
+    /// From the environment variables of the terminal.
     pub(super) fn of(environment: impl Fn(&str) -> Option<String>) -> Self {
         let set = |name: &str| environment(name).filter(|value| !value.is_empty());
         let term = set("TERM").unwrap_or_default();
@@ -45,7 +45,7 @@ impl Theme {
             (None, true) => Colours::Many,
             (None, false) => Colours::Sixteen,
         };
-        // Where nothing is said, as in a container, nearly every terminal shows UTF-8.
+        // Without a locale, as in a container, nearly every terminal shows UTF-8.
         let language = set("LC_ALL").or_else(|| set("LC_CTYPE")).or_else(|| set("LANG"));
         let utf8 = |name: String| name.to_lowercase().replace('-', "").contains("utf8");
         Self { colours, unicode: language.is_none_or(utf8) }

@@ -1,7 +1,7 @@
-//! What somebody has made of the screen: the view, what is chosen, what lies over it.
+//! The state of the user interface: the view, the selection, the overlay.
 //!
-//! `mod` hands it keys and does what it asks for; views read it.
-//! Invariant: it changes nothing but itself; what a run is asked leaves it as an Effect.
+//! `mod` hands it keys and carries out its effects; views read it.
+//! Invariant: it changes nothing but itself; a command to the run leaves it as a `UiEffect`.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
 
@@ -15,7 +15,7 @@ use super::series::Zoom;
 use super::views::{LOG, STEPS, VIEWS};
 use crate::event::{ControlCommand, ControlReply};
 
-/// What lies over a view.
+/// What is drawn over a view.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) enum Overlay {
     /// Nothing.
@@ -27,13 +27,13 @@ pub(super) enum Overlay {
     Details,
     /// Whether to end the run.
     Quit,
-    /// A long answer.
+    /// A long reply.
     Answer(String),
     /// A line that is typed.
     Prompt(Prompt),
 }
 
-/// What a key wants beyond the screen.
+/// What a key does outside of the screen.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum UiEffect {
     /// Nothing.
@@ -48,7 +48,7 @@ pub(super) enum UiEffect {
     Redraw,
 }
 
-/// How much of what is there is seen.
+/// How much of a page is visible.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct ScrollExtent {
     /// Rows that are seen.
@@ -57,7 +57,7 @@ pub(super) struct ScrollExtent {
     pub(super) all: usize,
 }
 
-/// All of it.
+/// The state of the user interface.
 #[derive(Clone, Debug, Default)]
 pub(super) struct UiState {
     /// The view, a place in `VIEWS`.
@@ -88,7 +88,7 @@ pub(super) struct UiState {
     pub(super) before: String,
 }
 
-/// An answer longer than this gets a place of its own.
+/// A reply longer than this is shown in an overlay.
 const LONG: usize = 70;
 
 impl UiState {
@@ -125,7 +125,7 @@ impl UiState {
         }
     }
 
-    /// The run has answered.
+    /// Takes a reply of the run.
     pub(super) fn answer(&mut self, answer: ControlReply) {
         match answer.map(readable) {
             Ok(text) if text.contains('\n') || text.len() > LONG => {

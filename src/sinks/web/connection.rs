@@ -25,7 +25,7 @@ pub const PATIENCE: Duration = Duration::from_secs(15);
 /// Connections at once; more are closed.
 pub const LINES: usize = 64;
 
-/// How long nobody is taken in after one could not be, and between two looks at all.
+/// The wait after a failed accept, and between two checks of idle connections.
 pub const PAUSE: Duration = Duration::from_secs(1);
 
 /// A connection.
@@ -109,7 +109,7 @@ impl BrowserConnection {
         Self { stream, life }
     }
 
-    /// Notes who waits, or says that it is over.
+    /// Registers the waker, or returns that the connection is over.
     fn waits(&self, side: usize, cx: &Context<'_>) -> io::Result<()> {
         let mut waiting = self.life.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting[side] = Some(cx.waker().clone());

@@ -104,7 +104,7 @@ impl Hub {
         newest.notes.push_back(page::short(text));
     }
 
-    /// Wakes all clients, so that those who have gone are noticed.
+    /// Wakes all clients, so that closed connections are noticed.
     pub fn tick(&self) {
         self.number.send_modify(|_| {});
     }

@@ -1,6 +1,6 @@
 //! The dashboard in a browser: the sections of the report, live, and controls behind a token.
 //!
-//! `cli` opens it and seats it; it has a thread with a small server of its own beside the sink's.
+//! `cli` opens it and adds it to the sinks; its small server has a thread of its own.
 //! Invariant: it never slows the run: it holds the newest report alone, renders it only while
 //! somebody looks, and a slow browser misses frames.
 
@@ -25,7 +25,7 @@ use hub::Hub;
 use request_guard::RequestGuard;
 use server::ServerState;
 
-/// Where it is unless it is told.
+/// The default address.
 pub const PLACE: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 7373);
 
 /// The sink.
@@ -49,7 +49,7 @@ pub struct OpenedDashboard {
 }
 
 /// Opens it at `place`, or at [`PLACE`] or a free port beside it. `remote`: the way to the run;
-/// none: nobody changes anything from here.
+/// `None` if live control is disabled.
 ///
 /// # Errors
 /// When nothing can listen there, or there is no thread.

@@ -1,8 +1,8 @@
 //! Who may ask: exact checks of where a request is for, where it comes from, and what it knows.
 //!
-//! `server` asks before anything else.
-//! Invariant: a page of another origin, or a name that somebody points here (DNS rebinding), gets
-//! nothing; whoever does not know the token changes nothing.
+//! `server` checks each request first.
+//! Invariant: a page of another origin, or another name that points here (DNS rebinding), gets
+//! nothing; a request without the token changes nothing.
 
 use std::net::SocketAddr;
 
@@ -25,7 +25,7 @@ impl RequestGuard {
     /// Whether a request may be looked at at all.
     ///
     /// # Errors
-    /// The status and the reason to answer with.
+    /// The status and the reason of the response.
     pub fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
         let size = |(name, value): (&HeaderName, &axum::http::HeaderValue)| {
             name.as_str().len() + value.len()
@@ -48,7 +48,7 @@ impl RequestGuard {
     /// Whether a request knows the token.
     ///
     /// # Errors
-    /// The status and the reason to answer with.
+    /// The status and the reason of the response.
     pub fn admit(&self, headers: &HeaderMap) -> Result<(), (StatusCode, &'static str)> {
         let given = only(headers, &AUTHORIZATION).and_then(|value| value.strip_prefix("Bearer "));
         let given = given.ok_or((StatusCode::UNAUTHORIZED, "expected a bearer token"))?;

@@ -1,7 +1,8 @@
-//! The server: what is asked, what is answered, and with which headers.
+//! The server: routes, responses and their headers.
 //!
 //! Runs on a thread of its own until the run is over and its clients have heard of it.
-//! Invariant: every answer passes the gate first and carries the headers last, whatever it is.
+//! Invariant: every request passes the request guard first, and every response gets the headers
+//! last.
 
 use std::io;
 use std::net::TcpListener;
@@ -35,7 +36,7 @@ const BY: &str = "web";
 /// How long clients may take to hear that the run is over.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// What every answer is sent with.
+/// The headers of every response.
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
     (header::REFERRER_POLICY, "no-referrer"),
@@ -48,7 +49,7 @@ const HEADERS: [(HeaderName, &str); 4] = [
 pub struct ServerState {
     pub gate: RequestGuard,
     pub hub: Arc<Hub>,
-    /// The way to the run; none: nobody changes anything from here.
+    /// The control client; `None` if live control is disabled.
     pub remote: Option<ControlClient>,
     pub is_over: watch::Receiver<bool>,
 }

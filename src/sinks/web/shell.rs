@@ -1,6 +1,6 @@
 //! The page of the dashboard before its first numbers: bar, controls, empty sections.
 //!
-//! `server` answers `GET /` with it; `live.js` fills it.
+//! `server` responds to `GET /` with it; `live.js` fills it.
 //! Invariant: its policy lets nothing run or load but its own two blocks, and nothing be asked but
 //! its own server.
 
@@ -10,7 +10,7 @@ use maud::{Markup, html};
 
 use crate::report::page;
 
-/// What a page does live, after what every page does.
+/// The script of the live page, after the script of every page.
 static SCRIPT: LazyLock<String> =
     LazyLock::new(|| format!("{}{}", page::SCRIPT, include_str!("live.js")));
 

@@ -1,6 +1,6 @@
 //! A client's stream of frames, as Server-Sent Events write them.
 //!
-//! `server` answers `GET /events` with one.
+//! `server` responds to `GET /events` with one.
 //! Invariant: a frame is made when the client has taken in the one before, so that a slow one gets
 //! fewer, each of them the newest.
 
@@ -15,13 +15,13 @@ use tokio::sync::watch;
 
 use super::hub::{ClientSlot, Hub};
 
-/// How long a browser waits before it asks again, ms.
+/// How long a browser waits before it reconnects, ms.
 const RETRY: &str = "retry: 2000\n\n";
 
-/// What is to come, and who waits for it.
+/// The frames that are to be sent, and the waker of the stream.
 type Next = Pin<Box<dyn Future<Output = Option<(Bytes, StreamClient)>> + Send>>;
 
-/// The body of the answer.
+/// The body of the response.
 pub struct Frames {
     next: Option<Next>,
 }

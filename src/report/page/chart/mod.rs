@@ -46,7 +46,7 @@ pub struct ChartLayer {
 /// A plot with its axes.
 #[derive(Debug)]
 pub struct Plot {
-    /// What it shows, for who cannot see it.
+    /// A description of what it shows, for screen readers.
     pub label: String,
     /// Height in pixels.
     pub height: u32,

@@ -39,7 +39,7 @@ pub struct ChartSeries {
     /// None: nothing is known there.
     pub values: Vec<Option<f64>>,
     /// Columns in which the value is only a bound: the true one may lie anywhere above. Without a
-    /// value: nothing is known but that there was no answer.
+    /// value: all that is known is that there was no response.
     pub bounds: Vec<usize>,
     /// Columns in which it rests on few calls.
     pub thin: Vec<usize>,
@@ -80,7 +80,7 @@ impl ChartSeries {
             name: name.to_owned(),
             class,
             look: SeriesStyle::Line,
-            // A bound of zero says nothing, and would look fast.
+            // A bound of zero has no information, and would look fast.
             values: all
                 .iter()
                 .map(|one| one.filter(|one| one.us > 0 || !one.at_least).map(|one| one.us as f64))
@@ -111,7 +111,7 @@ impl ChartSeries {
                 continue;
             }
             last = x;
-            // Above every answer, where nothing more is known.
+            // Above every response: nothing more is known.
             let value = self.values.get(*column).copied().flatten();
             let y = value.map_or(plot.above, |value| plot.down(value));
             dots.add_dot(x, y);

@@ -1,4 +1,4 @@
-//! What answers were looked at for, and how often that held.
+//! Checks of responses, and how often each held.
 //!
 //! Invariant: what did not hold comes first.
 

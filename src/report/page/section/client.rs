@@ -1,7 +1,7 @@
 //! What the simulated client did of itself: what it held back, delayed and tried again; how its
 //! pools, breakers and deadlines stand.
 //!
-//! Invariant: only what a plan asks for is shown.
+//! Invariant: only policies that the plan has are shown.
 
 use maud::{Markup, html};
 
@@ -76,7 +76,7 @@ fn held_back(view: &PageView<'_>) -> Option<Markup> {
     Some(html! { h3 { "Held back" } (sortable("held back", &columns, &rows)) })
 }
 
-/// Waits that policy asked for.
+/// Waits that policy caused.
 fn delayed(view: &PageView<'_>) -> Option<Markup> {
     let waits = &view.snapshot.measured.waits;
     if waits.is_empty() {

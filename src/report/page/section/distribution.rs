@@ -1,7 +1,7 @@
 //! How times are spread over all calls: percentiles on a scale that widens towards the slowest, and
 //! a histogram.
 //!
-//! Invariant: beyond the answers only bounds are known, and they are drawn as such.
+//! Invariant: beyond the responses only bounds are known, and they are drawn as such.
 
 use maud::{Markup, html};
 
@@ -20,7 +20,7 @@ pub fn render(view: &PageView<'_>) -> Markup {
     html! { div.grid { (percentiles(view)) (histogram(&view.response)) } }
 }
 
-/// A walk through all calls from the fastest on.
+/// The calls by rank, from the fastest on.
 #[derive(Debug, Default, PartialEq)]
 struct RankCurve {
     /// Ranks and the µs that are not exceeded up to them.

@@ -1,6 +1,6 @@
 //! The first failing call of each kind, as a line for a shell that sends it again.
 //!
-//! Invariant: what a target answered is text, and nothing else.
+//! Invariant: the response of a target is text, and nothing else.
 
 use maud::{Markup, html};
 

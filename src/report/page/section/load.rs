@@ -1,6 +1,6 @@
-//! What was asked and what came of it, over time: each workload, calls, users, connections.
+//! Load over time: scheduled and made starts of each workload, calls, users, connections.
 //!
-//! Invariant: what was asked and what was made are on the same scale.
+//! Invariant: scheduled and made starts are on the same scale.
 
 use maud::{Markup, html};
 
@@ -12,10 +12,10 @@ use crate::stats::timeline::StartCounts;
 
 /// Workloads that have a chart of their own.
 const SHOWN: usize = 8;
-/// Workloads that are told apart in the chart of users.
+/// The most workloads with a line of their own in the chart of users.
 const LINES: usize = 5;
 
-/// Colours of lines that are told apart.
+/// The colours of lines.
 const COLOURS: [&str; 8] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7"];
 
 pub fn render(view: &PageView<'_>) -> Markup {
@@ -77,7 +77,7 @@ fn asked(view: &PageView<'_>, at: usize) -> Vec<Option<f64>> {
     view.coarse.most(view.report, |moment| moment.target.get(at).copied())
 }
 
-/// Users asked for in the closed model, and all at work.
+/// Users of the closed model that the load asks for, and all users at work.
 fn users(view: &PageView<'_>, closed: &[usize]) -> Markup {
     let PageView { report, coarse: axis, plan, .. } = view;
     let all = axis.most(report, |moment| Some(moment.users as f64));

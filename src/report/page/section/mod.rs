@@ -3,7 +3,6 @@
 //! `document` puts them in order.
 //! Invariant: a section that has nothing to show renders nothing.
 
-pub mod answers;
 mod cells;
 pub mod checks;
 pub mod client;
@@ -15,6 +14,7 @@ mod heat;
 pub mod latency;
 pub mod load;
 pub mod phases;
+pub mod responses;
 pub mod scenario;
 pub mod tables;
 pub mod thresholds;

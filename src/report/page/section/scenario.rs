@@ -1,6 +1,6 @@
 //! What was run, on what, and how to run it again.
 //!
-//! Invariant: whoever has this section can repeat the run.
+//! Invariant: the section suffices to repeat the run.
 
 use maud::{Markup, html};
 

@@ -1,7 +1,7 @@
 //! How the simulated client behaves: what it held back, tried again, waited for; its breakers,
 //! pools, deadlines and levels.
 //!
-//! Invariant: what the plan does not ask for is said to be off, and never shown as zero.
+//! Invariant: a policy that the plan does not have is shown as off, never as zero.
 
 use ratatui::buffer::Buffer;
 use ratatui::style::Style;

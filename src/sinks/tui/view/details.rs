@@ -1,4 +1,4 @@
-//! One step in all its numbers: times, endings, answers, checks, its first failures as curl.
+//! One step in all its numbers: times, results, responses, checks, its first failures as curl.
 //!
 //! Invariant: it is of the step that is chosen in the table below it.
 

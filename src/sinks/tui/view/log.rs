@@ -1,4 +1,4 @@
-//! The log: what changed and why, what the run said, what `log` steps said, in order of time.
+//! The log: state changes, notes of the run and lines of `log` steps, by time.
 //!
 //! Invariant: what was not kept is counted in the log itself.
 
@@ -85,7 +85,7 @@ fn entries(look: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
         topic: topic(notice),
         text: clean(&said(notice)),
     });
-    // What somebody changed is told at once, and comes again as a notice with its cause.
+    // A change by live control is a note at once, and comes again as a state change with its cause.
     let control: Vec<String> = (notices.iter().filter(|notice| notice.kind == ChangeKind::Control))
         .map(|notice| format!("{}: {}", notice.subject, notice.change))
         .collect();
@@ -103,7 +103,7 @@ fn entries(look: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
     all
 }
 
-/// What changed and what the run said of itself; not what users' steps said.
+/// State changes and notes of the run, without lines of `log` steps.
 pub(super) fn changes(look: &ViewContext<'_>) -> Vec<LogEntry> {
     let mut all = entries(look, "");
     all.retain(|one| one.topic != "log");

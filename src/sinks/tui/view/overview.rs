@@ -93,7 +93,7 @@ fn tiles(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     }
 }
 
-/// What is asked, and what comes of it.
+/// Scheduled and made load.
 fn load(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     let (report, theme) = (look.report, look.theme);
     let loads = &report.info.plan.workloads;
@@ -309,7 +309,7 @@ fn changes(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
     }
 }
 
-/// As many rows as there is room for; the last says how many more there are.
+/// As many rows as fit; the last one shows how many more there are.
 fn rest(page: &mut Buffer, area: Rect, mut rows: Vec<Line<'static>>, look: &ViewContext<'_>) {
     let room = usize::from(area.height);
     if rows.len() > room && room > 0 {

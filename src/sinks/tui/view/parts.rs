@@ -47,7 +47,7 @@ pub(super) fn indented(mut line: Line<'static>) -> Line<'static> {
     line
 }
 
-/// A text in as many lines as it takes, so many columns in.
+/// A text, wrapped and indented.
 pub(super) fn wrapped(
     lines: &mut Vec<Line<'static>>,
     text: &str,

@@ -14,7 +14,7 @@ use crate::sinks::tui::table::{Cell, Column, ViewTable, numbers, words};
 use crate::sinks::tui::text::clean;
 use crate::units::{show_count, show_rate};
 
-/// Makes it, exactly as high as asked.
+/// Draws it, exactly `rows` rows high.
 pub(super) fn draw(look: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let mut page = page(columns, rows);
     let (report, theme, area) = (look.report, look.theme, page.area);
@@ -64,7 +64,7 @@ fn note(look: &ViewContext<'_>, shown: usize) -> Line<'static> {
 fn table(look: &ViewContext<'_>, shown: &[usize]) -> ViewTable {
     let report = look.report;
     let plan = &report.info.plan;
-    // A column that says the same in each row says nothing.
+    // A column with the same value in each row is left out.
     let one_name = plan
         .steps
         .iter()

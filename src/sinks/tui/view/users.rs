@@ -1,4 +1,4 @@
-//! Workloads and their archetypes: what is asked, what came of it, and the ledger of iterations.
+//! Workloads and their archetypes: scheduled and made load, and the ledger of iterations.
 //!
 //! Invariant: the ledger's columns add up: due = started + dropped + held back + not reached.
 
@@ -37,7 +37,7 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     super::context::text(&lines, columns)
 }
 
-/// What is asked and what comes of it.
+/// Scheduled and made load.
 fn load(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, shown: &[usize], columns: u16) {
     let (report, theme) = (look.report, look.theme);
     lines.push(title("Load", columns, theme));

@@ -1,6 +1,6 @@
-//! What came back: status codes, and what kept calls from an answer, with what to do about it.
+//! Responses and errors: status codes, and why calls got no response, with the cure of each.
 //!
-//! Invariant: each attempt without an answer is in one row.
+//! Invariant: each attempt without a response is counted in one row.
 
 use maud::{Markup, html};
 
