@@ -96,7 +96,7 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     execute::finish_report(sinks, &streams, report, &args.output, (args.out.as_deref(), ""))
 }
 
-/// Opens a record. A pipe or a device is refused, because opening or reading it might never end.
+/// Opens a record. A pipe or a device is refused, because info or reading it might never end.
 fn open(path: &Path) -> io::Result<File> {
     let flags = OFlags::NONBLOCK.bits().cast_signed();
     let file = File::options().read(true).custom_flags(flags).open(path)?;

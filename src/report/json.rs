@@ -93,6 +93,8 @@ fn whole(report: &Report) -> Value {
             "response_us": latency(&warmup.response(|_| true, warmup.lost())),
         },
         "generator": generator(report),
+        "monitors": monitors::document(report),
+        // The former name of `monitors`.
         "dials": monitors::document(report),
     })
 }

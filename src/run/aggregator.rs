@@ -19,7 +19,7 @@ use crate::verdict::{Judgement, Trust, Watch};
 /// The results of a run so far.
 #[derive(Debug)]
 pub struct RunAggregator {
-    opening: Arc<RunInfo>,
+    info: Arc<RunInfo>,
     tally: Tally,
     watch: Watch,
     seconds: Seconds,
@@ -33,8 +33,8 @@ pub struct RunAggregator {
 
 impl RunAggregator {
     /// The results of a run on `shards` shards that has not begun.
-    pub fn new(opening: Arc<RunInfo>, shards: usize) -> Self {
-        let plan = &*opening.plan;
+    pub fn new(info: Arc<RunInfo>, shards: usize) -> Self {
+        let plan = &*info.plan;
         let scheduled = plan.workloads.iter().map(|load| load.open).collect();
         let warmup_ns = nanos(plan.warmup);
         Self {
@@ -45,7 +45,7 @@ impl RunAggregator {
             stopped: None,
             lost: Vec::new(),
             stopped_ns: u64::MAX,
-            opening,
+            info,
         }
     }
 
@@ -81,7 +81,7 @@ impl RunAggregator {
         let snapshot = self.snapshot();
         // If only a count ends the load, windows are judged as far as iterations have come: whether
         // more will follow is not known.
-        let planned = load_end_ns(&self.opening.plan);
+        let planned = load_end_ns(&self.info.plan);
         let end = planned.unwrap_or(snapshot.last_done_ns).min(self.stopped_ns);
         let rule = self.watch.judge(Some(end), &snapshot);
         (Arc::new(snapshot), rule)
@@ -89,7 +89,7 @@ impl RunAggregator {
 
     /// All numbers so far.
     pub fn snapshot(&self) -> Snapshot {
-        self.tally.snapshot(load_end_ns(&self.opening.plan))
+        self.tally.snapshot(load_end_ns(&self.info.plan))
     }
 
     /// The gauges of all shards at their last delta, added up.
@@ -141,16 +141,16 @@ impl RunAggregator {
         timeline: Timeline,
         goes_on: bool,
     ) -> Report {
-        let trust = Trust::evaluate(&snapshot, &self.opening.plan.kind);
+        let trust = Trust::evaluate(&snapshot, &self.info.plan.kind);
         // A rule that has not been judged yet may still hold.
         let judged = |one: &&Judgement| !goes_on || one.observed.is_some();
-        let has_steps = !self.opening.plan.steps.is_empty();
+        let has_steps = !self.info.plan.steps.is_empty();
         let answers = (!goes_on).then(|| CallSummary::of(&snapshot, has_steps));
         let judged = judgements.iter().filter(judged);
         let EndOfRun { ending, why } =
             exit_status::of(&judged, &trust, self.stopped.as_ref(), answers);
         Report {
-            info: Arc::clone(&self.opening),
+            info: Arc::clone(&self.info),
             snapshot,
             timeline,
             judgements,

@@ -40,7 +40,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
             reason: String::new(),
             remarks: vec![],
         };
-        let opening = RunInfo {
+        let info = RunInfo {
             plan: Arc::new(plan.manifest()),
             started_at: clock::wall(),
             generator,
@@ -48,7 +48,7 @@ fn deaf_shard(signals: &[Interrupt], stops_itself: bool) -> (u64, Vec<usize>, Re
             machine: Vec::new(),
             monitors: Vec::new(),
         };
-        let mut aggregator = RunAggregator::new(Arc::new(opening), 1);
+        let mut aggregator = RunAggregator::new(Arc::new(info), 1);
         if stops_itself {
             let mut delta = Delta::new(&plan.series_layout(), 0);
             delta.halt = Some(crate::stats::delta::Halt::DataEnd("rows".to_owned()));

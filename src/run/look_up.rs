@@ -28,7 +28,7 @@ type Pending<'a> = (usize, Pin<Box<dyn Future<Output = Option<String>> + 'a>>);
 pub(super) fn before_load(
     plan: &Plan,
     addresses: &[Address],
-    audience: &mut SinkSet,
+    sinks: &mut SinkSet,
     interrupts: &impl Fn(mpsc::Sender<Interrupt>),
 ) -> Result<(), RunError> {
     let endpoints =
@@ -52,7 +52,7 @@ pub(super) fn before_load(
                     for (at, _) in &pending {
                         let name = &plan.services[*at].name;
                         let note = format!("service `{name}`: waiting for a name server");
-                        audience.publish(&RunEvent::Note(note));
+                        sinks.publish(&RunEvent::Note(note));
                     }
                     continue;
                 }

@@ -30,15 +30,15 @@ const APART_NS: u64 = 500_000_000;
 pub fn replay(
     record: impl Read,
     rules: Option<Vec<Threshold>>,
-    audience: &mut SinkSet,
+    sinks: &mut SinkSet,
 ) -> Result<Arc<Report>, RecordError> {
-    let (opening, mut reader) = RecordReader::new(record)?;
-    let opening = rules.map_or_else(|| Arc::clone(&opening), |rules| judged_by(&opening, rules));
-    audience.publish(&RunEvent::Started(Arc::clone(&opening)));
-    let (shape, shards) = (opening.plan.series_layout(), opening.generator.shards);
+    let (info, mut reader) = RecordReader::new(record)?;
+    let info = rules.map_or_else(|| Arc::clone(&info), |rules| judged_by(&info, rules));
+    sinks.publish(&RunEvent::Started(Arc::clone(&info)));
+    let (shape, shards) = (info.plan.series_layout(), info.generator.shards);
     let mut replay = Replay {
-        fold: RunAggregator::new(Arc::clone(&opening), shards),
-        audience,
+        fold: RunAggregator::new(Arc::clone(&info), shards),
+        sinks,
         unfinished: (0..shards).map(|shard| Unfinished::new(&shape, shard)).collect(),
     };
     let (mut waiting, mut end) = (Waiting::new(shards), None);
@@ -56,22 +56,22 @@ pub fn replay(
         Some(_) => waiting.rest(u64::MAX).for_each(|entry| replay.take(entry)),
         // The run was killed, or goes on: the record ends here.
         None => {
-            let open: Vec<bool> = opening.plan.workloads.iter().map(|load| load.open).collect();
+            let open: Vec<bool> = info.plan.workloads.iter().map(|load| load.open).collect();
             replay.cut(waiting, &shape, &open);
         }
     }
-    let Replay { mut fold, audience, .. } = replay;
-    audience.publish(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
+    let Replay { mut fold, sinks, .. } = replay;
+    sinks.publish(&RunEvent::SecondsCompleted(Arc::new(fold.finish())));
     let RecordEnd { broken, rss_peak } = end.unwrap_or_default();
     let report = Arc::new(fold.conclude(broken, rss_peak));
-    audience.publish(&RunEvent::Ended(Arc::clone(&report)));
+    sinks.publish(&RunEvent::Ended(Arc::clone(&report)));
     Ok(report)
 }
 
 /// A run that is being replayed.
 struct Replay<'a> {
     fold: RunAggregator,
-    audience: &'a mut SinkSet,
+    sinks: &'a mut SinkSet,
     /// What is under way, by shard.
     unfinished: Vec<Unfinished>,
 }
@@ -84,22 +84,22 @@ impl Replay<'_> {
                     unfinished.absorb(&delta);
                 }
                 let closed = self.fold.absorb(&delta);
-                self.audience.publish(&RunEvent::Delta(delta));
+                self.sinks.publish(&RunEvent::Delta(delta));
                 if !closed.is_empty() {
-                    self.audience.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
+                    self.sinks.publish(&RunEvent::SecondsCompleted(Arc::new(closed)));
                 }
             }
             RecordEntry::Gauges(moment) => {
                 self.fold.second((*moment).clone());
-                self.audience.publish(&RunEvent::Gauges(moment));
+                self.sinks.publish(&RunEvent::Gauges(moment));
             }
             RecordEntry::EventLogged(notice) => {
                 self.fold.record_change((*notice).clone());
-                self.audience.publish(&RunEvent::EventLogged(notice));
+                self.sinks.publish(&RunEvent::EventLogged(notice));
             }
             RecordEntry::Stopped(stop, at_ns) => {
                 self.fold.stop(stop.clone(), at_ns);
-                self.audience.publish(&RunEvent::Stopped(stop, at_ns));
+                self.sinks.publish(&RunEvent::Stopped(stop, at_ns));
             }
             RecordEntry::Started(_) | RecordEntry::Ended(_) => {}
         }
@@ -173,10 +173,10 @@ impl Waiting {
 }
 
 /// The same run with other rules.
-fn judged_by(opening: &RunInfo, rules: Vec<Threshold>) -> Arc<RunInfo> {
-    let mut plan = (*opening.plan).clone();
+fn judged_by(info: &RunInfo, rules: Vec<Threshold>) -> Arc<RunInfo> {
+    let mut plan = (*info.plan).clone();
     plan.thresholds = rules;
-    Arc::new(RunInfo { plan: Arc::new(plan), ..opening.clone() })
+    Arc::new(RunInfo { plan: Arc::new(plan), ..info.clone() })
 }
 
 #[cfg(test)]

@@ -56,7 +56,7 @@ fn replayed(entries: &[RecordEntry]) -> Arc<Report> {
 #[test]
 fn killed_run_ends_with_the_last_second_of_all_shards() {
     let all = entries(4);
-    // After the opening a second is two deltas and how things stood.
+    // After the info a second is two deltas and how things stood.
     for end in 1..=all.len() {
         let report = replayed(&all[..end]);
         let snapshot = &report.snapshot;

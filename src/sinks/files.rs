@@ -84,16 +84,16 @@ impl RunFiles {
         names().map(|name| folder.join(name)).filter(|path| path.exists()).collect()
     }
 
-    fn begin(&mut self, opening: &RunInfo) -> io::Result<()> {
+    fn begin(&mut self, info: &RunInfo) -> io::Result<()> {
         // What grows has its name at once: a run that is killed leaves it behind.
         let placed = |mut output: ReportFile| output.place().map(|()| output);
         let file = |name: &str| self.folder.create(name).and_then(placed);
-        let plan = &opening.plan;
+        let plan = &info.plan;
         let record = self.record.take().map_or_else(|| self.folder.create(record::FILE), Ok);
         let record = record::RecordWriter::new(record.and_then(placed)?)?;
         let timeline = TimelineFile::new(file("timeline.csv")?, Arc::clone(plan))?;
-        let hlog = HlogFile::new(file("latency.hlog")?, opening.started_at)?;
-        let health = HealthFile::new(file(health::FILE)?, opening)?;
+        let hlog = HlogFile::new(file("latency.hlog")?, info.started_at)?;
+        let health = HealthFile::new(file(health::FILE)?, info)?;
         let (mut pools, mut guards) = (None, None);
         if PoolsFile::<ReportFile>::wanted(plan) {
             pools = Some(PoolsFile::new(file(pools::FILE)?, Arc::clone(plan))?);
@@ -159,8 +159,8 @@ impl Sink for RunFiles {
     }
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
-        if let RunEvent::Started(opening) = event {
-            self.begin(opening)?;
+        if let RunEvent::Started(info) = event {
+            self.begin(info)?;
         }
         if let (Some(open), Some(entry)) = (&mut self.open, record::RecordEntry::from_event(event))
         {

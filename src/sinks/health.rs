@@ -20,15 +20,15 @@ pub(super) struct HealthFile<W: Write> {
 
 impl<W: Write> HealthFile<W> {
     /// Begins the file.
-    pub(super) fn new(out: W, opening: &RunInfo) -> io::Result<Self> {
+    pub(super) fn new(out: W, info: &RunInfo) -> io::Result<Self> {
         let mut csv = csv::Writer::from_writer(out);
         let fixed = ["second", "users", "calls_in_flight", "connections"].map(str::to_owned);
-        let asked = opening.plan.workloads.iter().map(|load| {
+        let asked = info.plan.workloads.iter().map(|load| {
             let unit = if load.open { "per_s" } else { "users" };
             harmless(&format!("{} asked_{unit}", load.name))
         });
-        let dials = opening.monitors.iter().map(column);
-        csv.write_record(fixed.into_iter().chain(asked).chain(dials))?;
+        let monitors = info.monitors.iter().map(column);
+        csv.write_record(fixed.into_iter().chain(asked).chain(monitors))?;
         Ok(Self { csv })
     }
 
@@ -36,17 +36,17 @@ impl<W: Write> HealthFile<W> {
     pub(super) fn write(&mut self, moment: &GaugeSample) -> io::Result<()> {
         let fixed = [u64::from(moment.second), moment.users, moment.running, moment.connections];
         let asked = moment.target.iter().map(|level| format!("{level:.3}"));
-        let dials = moment.monitors.iter().map(|reading| reading.map_or(String::new(), shown));
-        let row = fixed.map(|count| count.to_string()).into_iter().chain(asked).chain(dials);
+        let monitors = moment.monitors.iter().map(|reading| reading.map_or(String::new(), shown));
+        let row = fixed.map(|count| count.to_string()).into_iter().chain(asked).chain(monitors);
         self.csv.write_record(row)?;
         self.csv.flush()
     }
 }
 
-/// The heading of a dial's column.
-fn column(dial: &Monitor) -> String {
-    let unit = if dial.unit == MonitorUnit::Plain { "" } else { dial.unit.name() };
-    harmless(format!("{} {} {unit}", dial.owner.name(), dial.name).trim())
+/// The heading of a monitor's column.
+fn column(monitor: &Monitor) -> String {
+    let unit = if monitor.unit == MonitorUnit::Plain { "" } else { monitor.unit.name() };
+    harmless(format!("{} {} {unit}", monitor.owner.name(), monitor.name).trim())
 }
 
 fn shown(reading: f64) -> String {
@@ -60,13 +60,13 @@ mod tests {
 
     #[test]
     fn columns_have_their_owner_and_unit_and_no_formula() {
-        let dial =
+        let monitor =
             |name: &str, unit, whose| column(&Monitor { name: name.into(), unit, owner: whose });
         assert_eq!(
-            dial("cpu", MonitorUnit::Percent, MonitorOwner::Generator),
+            monitor("cpu", MonitorUnit::Percent, MonitorOwner::Generator),
             "generator cpu percent"
         );
-        assert_eq!(dial("=1+1", MonitorUnit::Plain, MonitorOwner::Target), "target =1+1");
+        assert_eq!(monitor("=1+1", MonitorUnit::Plain, MonitorOwner::Target), "target =1+1");
         assert_eq!((shown(3.0), shown(0.25)), ("3".to_owned(), "0.250".to_owned()));
     }
 }

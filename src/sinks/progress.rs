@@ -93,7 +93,7 @@ pub(super) fn users_of(plan: &RunManifest, snapshot: &Snapshot, workload: usize)
 pub struct ProgressBars {
     lines: MultiProgress,
     drawn: Vec<ProgressBar>,
-    opening: Option<Arc<RunInfo>>,
+    info: Option<Arc<RunInfo>>,
     overrides: OverrideTimeline,
     pulses: Pulses,
     few: NoticeThrottle,
@@ -105,13 +105,13 @@ impl ProgressBars {
         let lines = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
         let (pulses, few) = (Pulses::default(), NoticeThrottle::default());
         let overrides = OverrideTimeline::default();
-        Self { lines, drawn: Vec::new(), opening: None, overrides, pulses, few }
+        Self { lines, drawn: Vec::new(), info: None, overrides, pulses, few }
     }
 
-    fn begin(&mut self, opening: &Arc<RunInfo>) -> io::Result<()> {
-        let names = opening.plan.workloads.iter().map(|load| load.name.chars().count());
+    fn begin(&mut self, info: &Arc<RunInfo>) -> io::Result<()> {
+        let names = info.plan.workloads.iter().map(|load| load.name.chars().count());
         let widest = names.max().unwrap_or(0);
-        for load in &opening.plan.workloads {
+        for load in &info.plan.workloads {
             let end = load.end;
             let template = if end.is_some() {
                 "{prefix:.bold} {bar:24.green} {msg}"
@@ -126,15 +126,15 @@ impl ProgressBars {
             bar.set_prefix(format!("{:<widest$}", plain(&load.name)));
             self.drawn.push(bar);
         }
-        self.overrides = OverrideTimeline::new(&opening.plan);
-        self.opening = Some(Arc::clone(opening));
+        self.overrides = OverrideTimeline::new(&info.plan);
+        self.info = Some(Arc::clone(info));
         Ok(())
     }
 
     fn draw(&mut self, snapshot: &Snapshot) {
-        let Some(opening) = &self.opening else { return };
-        let pulses = self.pulses.next(&opening.plan, snapshot);
-        let drawn = self.drawn.iter().zip(pulses).zip(&opening.plan.workloads);
+        let Some(info) = &self.info else { return };
+        let pulses = self.pulses.next(&info.plan, snapshot);
+        let drawn = self.drawn.iter().zip(pulses).zip(&info.plan.workloads);
         for (at, ((bar, pulse), load)) in drawn.enumerate() {
             let elapsed = Duration::from_nanos(snapshot.elapsed_ns);
             if load.end.is_some() {
@@ -168,7 +168,7 @@ impl Sink for ProgressBars {
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
-            RunEvent::Started(opening) => self.begin(opening)?,
+            RunEvent::Started(info) => self.begin(info)?,
             RunEvent::Tick(report) => {
                 if let Some(more) = self.few.second() {
                     self.lines.println(more)?;
@@ -195,7 +195,7 @@ impl Sink for ProgressBars {
 
 /// A line every few seconds, for logs.
 pub struct ProgressLines {
-    opening: Option<Arc<RunInfo>>,
+    info: Option<Arc<RunInfo>>,
     overrides: OverrideTimeline,
     pulses: Pulses,
     seconds: u64,
@@ -209,13 +209,13 @@ impl ProgressLines {
         let every = if verbose { [1; 2] } else { PLAIN_EVERY };
         let (pulses, few) = (Pulses::default(), NoticeThrottle::default());
         let overrides = OverrideTimeline::default();
-        Self { opening: None, overrides, pulses, seconds: 0, every, few }
+        Self { info: None, overrides, pulses, seconds: 0, every, few }
     }
 
-    fn begin(&mut self, opening: &Arc<RunInfo>) -> io::Result<()> {
-        self.overrides = OverrideTimeline::new(&opening.plan);
-        self.opening = Some(Arc::clone(opening));
-        let (plan, generator) = (&opening.plan, &opening.generator);
+    fn begin(&mut self, info: &Arc<RunInfo>) -> io::Result<()> {
+        self.overrides = OverrideTimeline::new(&info.plan);
+        self.info = Some(Arc::clone(info));
+        let (plan, generator) = (&info.plan, &info.generator);
         let end = plan.load_end().map_or("until its iterations are made".to_owned(), |end| {
             format!("load for {}", show_duration(end))
         });
@@ -233,21 +233,21 @@ impl ProgressLines {
 
     fn line(&mut self, snapshot: &Snapshot) -> io::Result<()> {
         self.seconds += 1;
-        let Some(opening) = &self.opening else { return Ok(()) };
+        let Some(info) = &self.info else { return Ok(()) };
         let every = self.every[usize::from(self.seconds > LONG_S)];
         if !self.seconds.is_multiple_of(every) {
             return Ok(());
         }
-        let pulses = self.pulses.next(&opening.plan, snapshot);
+        let pulses = self.pulses.next(&info.plan, snapshot);
         let mut err = io::stderr().lock();
         // Shards shed within a moment of the full second.
         let elapsed = (snapshot.elapsed_ns + 500_000_000) / 1_000_000_000;
         let elapsed = show_duration(Duration::from_secs(elapsed));
-        let end = opening.plan.load_end().map_or(String::new(), |end| {
+        let end = info.plan.load_end().map_or(String::new(), |end| {
             format!(" of {}", show_duration(Duration::from_secs(end.as_secs_f64().ceil() as u64)))
         });
         write!(err, "{elapsed:>6}{end}")?;
-        for (at, (pulse, load)) in pulses.iter().zip(&opening.plan.workloads).enumerate() {
+        for (at, (pulse, load)) in pulses.iter().zip(&info.plan.workloads).enumerate() {
             write!(
                 err,
                 "  | {}: {}{} users, {}/s, p95 {}, errors {:.1} %",
@@ -270,7 +270,7 @@ impl Sink for ProgressLines {
 
     fn take(&mut self, event: &RunEvent) -> io::Result<()> {
         match event {
-            RunEvent::Started(opening) => self.begin(opening),
+            RunEvent::Started(info) => self.begin(info),
             RunEvent::Tick(report) => {
                 if let Some(more) = self.few.second() {
                     writeln!(io::stderr(), "{more}")?;

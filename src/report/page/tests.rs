@@ -25,8 +25,9 @@ use crate::verdict::{Judgement, Threshold, Trust, TrustContext, trust};
 /// A run of so many seconds in which every text is this one.
 pub fn made_up(seconds: u32, text: &str) -> Report {
     let plan = Arc::new(outline(text));
-    let dial = |whose| Monitor { name: text.to_owned(), unit: MonitorUnit::Percent, owner: whose };
-    let opening = RunInfo {
+    let monitor =
+        |whose| Monitor { name: text.to_owned(), unit: MonitorUnit::Percent, owner: whose };
+    let info = RunInfo {
         started_at: SystemTime::UNIX_EPOCH,
         generator: GeneratorInfo {
             tier: "threads".into(),
@@ -36,7 +37,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
         },
         command: vec!["manada".to_owned(), "run".to_owned(), text.to_owned()],
         machine: vec![("kernel".to_owned(), text.to_owned())],
-        monitors: vec![dial(MonitorOwner::Generator), dial(MonitorOwner::Target)],
+        monitors: vec![monitor(MonitorOwner::Generator), monitor(MonitorOwner::Target)],
         plan: Arc::clone(&plan),
     };
     let judgement = Judgement {
@@ -66,7 +67,7 @@ pub fn made_up(seconds: u32, text: &str) -> Report {
     Report {
         broken: Vec::new(),
         snapshot: Arc::new(snapshot(&plan, seconds, text)),
-        info: Arc::new(opening),
+        info: Arc::new(info),
         timeline: timeline(seconds),
         judgements: vec![judgement],
         trust: Trust { level: trust::TrustLevel::Degraded, reasons: vec![reason] },
@@ -300,7 +301,7 @@ fn sections_stand_in_the_order_of_questions() {
     assert_eq!(found, wanted);
     let titles = page.matches("-title\">").count();
     assert_eq!(titles, wanted.len() * 2, "each is named by its heading");
-    // Calls, starts, users, iterations, in flight; response, service, heat map; two dials.
+    // Calls, starts, users, iterations, in flight; response, service, heat map; two monitors.
     assert_eq!(tags(&page, "figure class=\"chart time\"").len(), 10);
     assert_eq!(tags(&page, "figure class=\"chart\"").len(), 2);
     let axes = tags(&page, "figure class=\"chart time\"");

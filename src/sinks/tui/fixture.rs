@@ -72,7 +72,7 @@ thresholds:
 "#;
 
 /// What is known before the first number.
-pub(super) fn opening() -> Arc<RunInfo> {
+pub(super) fn info() -> Arc<RunInfo> {
     static OPENING: OnceLock<Arc<RunInfo>> = OnceLock::new();
     Arc::clone(OPENING.get_or_init(|| Arc::new(make_opening())))
 }
@@ -85,8 +85,8 @@ pub(super) fn report() -> Arc<Report> {
 
 /// How it would stand without a single number.
 pub(super) fn empty() -> Arc<Report> {
-    let opening = opening();
-    let shape = opening.plan.series_layout();
+    let info = info();
+    let shape = info.plan.series_layout();
     let snapshot = Arc::new(Tally::new(&shape, 1, vec![false, true]).snapshot(None));
     Arc::new(Report {
         timeline: Timeline::default(),
@@ -113,7 +113,7 @@ fn outline() -> RunManifest {
 }
 
 fn make_opening() -> RunInfo {
-    let dial = |name: &str, unit, whose| Monitor { name: name.to_owned(), unit, owner: whose };
+    let monitor = |name: &str, unit, whose| Monitor { name: name.to_owned(), unit, owner: whose };
     RunInfo {
         plan: Arc::new(outline()),
         started_at: SystemTime::UNIX_EPOCH,
@@ -129,11 +129,11 @@ fn make_opening() -> RunInfo {
             ("kernel".to_owned(), format!("Linux {HOSTILE}")),
         ],
         monitors: vec![
-            dial("cpu", MonitorUnit::Percent, MonitorOwner::Generator),
-            dial("memory", MonitorUnit::Bytes, MonitorOwner::Generator),
-            dial("hiccup max", MonitorUnit::Micros, MonitorOwner::Generator),
-            dial("pid 4711 cpu", MonitorUnit::Percent, MonitorOwner::Target),
-            dial(&format!("jobs_waiting {HOSTILE}"), MonitorUnit::Plain, MonitorOwner::Target),
+            monitor("cpu", MonitorUnit::Percent, MonitorOwner::Generator),
+            monitor("memory", MonitorUnit::Bytes, MonitorOwner::Generator),
+            monitor("hiccup max", MonitorUnit::Micros, MonitorOwner::Generator),
+            monitor("pid 4711 cpu", MonitorUnit::Percent, MonitorOwner::Target),
+            monitor(&format!("jobs_waiting {HOSTILE}"), MonitorUnit::Plain, MonitorOwner::Target),
         ],
     }
 }
@@ -201,7 +201,7 @@ fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended
 }
 
 fn report_checks(step: usize) -> usize {
-    opening().plan.checks[step].len()
+    info().plan.checks[step].len()
 }
 
 fn exemplar(step: usize, intended_ns: u64) -> Exemplar {
@@ -280,7 +280,7 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
     };
     let open = BreakerUse { state: Some(state), opened: u64::from(second == 18), refused: 3 };
     let closed = BreakerUse { state: Some(CircuitState::Closed), opened: 0, refused: 0 };
-    let plan = &opening().plan;
+    let plan = &info().plan;
     let breakers = (0..plan.client.breakers.len()).map(|at| if at == 1 { open } else { closed });
     let timeouts = (0..plan.client.endpoints.len() as u64).map(|at| S - at * 150 * MS);
     delta.resilience =
@@ -348,8 +348,8 @@ fn moment(second: u64) -> GaugeSample {
 }
 
 fn make_report() -> Report {
-    let opening = opening();
-    let plan = &opening.plan;
+    let info = info();
+    let plan = &info.plan;
     let shape = plan.series_layout();
     let scheduled = plan.workloads.iter().map(|load| load.open).collect();
     let mut tally = Tally::new(&shape, 1, scheduled);
@@ -369,7 +369,7 @@ fn make_report() -> Report {
     let judgements = watch.judge_so_far(&snapshot);
     let trust = Trust::evaluate(&snapshot, &plan.kind);
     Report {
-        info: Arc::clone(&opening),
+        info: Arc::clone(&info),
         snapshot,
         timeline,
         judgements,

@@ -26,7 +26,7 @@ const ASCII: Theme = Theme { colours: Colours::None, unicode: false };
 /// A run of forty seconds that goes on.
 fn running() -> Model {
     let mut state = Model::default();
-    state.fold(&RunEvent::Started(fixture::opening()));
+    state.fold(&RunEvent::Started(fixture::info()));
     state.fold(&RunEvent::Tick(fixture::report()));
     let said = vec![format!("bought 3 of it {}", fixture::HOSTILE)];
     state.fold(&RunEvent::LogLines(said, 2));
@@ -43,21 +43,21 @@ fn running() -> Model {
 }
 
 /// The screen after these keys.
-fn desks() -> Vec<(String, UiState)> {
-    let mut desks: Vec<(String, UiState)> = (0..VIEWS.len())
+fn states() -> Vec<(String, UiState)> {
+    let mut states: Vec<(String, UiState)> = (0..VIEWS.len())
         .map(|view| (VIEWS[view].name.to_owned(), UiState { view, ..UiState::default() }))
         .collect();
     let layer = |layer, view| UiState { view, layer, ..UiState::default() };
     let mut filtered = UiState { view: super::views::LOG, ..UiState::default() };
     filtered.filters[filtered.view] = "breaker".to_owned();
-    desks.push(("filtered".to_owned(), filtered));
-    desks.push(("help".to_owned(), layer(Overlay::Help, 0)));
-    desks.push(("details".to_owned(), UiState { chosen: 6, ..layer(Overlay::Details, 2) }));
-    desks.push(("quit".to_owned(), layer(Overlay::Quit, 0)));
+    states.push(("filtered".to_owned(), filtered));
+    states.push(("help".to_owned(), layer(Overlay::Help, 0)));
+    states.push(("details".to_owned(), UiState { chosen: 6, ..layer(Overlay::Details, 2) }));
+    states.push(("quit".to_owned(), layer(Overlay::Quit, 0)));
     let prompt = Overlay::Prompt(Prompt::new(PromptKind::Rate, "lots"));
     let said = Some((false, "`rate`: expected a rate above zero".to_owned()));
-    desks.push(("prompt".to_owned(), UiState { said, ..layer(prompt, 3) }));
-    desks
+    states.push(("prompt".to_owned(), UiState { said, ..layer(prompt, 3) }));
+    states
 }
 
 fn text(screen: &Buffer) -> String {
@@ -102,9 +102,9 @@ fn every_view_looks_as_it_was_last_looked_at() {
         ("ascii-100x30.txt", ASCII, (100, 30)),
     ] {
         let mut all = String::new();
-        for (view, desk) in desks() {
+        for (view, ui) in states() {
             let _ = writeln!(all, "── {view} {}", "─".repeat(60));
-            all += &text(&draw(&state, &desk, theme, size).screen);
+            all += &text(&draw(&state, &ui, theme, size).screen);
         }
         compare(name, &all);
     }
@@ -114,11 +114,11 @@ fn every_view_looks_as_it_was_last_looked_at() {
 fn the_first_second_and_a_run_without_numbers_are_shown() {
     let mut state = Model::default();
     let mut all = text(&draw(&state, &UiState::default(), PLAIN, (80, 24)).screen);
-    state.fold(&RunEvent::Started(fixture::opening()));
+    state.fold(&RunEvent::Started(fixture::info()));
     all += &text(&draw(&state, &UiState::default(), PLAIN, (80, 24)).screen);
     state.fold(&RunEvent::Tick(fixture::empty()));
-    for (_, desk) in desks() {
-        all += &text(&draw(&state, &desk, PLAIN, (80, 24)).screen);
+    for (_, ui) in states() {
+        all += &text(&draw(&state, &ui, PLAIN, (80, 24)).screen);
     }
     compare("empty-80x24.txt", &all);
 }
@@ -126,22 +126,22 @@ fn the_first_second_and_a_run_without_numbers_are_shown() {
 #[test]
 fn every_size_is_drawn() {
     let (state, mut begun, mut empty) = (running(), Model::default(), Model::default());
-    begun.fold(&RunEvent::Started(fixture::opening()));
-    empty.fold(&RunEvent::Started(fixture::opening()));
+    begun.fold(&RunEvent::Started(fixture::info()));
+    empty.fold(&RunEvent::Started(fixture::info()));
     empty.fold(&RunEvent::Tick(fixture::empty()));
     let sizes = |most: u16| (1..=most).flat_map(move |c| (1..=most).map(move |r| (c, r)));
     let small = sizes(12);
     let large = [(1, 100), (300, 1), (2, 24), (79, 23), (80, 24), (109, 33), (110, 34), (169, 49)];
     let all = small.chain(large).chain([(170, 60), (200, 60), (300, 100)]);
     for size in all {
-        for (_, mut desk) in desks() {
-            (desk.log, desk.scroll) = (size.1 % 2 == 0, [usize::from(size.0 % 7); VIEWS.len()]);
+        for (_, mut ui) in states() {
+            (ui.log, ui.scroll) = (size.1 % 2 == 0, [usize::from(size.0 % 7); VIEWS.len()]);
             if size.0 % 3 == 0 {
-                desk.zoom = desk.zoom.next();
+                ui.zoom = ui.zoom.next();
             }
             let theme = if size.0 % 2 == 0 { MANY } else { ASCII };
             for state in [&Model::default(), &begun, &empty, &state] {
-                let drawn = draw(state, &desk, theme, size);
+                let drawn = draw(state, &ui, theme, size);
                 assert_eq!((drawn.screen.area.width, drawn.screen.area.height), size);
             }
         }
@@ -151,9 +151,9 @@ fn every_size_is_drawn() {
 #[test]
 fn nothing_hostile_reaches_the_screen() {
     let state = running();
-    for (name, desk) in desks() {
+    for (name, ui) in states() {
         for size in [(80, 24), (300, 100)] {
-            let shown = text(&draw(&state, &desk, MANY, size).screen);
+            let shown = text(&draw(&state, &ui, MANY, size).screen);
             let unseen = |c: char| c != '\n' && (c.is_control() || "\u{202e}\u{200b}".contains(c));
             assert!(!shown.contains(unseen), "{name}");
         }
@@ -163,9 +163,9 @@ fn nothing_hostile_reaches_the_screen() {
 #[test]
 fn colours_are_those_of_the_theme_and_none_without() {
     let state = running();
-    for (_, desk) in desks() {
+    for (_, ui) in states() {
         for (theme, most) in [(PLAIN, 0), (SIXTEEN, 1), (MANY, 2)] {
-            let screen = draw(&state, &desk, theme, (200, 60)).screen;
+            let screen = draw(&state, &ui, theme, (200, 60)).screen;
             let used = screen.content.iter().flat_map(|cell| [cell.fg, cell.bg]);
             let depth = |colour| match colour {
                 Color::Reset => 0,
@@ -181,12 +181,12 @@ fn colours_are_those_of_the_theme_and_none_without() {
 #[test]
 fn what_is_chosen_is_marked_without_colours_too() {
     let mut state = running();
-    let mut desk = UiState::default();
+    let mut ui = UiState::default();
     for code in [KeyCode::Char('3'), KeyCode::Down, KeyCode::Down] {
-        desk.press(&KeyEvent::new(code, KeyModifiers::NONE), &state);
+        ui.press(&KeyEvent::new(code, KeyModifiers::NONE), &state);
         state.version += 1;
     }
-    let screen = draw(&state, &desk, PLAIN, (80, 24)).screen;
+    let screen = draw(&state, &ui, PLAIN, (80, 24)).screen;
     let marked: Vec<u16> =
         (3..23).filter(|row| screen[(0, *row)].modifier.contains(Modifier::REVERSED)).collect();
     assert_eq!(marked, [3 + 2 + 2], "one row, two below the first");

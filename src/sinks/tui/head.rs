@@ -17,15 +17,15 @@ use super::views::VIEWS;
 use crate::units::show_duration;
 
 /// What it is and how it stands, and the bar of views.
-pub(super) fn draw(screen: &mut Buffer, area: Rect, state: &Model, desk: &UiState, theme: Theme) {
+pub(super) fn draw(screen: &mut Buffer, area: Rect, state: &Model, ui: &UiState, theme: Theme) {
     let (left, right) = first_line(state, theme, area.width);
     ends(screen, area, 0, &left, &right);
     match area.height {
         0 | 1 => {}
-        2 => line(screen, area, 1, &tabs(desk, theme, area.width)),
+        2 => line(screen, area, 1, &tabs(ui, theme, area.width)),
         _ => {
             ends(screen, area, 1, &second_line(state, theme), &planned(state, theme));
-            line(screen, area, 2, &tabs(desk, theme, area.width));
+            line(screen, area, 2, &tabs(ui, theme, area.width));
         }
     }
 }
@@ -124,11 +124,11 @@ fn planned(state: &Model, theme: Theme) -> Line<'static> {
 }
 
 /// The views; only numbers of those that have no room.
-fn tabs(desk: &UiState, theme: Theme, columns: u16) -> Line<'static> {
+fn tabs(ui: &UiState, theme: Theme, columns: u16) -> Line<'static> {
     let full: usize = VIEWS.iter().map(|view| view.name.len() + 4).sum();
     let mut parts = vec![];
     for (at, view) in VIEWS.iter().enumerate() {
-        let (chosen, number) = (at == desk.view, at + 1);
+        let (chosen, number) = (at == ui.view, at + 1);
         let text = match () {
             () if chosen || full <= usize::from(columns) => format!(" {number} {} ", view.name),
             () => format!(" {number} "),

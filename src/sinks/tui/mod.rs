@@ -229,9 +229,9 @@ impl TuiShared {
         if show.drawn == Some(known) {
             return Ok(());
         }
-        let drawn = screen::draw(&state, &show.desk, theme, size);
+        let drawn = screen::draw(&state, &show.ui, theme, size);
         drop(state);
-        show.desk.extent = drawn.extent;
+        show.ui.extent = drawn.extent;
         let anew = show.drawn.is_none_or(|before| before.1 != redraws);
         terminal::show(show.before.as_ref().filter(|_| !anew), &drawn.screen)?;
         (show.before, show.drawn) = (Some(drawn.screen), Some(known));
@@ -242,9 +242,9 @@ impl TuiShared {
     fn react(&self, show: &mut ScreenThread, event: &Event) -> bool {
         show.touched += 1;
         let effect = match event {
-            Event::Key(key) => show.desk.press(key, &lock(&self.state)),
+            Event::Key(key) => show.ui.press(key, &lock(&self.state)),
             Event::Paste(text) => {
-                show.desk.paste(text);
+                show.ui.paste(text);
                 UiEffect::None
             }
             _ => UiEffect::None,
@@ -275,14 +275,14 @@ impl TuiShared {
                 None => "the run hears nothing now: it begins, or is over",
             },
         };
-        show.desk.said = Some((false, said.to_owned()));
+        show.ui.said = Some((false, said.to_owned()));
     }
 }
 
 /// What the screen's thread alone knows.
 #[derive(Default)]
 struct ScreenThread {
-    desk: UiState,
+    ui: UiState,
     /// Answers that are on their way.
     answers: Vec<oneshot::Receiver<ControlReply>>,
     /// Incremented by each key and each reply.
@@ -307,7 +307,7 @@ impl ScreenThread {
         self.answers = waiting;
         for answer in heard {
             self.touched += 1;
-            self.desk.answer(answer);
+            self.ui.answer(answer);
         }
     }
 }

@@ -19,7 +19,7 @@ const LINES: usize = 2_000;
 #[derive(Debug, Default)]
 pub(super) struct Model {
     /// What the run is; none before it begins.
-    pub(super) opening: Option<Arc<RunInfo>>,
+    pub(super) info: Option<Arc<RunInfo>>,
     /// How it stands; none in its first second.
     pub(super) report: Option<Arc<Report>>,
     /// The lines of the log, oldest first.
@@ -64,9 +64,9 @@ impl Model {
     /// Takes in an event.
     pub(super) fn fold(&mut self, event: &RunEvent) {
         match event {
-            RunEvent::Started(opening) => {
-                self.overrides = OverrideTimeline::new(&opening.plan);
-                self.opening = Some(Arc::clone(opening));
+            RunEvent::Started(info) => {
+                self.overrides = OverrideTimeline::new(&info.plan);
+                self.info = Some(Arc::clone(info));
             }
             RunEvent::Tick(report) | RunEvent::Ended(report) => {
                 self.report = Some(Arc::clone(report));
@@ -97,7 +97,7 @@ impl Model {
 
     /// The plan of the run.
     pub(super) fn plan(&self) -> Option<&RunManifest> {
-        self.opening.as_ref().map(|opening| &*opening.plan)
+        self.info.as_ref().map(|info| &*info.plan)
     }
 
     /// What it does.
@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn what_somebody_made_of_the_load_is_known() {
         let mut state = Model::default();
-        state.fold(&RunEvent::Started(fixture::opening()));
+        state.fold(&RunEvent::Started(fixture::info()));
         assert_eq!((state.load_override(), state.phase()), (None, RunPhase::Begins));
         state.fold(&RunEvent::Tick(fixture::report()));
         assert_eq!(state.phase(), RunPhase::Runs);

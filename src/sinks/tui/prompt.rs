@@ -1,6 +1,6 @@
 //! The input line: a command, or a text to filter by.
 //!
-//! `desk` opens it; the footer of the screen shows it.
+//! `ui` opens it; the footer of the screen shows it.
 //! Invariant: it is never longer than a command may be, and holds no control character.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};

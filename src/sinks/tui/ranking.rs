@@ -1,6 +1,6 @@
 //! In which order steps stand, and which of them are shown.
 //!
-//! `desk` moves along it, `view::steps` shows it.
+//! `ui` moves along it, `view::steps` shows it.
 //! Invariant: it is a permutation of what the filter lets through, and steps that are equal keep
 //! the order of the plan.
 

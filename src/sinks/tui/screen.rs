@@ -2,7 +2,7 @@
 //! and what lies over them.
 //!
 //! `mod` shows it; tests hold it against files.
-//! Invariant: it is a function of state, desk, theme and size; any size is drawn.
+//! Invariant: it is a function of state, ui, theme and size; any size is drawn.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -32,7 +32,7 @@ pub(super) struct DrawnScreen {
 const FULL: (u16, u16) = (80, 24);
 
 /// Draws all of it.
-pub(super) fn draw(state: &Model, desk: &UiState, theme: Theme, size: (u16, u16)) -> DrawnScreen {
+pub(super) fn draw(state: &Model, ui: &UiState, theme: Theme, size: (u16, u16)) -> DrawnScreen {
     let mut screen = page(size.0, size.1);
     let whole = screen.area;
     let top = match size.1 {
@@ -40,15 +40,15 @@ pub(super) fn draw(state: &Model, desk: &UiState, theme: Theme, size: (u16, u16)
         6..12 => 2,
         _ => 3,
     };
-    head::draw(&mut screen, above(whole, top), state, desk, theme);
+    head::draw(&mut screen, above(whole, top), state, ui, theme);
     let foot = u16::from(size.1 > 4);
     let rest = below(whole, top);
     let middle = Rect { height: rest.height - foot.min(rest.height), ..rest };
-    let mut extent = body(&mut screen, middle, state, desk, theme);
-    if let Some(seen) = over(&mut screen, middle, state, desk, theme) {
+    let mut extent = body(&mut screen, middle, state, ui, theme);
+    if let Some(seen) = over(&mut screen, middle, state, ui, theme) {
         extent = seen;
     }
-    footer(&mut screen, below(rest, middle.height), desk, theme, size);
+    footer(&mut screen, below(rest, middle.height), ui, theme, size);
     theme.degrade(&mut screen);
     DrawnScreen { screen, extent }
 }
@@ -58,23 +58,23 @@ fn body(
     screen: &mut Buffer,
     area: Rect,
     state: &Model,
-    desk: &UiState,
+    ui: &UiState,
     theme: Theme,
 ) -> ScrollExtent {
     let Some(report) = &state.report else {
         begins(screen, area, state, theme);
         return ScrollExtent::default();
     };
-    let look = ViewContext { report, state, desk, theme };
-    let mut page = view::draw(desk.view, &look, area.width, area.height);
+    let context = ViewContext { report, state, ui, theme };
+    let mut page = view::draw(ui.view, &context, area.width, area.height);
     if page.area.height > area.height {
         // The scroll bar has columns of its own.
-        page = view::draw(desk.view, &look, area.width.saturating_sub(2), area.height);
+        page = view::draw(ui.view, &context, area.width.saturating_sub(2), area.height);
     }
     let (seen, all) = (area.height, page.area.height);
     let most = all.saturating_sub(seen);
-    let back = u16::try_from(desk.scroll[desk.view]).unwrap_or(u16::MAX).min(most);
-    let skip = if desk.view == LOG { most - back } else { back };
+    let back = u16::try_from(ui.scroll[ui.view]).unwrap_or(u16::MAX).min(most);
+    let skip = if ui.view == LOG { most - back } else { back };
     show(screen, area, &page, skip);
     scroll_bar(screen, area, skip, all, theme);
     ScrollExtent { seen: seen.into(), all: all.into() }
@@ -99,8 +99,8 @@ fn scroll_bar(screen: &mut Buffer, area: Rect, skip: u16, all: u16, theme: Theme
 /// Before the first second is over.
 fn begins(screen: &mut Buffer, area: Rect, state: &Model, theme: Theme) {
     let mut all = vec![Line::default()];
-    if let Some(opening) = &state.opening {
-        let plan = &opening.plan;
+    if let Some(info) = &state.info {
+        let plan = &info.plan;
         if let Some(description) = &plan.description {
             all.push(Line::from(format!("  {}", clean(description))));
             all.push(Line::default());
@@ -131,11 +131,11 @@ fn over(
     screen: &mut Buffer,
     area: Rect,
     state: &Model,
-    desk: &UiState,
+    ui: &UiState,
     theme: Theme,
 ) -> Option<ScrollExtent> {
     let columns = area.width.saturating_sub(2);
-    let (title, all) = match &desk.layer {
+    let (title, all) = match &ui.layer {
         Overlay::None | Overlay::Prompt(_) => return None,
         Overlay::Help => ("Keys".to_owned(), help::lines(columns, theme)),
         Overlay::Quit => return ask(screen, area, state, theme),
@@ -145,15 +145,15 @@ fn over(
         }
         Overlay::Details => {
             let report = state.report.as_ref()?;
-            let look = ViewContext { report, state, desk, theme };
-            view::details(&look, columns)
+            let context = ViewContext { report, state, ui, theme };
+            view::details(&context, columns)
         }
     };
     clear(screen, area);
     let note = Line::from(span("Esc closes", theme.dim()));
     let inner = heading(screen, area, &title, &note, theme);
     let (seen, rows) = (usize::from(inner.height), all.len());
-    let skip = desk.layer_scroll.min(rows.saturating_sub(seen));
+    let skip = ui.layer_scroll.min(rows.saturating_sub(seen));
     lines(screen, inner, &all[skip..]);
     let as_row = |count: usize| u16::try_from(count).unwrap_or(u16::MAX);
     scroll_bar(screen, inner, as_row(skip), as_row(rows), theme);
@@ -210,21 +210,21 @@ fn frame(screen: &mut Buffer, area: Rect, theme: Theme) {
 }
 
 /// The last line: what is typed, what became of a command, or the keys that matter most.
-fn footer(screen: &mut Buffer, area: Rect, desk: &UiState, theme: Theme, size: (u16, u16)) {
+fn footer(screen: &mut Buffer, area: Rect, ui: &UiState, theme: Theme, size: (u16, u16)) {
     if area.height == 0 {
         return;
     }
-    if let Overlay::Prompt(prompt) = &desk.layer {
-        return typed(screen, area, prompt, desk, theme);
+    if let Overlay::Prompt(prompt) = &ui.layer {
+        return typed(screen, area, prompt, ui, theme);
     }
-    if let Some((good, text)) = &desk.said {
+    if let Some((good, text)) = &ui.said {
         let (mark, style) = if *good { ("✓", theme.good()) } else { ("✗", theme.bad()) };
         let text = fit(&clean(text), usize::from(area.width).saturating_sub(4));
         let parts = vec![span(format!(" {mark} "), style), Span::raw(text)];
         return line(screen, area, 0, &Line::from(parts));
     }
     let mut parts = vec![Span::raw(" ")];
-    let filter = &desk.filters[desk.view];
+    let filter = &ui.filters[ui.view];
     if !filter.is_empty() {
         let filter = fit(&clean(filter), usize::from(area.width) / 3);
         parts.push(span(format!("/{filter}"), theme.warn()));
@@ -265,7 +265,7 @@ fn footer(screen: &mut Buffer, area: Rect, desk: &UiState, theme: Theme, size: (
     line(screen, area, 0, &Line::from(parts));
 }
 
-fn typed(screen: &mut Buffer, area: Rect, prompt: &Prompt, desk: &UiState, theme: Theme) {
+fn typed(screen: &mut Buffer, area: Rect, prompt: &Prompt, ui: &UiState, theme: Theme) {
     let label = format!(" {}", prompt.label());
     let (before, text) = (clean(&prompt.before()), clean(&prompt.text()));
     let room = usize::from(area.width).saturating_sub(width(&label) + 2);
@@ -281,7 +281,7 @@ fn typed(screen: &mut Buffer, area: Rect, prompt: &Prompt, desk: &UiState, theme
     let style = Style::new().add_modifier(Modifier::REVERSED);
     put(screen, area, (cursor, 0), &under.to_string(), style);
     // What is wrong needs more room than there may be beside what is typed.
-    if let Some((false, error)) = &desk.said {
+    if let Some((false, error)) = &ui.said {
         let above = Rect { y: area.y.saturating_sub(1), ..area };
         let room = usize::from(area.width);
         let error = fit(&format!(" ✗ {}", clean(error)), room);

@@ -19,16 +19,16 @@ use crate::stats::{Attempts, BlockCause, CircuitState, Histogram, Latency};
 use crate::units::{nanos, show_count, show_us};
 
 /// Makes it.
-pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
+pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let mut lines = Vec::new();
-    kind(&mut lines, look, columns);
-    level(&mut lines, look);
-    again(&mut lines, look);
-    suppressed(&mut lines, look, columns);
-    delayed(&mut lines, look, columns);
-    breakers(&mut lines, look, columns);
-    pools(&mut lines, look, columns);
-    timeouts(&mut lines, look, columns);
+    kind(&mut lines, context, columns);
+    level(&mut lines, context);
+    again(&mut lines, context);
+    suppressed(&mut lines, context, columns);
+    delayed(&mut lines, context, columns);
+    breakers(&mut lines, context, columns);
+    pools(&mut lines, context, columns);
+    timeouts(&mut lines, context, columns);
     super::context::text(&lines, columns)
 }
 
@@ -36,8 +36,8 @@ fn label(name: &str, theme: Theme) -> Span<'static> {
     span(format!("  {name:<12}"), theme.dim())
 }
 
-fn kind(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let (client, theme) = (&look.report.info.plan.client, look.theme);
+fn kind(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (client, theme) = (&context.report.info.plan.client, context.theme);
     lines.push(title("Client", columns, theme));
     let parts = client.parts.join(", ");
     let parts = if parts.is_empty() { "it holds nothing back".to_owned() } else { parts };
@@ -45,13 +45,13 @@ fn kind(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     wrapped(lines, &parts, 14, columns, theme.dim());
 }
 
-fn level(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>) {
-    let theme = look.theme;
-    if !look.report.info.plan.client.degrades {
+fn level(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>) {
+    let theme = context.theme;
+    if !context.report.info.plan.client.degrades {
         return;
     }
     let mut parts = vec![label("degradation", theme)];
-    match client::levels(look.report) {
+    match client::levels(context.report) {
         None => parts.push(span("unknown: too many events to keep them all", theme.warn())),
         Some((lasted, now)) => {
             let style = if now == DegradationLevel::Normal { theme.good() } else { theme.bad() };
@@ -68,8 +68,8 @@ fn level(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>) {
     lines.push(Line::from(parts));
 }
 
-fn again(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>) {
-    let (attempts, theme) = (&look.report.snapshot.attempts, look.theme);
+fn again(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>) {
+    let (attempts, theme) = (&context.report.snapshot.attempts, context.theme);
     let Attempts { started, first, retries, hedges, .. } = *attempts;
     let amplified = attempts.amplification().unwrap_or(1.0);
     let style = if amplified > 1.5 { theme.warn() } else { Style::new() };
@@ -97,8 +97,8 @@ fn again(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>) {
     }
 }
 
-fn suppressed(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let (report, theme) = (look.report, look.theme);
+fn suppressed(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (report, theme) = (context.report, context.theme);
     let (calls, starts) = (report.snapshot.calls(), report.snapshot.iterations().suppressed);
     if calls.suppressed + starts == 0 {
         return;
@@ -127,8 +127,8 @@ fn suppressed(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u
     }
 }
 
-fn delayed(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let (measured, theme) = (&look.report.snapshot.measured, look.theme);
+fn delayed(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (measured, theme) = (&context.report.snapshot.measured, context.theme);
     if measured.waits.is_empty() {
         return;
     }
@@ -153,11 +153,11 @@ fn delayed(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16)
     table(lines, &waits, columns, theme);
 }
 
-fn breakers(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let theme = look.theme;
+fn breakers(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let theme = context.theme;
     lines.push(Line::default());
     lines.push(title("Breakers", columns, theme));
-    let mut found: Vec<_> = client::breakers(look.report).collect();
+    let mut found: Vec<_> = client::breakers(context.report).collect();
     if found.is_empty() {
         lines.push(nothing("this client has none", theme));
         return;
@@ -175,7 +175,7 @@ fn breakers(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16
         numbers("opened", 0),
         numbers("refused", 0),
     ]);
-    for (name, used) in found.into_iter().filter(|(name, _)| look.matches(name)) {
+    for (name, used) in found.into_iter().filter(|(name, _)| context.matches(name)) {
         let (state, style) = match used.state {
             None => ("· not seen", theme.dim()),
             Some(CircuitState::Closed) => ("✓ closed", theme.good()),
@@ -196,8 +196,8 @@ fn breakers(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16
     table(lines, &all, columns, theme);
 }
 
-fn pools(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let theme = look.theme;
+fn pools(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let theme = context.theme;
     lines.push(Line::default());
     lines.push(title("Pools", columns, theme));
     let mut hints = Vec::new();
@@ -212,7 +212,9 @@ fn pools(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
         numbers("gave up", 1),
         numbers("errors", 3),
     ]);
-    for (name, used) in client::shared_pools(look.report).filter(|(name, _)| look.matches(name)) {
+    for (name, used) in
+        client::shared_pools(context.report).filter(|(name, _)| context.matches(name))
+    {
         let busy = used.utilisation().unwrap_or(0.0);
         let bar: String = gauge(busy, 8, theme).iter().map(|part| &*part.content).collect();
         let alarm = |count: u64| {
@@ -239,14 +241,14 @@ fn pools(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     hints.iter().for_each(|hint| wrapped(lines, hint, 4, columns, theme.warn()));
 }
 
-fn timeouts(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let theme = look.theme;
-    let Some(start) = look.report.info.plan.client.timeouts_from else { return };
+fn timeouts(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let theme = context.theme;
+    let Some(start) = context.report.info.plan.client.timeouts_from else { return };
     lines.push(Line::default());
     lines.push(title("Timeouts that follow their endpoints", columns, theme));
     let mut all = ViewTable::new(&[words("endpoint", 0), numbers("limit", 0), words("", 1)]);
     let mut found: Vec<_> =
-        client::timeouts(look.report).filter(|(name, _)| look.matches(name)).collect();
+        client::timeouts(context.report).filter(|(name, _)| context.matches(name)).collect();
     found.sort_by_key(|(_, ns)| std::cmp::Reverse(*ns));
     for (name, ns) in found {
         let moved = match ns.cmp(&nanos(start)) {

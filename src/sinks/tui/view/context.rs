@@ -23,7 +23,7 @@ pub(crate) struct ViewContext<'a> {
     /// What is known beside the report.
     pub(crate) state: &'a Model,
     /// What the user of the dashboard has chosen.
-    pub(crate) desk: &'a UiState,
+    pub(crate) ui: &'a UiState,
     /// Colours and signs.
     pub(crate) theme: Theme,
 }
@@ -31,7 +31,7 @@ pub(crate) struct ViewContext<'a> {
 impl ViewContext<'_> {
     /// The text that this view is filtered by.
     pub(crate) fn filter(&self) -> &str {
-        &self.desk.filters[self.desk.view]
+        &self.ui.filters[self.ui.view]
     }
 
     /// Whether a text passes the filter.

@@ -27,10 +27,10 @@ const PERCENTILES: [(&str, f64); 8] = [
 ];
 
 /// Its lines, and its name.
-pub(crate) fn draw(look: &ViewContext<'_>, columns: u16) -> (String, Vec<Line<'static>>) {
-    let (report, theme) = (look.report, look.theme);
-    let shown = order(report, look.desk.sort, look.filter());
-    let place = look.desk.place(look.state).and_then(|place| shown.get(place));
+pub(crate) fn draw(context: &ViewContext<'_>, columns: u16) -> (String, Vec<Line<'static>>) {
+    let (report, theme) = (context.report, context.theme);
+    let shown = order(report, context.ui.sort, context.filter());
+    let place = context.ui.place(context.state).and_then(|place| shown.get(place));
     let Some(&step) = place else { return (String::new(), Vec::new()) };
     let [workload, archetype, name] = names(report, step).map(clean);
     let mut lines = vec![Line::from(vec![
@@ -47,19 +47,19 @@ pub(crate) fn draw(look: &ViewContext<'_>, columns: u16) -> (String, Vec<Line<'s
     }
     match ranking::window(report, step) {
         None => lines.push(nothing("no call of it has ended yet", theme)),
-        Some(window) => measured(&mut lines, look, step, window, columns),
+        Some(window) => measured(&mut lines, context, step, window, columns),
     }
     (name, lines)
 }
 
 fn measured(
     lines: &mut Vec<Line<'static>>,
-    look: &ViewContext<'_>,
+    context: &ViewContext<'_>,
     step: usize,
     window: &StepWindow,
     columns: u16,
 ) {
-    let (report, theme) = (look.report, look.theme);
+    let (report, theme) = (context.report, context.theme);
     lines.push(title("Calls", columns, theme));
     let calls = &window.calls;
     let counts = [
@@ -103,26 +103,26 @@ fn measured(
         }
         lines.push(Line::from(parts));
     }
-    checks(lines, look, step, window, columns);
+    checks(lines, context, step, window, columns);
     let failures: Vec<_> =
         report.snapshot.exemplars.iter().filter(|(_, one)| one.step == step).collect();
     if !failures.is_empty() {
         lines.push(title("First failures of each kind", columns, theme));
         for (count, one) in failures {
-            exemplar(lines, look, *count, one, columns);
+            exemplar(lines, context, *count, one, columns);
         }
     }
 }
 
 fn checks(
     lines: &mut Vec<Line<'static>>,
-    look: &ViewContext<'_>,
+    context: &ViewContext<'_>,
     step: usize,
     window: &StepWindow,
     columns: u16,
 ) {
-    let theme = look.theme;
-    let names = &look.report.info.plan.checks[step];
+    let theme = context.theme;
+    let names = &context.report.info.plan.checks[step];
     if window.checks.is_empty() || names.is_empty() {
         return;
     }

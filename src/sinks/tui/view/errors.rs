@@ -16,17 +16,17 @@ use crate::stats::outcome;
 use crate::units::show_count;
 
 /// Makes it.
-pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
+pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let mut lines = Vec::new();
-    statuses(&mut lines, look, columns);
-    kinds(&mut lines, look, columns);
-    checked(&mut lines, look, columns);
-    failures(&mut lines, look, columns);
+    statuses(&mut lines, context, columns);
+    kinds(&mut lines, context, columns);
+    checked(&mut lines, context, columns);
+    failures(&mut lines, context, columns);
     super::context::text(&lines, columns)
 }
 
-fn statuses(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let (snapshot, theme) = (&look.report.snapshot, look.theme);
+fn statuses(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (snapshot, theme) = (&context.report.snapshot, context.theme);
     lines.push(title("Answers", columns, theme));
     if snapshot.statuses.is_empty() {
         lines.push(nothing("none yet", theme));
@@ -48,8 +48,8 @@ fn statuses(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16
     lines.push(Line::from(parts));
 }
 
-fn kinds(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let (snapshot, theme) = (&look.report.snapshot, look.theme);
+fn kinds(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (snapshot, theme) = (&context.report.snapshot, context.theme);
     lines.push(Line::default());
     lines.push(title("Errors", columns, theme));
     let wide = columns >= 110;
@@ -72,7 +72,7 @@ fn kinds(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     };
     for (index, count) in &snapshot.errors {
         let (phase, kind, hint) = outcome::error_at(*index);
-        if look.matches(phase) || look.matches(kind) {
+        if context.matches(phase) || context.matches(kind) {
             row(*count, phase, kind, hint);
         }
     }
@@ -84,8 +84,11 @@ fn kinds(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
         row(*count, "generator", "expression", &clean(text));
     }
     if errors.is_empty() {
-        let what =
-            if look.filter().is_empty() { "every attempt got an answer" } else { "none like it" };
+        let what = if context.filter().is_empty() {
+            "every attempt got an answer"
+        } else {
+            "none like it"
+        };
         lines.push(nothing(what, theme));
         return;
     }
@@ -102,8 +105,8 @@ fn kinds(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
     }
 }
 
-fn checked(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let theme = look.theme;
+fn checked(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let theme = context.theme;
     let mut all = ViewTable::new(&[
         words("", 0),
         words("check", 0),
@@ -111,8 +114,8 @@ fn checked(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16)
         numbers("held", 0),
         numbers("did not", 0),
     ]);
-    let mut found: Vec<_> = checks(look.report)
-        .filter(|(step, check, _)| look.matches(step) || look.matches(check))
+    let mut found: Vec<_> = checks(context.report)
+        .filter(|(step, check, _)| context.matches(step) || context.matches(check))
         .collect();
     found.sort_by_key(|(_, _, [_, failed])| std::cmp::Reverse(*failed));
     for (step, check, [held, failed]) in found {
@@ -132,23 +135,23 @@ fn checked(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16)
     }
 }
 
-fn failures(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let report = look.report;
+fn failures(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let report = context.report;
     let shown: Vec<_> = (report.snapshot.exemplars.iter())
         .filter(|(_, one)| {
             let step = report.info.plan.steps.get(one.step).map_or("", |step| &step.name);
-            look.matches(&kind(report, one)) || look.matches(step)
+            context.matches(&kind(report, one)) || context.matches(step)
         })
         .collect();
     if shown.is_empty() {
         return;
     }
     lines.push(Line::default());
-    lines.push(title("First failures of each kind", columns, look.theme));
+    lines.push(title("First failures of each kind", columns, context.theme));
     for (at, (count, one)) in shown.into_iter().enumerate() {
         if at > 0 {
             lines.push(Line::default());
         }
-        exemplar(lines, look, *count, one, columns);
+        exemplar(lines, context, *count, one, columns);
     }
 }

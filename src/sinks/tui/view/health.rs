@@ -1,4 +1,4 @@
-//! Whether the numbers can be believed: the generator's own state, its dials and the target's.
+//! Whether the numbers can be believed: the generator's own state, its monitors and the target's.
 //!
 //! Invariant: every reason against trust stands here with what to do about it.
 
@@ -17,17 +17,17 @@ use crate::units::{show_bytes, show_count, show_rate, show_us};
 use crate::verdict::trust::TrustLevel;
 
 /// Makes it.
-pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
+pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let mut lines = Vec::new();
-    trust(&mut lines, look, columns);
-    generator(&mut lines, look, columns);
-    dials(&mut lines, look, columns);
-    machine(&mut lines, look, columns);
+    trust(&mut lines, context, columns);
+    generator(&mut lines, context, columns);
+    monitors(&mut lines, context, columns);
+    machine(&mut lines, context, columns);
     super::context::text(&lines, columns)
 }
 
-fn trust(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let (trust, theme) = (&look.report.trust, look.theme);
+fn trust(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (trust, theme) = (&context.report.trust, context.theme);
     lines.push(title("Trust", columns, theme));
     let says = match trust.level {
         TrustLevel::Yes => "the numbers can be taken as they stand",
@@ -63,8 +63,8 @@ pub(crate) fn level_style(level: TrustLevel, theme: Theme) -> Style {
     }
 }
 
-fn generator(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let (report, theme) = (look.report, look.theme);
+fn generator(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (report, theme) = (context.report, context.theme);
     let (snapshot, generator) = (&report.snapshot, &report.info.generator);
     let health = &snapshot.health;
     lines.push(Line::default());
@@ -138,39 +138,40 @@ fn pair(
     }
 }
 
-/// Every dial over time, by whose it is.
-fn dials(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let (report, theme) = (look.report, look.theme);
+/// Every monitor over time, by whose it is.
+fn monitors(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (report, theme) = (context.report, context.theme);
     for (whose, name) in [
         (MonitorOwner::Generator, "Generator, over time"),
         (MonitorOwner::Target, "Target, over time"),
     ] {
         let all = report.info.monitors.iter().enumerate();
-        let own: Vec<_> = all.filter(|(_, dial)| dial.owner == whose).collect();
+        let own: Vec<_> = all.filter(|(_, monitor)| monitor.owner == whose).collect();
         if own.is_empty() {
             continue;
         }
         lines.push(Line::default());
         lines.push(title(name, columns, theme));
-        let widest = own.iter().map(|(_, dial)| width(&clean(&dial.name))).max().unwrap_or(0);
+        let widest = own.iter().map(|(_, monitor)| width(&clean(&monitor.name))).max().unwrap_or(0);
         let room = widest.clamp(8, 28);
-        for (at, dial) in own {
+        for (at, monitor) in own {
             let readings =
                 series::gauge(report, |moment| moment.monitors.get(at).copied().flatten());
             let now = series::last(&readings).map(|one| one.value);
             let most = readings.iter().map(|one| one.value).fold(f64::NEG_INFINITY, f64::max);
-            let text = |value: Option<f64>| value.map_or("-".to_owned(), |v| in_unit(dial.unit, v));
+            let text =
+                |value: Option<f64>| value.map_or("-".to_owned(), |v| in_unit(monitor.unit, v));
             let most = now.map(|_| most);
-            let label = fit(&clean(&dial.name), room);
+            let label = fit(&clean(&monitor.name), room);
             let pad = " ".repeat(room - width(&label));
             let places = usize::from(columns).saturating_sub(room + 33).max(8);
-            let span_s = Seconds::of(report, look.desk.zoom);
+            let span_s = Seconds::of(report, context.ui.zoom);
             let width_s = report.timeline.width_s;
             let laid = laid(&readings, width_s, span_s, places, ColumnMerge::Worst);
             lines.push(Line::from(vec![
                 span(format!("  {label}{pad} "), theme.dim()),
                 Span::raw(format!("{:>12} ", text(now))),
-                span(spark(&laid, dial.unit, theme), theme.accent()),
+                span(spark(&laid, monitor.unit, theme), theme.accent()),
                 span(format!(" max {}", text(most)), theme.dim()),
             ]));
         }
@@ -200,19 +201,19 @@ fn in_unit(unit: MonitorUnit, value: f64) -> String {
     }
 }
 
-fn machine(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let (opening, theme) = (&look.report.info, look.theme);
+fn machine(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (info, theme) = (&context.report.info, context.theme);
     lines.push(Line::default());
     lines.push(title("Where and what", columns, theme));
-    for (name, place) in &opening.plan.services {
+    for (name, place) in &info.plan.services {
         pair(lines, name, place, columns, Style::new(), theme);
     }
-    for (name, value) in &opening.machine {
+    for (name, value) in &info.machine {
         pair(lines, name, value, columns, theme.dim(), theme);
     }
-    if opening.command.is_empty() {
+    if info.command.is_empty() {
         lines.push(nothing("", theme));
     } else {
-        pair(lines, "command", &opening.command.join(" "), columns, theme.dim(), theme);
+        pair(lines, "command", &info.command.join(" "), columns, theme.dim(), theme);
     }
 }

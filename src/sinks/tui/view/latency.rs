@@ -36,7 +36,7 @@ const PERCENTILES: [(&str, f64); 8] = [
 const TABLES: u16 = 11;
 
 /// Makes it; where rows are few, the charts stand below what is seen first.
-pub(super) fn draw(look: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
+pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let across = columns >= 110;
     let (map, charts) = match rows {
         0..34 => (rows.saturating_sub(TABLES).max(8), 9),
@@ -46,7 +46,7 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let needed = map + TABLES + if across { charts } else { 2 * charts };
     let mut page = page(columns, needed.max(rows));
     let whole = page.area;
-    heat_map(&mut page, above(whole, map), look);
+    heat_map(&mut page, above(whole, map), context);
     let rest = below(whole, map);
     let (tables_area, charts_area) = if rows < 34 {
         (above(rest, TABLES), below(rest, TABLES))
@@ -54,23 +54,23 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
         let height = if across { charts } else { 2 * charts };
         (below(rest, height), above(rest, height))
     };
-    tables(&mut page, tables_area, look);
+    tables(&mut page, tables_area, context);
     if across {
         let parts = beside(above(charts_area, charts), 2);
-        response(&mut page, parts[0], look);
-        service(&mut page, parts[1], look);
+        response(&mut page, parts[0], context);
+        service(&mut page, parts[1], context);
     } else {
-        response(&mut page, above(charts_area, charts), look);
-        service(&mut page, above(below(charts_area, charts), charts), look);
+        response(&mut page, above(charts_area, charts), context);
+        service(&mut page, above(below(charts_area, charts), charts), context);
     }
     page
 }
 
 /// Time × log latency, coloured by count.
-pub(super) fn heat_map(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    let theme = look.theme;
-    let span_s = Seconds::of(look.report, look.desk.zoom);
-    let mut grid = Grid::of(look, span_s);
+pub(super) fn heat_map(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    let theme = context.theme;
+    let span_s = Seconds::of(context.report, context.ui.zoom);
+    let mut grid = Grid::of(context, span_s);
     let scale = [0.1, 0.4, 0.7, 1.0].map(|share| {
         let (sign, style) = theme.heat(share);
         span(sign.to_string(), style)
@@ -106,13 +106,13 @@ pub(super) fn heat_map(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
         put(page, inner, (room, row), "│", theme.dim());
     }
     let plot = Rect { x: inner.x + room + 1, width: inner.width - room - 1, height: rows, ..inner };
-    grid.paint(page, plot, look, top, span_s);
+    grid.paint(page, plot, context, top, span_s);
     let chart = BrailleChart {
         curves: &[],
-        width_s: look.report.timeline.width_s,
+        width_s: context.report.timeline.width_s,
         span: span_s,
-        warmup_s: look.report.info.plan.warmup.as_secs_f64(),
-        marks: &super::parts::marks(look.report),
+        warmup_s: context.report.info.plan.warmup.as_secs_f64(),
+        marks: &super::parts::marks(context.report),
         measure: Measure::Time,
         log: true,
     };
@@ -130,11 +130,11 @@ struct Grid {
 }
 
 impl Grid {
-    fn of(look: &ViewContext<'_>, span: Seconds) -> Self {
+    fn of(context: &ViewContext<'_>, span: Seconds) -> Self {
         let mut grid = Self { rows: None, reasons: Vec::new(), hottest: 0 };
         let mut is_there = [false; Untimed::ALL.len()];
-        for point in look.report.timeline.points() {
-            if f64::from(point.second + look.report.timeline.width_s) <= span.from {
+        for point in context.report.timeline.points() {
+            if f64::from(point.second + context.report.timeline.width_s) <= span.from {
                 continue;
             }
             for &(row, count) in &point.heat.0 {
@@ -178,17 +178,18 @@ impl Grid {
         &self,
         page: &mut Buffer,
         plot: Rect,
-        look: &ViewContext<'_>,
+        context: &ViewContext<'_>,
         top: u16,
         span: Seconds,
     ) {
         // Two half cells are one where a cell has a colour behind it, too.
-        let halves = if look.theme.colours == Colours::Many && look.theme.unicode { 2 } else { 1 };
+        let halves =
+            if context.theme.colours == Colours::Many && context.theme.unicode { 2 } else { 1 };
         let (columns, places) = (usize::from(plot.width), (plot.height - top) * halves);
         let mut heat = vec![0_u64; columns * usize::from(places)];
         let mut none = vec![0_u64; columns * self.reasons.len()];
-        let width = look.report.timeline.width_s;
-        for point in look.report.timeline.points() {
+        let width = context.report.timeline.width_s;
+        for point in context.report.timeline.points() {
             let (from, to) = (f64::from(point.second), f64::from(point.second + width));
             let scale = columns as f64 / (span.to - span.from);
             let first = ((from - span.from) * scale).floor().max(0.0) as usize;
@@ -217,7 +218,7 @@ impl Grid {
             for row in 0..top {
                 let count = none[usize::from(row) * columns + column];
                 if count > 0 {
-                    let (sign, style) = look.theme.heat(share(count));
+                    let (sign, style) = context.theme.heat(share(count));
                     put(page, plot, (column as u16, row), &sign.to_string(), style);
                 }
             }
@@ -227,18 +228,18 @@ impl Grid {
                 match (halves, at(0), if halves == 2 { at(1) } else { 0 }) {
                     (_, 0, 0) => {}
                     (1, count, _) => {
-                        let (sign, style) = look.theme.heat(share(count));
+                        let (sign, style) = context.theme.heat(share(count));
                         put(page, plot, place, &sign.to_string(), style);
                     }
                     (_, upper, 0) => {
-                        put(page, plot, place, "▀", look.theme.heat(share(upper)).1);
+                        put(page, plot, place, "▀", context.theme.heat(share(upper)).1);
                     }
                     (_, 0, lower) => {
-                        put(page, plot, place, "▄", look.theme.heat(share(lower)).1);
+                        put(page, plot, place, "▄", context.theme.heat(share(lower)).1);
                     }
                     (_, upper, lower) => {
-                        let style = look.theme.heat(share(upper)).1;
-                        let behind = look.theme.heat(share(lower)).1.fg.unwrap_or_default();
+                        let style = context.theme.heat(share(upper)).1;
+                        let behind = context.theme.heat(share(lower)).1.fg.unwrap_or_default();
                         put(page, plot, place, "▀", style.bg(behind));
                     }
                 }
@@ -248,9 +249,9 @@ impl Grid {
 }
 
 /// All kinds of time, and the phases of attempts beside them where there is room.
-fn tables(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    let (snapshot, theme) = (&look.report.snapshot, look.theme);
-    let warm = ranking::is_warm(look.report);
+fn tables(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    let (snapshot, theme) = (&context.report.snapshot, context.theme);
+    let warm = ranking::is_warm(context.report);
     let part = if warm { &snapshot.measured } else { &snapshot.warmup };
     let note = Line::from(span(if warm { "" } else { "in the warm-up" }, theme.dim()));
     let mut show = |area: Rect, title: &str, table: &ViewTable| {

@@ -25,20 +25,21 @@ pub(super) struct LogEntry {
 const INSET: usize = 21;
 
 /// Makes it; its end is what is seen first.
-pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
-    let theme = look.theme;
+pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
+    let theme = context.theme;
     let mut lines: Vec<Line<'static>> = Vec::new();
     for (count, what) in [
-        (look.report.snapshot.changes.lost, "events that there was no room for"),
-        (look.state.gone, "lines before these"),
+        (context.report.snapshot.changes.lost, "events that there was no room for"),
+        (context.state.gone, "lines before these"),
     ] {
         if count > 0 {
             lines.push(nothing(&format!("… and {} {what}", show_count(count)), theme));
         }
     }
-    let all = entries(look, look.filter());
+    let all = entries(context, context.filter());
     if all.is_empty() {
-        let what = if look.filter().is_empty() { "nothing has changed" } else { "nothing like it" };
+        let what =
+            if context.filter().is_empty() { "nothing has changed" } else { "nothing like it" };
         lines.push(nothing(what, theme));
     }
     for entry in &all {
@@ -78,8 +79,8 @@ fn inset() -> Line<'static> {
 }
 
 /// All lines with a text in them, oldest first.
-fn entries(look: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
-    let notices = &look.report.snapshot.changes.list;
+fn entries(context: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
+    let notices = &context.report.snapshot.changes.list;
     let changed = notices.iter().map(|notice| LogEntry {
         at_ns: notice.at_ns,
         topic: topic(notice),
@@ -90,7 +91,7 @@ fn entries(look: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
         .map(|notice| format!("{}: {}", notice.subject, notice.change))
         .collect();
     let again = |text: &str| control.iter().any(|known| text.starts_with(known));
-    let told = look.state.told.iter().filter(|line| line.said || !again(&line.text));
+    let told = context.state.told.iter().filter(|line| line.said || !again(&line.text));
     let told = told.map(|line| LogEntry {
         at_ns: line.at_ns,
         topic: if line.said { "log" } else { "note" },
@@ -104,8 +105,8 @@ fn entries(look: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
 }
 
 /// State changes and notes of the run, without lines of `log` steps.
-pub(super) fn changes(look: &ViewContext<'_>) -> Vec<LogEntry> {
-    let mut all = entries(look, "");
+pub(super) fn changes(context: &ViewContext<'_>) -> Vec<LogEntry> {
+    let mut all = entries(context, "");
     all.retain(|one| one.topic != "log");
     all
 }

@@ -27,44 +27,44 @@ const FIGURES: u16 = 25;
 const TILE: (u16, u16) = (44, 7);
 
 /// Makes it.
-pub(super) fn draw(look: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
+pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let mut page = page(columns, rows);
     let whole = page.area;
-    let foot = foot_rows(look, rows);
+    let foot = foot_rows(context, rows);
     let top = above(whole, rows - foot);
     if columns >= 70 {
         let (left, right) = aside(top, FIGURES);
-        tiles(&mut page, left, look);
-        let needed = key_figures(look).len() as u16 + 1;
-        figures(&mut page, above(right, needed), look);
-        slowest(&mut page, below(right, needed), look);
+        tiles(&mut page, left, context);
+        let needed = key_figures(context).len() as u16 + 1;
+        figures(&mut page, above(right, needed), context);
+        slowest(&mut page, below(right, needed), context);
     } else if rows >= 20 {
-        figures(&mut page, above(top, 8), look);
-        tiles(&mut page, below(top, 8), look);
+        figures(&mut page, above(top, 8), context);
+        tiles(&mut page, below(top, 8), context);
     } else {
-        figures(&mut page, top, look);
+        figures(&mut page, top, context);
     }
     let foot = below(whole, rows - foot);
     match columns {
-        0..70 => thresholds(&mut page, foot, look),
+        0..70 => thresholds(&mut page, foot, context),
         70..170 => {
             let parts = beside(foot, 2);
-            thresholds(&mut page, parts[0], look);
-            errors(&mut page, parts[1], look);
+            thresholds(&mut page, parts[0], context);
+            errors(&mut page, parts[1], context);
         }
         _ => {
             let parts = beside(foot, 3);
-            thresholds(&mut page, parts[0], look);
-            errors(&mut page, parts[1], look);
-            changes(&mut page, parts[2], look);
+            thresholds(&mut page, parts[0], context);
+            errors(&mut page, parts[1], context);
+            changes(&mut page, parts[2], context);
         }
     }
     page
 }
 
 /// Rows for what stands below the charts.
-fn foot_rows(look: &ViewContext<'_>, rows: u16) -> u16 {
-    let wanted = (look.report.judgements.len().clamp(3, 12) + 1) as u16;
+fn foot_rows(context: &ViewContext<'_>, rows: u16) -> u16 {
+    let wanted = (context.report.judgements.len().clamp(3, 12) + 1) as u16;
     match rows {
         0..8 => 0,
         8..24 => wanted.min(5),
@@ -74,7 +74,7 @@ fn foot_rows(look: &ViewContext<'_>, rows: u16) -> u16 {
 }
 
 /// As many charts as there is room for, the most important first.
-fn tiles(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
+fn tiles(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     let draws: [fn(&mut Buffer, Rect, &ViewContext<'_>); 6] =
         [load, response, calls, service, latency::heat_map, gauges];
     let across = (area.width / TILE.0).clamp(1, 3);
@@ -87,15 +87,15 @@ fn tiles(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
         let strip = if row + 1 == down { rest } else { above(rest, height) };
         for place in beside(strip, across) {
             if let Some(draw) = draws.next() {
-                draw(page, place, look);
+                draw(page, place, context);
             }
         }
     }
 }
 
 /// Scheduled and made load.
-fn load(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    let (report, theme) = (look.report, look.theme);
+fn load(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    let (report, theme) = (context.report, context.theme);
     let loads = &report.info.plan.workloads;
     let curve = |name, readings, many, style| ChartCurve { name, readings, many, style };
     let open = loads.iter().any(|load| load.open);
@@ -105,7 +105,7 @@ fn load(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
             curve("asked", series::asked(report, true), ColumnMerge::Worst, theme.dim()),
             curve("made", series::started(report), ColumnMerge::Mean, theme.accent()),
         ];
-        tile(page, area, look, "Arrivals", &curves, Measure::PerSecond);
+        tile(page, area, context, "Arrivals", &curves, Measure::PerSecond);
     };
     let users = |page: &mut Buffer, area: Rect| {
         let users = series::gauge(report, |moment| Some(moment.users as f64));
@@ -114,7 +114,7 @@ fn load(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
         let mut curves = vec![curve(name, users, ColumnMerge::Worst, theme.good())];
         let asked = series::asked(report, false);
         curves.insert(0, curve("asked", asked, ColumnMerge::Worst, theme.dim()));
-        tile(page, area, look, "Users", &curves, Measure::Number);
+        tile(page, area, context, "Users", &curves, Measure::Number);
     };
     match (open, closed) {
         (true, true) if area.height >= 14 => {
@@ -127,20 +127,20 @@ fn load(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
 }
 
 /// Calls and errors.
-fn calls(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    let (report, theme) = (look.report, look.theme);
+fn calls(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    let (report, theme) = (context.report, context.theme);
     let all = series::rate(report, |point| point.calls.made);
     let bad = series::rate(report, |point| point.calls.ended() - point.calls.ok);
     let curves = [
         ChartCurve { name: "calls", readings: all, many: ColumnMerge::Mean, style: theme.accent() },
         ChartCurve { name: "not ok", readings: bad, many: ColumnMerge::Mean, style: theme.bad() },
     ];
-    tile(page, area, look, "Calls", &curves, Measure::PerSecond);
+    tile(page, area, context, "Calls", &curves, Measure::PerSecond);
 }
 
 /// What is open and under way.
-fn gauges(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    let (report, theme) = (look.report, look.theme);
+fn gauges(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    let (report, theme) = (context.report, context.theme);
     let curve = |name, read: fn(&crate::stats::GaugeSample) -> u64, style| ChartCurve {
         name,
         readings: series::gauge(report, |moment| Some(read(moment) as f64)),
@@ -152,20 +152,20 @@ fn gauges(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
         curve("users", |moment| moment.users, theme.good()),
         curve("calls", |moment| moment.running, theme.warn()),
     ];
-    tile(page, area, look, "At once", &curves, Measure::Number);
+    tile(page, area, context, "At once", &curves, Measure::Number);
 }
 
 /// The key figures, in columns where they have to share rows.
-fn figures(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    let area = heading(page, area, "Now", &Line::default(), look.theme);
-    let all = key_figures(look);
+fn figures(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    let area = heading(page, area, "Now", &Line::default(), context.theme);
+    let all = key_figures(context);
     let across = if area.width > 2 * FIGURES { 2 } else { 1 };
     let rows = if across == 1 { all.len() } else { all.len().div_ceil(2) };
     for (place, figures) in beside(area, across).into_iter().zip(all.chunks(rows)) {
         for (row, (name, value, style)) in figures.iter().enumerate() {
             let room = usize::from(place.width).saturating_sub(name.len() + 1);
             let value = fit(value, room);
-            put(page, place, (0, row as u16), name, look.theme.dim());
+            put(page, place, (0, row as u16), name, context.theme.dim());
             let at = place.width.saturating_sub(Span::raw(&value).width() as u16);
             put(page, place, (at, row as u16), &value, *style);
         }
@@ -173,12 +173,12 @@ fn figures(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
 }
 
 /// The steps whose response is the longest, where there is room for some.
-fn slowest(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
+fn slowest(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
     if area.height < 4 {
         return;
     }
-    let area = heading(page, area, "Slowest, resp. p95", &Line::default(), look.theme);
-    let report = look.report;
+    let area = heading(page, area, "Slowest, resp. p95", &Line::default(), context.theme);
+    let report = context.report;
     let time = |step: usize| {
         let found = ranking::window(report, step)?.response.quantile(0.95)?;
         Some((found.us, found.at_least, step, found))
@@ -189,15 +189,15 @@ fn slowest(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
         let value = show_quantile(found);
         let room = usize::from(area.width).saturating_sub(width(&value) + 1);
         let name = fit(&clean(ranking::names(report, step)[2]), room);
-        put(page, area, (0, row as u16), &name, look.theme.dim());
+        put(page, area, (0, row as u16), &name, context.theme.dim());
         let at = area.width.saturating_sub(width(&value) as u16);
         put(page, area, (at, row as u16), &value, Style::new());
     }
 }
 
 /// Names, values, and how they look; the most important first.
-fn key_figures(look: &ViewContext<'_>) -> Vec<(&'static str, String, Style)> {
-    let (report, theme) = (look.report, look.theme);
+fn key_figures(context: &ViewContext<'_>) -> Vec<(&'static str, String, Style)> {
+    let (report, theme) = (context.report, context.theme);
     let snapshot = &report.snapshot;
     let (calls, iterations) = (snapshot.calls(), snapshot.iterations());
     let last =
@@ -248,9 +248,9 @@ fn of_most(now: u64, most: u64) -> String {
 }
 
 /// The rules as they stand.
-pub(super) fn thresholds(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    let theme = look.theme;
-    let judgements = &look.report.judgements;
+pub(super) fn thresholds(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    let theme = context.theme;
+    let judgements = &context.report.judgements;
     let passed = judgements.iter().filter(|one| one.passed).count();
     let note = Line::from(span(format!("{passed} of {} hold", judgements.len()), theme.dim()));
     let note = if judgements.is_empty() { Line::default() } else { note };
@@ -267,13 +267,13 @@ pub(super) fn thresholds(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) 
     all.iter().for_each(|one| table.row(threshold(one, theme).to_vec()));
     let (_, rows) = table.lines(usize::from(area.width).saturating_sub(1), theme);
     let inner = Rect { x: area.x + 1, width: area.width.saturating_sub(1), ..area };
-    rest(page, inner, rows, look);
+    rest(page, inner, rows, context);
 }
 
 /// What went wrong most.
-fn errors(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    let theme = look.theme;
-    let all = wrongs(look.report);
+fn errors(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    let theme = context.theme;
+    let all = wrongs(context.report);
     let note = if all.len() > 1 { format!("{} kinds", all.len()) } else { String::new() };
     let note = if all.is_empty() { Line::default() } else { Line::from(span(note, theme.dim())) };
     let area = heading(page, area, "Errors", &note, theme);
@@ -293,29 +293,29 @@ fn errors(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
             span(hint, theme.dim()),
         ])
     };
-    rest(page, area, all.iter().map(row).collect(), look);
+    rest(page, area, all.iter().map(row).collect(), context);
 }
 
 /// The last changes.
-fn changes(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    let area = heading(page, area, "Events", &Line::default(), look.theme);
-    let all = super::log::changes(look);
+fn changes(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    let area = heading(page, area, "Events", &Line::default(), context.theme);
+    let all = super::log::changes(context);
     if all.is_empty() {
-        put(page, area, (1, 0), "nothing has changed", look.theme.dim());
+        put(page, area, (1, 0), "nothing has changed", context.theme.dim());
     }
     let skip = all.len().saturating_sub(area.height.into());
     for (row, entry) in all.iter().skip(skip).enumerate() {
-        line(page, area, row as u16, &super::log::one_line(entry, look.theme));
+        line(page, area, row as u16, &super::log::one_line(entry, context.theme));
     }
 }
 
 /// As many rows as fit; the last one shows how many more there are.
-fn rest(page: &mut Buffer, area: Rect, mut rows: Vec<Line<'static>>, look: &ViewContext<'_>) {
+fn rest(page: &mut Buffer, area: Rect, mut rows: Vec<Line<'static>>, context: &ViewContext<'_>) {
     let room = usize::from(area.height);
     if rows.len() > room && room > 0 {
         let more = rows.len() - room + 1;
         rows.truncate(room - 1);
-        rows.push(Line::from(span(format!(" … {more} more"), look.theme.dim())));
+        rows.push(Line::from(span(format!(" … {more} more"), context.theme.dim())));
     }
     lines(page, area, &rows);
 }

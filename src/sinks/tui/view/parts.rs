@@ -150,15 +150,15 @@ pub(super) fn checks(report: &Report) -> impl Iterator<Item = (&str, &str, [u64;
 /// The first failure of a kind: where, when, what it got, and a line to see it again.
 pub(super) fn exemplar(
     lines: &mut Vec<Line<'static>>,
-    look: &ViewContext<'_>,
+    context: &ViewContext<'_>,
     count: u64,
     one: &Exemplar,
     columns: u16,
 ) {
-    let theme = look.theme;
-    let step = look.report.info.plan.steps.get(one.step).map_or("", |step| &step.name);
+    let theme = context.theme;
+    let step = context.report.info.plan.steps.get(one.step).map_or("", |step| &step.name);
     let at = show_us(one.intended_ns / 1_000);
-    let what = format!("{} × {}", show_count(count), clean(&kind(look.report, one)));
+    let what = format!("{} × {}", show_count(count), clean(&kind(context.report, one)));
     let place = format!("  {}, first at {at}, user {}", clean(step), one.user);
     lines.push(Line::from(vec![Span::raw("  "), span(what, theme.bad()), Span::raw(place)]));
     let cut = if one.cut { "  # cut" } else { "" };

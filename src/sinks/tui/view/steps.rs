@@ -15,15 +15,15 @@ use crate::sinks::tui::text::clean;
 use crate::units::{show_count, show_rate};
 
 /// Draws it, exactly `rows` rows high.
-pub(super) fn draw(look: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
+pub(super) fn draw(context: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
     let mut page = page(columns, rows);
-    let (report, theme, area) = (look.report, look.theme, page.area);
-    let shown = order(report, look.desk.sort, look.filter());
-    let (head, lines) = table(look, &shown).lines(columns.into(), theme);
-    line(&mut page, area, 0, &note(look, shown.len()));
+    let (report, theme, area) = (context.report, context.theme, page.area);
+    let shown = order(report, context.ui.sort, context.filter());
+    let (head, lines) = table(context, &shown).lines(columns.into(), theme);
+    line(&mut page, area, 0, &note(context, shown.len()));
     line(&mut page, area, 1, &head);
     let room = usize::from(rows).saturating_sub(2);
-    let chosen = look.desk.place(look.state).unwrap_or(0);
+    let chosen = context.ui.place(context.state).unwrap_or(0);
     // The chosen one stands in the middle, except near both ends.
     let skip = chosen.saturating_sub(room / 2).min(lines.len().saturating_sub(room));
     for (row, (at, text)) in lines.iter().enumerate().skip(skip).take(room).enumerate() {
@@ -41,19 +41,19 @@ pub(super) fn draw(look: &ViewContext<'_>, columns: u16, rows: u16) -> Buffer {
 }
 
 /// What is shown, above the table.
-fn note(look: &ViewContext<'_>, shown: usize) -> Line<'static> {
-    let (report, theme) = (look.report, look.theme);
+fn note(context: &ViewContext<'_>, shown: usize) -> Line<'static> {
+    let (report, theme) = (context.report, context.theme);
     let all = report.info.plan.steps.len();
     let when = match (ranking::is_warm(report), report.info.plan.warmup.is_zero()) {
         (false, _) => ", in the warm-up",
         (true, false) => ", after the warm-up",
         (true, true) => "",
     };
-    let filter = match look.filter() {
+    let filter = match context.filter() {
         "" => String::new(),
         filter => format!(" with `{}`", clean(filter)),
     };
-    let sort = look.desk.sort;
+    let sort = context.ui.sort;
     let by = if sort.by == 0 { "in the plan's order" } else { COLUMNS[sort.by] };
     let by = if sort.by == 0 { by.to_owned() } else { format!("by {by}") };
     let some = if shown == all { show_count(all as u64) } else { format!("{shown} of {all}") };
@@ -61,8 +61,8 @@ fn note(look: &ViewContext<'_>, shown: usize) -> Line<'static> {
     Line::from(span(text, theme.dim()))
 }
 
-fn table(look: &ViewContext<'_>, shown: &[usize]) -> ViewTable {
-    let report = look.report;
+fn table(context: &ViewContext<'_>, shown: &[usize]) -> ViewTable {
+    let report = context.report;
     let plan = &report.info.plan;
     // A column with the same value in each row is left out.
     let one_name = plan
@@ -82,13 +82,13 @@ fn table(look: &ViewContext<'_>, shown: &[usize]) -> ViewTable {
         numbers(COLUMNS[9], 6),
         numbers(COLUMNS[10], 3),
     ];
-    let mut table = ViewTable::new(&columns).sorted(look.desk.sort.by, look.desk.sort.falling);
-    shown.iter().for_each(|step| table.row(row(look, *step)));
+    let mut table = ViewTable::new(&columns).sorted(context.ui.sort.by, context.ui.sort.falling);
+    shown.iter().for_each(|step| table.row(row(context, *step)));
     table
 }
 
-fn row(look: &ViewContext<'_>, step: usize) -> Vec<Cell> {
-    let (report, theme) = (look.report, look.theme);
+fn row(context: &ViewContext<'_>, step: usize) -> Vec<Cell> {
+    let (report, theme) = (context.report, context.theme);
     let [workload, archetype, name] = names(report, step).map(clean);
     let mut cells =
         vec![Cell(workload, theme.dim()), Cell(archetype, theme.dim()), Cell(name, Style::new())];

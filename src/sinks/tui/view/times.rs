@@ -17,51 +17,51 @@ use crate::stats::timeline::PercentileBand;
 fn bands(
     page: &mut Buffer,
     area: Rect,
-    look: &ViewContext<'_>,
+    context: &ViewContext<'_>,
     title: &str,
     band: fn(&Point) -> &PercentileBand,
 ) {
     let curve = |at: usize, name| ChartCurve {
         name,
-        readings: series::percentile(look.report, band, at),
+        readings: series::percentile(context.report, band, at),
         many: ColumnMerge::Worst,
-        style: look.theme.curve(at),
+        style: context.theme.curve(at),
     };
     let curves = [curve(0, "p50"), curve(1, "p95"), curve(2, "p99")];
-    tile(page, area, look, title, &curves, Measure::Time);
+    tile(page, area, context, title, &curves, Measure::Time);
 }
 
 /// From intended to the last byte.
-pub(super) fn response(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    bands(page, area, look, "Response", |point| &point.response);
+pub(super) fn response(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    bands(page, area, context, "Response", |point| &point.response);
 }
 
 /// From dispatch to the last byte.
-pub(super) fn service(page: &mut Buffer, area: Rect, look: &ViewContext<'_>) {
-    bands(page, area, look, "Service", |point| &point.service);
+pub(super) fn service(page: &mut Buffer, area: Rect, context: &ViewContext<'_>) {
+    bands(page, area, context, "Service", |point| &point.service);
 }
 
 /// A chart under its title.
 pub(super) fn tile(
     page: &mut Buffer,
     area: Rect,
-    look: &ViewContext<'_>,
+    context: &ViewContext<'_>,
     title: &str,
     curves: &[ChartCurve],
     measure: Measure,
 ) {
     let room = usize::from(area.width).saturating_sub(title.len() + 7);
-    let note = chart::legend(curves, measure, look.theme, room);
-    let plot = heading(page, area, title, &note, look.theme);
-    let report = look.report;
+    let note = chart::legend(curves, measure, context.theme, room);
+    let plot = heading(page, area, title, &note, context.theme);
+    let report = context.report;
     let chart = BrailleChart {
         curves,
         width_s: report.timeline.width_s,
-        span: Seconds::of(report, look.desk.zoom),
+        span: Seconds::of(report, context.ui.zoom),
         warmup_s: report.info.plan.warmup.as_secs_f64(),
         marks: &super::parts::marks(report),
         measure,
-        log: look.desk.log,
+        log: context.ui.log,
     };
-    chart::draw(page, plot, &chart, look.theme);
+    chart::draw(page, plot, &chart, context.theme);
 }

@@ -17,29 +17,29 @@ use crate::stats::delta::StepWindow;
 use crate::units::{show_count, show_duration, show_rate};
 
 /// Makes it.
-pub(super) fn draw(look: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
-    let (theme, mut lines) = (look.theme, Vec::new());
-    let loads = &look.report.info.plan.workloads;
+pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
+    let (theme, mut lines) = (context.theme, Vec::new());
+    let loads = &context.report.info.plan.workloads;
     let shown: Vec<usize> = (0..loads.len())
         .filter(|at| {
             let archetypes = loads[*at].archetypes.iter().map(|(name, _)| name);
-            std::iter::once(&loads[*at].name).chain(archetypes).any(|name| look.matches(name))
+            std::iter::once(&loads[*at].name).chain(archetypes).any(|name| context.matches(name))
         })
         .collect();
     if shown.is_empty() {
         lines.push(nothing("no workload and no archetype has that in its name", theme));
     } else {
-        load(&mut lines, look, &shown, columns);
-        ledger(&mut lines, look, &shown, columns);
-        archetypes(&mut lines, look, &shown, columns);
-        groups(&mut lines, look, columns);
+        load(&mut lines, context, &shown, columns);
+        ledger(&mut lines, context, &shown, columns);
+        archetypes(&mut lines, context, &shown, columns);
+        groups(&mut lines, context, columns);
     }
     super::context::text(&lines, columns)
 }
 
 /// Scheduled and made load.
-fn load(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, shown: &[usize], columns: u16) {
-    let (report, theme) = (look.report, look.theme);
+fn load(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, shown: &[usize], columns: u16) {
+    let (report, theme) = (context.report, context.theme);
     lines.push(title("Load", columns, theme));
     let mut loads = ViewTable::new(&[
         words("workload", 0),
@@ -67,9 +67,9 @@ fn load(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, shown: &[usize],
             let users = if asked.round() as u64 == 1 { "user" } else { "users" };
             format!("{} {users}", show_count(asked.round() as u64))
         };
-        let whole = whole(look, at);
+        let whole = whole(context, at);
         let errors = whole.calls.error_share().unwrap_or(0.0);
-        let load = look.state.overrides.of(at).map(str::to_owned);
+        let load = context.state.overrides.of(at).map(str::to_owned);
         let end = strand.end.map_or("its count".to_owned(), show_duration);
         loads.row(vec![
             Cell(clean(&strand.name), theme.bold()),
@@ -87,8 +87,8 @@ fn load(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, shown: &[usize],
 }
 
 /// All steps of a workload as one, of the time that counts.
-fn whole(look: &ViewContext<'_>, workload: usize) -> StepWindow {
-    let report = look.report;
+fn whole(context: &ViewContext<'_>, workload: usize) -> StepWindow {
+    let report = context.report;
     let own = |step: usize| report.info.plan.steps[step].workload == workload;
     let warm = ranking::is_warm(report);
     let part = if warm { &report.snapshot.measured } else { &report.snapshot.warmup };
@@ -96,8 +96,13 @@ fn whole(look: &ViewContext<'_>, workload: usize) -> StepWindow {
 }
 
 /// What became of iterations.
-fn ledger(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, shown: &[usize], columns: u16) {
-    let (report, theme) = (look.report, look.theme);
+fn ledger(
+    lines: &mut Vec<Line<'static>>,
+    context: &ViewContext<'_>,
+    shown: &[usize],
+    columns: u16,
+) {
+    let (report, theme) = (context.report, context.theme);
     lines.push(Line::default());
     lines.push(title("Iterations", columns, theme));
     let mut ledger = ViewTable::new(&[
@@ -140,11 +145,11 @@ fn ledger(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, shown: &[usize
 /// The archetypes of each workload.
 fn archetypes(
     lines: &mut Vec<Line<'static>>,
-    look: &ViewContext<'_>,
+    context: &ViewContext<'_>,
     shown: &[usize],
     columns: u16,
 ) {
-    let (report, theme) = (look.report, look.theme);
+    let (report, theme) = (context.report, context.theme);
     let plan = &report.info.plan;
     lines.push(Line::default());
     lines.push(title("Archetypes", columns, theme));
@@ -188,8 +193,8 @@ fn archetypes(
 }
 
 /// Groups are timed as one.
-fn groups(lines: &mut Vec<Line<'static>>, look: &ViewContext<'_>, columns: u16) {
-    let (report, theme) = (look.report, look.theme);
+fn groups(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, columns: u16) {
+    let (report, theme) = (context.report, context.theme);
     let plan = &report.info.plan;
     let mut groups = ViewTable::new(&[
         words("group", 0),
