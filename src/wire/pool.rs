@@ -45,9 +45,9 @@ struct Waiter {
 /// Why a wait for a slot ended without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireError {
-    /// The wait exceeded the pool's limit or the call's deadline.
+    /// The wait exceeded the pool's `wait`.
     Timeout,
-    /// The user was cancelled.
+    /// The user was cancelled, or its hard end came.
     Cancelled,
 }
 
@@ -233,7 +233,8 @@ impl ConnectionPool {
     }
 }
 
-/// Closes a slot's connection if it has reached the policy's age or number of requests.
+/// Closes a slot's connection if it has reached the policy's age or number of requests, or if the
+/// policy wants a new connection per request.
 pub fn retire(slot: &mut ConnectionSlot, policy: &policy::PoolPolicy, now: Time) {
     let old = policy.max_age.is_some_and(|most| now.since(slot.opened()) >= nanos(most));
     let used = policy.max_requests.is_some_and(|most| slot.requests() >= most);
