@@ -59,7 +59,7 @@ fn call(recorder: &mut Recorder, at: Time, steps: usize, number: usize, took_ns:
         stalled_ns,
         in_flight_ns: took_ns,
         outcome: exchange.outcome,
-        fate: CallResult::Ok,
+        result: CallResult::Ok,
     };
     recorder.end_call(black_box(&sample), exchange.done);
 }
@@ -119,8 +119,8 @@ fn draw_latency(bencher: Bencher<'_, '_>) {
 #[divan::bench(args = [0, 100])]
 fn latency_quantile(bencher: Bencher<'_, '_>, timeouts: u64) {
     let (mut latency, mut next) = (Latency::default(), latencies());
-    (0..100_000).for_each(|_| latency.answered(next()));
-    (0..timeouts).for_each(|_| latency.at_least(30 * S));
+    (0..100_000).for_each(|_| latency.record_response(next()));
+    (0..timeouts).for_each(|_| latency.record_at_least(30 * S));
     bencher.bench_local(move || black_box(&latency).quantile(black_box(0.99)));
 }
 
@@ -128,6 +128,6 @@ fn latency_quantile(bencher: Bencher<'_, '_>, timeouts: u64) {
 #[divan::bench]
 fn latency_merge(bencher: Bencher<'_, '_>) {
     let (mut one, mut all, mut next) = (Latency::default(), Latency::default(), latencies());
-    (0..10_000).for_each(|_| one.answered(next()));
+    (0..10_000).for_each(|_| one.record_response(next()));
     bencher.bench_local(move || all.merge(black_box(&one)));
 }

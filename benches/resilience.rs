@@ -39,7 +39,7 @@ fn breakers_closed(bencher: Bencher<'_, '_>, trips: &str) {
     std::fs::write(&file, text).unwrap();
     let (plan, _) = scenario::load(&file, &ScenarioOverrides::default()).unwrap();
     let board = BreakerBoard::new(&plan, &Endpoints::new(&plan));
-    assert!(board.any());
+    assert!(board.has_breakers());
     let mut now = Time(1);
     bencher.bench_local(|| {
         now = now.after(10_000);
@@ -53,9 +53,9 @@ fn breakers_closed(bencher: Bencher<'_, '_>, trips: &str) {
 fn timeout_response(bencher: Bencher<'_, '_>, window: usize) {
     let mut timeout = AdaptiveTimeout::new(TimeoutPolicy { window, ..TimeoutPolicy::default() });
     let mut time = times();
-    (0..window).for_each(|_| timeout.answered(time()));
+    (0..window).for_each(|_| timeout.record_response(time()));
     bencher.bench_local(|| {
-        timeout.answered(black_box(time()));
+        timeout.record_response(black_box(time()));
         timeout.limit_ns()
     });
 }

@@ -133,7 +133,7 @@ fn wrong(world: &World, plan: &Plan, lived: &Lived) -> Vec<String> {
     }
     for (second, asked) in &world.asked {
         let found = report.timeline.gauges.iter().find(|one| one.second == *second);
-        if found.map(|one| &one.asked) != Some(asked) {
+        if found.map(|one| &one.target) != Some(asked) {
             wrong.push(format!("asked in second {second}: {found:?}"));
         }
     }

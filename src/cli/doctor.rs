@@ -28,5 +28,5 @@ pub(super) fn run(args: &Args) -> ExitStatus {
     } else {
         report::checkup::render(&found)
     };
-    finish(anstream::stdout().write_all(redact::secrets(&text).as_bytes()), ExitStatus::Pass)
+    finish(anstream::stdout().write_all(redact::redact_secrets(&text).as_bytes()), ExitStatus::Pass)
 }

@@ -293,7 +293,7 @@ fn print(report: &Report, output: &OutputArgs, paths: &[PathBuf], note: &str) ->
     if paths.is_empty() {
         text.push_str(note);
     }
-    anstream::stdout().write_all(redact::secrets(&text).as_bytes())
+    anstream::stdout().write_all(redact::redact_secrets(&text).as_bytes())
 }
 
 /// Returns the command line for reports: without the values of headers and keys with sensitive

@@ -76,7 +76,7 @@ pub(super) fn print_remark(what: &dyn Display) {
 /// Writes a line to standard error, as far as the reader takes it: a stalled reader does not block
 /// the program.
 fn write_line(text: &str) {
-    let line = format!("{}\n", redact::secrets(text));
+    let line = format!("{}\n", redact::redact_secrets(text));
     let mut out = anstream::stderr();
     for chunk in line.as_bytes().chunks(CHUNK) {
         if !host::takes_more(&io::stderr(), WRITE_TIMEOUT) || out.write_all(chunk).is_err() {

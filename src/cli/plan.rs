@@ -128,7 +128,7 @@ fn show(args: &Args, plan: &Plan, target: &TargetAssumptions) -> ExitStatus {
         print_error(refusal);
     }
     let ending = if refused.is_empty() { ExitStatus::Pass } else { ExitStatus::Scenario };
-    finish(anstream::stdout().write_all(redact::secrets(&text).as_bytes()), ending)
+    finish(anstream::stdout().write_all(redact::redact_secrets(&text).as_bytes()), ending)
 }
 
 /// Service times of an earlier run, seconds: of each series of the plan, and of all calls.

@@ -53,8 +53,8 @@ impl Curve {
     pub fn sine(&mut self, base: u64, amplitude: u64, period: Duration, over: Duration) {
         let (period, over) = (nanos(period).max(1), nanos(over));
         let level = |t: u64| {
-            let turn = (t % period) as f64 / period as f64;
-            let height = (turn * std::f64::consts::TAU).sin() * amplitude as f64;
+            let phase = (t % period) as f64 / period as f64;
+            let height = (phase * std::f64::consts::TAU).sin() * amplitude as f64;
             (base as f64 + height).round().max(0.0) as u64
         };
         self.jump(base);
@@ -327,11 +327,11 @@ mod tests {
         for k in 0..=2_000u32 {
             let t = f64::from(k) * 0.01;
             let at = (t * 1e9).round() as u64;
-            let turn = std::f64::consts::TAU * t / period;
-            let level = 100.0 + 60.0 * turn.sin();
+            let phase = std::f64::consts::TAU * t / period;
+            let level = 100.0 + 60.0 * phase.sin();
             let off = (curve.level(at) as f64 / PER_S as f64 - level).abs();
             assert!(off <= 0.001 * 60.0 || k == 2_000, "level at {t}: off by {off}");
-            let area = 100.0 * t + 60.0 * period / std::f64::consts::TAU * (1.0 - turn.cos());
+            let area = 100.0 * t + 60.0 * period / std::f64::consts::TAU * (1.0 - phase.cos());
             let seen = curve.integral(at) as f64 / ONE_START as f64;
             // At most 0.1 % of the amplitude over half a period, where all chords lie on one side.
             assert!((seen - area).abs() <= 0.001 * 60.0 * period / 2.0, "{t}: {seen} for {area}");

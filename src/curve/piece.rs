@@ -130,15 +130,15 @@ impl StraightLine {
         let guess = if from + root > 0.0 { 2.0 * target / (from + root) } else { length };
         let guess = (guess.max(0.0) as u64).min(self.length);
         // The float is exact to about 10⁻¹⁵ of t; bracket it and bisect.
-        let mut reach = 1 + guess / (1 << 48);
-        let (mut low, mut high) = (guess.saturating_sub(reach), guess.saturating_add(reach));
+        let mut bracket = 1 + guess / (1 << 48);
+        let (mut low, mut high) = (guess.saturating_sub(bracket), guess.saturating_add(bracket));
         while low > 0 && self.area(low) >= amount {
-            reach *= 2;
-            low = low.saturating_sub(reach);
+            bracket *= 2;
+            low = low.saturating_sub(bracket);
         }
         while high < self.length && self.area(high) < amount {
-            reach *= 2;
-            high = high.saturating_add(reach);
+            bracket *= 2;
+            high = high.saturating_add(bracket);
         }
         high = high.min(self.length);
         while low < high {

@@ -133,7 +133,11 @@ impl CallAttempts<'_> {
             if self.retries > 0 {
                 // The attempt before is not the last: it is measured by itself.
                 let step = user.step(prepared.call.series);
-                shard.recorder.borrow_mut().attempt(step, self.outgoing.intended_ns, &self.last);
+                shard.recorder.borrow_mut().record_extra_service_time(
+                    step,
+                    self.outgoing.intended_ns,
+                    &self.last,
+                );
             } else {
                 resilience.earn();
             }
@@ -234,6 +238,6 @@ impl CallAttempts<'_> {
         let ns = now.since(self.at);
         self.blocked_ns += ns;
         self.at = now;
-        self.shard.recorder.borrow_mut().waited(self.outgoing.intended_ns, cause, ns);
+        self.shard.recorder.borrow_mut().record_blocked(self.outgoing.intended_ns, cause, ns);
     }
 }

@@ -88,7 +88,7 @@ impl<'a> ClosedUser<'a> {
             self.live_schedule().arrive(&self.presence);
             let due = self.runner.timing.intended;
             if self.runner.user.assume_identity(self.runner.shard, &self.who, due).is_err() {
-                self.runner.shard.recorder.borrow_mut().out_of_rows(self.who.workload);
+                self.runner.shard.recorder.borrow_mut().record_out_of_rows(self.who.workload);
                 break;
             }
             let stopped = self.session().await;
@@ -135,7 +135,7 @@ impl<'a> ClosedUser<'a> {
             if !could_start {
                 // A user whose `on_start` failed has nothing to stop.
                 if summary.end == IterationEnd::Early {
-                    shard.recorder.borrow_mut().start_failed(self.who.workload);
+                    shard.recorder.borrow_mut().record_start_failed(self.who.workload);
                 }
                 return StopReason::ForGood;
             }
@@ -213,7 +213,7 @@ impl<'a> ClosedUser<'a> {
         user.begin(shard.plan.seed, self.presence.stay.visit << 32 | iteration, item);
         let has_rows = user.take_rows(shard, &self.who, true).is_ok();
         if !has_rows {
-            shard.recorder.borrow_mut().out_of_rows(self.who.workload);
+            shard.recorder.borrow_mut().record_out_of_rows(self.who.workload);
         }
         has_rows
     }

@@ -53,7 +53,7 @@ impl User {
         self.rng = self.own_rng(shard.plan.seed);
         self.take_rows(shard, who, false)?;
         for (slot, value) in &kind.vars {
-            match value.kept(&mut self.scope(shard, at)) {
+            match value.evaluate_for_variable(&mut self.scope(shard, at)) {
                 Ok(value) => self.variables[*slot] = Some(value),
                 // The variable stays unset: the first call that needs it is not made and says so.
                 Err(error) => {
@@ -104,11 +104,11 @@ impl User {
 /// Counts a feed that has no row left, and stops the run if the scenario says so.
 fn report_end(shard: &Shard, workload: usize, feed: &Feed, claim: &RowClaim) {
     let mut recorder = shard.recorder.borrow_mut();
-    recorder.ran_out(&feed.name);
+    recorder.record_exhausted_feed(&feed.name);
     if feed.at_end == AtEnd::StopRun {
         // If several workloads take the rows in turn, others may have some left.
         let is_shared = claim.stride > 1;
-        recorder.halt(|| {
+        recorder.request_halt(|| {
             let of = format!(" for workload `{}`", shard.plan.workloads[workload].name);
             let of = if is_shared { of } else { String::new() };
             Halt::DataEnd(format!("`{}`{of}", feed.name))

@@ -260,7 +260,9 @@ impl<'a> IterationRunner<'a> {
             },
             Step::Set(values) => {
                 for (slot, value) in values {
-                    let value = value.kept(&mut self.user.scope(self.shard, self.timing.intended));
+                    let value = value.evaluate_for_variable(
+                        &mut self.user.scope(self.shard, self.timing.intended),
+                    );
                     self.user.variables[*slot] = Some(self.or_template_error(value)?);
                 }
                 Ok(at + 1)
@@ -282,7 +284,7 @@ impl<'a> IterationRunner<'a> {
                     let line = String::from_utf8_lossy(&line);
                     redactor(self.shard, self.user).text(&line).into_owned()
                 };
-                self.shard.recorder.borrow_mut().say(line);
+                self.shard.recorder.borrow_mut().push_log_line(line);
                 Ok(at + 1)
             }
             Step::OpenGroup(group) => {
@@ -315,7 +317,7 @@ impl<'a> IterationRunner<'a> {
         let took_ns = self.done.since(group.intended).saturating_sub(thought_ns);
         let intended_ns = group.intended.since(self.shard.start);
         let group = self.user.group(group.id);
-        self.shard.recorder.borrow_mut().group(group, intended_ns, Some(took_ns));
+        self.shard.recorder.borrow_mut().record_group(group, intended_ns, Some(took_ns));
     }
 
     /// Records the groups that have begun and will not end.
@@ -324,7 +326,7 @@ impl<'a> IterationRunner<'a> {
         for group in std::mem::take(&mut extras.groups) {
             let intended_ns = group.intended.since(self.shard.start);
             let group = self.user.group(group.id);
-            self.shard.recorder.borrow_mut().group(group, intended_ns, None);
+            self.shard.recorder.borrow_mut().record_group(group, intended_ns, None);
         }
     }
 
@@ -344,7 +346,7 @@ impl<'a> IterationRunner<'a> {
     /// If the flow loops without ever taking time, or the time of its user is over.
     async fn yield_if_spinning(&mut self, in_a_row: u32) -> Result<(), IterationEnd> {
         if in_a_row >= ENDLESS {
-            self.shard.recorder.borrow_mut().own_fault(GeneratorError::EndlessLoop);
+            self.shard.recorder.borrow_mut().record_generator_error(GeneratorError::EndlessLoop);
             return Err(IterationEnd::Early);
         }
         let before = clock::now();

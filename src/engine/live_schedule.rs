@@ -167,7 +167,7 @@ impl LiveSchedule {
         if self.version.get() == 0 {
             return 0;
         }
-        self.pauses.borrow().held_ns(at.since(self.zero))
+        self.pauses.borrow().paused_ns(at.since(self.zero))
     }
 }
 

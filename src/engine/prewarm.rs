@@ -73,7 +73,7 @@ async fn connect(shard: &Shard, user: &mut User, number: u64, archetype: usize, 
             shard.wire.prewarm(slot, &outgoing, &user.deadline).await;
         user.deadline.end();
         if let Some(timings) = timings {
-            shard.recorder.borrow_mut().made_ready(&timings, intended_ns);
+            shard.recorder.borrow_mut().record_prewarm(&timings, intended_ns);
         }
     }
 }

@@ -81,7 +81,7 @@ pub async fn run(mut setup: ShardSetup, wire: Wire) -> io::Result<()> {
 
 /// Begins the tasks of a shard: its tick, and a starter for each workload.
 fn begin(shard: &Rc<Shard>) {
-    shard.recorder.borrow_mut().loop_begins(clock::now());
+    shard.recorder.borrow_mut().begin_loop(clock::now());
     tokio::task::spawn_local(tick(Rc::downgrade(shard)));
     for index in 0..shard.plan.workloads.len() {
         let shard = Rc::clone(shard);
@@ -100,7 +100,7 @@ async fn tick(shard: Weak<Shard>) {
     loop {
         let now = clock::now();
         let Some(shard) = shard.upgrade() else { return };
-        shard.recorder.borrow_mut().loop_runs(now);
+        shard.recorder.borrow_mut().note_loop(now);
         drop(shard);
         timer.wait_until(now.after(TICK_NS)).await;
     }
@@ -160,7 +160,7 @@ fn handle(shard: &Shard, command: &ShardCommand) {
 /// Begins nothing new from now on; the load asks for no user any more.
 fn drain(shard: &Shard) {
     shard.count_users();
-    shard.recorder.borrow_mut().load_ends(clock::now().since(shard.start));
+    shard.recorder.borrow_mut().end_load(clock::now().since(shard.start));
     shard.lifecycle.drain();
 }
 

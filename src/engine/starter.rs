@@ -66,7 +66,7 @@ pub(crate) fn change_schedule(shard: &Shard, change: &ScheduleChange) {
     if !live.apply(&workload.load, shard.start, change, now) {
         let late_ms = now.since(shard.start.after(change.at_ns)) / 1_000_000;
         let index = shard.segment.shard;
-        shard.recorder.borrow_mut().notice(StateChange {
+        shard.recorder.borrow_mut().push_change(StateChange {
             at_ns: now.since(shard.start),
             kind: ChangeKind::Control,
             subject: format!("workload {}", workload.name),
@@ -228,14 +228,14 @@ impl Starter<'_> {
             in_a_row += 1;
             schedule.advance();
             let due_ns = due.since(shard.start);
-            shard.recorder.borrow_mut().due(index, due_ns);
+            shard.recorder.borrow_mut().record_due(index, due_ns);
             if shard.is_admission_closed(index) {
-                shard.recorder.borrow_mut().held_back(index, due_ns);
+                shard.recorder.borrow_mut().record_suppressed_start(index, due_ns);
             } else if shard.shared.reserve_user(index, arrivals.max_users) {
                 worker::assign(shard, Assignment::Arrival(index, start));
             } else {
                 let lag_ns = clock::now().since(due);
-                shard.recorder.borrow_mut().dropped(index, due_ns, lag_ns);
+                shard.recorder.borrow_mut().record_dropped(index, due_ns, lag_ns);
             }
         }
     }
@@ -245,7 +245,7 @@ impl Starter<'_> {
     async fn count_not_reached(&self, mut schedule: Schedule<'_>) {
         loop {
             let (counted, more) = schedule.count_some(COUNTED_AT_ONCE);
-            self.shard.recorder.borrow_mut().not_reached(self.index, counted);
+            self.shard.recorder.borrow_mut().record_not_reached(self.index, counted);
             if !more || self.shard.lifecycle.is_cancelled() {
                 return;
             }

@@ -100,7 +100,7 @@ impl User {
             item: 0,
             rng: UNUSED.rng(Stream::Content, 0, 0),
             variables: Vec::new(),
-            slots: shard.plan.services.iter().map(|_| shard.wire.slot()).collect(),
+            slots: shard.plan.services.iter().map(|_| shard.wire.new_slot()).collect(),
             jar: None,
             deadline: CallDeadline::new(shard.lifecycle.cancelled_flag()),
             limiter: None,

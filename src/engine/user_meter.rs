@@ -115,7 +115,7 @@ impl UserMeter {
                 if at < self.warmup_ns {
                     next = next.min(self.warmup_ns);
                 }
-                recorder.users(self.workload, at, next - at, (users, present));
+                recorder.record_users(self.workload, at, next - at, (users, present));
                 at = next;
             }
         });
@@ -129,7 +129,7 @@ impl UserMeter {
         let late_ns = came.since(due);
         if late_ns > 0 {
             let due_ns = due.since(self.start);
-            recorder.borrow_mut().user_is_late(self.workload, due_ns, late_ns);
+            recorder.borrow_mut().record_late_user(self.workload, due_ns, late_ns);
         }
     }
 }

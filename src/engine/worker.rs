@@ -100,5 +100,5 @@ pub(crate) fn release_idle(shard: &Shard) {
         task.close();
     }
     shard.buffers.clear();
-    shard.recorder.borrow_mut().keep_no_more();
+    shard.recorder.borrow_mut().stop_capturing();
 }

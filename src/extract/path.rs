@@ -321,7 +321,7 @@ mod tests {
             deep = json!([deep, 1]);
         }
         let wide: Json = (0..50_000).map(|id| json!({"id": id, "price": 1})).collect();
-        for (path, document, is_asked) in [
+        for (path, document, is_queried) in [
             ("$..*", &deep, true),
             ("$..*..*..*..*..*", &deep, false),
             ("$..id", &wide, true),
@@ -333,7 +333,7 @@ mod tests {
         ] {
             let levels = NodesByDepth::of(document);
             let found = path.parse::<BoundedPath>().unwrap().query(document, || &levels);
-            assert_eq!(found.is_ok(), is_asked, "{path}");
+            assert_eq!(found.is_ok(), is_queried, "{path}");
         }
     }
 }

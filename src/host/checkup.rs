@@ -74,12 +74,12 @@ fn descriptors(facts: &MachineFacts) -> Option<Finding> {
 fn ports(facts: &MachineFacts) -> Option<Finding> {
     let (low, high) = facts.ports?;
     let ports = facts.ports()?;
-    let reach = if facts.bind_no_port == Some(false) {
+    let scope = if facts.bind_no_port == Some(false) {
         "; local addresses in `source` use up ports of their own (no IP_BIND_ADDRESS_NO_PORT)"
     } else {
         "; more with several addresses in `source`"
     };
-    let means = format!("about {ports} connections at once to one address of a target{reach}");
+    let means = format!("about {ports} connections at once to one address of a target{scope}");
     let cure = "sudo sysctl -w net.ipv4.ip_local_port_range=\"1024 65535\"";
     Some(finding("local ports", format!("{low} to {high}"), ports >= MANY, means, cure))
 }

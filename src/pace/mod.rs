@@ -1,6 +1,6 @@
 //! Schedules: when the next start is due, and when a user is present.
 //!
-//! `engine::shard` queries them; nothing here reads a clock.
+//! `engine` queries them; nothing here reads a clock.
 //! Invariant: the union of the schedules of all segments is the schedule of the whole workload.
 
 pub mod arrivals;

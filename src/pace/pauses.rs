@@ -21,7 +21,7 @@ struct Pause {
 impl Pauses {
     /// Begins a pause.
     pub fn begin(&mut self, at_ns: u64) {
-        let before = self.held_ns(at_ns);
+        let before = self.paused_ns(at_ns);
         if self.until(at_ns).is_none() {
             self.0.push(Pause { from: at_ns, to: u64::MAX, before });
         }
@@ -49,7 +49,7 @@ impl Pauses {
 
     /// How long users have been paused up to `t_ns`, ns.
     #[inline]
-    pub fn held_ns(&self, t_ns: u64) -> u64 {
+    pub fn paused_ns(&self, t_ns: u64) -> u64 {
         self.latest(t_ns).map_or(0, |pause| pause.before + t_ns.min(pause.to) - pause.from)
     }
 
@@ -67,16 +67,16 @@ mod tests {
     #[test]
     fn paused_time_adds_up_over_pauses() {
         let mut pauses = Pauses::default();
-        assert_eq!((pauses.held_ns(50), pauses.until(50), pauses.next(0)), (0, None, u64::MAX));
+        assert_eq!((pauses.paused_ns(50), pauses.until(50), pauses.next(0)), (0, None, u64::MAX));
         pauses.begin(100);
         pauses.begin(120);
         assert_eq!((pauses.until(99), pauses.next(99)), (None, 100));
-        assert_eq!((pauses.until(100), pauses.held_ns(130)), (Some(u64::MAX), 30));
+        assert_eq!((pauses.until(100), pauses.paused_ns(130)), (Some(u64::MAX), 30));
         pauses.end(150);
         pauses.end(170);
         pauses.begin(200);
         pauses.end(210);
-        let held = [100, 140, 150, 199, 205, 900].map(|t| pauses.held_ns(t));
+        let held = [100, 140, 150, 199, 205, 900].map(|t| pauses.paused_ns(t));
         assert_eq!(held, [0, 40, 50, 50, 55, 60]);
         let until = [149, 150, 200, 209, 210].map(|t| pauses.until(t));
         assert_eq!(until, [Some(150), None, Some(210), Some(210), None]);

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use super::names::SensitiveNames;
 use super::scan::{self, Redaction, Syntax};
-use super::secret::{self, MASK, SHORTEST, secrets};
+use super::secret::{self, MASK, SHORTEST, redact_secrets};
 
 /// The most values of variables that one redactor hides.
 const MAX_VALUES: usize = 64;
@@ -72,7 +72,7 @@ impl<'n> Redactor<'n> {
         String::from_utf8(out).unwrap_or_else(|_| MASK.to_owned())
     }
 
-    /// Redacts a message of ours, which may contain a URL.
+    /// Redacts a message of this program, which may contain a URL.
     pub fn sentence<'t>(&self, text: &'t str) -> Cow<'t, str> {
         self.of(text, Syntax::Sentence)
     }
@@ -111,7 +111,7 @@ impl<'n> Redactor<'n> {
         let mut out = Vec::with_capacity(named.len());
         for chunk in named.utf8_chunks() {
             let hidden = secret::replace(&self.forms, Cow::Borrowed(chunk.valid()));
-            out.extend_from_slice(secrets(&hidden).as_bytes());
+            out.extend_from_slice(redact_secrets(&hidden).as_bytes());
             out.extend_from_slice(chunk.invalid());
         }
         out

@@ -20,7 +20,7 @@ pub(super) enum Syntax {
     Command,
     /// A scenario; its templates and maps stay.
     Yaml,
-    /// A message of ours: only user information in URLs is redacted.
+    /// A message of this program: only user information in URLs is redacted.
     Sentence,
 }
 

@@ -61,7 +61,7 @@ pub fn register_secret(secret: &str) -> Result<(), SecretRefused> {
 }
 
 /// Replaces every secret in a text.
-pub fn secrets(text: &str) -> Cow<'_, str> {
+pub fn redact_secrets(text: &str) -> Cow<'_, str> {
     let known = KNOWN.read().unwrap_or_else(PoisonError::into_inner);
     replace(&known.1, Cow::Borrowed(text))
 }
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn secret_is_redacted_in_every_form() {
         let secret = "s3cr\"t \\/+&pàss";
-        assert_eq!(secrets("nothing learnt"), "nothing learnt");
+        assert_eq!(redact_secrets("nothing learnt"), "nothing learnt");
         assert_eq!((register_secret(secret), register_secret(secret)), (Ok(()), Ok(())));
         assert!(forms(secret).len() <= FORMS);
         let quoted = serde_json::to_string(secret).unwrap();
@@ -149,11 +149,11 @@ mod tests {
             shown.push(URL_SAFE_NO_PAD.encode(format!("{before}{secret}:and more")));
         }
         for text in shown {
-            let hidden = secrets(&text);
+            let hidden = redact_secrets(&text);
             assert!(hidden.contains(MASK), "{text} → {hidden}");
             assert!(hidden.len() < text.len() - 8, "{text} → {hidden}");
         }
         assert_eq!(register_secret("abc"), Err(SecretRefused::TooShort));
-        assert_eq!(secrets("abc"), "abc");
+        assert_eq!(redact_secrets("abc"), "abc");
     }
 }

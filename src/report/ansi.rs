@@ -26,7 +26,7 @@ pub(crate) fn paint(style: Style, text: &str) -> String {
 
 /// A text without secrets, what may not be shown, and what runners of a CI obey anywhere in a line.
 pub(crate) fn plain(text: &str) -> String {
-    let shown = printable(&redact::secrets(text));
+    let shown = printable(&redact::redact_secrets(text));
     ORDERS.iter().fold(shown, |shown, (order, harmless)| shown.replace(order, harmless))
 }
 

@@ -37,7 +37,7 @@ pub(crate) fn document(report: &Report) -> [(&'static str, Value); 9] {
         ("timeouts", timeouts(report).map(timeout).collect()),
         ("degradation", degradation(report)),
         ("events", events::document(report).into()),
-        ("events_lost", snapshot.notices.lost.into()),
+        ("events_lost", snapshot.changes.lost.into()),
     ]
 }
 
@@ -76,7 +76,7 @@ fn pool(name: &str, used: &PoolUse) -> Value {
 /// All breakers there are, by name.
 pub(crate) fn breakers(report: &Report) -> impl Iterator<Item = (String, BreakerUse)> {
     let names = &report.info.plan.client.breakers;
-    let breakers = names.iter().zip(report.snapshot.guarded.breakers.iter().copied());
+    let breakers = names.iter().zip(report.snapshot.resilience.breakers.iter().copied());
     breakers.filter(|(name, _)| name.is_configured).map(|(name, used)| (name.name.clone(), used))
 }
 
@@ -90,7 +90,7 @@ fn breaker(name: &str, used: BreakerUse) -> Value {
 /// Deadlines that follow their endpoints, ns, by name.
 pub(crate) fn timeouts(report: &Report) -> impl Iterator<Item = (String, u64)> {
     let endpoints = &report.info.plan.client.endpoints;
-    let timeouts = report.snapshot.guarded.timeouts_ns.iter();
+    let timeouts = report.snapshot.resilience.timeouts_ns.iter();
     endpoints.iter().zip(timeouts).map(|((name, _), ns)| (name.clone(), *ns))
 }
 
@@ -104,7 +104,7 @@ pub(crate) fn levels(report: &Report) -> Option<([u64; 4], DegradationLevel)> {
     if !report.info.plan.client.degrades {
         return None;
     }
-    lasted(&report.snapshot.notices, report.snapshot.elapsed_ns)
+    lasted(&report.snapshot.changes, report.snapshot.elapsed_ns)
 }
 
 fn lasted(notices: &StateChanges, elapsed_ns: u64) -> Option<([u64; 4], DegradationLevel)> {

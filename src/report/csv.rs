@@ -100,7 +100,7 @@ pub(crate) fn write_steps(out: impl Write, report: &Report) -> io::Result<()> {
 /// A text that may be shown, without secrets, that no spreadsheet takes for a formula: names come
 /// from files that others wrote.
 pub(crate) fn harmless(text: &str) -> String {
-    let text = printable(&redact::secrets(text));
+    let text = printable(&redact::redact_secrets(text));
     let risky = text.starts_with(['=', '+', '-', '@']);
     if risky { format!("'{text}") } else { text }
 }

@@ -23,7 +23,7 @@ pub(crate) const FILE: &str = "events.jsonl";
 
 /// All that were kept; shards tell each on its own, so they come in no order.
 fn in_order(report: &Report) -> Vec<&StateChange> {
-    let mut notices: Vec<&StateChange> = report.snapshot.notices.list.iter().collect();
+    let mut notices: Vec<&StateChange> = report.snapshot.changes.list.iter().collect();
     notices.sort_by_key(|notice| notice.at_ns);
     notices
 }
@@ -64,7 +64,7 @@ pub(crate) fn render(out: &mut String, report: &Report, kept: bool) {
         let place = if kept { format!(" in {FILE}") } else { String::new() };
         wrapped(out, label, &format!("and {} more{place}", show_count(more as u64)));
     }
-    let lost = report.snapshot.notices.lost;
+    let lost = report.snapshot.changes.lost;
     if lost > 0 {
         wrapped(out, label, &format!("and {} more that there was no room for", show_count(lost)));
     }

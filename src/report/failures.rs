@@ -32,8 +32,8 @@ pub(crate) fn render(out: &mut String, report: &Report, is_verbose: bool) {
         // The target of a redirect is always shown; the text of a library only with `-v`.
         let error = one.error.map(outcome::error_at);
         let is_ours = error.is_some_and(|(phase, ..)| phase == AttemptPhase::Redirect.name());
-        if (is_verbose || is_ours) && !one.said.is_empty() {
-            let _ = writeln!(out, "    {}", plain(&one.said));
+        if (is_verbose || is_ours) && !one.error_text.is_empty() {
+            let _ = writeln!(out, "    {}", plain(&one.error_text));
         }
         let cut = if one.cut { "  # cut" } else { "" };
         let _ = writeln!(out, "    {}", paint(DIM, &plain(&format!("{}{cut}", one.curl))));
@@ -62,7 +62,7 @@ pub(crate) fn document(report: &Report) -> Value {
             "status": one.status,
             "error": one.error.map(|index| {
                 let (phase, kind, hint) = outcome::error_at(index);
-                let said = Some(&one.said).filter(|said| !said.is_empty());
+                let said = Some(&one.error_text).filter(|said| !said.is_empty());
                 json!({ "phase": phase, "kind": kind, "hint": hint, "said": said })
             }),
             "failed_checks": one.failed,

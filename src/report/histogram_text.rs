@@ -19,7 +19,7 @@ pub(crate) fn render(out: &mut String, latency: &Latency, calls: &Calls) {
     }
     let _ = writeln!(out, "\n{}", paint(BOLD, "Response times"));
     let mut rows: Vec<(u64, u64)> = Vec::new();
-    for (us, count) in latency.answers().buckets() {
+    for (us, count) in latency.responses().buckets() {
         let limit = limit_of(us);
         // Empty rows between two peaks are part of the picture.
         while let Some((last, _)) = rows.last()
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn each_reason_without_a_time_has_its_row() {
         let mut latency = Latency::default();
-        latency.answered(1_000_000);
-        latency.at_least_n(5_000_000, 7);
+        latency.record_response(1_000_000);
+        latency.record_at_least_n(5_000_000, 7);
         for (count, why) in (1..).zip(Untimed::ALL) {
-            latency.beyond_n(why, count);
+            latency.record_untimed_n(why, count);
         }
         let calls = Calls { timeout: 5, unfinished: 2, muted: 9, ..Calls::default() };
         let mut out = String::new();

@@ -17,14 +17,14 @@ pub(crate) const PERCENTILES: [(&str, f64); 5] =
 pub(crate) fn hide(value: &mut Value) {
     match value {
         Value::String(text) => {
-            *text = printable_lines(&redact::secrets(text));
+            *text = printable_lines(&redact::redact_secrets(text));
         }
         Value::Array(items) => items.iter_mut().for_each(hide),
         Value::Object(entries) => {
             let old = std::mem::take(entries);
             entries.extend(old.into_iter().map(|(key, mut inner)| {
                 hide(&mut inner);
-                (printable_lines(&redact::secrets(&key)), inner)
+                (printable_lines(&redact::redact_secrets(&key)), inner)
             }));
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}

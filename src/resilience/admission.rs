@@ -25,7 +25,12 @@ impl AdmissionController {
 
     /// Evaluates a second with this p99 of the lag, µs, and this share of its core that the busiest
     /// shard used. Returns the lowest priority that may start from now on and why, if it changes.
-    pub fn second(&mut self, now_ns: u64, lag_us: u64, cpu: f64) -> Option<(Priority, String)> {
+    pub fn evaluate_second(
+        &mut self,
+        now_ns: u64,
+        lag_us: u64,
+        cpu: f64,
+    ) -> Option<(Priority, String)> {
         let in_trouble = u128::from(lag_us) > self.policy.lag.as_micros() && cpu > self.policy.cpu;
         let (since, other) = if in_trouble {
             (&mut self.trouble_ns, &mut self.well_ns)
@@ -72,7 +77,9 @@ mod tests {
         seconds.extend([(1_000, 0.99); 10]);
         let changes: Vec<_> = (1..)
             .zip(seconds)
-            .filter_map(|(at, (lag, cpu))| admit.second(at * S, lag, cpu).map(|(to, _)| (at, to)))
+            .filter_map(|(at, (lag, cpu))| {
+                admit.evaluate_second(at * S, lag, cpu).map(|(to, _)| (at, to))
+            })
             .collect();
         let wanted = [
             (3, Priority::Medium),

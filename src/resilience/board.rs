@@ -46,7 +46,7 @@ impl BreakerBoard {
     }
 
     /// Whether there is any breaker.
-    pub fn any(&self) -> bool {
+    pub fn has_breakers(&self) -> bool {
         self.has_any
     }
 

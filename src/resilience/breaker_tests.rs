@@ -5,12 +5,12 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::plan::policy::{BreakerPolicy as Law, BreakerTrip};
+use crate::plan::policy::{BreakerPolicy, BreakerTrip};
 
 const S: u64 = 1_000_000_000;
 
-fn policy(failures: u32) -> Law {
-    Law::in_a_row(failures, Duration::from_secs(10))
+fn policy(failures: u32) -> BreakerPolicy {
+    BreakerPolicy::in_a_row(failures, Duration::from_secs(10))
 }
 
 /// Runs a script: `+` a success, `-` a failure, `?` an unknown end, each of an attempt that starts
@@ -84,7 +84,11 @@ fn script_gives_expected_states() {
         // Unknown ends do not count while closed.
         (policy(2), "- ? -", "cco"),
         // Two probes at once, three have to succeed.
-        (Law { probes: 2, successes: 3, ..policy(1) }, "- 10 p p p p+ p+ + +", "ohhxh+h+hcc"),
+        (
+            BreakerPolicy { probes: 2, successes: 3, ..policy(1) },
+            "- 10 p p p p+ p+ + +",
+            "ohhxh+h+hcc",
+        ),
     ] {
         assert_eq!(run_script(&CircuitBreaker::new(&policy), steps), seen, "{steps}");
     }
@@ -93,7 +97,7 @@ fn script_gives_expected_states() {
 #[test]
 fn failure_share_of_window_opens() {
     let trips = BreakerTrip::Share { share: 0.5, window: Duration::from_secs(10), least: 4 };
-    let policy = Law { trips, ..policy(1) };
+    let policy = BreakerPolicy { trips, ..policy(1) };
     for (steps, seen) in [
         // Three failures are too few to decide; the fourth attempt makes it 3 of 4, but a success
         // never opens: the next failure does.
@@ -155,7 +159,7 @@ proptest! {
         steps in prop::collection::vec((0u64..4, 0u8..3, 0usize..4), 1..300),
         failures in 1u32..4, probes in 1u32..3, successes in 1u32..4,
     ) {
-        let breaker = CircuitBreaker::new(&Law { probes, successes, ..policy(failures) });
+        let breaker = CircuitBreaker::new(&BreakerPolicy { probes, successes, ..policy(failures) });
         let (mut now, mut out, mut opened) = (Time(0), Vec::new(), Time(0));
         let mut follow = |change: Option<StateTransition>, before: BreakerState, now: Time| {
             if let Some(change) = change {

@@ -62,14 +62,14 @@ impl ConnectBackoffGate {
     }
 
     /// Reports an opened connection; returns true if the gate was closed.
-    pub fn opened(&mut self) -> bool {
+    pub fn report_connected(&mut self) -> bool {
         self.is_probing = false;
         std::mem::take(&mut self.failures) > 0
     }
 
     /// Reports a failure to connect; returns true if the gate was open. Attempts that started
     /// together fail together: only a probe's failure makes the wait longer.
-    pub fn failed(&mut self, now: Time, rng: &mut Rng) -> bool {
+    pub fn report_failed(&mut self, now: Time, rng: &mut Rng) -> bool {
         let first = self.failures == 0;
         if first || self.is_probing {
             self.failures = self.failures.saturating_add(1);
@@ -100,20 +100,20 @@ mod tests {
         let at = |ms: u64| Time(ms * MS);
         assert_eq!([gate.decide(at(0)), gate.decide(at(0))], [ConnectDecision::Open; 2]);
         // Both were permitted, both fail: that counts as one failure.
-        assert!(gate.failed(at(1), &mut rng));
-        assert!(!gate.failed(at(1), &mut rng));
+        assert!(gate.report_failed(at(1), &mut rng));
+        assert!(!gate.report_failed(at(1), &mut rng));
         assert_eq!(gate.decide(at(2)), ConnectDecision::Wait(at(101)));
         // Then one probes, the others check again.
         assert_eq!(gate.decide(at(101)), ConnectDecision::Probe);
         assert_eq!(gate.decide(at(101)), ConnectDecision::Wait(at(201)));
-        assert!(!gate.failed(at(110), &mut rng));
+        assert!(!gate.report_failed(at(110), &mut rng));
         assert_eq!(gate.decide(at(150)), ConnectDecision::Wait(at(310)));
         // A cancelled probe leaves its place to the next.
         assert_eq!(gate.decide(at(310)), ConnectDecision::Probe);
         gate.probe_cancelled();
         assert_eq!(gate.decide(at(311)), ConnectDecision::Probe);
-        assert!(gate.opened());
-        assert!(!gate.opened());
+        assert!(gate.report_connected());
+        assert!(!gate.report_connected());
         assert_eq!(gate.decide(at(312)), ConnectDecision::Open);
     }
 
@@ -122,12 +122,12 @@ mod tests {
         let mut rng = Seed::new(1).unwrap().rng(Stream::Caution, 0, 0);
         let mut gate =
             ConnectBackoffGate::new(BackoffPolicy { jitter: false, ..BackoffPolicy::default() });
-        gate.failed(Time(0), &mut rng);
+        gate.report_failed(Time(0), &mut rng);
         let mut tries = 0;
         for ms in 1..60_000 {
             if gate.decide(Time(ms * MS)) == ConnectDecision::Probe {
                 tries += 1;
-                gate.failed(Time(ms * MS), &mut rng);
+                gate.report_failed(Time(ms * MS), &mut rng);
             }
         }
         // 0.1, 0.3, 0.7, 1.5, 3.1, 6.3, 12.7 s, then each 10 s.

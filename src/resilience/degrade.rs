@@ -64,7 +64,7 @@ impl DegradationController {
 
     /// Evaluates a second; `memory`: share of the budget in use. Returns the new level and why, if
     /// it changes.
-    pub fn second(
+    pub fn evaluate_second(
         &mut self,
         now_ns: u64,
         second: SecondStats,
@@ -165,7 +165,7 @@ mod tests {
         let mut degrade = DegradationController::new(DegradationPolicy::default());
         let mut levels = Vec::new();
         for (at, (calls, errors, ms)) in (1..).zip(seconds) {
-            degrade.second(at * S, stats(*calls, *errors, *ms), None);
+            degrade.evaluate_second(at * S, stats(*calls, *errors, *ms), None);
             levels.push(degrade.level().name());
         }
         levels
@@ -207,8 +207,9 @@ mod tests {
     #[test]
     fn memory_alone_causes_emergency() {
         let mut degrade = DegradationController::new(DegradationPolicy::default());
-        assert_eq!(degrade.second(S, SecondStats::default(), Some(0.9)), None);
-        let (level, why) = degrade.second(2 * S, SecondStats::default(), Some(0.95)).unwrap();
+        assert_eq!(degrade.evaluate_second(S, SecondStats::default(), Some(0.9)), None);
+        let (level, why) =
+            degrade.evaluate_second(2 * S, SecondStats::default(), Some(0.95)).unwrap();
         assert_eq!(
             (level, why.as_str()),
             (DegradationLevel::Emergency, "95 % of the memory budget in use")
@@ -219,7 +220,7 @@ mod tests {
     fn memory_emergency_ends_if_nothing_is_freed() {
         let mut degrade = DegradationController::new(DegradationPolicy::default());
         let mut at = |second: u64, share: f64| {
-            degrade.second(second * S, stats(100, 0, 10), Some(share));
+            degrade.evaluate_second(second * S, stats(100, 0, 10), Some(share));
             degrade.level().name()
         };
         assert_eq!((1..11).map(|second| at(second, 0.95)).last(), Some("emergency"));
@@ -239,7 +240,8 @@ mod tests {
             let mut last_up = None;
             for (at, (calls, errors, ms)) in (1u64..).zip(seconds) {
                 let before = degrade.level();
-                let change = degrade.second(at * S, stats(calls, errors.min(calls), ms), None);
+                let seen = stats(calls, errors.min(calls), ms);
+                let change = degrade.evaluate_second(at * S, seen, None);
                 if let Some((after, _)) = change
                     && after < before
                 {

@@ -53,7 +53,12 @@ impl RateLimits {
     }
 
     /// The limits of an attempt by `user`, from the narrowest to the widest.
-    pub fn of(&self, user: u64, service: usize, endpoint: usize) -> [Option<&RateLimiter>; 3] {
+    pub fn applicable(
+        &self,
+        user: u64,
+        service: usize,
+        endpoint: usize,
+    ) -> [Option<&RateLimiter>; 3] {
         let source = self.source_of.get(service).and_then(|places| {
             let place = user.checked_rem(places.len() as u64)?;
             self.sources.get(places[place as usize])

@@ -2,17 +2,17 @@
 //! does not run out of memory.
 //!
 //! `run::supervisor` feeds it the resident memory each second.
-//! Invariant: admission is paused only above `HOLD`, or if growth as steady as that of the last two
-//! seconds exceeds it before the next evaluation; it resumes only below `RELEASE`.
+//! Invariant: admission is paused only above `PAUSE_ABOVE`, or if growth as steady as that of the
+//! last two seconds exceeds it before the next evaluation; it resumes only below `RESUME_BELOW`.
 
 use std::collections::VecDeque;
 
 /// Above this share of the budget spare memory is released.
-const SHED: f64 = 0.8;
+const RELEASE_ABOVE: f64 = 0.8;
 /// Above this share, now or projected for the next second, no more users are admitted…
-const HOLD: f64 = 0.9;
-/// …until it is below this one, and as far below [`HOLD`] as it grew in a second.
-const RELEASE: f64 = 0.85;
+const PAUSE_ABOVE: f64 = 0.9;
+/// …until it is below this one, and as far below [`PAUSE_ABOVE`] as it grew in a second.
+const RESUME_BELOW: f64 = 0.85;
 /// Memory that will be used up within this time, at the growth of the last samples, is short
 /// already, s.
 const SOON_S: f64 = 60.0;
@@ -59,7 +59,7 @@ impl MemoryController {
             samples: VecDeque::new(),
             released_ns: None,
             is_paused: false,
-            pause_above: HOLD,
+            pause_above: PAUSE_ABOVE,
             idle_ns: None,
             growth_at_pause: 0.0,
         }
@@ -71,7 +71,7 @@ impl MemoryController {
     }
 
     /// Evaluates a second that ended with `bytes` resident and `users` running; returns what to do.
-    pub fn second(&mut self, now_ns: u64, bytes: u64, users: u64) -> Vec<MemoryAction> {
+    pub fn evaluate_second(&mut self, now_ns: u64, bytes: u64, users: u64) -> Vec<MemoryAction> {
         self.samples.push_back((now_ns as f64 / 1e9, bytes as f64));
         if self.samples.len() > SAMPLES {
             self.samples.pop_front();
@@ -80,12 +80,12 @@ impl MemoryController {
         let percent = format!("{:.0} % of the memory budget in use", share * 100.0);
         let mut actions = Vec::new();
         let left_s = self.seconds_left();
-        let soon = left_s.is_some_and(|left| left < SOON_S) && share > SHED / 2.0;
+        let soon = left_s.is_some_and(|left| left < SOON_S) && share > RELEASE_ABOVE / 2.0;
         let may_release = self.released_ns.is_none_or(|at| now_ns.saturating_sub(at) >= PAUSE_NS);
         let growth = self.growth();
         // Spare memory is released before any user has to wait.
         let is_short = !self.is_paused && share + growth > self.pause_above;
-        if (share > SHED || soon || is_short) && may_release {
+        if (share > RELEASE_ABOVE || soon || is_short) && may_release {
             self.released_ns = Some(now_ns);
             let why = match left_s {
                 Some(left) if soon => format!("{percent}, all of it in {left:.0} s"),
@@ -96,14 +96,14 @@ impl MemoryController {
         if is_short {
             (self.is_paused, self.growth_at_pause) = (true, growth);
             actions.push(MemoryAction::PauseAdmission(percent));
-        } else if self.is_paused && share < RELEASE.min(HOLD - self.growth_at_pause) {
-            (self.is_paused, self.pause_above) = (false, HOLD);
+        } else if self.is_paused && share < RESUME_BELOW.min(PAUSE_ABOVE - self.growth_at_pause) {
+            (self.is_paused, self.pause_above) = (false, PAUSE_ABOVE);
             actions.push(MemoryAction::ResumeAdmission(percent));
         } else if self.is_paused && users == 0 {
             // No user is left that could free memory: the pause would never end.
             let since = *self.idle_ns.get_or_insert(now_ns);
             if now_ns.saturating_sub(since) >= PAUSE_NS {
-                (self.is_paused, self.pause_above) = (false, share.max(HOLD) + STEP);
+                (self.is_paused, self.pause_above) = (false, share.max(PAUSE_ABOVE) + STEP);
                 actions.push(MemoryAction::ResumeAdmission(format!(
                     "nobody is at work, and still {percent}"
                 )));
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn memory_is_released_then_admission_pauses_and_resumes() {
         let mut memory = MemoryController::new(1_000_000);
-        let mut evaluate = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
+        let mut evaluate = |at: u64, bytes: u64| names(&memory.evaluate_second(at * S, bytes, 1));
         assert_eq!(evaluate(1, 700_000), [""; 0]);
         assert_eq!(evaluate(2, 810_000), ["shed"]);
         assert_eq!(evaluate(3, 810_000), [""; 0]);
@@ -176,7 +176,7 @@ mod tests {
     #[test]
     fn steady_growth_pauses_admission_early() {
         let mut memory = MemoryController::new(1_000_000);
-        let mut evaluate = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
+        let mut evaluate = |at: u64, bytes: u64| names(&memory.evaluate_second(at * S, bytes, 1));
         assert_eq!(evaluate(1, 100_000), [""; 0]);
         assert_eq!(evaluate(2, 480_000), [""; 0]);
         assert_eq!(evaluate(3, 670_000), [""; 0], "190 000 a second: 860 000 next");
@@ -185,14 +185,14 @@ mod tests {
         assert_eq!(evaluate(6, 895_000), ["shed", "hold"], "15 000 at least: 910 000 next");
         assert_eq!(evaluate(7, 830_000), ["release"]);
         let mut memory = MemoryController::new(1_000_000);
-        let mut evaluate = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
+        let mut evaluate = |at: u64, bytes: u64| names(&memory.evaluate_second(at * S, bytes, 1));
         assert_eq!([evaluate(1, 100_000), evaluate(2, 400_000)], [[""; 0]; 2]);
         assert_eq!(evaluate(3, 700_000), ["shed", "hold"], "before it is too late to hold");
         assert_eq!(evaluate(4, 650_000), [""; 0], "a second of such growth would bring it back");
         assert_eq!(evaluate(5, 590_000), ["release"]);
         // A jump does not count as growth.
         let mut memory = MemoryController::new(1_000_000);
-        let mut evaluate = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 1));
+        let mut evaluate = |at: u64, bytes: u64| names(&memory.evaluate_second(at * S, bytes, 1));
         assert_eq!(
             [evaluate(1, 100_000), evaluate(2, 600_000), evaluate(3, 600_000)],
             [[""; 0]; 3]
@@ -203,16 +203,17 @@ mod tests {
     fn growth_releases_memory_early() {
         let mut memory = MemoryController::new(1_000_000);
         // 10 000 a second from 400 000: at 500 000, 50 s are left.
-        let shed = (1..60).find(|at| !memory.second(at * S, 400_000 + at * 10_000, 1).is_empty());
-        assert_eq!(shed, Some(12), "as soon as twelve samples are there");
+        let release =
+            (1..60).find(|at| !memory.evaluate_second(at * S, 400_000 + at * 10_000, 1).is_empty());
+        assert_eq!(release, Some(12), "as soon as twelve samples are there");
         let mut memory = MemoryController::new(1_000_000);
-        assert_eq!((1..60).find(|at| !memory.second(at * S, 500_000, 1).is_empty()), None);
+        assert_eq!((1..60).find(|at| !memory.evaluate_second(at * S, 500_000, 1).is_empty()), None);
     }
 
     #[test]
     fn pause_ends_if_nothing_is_freed() {
         let mut memory = MemoryController::new(1_000_000);
-        let mut evaluate = |at: u64, bytes: u64| names(&memory.second(at * S, bytes, 0));
+        let mut evaluate = |at: u64, bytes: u64| names(&memory.evaluate_second(at * S, bytes, 0));
         assert_eq!(evaluate(1, 950_000), ["shed", "hold"]);
         let released = (2..40).find(|at| evaluate(*at, 950_000).contains(&"release"));
         assert_eq!(released, Some(12), "ten seconds after the first without anybody");

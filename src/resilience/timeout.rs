@@ -55,7 +55,7 @@ impl AdaptiveTimeout {
 
     /// Records a complete response after `ns`.
     #[inline]
-    pub fn answered(&mut self, ns: u64) {
+    pub fn record_response(&mut self, ns: u64) {
         self.recent.push(ns);
         let count = self.recent.len();
         let rank = match count {
@@ -70,8 +70,8 @@ impl AdaptiveTimeout {
     }
 
     /// Records that an attempt had no response within `limit_ns`.
-    pub fn timed_out(&mut self, limit_ns: u64) {
-        self.answered((limit_ns as f64 * TIMEOUT_FACTOR) as u64);
+    pub fn record_timeout(&mut self, limit_ns: u64) {
+        self.record_response((limit_ns as f64 * TIMEOUT_FACTOR) as u64);
     }
 }
 
@@ -86,23 +86,23 @@ mod tests {
     fn limit_follows_the_percentile() {
         let mut timeout = AdaptiveTimeout::new(TimeoutPolicy::default());
         assert_eq!(timeout.limit_ns(), 5_000 * MS, "at the start");
-        (0..19).for_each(|_| timeout.answered(2_000 * MS));
+        (0..19).for_each(|_| timeout.record_response(2_000 * MS));
         assert_eq!(timeout.limit_ns(), 5_000 * MS, "nineteen tell no p95");
-        timeout.answered(2_000 * MS);
+        timeout.record_response(2_000 * MS);
         assert_eq!(timeout.limit_ns(), 3_000 * MS, "2 s × 1.5");
-        (0..100).for_each(|_| timeout.answered(10 * MS));
+        (0..100).for_each(|_| timeout.record_response(10 * MS));
         assert_eq!(timeout.limit_ns(), 1_000 * MS, "never below the floor");
         // The target slows down to 1.8 s: each timeout counts as 1.5 s. p95 of 100 is the 95th, so
         // five are not enough, the sixth is: 1.5 s × 1.5.
-        (0..5).for_each(|_| timeout.timed_out(timeout.limit_ns()));
+        (0..5).for_each(|_| timeout.record_timeout(timeout.limit_ns()));
         assert_eq!(timeout.limit_ns(), 1_000 * MS);
-        timeout.timed_out(timeout.limit_ns());
+        timeout.record_timeout(timeout.limit_ns());
         assert_eq!(timeout.limit_ns(), 2_250 * MS);
         // Now responses arrive again, and the limit settles at 1.8 s × 1.5.
-        (0..100).for_each(|_| timeout.answered(1_800 * MS));
+        (0..100).for_each(|_| timeout.record_response(1_800 * MS));
         assert_eq!(timeout.limit_ns(), 2_700 * MS);
         // A target that never responds drives the limit to its maximum, not beyond.
-        (0..200).for_each(|_| timeout.timed_out(timeout.limit_ns()));
+        (0..200).for_each(|_| timeout.record_timeout(timeout.limit_ns()));
         assert_eq!(timeout.limit_ns(), 30_000 * MS);
     }
 
@@ -115,9 +115,9 @@ mod tests {
             for (ms, is_response) in times {
                 let before = timeout.limit_ns();
                 if is_response && ms * MS <= before {
-                    timeout.answered(ms * MS);
+                    timeout.record_response(ms * MS);
                 } else {
-                    timeout.timed_out(before);
+                    timeout.record_timeout(before);
                     // Times that left the window may have been longer; then the others decide, and
                     // no time that timed out at this limit is below 1.5 times it.
                     let floor = timeout.recent().percentile_ns(100.0).unwrap();

@@ -60,7 +60,7 @@ impl RunAggregator {
 
     /// Records a change that no shard caused.
     pub fn record_change(&mut self, notice: StateChange) {
-        self.tally.notice(notice);
+        self.tally.push_change(notice);
     }
 
     /// Records that the run is stopped, `at_ns` after its start.

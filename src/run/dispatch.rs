@@ -171,8 +171,8 @@ impl Dispatch<'_> {
     fn measured(&mut self, delta: Box<Delta>) {
         let closed = self.io.aggregator.absorb(&delta);
         self.resilience.absorb(&delta);
-        if delta.notices != StateChanges::default() {
-            let changes = RunEvent::StateChanges(Arc::new(delta.notices.clone()));
+        if delta.changes != StateChanges::default() {
+            let changes = RunEvent::StateChanges(Arc::new(delta.changes.clone()));
             self.io.sinks.publish(&changes);
         }
         if !delta.lines.is_empty() {
@@ -307,7 +307,7 @@ impl Dispatch<'_> {
         let second = now_ns.saturating_sub(SECOND_NS + SETTLE_NS) / SECOND_NS;
         GaugeSample {
             second: second as u32,
-            asked: self.asked_in(second, gauges.elapsed_ns),
+            target: self.asked_in(second, gauges.elapsed_ns),
             users: gauges.users,
             running: gauges.running_calls,
             connections: gauges.connections,

@@ -29,7 +29,7 @@ fn entries(seconds: u64) -> Vec<RecordEntry> {
                         at_ns,
                     );
                 }
-                recorder.due(0, at_ns);
+                recorder.record_due(0, at_ns);
                 recorder.begin_start(0, at_ns, 0);
             }
             // Shards do not shed at the same moment.
@@ -39,7 +39,7 @@ fn entries(seconds: u64) -> Vec<RecordEntry> {
             entries.push(RecordEntry::Delta(Arc::new(delta)));
         }
         let moment =
-            GaugeSample { second: second as u32, asked: vec![20.0], ..GaugeSample::default() };
+            GaugeSample { second: second as u32, target: vec![20.0], ..GaugeSample::default() };
         entries.push(RecordEntry::Gauges(Arc::new(moment)));
     }
     entries

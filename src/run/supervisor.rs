@@ -114,7 +114,7 @@ impl<'a> ResilienceController<'a> {
                 for seen in [&mut self.second, &mut self.by_service[self.services[at]]] {
                     seen.calls += sent;
                     seen.errors += errors;
-                    seen.service.merge(step.service.answers());
+                    seen.service.merge(step.service.responses());
                     seen.service.merge(step.service.timeouts());
                 }
             }
@@ -154,7 +154,7 @@ impl<'a> ResilienceController<'a> {
 
     fn relieve_memory(&mut self) {
         let (Some(memory), Some(rss)) = (&mut self.memory, self.rss) else { return };
-        for relief in memory.second(self.now_ns, rss, self.users.iter().sum()) {
+        for relief in memory.evaluate_second(self.now_ns, rss, self.users.iter().sum()) {
             let (order, change, cause) = match relief {
                 MemoryAction::ReleaseMemory(why) => {
                     (Order::TrimMemory, "what can be spared is let go", why)
@@ -181,7 +181,9 @@ impl<'a> ResilienceController<'a> {
         let seen = std::mem::take(&mut self.second);
         let Some(degrade) = &mut self.degrade else { return };
         let before = degrade.level();
-        let Some((level, cause)) = degrade.second(self.now_ns, seen, memory) else { return };
+        let Some((level, cause)) = degrade.evaluate_second(self.now_ns, seen, memory) else {
+            return;
+        };
         let left_out = match level {
             DegradationLevel::Normal => "everything is sent",
             DegradationLevel::Light => "nothing of low priority is sent",
@@ -202,7 +204,7 @@ impl<'a> ResilienceController<'a> {
         let (lag_us, cpu) =
             (std::mem::take(&mut self.lag).percentile_us(99.0), std::mem::take(&mut self.cpu));
         let Some(admit) = &mut self.admit else { return };
-        let Some((least, cause)) = admit.second(self.now_ns, lag_us, cpu) else { return };
+        let Some((least, cause)) = admit.evaluate_second(self.now_ns, lag_us, cpu) else { return };
         let change = match least {
             Priority::Low => "all workloads may begin".to_owned(),
             least => format!("only workloads of {} priority or higher may begin", least.name()),

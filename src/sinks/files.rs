@@ -134,7 +134,7 @@ impl RunFiles {
     fn conclude(&mut self, report: &Report) -> io::Result<()> {
         let rest = self.standings.finish();
         self.write_standings(&rest)?;
-        if !report.snapshot.notices.list.is_empty() {
+        if !report.snapshot.changes.list.is_empty() {
             let mut file = self.folder.create(events::FILE)?;
             events::write(&mut file, report)?;
             file.place()?;

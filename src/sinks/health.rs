@@ -35,7 +35,7 @@ impl<W: Write> HealthFile<W> {
     /// Writes one second; a run that is killed leaves whole ones behind.
     pub(super) fn write(&mut self, moment: &GaugeSample) -> io::Result<()> {
         let fixed = [u64::from(moment.second), moment.users, moment.running, moment.connections];
-        let asked = moment.asked.iter().map(|level| format!("{level:.3}"));
+        let asked = moment.target.iter().map(|level| format!("{level:.3}"));
         let monitors = moment.monitors.iter().map(|reading| reading.map_or(String::new(), shown));
         let row = fixed.map(|count| count.to_string()).into_iter().chain(asked).chain(monitors);
         self.csv.write_record(row)?;

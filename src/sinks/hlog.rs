@@ -51,12 +51,12 @@ impl<W: Write> HlogFile<W> {
     }
 
     fn line(&mut self, tag: &str, start: Duration, latency: &Latency) -> io::Result<()> {
-        if latency.answers().count() + latency.timeouts().count() == 0 {
+        if latency.responses().count() + latency.timeouts().count() == 0 {
             return Ok(());
         }
         let mut hdr =
             Hdr::<u64>::new_with_bounds(1, Histogram::MAX_US, 3).map_err(io::Error::other)?;
-        for part in [latency.answers(), latency.timeouts()] {
+        for part in [latency.responses(), latency.timeouts()] {
             for (us, count) in part.buckets() {
                 hdr.record_n(us.min(Histogram::MAX_US), count).map_err(io::Error::other)?;
             }

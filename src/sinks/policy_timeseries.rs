@@ -76,7 +76,7 @@ impl PolicySecond {
     fn then(&mut self, delta: &Delta) {
         self.pools.resize(delta.pools.len().max(self.pools.len()), PoolUse::default());
         self.pools.iter_mut().zip(&delta.pools).for_each(|(mine, later)| mine.then(later));
-        self.guarded.then(&delta.guarded);
+        self.guarded.then(&delta.resilience);
     }
 
     fn add(&mut self, other: &Self) {
@@ -108,7 +108,7 @@ mod tests {
         (delta.pools[0].size, delta.pools[0].leases) = (size, leases);
         let state = if shard == 0 { CircuitState::Open } else { CircuitState::Closed };
         let breaker = BreakerUse { state: Some(state), opened: 0, refused: leases };
-        delta.guarded = ResilienceSnapshot { timeouts_ns: vec![ms], breakers: vec![breaker] };
+        delta.resilience = ResilienceSnapshot { timeouts_ns: vec![ms], breakers: vec![breaker] };
         delta
     }
 

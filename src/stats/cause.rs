@@ -10,7 +10,7 @@ pub enum BlockCause {
     Breaker,
     /// No connection of its pool was free.
     Pool,
-    /// A rate limit of our own.
+    /// A rate limit of the scenario.
     Limit,
     /// The wait before another attempt.
     Retry,

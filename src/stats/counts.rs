@@ -104,7 +104,7 @@ pub struct Connections {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Gauges {
     /// Due starts that were assigned to a user task and have not begun yet.
-    pub seated: u64,
+    pub assigned: u64,
     /// Iterations that have begun and not ended.
     pub running_iterations: u64,
     /// Calls that have begun and not ended.
@@ -157,7 +157,7 @@ add_fields!(Attempts:
     started, sent, first, retries, hedges, redirects, stale_resends, cancelled, denied);
 add_fields!(Connections: opened, reused, failed, bytes_sent, bytes_received);
 add_fields!(Gauges:
-    seated, running_iterations, running_calls, users, connections, cpu_ns, run_queue_ns,
+    assigned, running_iterations, running_calls, users, connections, cpu_ns, run_queue_ns,
     run_queue_waits, stalled_ns, in_flight_integral, call_time, running_call_time);
 
 impl Iterations {

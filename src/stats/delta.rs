@@ -8,14 +8,14 @@ use std::collections::BTreeMap;
 use super::addresses::Addresses;
 use super::counts::{Attempts, Calls, Connections, Departures, Gauges, Iterations};
 use super::exemplar::FirstFailures;
-use super::guarded::ResilienceSnapshot;
 use super::histogram::Histogram;
 use super::latency::Latency;
 use super::outcome::{BlockCause, ERRORS};
 use super::own_delay::{Delayed, OwnDelay, merge_boxed};
 use super::pool::PoolUse;
+use super::resilience_snapshot::ResilienceSnapshot;
 use super::sample::SeriesLayout;
-use super::state_change::{NOTICES, StateChanges};
+use super::state_change::{MAX_INTERVAL_CHANGES, StateChanges};
 
 pub use super::part::LostStarts;
 
@@ -52,7 +52,7 @@ pub struct Delta {
     /// Whole run: expressions that failed on their values: the expression, the reason, and its
     /// step.
     pub failed_expressions: BTreeMap<String, u64>,
-    /// Lines of `log` steps, oldest first; at most [`LINES`].
+    /// Lines of `log` steps, oldest first; at most [`MAX_INTERVAL_LINES`].
     pub lines: Vec<String>,
     /// Number of lines beyond those.
     pub lines_lost: u64,
@@ -60,12 +60,12 @@ pub struct Delta {
     pub halt: Option<Halt>,
     /// Whole run: failures by kind, and the first of each kind.
     pub failures: FirstFailures,
-    /// State changes, oldest first; at most [`NOTICES`].
-    pub notices: StateChanges,
+    /// State changes, oldest first; at most [`MAX_INTERVAL_CHANGES`].
+    pub changes: StateChanges,
     /// By pool: counts of the interval, and the current state.
     pub pools: Vec<PoolUse>,
     /// Deadlines and breakers: counts of the interval, and the current state.
-    pub guarded: ResilienceSnapshot,
+    pub resilience: ResilienceSnapshot,
     /// By intended second, oldest first.
     pub windows: Vec<Window>,
     /// The shard at the end of the interval.
@@ -97,7 +97,7 @@ impl Halt {
 }
 
 /// The most lines of `log` steps that a shard keeps per interval; the rest is counted.
-pub const LINES: usize = 32;
+pub const MAX_INTERVAL_LINES: usize = 32;
 
 /// Everything that was intended in one second of the run.
 #[derive(Clone, Debug)]
@@ -198,9 +198,9 @@ impl Delta {
             lines_lost: 0,
             halt: None,
             failures: FirstFailures::default(),
-            notices: StateChanges::default(),
+            changes: StateChanges::default(),
             pools: vec![PoolUse::default(); shape.pools],
-            guarded: ResilienceSnapshot::default(),
+            resilience: ResilienceSnapshot::default(),
             windows: Vec::new(),
             gauges: Gauges::default(),
             last: false,
@@ -230,13 +230,14 @@ impl Delta {
     pub fn merge(&mut self, later: Self) {
         self.add_counts(&later);
         self.lines.extend(later.lines);
-        self.lines_lost += later.lines_lost + self.lines.len().saturating_sub(LINES) as u64;
-        self.lines.truncate(LINES);
+        self.lines_lost +=
+            later.lines_lost + self.lines.len().saturating_sub(MAX_INTERVAL_LINES) as u64;
+        self.lines.truncate(MAX_INTERVAL_LINES);
         self.halt = self.halt.take().or(later.halt);
         self.failures.merge(&later.failures);
-        self.notices.extend(later.notices, NOTICES);
+        self.changes.extend(later.changes, MAX_INTERVAL_CHANGES);
         self.pools.iter_mut().zip(&later.pools).for_each(|(mine, theirs)| mine.then(theirs));
-        self.guarded.then(&later.guarded);
+        self.resilience.then(&later.resilience);
         for window in later.windows {
             match self.windows.iter_mut().find(|mine| mine.is_like(&window)) {
                 Some(mine) => mine.merge(&window),

@@ -40,7 +40,7 @@ pub struct Exemplar {
     /// The error in place of a response: `outcome::error_index`.
     pub error: Option<usize>,
     /// The library's text for that error, if it has one.
-    pub said: String,
+    pub error_text: String,
     /// Names of the failed checks.
     pub failed: Vec<String>,
     /// Head of the response, if it was captured.
@@ -115,7 +115,7 @@ mod tests {
             cut: false,
             status: Some(500),
             error: None,
-            said: String::new(),
+            error_text: String::new(),
             failed: Vec::new(),
             head: String::new(),
             body: String::new(),

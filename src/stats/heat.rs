@@ -25,7 +25,7 @@ impl HeatColumn {
     /// Creates the column of a distribution. A timeout counts at its age.
     pub fn of(latency: &Latency) -> Self {
         let mut heat = Self::default();
-        for part in [latency.answers(), latency.timeouts()] {
+        for part in [latency.responses(), latency.timeouts()] {
             part.buckets().for_each(|(us, count)| heat.count(row_of(us), count));
         }
         for why in Untimed::ALL {
@@ -77,10 +77,10 @@ mod tests {
     #[test]
     fn every_call_has_a_row_and_untimed_ones_are_on_top() {
         let mut latency = Latency::default();
-        [1, 1, 50, 4_000].iter().for_each(|ms| latency.answered(ms * 1_000_000));
-        latency.at_least(1_000_000_000);
-        latency.beyond_n(Untimed::NoResponse, 3);
-        latency.beyond_n(Untimed::Dropped, 7);
+        [1, 1, 50, 4_000].iter().for_each(|ms| latency.record_response(ms * 1_000_000));
+        latency.record_at_least(1_000_000_000);
+        latency.record_untimed_n(Untimed::NoResponse, 3);
+        latency.record_untimed_n(Untimed::Dropped, 7);
         let mut heat = HeatColumn::of(&latency);
         assert_eq!(heat.0.iter().map(|(_, count)| u64::from(*count)).sum::<u64>(), latency.count());
         assert_eq!(heat.0[heat.0.len() - 2..], [(BEYOND, 3), (BEYOND + 3, 7)]);

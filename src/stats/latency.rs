@@ -10,7 +10,7 @@ use super::histogram::Histogram;
 /// Durations of calls, including those without a response.
 #[derive(Clone, Debug, Default)]
 pub struct Latency {
-    pub(crate) answered: Histogram,
+    pub(crate) responses: Histogram,
     pub(crate) at_least: Histogram,
     /// Indexed by [`Untimed`].
     pub(crate) beyond: [u64; Untimed::ALL.len()],
@@ -70,27 +70,27 @@ impl Quantile {
 impl Latency {
     /// Records a complete response after `ns`.
     #[inline]
-    pub fn answered(&mut self, ns: u64) {
-        self.answered.record_ns(ns);
+    pub fn record_response(&mut self, ns: u64) {
+        self.responses.record_ns(ns);
     }
 
     /// Records a call without a response within `ns`.
-    pub fn at_least(&mut self, ns: u64) {
+    pub fn record_at_least(&mut self, ns: u64) {
         self.at_least.record_ns(ns);
     }
 
     /// Records `n` calls without a response, each after at least `ns`.
-    pub fn at_least_n(&mut self, ns: u64, n: u64) {
+    pub fn record_at_least_n(&mut self, ns: u64, n: u64) {
         self.at_least.record_n(ns / 1_000, n);
     }
 
     /// Records a call without any time.
-    pub fn beyond(&mut self, why: Untimed) {
-        self.beyond_n(why, 1);
+    pub fn record_untimed(&mut self, why: Untimed) {
+        self.record_untimed_n(why, 1);
     }
 
     /// Records `n` calls without any time.
-    pub fn beyond_n(&mut self, why: Untimed, n: u64) {
+    pub fn record_untimed_n(&mut self, why: Untimed, n: u64) {
         self.beyond[why as usize] += n;
     }
 
@@ -101,7 +101,7 @@ impl Latency {
 
     /// Adds all of another.
     pub fn merge(&mut self, other: &Self) {
-        self.answered.merge(&other.answered);
+        self.responses.merge(&other.responses);
         self.at_least.merge(&other.at_least);
         self.beyond.iter_mut().zip(&other.beyond).for_each(|(mine, theirs)| *mine += theirs);
     }
@@ -110,7 +110,7 @@ impl Latency {
     #[must_use]
     pub fn without(&self, part: &Self) -> Self {
         Self {
-            answered: self.answered.without(&part.answered),
+            responses: self.responses.without(&part.responses),
             at_least: self.at_least.without(&part.at_least),
             beyond: std::array::from_fn(|why| self.beyond[why].saturating_sub(part.beyond[why])),
         }
@@ -118,7 +118,7 @@ impl Latency {
 
     /// The number of recorded calls.
     pub fn count(&self) -> u64 {
-        self.answered.count() + self.censored()
+        self.responses.count() + self.censored()
     }
 
     /// The number of calls whose duration is not known.
@@ -127,8 +127,8 @@ impl Latency {
     }
 
     /// The calls with a response.
-    pub fn answers(&self) -> &Histogram {
-        &self.answered
+    pub fn responses(&self) -> &Histogram {
+        &self.responses
     }
 
     /// The calls that took at least their age.
@@ -149,13 +149,13 @@ impl Latency {
         }
         let rank = rank(p, count);
         let thin = (count as f64) * (1.0 - p) < 10.0 - 1e-9;
-        if rank <= self.answered.count() {
-            return Some(Quantile { us: self.answered.at_rank(rank), at_least: false, thin });
+        if rank <= self.responses.count() {
+            return Some(Quantile { us: self.responses.at_rank(rank), at_least: false, thin });
         }
-        let us = if rank > self.answered.count() + self.at_least.count() {
-            self.answered.max_us().max(self.at_least.max_us())
+        let us = if rank > self.responses.count() + self.at_least.count() {
+            self.responses.max_us().max(self.at_least.max_us())
         } else {
-            let mut both = self.answered.clone();
+            let mut both = self.responses.clone();
             both.merge(&self.at_least);
             both.at_rank(rank)
         };
@@ -165,7 +165,7 @@ impl Latency {
     /// The longest duration; a bound if some call has no known duration.
     pub fn longest(&self) -> Option<Quantile> {
         (self.count() > 0).then(|| Quantile {
-            us: self.answered.max_us().max(self.at_least.max_us()),
+            us: self.responses.max_us().max(self.at_least.max_us()),
             at_least: self.censored() > 0,
             thin: false,
         })
@@ -173,19 +173,19 @@ impl Latency {
 
     /// The shortest response; `None` if there was none.
     pub fn shortest_us(&self) -> Option<u64> {
-        (self.answered.count() > 0).then(|| self.answered.min_us())
+        (self.responses.count() > 0).then(|| self.responses.min_us())
     }
 
     /// The mean of the responses; `None` if there was none. It excludes calls without a response.
     pub fn mean_us(&self) -> Option<f64> {
-        (self.answered.count() > 0).then(|| self.answered.mean_us())
+        (self.responses.count() > 0).then(|| self.responses.mean_us())
     }
 }
 
 impl From<Histogram> for Latency {
     /// Wraps durations that are all known.
-    fn from(answered: Histogram) -> Self {
-        Self { answered, ..Self::default() }
+    fn from(responses: Histogram) -> Self {
+        Self { responses, ..Self::default() }
     }
 }
 
@@ -201,9 +201,9 @@ mod tests {
 
     fn latency(responses_ms: &[u64], timeouts_ms: &[u64], beyond: u64) -> Latency {
         let mut latency = Latency::default();
-        responses_ms.iter().for_each(|ms| latency.answered(ms * 1_000_000));
-        timeouts_ms.iter().for_each(|ms| latency.at_least(ms * 1_000_000));
-        latency.beyond_n(Untimed::NoResponse, beyond);
+        responses_ms.iter().for_each(|ms| latency.record_response(ms * 1_000_000));
+        timeouts_ms.iter().for_each(|ms| latency.record_at_least(ms * 1_000_000));
+        latency.record_untimed_n(Untimed::NoResponse, beyond);
         latency
     }
 

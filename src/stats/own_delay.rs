@@ -72,21 +72,21 @@ mod tests {
     fn delayed_calls_get_their_lower_bounds() {
         let mut whole = Latency::default();
         for ms in [20, 21, 22, 170, 171] {
-            whole.answered(ms * 1_000_000);
+            whole.record_response(ms * 1_000_000);
         }
-        whole.at_least(500_000_000);
-        whole.beyond(crate::stats::Untimed::NoResponse);
+        whole.record_at_least(500_000_000);
+        whole.record_untimed(crate::stats::Untimed::NoResponse);
         let mut delayed = Delayed::default();
         for ms in [170, 171] {
-            delayed.measured.answered(ms * 1_000_000);
-            delayed.less.answered((ms - 150) * 1_000_000);
+            delayed.measured.record_response(ms * 1_000_000);
+            delayed.less.record_response((ms - 150) * 1_000_000);
         }
         let rest = delayed.taken_off(&whole);
         assert_eq!((rest.count(), rest.censored()), (7, 2));
         let third = rest.quantile(3.0 / 7.0).unwrap().us;
         assert!((20_990..=21_020).contains(&third), "{third}");
         assert!((rest.mean_us().unwrap() - 20_800.0).abs() < 20.0);
-        let longest_response = rest.answers().max_us();
+        let longest_response = rest.responses().max_us();
         assert!((21_990..=22_020).contains(&longest_response), "{longest_response}");
     }
 }

@@ -40,8 +40,8 @@ impl LostStarts {
 
     /// Ranks them above every response.
     pub fn rank_in(self, latency: &mut Latency) {
-        latency.beyond_n(Untimed::Dropped, self.dropped);
-        latency.beyond_n(Untimed::StartSuppressed, self.suppressed);
+        latency.record_untimed_n(Untimed::Dropped, self.dropped);
+        latency.record_untimed_n(Untimed::StartSuppressed, self.suppressed);
     }
 }
 
@@ -58,8 +58,8 @@ impl StepWindow {
 
     fn exclude_unwanted(&self, all: &Latency, index: usize) -> Histogram {
         match &self.unwanted {
-            Some(unwanted) => all.answers().without(&unwanted[index]),
-            None => all.answers().clone(),
+            Some(unwanted) => all.responses().without(&unwanted[index]),
+            None => all.responses().clone(),
         }
     }
 }

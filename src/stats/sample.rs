@@ -1,6 +1,6 @@
 //! The measurements of one exchange and one call.
 //!
-//! `wire` fills an Exchange, `engine::attempt` builds the Sample, the Recorder counts it.
+//! `wire` fills an Exchange, `engine::call` builds the Sample, the Recorder counts it.
 //! Invariant: neither ever leaves its shard.
 
 use std::num::NonZero;
@@ -95,7 +95,7 @@ pub struct Sample {
     /// How its last attempt ended.
     pub outcome: AttemptOutcome,
     /// How the call ended.
-    pub fate: CallResult,
+    pub result: CallResult,
 }
 
 /// How an iteration ended.

@@ -9,9 +9,9 @@ use super::addresses::Addresses;
 use super::counts::{Attempts, Calls, Connections, Departures, Iterations};
 use super::delta::{LoadWindow, LostStarts, StepWindow, Window};
 use super::exemplar::Exemplar;
-use super::guarded::ResilienceSnapshot;
 use super::latency::Latency;
 use super::pool::PoolUse;
+use super::resilience_snapshot::ResilienceSnapshot;
 use super::state_change::StateChanges;
 use super::user_levels::WorstUsers;
 
@@ -39,9 +39,9 @@ pub struct Snapshot {
     /// By pool: counts of the whole run, and the current state.
     pub pools: Vec<PoolUse>,
     /// Deadlines and breakers: counts of the whole run, and the current state.
-    pub guarded: ResilienceSnapshot,
+    pub resilience: ResilienceSnapshot,
     /// State changes during the run, in the order they became known.
-    pub notices: StateChanges,
+    pub changes: StateChanges,
     /// Calls not made because a variable was unset, by its name.
     pub unset: Vec<(String, u64)>,
     /// Users or iterations that found no row left, by the feed's name.

@@ -63,10 +63,10 @@ impl std::fmt::Display for StateChange {
 }
 
 /// The most changes that a shard keeps per interval; the rest is counted.
-pub const NOTICES: usize = 64;
+pub const MAX_INTERVAL_CHANGES: usize = 64;
 
 /// The most changes that a run keeps: the first ones; the rest is counted.
-pub const KEPT: usize = 2_000;
+pub const MAX_RUN_CHANGES: usize = 2_000;
 
 /// State changes in order of arrival, up to a limit.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -6,12 +6,12 @@
 
 use super::counts::Gauges;
 use super::delta::{Delta, Window};
-use super::guarded::ResilienceSnapshot;
 use super::outcome::ERRORS;
 use super::pool::PoolUse;
+use super::resilience_snapshot::ResilienceSnapshot;
 use super::sample::SeriesLayout;
 use super::snapshot::{Health, Snapshot};
-use super::state_change::{KEPT, StateChange};
+use super::state_change::{MAX_RUN_CHANGES, StateChange};
 use super::user_levels::UserLevels;
 
 /// The most ledger errors that are reported as text.
@@ -75,15 +75,15 @@ impl Tally {
     }
 
     /// Stores a state change that belongs to no shard.
-    pub fn notice(&mut self, notice: StateChange) {
-        self.total.notices.push(notice, KEPT);
+    pub fn push_change(&mut self, change: StateChange) {
+        self.total.changes.push(change, MAX_RUN_CHANGES);
     }
 
     /// Adds a shard's delta, and checks that shard's ledgers.
     pub fn absorb(&mut self, delta: &Delta) {
         self.total.add_counts(delta);
         self.total.failures.merge(&delta.failures);
-        self.total.notices.extend(delta.notices.clone(), KEPT);
+        self.total.changes.extend(delta.changes.clone(), MAX_RUN_CHANGES);
         for window in &delta.windows {
             self.user_levels.absorb(window);
             if window.measured {
@@ -96,7 +96,7 @@ impl Tally {
         let before = std::mem::replace(&mut shard.gauges, delta.gauges);
         shard.counts.add_counts(delta);
         shard.pools.iter_mut().zip(&delta.pools).for_each(|(mine, now)| mine.then(now));
-        shard.guarded.then(&delta.guarded);
+        shard.guarded.then(&delta.resilience);
         self.check_ledgers(delta.shard, &before);
         let sum = self.gauges();
         self.users_peak = self.users_peak.max(delta.gauges.users_peak);
@@ -127,9 +127,9 @@ impl Tally {
             statuses,
             errors,
             exemplars: self.total.failures.list(),
-            notices: self.total.notices.clone(),
+            changes: self.total.changes.clone(),
             pools: self.pools(),
-            guarded: self.guarded(),
+            resilience: self.guarded(),
             unset: self.total.unset.clone().into_iter().collect(),
             ran_out: self.total.ran_out.clone().into_iter().collect(),
             failed_expressions: self.total.failed_expressions.clone().into_iter().collect(),
@@ -182,7 +182,7 @@ impl Tally {
         let ShardState { counts, gauges, saturated, .. } = &mut self.shards[index];
         let mut broken = Vec::new();
         let (mut running, mut calls_running) = (0, 0);
-        let (mut due, mut accounted) = (0, gauges.seated);
+        let (mut due, mut accounted) = (0, gauges.assigned);
         for (workload, (iterations, calls)) in counts.workloads.iter().enumerate() {
             running += iterations.started - iterations.ended().min(iterations.started);
             calls_running += calls.made - calls.ended().min(calls.made);

@@ -70,7 +70,7 @@ pub struct GaugeSample {
     /// Seconds since the run's start.
     pub second: u32,
     /// By workload: the target, users or starts per second.
-    pub asked: Vec<f64>,
+    pub target: Vec<f64>,
     /// Users at work.
     pub users: u64,
     /// Calls in flight.
@@ -212,7 +212,7 @@ impl Point {
 impl GaugeSample {
     fn raise_to(&mut self, other: &Self) {
         let more = |mine: &mut f64, theirs: &f64| *mine = mine.max(*theirs);
-        self.asked.iter_mut().zip(&other.asked).for_each(|(mine, theirs)| more(mine, theirs));
+        self.target.iter_mut().zip(&other.target).for_each(|(mine, theirs)| more(mine, theirs));
         self.users = self.users.max(other.users);
         self.running = self.running.max(other.running);
         self.connections = self.connections.max(other.connections);

@@ -93,7 +93,7 @@ impl Unfinished {
         }
         let gauges = self.gauges;
         delta.gauges = Gauges {
-            seated: 0,
+            assigned: 0,
             running_iterations: 0,
             running_calls: 0,
             call_time: gauges.call_time + gauges.running_call_time,
@@ -107,15 +107,15 @@ impl Unfinished {
 
 fn end_iterations(load: &mut LoadWindow, age_ns: u64, count: u64) {
     if count > 0 {
-        load.iteration.at_least_n(age_ns, count);
+        load.iteration.record_at_least_n(age_ns, count);
     }
 }
 
 fn ended_calls(age_ns: u64, count: u64) -> StepWindow {
     let calls = Calls { made: count, unfinished: count, ..Calls::default() };
     let mut step = StepWindow { calls, ..StepWindow::default() };
-    step.response.at_least_n(age_ns, count);
-    step.service.at_least_n(age_ns, count);
+    step.response.record_at_least_n(age_ns, count);
+    step.service.record_at_least_n(age_ns, count);
     step
 }
 
@@ -135,7 +135,7 @@ mod tests {
         let mut unfinished = Unfinished::new(&shape, 0);
         let second = 1_000_000_000u64;
         for k in 0..3 {
-            recorder.due(0, k * second);
+            recorder.record_due(0, k * second);
             recorder.begin_start(0, k * second, 0);
             recorder.begin_call(0, 0, k * second, Time(k * second));
             let delta = recorder.take_interval(Gauges::default(), Time((k + 1) * second));

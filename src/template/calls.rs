@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn calls_are_told_from_variables_filters_and_texts() {
+    fn calls_are_distinguished_from_variables_filters_and_texts() {
         for (source, expect) in [
             ("name() ~ name", "fn__name() ~ name"),
             ("date (x) + int(1, 2)", "fn__date (x) + int(1, 2)"),
@@ -191,6 +191,6 @@ mod tests {
             assert_eq!(range.start, 0);
         }
         rewrite("secret('NO_SUCH', 'calls-hidden-77')", &[]).unwrap();
-        assert_eq!(redact::secrets("a calls-hidden-77"), "a ***");
+        assert_eq!(redact::redact_secrets("a calls-hidden-77"), "a ***");
     }
 }

@@ -27,7 +27,7 @@ pub struct RenderScope<'a> {
     pub request: Option<Value>,
     /// Intended time of the call, by the wall clock: ms since the epoch.
     pub now_ms: u64,
-    /// The work that expressions may still do in this iteration; starts at [`MAX_ITERATION_WORK`].
+    /// The work that expressions may still do in this iteration; starts at `MAX_ITERATION_WORK`.
     pub work: &'a mut u64,
     /// For each slot, whether its value comes from a response.
     pub from_responses: &'a [bool],

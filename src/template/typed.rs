@@ -68,7 +68,7 @@ impl Typed {
     ///
     /// # Errors
     /// As `evaluate`, and if the value is larger or deeper than a variable may be.
-    pub fn kept(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
+    pub fn evaluate_for_variable(&self, scope: &mut RenderScope<'_>) -> Result<Value, RenderError> {
         let value = self.evaluate(scope)?;
         if self.as_fixed().is_some() {
             return Ok(value);

@@ -24,7 +24,7 @@ fn worked(text: &str, k: Value, left: u64) -> (Result<Value, RenderError>, u64) 
         request: None,
         from_responses: &[],
     };
-    let value = typed.kept(&mut scope);
+    let value = typed.evaluate_for_variable(&mut scope);
     (value, left - work)
 }
 

@@ -218,11 +218,11 @@ impl ServerConnection {
                 }
             }
         }
-        self.answer_control(route, head);
+        self.respond_control(route, head);
         self.send(head, None).await
     }
 
-    fn answer_control(&self, route: Route, head: &RequestHead) {
+    fn respond_control(&self, route: Route, head: &RequestHead) {
         let shared = &self.local.shared;
         let bytes = &self.input[..head.length];
         let request = RoutedRequest { route, head, bytes, body: &[], body_length: 0 };

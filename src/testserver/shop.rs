@@ -214,12 +214,12 @@ impl<'a> RoutedRequest<'a> {
                 Some(_) => reply.fill_status(413),
                 None => reply.fill_status(400),
             },
-            _ => self.answer_plain(reply),
+            _ => self.respond_example(reply),
         }
     }
 
     /// Fills in the response of routes that exist only for examples.
-    fn answer_plain(&self, reply: &mut Response) {
+    fn respond_example(&self, reply: &mut Response) {
         match self.route {
             Route::Style => {
                 reply.kind = MediaType::Css;

@@ -50,8 +50,8 @@ fn empty_run_passes_no_threshold() {
 fn missed_threshold_has_no_positive_margin_and_a_reason() {
     let snapshot = run(|recorder| {
         for k in 0..100 {
-            recorder.due(0, k);
-            recorder.dropped(0, k, 0);
+            recorder.record_due(0, k);
+            recorder.record_dropped(0, k, 0);
         }
     });
     for (rule, margin, rests_on_bound) in [
@@ -76,8 +76,8 @@ fn missed_threshold_has_no_positive_margin_and_a_reason() {
 fn dropped_starts_rank_above_every_response() {
     let snapshot = run(|recorder| {
         for k in 0..100 {
-            recorder.due(0, k);
-            recorder.dropped(0, k, 0);
+            recorder.record_due(0, k);
+            recorder.record_dropped(0, k, 0);
         }
     });
     let threshold = Threshold::parse("response.p50 < 1h").unwrap();

@@ -166,8 +166,8 @@ impl Watch {
             let running = window.begun[0].saturating_sub(ended);
             if running > 0 {
                 let step = whole.steps[0].get_or_insert_default();
-                step.response.at_least_n(age_ns, running);
-                step.service.at_least_n(age_ns, running);
+                step.response.record_at_least_n(age_ns, running);
+                step.service.record_at_least_n(age_ns, running);
             }
         }
         rule.next_end_s = end.saturating_add(1);

@@ -47,7 +47,7 @@ impl WatchedRun {
             }
             let took = took_ms * 1_000_000;
             // Other work showed all the time that the loop was running.
-            self.recorder.loop_begins(At(intended_ns + took));
+            self.recorder.begin_loop(At(intended_ns + took));
             let sample = Sample {
                 workload: 0,
                 step,
@@ -63,7 +63,7 @@ impl WatchedRun {
                 } else {
                     503
                 }),
-                fate: result,
+                result,
             };
             self.recorder.end_call(&sample, At(intended_ns + took));
         }

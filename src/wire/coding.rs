@@ -1,6 +1,6 @@
 //! Content codings: decodes gzip, deflate, br and zstd bodies.
 //!
-//! `engine::attempt` calls it for a captured body with a Content-Encoding.
+//! `engine::call` calls it for a captured body with a Content-Encoding.
 //! Invariant: no more than `max` bytes come out of each coding, whatever goes in; windows are
 //! bounded as RFC 7932 and RFC 9659 say.
 

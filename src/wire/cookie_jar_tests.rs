@@ -92,11 +92,11 @@ fn single_label_is_no_domain_even_with_trailing_dot() {
 #[test]
 fn length_limits_apply_to_pair_and_to_each_attribute() {
     let here = origin("a.b", "/");
-    for (name, value, is_kept) in [(1, 4_095, true), (1, 4_096, false), (4_096, 0, true)] {
+    for (name, value, is_stored) in [(1, 4_095, true), (1, 4_096, false), (4_096, 0, true)] {
         let set = format!("{}={}; Path=/", "n".repeat(name), "v".repeat(value));
         let padded = format!("  {} =  {}  ; Path=/", "n".repeat(name), "v".repeat(value));
         for set in [&set, &padded] {
-            assert_eq!(jar(here, &[set]).len(), usize::from(is_kept), "{name} and {value}");
+            assert_eq!(jar(here, &[set]).len(), usize::from(is_stored), "{name} and {value}");
         }
     }
     // The value of an attribute has a limit of its own; a longer one is ignored.

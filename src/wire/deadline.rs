@@ -18,7 +18,7 @@ pub enum WaitEnded {
     /// The call's deadline has passed.
     Timeout,
     /// The user is cancelled, or its hard end has come.
-    Cut,
+    Cancelled,
 }
 
 impl WaitEnded {
@@ -26,7 +26,7 @@ impl WaitEnded {
     pub(super) const fn outcome(self, phase: AttemptPhase) -> AttemptOutcome {
         match self {
             Self::Timeout => AttemptOutcome::Timeout(phase),
-            Self::Cut => AttemptOutcome::Unfinished(phase),
+            Self::Cancelled => AttemptOutcome::Unfinished(phase),
         }
     }
 }
@@ -118,7 +118,7 @@ impl CallDeadline {
                 return Poll::Ready(Ok(value));
             }
             if self.cut.get() {
-                return Poll::Ready(Err(WaitEnded::Cut));
+                return Poll::Ready(Err(WaitEnded::Cancelled));
             }
             // The hard end may have moved meanwhile, in either direction.
             let until = at.min(self.hard_end.get());
@@ -126,7 +126,7 @@ impl CallDeadline {
                 set = Some(until);
                 self.pause.set(until);
             }
-            let why = if until < at { WaitEnded::Cut } else { WaitEnded::Timeout };
+            let why = if until < at { WaitEnded::Cancelled } else { WaitEnded::Timeout };
             self.pause.poll(cx).map(|()| Err(why))
         })
         .await;
@@ -152,7 +152,7 @@ impl CallDeadline {
             .await;
             self.pause.clear();
         }
-        if over() || until() < at { Err(WaitEnded::Cut) } else { Ok(()) }
+        if over() || until() < at { Err(WaitEnded::Cancelled) } else { Ok(()) }
     }
 
     /// Passes `ready` on, or ends the wait when the deadline has passed.
@@ -162,7 +162,7 @@ impl CallDeadline {
             return Poll::Ready(Ok(value));
         }
         if self.cut.get() {
-            return Poll::Ready(Err(WaitEnded::Cut));
+            return Poll::Ready(Err(WaitEnded::Cancelled));
         }
         if self.armed.get() != self.deadline.get().min(self.hard_end.get()) {
             self.arm();
@@ -170,7 +170,7 @@ impl CallDeadline {
         match self.timer.poll(cx) {
             Poll::Pending => Poll::Pending,
             Poll::Ready(()) if self.hard_end.get() < self.deadline.get() => {
-                Poll::Ready(Err(WaitEnded::Cut))
+                Poll::Ready(Err(WaitEnded::Cancelled))
             }
             Poll::Ready(()) => Poll::Ready(Err(WaitEnded::Timeout)),
         }

@@ -169,8 +169,8 @@ const NO_RECORDS: u8 = 16;
 
 /// Returns the code of a reply (RFC 1035 §4.1.1); `None` if it is no reply to the question.
 fn code(question: &[u8], reply: &[u8]) -> Option<u8> {
-    let is_answer = reply.len() >= 12 && reply[..2] == question[..2] && reply[2] & 0x80 != 0;
-    is_answer.then(|| match reply[3] & 0x0f {
+    let is_reply = reply.len() >= 12 && reply[..2] == question[..2] && reply[2] & 0x80 != 0;
+    is_reply.then(|| match reply[3] & 0x0f {
         0 if reply[6..8] == [0, 0] => NO_RECORDS,
         code => code,
     })

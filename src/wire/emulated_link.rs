@@ -21,7 +21,7 @@ use crate::units::nanos;
 const BUFFERS: (u64, u64) = (16 << 10, 128 << 10);
 
 /// Lower bound for the bytes in flight, as link time, ns (50 ms × bandwidth).
-const ON_ITS_WAY_NS: u64 = 50_000_000;
+const IN_FLIGHT_NS: u64 = 50_000_000;
 
 /// A user's emulated link; its parallel calls share it.
 #[derive(Debug)]
@@ -85,8 +85,8 @@ impl EmulatedLink {
 
     /// The receive buffer of its sockets, bytes; `None` if the kernel's own size is small enough.
     pub(super) fn buffer(&self) -> Option<u32> {
-        let way_ns = nanos(self.profile.latency).max(ON_ITS_WAY_NS);
-        let bytes = u128::from(self.profile.down?) * u128::from(way_ns) / 1_000_000_000;
+        let link_ns = nanos(self.profile.latency).max(IN_FLIGHT_NS);
+        let bytes = u128::from(self.profile.down?) * u128::from(link_ns) / 1_000_000_000;
         let bytes = bytes.max(u128::from(BUFFERS.0));
         u32::try_from(bytes).ok().filter(|bytes| u64::from(*bytes) <= BUFFERS.1)
     }

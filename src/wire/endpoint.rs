@@ -238,7 +238,7 @@ impl ServiceEndpoint {
     /// for each call.
     async fn failure_reason(&self, deadline: &CallDeadline) -> Result<FailureKind, AttemptOutcome> {
         let explain = async {
-            let _turn = self.explaining.lock().await;
+            let _guard = self.explaining.lock().await;
             match self.failure_reason.get().filter(|(_, until)| clock::now() < *until) {
                 Some((kind, _)) => kind,
                 None => {

@@ -208,7 +208,7 @@ async fn wait(done: Time, deadline: &CallDeadline, status: u16) -> AttemptOutcom
     match waited.await {
         Ok(()) => AttemptOutcome::Responded(status),
         Err(WaitEnded::Timeout) => AttemptOutcome::Timeout(AttemptPhase::FirstByte),
-        Err(WaitEnded::Cut) => AttemptOutcome::Unfinished(AttemptPhase::FirstByte),
+        Err(WaitEnded::Cancelled) => AttemptOutcome::Unfinished(AttemptPhase::FirstByte),
     }
 }
 

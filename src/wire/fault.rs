@@ -1,7 +1,8 @@
 //! Classifies system errors: whose fault they are, and their name.
 //!
 //! The files of this module that do I/O call it.
-//! Invariant: a lack of our own (descriptors, ports, memory) is never counted against the target.
+//! Invariant: a shortage in the generator (descriptors, ports, memory) is never counted against the
+//! target.
 
 use std::io;
 

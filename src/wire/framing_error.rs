@@ -1,7 +1,7 @@
 //! Why a response is not read to its end.
 //!
 //! `framing`, `chunked` and `coding` return it.
-//! Invariant: a lack of memory of ours is never counted against the target.
+//! Invariant: a lack of memory in the generator is never counted against the target.
 
 use super::bodies::BudgetExhausted;
 use crate::stats::{AttemptOutcome, AttemptPhase, FailureKind, GeneratorError};

@@ -45,10 +45,10 @@ struct Waiter {
 /// Why a wait for a slot ended without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AcquireError {
-    /// The wait exceeded the pool's limit or the call's deadline.
-    TooLong,
-    /// The user was cancelled.
-    Cut,
+    /// The wait exceeded the pool's `wait`.
+    Timeout,
+    /// The user was cancelled, or its hard end came.
+    Cancelled,
 }
 
 impl ConnectionPool {
@@ -101,7 +101,7 @@ impl ConnectionPool {
         if self.in_use.get() + idle.len() as u64 >= self.size.get() {
             idle.pop_front();
         }
-        Some(wire.slot())
+        Some(wire.new_slot())
     }
 
     /// Waits for a slot in the queue's order, for at most the policy's `wait`.
@@ -136,8 +136,8 @@ impl ConnectionPool {
                 self.queue.borrow_mut().retain(|other| !other.has_left.get());
                 self.used.borrow_mut().gave_up += u64::from(why == WaitEnded::Timeout);
                 Err(match why {
-                    WaitEnded::Timeout => AcquireError::TooLong,
-                    WaitEnded::Cut => AcquireError::Cut,
+                    WaitEnded::Timeout => AcquireError::Timeout,
+                    WaitEnded::Cancelled => AcquireError::Cancelled,
                 })
             }
         }
@@ -233,7 +233,8 @@ impl ConnectionPool {
     }
 }
 
-/// Closes a slot's connection if it has reached the policy's age or number of requests.
+/// Closes a slot's connection if it has reached the policy's age or number of requests, or if the
+/// policy wants a new connection per request.
 pub fn retire(slot: &mut ConnectionSlot, policy: &policy::PoolPolicy, now: Time) {
     let old = policy.max_age.is_some_and(|most| now.since(slot.opened()) >= nanos(most));
     let used = policy.max_requests.is_some_and(|most| slot.requests() >= most);

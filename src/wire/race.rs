@@ -40,7 +40,7 @@ pub(super) async fn connect(
         endpoint,
         user: outgoing.user,
         buffer: outgoing.link.and_then(EmulatedLink::buffer),
-        waiting: in_turn(addresses, endpoint.first_of(addresses, outgoing.user)),
+        waiting: alternate_families(addresses, endpoint.first_of(addresses, outgoing.user)),
         running: VecDeque::new(),
         is_due: true,
         timer: Timer::new(),
@@ -157,7 +157,7 @@ impl Race<'_> {
 }
 
 /// The addresses from position `first` on, IPv6 and IPv4 alternating (RFC 8305 §4).
-fn in_turn(addresses: &[SocketAddr], first: usize) -> VecDeque<SocketAddr> {
+fn alternate_families(addresses: &[SocketAddr], first: usize) -> VecDeque<SocketAddr> {
     let (behind, from) = addresses.split_at(first.min(addresses.len()));
     let all = || from.iter().chain(behind).copied();
     let is_v4 = from.first().is_some_and(SocketAddr::is_ipv4);
@@ -193,9 +193,9 @@ mod tests {
             ("61 62 63 41", 1, "62 41 63 61"),
             ("41 61", 1, "61 41"),
         ] {
-            let alternating = Vec::from(in_turn(&of(addresses), first));
+            let alternating = Vec::from(alternate_families(&of(addresses), first));
             assert_eq!(alternating, of(expected), "{addresses} from {first}");
         }
-        assert!(in_turn(&[], 0).is_empty());
+        assert!(alternate_families(&[], 0).is_empty());
     }
 }

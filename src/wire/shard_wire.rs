@@ -45,7 +45,7 @@ impl Wire {
     }
 
     /// Creates a slot without a connection.
-    pub fn slot(&self) -> ConnectionSlot {
+    pub fn new_slot(&self) -> ConnectionSlot {
         ConnectionSlot::new(Rc::clone(&self.open))
     }
 

@@ -94,7 +94,7 @@ fn build_config(
     } else {
         Arc::new(CertificateVerifier {
             inner: build_verifier(tls, provider)?,
-            given: tls.roots.clone(),
+            trusted: tls.roots.clone(),
         })
     };
     let builder = builder.dangerous().with_custom_certificate_verifier(verifier);

@@ -22,7 +22,7 @@ pub(super) struct CertificateVerifier {
     /// The rules of the web's PKI.
     pub(super) inner: Arc<dyn ServerCertVerifier>,
     /// Certificates configured as `ca`: trusted even if one is the target's own, as curl does.
-    pub(super) given: Vec<CertificateDer<'static>>,
+    pub(super) trusted: Vec<CertificateDer<'static>>,
 }
 
 impl CertificateVerifier {
@@ -37,7 +37,7 @@ impl CertificateVerifier {
         if !tls_fault::is_untrusted(&error) {
             return Err(error);
         }
-        if self.given.contains(certificate) {
+        if self.trusted.contains(certificate) {
             verify_server_name(&ParsedCertificate::try_from(certificate)?, name)?;
             return Ok(ServerCertVerified::assertion());
         }

@@ -47,7 +47,7 @@ pub fn counts(report: &Report) -> BTreeMap<String, u64> {
 fn ledgers(report: &Report) -> BTreeMap<&'static str, u64> {
     let (iterations, calls) = (report.snapshot.iterations(), report.snapshot.calls());
     let attempts = report.snapshot.attempts;
-    let breakers = &report.snapshot.guarded.breakers;
+    let breakers = &report.snapshot.resilience.breakers;
     let pools = &report.snapshot.pools;
     BTreeMap::from([
         ("due", iterations.due),
@@ -93,7 +93,7 @@ pub fn wrong(wanted: &BTreeMap<String, Count>, report: &Report) -> Vec<String> {
 
 /// Notices that did not come, or came when nobody expected them, in words.
 pub fn wrong_notices(wanted: &[String], report: &Report) -> Option<String> {
-    let mut came: Vec<(u64, String)> = (report.snapshot.notices.list.iter())
+    let mut came: Vec<(u64, String)> = (report.snapshot.changes.list.iter())
         .map(|notice| {
             let topic = notice.kind.name();
             let line = format!("{topic} {}: {} ({})", notice.subject, notice.change, notice.cause);

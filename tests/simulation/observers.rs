@@ -100,6 +100,6 @@ pub fn send_commands(
 /// All that was changed, as a world says it.
 pub fn changes(snapshot: &Snapshot) -> Vec<String> {
     let seconds = |ns: u64| ns as f64 / 1e9;
-    let notices = snapshot.notices.list.iter().filter(|one| one.kind == ChangeKind::Control);
+    let notices = snapshot.changes.list.iter().filter(|one| one.kind == ChangeKind::Control);
     notices.map(|one| format!("{} {}: {}", seconds(one.at_ns), one.subject, one.change)).collect()
 }

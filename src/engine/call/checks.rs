@@ -77,7 +77,12 @@ pub(crate) fn check(
     let evaluation =
         extract::apply(call.response_rules(), response, variables, rng, |part, passed| {
             let place = place(call, part);
-            shard.recorder.borrow_mut().check(step, intended_ns, prepared.check_ids[place], passed);
+            shard.recorder.borrow_mut().record_check(
+                step,
+                intended_ns,
+                prepared.check_ids[place],
+                passed,
+            );
             if !passed {
                 failed.add(place);
                 first.get_or_insert(place);
@@ -88,7 +93,7 @@ pub(crate) fn check(
     let kind = undecodable.or(evaluation.too_complex.then_some(FailureKind::TooComplex));
     if let Some(kind) = kind {
         let outcome = AttemptOutcome::Failed(AttemptPhase::Body, kind);
-        shard.recorder.borrow_mut().error(outcome);
+        shard.recorder.borrow_mut().record_error(outcome);
     }
     let is_ok = is_wanted && undecodable.is_none() && evaluation.as_expected;
     let result = if is_ok { CallResult::Ok } else { CallResult::Failed };
@@ -126,7 +131,7 @@ pub(crate) fn fail_all(
 ) -> CheckedResponse {
     let (step, ids) = (call.step(user), &call.prepared.check_ids);
     for id in ids {
-        call.shard.recorder.borrow_mut().check(step, call.intended_ns(), *id, false);
+        call.shard.recorder.borrow_mut().record_check(step, call.intended_ns(), *id, false);
     }
     unset_captures(call, user);
     let goes_on = ids.is_empty() || goes_on_after(call, user, 0);
@@ -157,7 +162,7 @@ fn goes_on_after(context: CallContext<'_>, user: &User, place: usize) -> bool {
     let call = &context.prepared.call;
     if call.on_fail == OnFail::Abort {
         let step = context.step_name(user);
-        context.shard.recorder.borrow_mut().halt(|| {
+        context.shard.recorder.borrow_mut().request_halt(|| {
             let name = call.check_names().nth(place).unwrap_or_default();
             Halt::Check(format!("step `{step}`: {name} did not hold"))
         });

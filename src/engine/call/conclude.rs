@@ -74,7 +74,7 @@ pub(crate) fn conclude(
             CheckedResponse { goes_on: true, ..unchecked(CallResult::Muted) }
         }
         AttemptOutcome::Suppressed(_) => {
-            shard.recorder.borrow_mut().error(exchange.outcome);
+            shard.recorder.borrow_mut().record_error(exchange.outcome);
             checks::fail_all(call, user, CallResult::Suppressed)
         }
     };
@@ -131,10 +131,10 @@ fn record(
         in_flight_ns: blocked.left.since(picked_up),
         stalled_ns: blocked.own.stalled_ns,
         outcome: exchange.outcome,
-        fate: result,
+        result,
     };
     if unready_ns > 0 {
-        recorder.waited(sample.intended_ns, cause, unready_ns);
+        recorder.record_blocked(sample.intended_ns, cause, unready_ns);
     }
     recorder.end_call(&sample, blocked.left);
     // A redirect that is not followed was a response, too: the target is alive.

@@ -49,7 +49,7 @@ pub(crate) fn keep(
     };
     let step = call.step(user);
     let intended_ns = call.intended_ns();
-    shard.recorder.borrow_mut().failure(step, failing, || {
+    shard.recorder.borrow_mut().record_failure(step, failing, || {
         let index = prepared.call.service;
         let redactor = redactor(shard, user);
         let (service, address) = (&shard.plan.services[index], &shard.addresses[index]);
@@ -66,7 +66,7 @@ pub(crate) fn keep(
             cut,
             status,
             error,
-            said: match (capture.not_followed(), exchange.outcome) {
+            error_text: match (capture.not_followed(), exchange.outcome) {
                 (Some(why), AttemptOutcome::Failed(AttemptPhase::Redirect, _)) => {
                     Some(why.to_owned())
                 }

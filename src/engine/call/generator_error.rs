@@ -26,21 +26,21 @@ pub(crate) fn template_error(
     let generator_error = match error {
         RenderError::Response(_) => {
             let outcome = AttemptOutcome::Failed(AttemptPhase::Prepare, FailureKind::UnusableValue);
-            recorder.error(outcome);
+            recorder.record_error(outcome);
             return outcome;
         }
         RenderError::Unset(name) => {
-            recorder.unset(name);
+            recorder.record_unset(name);
             GeneratorError::UnsetVariable
         }
         RenderError::Invalid(_) => GeneratorError::BadTemplate,
         RenderError::Limit(_) => GeneratorError::ExpressionLimit,
         RenderError::Denied(why) => {
-            recorder.halt(|| Halt::Safety(format!("safety: {why}")));
+            recorder.request_halt(|| Halt::Safety(format!("safety: {why}")));
             GeneratorError::Denied
         }
     };
-    recorder.own_fault(generator_error);
+    recorder.record_generator_error(generator_error);
     AttemptOutcome::Own(generator_error)
 }
 
@@ -55,7 +55,7 @@ fn record_failed_expression(recorder: &mut Recorder, step: Option<&str>, error: 
     if let Some(step) = step {
         text = format!("{text} (step `{step}`)");
     }
-    recorder.failed_expression(&text);
+    recorder.record_failed_expression(&text);
 }
 
 /// Stops the run because a safety limit forbids a connection. `why` is `None` if the wire knows it.
@@ -63,5 +63,5 @@ fn record_failed_expression(recorder: &mut Recorder, step: Option<&str>, error: 
 pub(crate) fn forbid(recorder: &RefCell<Recorder>, wire: &Wire, why: Option<&str>) {
     let of_wire = || wire.refusal().unwrap_or_else(|| "a connection is refused".to_owned());
     let why = why.map_or_else(of_wire, str::to_owned);
-    recorder.borrow_mut().halt(|| Halt::Safety(format!("safety: {why}")));
+    recorder.borrow_mut().request_halt(|| Halt::Safety(format!("safety: {why}")));
 }

@@ -42,7 +42,7 @@ pub(crate) async fn race(
     let (shard, outgoing, at) = (attempts.shard, attempts.outgoing, attempts.at);
     let what = (shard, attempts.prepared);
     let (service, has_link) = (outgoing.endpoint, user.has_emulated_link());
-    let mut slot = std::mem::replace(&mut user.slots[service], shard.wire.slot());
+    let mut slot = std::mem::replace(&mut user.slots[service], shard.wire.new_slot());
     let mut capture = ResponseCapture::default();
     let deadline = &user.deadline;
     let raced = {
@@ -149,7 +149,7 @@ fn second_slot((shard, prepared): (&Shard, &PreparedCall), user: &User) -> Optio
     let (service, pool) = (prepared.call.service, resilience.pool_of(prepared));
     let pool = pool.filter(|_| !user.has_emulated_link());
     let slot = match pool {
-        None => Some(wire.slot()),
+        None => Some(wire.new_slot()),
         Some(pool) => pool.lease(service, wire, now),
     };
     // The limits are asked last: a reservation that is not used is lost.

@@ -147,7 +147,7 @@ async fn send_redirect(
 /// Fails a call whose redirect is not followed.
 fn redirect_failed(shard: &Shard, exchange: Exchange, kind: FailureKind) -> Exchange {
     let outcome = AttemptOutcome::Failed(AttemptPhase::Redirect, kind);
-    shard.recorder.borrow_mut().error(outcome);
+    shard.recorder.borrow_mut().record_error(outcome);
     Exchange { outcome, ..exchange }
 }
 

@@ -82,7 +82,7 @@ pub(crate) fn record_change(
     cause: String,
     now: Time,
 ) {
-    shard.recorder.borrow_mut().notice(StateChange {
+    shard.recorder.borrow_mut().push_change(StateChange {
         at_ns: now.since(shard.start),
         kind,
         subject: subject.to_owned(),

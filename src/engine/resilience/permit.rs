@@ -92,7 +92,7 @@ impl ResilienceState {
             return Err(AdmissionDelay::Suppress(BlockCause::Breaker));
         }
         let now_ns = now.since(self.start);
-        let shared = shard.shared.limits.of(user.number, service, endpoint);
+        let shared = shard.shared.limits.applicable(user.number, service, endpoint);
         let own = user.limiter.as_deref();
         for limiter in
             [own, shared[0], shared[1], shared[2]].into_iter().skip(permit.limit_slots.into())
@@ -138,7 +138,7 @@ impl ResilienceState {
                     if std::mem::take(&mut permit.leased)
                         && let Some(pool) = self.pool_of(prepared)
                     {
-                        let slot = std::mem::replace(slot, shard.wire.slot());
+                        let slot = std::mem::replace(slot, shard.wire.new_slot());
                         pool.give_back(service, slot, &shard.wire, false, now);
                     }
                     return Err(AdmissionDelay::Until(at, BlockCause::Connect));
@@ -165,7 +165,7 @@ impl ResilienceState {
     ) -> bool {
         let now_ns = now.since(self.start);
         let place = (prepared.call.service, prepared.endpoint);
-        let shared = shard.shared.limits.of(user.number, place.0, place.1);
+        let shared = shard.shared.limits.applicable(user.number, place.0, place.1);
         let mut all = user.limiter.as_deref().into_iter().chain(shared.into_iter().flatten());
         all.all(|limiter| limiter.reserve(now_ns, 0).is_some())
     }
@@ -203,8 +203,8 @@ impl ResilienceState {
                         permit.leased = true;
                         Ok(())
                     }
-                    Err(AcquireError::TooLong) => Err(AttemptOutcome::Suppressed(BlockCause::Pool)),
-                    Err(AcquireError::Cut) => Err(CANCELLED),
+                    Err(AcquireError::Timeout) => Err(AttemptOutcome::Suppressed(BlockCause::Pool)),
+                    Err(AcquireError::Cancelled) => Err(CANCELLED),
                 }
             }
         }
@@ -238,8 +238,8 @@ impl ResilienceState {
         {
             match exchange.outcome {
                 AttemptOutcome::Responded(429 | 500..) => {}
-                AttemptOutcome::Responded(_) => times.answered(exchange.done.since(begun)),
-                AttemptOutcome::Timeout(_) => times.timed_out(limit_ns),
+                AttemptOutcome::Responded(_) => times.record_response(exchange.done.since(begun)),
+                AttemptOutcome::Timeout(_) => times.record_timeout(limit_ns),
                 _ => {}
             }
         }
@@ -248,7 +248,7 @@ impl ResilienceState {
         if permit.leased
             && let Some(pool) = self.pool_of(prepared)
         {
-            let slot = std::mem::replace(slot, shard.wire.slot());
+            let slot = std::mem::replace(slot, shard.wire.new_slot());
             let failed = outcome.is_some_and(|outcome| self.failures.matches(outcome));
             pool.give_back(place.1, slot, &shard.wire, failed, now);
         } else if let Some(at) = prepared.pool {
@@ -270,8 +270,10 @@ impl ResilienceState {
         let (is_change, change) = match exchange
             .and_then(|exchange| accepts_connections(exchange, permit.probes_connect))
         {
-            Some(false) => (gate.failed(now, &mut self.rng.borrow_mut()), "takes no connections"),
-            Some(true) => (gate.opened(), "takes connections again"),
+            Some(false) => {
+                (gate.report_failed(now, &mut self.rng.borrow_mut()), "takes no connections")
+            }
+            Some(true) => (gate.report_connected(), "takes connections again"),
             None if permit.probes_connect => {
                 gate.probe_cancelled();
                 return;

@@ -46,7 +46,7 @@ impl ResilienceState {
             wait_ns = wait_ns.max(requested_ns);
         }
         if !budget.borrow_mut().as_mut().is_none_or(RetryBudget::spend) {
-            shard.recorder.borrow_mut().deny();
+            shard.recorder.borrow_mut().record_denied();
             return None;
         }
         Some(wait_ns)
@@ -100,7 +100,7 @@ impl ResilienceState {
     pub(crate) fn may_hedge(&self, shard: &Shard) -> bool {
         let may = self.hedging.as_ref().is_some_and(|(_, budget)| budget.borrow_mut().spend());
         if !may {
-            shard.recorder.borrow_mut().deny();
+            shard.recorder.borrow_mut().record_denied();
         }
         may
     }

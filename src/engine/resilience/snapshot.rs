@@ -20,7 +20,7 @@ impl ResilienceState {
             })
         };
         delta.pools = self.pools.iter().map(used).collect();
-        delta.guarded = ResilienceSnapshot {
+        delta.resilience = ResilienceSnapshot {
             timeouts_ns: if self.adapts_timeouts {
                 self.times.borrow().iter().map(AdaptiveTimeout::limit_ns).collect()
             } else {

@@ -72,7 +72,7 @@ impl ResilienceState {
                 .then(|| ConnectionPool::new(policy, shard, shards, setup.start))
         };
         let passthrough = !observed
-            && !shared.board.any()
+            && !shared.board.has_breakers()
             && policies.connect_backoff.is_none()
             && retries.is_none()
             && policies.pools.is_empty()
@@ -89,7 +89,7 @@ impl ResilienceState {
                 .hedging
                 .map(|policy| (policy, RefCell::new(RetryBudget::new(policy.budget)))),
             pools: policies.pools.iter().map(pool).collect(),
-            breakers: RefCell::new(if shared.board.any() {
+            breakers: RefCell::new(if shared.board.has_breakers() {
                 vec![BreakerUse::default(); shared.names.len()]
             } else {
                 Vec::new()

@@ -109,7 +109,7 @@ impl Packed for f64 {
 /// With secrets redacted: other people may read a record.
 impl Packed for String {
     fn pack(&self, out: &mut Vec<u8>) {
-        let shown = redact::secrets(self);
+        let shown = redact::redact_secrets(self);
         shown.len().pack(out);
         out.extend_from_slice(shown.as_bytes());
     }

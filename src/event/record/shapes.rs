@@ -46,11 +46,11 @@ packed! {
     Addresses { known, others }
     Connections { opened, reused, failed, bytes_sent, bytes_received }
     Gauges {
-        seated, running_iterations, running_calls, users, users_peak, connections, cpu_ns,
+        assigned, running_iterations, running_calls, users, users_peak, connections, cpu_ns,
         run_queue_ns, run_queue_waits, stalled_ns, longest_stall_ns, elapsed_ns, last_done_ns,
         in_flight_integral, call_time, running_call_time,
     }
-    Latency { answered, at_least, beyond }
+    Latency { responses, at_least, beyond }
     LoadWindow {
         due, on_time, started, lost, suppressed, lost_to_us, target_user_ns, present_user_ns,
         late_user_ns, lag, start_lag, blocked, stall, iteration, iteration_delayed,
@@ -60,7 +60,7 @@ packed! {
     OwnDelay { response, service }
     Window { second, measured, workloads, steps, groups, begun, phases, waits }
     Exemplar {
-        step, failing, intended_ns, user, curl, cut, status, error, said, failed, head, body,
+        step, failing, intended_ns, user, curl, cut, status, error, error_text, failed, head, body,
     }
     FirstFailures { counts, first }
     StateChange { at_ns, kind, subject, change, cause }
@@ -70,7 +70,7 @@ packed! {
     }
     BreakerUse { state, opened, refused }
     ResilienceSnapshot { timeouts_ns, breakers }
-    GaugeSample { second, asked, users, running, connections, monitors }
+    GaugeSample { second, target, users, running, connections, monitors }
     Monitor { name, unit, owner }
     GeneratorInfo { tier, shards, reason, remarks }
     RunInfo { plan, started_at, generator, command, machine, monitors }
@@ -85,7 +85,7 @@ packed! {
     TrustContext { scheduled, workload_of, has_unpaced, unthrottled }
     Delta {
         shard, workloads, departures, attempts, connections, addresses, statuses, errors, unset,
-        ran_out, failed_expressions, lines, lines_lost, halt, failures, notices, pools, guarded,
+        ran_out, failed_expressions, lines, lines_lost, halt, failures, changes, pools, resilience,
         windows, gauges, last,
     }
 }

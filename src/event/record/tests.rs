@@ -74,7 +74,7 @@ pub(crate) fn info(shards: usize) -> Arc<RunInfo> {
 fn delta(info: &RunInfo) -> Delta {
     let mut recorder = Recorder::new(info.plan.series_layout(), 0, Time(0));
     for k in 0..5_000u64 {
-        recorder.due(0, k * 1_000);
+        recorder.record_due(0, k * 1_000);
         recorder.begin_iteration(0, k * 1_000, k * 7_919);
         recorder.end_iteration(0, k, crate::stats::sample::IterationEnd::Completed, (k * 31, 0), k);
     }
@@ -93,8 +93,12 @@ fn entries() -> Vec<RecordEntry> {
         change: "m".into(),
         cause: "key".into(),
     };
-    let sample =
-        GaugeSample { second: 0, asked: vec![1.5], monitors: vec![None], ..GaugeSample::default() };
+    let sample = GaugeSample {
+        second: 0,
+        target: vec![1.5],
+        monitors: vec![None],
+        ..GaugeSample::default()
+    };
     vec![
         RecordEntry::Started(Arc::clone(&info)),
         RecordEntry::Delta(Arc::new(delta(&info))),

@@ -66,6 +66,6 @@ impl ReportFormat {
             Self::Badge => badge::render(report),
             Self::Github => annotations::render(report),
         };
-        Ok(redact::secrets(&text).into_owned())
+        Ok(redact::redact_secrets(&text).into_owned())
     }
 }

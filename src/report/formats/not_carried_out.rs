@@ -33,7 +33,7 @@ impl NotCarriedOut {
     pub fn new(scenario: &str, why: &str, ending: ExitStatus) -> Self {
         let names = SensitiveNames::default();
         let redactor = Redactor::new(&names);
-        let shown = |text: &str| redact::secrets(&redactor.sentence(text)).into_owned();
+        let shown = |text: &str| redact::redact_secrets(&redactor.sentence(text)).into_owned();
         Self { scenario: shown(scenario), why: shown(why), ending }
     }
 

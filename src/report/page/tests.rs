@@ -126,9 +126,9 @@ fn outline(text: &str) -> RunManifest {
 
 fn latency() -> Latency {
     let mut latency = Latency::default();
-    (1..=100).for_each(|ms| latency.answered(ms * 1_000_000));
-    latency.at_least(250_000_000);
-    latency.beyond_n(Untimed::NoResponse, 2);
+    (1..=100).for_each(|ms| latency.record_response(ms * 1_000_000));
+    latency.record_at_least(250_000_000);
+    latency.record_untimed_n(Untimed::NoResponse, 2);
     latency
 }
 
@@ -161,14 +161,14 @@ fn snapshot(plan: &RunManifest, seconds: u32, text: &str) -> Snapshot {
         cut: true,
         status: Some(200),
         error: None,
-        said: text.to_owned(),
+        error_text: text.to_owned(),
         failed: vec![text.to_owned()],
         head: text.to_owned(),
         body: text.to_owned(),
     };
     snapshot.exemplars = vec![(9, Arc::new(exemplar))];
-    snapshot.guarded.timeouts_ns = vec![1_000_000];
-    snapshot.guarded.breakers =
+    snapshot.resilience.timeouts_ns = vec![1_000_000];
+    snapshot.resilience.breakers =
         vec![BreakerUse { state: Some(CircuitState::Open), opened: 2, refused: 3 }];
     snapshot.pools[0].leases = 5;
     let topics = [ChangeKind::Control, ChangeKind::Breaker, ChangeKind::Memory];
@@ -177,7 +177,7 @@ fn snapshot(plan: &RunManifest, seconds: u32, text: &str) -> Snapshot {
         let at_ns = at as u64 * 1_000_000_000;
         let notice =
             StateChange { at_ns, kind: topic, subject: own(), change: own(), cause: own() };
-        snapshot.notices.push(notice, 10);
+        snapshot.changes.push(notice, 10);
     }
     snapshot
 }
@@ -200,7 +200,7 @@ fn timeline(seconds: u32) -> Timeline {
         });
         timeline.record_gauges(GaugeSample {
             second,
-            asked: vec![9.0, f64::from(second % 50)],
+            target: vec![9.0, f64::from(second % 50)],
             users: 5,
             running: 4,
             connections: 3,

@@ -41,7 +41,7 @@ pub fn short(text: &str) -> String {
 
 fn harmless(text: &str, most: usize, stays: impl Fn(char) -> bool) -> String {
     // A secret may not be cut in two before it is hidden.
-    let hidden = redact::secrets(text);
+    let hidden = redact::redact_secrets(text);
     let mut chars = hidden.chars();
     let show = |c: char| if is_printable(c) || stays(c) { c } else { REPLACED };
     let mut shown: String = chars.by_ref().take(most).map(show).collect();

@@ -115,7 +115,7 @@ impl Mistake {
             group = group.element(Level::HELP.message(normalize_untrusted_str(help)));
         }
         let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-        redact::secrets(&renderer.render(&[group])).into_owned()
+        redact::redact_secrets(&renderer.render(&[group])).into_owned()
     }
 }
 

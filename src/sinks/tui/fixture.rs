@@ -184,18 +184,19 @@ fn call(recorder: &mut Recorder, workload: usize, step: usize, at: u64, intended
         stalled_ns,
         in_flight_ns: 0,
         outcome,
-        fate,
+        result: fate,
     };
     recorder.end_call(&sample, now);
     if let AttemptOutcome::Responded(_) = outcome {
         let checks = report_checks(step);
-        (0..checks)
-            .for_each(|check| recorder.check(step, intended_ns, check, !at.is_multiple_of(97)));
+        (0..checks).for_each(|check| {
+            recorder.record_check(step, intended_ns, check, !at.is_multiple_of(97));
+        });
     } else {
-        recorder.error(outcome);
+        recorder.record_error(outcome);
     }
     if fate == CallResult::Failed {
-        recorder.failure(step, FailureMode::Status(503), || exemplar(step, intended_ns));
+        recorder.record_failure(step, FailureMode::Status(503), || exemplar(step, intended_ns));
     }
 }
 
@@ -213,7 +214,7 @@ fn exemplar(step: usize, intended_ns: u64) -> Exemplar {
         cut: false,
         status: Some(503),
         error: None,
-        said: String::new(),
+        error_text: String::new(),
         failed: Vec::new(),
         head: format!("HTTP/1.1 503 Service Unavailable\r\nserver: {HOSTILE}"),
         body: "{\"error\": \"out of stock\"}".to_owned(),
@@ -231,9 +232,9 @@ fn fill(recorder: &mut Recorder, second: u64) {
     }
     for at in 0..40 {
         let (number, ns) = (second * 1_000 + at, second * S + at * 25 * MS);
-        recorder.due(1, ns);
+        recorder.record_due(1, ns);
         if troubled(second) && at % 10 == 0 {
-            recorder.dropped(1, ns, 0);
+            recorder.record_dropped(1, ns, 0);
             continue;
         }
         recorder.begin_start(1, ns, 30_000);
@@ -282,7 +283,7 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
     let plan = &info().plan;
     let breakers = (0..plan.client.breakers.len()).map(|at| if at == 1 { open } else { closed });
     let timeouts = (0..plan.client.endpoints.len() as u64).map(|at| S - at * 150 * MS);
-    delta.guarded =
+    delta.resilience =
         ResilienceSnapshot { timeouts_ns: timeouts.collect(), breakers: breakers.collect() };
     delta.attempts.started = 180;
     delta.attempts.first = 160;
@@ -293,7 +294,7 @@ fn delta(recorder: &mut Recorder, second: u64) -> Delta {
     delta.connections.bytes_received = 190_000;
     delta.statuses[200 - 100] = 150;
     delta.statuses[503 - 100] = 4;
-    notices(second).into_iter().for_each(|notice| delta.notices.push(notice, 100));
+    notices(second).into_iter().for_each(|notice| delta.changes.push(notice, 100));
     delta
 }
 
@@ -332,7 +333,7 @@ fn moment(second: u64) -> GaugeSample {
     let hiccup = if troubled(second) { 9_000.0 } else { 120.0 + noise(second, 80) as f64 };
     GaugeSample {
         second: second as u32,
-        asked: vec![(at * 4.0).min(20.0), if second < 10 { 40.0 } else { 44.0 }],
+        target: vec![(at * 4.0).min(20.0), if second < 10 { 40.0 } else { 44.0 }],
         users: (second * 4).min(20),
         running: 3 + noise(second, 9) + if troubled(second) { 30 } else { 0 },
         connections: (second * 3).min(26),

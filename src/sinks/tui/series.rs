@@ -191,7 +191,7 @@ pub(super) fn gauge(
 pub(super) fn asked(report: &Report, open: bool) -> Vec<SeriesReading> {
     let strands = &report.info.plan.workloads;
     gauge(report, |moment| {
-        let asked = strands.iter().zip(&moment.asked).filter(|(load, _)| load.open == open);
+        let asked = strands.iter().zip(&moment.target).filter(|(load, _)| load.open == open);
         Some(asked.map(|(_, asked)| asked).sum())
     })
 }

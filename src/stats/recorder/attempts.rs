@@ -107,7 +107,7 @@ impl Recorder {
 
     /// Records a connection that was opened before its user was due (`intended_ns` after the run's
     /// start), or failed to open.
-    pub fn made_ready(&mut self, timings: &ConnectTimings, intended_ns: u64) {
+    pub fn record_prewarm(&mut self, timings: &ConnectTimings, intended_ns: u64) {
         let connections = &mut self.delta.connections;
         if timings.open {
             connections.opened += 1;
@@ -118,23 +118,30 @@ impl Recorder {
     }
 
     /// Records the service time of an attempt that is not its call's last.
-    pub fn attempt(&mut self, step: usize, intended_ns: u64, exchange: &Exchange) {
+    pub fn record_extra_service_time(
+        &mut self,
+        step: usize,
+        intended_ns: u64,
+        exchange: &Exchange,
+    ) {
         let ns = exchange.done.since(exchange.dispatched);
         let service = &mut self.step_window(step, intended_ns).service;
         match exchange.outcome {
-            AttemptOutcome::Responded(_) => service.answered(ns),
-            AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) => service.at_least(ns),
-            _ => service.beyond(Untimed::NoResponse),
+            AttemptOutcome::Responded(_) => service.record_response(ns),
+            AttemptOutcome::Timeout(_) | AttemptOutcome::Unfinished(_) => {
+                service.record_at_least(ns);
+            }
+            _ => service.record_untimed(Untimed::NoResponse),
         }
     }
 
     /// Records an attempt that the budget denied.
-    pub fn deny(&mut self) {
+    pub fn record_denied(&mut self) {
         self.delta.attempts.denied += 1;
     }
 
     /// Records blocked time of a call, if it is not zero.
-    pub fn waited(&mut self, intended_ns: u64, cause: BlockCause, ns: u64) {
+    pub fn record_blocked(&mut self, intended_ns: u64, cause: BlockCause, ns: u64) {
         if ns > 0 {
             self.window(intended_ns).waits.entry(cause).or_default().record_ns(ns);
         }

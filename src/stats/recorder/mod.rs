@@ -5,6 +5,7 @@
 
 mod attempts;
 mod remarks;
+mod starts;
 
 use std::collections::BTreeSet;
 
@@ -13,18 +14,10 @@ use super::delta::{Delta, LoadWindow, StepWindow, Window, add_name};
 use super::exemplar::FailureMode;
 use super::latency::{Latency, Untimed};
 use super::outcome::{AttemptOutcome, AttemptPhase, CallResult, GeneratorError, error_index};
-use super::own_delay::Delayed;
-use super::sample::{IterationEnd, Sample, SeriesLayout};
+use super::sample::{Sample, SeriesLayout};
 use super::stall::LoopStalls;
 use crate::clock::Time;
 pub use attempts::AttemptReason;
-
-/// A start later than this does not count as on time when the achieved rate is judged.
-const ON_TIME_NS: u64 = 1_000_000_000;
-
-/// A dropped start that we tried more than 100 ms late counts as the generator's fault: late starts
-/// bunch up and need more users than on-time ones.
-const OUR_FAULT_NS: u64 = 100_000_000;
 
 /// A call with more lag than this is also recorded without its lag.
 const NOTABLE_LAG_NS: u64 = 1_000_000;
@@ -41,7 +34,7 @@ pub struct Recorder {
     /// Index of the last sample's window: nearly always that of the next one.
     current: usize,
     /// Due starts that were assigned to a user task and have not begun yet.
-    seated: u64,
+    assigned: u64,
     running_iterations: u64,
     last_done_ns: u64,
     running_calls: u64,
@@ -62,7 +55,7 @@ impl Recorder {
             seen_kinds: BTreeSet::new(),
             is_capturing: true,
             current: 0,
-            seated: 0,
+            assigned: 0,
             running_iterations: 0,
             last_done_ns: 0,
             running_calls: 0,
@@ -74,119 +67,22 @@ impl Recorder {
         }
     }
 
-    /// Records a start that is due. It counts as `seated` until it begins or is dropped.
-    pub fn due(&mut self, workload: usize, intended_ns: u64) {
-        self.delta.workloads[workload].0.due += 1;
-        self.load_window(workload, intended_ns).due += 1;
-        self.seated += 1;
-    }
-
-    /// Records a due start that found no user; `lag_ns` is how late we tried.
-    pub fn dropped(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
-        self.seated -= 1;
-        self.delta.workloads[workload].0.dropped += 1;
-        let window = self.load_window(workload, intended_ns);
-        window.lost += 1;
-        window.lost_to_us += u64::from(lag_ns > OUR_FAULT_NS);
-    }
-
-    /// Records a due start that policy suppressed to protect the generator.
-    pub fn held_back(&mut self, workload: usize, intended_ns: u64) {
-        self.seated -= 1;
-        self.delta.workloads[workload].0.suppressed += 1;
-        let window = self.load_window(workload, intended_ns);
-        window.lost += 1;
-        window.suppressed += 1;
-        window.lost_to_us += 1;
-    }
-
-    /// Records starts that would have become due, had the run not been stopped.
-    pub fn not_reached(&mut self, workload: usize, count: u64) {
-        self.delta.workloads[workload].0.due += count;
-        self.delta.workloads[workload].0.not_reached += count;
-    }
-
-    /// Records that for `ns` from `at_ns` after the run's start on, `target` users were due and
-    /// `present` running.
-    pub fn users(&mut self, workload: usize, at_ns: u64, ns: u64, (target, present): (u64, u64)) {
-        if target > 0 {
-            let window = self.load_window(workload, at_ns);
-            window.target_user_ns += ns * target;
-            window.present_user_ns += ns * target.min(present);
-        }
-    }
-
-    /// Records that the generator admitted a user of the closed model `late_ns` after `at_ns`.
-    pub fn user_is_late(&mut self, workload: usize, at_ns: u64, late_ns: u64) {
-        self.load_window(workload, at_ns).late_user_ns += late_ns;
-    }
-
-    /// Records that a due start begins, `lag_ns` after it was intended.
-    pub fn begin_start(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
-        self.seated -= 1;
-        self.begin_iteration(workload, intended_ns, lag_ns);
-    }
-
-    /// Records that an iteration begins, `lag_ns` after it was intended.
-    pub fn begin_iteration(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
-        self.running_iterations += 1;
-        self.delta.workloads[workload].0.started += 1;
-        let window = self.load_window(workload, intended_ns);
-        window.started += 1;
-        window.on_time += u64::from(lag_ns <= ON_TIME_NS);
-        window.start_lag.record_ns(lag_ns);
-    }
-
-    /// Records that an iteration ends `done_ns` after the run's start; `took_ns` excludes thinks,
-    /// and `delay_ns` of it were delays of the generator.
-    pub fn end_iteration(
-        &mut self,
-        workload: usize,
-        intended_ns: u64,
-        end: IterationEnd,
-        (took_ns, delay_ns): (u64, u64),
-        done_ns: u64,
-    ) {
-        self.running_iterations -= 1;
-        self.last_done_ns = self.last_done_ns.max(done_ns);
-        let iterations = &mut self.delta.workloads[workload].0;
-        match end {
-            IterationEnd::Completed => iterations.completed += 1,
-            IterationEnd::Early => iterations.ended_early += 1,
-            IterationEnd::Interrupted => iterations.interrupted += 1,
-        }
-        let load = self.load_window(workload, intended_ns);
-        let record = |latency: &mut Latency, ns: u64| match end {
-            IterationEnd::Completed => latency.answered(ns),
-            IterationEnd::Interrupted => latency.at_least(ns),
-            // It did not reach its end: its duration is not the duration of an iteration.
-            IterationEnd::Early => latency.beyond(Untimed::NoResponse),
-        };
-        record(&mut load.iteration, took_ns);
-        if delay_ns > NOTABLE_LAG_NS {
-            let Delayed { measured, less } =
-                load.iteration_delayed.get_or_insert_default().as_mut();
-            record(measured, took_ns);
-            record(less, took_ns.saturating_sub(delay_ns));
-        }
-    }
-
     /// Sets the end of all workloads' load to `at_ns` after the run's start, if it has not ended
     /// before.
-    pub fn load_ends(&mut self, at_ns: u64) {
+    pub fn end_load(&mut self, at_ns: u64) {
         let ends = &mut self.shape.load_ends_ns;
         ends.resize(self.shape.workloads, u64::MAX);
         ends.iter_mut().for_each(|end_ns| *end_ns = at_ns.min(*end_ns));
     }
 
     /// Notes that the shard's event loop begins at `now`.
-    pub fn loop_begins(&mut self, now: Time) {
+    pub fn begin_loop(&mut self, now: Time) {
         self.stalls = LoopStalls::new(now);
     }
 
     /// Notes that the shard's event loop runs at `now`.
     #[inline]
-    pub fn loop_runs(&mut self, now: Time) {
+    pub fn note_loop(&mut self, now: Time) {
         self.stalls.seen(now);
     }
 
@@ -215,7 +111,7 @@ impl Recorder {
         self.running_calls -= 1;
         self.running_since -= u128::from(now.0 - sample.in_flight_ns);
         self.call_time += u128::from(sample.in_flight_ns);
-        self.delta.workloads[sample.workload].1.end(sample.fate);
+        self.delta.workloads[sample.workload].1.end(sample.result);
 
         let workload = sample.workload;
         let end_ns = self.shape.load_ends_ns.get(workload);
@@ -225,11 +121,11 @@ impl Recorder {
         window.workloads[workload].blocked.record_ns(sample.blocked_ns);
         let step = window.steps[sample.step].get_or_insert_default();
         step.calls.made += 1;
-        step.calls.end(sample.fate);
+        step.calls.end(sample.result);
         step.in_drain += u64::from(is_drain);
         if let AttemptOutcome::Responded(status) = sample.outcome {
             step.count_status(status, 1);
-            if sample.fate == CallResult::Failed {
+            if sample.result == CallResult::Failed {
                 let unwanted = step.unwanted.get_or_insert_default();
                 unwanted[0].record_ns(sample.response_ns);
                 unwanted[1].record_ns(sample.service_ns);
@@ -263,17 +159,17 @@ impl Recorder {
     }
 
     /// Records a user of the closed model that departed because its `on_start` failed.
-    pub fn start_failed(&mut self, workload: usize) {
+    pub fn record_start_failed(&mut self, workload: usize) {
         self.delta.departures[workload].start_failed += 1;
     }
 
     /// Records a user of the closed model that departed because a feed had no row left.
-    pub fn out_of_rows(&mut self, workload: usize) {
+    pub fn record_out_of_rows(&mut self, workload: usize) {
         self.delta.departures[workload].out_of_rows += 1;
     }
 
     /// Records the result of a check.
-    pub fn check(&mut self, step: usize, intended_ns: u64, check: usize, passed: bool) {
+    pub fn record_check(&mut self, step: usize, intended_ns: u64, check: usize, passed: bool) {
         let checks = self.shape.checks[step];
         let step = self.step_window(step, intended_ns);
         if step.checks.is_empty() {
@@ -283,39 +179,39 @@ impl Recorder {
     }
 
     /// Records a call that was not made through an error of the generator.
-    pub fn own_fault(&mut self, fault: GeneratorError) {
-        self.error(AttemptOutcome::Own(fault));
+    pub fn record_generator_error(&mut self, fault: GeneratorError) {
+        self.record_error(AttemptOutcome::Own(fault));
     }
 
     /// Records a call's error that is not the outcome of its last attempt.
-    pub fn error(&mut self, outcome: AttemptOutcome) {
+    pub fn record_error(&mut self, outcome: AttemptOutcome) {
         if let Some(index) = error_index(outcome) {
             self.delta.errors[index] += 1;
         }
     }
 
     /// Records a call that was not made because the variable `name` was unset.
-    pub fn unset(&mut self, name: &str) {
+    pub fn record_unset(&mut self, name: &str) {
         add_name(&mut self.delta.unset, name, 1);
     }
 
     /// Records an expression that failed on its values; `text` says which, why and where.
-    pub fn failed_expression(&mut self, text: &str) {
+    pub fn record_failed_expression(&mut self, text: &str) {
         add_name(&mut self.delta.failed_expressions, text, 1);
     }
 
     /// Records a user or an iteration that found no row left in the feed `name`.
-    pub fn ran_out(&mut self, name: &str) {
+    pub fn record_exhausted_feed(&mut self, name: &str) {
         add_name(&mut self.delta.ran_out, name, 1);
     }
 
     /// Records the end of a group, `took_ns` after it was intended, without thinks; `None` if it
     /// was aborted.
-    pub fn group(&mut self, group: usize, intended_ns: u64, took_ns: Option<u64>) {
+    pub fn record_group(&mut self, group: usize, intended_ns: u64, took_ns: Option<u64>) {
         let latency = &mut self.window(intended_ns).groups[group];
         match took_ns {
-            Some(ns) => latency.answered(ns),
-            None => latency.beyond(Untimed::NoResponse),
+            Some(ns) => latency.record_response(ns),
+            None => latency.record_untimed(Untimed::NoResponse),
         }
     }
 
@@ -328,7 +224,7 @@ impl Recorder {
     /// the recorder adds its own values.
     pub fn take_interval(&mut self, mut gauges: Gauges, now: Time) -> Delta {
         self.advance_in_flight(now);
-        gauges.seated = self.seated;
+        gauges.assigned = self.assigned;
         gauges.running_iterations = self.running_iterations;
         gauges.last_done_ns = self.last_done_ns;
         gauges.running_calls = self.running_calls;
@@ -382,15 +278,17 @@ impl Recorder {
 /// every response.
 #[inline]
 fn record_time(latency: &mut Latency, sample: &Sample, ns: u64) {
-    match (sample.fate, sample.outcome) {
-        (CallResult::Ok | CallResult::Failed, AttemptOutcome::Responded(_)) => latency.answered(ns),
-        (CallResult::Timeout | CallResult::Unfinished, _) => latency.at_least(ns),
+    match (sample.result, sample.outcome) {
+        (CallResult::Ok | CallResult::Failed, AttemptOutcome::Responded(_)) => {
+            latency.record_response(ns);
+        }
+        (CallResult::Timeout | CallResult::Unfinished, _) => latency.record_at_least(ns),
         // It was skipped on purpose: there is nothing to rank.
         (CallResult::Muted, _) => {}
-        (CallResult::Suppressed, _) => latency.beyond(Untimed::Suppressed),
+        (CallResult::Suppressed, _) => latency.record_untimed(Untimed::Suppressed),
         (CallResult::Own, _) | (_, AttemptOutcome::Failed(AttemptPhase::Prepare, _)) => {
-            latency.beyond(Untimed::NotMade);
+            latency.record_untimed(Untimed::NotMade);
         }
-        _ => latency.beyond(Untimed::NoResponse),
+        _ => latency.record_untimed(Untimed::NoResponse),
     }
 }

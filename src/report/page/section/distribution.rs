@@ -31,7 +31,7 @@ struct RankCurve {
 
 impl RankCurve {
     fn of(latency: &Latency) -> Self {
-        let (answers, timeouts) = (latency.answers(), latency.timeouts());
+        let (answers, timeouts) = (latency.responses(), latency.timeouts());
         let mut ranks = Self::default();
         let mut rank = 0;
         for (us, count) in answers.buckets() {
@@ -176,11 +176,11 @@ mod tests {
     fn ranks_are_those_of_the_percentiles() {
         let mut latency = Latency::default();
         for ms in [1, 1, 2, 3, 10] {
-            latency.answered(ms * 1_000_000);
+            latency.record_response(ms * 1_000_000);
         }
-        latency.at_least(5_000_000);
-        latency.at_least(20_000_000);
-        latency.beyond_n(Untimed::NoResponse, 3);
+        latency.record_at_least(5_000_000);
+        latency.record_at_least(20_000_000);
+        latency.record_untimed_n(Untimed::NoResponse, 3);
         let ranks = RankCurve::of(&latency);
         assert_eq!(
             ranks.known,

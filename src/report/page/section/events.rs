@@ -18,7 +18,7 @@ const ROWS: usize = 500;
 
 pub fn render(view: &PageView<'_>) -> Markup {
     let events = axis::events(view.report);
-    let lost = view.snapshot.notices.lost;
+    let lost = view.snapshot.changes.lost;
     if events.is_empty() && lost == 0 {
         return html! { p.empty { "Nothing changed while the run went on." } };
     }

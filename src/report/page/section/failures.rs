@@ -42,7 +42,7 @@ fn exemplar(view: &PageView<'_>, count: u64, one: &Exemplar) -> Markup {
                 button.copy type="button" hidden { "Copy" }
             }
             @if one.cut { p.note { "The request had no room in one line: this is its beginning." } }
-            @if !one.said.is_empty() { p { (HtmlText(&one.said)) } }
+            @if !one.error_text.is_empty() { p { (HtmlText(&one.error_text)) } }
             @if !one.failed.is_empty() {
                 p { "Did not hold: " @for (at, name) in one.failed.iter().enumerate() {
                     @if at > 0 { ", " } code { (HtmlText(name)) }

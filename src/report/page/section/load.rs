@@ -74,7 +74,7 @@ fn starts(view: &PageView<'_>, at: usize) -> Markup {
 }
 
 fn asked(view: &PageView<'_>, at: usize) -> Vec<Option<f64>> {
-    view.coarse.most(view.report, |moment| moment.asked.get(at).copied())
+    view.coarse.most(view.report, |moment| moment.target.get(at).copied())
 }
 
 /// Users of the closed model that the load asks for, and all users at work.
@@ -89,7 +89,7 @@ fn users(view: &PageView<'_>, closed: &[usize]) -> Markup {
     let rest = &closed[closed.len().min(LINES)..];
     if !rest.is_empty() {
         let sum =
-            |moment: &GaugeSample| Some(rest.iter().filter_map(|at| moment.asked.get(*at)).sum());
+            |moment: &GaugeSample| Some(rest.iter().filter_map(|at| moment.target.get(*at)).sum());
         series.push(ChartSeries::new(
             "others asked",
             "c7",

@@ -29,7 +29,7 @@ pub(super) fn draw(context: &ViewContext<'_>, columns: u16, _: u16) -> Buffer {
     let theme = context.theme;
     let mut lines: Vec<Line<'static>> = Vec::new();
     for (count, what) in [
-        (context.report.snapshot.notices.lost, "events that there was no room for"),
+        (context.report.snapshot.changes.lost, "events that there was no room for"),
         (context.state.gone, "lines before these"),
     ] {
         if count > 0 {
@@ -80,7 +80,7 @@ fn inset() -> Line<'static> {
 
 /// All lines with a text in them, oldest first.
 fn entries(context: &ViewContext<'_>, filter: &str) -> Vec<LogEntry> {
-    let notices = &context.report.snapshot.notices.list;
+    let notices = &context.report.snapshot.changes.list;
     let changed = notices.iter().map(|notice| LogEntry {
         at_ns: notice.at_ns,
         topic: topic(notice),

@@ -163,7 +163,7 @@ pub(super) fn exemplar(
     lines.push(Line::from(vec![Span::raw("  "), span(what, theme.bad()), Span::raw(place)]));
     let cut = if one.cut { "  # cut" } else { "" };
     wrapped(lines, &format!("{}{cut}", one.curl), 4, columns, theme.accent());
-    for text in [&one.said, &one.head, &one.body] {
+    for text in [&one.error_text, &one.head, &one.body] {
         for line in text.lines().take(12).filter(|line| !line.trim().is_empty()) {
             wrapped(lines, line, 4, columns, theme.dim());
         }
@@ -172,7 +172,7 @@ pub(super) fn exemplar(
 
 /// When something was changed or marked, seconds after the run's start.
 pub(super) fn marks(report: &Report) -> Vec<f64> {
-    let notices = report.snapshot.notices.list.iter();
+    let notices = report.snapshot.changes.list.iter();
     let control = notices.filter(|notice| notice.kind == ChangeKind::Control);
     control.map(|notice| notice.at_ns as f64 / 1e9).collect()
 }

@@ -55,7 +55,7 @@ fn load(lines: &mut Vec<Line<'static>>, context: &ViewContext<'_>, shown: &[usiz
     let moment = report.timeline.gauges.last();
     for &at in shown {
         let strand = &report.info.plan.workloads[at];
-        let asked = moment.and_then(|moment| moment.asked.get(at)).copied().unwrap_or(0.0);
+        let asked = moment.and_then(|moment| moment.target.get(at)).copied().unwrap_or(0.0);
         let users = users_of(&report.info.plan, &report.snapshot, at);
         let rate = series::last(&series::rate(report, |point| {
             point.loads.get(at).map_or(0, |load| load.started)

@@ -1,0 +1,121 @@
+//! Recording starts, users and iterations.
+//!
+//! `engine` calls it for each start, user and iteration; the parent module records the calls.
+//! Invariant: a due start is dropped, suppressed, not reached or begun, once.
+
+use super::{NOTABLE_LAG_NS, Recorder};
+use crate::stats::latency::{Latency, Untimed};
+use crate::stats::own_delay::Delayed;
+use crate::stats::sample::IterationEnd;
+
+/// A start later than this does not count as on time when the achieved rate is judged.
+const ON_TIME_NS: u64 = 1_000_000_000;
+
+/// A dropped start that we tried more than 100 ms late counts as the generator's fault: late starts
+/// bunch up and need more users than on-time ones.
+const OUR_FAULT_NS: u64 = 100_000_000;
+
+impl Recorder {
+    /// Records a start that is due. It counts as `assigned` until it begins or is dropped.
+    pub fn record_due(&mut self, workload: usize, intended_ns: u64) {
+        self.delta.workloads[workload].0.due += 1;
+        self.load_window(workload, intended_ns).due += 1;
+        self.assigned += 1;
+    }
+
+    /// Records a due start that found no user; `lag_ns` is how late we tried.
+    pub fn record_dropped(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
+        self.assigned -= 1;
+        self.delta.workloads[workload].0.dropped += 1;
+        let window = self.load_window(workload, intended_ns);
+        window.lost += 1;
+        window.lost_to_us += u64::from(lag_ns > OUR_FAULT_NS);
+    }
+
+    /// Records a due start that policy suppressed to protect the generator.
+    pub fn record_suppressed_start(&mut self, workload: usize, intended_ns: u64) {
+        self.assigned -= 1;
+        self.delta.workloads[workload].0.suppressed += 1;
+        let window = self.load_window(workload, intended_ns);
+        window.lost += 1;
+        window.suppressed += 1;
+        window.lost_to_us += 1;
+    }
+
+    /// Records starts that would have become due, had the run not been stopped.
+    pub fn record_not_reached(&mut self, workload: usize, count: u64) {
+        self.delta.workloads[workload].0.due += count;
+        self.delta.workloads[workload].0.not_reached += count;
+    }
+
+    /// Records that for `ns` from `at_ns` after the run's start on, `target` users were due and
+    /// `present` running.
+    pub fn record_users(
+        &mut self,
+        workload: usize,
+        at_ns: u64,
+        ns: u64,
+        (target, present): (u64, u64),
+    ) {
+        if target > 0 {
+            let window = self.load_window(workload, at_ns);
+            window.target_user_ns += ns * target;
+            window.present_user_ns += ns * target.min(present);
+        }
+    }
+
+    /// Records that the generator admitted a user of the closed model `late_ns` after `at_ns`.
+    pub fn record_late_user(&mut self, workload: usize, at_ns: u64, late_ns: u64) {
+        self.load_window(workload, at_ns).late_user_ns += late_ns;
+    }
+
+    /// Records that a due start begins, `lag_ns` after it was intended.
+    pub fn begin_start(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
+        self.assigned -= 1;
+        self.begin_iteration(workload, intended_ns, lag_ns);
+    }
+
+    /// Records that an iteration begins, `lag_ns` after it was intended.
+    pub fn begin_iteration(&mut self, workload: usize, intended_ns: u64, lag_ns: u64) {
+        self.running_iterations += 1;
+        self.delta.workloads[workload].0.started += 1;
+        let window = self.load_window(workload, intended_ns);
+        window.started += 1;
+        window.on_time += u64::from(lag_ns <= ON_TIME_NS);
+        window.start_lag.record_ns(lag_ns);
+    }
+
+    /// Records that an iteration ends `done_ns` after the run's start; `took_ns` excludes thinks,
+    /// and `delay_ns` of it were delays of the generator.
+    pub fn end_iteration(
+        &mut self,
+        workload: usize,
+        intended_ns: u64,
+        end: IterationEnd,
+        (took_ns, delay_ns): (u64, u64),
+        done_ns: u64,
+    ) {
+        self.running_iterations -= 1;
+        self.last_done_ns = self.last_done_ns.max(done_ns);
+        let iterations = &mut self.delta.workloads[workload].0;
+        match end {
+            IterationEnd::Completed => iterations.completed += 1,
+            IterationEnd::Early => iterations.ended_early += 1,
+            IterationEnd::Interrupted => iterations.interrupted += 1,
+        }
+        let load = self.load_window(workload, intended_ns);
+        let record = |latency: &mut Latency, ns: u64| match end {
+            IterationEnd::Completed => latency.record_response(ns),
+            IterationEnd::Interrupted => latency.record_at_least(ns),
+            // It did not reach its end: its duration is not the duration of an iteration.
+            IterationEnd::Early => latency.record_untimed(Untimed::NoResponse),
+        };
+        record(&mut load.iteration, took_ns);
+        if delay_ns > NOTABLE_LAG_NS {
+            let Delayed { measured, less } =
+                load.iteration_delayed.get_or_insert_default().as_mut();
+            record(measured, took_ns);
+            record(less, took_ns.saturating_sub(delay_ns));
+        }
+    }
+}
