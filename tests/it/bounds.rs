@@ -1,7 +1,7 @@
-//! What a target or a scenario may cost: work, memory and numbers within their bounds, and each
-//! failure on the account of the one who caused it.
+//! Tests of the limits on what a target or a scenario may cost: work, memory and numbers; each
+//! failure is attributed to its cause.
 //!
-//! Invariant: what is counted here is counted by the program, never by a clock of the test.
+//! Invariant: the program counts, never a clock of the test.
 
 use serde_json::Value;
 
@@ -14,8 +14,8 @@ fn answer(body: &[u8]) -> Vec<u8> {
     [head.as_bytes(), body].concat()
 }
 
-/// One user that does `flow` once, at a server that gives this body to every request. How it ends
-/// is not looked at: a single short iteration beside other tests may cost trust.
+/// Runs one user through `flow` once, at a server with this body for every request. The exit code
+/// is not checked: a single short iteration next to other tests may cost trust.
 fn walk(body: &[u8], flow: &str, keys: &str) -> (Value, Done) {
     let server = Server::answering(answer(body), Then::Next);
     let scenario = format!(
@@ -27,7 +27,7 @@ fn walk(body: &[u8], flow: &str, keys: &str) -> (Value, Done) {
     (done.json(), done)
 }
 
-/// How often an error of this phase and kind was counted.
+/// Returns how often an error of this phase and kind was counted.
 fn errors(report: &Value, phase: &str, kind: &str) -> u64 {
     let all = report["errors"].as_array().unwrap();
     let one = all.iter().find(|error| error["phase"] == phase && error["kind"] == kind);
@@ -107,7 +107,7 @@ fn a_response_that_costs_too_much_fails_its_captures() {
 
 #[test]
 fn a_body_that_has_no_room_is_an_error_of_its_own_and_no_abort() {
-    // Half of the budget is for bodies.
+    // Half of the memory budget is for bodies.
     let body = vec![b'x'; 40 << 20];
     let flow = "      - { get: /, check: { body: { contains: y } } }\n";
     let (report, done) = walk(&body, flow, "memory: { budget: 64MiB }");
@@ -182,7 +182,7 @@ fn an_expression_that_fails_names_itself_its_value_and_its_step() {
     assert_eq!(failed[said], 2, "{report}");
     let hints = report["trust"]["reasons"].to_string();
     assert!(hints.contains("expressions failed: `row` has no `idd`"), "{hints}");
-    // In an expression, too.
+    // In an expression as well.
     let scenario = scenario.replace("row.idd }}", "row.idd + 1 }}");
     let done = Manada::run(&scenario, &["--shards", "1"]).go();
     let failed = done.json()["generator"]["failed_expressions"].to_string();

@@ -1,4 +1,4 @@
-//! Long requests, and targets that do not hear them to their end.
+//! Tests of long requests, and of targets that do not read them to the end.
 
 use std::net::{Ipv4Addr, SocketAddr};
 
@@ -9,7 +9,7 @@ use crate::harness::{Manada, count};
 use crate::peer::{Peer, Server, Then};
 use crate::sums::answered;
 
-/// More than the buffers of both sides take in.
+/// More than the buffers of both sides hold.
 const LONG: usize = 16 << 20;
 
 fn post(server: &Server) -> Value {
@@ -29,7 +29,7 @@ fn errors(report: &Value) -> Vec<(String, String, u64)> {
 fn a_target_that_never_reads() {
     let (wait, done) = std::sync::mpsc::sync_channel::<()>(0);
     let done = std::sync::Mutex::new(done);
-    // Ready when the test is over: `wait` is dropped then.
+    // Ends with the test, which drops `wait`.
     let server = Server::start(move |_| {
         let _ = done.lock().unwrap().recv();
     });
@@ -45,7 +45,7 @@ fn a_target_that_answers_before_it_has_read_it_all() {
     let server = Server::start(|peer| {
         peer.request();
         peer.send(b"HTTP/1.1 413 Too Long\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
-        // Reading on, so that no reset overtakes the answer.
+        // It reads on, so that no reset overtakes the response.
         peer.hold();
     });
     let report = post(&server);
@@ -56,7 +56,7 @@ fn a_target_that_answers_before_it_has_read_it_all() {
 
 #[test]
 fn an_answer_before_a_reset_is_still_an_answer() {
-    // Closed with a request half read, so the kernel resets; what was answered before counts.
+    // Closed with a half-read request, so the kernel resets; the earlier response counts.
     let server = Server::start(|peer| {
         peer.request();
         peer.send(b"HTTP/1.1 413 Too Long\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
@@ -95,7 +95,7 @@ fn a_long_request_arrives_whole() {
 fn a_target_that_accepts_nobody() {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    // The kernel takes a connection or two by itself; the rest waits in vain.
+    // The kernel accepts one or two connections by itself; the rest waits in vain.
     socket.listen(0).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();
     let words = ["-n", "6", "-c", "6", "--timeout", "400ms"];
@@ -121,7 +121,7 @@ fn the_answer_to_head_has_no_body_whatever_it_says() {
 
 #[test]
 fn a_target_that_answers_two_for_one() {
-    // The second answer is not the answer to the next request.
+    // The second response does not belong to the next request.
     let two =
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n";
     let server = Server::start(|peer: &mut Peer| while peer.request() && peer.send(two) {});

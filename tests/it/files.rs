@@ -1,4 +1,4 @@
-//! Which files a scenario may read.
+//! Tests of the files that a scenario may read.
 
 use std::os::unix::fs::symlink;
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::builtin::Builtin;
 use crate::harness::{Done, Manada, count};
 use crate::peer::{Server, Then};
 
-/// A run of `sub/s.yaml`, whose rows are in the file of this name.
+/// Prepares a run of `sub/s.yaml`, whose rows are in this file.
 fn rows(name: &str) -> (Server, Manada) {
     let server = Server::answering(&b"HTTP/1.1 204 No\r\n\r\n"[..], Then::Next);
     let scenario = format!(
@@ -36,12 +36,12 @@ fn scenario_reads_beside_itself_and_where_its_user_allows() {
         let done = manada.words(&["--allow-files", folder]).go();
         assert_eq!(done.code, Some(0), "{folder}: {done}");
     }
-    // The user's own file says it relative to itself.
+    // The user's own file names it relative to itself.
     let own = "files: [ ../../data ]";
     let (_server, manada) = rows("../data/rows.csv");
     let done = manada.file(".config/manada/safety.yaml", own).go();
     assert_eq!(done.code, Some(0), "{done}");
-    // A link is judged by where it leads.
+    // A link is checked by its target.
     for (target, code) in [("../data/rows.csv", 3), ("own.csv", 0)] {
         let (_server, manada) = rows("link.csv");
         symlink(target, manada.path("sub/link.csv")).unwrap();

@@ -1,5 +1,5 @@
-//! The flags of `hit`: each does what the key of a service does, and what users of other tools
-//! expect of it.
+//! Tests of the flags of `hit`: each works like the key of a service, and as users of other tools
+//! expect.
 
 use std::io::Write;
 use std::os::unix::net::UnixListener;
@@ -153,7 +153,7 @@ fn a_body_comes_from_standard_input() {
     let url = server.url();
     let mut child = Command::new(env!("CARGO_BIN_EXE_manada"))
         .args(["hit", &url, "-n", "1", "-c", "1", "-m", "POST", "-b", "@-", "--ui", "none", "-qq"])
-        // Judged by a rule that no busy machine puts in doubt.
+        // With a threshold that holds on any busy machine.
         .args(["--threshold", "calls > 0"])
         .stdin(Stdio::piped())
         .spawn()
@@ -176,7 +176,7 @@ fn counted_requests_are_those_after_the_warm_up() {
 
 #[test]
 fn a_body_that_nothing_looks_at_has_no_limit() {
-    // 80 MiB, above the 64 MiB of a scenario's step that looks at its bodies.
+    // 80 MiB, above the 64 MiB of a step that checks its bodies.
     let server = Server::start(|peer| {
         let piece = vec![b'x'; 1 << 20];
         while peer.request() {
@@ -201,7 +201,7 @@ fn spellings_of_other_tools_are_read_with_a_note() {
     {
         assert!(done.stderr.contains(note), "{done}");
     }
-    // A watch takes its own words and not the URL.
+    // `--watch` takes its own words and not the URL.
     let pid = std::process::id().to_string();
     let words = ["hit", "--monitor", "pid", &pid, &server.url(), "-n", "3", "--ui", "none"];
     let done = Manada::new(&words).go();

@@ -1,4 +1,4 @@
-//! The keys of a terminal: a run in a terminal of its own, which has to be as it was afterwards.
+//! Tests of terminal keys: a run in its own terminal, which has to be restored afterwards.
 
 use std::thread;
 

@@ -1,5 +1,5 @@
-//! What the generator says against what the target saw: answered ≤ seen ≤ sent, and equal where
-//! nothing went wrong (MEASURING, "Ground truth").
+//! Tests of the generator's counts against the target's: answered ≤ seen ≤ sent, and equal without
+//! faults (MEASURING, "Ground truth").
 
 use serde_json::Value;
 
@@ -11,10 +11,10 @@ const CLOSED: [&str; 4] = ["-c", "20", "-d", "1s"];
 const COUNTED: [&str; 4] = ["-c", "20", "-n", "1500"];
 const OPEN: [&str; 6] = ["-c", "400", "-r", "600/s", "-d", "1500ms"];
 
-/// Runs it and compares; the report and the target's own count.
+/// Runs and compares; returns the report and the target's own count.
 fn compare(faults: &[&str], words: &[&str]) -> (Value, Value) {
     let target = Builtin::start(faults);
-    // Only a target that hangs needs to be given up on; a busy machine must not look like one.
+    // Only a hanging target needs a short timeout; a busy machine must not look like one.
     let hangs = faults.iter().any(|fault| fault.contains("hang"));
     let timeout = if hangs { "250ms" } else { "30s" };
     let hit = Manada::hit(&target.url("/products/7"), &["--timeout", timeout]);
@@ -26,7 +26,7 @@ fn compare(faults: &[&str], words: &[&str]) -> (Value, Value) {
     assert!(seen <= sent, "seen ≤ sent: {context}");
     assert!(sent <= count(&report, "attempts.started"), "sent ≤ started: {context}");
     assert_eq!(count(&report, "calls.generator_errors"), 0, "{context}");
-    // Each status the target wrote whole was read whole, but for those given up on.
+    // Each response that the target completed was read, except timed-out ones.
     for (status, read) in report["status"].as_object().unwrap() {
         assert!(read.as_u64() <= stats["status"][status].as_u64(), "{status}: {context}");
     }
@@ -99,7 +99,8 @@ fn requests_that_hang_time_out_and_rank_above_their_age() {
         assert!(hung > 0, "{stats}");
         assert!(count(&report, "calls.timeout") >= hung, "{report}");
         assert!(count(&report, "response_us.censored") >= hung, "{report}");
-        // Of a hundred two hang, so the 99th is no less than the timeout and known for a bound.
+        // Two of a hundred hang, so the 99th percentile is at least the timeout, and a known lower
+        // bound.
         assert!(count(&report, "response_us.p99_9") >= 250_000, "{report}");
         assert!(report["response_us"]["at_least"].to_string().contains("p99_9"), "{report}");
     }

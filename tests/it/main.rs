@@ -1,5 +1,5 @@
-//! The program as its users meet it: the real binary against scripted servers, the built-in target
-//! and hostile files. Each run lasts a second or two and goes to 127.0.0.1 alone.
+//! Tests of the real program: against scripted servers, the built-in target and hostile files.
+//! Each run lasts a second or two and only contacts 127.0.0.1.
 
 mod addresses; // names with several addresses, and names without any
 mod again; // a finished run shown, judged and written again

@@ -1,4 +1,5 @@
-//! Targets that do everything wrong: each ends in its own name, in bounded time, and never fast.
+//! Tests of misbehaving targets: each gets its own error, in limited time, and never counts as
+//! fast.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -10,18 +11,18 @@ use crate::harness::{Manada, count};
 use crate::peer::{Peer, Server, Then};
 use crate::sums::answered;
 
-/// Four requests by two users, none of which may take longer than this.
+/// Four requests by two users, with this timeout.
 const WORDS: [&str; 6] = ["-n", "4", "-c", "2", "--timeout", "400ms"];
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello";
 
-/// What must come of a target: every call ends in `calls.FATE`, and, unless it is ok, under one
-/// of these errors.
+/// The expected result: every call ends in `calls.FATE`, and, unless it is ok, with one of these
+/// errors.
 struct Row {
     name: &'static str,
     fate: &'static str,
     errors: &'static [(&'static str, &'static str)],
-    /// The connections that the four calls take.
+    /// The connections of the four calls.
     opened: u64,
     server: Server,
 }
@@ -36,7 +37,7 @@ fn row(
     Row { name, fate, errors, opened, server: Server::start(script) }
 }
 
-/// Answers with `bytes`, then holds still.
+/// Responds with `bytes`, then waits.
 fn says(
     name: &'static str,
     fate: &'static str,
@@ -54,7 +55,7 @@ fn check(row: &Row) {
     let context = format!("{}\n{done}", row.name);
     assert_eq!(count(&report, "calls.made"), 4, "{context}");
     assert_eq!(count(&report, &format!("calls.{}", row.fate)), 4, "{context}");
-    // A connection that is reset at once may look as if it had never been opened.
+    // A connection that is reset at once may count as never opened.
     let tried = count(&report, "connections.opened") + count(&report, "connections.failed");
     assert_eq!(tried, row.opened, "{context}");
     let (connections, requests) = row.server.seen();
@@ -77,7 +78,7 @@ fn check(row: &Row) {
     assert_nothing_is_fast(&report, &context);
 }
 
-/// No call was answered, so every percentile is no more than a bound.
+/// No call got a response, so every percentile is only a bound.
 fn assert_nothing_is_fast(report: &Value, context: &str) {
     assert_eq!(answered(report), 0, "{context}");
     for latency in ["response_us", "service_us"] {
@@ -164,7 +165,7 @@ fn answers_that_are_slow_or_odd_but_good() {
 
 #[test]
 fn an_answer_that_nobody_asked_for() {
-    // It comes before, with or after the request: all that is promised is an end and its sums.
+    // It arrives before, with or after the request, so only an end and correct sums are required.
     let server = Server::start(|peer| {
         peer.send(OK);
         peer.hold();
@@ -217,7 +218,7 @@ fn a_body_without_end_stops_at_the_bound_or_the_deadline() {
 
 #[test]
 fn a_target_that_hangs_up_at_once() {
-    // Whether the request was on its way by then is a race, so several names are right.
+    // Whether the request was already sent is a race, so several errors are right.
     let errors: &[(&str, &str)] =
         &[("first_byte", "closed"), ("first_byte", "reset"), ("send", "reset")];
     check(&row("closes at once", "failed", errors, 4, |_| {}));
@@ -228,7 +229,7 @@ fn a_target_that_hangs_up_at_once() {
 
 #[test]
 fn a_port_where_nobody_listens() {
-    // Bound and not listening: nobody else can take the port meanwhile.
+    // Bound without listening, so that no other process can take the port.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     let address = socket.local_addr().unwrap().as_socket().unwrap();

@@ -1,4 +1,4 @@
-//! `check --once`: each archetype walked once, and all that is shown of it.
+//! Tests of `check --once`: the dry run of each archetype, and its output.
 
 use std::fs;
 
@@ -164,7 +164,7 @@ fn every_way_is_walked_and_what_no_walk_came_to_is_named() {
     for step in ["list", "GET /cart", "GET /recommended", "GET /bargains", "GET /search"] {
         assert!(steps("a").contains(&step), "{step}: {:?}", steps("a"));
     }
-    // A Markov chain is walked until each of its transitions was taken.
+    // A Markov chain runs until each of its transitions was taken.
     for step in ["home", "catalogue", "product page", "search"] {
         assert!(steps("browser").contains(&step), "{step}: {:?}", steps("browser"));
     }
@@ -182,7 +182,7 @@ fn every_way_is_walked_and_what_no_walk_came_to_is_named() {
         ("GET /n/5", "the loop around it made no round"),
     ];
     assert_eq!(unreached, expect, "{done}");
-    // As chance has it: one walk, the same with the same seed.
+    // Random choices: one iteration, the same with the same seed.
     let draw = |seed: &str| {
         let done =
             check(BRANCHES, &["--json", "--random", "--seed", seed, "--archetype", "browser"]);
@@ -231,7 +231,7 @@ fn safety_holds_for_it_too() {
     assert_eq!(done.code, Some(6), "{done}");
     let done = check(&peer("\"http://169.254.169.254\"", "[ { get: / } ]"), &[]);
     assert_eq!(done.code, Some(3), "{done}");
-    // One user may try what a herd needs a word for.
+    // One user may try what many users need an authorisation for.
     let proxied = format!("{{ url: \"http://prod.shop.test\", proxy: \"{}\" }}", server.url());
     let text = peer(&proxied, "[ { get: / } ]").replace("users: 9", "users: 90");
     assert_eq!(check(&text, &[]).code, Some(0));

@@ -1,4 +1,4 @@
-//! Rules that stop a run, and what the command line lays over a scenario.
+//! Tests of thresholds that stop a run, and of overrides on the command line.
 
 use crate::builtin::Builtin;
 use crate::harness::{Manada, count};

@@ -1,4 +1,4 @@
-//! The dashboard in a terminal of its own: what a person sees, and how it leaves the terminal.
+//! Tests of the dashboard in a terminal: what it shows, and how it restores the terminal.
 
 use rustix::process::{Signal, kill_process};
 
@@ -15,14 +15,14 @@ workloads:
   api: { arrivals: { rate: 50/s }, duration: 10m, flow: [ { get: /, name: home } ] }
 ";
 
-/// A run whose first numbers are on the screen.
+/// Opens a terminal with a run whose first figures are on the screen.
 fn open(words: &str) -> Terminal {
     let mut terminal = Terminal::open(SCENARIO, words);
     terminal.show("Thresholds");
     terminal
 }
 
-/// The summary stands where the shell goes on, with nothing of the dashboard after it.
+/// Checks that the summary is on the shell's screen, with nothing of the dashboard after it.
 fn is_told(terminal: &Terminal) {
     let left = terminal.written.rfind("\x1b[?1049l").unwrap();
     let after = &terminal.written[left..];

@@ -1,4 +1,4 @@
-//! The command line: what is refused, with which exit code, and what is printed where.
+//! Tests of the command line: what is refused, with which exit code, and where output goes.
 
 use std::fs::File;
 use std::process::Command;
