@@ -18,7 +18,7 @@ fn passed(report: &Value, name: &str) -> u64 {
 }
 
 #[test]
-fn a_body_that_is_not_of_its_coding_fails_what_looks_at_it_and_keeps_its_status() {
+fn undecodable_body_fails_checks_and_keeps_status() {
     let (server, _) = serving(|line| match line.split(' ').nth(1).unwrap_or_default() {
         "/gone" => answer("404 Not Found", "Content-Encoding: br\r\n", "plainly text"),
         "/on" => answer("302 Found", "Location: /end\r\nContent-Encoding: gzip\r\n", "no gzip"),
@@ -52,7 +52,7 @@ fn a_body_that_is_not_of_its_coding_fails_what_looks_at_it_and_keeps_its_status(
 }
 
 #[test]
-fn text_is_looked_at_in_its_charset() {
+fn text_is_checked_in_its_charset() {
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_be_bytes).collect::<Vec<_>>();
     let json = [b"\xfe\xff".to_vec(), utf16("{\"name\": \"caf\u{e9}\"}")].concat();
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());

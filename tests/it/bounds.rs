@@ -35,7 +35,7 @@ fn errors(report: &Value, phase: &str, kind: &str) -> u64 {
 }
 
 #[test]
-fn values_of_responses_that_cannot_be_used_are_failures_of_the_target() {
+fn unusable_response_values_are_target_failures() {
     let body = br#"{"token": "a\r\nX: y", "count": 1000000000000}"#;
     for (flow, made) in [
         (
@@ -72,7 +72,7 @@ fn values_of_responses_that_cannot_be_used_are_failures_of_the_target() {
 }
 
 #[test]
-fn values_of_our_own_that_grow_beyond_their_limit_are_generator_errors() {
+fn oversized_own_values_are_generator_errors() {
     let flow = "      - set: { k: aaaaaaaaaaaaaaaa }\n      \
                 - repeat: { times: 60, do: [ { set: { k: \"{{ k ~ k }}\" } } ] }\n      \
                 - { get: /, headers: { x: \"{{ k }}\" } }\n";
@@ -87,7 +87,7 @@ fn values_of_our_own_that_grow_beyond_their_limit_are_generator_errors() {
 }
 
 #[test]
-fn a_response_that_costs_too_much_fails_its_captures() {
+fn expensive_response_fails_its_captures() {
     let deep = format!("{}1{}", "[0,".repeat(120), "]".repeat(120));
     let (page, json) = ("<div>".repeat(80_000), "$..*..*..*..*..*");
     for (body, source) in [
@@ -106,7 +106,7 @@ fn a_response_that_costs_too_much_fails_its_captures() {
 }
 
 #[test]
-fn a_body_that_has_no_room_is_an_error_of_its_own_and_no_abort() {
+fn body_over_memory_budget_is_an_error_without_abort() {
     // Half of the memory budget is for bodies.
     let body = vec![b'x'; 40 << 20];
     let flow = "      - { get: /, check: { body: { contains: y } } }\n";
@@ -121,7 +121,7 @@ fn a_body_that_has_no_room_is_an_error_of_its_own_and_no_abort() {
 }
 
 #[test]
-fn a_rate_gets_the_users_that_it_needs() {
+fn rate_gets_the_users_it_needs() {
     // By Little's law 100/s × 0.8 s = 80 users.
     let target = Builtin::start(&["--latency", "800ms"]);
     let done = Manada::hit(&target.url("/"), &["-r", "100/s", "-d", "1500ms"]).go();
@@ -147,7 +147,7 @@ fn low_rates_are_exact_in_the_document() {
 }
 
 #[test]
-fn a_rule_missed_for_want_of_responses_has_no_margin_in_any_form() {
+fn threshold_without_responses_has_no_margin() {
     let garbage = Server::answering(b"garbage\r\n", Then::Hold);
     let words = ["-n", "3", "-c", "1", "--threshold", "response.p99 < 10s"];
     let forms = ["--report", "junit.xml", "--report", "r.md", "--report", "github:annotations"];
@@ -167,7 +167,7 @@ fn a_rule_missed_for_want_of_responses_has_no_margin_in_any_form() {
 }
 
 #[test]
-fn an_expression_that_fails_names_itself_its_value_and_its_step() {
+fn failed_expression_names_itself_value_and_step() {
     let server = Server::answering(answer(b"{}"), Then::Next);
     let scenario = format!(
         "services: {{ t: \"{}\" }}\nworkloads:\n  w:\n    users: 1\n    iterations: 2\n    \

@@ -132,7 +132,7 @@ fn redirecting() -> (Server, Heads) {
 }
 
 #[test]
-fn redirects_are_followed_as_browsers_do() {
+fn redirects_are_followed_like_browsers() {
     let (server, heads) = redirecting();
     let flow = "[ { post: /a/303, redirects: 3, check: { body: { contains: end } } }, \
                 { put: /a/302, redirects: 1 }, { post: /a/302, redirects: 1 }, \
@@ -172,7 +172,7 @@ fn redirects_are_followed_as_browsers_do() {
 }
 
 #[test]
-fn a_redirect_that_leads_nowhere_fails_the_call() {
+fn redirect_to_invalid_url_fails_the_call() {
     let (server, heads) = redirecting();
     for (path, kind, asked) in [
         ("/loop", "too_many_redirects", 4),
@@ -193,7 +193,7 @@ fn a_redirect_that_leads_nowhere_fails_the_call() {
 }
 
 #[test]
-fn a_location_that_leads_nowhere_else_is_a_response() {
+fn location_without_redirect_is_a_response() {
     let (server, heads) = redirecting();
     let flow = "[ { get: /empty, redirects: 3, check: { status: 302, body: { contains: here } } }, \
                 { get: /fragment, redirects: 3, check: { status: 301 } } ]";
@@ -226,7 +226,7 @@ fn a_redirect_that_is_not_allowed_names_the_origin() {
 }
 
 #[test]
-fn another_service_gets_no_login_and_its_own_host() {
+fn redirect_to_other_service_has_its_host_and_no_credentials() {
     let (end, heads) = serving(|_| answer("200 OK", "", "there"));
     let to = url(&end);
     let there = format!("Location: {to}/x?y\r\nSet-Cookie: secret=1\r\n");
@@ -247,7 +247,7 @@ fn another_service_gets_no_login_and_its_own_host() {
 }
 
 #[test]
-fn compressed_bodies_are_looked_at_unpacked() {
+fn compressed_bodies_are_checked_unpacked() {
     let gzip = |bytes: &[u8]| {
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
         encoder.write_all(bytes).unwrap();

@@ -68,7 +68,7 @@ impl Drop for Group {
 }
 
 #[test]
-fn a_run_stays_near_its_budget() {
+fn run_stays_near_its_memory_budget() {
     let target = Builtin::start(&[]);
     let (free, _) = run(&target, "", "3s");
     let (held, done) = run(&target, "memory: 64MiB", "9s");
@@ -86,7 +86,7 @@ fn a_run_stays_near_its_budget() {
 }
 
 #[test]
-fn a_run_lives_in_half_of_what_it_wants() {
+fn run_completes_with_half_of_its_memory() {
     let target = Builtin::start(&[]);
     let (free, _) = run(&target, "client: resilient\nmemory: false", "3s");
     let wants = count(&free, "generator.rss_bytes_peak");

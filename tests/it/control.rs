@@ -62,7 +62,7 @@ fn sockets(folder: &Path) -> Vec<PathBuf> {
 }
 
 #[test]
-fn a_run_is_paused_and_goes_on() {
+fn run_pauses_and_resumes() {
     let running = start(OPEN, &[]);
     let listed = obeyed(&running, &[]);
     assert!(listed.starts_with("steered  "), "{listed}");
@@ -101,7 +101,7 @@ fn a_run_is_paused_and_goes_on() {
 }
 
 #[test]
-fn what_cannot_be_obeyed_is_refused_with_its_cure() {
+fn invalid_command_is_refused_with_advice() {
     let running = start(OPEN, &[]);
     for (words, code, says) in [
         (&["-", "puase"][..], 2, "did you mean `pause`?"),
@@ -127,7 +127,7 @@ fn what_cannot_be_obeyed_is_refused_with_its_cure() {
 }
 
 #[test]
-fn the_socket_is_ours_alone_and_goes_with_the_run() {
+fn socket_is_private_and_removed_with_the_run() {
     let running = start(OPEN, &[]);
     let folder = running.path("");
     let found = sockets(&folder);
@@ -165,7 +165,7 @@ fn the_socket_is_ours_alone_and_goes_with_the_run() {
 }
 
 #[test]
-fn a_folder_of_others_is_refused_and_the_run_runs() {
+fn foreign_socket_folder_is_refused_and_run_continues() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("manada")).unwrap();
     let open_to_all = fs::Permissions::from_mode(0o777);
@@ -180,7 +180,7 @@ fn a_folder_of_others_is_refused_and_the_run_runs() {
 }
 
 #[test]
-fn nobody_steers_where_nobody_may() {
+fn no_control_disables_socket_and_keys() {
     let running = start(OPEN, &["--no-control"]);
     let done = control(&running, &["-", "pause"]);
     assert_eq!(done.code, Some(1), "{done}");

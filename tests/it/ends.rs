@@ -114,7 +114,7 @@ fn talkative(folder: &std::path::Path, stderr: impl Into<Stdio>) -> Tied {
 }
 
 #[test]
-fn standard_error_that_nothing_reads_changes_no_end() {
+fn unread_standard_error_does_not_change_exit() {
     let folder = tempfile::tempdir().unwrap();
     let mut running = talkative(folder.path(), Stdio::piped());
     // It is not read until the process has ended; its pipe is full long before that.
@@ -129,7 +129,7 @@ fn standard_error_that_nothing_reads_changes_no_end() {
 }
 
 #[test]
-fn standard_error_that_is_gone_changes_no_end() {
+fn closed_standard_error_does_not_change_exit() {
     let folder = tempfile::tempdir().unwrap();
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -141,7 +141,7 @@ fn standard_error_that_is_gone_changes_no_end() {
 }
 
 #[test]
-fn nothing_answered_is_a_failure() {
+fn run_without_responses_fails() {
     // A port without a listener.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for words in [&["-n", "5"][..], &["-n", "5", "--threshold", "lag.p99 < 1h"]] {

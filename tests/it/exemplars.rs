@@ -65,7 +65,7 @@ const FLOW: &str = r#"
 "#;
 
 #[test]
-fn the_line_for_a_shell_sends_the_same_request() {
+fn shell_command_sends_the_same_request() {
     let (server, requests) = refusing();
     let text = format!(
         "seed: 3\nscenario: odd\nservices: {{ it: {{ url: \"http://{}\", cookies: false }} }}\n\
@@ -103,7 +103,7 @@ fn the_line_for_a_shell_sends_the_same_request() {
 }
 
 #[test]
-fn each_kind_once_and_never_too_long() {
+fn exemplars_occur_once_per_kind_and_are_short() {
     let server = Server::start(|peer| {
         while let Some((line, ..)) = take(peer) {
             if line.contains("/reset") {

@@ -26,7 +26,7 @@ fn refused(done: &Done, says: &str) {
 }
 
 #[test]
-fn scenario_reads_beside_itself_and_where_its_user_allows() {
+fn scenario_reads_its_folder_and_allowed_folders() {
     let outside = "is in none of the folders that a scenario may read";
     let (_server, manada) = rows("own.csv");
     assert_eq!(manada.go().code, Some(0));
@@ -57,7 +57,7 @@ fn scenario_reads_beside_itself_and_where_its_user_allows() {
 }
 
 #[test]
-fn scenario_reads_only_files_that_end() {
+fn scenario_reads_only_regular_files() {
     let (_server, manada) = rows("pipe");
     assert!(Command::new("mkfifo").arg(manada.path("sub/pipe")).status().unwrap().success());
     refused(&manada.go(), "is no regular file");
@@ -67,7 +67,7 @@ fn scenario_reads_only_files_that_end() {
 }
 
 #[test]
-fn steps_and_archetypes_of_included_files_stand_in_their_place() {
+fn included_steps_and_archetypes_run() {
     let target = Builtin::start(&[]);
     let scenario = format!(
         "services: {{ shop: \"{}\" }}\ninclude: lib/users.yaml\nworkloads:\n  \

@@ -17,7 +17,7 @@ fn names(path: &std::path::Path) -> BTreeSet<String> {
 }
 
 #[test]
-fn second_run_leaves_the_first_ones_files_alone() {
+fn second_run_does_not_touch_first_runs_files() {
     let target = Builtin::start(&[]);
     let url = target.url("/");
     let words = ["hit", &url, "-c", "1", "-d", "30s", "--out", "r", "--ui", "plain", "-v"];
@@ -43,7 +43,7 @@ fn second_run_leaves_the_first_ones_files_alone() {
 }
 
 #[test]
-fn runs_that_begin_together_have_a_folder_each() {
+fn concurrent_runs_have_separate_folders() {
     let scenario = "scenario: many\nservices: { it: builtin }\nworkloads:\n  w:\n    users: 1\n    \
                     iterations: 3\n    flow: [ { get: / } ]\n";
     let root = tempfile::tempdir().unwrap();
@@ -92,7 +92,7 @@ fn no_link_in_a_folder_is_followed() {
 }
 
 #[test]
-fn full_disk_names_the_file_and_the_document_says_so() {
+fn full_disk_is_reported_with_the_file() {
     let target = Builtin::start(&[]);
     let url = target.url("/");
     // With a limit of 8 KiB per file, the page does not fit.
@@ -146,7 +146,7 @@ fn replaces_reports(mut manada: Manada, code: i32, why: &str) {
 }
 
 #[test]
-fn run_that_is_not_carried_out_replaces_yesterdays_reports() {
+fn failed_start_replaces_earlier_reports() {
     // A port without a listener.
     let refused = "scenario: td\nservices: { it: 'http://127.0.0.1:9' }\n\
                    setup: [ { get: /login } ]\n\

@@ -12,8 +12,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tokio::runtime::Builder;
 
-use crate::answers::{self, Hyper, MAX_BODY, Read, Row};
 use crate::peer::{Server, Then};
+use crate::raw_responses::{self, Hyper, MAX_BODY, Read, Row};
 
 fn wanted(head_request: bool, max_body: u64) -> CaptureRequest {
     CaptureRequest {
@@ -57,7 +57,7 @@ fn split<'a>(bytes: &'a [u8], places: &[usize]) -> Vec<&'a [u8]> {
 #[test]
 fn each_answer_reads_as_it_must_whole_and_byte_by_byte() {
     let mut wrong = Vec::new();
-    for row in answers::rows() {
+    for row in raw_responses::rows() {
         let wanted = wanted(row.head_request, MAX_BODY);
         let (whole, kept) = read(wanted, [row.bytes.as_slice()]);
         if whole != row.read {
@@ -73,7 +73,7 @@ fn each_answer_reads_as_it_must_whole_and_byte_by_byte() {
 
 #[test]
 fn each_split_in_two_reads_the_same() {
-    for row in answers::rows().iter().filter(|row| row.bytes.len() < 2_000) {
+    for row in raw_responses::rows().iter().filter(|row| row.bytes.len() < 2_000) {
         let wanted = wanted(row.head_request, MAX_BODY);
         for at in 0..=row.bytes.len() {
             let (left, right) = row.bytes.split_at(at);
@@ -105,7 +105,7 @@ fn hyper_agrees_or_we_say_why_not() {
             .build()
             .unwrap();
         let mut wrong = Vec::new();
-        for row in answers::rows() {
+        for row in raw_responses::rows() {
             let ours = match row.read {
                 Read::Whole(status, length, _) => Some((status, length)),
                 Read::Cut | Read::Broken(..) => None,
@@ -185,7 +185,7 @@ fn curl_agrees_or_we_say_why_not() {
         return;
     }
     let mut wrong = Vec::new();
-    for row in answers::rows() {
+    for row in raw_responses::rows() {
         let ours = match row.read {
             Read::Whole(status, length, _) => Some((status, length)),
             Read::Cut | Read::Broken(..) => None,

@@ -12,7 +12,7 @@ use crate::peer::Server;
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n";
 
 #[test]
-fn the_second_answers_and_the_first_is_hung_up_on() {
+fn winning_hedge_cancels_the_first_attempt() {
     for keys in ["", "pools: { all: { match: \"*\", connections: 12 } }"] {
         // One of ten requests gets no response, so its client has to disconnect.
         let (come, left) = (AtomicU64::new(1), Arc::new(AtomicU64::new(0)));
@@ -48,7 +48,7 @@ fn the_second_answers_and_the_first_is_hung_up_on() {
 }
 
 #[test]
-fn what_may_not_be_sent_twice_is_not() {
+fn non_idempotent_request_is_not_hedged() {
     let server = Server::start(|peer| {
         if peer.request() {
             peer.hold();

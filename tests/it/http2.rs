@@ -226,7 +226,7 @@ fn nonsense() -> Vec<Case> {
 }
 
 #[test]
-fn what_a_broken_peer_does_has_a_name() {
+fn errors_of_broken_peers_are_named() {
     for (name, kind, script) in endings().into_iter().chain(nonsense()) {
         let server = Server::start(move |peer| {
             if let Some(id) = request(peer) {
@@ -247,7 +247,7 @@ fn what_a_broken_peer_does_has_a_name() {
 }
 
 #[test]
-fn a_target_that_does_not_speak_it_is_named() {
+fn target_without_http2_is_reported() {
     let server = crate::tls::over_tls(crate::tls::leaf(None, "127.0.0.1", (2020, 2100)));
     let url = format!("https://{}", server.address());
     let flow = "[ { get: /a } ]";
@@ -260,7 +260,7 @@ fn a_target_that_does_not_speak_it_is_named() {
 }
 
 #[test]
-fn a_resilient_client_speaks_it_too() {
+fn resilient_client_uses_http2() {
     let nginx = Nginx::start();
     for strategy in ["shared", "per_user", "per_request"] {
         let text = format!(

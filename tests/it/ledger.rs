@@ -61,7 +61,7 @@ fn a_count_is_kept_exactly() {
 }
 
 #[test]
-fn errors_that_are_answers_are_answers() {
+fn error_statuses_are_responses() {
     for words in [&COUNTED[..], &OPEN] {
         let (report, stats) = compare(&["--fail", "5%:503"], words);
         let faults = count(&stats, "faults.status");
@@ -73,7 +73,7 @@ fn errors_that_are_answers_are_answers() {
 }
 
 #[test]
-fn requests_that_are_lost_on_the_way_show_on_both_sides() {
+fn lost_requests_appear_on_both_sides() {
     for (fault, kinds, name) in [
         ("5%:reset", &["reset"][..], "faults.reset"),
         ("5%:close", &["closed", "reset"], "faults.close"),
@@ -92,7 +92,7 @@ fn requests_that_are_lost_on_the_way_show_on_both_sides() {
 }
 
 #[test]
-fn requests_that_hang_time_out_and_rank_above_their_age() {
+fn hanging_requests_time_out_and_are_censored() {
     for words in [&["-c", "40", "-n", "600"][..], &OPEN] {
         let (report, stats) = compare(&["--fail", "2%:hang"], words);
         let hung = count(&stats, "faults.hang");
@@ -115,7 +115,7 @@ fn all_faults_at_once() {
 }
 
 #[test]
-fn arrivals_take_over_connections_or_open_their_own() {
+fn arrivals_reuse_or_open_connections() {
     let target = Builtin::start(&[]);
     for (connections, most, least) in [("kept", 3, 1), ("fresh", 20, 20)] {
         let scenario = format!(

@@ -8,7 +8,7 @@ use crate::tls::{authority, leaf, over_tls};
 
 /// 200,000 bytes at 1 Mbit/s (125,000 bytes a second) take 1.6 s, and a round trip 200 ms.
 #[test]
-fn a_slow_link_takes_its_time_and_nobody_elses() {
+fn slow_link_affects_only_its_users() {
     let report = Manada::new(&["run", "link.yaml", "--json", "--ui", "none"])
         .file(
             "link.yaml",
@@ -37,7 +37,7 @@ workloads:
 
 /// Bytes beyond a deadline are not counted as read.
 #[test]
-fn a_link_is_not_read_faster_than_it_is() {
+fn link_limits_read_bytes() {
     let report = Manada::new(&["run", "link.yaml", "--json", "--ui", "none"])
         .file(
             "link.yaml",
@@ -59,7 +59,7 @@ workloads:
 }
 
 #[test]
-fn a_handshake_is_a_round_trip_more() {
+fn handshake_takes_another_round_trip() {
     let authority = authority();
     let server = over_tls(leaf(Some(&authority), "127.0.0.1", (2020, 2100)));
     // A link to a service that would negotiate HTTP/2: HTTP/1.1 is requested.
@@ -88,7 +88,7 @@ workloads:
 
 /// Arrivals reuse connections of users that finished, but only with the same link.
 #[test]
-fn a_link_is_not_handed_on() {
+fn connections_are_reused_only_with_the_same_link() {
     let scenario = |desk: &str| {
         format!(
             "seed: 7

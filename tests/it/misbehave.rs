@@ -95,7 +95,7 @@ fn assert_nothing_is_fast(report: &Value, context: &str) {
 }
 
 #[test]
-fn answers_that_end_too_early_or_never() {
+fn responses_end_too_early_or_never() {
     const SHORT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nten bytes!";
     const HEAD: &[u8] = b"HTTP/1.1 200 OK\r\nContent-";
     const CHUNK: &[u8] = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
@@ -116,7 +116,7 @@ fn answers_that_end_too_early_or_never() {
 }
 
 #[test]
-fn answers_that_are_none() {
+fn invalid_responses_are_named() {
     const NO_HTTP: &[(&str, &str)] = &[("first_byte", "not_http")];
     const MALFORMED: &[(&str, &str)] = &[("first_byte", "malformed")];
     const BAD_LINE: &[u8] = b"HTTP/1.1 200 OK\r\nwhatever\r\n\r\n";
@@ -148,7 +148,7 @@ fn answers_that_are_none() {
 }
 
 #[test]
-fn answers_that_are_slow_or_odd_but_good() {
+fn slow_or_odd_responses_are_accepted() {
     const LEFT_OVER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhello";
     const OLD: &[u8] = b"HTTP/1.0 200 OK\r\n\r\nhello";
     const CLOSING: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
@@ -164,7 +164,7 @@ fn answers_that_are_slow_or_odd_but_good() {
 }
 
 #[test]
-fn an_answer_that_nobody_asked_for() {
+fn unsolicited_response() {
     // It arrives before, with or after the request, so only an end and correct sums are required.
     let server = Server::start(|peer| {
         peer.send(OK);
@@ -228,7 +228,7 @@ fn a_target_that_hangs_up_at_once() {
 }
 
 #[test]
-fn a_port_where_nobody_listens() {
+fn port_without_listener() {
     // Bound without listening, so that no other process can take the port.
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();

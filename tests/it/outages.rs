@@ -103,7 +103,7 @@ fn check_counts(report: &Value, stats: &Value) {
 }
 
 #[test]
-fn a_target_that_died_is_not_hammered_and_everybody_comes_back() {
+fn dead_target_gets_few_calls_and_all_users_return() {
     let target = Builtin::start(&[]);
     let address = target.address().to_owned();
     // Without breakers only the connect backoff keeps 2,000 users from reconnecting.
@@ -141,7 +141,7 @@ fn at_nginx(nginx: &Nginx, path: &str) -> Done {
 }
 
 #[test]
-fn nginx_that_limits_requests_is_left_alone_and_asked_again() {
+fn nginx_with_rate_limit_is_backed_off_and_retried() {
     let nginx = Nginx::start();
     let done = at_nginx(&nginx, "/few");
     let report = done.report(0);

@@ -47,7 +47,7 @@ fn url(path: &Path) -> String {
 }
 
 #[test]
-fn a_report_opens_offline_and_nothing_of_others_runs() {
+fn report_opens_offline_and_runs_no_foreign_code() {
     let done = hostile();
     let chrome = Chrome::start();
     let report = url(&done.path("out/report.html"));
@@ -102,7 +102,7 @@ fn middle(chrome: &Chrome) -> (i64, i64, i64) {
 }
 
 #[test]
-fn a_report_answers_to_its_reader() {
+fn report_sorts_hovers_and_zooms() {
     let done = hostile();
     let chrome = Chrome::start();
     chrome.open(&url(&done.path("out/report.html")));
@@ -165,7 +165,7 @@ fn watched(words: &[&str]) -> (Running, SocketAddr, String) {
 }
 
 #[test]
-fn a_run_is_watched_and_steered_from_a_browser() {
+fn browser_shows_and_controls_a_run() {
     let (running, place, token) = watched(&[]);
     let chrome = Chrome::start();
     chrome.open(&format!("http://{place}/#token={token}"));
@@ -239,7 +239,7 @@ fn command(place: SocketAddr, headers: &str, line: &[u8]) -> Answer {
 }
 
 #[test]
-fn nobody_else_sees_or_changes_anything() {
+fn dashboard_refuses_requests_without_token() {
     let (running, place, token) = watched(&[]);
     let own = format!("Host: {place}");
     let bearer = format!("Authorization: Bearer {token}");
@@ -314,7 +314,7 @@ fn only_so_many_browsers_listen_at_once() {
 }
 
 #[test]
-fn a_run_that_is_not_to_be_changed_is_only_shown() {
+fn dashboard_without_control_is_read_only() {
     let (running, place, token) = watched(&["--no-control"]);
     assert_eq!(token, "");
     let answer = command(place, "Authorization: Bearer ", b"pause");

@@ -31,7 +31,7 @@ fn plan(words: &[&str]) -> Done {
 }
 
 #[test]
-fn a_plan_says_what_would_happen() {
+fn plan_forecasts_iterations_and_users() {
     let done = plan(&["--service-time", "500ms", "--json"]);
     assert_eq!(done.code, Some(0), "{done}");
     let said = done.json();
@@ -59,7 +59,7 @@ fn a_plan_says_what_would_happen() {
 }
 
 #[test]
-fn a_plan_knows_its_client_and_its_pools() {
+fn plan_forecasts_connections_of_pools() {
     let client = "client: resilient\npools: { few: { match: /a, connections: 3, wait: 1s } }\n";
     let shop = format!("{SHOP}{client}");
     let with = |words: &[&str]| {
@@ -102,7 +102,7 @@ fn service_times_come_from_an_earlier_report() {
 }
 
 #[test]
-fn what_plan_refuses_run_refuses_before_it_begins() {
+fn run_refuses_what_plan_refuses() {
     let server = Server::answering(OK, Then::Next);
     let folder = tempfile::tempdir().unwrap();
     let text = SHOP.replace("http://127.0.0.1:9", &format!("http://{}", server.address()));
@@ -125,7 +125,7 @@ fn what_plan_refuses_run_refuses_before_it_begins() {
 }
 
 #[test]
-fn a_doctor_looks_at_the_machine() {
+fn doctor_reports_findings() {
     let done = Manada::new(&["doctor", "--json"]).go();
     assert_eq!(done.code, Some(0), "{done}");
     let said = done.json();
@@ -140,7 +140,7 @@ fn a_doctor_looks_at_the_machine() {
 }
 
 #[test]
-fn a_schema_is_printed_for_each_kind_of_file() {
+fn schema_prints_each_kind_of_file() {
     for (words, title) in [
         (&["schema"][..], "Manada scenario"),
         (&["schema", "scenario"], "Manada scenario"),

@@ -72,7 +72,7 @@ fn a_connection_for_each_request() {
 }
 
 #[test]
-fn a_connection_is_used_so_often() {
+fn connection_is_used_max_requests_times() {
     for strategy in ["shared", "per_user"] {
         let carried = Arc::new(Mutex::new(Vec::new()));
         let told = Arc::clone(&carried);
@@ -103,7 +103,7 @@ fn a_connection_is_used_so_often() {
 }
 
 #[test]
-fn what_is_idle_is_closed_but_for_the_least() {
+fn idle_connections_above_minimum_are_closed() {
     // Five concurrent requests, answered when all have arrived; then a pause, and one more.
     let (all, log) = (Barrier::new(5), Arc::new(Mutex::new(Vec::new())));
     let told = Arc::clone(&log);

@@ -318,7 +318,7 @@ fn a_hit_has_every_key_too() {
 }
 
 #[test]
-fn what_cannot_be_written_is_said_before_any_load() {
+fn unwritable_report_fails_before_the_load() {
     let server = Server::answering(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", Then::Next);
     let hit = |out: &str| {
         let words = ["-n", "10", "-c", "1", "--out", out];

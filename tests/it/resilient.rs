@@ -45,7 +45,7 @@ fn list<'a>(report: &'a Value, key: &str) -> &'a [Value] {
 }
 
 #[test]
-fn what_the_client_did_stands_in_the_report_and_adds_up() {
+fn resilience_actions_are_reported_and_add_up() {
     let done = troubled();
     let report = done.report(0);
     let by: u64 = (report["suppressed_by"].as_object().unwrap().values())
@@ -192,7 +192,7 @@ fn the_summary_says_what_happened_within_80_columns() {
 }
 
 #[test]
-fn a_client_that_only_measures_says_so() {
+fn measuring_client_is_reported() {
     let target = Builtin::start(&[]);
     let scenario = format!(
         "services: {{ it: \"{}\" }}\nworkloads:\n  w: {{ flow: [ {{ get: / }} ], users: 2, \

@@ -31,7 +31,7 @@ fn storm(budget: &str) -> (Value, u64) {
 }
 
 #[test]
-fn a_storm_feeds_itself_and_a_budget_starves_it() {
+fn retry_storm_sustains_itself_and_a_budget_ends_it() {
     let made = 540;
     let ((wild, wild_seen), (tame, tame_seen)) = std::thread::scope(|scope| {
         let wild = scope.spawn(|| storm("none"));
@@ -81,7 +81,7 @@ fn too_many(retry_after: &str) -> Vec<u8> {
 }
 
 #[test]
-fn who_is_asked_to_wait_waits_so_long() {
+fn retry_after_is_respected() {
     // A date has no fractions: two seconds from now means one to two.
     let date = || httpdate::fmt_http_date(manada::clock::wall() + Duration::from_secs(2));
     for server in [first(|| too_many("1")), first(move || too_many(&date()))] {
@@ -96,7 +96,7 @@ fn who_is_asked_to_wait_waits_so_long() {
 }
 
 #[test]
-fn who_would_wait_too_long_or_need_not_does_not_wait() {
+fn retry_after_beyond_maximum_is_not_retried() {
     let server = first(|| too_many("3600"));
     let report = once(&server.url(), "{ get: / }", "2");
     assert_eq!(count(&report, "status.429"), 1, "{report}");
@@ -109,7 +109,7 @@ fn who_would_wait_too_long_or_need_not_does_not_wait() {
 }
 
 #[test]
-fn what_may_have_had_its_effect_is_not_sent_twice() {
+fn non_idempotent_request_is_not_retried() {
     let brief = |method: &str| format!("{{ {method}: /, timeout: 300ms }}");
     for (method, keys, requests) in [
         ("post", "", 1),
@@ -129,7 +129,7 @@ fn what_may_have_had_its_effect_is_not_sent_twice() {
 }
 
 #[test]
-fn what_was_never_sent_is_tried_again_whatever_it_is() {
+fn unsent_request_is_retried() {
     // A port without a listener any more.
     let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     for method in ["get", "post"] {

@@ -20,7 +20,7 @@ fn run(service: &str, more: &str, flow: &str) -> Done {
 }
 
 #[test]
-fn an_allowed_name_leads_where_its_address_is_allowed() {
+fn name_and_address_have_to_be_allowed() {
     let server = Server::answering(OK, Then::Next);
     let port = server.address().port();
     let named = format!("\"http://localhost:{port}\"");
@@ -52,7 +52,7 @@ fn an_allowed_name_leads_where_its_address_is_allowed() {
 }
 
 #[test]
-fn metadata_services_are_never_asked() {
+fn metadata_services_are_refused() {
     for url in ["http://169.254.169.254/", "http://[fd00:ec2::254]/", "http://[::ffff:a9fe:a9fe]/"]
     {
         let hit = Manada::hit(url, &["-c", "1", "-n", "1", "--authorised", "*"]).go();
@@ -71,7 +71,7 @@ fn metadata_services_are_never_asked() {
 }
 
 #[test]
-fn public_hosts_need_a_word_under_load() {
+fn public_hosts_need_authorisation_under_load() {
     // 203.0.113.0/24 is reserved for documentation (RFC 5737): these never connect.
     let hit = Manada::hit("http://203.0.113.7/", &["-c", "50", "-n", "1"]).go();
     assert_eq!(hit.code, Some(3), "{hit}");
@@ -118,7 +118,7 @@ fn denied_requests_are_not_made() {
 }
 
 #[test]
-fn of_two_files_the_stricter_holds() {
+fn stricter_of_two_limits_holds() {
     let server = Server::answering(OK, Then::Next);
     let service = format!("\"{}\"", server.url().trim_end_matches('/'));
     let text = |limits: &str| scenario(&service, &format!("safety: {limits}"), "[ { get: / } ]");
@@ -145,7 +145,7 @@ fn of_two_files_the_stricter_holds() {
 }
 
 #[test]
-fn errors_without_end_stop_the_run() {
+fn persistent_errors_stop_the_run() {
     let server =
         Server::answering(&b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"[..], Then::Next);
     let service = format!("\"{}\"", server.url().trim_end_matches('/'));
@@ -161,7 +161,7 @@ fn errors_without_end_stop_the_run() {
 }
 
 #[test]
-fn the_target_is_told_which_run_it_is() {
+fn run_header_is_sent() {
     let heads: Arc<Mutex<Vec<String>>> = Arc::default();
     let keep = Arc::clone(&heads);
     let server = Server::start(move |peer| {

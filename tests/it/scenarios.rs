@@ -141,7 +141,7 @@ fn every_step_of_the_language_page_runs_as_written() {
 }
 
 #[test]
-fn logs_are_said() {
+fn log_steps_write_lines() {
     let file = folder("tests/language/all-steps.yaml");
     let path = file.to_str().unwrap();
     let words = ["run", path, "--ui", "plain", "--set", "services.shop=builtin", "--out", "out"];

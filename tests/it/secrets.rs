@@ -12,7 +12,7 @@ use crate::peer::Server;
 const SECRET: &str = "t0p/s3cr&t=k\"y";
 
 #[test]
-fn a_secret_reaches_the_target_and_nobody_else() {
+fn secret_reaches_only_the_target() {
     let target = Builtin::start(&["--fail", "100%:503"]);
     let scenario = format!(
         r#"
@@ -198,7 +198,7 @@ fn credentials_show_in_no_output() {
 }
 
 #[test]
-fn names_of_keys_stand_in_the_docs() {
+fn secret_key_names_are_documented() {
     let docs = include_str!("../../docs/secrets.md");
     for name in manada::redact::SensitiveNames::built_in() {
         assert!(docs.contains(&format!("`{name}`")), "{name} is not in docs/secrets.md");

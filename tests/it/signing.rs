@@ -59,7 +59,7 @@ workloads:
 "#;
 
 #[test]
-fn signatures_are_of_what_is_sent() {
+fn signatures_match_the_sent_request() {
     let requests: Arc<Mutex<Vec<Request>>> = Arc::default();
     let own = Arc::clone(&requests);
     let server = Server::start(move |peer| {

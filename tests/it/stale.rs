@@ -33,7 +33,7 @@ fn closes_on_the_second(peer: &mut Peer) {
 }
 
 #[test]
-fn an_end_that_was_seen_while_idle_costs_nothing() {
+fn close_while_idle_costs_no_call() {
     let server = Server::start(|peer| assert!(!peer.request() || peer.send(OK)));
     for method in ["get", "post"] {
         let [made, ok, failed, opened, resends, _] = counts(&thrice(&server, method, "300ms"));
@@ -43,7 +43,7 @@ fn an_end_that_was_seen_while_idle_costs_nothing() {
 }
 
 #[test]
-fn bytes_that_come_while_idle_close_the_connection() {
+fn bytes_while_idle_close_the_connection() {
     let server = Server::start(|peer| {
         if peer.request() && peer.send(OK) {
             peer.send(b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\n\r\n");
@@ -68,7 +68,7 @@ fn an_old_idle_connection_that_closes_on_a_request_is_sent_again_once() {
 }
 
 #[test]
-fn what_may_not_be_sent_twice_or_was_closed_in_our_face_fails() {
+fn unsafe_or_young_connection_close_fails_the_call() {
     // A POST is never sent again; a GET only if the connection was idle for long.
     for (method, think) in [("post", "1100ms"), ("get", "100ms")] {
         let server = Server::start(closes_on_the_second);

@@ -6,7 +6,7 @@ use crate::harness::{Manada, count};
 use crate::peer::{Server, Then};
 
 #[test]
-fn what_is_rendered_is_lateness_and_no_service_time() {
+fn rendering_is_lag_not_service_time() {
     let server =
         Server::answering(&b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"[..], Then::Next);
     let mut headers = String::new();

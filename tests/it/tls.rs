@@ -210,7 +210,7 @@ fn a_certificate_given_as_ca_is_trusted_also_as_the_targets_own() {
 }
 
 #[test]
-fn what_the_library_said_is_shown_to_who_asks() {
+fn verbose_shows_library_errors() {
     let server = over_tls(leaf(None, "127.0.0.1", (2020, 2100)));
     let url = format!("https://{}/", server.address());
     for (words, shown) in [(&["-v"][..], true), (&[], false)] {
@@ -267,7 +267,7 @@ fn alerts_of_the_target_are_named() {
 }
 
 #[test]
-fn plain_where_tls_was_meant_and_the_other_way_round() {
+fn plain_and_tls_mismatch_is_named() {
     let plain = Server::start(|peer| {
         peer.send(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n");
         peer.hold();

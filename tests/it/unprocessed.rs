@@ -162,7 +162,7 @@ fn reasons_of_the_target_have_kinds() {
 }
 
 #[test]
-fn an_error_on_a_new_connection_is_not_met_again() {
+fn error_on_new_connection_is_not_resent() {
     for (code, kind, sent) in [(0, "going_away", 4), (11, "enhance_your_calm", 1)] {
         let server = Server::start(move |peer| {
             if request(peer).is_some() {

@@ -25,7 +25,7 @@ fn judge(url: &str, load: &[&str], rules: &[&str], passed: bool) {
 }
 
 #[test]
-fn nobody_answers() {
+fn target_without_responses_fails_thresholds() {
     let rules = ["response.p95 < 1h", "response.max < 1h", "errors < 50%", "response.p50 < 1h"];
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();

@@ -37,7 +37,7 @@ fn again(done: &Done, words: &[&str]) -> (Option<i32>, String, String) {
 }
 
 #[test]
-fn the_record_gives_every_file_again() {
+fn record_reproduces_every_file() {
     let target = Builtin::start(&["--fail", "10%:503"]);
     let done = run(&target, &[]);
     assert_eq!(done.code, Some(0), "{done}");
@@ -58,7 +58,7 @@ fn the_record_gives_every_file_again() {
 }
 
 #[test]
-fn other_rules_judge_the_same_numbers() {
+fn other_thresholds_judge_the_same_figures() {
     let target = Builtin::start(&[]);
     let done = run(&target, &[]);
     for (rules, code, verdict) in [
@@ -79,7 +79,7 @@ fn other_rules_judge_the_same_numbers() {
 }
 
 #[test]
-fn a_run_that_was_killed_can_be_read_to_its_last_second() {
+fn killed_run_replays_to_its_last_second() {
     let target = Builtin::start(&[]);
     let words = ["hit", &target.url("/"), "-r", "50/s", "-d", "30s", "--out", "out", "--ui"];
     let running = Manada::new(&words).words(&["plain", "-v"]).start();
@@ -94,7 +94,7 @@ fn a_run_that_was_killed_can_be_read_to_its_last_second() {
 }
 
 #[test]
-fn what_is_no_record_is_refused_with_a_cure() {
+fn invalid_record_is_refused_with_advice() {
     let target = Builtin::start(&[]);
     let done = run(&target, &[]);
     std::fs::write(done.path("foreign"), "not a record at all").unwrap();
@@ -136,7 +136,7 @@ fn what_is_no_record_is_refused_with_a_cure() {
 }
 
 #[test]
-fn what_cannot_be_read_replaces_an_earlier_report_and_leaves_no_folder() {
+fn unreadable_record_replaces_earlier_report_and_leaves_no_folder() {
     let target = Builtin::start(&[]);
     let done = run(&target, &[]);
     std::fs::write(done.path("old.md"), "of an earlier run ".repeat(10_000)).unwrap();
@@ -158,7 +158,7 @@ fn what_cannot_be_read_replaces_an_earlier_report_and_leaves_no_folder() {
 }
 
 #[test]
-fn forms_for_ci_say_what_failed() {
+fn ci_formats_name_failures() {
     let target = Builtin::start(&[]);
     let words = ["--threshold", "response.p99 < 1us", "--report", "github"];
     let files = ["--report", "j.xml", "--report", "m.md", "--report", "b.svg", "--report", "s.csv"];
@@ -191,7 +191,7 @@ fn forms_for_ci_say_what_failed() {
 }
 
 #[test]
-fn what_others_wrote_is_text_in_every_form() {
+fn foreign_text_is_escaped_in_every_format() {
     const EVIL: &str = concat!(
         "=cmd()|'`<script>alert(1)</script>[x](javascript:y)]]>&",
         "\\u0007\\u202e\\ufffe\\uffff\\u200b\\n::error::"

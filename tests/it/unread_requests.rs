@@ -41,7 +41,7 @@ fn a_target_that_never_reads() {
 }
 
 #[test]
-fn a_target_that_answers_before_it_has_read_it_all() {
+fn target_responds_before_reading_the_request() {
     let server = Server::start(|peer| {
         peer.request();
         peer.send(b"HTTP/1.1 413 Too Long\r\nConnection: close\r\nContent-Length: 2\r\n\r\nno");
@@ -55,7 +55,7 @@ fn a_target_that_answers_before_it_has_read_it_all() {
 }
 
 #[test]
-fn an_answer_before_a_reset_is_still_an_answer() {
+fn response_before_a_reset_counts() {
     // Closed with a half-read request, so the kernel resets; the earlier response counts.
     let server = Server::start(|peer| {
         peer.request();
@@ -92,7 +92,7 @@ fn a_long_request_arrives_whole() {
 }
 
 #[test]
-fn a_target_that_accepts_nobody() {
+fn target_that_accepts_no_connection() {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
     // The kernel accepts one or two connections by itself; the rest waits in vain.
@@ -109,7 +109,7 @@ fn a_target_that_accepts_nobody() {
 }
 
 #[test]
-fn the_answer_to_head_has_no_body_whatever_it_says() {
+fn response_to_head_has_no_body() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n";
     let server = Server::answering(*head, Then::Next);
     let words = ["-n", "6", "-c", "2", "-m", "HEAD", "--timeout", "5s"];
@@ -120,7 +120,7 @@ fn the_answer_to_head_has_no_body_whatever_it_says() {
 }
 
 #[test]
-fn a_target_that_answers_two_for_one() {
+fn target_with_two_responses_to_one_request() {
     // The second response does not belong to the next request.
     let two =
         b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nHTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n";

@@ -64,7 +64,7 @@ fn all_ok(report: &Value, calls: u64) {
 }
 
 #[test]
-fn headers_and_logins_are_sent_and_a_steps_own_win() {
+fn service_headers_and_credentials_are_sent_and_step_headers_win() {
     let (server, heads) = listening();
     let url = format!("http://{}", server.address());
     let service = format!(
@@ -92,7 +92,7 @@ fn headers_and_logins_are_sent_and_a_steps_own_win() {
 }
 
 #[test]
-fn a_stand_in_keeps_host_and_a_unix_socket_serves() {
+fn connect_to_keeps_host_and_unix_socket_works() {
     let (server, heads) = listening();
     let to = server.address();
     let service = format!("{{ url: \"http://shop.example/api\", connect_to: \"{to}\" }}");
@@ -131,7 +131,7 @@ fn sources_take_turns_by_user() {
 }
 
 #[test]
-fn names_are_looked_up_as_often_as_wanted() {
+fn names_are_looked_up_per_ttl() {
     // It closes each time: a new connection for each call.
     let server = Server::answering(OK, Then::Close);
     let port = server.address().port();
@@ -210,7 +210,7 @@ fn refuses(report: &Value, kind: &str) {
 }
 
 #[test]
-fn proxies_say_why_they_make_no_way() {
+fn proxy_refusals_are_named() {
     let target = tls::over_tls(tls::leaf(None, "127.0.0.1", (2020, 2100)));
     let to = target.address();
     let through = |proxy: &Server, scheme: &str, login: &str| {
@@ -316,7 +316,7 @@ fn a_client_certificate_is_shown_and_a_private_root_trusted() {
 }
 
 #[test]
-fn a_client_certificate_that_is_wanted_or_refused_is_named() {
+fn required_or_refused_client_certificate_is_named() {
     let (authority, stranger) = (tls::authority(), tls::authority());
     let key = KeyPair::generate().unwrap();
     let params = CertificateParams::new(vec!["user".to_owned()]).unwrap();

@@ -51,7 +51,7 @@ fn the_generator_and_a_process_are_read_each_second() {
 }
 
 #[test]
-fn a_real_prometheus_is_asked_each_second() {
+fn prometheus_is_queried_each_second() {
     let (target, prometheus) = (Builtin::start(&[]), Prometheus::start());
     let url = format!("http://{}", prometheus.address);
     let pid = target.pid().to_string();
@@ -69,7 +69,7 @@ fn a_real_prometheus_is_asked_each_second() {
 }
 
 #[test]
-fn what_is_not_there_is_no_thing_to_watch() {
+fn missing_process_or_metric_is_refused() {
     let target = Builtin::start(&[]);
     for (words, code, says) in [
         (&["pid", "4294967295"][..], 3, "there is no process 4294967295 to watch"),
