@@ -2,25 +2,25 @@
 //! Each run lasts a second or two and only contacts 127.0.0.1.
 
 mod abort_and_overrides; // thresholds that stop a run; environments and settings
-mod addresses; // names with several addresses, and names without any
-mod bodies; // bodies that are not what they claim, charsets, numbers with all their digits
-mod bounds; // work, memory and numbers within their bounds
-mod browser; // cookies, redirects, compressed answers
-mod budgets; // memory that is bounded from within and from outside
-mod builtin; // `manada target` as a process, and what it counted
+mod addresses; // names with several addresses, or none
+mod bodies; // wrong codings, charsets, numbers with all their digits
+mod bounds; // limits of work, memory and numbers
+mod browser; // cookies, redirects, compressed responses
+mod budgets; // memory budgets
+mod builtin; // `manada target` as a process, and its counts
 mod chrome; // a real Chromium, driven over the WebDriver protocol
-mod command_line;
+mod command_line; // invalid arguments, missing files, closed pipes
 mod control; // live control: the socket, and who may use it
 mod dry_run; // dry runs: `check --once`
-mod ends; // signals, and what hangs at the end
-mod exemplars; // failing exchanges, kept and sent again by curl
+mod ends; // all ways to end
+mod exemplars; // failing exchanges, and their curl commands
 mod files; // which files a scenario may read
 mod folders; // run folders, and the files in them
 mod framing; // the same raw answers through our reader, byte by byte, and through reqwest
 mod harness; // runs the program in its own folder, within limits
 mod hedges; // second attempts next to slow first ones
 mod hit_flags; // flags of `hit`, and spellings of other tools
-mod http2; // HTTP/2 against nginx and against peers that break it
+mod http2; // HTTP/2 with nginx and with misbehaving peers
 mod keys; // terminal keys
 mod ledger; // the generator's counts against the target's
 mod link; // users with a slow emulated link
@@ -56,4 +56,4 @@ mod transport; // other addresses, sockets, sources, proxies, client certificate
 mod tui; // the dashboard, and how it restores the terminal
 mod unprocessed; // HTTP/2 streams that the target refuses or ends
 mod unread_requests; // targets that do not read long requests
-mod verdicts; // dead and slow targets against thresholds // invalid arguments, missing files, closed pipes
+mod verdicts; // dead and slow targets against thresholds
